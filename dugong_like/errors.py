@@ -1,0 +1,172 @@
+"""Every exception the library raises on purpose, and what to do about it.
+
+    DugongError
+    |-- StateError                 you called out of order                 fix the caller
+    |-- InvalidRequest             the request cannot go on the wire       fix the caller
+    |-- ExcessBodyData             more body data than announced           fix the caller
+    |-- ProtocolError              the peer broke the protocol             report, do not retry
+    |   |-- InvalidResponse            this is not HTTP/1.0 or HTTP/1.1
+    |   `-- UnsupportedResponse        HTTP, but the end of it cannot be found
+    `-- TransportError             the bytes did not get through           retry, mostly
+        |-- ConnectionClosed           the connection ended too early
+        |-- ConnectionTimedOut         nothing moved, or the deadline passed
+        |   `-- ContinueTimedOut           no 100 (Continue): the body may be sent now
+        |-- ConnectFailed              no address accepted the connection
+        |-- HandshakeFailed            TLS could not be set up
+        |   `-- CertificateInvalid         the peer is not who it should be
+        |-- TunnelRefused              the proxy said no to CONNECT
+        |-- HostnameNotResolvable      the name does not exist
+        `-- DNSUnavailable             nobody can say whether the name exists
+
+Each carries two answers for code that retries: `retryable` (may the same call
+succeed later, on a new connection?) and `request_sent` (may the server have acted
+on the request?). A request that is not idempotent may be repeated only if
+`request_sent` is ``"no"``.
+
+Not here: what the standard library raises for arguments of the wrong type.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import ClassVar, Final, Literal
+
+Sent = Literal["no", "maybe", "yes"]
+
+
+class DugongError(Exception):
+    """Base of every exception that the library raises on purpose.
+
+    Attributes:
+        retryable: True if the same call may succeed later, on a new connection.
+        request_sent: ``"no"`` if the server has certainly not seen the whole
+            request, ``"yes"`` if a part of its response has arrived, ``"maybe"``
+            if neither is known.
+    """
+
+    retryable: ClassVar[bool] = False
+    request_sent: Sent
+
+    def __init__(self, message: str = "", *, request_sent: Sent = "no") -> None:
+        super().__init__(message)
+        self.request_sent = request_sent
+
+
+class StateError(DugongError):
+    """The operation makes no sense in the current state of the connection."""
+
+
+class InvalidRequest(DugongError, ValueError):
+    """A part of the request may not go on the wire (RFC 9110 section 5.5, RFC 9112 section 3)."""
+
+
+class ExcessBodyData(DugongError):
+    """More body data was handed over than the request announced."""
+
+
+class ProtocolError(DugongError):
+    """The peer broke the protocol."""
+
+
+class InvalidResponse(ProtocolError):
+    """The server sent something that is not HTTP/1.0 or HTTP/1.1 (RFC 9112)."""
+
+
+class UnsupportedResponse(ProtocolError):
+    """The response is HTTP, but its body cannot be delivered (RFC 9112 section 6.1).
+
+    Where it ends is unknown, so the connection is out of step with the server
+    and has to be reset.
+    """
+
+
+class TransportError(DugongError):
+    """The bytes did not get through."""
+
+    retryable = True
+
+
+class ConnectionClosed(TransportError, ConnectionError):
+    """The connection ended before the request or its response was complete."""
+
+
+class ConnectionTimedOut(TransportError, TimeoutError):
+    """Nothing moved for `HTTPConnection.timeout` seconds, or a deadline passed."""
+
+
+class ContinueTimedOut(ConnectionTimedOut):
+    """The server has not answered ``Expect: 100-continue`` in time.
+
+    The body may be written now, as RFC 9110 section 10.1.1 allows.
+    """
+
+
+class ConnectFailed(TransportError, ConnectionError):
+    """No address of the host accepted a connection; `__cause__` has the last error."""
+
+
+class HandshakeFailed(TransportError):
+    """TLS could not be set up; `__cause__` has the error of the `ssl` module."""
+
+
+class CertificateInvalid(HandshakeFailed):
+    """The certificate of the server is expired, unknown, or for another name."""
+
+    retryable = False
+
+
+class TunnelRefused(TransportError):
+    """The proxy did not open a tunnel (RFC 9110 section 9.3.6).
+
+    Attributes:
+        status: status code of the proxy's answer.
+        reason: its reason phrase.
+        body: its body, cut off at `MAX_REFUSAL_BODY` bytes.
+    """
+
+    retryable = False
+
+    def __init__(
+        self, message: str = "", status: int = 0, reason: str = "", body: bytes = b""
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.body = body
+
+
+class HostnameNotResolvable(TransportError):
+    """The name service says that the host name does not exist or has no address."""
+
+    retryable = False
+
+
+class DNSUnavailable(TransportError):
+    """The host name could not be looked up; it may well exist."""
+
+
+MAX_REFUSAL_BODY: Final = 65536  # bytes; an error page of a proxy is a few KiB
+
+TEMPORARY_ERRNOS: Final = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED ECONNREFUSED ECONNRESET EHOSTDOWN EHOSTUNREACH EINTR ENETDOWN "
+        "ENETRESET ENETUNREACH ENOTCONN EPIPE ETIMEDOUT"
+    ).split()
+    if hasattr(errno, name)
+)
+
+
+def is_temp_network_error(exc: BaseException) -> bool:
+    """Return True if *exc* may be a temporary problem of the network.
+
+    Knows the exceptions of this library by their `retryable`, everything else by
+    its type (`TimeoutError`, `ConnectionError`) or its ``errno``. A certificate
+    that does not fit, a name that does not exist and a broken protocol are not
+    temporary.
+    """
+    if isinstance(exc, DugongError):
+        return exc.retryable
+    if isinstance(exc, TimeoutError | ConnectionError):
+        return True
+    return isinstance(exc, OSError) and exc.errno in TEMPORARY_ERRNOS

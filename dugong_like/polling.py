@@ -1,0 +1,508 @@
+"""Operations that wait, and what they say while they wait.
+
+An operation is a generator, ``Co[T]``. It yields `PollNeeded` when it would block
+and nothing else; whoever runs it waits for that descriptor in any way it likes and
+resumes with ``next()``. Resuming too early is always harmless. Whoever gives up
+calls ``close()`` or ``throw()``. The result is the value of `StopIteration`.
+
+This file also has what is needed to build operations from operations (`within`,
+`stall`, `both`, `first_of`), the one way to turn anything else into readiness of a
+descriptor (`Wake`), and the blocking driver (`run`).
+
+Not here: the drivers for event loops (drivers/), and HTTP.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from .errors import ConnectionTimedOut, DugongError
+
+T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+
+# select.poll and its constants are missing on Windows; the values are the same everywhere.
+POLLIN: Final[int] = getattr(select, "POLLIN", 1)
+POLLOUT: Final[int] = getattr(select, "POLLOUT", 4)
+
+PAUSE: Final = 0.02  # seconds between two looks where descriptors cannot be bundled (Windows)
+
+
+class PollNeeded(tuple[int, int]):
+    """What an operation waits for: ``(fd, mask)``.
+
+    Attributes:
+        fd: the file descriptor.
+        mask: `POLLIN`, `POLLOUT`, or both joined by ``|``: then either will do.
+        deadline: seconds of `time.monotonic` at which the operation wants to be
+            resumed even if nothing happened, or None. The operation itself then
+            raises the time-out.
+    """
+
+    deadline: float | None = None
+
+    def __new__(cls, fd: int, mask: int, deadline: float | None = None) -> PollNeeded:
+        self = tuple.__new__(cls, (fd, mask))
+        if deadline is not None:
+            self.deadline = deadline
+        return self
+
+    @property
+    def fd(self) -> int:
+        """The file descriptor to wait for."""
+        return self[0]
+
+    @property
+    def mask(self) -> int:
+        """`POLLIN`, `POLLOUT` or both; equal to the EPOLL constants."""
+        return self[1]
+
+    def poll(self, timeout: float | None = None) -> bool:
+        """Block until the descriptor is ready.
+
+        Args:
+            timeout: seconds to wait at most; 0 looks only; None waits for ever.
+
+        Returns:
+            True if the descriptor is ready (an error or a hang-up counts), False
+            if *timeout* seconds have passed. `deadline` plays no part.
+
+        Raises:
+            OSError, ValueError: the descriptor cannot be polled.
+        """
+        return _wait(self, timeout)
+
+    def __repr__(self) -> str:
+        names = [name for bit, name in ((POLLIN, "POLLIN"), (POLLOUT, "POLLOUT")) if self[1] & bit]
+        until = "" if self.deadline is None else f", deadline={self.deadline:.3f}"
+        return f"PollNeeded(fd={self[0]}, mask={'|'.join(names) or 0}{until})"
+
+
+Co = Generator[PollNeeded, None, T]
+
+
+class _Pollers(threading.local):
+    """One registered poll object for each ``(fd, mask)``, for each thread.
+
+    A poll object knows numbers only, so it stays right when a number is used again
+    for another file.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[int, int], Any] = {}
+
+
+_pollers = _Pollers()
+
+
+def _wait_poll(need: PollNeeded, timeout: float | None) -> bool:
+    try:
+        poller = _pollers.known[need]
+    except KeyError:
+        poller = _pollers.known[tuple(need)] = select.poll()
+        poller.register(need[0], need[1])
+    # rounded up: poll() counts milliseconds, and waking too early would spin
+    return bool(poller.poll(None if timeout is None else math.ceil(max(timeout, 0) * 1000)))
+
+
+def _wait_select(need: PollNeeded, timeout: float | None) -> bool:
+    fd, mask = need
+    readers = [fd] if mask & POLLIN else []
+    writers = [fd] if mask & POLLOUT else []
+    # Windows reports a refused connection as exceptional, not as writable.
+    return any(select.select(readers, writers, writers, timeout))
+
+
+_wait = _wait_poll if hasattr(select, "poll") else _wait_select
+
+
+def run(op: Co[T], timeout: float | None = None) -> T:
+    """Run *op* to its end, blocking the calling thread: the driver without a loop.
+
+    Args:
+        op: the operation. It is closed in any case.
+        timeout: seconds for the whole operation; None sets no limit.
+
+    Returns:
+        The result of *op*.
+
+    Raises:
+        ConnectionTimedOut: *timeout* seconds have passed.
+        Exception: whatever *op* raises.
+    """
+    if timeout is not None:
+        op = within(time.monotonic() + timeout, op)
+    try:
+        while True:
+            need = next(op)
+            if need.deadline is None:
+                _wait(need, None)
+            else:
+                _wait(need, need.deadline - time.monotonic())
+    except StopIteration as end:
+        return cast(T, end.value)
+    finally:
+        op.close()
+
+
+class Wake:
+    """A flag that any thread may set and any loop can wait for.
+
+    It is an eventfd on Linux, a pipe on other Unix systems, a pair of sockets on
+    Windows. All methods may be called from any thread and after `close`.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._set = False
+        self._end: _End | None = _end()
+        self.fd: int = self._end.fileno()
+
+    def set(self) -> None:
+        """Make the descriptor readable until `clear` is called."""
+        with self._lock:
+            if not self._set:
+                self._set = True
+                if self._end is not None:
+                    self._end.signal()
+
+    def clear(self) -> None:
+        """Make the descriptor unreadable again."""
+        with self._lock:
+            if self._set:
+                self._set = False
+                if self._end is not None:
+                    self._end.drain()
+
+    def is_set(self) -> bool:
+        """Return True between `set` and `clear`."""
+        return self._set
+
+    def co_wait(self, deadline: float | None = None) -> Co[bool]:
+        """Wait until the flag is set.
+
+        Args:
+            deadline: seconds of `time.monotonic`, or None to wait for ever.
+
+        Returns:
+            True if the flag is set, False if the deadline has passed.
+        """
+        while not self._set:
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            yield PollNeeded(self.fd, POLLIN, deadline)
+        return True
+
+    def close(self) -> None:
+        """Give the descriptor back. Nobody may be waiting for it any more."""
+        with self._lock:
+            if self._end is not None:
+                self._end.close()
+                self._end = None
+
+    def __enter__(self) -> Wake:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class _End(Protocol):
+    def fileno(self) -> int: ...
+    def signal(self) -> None: ...
+    def drain(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class _EventFD:
+    def __init__(self) -> None:
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def signal(self) -> None:
+        os.eventfd_write(self._fd, 1)
+
+    def drain(self) -> None:
+        os.eventfd_read(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class _Pipe:
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def signal(self) -> None:
+        os.write(self._writer, b"!")
+
+    def drain(self) -> None:
+        os.read(self._reader, 1)
+
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+class _SocketPair:
+    def __init__(self) -> None:
+        import socket  # noqa: PLC0415 - Windows only: select() takes nothing but sockets there
+
+        self._reader, self._writer = socket.socketpair()
+
+    def fileno(self) -> int:
+        return self._reader.fileno()
+
+    def signal(self) -> None:
+        self._writer.send(b"!")
+
+    def drain(self) -> None:
+        self._reader.recv(1)
+
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()
+
+
+def _end() -> _End:
+    if hasattr(os, "eventfd"):
+        return _EventFD()
+    return _Pipe() if os.name == "posix" else _SocketPair()
+
+
+def _timed_out(op: Co[T], message: str) -> T:
+    """Tell *op* that its time is over, so that it can say whether the request was sent."""
+    try:
+        op.throw(ConnectionTimedOut(message))
+    except StopIteration as end:
+        return cast(T, end.value)  # it had its result all the same
+    raise DugongError(f"{op!r} went on after {message}")
+
+
+def within(deadline: float, op: Co[T]) -> Co[T]:
+    """Run *op* and end it when *deadline* has passed: a total limit.
+
+    Args:
+        deadline: seconds of `time.monotonic`, for example
+            ``time.monotonic() + 30``.
+        op: the operation. It is closed in any case.
+
+    Returns:
+        The result of *op*.
+
+    Raises:
+        ConnectionTimedOut: the deadline has passed and *op* still waits.
+    """
+    try:
+        while True:
+            need = next(op)
+            if time.monotonic() >= deadline:
+                return _timed_out(op, "the deadline has passed")
+            if need.deadline is None or need.deadline > deadline:
+                need = PollNeeded(need[0], need[1], deadline)
+            yield need
+    except StopIteration as end:
+        return cast(T, end.value)
+    finally:
+        op.close()
+
+
+def stall(seconds: float, op: Co[T]) -> Co[T]:
+    """Run *op* and end it when nothing moves for *seconds*.
+
+    Any number of waits may add up to more than that; each single one may not.
+    Needless resumptions do not count as movement.
+
+    Args:
+        seconds: how long one wait may last.
+        op: the operation. It is closed in any case.
+
+    Returns:
+        The result of *op*.
+
+    Raises:
+        ConnectionTimedOut: what *op* waits for did not become ready in time.
+    """
+    try:
+        while True:
+            need = next(op)
+            limit = time.monotonic() + seconds
+            until = limit if need.deadline is None else min(limit, need.deadline)
+            yield PollNeeded(need[0], need[1], until)
+            while not _wait(need, 0) and time.monotonic() < until:
+                yield PollNeeded(need[0], need[1], until)
+            if time.monotonic() >= limit and not _wait(need, 0):
+                return _timed_out(op, f"nothing moved for {seconds} seconds")
+    except StopIteration as end:
+        return cast(T, end.value)
+    finally:
+        op.close()
+
+
+class _Bundle:
+    """Several waits seen as one descriptor.
+
+    An epoll or kqueue object is itself pollable. Where neither exists the waits
+    take turns, each for `PAUSE` seconds.
+    """
+
+    def __init__(self) -> None:
+        self._epoll: select.epoll | None = None
+        self._masks: dict[int, int] = {}
+        self._turn = 0
+
+    def need(self, needs: Iterable[PollNeeded], deadline: float | None = None) -> PollNeeded:
+        """Return one `PollNeeded` that is ready when one of *needs* is."""
+        masks: dict[int, int] = {}
+        for need in needs:
+            masks[need[0]] = masks.get(need[0], 0) | need[1]
+            if need.deadline is not None:
+                deadline = need.deadline if deadline is None else min(deadline, need.deadline)
+        if len(masks) == 1:
+            [(fd, mask)] = masks.items()
+            return PollNeeded(fd, mask, deadline)
+        if not hasattr(select, "epoll"):
+            self._turn += 1
+            fd, mask = list(masks.items())[self._turn % len(masks)]
+            pause = time.monotonic() + PAUSE
+            return PollNeeded(fd, mask, pause if deadline is None else min(pause, deadline))
+        return PollNeeded(self._register(masks), POLLIN, deadline)
+
+    def _register(self, masks: dict[int, int]) -> int:
+        if self._epoll is None:
+            self._epoll = select.epoll()
+        for fd in self._masks.keys() - masks.keys():
+            with suppress(OSError):  # closed meanwhile: it left by itself
+                self._epoll.unregister(fd)
+        for fd, mask in masks.items():
+            # Also when the mask is as before: the number may belong to a new file by now.
+            try:
+                self._epoll.modify(fd, mask)
+            except FileNotFoundError:
+                self._epoll.register(fd, mask)
+        self._masks = masks
+        return self._epoll.fileno()
+
+    def close(self) -> None:
+        if self._epoll is not None:
+            self._epoll.close()
+
+
+class _Step:
+    """One of several operations that run interleaved: its wait, and how it ended."""
+
+    def __init__(self, op: Co[Any]) -> None:
+        self.op = op
+        self.need: PollNeeded | None = None
+        self.done = False
+        self.result: Any = None
+
+    def resume(self) -> None:
+        try:
+            self.need = next(self.op)
+        except StopIteration as end:
+            self.need = None
+            self.done = True
+            self.result = end.value
+
+
+def both(op1: Co[A], op2: Co[B]) -> Co[tuple[A, B]]:
+    """Run two operations interleaved in one, for example a writer and a reader.
+
+    Returns:
+        The two results, in the order of the arguments.
+
+    Raises:
+        Exception: what the first of them raised; the other one is closed.
+    """
+    steps = [_Step(op1), _Step(op2)]
+    bundle = _Bundle()
+    try:
+        while True:
+            for step in steps:
+                if not step.done:
+                    step.resume()
+            needs = [step.need for step in steps if step.need is not None]
+            if not needs:
+                return steps[0].result, steps[1].result
+            yield bundle.need(needs)
+    finally:
+        bundle.close()
+        _close_all(step.op for step in steps)
+
+
+def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:
+    """Race *ops*: the first to succeed wins, the others are closed.
+
+    Args:
+        ops: the operations, in the order in which they are started.
+        stagger: seconds after which the next one is started while the earlier
+            ones still wait; a failure starts the next one at once.
+
+    Returns:
+        The result of the winner.
+
+    Raises:
+        ValueError: there are no *ops*.
+        Exception: all have failed; this is what the last one raised.
+    """
+    if not ops:
+        raise ValueError("first_of() needs at least one operation")
+    waiting: list[_Step] = []
+    unstarted: Iterator[Co[T]] = iter(ops)
+    bundle = _Bundle()
+    start_at: float | None = -math.inf
+    failure: Exception | None = None
+    try:
+        while True:
+            if start_at is not None and time.monotonic() >= start_at:
+                fresh = next(unstarted, None)
+                start_at = None if fresh is None else time.monotonic() + stagger
+                if fresh is not None:
+                    waiting.append(_Step(fresh))
+            for step in list(waiting):
+                try:
+                    step.resume()
+                except Exception as exc:  # noqa: BLE001 - raised again when nobody is left
+                    waiting.remove(step)
+                    failure = exc
+                    start_at = start_at and -math.inf
+                    continue
+                if step.done:
+                    return cast(T, step.result)
+            if start_at is not None and time.monotonic() >= start_at:
+                continue
+            needs = [step.need for step in waiting if step.need is not None]
+            if not needs:
+                assert failure is not None
+                raise failure
+            yield bundle.need(needs, start_at)
+    finally:
+        bundle.close()
+        _close_all(step.op for step in waiting)
+        _close_all(ops)
+
+
+def _close_all(ops: Iterable[Co[Any]]) -> None:
+    """Close every one of *ops*, also when closing one of them fails."""
+    problem: BaseException | None = None
+    for op in ops:
+        try:
+            op.close()
+        except BaseException as exc:  # noqa: BLE001 - raised below, when all are closed
+            problem = exc
+    if problem is not None:
+        raise problem
