@@ -1,0 +1,92 @@
+"""HTTP/1.1 for every way Python waits: each operation is written once, as a generator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .connection import HTTPConnection
+from .errors import (
+    CertificateInvalid,
+    ConnectFailed,
+    ConnectionClosed,
+    ConnectionTimedOut,
+    ContinueTimedOut,
+    DNSUnavailable,
+    DugongError,
+    ExcessBodyData,
+    HandshakeFailed,
+    HostnameNotResolvable,
+    InvalidRequest,
+    InvalidResponse,
+    ProtocolError,
+    StateError,
+    TransportError,
+    TunnelRefused,
+    UnsupportedResponse,
+    is_temp_network_error,
+)
+from .headers import CaseInsensitiveDict
+from .http1.limits import MAX_HEADER_SIZE, MAX_LINE_SIZE
+from .message import BodyFollowing, Exchange, HTTPResponse
+from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
+from .transport.buffer import BUFFER_SIZE
+
+if TYPE_CHECKING:
+    from .drivers.aio import AioFuture
+    from .transport.tls import default_ssl_context
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BUFFER_SIZE",
+    "MAX_HEADER_SIZE",
+    "MAX_LINE_SIZE",
+    "POLLIN",
+    "POLLOUT",
+    "AioFuture",
+    "BodyFollowing",
+    "CaseInsensitiveDict",
+    "CertificateInvalid",
+    "Co",
+    "ConnectFailed",
+    "ConnectionClosed",
+    "ConnectionTimedOut",
+    "ContinueTimedOut",
+    "DNSUnavailable",
+    "DugongError",
+    "ExcessBodyData",
+    "Exchange",
+    "HTTPConnection",
+    "HTTPResponse",
+    "HandshakeFailed",
+    "HostnameNotResolvable",
+    "InvalidRequest",
+    "InvalidResponse",
+    "PollNeeded",
+    "ProtocolError",
+    "StateError",
+    "TransportError",
+    "TunnelRefused",
+    "UnsupportedResponse",
+    "Wake",
+    "both",
+    "default_ssl_context",
+    "first_of",
+    "is_temp_network_error",
+    "run",
+    "stall",
+    "within",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what costs much, asyncio and ssl, when it is first asked for (PEP 562)."""
+    if name == "AioFuture":
+        from .drivers.aio import AioFuture  # noqa: PLC0415
+
+        return AioFuture
+    if name == "default_ssl_context":
+        from .transport.tls import default_ssl_context  # noqa: PLC0415
+
+        return default_ssl_context
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,119 @@
+"""From an origin to a stream that is ready for its first request.
+
+Resolve the name, connect (RFC 8305), ask the proxy for a tunnel, do the TLS
+handshake; any of these may be interrupted, and then nothing is left open.
+
+Not here: each of the steps (transport/, proxy/).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .http1.limits import Limits
+from .polling import Co, within
+from .proxy.tunnel import Tunnel
+from .transport.buffer import ReceiveBuffer
+from .transport.resolve import co_resolve
+from .transport.tcp import Socket, Stream, TCPStream, co_attempt, co_connect_tcp
+
+if TYPE_CHECKING:
+    from .transport.tls import SSLContext
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where to connect to, and how.
+
+    Attributes:
+        hostname: host of the origin.
+        port: port of the origin.
+        ssl_context: for https, else None.
+        proxy: host and port of the proxy, or None.
+        limits: for the answer of the proxy.
+        test_hostnames: see `co_resolve`.
+    """
+
+    hostname: str
+    port: int
+    ssl_context: SSLContext | None
+    proxy: tuple[str, int] | None
+    limits: Limits
+    test_hostnames: Sequence[str] = ()
+
+
+def authority(hostname: str, port: int, default_port: int | None = None) -> str:
+    """Return ``host:port``, or ``host`` if *port* is the default (RFC 9110 section 7.2)."""
+    host = f"[{hostname.partition('%')[0]}]" if ":" in hostname else hostname
+    return host if port == default_port else f"{host}:{port}"
+
+
+def co_open(route: Route, timeout: float | None) -> Co[Stream]:
+    """Open a stream along *route*.
+
+    Args:
+        route: where to.
+        timeout: seconds for looking up and connecting, and after that for each wait.
+
+    Raises:
+        HostnameNotResolvable: a name does not exist.
+        DNSUnavailable: a name could not be looked up.
+        ConnectFailed: no address accepted the connection.
+        TunnelRefused: the proxy said no.
+        InvalidResponse: the proxy does not speak HTTP/1.
+        CertificateInvalid: the server's certificate is not accepted.
+        HandshakeFailed: the server does not speak TLS.
+        ConnectionClosed: the proxy closed the connection.
+        ConnectionTimedOut: *timeout* was exceeded.
+    """
+    reaching = _co_reach(route)
+    if timeout is not None:
+        reaching = within(time.monotonic() + timeout, reaching)
+    sock = yield from reaching
+    if route.ssl_context is None:
+        return TCPStream(sock)
+    if route.proxy is not None:
+        yield from _co_tunnel(sock, route, timeout)
+    from .transport.tls import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
+
+    return (yield from co_start_tls(sock, route.ssl_context, route.hostname, timeout))
+
+
+def _co_reach(route: Route) -> Co[Socket]:
+    """Connect to the proxy or, without one, to the origin."""
+    host, port = route.proxy or (route.hostname, route.port)
+    addresses = yield from co_resolve(host, port, route.test_hostnames)
+    return (yield from co_connect_tcp(addresses, authority(host, port)))
+
+
+def _co_tunnel(sock: Socket, route: Route, timeout: float | None) -> Co[None]:
+    """Have the proxy open a tunnel; *sock* is closed if it does not."""
+    stream = TCPStream(sock)
+    opened = False
+    try:
+        tunnel = Tunnel(authority(route.hostname, route.port), route.limits)
+        request = memoryview(tunnel.request)
+        while request:
+            sent = stream.send([request])
+            if sent is None:
+                sent = yield from co_attempt(
+                    lambda: stream.send([request]), stream.wanted_by_send, timeout
+                )
+            request = request[sent:]
+        buffer = ReceiveBuffer()
+        while not opened:
+            received = yield from co_attempt(
+                lambda: stream.recv_into(buffer.room()), stream.wanted_by_recv, timeout
+            )
+            if received == 0:
+                tunnel.end_of_stream()
+            buffer.end += received
+            opened = tunnel.receive(buffer)
+    finally:
+        if opened:
+            stream.release()
+        else:
+            stream.close()

@@ -1,0 +1,153 @@
+"""HTTPConnection: the operations, their blocking twins, and the face of a file.
+
+Each twin runs its operation to the end and waits by polling; nothing is written twice.
+
+Not here: what the operations do (operations.py).
+"""
+
+from __future__ import annotations
+
+import io
+from types import TracebackType
+
+from .message import BodyFollowing, Exchange, HTTPResponse
+from .operations import Buffer, Fields, Operations
+from .polling import run
+
+
+class HTTPConnection(Operations):
+    """A connection to one HTTP/1.1 server, opened when it is needed.
+
+    Each operation exists twice: ``co_x`` returns a generator that yields `PollNeeded`
+    where it would block, and ``x`` blocks. Both may be mixed. One thread may send while
+    another one reads. A context manager: leaving it closes the connection.
+
+    Args:
+        hostname: name or IP address of the server, an IPv6 address without brackets.
+        port: 80 if None, or 443 with *ssl_context*.
+        ssl_context: for https; see `default_ssl_context`. It is never changed.
+        proxy: ``(host, port)`` or ``"http://host:port"``. Without *ssl_context* requests
+            are forwarded by it, with one it opens a tunnel.
+        timeout: seconds that may pass without anything moving.
+        expect100_timeout: seconds to wait for 100 (Continue); None waits for ever.
+        content_md5: False to compute no Content-MD5 for bodies.
+        buffer_size: bytes of the receive buffer.
+        max_line_size: bytes of the longest status line or field line taken.
+        max_header_size: bytes of the longest head or trailer section taken.
+        on_informational: called with each 1xx response when it arrives.
+        dns_test_hostnames: names to look up when *hostname* does not exist, to tell that
+            from a name service that is out of order. By default nobody is asked.
+
+    Raises:
+        InvalidRequest: *hostname* or *proxy* cannot be what it says.
+    """
+
+    def connect(self) -> None:
+        """Blocking twin of `co_connect`."""
+        run(self.co_connect())
+
+    def send_request(
+        self,
+        method: str,
+        path: str,
+        headers: Fields | None = None,
+        body: Buffer | BodyFollowing | None = None,
+        expect100: bool = False,
+    ) -> Exchange:
+        """Blocking twin of `co_send_request`."""
+        return run(self.co_send_request(method, path, headers, body, expect100))
+
+    def write(self, buf: Buffer) -> None:
+        """Blocking twin of `co_write`."""
+        run(self.co_write(buf))
+
+    def finish(self, trailers: Fields | None = None) -> None:
+        """Blocking twin of `co_finish`."""
+        run(self.co_finish(trailers))
+
+    def read_response(self) -> HTTPResponse:
+        """Blocking twin of `co_read_response`."""
+        return run(self.co_read_response())
+
+    def read(self, len_: int | None = None) -> bytes:
+        """Blocking twin of `co_read`."""
+        # io.TextIOWrapper asks for -1 bytes and means all.
+        return run(self.co_read(None if len_ is not None and len_ < 0 else len_))
+
+    def readinto(self, buf: bytearray | memoryview) -> int:
+        """Blocking twin of `co_readinto`."""
+        return run(self.co_readinto(buf))
+
+    def readall(self) -> bytes:
+        """Blocking twin of `co_readall`."""
+        return run(self.co_readall())
+
+    def discard(self) -> None:
+        """Blocking twin of `co_discard`."""
+        run(self.co_discard())
+
+    def read_raw(self, size: int) -> bytes:
+        """Blocking twin of `co_read_raw`."""
+        return run(self.co_read_raw(size))
+
+    def close(self) -> None:
+        """Blocking twin of `co_close`."""
+        run(self.co_close())
+
+    def __enter__(self) -> HTTPConnection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_sending"):  # the arguments were good
+            self._link.drop()
+
+    # ---- what io.TextIOWrapper and io.BufferedReader ask for
+
+    closed = False
+
+    def readable(self) -> bool:
+        """Return True: response bodies can be read."""
+        return True
+
+    def writable(self) -> bool:
+        """Return False: as a file, the connection is its response body."""
+        return False
+
+    def seekable(self) -> bool:
+        """Return False."""
+        return False
+
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
+    def read1(self, len_: int = -1) -> bytes:
+        """Read what arrives next, at most *len_* bytes; see `co_read`."""
+        return self.read(len_ if len_ >= 0 else io.DEFAULT_BUFFER_SIZE)
+
+    def body_file(self) -> BodyFile:
+        """Return the present response body as a file; closing it leaves the connection open."""
+        return BodyFile(self)
+
+
+class BodyFile(io.RawIOBase):
+    """The body of the present response as a raw binary file.
+
+    It may be wrapped in `io.BufferedReader` and `io.TextIOWrapper`; closing any of them
+    does not touch the connection.
+    """
+
+    def __init__(self, conn: HTTPConnection) -> None:
+        self._conn = conn
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buf: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Read into *buf*; see `HTTPConnection.readinto`."""
+        return self._conn.readinto(buf)

@@ -1,0 +1,177 @@
+"""Heads of responses: status line and header fields (RFC 9112 sections 2 to 5).
+
+One regular expression says whether a whole head is right; only when it says no are
+the lines looked at one by one, to mend what may be mended (obs-fold, section 5.2)
+and to name what is wrong. Everything is bytes: no character set, no white space and
+no line end is known here but those of the RFC.
+
+Trailer sections have the grammar of header fields and are read here too.
+
+Not here: what the fields mean for the body (framing.py).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ..errors import InvalidResponse
+from .limits import MAX_FIELDS, Limits
+
+VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"  # field content, also the reason phrase
+STATUS_LINE: Final = rb"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: (" + VALUE + rb"))?+\r\n"
+FIELD_LINE: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:" + VALUE + rb"\r\n"
+
+_head = re.compile(STATUS_LINE + rb"((?:" + FIELD_LINE + rb")*+)\r\n").fullmatch
+_status_line = re.compile(STATUS_LINE).fullmatch
+_field_line = re.compile(FIELD_LINE).fullmatch
+_folded_line = re.compile(rb"[ \t]" + VALUE + rb"\r\n").fullmatch
+_fold = re.compile(rb"[ \t]*\r\n[ \t]+")
+START: Final = b"HTTP/1."
+SHOWN: Final = 60  # bytes of a bad line that an error message shows
+
+
+class Head:
+    """The head of one response.
+
+    Attributes:
+        minor: minor version: 0 for HTTP/1.0.
+        status: status code.
+        reason: reason phrase.
+        fields: the field lines, each with its CRLF.
+        lower: the same in lower case, after one CRLF: so every name stands behind CRLF.
+    """
+
+    __slots__ = ("fields", "lower", "minor", "reason", "status")
+
+    def __init__(self, minor: int, status: int, reason: bytes, fields: bytes) -> None:
+        self.minor = minor
+        self.status = status
+        self.reason = reason
+        self.fields = fields
+        self.lower = b"\r\n" + fields.lower()
+
+
+def parse_head(block: bytes) -> Head:
+    """Return the facts of a complete head, its empty line included.
+
+    Raises:
+        InvalidResponse: a line breaks the grammar, or there are too many fields.
+    """
+    match = _head(block)
+    if match is None:
+        line, _, rest = block.partition(b"\r\n")
+        check_line(line + b"\r\n", first=True)
+        block = line + b"\r\n" + parse_fields(rest) + b"\r\n"
+        match = _head(block)
+        assert match is not None
+    minor, status, reason, fields = match.groups()
+    _check_count(fields)
+    return Head(int(minor), int(status), reason or b"", fields)
+
+
+def parse_fields(block: bytes) -> bytes:
+    """Return the lines of a section, checked, with folds made into spaces.
+
+    Args:
+        block: field lines and the empty line that ends them, or just the empty line.
+
+    Raises:
+        InvalidResponse: a line breaks the grammar, or there are too many fields.
+    """
+    lines = block[:-2].split(b"\n")[:-1]
+    for number, line in enumerate(lines):
+        check_line(line + b"\n", first=False, folds=number > 0)
+    fields = _fold.sub(b" ", block[:-4]) + b"\r\n" if lines else b""
+    _check_count(fields)
+    return fields
+
+
+def _check_count(fields: bytes) -> None:
+    if (count := fields.count(b"\n")) > MAX_FIELDS:
+        raise InvalidResponse(f"{count} header fields; at most {MAX_FIELDS} are taken")
+
+
+def check_line(line: bytes, *, first: bool, folds: bool = False) -> None:
+    """Check one line with its CRLF.
+
+    Args:
+        line: the line.
+        first: True for a status line.
+        folds: True if it may continue the line before it (obs-fold).
+
+    Raises:
+        InvalidResponse: the line breaks the grammar.
+    """
+    if first:
+        if not _status_line(line):
+            raise InvalidResponse(f"not a status line of HTTP/1: {line[:SHOWN]!r}")
+    elif not _field_line(line) and not (folds and _folded_line(line)):
+        raise InvalidResponse(f"not a header field: {line[:SHOWN]!r}")
+
+
+class Section:
+    """Finds the end of a head or a trailer section while it arrives, and no later error.
+
+    What can be seen to be wrong is an error at once: nobody waits for the rest of
+    something that cannot become right.
+    """
+
+    __slots__ = ("_checked", "_first", "_limits", "_status")
+
+    def __init__(self, limits: Limits, *, status: bool) -> None:
+        self._limits = limits
+        self._status = status  # does it begin with a status line?
+        self._checked = 0  # bytes of complete, checked lines
+
+    def find_end(self, data: bytearray, begin: int, end: int) -> int:
+        """Look for the empty line in ``data[begin:end]``.
+
+        Returns:
+            Where the section ends, behind its empty line; -1 if more bytes are needed.
+
+        Raises:
+            InvalidResponse: a line breaks the grammar or is too long, or the section is.
+        """
+        if not self._status and data[begin : begin + 2] == b"\r\n"[: end - begin] and end > begin:
+            return begin + 2 if end - begin >= 2 else -1  # noqa: PLR2004 - the length of CRLF
+        at = data.find(b"\r\n\r\n", begin + max(self._checked - 2, 0), end)
+        stop = end if at < 0 else at + 4
+        if stop - begin > self._limits.header_size:
+            raise InvalidResponse(
+                f"header section of more than {self._limits.header_size} bytes"
+            )
+        if at < 0 or stop - begin > self._limits.line_size:
+            self._check_lines(data, begin, stop)
+        return -1 if at < 0 else stop
+
+    def _check_lines(self, data: bytearray, begin: int, end: int) -> None:
+        start = begin + self._checked
+        while (at := data.find(b"\r\n", start, end)) >= 0:
+            self._check_length(at + 2 - start)
+            if at > start:
+                first = self._status and start == begin
+                check_line(
+                    bytes(data[start : at + 2]), first=first, folds=start > begin and not (
+                        self._status and self._checked == 0
+                    ),
+                )
+            start = at + 2
+            self._checked = start - begin
+        self._check_length(end - start)
+        self._check_rest(data, begin, start, end)
+
+    def _check_rest(self, data: bytearray, begin: int, start: int, end: int) -> None:
+        """Check what there is of a line whose end has not arrived."""
+        if self._status and start == begin and not START.startswith(data[begin : begin + 7][: end - begin]):
+            raise InvalidResponse(
+                f"not a response of HTTP/1: {bytes(data[begin : min(end, begin + SHOWN)])!r}"
+            )
+        if data.find(b"\n", start, end) >= 0 or data.find(b"\r", start, end - 1) >= 0:
+            raise InvalidResponse(
+                f"CR or LF alone in {bytes(data[start : min(end, start + SHOWN)])!r}"
+            )
+
+    def _check_length(self, length: int) -> None:
+        if length > self._limits.line_size:
+            raise InvalidResponse(f"line of more than {self._limits.line_size} bytes")

@@ -1,0 +1,28 @@
+"""How much a server may send where nothing of the user's is transferred.
+
+Every limit is enforced while the bytes arrive, so that none can be exceeded by
+sending slowly. The three that are public can be set for each connection.
+
+Not here: the size of bodies, which belongs to the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MAX_LINE_SIZE: Final = 65536  # bytes; status line or field line, as long as http.client takes
+MAX_HEADER_SIZE: Final = 65536  # bytes; whole head, or whole trailer section
+MAX_FIELDS: Final = 200  # field lines; servers send 10 to 50, http.client takes 100
+MAX_INFORMATIONAL: Final = 20  # 1xx responses to one request; Go stops at 5
+MAX_CHUNK_LINE: Final = 16384  # bytes; chunk size with its extensions, as hyper
+MAX_EXTENSIONS: Final = 16384  # bytes of chunk extensions in one body, as hyper
+MAX_DIGITS: Final = 19  # decimal digits of Content-Length: up to 10**19 - 1 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of one connection, in bytes."""
+
+    line_size: int = MAX_LINE_SIZE
+    header_size: int = MAX_HEADER_SIZE

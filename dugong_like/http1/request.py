@@ -1,0 +1,127 @@
+"""Heads of requests: check what the caller gave, and serialise it (RFC 9112 section 3).
+
+Nothing leaves this file that could be read as more than the one request it is.
+
+Not here: which framing the body gets (operations.py), and bodies (chunked.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from ..errors import InvalidRequest
+from ..headers import CaseInsensitiveDict
+
+_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_target = re.compile(r"/[\x21-\x7e]*|\*").fullmatch
+_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+SHOWN: Final = 60  # characters of a bad value that an error message shows
+
+
+def check_method(method: str) -> None:
+    """Check a request method (RFC 9110 section 9.1).
+
+    Raises:
+        InvalidRequest: it is not a token, or it is CONNECT.
+    """
+    if not _token(method):
+        raise InvalidRequest(f"method is not a token: {method[:SHOWN]!r}")
+    if method == "CONNECT":
+        raise InvalidRequest("CONNECT is what the proxy argument is for")
+
+
+def check_target(target: str) -> None:
+    """Check a request target: origin-form or ``*`` (RFC 9112 section 3.2).
+
+    Raises:
+        InvalidRequest: it does not begin with a slash, or has a blank, a control
+            character or anything that is not ASCII.
+    """
+    if not _target(target):
+        raise InvalidRequest(
+            f"path must begin with '/' and have only visible ASCII characters, the others "
+            f"percent-encoded: {target[:SHOWN]!r}"
+        )
+
+
+def encode_fields(fields: Mapping[str, str], *, framing: bool = False) -> bytes:
+    """Return *fields* as field lines, each with its CRLF.
+
+    Args:
+        fields: names and values; values are encoded as Latin-1.
+        framing: True if Content-Length and Transfer-Encoding are allowed.
+
+    Raises:
+        InvalidRequest: a name is not a token; a value has CR, LF, NUL or another
+            control character (RFC 9110 section 5.5) or one beyond Latin-1; a field
+            would change the framing.
+    """
+    lines = []
+    for name, value in fields.items():
+        if not isinstance(name, str) or not _token(name):
+            raise InvalidRequest(f"name of a header field is not a token: {name[:SHOWN]!r}")
+        if not isinstance(value, str) or not _value(value):
+            raise InvalidRequest(
+                f"value of header field {name} is not a str of Latin-1 characters without "
+                f"control characters: {value[:SHOWN] if isinstance(value, str) else value!r}"
+            )
+        if not framing and name.lower() in FRAMING:
+            raise InvalidRequest(f"{name} follows from the body and cannot be set")
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines).encode("latin-1")
+
+
+class RequestHeads:
+    """Writes the heads of all requests of one connection.
+
+    Args:
+        host: value of the Host field (RFC 9110 section 7.2).
+        prefix: what makes a path the absolute-form that a forward proxy wants (RFC 9112
+            section 3.2.2), such as ``http://example.org``; empty without such a proxy.
+    """
+
+    __slots__ = ("_defaults", "_prefix", "_tail")
+
+    def __init__(self, host: str, prefix: str = "") -> None:
+        self._prefix = prefix
+        self._defaults = {
+            "host": f"Host: {host}\r\n",
+            "accept-encoding": "Accept-Encoding: identity\r\n",
+            "connection": "Connection: keep-alive\r\n",
+        }
+        self._tail = "".join(self._defaults.values())
+
+    def build(
+        self, method: str, path: str, fields: CaseInsensitiveDict | None, framing: str
+    ) -> bytes:
+        """Return a whole head, its empty line included.
+
+        Args:
+            method: request method.
+            path: request target in origin-form, or ``*`` with OPTIONS.
+            fields: the caller's fields; they win over the default ones.
+            framing: field lines that follow from the body, each with CRLF.
+
+        Raises:
+            InvalidRequest: any of them cannot be sent as it is.
+        """
+        check_method(method)
+        check_target(path)
+        if path == "*" and method != "OPTIONS":
+            raise InvalidRequest(f"path '*' goes with OPTIONS only, not with {method}")
+        target = self._prefix + ("" if path == "*" else path) if self._prefix else path
+        if not fields:
+            return f"{method} {target} HTTP/1.1\r\n{self._tail}{framing}\r\n".encode("latin-1")
+        tail = "".join(line for name, line in self._defaults.items() if name not in fields)
+        return b"".join(
+            (
+                f"{method} {target} HTTP/1.1\r\n".encode("ascii"),
+                tail.encode("latin-1"),
+                encode_fields(fields),
+                framing.encode("ascii"),
+                b"\r\n",
+            )
+        )

@@ -1,0 +1,131 @@
+"""What the two halves of a connection share: the stream, and who waits for what.
+
+Not here: what either half does (sending.py, receiving.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from types import TracebackType
+
+from .connect import Route, co_open
+from .errors import ConnectionClosed, StateError
+from .http1.states import LINK, Link, Linked, Machine
+from .message import Exchange
+from .polling import Co
+from .transport.tcp import Stream
+
+
+class SharedLink:
+    """One connection to one origin, which may be closed and opened again.
+
+    Attributes:
+        route: where it leads.
+        timeout: seconds that may pass without anything moving, or None.
+        pending: the requests whose responses have not been read to their end, in order.
+    """
+
+    __slots__ = ("_failure", "_machine", "_stream", "pending", "route", "timeout")
+
+    def __init__(self, route: Route, timeout: float | None) -> None:
+        self.route = route
+        self.timeout = timeout
+        self.pending: deque[Exchange] = deque()
+        self._machine = Machine(LINK, Link.CLOSED)
+        self._stream: Stream | None = None
+        self._failure: Exception | None = None
+
+    @property
+    def state(self) -> Link:
+        """Whether the connection can be used."""
+        return self._machine.state
+
+    @property
+    def stream(self) -> Stream:
+        """The open stream.
+
+        Raises:
+            ConnectionClosed: the connection is closed or broken.
+        """
+        if self._machine.state is Link.BROKEN:
+            raise ConnectionClosed(
+                f"the connection is broken until reset() is called: {self._failure}",
+                request_sent="maybe" if self.pending else "no",
+            ) from self._failure
+        if self._stream is None:
+            raise ConnectionClosed("the connection is closed")
+        return self._stream
+
+    @property
+    def raw_stream(self) -> Stream | None:
+        """The stream even if the connection is broken; None if it is closed."""
+        return self._stream
+
+    def co_open(self) -> Co[None]:
+        """Connect. Raises what `co_open` in connect.py raises."""
+        self._stream = yield from co_open(self.route, self.timeout)
+        self._machine.step(Linked.CONNECTED)
+
+    def spend(self) -> None:
+        """Let the connection take no further request."""
+        if self._stream is not None:
+            self._machine.step(Linked.NO_REUSE)
+
+    def fail(self, failure: Exception) -> None:
+        """Let every further use raise `ConnectionClosed`, with *failure* as its cause."""
+        self._machine.step(Linked.FAILED)
+        if self._failure is None and self._machine.state is Link.BROKEN:
+            self._failure = failure
+
+    def drop(self) -> None:
+        """Close the stream and forget what is pending."""
+        self._machine.step(Linked.DROPPED)
+        stream, self._stream = self._stream, None
+        self._failure = None
+        self.pending.clear()
+        if stream is not None:
+            stream.close()
+
+
+class Role:
+    """The right to use one half: one operation has it at a time. A context manager.
+
+    Args:
+        link: what breaks when an error of *fatal* leaves the operation.
+        name: what the operation does; completes "another operation is ...".
+        fatal: classes of errors after which nothing can be trusted any more.
+    """
+
+    __slots__ = ("_fatal", "_link", "_lock", "_name")
+
+    def __init__(
+        self, link: SharedLink, name: str, fatal: tuple[type[Exception], ...] = ()
+    ) -> None:
+        self._link = link
+        self._name = name
+        self._fatal = fatal
+        self._lock = threading.Lock()
+
+    def try_take(self) -> bool:
+        """Take the role and return True, or return False if another operation has it."""
+        return self._lock.acquire(blocking=False)
+
+    def give_back(self) -> None:
+        """Let the next operation have the role."""
+        self._lock.release()
+
+    def is_taken(self) -> bool:
+        """Return True while an operation has the role."""
+        return self._lock.locked()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise StateError(f"another operation is {self._name} on this connection")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if exc is not None and isinstance(exc, self._fatal):
+            self._link.fail(exc)
+        self._lock.release()

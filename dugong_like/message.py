@@ -1,0 +1,131 @@
+"""Requests and responses as plain data: nothing here does anything.
+
+Not here: header fields (headers.py), and how any of it is put on or taken from the
+wire (http1/).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .headers import fields_to_message
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+
+class BodyFollowing:
+    """Says that the body of a request will be written in separate calls.
+
+    Args:
+        length: how many bytes will be written. None means that nobody knows yet: the
+            body is then sent with the chunked transfer coding (RFC 9112 section 7.1)
+            and ended by `HTTPConnection.finish`.
+
+    Raises:
+        ValueError: *length* is negative.
+    """
+
+    __slots__ = ("length",)
+
+    def __init__(self, length: int | None = None) -> None:
+        if length is not None and length < 0:
+            raise ValueError(f"a body cannot have {length} bytes")
+        self.length = length
+
+    def __repr__(self) -> str:
+        return f"BodyFollowing({'' if self.length is None else self.length})"
+
+
+class Exchange:
+    """One request and the response it waits for; `HTTPConnection.send_request` returns it.
+
+    Attributes:
+        method: request method.
+        path: request target as given.
+        sent: True when the last byte of the request has been handed to the system.
+        answered: True when the head of its final response has been read.
+        expects_continue: True while the body waits for 100 (Continue).
+        upgrades: True if the request asked for another protocol.
+        abandoned: True if nobody will read the response.
+    """
+
+    __slots__ = (
+        "abandoned", "answered", "expects_continue", "informational", "method", "path", "sent",
+        "upgrades",
+    )  # fmt: skip
+
+    def __init__(self, method: str, path: str) -> None:
+        self.method = method
+        self.path = path
+        self.sent = False
+        self.answered = False
+        self.expects_continue = False
+        self.upgrades = False
+        self.abandoned = False
+        self.informational: tuple[HTTPResponse, ...] = ()
+
+    def abandon(self) -> None:
+        """Say that nobody will read the response.
+
+        The next reader skips it, or what is left of it, so that it cannot be taken for
+        the response to a later request.
+        """
+        self.abandoned = True
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.method} {self.path}>"
+
+
+class HTTPResponse:
+    """Status and header fields of a response; the body is read from the connection.
+
+    Attributes:
+        method: method of the request.
+        path: target of the request as given to `HTTPConnection.send_request`.
+        status: status code, 100 to 999.
+        reason: reason phrase, often empty.
+        http_version: ``"1.0"`` or ``"1.1"``.
+        length: bytes of body that will arrive (0 after HEAD); None if only the end of
+            the body will tell.
+        informational: the 1xx responses that came before this one.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - one argument for each attribute
+        self,
+        exchange: Exchange,
+        status: int,
+        reason: str,
+        http_version: str,
+        length: int | None,
+        fields: bytes,
+    ) -> None:
+        self.method = exchange.method
+        self.path = exchange.path
+        self.status = status
+        self.reason = reason
+        self.http_version = http_version
+        self.length = length
+        self.informational = exchange.informational
+        self._fields = fields
+        self._headers: Message | None = None
+        self._trailer_fields = b""
+
+    @property
+    def headers(self) -> Message:
+        """The header fields, an `email.message.Message`, parsed at the first look."""
+        if self._headers is None:
+            self._headers = fields_to_message(self._fields)
+        return self._headers
+
+    @property
+    def trailers(self) -> Message:
+        """The trailer fields (RFC 9110 section 6.5); empty until the body has been read."""
+        return fields_to_message(self._trailer_fields)
+
+    def set_trailers(self, fields: bytes) -> None:
+        """Take the trailer section, which comes after the body: checked field lines."""
+        self._trailer_fields = fields
+
+    def __repr__(self) -> str:
+        return f"<HTTPResponse {self.status} {self.reason} to {self.method} {self.path}>"

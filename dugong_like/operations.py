@@ -1,0 +1,405 @@
+"""The operations that users run, each a generator that yields `PollNeeded`.
+
+This is where what the caller gives is checked and put into the terms of the two
+halves; how they send and receive is theirs.
+
+Not here: the blocking twins and the file-like face (connection.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from .connect import Route, authority
+from .errors import InvalidRequest
+from .headers import CaseInsensitiveDict
+from .http1.limits import MAX_HEADER_SIZE, MAX_LINE_SIZE, Limits
+from .http1.request import RequestHeads, encode_fields
+from .link import SharedLink
+from .message import BodyFollowing, Exchange, HTTPResponse
+from .polling import Co
+from .receiving import ReceivingHalf
+from .sending import SendingHalf
+from .transport.buffer import BUFFER_SIZE
+
+if TYPE_CHECKING:
+    from .transport.tls import SSLContext, TLSStream
+
+Buffer = bytes | bytearray | memoryview
+Fields = Mapping[str, str] | Iterable[tuple[str, str]]
+HTTP_PORT: Final = 80
+HTTPS_PORT: Final = 443
+MEANS_CONTENT: Final = {"POST", "PUT", "PATCH"}  # RFC 9110 section 8.6: say that there is none
+
+
+class Operations:
+    """One connection to one server: the operations and what belongs to them.
+
+    `HTTPConnection` is this class with blocking twins.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is documented at HTTPConnection
+        self,
+        hostname: str,
+        port: int | None = None,
+        ssl_context: SSLContext | None = None,
+        proxy: tuple[str, int] | str | None = None,
+        *,
+        timeout: float | None = None,
+        expect100_timeout: float | None = None,
+        content_md5: bool = True,
+        buffer_size: int = BUFFER_SIZE,
+        max_line_size: int = MAX_LINE_SIZE,
+        max_header_size: int = MAX_HEADER_SIZE,
+        on_informational: Callable[[HTTPResponse], object] | None = None,
+        dns_test_hostnames: Sequence[str] = (),
+    ) -> None:
+        default_port = HTTP_PORT if ssl_context is None else HTTPS_PORT
+        self.hostname = hostname
+        self.port = default_port if port is None else port
+        self.ssl_context = ssl_context
+        self.proxy = parse_proxy(proxy)
+        self.content_md5 = content_md5
+        ascii_name = check_hostname(hostname)
+        limits = Limits(max_line_size, max_header_size)
+        route = Route(
+            ascii_name, self.port, ssl_context, self.proxy, limits, tuple(dns_test_hostnames)
+        )
+        host = authority(ascii_name, self.port, default_port)
+        forwards = self.proxy is not None and ssl_context is None
+        self._heads = RequestHeads(host, f"http://{host}" if forwards else "")
+        self._link = SharedLink(route, timeout)
+        self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
+        self._receiving.continue_timeout = expect100_timeout
+        self._sending = SendingHalf(self._link, self._receiving)
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that may pass without anything moving; None waits for ever.
+
+        Holds under every driver. `ConnectionTimedOut` is raised when it is exceeded.
+        """
+        return self._link.timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._link.timeout = seconds
+
+    def response_pending(self) -> bool:
+        """Return True if a response is outstanding, or partly read."""
+        return bool(self._link.pending)
+
+    def disconnect(self) -> None:
+        """Close the connection at once. Responses that are pending are lost.
+
+        The connection can be used again: it reconnects. May be called in any state.
+        """
+        stream = self._link.raw_stream
+        if stream is not None and self.ssl_context is not None:
+            tls: TLSStream = stream  # type: ignore[assignment]  # with a context it is TLS
+            tls.notify_close()
+        self._link.drop()
+        self._sending.reset()
+        self._receiving.reset()
+
+    def reset(self) -> None:
+        """Make the connection usable again after an error: another name for `disconnect`."""
+        self.disconnect()
+
+    def get_ssl_peercert(self, binary_form: bool = False) -> Any:
+        """Return the server's certificate.
+
+        Args:
+            binary_form: True for the DER bytes, False for a dict as
+                `ssl.SSLSocket.getpeercert` describes.
+
+        Returns:
+            The certificate; None over plain HTTP and while not connected.
+        """
+        tls = self._tls()
+        return None if tls is None else tls.peer_certificate(binary_form)
+
+    def get_ssl_cipher(self) -> tuple[str, str, int] | None:
+        """Return name, protocol and secret bits of the cipher; None as in `get_ssl_peercert`."""
+        tls = self._tls()
+        return None if tls is None else tls.cipher()
+
+    def _tls(self) -> TLSStream | None:
+        if self.ssl_context is None:
+            return None
+        return self._link.raw_stream  # type: ignore[return-value]  # with a context it is TLS
+
+    def co_connect(self) -> Co[None]:
+        """Connect, unless there is a connection that takes a request.
+
+        Needed only to have it done early; `co_send_request` connects by itself.
+
+        Raises:
+            HostnameNotResolvable, DNSUnavailable, ConnectFailed, HandshakeFailed,
+            CertificateInvalid, TunnelRefused, InvalidResponse: it was not possible.
+            ConnectionTimedOut: `timeout` was exceeded.
+            ConnectionClosed: the connection is broken, or takes no further request while
+                responses are pending.
+            StateError: another operation is sending.
+        """
+        with self._sending.role:
+            yield from self._sending.co_connect()
+
+    def co_send_request(
+        self,
+        method: str,
+        path: str,
+        headers: Fields | None = None,
+        body: Buffer | BodyFollowing | None = None,
+        expect100: bool = False,
+    ) -> Co[Exchange]:
+        """Send a request, or its head if the body is to follow.
+
+        Any number of requests may be sent before their responses are read. Connects if
+        there is no connection, or none that can be used again.
+
+        Args:
+            method: request method, such as ``"GET"``; CONNECT is not possible.
+            path: request target: path and query, percent-encoded; ``"*"`` with OPTIONS.
+            headers: a mapping of names to values, or pairs. It is never changed. Of
+                names that differ in case only the last counts. Host, Accept-Encoding
+                and Connection win over the defaults; Content-Length and
+                Transfer-Encoding follow from the body and are refused.
+            body: the body as bytes-like object, or `BodyFollowing`, or None for none.
+                With bytes a Content-MD5 is added unless `content_md5` is false or the
+                caller gives one.
+            expect100: True to have the body wait until the server asks for it (RFC 9110
+                section 10.1.1): call `co_read_response` before writing. Goes with
+                `BodyFollowing` only; nothing is waited for if the length is 0.
+
+        Returns:
+            The exchange; its response is the next one that is not yet taken by others.
+
+        Raises:
+            InvalidRequest: something cannot be sent as it is; nothing was sent.
+            StateError: the body of the last request is not complete, or another
+                operation is sending.
+            ConnectionClosed: the connection was lost or is broken. If the server has
+                answered before it had everything, the answer can be read.
+            ConnectionTimedOut: nothing moved for `timeout` seconds.
+            DugongError: what `co_connect` raises.
+        """
+        with self._sending.role:
+            self._sending.check_ready()
+            exchange = Exchange(method, path)
+            fields = None if headers is None else CaseInsensitiveDict(headers)
+            if body is not None and not isinstance(body, BodyFollowing):
+                body = as_bytes(body)
+            if expect100 and not isinstance(body, BodyFollowing):
+                raise InvalidRequest("expect100 goes with BodyFollowing only")
+            exchange.expects_continue = expect100 and body.length != 0  # type: ignore[union-attr]
+            exchange.upgrades = fields is not None and "upgrade" in fields
+            framing = self._framing(method, fields, body)
+            if exchange.expects_continue:
+                framing += "Expect: 100-continue\r\n"
+            head = self._heads.build(method, path, fields, framing)
+            yield from self._sending.co_connect()
+            yield from self._sending.co_send_request(exchange, head, body)
+            return exchange
+
+    def _framing(
+        self, method: str, fields: CaseInsensitiveDict | None, body: memoryview | BodyFollowing | None
+    ) -> str:
+        """Return the field lines that follow from *body* (RFC 9112 section 6)."""
+        if body is None:
+            return "Content-Length: 0\r\n" if method in MEANS_CONTENT else ""
+        if isinstance(body, BodyFollowing):
+            if body.length is None:
+                return "Transfer-Encoding: chunked\r\n"
+            return f"Content-Length: {body.length}\r\n"
+        lines = f"Content-Length: {len(body)}\r\n"
+        if self.content_md5 and not (fields and "content-md5" in fields):
+            lines += f"Content-MD5: {content_md5(body)}\r\n"
+        return lines
+
+    def co_write(self, buf: Buffer) -> Co[None]:
+        """Write body data of the request that announced `BodyFollowing`.
+
+        Args:
+            buf: bytes-like object of any length, also none. With a known length the body
+                is complete when that much has been written; a chunked one is ended by
+                `co_finish`.
+
+        Raises:
+            ExcessBodyData: it is more than was announced; nothing of it was sent.
+            StateError: no body is to be written, or it has to wait for 100 (Continue),
+                or another operation is sending.
+            ConnectionClosed: the connection was lost, or the server has answered before
+                it had the whole body. The answer can be read.
+            InvalidResponse: what the server sent meanwhile is no response.
+            ConnectionTimedOut: nothing could be sent for `timeout` seconds.
+        """
+        yield from self._sending.co_write(as_bytes(buf))
+
+    def co_finish(self, trailers: Fields | None = None) -> Co[None]:
+        """End a chunked body (RFC 9112 section 7.1); does nothing if it is complete already.
+
+        Args:
+            trailers: fields of the trailer section.
+
+        Raises:
+            InvalidRequest: *trailers* cannot be sent as they are.
+            StateError: no chunked body is being written, or a body of known length is
+                not complete.
+            ConnectionClosed, InvalidResponse, ConnectionTimedOut: see `co_write`.
+        """
+        lines = encode_fields(CaseInsensitiveDict(trailers)) if trailers else b""
+        yield from self._sending.co_finish(lines)
+
+    def co_read_response(self) -> Co[HTTPResponse]:
+        """Read status and header fields of the next response.
+
+        The response to a request with ``expect100`` is read in two steps: first the 100
+        (Continue), which says that the body may be written, then the final response.
+        If the first is not a 100 it is the final response, and the body is not wanted.
+        Other informational responses are passed by; they are in
+        `HTTPResponse.informational`.
+
+        Returns:
+            The response; its body has to be read before the next one.
+
+        Raises:
+            StateError: no response is pending, the last body has not been read to its
+                end, or another operation is reading.
+            InvalidResponse: it is not HTTP/1, or its framing makes no sense.
+            ConnectionClosed: the connection ended before the response.
+            ConnectionTimedOut: nothing arrived for `timeout` seconds; the next call
+                goes on waiting.
+            ContinueTimedOut: no 100 (Continue) for `expect100_timeout` seconds: the body
+                may be written now.
+        """
+        return self._receiving.co_read_response()
+
+    def co_read(self, len_: int | None = None) -> Co[bytes]:
+        """Read body data.
+
+        Args:
+            len_: bytes to return at most; None for the whole rest.
+
+        Returns:
+            At least one byte, perhaps fewer than *len_*; ``b""`` only at the end of the
+            body (or if *len_* is 0).
+
+        Raises:
+            ValueError: *len_* is negative.
+            StateError: no response has been read, or another operation is reading.
+            ConnectionClosed: the connection ended inside the body, or is broken.
+            InvalidResponse: the framing of the body is wrong.
+            UnsupportedResponse: the body has an unknown transfer coding.
+            ConnectionTimedOut: nothing arrived for `timeout` seconds; the next call
+                goes on where this one stood.
+        """
+        if len_ is None:
+            return self._receiving.co_readall()
+        if len_ < 0:
+            raise ValueError(f"it is not possible to read {len_} bytes")
+        return self._receiving.co_read(len_)
+
+    def co_readinto(self, buf: bytearray | memoryview) -> Co[int]:
+        """Read body data into *buf*, a writable bytes-like object.
+
+        Returns:
+            How many bytes were read; 0 only at the end of the body (or if *buf* is empty).
+
+        Raises:
+            DugongError: what `co_read` raises.
+        """
+        return self._receiving.co_readinto(memoryview(buf).cast("B"))
+
+    def co_readall(self) -> Co[bytes]:
+        """Read the rest of the body. Interrupted, it loses nothing: the data is read again.
+
+        Raises:
+            DugongError: what `co_read` raises. What has arrived can still be read.
+        """
+        return self._receiving.co_readall()
+
+    def co_discard(self) -> Co[None]:
+        """Read the rest of the body and throw it away.
+
+        Raises:
+            DugongError: what `co_read` raises.
+        """
+        return self._receiving.co_discard()
+
+    def co_read_raw(self, size: int) -> Co[bytes]:
+        """Read what the server sent as it is, to see what went wrong.
+
+        Works on a broken connection, and ends the use of any other.
+
+        Args:
+            size: bytes to return at most.
+
+        Returns:
+            At least one byte; ``b""`` if the server closed the connection.
+
+        Raises:
+            StateError: not connected, or another operation is reading.
+            ConnectionClosed: the connection was lost.
+            ConnectionTimedOut: nothing arrived for `timeout` seconds.
+        """
+        return self._receiving.co_read_raw(size)
+
+    def co_close(self) -> Co[None]:
+        """Close the connection; over TLS close_notify is sent if that does not block.
+
+        Raises nothing; may be called in any state.
+        """
+        self.disconnect()
+        yield from ()
+
+
+def as_bytes(buf: Buffer) -> memoryview:
+    """Return *buf* as a view of bytes.
+
+    Raises:
+        TypeError: it is not bytes-like, or not contiguous.
+    """
+    return memoryview(buf).cast("B")
+
+
+def content_md5(body: memoryview) -> str:
+    """Return the value of Content-MD5 for *body* (RFC 1864)."""
+    import hashlib  # noqa: PLC0415 - 5 ms that downloads never need
+    from base64 import b64encode  # noqa: PLC0415
+
+    return b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode("ascii")
+
+
+def check_hostname(hostname: str) -> str:
+    """Return *hostname* in ASCII.
+
+    Raises:
+        InvalidRequest: it cannot be the name of a host.
+    """
+    try:
+        name = hostname if hostname.isascii() else hostname.encode("idna").decode("ascii")
+    except UnicodeError as exc:
+        raise InvalidRequest(f"not a host name: {hostname[:60]!r}") from exc
+    if not name or not all(char.isalnum() or char in "-._~:%" for char in name):
+        raise InvalidRequest(f"not a host name: {hostname[:60]!r}")
+    return name
+
+
+def parse_proxy(proxy: tuple[str, int] | str | None) -> tuple[str, int] | None:
+    """Return host and port of *proxy*, a pair or an ``http://`` URL.
+
+    Raises:
+        InvalidRequest: it is neither.
+    """
+    if proxy is None:
+        return None
+    if isinstance(proxy, str):
+        url = urlsplit(proxy)
+        if url.scheme != "http" or not url.hostname or url.username is not None:
+            raise InvalidRequest(f"not the URL of an HTTP proxy without credentials: {proxy!r}")
+        return check_hostname(url.hostname), url.port or HTTP_PORT
+    host, port = proxy
+    return check_hostname(host), port

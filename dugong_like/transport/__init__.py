@@ -1,0 +1,1 @@
+"""Sockets and TLS: the only part of the library that touches either."""

@@ -1,0 +1,306 @@
+"""TCP connections: opening them, and bytes in and out without ever blocking.
+
+Connecting races the addresses of a host as RFC 8305 (Happy Eyeballs) describes.
+
+Not here: names to addresses (resolve.py) and TLS (tls.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+from typing import Any, Final, Protocol, TypeVar
+
+from ..errors import ConnectFailed, ConnectionClosed, ConnectionTimedOut
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded, first_of
+
+T = TypeVar("T")
+Socket = socket.socket
+Address = tuple[socket.AddressFamily, Any]
+
+ATTEMPT_DELAY: Final = 0.25  # seconds between two attempts (RFC 8305 section 5)
+MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
+CONNECTING: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR}
+
+Part = bytes | memoryview
+
+
+class Stream(Protocol):
+    """A connection that carries bytes. No call blocks; None says that it would.
+
+    Attributes:
+        fd: the descriptor that the receiving half waits for.
+    """
+
+    fd: int
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """Receive into *buffer*; 0 is the end of the stream.
+
+        Raises:
+            ConnectionClosed: the connection was reset, or TLS was cut off.
+        """
+        ...
+
+    def recv(self, size: int) -> bytes | None:
+        """Receive up to *size* bytes; ``b""`` is the end of the stream.
+
+        Raises:
+            ConnectionClosed: the connection was reset, or TLS was cut off.
+        """
+        ...
+
+    def send(self, parts: Sequence[Part]) -> int | None:
+        """Send the beginning of *parts* and return how many bytes that was.
+
+        After None the next call must have the same parts.
+
+        Raises:
+            ConnectionClosed: the peer takes no more.
+        """
+        ...
+
+    def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
+        """Return what the last `recv` or `recv_into` waits for."""
+        ...
+
+    def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
+        """Return what the last `send` waits for; *watch* adds "or something can be read".
+
+        It is another descriptor than `fd`, for the same connection, so that the two
+        halves never wait for the same thing.
+        """
+        ...
+
+    def has_buffered(self) -> bool:
+        """Return True if bytes have been received below that `recv` would give at once."""
+        ...
+
+    def is_idle(self) -> bool:
+        """Return True if nothing has arrived, not even the end of the stream.
+
+        What has arrived may be lost: the answer False means that the stream is to be
+        closed.
+        """
+        ...
+
+    def shut_down_writing(self) -> None:
+        """End the sending direction; a sender that waits is woken and fails."""
+        ...
+
+    def close(self) -> None:
+        """Give the descriptors back. Nothing is sent."""
+        ...
+
+
+def co_attempt(
+    attempt: Callable[[], T | None],
+    wanted: Callable[[float | None], PollNeeded],
+    timeout: float | None,
+) -> Co[T]:
+    """Wait, then call *attempt*, until it does not return None any more.
+
+    Args:
+        attempt: a call that would have blocked just now.
+        wanted: gives what it waits for, with the given deadline.
+        timeout: seconds that may pass until it succeeds; None sets no limit.
+
+    Raises:
+        ConnectionTimedOut: *timeout* seconds have passed.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        yield wanted(deadline)
+        result = attempt()
+        if result is not None:
+            return result
+        if deadline is not None and time.monotonic() >= deadline:
+            raise ConnectionTimedOut(f"nothing moved for {timeout} seconds")
+
+
+class SendingDescriptor:
+    """The descriptor that the sending half waits for: a duplicate, made when needed.
+
+    Event loops take one waiter for each direction of a descriptor. While a body is
+    written the sender waits for both directions, and so may the receiver; with a
+    number of its own each half can.
+    """
+
+    __slots__ = ("_duplicate", "_sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._duplicate: socket.socket | None = None
+
+    def need(self, mask: int, deadline: float | None) -> PollNeeded:
+        """Return a wait for *mask*."""
+        if self._duplicate is None:
+            self._duplicate = socket.socket(
+                self._sock.family, self._sock.type, self._sock.proto, duplicate_fd(self._sock)
+            )
+        return PollNeeded(self._duplicate.fileno(), mask, deadline)
+
+    def close(self) -> None:
+        """Give the duplicate back."""
+        if self._duplicate is not None:
+            self._duplicate.close()
+            self._duplicate = None
+
+
+def duplicate_fd(sock: socket.socket) -> int:
+    """Return another descriptor for the same socket."""
+    if os.name == "posix":
+        return os.dup(sock.fileno())
+    return sock.dup().detach()
+
+
+class TCPStream:
+    """Plain TCP; see `Stream`. Takes over *sock*, which must be connected and non-blocking."""
+
+    __slots__ = ("_read_need", "_recv", "_recv_into", "_sender", "_sock", "fd")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.fd = sock.fileno()
+        self._recv = sock.recv
+        self._recv_into = sock.recv_into
+        self._read_need = PollNeeded(self.fd, POLLIN)
+        self._sender = SendingDescriptor(sock)
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """See `Stream.recv_into`."""
+        try:
+            return self._recv_into(buffer)
+        except BlockingIOError:
+            return None
+        except OSError as exc:
+            raise lost(exc) from exc
+
+    def recv(self, size: int) -> bytes | None:
+        """See `Stream.recv`."""
+        try:
+            return self._recv(size)
+        except BlockingIOError:
+            return None
+        except OSError as exc:
+            raise lost(exc) from exc
+
+    def send(self, parts: Sequence[Part]) -> int | None:
+        """See `Stream.send`."""
+        try:
+            if len(parts) == 1:
+                return self._sock.send(parts[0])
+            return send_many(self._sock, parts)
+        except BlockingIOError:
+            return None
+        except OSError as exc:
+            raise lost(exc) from exc
+
+    def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
+        """See `Stream.wanted_by_recv`."""
+        if deadline is None:
+            return self._read_need
+        return PollNeeded(self.fd, POLLIN, deadline)
+
+    def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
+        """See `Stream.wanted_by_send`."""
+        return self._sender.need(POLLIN | POLLOUT if watch else POLLOUT, deadline)
+
+    def has_buffered(self) -> bool:
+        """See `Stream.has_buffered`: nothing lies between the socket and `recv`."""
+        return False
+
+    def is_idle(self) -> bool:
+        """See `Stream.is_idle`."""
+        return not self._read_need.poll(0)
+
+    def shut_down_writing(self) -> None:
+        """See `Stream.shut_down_writing`."""
+        shut_down_writing(self._sock)
+
+    def release(self) -> None:
+        """Give up the socket without closing it: somebody else goes on with it."""
+        self._sender.close()
+
+    def close(self) -> None:
+        """See `Stream.close`."""
+        self._sender.close()
+        self._sock.close()
+
+
+def send_many(sock: socket.socket, parts: Sequence[Part]) -> int:
+    """Send several parts with one system call and return how many bytes went out."""
+    if hasattr(sock, "sendmsg"):
+        return sock.sendmsg(parts[:MAX_PARTS])
+    return sock.send(parts[0])  # Windows has no sendmsg
+
+
+def shut_down_writing(sock: socket.socket) -> None:
+    """End the sending direction of *sock*, if there is still one."""
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # the peer was faster
+
+
+def lost(exc: OSError) -> ConnectionClosed:
+    """Return *exc*, which a socket raised while it was connected, as `ConnectionClosed`."""
+    return ConnectionClosed(f"connection lost: {exc.strerror or exc}", request_sent="maybe")
+
+
+def co_connect_tcp(addresses: Sequence[Address], name: str) -> Co[socket.socket]:
+    """Connect to the first of *addresses* that answers (RFC 8305).
+
+    Args:
+        addresses: family and socket address of each, in the order of preference.
+        name: what to call the peer in errors.
+
+    Returns:
+        A connected, non-blocking socket.
+
+    Raises:
+        ConnectFailed: no address accepted the connection.
+    """
+    attempts = [_co_connect(family, address) for family, address in interleave(addresses)]
+    try:
+        return (yield from first_of(*attempts, stagger=ATTEMPT_DELAY))
+    except OSError as exc:
+        raise ConnectFailed(f"cannot connect to {name}: {exc.strerror or exc}") from exc
+
+
+def interleave(addresses: Sequence[Address]) -> list[Address]:
+    """Order *addresses* so that the families take turns (RFC 8305 section 4)."""
+    first = [address for address in addresses if address[0] == addresses[0][0]]
+    other = [address for address in addresses if address[0] != addresses[0][0]]
+    return [address for pair in zip_longest(first, other) for address in pair if address]
+
+
+def _co_connect(family: socket.AddressFamily, address: Any) -> Co[socket.socket]:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        code = sock.connect_ex(address)
+        while code in CONNECTING:
+            yield PollNeeded(sock.fileno(), POLLOUT)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code == 0 and not _is_connected(sock):
+                code = errno.EINPROGRESS  # resumed too early
+        if code:
+            raise OSError(code, os.strerror(code))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,224 @@
+"""TLS: the default context, the handshake, and bytes in and out under a lock.
+
+Two threads on one non-blocking `SSLSocket` corrupt it, so each call into it is made
+under a lock of ours. No call blocks, so the lock is held for microseconds; waiting
+happens outside.
+
+Not here: the connection below (tcp.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import certifi
+
+from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded
+from .tcp import Part, SendingDescriptor, co_attempt, lost, shut_down_writing
+
+T = TypeVar("T")
+SSLContext = ssl.SSLContext
+RECORD: Final = 16384  # bytes of payload in the largest TLS record (RFC 8446 section 5.1)
+
+
+@functools.cache
+def default_ssl_context() -> ssl.SSLContext:
+    """Return the context for https that verifies certificate and host name.
+
+    The system's certificates are trusted; where there are none, those of certifi. The
+    variables ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and ``SSLKEYLOGFILE`` are honoured.
+    At least TLS 1.2. The context is made at the first call, once for the process.
+    """
+    context = ssl.create_default_context()
+    paths = ssl.get_default_verify_paths()
+    if not context.get_ca_certs() and not _has_certificates(paths.capath):
+        context.load_verify_locations(certifi.where())
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _has_certificates(folder: str | None) -> bool:
+    """Say whether *folder* has certificates that are looked up when they are needed."""
+    if folder is None:
+        return False
+    try:
+        return any(os.scandir(folder))
+    except OSError:
+        return False
+
+
+def co_start_tls(
+    sock: socket.socket, context: ssl.SSLContext, hostname: str, timeout: float | None
+) -> Co[TLSStream]:
+    """Do the TLS handshake over *sock*, which is connected and non-blocking.
+
+    Args:
+        sock: it is taken over, and closed if the handshake fails.
+        context: used as it is, never changed.
+        hostname: for SNI and for the check of the certificate.
+        timeout: seconds that may pass without anything moving.
+
+    Raises:
+        CertificateInvalid: the certificate is not accepted.
+        HandshakeFailed: the peer does not speak TLS, or not as the context demands.
+        ConnectionTimedOut: nothing moved for *timeout* seconds.
+    """
+    try:
+        wrapped = context.wrap_socket(
+            sock,
+            server_hostname=hostname,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
+        )
+    except BaseException:
+        sock.close()
+        raise
+    stream = TLSStream(wrapped)
+    try:
+        if stream.handshake() is None:
+            yield from co_attempt(stream.handshake, stream.wanted_by_recv, timeout)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+class TLSStream:
+    """TLS over a socket; see `tcp.Stream`."""
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        self._sock = sock
+        self._lock = threading.Lock()
+        self._recv_mask = POLLIN
+        self._send_mask = POLLOUT
+        self._sender = SendingDescriptor(sock)
+        self.fd = sock.fileno()
+
+    def handshake(self) -> bool | None:
+        """Go on with the handshake; None says that it would block.
+
+        Raises:
+            CertificateInvalid: the certificate is not accepted.
+            HandshakeFailed: the handshake failed in another way.
+        """
+        try:
+            self._sock.do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+            self._recv_mask = _mask(want)
+            return None
+        except ssl.CertificateError as exc:
+            raise CertificateInvalid(f"certificate not accepted: {_reason(exc)}") from exc
+        except OSError as exc:
+            raise HandshakeFailed(f"TLS handshake failed: {_reason(exc)}") from exc
+        return True
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """See `Stream.recv_into`."""
+        return self._receive(self._sock.recv_into, buffer)
+
+    def recv(self, size: int) -> bytes | None:
+        """See `Stream.recv`."""
+        return self._receive(self._sock.recv, size)
+
+    def _receive(self, call: Callable[[Any], T], argument: object) -> T | None:
+        try:
+            with self._lock:
+                return call(argument)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+            self._recv_mask = _mask(want)
+            return None
+        except OSError as exc:
+            raise _lost(exc) from exc
+
+    def send(self, parts: Sequence[Part]) -> int | None:
+        """See `Stream.send`."""
+        data = parts[0] if len(parts) == 1 or len(parts[0]) >= RECORD else _one_record(parts)
+        try:
+            with self._lock:
+                return self._sock.send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+            self._send_mask = _mask(want)
+            return None
+        except OSError as exc:
+            raise _lost(exc) from exc
+
+    def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
+        """See `Stream.wanted_by_recv`."""
+        return PollNeeded(self.fd, self._recv_mask, deadline)
+
+    def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
+        """See `Stream.wanted_by_send`."""
+        return self._sender.need(self._send_mask | POLLIN if watch else self._send_mask, deadline)
+
+    def has_buffered(self) -> bool:
+        """See `Stream.has_buffered`: TLS decrypts whole records."""
+        with self._lock:
+            return self._sock.pending() > 0
+
+    def is_idle(self) -> bool:
+        """See `Stream.is_idle`. Session tickets and the like count as nothing."""
+        if not self.has_buffered() and not PollNeeded(self.fd, POLLIN).poll(0):
+            return True
+        try:
+            return self.recv(1) is None
+        except ConnectionClosed:
+            return False
+
+    def shut_down_writing(self) -> None:
+        """See `Stream.shut_down_writing`."""
+        shut_down_writing(self._sock)
+
+    def notify_close(self) -> None:
+        """Send close_notify (RFC 8446 section 6.1) if that is possible at once."""
+        try:
+            with self._lock:
+                self._sock.unwrap()
+        except (OSError, ValueError):
+            pass  # the peer need not answer, and the connection may be gone
+
+    def close(self) -> None:
+        """See `Stream.close`."""
+        self._sender.close()
+        self._sock.close()
+
+    def peer_certificate(self, binary_form: bool) -> Any:
+        """Return what `ssl.SSLSocket.getpeercert` returns."""
+        return self._sock.getpeercert(binary_form)
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """Return what `ssl.SSLSocket.cipher` returns."""
+        return self._sock.cipher()
+
+
+def _mask(want: ssl.SSLError) -> int:
+    return POLLIN if isinstance(want, ssl.SSLWantReadError) else POLLOUT
+
+
+def _one_record(parts: Sequence[Part]) -> bytes:
+    """Join the beginning of *parts*, so that a small one does not get a record of its own."""
+    room = RECORD
+    pieces = []
+    for part in parts:
+        pieces.append(part[:room])
+        room -= len(pieces[-1])
+        if room <= 0:
+            break
+    return b"".join(pieces)
+
+
+def _lost(exc: OSError) -> ConnectionClosed:
+    if isinstance(exc, ssl.SSLEOFError):
+        return ConnectionClosed("TLS was cut off without close_notify", request_sent="maybe")
+    return lost(exc)
+
+
+def _reason(exc: OSError) -> str:
+    return getattr(exc, "verify_message", "") or getattr(exc, "reason", "") or str(exc)
