@@ -100,13 +100,13 @@ def _co_tunnel(sock: Socket, route: Route, timeout: float | None) -> Co[None]:
             sent = stream.send([request])
             if sent is None:
                 sent = yield from co_attempt(
-                    lambda: stream.send([request]), stream.wanted_by_send, timeout
+                    stream.send, [request], stream.wanted_by_send, timeout
                 )
             request = request[sent:]
         buffer = ReceiveBuffer()
         while not opened:
             received = yield from co_attempt(
-                lambda: stream.recv_into(buffer.room()), stream.wanted_by_recv, timeout
+                stream.recv_into, buffer.room(), stream.wanted_by_recv, timeout
             )
             if received == 0:
                 tunnel.end_of_stream()

@@ -200,8 +200,11 @@ class Operations:
             if exchange.expects_continue:
                 framing += "Expect: 100-continue\r\n"
             head = self._heads.build(method, path, fields, framing)
-            yield from self._sending.co_connect()
-            yield from self._sending.co_send_request(exchange, head, body)
+            if not self._sending.is_connected():
+                yield from self._sending.co_connect()
+            going = self._sending.start_request(exchange, head, body)
+            if going is not None:
+                yield from going
             return exchange
 
     def _framing(

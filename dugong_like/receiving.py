@@ -88,10 +88,9 @@ class ReceivingHalf:
             if self._machine.state is Receiving.BODY or not pending or pending[0].abandoned:
                 yield from self._co_skip_abandoned()
             exchange = pending[0]
-            if (head := self._final) is None:
-                head = self._next_head(exchange) if self._buffer.begin < self._buffer.end else None
-                if head is None:
-                    head = yield from self._co_receive_head(exchange)
+            head = self._final or self._next_head(exchange)
+            if head is None:
+                head = yield from self._co_receive_head(exchange)
             self._final = None
             if head.status == CONTINUE:
                 return self._informational_response(exchange, head)
@@ -116,33 +115,49 @@ class ReceivingHalf:
 
     def _co_receive_head(self, exchange: Exchange) -> Co[Head]:
         """Receive until there is a head that `co_read_response` returns."""
+        stream = self._link.stream
+        buffer = self._buffer
+        # One request, just sent, and nothing left over: its answer cannot be here yet,
+        # and a look would be a wasted system call.
+        looking = not exchange.sent or len(self._link.pending) > 1 or stream.has_buffered()
         timeout = self._link.timeout
-        until = None
-        if exchange.expects_continue and self.continue_timeout is not None:
-            until = time.monotonic() + self.continue_timeout
-        # One request, just sent, and nothing left over: its answer cannot be here yet.
-        hopeless = exchange.sent and len(self._link.pending) == 1
+        until = self._continue_deadline(exchange)
         while True:
             if until is not None:
                 left = max(until - time.monotonic(), 0)
                 timeout = left if self._link.timeout is None else min(left, self._link.timeout)
-            try:
-                count = yield from self._co_fill(timeout, hopeless=hopeless)
-            except ConnectionTimedOut:
-                if until is None or time.monotonic() < until:
+            room = buffer.room()
+            count = stream.recv_into(room) if looking else None
+            if count is None:
+                try:
+                    count = yield from co_attempt(
+                        stream.recv_into, room, stream.wanted_by_recv, timeout
+                    )
+                except ConnectionTimedOut:
+                    if until is not None and time.monotonic() >= until:
+                        raise self._no_continue(exchange) from None
                     raise
-                exchange.expects_continue = False
-                raise ContinueTimedOut(
-                    f"no 100 (Continue) within {self.continue_timeout} seconds; the body may be "
-                    "written now",
-                    request_sent="maybe",
-                ) from None
             if count == 0:
                 raise self._no_head()
-            hopeless = False
+            buffer.end += count
             head = self._next_head(exchange)
             if head is not None:
                 return head
+            looking = True
+
+    def _continue_deadline(self, exchange: Exchange) -> float | None:
+        if self.continue_timeout is None or not exchange.expects_continue:
+            return None
+        return time.monotonic() + self.continue_timeout
+
+    def _no_continue(self, exchange: Exchange) -> ContinueTimedOut:
+        """Let the body be written although nobody asked for it."""
+        exchange.expects_continue = False
+        return ContinueTimedOut(
+            f"no 100 (Continue) within {self.continue_timeout} seconds; the body may be written "
+            "now",
+            request_sent="maybe",
+        )
 
     def _no_head(self) -> ConnectionClosed:
         if self._buffer.begin < self._buffer.end:
@@ -159,7 +174,7 @@ class ReceivingHalf:
         Informational responses are passed by, but for a 100 that was asked for.
         """
         buffer = self._buffer
-        while True:
+        while buffer.begin < buffer.end:
             section = self._section or Section(self._limits, status=True)
             stop = section.find_end(buffer.data, buffer.begin, buffer.end)
             if stop < 0:
@@ -180,6 +195,7 @@ class ReceivingHalf:
             if head.status == CONTINUE and exchange.expects_continue:
                 exchange.expects_continue = False
                 return head
+        return None
 
     def _note_informational(self, exchange: Exchange, head: Head, size: int) -> None:
         self._informational += size
@@ -268,7 +284,7 @@ class ReceivingHalf:
             if buffer.begin == buffer.end:
                 if min(len(target), owed) >= self._buffer_size:
                     return (yield from self._co_readinto_directly(target[:owed]))
-                if (yield from self._co_fill(self._link.timeout)) == 0:
+                if (yield from self._co_fill()) == 0:
                     return self._end_of_stream()
             count = buffer.take_into(target[:owed])
             self._took(count)
@@ -279,7 +295,7 @@ class ReceivingHalf:
         count = stream.recv_into(target)
         if count is None:
             count = yield from co_attempt(
-                lambda: stream.recv_into(target), stream.wanted_by_recv, self._link.timeout
+                stream.recv_into, target, stream.wanted_by_recv, self._link.timeout
             )
         if count == 0:
             return self._end_of_stream()
@@ -303,7 +319,7 @@ class ReceivingHalf:
         if buffer.begin == buffer.end:
             if size >= self._buffer_size:
                 return (yield from self._co_read_directly(min(size, MAX_PIECE)))
-            if (yield from self._co_fill(self._link.timeout)) == 0:
+            if (yield from self._co_fill()) == 0:
                 self._end_of_stream()
                 return b""
         data = buffer.take(size)
@@ -315,13 +331,28 @@ class ReceivingHalf:
         data = stream.recv(size)
         if data is None:
             data = yield from co_attempt(
-                lambda: stream.recv(size), stream.wanted_by_recv, self._link.timeout
+                stream.recv, size, stream.wanted_by_recv, self._link.timeout
             )
         if data:
             self._took(len(data))
         else:
             self._end_of_stream()
         return data
+
+    def take_rest(self) -> bytes | None:
+        """Return the rest of the body if all of it is in the buffer, else None."""
+        framing = self._framing
+        if self._kept or framing is None or not framing.length:
+            return None
+        with self.role:
+            body = self._body
+            buffer = self._buffer
+            owed = None if body is None else body.owed(buffer)
+            if not owed or owed > buffer.end - buffer.begin:
+                return None
+            data = buffer.take(owed)
+            self._took(owed)
+            return data
 
     def co_readall(self) -> Co[bytes]:
         """See `Operations.co_readall`."""
@@ -347,7 +378,7 @@ class ReceivingHalf:
     def _co_discard(self) -> Co[None]:
         buffer = self._buffer
         while owed := (yield from self._co_owed()):
-            if buffer.begin == buffer.end and (yield from self._co_fill(self._link.timeout)) == 0:
+            if buffer.begin == buffer.end and (yield from self._co_fill()) == 0:
                 self._end_of_stream()
                 return
             count = min(owed, buffer.end - buffer.begin)
@@ -366,7 +397,7 @@ class ReceivingHalf:
             data = stream.recv(size)
             if data is None:
                 data = yield from co_attempt(
-                    lambda: stream.recv(size), stream.wanted_by_recv, self._link.timeout
+                    stream.recv, size, stream.wanted_by_recv, self._link.timeout
                 )
             return data
 
@@ -378,7 +409,7 @@ class ReceivingHalf:
                 raise StateError("there is no body to read: call read_response() first")
             return 0
         while (owed := body.owed(self._buffer)) is None:
-            if (yield from self._co_fill(self._link.timeout)) == 0:
+            if (yield from self._co_fill()) == 0:
                 body.end_of_stream()
         if owed == 0:
             self._end_response()
@@ -404,20 +435,15 @@ class ReceivingHalf:
 
     # ---- bytes
 
-    def _co_fill(self, timeout: float | None, *, hopeless: bool = False) -> Co[int]:
-        """Receive into the buffer, waiting if need be; 0 is the end of the stream.
-
-        *hopeless* says that trying before waiting would be a wasted system call.
-        """
+    def _co_fill(self) -> Co[int]:
+        """Receive into the buffer, waiting if need be; 0 is the end of the stream."""
         stream = self._link.stream
         buffer = self._buffer
         room = buffer.room()
-        count = None
-        if not hopeless or stream.has_buffered():
-            count = stream.recv_into(room)
+        count = stream.recv_into(room)
         if count is None:
             count = yield from co_attempt(
-                lambda: stream.recv_into(room), stream.wanted_by_recv, timeout
+                stream.recv_into, room, stream.wanted_by_recv, self._link.timeout
             )
         buffer.end += count
         return count

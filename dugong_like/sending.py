@@ -42,11 +42,20 @@ class SendingHalf:
         self._unlooked = 0  # bytes sent since the last look for an early answer
         self._waiting = False
 
+    def is_connected(self) -> bool:
+        """Return True if there is a connection that takes a request.
+
+        With nothing pending nothing may have arrived: it would be taken for the
+        response, or is the end of the stream.
+        """
+        link = self._link
+        return link.state is Link.OPEN and (bool(link.pending) or link.stream.is_idle())
+
     def co_connect(self) -> Co[None]:
         """Have a connection that takes a request; see `Operations.co_connect`."""
-        link = self._link
-        if link.state is Link.OPEN and (link.pending or link.stream.is_idle()):
+        if self.is_connected():
             return
+        link = self._link
         if link.state is Link.BROKEN:
             link.stream  # noqa: B018 - raises, with the reason
         if link.pending:
@@ -74,21 +83,26 @@ class SendingHalf:
                 f"it is not possible to send a request while {self._machine.state.value}{owed}"
             )
 
-    def co_send_request(
+    def start_request(
         self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None
-    ) -> Co[None]:
-        """Send a head, and the body if it is here; the connection must be ready."""
-        if isinstance(body, BodyFollowing) and body.length != 0:
-            self._machine.step(Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED)
-            self._exchange = exchange
+    ) -> Co[None] | None:
+        """Send a head, and the body if it is here; the connection must be ready.
+
+        Returns:
+            None if all is sent, else the operation that sends the rest.
+        """
+        parts: list[Part] = [head]
+        complete = not isinstance(body, BodyFollowing) or body.length == 0
+        if isinstance(body, BodyFollowing):
+            if body.length != 0:
+                announced = Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED
+                self._machine.step(announced)
             self._remaining = body.length
-            parts: list[Part] = [head]
-            complete = False
-        else:
-            parts = [head, body] if isinstance(body, memoryview) and body else [head]
-            complete = True
+        elif body:
+            parts.append(body)
+        self._exchange = exchange
         self._link.pending.append(exchange)
-        yield from self._co_send(exchange, parts, complete=complete)
+        return self._start(exchange, parts, complete)
 
     def co_write(self, data: memoryview) -> Co[None]:
         """See `Operations.co_write`; *data* consists of bytes."""
@@ -97,7 +111,8 @@ class SendingHalf:
             if self._remaining is None:
                 if data:
                     parts = [chunk_start(len(data)), data, CRLF]
-                    yield from self._co_send(exchange, parts, complete=False)
+                    if (going := self._start(exchange, parts, False)) is not None:
+                        yield from going
                 return
             if len(data) > self._remaining:
                 raise ExcessBodyData(
@@ -105,7 +120,9 @@ class SendingHalf:
                 )
             if data:
                 self._remaining -= len(data)
-                yield from self._co_send(exchange, [data], complete=self._remaining == 0)
+                going = self._start(exchange, [data], self._remaining == 0)
+                if going is not None:
+                    yield from going
                 if self._remaining == 0:
                     self._machine.step(Sent.FINISHED)
 
@@ -122,7 +139,8 @@ class SendingHalf:
                     if self._remaining
                     else "trailers go with the chunked transfer coding only"
                 )
-            yield from self._co_send(exchange, [last_chunk(trailers)], complete=True)
+            if (going := self._start(exchange, [last_chunk(trailers)], True)) is not None:
+                yield from going
             self._machine.step(Sent.FINISHED)
 
     def _check_writable(self) -> Exchange:
@@ -142,76 +160,91 @@ class SendingHalf:
         self._link.stream  # noqa: B018 - raises if the connection is broken
         return exchange
 
-    def _co_send(self, exchange: Exchange, parts: Sequence[Part], *, complete: bool) -> Co[None]:
-        """Send *parts*; *complete* says that they end the request."""
-        stream = self._link.stream
-        total = left = sum(map(len, parts))
+    def _start(self, exchange: Exchange, parts: list[Part], complete: bool) -> Co[None] | None:
+        """Try to send *parts*, which end the request if *complete*; see `start_request`."""
+        total = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
         try:
             if self._unlooked >= LOOK_EVERY:
                 self._look(exchange)
-            while True:
-                self._check_unanswered(exchange)
-                # Before the call, for the answer may be read before it returns.
-                exchange.sent = complete
-                count = stream.send(parts)
-                if count == left:
-                    break
-                exchange.sent = False
-                if count is None:
-                    count = yield from self._co_wait_and_send(exchange, parts, complete, left)
-                    if count == left:
-                        break
-                left -= count
-                parts = rest(parts, count)
             self._unlooked += total
-        except ConnectionClosed as exc:
-            self._give_up(exc, untouched=left == total)
-            raise
+            count = self._try(exchange, parts, complete, total)
         except BaseException as exc:
-            self._link.fail(exc if isinstance(exc, Exception) else StateError("sending was stopped"))
+            self._stopped(exc, untouched=True)
             raise
+        return None if count == total else self._co_go_on(exchange, parts, complete, count or 0)
 
-    def _co_wait_and_send(
-        self, exchange: Exchange, parts: Sequence[Part], complete: bool, left: int
-    ) -> Co[int]:
-        """Wait until something of *parts* can be sent, or an answer is here."""
-        stream = self._link.stream
-        timeout = self._link.timeout
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            self._waiting = True
-            try:
-                self._check_unanswered(exchange)
-                watch = self._link.pending[0] is exchange and not self._receiving.role.is_taken()
-                yield stream.wanted_by_send(deadline, watch=watch)
-            finally:
-                self._waiting = False
-            self._check_unanswered(exchange)
-            if watch:
-                self._look(exchange)
-            exchange.sent = complete
-            count = stream.send(parts)
-            if count is not None:
-                if count != left:
-                    exchange.sent = False
-                return count
-            exchange.sent = False
-            if deadline is not None and time.monotonic() >= deadline:
-                raise ConnectionTimedOut(
-                    f"nothing could be sent for {timeout} seconds", request_sent="maybe"
-                )
-
-    def _check_unanswered(self, exchange: Exchange) -> None:
+    def _try(
+        self, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
+    ) -> int | None:
+        """Send what can be sent of *parts* at once; None says nothing."""
         if exchange.answered:
             raise ConnectionClosed(
                 "the server has answered before the request was complete", request_sent="yes"
             )
+        # Set before the call, for the answer may be read before the call returns.
+        exchange.sent = complete
+        count = self._link.stream.send(parts)
+        if count != total:
+            exchange.sent = False
+        return count
+
+    def _co_go_on(
+        self, exchange: Exchange, parts: Sequence[Part], complete: bool, count: int
+    ) -> Co[None]:
+        """Send *parts*, of which *count* bytes are sent already."""
+        finished = False
+        try:
+            parts = rest(parts, count)
+            while parts:
+                total = sum(map(len, parts))
+                sent = self._try(exchange, parts, complete, total)
+                if sent is None:
+                    sent = yield from self._co_wait(exchange, parts, complete, total)
+                count += sent
+                parts = rest(parts, sent)
+            finished = True
+        except Exception as exc:
+            self._stopped(exc, untouched=count == 0)
+            finished = True
+            raise
+        finally:
+            if not finished:
+                self._link.fail(StateError("sending a request was given up in the middle"))
+
+    def _co_wait(
+        self, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
+    ) -> Co[int]:
+        """Wait until something of *parts* can be sent, and send it, or an answer is here."""
+        link = self._link
+        deadline = None if link.timeout is None else time.monotonic() + link.timeout
+        while True:
+            # Set before the look at the exchange: who answers it does the opposite.
+            self._waiting = True
+            try:
+                watch = self._may_look(exchange) and not self._receiving.role.is_taken()
+                if not exchange.answered:
+                    yield link.stream.wanted_by_send(deadline, watch=watch)
+            finally:
+                self._waiting = False
+            if watch:
+                self._look(exchange)
+            sent = self._try(exchange, parts, complete, total)
+            if sent is not None:
+                return sent
+            if deadline is not None and time.monotonic() >= deadline:
+                raise ConnectionTimedOut(
+                    f"nothing could be sent for {link.timeout} seconds", request_sent="maybe"
+                )
+
+    def _may_look(self, exchange: Exchange) -> bool:
+        """Return True if what arrives next is the answer to *exchange*."""
+        pending = self._link.pending
+        return bool(pending) and pending[0] is exchange and not self._receiving.is_in_body()
 
     def _look(self, exchange: Exchange) -> None:
         """Stop if the server has answered already, or closed the connection."""
         self._unlooked = 0
-        pending = self._link.pending
-        if not pending or pending[0] is not exchange or self._receiving.is_in_body():
+        if not self._may_look(exchange):
             return
         status = self._receiving.look_ahead(self._link.stream, exchange)
         if status is not None:
@@ -221,12 +254,19 @@ class SendingHalf:
                 request_sent="yes",
             )
 
-    def _give_up(self, exc: ConnectionClosed, *, untouched: bool) -> None:
-        """Count the request as sent: its response can still be read, nothing else be sent."""
-        if untouched and exc.request_sent == "maybe" and self._machine.state is Sending.READY:
-            exc.request_sent = "no"
+    def _stopped(self, exc: BaseException, *, untouched: bool) -> None:
+        """Note that sending has ended with *exc*; *untouched* if nothing had been sent.
+
+        If it was the peer that ended it, the request counts as sent: its response can
+        still be read, but nothing else be sent.
+        """
+        if not isinstance(exc, ConnectionClosed):
+            self._link.fail(exc if isinstance(exc, Exception) else StateError(repr(exc)))
+            return
         if self._machine.state is not Sending.READY:
             self._machine.step(Sent.ANSWERED)
+        elif untouched and exc.request_sent == "maybe":
+            exc.request_sent = "no"
         self._link.spend()
 
     def _stop_waiting(self) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 from ..errors import ConnectFailed, ConnectionClosed, ConnectionTimedOut
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded, first_of
 
+A = TypeVar("A")
 T = TypeVar("T")
 Socket = socket.socket
 Address = tuple[socket.AddressFamily, Any]
@@ -98,14 +99,16 @@ class Stream(Protocol):
 
 
 def co_attempt(
-    attempt: Callable[[], T | None],
+    attempt: Callable[[A], T | None],
+    argument: A,
     wanted: Callable[[float | None], PollNeeded],
     timeout: float | None,
 ) -> Co[T]:
     """Wait, then call *attempt*, until it does not return None any more.
 
     Args:
-        attempt: a call that would have blocked just now.
+        attempt: a call that would block.
+        argument: what to call it with.
         wanted: gives what it waits for, with the given deadline.
         timeout: seconds that may pass until it succeeds; None sets no limit.
 
@@ -115,7 +118,7 @@ def co_attempt(
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         yield wanted(deadline)
-        result = attempt()
+        result = attempt(argument)
         if result is not None:
             return result
         if deadline is not None and time.monotonic() >= deadline:

@@ -83,8 +83,8 @@ def co_start_tls(
         raise
     stream = TLSStream(wrapped)
     try:
-        if stream.handshake() is None:
-            yield from co_attempt(stream.handshake, stream.wanted_by_recv, timeout)
+        if stream.handshake(wrapped) is None:
+            yield from co_attempt(stream.handshake, wrapped, stream.wanted_by_recv, timeout)
     except BaseException:
         stream.close()
         raise
@@ -102,15 +102,15 @@ class TLSStream:
         self._sender = SendingDescriptor(sock)
         self.fd = sock.fileno()
 
-    def handshake(self) -> bool | None:
-        """Go on with the handshake; None says that it would block.
+    def handshake(self, sock: ssl.SSLSocket) -> bool | None:
+        """Go on with the handshake on *sock*; None says that it would block.
 
         Raises:
             CertificateInvalid: the certificate is not accepted.
             HandshakeFailed: the handshake failed in another way.
         """
         try:
-            self._sock.do_handshake()
+            sock.do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
             self._recv_mask = _mask(want)
             return None
