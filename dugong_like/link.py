@@ -48,14 +48,14 @@ class SharedLink:
         Raises:
             ConnectionClosed: the connection is closed or broken.
         """
-        if self._machine.state is Link.BROKEN:
+        if self._stream is not None and self._machine.state is not Link.BROKEN:
+            return self._stream
+        if self._stream is not None:
             raise ConnectionClosed(
                 f"the connection is broken until reset() is called: {self._failure}",
                 request_sent="maybe" if self.pending else "no",
             ) from self._failure
-        if self._stream is None:
-            raise ConnectionClosed("the connection is closed")
-        return self._stream
+        raise ConnectionClosed("the connection is closed")
 
     @property
     def raw_stream(self) -> Stream | None:

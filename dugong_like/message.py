@@ -50,20 +50,16 @@ class Exchange:
         abandoned: True if nobody will read the response.
     """
 
-    __slots__ = (
-        "abandoned", "answered", "expects_continue", "informational", "method", "path", "sent",
-        "upgrades",
-    )  # fmt: skip
+    sent = False
+    answered = False
+    expects_continue = False
+    upgrades = False
+    abandoned = False
+    informational: tuple[HTTPResponse, ...] = ()
 
     def __init__(self, method: str, path: str) -> None:
         self.method = method
         self.path = path
-        self.sent = False
-        self.answered = False
-        self.expects_continue = False
-        self.upgrades = False
-        self.abandoned = False
-        self.informational: tuple[HTTPResponse, ...] = ()
 
     def abandon(self) -> None:
         """Say that nobody will read the response.
@@ -91,6 +87,9 @@ class HTTPResponse:
         informational: the 1xx responses that came before this one.
     """
 
+    _headers: Message | None = None
+    _trailer_fields = b""
+
     def __init__(  # noqa: PLR0913, PLR0917 - one argument for each attribute
         self,
         exchange: Exchange,
@@ -108,8 +107,6 @@ class HTTPResponse:
         self.length = length
         self.informational = exchange.informational
         self._fields = fields
-        self._headers: Message | None = None
-        self._trailer_fields = b""
 
     @property
     def headers(self) -> Message:

@@ -101,6 +101,7 @@ class SendingHalf:
         elif body:
             parts.append(body)
         self._exchange = exchange
+        self._unlooked = 0
         self._link.pending.append(exchange)
         return self._start(exchange, parts, complete)
 

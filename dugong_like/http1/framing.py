@@ -41,6 +41,9 @@ class Framing(NamedTuple):
     reusable: bool
 
 
+CONNECTION: Final = b"\r\nconnection:"
+CONTENT_LENGTH: Final = b"\r\ncontent-length:"
+TRANSFER_ENCODING: Final = b"\r\ntransfer-encoding:"
 NO_CONTENT: Final = 204
 NOT_MODIFIED: Final = 304
 
@@ -54,18 +57,19 @@ def frame(method: str, head: Head) -> Framing:
         InvalidResponse: the fields contradict each other or cannot be understood, so
             that nobody can say where the body ends.
     """
-    reusable = _keeps_alive(head)
-    length = _content_length(head.lower)
-    codings = field_values(head.lower, b"\r\ntransfer-encoding:")
-    if codings and head.minor == 0:
-        raise InvalidResponse("Transfer-Encoding in a response of HTTP/1.0 (RFC 9112 section 6.1)")
+    lower = head.lower
     status = head.status
-    if method == "HEAD" or status < 200 or status in {NO_CONTENT, NOT_MODIFIED}:  # noqa: PLR2004
+    reusable = _keeps_alive(head)
+    length = _content_length(lower)
+    coded = TRANSFER_ENCODING in lower
+    if coded and head.minor == 0:
+        raise InvalidResponse("Transfer-Encoding in a response of HTTP/1.0 (RFC 9112 section 6.1)")
+    if method == "HEAD" or status < 200 or status == NO_CONTENT or status == NOT_MODIFIED:  # noqa: PLR1714, PLR2004 - twice as fast as a set
         return Framing(Kind.NONE, 0, reusable)
     if method == "CONNECT" and status < 300:  # noqa: PLR2004
         return Framing(Kind.NONE, 0, False)
-    if codings:
-        return _transfer_coding(codings, reusable and length is None)
+    if coded:
+        return _transfer_coding(field_values(lower, TRANSFER_ENCODING), reusable and length is None)
     if length is not None:
         return Framing(Kind.SIZED, length, reusable)
     return Framing(Kind.UNTIL_CLOSE, None, False)
@@ -90,23 +94,24 @@ def field_values(lower: bytes, name: bytes) -> list[bytes]:
 
 def list_elements(values: list[bytes]) -> list[bytes]:
     """Return the elements of a list-based field (RFC 9110 section 5.6.1), empty ones dropped."""
+    if len(values) == 1 and b"," not in values[0]:
+        return values if values[0] else []
     elements = [element.strip(b" \t") for value in values for element in value.split(b",")]
     return [element for element in elements if element]
 
 
 def _keeps_alive(head: Head) -> bool:
     """Say whether the connection persists (RFC 9112 section 9.3)."""
-    values = field_values(head.lower, b"\r\nconnection:")
-    if not values:
+    if CONNECTION not in head.lower:
         return head.minor > 0
-    options = list_elements(values)
+    options = list_elements(field_values(head.lower, CONNECTION))
     return b"close" not in options and (head.minor > 0 or b"keep-alive" in options)
 
 
 def _content_length(lower: bytes) -> int | None:
-    values = field_values(lower, b"\r\ncontent-length:")
-    if not values:
+    if CONTENT_LENGTH not in lower:
         return None
+    values = field_values(lower, CONTENT_LENGTH)
     if len(values) > 1 and len(set(values)) > 1:
         raise InvalidResponse(f"several Content-Length: {b', '.join(values)[:60]!r}")
     match = _digits(values[0])
