@@ -52,6 +52,7 @@ class ReceivingHalf:
         self._response: HTTPResponse | None = None  # the last one; None: its body was lost
         self._link = link
         self._limits = limits
+        self._harmless = min(limits.line_size, limits.header_size)  # bytes of head to take as is
         self._buffer_size = buffer_size
         self._on_informational = on_informational
         self._waker: Callable[[], object] = lambda: None
@@ -175,12 +176,9 @@ class ReceivingHalf:
         """
         buffer = self._buffer
         while buffer.begin < buffer.end:
-            section = self._section or Section(self._limits, status=True)
-            stop = section.find_end(buffer.data, buffer.begin, buffer.end)
+            stop = self._find_head_end()
             if stop < 0:
-                self._section = section
                 return None
-            self._section = None
             head = parse_head(bytes(buffer.data[buffer.begin : stop]))
             size = stop - buffer.begin
             buffer.begin = stop
@@ -196,6 +194,20 @@ class ReceivingHalf:
                 exchange.expects_continue = False
                 return head
         return None
+
+    def _find_head_end(self) -> int:
+        """Return where the head in the buffer ends; -1 if it has not arrived completely."""
+        buffer = self._buffer
+        section = self._section
+        if section is None:
+            stop = buffer.data.find(b"\r\n\r\n", buffer.begin, buffer.end) + 4
+            if stop > 3 and stop - buffer.begin <= self._harmless:  # noqa: PLR2004 - found
+                return stop  # as most do, in one piece: no limit can be exceeded
+            section = self._section = Section(self._limits, status=True)
+        stop = section.find_end(buffer.data, buffer.begin, buffer.end)
+        if stop >= 0:
+            self._section = None
+        return stop
 
     def _note_informational(self, exchange: Exchange, head: Head, size: int) -> None:
         self._informational += size

@@ -41,13 +41,13 @@ class Framing(NamedTuple):
     reusable: bool
 
 
-CONNECTION: Final = b"\r\nconnection:"
-CONTENT_LENGTH: Final = b"\r\ncontent-length:"
-TRANSFER_ENCODING: Final = b"\r\ntransfer-encoding:"
+OK: Final = 200
 NO_CONTENT: Final = 204
+MULTIPLE_CHOICES: Final = 300
 NOT_MODIFIED: Final = 304
 
 _digits = re.compile(rb"0*([0-9]{1,%d})" % MAX_DIGITS).fullmatch
+_framing_fields = re.compile(rb"\n(connection|content-length|transfer-encoding):([^\r]*+)").findall
 
 
 def frame(method: str, head: Head) -> Framing:
@@ -57,69 +57,55 @@ def frame(method: str, head: Head) -> Framing:
         InvalidResponse: the fields contradict each other or cannot be understood, so
             that nobody can say where the body ends.
     """
-    lower = head.lower
+    length = None
+    codings: list[bytes] = []
+    options: list[bytes] = []
+    for name, value in _framing_fields(head.lower):
+        if name == b"content-length":
+            length = _content_length(value.strip(b" \t"), length)
+        elif name == b"connection":
+            options.append(value)
+        else:
+            codings.append(value)
     status = head.status
-    reusable = _keeps_alive(head)
-    length = _content_length(lower)
-    coded = TRANSFER_ENCODING in lower
-    if coded and head.minor == 0:
+    reusable = head.minor > 0
+    if options:
+        reusable = _keeps_alive(list_elements(options), reusable)
+    if codings and head.minor == 0:
         raise InvalidResponse("Transfer-Encoding in a response of HTTP/1.0 (RFC 9112 section 6.1)")
-    if method == "HEAD" or status < 200 or status == NO_CONTENT or status == NOT_MODIFIED:  # noqa: PLR1714, PLR2004 - twice as fast as a set
+    if method == "HEAD" or status < OK or status == NO_CONTENT or status == NOT_MODIFIED:  # noqa: PLR1714 - faster than a set
         return Framing(Kind.NONE, 0, reusable)
-    if method == "CONNECT" and status < 300:  # noqa: PLR2004
+    if method == "CONNECT" and status < MULTIPLE_CHOICES:
         return Framing(Kind.NONE, 0, False)
-    if coded:
-        return _transfer_coding(field_values(lower, TRANSFER_ENCODING), reusable and length is None)
+    if codings:
+        return _transfer_coding(codings, reusable and length is None)
     if length is not None:
         return Framing(Kind.SIZED, length, reusable)
     return Framing(Kind.UNTIL_CLOSE, None, False)
 
 
-def field_values(lower: bytes, name: bytes) -> list[bytes]:
-    """Return the values of one field, in lower case, without white space around them.
-
-    Args:
-        lower: `Head.lower`.
-        name: the name in lower case between CRLF and colon.
-    """
-    values = []
-    at = lower.find(name)
-    while at >= 0:
-        start = at + len(name)
-        at = lower.find(b"\r\n", start)
-        values.append(lower[start:at].strip(b" \t"))
-        at = lower.find(name, at)
-    return values
-
-
 def list_elements(values: list[bytes]) -> list[bytes]:
     """Return the elements of a list-based field (RFC 9110 section 5.6.1), empty ones dropped."""
-    if len(values) == 1 and b"," not in values[0]:
-        return values if values[0] else []
     elements = [element.strip(b" \t") for value in values for element in value.split(b",")]
     return [element for element in elements if element]
 
 
-def _keeps_alive(head: Head) -> bool:
+def _keeps_alive(options: list[bytes], by_default: bool) -> bool:
     """Say whether the connection persists (RFC 9112 section 9.3)."""
-    if CONNECTION not in head.lower:
-        return head.minor > 0
-    options = list_elements(field_values(head.lower, CONNECTION))
-    return b"close" not in options and (head.minor > 0 or b"keep-alive" in options)
+    return b"close" not in options and (by_default or b"keep-alive" in options)
 
 
-def _content_length(lower: bytes) -> int | None:
-    if CONTENT_LENGTH not in lower:
-        return None
-    values = field_values(lower, CONTENT_LENGTH)
-    if len(values) > 1 and len(set(values)) > 1:
-        raise InvalidResponse(f"several Content-Length: {b', '.join(values)[:60]!r}")
-    match = _digits(values[0])
+def _content_length(value: bytes, earlier: int | None) -> int:
+    """Return the number in *value*, which has to be the *earlier* one if there was one."""
+    match = _digits(value)
     if match is None:
         raise InvalidResponse(
-            f"Content-Length is not a number of up to {MAX_DIGITS} digits: {values[0][:60]!r}"
+            f"Content-Length is not a number of up to {MAX_DIGITS} digits: {value[:60]!r}"
         )
-    return int(match[1])
+    length = int(match[1])
+    if earlier is not None and earlier != length:
+        raise InvalidResponse(f"two values of Content-Length: {earlier} and {length}")
+    return length
 
 
 def _transfer_coding(values: list[bytes], reusable: bool) -> Framing:
