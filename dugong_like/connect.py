@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .errors import ConnectionTimedOut
 from .http1.limits import Limits
 from .polling import Co, within
 from .proxy.tunnel import Tunnel
@@ -69,10 +70,7 @@ def co_open(route: Route, timeout: float | None) -> Co[Stream]:
         ConnectionClosed: the proxy closed the connection.
         ConnectionTimedOut: *timeout* was exceeded.
     """
-    reaching = _co_reach(route)
-    if timeout is not None:
-        reaching = within(time.monotonic() + timeout, reaching)
-    sock = yield from reaching
+    sock = yield from _co_reach(route, timeout)
     if route.ssl_context is None:
         return TCPStream(sock)
     if route.proxy is not None:
@@ -82,10 +80,22 @@ def co_open(route: Route, timeout: float | None) -> Co[Stream]:
     return (yield from co_start_tls(sock, route.ssl_context, route.hostname, timeout))
 
 
-def _co_reach(route: Route) -> Co[Socket]:
-    """Connect to the proxy or, without one, to the origin."""
+def _co_reach(route: Route, timeout: float | None) -> Co[Socket]:
+    """Connect to the proxy or, without one, to the origin, within *timeout* seconds."""
     host, port = route.proxy or (route.hostname, route.port)
-    addresses = yield from co_resolve(host, port, route.test_hostnames)
+    if timeout is None:
+        return (yield from _co_connect(host, port, route.test_hostnames))
+    connecting = _co_connect(host, port, route.test_hostnames)
+    try:
+        return (yield from within(time.monotonic() + timeout, connecting))
+    except ConnectionTimedOut:
+        raise ConnectionTimedOut(
+            f"no connection to {authority(host, port)} within {timeout} seconds"
+        ) from None
+
+
+def _co_connect(host: str, port: int, test_hostnames: Sequence[str]) -> Co[Socket]:
+    addresses = yield from co_resolve(host, port, test_hostnames)
     return (yield from co_connect_tcp(addresses, authority(host, port)))
 
 

@@ -1,13 +1,18 @@
 """What the two halves of a connection share: the stream, and who waits for what.
 
+A child process that inherits a connection closes its copy at once, without sending
+anything: the connection stays the parent's.
+
 Not here: what either half does (sending.py, receiving.py).
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from types import TracebackType
+from weakref import WeakSet
 
 from .connect import Route, co_open
 from .errors import ConnectionClosed, StateError
@@ -26,7 +31,7 @@ class SharedLink:
         pending: the requests whose responses have not been read to their end, in order.
     """
 
-    __slots__ = ("_failure", "_machine", "_stream", "pending", "route", "timeout")
+    __slots__ = ("__weakref__", "_failure", "_machine", "_stream", "pending", "route", "timeout")
 
     def __init__(self, route: Route, timeout: float | None) -> None:
         self.route = route
@@ -66,6 +71,7 @@ class SharedLink:
         """Connect. Raises what `co_open` in connect.py raises."""
         self._stream = yield from co_open(self.route, self.timeout)
         self._machine.step(Linked.CONNECTED)
+        _open.add(self)
 
     def spend(self) -> None:
         """Let the connection take no further request."""
@@ -81,11 +87,24 @@ class SharedLink:
     def drop(self) -> None:
         """Close the stream and forget what is pending."""
         self._machine.step(Linked.DROPPED)
+        _open.discard(self)
         stream, self._stream = self._stream, None
         self._failure = None
         self.pending.clear()
         if stream is not None:
             stream.close()
+
+
+_open: WeakSet[SharedLink] = WeakSet()  # the links that a child process has to drop
+
+
+def _drop_inherited() -> None:
+    for link in list(_open):
+        link.drop()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_drop_inherited)
 
 
 class Role:

@@ -31,6 +31,7 @@ Buffer = bytes | bytearray | memoryview
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
 HTTP_PORT: Final = 80
 HTTPS_PORT: Final = 443
+MAX_PORT: Final = 65535
 MEANS_CONTENT: Final = {"POST", "PUT", "PATCH"}  # RFC 9110 section 8.6: say that there is none
 
 
@@ -58,7 +59,7 @@ class Operations:
     ) -> None:
         default_port = HTTP_PORT if ssl_context is None else HTTPS_PORT
         self.hostname = hostname
-        self.port = default_port if port is None else port
+        self.port = check_port(default_port if port is None else port)
         self.ssl_context = ssl_context
         self.proxy = parse_proxy(proxy)
         self.content_md5 = content_md5
@@ -391,6 +392,17 @@ def check_hostname(hostname: str) -> str:
     return name
 
 
+def check_port(port: int) -> int:
+    """Return *port*.
+
+    Raises:
+        InvalidRequest: it is not between 1 and 65535.
+    """
+    if not 0 < port <= MAX_PORT:
+        raise InvalidRequest(f"not a port number from 1 to {MAX_PORT}: {port}")
+    return port
+
+
 def parse_proxy(proxy: tuple[str, int] | str | None) -> tuple[str, int] | None:
     """Return host and port of *proxy*, a pair or an ``http://`` URL.
 
@@ -403,6 +415,6 @@ def parse_proxy(proxy: tuple[str, int] | str | None) -> tuple[str, int] | None:
         url = urlsplit(proxy)
         if url.scheme != "http" or not url.hostname or url.username is not None:
             raise InvalidRequest(f"not the URL of an HTTP proxy without credentials: {proxy!r}")
-        return check_hostname(url.hostname), url.port or HTTP_PORT
+        return check_hostname(url.hostname), check_port(url.port or HTTP_PORT)
     host, port = proxy
-    return check_hostname(host), port
+    return check_hostname(host), check_port(port)

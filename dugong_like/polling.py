@@ -97,7 +97,7 @@ class _Pollers(threading.local):
     """
 
     def __init__(self) -> None:
-        self.known: dict[tuple[int, int], Any] = {}
+        self.known: dict[tuple[int, ...], Any] = {}
 
 
 _pollers = _Pollers()

@@ -111,7 +111,7 @@ class SendingHalf:
             exchange = self._check_writable()
             if self._remaining is None:
                 if data:
-                    parts = [chunk_start(len(data)), data, CRLF]
+                    parts: list[Part] = [chunk_start(len(data)), data, CRLF]
                     if (going := self._start(exchange, parts, False)) is not None:
                         yield from going
                 return

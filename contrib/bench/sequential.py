@@ -159,7 +159,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tls", action="store_true")
-    parser.add_argument("--cores", type=int, choices=(1, 2), default=2)
+    parser.add_argument("--cores", type=int, choices=(1, 2), default=1)
     parser.add_argument("--client", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--ca", help=argparse.SUPPRESS)
