@@ -117,12 +117,13 @@ class Section:
     something that cannot become right.
     """
 
-    __slots__ = ("_checked", "_first", "_limits", "_status")
+    __slots__ = ("_after_first", "_checked", "_limits", "_status")
 
     def __init__(self, limits: Limits, *, status: bool) -> None:
         self._limits = limits
         self._status = status  # does it begin with a status line?
         self._checked = 0  # bytes of complete, checked lines
+        self._after_first = 0  # where the field lines begin
 
     def find_end(self, data: bytearray, begin: int, end: int) -> int:
         """Look for the empty line in ``data[begin:end]``.
@@ -149,17 +150,20 @@ class Section:
         start = begin + self._checked
         while (at := data.find(b"\r\n", start, end)) >= 0:
             self._check_length(at + 2 - start)
-            if at > start:
-                first = self._status and start == begin
-                check_line(
-                    bytes(data[start : at + 2]), first=first, folds=start > begin and not (
-                        self._status and self._checked == 0
-                    ),
-                )
+            self._check_line(data[start : at + 2], start - begin)
             start = at + 2
             self._checked = start - begin
         self._check_length(end - start)
         self._check_rest(data, begin, start, end)
+
+    def _check_line(self, line: bytearray, offset: int) -> None:
+        """Check a complete line that begins *offset* bytes into the section."""
+        if self._status and offset == 0:
+            self._after_first = len(line)
+            check_line(bytes(line), first=True)
+        elif line != b"\r\n":  # the end of the section
+            # A fold continues a field line, so it cannot be the first one of them.
+            check_line(bytes(line), first=False, folds=offset > self._after_first)
 
     def _check_rest(self, data: bytearray, begin: int, start: int, end: int) -> None:
         """Check what there is of a line whose end has not arrived."""
