@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from types import TracebackType
+from typing import Self
 
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .operations import Buffer, Fields, Operations
@@ -95,7 +96,7 @@ class HTTPConnection(Operations):
         """Blocking twin of `co_close`."""
         run(self.co_close())
 
-    def __enter__(self) -> HTTPConnection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

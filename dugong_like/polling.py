@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 from .errors import ConnectionTimedOut, DugongError
 
@@ -36,7 +36,7 @@ POLLOUT: Final[int] = getattr(select, "POLLOUT", 4)
 PAUSE: Final = 0.02  # seconds between two looks where descriptors cannot be bundled (Windows)
 
 
-class PollNeeded(tuple[int, int]):
+class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
     """What an operation waits for: ``(fd, mask)``.
 
     Attributes:
@@ -49,7 +49,7 @@ class PollNeeded(tuple[int, int]):
 
     deadline: float | None = None
 
-    def __new__(cls, fd: int, mask: int, deadline: float | None = None) -> PollNeeded:
+    def __new__(cls, fd: int, mask: int, deadline: float | None = None) -> Self:
         self = tuple.__new__(cls, (fd, mask))
         if deadline is not None:
             self.deadline = deadline
@@ -208,7 +208,7 @@ class Wake:
                 self._end.close()
                 self._end = None
 
-    def __enter__(self) -> Wake:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -352,7 +352,7 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
         op.close()
 
 
-class _Bundle:
+class Bundle:
     """Several waits seen as one descriptor.
 
     An epoll or kqueue object is itself pollable. Where neither exists the waits
@@ -397,6 +397,7 @@ class _Bundle:
         return self._epoll.fileno()
 
     def close(self) -> None:
+        """Give the descriptor back."""
         if self._epoll is not None:
             self._epoll.close()
 
@@ -429,7 +430,7 @@ def both(op1: Co[A], op2: Co[B]) -> Co[tuple[A, B]]:
         Exception: what the first of them raised; the other one is closed.
     """
     steps = [_Step(op1), _Step(op2)]
-    bundle = _Bundle()
+    bundle = Bundle()
     try:
         while True:
             for step in steps:
@@ -463,7 +464,7 @@ def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:
         raise ValueError("first_of() needs at least one operation")
     waiting: list[_Step] = []
     unstarted: Iterator[Co[T]] = iter(ops)
-    bundle = _Bundle()
+    bundle = Bundle()
     start_at: float | None = -math.inf
     failure: Exception | None = None
     try:

@@ -1,0 +1,43 @@
+"""Operations on gevent, without monkey-patching."""
+
+from __future__ import annotations
+
+import time
+from typing import TypeVar, cast
+
+import gevent
+
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded
+
+T = TypeVar("T")
+READ = 1  # libev's numbers, which gevent's watchers take
+WRITE = 2
+
+
+def run(op: Co[T]) -> T:
+    """Run *op* and return its result; other greenlets run meanwhile.
+
+    A killed greenlet and an elapsed `gevent.Timeout` close the operation.
+
+    Raises:
+        Exception: whatever *op* raises.
+    """
+    try:
+        while True:
+            _wait(next(op))
+    except StopIteration as end:
+        return cast("T", end.value)
+    finally:
+        op.close()
+
+
+def _wait(need: PollNeeded) -> None:
+    hub = gevent.get_hub()
+    events = (READ if need.mask & POLLIN else 0) | (WRITE if need.mask & POLLOUT else 0)
+    left = None if need.deadline is None else max(need.deadline - time.monotonic(), 0)
+    watcher = hub.loop.io(need.fd, events)
+    try:
+        with gevent.Timeout(left, False):
+            hub.wait(watcher)
+    finally:
+        watcher.close()

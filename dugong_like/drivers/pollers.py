@@ -1,0 +1,129 @@
+"""Which descriptors are ready: epoll, poll and select behind one face.
+
+A descriptor is armed for some events and disarmed by being reported. So a descriptor
+that was closed, and whose number belongs to another file by now, is never mixed up.
+
+Not here: who waits for the descriptors (loop.py).
+"""
+
+from __future__ import annotations
+
+import math
+import select
+from contextlib import suppress
+from typing import Protocol
+
+from ..polling import POLLIN, POLLOUT
+
+Events = list[tuple[int, int]]
+
+
+class Poller(Protocol):
+    """What a loop needs to know of its descriptors."""
+
+    def arm(self, fd: int, mask: int) -> None:
+        """Report *fd* once when one of *mask* is possible; replaces an earlier mask."""
+        ...
+
+    def disarm(self, fd: int) -> None:
+        """Do not report *fd*, which may be closed already."""
+        ...
+
+    def wait(self, timeout: float | None) -> Events:
+        """Return descriptors and what is possible, after at most *timeout* seconds."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the poller has."""
+        ...
+
+
+class EpollPoller:
+    """epoll (Linux); its cost does not depend on how many descriptors wait."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+
+    def arm(self, fd: int, mask: int) -> None:
+        """See `Poller.arm`."""
+        try:
+            self._epoll.modify(fd, mask | select.EPOLLONESHOT)
+        except FileNotFoundError:  # new, or closed and opened again
+            self._epoll.register(fd, mask | select.EPOLLONESHOT)
+
+    def disarm(self, fd: int) -> None:
+        """See `Poller.disarm`."""
+        with suppress(OSError):
+            self._epoll.unregister(fd)
+
+    def wait(self, timeout: float | None) -> Events:
+        """See `Poller.wait`."""
+        return self._epoll.poll(-1 if timeout is None else timeout)
+
+    def close(self) -> None:
+        """See `Poller.close`."""
+        self._epoll.close()
+
+
+class PollPoller:
+    """poll (every Unix)."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+
+    def arm(self, fd: int, mask: int) -> None:
+        """See `Poller.arm`."""
+        self._poll.register(fd, mask)
+
+    def disarm(self, fd: int) -> None:
+        """See `Poller.disarm`."""
+        with suppress(KeyError):
+            self._poll.unregister(fd)
+
+    def wait(self, timeout: float | None) -> Events:
+        """See `Poller.wait`."""
+        events = self._poll.poll(None if timeout is None else math.ceil(timeout * 1000))
+        for fd, _ in events:
+            self._poll.unregister(fd)
+        return events
+
+    def close(self) -> None:
+        """See `Poller.close`."""
+
+
+class SelectPoller:
+    """select (everywhere, but for few descriptors only)."""
+
+    def __init__(self) -> None:
+        self._masks: dict[int, int] = {}
+
+    def arm(self, fd: int, mask: int) -> None:
+        """See `Poller.arm`."""
+        self._masks[fd] = mask
+
+    def disarm(self, fd: int) -> None:
+        """See `Poller.disarm`."""
+        self._masks.pop(fd, None)
+
+    def wait(self, timeout: float | None) -> Events:
+        """See `Poller.wait`."""
+        readers = [fd for fd, mask in self._masks.items() if mask & POLLIN]
+        writers = [fd for fd, mask in self._masks.items() if mask & POLLOUT]
+        # Windows reports a refused connection as exceptional, not as writable.
+        readable, writable, failed = select.select(readers, writers, writers, timeout)
+        found: dict[int, int] = dict.fromkeys(readable, POLLIN)
+        for fd in (*writable, *failed):
+            found[fd] = found.get(fd, 0) | POLLOUT
+        for fd in found:
+            del self._masks[fd]
+        return list(found.items())
+
+    def close(self) -> None:
+        """See `Poller.close`."""
+
+
+def best_poller() -> Poller:
+    """Return the best poller that the system has."""
+    if hasattr(select, "epoll"):
+        return EpollPoller()
+    return PollPoller() if hasattr(select, "poll") else SelectPoller()
