@@ -1,0 +1,1 @@
+"""The command line: a user of the library like any other, nothing imports it."""

@@ -1,0 +1,113 @@
+"""The server of the demo: files in memory, over HTTP/1.1, in a process of its own.
+
+Made from the standard library's `http.server`, which knows no chunked requests; that
+is all that is added. It is no part of the library: use a real server for anything else.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection
+from typing import Any, ClassVar
+
+READY_TIME = 20  # seconds that the process may take to start
+
+
+class Handler(BaseHTTPRequestHandler):
+    """GET what was PUT."""
+
+    protocol_version = "HTTP/1.1"
+    files: ClassVar[dict[str, bytes]] = {}
+    damaged: ClassVar[str | None] = None  # a path that is answered with one wrong byte
+    disable_nagle_algorithm = True
+    wbufsize = 65536  # head and body in one packet
+
+    def do_GET(self) -> None:
+        """Answer with the file."""
+        data = self.files.get(self.path)
+        if data is None:
+            self._answer(404, b"no such file\n")
+            return
+        if self.path == self.damaged and data:
+            data = bytes([data[0] ^ 1]) + data[1:]
+        self._answer(200, data)
+
+    def do_PUT(self) -> None:
+        """Keep the file."""
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            data = b"".join(self._chunks())
+        else:
+            data = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.files[self.path] = data
+        self._answer(201, b"")
+
+    def _chunks(self) -> Iterator[bytes]:
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass  # trailer fields
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if body:
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Say nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that goes away is no error."""
+
+
+def _serve(ready: Connection, damaged: str | None) -> None:
+    Handler.damaged = damaged
+    try:
+        with _Server(("127.0.0.1", 0), Handler) as server:
+            ready.send(server.server_address[1])
+            server.serve_forever()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C reaches this process as well
+
+
+@contextmanager
+def demo_server(damaged: str | None = None) -> Iterator[int]:
+    """Run the server; yield its port on 127.0.0.1.
+
+    Args:
+        damaged: path of a file to be sent with one wrong byte, to see it found out.
+
+    Raises:
+        OSError: the server did not start.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there, damaged), daemon=True)
+    process.start()
+    there.close()
+    try:
+        if not here.poll(READY_TIME):
+            raise OSError("the server of the demo did not start")
+        try:
+            port: int = here.recv()
+        except EOFError:
+            raise OSError("the server of the demo ended at once") from None
+        with socket.create_connection(("127.0.0.1", port), timeout=READY_TIME):
+            pass
+        yield port
+    finally:
+        process.terminate()
+        process.join()
+        process.close()
+        here.close()

@@ -1,0 +1,155 @@
+"""The ways to download many files with this library, one function for each.
+
+Each takes an `Origin`, the paths, and a function to be called with each body, in any
+order; each is what a program of that kind would do.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ..connection import HTTPConnection
+from ..errors import UnsupportedResponse
+from ..polling import Co, both, run
+
+if TYPE_CHECKING:
+    from ..transport.tls import SSLContext
+
+Got = Callable[[int, bytes], None]  # number of the path, body
+Way = Callable[["Origin", Sequence[str], Got], None]
+CONNECTIONS: Final = 8  # of the ways that use several
+WINDOW: Final = 100  # requests that are sent ahead
+TIMEOUT: Final = 60  # seconds without anything moving
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the files are."""
+
+    hostname: str
+    port: int
+    ssl_context: SSLContext | None = None
+
+    def connection(self) -> HTTPConnection:
+        """Return a new connection."""
+        return HTTPConnection(self.hostname, self.port, self.ssl_context, timeout=TIMEOUT)
+
+
+def co_body(conn: HTTPConnection, path: str) -> Co[bytes]:
+    """Read the next response, which is for *path*, and return its body."""
+    response = yield from conn.co_read_response()
+    body = yield from conn.co_readall()
+    if response.status != 200:  # noqa: PLR2004 - OK
+        raise UnsupportedResponse(f"{path}: {response.status} {response.reason}")
+    return body
+
+
+def co_get(conn: HTTPConnection, path: str) -> Co[bytes]:
+    """GET *path*."""
+    yield from conn.co_send_request("GET", path)
+    return (yield from co_body(conn, path))
+
+
+def blocking(origin: Origin, paths: Sequence[str], got: Got) -> None:
+    """One after the other, with calls that block."""
+    with origin.connection() as conn:
+        for number, path in enumerate(paths):
+            got(number, run(co_get(conn, path)))
+
+
+def two_threads(origin: Origin, paths: Sequence[str], got: Got) -> None:
+    """One connection: a thread sends the requests, another one reads the responses."""
+    sent: queue.Queue[tuple[int, str] | Exception] = queue.Queue(WINDOW)
+    ended = threading.Event()
+
+    def write() -> None:
+        try:
+            for item in enumerate(paths):
+                if ended.is_set():
+                    return
+                conn.send_request("GET", item[1])
+                sent.put(item)
+        except Exception as exc:  # noqa: BLE001 - the reader raises it
+            sent.put(exc)
+
+    with origin.connection() as conn:
+        conn.connect()
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in paths:
+                item = sent.get()
+                if isinstance(item, Exception):
+                    raise item
+                got(item[0], run(co_body(conn, item[1])))
+        finally:
+            ended.set()
+            while writer.is_alive():
+                try:
+                    sent.get(timeout=0.05)  # the writer may be waiting for room
+                except queue.Empty:
+                    pass
+            writer.join()
+
+
+def two_generators(origin: Origin, paths: Sequence[str], got: Got) -> None:
+    """One connection, one thread: a generator sends, another one reads."""
+    with origin.connection() as conn:
+
+        def co_write() -> Co[None]:
+            for path in paths:
+                yield from conn.co_send_request("GET", path)
+
+        def co_read() -> Co[None]:
+            for number, path in enumerate(paths):
+                got(number, (yield from co_body(conn, path)))
+
+        conn.connect()  # so that the first request is there when the reader starts
+        run(both(co_write(), co_read()))
+
+
+def co_worker(origin: Origin, work: Iterator[tuple[int, str]], got: Got) -> Co[None]:
+    """Get files over one connection until there are no more."""
+    with origin.connection() as conn:
+        for number, path in work:
+            got(number, (yield from co_get(conn, path)))
+
+
+def on_asyncio(origin: Origin, paths: Sequence[str], got: Got) -> None:
+    """Several connections on asyncio."""
+    import asyncio  # noqa: PLC0415 - for this way only
+
+    from ..drivers import aio  # noqa: PLC0415
+
+    async def main() -> None:
+        work = iter(enumerate(paths))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CONNECTIONS):
+                group.create_task(aio.run(co_worker(origin, work, got)))
+
+    asyncio.run(main())
+
+
+def on_own_loop(origin: Origin, paths: Sequence[str], got: Got) -> None:
+    """Several connections on the library's own epoll loop."""
+    from ..drivers.loop import Loop  # noqa: PLC0415 - for this way only
+
+    work = iter(enumerate(paths))
+    with Loop() as loop:
+        tasks = [loop.spawn(co_worker(origin, work, got)) for _ in range(CONNECTIONS)]
+        loop.run_all()
+        for task in tasks:
+            task.result()
+
+
+WAYS: Final[dict[str, Way]] = {
+    "blocking, one by one": blocking,
+    "writer thread + reader thread": two_threads,
+    "two generators in one thread": two_generators,
+    "asyncio, 8 connections": on_asyncio,
+    "own epoll loop, 8 connections": on_own_loop,
+}
