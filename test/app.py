@@ -1,0 +1,105 @@
+"""The ASGI application behind the real servers: what the tests ask for.
+
+    GET  /bytes/N     N bytes of the pattern, with Content-Length
+    GET  /chunked/N   the same, chunked
+    GET  /status/N    that status code, no body
+    GET  /headers/N   N fields X-Field-0, X-Field-1, ...
+    GET  /close       Connection: close
+    PUT  /upload      JSON: length, sha256 and the fields of the request
+    PUT  /refuse      413 without reading the body
+"""
+
+import hashlib
+import json
+
+PATTERN = bytes(range(251)) * 4178  # about 1 MiB; 251 is prime, so a shift is seen
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    kind, _, argument = scope["path"].strip("/").partition("/")
+    await ROUTES[kind](scope, receive, send, argument)
+
+
+async def lifespan(receive, send):
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def respond(send, status, body=b"", fields=()):
+    fields = [*fields, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def stream(scope, send, size, fields):
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    if scope["method"] != "HEAD":
+        for start in range(0, size, len(PATTERN)):
+            piece = PATTERN[: size - start]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def get_bytes(scope, receive, send, argument):
+    size = int(argument)
+    await stream(scope, send, size, [(b"content-length", b"%d" % size)])
+
+
+async def get_chunked(scope, receive, send, argument):
+    await stream(scope, send, int(argument), [])
+
+
+async def get_status(scope, receive, send, argument):
+    status = int(argument)
+    if status in {204, 304}:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await respond(send, status)
+
+
+async def get_headers(scope, receive, send, argument):
+    fields = [(b"x-field-%d" % number, b"value %d" % number) for number in range(int(argument))]
+    await respond(send, 200, b"fields", fields)
+
+
+async def get_close(scope, receive, send, argument):
+    await respond(send, 200, b"good bye", [(b"connection", b"close")])
+
+
+async def upload(scope, receive, send, argument):
+    digest = hashlib.sha256()
+    length = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body = message.get("body", b"")
+        length += len(body)
+        digest.update(body)
+        more = message.get("more_body", False)
+    fields = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]]
+    answer = {"length": length, "sha256": digest.hexdigest(), "headers": fields}
+    await respond(send, 200, json.dumps(answer).encode())
+
+
+async def refuse(scope, receive, send, argument):
+    await respond(send, 413, b"too large")
+
+
+ROUTES = {
+    "bytes": get_bytes,
+    "chunked": get_chunked,
+    "status": get_status,
+    "headers": get_headers,
+    "close": get_close,
+    "upload": upload,
+    "refuse": refuse,
+}

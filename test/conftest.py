@@ -1,0 +1,123 @@
+"""Fixtures: certificates, and the real servers, started when a test first asks for one."""
+
+import datetime
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import servers
+import trustme
+
+NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass
+class Certificate:
+    """Files of a certificate."""
+
+    chain: Path
+    key: Path
+
+    def server_context(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.chain, self.key)
+        return context
+
+
+@pytest.fixture(scope="session")
+def ca():
+    """The authority that the tests trust."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def issue(ca, tmp_path_factory):
+    """A function that issues a certificate for some names."""
+
+    def issue(*names, **options):
+        folder = tmp_path_factory.mktemp("certificate")
+        certificate = Certificate(folder / "chain.pem", folder / "key.pem")
+        issued = ca.issue_cert(*names, **options)
+        issued.private_key_pem.write_to_path(certificate.key)
+        for number, blob in enumerate(issued.cert_chain_pems):
+            blob.write_to_path(certificate.chain, append=number > 0)
+        return certificate
+
+    return issue
+
+
+@pytest.fixture(scope="session")
+def certificate(issue):
+    """A good certificate for this machine."""
+    return issue(*NAMES)
+
+
+@pytest.fixture(scope="session")
+def expired_certificate(issue):
+    """A certificate whose time is over."""
+    long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    return issue(*NAMES, not_before=long_ago, not_after=long_ago + datetime.timedelta(days=1))
+
+
+@pytest.fixture(scope="session")
+def other_certificate(issue):
+    """A good certificate for another host."""
+    return issue("other.example")
+
+
+@pytest.fixture(scope="session")
+def ca_file(ca, tmp_path_factory):
+    """The authority's certificate as a file."""
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    ca.cert_pem.write_to_path(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trusting(ca):
+    """A client's SSL context that trusts `ca`."""
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory, certificate):
+    """A function that returns a running server: its name, and whether with TLS."""
+    from contextlib import ExitStack
+
+    known = {}
+    with ExitStack() as stack:
+
+        def start(name, *, tls=False):
+            if (name, tls) not in known:
+                folder = tmp_path_factory.mktemp(name)
+                arguments = {"certificate": certificate} if tls else {}
+                engine, _, http = name.partition("-")
+                if engine == "uvicorn":
+                    arguments["http"] = http
+                elif engine in {"nginx", "haproxy"}:
+                    arguments["backend"] = start("uvicorn-httptools")
+                server = getattr(servers, engine)(folder, **arguments)
+                known[name, tls] = stack.enter_context(server)
+            return known[name, tls]
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def proxy(tmp_path_factory):
+    """A forward proxy that also opens tunnels."""
+    with servers.forward_proxy(tmp_path_factory.mktemp("proxy")) as server:
+        yield server
+
+
+SERVERS = ["granian", "uvicorn-httptools", "uvicorn-h11", "nginx", "haproxy"]
+
+
+@pytest.fixture(params=[f"{name}{tls}" for name in SERVERS for tls in ("", "+tls")])
+def server(request, start):
+    """Each real server, plain and with TLS."""
+    name, plus, _ = request.param.partition("+")
+    return start(name, tls=bool(plus))

@@ -1,0 +1,176 @@
+"""Real servers for the tests: processes with a configuration of their own on free ports.
+
+Each is a context manager that yields a `Server`, and ends the process it started.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app import PATTERN
+from support import program
+
+TEST = Path(__file__).parent
+START_TIME = 30  # seconds until a server has to accept connections
+
+
+@dataclass
+class Server:
+    """Where a server listens."""
+
+    name: str
+    port: int
+    tls: bool
+    root: Path
+
+
+def free_port(host="127.0.0.1"):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running(command, port, log, host="127.0.0.1"):
+    """Run *command* until the block ends; wait until *port* accepts."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command], stdout=output, stderr=subprocess.STDOUT, cwd=TEST
+        )
+        try:
+            deadline = time.monotonic() + START_TIME
+            while True:
+                try:
+                    socket.create_connection((host, port), timeout=1).close()
+                    break
+                except OSError:
+                    if process.poll() is not None or time.monotonic() > deadline:
+                        raise RuntimeError(
+                            f"{command[0]} does not accept connections:\n{log.read_text()}"
+                        ) from None
+                    time.sleep(0.05)
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def granian(folder, certificate=None):
+    """granian: hyper, written in Rust."""
+    port = free_port()
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1"]
+    command += ["--port", port, "--no-ws", "--http", "1", "app:app"]
+    if certificate:
+        command += ["--ssl-certificate", certificate.chain, "--ssl-keyfile", certificate.key]
+    with running(command, port, folder / "granian.log"):
+        yield Server("granian", port, bool(certificate), folder)
+
+
+@contextmanager
+def uvicorn(folder, http, certificate=None, host="127.0.0.1"):
+    """uvicorn with httptools (llhttp, written in C) or h11 (pure Python)."""
+    port = free_port(host)
+    command = [sys.executable, "-m", "uvicorn", "--host", host, "--port", port, "--http", http]
+    command += ["--no-access-log", "--log-level", "warning", "--ws", "none", "app:app"]
+    if certificate:
+        command += ["--ssl-certfile", certificate.chain, "--ssl-keyfile", certificate.key]
+    with running(command, port, folder / f"uvicorn-{http}.log", host):
+        yield Server(f"uvicorn-{http}", port, bool(certificate), folder)
+
+
+NGINX = """
+{user}daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; keepalive_requests 100000000; client_max_body_size 0;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  server {{
+    listen 127.0.0.1:{port}{ssl};
+    root {folder}/www;
+    location /status/204 {{ return 204; }}
+    location /status/304 {{ return 304; }}
+    location /refuse {{ client_max_body_size 1; return 413 "too large"; }}
+    location /close {{ keepalive_timeout 0; return 200 "good bye"; }}
+    location /upload {{
+      proxy_pass http://127.0.0.1:{backend}; proxy_http_version 1.1; proxy_request_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+@contextmanager
+def nginx(folder, backend, certificate=None):
+    """nginx: files of /bytes/ from the disk, /upload passed on to *backend*."""
+    executable = program("nginx")
+    folder.chmod(0o755)
+    files = folder / "www" / "bytes"
+    files.mkdir(parents=True)
+    for size in (0, 1, 1024, 70000, 1 << 20):
+        (files / str(size)).write_bytes((PATTERN * 2)[:size])
+    with (files / str(1 << 30)).open("wb") as giant:
+        giant.truncate(1 << 30)  # sparse
+    port = free_port()
+    ssl = ""
+    if certificate:
+        ssl = f" ssl; ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key}"
+    config = folder / "nginx.conf"
+    user = "user root; " if os.geteuid() == 0 else ""  # or it could not read the folder
+    config.write_text(NGINX.format(user=user, folder=folder, port=port, ssl=ssl, backend=backend.port))
+    command = [executable, "-c", config, "-e", folder / "error.log"]
+    with running(command, port, folder / "nginx.log"):
+        yield Server("nginx", port, bool(certificate), folder)
+
+
+HAPROXY = """
+defaults
+  mode http
+  timeout connect 10s
+  timeout client 60s
+  timeout server 60s
+frontend front
+  bind 127.0.0.1:{port}{ssl}
+  default_backend back
+backend back
+  server only 127.0.0.1:{backend}
+"""
+
+
+@contextmanager
+def haproxy(folder, backend, certificate=None):
+    """HAProxy in front of *backend*."""
+    executable = program("haproxy")
+    port = free_port()
+    ssl = ""
+    if certificate:
+        both = folder / "both.pem"
+        both.write_bytes(certificate.chain.read_bytes() + certificate.key.read_bytes())
+        ssl = f" ssl crt {both}"
+    config = folder / "haproxy.cfg"
+    config.write_text(HAPROXY.format(port=port, ssl=ssl, backend=backend.port))
+    with running([executable, "-f", config], port, folder / "haproxy.log"):
+        yield Server("haproxy", port, bool(certificate), folder)
+
+
+@contextmanager
+def forward_proxy(folder):
+    """proxy.py: forwards requests and opens tunnels, but not to the host refused.test."""
+    port = free_port()
+    command = [sys.executable, "-m", "proxy", "--hostname", "127.0.0.1", "--port", port]
+    command += ["--num-workers", "1", "--num-acceptors", "1", "--log-level", "ERROR"]
+    command += ["--plugins", "proxy.plugin.FilterByUpstreamHostPlugin"]
+    command += ["--filtered-upstream-hosts", "refused.test"]
+    with running(command, port, folder / "proxy.log"):
+        yield Server("proxy.py", port, False, folder)

@@ -1,0 +1,168 @@
+"""What tests share: bytes to compare with, scripted servers, a black hole."""
+
+import os
+import shutil
+import socket
+import ssl
+import threading
+from contextlib import contextmanager
+
+import pytest
+from app import PATTERN
+
+DEBIAN = {"nginx": "nginx-light", "haproxy": "haproxy"}  # the package of each program
+
+
+def pattern(size):
+    """Return the *size* bytes that the servers answer ``/bytes/SIZE`` with."""
+    return (PATTERN * (size // len(PATTERN) + 1))[:size]
+
+
+def program(name):
+    """Return the path of a program, or skip the test that needs it.
+
+    In CI, which installs everything, a missing program is a failure.
+    """
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if path is None:
+        message = f"needs {name} (Debian: {DEBIAN[name]})"
+        if os.environ.get("DUGONG_LIKE_CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
+
+
+def open_descriptors():
+    """Return how many file descriptors this process has (Linux)."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+class ScriptedServer:
+    """A server that does what a function says, on its own thread.
+
+    The function is called with each connection's socket, which is closed after it. What it
+    raises is raised again at the end of the ``with`` block, unless it is an OSError:
+    the client may go away.
+
+    Attributes:
+        port: where it listens, on 127.0.0.1.
+        connections: how many there were.
+    """
+
+    def __init__(self, handler, tls=None, host="127.0.0.1"):
+        self._handler = handler
+        self._tls = tls
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
+        self.port = self._listener.getsockname()[1]
+        self.connections = 0
+        self._problems = []
+        self._open = []
+        self._threads = []
+        self._acceptor = threading.Thread(target=self._accept)
+
+    def _accept(self):
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(sock)
+            worker = threading.Thread(target=self._handle, args=(sock,))
+            self._threads.append(worker)
+            worker.start()
+
+    def _handle(self, sock):
+        try:
+            sock.settimeout(30)
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False)
+                self._open.append(sock)
+            with sock:
+                self._handler(sock)
+        except (OSError, ssl.SSLError):
+            pass
+        except BaseException as exc:
+            self._problems.append(exc)
+        finally:
+            sock.close()
+
+    def __enter__(self):
+        self._acceptor.start()
+        return self
+
+    def __exit__(self, *exc):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._acceptor.join()
+        for sock in self._open:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        for worker in self._threads:
+            worker.join()
+        for sock in self._open:
+            sock.close()
+        if self._problems and exc[0] is None:
+            raise self._problems[0]
+
+
+def read_head(sock):
+    """Read one request head, byte by byte, and return it; b"" at the end of the stream."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = sock.recv(1)
+        if not byte:
+            return b""
+        head += byte
+    return head
+
+
+def read_exactly(sock, count):
+    """Read *count* bytes."""
+    data = b""
+    while len(data) < count:
+        piece = sock.recv(count - len(data))
+        if not piece:
+            raise AssertionError(f"{len(data)} of {count} bytes, then the end")
+        data += piece
+    return data
+
+
+def answering(*answers):
+    """Return a handler that gives one of *answers* to each request without a body."""
+
+    def handler(sock):
+        for answer in answers:
+            if not read_head(sock):
+                return
+            sock.sendall(answer)
+
+    return handler
+
+
+@contextmanager
+def black_hole():
+    """Yield the address of a socket that never answers a connection attempt."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        fillers = []
+        try:
+            for _ in range(16):  # fill the queue until nobody is let in
+                filler = socket.socket()
+                fillers.append(filler)
+                filler.settimeout(0.2)
+                try:
+                    filler.connect(address)
+                except TimeoutError:
+                    break
+            else:
+                pytest.skip("this system's queue of connections has no end")
+            yield address
+        finally:
+            for filler in fillers:
+                filler.close()
