@@ -1,0 +1,135 @@
+"""Tables made from the source, so that they are true: features, states, imports.
+
+``.. feature-table::`` lists the rows of features.toml with the tests that are marked
+with ``@pytest.mark.feature("B12")``. ``.. state-table:: SENDING`` shows a table of
+dugong_like/http1/states.py. ``.. import-table::`` lists which file imports which.
+"""
+
+import ast
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.application import Sphinx
+
+from dugong_like.http1 import states
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def table(widths: list[int], header: list[str], rows: list[list[nodes.Node]]) -> nodes.table:
+    """Return a table; each cell is a node that may stand in a paragraph."""
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in widths), cols=len(widths))
+    head = nodes.thead("", row([nodes.Text(text) for text in header]))
+    group += [head, nodes.tbody("", *map(row, rows))]
+    return nodes.table("", group)
+
+
+def row(cells: list[nodes.Node]) -> nodes.row:
+    """Return one row of a table."""
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
+
+
+def marked_tests(folder: Path) -> Iterator[tuple[str, str]]:
+    """Find ``pytest.mark.feature``: each row, and the file and function it marks."""
+    for path in sorted(folder.rglob("test_*.py")):
+        place = path.relative_to(folder.parent).as_posix()
+        for name, tree in functions(ast.parse(path.read_text())):
+            for mark in ast.walk(tree):
+                if (
+                    isinstance(mark, ast.Call)
+                    and isinstance(mark.func, ast.Attribute)
+                    and mark.func.attr == "feature"
+                ):
+                    for argument in mark.args:
+                        yield ast.literal_eval(argument), f"{place}{name}"
+
+
+def functions(module: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    """Take a module apart: functions with their decorators, and the rest of it."""
+    for statement in module.body:
+        if isinstance(statement, ast.ClassDef):
+            for decorator in statement.decorator_list:
+                yield f"::{statement.name}", decorator
+            for member in statement.body:
+                yield f"::{statement.name}::{getattr(member, 'name', '')}".rstrip(":"), member
+        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"::{statement.name}", statement
+        else:
+            yield "", statement
+
+
+class FeatureTable(Directive):
+    """The rows of features.toml, and the tests that show them."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        environment = self.state.document.settings.env
+        source = Path(environment.srcdir, "features.toml")
+        environment.note_dependency(source.name)
+        tests: defaultdict[str, set[str]] = defaultdict(set)
+        for number, test in marked_tests(ROOT / "test"):
+            tests[number].add(test)
+        rows = []
+        for number, text in tomllib.loads(source.read_text())["features"].items():
+            names = nodes.inline()
+            for name in sorted(tests.pop(number, ())):
+                names += [nodes.literal(text=name), nodes.Text(" ")]
+            parsed, problems = self.state.inline_text(text, self.lineno)
+            assert not problems, problems
+            rows.append([nodes.Text(number), nodes.inline("", "", *parsed), names])
+        assert not tests, f"tests are marked with rows that do not exist: {dict(tests)}"
+        return [table([5, 45, 50], ["Row", "Feature", "Shown by"], rows)]
+
+
+class StateTable(Directive):
+    """One of the machines in http1/states.py."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        rows = [
+            [nodes.literal(text=cell.name) for cell in (before, event, after)]
+            for (before, event), after in getattr(states, self.arguments[0]).items()
+        ]
+        return [table([1, 1, 1], ["State", "Event", "Next state"], rows)]
+
+
+class ImportTable(Directive):
+    """Which file of the library imports which other ones."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        package = ROOT / "dugong_like"
+        rows = []
+        for path in sorted(package.rglob("*.py")):
+            if path.name not in {"__init__.py", "__main__.py"}:
+                names = ", ".join(sorted(imports(path, package))) or "nothing"
+                rows.append(
+                    [nodes.literal(text=path.relative_to(package).as_posix()), nodes.Text(names)]
+                )
+        return [table([1, 2], ["File", "Imports"], rows)]
+
+
+def imports(path: Path, package: Path) -> Iterator[str]:
+    """Find what *path* imports from the package, as names with dots."""
+    for statement in ast.walk(ast.parse(path.read_text())):
+        if isinstance(statement, ast.ImportFrom) and statement.level:
+            parents = path.relative_to(package).parts[:-1]
+            base = parents[: len(parents) - statement.level + 1]
+            if statement.module:
+                yield ".".join((*base, statement.module))
+            else:
+                yield from (".".join((*base, alias.name)) for alias in statement.names)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Tell Sphinx about the directives."""
+    app.add_directive("feature-table", FeatureTable)
+    app.add_directive("state-table", StateTable)
+    app.add_directive("import-table", ImportTable)
+    return {"parallel_read_safe": True}
