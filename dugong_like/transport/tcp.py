@@ -271,6 +271,8 @@ def co_connect_tcp(addresses: Sequence[Address], name: str) -> Co[socket.socket]
     attempts = [_co_connect(family, address) for family, address in interleave(addresses)]
     try:
         return (yield from first_of(*attempts, stagger=ATTEMPT_DELAY))
+    except ConnectionTimedOut:
+        raise  # the limit of whoever waits: no word about the addresses
     except OSError as exc:
         raise ConnectFailed(f"cannot connect to {name}: {exc.strerror or exc}") from exc
 
