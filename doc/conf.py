@@ -21,10 +21,6 @@ rst_prolog = ".. currentmodule:: dugong_like\n"
 add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_type_aliases = {
-    "Buffer": "bytes-like",
-    "Fields": "~collections.abc.Mapping[str, str] | ~collections.abc.Iterable[tuple[str, str]]",
-}
 autodoc_mock_imports = [name for name in ("trio", "gevent") if find_spec(name) is None]
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False

@@ -1,4 +1,4 @@
-"""Every example in README.md and doc/ is run, word for word.
+"""Every example in README.md and doc/ is run, word for word; nothing public is left out.
 
 The Python blocks of a document, one after the other, are one program; the line numbers
 of a traceback are those of the document. Each command of a console block is a test.
@@ -29,6 +29,8 @@ from typing import Any
 
 import pytest
 import trustme
+
+import dugong_like
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "doc").glob("*.rst")])
@@ -243,3 +245,10 @@ def test_no_example_is_overlooked() -> None:
         text = document.read_text()
         marked = len(re.findall(r"^(?:```\w|\.\. (?:invisible-)?code-block:)", text, re.MULTILINE))
         assert len(BLOCK.findall(text)) == marked, document
+
+
+def test_the_reference_has_everything_public() -> None:
+    words = set(re.findall(r"\w+", (ROOT / "doc" / "api.rst").read_text()))
+    methods = {name for name in dir(dugong_like.HTTPConnection) if not name.startswith("_")}
+
+    assert {*dugong_like.__all__, *methods} <= words

@@ -3,9 +3,12 @@
 ``.. feature-table::`` lists the rows of features.toml with the tests that are marked
 with ``@pytest.mark.feature("B12")``. ``.. state-table:: SENDING`` shows a table of
 dugong_like/http1/states.py. ``.. import-table::`` lists which file imports which.
+
+In signatures, the type of operations is put back as it is in the source: ``Co[T]``.
 """
 
 import ast
+import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,6 +20,9 @@ from sphinx.application import Sphinx
 
 from dugong_like.http1 import states
 
+OPERATION = re.compile(
+    r"~?(?:[a-z.]+\.)?Generator\[[~\w.]*PollNeeded, None, ((?:[^\[\]]|\[[^\]]*\])*)\]"
+)
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -127,9 +133,18 @@ def imports(path: Path, package: Path) -> Iterator[str]:
                 yield from (".".join((*base, alias.name)) for alias in statement.names)
 
 
+def shorten(*event: object) -> tuple[str | None, str | None]:
+    """Write ``Co[T]`` in a signature; a handler of autodoc-process-signature."""
+    arguments, result = (
+        text and OPERATION.sub(r"~dugong_like.Co[\1]", str(text)) for text in event[-2:]
+    )
+    return arguments, result
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx about the directives."""
     app.add_directive("feature-table", FeatureTable)
     app.add_directive("state-table", StateTable)
     app.add_directive("import-table", ImportTable)
+    app.connect("autodoc-process-signature", shorten)
     return {"parallel_read_safe": True}
