@@ -138,8 +138,9 @@ class Operations:
         Needed only to have it done early; `co_send_request` connects by itself.
 
         Raises:
-            HostnameNotResolvable, DNSUnavailable, ConnectFailed, HandshakeFailed,
-            CertificateInvalid, TunnelRefused, InvalidResponse: it was not possible.
+            HostnameNotResolvable, DNSUnavailable, ConnectFailed: there is no way to the host.
+            HandshakeFailed, CertificateInvalid: TLS with it is not possible.
+            TunnelRefused, InvalidResponse: the proxy said no, or what is not HTTP/1.
             ConnectionTimedOut: `timeout` was exceeded.
             ConnectionClosed: the connection is broken, or takes no further request while
                 responses are pending.

@@ -101,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
         status = 404 if self.path.startswith("/missing") else 200
         self.answer(status, f"This is {self.path}.\n".encode() * 100)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the base class's name
 
     def do_PUT(self) -> None:
         if self.path.startswith("/full"):
@@ -110,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.body()
         self.answer(201, f"{len(body)} {hashlib.sha256(body).hexdigest()}\n".encode())
 
-    do_POST = do_PUT
+    do_POST = do_PUT  # noqa: N815 - the base class's name
 
     def handle_expect_100(self) -> bool:
         if self.path.startswith("/full"):
@@ -148,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         pass
 
 

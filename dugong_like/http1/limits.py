@@ -1,7 +1,7 @@
 """How much a server may send where nothing of the user's is transferred.
 
 Every limit is enforced while the bytes arrive, so that none can be exceeded by
-sending slowly. The three that are public can be set for each connection.
+sending slowly. The two that are public can be set for each connection.
 
 Not here: the size of bodies, which belongs to the caller.
 """
