@@ -1,0 +1,176 @@
+"""The structure of the package: who may import whom, and what an import costs.
+
+The table is the one of doc/design.rst. Imports inside functions and imports for typing count.
+"""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "dugong_like"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# Each part may import the parts named behind it, and itself.
+MAY_IMPORT = {
+    "errors": "",
+    "polling": "errors",
+    "headers": "",
+    "message": "headers",
+    "http1": "errors headers",
+    "transport": "errors polling",
+    "proxy": "errors http1",
+    "connect": "errors polling http1 transport proxy",
+    "link": "errors polling http1 message transport connect",
+    "receiving": "errors polling http1 message transport link",
+    "sending": "errors polling http1 message transport link receiving",
+    "operations": "errors polling headers http1 message transport connect link receiving sending",
+    "connection": "polling message operations",
+    "drivers": "errors polling",
+    "cli": "errors polling headers message transport connection drivers",
+    "__main__": "__init__ errors headers connection cli",
+    "__init__": "errors polling headers http1 message transport connection drivers",
+}
+# Modules of the standard library that only some parts may touch.
+RESERVED = {
+    "socket": {"transport/tcp.py", "transport/tls.py", "transport/resolve.py", "cli/server.py"},
+    "ssl": {"transport/tls.py"},
+    "asyncio": {"drivers/aio.py", "cli/ways.py"},
+    "trio": {"drivers/trio.py"},
+    "gevent": {"drivers/gevent.py"},
+}
+RESERVED["socket"].add("polling.py")  # Wake, where select() takes nothing but sockets (Windows)
+NO_CLOCK = {"http1", "proxy", "errors", "headers", "message"}
+# Files without a test file of their own name, and where they are tested instead.
+TESTED_ELSEWHERE = {
+    "__init__.py": "every test imports it",
+    "__main__.py": "cli/test_command_line.py",
+    "cli/demo.py": "cli/test_command_line.py",
+    "cli/progress.py": "cli/test_command_line.py",
+    "cli/server.py": "cli/test_command_line.py",
+    "cli/transfer.py": "cli/test_command_line.py",
+    "cli/urls.py": "cli/test_command_line.py",
+    "cli/ways.py": "cli/test_command_line.py",
+    "drivers/aio.py": "drivers/test_contract.py",
+    "drivers/gevent.py": "drivers/test_contract.py",
+    "drivers/loop.py": "drivers/test_contract.py",
+    "drivers/pollers.py": "drivers/test_contract.py",
+    "drivers/threads.py": "drivers/test_contract.py",
+    "drivers/trio.py": "drivers/test_contract.py",
+    "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
+    "link.py": "test_interruptions.py",
+    "operations.py": "test_connection.py",
+    "receiving.py": "test_connection.py",
+    "sending.py": "test_connection.py",
+}
+
+
+def name_of(file):
+    return file.relative_to(PACKAGE).as_posix()
+
+
+def imports(file):
+    """Yield each imported module: absolute names, or paths below the package."""
+    here = file.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1]
+            module = ".".join([*base, *(node.module or "").split(".")]).rstrip(".")
+            for alias in node.names:
+                if (ROOT / module.replace(".", "/") / f"{alias.name}.py").exists():
+                    yield f"{module}.{alias.name}"
+                else:
+                    yield module
+
+
+def part_of(module):
+    return (module.split(".") + ["__init__"])[1]
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_imports_point_downwards_only(file):
+    part = file.relative_to(PACKAGE).with_suffix("").parts[0]
+    allowed = {part, *MAY_IMPORT[part].split()}
+    used = {part_of(module) for module in imports(file) if module.startswith("dugong_like")}
+
+    assert used <= allowed, f"{name_of(file)} may not import {used - allowed}"
+
+
+def test_there_are_no_circles_between_files():
+    graph = {}
+    for file in FILES:
+        module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        graph[module] = {name for name in imports(file) if name.startswith("dugong_like.")}
+
+    def visit(module, path):
+        assert module not in path, " -> ".join([*path, module])
+        for name in graph.get(module, ()):
+            visit(name, [*path, module])
+
+    for module in graph:
+        visit(module, [])
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_sockets_tls_and_loops_stay_where_they_belong(file):
+    top = {module.split(".")[0] for module in imports(file)}
+    for module, places in RESERVED.items():
+        assert module not in top or name_of(file) in places
+    if file.relative_to(PACKAGE).with_suffix("").parts[0] in NO_CLOCK:
+        assert not top & {"time", "select", "selectors", "threading", "datetime"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_no_private_name_is_used_from_outside(file):
+    tree = ast.parse(file.read_text())
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            if node.attr.startswith("__") or node.attr in own:
+                continue
+            owner = node.value.id if isinstance(node.value, ast.Name) else "?"
+            assert owner in {"self", "cls"}, f"{name_of(file)}:{node.lineno} {owner}.{node.attr}"
+
+
+def test_every_file_has_its_test_file():
+    missing = []
+    for file in FILES:
+        name = name_of(file)
+        mirror = ROOT / "test" / file.relative_to(PACKAGE).with_name(f"test_{file.name}")
+        if file.name == "__init__.py" or name in TESTED_ELSEWHERE or mirror.exists():
+            continue
+        missing.append(name)
+    assert not missing
+    for name in TESTED_ELSEWHERE:
+        assert (PACKAGE / name).exists(), f"{name} is gone: take it out of the table"
+
+
+def test_import_brings_in_nothing_that_is_not_used():
+    code = "import sys; before = set(sys.modules); import dugong_like; "
+    code += "print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    modules = set(done.stdout.split())
+
+    assert "dugong_like.connection" in modules
+    for unwanted in ("asyncio", "trio", "gevent", "email", "ssl", "hashlib", "certifi", "logging"):
+        assert not {name for name in modules if name.split(".")[0] == unwanted}, unwanted
+
+
+def test_async_parts_are_imported_when_they_are_asked_for():
+    import dugong_like
+
+    assert dugong_like.AioFuture.__module__ == "dugong_like.drivers.aio"
+    assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.tls"
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        dugong_like.nonsense  # noqa: B018
+    assert set(dugong_like.__all__) <= {*dir(dugong_like), "AioFuture", "default_ssl_context"}
