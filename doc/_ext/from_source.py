@@ -114,7 +114,7 @@ class ImportTable(Directive):
         rows = []
         for path in sorted(package.rglob("*.py")):
             if path.name not in {"__init__.py", "__main__.py"}:
-                names = ", ".join(sorted(imports(path, package))) or "nothing"
+                names = ", ".join(sorted(set(imports(path, package)))) or "nothing"
                 rows.append(
                     [nodes.literal(text=path.relative_to(package).as_posix()), nodes.Text(names)]
                 )
