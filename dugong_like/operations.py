@@ -413,9 +413,13 @@ def parse_proxy(proxy: tuple[str, int] | str | None) -> tuple[str, int] | None:
     if proxy is None:
         return None
     if isinstance(proxy, str):
-        url = urlsplit(proxy)
+        try:
+            url = urlsplit(proxy)
+            port = url.port or HTTP_PORT
+        except ValueError as exc:
+            raise InvalidRequest(f"not the URL of a proxy: {proxy!r}: {exc}") from exc
         if url.scheme != "http" or not url.hostname or url.username is not None:
             raise InvalidRequest(f"not the URL of an HTTP proxy without credentials: {proxy!r}")
-        return check_hostname(url.hostname), check_port(url.port or HTTP_PORT)
+        return check_hostname(url.hostname), port
     host, port = proxy
     return check_hostname(host), check_port(port)

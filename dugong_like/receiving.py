@@ -88,6 +88,7 @@ class ReceivingHalf:
             pending = self._link.pending
             if self._machine.state is Receiving.BODY or not pending or pending[0].abandoned:
                 yield from self._co_skip_abandoned()
+            self._link.stream  # noqa: B018 - raises if the connection is broken
             exchange = pending[0]
             head = self._final or self._next_head(exchange)
             if head is None:
@@ -420,6 +421,7 @@ class ReceivingHalf:
             if self._response is None:
                 raise StateError("there is no body to read: call read_response() first")
             return 0
+        self._link.stream  # noqa: B018 - raises if the connection is broken
         while (owed := body.owed(self._buffer)) is None:
             if (yield from self._co_fill()) == 0:
                 body.end_of_stream()
