@@ -110,7 +110,9 @@ class ReceivingHalf:
                 raise StateError("no response is pending: send a request first")
             if not pending[0].abandoned:
                 return
-            head = self._final or (yield from self._co_receive_head(pending[0]))
+            head = self._final or self._next_head(pending[0])
+            if head is None:
+                head = yield from self._co_receive_head(pending[0])
             self._final = None
             if head.status >= FINAL:
                 self._begin_response(pending[0], head)

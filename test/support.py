@@ -5,6 +5,7 @@ import shutil
 import socket
 import ssl
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -30,6 +31,14 @@ def program(name):
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+def wait_until(true, seconds=5):
+    """Wait until *true*() is; fail after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it never became true"
+        time.sleep(0.005)
 
 
 def open_descriptors():
@@ -121,12 +130,12 @@ def read_head(sock):
 
 
 def read_exactly(sock, count):
-    """Read *count* bytes."""
+    """Read *count* bytes; ConnectionError if the client goes away before."""
     data = b""
     while len(data) < count:
         piece = sock.recv(count - len(data))
         if not piece:
-            raise AssertionError(f"{len(data)} of {count} bytes, then the end")
+            raise ConnectionError(f"{len(data)} of {count} bytes, then the end")
         data += piece
     return data
 

@@ -7,7 +7,7 @@ import time
 from base64 import b64encode
 
 import pytest
-from support import ScriptedServer, answering, pattern, read_exactly, read_head
+from support import ScriptedServer, answering, pattern, read_exactly, read_head, wait_until
 
 from dugong_like import (
     BodyFollowing,
@@ -355,7 +355,7 @@ def test_final_answer_cancels_the_body():
                     conn.write(b"hello")
                 assert conn.readall() == b"no"
                 assert not conn.response_pending()
-        assert server.connections == 2
+        wait_until(lambda: server.connections == 2)
 
 
 @pytest.mark.feature("B15")
@@ -501,7 +501,7 @@ def test_responses_that_never_have_a_body(method, answer):
         assert (response.length, body) == (0, b"")
         assert not conn.response_pending()
         assert exchange(conn)[1] == b"ok"
-    assert server.connections == 1
+    wait_until(lambda: server.connections == 1)
 
 
 @pytest.mark.feature("B35")
@@ -582,7 +582,7 @@ def test_connection_is_not_used_again_after(answer):
         for _ in range(3):
             assert exchange(conn)[1] == b"ok"
             assert not conn.response_pending()
-    assert server.connections == 3
+    wait_until(lambda: server.connections == 3)
 
 
 @pytest.mark.parametrize(
@@ -594,7 +594,7 @@ def test_connection_is_used_again_after(answer):
     with server, conn:
         for _ in range(3):
             assert exchange(conn)[1] == b"ok"
-    assert server.connections == 1
+    wait_until(lambda: server.connections == 1)
 
 
 @pytest.mark.parametrize("late", [b"", b"HTTP/1.1 408 Idle\r\nContent-Length: 0\r\n\r\n"])
@@ -610,7 +610,7 @@ def test_what_comes_while_idle_is_never_an_answer(late):
             for _ in range(2):
                 assert exchange(conn)[1] == b"ok"
                 time.sleep(0.15)
-        assert server.connections == 2
+        wait_until(lambda: server.connections == 2)
 
 
 TRUNCATED = {
@@ -845,7 +845,7 @@ def test_connection_can_be_wrapped_like_a_file():
         conn.send_request("GET", "/")
         conn.read_response()
         assert io.TextIOWrapper(conn, "utf-8").read() == text.decode()
-    assert server.connections == 1
+    wait_until(lambda: server.connections == 1)
     assert conn.readable()
     assert not conn.writable()
     assert not conn.seekable()
