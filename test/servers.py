@@ -103,7 +103,7 @@ http {{
     location /status/304 {{ return 304; }}
     location /refuse {{ client_max_body_size 1; return 413 "too large"; }}
     location /close {{ keepalive_timeout 0; return 200 "good bye"; }}
-    location /upload {{
+    location ~ ^/(upload|chunked) {{
       proxy_pass http://127.0.0.1:{backend}; proxy_http_version 1.1; proxy_request_buffering off;
     }}
   }}
@@ -113,7 +113,7 @@ http {{
 
 @contextmanager
 def nginx(folder, backend, certificate=None):
-    """nginx: files of /bytes/ from the disk, /upload passed on to *backend*."""
+    """nginx: files of /bytes/ from the disk, /upload and /chunked passed on to *backend*."""
     executable = program("nginx")
     folder.chmod(0o755)
     files = folder / "www" / "bytes"

@@ -1,0 +1,107 @@
+"""One conversation under every driver, against a real server, plain and with TLS."""
+
+import asyncio
+import json
+
+import pytest
+from support import pattern
+
+from dugong_like import AioFuture, BodyFollowing, HTTPConnection, run
+from dugong_like.drivers import aio, threads
+from dugong_like.drivers.loop import Loop
+
+
+def co_conversation(conn):
+    """Everything once: it has to be the same whoever waits."""
+    for size in (1024, 300_000):
+        yield from conn.co_send_request("GET", f"/bytes/{size}")
+        yield from conn.co_send_request("GET", f"/chunked/{size}")
+        for _ in range(2):
+            assert (yield from conn.co_read_response()).status == 200
+            assert (yield from conn.co_readall()) == pattern(size)
+    yield from conn.co_send_request("PUT", "/upload", body=BodyFollowing())
+    for _ in range(20):
+        yield from conn.co_write(pattern(50_000))
+    yield from conn.co_finish({"X-Trailer": "yes"})
+    yield from conn.co_read_response()
+    assert json.loads((yield from conn.co_read()))["length"] == 1_000_000
+    yield from conn.co_send_request("PUT", "/upload", body=BodyFollowing(5), expect100=True)
+    assert (yield from conn.co_read_response()).status == 100
+    yield from conn.co_write(b"hello")
+    yield from conn.co_read_response()
+    buffer = bytearray(10_000)
+    count = yield from conn.co_readinto(buffer)
+    assert json.loads(buffer[:count])["length"] == 5
+    yield from conn.co_discard()
+    yield from conn.co_close()
+    return "done"
+
+
+def on_asyncio(op):
+    return asyncio.run(aio.run(op))
+
+
+def as_future(op):
+    async def main():
+        return await AioFuture(op)
+
+    return asyncio.run(main())
+
+
+def on_uvloop(op):
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(aio.run(op))
+
+
+def on_trio(op):
+    trio = pytest.importorskip("trio")
+    from dugong_like.drivers import trio as driver
+
+    return trio.run(driver.run, op)
+
+
+def on_gevent(op):
+    pytest.importorskip("gevent")
+    from dugong_like.drivers import gevent as driver
+
+    return driver.run(op)
+
+
+def on_own_loop(op):
+    with Loop() as loop:
+        return loop.run(op)
+
+
+def on_select(op):
+    with Loop("select") as loop:
+        return loop.run(op)
+
+
+def on_a_thread(op):
+    return threads.submit(op).result()
+
+
+@pytest.mark.feature("B3", "B4", "B40", "B41")
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize(
+    "driver",
+    [run, on_asyncio, as_future, on_uvloop, on_trio, on_gevent, on_own_loop, on_select, on_a_thread],
+)
+def test_same_conversation_under_every_driver(start, trusting, driver, tls):
+    server = start("uvicorn-httptools", tls=tls)
+    conn = HTTPConnection("localhost", server.port, trusting if tls else None, timeout=30)
+
+    assert driver(co_conversation(conn)) == "done"
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_many_conversations_at_once_in_one_thread(start, trusting, tls):
+    server = start("uvicorn-httptools", tls=tls)
+    with Loop() as loop:
+        tasks = []
+        for _ in range(30):
+            conn = HTTPConnection("localhost", server.port, trusting if tls else None, timeout=60)
+            tasks.append(loop.spawn(co_conversation(conn)))
+        loop.run_all()
+        assert [task.result() for task in tasks] == ["done"] * 30
