@@ -23,7 +23,9 @@ END = None
 
 
 def write_requests(
-    conn: HTTPConnection, paths: Iterable[str], sent: Queue[Exchange | Exception | None]
+    conn: HTTPConnection,
+    paths: Iterable[str],
+    sent: Queue[Exchange | Exception | None],
 ) -> None:
     """Send a request for each path and tell the reader; the last word is `END`."""
     try:
@@ -35,7 +37,8 @@ def write_requests(
 
 
 def read_responses(
-    conn: HTTPConnection, sent: Queue[Exchange | Exception | None]
+    conn: HTTPConnection,
+    sent: Queue[Exchange | Exception | None],
 ) -> Iterator[tuple[str, int, int]]:
     """Yield path, status and length of each response."""
     while (item := sent.get()) is not END:

@@ -7,7 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 
-from dugong_like import __version__  # noqa: E402
+from dugong_like import __version__
 
 project = "dugong_like"
 author = "The dugong_like authors"

@@ -40,7 +40,8 @@ def _complain(problem: object, status: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python3 -m dugong_like", description="An HTTP/1.1 client that works on every loop."
+        prog="python3 -m dugong_like",
+        description="An HTTP/1.1 client that works on every loop.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -65,7 +66,12 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (get, put):
         command.add_argument(
-            "-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", type=_field
+            "-H",
+            "--header",
+            action="append",
+            default=[],
+            metavar="'NAME: VALUE'",
+            type=_field,
         )
         command.add_argument(
             "--timeout", type=float, default=60, metavar="SECONDS",

@@ -36,6 +36,7 @@ class Route:
         proxy: host and port of the proxy, or None.
         limits: for the answer of the proxy.
         test_hostnames: see `co_resolve`.
+
     """
 
     hostname: str
@@ -69,6 +70,7 @@ def co_open(route: Route, timeout: float | None) -> Co[Stream]:
         HandshakeFailed: the server does not speak TLS.
         ConnectionClosed: the proxy closed the connection.
         ConnectionTimedOut: *timeout* was exceeded.
+
     """
     sock = yield from _co_reach(route, timeout)
     if route.ssl_context is None:
@@ -90,7 +92,7 @@ def _co_reach(route: Route, timeout: float | None) -> Co[Socket]:
         return (yield from within(time.monotonic() + timeout, connecting))
     except ConnectionTimedOut:
         raise ConnectionTimedOut(
-            f"no connection to {authority(host, port)} within {timeout} seconds"
+            f"no connection to {authority(host, port)} within {timeout} seconds",
         ) from None
 
 
@@ -109,14 +111,15 @@ def _co_tunnel(sock: Socket, route: Route, timeout: float | None) -> Co[None]:
         while request:
             sent = stream.send([request])
             if sent is None:
-                sent = yield from co_attempt(
-                    stream.send, [request], stream.wanted_by_send, timeout
-                )
+                sent = yield from co_attempt(stream.send, [request], stream.wanted_by_send, timeout)
             request = request[sent:]
         buffer = ReceiveBuffer()
         while not opened:
             received = yield from co_attempt(
-                stream.recv_into, buffer.room(), stream.wanted_by_recv, timeout
+                stream.recv_into,
+                buffer.room(),
+                stream.wanted_by_recv,
+                timeout,
             )
             if received == 0:
                 tunnel.end_of_stream()

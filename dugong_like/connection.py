@@ -41,6 +41,7 @@ class HTTPConnection(Operations):
 
     Raises:
         InvalidRequest: *hostname* or *proxy* cannot be what it says.
+
     """
 
     def connect(self) -> None:
@@ -100,7 +101,10 @@ class HTTPConnection(Operations):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self.close()
 

@@ -42,6 +42,7 @@ class DugongError(Exception):
         request_sent: ``"no"`` if the server has certainly not seen the whole
             request, ``"yes"`` if a part of its response has arrived, ``"maybe"``
             if neither is known.
+
     """
 
     retryable: ClassVar[bool] = False
@@ -121,13 +122,18 @@ class TunnelRefused(TransportError):
     Attributes:
         status: status code of the proxy's answer.
         reason: its reason phrase.
-        body: its body, cut off at `MAX_REFUSAL_BODY` bytes.
+        body: its body, cut off after 65536 bytes.
+
     """
 
     retryable = False
 
     def __init__(
-        self, message: str = "", status: int = 0, reason: str = "", body: bytes = b""
+        self,
+        message: str = "",
+        status: int = 0,
+        reason: str = "",
+        body: bytes = b"",
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -149,10 +155,20 @@ MAX_REFUSAL_BODY: Final = 65536  # bytes; an error page of a proxy is a few KiB
 
 TEMPORARY_ERRNOS: Final = frozenset(
     getattr(errno, name)
-    for name in (
-        "ECONNABORTED ECONNREFUSED ECONNRESET EHOSTDOWN EHOSTUNREACH EINTR ENETDOWN "
-        "ENETRESET ENETUNREACH ENOTCONN EPIPE ETIMEDOUT"
-    ).split()
+    for name in [
+        "ECONNABORTED",
+        "ECONNREFUSED",
+        "ECONNRESET",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "EINTR",
+        "ENETDOWN",
+        "ENETRESET",
+        "ENETUNREACH",
+        "ENOTCONN",
+        "EPIPE",
+        "ETIMEDOUT",
+    ]
     if hasattr(errno, name)
 )
 

@@ -27,7 +27,9 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
     __slots__ = ("_items",)
 
     def __init__(
-        self, data: Mapping[str, str] | Iterable[tuple[str, str]] = (), **kwargs: str
+        self,
+        data: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        **kwargs: str,
     ) -> None:
         self._items: dict[str, tuple[str, str]] = {}
         self.update(data, **kwargs)
@@ -78,6 +80,7 @@ def fields_to_message(fields: bytes) -> Message:
 
     Returns:
         The fields in their order, repeated ones repeated; empty for ``b""``.
+
     """
     from email.message import Message  # noqa: PLC0415 - 10 ms that most programs never need
 

@@ -29,6 +29,7 @@ class SharedLink:
         route: where it leads.
         timeout: seconds that may pass without anything moving, or None.
         pending: the requests whose responses have not been read to their end, in order.
+
     """
 
     __slots__ = ("__weakref__", "_failure", "_machine", "_stream", "pending", "route", "timeout")
@@ -52,6 +53,7 @@ class SharedLink:
 
         Raises:
             ConnectionClosed: the connection is closed or broken.
+
         """
         if self._stream is not None and self._machine.state is not Link.BROKEN:
             return self._stream
@@ -114,12 +116,16 @@ class Role:
         link: what breaks when an error of *fatal* leaves the operation.
         name: what the operation does; completes "another operation is ...".
         fatal: classes of errors after which nothing can be trusted any more.
+
     """
 
     __slots__ = ("_fatal", "_link", "_lock", "_name")
 
     def __init__(
-        self, link: SharedLink, name: str, fatal: tuple[type[Exception], ...] = ()
+        self,
+        link: SharedLink,
+        name: str,
+        fatal: tuple[type[Exception], ...] = (),
     ) -> None:
         self._link = link
         self._name = name
@@ -143,7 +149,10 @@ class Role:
             raise StateError(f"another operation is {self._name} on this connection")
 
     def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         if exc is not None and isinstance(exc, self._fatal):
             self._link.fail(exc)

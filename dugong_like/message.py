@@ -24,6 +24,7 @@ class BodyFollowing:
 
     Raises:
         ValueError: *length* is negative.
+
     """
 
     __slots__ = ("length",)
@@ -48,6 +49,7 @@ class Exchange:
         expects_continue: True while the body waits for 100 (Continue).
         upgrades: True if the request asked for another protocol.
         abandoned: True if nobody will read the response.
+
     """
 
     sent = False
@@ -81,16 +83,17 @@ class HTTPResponse:
         path: target of the request as given to `HTTPConnection.send_request`.
         status: status code, 100 to 999.
         reason: reason phrase, often empty.
-        http_version: ``"1.0"`` or ``"1.1"``.
+        http_version: ``"1.1"``, ``"1.0"``, or another minor version that the server says.
         length: bytes of body that will arrive (0 after HEAD); None if only the end of
             the body will tell.
         informational: the 1xx responses that came before this one.
+
     """
 
     _headers: Message | None = None
     _trailer_fields = b""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - one argument for each attribute
+    def __init__(
         self,
         exchange: Exchange,
         status: int,

@@ -66,7 +66,12 @@ class Operations:
         ascii_name = check_hostname(hostname)
         limits = Limits(max_line_size, max_header_size)
         route = Route(
-            ascii_name, self.port, ssl_context, self.proxy, limits, tuple(dns_test_hostnames)
+            ascii_name,
+            self.port,
+            ssl_context,
+            self.proxy,
+            limits,
+            tuple(dns_test_hostnames),
         )
         host = authority(ascii_name, self.port, default_port)
         forwards = self.proxy is not None and ssl_context is None
@@ -118,6 +123,7 @@ class Operations:
 
         Returns:
             The certificate; None over plain HTTP and while not connected.
+
         """
         tls = self._tls()
         return None if tls is None else tls.peer_certificate(binary_form)
@@ -145,6 +151,7 @@ class Operations:
             ConnectionClosed: the connection is broken, or takes no further request while
                 responses are pending.
             StateError: another operation is sending.
+
         """
         with self._sending.role:
             yield from self._sending.co_connect()
@@ -187,6 +194,7 @@ class Operations:
                 answered before it had everything, the answer can be read.
             ConnectionTimedOut: nothing moved for `timeout` seconds.
             DugongError: what `co_connect` raises.
+
         """
         with self._sending.role:
             self._sending.check_ready()
@@ -210,7 +218,10 @@ class Operations:
             return exchange
 
     def _framing(
-        self, method: str, fields: CaseInsensitiveDict | None, body: memoryview | BodyFollowing | None
+        self,
+        method: str,
+        fields: CaseInsensitiveDict | None,
+        body: memoryview | BodyFollowing | None,
     ) -> str:
         """Return the field lines that follow from *body* (RFC 9112 section 6)."""
         if body is None:
@@ -240,6 +251,7 @@ class Operations:
                 it had the whole body. The answer can be read.
             InvalidResponse: what the server sent meanwhile is no response.
             ConnectionTimedOut: nothing could be sent for `timeout` seconds.
+
         """
         yield from self._sending.co_write(as_bytes(buf))
 
@@ -254,6 +266,7 @@ class Operations:
             StateError: no chunked body is being written, or a body of known length is
                 not complete.
             ConnectionClosed, InvalidResponse, ConnectionTimedOut: see `co_write`.
+
         """
         lines = encode_fields(CaseInsensitiveDict(trailers)) if trailers else b""
         yield from self._sending.co_finish(lines)
@@ -279,6 +292,7 @@ class Operations:
                 goes on waiting.
             ContinueTimedOut: no 100 (Continue) for `expect100_timeout` seconds: the body
                 may be written now.
+
         """
         return self._receiving.co_read_response()
 
@@ -300,6 +314,7 @@ class Operations:
             UnsupportedResponse: the body has an unknown transfer coding.
             ConnectionTimedOut: nothing arrived for `timeout` seconds; the next call
                 goes on where this one stood.
+
         """
         if len_ is None:
             return self._receiving.co_readall()
@@ -315,6 +330,7 @@ class Operations:
 
         Raises:
             DugongError: what `co_read` raises.
+
         """
         return self._receiving.co_readinto(memoryview(buf).cast("B"))
 
@@ -323,6 +339,7 @@ class Operations:
 
         Raises:
             DugongError: what `co_read` raises. What has arrived can still be read.
+
         """
         return self._receiving.co_readall()
 
@@ -331,6 +348,7 @@ class Operations:
 
         Raises:
             DugongError: what `co_read` raises.
+
         """
         return self._receiving.co_discard()
 
@@ -349,6 +367,7 @@ class Operations:
             StateError: not connected, or another operation is reading.
             ConnectionClosed: the connection was lost.
             ConnectionTimedOut: nothing arrived for `timeout` seconds.
+
         """
         return self._receiving.co_read_raw(size)
 
@@ -366,6 +385,7 @@ def as_bytes(buf: Buffer) -> memoryview:
 
     Raises:
         TypeError: it is not bytes-like, or not contiguous.
+
     """
     return memoryview(buf).cast("B")
 
@@ -383,6 +403,7 @@ def check_hostname(hostname: str) -> str:
 
     Raises:
         InvalidRequest: it cannot be the name of a host.
+
     """
     try:
         name = hostname if hostname.isascii() else hostname.encode("idna").decode("ascii")
@@ -398,6 +419,7 @@ def check_port(port: int) -> int:
 
     Raises:
         InvalidRequest: it is not between 1 and 65535.
+
     """
     if not 0 < port <= MAX_PORT:
         raise InvalidRequest(f"not a port number from 1 to {MAX_PORT}: {port}")
@@ -409,6 +431,7 @@ def parse_proxy(proxy: tuple[str, int] | str | None) -> tuple[str, int] | None:
 
     Raises:
         InvalidRequest: it is neither.
+
     """
     if proxy is None:
         return None

@@ -33,7 +33,7 @@ B = TypeVar("B")
 POLLIN: Final[int] = getattr(select, "POLLIN", 1)
 POLLOUT: Final[int] = getattr(select, "POLLOUT", 4)
 
-PAUSE: Final = 0.02  # seconds between two looks where descriptors cannot be bundled (Windows)
+PAUSE: Final = 0.02  # seconds between two looks where there is no epoll
 
 
 class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
@@ -45,6 +45,7 @@ class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
         deadline: seconds of `time.monotonic` at which the operation wants to be
             resumed even if nothing happened, or None. The operation itself then
             raises the time-out.
+
     """
 
     deadline: float | None = None
@@ -77,6 +78,7 @@ class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
 
         Raises:
             OSError, ValueError: the descriptor cannot be polled.
+
         """
         return _wait(self, timeout)
 
@@ -118,7 +120,8 @@ def _wait_select(need: PollNeeded, timeout: float | None) -> bool:
     readers = [fd] if mask & POLLIN else []
     writers = [fd] if mask & POLLOUT else []
     # Windows reports a refused connection as exceptional, not as writable.
-    return any(select.select(readers, writers, writers, timeout))
+    limit = None if timeout is None else max(timeout, 0)
+    return any(select.select(readers, writers, writers, limit))
 
 
 _wait = _wait_poll if hasattr(select, "poll") else _wait_select
@@ -137,6 +140,7 @@ def run(op: Co[T], timeout: float | None = None) -> T:
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
         Exception: whatever *op* raises.
+
     """
     if timeout is not None:
         op = within(time.monotonic() + timeout, op)
@@ -148,7 +152,7 @@ def run(op: Co[T], timeout: float | None = None) -> T:
             else:
                 _wait(need, need.deadline - time.monotonic())
     except StopIteration as end:
-        return cast(T, end.value)
+        return cast("T", end.value)
     finally:
         op.close()
 
@@ -194,6 +198,7 @@ class Wake:
 
         Returns:
             True if the flag is set, False if the deadline has passed.
+
         """
         while not self._set:
             if deadline is not None and time.monotonic() >= deadline:
@@ -288,7 +293,7 @@ def _timed_out(op: Co[T], message: str) -> T:
     try:
         op.throw(ConnectionTimedOut(message))
     except StopIteration as end:
-        return cast(T, end.value)  # it had its result all the same
+        return cast("T", end.value)  # it had its result all the same
     raise DugongError(f"{op!r} went on after {message}")
 
 
@@ -305,6 +310,7 @@ def within(deadline: float, op: Co[T]) -> Co[T]:
 
     Raises:
         ConnectionTimedOut: the deadline has passed and *op* still waits.
+
     """
     try:
         while True:
@@ -315,7 +321,7 @@ def within(deadline: float, op: Co[T]) -> Co[T]:
                 need = PollNeeded(need[0], need[1], deadline)
             yield need
     except StopIteration as end:
-        return cast(T, end.value)
+        return cast("T", end.value)
     finally:
         op.close()
 
@@ -335,6 +341,7 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
 
     Raises:
         ConnectionTimedOut: what *op* waits for did not become ready in time.
+
     """
     try:
         while True:
@@ -347,7 +354,7 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
             if time.monotonic() >= limit and not _wait(need, 0):
                 return _timed_out(op, f"nothing moved for {seconds} seconds")
     except StopIteration as end:
-        return cast(T, end.value)
+        return cast("T", end.value)
     finally:
         op.close()
 
@@ -355,7 +362,7 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
 class Bundle:
     """Several waits seen as one descriptor.
 
-    An epoll or kqueue object is itself pollable. Where neither exists the waits
+    An epoll object is itself pollable. Where there is none (outside Linux) the waits
     take turns, each for `PAUSE` seconds.
     """
 
@@ -428,6 +435,7 @@ def both(op1: Co[A], op2: Co[B]) -> Co[tuple[A, B]]:
 
     Raises:
         Exception: what the first of them raised; the other one is closed.
+
     """
     steps = [_Step(op1), _Step(op2)]
     bundle = Bundle()
@@ -459,6 +467,7 @@ def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:
     Raises:
         ValueError: there are no *ops*.
         Exception: all have failed; this is what the last one raised.
+
     """
     if not ops:
         raise ValueError("first_of() needs at least one operation")
@@ -483,7 +492,7 @@ def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:
                     start_at = start_at and -math.inf
                     continue
                 if step.done:
-                    return cast(T, step.result)
+                    return cast("T", step.result)
             if start_at is not None and time.monotonic() >= start_at:
                 continue
             needs = [step.need for step in waiting if step.need is not None]

@@ -45,7 +45,11 @@ class ReceivingHalf:
     """Reads the responses to the pending requests, in their order."""
 
     def __init__(
-        self, link: SharedLink, limits: Limits, buffer_size: int, on_informational: Informed | None
+        self,
+        link: SharedLink,
+        limits: Limits,
+        buffer_size: int,
+        on_informational: Informed | None,
     ) -> None:
         self.role = Role(link, "reading", fatal=(ProtocolError, ConnectionClosed))
         self.continue_timeout: float | None = None
@@ -135,7 +139,10 @@ class ReceivingHalf:
             if count is None:
                 try:
                     count = yield from co_attempt(
-                        stream.recv_into, room, stream.wanted_by_recv, timeout
+                        stream.recv_into,
+                        room,
+                        stream.wanted_by_recv,
+                        timeout,
                     )
                 except ConnectionTimedOut:
                     if until is not None and time.monotonic() >= until:
@@ -166,10 +173,12 @@ class ReceivingHalf:
     def _no_head(self) -> ConnectionClosed:
         if self._buffer.begin < self._buffer.end:
             return ConnectionClosed(
-                "the connection ended inside the head of a response", request_sent="yes"
+                "the connection ended inside the head of a response",
+                request_sent="yes",
             )
         return ConnectionClosed(
-            "the server closed the connection without a response", request_sent="maybe"
+            "the server closed the connection without a response",
+            request_sent="maybe",
         )
 
     def _next_head(self, exchange: Exchange) -> Head | None:
@@ -218,7 +227,7 @@ class ReceivingHalf:
         if len(seen) >= MAX_INFORMATIONAL or self._informational > self._limits.header_size:
             raise InvalidResponse(
                 f"{len(seen) + 1} informational responses of {self._informational} bytes; at most "
-                f"{MAX_INFORMATIONAL} of {self._limits.header_size} bytes are taken"
+                f"{MAX_INFORMATIONAL} of {self._limits.header_size} bytes are taken",
             )
         response = self._informational_response(exchange, head)
         exchange.informational = (*seen, response)
@@ -228,7 +237,12 @@ class ReceivingHalf:
     @staticmethod
     def _informational_response(exchange: Exchange, head: Head) -> HTTPResponse:
         return HTTPResponse(
-            exchange, head.status, head.reason.decode("latin-1"), f"1.{head.minor}", 0, head.fields
+            exchange,
+            head.status,
+            head.reason.decode("latin-1"),
+            f"1.{head.minor}",
+            0,
+            head.fields,
         )
 
     def _begin_response(self, exchange: Exchange, head: Head) -> HTTPResponse:
@@ -310,7 +324,10 @@ class ReceivingHalf:
         count = stream.recv_into(target)
         if count is None:
             count = yield from co_attempt(
-                stream.recv_into, target, stream.wanted_by_recv, self._link.timeout
+                stream.recv_into,
+                target,
+                stream.wanted_by_recv,
+                self._link.timeout,
             )
         if count == 0:
             return self._end_of_stream()
@@ -346,7 +363,10 @@ class ReceivingHalf:
         data = stream.recv(size)
         if data is None:
             data = yield from co_attempt(
-                stream.recv, size, stream.wanted_by_recv, self._link.timeout
+                stream.recv,
+                size,
+                stream.wanted_by_recv,
+                self._link.timeout,
             )
         if data:
             self._took(len(data))
@@ -412,7 +432,10 @@ class ReceivingHalf:
             data = stream.recv(size)
             if data is None:
                 data = yield from co_attempt(
-                    stream.recv, size, stream.wanted_by_recv, self._link.timeout
+                    stream.recv,
+                    size,
+                    stream.wanted_by_recv,
+                    self._link.timeout,
                 )
             return data
 
@@ -459,7 +482,10 @@ class ReceivingHalf:
         count = stream.recv_into(room)
         if count is None:
             count = yield from co_attempt(
-                stream.recv_into, room, stream.wanted_by_recv, self._link.timeout
+                stream.recv_into,
+                room,
+                stream.wanted_by_recv,
+                self._link.timeout,
             )
         buffer.end += count
         return count
@@ -475,6 +501,7 @@ class ReceivingHalf:
         Raises:
             ConnectionClosed: the server has closed the connection.
             InvalidResponse: what it sent is no response.
+
         """
         if not self.role.try_take():
             return None

@@ -61,7 +61,7 @@ class SendingHalf:
         if link.pending:
             raise ConnectionClosed(
                 f"the connection takes no further request, and {len(link.pending)} responses "
-                "are pending: read them, or call reset()"
+                "are pending: read them, or call reset()",
             )
         link.drop()
         self.reset()
@@ -73,6 +73,7 @@ class SendingHalf:
 
         Raises:
             StateError: the body of the last one is not complete.
+
         """
         exchange = self._exchange
         if exchange is not None and exchange.answered and self._machine.state is not Sending.READY:
@@ -80,16 +81,20 @@ class SendingHalf:
         if self._machine.state is not Sending.READY:
             owed = "" if self._remaining is None else f", {self._remaining} bytes are missing"
             raise StateError(
-                f"it is not possible to send a request while {self._machine.state.value}{owed}"
+                f"it is not possible to send a request while {self._machine.state.value}{owed}",
             )
 
     def start_request(
-        self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: Part | BodyFollowing | None,
     ) -> Co[None] | None:
         """Send a head, and the body if it is here; the connection must be ready.
 
         Returns:
             None if all is sent, else the operation that sends the rest.
+
         """
         parts: list[Part] = [head]
         complete = not isinstance(body, BodyFollowing) or body.length == 0
@@ -117,7 +122,7 @@ class SendingHalf:
                 return
             if len(data) > self._remaining:
                 raise ExcessBodyData(
-                    f"{len(data)} bytes of body data where {self._remaining} were announced"
+                    f"{len(data)} bytes of body data where {self._remaining} were announced",
                 )
             if data:
                 self._remaining -= len(data)
@@ -130,15 +135,16 @@ class SendingHalf:
     def co_finish(self, trailers: bytes) -> Co[None]:
         """See `Operations.co_finish`; *trailers* are field lines."""
         with self.role:
-            if self._machine.state is Sending.READY and not trailers and self._exchange is not None:
-                if self._exchange.sent:
-                    return
+            last = self._exchange
+            complete = self._machine.state is Sending.READY and last is not None and last.sent
+            if complete and not trailers:
+                return
             exchange = self._check_writable()
             if self._remaining is not None:
                 raise StateError(
                     f"the body is not complete, {self._remaining} bytes are missing"
                     if self._remaining
-                    else "trailers go with the chunked transfer coding only"
+                    else "trailers go with the chunked transfer coding only",
                 )
             if (going := self._start(exchange, [last_chunk(trailers)], True)) is not None:
                 yield from going
@@ -152,7 +158,7 @@ class SendingHalf:
         if self._machine.state is Sending.AWAITING_CONTINUE:
             if exchange.expects_continue:
                 raise StateError(
-                    "the body has to wait for 100 (Continue): call read_response() first"
+                    "the body has to wait for 100 (Continue): call read_response() first",
                 )
             if exchange.answered:
                 self._machine.step(Sent.ANSWERED)
@@ -175,12 +181,17 @@ class SendingHalf:
         return None if count == total else self._co_go_on(exchange, parts, complete, count or 0)
 
     def _try(
-        self, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
+        self,
+        exchange: Exchange,
+        parts: Sequence[Part],
+        complete: bool,
+        total: int,
     ) -> int | None:
         """Send what can be sent of *parts* at once; None says nothing."""
         if exchange.answered:
             raise ConnectionClosed(
-                "the server has answered before the request was complete", request_sent="yes"
+                "the server has answered before the request was complete",
+                request_sent="yes",
             )
         # Set before the call, for the answer may be read before the call returns.
         exchange.sent = complete
@@ -190,7 +201,11 @@ class SendingHalf:
         return count
 
     def _co_go_on(
-        self, exchange: Exchange, parts: Sequence[Part], complete: bool, count: int
+        self,
+        exchange: Exchange,
+        parts: Sequence[Part],
+        complete: bool,
+        count: int,
     ) -> Co[None]:
         """Send *parts*, of which *count* bytes are sent already."""
         finished = False
@@ -213,7 +228,11 @@ class SendingHalf:
                 self._link.fail(StateError("sending a request was given up in the middle"))
 
     def _co_wait(
-        self, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
+        self,
+        exchange: Exchange,
+        parts: Sequence[Part],
+        complete: bool,
+        total: int,
     ) -> Co[int]:
         """Wait until something of *parts* can be sent, and send it, or an answer is here."""
         link = self._link
@@ -234,7 +253,8 @@ class SendingHalf:
                 return sent
             if deadline is not None and time.monotonic() >= deadline:
                 raise ConnectionTimedOut(
-                    f"nothing could be sent for {link.timeout} seconds", request_sent="maybe"
+                    f"nothing could be sent for {link.timeout} seconds",
+                    request_sent="maybe",
                 )
 
     def _may_look(self, exchange: Exchange) -> bool:

@@ -1,12 +1,12 @@
 """The ASGI application behind the real servers: what the tests ask for.
 
-    GET  /bytes/N     N bytes of the pattern, with Content-Length
-    GET  /chunked/N   the same, chunked
-    GET  /status/N    that status code, no body
-    GET  /headers/N   N fields X-Field-0, X-Field-1, ...
-    GET  /close       Connection: close
-    PUT  /upload      JSON: length, sha256 and the fields of the request
-    PUT  /refuse      413 without reading the body
+GET  /bytes/N     N bytes of the pattern, with Content-Length
+GET  /chunked/N   the same, chunked
+GET  /status/N    that status code, no body
+GET  /headers/N   N fields X-Field-0, X-Field-1, ...
+GET  /close       Connection: close
+PUT  /upload      JSON: length, sha256 and the fields of the request
+PUT  /refuse      413 without reading the body
 """
 
 import hashlib

@@ -41,7 +41,10 @@ def running(command, port, log, host="127.0.0.1"):
     """Run *command* until the block ends; wait until *port* accepts."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(part) for part in command], stdout=output, stderr=subprocess.STDOUT, cwd=TEST
+            [str(part) for part in command],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=TEST,
         )
         try:
             deadline = time.monotonic() + START_TIME
@@ -52,7 +55,7 @@ def running(command, port, log, host="127.0.0.1"):
                 except OSError:
                     if process.poll() is not None or time.monotonic() > deadline:
                         raise RuntimeError(
-                            f"{command[0]} does not accept connections:\n{log.read_text()}"
+                            f"{command[0]} does not accept connections:\n{log.read_text()}",
                         ) from None
                     time.sleep(0.05)
             yield process
@@ -79,7 +82,7 @@ def granian(folder, certificate=None):
 
 @contextmanager
 def uvicorn(folder, http, certificate=None, host="127.0.0.1"):
-    """uvicorn with httptools (llhttp, written in C) or h11 (pure Python)."""
+    """Uvicorn with httptools (llhttp, written in C) or h11 (pure Python)."""
     port = free_port(host)
     command = [sys.executable, "-m", "uvicorn", "--host", host, "--port", port, "--http", http]
     command += ["--no-access-log", "--log-level", "warning", "--ws", "none", "app:app"]
@@ -128,7 +131,9 @@ def nginx(folder, backend, certificate=None):
         ssl = f" ssl; ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key}"
     config = folder / "nginx.conf"
     user = "user root; " if os.geteuid() == 0 else ""  # or it could not read the folder
-    config.write_text(NGINX.format(user=user, folder=folder, port=port, ssl=ssl, backend=backend.port))
+    config.write_text(
+        NGINX.format(user=user, folder=folder, port=port, ssl=ssl, backend=backend.port),
+    )
     command = [executable, "-c", config, "-e", folder / "error.log"]
     with running(command, port, folder / "nginx.log"):
         yield Server("nginx", port, bool(certificate), folder)

@@ -56,6 +56,7 @@ class ScriptedServer:
     Attributes:
         port: where it listens, on 127.0.0.1.
         connections: how many there were.
+
     """
 
     def __init__(self, handler, tls=None, host="127.0.0.1"):

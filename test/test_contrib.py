@@ -119,7 +119,9 @@ def test_pipeline_threads_fails_when_the_connection_ends():
 
     with ScriptedServer(answering(*answers)) as server:
         status, out, err = contrib(
-            "pipeline_threads.py", f"http://127.0.0.1:{server.port}", stdin="/a\n" * 2000
+            "pipeline_threads.py",
+            f"http://127.0.0.1:{server.port}",
+            stdin="/a\n" * 2000,
         )
 
     assert status == 1
@@ -131,7 +133,10 @@ def test_epoll_loop_drives_200_connections(start):
     server = start("granian")
 
     status, out, err = contrib(
-        "epoll_loop.py", f"http://127.0.0.1:{server.port}/bytes/1024", "--requests", 5
+        "epoll_loop.py",
+        f"http://127.0.0.1:{server.port}/bytes/1024",
+        "--requests",
+        5,
     )
 
     assert (status, err) == (0, "")
@@ -159,7 +164,7 @@ def test_extract_links_crawls_one_host():
             status = b"200 OK" if page else b"404 Not Found"
             sock.sendall(
                 b"HTTP/1.1 %s\r\nContent-Type: text/html; charset=utf-8\r\n"
-                b"Content-Length: %d\r\n\r\n%s" % (status, len(page or b""), page or b"")
+                b"Content-Length: %d\r\n\r\n%s" % (status, len(page or b""), page or b""),
             )
 
     with ScriptedServer(site) as server:

@@ -101,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
         status = 404 if self.path.startswith("/missing") else 200
         self.answer(status, f"This is {self.path}.\n".encode() * 100)
 
-    do_HEAD = do_GET  # noqa: N815 - the base class's name
+    do_HEAD = do_GET
 
     def do_PUT(self) -> None:
         if self.path.startswith("/full"):
@@ -110,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.body()
         self.answer(201, f"{len(body)} {hashlib.sha256(body).hexdigest()}\n".encode())
 
-    do_POST = do_PUT  # noqa: N815 - the base class's name
+    do_POST = do_PUT
 
     def handle_expect_100(self) -> bool:
         if self.path.startswith("/full"):
@@ -148,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
@@ -172,7 +172,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     authority.issue_cert("www.example.org").configure_cert(context)
     plain, secure = Server(("127.0.0.1", 0), Handler), Server(("127.0.0.1", 0), Handler)
     secure.socket = context.wrap_socket(
-        secure.socket, server_side=True, do_handshake_on_connect=False
+        secure.socket,
+        server_side=True,
+        do_handshake_on_connect=False,
     )
     for server in (plain, secure):
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -217,7 +219,9 @@ def check(command: list[str], folder: Path, environment: dict[str, str]) -> None
 
 @pytest.mark.feature("B55")
 @pytest.mark.parametrize(
-    "document", [path for path in DOCUMENTS if program(path).strip()], ids=lambda path: path.name
+    "document",
+    [path for path in DOCUMENTS if program(path).strip()],
+    ids=lambda path: path.name,
 )
 def test_python_examples_run(document: Path, folder: Path, environment: dict[str, str]) -> None:
     script = folder / document.name

@@ -86,7 +86,17 @@ def on_a_thread(op):
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize(
     "driver",
-    [run, on_asyncio, as_future, on_uvloop, on_trio, on_gevent, on_own_loop, on_select, on_a_thread],
+    [
+        run,
+        on_asyncio,
+        as_future,
+        on_uvloop,
+        on_trio,
+        on_gevent,
+        on_own_loop,
+        on_select,
+        on_a_thread,
+    ],
 )
 def test_same_conversation_under_every_driver(start, trusting, driver, tls):
     server = start("uvicorn-httptools", tls=tls)

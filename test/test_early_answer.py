@@ -136,7 +136,10 @@ def test_answer_is_delivered_at_once(style, server_does, tls, length, certificat
     context = certificate.server_context() if tls else None
     with ScriptedServer(server_does, context) as server:
         with HTTPConnection(
-            "localhost" if tls else "127.0.0.1", server.port, trusting if tls else None, timeout=10
+            "localhost" if tls else "127.0.0.1",
+            server.port,
+            trusting if tls else None,
+            timeout=10,
         ) as conn:
             conn.send_request("PUT", "/", body=BodyFollowing(length))
             start = time.monotonic()

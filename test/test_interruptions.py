@@ -7,7 +7,16 @@ import time
 
 import pytest
 import servers
-from support import ScriptedServer, answering, black_hole, open_descriptors, pattern, read_exactly, read_head, wait_until
+from support import (
+    ScriptedServer,
+    answering,
+    black_hole,
+    open_descriptors,
+    pattern,
+    read_exactly,
+    read_head,
+    wait_until,
+)
 
 from dugong_like import (
     BodyFollowing,

@@ -284,7 +284,11 @@ def test_requests_are_forwarded_by_a_proxy(start, proxy):
 def test_tunnel_through_a_proxy(start, proxy, trusting):
     server = start("uvicorn-h11", tls=True)
     with HTTPConnection(
-        "localhost", server.port, trusting, ("127.0.0.1", proxy.port), timeout=20
+        "localhost",
+        server.port,
+        trusting,
+        ("127.0.0.1", proxy.port),
+        timeout=20,
     ) as conn:
         assert fetch(conn, "GET", "/bytes/70000")[1] == pattern(70000)
         assert conn.get_ssl_cipher() is not None

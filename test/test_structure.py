@@ -91,7 +91,7 @@ def imports(file):
 
 
 def part_of(module):
-    return (module.split(".") + ["__init__"])[1]
+    return [*module.split("."), "__init__"][1]
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
@@ -172,5 +172,5 @@ def test_async_parts_are_imported_when_they_are_asked_for():
     assert dugong_like.AioFuture.__module__ == "dugong_like.drivers.aio"
     assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.tls"
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        dugong_like.nonsense  # noqa: B018
+        dugong_like.nonsense
     assert set(dugong_like.__all__) <= {*dir(dugong_like), "AioFuture", "default_ssl_context"}

@@ -21,7 +21,7 @@ from sphinx.application import Sphinx
 from dugong_like.http1 import states
 
 OPERATION = re.compile(
-    r"~?(?:[a-z.]+\.)?Generator\[[~\w.]*PollNeeded, None, ((?:[^\[\]]|\[[^\]]*\])*)\]"
+    r"~?(?:[a-z.]+\.)?Generator\[[~\w.]*PollNeeded, None, ((?:[^\[\]]|\[[^\]]*\])*)\]",
 )
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -116,7 +116,7 @@ class ImportTable(Directive):
             if path.name not in {"__init__.py", "__main__.py"}:
                 names = ", ".join(sorted(set(imports(path, package)))) or "nothing"
                 rows.append(
-                    [nodes.literal(text=path.relative_to(package).as_posix()), nodes.Text(names)]
+                    [nodes.literal(text=path.relative_to(package).as_posix()), nodes.Text(names)],
                 )
         return [table([1, 2], ["File", "Imports"], rows)]
 

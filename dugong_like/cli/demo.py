@@ -54,6 +54,7 @@ def demo(url: str | None, *, as_json: bool, files: int, seed: int, damage: bool)
 
     Returns:
         Exit status: 0, or 1 if a byte was different.
+
     """
     if url is not None:
         rows = list(_measure_url(url))
@@ -111,7 +112,13 @@ def _measure_url(url: str) -> Iterator[Row]:
 
 
 def _measure_upload(
-    name: str, origin: Origin, files: Sequence[Path], paths: Sequence[str], *, chunked: bool, bar: Bar
+    name: str,
+    origin: Origin,
+    files: Sequence[Path],
+    paths: Sequence[str],
+    *,
+    chunked: bool,
+    bar: Bar,
 ) -> Row:
     start, cpu = time.perf_counter(), time.process_time()
     total = 0
@@ -119,7 +126,12 @@ def _measure_upload(
         for file, path in zip(files, paths, strict=True):
             total += _upload(conn, file, path, chunked, bar)
     return Row(
-        name, len(files), total, time.perf_counter() - start, time.process_time() - cpu, wrong=[]
+        name,
+        len(files),
+        total,
+        time.perf_counter() - start,
+        time.process_time() - cpu,
+        wrong=[],
     )
 
 
@@ -138,8 +150,13 @@ def _upload(conn: HTTPConnection, file: Path, path: str, chunked: bool, bar: Bar
     return size
 
 
-def _measure(  # noqa: PLR0913, PLR0917 - one for each column
-    name: str, way: Way, origin: Origin, paths: Sequence[str], digests: list[bytes], bar: Bar
+def _measure(
+    name: str,
+    way: Way,
+    origin: Origin,
+    paths: Sequence[str],
+    digests: list[bytes],
+    bar: Bar,
 ) -> Row:
     """Download in one way and compare; without *digests* the first body sets them."""
     row = Row(name, 0, 0, 0.0, 0.0, wrong=[])
@@ -174,7 +191,7 @@ def _table(rows: Sequence[Row]) -> str:
         verdict = "not read back yet" if row.way.startswith("upload") else "all equal"
         lines.append(
             f"{row.way:31} {row.files / seconds:8,.0f} {row.bytes / seconds / 2**20:7,.0f} "
-            f"{row.cpu_seconds:6.2f} s   {'DIFFERENT' if row.wrong else verdict}"
+            f"{row.cpu_seconds:6.2f} s   {'DIFFERENT' if row.wrong else verdict}",
         )
     lines.append("CPU is this process's, without hashing; the server is a process of its own.")
     return "\n".join(lines)

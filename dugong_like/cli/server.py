@@ -90,6 +90,7 @@ def demo_server(damaged: str | None = None) -> Iterator[int]:
 
     Raises:
         OSError: the server did not start.
+
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()

@@ -38,6 +38,7 @@ def get(conn: HTTPConnection, target: Target, fields: CaseInsensitiveDict, file:
     Raises:
         DugongError: it did not work; *file* is untouched.
         OSError: *file* cannot be written.
+
     """
     conn.send_request("GET", target.path, fields)
     response = conn.read_response()
@@ -61,6 +62,7 @@ def put(conn: HTTPConnection, target: Target, fields: CaseInsensitiveDict, file:
     Raises:
         DugongError: it did not work.
         OSError: *file* cannot be read.
+
     """
     if file == "-":
         return _put_stream(conn, target, fields, sys.stdin.buffer, None)

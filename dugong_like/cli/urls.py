@@ -30,6 +30,7 @@ def parse_url(text: str) -> Target:
 
     Raises:
         InvalidRequest: it is no http or https URL, or carries a user name.
+
     """
     try:
         url = urlsplit(text)

@@ -36,6 +36,7 @@ class AioFuture(asyncio.Future[T]):
 
     Raises:
         RuntimeError: no loop is running, and none is given.
+
     """
 
     def __init__(self, op: Co[T], loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -74,7 +75,7 @@ class AioFuture(asyncio.Future[T]):
         except StopIteration as end:
             self._close()
             self.set_result(end.value)
-        except BaseException as exc:  # noqa: BLE001 - whoever awaits the future gets it
+        except BaseException as exc:
             self._close()
             self.set_exception(exc)
             if not isinstance(exc, Exception):
@@ -133,5 +134,6 @@ async def run(op: Co[T]) -> T:
 
     Raises:
         Exception: whatever *op* raises.
+
     """
     return await AioFuture(op)

@@ -21,6 +21,7 @@ def run(op: Co[T]) -> T:
 
     Raises:
         Exception: whatever *op* raises.
+
     """
     try:
         while True:

@@ -50,6 +50,7 @@ class Task(Generic[T]):
         Raises:
             StateError: it has not ended.
             CancelledError: it was cancelled.
+
         """
         if not self._done:
             raise StateError("the operation has not ended")
@@ -62,6 +63,7 @@ class Task(Generic[T]):
 
         Raises:
             StateError: it has not ended.
+
         """
         if not self._done:
             raise StateError("the operation has not ended")
@@ -96,6 +98,7 @@ class Loop:
 
     Raises:
         KeyError: there is no such backend.
+
     """
 
     def __init__(self, backend: str | None = None) -> None:
@@ -118,6 +121,7 @@ class Loop:
 
         Raises:
             Exception: whatever *op* raises.
+
         """
         task = self.spawn(op)
         try:

@@ -21,6 +21,7 @@ def submit(op: Co[T], executor: Executor | None = None) -> Future[T]:
     Args:
         op: the operation.
         executor: where to run it; a daemonic thread of its own if None.
+
     """
     future: _OperationFuture[T] = _OperationFuture()
     if executor is None:

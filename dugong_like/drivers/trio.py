@@ -18,6 +18,7 @@ async def run(op: Co[T]) -> T:
 
     Raises:
         Exception: whatever *op* raises.
+
     """
     try:
         await trio.lowlevel.checkpoint()

@@ -35,6 +35,7 @@ class Body(Protocol):
 
         Raises:
             InvalidResponse: the framing is wrong.
+
         """
         ...
 
@@ -47,6 +48,7 @@ class Body(Protocol):
 
         Raises:
             ConnectionClosed: the body is not complete.
+
         """
         ...
 
@@ -104,10 +106,11 @@ class UnknownBody:
     __slots__ = ()
     trailers = b""
 
-    def owed(self, source: Source) -> int:
+    def owed(self, source: Source) -> int:  # noqa: ARG002 - has no framing to look for
         """Raise `UnsupportedResponse`: status and fields could be used, the body cannot."""
         raise UnsupportedResponse(
-            "the body has a transfer coding other than chunked", request_sent="yes"
+            "the body has a transfer coding other than chunked",
+            request_sent="yes",
         )
 
     def took(self, count: int) -> None:

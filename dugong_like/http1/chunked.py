@@ -29,6 +29,7 @@ class ChunkedBody:
 
     Attributes:
         trailers: the trailer section's field lines; ``b""`` before its end.
+
     """
 
     __slots__ = ("_extensions", "_left", "_limits", "_section", "_state", "trailers")
@@ -73,7 +74,8 @@ class ChunkedBody:
         self._extensions += len(match[2])
         if self._extensions > MAX_EXTENSIONS:
             raise InvalidResponse(
-                f"more than {MAX_EXTENSIONS} bytes of chunk extensions", request_sent="yes"
+                f"more than {MAX_EXTENSIONS} bytes of chunk extensions",
+                request_sent="yes",
             )
         source.begin = at + 1
         self._left = int(match[1], 16)
@@ -88,7 +90,8 @@ class ChunkedBody:
     def _check_partial(line: bytes, length: int) -> None:
         if length >= MAX_CHUNK_LINE:
             raise InvalidResponse(
-                f"chunk size line of more than {MAX_CHUNK_LINE} bytes", request_sent="yes"
+                f"chunk size line of more than {MAX_CHUNK_LINE} bytes",
+                request_sent="yes",
             )
         if not _partial_line(line):
             raise InvalidResponse(f"not a chunk size: {line!r}", request_sent="yes")

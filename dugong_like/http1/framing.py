@@ -34,6 +34,7 @@ class Framing(NamedTuple):
         kind: how the end of the body is found.
         length: bytes of body; None if only its end will tell.
         reusable: False if the connection cannot carry another request.
+
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ def frame(method: str, head: Head) -> Framing:
     Raises:
         InvalidResponse: the fields contradict each other or cannot be understood, so
             that nobody can say where the body ends.
+
     """
     length = None
     codings: list[bytes] = []
@@ -73,7 +75,7 @@ def frame(method: str, head: Head) -> Framing:
         reusable = _keeps_alive(list_elements(options), reusable)
     if codings and head.minor == 0:
         raise InvalidResponse("Transfer-Encoding in a response of HTTP/1.0 (RFC 9112 section 6.1)")
-    if method == "HEAD" or status < OK or status == NO_CONTENT or status == NOT_MODIFIED:  # noqa: PLR1714 - faster than a set
+    if method == "HEAD" or status < OK or status == NO_CONTENT or status == NOT_MODIFIED:  # noqa: PLR1714, SIM109 - fast
         return Framing(Kind.NONE, 0, reusable)
     if method == "CONNECT" and status < MULTIPLE_CHOICES:
         return Framing(Kind.NONE, 0, False)
@@ -100,7 +102,7 @@ def _content_length(value: bytes, earlier: int | None) -> int:
     match = _digits(value)
     if match is None:
         raise InvalidResponse(
-            f"Content-Length is not a number of up to {MAX_DIGITS} digits: {value[:60]!r}"
+            f"Content-Length is not a number of up to {MAX_DIGITS} digits: {value[:60]!r}",
         )
     length = int(match[1])
     if earlier is not None and earlier != length:

@@ -40,6 +40,7 @@ class Head:
         reason: reason phrase.
         fields: the field lines, each with its CRLF.
         lower: the same in lower case, after one CRLF: so every name stands behind CRLF.
+
     """
 
     __slots__ = ("fields", "lower", "minor", "reason", "status")
@@ -57,6 +58,7 @@ def parse_head(block: bytes) -> Head:
 
     Raises:
         InvalidResponse: a line breaks the grammar, or there are too many fields.
+
     """
     match = _head(block)
     if match is None:
@@ -78,6 +80,7 @@ def parse_fields(block: bytes) -> bytes:
 
     Raises:
         InvalidResponse: a line breaks the grammar, or there are too many fields.
+
     """
     lines = block[:-2].split(b"\n")[:-1]
     for number, line in enumerate(lines):
@@ -102,6 +105,7 @@ def check_line(line: bytes, *, first: bool, folds: bool = False) -> None:
 
     Raises:
         InvalidResponse: the line breaks the grammar.
+
     """
     if first:
         if not _status_line(line):
@@ -133,15 +137,14 @@ class Section:
 
         Raises:
             InvalidResponse: a line breaks the grammar or is too long, or the section is.
+
         """
         if not self._status and data[begin : begin + 2] == b"\r\n"[: end - begin] and end > begin:
             return begin + 2 if end - begin >= 2 else -1  # noqa: PLR2004 - the length of CRLF
         at = data.find(b"\r\n\r\n", begin + max(self._checked - 2, 0), end)
         stop = end if at < 0 else at + 4
         if stop - begin > self._limits.header_size:
-            raise InvalidResponse(
-                f"header section of more than {self._limits.header_size} bytes"
-            )
+            raise InvalidResponse(f"header section of more than {self._limits.header_size} bytes")
         if at < 0 or stop - begin > self._limits.line_size:
             self._check_lines(data, begin, stop)
         return -1 if at < 0 else stop
@@ -167,13 +170,17 @@ class Section:
 
     def _check_rest(self, data: bytearray, begin: int, start: int, end: int) -> None:
         """Check what there is of a line whose end has not arrived."""
-        if self._status and start == begin and not START.startswith(data[begin : begin + 7][: end - begin]):
+        if (
+            self._status
+            and start == begin
+            and not START.startswith(data[begin : begin + 7][: end - begin])
+        ):
             raise InvalidResponse(
-                f"not a response of HTTP/1: {bytes(data[begin : min(end, begin + SHOWN)])!r}"
+                f"not a response of HTTP/1: {bytes(data[begin : min(end, begin + SHOWN)])!r}",
             )
         if data.find(b"\n", start, end) >= 0 or data.find(b"\r", start, end - 1) >= 0:
             raise InvalidResponse(
-                f"CR or LF alone in {bytes(data[start : min(end, start + SHOWN)])!r}"
+                f"CR or LF alone in {bytes(data[start : min(end, start + SHOWN)])!r}",
             )
 
     def _check_length(self, length: int) -> None:

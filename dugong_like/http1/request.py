@@ -26,6 +26,7 @@ def check_method(method: str) -> None:
 
     Raises:
         InvalidRequest: it is not a token, or it is CONNECT.
+
     """
     if not _token(method):
         raise InvalidRequest(f"method is not a token: {method[:SHOWN]!r}")
@@ -39,11 +40,12 @@ def check_target(target: str) -> None:
     Raises:
         InvalidRequest: it does not begin with a slash, or has a blank, a control
             character or anything that is not ASCII.
+
     """
     if not _target(target):
         raise InvalidRequest(
             f"path must begin with '/' and have only visible ASCII characters, the others "
-            f"percent-encoded: {target[:SHOWN]!r}"
+            f"percent-encoded: {target[:SHOWN]!r}",
         )
 
 
@@ -58,6 +60,7 @@ def encode_fields(fields: Mapping[str, str], *, framing: bool = False) -> bytes:
         InvalidRequest: a name is not a token; a value has CR, LF, NUL or another
             control character (RFC 9110 section 5.5) or one beyond Latin-1; a field
             would change the framing.
+
     """
     lines = []
     for name, value in fields.items():
@@ -66,7 +69,7 @@ def encode_fields(fields: Mapping[str, str], *, framing: bool = False) -> bytes:
         if not isinstance(value, str) or not _value(value):
             raise InvalidRequest(
                 f"value of header field {name} is not a str of Latin-1 characters without "
-                f"control characters: {value[:SHOWN] if isinstance(value, str) else value!r}"
+                f"control characters: {value[:SHOWN] if isinstance(value, str) else value!r}",
             )
         if not framing and name.lower() in FRAMING:
             raise InvalidRequest(f"{name} follows from the body and cannot be set")
@@ -81,6 +84,7 @@ class RequestHeads:
         host: value of the Host field (RFC 9110 section 7.2).
         prefix: what makes a path the absolute-form that a forward proxy wants (RFC 9112
             section 3.2.2), such as ``http://example.org``; empty without such a proxy.
+
     """
 
     __slots__ = ("_defaults", "_prefix", "_tail")
@@ -95,7 +99,11 @@ class RequestHeads:
         self._tail = "".join(self._defaults.values())
 
     def build(
-        self, method: str, path: str, fields: CaseInsensitiveDict | None, framing: str
+        self,
+        method: str,
+        path: str,
+        fields: CaseInsensitiveDict | None,
+        framing: str,
     ) -> bytes:
         """Return a whole head, its empty line included.
 
@@ -107,6 +115,7 @@ class RequestHeads:
 
         Raises:
             InvalidRequest: any of them cannot be sent as it is.
+
         """
         check_method(method)
         check_target(path)
@@ -123,5 +132,5 @@ class RequestHeads:
                 encode_fields(fields),
                 framing.encode("ascii"),
                 b"\r\n",
-            )
+            ),
         )

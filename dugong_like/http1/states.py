@@ -121,10 +121,11 @@ class Machine(Generic[S, E]):
 
         Raises:
             StateError: that is no legal move; the state stays as it is.
+
         """
         try:
             self.state = self._table[self.state, event]
         except KeyError:
             raise StateError(
-                f"it is not possible to {event.value} while {self.state.value}"
+                f"it is not possible to {event.value} while {self.state.value}",
             ) from None

@@ -34,6 +34,7 @@ class Tunnel:
     Args:
         authority: host and port of the server, ``host:port``.
         limits: how long the answer may be.
+
     """
 
     def __init__(self, authority: str, limits: Limits) -> None:
@@ -55,6 +56,7 @@ class Tunnel:
         Raises:
             TunnelRefused: the answer was not 2xx, and has arrived as a whole.
             InvalidResponse: the answer is not HTTP, or bytes came behind it.
+
         """
         while self._body is None:
             stop = self._section.find_end(source.data, source.begin, source.end)
@@ -76,6 +78,7 @@ class Tunnel:
         Raises:
             TunnelRefused: the answer was not 2xx.
             ConnectionClosed: there was no answer.
+
         """
         if self._refusal is not None:
             raise self._refusal

@@ -17,6 +17,7 @@ class ReceiveBuffer:
         data: the memory; it is replaced when it has to grow.
         begin: where the bytes start. Whoever takes some moves it.
         end: where they end. Whoever receives some moves it.
+
     """
 
     __slots__ = ("_view", "begin", "data", "end")

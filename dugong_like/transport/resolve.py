@@ -45,6 +45,7 @@ def co_resolve(host: str, port: int, test_hostnames: Sequence[str] = ()) -> Co[l
     Raises:
         HostnameNotResolvable: there is no such name, or it has no address.
         DNSUnavailable: the name service did not answer.
+
     """
     if is_address(host):
         return look_up(host, port)  # asks nobody
@@ -78,6 +79,7 @@ def look_up(host: str, port: int) -> list[Address]:
 
     Raises:
         socket.gaierror: there is no answer, or it is no.
+
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

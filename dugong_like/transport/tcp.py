@@ -35,6 +35,7 @@ class Stream(Protocol):
 
     Attributes:
         fd: the descriptor that the receiving half waits for.
+
     """
 
     fd: int
@@ -44,6 +45,7 @@ class Stream(Protocol):
 
         Raises:
             ConnectionClosed: the connection was reset, or TLS was cut off.
+
         """
         ...
 
@@ -52,6 +54,7 @@ class Stream(Protocol):
 
         Raises:
             ConnectionClosed: the connection was reset, or TLS was cut off.
+
         """
         ...
 
@@ -62,6 +65,7 @@ class Stream(Protocol):
 
         Raises:
             ConnectionClosed: the peer takes no more.
+
         """
         ...
 
@@ -114,6 +118,7 @@ def co_attempt(
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
+
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
@@ -143,7 +148,10 @@ class SendingDescriptor:
         """Return a wait for *mask*."""
         if self._duplicate is None:
             self._duplicate = socket.socket(
-                self._sock.family, self._sock.type, self._sock.proto, duplicate_fd(self._sock)
+                self._sock.family,
+                self._sock.type,
+                self._sock.proto,
+                duplicate_fd(self._sock),
             )
         return PollNeeded(self._duplicate.fileno(), mask, deadline)
 
@@ -267,6 +275,7 @@ def co_connect_tcp(addresses: Sequence[Address], name: str) -> Co[socket.socket]
 
     Raises:
         ConnectFailed: no address accepted the connection.
+
     """
     attempts = [_co_connect(family, address) for family, address in interleave(addresses)]
     try:

@@ -50,13 +50,17 @@ def _has_certificates(folder: str | None) -> bool:
     if folder is None:
         return False
     try:
-        return any(os.scandir(folder))
+        with os.scandir(folder) as entries:
+            return any(entries)
     except OSError:
         return False
 
 
 def co_start_tls(
-    sock: socket.socket, context: ssl.SSLContext, hostname: str, timeout: float | None
+    sock: socket.socket,
+    context: ssl.SSLContext,
+    hostname: str,
+    timeout: float | None,
 ) -> Co[TLSStream]:
     """Do the TLS handshake over *sock*, which is connected and non-blocking.
 
@@ -70,6 +74,7 @@ def co_start_tls(
         CertificateInvalid: the certificate is not accepted.
         HandshakeFailed: the peer does not speak TLS, or not as the context demands.
         ConnectionTimedOut: nothing moved for *timeout* seconds.
+
     """
     try:
         wrapped = context.wrap_socket(
@@ -108,6 +113,7 @@ class TLSStream:
         Raises:
             CertificateInvalid: the certificate is not accepted.
             HandshakeFailed: the handshake failed in another way.
+
         """
         try:
             sock.do_handshake()

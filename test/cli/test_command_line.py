@@ -72,7 +72,8 @@ def test_demo_shows_progress_on_a_terminal():
     controller, terminal = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "dugong_like", "demo", "--files", "20"],
-        stdout=subprocess.PIPE, stderr=terminal, cwd="/", env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=terminal, cwd="/",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     ) as process:  # fmt: skip
         os.close(terminal)
         shown = b""
@@ -159,7 +160,11 @@ def test_put_uploads_a_file(start, tmp_path, size):
     file.write_bytes(pattern(size))
 
     status, out, err = command(
-        "put", file, f"http://127.0.0.1:{server.port}/upload", "-H", "X-Own: yes"
+        "put",
+        file,
+        f"http://127.0.0.1:{server.port}/upload",
+        "-H",
+        "X-Own: yes",
     )
 
     answer = json.loads(out)
@@ -172,7 +177,10 @@ def test_put_uploads_standard_input_chunked(start):
     server = start("uvicorn-httptools")
 
     status, out, _ = command(
-        "put", "-", f"http://127.0.0.1:{server.port}/upload", stdin=pattern(1_000_000)
+        "put",
+        "-",
+        f"http://127.0.0.1:{server.port}/upload",
+        stdin=pattern(1_000_000),
     )
 
     answer = json.loads(out)
@@ -189,7 +197,10 @@ def test_put_shows_an_early_answer():
 
     with ScriptedServer(refuse) as server:
         status, out, err = command(
-            "put", "-", f"http://127.0.0.1:{server.port}/", stdin=bytes(20_000_000)
+            "put",
+            "-",
+            f"http://127.0.0.1:{server.port}/",
+            stdin=bytes(20_000_000),
         )
 
     assert (status, out) == (4, b"")

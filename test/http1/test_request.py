@@ -1,0 +1,85 @@
+"""Heads of requests: what goes on the wire, and what never does."""
+
+import pytest
+
+from dugong_like import CaseInsensitiveDict, InvalidRequest
+from dugong_like.http1.request import RequestHeads, check_method, check_target, encode_fields
+
+FORBIDDEN = ["\r", "\n", "\0", "\x0b", "\x7f", "\x1f", "\u010a", "\u560d", "\u2028"]
+
+
+@pytest.mark.parametrize("method", ["GET", "get", "M-SEARCH", "!#$%&'*+-.^_`|~"])
+def test_methods_are_tokens(method):
+    check_method(method)
+
+
+@pytest.mark.parametrize("method", ["", "G T", "GET ", "G/T", "GÉT", "CONNECT", *FORBIDDEN])
+def test_other_methods_are_refused(method):
+    with pytest.raises(InvalidRequest):
+        check_method(method)
+
+
+@pytest.mark.parametrize("target", ["/", "/a?b=c&d", "//x", "/%20", "*", '/[]{}|\\^"<>`'])
+def test_targets_are_visible_ascii(target):
+    check_target(target)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["", "a", "?a", "http://x/", "/a b", "/ü", "**", *("/" + x for x in FORBIDDEN)],
+)
+def test_other_targets_are_refused(target):
+    with pytest.raises(InvalidRequest, match="percent-encoded"):
+        check_target(target)
+
+
+def test_fields_are_encoded_as_latin_1():
+    assert encode_fields({"A": "b", "C": "é\t "}) == b"A: b\r\nC: \xe9\t \r\n"
+    assert encode_fields({}) == b""
+    assert encode_fields({"Content-Length": "5"}, framing=True) == b"Content-Length: 5\r\n"
+
+
+@pytest.mark.parametrize("name", ["", "A B", "A:", " A", "A ", "É", 5, None, *FORBIDDEN])
+def test_bad_names_are_refused(name):
+    with pytest.raises(InvalidRequest, match="not a token"):
+        encode_fields({name: "x"} if isinstance(name, str) else {str(name) + " ": "x"})
+
+
+@pytest.mark.parametrize("value", [*("a" + x + "b" for x in FORBIDDEN), "€", 5, None, b"bytes"])
+def test_bad_values_are_refused(value):
+    with pytest.raises(InvalidRequest, match="value of header field A"):
+        encode_fields({"A": value})
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "CONTENT-LENGTH", "transfer-encoding"])
+def test_framing_fields_are_refused(name):
+    with pytest.raises(InvalidRequest):
+        encode_fields({name: "5"})
+
+
+def test_whole_head_without_fields():
+    head = RequestHeads("example.org").build("GET", "/a", None, "")
+
+    assert head == (
+        b"GET /a HTTP/1.1\r\nHost: example.org\r\nAccept-Encoding: identity\r\n"
+        b"Connection: keep-alive\r\n\r\n"
+    )
+
+
+def test_whole_head_with_fields_and_framing():
+    fields = CaseInsensitiveDict({"HOST": "other", "X": "y"})
+    head = RequestHeads("example.org").build("PUT", "/a", fields, "Content-Length: 5\r\n")
+
+    assert head == (
+        b"PUT /a HTTP/1.1\r\nAccept-Encoding: identity\r\nConnection: keep-alive\r\n"
+        b"HOST: other\r\nX: y\r\nContent-Length: 5\r\n\r\n"
+    )
+
+
+def test_absolute_form_for_proxies():
+    heads = RequestHeads("example.org", "http://example.org")
+
+    assert heads.build("GET", "/a", None, "").startswith(b"GET http://example.org/a HTTP/1.1\r\n")
+    assert heads.build("OPTIONS", "*", None, "").startswith(b"OPTIONS http://example.org HTTP/1.1")
+    with pytest.raises(InvalidRequest, match="OPTIONS"):
+        heads.build("GET", "*", None, "")

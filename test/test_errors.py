@@ -1,0 +1,72 @@
+"""The tree of exceptions: what a caller may conclude from each."""
+
+import errno
+import pickle
+import ssl
+
+import pytest
+
+import dugong_like
+from dugong_like import errors
+from dugong_like.errors import DugongError, TunnelRefused, is_temp_network_error
+
+ALL = [
+    value for value in vars(errors).values()
+    if isinstance(value, type) and issubclass(value, DugongError)
+]  # fmt: skip
+RETRYABLE = {
+    "TransportError", "ConnectionClosed", "ConnectionTimedOut", "ContinueTimedOut",
+    "ConnectFailed", "HandshakeFailed", "DNSUnavailable",
+}  # fmt: skip
+
+
+@pytest.mark.feature("B43", "B44", "B45", "B46", "B47")
+@pytest.mark.parametrize("kind", ALL)
+def test_every_exception_is_public_pickles_and_says_whether_to_retry(kind):
+    assert getattr(dugong_like, kind.__name__) is kind
+    assert kind.__doc__
+    assert kind.__name__ in errors.__doc__
+    exc = kind("message")
+    assert (exc.retryable, exc.request_sent) == (kind.__name__ in RETRYABLE, "no")
+    exc.request_sent = "maybe"
+    again = pickle.loads(pickle.dumps(exc))
+    assert type(again) is kind
+    assert str(again) == "message"
+    assert again.request_sent == "maybe"
+    assert is_temp_network_error(exc) is exc.retryable
+
+
+def test_places_in_the_tree_and_among_the_builtin_ones():
+    assert issubclass(errors.ConnectionClosed, ConnectionError)
+    assert issubclass(errors.ConnectFailed, ConnectionError)
+    assert issubclass(errors.ConnectionTimedOut, TimeoutError)
+    assert issubclass(errors.ContinueTimedOut, errors.ConnectionTimedOut)
+    assert issubclass(errors.CertificateInvalid, errors.HandshakeFailed)
+    assert issubclass(errors.InvalidRequest, ValueError)
+    assert issubclass(errors.InvalidResponse, errors.ProtocolError)
+    assert errors.ConnectionClosed("x", request_sent="yes").request_sent == "yes"
+
+
+def test_refused_tunnel_carries_the_answer():
+    exc = pickle.loads(pickle.dumps(TunnelRefused("no", 403, "Forbidden", b"why")))
+
+    assert (str(exc), exc.status, exc.reason, exc.body) == ("no", 403, "Forbidden", b"why")
+
+
+@pytest.mark.feature("B42")
+@pytest.mark.parametrize(
+    ("exc", "temporary"),
+    [
+        (ConnectionResetError(), True),
+        (BrokenPipeError(), True),
+        (TimeoutError(), True),
+        (OSError(errno.EHOSTUNREACH, "x"), True),
+        (OSError(errno.ENETDOWN, "x"), True),
+        (OSError(errno.ENOENT, "x"), False),
+        (ssl.SSLCertVerificationError("x"), False),
+        (ValueError(), False),
+        (KeyboardInterrupt(), False),
+    ],
+)
+def test_temporary_network_errors(exc, temporary):
+    assert is_temp_network_error(exc) is temporary

@@ -1,0 +1,75 @@
+"""CaseInsensitiveDict, and the message that responses give out."""
+
+import copy
+from collections.abc import MutableMapping
+
+import pytest
+
+from dugong_like import CaseInsensitiveDict
+from dugong_like.headers import fields_to_message
+
+
+@pytest.mark.feature("B37")
+def test_keys_are_found_in_any_case_and_remembered_as_set_last():
+    headers = CaseInsensitiveDict()
+    headers["Accept"] = "a"
+    assert headers["aCCEPT"] == "a"
+    assert list(headers) == ["Accept"]
+    headers["ACCEPT"] = "b"
+    assert list(headers.items()) == [("ACCEPT", "b")]
+    assert list(headers.lower_items()) == [("accept", "b")]
+    assert "accept" in headers
+    assert 5 not in headers
+    assert headers.get("x") is None
+    assert len(headers) == 1
+    del headers["accept"]
+    assert not headers
+    with pytest.raises(KeyError):
+        headers["accept"]
+    assert isinstance(headers, MutableMapping)
+
+
+@pytest.mark.feature("B37")
+def test_of_several_equal_keys_the_last_one_wins():
+    pairs = [("A", "1"), ("b", "2"), ("a", "3")]
+    for headers in (
+        CaseInsensitiveDict(pairs),
+        CaseInsensitiveDict(dict(pairs)),
+        CaseInsensitiveDict({"A": "1"}, b="2", a="3"),
+    ):
+        assert dict(headers.lower_items()) == {"a": "3", "b": "2"}
+        assert "a" in list(headers)
+    headers = CaseInsensitiveDict({"A": "1"})
+    headers.update({"a": "2", "A": "3"})
+    assert dict(headers) == {"A": "3"}
+
+
+@pytest.mark.feature("B37")
+def test_comparison_ignores_case():
+    headers = CaseInsensitiveDict({"A": "1"})
+    assert headers == {"a": "1"} == headers
+    assert headers == CaseInsensitiveDict(a="1")
+    assert headers == {"A": "0", "a": "1"}
+    assert headers != {"a": "2"}
+    assert headers != 5
+    with pytest.raises(TypeError):
+        hash(headers)
+
+
+@pytest.mark.feature("B37")
+def test_copies_are_independent():
+    headers = CaseInsensitiveDict({"A": "1"})
+    for other in (headers.copy(), CaseInsensitiveDict(headers), copy.deepcopy(headers)):
+        other["b"] = "2"
+        assert dict(headers) == {"A": "1"}
+        assert list(other) == ["A", "b"]
+    assert repr(headers) == "CaseInsensitiveDict({'A': '1'})"
+
+
+@pytest.mark.feature("B31")
+def test_message_keeps_order_repetition_and_bytes():
+    message = fields_to_message(b"A: 1\r\nb:2 \r\nA:\t=?utf-8?q?x?= \xe9\r\nEmpty:\r\n")
+
+    assert message.items() == [("A", "1"), ("b", "2"), ("A", "=?utf-8?q?x?= é"), ("Empty", "")]
+    assert message.get_all("a") == ["1", "=?utf-8?q?x?= é"]
+    assert fields_to_message(b"").items() == []

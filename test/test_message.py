@@ -1,0 +1,41 @@
+"""Plain data of requests and responses."""
+
+import sys
+from email.message import Message
+
+import pytest
+
+from dugong_like import BodyFollowing, Exchange, HTTPResponse
+
+
+@pytest.mark.feature("B7")
+def test_body_following():
+    assert BodyFollowing().length is None
+    assert BodyFollowing(0).length == 0
+    assert repr(BodyFollowing(5)) == "BodyFollowing(5)"
+    assert repr(BodyFollowing()) == "BodyFollowing()"
+    with pytest.raises(ValueError, match="-1 bytes"):
+        BodyFollowing(-1)
+
+
+def test_exchange_is_abandoned():
+    exchange = Exchange("GET", "/")
+    assert not exchange.abandoned
+    exchange.abandon()
+    assert exchange.abandoned
+    assert not Exchange("GET", "/").abandoned
+    assert repr(exchange) == "<Exchange GET />"
+
+
+@pytest.mark.feature("B31")
+def test_fields_are_parsed_at_the_first_look():
+    response = HTTPResponse(Exchange("GET", "/p"), 200, "OK", "1.1", 5, b"A: b\r\n")
+
+    assert isinstance(response.headers, Message)
+    assert response.headers is response.headers
+    assert response.headers["a"] == "b"
+    assert response.trailers.items() == []
+    response.set_trailers(b"X: y\r\n")
+    assert response.trailers["x"] == "y"
+    assert repr(response) == "<HTTPResponse 200 OK to GET /p>"
+    assert sys.modules["email.message"]

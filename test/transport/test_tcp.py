@@ -1,0 +1,175 @@
+"""TCP streams: nothing blocks, every end is told, each half has its own descriptor."""
+
+import errno
+import os
+import socket
+import time
+
+import pytest
+
+from dugong_like import POLLIN, POLLOUT, ConnectFailed, ConnectionClosed, ConnectionTimedOut, run
+from dugong_like.transport import tcp
+from dugong_like.transport.tcp import TCPStream, co_attempt, co_connect_tcp, interleave, send_many
+
+
+@pytest.fixture
+def peers():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sock = socket.create_connection(listener.getsockname())
+        other, _ = listener.accept()
+    sock.setblocking(False)
+    stream = TCPStream(sock)
+    with other:
+        yield stream, other
+    stream.close()
+
+
+def test_receiving_says_when_it_would_block_and_when_it_is_over(peers):
+    stream, other = peers
+    buffer = bytearray(10)
+    assert stream.recv_into(memoryview(buffer)) is None
+    assert stream.recv(10) is None
+    assert stream.is_idle()
+    assert not stream.has_buffered()
+    other.sendall(b"abcdef")
+    need = stream.wanted_by_recv(None)
+    assert need.poll(5)
+    assert not stream.is_idle()
+    assert stream.recv_into(memoryview(buffer)[:2]) == 2
+    assert stream.recv(10) == b"cdef"
+    other.close()
+    assert stream.wanted_by_recv(7.0).deadline == 7.0
+    assert need.poll(5)
+    assert stream.recv_into(memoryview(buffer)) == 0
+    assert stream.recv(10) == b""
+
+
+def test_sending_says_when_it_would_block(peers):
+    stream, other = peers
+    assert stream.send([b"one"]) == 3
+    assert stream.send([b"two", memoryview(b"three"), b""]) == 8
+    other.settimeout(5)
+    assert other.recv(100) == b"onetwothree"
+    while stream.send([bytes(100_000)]) is not None:
+        pass
+    assert not stream.wanted_by_send(None).poll(0)
+
+
+def test_reset_is_a_lost_connection(peers):
+    stream, other = peers
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    other.close()
+    stream.wanted_by_recv(None).poll(5)
+    with pytest.raises(ConnectionClosed, match="connection lost"):
+        stream.recv(10)
+    with pytest.raises(ConnectionClosed):
+        stream.send([b"x"])
+    with pytest.raises(ConnectionClosed):
+        stream.send([b"x", b"y"])
+
+
+def test_reset_while_receiving_into_memory(peers):
+    stream, other = peers
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    other.close()
+    stream.wanted_by_recv(None).poll(5)
+    with pytest.raises(ConnectionClosed):
+        stream.recv_into(memoryview(bytearray(5)))
+
+
+def test_each_half_waits_for_a_descriptor_of_its_own(peers):
+    stream, _ = peers
+    reading, writing = stream.wanted_by_recv(None), stream.wanted_by_send(5.0)
+    assert reading.fd == stream.fd != writing.fd
+    assert (reading.mask, writing.mask, writing.deadline) == (POLLIN, POLLOUT, 5.0)
+    assert stream.wanted_by_send(None, watch=True) == (writing.fd, POLLIN | POLLOUT)
+    stream.close()
+    for fd in (reading.fd, writing.fd):
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(fd)
+
+
+def test_ending_the_sending_direction_wakes_who_waits_to_send(peers):
+    stream, other = peers
+    while stream.send([bytes(100_000)]) is not None:
+        pass
+    need = stream.wanted_by_send(None)
+    assert not need.poll(0)
+    stream.shut_down_writing()
+    assert need.poll(5)
+    with pytest.raises(ConnectionClosed):
+        stream.send([b"x"])
+    other.close()
+    stream.shut_down_writing()
+
+
+def test_released_stream_leaves_the_socket_open(peers):
+    stream, _ = peers
+    fd = stream.wanted_by_send(None).fd
+    stream.release()
+    os.fstat(stream.fd)
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(fd)
+
+
+def test_systems_without_sendmsg_send_the_first_part():
+    class Windows:
+        def send(self, part):
+            return len(part)
+
+    assert send_many(Windows(), [b"abc", b"de"]) == 3
+
+
+def test_duplicate_where_descriptors_are_no_files(peers, monkeypatch):
+    stream, _ = peers
+    monkeypatch.setattr(tcp.os, "name", "nt")
+    fd = tcp.duplicate_fd(stream._sock)
+    assert fd != stream.fd
+    os.close(fd)
+
+
+def test_attempt_is_repeated_until_it_succeeds_or_the_time_is_over(peers):
+    stream, _ = peers
+    answers = iter([None, None, 5])
+
+    operation = co_attempt(lambda argument: next(answers), None, stream.wanted_by_recv, None)
+    for _ in range(3):
+        next(operation)
+    with pytest.raises(StopIteration) as end:
+        next(operation)
+    assert end.value.value == 5
+    start = time.monotonic()
+    with pytest.raises(ConnectionTimedOut, match=r"0\.05 seconds"):
+        run(co_attempt(stream.recv, 10, stream.wanted_by_recv, 0.05))
+    assert time.monotonic() - start < 2
+
+
+def test_families_take_turns():
+    four, six = socket.AF_INET, socket.AF_INET6
+    addresses = [(six, 1), (six, 2), (six, 3), (four, 4), (four, 5)]
+
+    assert [number for _, number in interleave(addresses)] == [1, 4, 2, 5, 3]
+    assert interleave(addresses[3:]) == addresses[3:]
+
+
+def test_connecting_resumed_too_early_goes_on():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        operation = co_connect_tcp([(socket.AF_INET, listener.getsockname())], "here")
+        sock = None
+        for _ in range(1000):
+            try:
+                next(operation)
+            except StopIteration as end:
+                sock = end.value
+                break
+        assert sock is not None
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert not sock.getblocking()
+        sock.close()
+
+
+def test_all_addresses_fail():
+    addresses = [(socket.AF_INET, ("127.0.0.1", 1)), (socket.AF_INET6, ("::1", 1))]
+    with pytest.raises(ConnectFailed, match="cannot connect to here") as failure:
+        run(co_connect_tcp(addresses, "here"))
+    assert failure.value.__cause__.errno == errno.ECONNREFUSED

@@ -1,0 +1,215 @@
+"""TLS streams: under a lock, both halves at once, and what an idle connection may receive."""
+
+import socket
+import ssl
+import threading
+
+import pytest
+from support import ScriptedServer, read_exactly, wait_until
+
+from dugong_like import POLLIN, POLLOUT, ConnectionClosed, run
+from dugong_like.transport import tls
+from dugong_like.transport.tls import TLSStream, co_start_tls
+
+
+def connect(server, context):
+    sock = socket.create_connection(("127.0.0.1", server.port))
+    sock.setblocking(False)
+    return run(co_start_tls(sock, context, "localhost", 5))
+
+
+@pytest.fixture
+def streams(certificate, trusting):
+    """A function: connect to a scripted TLS server."""
+    open_streams = []
+    servers = []
+
+    def start(handler, maximum=None):
+        context = certificate.server_context()
+        if maximum is not None:
+            context.maximum_version = maximum
+        server = ScriptedServer(handler, context)
+        server.__enter__()
+        servers.append(server)
+        open_streams.append(connect(server, trusting))
+        return open_streams[-1]
+
+    yield start
+    for stream in open_streams:
+        stream.close()
+    for server in servers:
+        server.__exit__(None, None, None)
+
+
+def receive(stream, count):
+    data = b""
+    while len(data) < count:
+        piece = stream.recv(count - len(data))
+        if piece is None:
+            assert stream.wanted_by_recv(None).poll(5)
+        else:
+            assert piece
+            data += piece
+    return data
+
+
+def send(stream, *parts):
+    parts = [memoryview(part) for part in parts]
+    while parts:
+        count = stream.send(parts)
+        if count is None:
+            assert stream.wanted_by_send(None).poll(5)
+            continue
+        while parts and count >= len(parts[0]):
+            count -= len(parts.pop(0))
+        if count:
+            parts[0] = parts[0][count:]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_bytes_go_both_ways_in_any_sizes(streams, version):
+    def echo(sock):
+        sock.sendall(read_exactly(sock, 200_011))
+
+    stream = streams(echo, version)
+    data = bytes(range(251)) * 797
+    send(stream, data[:5], data[5:10], b"", data[10:100_000])
+    send(stream, data[100_000:200_011])
+
+    assert receive(stream, 200_011) == data[:200_011]
+    assert stream.cipher()[1] == version.name.replace("TLSv1_", "TLSv1.")
+
+
+def test_records_are_decrypted_whole_and_the_rest_is_buffered(streams):
+    stream = streams(lambda sock: (sock.sendall(b"x" * 1000), sock.recv(1)))
+
+    assert receive(stream, 1) == b"x"
+    assert stream.has_buffered()
+    assert not stream.is_idle()
+
+
+def test_session_tickets_are_nothing(streams):
+    stream = streams(lambda sock: sock.recv(1), ssl.TLSVersion.TLSv1_3)
+
+    assert stream.wanted_by_recv(None).poll(5)  # tickets, after the handshake
+    assert stream.is_idle()
+    assert stream.is_idle()
+
+
+@pytest.mark.parametrize("notify", [True, False])
+def test_end_of_the_stream_is_told_from_its_being_cut_off(streams, notify):
+    def end(sock):
+        if notify:
+            sock.unwrap()
+        else:
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    stream = streams(end)
+    if notify:
+        while (piece := stream.recv(10)) is None:
+            assert stream.wanted_by_recv(None).poll(5)
+        assert piece == b""
+    else:
+        with pytest.raises(ConnectionClosed, match="cut off without close_notify"):
+            receive(stream, 1)
+        assert not stream.is_idle()
+
+
+@pytest.mark.parametrize("notify", [True, False])
+def test_end_of_the_stream_ends_idleness(streams, notify):
+    end = (lambda sock: sock.unwrap()) if notify else (lambda sock: None)
+    stream = streams(end)
+
+    wait_until(lambda: not stream.is_idle())
+
+
+def test_garbage_instead_of_a_record_is_a_lost_connection(streams):
+    def garbage(sock):
+        socket.socket.send(sock, b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        sock.recv(1)
+
+    stream = streams(garbage)
+    with pytest.raises(ConnectionClosed, match="connection lost"):
+        receive(stream, 1)
+
+
+def test_two_threads_at_full_speed(streams):
+    size = 30_000_000
+
+    def answer_while_reading(sock):
+        left = size
+        while left:
+            left -= len(sock.recv(65536))
+            if left % 3 == 0:
+                sock.sendall(b"y")
+        sock.sendall(b"z")
+
+    stream = streams(answer_while_reading)
+    seen = bytearray()
+
+    def read():
+        while not seen.endswith(b"z"):
+            piece = stream.recv(65536)
+            if piece is None:
+                assert stream.wanted_by_recv(None).poll(30)
+            else:
+                assert piece
+                seen.extend(piece)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    block = b"x" * 100_000
+    for _ in range(size // len(block)):
+        send(stream, block)
+    reader.join()
+    assert len(seen) > 10
+    assert set(seen) == set(b"yz")
+
+
+def test_crossed_wants_are_waited_for():
+    """A TLS read may have to write, and the other way round."""
+
+    class Crossed:
+        def fileno(self):
+            return 0
+
+        def recv(self, size):
+            raise ssl.SSLWantWriteError
+
+        def send(self, data):
+            raise ssl.SSLWantReadError
+
+    stream = TLSStream(Crossed())
+    assert stream.recv(1) is None
+    assert stream.wanted_by_recv(None) == (0, POLLOUT)
+    assert stream.send([b"x"]) is None
+    assert stream._send_mask == POLLIN
+
+
+def test_notify_close_never_blocks_and_never_fails(streams):
+    stream = streams(lambda sock: sock.recv(1))
+    stream.notify_close()
+    stream.notify_close()
+    stream.close()
+    stream.notify_close()
+
+
+def test_bad_server_name_closes_the_socket(trusting):
+    left, right = socket.socketpair()
+    with right, pytest.raises(ValueError, match="host|name|IDNA"):
+        run(co_start_tls(left, trusting, "", 5))
+    assert left.fileno() == -1
+
+
+def test_small_parts_share_a_record():
+    assert tls._one_record([b"a" * 10, b"b" * 20]) == b"a" * 10 + b"b" * 20
+    joined = tls._one_record([b"a" * 10, b"b" * 100_000])
+    assert joined == b"a" * 10 + b"b" * (tls.RECORD - 10)
+
+
+def test_folders_without_certificates(tmp_path):
+    assert not tls._has_certificates(None)
+    assert not tls._has_certificates(str(tmp_path))
+    assert not tls._has_certificates(str(tmp_path / "no"))
+    (tmp_path / "file").touch()
+    assert tls._has_certificates(str(tmp_path))
