@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,7 @@ def test_demo_downloads_a_url(start, ca_file, tls):
 
 def test_demo_shows_progress_on_a_terminal():
     controller, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (25, 100))
     with subprocess.Popen(
         [sys.executable, "-m", "dugong_like", "demo", "--files", "20"],
         stdout=subprocess.PIPE, stderr=terminal, cwd="/",
