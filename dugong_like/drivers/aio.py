@@ -6,29 +6,36 @@ Not here: asyncio's own streams and sockets; an operation brings its own descrip
 from __future__ import annotations
 
 import asyncio
+import math
 import os
+import stat
 import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded
 
 T = TypeVar("T")
 Direction = tuple[int, int]  # descriptor, and one of POLLIN and POLLOUT
+File = tuple[int, int]  # device and inode
 
 # Who waits for what, in each loop. asyncio takes one callback for each direction of a
 # descriptor, and would silently replace it by the next one.
-_waiting: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Direction, AioFuture[Any]]]] = (
-    WeakKeyDictionary()
-)
+_waiting: Final[
+    WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Direction, AioFuture[Any]]]
+] = WeakKeyDictionary()
 
 
 class AioFuture(asyncio.Future[T]):
     """An asyncio future that runs an operation and has its result.
 
-    The operation starts with the next round of the loop. Cancelling the future closes
-    the operation at once; no registration is left behind in the loop.
+    The operation makes its first step with the next round of the loop, not at once.
+    Cancelling the future closes the operation at once. What is registered in the loop
+    stays registered between two equal waits, and is gone when the operation has ended.
+
+    The future gets a `RuntimeError` if another one waits for the same direction of the
+    same descriptor, or if the loop has no `add_reader`.
 
     Args:
         op: the operation.
@@ -40,99 +47,157 @@ class AioFuture(asyncio.Future[T]):
     """
 
     def __init__(self, op: Co[T], loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self._op: Co[T] | None = op
-        self._registered: set[Direction] = set()
-        self._file: tuple[int, int] | None = None  # what is registered, beyond its number
+        self._op = op
+        self._need: PollNeeded | None = None  # the last wait
+        self._file: File | None = None  # what its descriptor was
+        self._registered: list[Direction] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf  # seconds of time.monotonic
         loop = loop or asyncio.get_running_loop()
         super().__init__(loop=loop)
-        self._owners = _waiting.setdefault(loop, {})
+        self._owners = _waiting.setdefault(loop, WeakValueDictionary())
         loop.call_soon(self._resume)
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Close the operation and cancel the future; False if it is done already."""
+        """Close the operation and cancel the future; False if it is done already.
+
+        If closing the operation fails, the future gets that exception instead.
+        """
         if self.done():
             return False
-        try:
-            self._close()
-        except BaseException as exc:  # noqa: BLE001 - a finally block of the operation failed
-            self.set_exception(exc)
-            return False
+        if not getattr(self._op, "gi_running", False):  # else it does this itself: see _resume
+            try:
+                self._close()
+            except BaseException as exc:  # noqa: BLE001 - a finally block of the operation failed
+                self.set_exception(exc)
+                return False
         return super().cancel(msg)
 
-    def __del__(self) -> None:
-        if self._op is not None and not self.get_loop().is_closed():
-            self._close()
-        super().__del__()
-
     def _resume(self) -> None:
-        op = self._op
-        if op is None:
+        if self.done():
             return
         try:
-            need = next(op)
-            self._register(need)
+            need = next(self._op)
+            if self.done():  # it has cancelled the future that runs it
+                self._close()
+            else:
+                self._wait(need)
         except StopIteration as end:
-            self._close()
-            self.set_result(end.value)
+            self._end(end.value, None)
         except BaseException as exc:
-            self._close()
-            self.set_exception(exc)
+            self._end(None, exc)
             if not isinstance(exc, Exception):
                 raise
 
-    def _register(self, need: PollNeeded) -> None:
-        wanted = {(need[0], bit) for bit in (POLLIN, POLLOUT) if need[1] & bit}
-        status = os.fstat(need[0])
-        file = (status.st_dev, status.st_ino)
-        if file != self._file:  # also when a closed descriptor's number is used again
-            self._unregister(self._registered)
+    def _end(self, result: Any, problem: BaseException | None) -> None:
+        try:
+            self._close()
+        except BaseException as exc:  # noqa: BLE001 - whoever awaits the future gets it
+            problem = exc
+        if self.done():
+            return
+        if problem is None:
+            self.set_result(result)
+        else:
+            self.set_exception(problem)
+
+    def _wait(self, need: PollNeeded) -> None:
+        file = _file(need[0])
+        if file is None or file != self._file or need != self._need:
+            self._unregister()
             self._file = file
-        if wanted != self._registered:
-            self._unregister(self._registered - wanted)
-            for direction in wanted - self._registered:
-                self._add(direction)
+            for bit in (POLLIN, POLLOUT):
+                if need[1] & bit:
+                    self._register(need[0], bit)
+        self._need = need
+        if need.deadline is not None:
+            self._set_timer(need.deadline)
+
+    def _register(self, fd: int, bit: int) -> None:
+        loop = self.get_loop()
+        owner = self._owners.get((fd, bit))
+        if owner is not None and not owner.gives_way(self._file):
+            raise RuntimeError(f"another operation waits for descriptor {fd} in the same direction")
+        add: Callable[..., None] = loop.add_reader if bit == POLLIN else loop.add_writer
+        try:
+            add(fd, self._resume)
+        except NotImplementedError:
+            raise RuntimeError(
+                f"{type(loop).__name__} has no add_reader; use asyncio.SelectorEventLoop"
+            ) from None
+        self._owners[fd, bit] = self
+        self._registered.append((fd, bit))
+
+    def gives_way(self, file: File | None) -> bool:
+        """Let go of a descriptor that was closed and is *file* by now; called by its new owner."""
+        if file == self._file:
+            return False
+        self._unregister()
+        self.get_loop().call_soon(self._resume)  # to find out
+        return True
+
+    def _unregister(self) -> None:
+        loop = self.get_loop()
+        while self._registered:
+            fd, bit = self._registered.pop()
+            del self._owners[fd, bit]
+            if not loop.is_closed():
+                (loop.remove_reader if bit == POLLIN else loop.remove_writer)(fd)
+
+    def _set_timer(self, deadline: float) -> None:
+        """Keep an earlier timer: most waits end before it, and setting it costs."""
+        if self._timer_at <= deadline:
+            return
+        self._stop_timer()
+        # Whole milliseconds, up: uvloop rounds to them, and waking too early is to spin.
+        delay = math.ceil(max(deadline - time.monotonic(), 0) * 1000) / 1000
+        self._timer = self.get_loop().call_later(delay, self._ring)
+        self._timer_at = deadline
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if need.deadline is not None:
-            delay = max(need.deadline - time.monotonic(), 0)
-            self._timer = self.get_loop().call_later(delay, self._resume)
+            self._timer_at = math.inf
 
-    def _add(self, direction: Direction) -> None:
-        fd, bit = direction
-        loop = self.get_loop()
-        owner = self._owners.get(direction)
-        if owner is not None:
-            raise RuntimeError(f"another operation waits for descriptor {fd} in the same direction")
-        add: Callable[..., None] = loop.add_reader if bit == POLLIN else loop.add_writer
-        add(fd, self._resume)
-        self._owners[direction] = self
-        self._registered.add(direction)
-
-    def _unregister(self, directions: set[Direction]) -> None:
-        loop = self.get_loop()
-        for fd, bit in directions:
-            self._owners.pop((fd, bit), None)
-            if not loop.is_closed():
-                (loop.remove_reader if bit == POLLIN else loop.remove_writer)(fd)
-        self._registered = self._registered - directions
+    def _ring(self) -> None:
+        self._stop_timer()
+        assert self._need is not None
+        deadline = self._need.deadline
+        if deadline is None:
+            return
+        if time.monotonic() >= deadline:
+            self._resume()
+        else:
+            self._set_timer(deadline)
 
     def _close(self) -> None:
         """Leave no registration, then close the operation, which closes its descriptors."""
-        op, self._op = self._op, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._unregister(self._registered)
-        if op is not None:
-            op.close()
+        self._stop_timer()
+        self._unregister()
+        self._op.close()
+
+
+def _file(fd: int) -> File | None:
+    """Return what tells a socket from others that had its number; None if nothing does.
+
+    All eventfd and epoll objects share one inode; some systems give sockets none.
+    """
+    try:
+        status = os.fstat(fd)
+    except OSError:  # Windows: a socket is no descriptor there
+        return None
+    if stat.S_ISSOCK(status.st_mode) and status.st_ino:
+        return status.st_dev, status.st_ino
+    return None
 
 
 async def run(op: Co[T]) -> T:
     """Run *op* and return its result; cancelling the task closes it.
 
     Raises:
+        RuntimeError: another operation waits for the same direction of the same
+            descriptor, or the loop has no `add_reader`.
         Exception: whatever *op* raises.
 
     """

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from contextlib import ExitStack
 from typing import Any, Final, Generic, Self, TypeVar, cast
 
 from ..errors import StateError
@@ -26,6 +28,8 @@ BACKENDS: Final[dict[str, Callable[[], Poller]]] = {
     "poll": PollPoller,
     "select": SelectPoller,
 }
+MAX_WAIT: Final = 86400.0  # seconds; poll() and epoll count milliseconds in 32 bits
+SPARE_TIMERS: Final = 64  # overdue for removal, and not worth a look at all of them
 
 
 class Task(Generic[T]):
@@ -34,8 +38,8 @@ class Task(Generic[T]):
     def __init__(self, loop: Loop, op: Co[T]) -> None:
         self._loop = loop
         self.op = op
-        self.need: PollNeeded | None = None
-        self.waits = 0  # counts the waits, so that a timer knows whose it was
+        self.need: PollNeeded | None = None  # what it waits for, if it does
+        self.alarm = math.inf  # seconds of time.monotonic: its first entry among the timers
         self._done = False
         self._result: T | None = None
         self._exception: BaseException | None = None
@@ -59,7 +63,7 @@ class Task(Generic[T]):
         return cast("T", self._result)
 
     def exception(self) -> BaseException | None:
-        """Return what the operation raised, or None.
+        """Return what the operation raised, or None; `CancelledError` if it was cancelled.
 
         Raises:
             StateError: it has not ended.
@@ -70,23 +74,32 @@ class Task(Generic[T]):
         return self._exception
 
     def cancel(self) -> bool:
-        """Close the operation; return False if it had ended already."""
+        """Close the operation; return False if it had ended already.
+
+        Raises:
+            Exception: what the operation raised while it was closed; also its `exception`.
+
+        """
         if self._done:
             return False
         self._loop.forget(self)
-        try:
-            self.op.close()
-        except BaseException as exc:
-            self.end(None, exc)
-            raise
+        if not getattr(self.op, "gi_running", False):  # else it cancels itself: the loop closes it
+            try:
+                self.op.close()
+            except BaseException as exc:
+                self.end(None, exc)
+                raise
         self.end(None, CancelledError())
         return True
 
     def end(self, result: T | None, exception: BaseException | None) -> None:
-        """Note how the operation ended; called by the loop."""
+        """Note how the operation ended, if it had not ended before; called by the loop."""
+        if self._done:
+            return
         self._done = True
         self._result = result
         self._exception = exception
+        self.alarm = math.inf
         self._loop.ended(self)
 
 
@@ -103,9 +116,10 @@ class Loop:
 
     def __init__(self, backend: str | None = None) -> None:
         self._poller: Poller = best_poller() if backend is None else BACKENDS[backend]()
-        self._waiting: dict[tuple[int, int], Task[Any]] = {}  # by descriptor and direction
+        self._readers: dict[int, Task[Any]] = {}  # who waits, by descriptor
+        self._writers: dict[int, Task[Any]] = {}
         self._ready: deque[Task[Any]] = deque()
-        self._timers: list[tuple[float, int, int, Task[Any]]] = []
+        self._timers: list[tuple[float, int, Task[Any]]] = []
         self._order = itertools.count()  # tasks cannot be compared
         self._tasks: set[Task[Any]] = set()
 
@@ -137,10 +151,16 @@ class Loop:
             self._turn()
 
     def close(self) -> None:
-        """Cancel all operations and give back the descriptor."""
-        while self._tasks:
-            next(iter(self._tasks)).cancel()
-        self._poller.close()
+        """Cancel all operations and give back the descriptor.
+
+        Raises:
+            Exception: what an operation raised while it was closed.
+
+        """
+        with ExitStack() as stack:
+            stack.callback(self._poller.close)
+            for task in self._tasks:
+                stack.callback(task.cancel)
 
     def __enter__(self) -> Self:
         return self
@@ -154,86 +174,131 @@ class Loop:
 
     def forget(self, task: Task[Any]) -> None:
         """Do not resume *task* for what it waits for; called by the task."""
-        need, task.need = task.need, None
-        task.waits += 1
-        if need is None:
-            return
-        fd, mask = need
-        for bit in (POLLIN, POLLOUT):
-            if mask & bit:
-                del self._waiting[fd, bit]
-        self._rearm(fd)
-
-    def _rearm(self, fd: int) -> None:
-        """Have the poller report *fd* for those who still wait for it."""
-        mask = sum(bit for bit in (POLLIN, POLLOUT) if (fd, bit) in self._waiting)
-        if mask:
-            self._poller.arm(fd, mask)
-        else:
-            self._poller.disarm(fd)
-
-    def _turn(self) -> None:
-        """Resume everything that is ready, or else wait until something is."""
-        if self._ready:
-            while self._ready:
-                self._resume(self._ready.popleft())
-            return
-        for fd, events in self._poller.wait(self._time_left()):
-            self._report(fd, events)
-        while self._timers and self._timers[0][0] <= time.monotonic():
-            _, _, waits, task = heapq.heappop(self._timers)
-            if task.waits == waits:
-                self.forget(task)
-                self._ready.append(task)
-
-    def _report(self, fd: int, events: int) -> None:
-        """Find out who waited for *fd*. An error or a hang-up is for everybody."""
-        if not events & (POLLIN | POLLOUT) or events & ~(POLLIN | POLLOUT):
-            events |= POLLIN | POLLOUT
-        for bit in (POLLIN, POLLOUT):
-            task = self._waiting.get((fd, bit)) if events & bit else None
-            if task is not None:
-                self._take(task)
-                self._ready.append(task)
-        if (fd, POLLIN) in self._waiting or (fd, POLLOUT) in self._waiting:
+        if task.need is not None:
+            fd = task.need[0]
+            self._take(task)
             self._rearm(fd)
 
-    def _take(self, task: Task[Any]) -> None:
-        """As `forget`, for a descriptor that the poller has disarmed already."""
-        need, task.need = task.need, None
-        task.waits += 1
-        assert need is not None
-        for bit in (POLLIN, POLLOUT):
-            if need[1] & bit:
-                del self._waiting[need[0], bit]
-
-    def _time_left(self) -> float | None:
-        while self._timers and self._timers[0][3].waits != self._timers[0][2]:
-            heapq.heappop(self._timers)
-        if not self._timers:
-            return None
-        return max(self._timers[0][0] - time.monotonic(), 0)
+    def _turn(self) -> None:
+        """Resume all that are ready; if there are none, wait until there are."""
+        ready = self._ready
+        try:
+            events = self._poller.wait(0 if ready else self._time_left())
+        except OSError:  # select: somebody has closed one; let everybody find out
+            events = [(fd, POLLIN | POLLOUT) for fd in {*self._readers, *self._writers}]
+            for fd, _ in events:
+                self._poller.disarm(fd)
+        for fd, event in events:
+            self._report(fd, event)
+        if self._timers:
+            self._ring()
+        for _ in range(len(ready)):
+            self._resume(ready.popleft())
 
     def _resume(self, task: Task[Any]) -> None:
         if task.done():
             return
         try:
-            self._wait(task, next(task.op))
+            need = next(task.op)
+            if task.done():  # it has cancelled itself
+                task.op.close()
+            else:
+                self._wait(task, need)
         except StopIteration as end:
             task.end(end.value, None)
-        except Exception as exc:  # noqa: BLE001 - it is the task's
+        except BaseException as exc:
+            self._fail(task, exc)
+            if not isinstance(exc, Exception):
+                raise
+
+    def _fail(self, task: Task[Any], problem: BaseException) -> None:
+        self.forget(task)
+        try:
             task.op.close()
-            task.end(None, exc)
+        except Exception as exc:  # noqa: BLE001 - it is the task's
+            problem = exc
+        task.end(None, problem)
 
     def _wait(self, task: Task[Any], need: PollNeeded) -> None:
+        """Have *task* resumed for *need*. All are disarmed that the poller has reported."""
         fd, mask = need
-        for bit in (POLLIN, POLLOUT):
-            if mask & bit and (fd, bit) in self._waiting:
-                raise StateError(f"two operations wait for descriptor {fd} in the same direction")
-        for bit in (POLLIN, POLLOUT):
-            if mask & bit:
-                self._waiting[fd, bit] = task
+        armed = mask
+        if (reader := self._readers.get(fd)) is not None:
+            armed |= POLLIN
+        if (writer := self._writers.get(fd)) is not None:
+            armed |= POLLOUT
+        if (reader and mask & POLLIN) or (writer and mask & POLLOUT):
+            raise StateError(f"two operations wait for descriptor {fd} in the same direction")
+        self._poller.arm(fd, armed)
         task.need = need
+        if mask & POLLIN:
+            self._readers[fd] = task
+        if mask & POLLOUT:
+            self._writers[fd] = task
         if need.deadline is not None:
-            heapq.heappush(self._timers, (need.deadline, next(self._order), task.waits, task))
-        self._rearm(fd)
+            self._set_alarm(task, need.deadline)
+
+    def _report(self, fd: int, event: int) -> None:
+        """Find out who waited for *fd*. An error or a hang-up is for everybody."""
+        if event & ~POLLOUT and (task := self._readers.get(fd)) is not None:
+            self._take(task)
+            self._ready.append(task)
+        if event & ~POLLIN and (task := self._writers.get(fd)) is not None:
+            self._take(task)
+            self._ready.append(task)
+        if fd in self._readers or fd in self._writers:
+            self._rearm(fd)
+
+    def _take(self, task: Task[Any]) -> None:
+        """Take *task* from those who wait; the poller is not told."""
+        assert task.need is not None
+        fd, mask = task.need
+        task.need = None
+        if mask & POLLIN:
+            del self._readers[fd]
+        if mask & POLLOUT:
+            del self._writers[fd]
+
+    def _rearm(self, fd: int) -> None:
+        """Have the poller report *fd* for those who still wait for it."""
+        rest = [task for task in (self._readers.get(fd), self._writers.get(fd)) if task]
+        if not rest:
+            self._poller.disarm(fd)
+            return
+        try:
+            self._poller.arm(fd, sum(task.need[1] for task in rest if task.need))
+        except OSError:  # somebody has closed it: let them find out
+            for task in rest:
+                self._take(task)
+                self._ready.append(task)
+
+    def _set_alarm(self, task: Task[Any], deadline: float) -> None:
+        """Keep an earlier entry: most waits end before it, and each entry is a cost."""
+        if deadline >= task.alarm:
+            return
+        task.alarm = deadline
+        if len(self._timers) > 2 * len(self._tasks) + SPARE_TIMERS:
+            self._timers = [entry for entry in self._timers if entry[0] == entry[2].alarm]
+            heapq.heapify(self._timers)
+        heapq.heappush(self._timers, (deadline, next(self._order), task))
+
+    def _ring(self) -> None:
+        """Make those ready whose deadline has passed."""
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            at, _, task = heapq.heappop(self._timers)
+            if at != task.alarm:
+                continue
+            task.alarm = math.inf
+            if task.need is None or task.need.deadline is None:
+                continue
+            if task.need.deadline > now:
+                self._set_alarm(task, task.need.deadline)
+            else:
+                self.forget(task)
+                self._ready.append(task)
+
+    def _time_left(self) -> float | None:
+        if not self._timers:
+            return None
+        return min(max(self._timers[0][0] - time.monotonic(), 0), MAX_WAIT)

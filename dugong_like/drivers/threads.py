@@ -3,77 +3,120 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import CancelledError, Executor, Future
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
-from ..polling import POLLIN, Bundle, Co, PollNeeded, Wake
-from ..polling import run as run_blocking
+from ..polling import POLLIN, Co, PollNeeded, Wake
+from .pollers import Poller, best_poller
 
 T = TypeVar("T")
+MAX_WAIT = 86400.0  # seconds; poll() and epoll count milliseconds in 32 bits
 
 
 def submit(op: Co[T], executor: Executor | None = None) -> Future[T]:
     """Run *op* on a thread and return a future of its result.
 
     Cancelling the future closes the operation, also while it runs: whatever it waits
-    for, it is woken up.
+    for, it is woken up. The thread does the closing, at once but not before `cancel`
+    returns; ``result()`` and ``exception()`` wait for that and raise `CancelledError`.
 
     Args:
         op: the operation.
-        executor: where to run it; a daemonic thread of its own if None.
+        executor: where to run it. If None it gets a thread of its own, a daemonic one:
+            it does not keep the program from ending.
+
+    Raises:
+        RuntimeError: *executor* is shut down, or no thread can be started; *op* is closed.
 
     """
-    future: _OperationFuture[T] = _OperationFuture()
-    if executor is None:
-        threading.Thread(target=future.work, args=(op,), name="dugong_like-op", daemon=True).start()
-    else:
-        executor.submit(future.work, op)
+    future: _OperationFuture[T] = _OperationFuture(op)
+    try:
+        if executor is None:
+            threading.Thread(target=future.work, name="dugong_like-op", daemon=True).start()
+        else:
+            executor.submit(future.work).add_done_callback(future.dropped)
+    except BaseException:
+        future.discard()
+        raise
     return future
 
 
 class _OperationFuture(Future[T]):
-    def __init__(self) -> None:
+    def __init__(self, op: Co[T]) -> None:
         super().__init__()
+        self._op = op
         self._wake = Wake()
+        self._lock = threading.Lock()
+        self._ended = False
         self._stopped = False
 
     def cancel(self) -> bool:
         if super().cancel():
             return True
-        if self.done():
-            return False
-        self._wake.set()
-        return True
+        with self._lock:
+            if not self._ended:
+                self._wake.set()
+            return self._wake.is_set()
 
     def cancelled(self) -> bool:
         return self._stopped or super().cancelled()
 
-    def work(self, op: Co[T]) -> None:
-        with self._wake:
-            if not self.set_running_or_notify_cancel():
-                op.close()
-                return
-            try:
-                result = run_blocking(_co_until(self._wake, op))
-            except CancelledError as exc:
-                self._stopped = True
-                self.set_exception(exc)
-            except BaseException as exc:  # noqa: BLE001 - whoever asks for the result gets it
-                self.set_exception(exc)
-            else:
-                self.set_result(result)
+    def work(self) -> None:
+        """Run the operation; called on the thread."""
+        result: T | None = None
+        problem: BaseException | None = None
+        if not self.set_running_or_notify_cancel():
+            self.discard()
+            return
+        try:
+            result = self._run()
+        except BaseException as exc:  # noqa: BLE001 - whoever asks for the result gets it
+            problem = exc
+        with self._lock:
+            self._ended = True
+            stopped = self._wake.is_set()
+        self._wake.close()
+        if stopped and (problem is None or isinstance(problem, CancelledError)):
+            self._stopped = True
+            problem = CancelledError()
+        if problem is None:
+            self.set_result(cast("T", result))
+        else:
+            self.set_exception(problem)
+
+    def dropped(self, job: Future[Any]) -> None:
+        """End with *job*, which the executor may have cancelled before it ran."""
+        if job.cancelled():
+            super().cancel()
+            self.set_running_or_notify_cancel()
+            self.discard()
+
+    def discard(self) -> None:
+        """Close an operation that will not run."""
+        self._wake.close()
+        self._op.close()
+
+    def _run(self) -> T:
+        poller = best_poller()
+        try:
+            poller.arm(self._wake.fd, POLLIN)
+            while True:
+                _wait(poller, next(self._op))
+                if self._wake.is_set():
+                    raise CancelledError
+        except StopIteration as end:
+            return cast("T", end.value)
+        finally:
+            poller.close()
+            self._op.close()
 
 
-def _co_until(wake: Wake, op: Co[T]) -> Co[T]:
-    """Run *op* until *wake* is set."""
-    bundle = Bundle()
-    try:
-        while not wake.is_set():
-            yield bundle.need((next(op), PollNeeded(wake.fd, POLLIN)))
-        raise CancelledError
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    finally:
-        bundle.close()
-        op.close()
+def _wait(poller: Poller, need: PollNeeded) -> None:
+    """Wait for *need*, or for what *poller* is armed for."""
+    fd, mask = need
+    left = MAX_WAIT if need.deadline is None else need.deadline - time.monotonic()
+    poller.arm(fd, mask)
+    events = poller.wait(min(max(left, 0), MAX_WAIT))
+    if all(fd != ready for ready, _ in events):
+        poller.disarm(fd)

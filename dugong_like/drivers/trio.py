@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
 import trio
@@ -17,6 +18,8 @@ async def run(op: Co[T]) -> T:
     """Run *op* and return its result; cancelling closes it. Always a checkpoint.
 
     Raises:
+        trio.BusyResourceError: another task waits for the same direction of the same
+            descriptor.
         Exception: whatever *op* raises.
 
     """
@@ -42,12 +45,17 @@ async def _wait(need: PollNeeded) -> None:
 
 
 async def _wait_either(fd: int) -> None:
-    async with trio.open_nursery() as nursery:
+    problems: list[Exception] = []
 
-        async def wait_writable() -> None:
-            await trio.lowlevel.wait_writable(fd)
-            nursery.cancel_scope.cancel()
-
-        nursery.start_soon(wait_writable)
-        await trio.lowlevel.wait_readable(fd)
+    async def wait(ready: Callable[[int], Awaitable[None]]) -> None:
+        try:
+            await ready(fd)
+        except Exception as exc:  # noqa: BLE001 - raised below: a nursery would make a group of it
+            problems.append(exc)
         nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait, trio.lowlevel.wait_readable)
+        nursery.start_soon(wait, trio.lowlevel.wait_writable)
+    if problems:
+        raise problems[0]

@@ -210,7 +210,8 @@ class OwnLoop:
                 loop.run(pause(0.02))
             assert task.cancel()
             assert not task.cancel()
-            assert not loop._waiting
+            assert not loop._readers
+            assert not loop._writers
             with pytest.raises(threads.CancelledError):
                 task.result()
 
