@@ -82,7 +82,7 @@ class HTTPConnection(Operations):
 
     def readall(self) -> bytes:
         """Blocking twin of `co_readall`."""
-        rest = self._receiving.take_rest()  # most bodies are here already
+        rest = self._receiving.bodies.take_rest()  # most bodies are here already
         return run(self.co_readall()) if rest is None else rest
 
     def discard(self) -> None:

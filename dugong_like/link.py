@@ -55,14 +55,18 @@ class SharedLink:
             ConnectionClosed: the connection is closed or broken.
 
         """
-        if self._stream is not None and self._machine.state is not Link.BROKEN:
-            return self._stream
-        if self._stream is not None:
+        self.check_unbroken()
+        if self._stream is None:
+            raise ConnectionClosed("the connection is closed")
+        return self._stream
+
+    def check_unbroken(self) -> None:
+        """Raise `ConnectionClosed` if the connection is broken."""
+        if self._machine.state is Link.BROKEN:
             raise ConnectionClosed(
                 f"the connection is broken until reset() is called: {self._failure}",
                 request_sent="maybe" if self.pending else "no",
             ) from self._failure
-        raise ConnectionClosed("the connection is closed")
 
     @property
     def raw_stream(self) -> Stream | None:
@@ -86,14 +90,20 @@ class SharedLink:
         if self._failure is None and self._machine.state is Link.BROKEN:
             self._failure = failure
 
-    def drop(self) -> None:
-        """Close the stream and forget what is pending."""
+    def drop(self, *, wake: bool = False) -> None:
+        """Close the stream and forget what is pending.
+
+        *wake* ends the connection first, also for those who wait for it in another
+        thread. A child process may not do that: the connection is the parent's.
+        """
         self._machine.step(Linked.DROPPED)
         _open.discard(self)
         stream, self._stream = self._stream, None
         self._failure = None
         self.pending.clear()
         if stream is not None:
+            if wake:
+                stream.shut_down()
             stream.close()
 
 
@@ -119,7 +129,7 @@ class Role:
 
     """
 
-    __slots__ = ("_fatal", "_link", "_lock", "_name")
+    __slots__ = ("_disowned", "_fatal", "_link", "_lock", "_name")
 
     def __init__(
         self,
@@ -131,6 +141,7 @@ class Role:
         self._name = name
         self._fatal = fatal
         self._lock = threading.Lock()
+        self._disowned = False
 
     def try_take(self) -> bool:
         """Take the role and return True, or return False if another operation has it."""
@@ -139,6 +150,10 @@ class Role:
     def give_back(self) -> None:
         """Let the next operation have the role."""
         self._lock.release()
+
+    def disown(self) -> None:
+        """Say that what the present operation runs into is about a connection of the past."""
+        self._disowned = self._lock.locked()
 
     def is_taken(self) -> bool:
         """Return True while an operation has the role."""
@@ -154,6 +169,7 @@ class Role:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if exc is not None and isinstance(exc, self._fatal):
+        if exc is not None and isinstance(exc, self._fatal) and not self._disowned:
             self._link.fail(exc)
+        self._disowned = False
         self._lock.release()

@@ -78,7 +78,7 @@ class Operations:
         self._heads = RequestHeads(host, f"http://{host}" if forwards else "")
         self._link = SharedLink(route, timeout)
         self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
-        self._receiving.continue_timeout = expect100_timeout
+        self._receiving.heads.continue_timeout = expect100_timeout
         self._sending = SendingHalf(self._link, self._receiving)
 
     @property
@@ -100,13 +100,14 @@ class Operations:
     def disconnect(self) -> None:
         """Close the connection at once. Responses that are pending are lost.
 
-        The connection can be used again: it reconnects. May be called in any state.
+        The connection can be used again: it reconnects. May be called in any state;
+        an operation that waits in another thread raises `ConnectionClosed`.
         """
         stream = self._link.raw_stream
         if stream is not None and self.ssl_context is not None:
             tls: TLSStream = stream  # type: ignore[assignment]  # with a context it is TLS
             tls.notify_close()
-        self._link.drop()
+        self._link.drop(wake=True)
         self._sending.reset()
         self._receiving.reset()
 
@@ -317,10 +318,10 @@ class Operations:
 
         """
         if len_ is None:
-            return self._receiving.co_readall()
+            return self._receiving.bodies.co_readall()
         if len_ < 0:
             raise ValueError(f"it is not possible to read {len_} bytes")
-        return self._receiving.co_read(len_)
+        return self._receiving.bodies.co_read(len_)
 
     def co_readinto(self, buf: bytearray | memoryview) -> Co[int]:
         """Read body data into *buf*, a writable bytes-like object.
@@ -332,7 +333,7 @@ class Operations:
             DugongError: what `co_read` raises.
 
         """
-        return self._receiving.co_readinto(memoryview(buf).cast("B"))
+        return self._receiving.bodies.co_readinto(memoryview(buf).cast("B"))
 
     def co_readall(self) -> Co[bytes]:
         """Read the rest of the body. Interrupted, it loses nothing: the data is read again.
@@ -341,7 +342,7 @@ class Operations:
             DugongError: what `co_read` raises. What has arrived can still be read.
 
         """
-        return self._receiving.co_readall()
+        return self._receiving.bodies.co_readall()
 
     def co_discard(self) -> Co[None]:
         """Read the rest of the body and throw it away.
@@ -350,7 +351,7 @@ class Operations:
             DugongError: what `co_read` raises.
 
         """
-        return self._receiving.co_discard()
+        return self._receiving.bodies.co_discard()
 
     def co_read_raw(self, size: int) -> Co[bytes]:
         """Read what the server sent as it is, to see what went wrong.

@@ -34,6 +34,7 @@ POLLIN: Final[int] = getattr(select, "POLLIN", 1)
 POLLOUT: Final[int] = getattr(select, "POLLOUT", 4)
 
 PAUSE: Final = 0.02  # seconds between two looks where there is no epoll
+MAX_WAIT: Final = 2_000_000  # seconds, 23 days: poll() counts milliseconds in 31 bits
 
 
 class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
@@ -71,6 +72,7 @@ class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
 
         Args:
             timeout: seconds to wait at most; 0 looks only; None waits for ever.
+                More than `MAX_WAIT` seconds are taken for that many.
 
         Returns:
             True if the descriptor is ready (an error or a hang-up counts), False
@@ -109,10 +111,12 @@ def _wait_poll(need: PollNeeded, timeout: float | None) -> bool:
     try:
         poller = _pollers.known[need]
     except KeyError:
-        poller = _pollers.known[tuple(need)] = select.poll()
-        poller.register(need[0], need[1])
+        poller = select.poll()
+        poller.register(need[0], need[1])  # fails for -1, the number of a closed socket
+        _pollers.known[tuple(need)] = poller
     # rounded up: poll() counts milliseconds, and waking too early would spin
-    return bool(poller.poll(None if timeout is None else math.ceil(max(timeout, 0) * 1000)))
+    limit = None if timeout is None else math.ceil(min(max(timeout, 0), MAX_WAIT) * 1000)
+    return bool(poller.poll(limit))
 
 
 def _wait_select(need: PollNeeded, timeout: float | None) -> bool:
@@ -120,7 +124,7 @@ def _wait_select(need: PollNeeded, timeout: float | None) -> bool:
     readers = [fd] if mask & POLLIN else []
     writers = [fd] if mask & POLLOUT else []
     # Windows reports a refused connection as exceptional, not as writable.
-    limit = None if timeout is None else max(timeout, 0)
+    limit = None if timeout is None else min(max(timeout, 0), MAX_WAIT)
     return any(select.select(readers, writers, writers, limit))
 
 

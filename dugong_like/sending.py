@@ -56,8 +56,7 @@ class SendingHalf:
         if self.is_connected():
             return
         link = self._link
-        if link.state is Link.BROKEN:
-            link.stream  # noqa: B018 - raises, with the reason
+        link.check_unbroken()
         if link.pending:
             raise ConnectionClosed(
                 f"the connection takes no further request, and {len(link.pending)} responses "
@@ -164,7 +163,7 @@ class SendingHalf:
                 self._machine.step(Sent.ANSWERED)
                 raise StateError("the server answered without wanting the body")
             self._machine.step(Sent.CONTINUED)
-        self._link.stream  # noqa: B018 - raises if the connection is broken
+        self._link.check_unbroken()
         return exchange
 
     def _start(self, exchange: Exchange, parts: list[Part], complete: bool) -> Co[None] | None:

@@ -5,6 +5,7 @@ import io
 import re
 import time
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support import ScriptedServer, answering, pattern, read_exactly, read_head, wait_until
@@ -545,24 +546,26 @@ def test_next_response_has_to_wait_for_the_end_of_the_body():
         assert not conn.response_pending()
 
 
-@pytest.mark.feature("B28")
+@pytest.mark.feature("B28", "B54")
 def test_requests_are_pipelined_in_order():
     def handler(sock):
-        paths = [read_head(sock).split()[1] for _ in range(50)]
-        for path in paths:  # only now: all requests were sent without a response
-            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(path), path))
+        requests = [read_head(sock).split() for _ in range(50)]
+        for method, path, *_ in requests:  # only now: all were sent without a response
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(path)
+            sock.sendall(head if method == b"HEAD" else head + path)
 
     with ScriptedServer(handler) as server:
         with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
             for number in range(50):
-                conn.send_request("HEAD" if number == 25 else "GET", f"/{number}")
-                if number == 25:
-                    break
-            for number in range(26, 50):
-                conn.send_request("GET", f"/{number}")
-            for number in range(25):
-                assert conn.read_response().path == f"/{number}"
-                assert conn.readall() == b"/%d" % number
+                conn.send_request("HEAD" if number % 5 == 0 else "GET", f"/{number}")
+            seen = []
+            while conn.response_pending():
+                response = conn.read_response()
+                assert conn.readall().decode() == (
+                    "" if response.method == "HEAD" else response.path
+                )
+                seen.append(response.path)
+            assert seen == [f"/{number}" for number in range(50)]
 
 
 # ---- ends
@@ -590,6 +593,33 @@ def test_connection_is_not_used_again_after(answer):
             assert exchange(conn)[1] == b"ok"
             assert not conn.response_pending()
     wait_until(lambda: server.connections == 3)
+
+
+@pytest.mark.feature("B32", "B43")
+@pytest.mark.parametrize("abandoned", [False, True])
+def test_what_follows_the_last_response_of_a_connection_is_no_answer(abandoned):
+    def handler(sock):
+        if read_head(sock).startswith(b"GET /3"):
+            sock.sendall(OK)
+            return
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+        sock.sendall(b"HTTP/1.1 200 Smuggled\r\nContent-Length: 0\r\n\r\n")
+        sock.recv(1)  # does not close, as it should
+
+    with ScriptedServer(handler) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
+            conn.send_request("GET", "/1")
+            second = conn.send_request("GET", "/2")
+            if abandoned:
+                second.abandon()
+            conn.read_response()
+            assert conn.readall() == b"ok"
+            for call in (conn.read_response, lambda: conn.send_request("GET", "/3")):
+                with pytest.raises(ConnectionClosed, match="GET /1 was the last"):
+                    call()
+            conn.reset()
+            assert exchange(conn, "GET", "/3")[1] == b"ok"
 
 
 @pytest.mark.parametrize(
@@ -749,6 +779,28 @@ def test_disconnect_loses_everything_and_connects_again():
         conn.close()
         assert exchange(conn)[1] == b"ok"
         conn.close()
+
+
+@pytest.mark.feature("B22")
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\n\r\nuntil close"])
+def test_disconnect_wakes_who_reads_in_another_thread(answer, tls, certificate, trusting):
+    def handler(sock):
+        read_head(sock)
+        sock.sendall(answer)
+        sock.recv(1)
+
+    with ScriptedServer(handler, certificate.server_context() if tls else None) as server:
+        conn = HTTPConnection("127.0.0.1", server.port, trusting if tls else None)
+        conn.send_request("GET", "/")
+        if answer:
+            conn.read_response()
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(conn.readall if answer else conn.read_response)
+            time.sleep(0.1)
+            conn.disconnect()
+            with pytest.raises(ConnectionClosed):  # and no end of the body
+                reading.result(5)
 
 
 def test_reset_inside_a_body_never_looks_like_its_end():

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from support import ScriptedServer, read_exactly, read_head, wait_until
+from support import ScriptedServer, pattern, read_exactly, read_head, wait_until
 
 from dugong_like import BodyFollowing, ConnectionClosed, HTTPConnection, both, run
 from dugong_like.drivers import aio
@@ -197,3 +197,25 @@ def test_informational_responses_do_not_stop_the_upload():
                 conn.write(PIECE)
             response = conn.read_response()
             assert (response.status, len(response.informational)) == (201, 5)
+
+
+@pytest.mark.feature("B13", "B49")
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("style", [two_threads, two_generators, on_own_loop])
+def test_long_answer_is_read_to_its_end(style, tls, certificate, trusting):
+    page = pattern(1_000_000)
+
+    def handler(sock):
+        read_head(sock)
+        read_exactly(sock, 1000)
+        time.sleep(0.1)  # the writer waits by now
+        sock.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n" % len(page))
+        time.sleep(0.1)  # the reader has ended the sending direction by now
+        sock.sendall(page)
+        time.sleep(0.1)
+
+    with ScriptedServer(handler, certificate.server_context() if tls else None) as server:
+        conn = HTTPConnection("127.0.0.1", server.port, trusting if tls else None, timeout=10)
+        with conn:
+            conn.send_request("PUT", "/", body=BodyFollowing(SIZE))
+            assert style(conn)[1] == (413, page)

@@ -260,6 +260,59 @@ def test_response_that_nobody_reads_is_skipped():
                 conn.read_response()
 
 
+@pytest.mark.parametrize("later", ["next", "none"])
+def test_what_an_interrupted_readall_had_never_gets_into_another_body(later):
+    def handler(sock):
+        read_head(sock)
+        if later == "next":
+            read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")
+        read_head(sock)
+        sock.sendall(b" body" + OK)
+        read_head(sock)
+
+    with ScriptedServer(handler) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
+            first = conn.send_request("GET", "/1")
+            if later == "next":
+                conn.send_request("GET", "/2")
+            conn.read_response()
+            operation = conn.co_readall()
+            for _ in range(2):
+                next(operation).poll(0.1)
+            operation.close()
+            conn.send_request("GET", "/3")  # has the server go on
+            first.abandon()
+            assert conn.read_response().path == ("/2" if later == "next" else "/3")
+            assert conn.readall() == b"ok"
+
+
+def test_reset_forgets_what_an_operation_had_that_ends_after_it():
+    def handler(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npast")
+        read_head(sock)
+
+    with ScriptedServer(handler) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
+            for end in ("close", "resume"):
+                conn.send_request("GET", "/")
+                conn.read_response()
+                operation = conn.co_readall()
+                for _ in range(2):
+                    next(operation).poll(0.1)
+                conn.reset()
+                conn.send_request("GET", "/")
+                if end == "close":
+                    operation.close()
+                else:
+                    with pytest.raises(ConnectionClosed):
+                        next(operation)
+                conn.read_response()
+                assert conn.read(4) == b"past", end
+                conn.reset()
+
+
 def test_skipping_may_be_interrupted_as_well(trickle):
     with HTTPConnection("127.0.0.1", trickle.port) as conn:
         conn.send_request("GET", "/1").abandon()

@@ -25,7 +25,9 @@ MAY_IMPORT = {
     "proxy": "errors http1",
     "connect": "errors polling http1 transport proxy",
     "link": "errors polling http1 message transport connect",
-    "receiving": "errors polling http1 message transport link",
+    "heads": "errors polling http1 message transport link",
+    "bodies": "errors polling http1 transport link",
+    "receiving": "errors polling http1 message transport link heads bodies",
     "sending": "errors polling http1 message transport link receiving",
     "operations": "errors polling headers http1 message transport connect link receiving sending",
     "connection": "polling message operations",
@@ -63,7 +65,9 @@ TESTED_ELSEWHERE = {
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "link.py": "test_interruptions.py",
     "operations.py": "test_connection.py",
-    "receiving.py": "test_connection.py",
+    "bodies.py": "test_connection.py, test_interruptions.py",
+    "heads.py": "test_connection.py, test_interruptions.py",
+    "receiving.py": "test_connection.py, test_early_answer.py",
     "sending.py": "test_connection.py",
 }
 

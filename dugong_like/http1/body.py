@@ -39,6 +39,10 @@ class Body(Protocol):
         """
         ...
 
+    def announced(self) -> int | None:
+        """Return how many bytes of payload are left, or None if only the end will tell."""
+        ...
+
     def took(self, count: int) -> None:
         """Note that *count* bytes of payload were taken."""
         ...
@@ -67,6 +71,10 @@ class SizedBody:
         """Return how many bytes are missing."""
         return self._remaining
 
+    def announced(self) -> int:
+        """Return how many bytes are missing."""
+        return self._remaining
+
     def took(self, count: int) -> None:
         """Note that *count* bytes of payload were taken."""
         self._remaining -= count
@@ -92,6 +100,9 @@ class UntilCloseBody:
         """Return 0 after the end, else more than can ever arrive."""
         return 0 if self._ended else sys.maxsize
 
+    def announced(self) -> None:
+        """Return None: nobody knows."""
+
     def took(self, count: int) -> None:
         """Note nothing: no count is kept."""
 
@@ -112,6 +123,9 @@ class UnknownBody:
             "the body has a transfer coding other than chunked",
             request_sent="yes",
         )
+
+    def announced(self) -> None:
+        """Return None: nobody knows."""
 
     def took(self, count: int) -> None:
         """Never called: nothing is ever owed."""

@@ -50,6 +50,9 @@ class ChunkedBody:
                 return 0 if before == self._done else None
         return self._left
 
+    def announced(self) -> None:
+        """Return None: only the last chunk will tell."""
+
     def took(self, count: int) -> None:
         """Note that *count* bytes of payload were taken."""
         self._left -= count

@@ -28,6 +28,10 @@ class ReceiveBuffer:
         self.begin = 0
         self.end = 0
 
+    def clear(self) -> None:
+        """Forget all bytes."""
+        self.begin = self.end = 0
+
     def room(self) -> memoryview:
         """Return the memory behind the last byte, never empty, to receive into."""
         if self.begin == self.end:

@@ -97,6 +97,10 @@ class Stream(Protocol):
         """End the sending direction; a sender that waits is woken and fails."""
         ...
 
+    def shut_down(self) -> None:
+        """End both directions; whoever waits is woken."""
+        ...
+
     def close(self) -> None:
         """Give the descriptors back. Nothing is sent."""
         ...
@@ -128,6 +132,27 @@ def co_attempt(
             return result
         if deadline is not None and time.monotonic() >= deadline:
             raise ConnectionTimedOut(f"nothing moved for {timeout} seconds")
+
+
+def co_receive(
+    stream: Stream, receive: Callable[[A], T | None], argument: A, timeout: float | None
+) -> Co[T]:
+    """Receive from *stream*, at once or after waiting.
+
+    Args:
+        stream: where from.
+        receive: its `Stream.recv` or `Stream.recv_into`.
+        argument: what to call that with.
+        timeout: seconds that may pass until something arrives; None sets no limit.
+
+    Raises:
+        ConnectionTimedOut: *timeout* seconds have passed.
+        ConnectionClosed: the connection was lost.
+    """
+    result = receive(argument)
+    if result is None:
+        result = yield from co_attempt(receive, argument, stream.wanted_by_recv, timeout)
+    return result
 
 
 class SendingDescriptor:
@@ -231,7 +256,11 @@ class TCPStream:
 
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""
-        shut_down_writing(self._sock)
+        shut_down(self._sock, socket.SHUT_WR)
+
+    def shut_down(self) -> None:
+        """See `Stream.shut_down`."""
+        shut_down(self._sock, socket.SHUT_RDWR)
 
     def release(self) -> None:
         """Give up the socket without closing it: somebody else goes on with it."""
@@ -250,10 +279,14 @@ def send_many(sock: socket.socket, parts: Sequence[Part]) -> int:
     return sock.send(parts[0])  # Windows has no sendmsg
 
 
-def shut_down_writing(sock: socket.socket) -> None:
-    """End the sending direction of *sock*, if there is still one."""
+def shut_down(sock: socket.socket, how: int) -> None:
+    """End one direction of *sock* or both, if there is still one.
+
+    Below TLS, which `ssl.SSLSocket.shutdown` would take off: what is read after that
+    would be taken for plain text.
+    """
     try:
-        sock.shutdown(socket.SHUT_WR)
+        socket.socket.shutdown(sock, how)
     except OSError:
         pass  # the peer was faster
 

@@ -21,7 +21,7 @@ import certifi
 
 from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded
-from .tcp import Part, SendingDescriptor, co_attempt, lost, shut_down_writing
+from .tcp import Part, SendingDescriptor, co_attempt, lost, shut_down
 
 T = TypeVar("T")
 SSLContext = ssl.SSLContext
@@ -180,7 +180,11 @@ class TLSStream:
 
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""
-        shut_down_writing(self._sock)
+        shut_down(self._sock, socket.SHUT_WR)
+
+    def shut_down(self) -> None:
+        """See `Stream.shut_down`."""
+        shut_down(self._sock, socket.SHUT_RDWR)
 
     def notify_close(self) -> None:
         """Send close_notify (RFC 8446 section 6.1) if that is possible at once."""

@@ -1,0 +1,178 @@
+"""Receiving the heads of responses, the informational ones in front of them included.
+
+Not here: their grammar (http1/head.py), and what a final head leads to (receiving.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from .errors import ConnectionClosed, ConnectionTimedOut, ContinueTimedOut, InvalidResponse
+from .http1.head import Head, Section, parse_head
+from .http1.limits import MAX_INFORMATIONAL, Limits
+from .link import SharedLink
+from .message import Exchange, HTTPResponse
+from .polling import Co
+from .transport.buffer import ReceiveBuffer
+from .transport.tcp import co_attempt
+
+CONTINUE: Final = 100
+SWITCHING_PROTOCOLS: Final = 101
+FINAL: Final = 200  # the first status code that ends an exchange
+
+Informed = Callable[[HTTPResponse], object]
+
+
+class HeadReader:
+    """Takes heads from the receive buffer, and receives until there is one.
+
+    Attributes:
+        continue_timeout: seconds to wait for 100 (Continue); None waits for ever.
+    """
+
+    def __init__(
+        self,
+        link: SharedLink,
+        buffer: ReceiveBuffer,
+        limits: Limits,
+        on_informational: Informed | None,
+    ) -> None:
+        self.continue_timeout: float | None = None
+        self._link = link
+        self._buffer = buffer
+        self._limits = limits
+        self._harmless = min(limits.line_size, limits.header_size)  # bytes of head to take as is
+        self._on_informational = on_informational
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what has arrived in part."""
+        self._section: Section | None = None  # of a head that has arrived in part
+        self._informational = 0  # bytes of 1xx responses to the present request
+
+    def take(self, exchange: Exchange) -> Head | None:
+        """Take the next head for *exchange* from the buffer; None if none is complete.
+
+        Informational responses are passed by, but for a 100 that was asked for.
+
+        Raises:
+            InvalidResponse: what is there is no head, or exceeds a limit.
+        """
+        buffer = self._buffer
+        while buffer.begin < buffer.end:
+            stop = self._find_end()
+            if stop < 0:
+                return None
+            head = parse_head(bytes(buffer.data[buffer.begin : stop]))
+            size = stop - buffer.begin
+            buffer.begin = stop
+            if head.status >= FINAL:
+                self._informational = 0
+                return head
+            if head.status == SWITCHING_PROTOCOLS:
+                if not exchange.upgrades:
+                    raise InvalidResponse("101 (Switching Protocols) without having been asked")
+                return head
+            self._note_informational(exchange, head, size)
+            if head.status == CONTINUE and exchange.expects_continue:
+                exchange.expects_continue = False
+                return head
+        return None
+
+    def co_receive(self, exchange: Exchange) -> Co[Head]:
+        """Receive until there is a head that `take` returns, and return it.
+
+        Raises:
+            InvalidResponse: what arrives is no head, or exceeds a limit.
+            ConnectionClosed: the connection ended before.
+            ConnectionTimedOut: nothing arrived for the time-out of the connection.
+            ContinueTimedOut: no 100 (Continue) for `continue_timeout` seconds.
+        """
+        stream = self._link.stream
+        buffer = self._buffer
+        # One request, just sent, and nothing left over: its answer cannot be here yet,
+        # and a look would be a wasted system call.
+        looking = not exchange.sent or len(self._link.pending) > 1 or stream.has_buffered()
+        timeout = self._link.timeout
+        until = self._continue_deadline(exchange)
+        while True:
+            if until is not None:
+                left = max(until - time.monotonic(), 0)
+                timeout = left if self._link.timeout is None else min(left, self._link.timeout)
+            room = buffer.room()
+            count = stream.recv_into(room) if looking else None
+            if count is None:
+                try:
+                    count = yield from co_attempt(
+                        stream.recv_into, room, stream.wanted_by_recv, timeout
+                    )
+                except ConnectionTimedOut:
+                    if until is not None and time.monotonic() >= until:
+                        raise self._no_continue(exchange) from None
+                    raise
+            if count == 0:
+                raise self.end_of_stream()
+            buffer.end += count
+            head = self.take(exchange)
+            if head is not None:
+                return head
+            looking = True
+
+    def end_of_stream(self) -> ConnectionClosed:
+        """Return the error that the end of the stream is, instead of a head."""
+        if self._buffer.begin < self._buffer.end:
+            return ConnectionClosed(
+                "the connection ended inside the head of a response", request_sent="yes"
+            )
+        return ConnectionClosed(
+            "the server closed the connection without a response", request_sent="maybe"
+        )
+
+    def _continue_deadline(self, exchange: Exchange) -> float | None:
+        if self.continue_timeout is None or not exchange.expects_continue:
+            return None
+        return time.monotonic() + self.continue_timeout
+
+    def _no_continue(self, exchange: Exchange) -> ContinueTimedOut:
+        """Let the body be written although nobody asked for it."""
+        exchange.expects_continue = False
+        return ContinueTimedOut(
+            f"no 100 (Continue) within {self.continue_timeout} seconds; the body may be written "
+            "now",
+            request_sent="maybe",
+        )
+
+    def _find_end(self) -> int:
+        """Return where the head in the buffer ends; -1 if it has not arrived completely."""
+        buffer = self._buffer
+        section = self._section
+        if section is None:
+            stop = buffer.data.find(b"\r\n\r\n", buffer.begin, buffer.end) + 4
+            if stop > 3 and stop - buffer.begin <= self._harmless:  # noqa: PLR2004 - found
+                return stop  # as most do, in one piece: no limit can be exceeded
+            section = self._section = Section(self._limits, status=True)
+        stop = section.find_end(buffer.data, buffer.begin, buffer.end)
+        if stop >= 0:
+            self._section = None
+        return stop
+
+    def _note_informational(self, exchange: Exchange, head: Head, size: int) -> None:
+        self._informational += size
+        seen = exchange.informational
+        if len(seen) >= MAX_INFORMATIONAL or self._informational > self._limits.header_size:
+            raise InvalidResponse(
+                f"{len(seen) + 1} informational responses of {self._informational} bytes; at most "
+                f"{MAX_INFORMATIONAL} of {self._limits.header_size} bytes are taken"
+            )
+        response = response_of(exchange, head, 0)
+        exchange.informational = (*seen, response)
+        if self._on_informational is not None:
+            self._on_informational(response)
+
+
+def response_of(exchange: Exchange, head: Head, length: int | None) -> HTTPResponse:
+    """Return *head* as the response to *exchange*, with a body of *length* bytes."""
+    reason = head.reason.decode("latin-1")
+    return HTTPResponse(exchange, head.status, reason, f"1.{head.minor}", length, head.fields)
