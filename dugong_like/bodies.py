@@ -54,6 +54,7 @@ class BodyReader:
         """Go on with the body of a new response, None if it has none."""
         self._known = True
         self._body = body
+        self._kept = b""  # of a response that was given up
 
     def co_readinto(self, target: memoryview) -> Co[int]:
         """See `Operations.co_readinto`."""
@@ -199,6 +200,7 @@ class BodyReader:
             self._end()
 
     def _end_of_stream(self) -> None:
+        self._link.stream  # noqa: B018 - raises if it was us who ended it
         assert self._body is not None
         self._body.end_of_stream()
         self._end()

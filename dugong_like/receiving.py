@@ -146,6 +146,8 @@ class ReceivingHalf:
         switched = self._response.status == SWITCHING_PROTOCOLS
         if not self._framing.reusable or surplus or switched:
             self._link.spend()
+            if self._link.pending:  # what may come is no answer to them: RFC 9112 section 9.6
+                self._link.fail(ConnectionClosed(f"{self._response} was the last one"))
 
     def co_read_raw(self, size: int) -> Co[bytes]:
         """See `Operations.co_read_raw`."""

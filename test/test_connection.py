@@ -616,7 +616,7 @@ def test_what_follows_the_last_response_of_a_connection_is_no_answer(abandoned):
             conn.read_response()
             assert conn.readall() == b"ok"
             for call in (conn.read_response, lambda: conn.send_request("GET", "/3")):
-                with pytest.raises(ConnectionClosed, match="GET /1 was the last"):
+                with pytest.raises(ConnectionClosed, match="to GET /1> was the last"):
                     call()
             conn.reset()
             assert exchange(conn, "GET", "/3")[1] == b"ok"
