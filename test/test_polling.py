@@ -122,6 +122,22 @@ def test_run_has_a_time_limit_and_closes_the_operation(pair, waiting):
     assert run(op(), timeout=5) == b"x"
 
 
+@pytest.mark.parametrize("seconds", [float("inf"), 1e9], ids=["inf", "decades"])
+def test_limits_may_be_as_far_as_they_like(pair, waiting, seconds):
+    for limit in (lambda op: within(time.monotonic() + seconds, op), lambda op: stall(seconds, op)):
+        timer = threading.Timer(0.02, pair[1].send, [b"x"])
+        timer.start()
+        assert run(limit(receive(pair[0])), timeout=seconds) == b"x"
+        timer.join()
+    assert PollNeeded(pair[0].fileno(), POLLOUT).poll(seconds)
+
+
+def test_number_of_a_closed_socket_is_refused_each_time(waiting):
+    for _ in range(2):
+        with pytest.raises(ValueError, match="negative"):
+            PollNeeded(-1, POLLIN).poll(0.01)
+
+
 def test_run_honours_the_deadline_of_an_operation(pair):
     def op():
         deadline = time.monotonic() + 0.05

@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from typing import Any, Final, Generic, Self, TypeVar, cast
 
 from ..errors import StateError
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded
+from ..polling import MAX_WAIT, POLLIN, POLLOUT, Co, PollNeeded
 from .pollers import EpollPoller, Poller, PollPoller, SelectPoller, best_poller
 
 T = TypeVar("T")
@@ -28,7 +28,6 @@ BACKENDS: Final[dict[str, Callable[[], Poller]]] = {
     "poll": PollPoller,
     "select": SelectPoller,
 }
-MAX_WAIT: Final = 86400.0  # seconds; poll() and epoll count milliseconds in 32 bits
 SPARE_TIMERS: Final = 64  # overdue for removal, and not worth a look at all of them
 
 

@@ -7,11 +7,10 @@ import time
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any, TypeVar, cast
 
-from ..polling import POLLIN, Co, PollNeeded, Wake
+from ..polling import MAX_WAIT, POLLIN, Co, PollNeeded, Wake
 from .pollers import Poller, best_poller
 
 T = TypeVar("T")
-MAX_WAIT = 86400.0  # seconds; poll() and epoll count milliseconds in 32 bits
 
 
 def submit(op: Co[T], executor: Executor | None = None) -> Future[T]:

@@ -4,14 +4,17 @@ A new driver costs one class here and one line in `DRIVERS`.
 """
 
 import asyncio
+import math
 import os
+import select
 import socket
 import threading
 import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 
-from dugong_like import POLLIN, POLLOUT, PollNeeded, run
+from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake, run
 from dugong_like.drivers import aio, threads
 from dugong_like.drivers.loop import Loop
 
@@ -37,12 +40,13 @@ class Blocking:
             worker.join()
         return outcomes
 
-    def cancel(self, op, steps, resume):
+    def cancel(self, op, steps, resume, after):
         next(op)
         for _ in range(steps):
             resume()
             next(op)
         op.close()
+        return self.run(after)
 
 
 class Threads(Blocking):
@@ -53,16 +57,17 @@ class Threads(Blocking):
         futures = [threads.submit(op) for op in ops]
         return [outcome(future.result) for future in futures]
 
-    def cancel(self, op, steps, resume):
+    def cancel(self, op, steps, resume, after):
         future = threads.submit(op)
         for _ in range(steps):
             time.sleep(0.02)
             resume()
         time.sleep(0.05)
         assert future.cancel()
-        with pytest.raises(threads.CancelledError):
+        with pytest.raises(CancelledError):
             future.result()
         assert future.cancelled()
+        return self.run(after)
 
 
 class Asyncio:
@@ -87,7 +92,7 @@ class Asyncio:
 
         return self.in_loop(main())
 
-    def cancel(self, op, steps, resume):
+    def cancel(self, op, steps, resume, after):
         async def main():
             future = self.start(op)
             await asyncio.sleep(0.02)
@@ -98,8 +103,9 @@ class Asyncio:
             with pytest.raises(asyncio.CancelledError):
                 await future
             assert not aio._waiting[asyncio.get_running_loop()]
+            return await self.start(after)
 
-        self.in_loop(main())
+        return self.in_loop(main())
 
 
 class AsyncioFuture(Asyncio):
@@ -107,9 +113,13 @@ class AsyncioFuture(Asyncio):
         return aio.AioFuture(op)
 
 
-class Uvloop(Asyncio):
+class Uvloop(AsyncioFuture):
     def __init__(self):
         self.new_loop = pytest.importorskip("uvloop").new_event_loop
+
+
+class UvloopRun(Asyncio):
+    __init__ = Uvloop.__init__
 
 
 class Trio:
@@ -139,7 +149,7 @@ class Trio:
         self.trio.run(main)
         return outcomes
 
-    def cancel(self, op, steps, resume):
+    def cancel(self, op, steps, resume, after):
         async def main():
             async with self.trio.open_nursery() as nursery:
                 nursery.start_soon(self.driver.run, op)
@@ -148,8 +158,9 @@ class Trio:
                     resume()
                     await self.trio.sleep(0.02)
                 nursery.cancel_scope.cancel()
+            return await self.driver.run(after)
 
-        self.trio.run(main)
+        return self.trio.run(main)
 
 
 class Gevent:
@@ -167,7 +178,7 @@ class Gevent:
         self.gevent.joinall(jobs)
         return [job.value for job in jobs]
 
-    def cancel(self, op, steps, resume):
+    def cancel(self, op, steps, resume, after):
         job = self.gevent.spawn(self.driver.run, op)
         self.gevent.sleep(0.02)
         for _ in range(steps):
@@ -175,6 +186,7 @@ class Gevent:
             self.gevent.sleep(0.02)
         job.kill()
         assert job.dead
+        return self.run(after)
 
 
 class OwnLoop:
@@ -191,7 +203,7 @@ class OwnLoop:
             loop.run_all()
             return [outcome(task.result) for task in tasks]
 
-    def cancel(self, op, steps, resume):
+    def cancel(self, op, steps, resume, after):
         def pause(seconds):
             until = time.monotonic() + seconds
             reader, writer = os.pipe()
@@ -212,8 +224,9 @@ class OwnLoop:
             assert not task.cancel()
             assert not loop._readers
             assert not loop._writers
-            with pytest.raises(threads.CancelledError):
+            with pytest.raises(CancelledError):
                 task.result()
+            return loop.run(after)
 
 
 DRIVERS = {
@@ -221,10 +234,12 @@ DRIVERS = {
     "threads": Threads,
     "asyncio": Asyncio,
     "AioFuture": AsyncioFuture,
-    "uvloop": Uvloop,
+    "uvloop": UvloopRun,
+    "AioFuture-uvloop": Uvloop,
     "trio": Trio,
     "gevent": Gevent,
     "Loop": OwnLoop,
+    "Loop-epoll": lambda: OwnLoop("epoll"),
     "Loop-poll": lambda: OwnLoop("poll"),
     "Loop-select": lambda: OwnLoop("select"),
 }
@@ -339,15 +354,53 @@ def test_a_deadline_that_was_not_needed_leaves_nothing(driver, pair):
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.parametrize("deadline", [math.inf, 1e9], ids=["inf", "in decades"])
+def test_a_deadline_may_be_as_far_as_it_likes(driver, pair, deadline):
+    def op():
+        yield PollNeeded(pair[0].fileno(), POLLIN, deadline)
+        return pair[0].recv(1)
+
+    timer = later(0.05, pair[1].send, b"x")
+
+    assert driver.run(op()) == b"x"
+    timer.join()
+
+
+def test_a_later_and_an_earlier_deadline_take_the_place_of_another(driver, pair):
+    def op():
+        start = time.monotonic()
+        yield PollNeeded(pair[0].fileno(), POLLOUT, start + 0.02)
+        late = []
+        for seconds in (0.1, 60, 0.15):
+            deadline = start + seconds
+            if seconds == 60:
+                yield PollNeeded(pair[0].fileno(), POLLOUT, deadline)
+                continue
+            while time.monotonic() < deadline:
+                yield PollNeeded(pair[0].fileno(), POLLIN, deadline)
+            late.append(time.monotonic() - deadline)
+        return max(late)
+
+    assert driver.run(op()) < 1
+
+
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_cancelling_closes_the_operation_wherever_it_waits(driver, pair, steps):
     log = []
 
-    driver.cancel(receive(pair[0], 9, log), steps, lambda: pair[1].send(b"x"))
+    def after():
+        assert log == ["closed"]
+        timer = later(0.02, pair[1].send, b"yyy")
+        result = yield from receive(pair[0], 3)
+        timer.join()
+        return result
 
-    assert log == ["closed"]
-    pair[1].send(b"yyyyyyyyy")
-    assert driver.run(receive(pair[0], steps)) in {b"", b"x" * steps, b"y" * steps}
+    # the descriptor can be waited for again, in the same loop
+    assert driver.cancel(receive(pair[0], 9, log), steps, send_x(pair[1]), after()) == b"yyy"
+
+
+def send_x(sock):
+    return lambda: sock.send(b"x")
 
 
 def test_an_operation_is_closed_when_it_fails(driver, pair):
@@ -366,7 +419,7 @@ def test_an_operation_is_closed_when_it_fails(driver, pair):
 
 
 def test_many_operations_at_once(driver):
-    pairs = [socket.socketpair() for _ in range(100)]
+    pairs = [socket.socketpair() for _ in range(200)]
     for left, _ in pairs:
         left.setblocking(False)
 
@@ -378,7 +431,7 @@ def test_many_operations_at_once(driver):
     results = driver.run_all([receive(left) for left, _ in pairs])
     timer.join()
 
-    assert results == [bytes([number]) for number in range(100)]
+    assert results == [bytes([number]) for number in range(200)]
     for left, right in pairs:
         left.close()
         right.close()
@@ -413,6 +466,47 @@ def test_number_of_a_closed_descriptor_is_used_again(driver):
 
     assert driver.run(op()) == [b"\0", b"\1", b"\2"]
     assert len(numbers) < 3, "no number was used again: the test shows nothing"
+
+
+def test_number_of_a_closed_wake_is_used_again(driver):
+    """All eventfds have one inode: nothing tells the second one from the first."""
+
+    def op():
+        for _ in range(3):
+            with Wake() as wake:
+                numbers.add(wake.fd)
+                timer = later(0.02, wake.set)
+                yield from wake.co_wait(time.monotonic() + 30)
+                assert wake.is_set()
+                timer.join()
+        return "woken"
+
+    numbers = set()
+    start = time.monotonic()
+
+    assert driver.run(op()) == "woken"
+    assert time.monotonic() - start < 10
+    assert len(numbers) < 3, "no number was used again: the test shows nothing"
+
+
+@pytest.mark.parametrize("mask", [POLLIN, POLLOUT, POLLIN | POLLOUT])
+def test_number_of_no_descriptor_fails_or_resumes(driver, pair, mask):
+    def op():
+        yield PollNeeded(nobodys, mask)
+        return "resumed"
+
+    nobodys = 900
+    with pytest.raises(OSError):
+        os.fstat(nobodys)
+
+    first, second = driver.run_all([op(), receive(pair[0]), sender(pair[1])])[:2]
+    assert first == "resumed" or isinstance(first, OSError), repr(first)
+    assert second == b"x"
+
+
+def sender(sock):
+    yield PollNeeded(sock.fileno(), POLLOUT)
+    sock.send(b"x")
 
 
 def test_two_operations_wait_for_the_two_directions_of_one_descriptor(driver, pair):
@@ -455,3 +549,597 @@ def test_either_direction_resumes_who_waits_for_both(driver, pair):
 
     assert driver.run(op()) == b"z"
     timer.join()
+
+
+# ---- What is promised by some drivers only
+
+
+def forever(sock, mask=POLLIN, log=None):
+    try:
+        while True:
+            yield PollNeeded(sock.fileno(), mask)
+    finally:
+        if log is not None:
+            log.append("closed")
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def in_asyncio(request):
+    def in_asyncio(co):
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(co)
+
+    if request.param == "uvloop":
+        factory = pytest.importorskip("uvloop").new_event_loop
+    else:
+        factory = asyncio.new_event_loop
+    return in_asyncio
+
+
+def test_aio_starts_with_the_next_round(in_asyncio):
+    def op():
+        log.append("started")
+        return 5
+        yield
+
+    async def main():
+        future = aio.AioFuture(op())
+        log.append("created")
+        assert await future == 5
+
+    log = []
+    in_asyncio(main())
+    assert log == ["created", "started"]
+
+
+def test_aio_keeps_the_registration_between_equal_waits(in_asyncio, pair):
+    def op():
+        for _ in range(3):
+            yield PollNeeded(pair[0].fileno(), POLLIN)
+            seen.append(list(aio._waiting[asyncio.get_running_loop()]))
+            got.append(pair[0].recv(1))
+        yield PollNeeded(pair[1].fileno(), POLLOUT)
+        # bytes that are here now belong to a wait that is over: nobody is called for them
+        pair[1].send(b"z")
+        with Wake() as wake:
+            start = time.process_time()
+            yield from wake.co_wait(time.monotonic() + 0.2)
+            return time.process_time() - start
+
+    async def main():
+        pair[1].send(b"abc")
+        busy = await aio.run(op())
+        assert not aio._waiting[asyncio.get_running_loop()]
+        return busy
+
+    got, seen = [], []
+    assert in_asyncio(main()) < 0.1
+    assert got == [b"a", b"b", b"c"]
+    assert seen == [[(pair[0].fileno(), POLLIN)]] * 3
+
+
+def test_aio_gives_a_number_to_its_new_file(in_asyncio):
+    """Somebody closes what an operation waits for, and the number is used again."""
+
+    async def main():
+        old, old_peer = socket.socketpair()
+        old.setblocking(False)
+        number = old.fileno()
+        orphan = aio.AioFuture(receive(old))
+        await asyncio.sleep(0.01)
+        old.close()
+        new, new_peer = socket.socketpair()
+        with old_peer, new, new_peer:
+            assert number in {new.fileno(), new_peer.fileno()}, "the test shows nothing"
+            if new_peer.fileno() == number:
+                new, new_peer = new_peer, new
+            new.setblocking(False)
+            heir = aio.AioFuture(receive(new))
+            await asyncio.sleep(0.01)
+            with pytest.raises(OSError):
+                await orphan
+            assert not heir.done()
+            new_peer.send(b"x")
+            assert await heir == b"x"
+        assert not aio._waiting[asyncio.get_running_loop()]
+
+    in_asyncio(main())
+
+
+def test_aio_without_add_reader_says_so(pair):
+    class Proactor(asyncio.SelectorEventLoop):
+        """As asyncio.ProactorEventLoop (Windows): these methods are not there."""
+
+        add_reader = asyncio.AbstractEventLoop.add_reader
+
+    log = []
+    with asyncio.Runner(loop_factory=Proactor) as runner:
+        with pytest.raises(RuntimeError, match="Proactor has no add_reader"):
+            runner.run(aio.run(forever(pair[0], POLLIN, log)))
+    assert log == ["closed"]
+
+
+def test_aio_refuses_the_second_and_tells_what_its_end_raises(in_asyncio, pair):
+    def stubborn():
+        try:
+            yield PollNeeded(pair[0].fileno(), POLLIN | POLLOUT)
+        finally:
+            raise LookupError("while closing")
+
+    async def main():
+        first = aio.AioFuture(forever(pair[0]))
+        await asyncio.sleep(0.01)
+        with pytest.raises(LookupError):
+            await aio.AioFuture(stubborn())
+        assert list(aio._waiting[asyncio.get_running_loop()]) == [(pair[0].fileno(), POLLIN)]
+        first.cancel()
+
+    in_asyncio(main())
+
+
+@pytest.mark.parametrize("then", ["waits", "returns"])
+def test_aio_operation_that_cancels_itself(in_asyncio, pair, then):
+    def op():
+        try:
+            assert future.cancel()
+            if then == "waits":
+                yield PollNeeded(pair[0].fileno(), POLLIN)
+        finally:
+            log.append("closed")
+
+    async def main():
+        nonlocal future
+        future = aio.AioFuture(op())
+        with pytest.raises(asyncio.CancelledError):
+            await future
+        await asyncio.sleep(0)
+        assert not aio._waiting[asyncio.get_running_loop()]
+
+    future, log = None, []
+    in_asyncio(main())
+    assert log == ["closed"]
+
+
+def test_aio_cancelled_before_its_first_step_and_after_its_end(in_asyncio, pair):
+    async def main():
+        future = aio.AioFuture(forever(pair[0]))
+        assert future.cancel()
+        assert not future.cancel()
+        await asyncio.sleep(0)
+        assert future.cancelled()
+
+    in_asyncio(main())
+
+
+def test_aio_failure_while_cancelling_is_the_result(in_asyncio, pair):
+    def stubborn():
+        try:
+            yield from forever(pair[0])
+        finally:
+            raise LookupError("while closing")
+
+    async def main():
+        future = aio.AioFuture(stubborn())
+        await asyncio.sleep(0.01)
+        assert not future.cancel()
+        with pytest.raises(LookupError):
+            await future
+
+    in_asyncio(main())
+
+
+def test_aio_interrupt_leaves_the_loop_at_once(in_asyncio, pair):
+    def op():
+        yield PollNeeded(pair[0].fileno(), POLLOUT)
+        raise KeyboardInterrupt
+
+    async def main():
+        await aio.run(op())
+
+    with pytest.raises(KeyboardInterrupt):
+        in_asyncio(main())
+
+
+def test_aio_timer_of_a_wait_that_is_over_does_nothing(in_asyncio, pair):
+    def op():
+        yield PollNeeded(pair[0].fileno(), POLLOUT, time.monotonic() + 0.02)
+        yield PollNeeded(pair[0].fileno(), POLLIN)
+        return pair[0].recv(1)
+
+    async def main():
+        future = aio.AioFuture(op())
+        await asyncio.sleep(0.06)
+        assert not future.done()
+        pair[1].send(b"x")
+        assert await future == b"x"
+
+    in_asyncio(main())
+
+
+def test_aio_future_of_a_closed_loop_goes_quietly(pair):
+    loop = asyncio.new_event_loop()
+    log = []
+    future = aio.AioFuture(forever(pair[0], POLLIN, log), loop)
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+
+    assert future.cancel()
+    assert log == ["closed"]
+    assert not aio._waiting[loop]
+
+
+def test_trio_tells_the_second_waiter(pair):
+    trio = pytest.importorskip("trio")
+    pytest.importorskip("trio.testing")
+    from dugong_like.drivers import trio as driver
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(driver.run, forever(pair[0]))
+            await trio.testing.wait_all_tasks_blocked()
+            for mask in (POLLIN, POLLIN | POLLOUT):
+                log = []
+                with pytest.raises(trio.BusyResourceError):
+                    await driver.run(block(pair[0], mask, log))
+                assert log == ["closed"]
+            nursery.cancel_scope.cancel()
+
+    def block(sock, mask, log):
+        while True:
+            try:
+                sock.send(b"x" * 65536)
+            except BlockingIOError:
+                break
+        return (yield from forever(sock, mask, log))
+
+    trio.run(main)
+
+
+def test_trio_always_reaches_a_checkpoint():
+    trio = pytest.importorskip("trio")
+    pytest.importorskip("trio.testing")
+    from dugong_like.drivers import trio as driver
+
+    def op():
+        return 5
+        yield
+
+    async def main():
+        with trio.testing.assert_checkpoints():
+            assert await driver.run(op()) == 5
+
+    trio.run(main)
+
+
+def test_gevent_time_limit_closes_the_operation(pair):
+    gevent = pytest.importorskip("gevent")
+    from dugong_like.drivers import gevent as driver
+
+    log = []
+    with pytest.raises(gevent.Timeout):
+        with gevent.Timeout(0.02):
+            driver.run(forever(pair[0], POLLIN, log))
+    assert log == ["closed"]
+
+
+def test_gevent_needs_no_patching():
+    monkey = pytest.importorskip("gevent.monkey")
+    import dugong_like.drivers.gevent
+
+    assert dugong_like.drivers.gevent
+    assert not monkey.is_module_patched("socket")
+
+
+@pytest.fixture(params=["epoll", "poll", "select"])
+def loop(request):
+    if not hasattr(select, request.param):
+        pytest.skip(f"this system has no {request.param}")
+    with Loop(request.param) as loop:
+        yield loop
+
+
+def test_loop_keeps_few_timers(loop, pair):
+    def op(count, seconds):
+        for _ in range(count):
+            yield PollNeeded(pair[0].fileno(), POLLOUT, time.monotonic() + seconds)
+
+    loop.run(op(1000, 60))
+    assert len(loop._timers) < 10
+    for _ in range(1000):
+        loop.run(op(1, 60))
+    assert len(loop._timers) < 100
+
+
+def test_loop_timer_that_rings_early_is_set_again(loop, pair):
+    def op():
+        start = time.monotonic()
+        yield PollNeeded(pair[0].fileno(), POLLOUT, start + 0.02)
+        deadline = start + 0.06
+        while time.monotonic() < deadline:
+            rounds.append(1)
+            yield PollNeeded(pair[0].fileno(), POLLIN, deadline)
+        return "in time"
+
+    rounds = []
+    assert loop.run(op()) == "in time"
+    assert len(rounds) <= 2
+
+
+def test_loop_timers_of_waits_that_are_over_do_nothing(loop, pair):
+    def op():
+        start = time.monotonic()
+        fd = pair[0].fileno()
+        yield PollNeeded(fd, POLLOUT, start + 0.08)
+        while time.monotonic() < start + 0.02:
+            yield PollNeeded(fd, POLLIN, start + 0.02)  # an earlier one
+        yield PollNeeded(fd, POLLOUT, start + 0.05)
+        yield PollNeeded(fd, POLLIN)
+        return pair[0].recv(1)
+
+    timer = later(0.12, pair[1].send, b"x")
+    assert loop.run(op()) == b"x"
+    timer.join()
+    assert not loop._timers
+
+
+def test_loop_task_has_no_result_before_its_end(loop, pair):
+    task = loop.spawn(forever(pair[0]))
+    for ask in (task.result, task.exception):
+        with pytest.raises(StateError, match="not ended"):
+            ask()
+    assert task.cancel()
+    loop.run(sender(pair[1]))  # it passes by what was cancelled before its first step
+    assert isinstance(task.exception(), CancelledError)
+
+
+def test_loop_cancelling_tells_what_closing_raises(loop, pair):
+    def stubborn():
+        try:
+            yield from forever(pair[0])
+        finally:
+            raise LookupError("while closing")
+
+    task = loop.spawn(stubborn())
+    loop._turn()
+    with pytest.raises(LookupError):
+        task.cancel()
+    assert isinstance(task.exception(), LookupError)
+
+
+@pytest.mark.parametrize("missing", [[], ["epoll"], ["epoll", "poll"]], ids=str)
+def test_loop_takes_the_best_backend_there_is(monkeypatch, pair, missing):
+    for name in missing:
+        monkeypatch.delattr(select, name, raising=False)
+    with Loop() as loop:
+        pair[1].send(b"x")
+        assert loop.run(receive(pair[0])) == b"x"
+        timer = later(0.02, pair[1].send, b"y")
+        assert loop.run(receive(pair[0])) == b"y"
+    timer.join()
+
+
+def test_loop_second_waiter_for_one_direction_is_refused(loop, pair):
+    first = loop.spawn(receive(pair[0]))
+    second = loop.spawn(forever(pair[0], POLLIN | POLLOUT))
+    loop._turn()
+    with pytest.raises(StateError, match="same direction"):
+        second.result()
+    pair[1].send(b"x")
+    loop.run_all()
+    assert first.result() == b"x"
+
+
+@pytest.mark.parametrize("then", ["waits", "returns"])
+def test_loop_operation_that_cancels_itself(loop, pair, then):
+    def op():
+        try:
+            assert task.cancel()
+            if then == "waits":
+                yield PollNeeded(pair[0].fileno(), POLLIN)
+        finally:
+            log.append("closed")
+
+    log = []
+    task = loop.spawn(op())
+    loop.run_all()
+    with pytest.raises(CancelledError):
+        task.result()
+    assert log == ["closed"]
+    assert not loop._readers
+
+
+def test_loop_goes_on_after_an_interrupt(loop, pair):
+    def interrupted():
+        yield PollNeeded(pair[0].fileno(), POLLOUT)
+        raise KeyboardInterrupt
+
+    task = loop.spawn(interrupted())
+    other = loop.spawn(receive(pair[0]))
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_all()
+    pair[1].send(b"x")
+    loop.run_all()
+    assert isinstance(task.exception(), KeyboardInterrupt)
+    assert other.result() == b"x"
+
+
+def test_loop_tells_what_closing_a_refused_operation_raises(loop, pair):
+    def stubborn():
+        try:
+            yield PollNeeded(pair[0].fileno(), POLLIN)
+        finally:
+            raise LookupError("while closing")
+
+    first = loop.spawn(forever(pair[0]))
+    second = loop.spawn(stubborn())
+    with pytest.raises(LookupError):
+        while not second.done():
+            loop._turn()
+        second.result()
+    assert not first.done()
+
+
+def test_loop_closes_all_even_if_one_fails_to(pair):
+    def stubborn():
+        try:
+            yield PollNeeded(pair[1].fileno(), POLLIN)
+        finally:
+            raise LookupError("while closing")
+
+    log = []
+    loop = Loop()
+    for op in (forever(pair[0], POLLIN, log), stubborn(), forever(pair[0], POLLOUT, log)):
+        loop.spawn(op)
+    loop._turn()
+    with pytest.raises(LookupError):
+        loop.close()
+    assert log == ["closed", "closed"]
+    assert not loop._tasks
+
+
+def test_loop_lets_find_out_whose_descriptor_was_closed(pair):
+    """poll and select notice; epoll does not, and whoever closes has to cancel."""
+    for backend in ("poll", "select"):
+        reader, writer = os.pipe()
+        with Loop(backend) as loop:
+
+            def waits(fd=reader):
+                yield PollNeeded(fd, POLLIN)
+                return os.read(fd, 1)
+
+            task = loop.spawn(waits())
+            other = loop.spawn(receive(pair[0]))
+            loop._turn()
+            os.close(reader)
+            pair[1].send(b"x")
+            loop.run_all()
+            assert isinstance(task.exception(), OSError)
+            assert other.result() == b"x"
+        os.close(writer)
+
+
+def test_loop_cancels_one_direction_of_what_was_closed(loop):
+    left, right = socket.socketpair()
+    with right:
+        reader = loop.spawn(receive(left))
+        left.setblocking(False)
+        while True:
+            try:
+                left.send(b"x" * 65536)
+            except BlockingIOError:
+                break
+        number = left.fileno()
+
+        def write():
+            yield PollNeeded(number, POLLOUT)
+            return left.send(b"x")
+
+        writer = loop.spawn(write())
+        loop._turn()
+        left.close()
+        reader.cancel()
+        loop.run_all()
+    assert isinstance(writer.exception(), OSError)
+
+
+def test_threads_executor_that_drops_the_operation_ends_it():
+    before = len(os.listdir("/proc/self/fd"))
+    go = threading.Event()
+    executor = ThreadPoolExecutor(1)
+    executor.submit(go.wait, 5)
+    future = threads.submit(receive(None), executor)
+    executor.shutdown(wait=False, cancel_futures=True)
+    go.set()
+    with pytest.raises(CancelledError):
+        future.result(5)
+    assert future.cancelled()
+    executor.shutdown()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_threads_executor_runs_what_is_not_cancelled_while_it_waits(pair):
+    before = len(os.listdir("/proc/self/fd"))
+    go = threading.Event()
+    log = []
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(go.wait, 5)
+        dropped = threads.submit(forever(pair[0], POLLIN, log), executor)
+        runs = threads.submit(receive(pair[0]), executor)
+        assert dropped.cancel()
+        pair[1].send(b"x")
+        go.set()
+        assert runs.result(5) == b"x"
+        assert not runs.cancel()
+        assert not runs.cancelled()
+    with pytest.raises(CancelledError):
+        dropped.result(5)
+    assert log == []
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_threads_executor_that_is_shut_down():
+    before = len(os.listdir("/proc/self/fd"))
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with pytest.raises(RuntimeError, match="shutdown"):
+        threads.submit(receive(None), executor)
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_threads_what_was_cancelled_has_no_result(pair):
+    """Also when the operation ends by itself in the moment of the cancelling."""
+
+    def op():
+        started.set()
+        go.wait(5)
+        return 5
+        yield
+
+    started, go = threading.Event(), threading.Event()
+    future = threads.submit(op())
+    started.wait(5)
+    assert future.cancel()
+    assert future.cancel()
+    go.set()
+    with pytest.raises(CancelledError):
+        future.result(5)
+    assert future.cancelled()
+
+
+def test_threads_failure_is_not_hidden_by_cancelling(pair):
+    def op():
+        try:
+            yield from forever(pair[0])
+        finally:
+            raise LookupError("while closing")
+
+    future = threads.submit(op())
+    time.sleep(0.05)
+    assert future.cancel()
+    with pytest.raises(LookupError):
+        future.result(5)
+    assert not future.cancelled()
+
+
+def test_threads_own_cancelled_error_is_an_exception():
+    def op():
+        raise CancelledError
+        yield
+
+    future = threads.submit(op())
+    with pytest.raises(CancelledError):
+        future.result(5)
+    assert not future.cancelled()
+
+
+def test_threads_leave_no_thread_and_no_descriptor(pair):
+    descriptors = len(os.listdir("/proc/self/fd"))
+    count = threading.active_count()
+    futures = [threads.submit(sender(pair[1])) for _ in range(20)]
+    for future in futures:
+        future.result(5)
+    deadline = time.monotonic() + 5
+    while threading.active_count() > count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= count
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
