@@ -266,6 +266,7 @@ def run_default(port, **environment):
     return done.stdout.strip()
 
 
+@pytest.mark.feature("B51")
 def test_default_context_verifies_and_honours_the_environment(certificate, ca_file, tmp_path):
     keys = tmp_path / "keys"
     with ScriptedServer(lambda sock: sock.recv(1), certificate.server_context()) as server:

@@ -238,6 +238,7 @@ def test_deadline_leaves_a_reader_untouched(trickle):
         assert conn.readall() == b"hello"
 
 
+@pytest.mark.feature("B54")
 def test_response_that_nobody_reads_is_skipped():
     def handler(sock):
         for number in range(4):

@@ -47,7 +47,6 @@ NO_CONTENT: Final = 204
 MULTIPLE_CHOICES: Final = 300
 NOT_MODIFIED: Final = 304
 
-_digits = re.compile(rb"0*([0-9]{1,%d})" % MAX_DIGITS).fullmatch
 _framing_fields = re.compile(rb"\n(connection|content-length|transfer-encoding):([^\r]*+)").findall
 
 
@@ -88,6 +87,9 @@ def frame(method: str, head: Head) -> Framing:
 
 def list_elements(values: list[bytes]) -> list[bytes]:
     """Return the elements of a list-based field (RFC 9110 section 5.6.1), empty ones dropped."""
+    if len(values) == 1 and b"," not in values[0]:  # as nearly always
+        element = values[0].strip(b" \t")
+        return [element] if element else []
     elements = [element.strip(b" \t") for value in values for element in value.split(b",")]
     return [element for element in elements if element]
 
@@ -99,12 +101,13 @@ def _keeps_alive(options: list[bytes], by_default: bool) -> bool:
 
 def _content_length(value: bytes, earlier: int | None) -> int:
     """Return the number in *value*, which has to be the *earlier* one if there was one."""
-    match = _digits(value)
-    if match is None:
+    if len(value) > MAX_DIGITS:
+        value = value.lstrip(b"0") or b"0"
+    if len(value) > MAX_DIGITS or not value.isdigit():  # of bytes: ASCII digits only
         raise InvalidResponse(
             f"Content-Length is not a number of up to {MAX_DIGITS} digits: {value[:60]!r}",
         )
-    length = int(match[1])
+    length = int(value)
     if earlier is not None and earlier != length:
         raise InvalidResponse(f"two values of Content-Length: {earlier} and {length}")
     return length
