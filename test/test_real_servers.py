@@ -5,20 +5,12 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 from support import pattern
 
-from dugong_like import (
-    BodyFollowing,
-    HTTPConnection,
-    StateError,
-    TunnelRefused,
-    both,
-    run,
-)
+from dugong_like import BodyFollowing, HTTPConnection, TunnelRefused
 
 ROOT = Path(__file__).resolve().parent.parent
 GIB = 1 << 30
@@ -127,98 +119,6 @@ def test_ipv6(tmp_path):
             assert fetch(conn, "GET", "/bytes/1024")[1] == pattern(1024)
             answer = json.loads(fetch(conn, "PUT", "/upload", None, b"x")[1])
             assert ["host", f"[::1]:{server.port}"] in answer["headers"]
-
-
-# ---- ten thousand
-
-
-COUNT = 10_000
-BODY = pattern(1024)
-
-
-def by_two_threads(conn):
-    conn.connect()
-    problems = []
-
-    def write():
-        try:
-            for _ in range(COUNT):
-                conn.send_request("GET", "/bytes/1024")
-        except BaseException as exc:
-            problems.append(exc)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    for _ in range(COUNT):
-        while True:
-            try:
-                conn.read_response()
-                break
-            except StateError:  # the writer has not come to it yet
-                if problems:
-                    raise problems[0] from None
-        assert conn.readall() == BODY
-    writer.join()
-
-
-def by_two_generators(conn):
-    def co_write():
-        for _ in range(COUNT):
-            yield from conn.co_send_request("GET", "/bytes/1024")
-
-    def co_read():
-        for _ in range(COUNT):
-            yield from conn.co_read_response()
-            assert (yield from conn.co_readall()) == BODY
-
-    conn.connect()
-    run(both(co_write(), co_read()))
-
-
-@pytest.mark.slow
-@pytest.mark.feature("B28", "B49", "B50")
-@pytest.mark.parametrize("way", [by_two_threads, by_two_generators])
-@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize("name", ["nginx", "granian"])
-def test_ten_thousand_pipelined_requests(start, trusting, name, tls, way):
-    server = start(name, tls=tls)
-    with HTTPConnection("localhost", server.port, trusting if tls else None, timeout=30) as conn:
-        way(conn)
-        assert not conn.response_pending()
-
-
-@pytest.mark.slow
-@pytest.mark.feature("B49")
-@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-def test_upload_and_download_at_once_by_two_threads(start, trusting, tls):
-    server = start("uvicorn-httptools", tls=tls)
-    piece = pattern(100_000)
-    problems = []
-
-    def write():
-        try:
-            for _ in range(100):
-                conn.send_request("PUT", "/upload", body=BodyFollowing(len(piece)))
-                conn.write(piece)
-                conn.send_request("GET", "/bytes/300000")
-        except BaseException as exc:
-            problems.append(exc)
-
-    with HTTPConnection("localhost", server.port, trusting if tls else None, timeout=30) as conn:
-        conn.connect()
-        writer = threading.Thread(target=write)
-        writer.start()
-        for number in range(200):
-            while not conn.response_pending() and not problems:
-                pass
-            assert conn.read_response().status == 200, problems
-            body = conn.readall()
-            if number % 2:
-                assert body == pattern(300_000)
-            else:
-                assert json.loads(body)["sha256"] == hashlib.sha256(piece).hexdigest()
-        writer.join()
-    assert not problems
 
 
 # ---- a gibibyte

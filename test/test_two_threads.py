@@ -1,0 +1,141 @@
+"""One connection, two who use it: one sends while the other reads, on threads or as generators.
+
+Against real servers, plain and with TLS.
+"""
+
+import asyncio
+import hashlib
+import json
+import threading
+from queue import SimpleQueue
+
+import pytest
+from support import pattern
+
+from dugong_like import BodyFollowing, HTTPConnection, both, run
+from dugong_like.drivers import aio
+
+COUNT = 10_000
+BODY = pattern(1024)
+
+
+@pytest.fixture(params=[False, True], ids=["http", "https"])
+def connect(request, start, trusting):
+    """A function that returns a connection to a server."""
+    opened = []
+
+    def connect(name):
+        server = start(name, tls=request.param)
+        context = trusting if request.param else None
+        opened.append(HTTPConnection("localhost", server.port, context, timeout=30))
+        return opened[-1]
+
+    yield connect
+    for conn in opened:
+        conn.close()
+
+
+def on_two_threads(conn, requests, co_send, co_take):
+    """Send on another thread, which says when there is something to read."""
+    sent = SimpleQueue()
+
+    def write():
+        try:
+            for request in requests:
+                run(co_send(conn, request))
+                sent.put(None)
+        except BaseException as exc:
+            sent.put(exc)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for request in requests:
+        if problem := sent.get():
+            raise problem
+        run(co_take(conn, request))
+    writer.join()
+
+
+def co_send_all(conn, requests, co_send):
+    for request in requests:
+        yield from co_send(conn, request)
+
+
+def co_take_all(conn, requests, co_take):
+    for request in requests:
+        yield from co_take(conn, request)
+
+
+def as_two_generators(conn, requests, co_send, co_take):
+    conn.connect()
+    run(both(co_send_all(conn, requests, co_send), co_take_all(conn, requests, co_take)))
+
+
+def as_two_tasks(conn, requests, co_send, co_take):
+    async def main():
+        await aio.run(conn.co_connect())
+        await asyncio.gather(
+            aio.run(co_send_all(conn, requests, co_send)),
+            aio.run(co_take_all(conn, requests, co_take)),
+        )
+
+    asyncio.run(main())
+
+
+WAYS = [on_two_threads, as_two_generators, as_two_tasks]
+
+
+def co_get(conn, number):
+    yield from conn.co_send_request("GET", f"/bytes/1024?{number}")
+
+
+def co_take(conn, number):
+    response = yield from conn.co_read_response()
+    assert (response.status, response.path) == (200, f"/bytes/1024?{number}")
+    assert (yield from conn.co_readall()) == BODY
+
+
+@pytest.mark.slow
+@pytest.mark.feature("B28", "B49", "B50")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["nginx", "granian", "haproxy"])
+def test_ten_thousand_pipelined_requests(connect, name, way):
+    conn = connect(name)
+    way(conn, range(COUNT), co_get, co_take)
+
+    assert not conn.response_pending()
+
+
+PIECE = pattern(100_000)
+DIGEST = hashlib.sha256(PIECE * 3).hexdigest()
+
+
+def co_put_or_get(conn, number):
+    if number % 2:
+        yield from conn.co_send_request("GET", "/bytes/1048576")
+        return
+    length = BodyFollowing(3 * len(PIECE) if number % 4 else None)
+    yield from conn.co_send_request("PUT", "/upload", body=length)
+    for _ in range(3):
+        yield from conn.co_write(PIECE)
+    yield from conn.co_finish()
+
+
+def co_check(conn, number):
+    assert (yield from conn.co_read_response()).status == 200
+    body = yield from conn.co_readall()
+    if number % 2:
+        assert body == pattern(1 << 20)
+    else:
+        assert json.loads(body)["sha256"] == DIGEST
+
+
+@pytest.mark.slow
+@pytest.mark.feature("B49")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["uvicorn-httptools", "granian", "nginx"])
+def test_upload_and_download_at_once(connect, name, way):
+    conn = connect(name)
+    way(conn, range(200), co_put_or_get, co_check)
+
+    assert not conn.response_pending()
