@@ -178,7 +178,7 @@ class Section:
             raise InvalidResponse(
                 f"not a response of HTTP/1: {bytes(data[begin : min(end, begin + SHOWN)])!r}",
             )
-        if data.find(b"\n", start, end) >= 0 or data.find(b"\r", start, end - 1) >= 0:
+        if data.find(b"\n", start, end) >= 0 or data.find(b"\r", start, max(end - 1, start)) >= 0:
             raise InvalidResponse(
                 f"CR or LF alone in {bytes(data[start : min(end, start + SHOWN)])!r}",
             )

@@ -1,0 +1,285 @@
+"""Reading responses from a script: cut anywhere, interrupted anywhere, in any order of calls."""
+
+import random
+
+import pytest
+from streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
+from support import pattern
+
+from dugong_like import (
+    BodyFollowing,
+    ConnectionClosed,
+    InvalidResponse,
+    StateError,
+    UnsupportedResponse,
+)
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+HINTS = b"HTTP/1.1 103 Hints\r\nLink: <x>\r\n\r\n"
+WIRE = (
+    HINTS
+    + OK
+    + b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + b"3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: u\r\n\r\n"
+    + b"HTTP/1.1 204 No Content\r\n\r\n"
+    + b"HTTP/1.1 200 \r\nContent-Length: 5\r\nConnection: close\r\n\r\n12345"
+)
+
+
+@pytest.mark.parametrize("cut", range(len(WIRE) + 1))
+@pytest.mark.parametrize("way", ["readall", "read", "readinto", "discard"])
+def test_nothing_depends_on_where_the_network_cuts(monkeypatch, cut, way):
+    stream = ScriptedStream([WIRE[:cut], WOULD_BLOCK, WIRE[cut:]] if cut else [WIRE])
+    conn = connection(monkeypatch, stream)
+    for _ in range(4):
+        conn.send_request("GET", "/")
+    for status, body in ((200, b"ok"), (200, b"abcde"), (204, b""), (200, b"12345")):
+        response = finish(conn.co_read_response())
+        assert response.status == status
+        if way == "discard":
+            assert finish(conn.co_discard()) is None
+            continue
+        assert read_in_small_pieces(conn, way) == body
+        assert response.trailers["T"] == ("u" if body == b"abcde" else None)
+        assert response.length in {len(body), None}
+    assert not conn.response_pending()
+
+
+def read_in_small_pieces(conn, way):
+    if way == "readall":
+        return finish(conn.co_readall())
+    if way == "read":
+        return b"".join(iter(lambda: finish(conn.co_read(3)), b""))
+    whole = b""
+    buffer = bytearray(3)
+    while count := finish(conn.co_readinto(buffer)):
+        whole += buffer[:count]
+    return whole
+
+
+@pytest.mark.parametrize("cut", range(len(WIRE)))
+def test_end_of_the_stream_anywhere_inside_is_an_error(monkeypatch, cut):
+    conn = connection(monkeypatch, ScriptedStream([WIRE[:cut], END] if cut else [END]))
+    for _ in range(4):
+        conn.send_request("GET", "/")
+    with pytest.raises(ConnectionClosed):
+        for _ in range(4):
+            finish(conn.co_read_response())
+            finish(conn.co_readall())
+    with pytest.raises((ConnectionClosed, StateError)):
+        finish(conn.co_read_response())
+
+
+class Answer:
+    """A random response, as it goes over the wire and as it has to arrive."""
+
+    def __init__(self, dice, number, last):
+        self.method = dice.choice(["GET", "GET", "HEAD", "PUT"])
+        self.path = f"/{number}"
+        self.body = bytes([65 + number % 26]) * dice.choice([0, 1, 2, 7, 30, 500])
+        kind = dice.choice(["sized", "chunked", "none", *(["until close"] if last else [])])
+        self.status = dice.choice([204, 304]) if kind == "none" else 200
+        head = f"HTTP/1.1 {self.status} \r\nX-Number: {number}\r\n"
+        wire = self.body
+        if kind == "sized":
+            head += f"Content-Length: {len(self.body)}\r\n"
+        elif kind == "chunked":
+            head += "Transfer-Encoding: chunked\r\n"
+            wire = self.chunked(dice)
+        if kind == "none" or self.method == "HEAD":
+            wire = self.body = b""
+        self.wire = HINTS * dice.choice([0, 0, 1, 3]) + head.encode() + b"\r\n" + wire
+        self.ends = kind == "until close" and self.method != "HEAD"
+
+    def chunked(self, dice):
+        wire = b""
+        rest = self.body
+        while rest:
+            size = dice.randint(1, len(rest))
+            wire += b"%x\r\n%s\r\n" % (size, rest[:size])
+            rest = rest[size:]
+        return wire + b"0\r\n" + dice.choice([b"", b"T: u\r\n"]) + b"\r\n"
+
+
+def cut_at_random(dice, wire):
+    pieces = []
+    most = dice.choice([3, 10, 100, 1000])
+    while wire:
+        size = dice.randint(1, most)
+        pieces += [wire[:size], *[WOULD_BLOCK] * dice.choice([0, 1, 2])]
+        wire = wire[size:]
+    return pieces
+
+
+def interrupted_at_random(dice, make, *args):
+    """Run ``make(*args)``, giving it up now and then; it has to go on where it stood."""
+    for _ in range(10_000):
+        operation = make(*args)
+        try:
+            for _ in range(dice.choice([1, 1, 2, 5, 50])):
+                next(operation)
+        except StopIteration as end:
+            return end.value
+        operation.close()
+    raise AssertionError("no progress")
+
+
+def give_up(operation, waits):
+    try:
+        for _ in range(waits):
+            next(operation)
+    except StopIteration:
+        return
+    operation.close()
+
+
+def read_at_random(dice, conn, enough):
+    """Read the body in a mixture of ways, at most about *enough* bytes of it."""
+    got = b""
+    while len(got) < enough:
+        size = dice.choice([1, 2, 5, 100, 1000])
+        way = dice.choice(["read", "readinto", "readall", "readall, given up"])
+        if way == "read":
+            piece = interrupted_at_random(dice, conn.co_read, size)
+        elif way == "readinto":
+            buffer = bytearray(size)
+            count = interrupted_at_random(dice, conn.co_readinto, buffer)
+            piece = bytes(buffer[:count])
+        elif way == "readall":
+            return got + interrupted_at_random(dice, conn.co_readall)
+        else:
+            operation = conn.co_readall()
+            try:
+                next(operation)
+                next(operation)
+            except StopIteration as end:
+                return got + end.value
+            operation.close()
+            continue
+        if not piece:
+            return got
+        got += piece
+    return got
+
+
+@pytest.mark.parametrize("seed", range(500))
+def test_any_mixture_of_calls_and_interruptions_gives_each_body_to_its_request(monkeypatch, seed):
+    dice = random.Random(seed)
+    count = dice.randint(1, 8)
+    answers = [Answer(dice, number, number == count - 1) for number in range(count)]
+    incoming = cut_at_random(dice, b"".join(answer.wire for answer in answers))
+    if answers[-1].ends:
+        incoming.append(END)
+    conn = connection(
+        monkeypatch,
+        ScriptedStream(incoming),
+        buffer_size=dice.choice([16, 64, 65536]),
+    )
+    exchanges = [conn.send_request(answer.method, answer.path) for answer in answers]
+    for exchange in exchanges:
+        if dice.random() < 0.2:
+            exchange.abandon()
+    for number, answer in enumerate(answers):
+        if exchanges[number].abandoned:
+            continue
+        response = interrupted_at_random(dice, conn.co_read_response)
+        assert (response.path, response.status) == (answer.path, answer.status)
+        assert response.headers["X-Number"] == str(number)
+        how = dice.choice(["all", "all", "discard", "part"])
+        if how == "all":
+            assert read_at_random(dice, conn, 1 << 20) == answer.body
+        elif how == "discard":
+            interrupted_at_random(dice, conn.co_discard)
+        else:
+            assert answer.body.startswith(read_at_random(dice, conn, len(answer.body) // 2))
+            give_up(conn.co_readall(), dice.randint(1, 5))
+            exchanges[number].abandon()
+    with pytest.raises(StateError, match="no response is pending"):
+        interrupted_at_random(dice, conn.co_read_response)
+    assert not conn.response_pending()
+
+
+def test_connection_can_be_cut_off_inside_the_framing_of_a_chunk(monkeypatch):
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    conn = connection(monkeypatch, ScriptedStream([head, b"5\r\nhello\r\n", b"6", END]))
+    conn.send_request("GET", "/")
+    finish(conn.co_read_response())
+    assert finish(conn.co_read(5)) == b"hello"
+    with pytest.raises(ConnectionClosed):
+        finish(conn.co_read(5))
+
+
+def test_reading_may_be_given_up_in_front_of_the_trailer_section(monkeypatch):
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    conn = connection(monkeypatch, ScriptedStream([head + b"0\r\n", *[WOULD_BLOCK] * 5, b"\r\n"]))
+    conn.send_request("GET", "/")
+    finish(conn.co_read_response())
+    for _ in range(3):
+        give_up(conn.co_readall(), 1)
+    assert finish(conn.co_readall()) == b""
+
+
+def test_bytes_before_wrong_framing_are_still_good(monkeypatch):
+    wire = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nrubbish\r\n"
+    for way in ("read", "readall"):
+        conn = connection(monkeypatch, ScriptedStream([wire]))
+        conn.send_request("GET", "/")
+        finish(conn.co_read_response())
+        if way == "read":
+            assert finish(conn.co_read(10)) == b"hello"
+            with pytest.raises(InvalidResponse):
+                finish(conn.co_read(10))
+        else:
+            with pytest.raises(InvalidResponse):
+                finish(conn.co_readall())
+            assert finish(conn.co_read(10)) == b"hello"
+        with pytest.raises(ConnectionClosed, match="broken"):
+            finish(conn.co_read(10))
+        assert conn.response_pending()
+
+
+def test_unknown_coding_leaves_the_body_unread_whatever_is_called(monkeypatch):
+    wire = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+    for call in ("co_readall", "co_discard", "co_read"):
+        conn = connection(monkeypatch, ScriptedStream([wire]))
+        conn.send_request("GET", "/")
+        assert finish(conn.co_read_response()).status == 200
+        with pytest.raises(UnsupportedResponse):
+            finish(getattr(conn, call)())
+
+
+def test_large_reads_pass_the_buffer_by_and_small_ones_do_not(monkeypatch):
+    body = pattern(100_000)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+    for end in (False, True):
+        wire = [head + body[:10], WOULD_BLOCK, body[10:50_000], WOULD_BLOCK]
+        wire += [END] if end else [body[50_000:] + b"surplus"]
+        conn = connection(monkeypatch, ScriptedStream(wire), buffer_size=1024)
+        conn.send_request("GET", "/")
+        finish(conn.co_read_response())
+        memory = bytearray(200_000)
+        got = finish(conn.co_readinto(memory))
+        assert got == 10
+        while got < 50_000:
+            got += finish(conn.co_readinto(memoryview(memory)[got:]))
+        if end:
+            with pytest.raises(ConnectionClosed):
+                finish(conn.co_readinto(memoryview(memory)[got:]))
+        else:
+            assert finish(conn.co_read()) == body[50_000:]
+        assert memory[:50_000] == body[:50_000]
+
+
+def test_what_is_read_ahead_for_a_sender_goes_to_the_reader(monkeypatch):
+    answer = b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno"
+    for cut in range(1, len(answer)):
+        incoming = [HINTS, answer[:cut], WOULD_BLOCK, answer[cut:]]
+        stream = ScriptedStream(incoming, [1000, *[WOULD_BLOCK] * 10])
+        conn = connection(monkeypatch, stream, on_informational=None)
+        conn.send_request("PUT", "/", body=BodyFollowing())
+        with pytest.raises(ConnectionClosed, match="answered 413"):
+            finish(conn.co_write(bytes(10)))
+        response = finish(conn.co_read_response())
+        assert (response.status, len(response.informational)) == (413, 1)
+        assert finish(conn.co_readall()) == b"no"
+        assert not conn.response_pending()
