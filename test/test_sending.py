@@ -1,0 +1,264 @@
+"""Sending requests into a script: whatever the network takes at once, and when it says no."""
+
+import random
+
+import pytest
+from streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
+from support import pattern
+
+from dugong_like import (
+    BodyFollowing,
+    ConnectionClosed,
+    ConnectionTimedOut,
+    ExcessBodyData,
+    InvalidResponse,
+    StateError,
+)
+from dugong_like.errors import DugongError
+from dugong_like.sending import LOOK_EVERY, rest
+
+ANSWER = b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+LOST = ConnectionClosed("scripted", request_sent="maybe")
+
+
+def co_requests(conn):
+    """Every kind of request, one behind the other."""
+    yield from conn.co_send_request("GET", "/1")
+    yield from conn.co_send_request("POST", "/2", body=b"in one piece")
+    yield from conn.co_send_request("PUT", "/3", body=BodyFollowing(8))
+    for piece in (b"in ", b"", bytearray(b"piec"), memoryview(b"e")):
+        yield from conn.co_write(piece)
+    yield from conn.co_finish()
+    yield from conn.co_send_request("PUT", "/4", body=BodyFollowing())
+    for piece in (b"chunk", b"", b"ed chunked!"):
+        yield from conn.co_write(piece)
+    yield from conn.co_finish({"T": "u"})
+    yield from conn.co_send_request("PUT", "/5", body=BodyFollowing(0))
+    yield from conn.co_finish()
+
+
+@pytest.fixture
+def wire(monkeypatch):
+    """What `co_requests` sends when the network takes everything at once."""
+    stream = ScriptedStream()
+    finish(co_requests(connection(monkeypatch, stream)))
+    return stream.sent
+
+
+def test_what_the_requests_look_like(wire):
+    assert wire.startswith(b"GET /1 HTTP/1.1\r\nHost: script.test\r\n")
+    assert b"Content-Length: 8\r\n" in wire
+    assert wire.count(b"in piece") == 1
+    assert b"\r\n\r\n5\r\nchunk\r\nb\r\ned chunked!\r\n0\r\nT: u\r\n\r\nPUT /5 " in wire
+    assert wire.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_nothing_depends_on_how_much_the_network_takes_at_once(monkeypatch, seed, wire):
+    dice = random.Random(seed)
+    most = dice.choice([1, 10, 100])
+    rooms = [dice.choice([WOULD_BLOCK, dice.randint(1, most)]) for _ in range(5000)]
+    stream = ScriptedStream(rooms=rooms)
+    conn = connection(monkeypatch, stream)
+    finish(co_requests(conn), 10_000)
+
+    assert stream.sent == wire
+
+
+def test_small_requests_take_one_call_each(monkeypatch):
+    stream = ScriptedStream()
+    calls = []
+    send = stream.send
+    stream.send = lambda parts: calls.append(len(parts)) or send(parts)
+    finish(co_requests(connection(monkeypatch, stream)))
+
+    assert calls == [1, 2, 1, 1, 1, 1, 1, 3, 3, 1, 1]  # parts of each call; empty writes send none
+
+
+@pytest.mark.parametrize("waits", range(1, 57, 3))
+def test_request_given_up_in_the_middle_breaks_the_connection(monkeypatch, waits):
+    rooms = [WOULD_BLOCK, 10] * 1000
+    old, new = ScriptedStream(rooms=rooms), ScriptedStream()
+    conn = connection(monkeypatch, old, new)
+    operation = co_requests(conn)
+    for _ in range(waits):
+        next(operation)
+    operation.close()
+
+    sent = old.sent
+    for call in (conn.connect, conn.read_response, lambda: conn.send_request("GET", "/")):
+        with pytest.raises((ConnectionClosed, StateError)):
+            call()
+    with pytest.raises(ConnectionClosed, match="given up in the middle"):
+        conn.connect()
+    assert (old.sent, new.sent) == (sent, b"")
+    conn.reset()
+    assert old.closed
+    finish(co_requests(conn))
+    assert new.sent.startswith(b"GET /1 ")
+
+
+@pytest.mark.parametrize("length", [None, 100_000], ids=["chunked", "sized"])
+@pytest.mark.parametrize("sends", range(12))
+def test_answer_while_writing_ends_the_writer_and_can_be_read(monkeypatch, length, sends):
+    stream = ScriptedStream(rooms=[10_000] + [WOULD_BLOCK, 100] * sends + [WOULD_BLOCK] * 100)
+    new = ScriptedStream([OK])
+    conn = connection(monkeypatch, stream, new)
+    exchange = conn.send_request("PUT", "/", body=BodyFollowing(length))
+    stream.incoming = [WOULD_BLOCK] * sends + [ANSWER]
+    with pytest.raises(ConnectionClosed, match="answered 413") as failure:
+        for _ in range(1000):
+            finish(conn.co_write(bytes(1000)))
+    assert failure.value.request_sent == "yes"
+    assert not exchange.sent
+    with pytest.raises(StateError, match="no request announced one"):
+        finish(conn.co_write(b"x"))
+    with pytest.raises(ConnectionClosed, match="read them"):
+        finish(conn.co_send_request("GET", "/"))
+    assert finish(conn.co_read_response()).status == 413
+    assert finish(conn.co_readall()) == b"no"
+    finish(conn.co_send_request("GET", "/next"))
+    assert new.sent.startswith(b"GET /next ")
+
+
+def test_writer_that_never_waits_looks_for_an_answer_now_and_then(monkeypatch):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    conn.send_request("PUT", "/", body=BodyFollowing())
+    stream.incoming = [ANSWER]
+    written = 0
+    with pytest.raises(ConnectionClosed, match="answered 413"):
+        while written < 2 * LOOK_EVERY:
+            finish(conn.co_write(bytes(10_000)))
+            written += 10_000
+    assert written <= LOOK_EVERY + 10_000
+
+
+def test_answer_that_was_read_by_another_operation_ends_the_writer(monkeypatch):
+    stream = ScriptedStream(rooms=[1000, 10, *[WOULD_BLOCK] * 3])
+    conn = connection(monkeypatch, stream)
+    conn.send_request("PUT", "/", body=BodyFollowing(1000))
+    writing = conn.co_write(bytes(100))
+    next(writing)
+    stream.incoming = [ANSWER]
+    reading = conn.co_read_response()
+    assert finish(reading).status == 413
+    with pytest.raises(ConnectionClosed, match="answered before the request was complete"):
+        next(writing)
+    assert finish(conn.co_readall()) == b"no"
+
+
+def test_answer_read_between_two_writes_ends_the_body(monkeypatch):
+    for next_call in ("write", "request"):
+        new = ScriptedStream([OK])
+        conn = connection(monkeypatch, ScriptedStream([ANSWER]), new)
+        conn.send_request("PUT", "/", body=BodyFollowing(1000))
+        finish(conn.co_read_response())
+        finish(conn.co_discard())
+        if next_call == "write":
+            with pytest.raises(ConnectionClosed, match="answered before"):
+                finish(conn.co_write(b"x"))
+        finish(conn.co_send_request("GET", "/next"))
+        assert new.sent.startswith(b"GET /next ")
+
+
+@pytest.mark.parametrize(
+    "incoming", [[ANSWER], [WOULD_BLOCK, ANSWER, END], [END], [b"HTTP/1", END]]
+)
+def test_lost_while_writing(monkeypatch, incoming):
+    stream = ScriptedStream(rooms=[1000, 10, LOST])
+    conn = connection(monkeypatch, stream)
+    conn.send_request("PUT", "/", body=BodyFollowing(1000))
+    stream.incoming = incoming
+    finish(conn.co_write(bytes(10)))
+    with pytest.raises(ConnectionClosed) as failure:
+        finish(conn.co_write(bytes(10)))
+    assert failure.value.request_sent == "maybe"
+    if ANSWER in incoming:
+        assert finish(conn.co_read_response()).status == 413
+    else:
+        with pytest.raises(ConnectionClosed):
+            finish(conn.co_read_response())
+
+
+def test_request_of_which_nothing_went_out_can_be_repeated(monkeypatch):
+    lost = ConnectionClosed("scripted", request_sent="maybe")
+    conn = connection(monkeypatch, ScriptedStream(rooms=[lost]))
+    with pytest.raises(ConnectionClosed) as failure:
+        conn.send_request("POST", "/", body=b"once only")
+    assert failure.value.request_sent == "no"
+
+    lost = ConnectionClosed("scripted", request_sent="maybe")
+    conn = connection(monkeypatch, ScriptedStream(rooms=[5, lost]))
+    with pytest.raises(ConnectionClosed) as failure:
+        finish(conn.co_send_request("POST", "/", body=b"once only"))
+    assert failure.value.request_sent == "maybe"
+
+
+def test_closed_by_the_server_while_a_body_is_written(monkeypatch):
+    stream = ScriptedStream(rooms=[1000, *[WOULD_BLOCK] * 5])
+    conn = connection(monkeypatch, stream)
+    conn.send_request("PUT", "/", body=BodyFollowing())
+    stream.incoming = [END]
+    with pytest.raises(ConnectionClosed, match="without a response"):
+        finish(conn.co_write(b"x"))
+
+
+def test_rubbish_while_a_body_is_written(monkeypatch):
+    stream = ScriptedStream(rooms=[1000, *[WOULD_BLOCK] * 5])
+    conn = connection(monkeypatch, stream)
+    conn.send_request("PUT", "/", body=BodyFollowing())
+    stream.incoming = [b"SSH-2.0\r\n"]
+    with pytest.raises(InvalidResponse, match="SSH-2"):
+        finish(conn.co_write(b"x"))
+    with pytest.raises(ConnectionClosed, match="SSH-2"):
+        finish(conn.co_read_response())
+
+
+def test_time_is_over_and_the_connection_broken(monkeypatch):
+    stream = ScriptedStream(rooms=[1000, *[WOULD_BLOCK] * 1_000_000])
+    conn = connection(monkeypatch, stream, timeout=0.01)
+    conn.send_request("PUT", "/", body=BodyFollowing())
+    with pytest.raises(ConnectionTimedOut, match=r"sent for 0\.01 seconds") as failure:
+        finish(conn.co_write(b"x"), 1_000_000)
+    assert failure.value.request_sent == "maybe"
+    with pytest.raises(ConnectionClosed, match="broken"):
+        finish(conn.co_write(b"x"))
+
+
+def test_one_who_writes_while_another_one_does(monkeypatch):
+    conn = connection(monkeypatch, ScriptedStream(rooms=[1000, WOULD_BLOCK, WOULD_BLOCK]))
+    conn.send_request("PUT", "/", body=BodyFollowing(5))
+    writing = conn.co_write(b"he")
+    next(writing)
+    for other in (conn.co_write(b"llo"), conn.co_finish(), conn.co_send_request("GET", "/")):
+        with pytest.raises(StateError, match="another operation is sending"):
+            next(other)
+    with pytest.raises(DugongError):
+        next(conn.co_connect())
+    finish(writing)
+    finish(conn.co_write(b"llo"))
+    finish(conn.co_send_request("GET", "/"))
+
+
+def test_too_much_sends_nothing_and_harms_nothing(monkeypatch):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    conn.send_request("PUT", "/", body=BodyFollowing(5))
+    head = stream.sent
+    with pytest.raises(ExcessBodyData, match="6 bytes of body data where 5"):
+        finish(conn.co_write(b"123456"))
+    assert stream.sent == head
+    finish(conn.co_write(b"12345"))
+    assert stream.sent == head + b"12345"
+
+
+def test_what_is_left_of_parts():
+    parts = [b"abc", memoryview(b"de"), b"", b"f"]
+    for count in range(7):
+        assert b"".join(rest(parts, count)) == b"abcdef"[count:]
+    assert rest(parts, 3)[0] == b"de"
+    assert rest(parts, 6) == []
+    large = pattern(1 << 20)
+    assert rest([large], 10)[0].obj is large  # nothing is copied
