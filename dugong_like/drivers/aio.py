@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -142,7 +143,9 @@ class AioFuture(asyncio.Future[T]):
             fd, bit = self._registered.pop()
             del self._owners[fd, bit]
             if not loop.is_closed():
-                (loop.remove_reader if bit == POLLIN else loop.remove_writer)(fd)
+                # asyncio fails, and forgets it, if one of two directions of a closed one goes
+                with suppress(OSError):
+                    (loop.remove_reader if bit == POLLIN else loop.remove_writer)(fd)
 
     def _set_timer(self, deadline: float) -> None:
         """Keep an earlier timer: most waits end before it, and setting it costs."""

@@ -468,6 +468,26 @@ def test_number_of_a_closed_descriptor_is_used_again(driver):
     assert len(numbers) < 3, "no number was used again: the test shows nothing"
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["ends", "opens another"])
+def test_operation_closes_what_it_waited_for_in_both_directions(driver, again):
+    def op():
+        left, right = socket.socketpair()
+        with left, right:
+            number = left.fileno()
+            yield PollNeeded(number, POLLIN | POLLOUT)
+        if again:
+            left, right = socket.socketpair()
+            with left, right:
+                assert left.fileno() == number, "the test shows nothing"
+                left.setblocking(False)
+                timer = later(0.02, right.send, b"x")
+                yield from receive(left)
+                timer.join()
+        return "done"
+
+    assert driver.run(op()) == "done"
+
+
 def test_number_of_a_closed_wake_is_used_again(driver):
     """All eventfds have one inode: nothing tells the second one from the first."""
 
