@@ -11,7 +11,11 @@ from contextlib import contextmanager
 import pytest
 from app import PATTERN
 
-DEBIAN = {"nginx": "nginx-light", "haproxy": "haproxy"}  # the package of each program
+DEBIAN = {
+    "nginx": "nginx-light",
+    "haproxy": "haproxy",
+    "openssl": "openssl",
+}  # the package of each program
 
 
 def pattern(size):

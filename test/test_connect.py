@@ -9,9 +9,17 @@ import threading
 import time
 from pathlib import Path
 
+import certifi
 import pytest
 import servers
-from support import ScriptedServer, answering, black_hole, open_descriptors, read_head
+from support import (
+    ScriptedServer,
+    answering,
+    black_hole,
+    open_descriptors,
+    program,
+    read_head,
+)
 
 from dugong_like import (
     CertificateInvalid,
@@ -243,6 +251,8 @@ def test_context_of_the_caller_is_not_changed(certificate, ca):
 DEFAULT = """
 import sys
 sys.path.insert(0, {root!r})
+import certifi
+certifi.where = lambda: {certifi!r}
 from dugong_like import CertificateInvalid, HTTPConnection, default_ssl_context
 context = default_ssl_context()
 assert context is default_ssl_context()
@@ -256,10 +266,13 @@ else:
 """
 
 
-def run_default(port, **environment):
+CERTIFI = certifi.where()
+
+
+def run_default(port, certifi=CERTIFI, **environment):
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SSL")}
     done = subprocess.run(
-        [sys.executable, "-c", DEFAULT.format(root=str(ROOT), port=port)],
+        [sys.executable, "-c", DEFAULT.format(root=str(ROOT), port=port, certifi=str(certifi))],
         capture_output=True, text=True, timeout=60, check=False, env={**clean, **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -277,14 +290,16 @@ def test_default_context_verifies_and_honours_the_environment(certificate, ca_fi
         folder = tmp_path / "certs"
         folder.mkdir()
         hashed = subprocess.run(
-            ["openssl", "x509", "-hash", "-noout", "-in", str(ca_file)],
+            [program("openssl"), "x509", "-hash", "-noout", "-in", str(ca_file)],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         (folder / f"{hashed.stdout.strip()}.0").write_bytes(ca_file.read_bytes())
         assert run_default(server.port, SSL_CERT_FILE="/no", SSL_CERT_DIR=str(folder)) == "good"
-        # without any certificates of the system, those of certifi are trusted: not ours
+        # without any certificates of the system, those of certifi are trusted
         nothing = {"SSL_CERT_FILE": "/no", "SSL_CERT_DIR": "/no"}
         assert run_default(server.port, **nothing) == "invalid"
+        assert run_default(server.port, certifi=ca_file, **nothing) == "good"
+        assert run_default(server.port, certifi=ca_file) == "invalid"
     assert "CLIENT_TRAFFIC_SECRET" in keys.read_text()
 
 

@@ -2,11 +2,20 @@
 
 import asyncio
 import json
+import time
 
 import pytest
-from support import pattern
+from support import ScriptedServer, black_hole, pattern, read_head
 
-from dugong_like import AioFuture, BodyFollowing, HTTPConnection, run
+from dugong_like import (
+    AioFuture,
+    BodyFollowing,
+    ConnectionTimedOut,
+    HTTPConnection,
+    run,
+    stall,
+    within,
+)
 from dugong_like.drivers import aio, threads
 from dugong_like.drivers.loop import Loop
 
@@ -82,27 +91,63 @@ def on_a_thread(op):
     return threads.submit(op).result()
 
 
+DRIVERS = [
+    run,
+    on_asyncio,
+    as_future,
+    on_uvloop,
+    on_trio,
+    on_gevent,
+    on_own_loop,
+    on_select,
+    on_a_thread,
+]
+
+
 @pytest.mark.feature("B3", "B4", "B40", "B41")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize(
-    "driver",
-    [
-        run,
-        on_asyncio,
-        as_future,
-        on_uvloop,
-        on_trio,
-        on_gevent,
-        on_own_loop,
-        on_select,
-        on_a_thread,
-    ],
-)
+@pytest.mark.parametrize("driver", DRIVERS)
 def test_same_conversation_under_every_driver(start, trusting, driver, tls):
     server = start("uvicorn-httptools", tls=tls)
     conn = HTTPConnection("localhost", server.port, trusting if tls else None, timeout=30)
 
     assert driver(co_conversation(conn)) == "done"
+
+
+def silent(sock):
+    while read_head(sock):
+        pass
+
+
+def co_get(conn):
+    yield from conn.co_send_request("GET", "/")
+    return (yield from conn.co_read_response())
+
+
+def co_put(conn):
+    yield from conn.co_send_request("PUT", "/", body=BodyFollowing(1 << 30))
+    while True:
+        yield from conn.co_write(bytes(1 << 20))
+
+
+@pytest.mark.feature("B27")
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_time_limits_hold_under_every_driver(driver):
+    with black_hole() as (host, port), ScriptedServer(silent) as server:
+        for co_use in (co_get, co_put):
+            with HTTPConnection("127.0.0.1", server.port, timeout=0.1) as conn:
+                start = time.monotonic()
+                with pytest.raises(ConnectionTimedOut):
+                    driver(co_use(conn))
+                assert 0.1 <= time.monotonic() - start < 5
+            with HTTPConnection("127.0.0.1", server.port) as conn:
+                with pytest.raises(ConnectionTimedOut):
+                    driver(within(time.monotonic() + 0.1, co_use(conn)))
+                with pytest.raises(ConnectionTimedOut):
+                    conn.reset()
+                    driver(stall(0.1, co_use(conn)))
+        with pytest.raises(ConnectionTimedOut):
+            driver(HTTPConnection(host, port, timeout=0.1).co_connect())
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
