@@ -347,3 +347,53 @@ def test_dropped_connections_leave_no_descriptor():
         before = open_descriptors()
         del conn  # as an error would: nobody closes it
         assert open_descriptors() < before
+
+
+def co_get(conn):
+    yield from conn.co_send_request("GET", "/")
+    response = yield from conn.co_read_response()
+    return response.status, (yield from conn.co_readall())
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_request_given_up_at_any_wait_can_be_made_again(tls, certificate, trusting):
+    """Looking up, connecting, tunnel, handshake, head, body: after a reset all is as before."""
+    context = certificate.server_context()
+
+    def slow_origin(sock):
+        if not read_head(sock):
+            return  # given up before
+        for byte in OK:
+            sock.sendall(bytes([byte]))
+            time.sleep(0.0005)
+
+    def proxy(sock):
+        if not tls:
+            slow_origin(sock)
+            return
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        with context.wrap_socket(sock, server_side=True) as inner:
+            slow_origin(inner)
+
+    with ScriptedServer(proxy) as server:
+        conn = HTTPConnection(
+            "localhost",
+            80,
+            trusting if tls else None,
+            ("localhost", server.port),  # which is looked up
+            timeout=10,
+        )
+        before = open_descriptors()
+        for waits in range(NEVER):
+            operation = co_get(conn)
+            if advance(operation, waits):
+                break
+            operation.close()
+            conn.reset()
+            assert not conn.response_pending()
+            wait_until(lambda: open_descriptors() == before)  # those of the server as well
+        assert waits >= (5 if tls else 4)
+        conn.reset()
+        assert run(co_get(conn)) == (200, b"ok")
+        conn.close()
