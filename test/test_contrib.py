@@ -180,3 +180,19 @@ def test_extract_links_crawls_one_host():
         f"{here}/b?x=1 -> {here}/gone",
     }
     assert err == "4 pages, 0 failures\n"
+
+
+def test_no_fault_makes_a_part_look_whole():
+    status, out, _ = contrib("faults.py", "--tls", "--step", 11)
+
+    assert status == 0, out
+    assert [line.split()[-2:] for line in out.splitlines()] == [["0", "violations"]] * 2
+    assert int(out.split()[0]) > 400
+
+
+def test_mutated_responses_are_read_alike_however_they_are_cut():
+    status, out, _ = contrib("fuzz/responses.py", "--mutants", 5000)
+
+    assert status == 0, out
+    assert out.startswith("5000 mutants: ")
+    assert out.endswith("; 0 violations\n")
