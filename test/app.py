@@ -6,9 +6,12 @@ GET  /status/N    that status code, no body
 GET  /headers/N   N fields X-Field-0, X-Field-1, ...
 GET  /close       Connection: close
 PUT  /upload      JSON: length, sha256 and the fields of the request
+GET  /slow/T      an answer after T seconds
+PUT  /echo        the body of the request, piece by piece as it comes
 PUT  /refuse      413 without reading the body
 """
 
+import asyncio
 import hashlib
 import json
 
@@ -73,6 +76,23 @@ async def get_close(scope, receive, send, argument):
     await respond(send, 200, b"good bye", [(b"connection", b"close")])
 
 
+async def get_slow(scope, receive, send, argument):
+    await asyncio.sleep(float(argument))
+    await respond(send, 200, b"at last")
+
+
+async def echo(scope, receive, send, argument):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        more = message.get("more_body", False)
+        piece = message.get("body", b"")
+        await send({"type": "http.response.body", "body": piece, "more_body": more})
+
+
 async def upload(scope, receive, send, argument):
     digest = hashlib.sha256()
     length = 0
@@ -100,6 +120,8 @@ ROUTES = {
     "status": get_status,
     "headers": get_headers,
     "close": get_close,
+    "slow": get_slow,
+    "echo": echo,
     "upload": upload,
     "refuse": refuse,
 }

@@ -84,24 +84,29 @@ def trusting(ca):
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory, certificate):
-    """A function that returns a running server: its name, and whether with TLS."""
+    """A function that returns a running server: its name, and whether with TLS.
+
+    granian and uvicorn also listen on another *host*, such as "::1".
+    """
     from contextlib import ExitStack
 
     known = {}
     with ExitStack() as stack:
 
-        def start(name, *, tls=False):
-            if (name, tls) not in known:
+        def start(name, *, tls=False, host="127.0.0.1"):
+            if (name, tls, host) not in known:
                 folder = tmp_path_factory.mktemp(name)
                 arguments = {"certificate": certificate} if tls else {}
+                if host != "127.0.0.1":
+                    arguments["host"] = host
                 engine, _, http = name.partition("-")
                 if engine == "uvicorn":
                     arguments["http"] = http
                 elif engine in {"nginx", "haproxy"}:
                     arguments["backend"] = start("uvicorn-httptools")
                 server = getattr(servers, engine)(folder, **arguments)
-                known[name, tls] = stack.enter_context(server)
-            return known[name, tls]
+                known[name, tls, host] = stack.enter_context(server)
+            return known[name, tls, host]
 
         yield start
 

@@ -4,6 +4,7 @@ Each is a context manager that yields a `Server`, and ends the process it starte
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +28,7 @@ class Server:
     port: int
     tls: bool
     root: Path
+    host: str = "127.0.0.1"
 
 
 def free_port(host="127.0.0.1"):
@@ -36,48 +38,67 @@ def free_port(host="127.0.0.1"):
         return probe.getsockname()[1]
 
 
+def accepts(host, port):
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def end(process):
+    """End *process*, and the workers that it may have left behind."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if os.name == "posix":
+        try:
+            os.killpg(process.pid, signal.SIGKILL)  # a session of its own, see running()
+        except ProcessLookupError:
+            pass  # nobody is left
+
+
 @contextmanager
 def running(command, port, log, host="127.0.0.1"):
-    """Run *command* until the block ends; wait until *port* accepts."""
+    """Run *command* until the block ends; wait until *port* accepts.
+
+    A server that ends by itself, before or in the block, is an error that shows its output.
+    """
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=TEST,
+            start_new_session=True,
         )
-        try:
-            deadline = time.monotonic() + START_TIME
-            while True:
-                try:
-                    socket.create_connection((host, port), timeout=1).close()
-                    break
-                except OSError:
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        raise RuntimeError(
-                            f"{command[0]} does not accept connections:\n{log.read_text()}",
-                        ) from None
-                    time.sleep(0.05)
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    try:
+        deadline = time.monotonic() + START_TIME
+        while not accepts(host, port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command} does not accept connections:\n{log.read_text()}")
+            time.sleep(0.05)
+        yield process
+        if process.poll() is not None:
+            raise RuntimeError(f"{command} ended with {process.returncode}:\n{log.read_text()}")
+    finally:
+        end(process)
 
 
 @contextmanager
-def granian(folder, certificate=None):
+def granian(folder, certificate=None, host="127.0.0.1"):
     """granian: hyper, written in Rust."""
-    port = free_port()
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1"]
+    port = free_port(host)
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", host]
     command += ["--port", port, "--no-ws", "--http", "1", "app:app"]
     if certificate:
         command += ["--ssl-certificate", certificate.chain, "--ssl-keyfile", certificate.key]
-    with running(command, port, folder / "granian.log"):
-        yield Server("granian", port, bool(certificate), folder)
+    with running(command, port, folder / "granian.log", host):
+        yield Server("granian", port, bool(certificate), folder, host)
 
 
 @contextmanager
@@ -89,7 +110,7 @@ def uvicorn(folder, http, certificate=None, host="127.0.0.1"):
     if certificate:
         command += ["--ssl-certfile", certificate.chain, "--ssl-keyfile", certificate.key]
     with running(command, port, folder / f"uvicorn-{http}.log", host):
-        yield Server(f"uvicorn-{http}", port, bool(certificate), folder)
+        yield Server(f"uvicorn-{http}", port, bool(certificate), folder, host)
 
 
 NGINX = """
@@ -106,6 +127,7 @@ http {{
     location /status/304 {{ return 304; }}
     location /refuse {{ client_max_body_size 1; return 413 "too large"; }}
     location /close {{ keepalive_timeout 0; return 200 "good bye"; }}
+    location /files/ {{ dav_methods PUT DELETE; create_full_put_path on; }}
     location ~ ^/(upload|chunked) {{
       proxy_pass http://127.0.0.1:{backend}; proxy_http_version 1.1; proxy_request_buffering off;
     }}
@@ -116,7 +138,10 @@ http {{
 
 @contextmanager
 def nginx(folder, backend, certificate=None):
-    """nginx: files of /bytes/ from the disk, /upload and /chunked passed on to *backend*."""
+    """nginx: files of /bytes/ from the disk, /upload and /chunked passed on to *backend*.
+
+    PUT, GET and DELETE of /files/... keep files below *folder*/www (its WebDAV module).
+    """
     executable = program("nginx")
     folder.chmod(0o755)
     files = folder / "www" / "bytes"
@@ -147,6 +172,9 @@ defaults
   timeout server 60s
 frontend front
   bind 127.0.0.1:{port}{ssl}
+  # this field concerns one connection, so HAProxy does not pass it on
+  http-request set-var(txn.path) path
+  http-after-response set-header Connection close if {{ var(txn.path) -m str /close }}
   default_backend back
 backend back
   server only 127.0.0.1:{backend}
