@@ -4,6 +4,7 @@ The table is the one of doc/design.rst. Imports inside functions and imports for
 """
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,19 +57,13 @@ TESTED_ELSEWHERE = {
     "cli/transfer.py": "cli/test_command_line.py",
     "cli/urls.py": "cli/test_command_line.py",
     "cli/ways.py": "cli/test_command_line.py",
-    "drivers/aio.py": "drivers/test_contract.py",
     "drivers/gevent.py": "drivers/test_contract.py",
-    "drivers/loop.py": "drivers/test_contract.py",
     "drivers/pollers.py": "drivers/test_contract.py",
-    "drivers/threads.py": "drivers/test_contract.py",
     "drivers/trio.py": "drivers/test_contract.py",
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
-    "link.py": "test_interruptions.py",
     "operations.py": "test_connection.py",
     "bodies.py": "test_connection.py, test_interruptions.py",
     "heads.py": "test_connection.py, test_interruptions.py",
-    "receiving.py": "test_connection.py, test_early_answer.py",
-    "sending.py": "test_connection.py",
 }
 
 
@@ -143,17 +138,26 @@ def test_no_private_name_is_used_from_outside(file):
             assert owner in {"self", "cls"}, f"{name_of(file)}:{node.lineno} {owner}.{node.attr}"
 
 
-def test_every_file_has_its_test_file():
-    missing = []
-    for file in FILES:
-        name = name_of(file)
-        mirror = ROOT / "test" / file.relative_to(PACKAGE).with_name(f"test_{file.name}")
-        if file.name == "__init__.py" or name in TESTED_ELSEWHERE or mirror.exists():
-            continue
-        missing.append(name)
-    assert not missing
-    for name in TESTED_ELSEWHERE:
-        assert (PACKAGE / name).exists(), f"{name} is gone: take it out of the table"
+def mirror_of(file):
+    return ROOT / "test" / file.relative_to(PACKAGE).with_name(f"test_{file.name}")
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_each_file_has_a_test_file_of_its_name(file):
+    mirror = mirror_of(file).relative_to(ROOT)
+    if file.name == "__init__.py":
+        return
+    if name_of(file) in TESTED_ELSEWHERE:
+        assert not mirror_of(file).exists(), f"{mirror} exists: clear TESTED_ELSEWHERE"
+    else:
+        assert mirror_of(file).exists(), f"add {mirror}, or a line in TESTED_ELSEWHERE"
+
+
+def test_files_that_are_tested_elsewhere_exist_and_so_do_their_tests():
+    for name, reason in TESTED_ELSEWHERE.items():
+        assert (PACKAGE / name).exists(), f"{name} is gone: take it out of TESTED_ELSEWHERE"
+        for test in re.findall(r"\S+\.py", reason):
+            assert list((ROOT / "test").rglob(test)), f"{name}: there is no {test}"
 
 
 def test_import_brings_in_nothing_that_is_not_used():
@@ -166,8 +170,9 @@ def test_import_brings_in_nothing_that_is_not_used():
     modules = set(done.stdout.split())
 
     assert "dugong_like.connection" in modules
-    for unwanted in ("asyncio", "trio", "gevent", "email", "ssl", "hashlib", "certifi", "logging"):
-        assert not {name for name in modules if name.split(".")[0] == unwanted}, unwanted
+    unwanted = {"asyncio", "trio", "gevent", "email", "ssl", "hashlib", "certifi", "logging"}
+    unwanted |= {"concurrent", "http", "tqdm", "uvloop"}
+    assert not {name for name in modules if name.split(".")[0] in unwanted}
 
 
 def test_async_parts_are_imported_when_they_are_asked_for():
