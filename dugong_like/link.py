@@ -129,7 +129,7 @@ class Role:
 
     """
 
-    __slots__ = ("_disowned", "_fatal", "_link", "_lock", "_name")
+    __slots__ = ("_disowned", "_fatal", "_link", "_lock", "_looking", "_name")
 
     def __init__(
         self,
@@ -141,15 +141,25 @@ class Role:
         self._name = name
         self._fatal = fatal
         self._lock = threading.Lock()
+        self._looking = threading.RLock()  # held by who has the role for a look
         self._disowned = False
 
     def try_take(self) -> bool:
-        """Take the role and return True, or return False if another operation has it."""
-        return self._lock.acquire(blocking=False)
+        """Take the role for a look, or return False if an operation has it.
+
+        An operation that begins meanwhile waits for `give_back`, so nothing that could
+        block may happen before that.
+        """
+        self._looking.acquire()
+        if self._lock.acquire(blocking=False):
+            return True
+        self._looking.release()
+        return False
 
     def give_back(self) -> None:
         """Let the next operation have the role."""
         self._lock.release()
+        self._looking.release()
 
     def disown(self) -> None:
         """Say that what the present operation runs into is about a connection of the past."""
@@ -160,8 +170,11 @@ class Role:
         return self._lock.locked()
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise StateError(f"another operation is {self._name} on this connection")
+        if self._lock.acquire(blocking=False):
+            return
+        with self._looking:  # nobody has it for a look now
+            if not self._lock.acquire(blocking=False):
+                raise StateError(f"another operation is {self._name} on this connection")
 
     def __exit__(
         self,

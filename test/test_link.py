@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -63,13 +65,41 @@ def test_role_is_for_one_at_a_time(link):
     role = Role(link, "reading")
     with role:
         assert role.is_taken()
-        assert not role.try_take()
+        for _ in range(2):
+            assert not role.try_take()
         with pytest.raises(StateError, match="another operation is reading"):
             with role:
                 pass
     assert not role.is_taken()
     assert role.try_take()
     role.give_back()
+
+
+def test_operation_that_begins_during_a_look_waits_for_its_end(link):
+    role = Role(link, "reading")
+
+    def read():
+        with role:
+            return "read"
+
+    with ThreadPoolExecutor(1) as pool:
+        assert role.try_take()
+        reading = pool.submit(read)
+        time.sleep(0.05)
+        assert not reading.done()
+        role.give_back()
+        assert reading.result(5) == "read"
+
+
+def test_operation_inside_a_look_is_refused_as_it_would_wait_for_itself(link):
+    role = Role(link, "reading")
+    assert role.try_take()
+    with pytest.raises(StateError, match="another operation is reading"):
+        with role:
+            pass
+    role.give_back()
+    with role:
+        pass
 
 
 def test_fatal_errors_break_the_connection_and_others_do_not(link):
