@@ -7,8 +7,10 @@ from streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
 from support import pattern
 
 from dugong_like import (
+    POLLOUT,
     BodyFollowing,
     ConnectionClosed,
+    ContinueTimedOut,
     InvalidResponse,
     StateError,
     UnsupportedResponse,
@@ -283,3 +285,71 @@ def test_what_is_read_ahead_for_a_sender_goes_to_the_reader(monkeypatch):
         assert (response.status, len(response.informational)) == (413, 1)
         assert finish(conn.co_readall()) == b"no"
         assert not conn.response_pending()
+
+
+def test_continue_for_a_request_that_was_abandoned_is_skipped_with_it(monkeypatch):
+    go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
+    refused = b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno"
+    stream, new = ScriptedStream([WOULD_BLOCK, go_on, WOULD_BLOCK, refused]), ScriptedStream([OK])
+    conn = connection(monkeypatch, stream, new)
+    conn.send_request("PUT", "/1", body=BodyFollowing(5), expect100=True).abandon()
+    with pytest.raises(StateError, match="no response is pending"):
+        finish(conn.co_read_response())
+    conn.send_request("GET", "/2")
+    assert new.sent.startswith(b"GET /2 ")
+    new.incoming = [OK]
+    assert finish(conn.co_read_response()).path == "/2"
+
+
+def test_continue_that_comes_late_is_passed_by(monkeypatch):
+    stream = ScriptedStream([WOULD_BLOCK] * 100_000)
+    conn = connection(monkeypatch, stream, expect100_timeout=0.005)
+    conn.send_request("PUT", "/", body=BodyFollowing(5), expect100=True)
+    with pytest.raises(ContinueTimedOut, match="may be written now"):
+        finish(conn.co_read_response(), 100_000)
+    stream.incoming = [b"HTTP/1.1 100 Continue\r\n\r\n"]
+    stream.rooms = [2, WOULD_BLOCK, 3]
+    finish(conn.co_write(b"hello"))
+    stream.incoming += [OK]
+    response = finish(conn.co_read_response())
+    assert (response.status, [early.status for early in response.informational]) == (200, [100])
+    assert finish(conn.co_readall()) == b"ok"
+    assert stream.sent.endswith(b"\r\n\r\nhello")
+
+
+def test_what_on_informational_raises_reaches_the_caller_and_nothing_is_lost(monkeypatch):
+    def complain(response):
+        raise LookupError(response.status)
+
+    conn = connection(monkeypatch, ScriptedStream([HINTS + OK]), on_informational=complain)
+    conn.send_request("GET", "/")
+    with pytest.raises(LookupError, match="103"):
+        finish(conn.co_read_response())
+    response = finish(conn.co_read_response())
+    assert (response.status, len(response.informational)) == (200, 1)
+    assert finish(conn.co_readall()) == b"ok"
+
+
+def test_sender_leaves_the_answer_to_an_operation_that_waits_for_it(monkeypatch):
+    stream = ScriptedStream(rooms=[1000, WOULD_BLOCK, WOULD_BLOCK, 100])
+    conn = connection(monkeypatch, stream)
+    conn.send_request("PUT", "/", body=BodyFollowing(5))
+    reading = conn.co_read_response()
+    next(reading)
+    writing = conn.co_write(b"hello")
+    assert next(writing).mask == POLLOUT  # it does not watch for what another one reads
+    stream.incoming = [OK]
+    finish(writing)
+    assert finish(reading).status == 200
+
+
+def test_raw_bytes_are_those_that_were_received_first(monkeypatch):
+    conn = connection(monkeypatch, ScriptedStream([OK + b"rub", b"bish", WOULD_BLOCK, b"!", END]))
+    conn.send_request("GET", "/")
+    finish(conn.co_read_response())
+    assert finish(conn.co_readall()) == b"ok"
+    got = [finish(conn.co_read_raw(5)) for _ in range(4)]
+    assert got == [b"rub", b"bish", b"!", b""]
+    conn.disconnect()
+    with pytest.raises(StateError, match="closed"):
+        finish(conn.co_read_raw(5))

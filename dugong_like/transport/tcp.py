@@ -170,21 +170,30 @@ class SendingDescriptor:
         self._duplicate: socket.socket | None = None
 
     def need(self, mask: int, deadline: float | None) -> PollNeeded:
-        """Return a wait for *mask*."""
-        if self._duplicate is None:
-            self._duplicate = socket.socket(
-                self._sock.family,
-                self._sock.type,
-                self._sock.proto,
-                duplicate_fd(self._sock),
-            )
-        return PollNeeded(self._duplicate.fileno(), mask, deadline)
+        """Return a wait for *mask*.
+
+        Raises:
+            ConnectionClosed: the socket was closed meanwhile, by another thread.
+
+        """
+        duplicate = self._duplicate
+        if duplicate is None:
+            sock = self._sock
+            try:
+                fd = duplicate_fd(sock)
+            except OSError as exc:
+                raise lost(exc) from exc
+            duplicate = socket.socket(sock.family, sock.type, sock.proto, fd)
+            self._duplicate = duplicate
+        fd = duplicate.fileno()
+        if fd < 0:
+            raise ConnectionClosed("connection lost: it was closed", request_sent="maybe")
+        return PollNeeded(fd, mask, deadline)
 
     def close(self) -> None:
         """Give the duplicate back."""
         if self._duplicate is not None:
             self._duplicate.close()
-            self._duplicate = None
 
 
 def duplicate_fd(sock: socket.socket) -> int:

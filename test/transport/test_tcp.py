@@ -89,6 +89,19 @@ def test_each_half_waits_for_a_descriptor_of_its_own(peers):
             os.fstat(fd)
 
 
+def test_closed_by_another_thread_before_the_sender_waits(peers):
+    stream, _ = peers
+    sock = socket.socket()
+    sender = TCPStream(sock)
+    sock.close()
+    with pytest.raises(ConnectionClosed, match="Bad file descriptor"):
+        sender.wanted_by_send(None)
+    stream.wanted_by_send(None)
+    stream.close()
+    with pytest.raises(ConnectionClosed, match="it was closed"):
+        stream.wanted_by_send(None)
+
+
 def test_ending_the_sending_direction_wakes_who_waits_to_send(peers):
     stream, other = peers
     while stream.send([bytes(100_000)]) is not None:
