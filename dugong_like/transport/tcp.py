@@ -206,7 +206,7 @@ def duplicate_fd(sock: socket.socket) -> int:
 class TCPStream:
     """Plain TCP; see `Stream`. Takes over *sock*, which must be connected and non-blocking."""
 
-    __slots__ = ("_read_need", "_recv", "_recv_into", "_sender", "_sock", "fd")
+    __slots__ = ("_failure", "_read_need", "_recv", "_recv_into", "_sender", "_sock", "fd")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -215,24 +215,33 @@ class TCPStream:
         self._recv_into = sock.recv_into
         self._read_need = PollNeeded(self.fd, POLLIN)
         self._sender = SendingDescriptor(sock)
+        # The system tells once that the connection was reset, and ends the stream after
+        # that: who reads would take it for a proper end if the sender was told.
+        self._failure: OSError | None = None
 
     def recv_into(self, buffer: memoryview) -> int | None:
         """See `Stream.recv_into`."""
         try:
-            return self._recv_into(buffer)
+            count = self._recv_into(buffer)
         except BlockingIOError:
             return None
         except OSError as exc:
             raise lost(exc) from exc
+        if count == 0 and self._failure is not None:
+            raise lost(self._failure) from self._failure
+        return count
 
     def recv(self, size: int) -> bytes | None:
         """See `Stream.recv`."""
         try:
-            return self._recv(size)
+            data = self._recv(size)
         except BlockingIOError:
             return None
         except OSError as exc:
             raise lost(exc) from exc
+        if not data and self._failure is not None:
+            raise lost(self._failure) from self._failure
+        return data
 
     def send(self, parts: Sequence[Part]) -> int | None:
         """See `Stream.send`."""
@@ -242,7 +251,10 @@ class TCPStream:
             return send_many(self._sock, parts)
         except BlockingIOError:
             return None
+        except BrokenPipeError as exc:  # nobody listens any more; what he said before is whole
+            raise lost(exc) from exc
         except OSError as exc:
+            self._failure = exc
             raise lost(exc) from exc
 
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import struct
 import time
 
 import pytest
@@ -66,6 +67,18 @@ def test_reset_is_a_lost_connection(peers):
         stream.send([b"x"])
     with pytest.raises(ConnectionClosed):
         stream.send([b"x", b"y"])
+
+
+@pytest.mark.parametrize("receive", ["recv", "recv_into"])
+def test_reset_that_the_sender_was_told_of_is_no_end_of_the_stream(peers, receive):
+    stream, other = peers
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    other.close()  # with RST
+    with pytest.raises(ConnectionClosed, match="reset"):
+        stream.send([b"x"])
+    for _ in range(2):
+        with pytest.raises(ConnectionClosed, match="reset"):
+            stream.recv(10) if receive == "recv" else stream.recv_into(memoryview(bytearray(10)))
 
 
 def test_reset_while_receiving_into_memory(peers):
