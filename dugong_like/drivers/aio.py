@@ -12,7 +12,7 @@ import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded
@@ -198,10 +198,25 @@ def _file(fd: int) -> File | None:
 async def run(op: Co[T]) -> T:
     """Run *op* and return its result; cancelling the task closes it.
 
+    Each step is made in the task itself, so a task that is cancelled while it waits has lost
+    nothing: what *op* had got is still where it was. (Awaiting an `AioFuture` instead, a task
+    that is cancelled in the very moment the result is there goes without it.)
+
     Raises:
         RuntimeError: another operation waits for the same direction of the same
             descriptor, or the loop has no `add_reader`.
         Exception: whatever *op* raises.
 
     """
-    return await AioFuture(op)
+    try:
+        while True:
+            await AioFuture(_co_once(next(op)))
+    except StopIteration as end:
+        return cast("T", end.value)
+    finally:
+        op.close()
+
+
+def _co_once(need: PollNeeded) -> Co[None]:
+    """Wait once, and say nothing of how it went: whoever waited looks for himself."""
+    yield need

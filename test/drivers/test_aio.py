@@ -143,3 +143,30 @@ def test_interrupt_leaves_the_loop_at_once(pair):
 
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(main())
+
+
+@pytest.mark.feature("B40")
+def test_cancelled_task_loses_nothing_that_the_operation_had_got(pair):
+    """Cancelled in each round of the loop: either the bytes are returned, or still to be read."""
+
+    def receive():
+        while True:
+            try:
+                return pair[0].recv(1)
+            except BlockingIOError:
+                yield PollNeeded(pair[0].fileno(), POLLIN)
+
+    async def main():
+        for rounds in range(8):
+            task = asyncio.create_task(aio.run(receive()))
+            pair[1].send(b"x")
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            task.cancel()
+            try:
+                got = await task
+            except asyncio.CancelledError:
+                got = await aio.run(receive())
+            assert got == b"x"
+
+    asyncio.run(main())

@@ -628,7 +628,7 @@ def test_aio_keeps_the_registration_between_equal_waits(in_asyncio, pair):
 
     async def main():
         pair[1].send(b"abc")
-        busy = await aio.run(op())
+        busy = await aio.AioFuture(op())
         assert not aio._waiting[asyncio.get_running_loop()]
         return busy
 
