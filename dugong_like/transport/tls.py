@@ -41,6 +41,8 @@ def default_ssl_context() -> ssl.SSLContext:
     if not context.get_ca_certs() and not _has_certificates(paths.capath):
         context.load_verify_locations(certifi.where())
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Some builds of Python set it (3.11.2 of Debian); a cut-off stream would look complete.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -225,7 +227,8 @@ def _one_record(parts: Sequence[Part]) -> bytes:
 
 
 def _lost(exc: OSError) -> ConnectionClosed:
-    if isinstance(exc, ssl.SSLEOFError):
+    cut_off = getattr(exc, "reason", None) == "UNEXPECTED_EOF_WHILE_READING"  # 3.11.2 of Debian
+    if cut_off or isinstance(exc, ssl.SSLEOFError):
         return ConnectionClosed("TLS was cut off without close_notify", request_sent="maybe")
     return lost(exc)
 

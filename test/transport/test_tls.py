@@ -201,6 +201,15 @@ def test_bad_server_name_closes_the_socket(trusting):
     assert left.fileno() == -1
 
 
+def test_default_context_sees_that_a_stream_was_cut_off():
+    context = tls.default_ssl_context()
+
+    assert not context.options & ssl.OP_IGNORE_UNEXPECTED_EOF
+    plain = ssl.SSLError(1, "[SSL: UNEXPECTED_EOF_WHILE_READING]")
+    plain.reason = "UNEXPECTED_EOF_WHILE_READING"
+    assert "without close_notify" in str(tls._lost(plain))
+
+
 def test_small_parts_share_a_record():
     assert tls._one_record([b"a" * 10, b"b" * 20]) == b"a" * 10 + b"b" * 20
     joined = tls._one_record([b"a" * 10, b"b" * 100_000])
