@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from . import __version__
 from .cli import demo as demos
 from .cli import transfer
-from .cli.urls import parse_url
+from .cli.urls import Target, parse_url
 from .connection import HTTPConnection
 from .errors import DugongError, InvalidRequest
 from .headers import CaseInsensitiveDict
@@ -107,18 +107,17 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _get(options: argparse.Namespace) -> int:
     target = parse_url(options.url)
-    with _connection(options) as conn:
+    with _connection(target, options) as conn:
         return transfer.get(conn, target, CaseInsensitiveDict(options.header), options.output)
 
 
 def _put(options: argparse.Namespace) -> int:
     target = parse_url(options.url)
-    with _connection(options) as conn:
+    with _connection(target, options) as conn:
         return transfer.put(conn, target, CaseInsensitiveDict(options.header), options.file)
 
 
-def _connection(options: argparse.Namespace) -> HTTPConnection:
-    target = parse_url(options.url)
+def _connection(target: Target, options: argparse.Namespace) -> HTTPConnection:
     return HTTPConnection(
         target.hostname,
         target.port,
