@@ -1,8 +1,8 @@
 """Tables made from the source, so that they are true: features, states, imports.
 
-``.. feature-table::`` lists the rows of features.toml with the tests that are marked
-with ``@pytest.mark.feature("B12")``. ``.. state-table:: SENDING`` shows a table of
-dugong_like/http1/states.py. ``.. import-table::`` lists which file imports which.
+``.. marked-table:: features.toml feature`` lists the rows of features.toml with the tests
+that are marked with ``@pytest.mark.feature("B12")``. ``.. state-table:: SENDING`` shows a
+table of dugong_like/http1/states.py. ``.. import-table::`` lists which file imports which.
 
 In signatures, the type of operations is put back as it is in the source: ``Co[T]``.
 """
@@ -39,8 +39,8 @@ def row(cells: list[nodes.Node]) -> nodes.row:
     return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
 
 
-def marked_tests(folder: Path) -> Iterator[tuple[str, str]]:
-    """Find ``pytest.mark.feature``: each row, and the file and function it marks."""
+def marked_tests(folder: Path, marker: str) -> Iterator[tuple[str, str]]:
+    """Find ``pytest.mark.<marker>``: each row, and the file and function it marks."""
     for path in sorted(folder.rglob("test_*.py")):
         place = path.relative_to(folder.parent).as_posix()
         for name, tree in functions(ast.parse(path.read_text())):
@@ -48,10 +48,10 @@ def marked_tests(folder: Path) -> Iterator[tuple[str, str]]:
                 if (
                     isinstance(mark, ast.Call)
                     and isinstance(mark.func, ast.Attribute)
-                    and mark.func.attr == "feature"
+                    and mark.func.attr == marker
                 ):
                     for argument in mark.args:
-                        yield ast.literal_eval(argument), f"{place}{name}"
+                        yield str(ast.literal_eval(argument)), f"{place}{name}"
 
 
 def functions(module: ast.Module) -> Iterator[tuple[str, ast.AST]]:
@@ -68,27 +68,33 @@ def functions(module: ast.Module) -> Iterator[tuple[str, ast.AST]]:
             yield "", statement
 
 
-class FeatureTable(Directive):
-    """The rows of features.toml, and the tests that show them."""
+class MarkedTable(Directive):
+    """The rows of a file, and the tests that are marked with them. Each row has one."""
+
+    required_arguments = 2  # the file, and the name of the marker
 
     def run(self) -> list[nodes.Node]:
         """Return the table."""
+        name, marker = self.arguments
         environment = self.state.document.settings.env
-        source = Path(environment.srcdir, "features.toml")
-        environment.note_dependency(source.name)
+        source = Path(environment.srcdir, name)
+        environment.note_dependency(name)
         tests: defaultdict[str, set[str]] = defaultdict(set)
-        for number, test in marked_tests(ROOT / "test"):
+        for number, test in marked_tests(ROOT / "test", marker):
             tests[number].add(test)
+        [table_of_file] = tomllib.loads(source.read_text()).values()
+        missing = table_of_file.keys() - tests.keys()
+        assert not missing, f"no test is marked with {sorted(missing)}"
         rows = []
-        for number, text in tomllib.loads(source.read_text())["features"].items():
+        for number, text in table_of_file.items():
             names = nodes.inline()
-            for name in sorted(tests.pop(number, ())):
-                names += [nodes.literal(text=name), nodes.Text(" ")]
+            for test in sorted(tests.pop(number)):
+                names += [nodes.literal(text=test), nodes.Text(" ")]
             parsed, problems = self.state.inline_text(text, self.lineno)
             assert not problems, problems
             rows.append([nodes.Text(number), nodes.inline("", "", *parsed), names])
         assert not tests, f"tests are marked with rows that do not exist: {dict(tests)}"
-        return [table([5, 45, 50], ["Row", "Feature", "Shown by"], rows)]
+        return [table([5, 45, 50], ["Row", "What", "Shown by"], rows)]
 
 
 class StateTable(Directive):
@@ -143,7 +149,7 @@ def shorten(*event: object) -> tuple[str | None, str | None]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx about the directives."""
-    app.add_directive("feature-table", FeatureTable)
+    app.add_directive("marked-table", MarkedTable)
     app.add_directive("state-table", StateTable)
     app.add_directive("import-table", ImportTable)
     app.connect("autodoc-process-signature", shorten)
