@@ -14,6 +14,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -26,6 +27,8 @@ from .tcp import Part, SendingDescriptor, co_attempt, lost, shut_down
 T = TypeVar("T")
 SSLContext = ssl.SSLContext
 RECORD: Final = 16384  # bytes of payload in the largest TLS record (RFC 8446 section 5.1)
+CROSSED: Final = 0.05  # seconds after which to try again what the other half may have done
+SPOKEN: Final = {None, "http/1.1", "http/1.0"}  # what ALPN may end with (RFC 7301)
 
 
 @functools.cache
@@ -43,6 +46,7 @@ def default_ssl_context() -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Some builds of Python set it (3.11.2 of Debian); a cut-off stream would look complete.
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    context.hostname_checks_common_name = False  # RFC 9110 section 4.3.4
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -69,19 +73,20 @@ def co_start_tls(
     Args:
         sock: it is taken over, and closed if the handshake fails.
         context: used as it is, never changed.
-        hostname: for SNI and for the check of the certificate.
+        hostname: for SNI and for the check of the certificate, as `certified_name` has it.
         timeout: seconds that may pass without anything moving.
 
     Raises:
         CertificateInvalid: the certificate is not accepted.
-        HandshakeFailed: the peer does not speak TLS, or not as the context demands.
+        HandshakeFailed: the peer does not speak TLS, or not as the context demands, or
+            chose another protocol than HTTP/1.1 (ALPN).
         ConnectionTimedOut: nothing moved for *timeout* seconds.
 
     """
     try:
         wrapped = context.wrap_socket(
             sock,
-            server_hostname=hostname,
+            server_hostname=certified_name(hostname),
             do_handshake_on_connect=False,
             suppress_ragged_eofs=False,
         )
@@ -92,10 +97,16 @@ def co_start_tls(
     try:
         if stream.handshake(wrapped) is None:
             yield from co_attempt(stream.handshake, wrapped, stream.wanted_by_recv, timeout)
+        stream.check_protocol()
     except BaseException:
         stream.close()
         raise
     return stream
+
+
+def certified_name(hostname: str) -> str:
+    """Return *hostname* as certificates have it: an IPv6 address without its zone (RFC 6874)."""
+    return hostname.partition("%")[0] if ":" in hostname else hostname
 
 
 class TLSStream:
@@ -127,6 +138,15 @@ class TLSStream:
         except OSError as exc:
             raise HandshakeFailed(f"TLS handshake failed: {_reason(exc)}") from exc
         return True
+
+    def check_protocol(self) -> None:
+        """Raise `HandshakeFailed` if the server has chosen a protocol that is not spoken here.
+
+        The context is the caller's, and may offer h2.
+        """
+        protocol = self._sock.selected_alpn_protocol()
+        if protocol not in SPOKEN:
+            raise HandshakeFailed(f"the server chose the protocol {protocol}, not http/1.1")
 
     def recv_into(self, buffer: memoryview) -> int | None:
         """See `Stream.recv_into`."""
@@ -160,11 +180,15 @@ class TLSStream:
 
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
         """See `Stream.wanted_by_recv`."""
-        return PollNeeded(self.fd, self._recv_mask, deadline)
+        mask = self._recv_mask
+        return PollNeeded(self.fd, mask, deadline if mask == POLLIN else _soon(deadline))
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""
-        return self._sender.need(self._send_mask | POLLIN if watch else self._send_mask, deadline)
+        mask = self._send_mask
+        if mask == POLLIN:
+            deadline = _soon(deadline)
+        return self._sender.need(mask | POLLIN if watch else mask, deadline)
 
     def has_buffered(self) -> bool:
         """See `Stream.has_buffered`: TLS decrypts whole records."""
@@ -212,6 +236,15 @@ class TLSStream:
 
 def _mask(want: ssl.SSLError) -> int:
     return POLLIN if isinstance(want, ssl.SSLWantReadError) else POLLOUT
+
+
+def _soon(deadline: float | None) -> float:
+    """Return when to try again while a handshake goes on in the middle (TLS 1.2).
+
+    It moves on in whichever half is called, so what the one waits for the other may take.
+    """
+    soon = time.monotonic() + CROSSED
+    return soon if deadline is None else min(soon, deadline)
 
 
 def _one_record(parts: Sequence[Part]) -> bytes:

@@ -1,21 +1,24 @@
 """TLS streams: under a lock, both halves at once, and what an idle connection may receive."""
 
+import _ssl
+import ctypes
 import socket
 import ssl
 import threading
+import time
 
 import pytest
-from support import ScriptedServer, read_exactly, wait_until
+from support import ScriptedServer, open_descriptors, read_exactly, wait_until
 
-from dugong_like import POLLIN, POLLOUT, ConnectionClosed, run
+from dugong_like import POLLIN, POLLOUT, ConnectionClosed, HandshakeFailed, run
 from dugong_like.transport import tls
 from dugong_like.transport.tls import TLSStream, co_start_tls
 
 
-def connect(server, context):
+def connect(server, context, name="localhost"):
     sock = socket.create_connection(("127.0.0.1", server.port))
     sock.setblocking(False)
-    return run(co_start_tls(sock, context, "localhost", 5))
+    return run(co_start_tls(sock, context, name, 5))
 
 
 @pytest.fixture
@@ -170,20 +173,31 @@ def test_crossed_wants_are_waited_for():
     """A TLS read may have to write, and the other way round."""
 
     class Crossed:
-        def fileno(self):
-            return 0
-
         def recv(self, size):
             raise ssl.SSLWantWriteError
 
         def send(self, data):
             raise ssl.SSLWantReadError
 
-    stream = TLSStream(Crossed())
-    assert stream.recv(1) is None
-    assert stream.wanted_by_recv(None) == (0, POLLOUT)
-    assert stream.send([b"x"]) is None
-    assert stream._send_mask == POLLIN
+    left, right = socket.socketpair()
+    with left, right:
+        crossed = Crossed()
+        crossed.fileno = left.fileno
+        crossed.family, crossed.type, crossed.proto = left.family, left.type, left.proto
+        stream = TLSStream(crossed)
+        assert stream.wanted_by_recv(None).deadline is None
+        assert stream.wanted_by_send(7.0).deadline == 7.0
+        assert stream.recv(1) is None
+        assert stream.send([b"x"]) is None
+        # The other half may do what is waited for here, and then nothing would ever come.
+        soon = time.monotonic() + 0.1
+        assert stream.wanted_by_recv(None) == (left.fileno(), POLLOUT)
+        assert stream.wanted_by_recv(None).deadline < soon
+        assert stream.wanted_by_send(None).mask == POLLIN
+        assert stream.wanted_by_send(None).deadline < soon
+        assert stream.wanted_by_send(7.0).deadline == 7.0
+        assert stream.wanted_by_send(None, watch=True).mask == POLLIN
+        stream._sender.close()
 
 
 def test_notify_close_never_blocks_and_never_fails(streams):
@@ -222,3 +236,74 @@ def test_folders_without_certificates(tmp_path):
     assert not tls._has_certificates(str(tmp_path / "no"))
     (tmp_path / "file").touch()
     assert tls._has_certificates(str(tmp_path))
+
+
+# ---- names
+
+
+@pytest.mark.parametrize("name", ["::1%lo", "::1"])
+@pytest.mark.reliability(65)
+def test_zone_of_an_address_is_no_part_of_the_name_in_the_certificate(certificate, trusting, name):
+    with ScriptedServer(lambda sock: sock.recv(1), certificate.server_context()) as server:
+        stream = connect(server, trusting, name)
+        stream.close()
+    assert tls.certified_name("fe80::1%eth0") == "fe80::1"
+    assert tls.certified_name("100%.example") == "100%.example"
+
+
+# ---- ALPN
+
+
+def offering(ca, *protocols):
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    context.set_alpn_protocols(protocols)
+    return context
+
+
+@pytest.mark.reliability(67)
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("chosen", ["http/1.1", "http/1.0", None, "h2", "h3"])
+def test_server_that_chooses_another_protocol_is_refused(certificate, ca, chosen, version):
+    server_context = certificate.server_context()
+    server_context.maximum_version = version
+    server_context.set_alpn_protocols([chosen or "nothing that is offered"])
+    before = open_descriptors()
+    with ScriptedServer(lambda sock: sock.recv(1), server_context) as server:
+        client = offering(ca, "h3", "h2", "http/1.1", "http/1.0")
+        if chosen in {"h2", "h3"}:
+            with pytest.raises(HandshakeFailed, match=f"the protocol {chosen}, not http/1.1"):
+                connect(server, client)
+        else:
+            connect(server, client).close()
+    assert open_descriptors() == before
+
+
+CHOOSE = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_ubyte),
+    ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p,
+)  # fmt: skip
+
+
+@pytest.mark.reliability(67)
+def test_server_that_chooses_a_protocol_that_was_not_offered_is_refused(certificate, ca):
+    """Newer versions of OpenSSL see it themselves."""
+    context = certificate.server_context()
+    name = ctypes.create_string_buffer(b"h2")
+
+    def choose(ssl_, out, length, offered, size, argument):
+        out[0] = ctypes.addressof(name)
+        length[0] = 2
+        return 0
+
+    choose = CHOOSE(choose)
+    try:
+        set_callback = ctypes.CDLL(_ssl.__file__).SSL_CTX_set_alpn_select_cb
+    except AttributeError:
+        pytest.skip("this Python hides the functions of OpenSSL")
+    # the pointer to the SSL_CTX is the first field of the object
+    inner = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)
+    set_callback(inner, choose, None)
+    with ScriptedServer(lambda sock: sock.recv(1), context) as server:
+        with pytest.raises(HandshakeFailed, match="the protocol h2|BAD_EXTENSION"):
+            connect(server, offering(ca, "http/1.1"))
