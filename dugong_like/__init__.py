@@ -26,7 +26,14 @@ from .errors import (
     is_temp_network_error,
 )
 from .headers import CaseInsensitiveDict
-from .http1.limits import MAX_HEADER_SIZE, MAX_LINE_SIZE
+from .http1.limits import (
+    MAX_CHUNK_LINE,
+    MAX_EXTENSIONS,
+    MAX_FIELDS,
+    MAX_HEADER_SIZE,
+    MAX_INFORMATIONAL,
+    MAX_LINE_SIZE,
+)
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
 from .transport.buffer import BUFFER_SIZE
@@ -39,7 +46,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BUFFER_SIZE",
+    "MAX_CHUNK_LINE",
+    "MAX_EXTENSIONS",
+    "MAX_FIELDS",
     "MAX_HEADER_SIZE",
+    "MAX_INFORMATIONAL",
     "MAX_LINE_SIZE",
     "POLLIN",
     "POLLOUT",

@@ -9,15 +9,17 @@ Not here: where a body ends (http1/), and what happens then (receiving.py).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from .errors import InvalidResponse, StateError
 from .http1.body import Body
 from .link import Role, SharedLink
 from .polling import Co
 from .transport.buffer import ReceiveBuffer
-from .transport.tcp import co_receive
+from .transport.tcp import TURN, Stream, co_attempt
 
+A = TypeVar("A")
+T = TypeVar("T", int, bytes)
 MAX_PIECE: Final = 262144  # bytes asked for at once: memory never follows announced lengths
 
 
@@ -41,20 +43,21 @@ class BodyReader:
         self._direct = len(buffer.data)  # bytes from which on the buffer is passed by
         self._known = False  # has there been a response, and was its body not lost?
         self._body: Body | None = None
-        self._kept = b""  # payload that an interrupted `co_readall` had
+        self._kept = memoryview(b"")  # payload that an interrupted `co_readall` had
+        self._unwaited = 0  # bytes received since the last wait
 
     def reset(self) -> None:
         """Forget the body that is being read; it will not look like its end."""
         if self._body is not None:
             self._known = False
         self._body = None
-        self._kept = b""
+        self._kept = memoryview(b"")
 
     def begin(self, body: Body | None) -> None:
         """Go on with the body of a new response, None if it has none."""
         self._known = True
         self._body = body
-        self._kept = b""  # of a response that was given up
+        self._kept = memoryview(b"")  # of a response that was given up
 
     def co_readinto(self, target: memoryview) -> Co[int]:
         """See `Operations.co_readinto`."""
@@ -75,8 +78,7 @@ class BodyReader:
                 count = buffer.take_into(target)
             else:
                 stream = self._link.stream
-                timeout = self._link.timeout
-                count = yield from co_receive(stream, stream.recv_into, target, timeout)
+                count = yield from self._co_receive(stream, stream.recv_into, target)
                 if count == 0:
                     self._end_of_stream()
                     return 0
@@ -88,7 +90,7 @@ class BodyReader:
         with self._role:
             if self._kept:
                 data, self._kept = self._kept[:size], self._kept[size:]
-                return data
+                return bytes(data)
             return (yield from self._co_piece(size))
 
     def _co_piece(self, size: int) -> Co[bytes]:
@@ -104,8 +106,7 @@ class BodyReader:
             data = buffer.take(size)
         else:
             stream = self._link.stream
-            piece = min(size, MAX_PIECE)
-            data = yield from co_receive(stream, stream.recv, piece, self._link.timeout)
+            data = yield from self._co_receive(stream, stream.recv, min(size, MAX_PIECE))
             if not data:
                 self._end_of_stream()
                 return b""
@@ -129,15 +130,15 @@ class BodyReader:
     def co_readall(self) -> Co[bytes]:
         """See `Operations.co_readall`."""
         with self._role:
-            pieces = [self._kept]
-            self._kept = b""
+            pieces: list[bytes | memoryview] = [self._kept]
+            self._kept = memoryview(b"")
             try:
                 while piece := (yield from self._co_piece(MAX_PIECE)):
                     pieces.append(piece)
                     if self._body is None:
                         break
             except BaseException:
-                self._kept = b"".join(pieces)
+                self._kept = memoryview(b"".join(pieces))
                 raise
             return b"".join(pieces)
 
@@ -148,7 +149,7 @@ class BodyReader:
 
     def co_skip(self) -> Co[None]:
         """Read the rest of the body and throw it away; the caller has the role."""
-        self._kept = b""
+        self._kept = memoryview(b"")
         buffer = self._buffer
         while owed := (yield from self._co_owed()):
             if not (yield from self._co_have_bytes()):
@@ -182,10 +183,25 @@ class BodyReader:
     def _co_fill(self) -> Co[int]:
         """Receive into the buffer; 0 is the end of the stream."""
         stream = self._link.stream
-        room = self._buffer.room()
-        count = yield from co_receive(stream, stream.recv_into, room, self._link.timeout)
+        count = yield from self._co_receive(stream, stream.recv_into, self._buffer.room())
         self._buffer.end += count
         return count
+
+    def _co_receive(self, stream: Stream, receive: Callable[[A], T | None], argument: A) -> Co[T]:
+        """Call *receive* with *argument*, at once or after waiting.
+
+        Where bytes never fail to be there it waits needlessly now and then, so that other
+        operations of the same loop have their turn and a deadline is looked at.
+        """
+        result = None
+        if self._unwaited < TURN or stream.has_buffered():
+            result = receive(argument)
+        if result is None:
+            self._unwaited = 0
+            timeout = self._link.timeout
+            result = yield from co_attempt(receive, argument, stream.wanted_by_recv, timeout)
+        self._unwaited += result if isinstance(result, int) else len(result)
+        return result
 
     def _took(self, count: int) -> None:
         """Note that payload was taken; look, without waiting, whether it was the last."""

@@ -34,7 +34,12 @@ class HTTPConnection(Operations):
         content_md5: False to compute no Content-MD5 for bodies.
         buffer_size: bytes of the receive buffer.
         max_line_size: bytes of the longest status line or field line taken.
-        max_header_size: bytes of the longest head or trailer section taken.
+        max_header_size: bytes of the longest head or trailer section taken, and of all
+            1xx responses to one request.
+        max_fields: field lines of a head or trailer section.
+        max_informational: 1xx responses to one request.
+        max_chunk_line: bytes of the longest chunk size line, extensions included.
+        max_extensions: bytes of chunk extensions in one body.
         on_informational: called with each 1xx response when it arrives.
         dns_test_hostnames: names to look up when *hostname* does not exist, to tell that
             from a name service that is out of order. By default nobody is asked.

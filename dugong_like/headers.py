@@ -35,7 +35,10 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
         self.update(data, **kwargs)
 
     def __setitem__(self, key: str, value: str) -> None:
-        self._items[key.lower()] = (key, value)
+        try:
+            self._items[key.lower()] = (key, value)
+        except AttributeError:
+            raise TypeError(f"names of header fields are strings, not {key!r}") from None
 
     def __getitem__(self, key: str) -> str:
         return self._items[key.lower()][1]

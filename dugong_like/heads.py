@@ -11,7 +11,7 @@ from typing import Final
 
 from .errors import ConnectionClosed, ConnectionTimedOut, ContinueTimedOut, InvalidResponse
 from .http1.head import Head, Section, parse_head
-from .http1.limits import MAX_INFORMATIONAL, Limits
+from .http1.limits import Limits
 from .link import SharedLink
 from .message import Exchange, HTTPResponse
 from .polling import Co
@@ -65,7 +65,7 @@ class HeadReader:
             stop = self._find_end()
             if stop < 0:
                 return None
-            head = parse_head(bytes(buffer.data[buffer.begin : stop]))
+            head = parse_head(bytes(buffer.data[buffer.begin : stop]), self._limits.fields)
             size = stop - buffer.begin
             buffer.begin = stop
             if head.status >= FINAL:
@@ -161,10 +161,11 @@ class HeadReader:
     def _note_informational(self, exchange: Exchange, head: Head, size: int) -> None:
         self._informational += size
         seen = exchange.informational
-        if len(seen) >= MAX_INFORMATIONAL or self._informational > self._limits.header_size:
+        limits = self._limits
+        if len(seen) >= limits.informational or self._informational > limits.header_size:
             raise InvalidResponse(
                 f"{len(seen) + 1} informational responses of {self._informational} bytes; at most "
-                f"{MAX_INFORMATIONAL} of {self._limits.header_size} bytes are taken"
+                f"{limits.informational} of {limits.header_size} bytes are taken"
             )
         response = response_of(exchange, head, 0)
         exchange.informational = (*seen, response)

@@ -10,15 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from .connect import Route, authority
 from .errors import InvalidRequest
 from .headers import CaseInsensitiveDict
-from .http1.limits import MAX_HEADER_SIZE, MAX_LINE_SIZE, Limits
-from .http1.request import RequestHeads, encode_fields
+from .http1.limits import (
+    MAX_CHUNK_LINE,
+    MAX_EXTENSIONS,
+    MAX_FIELDS,
+    MAX_HEADER_SIZE,
+    MAX_INFORMATIONAL,
+    MAX_LINE_SIZE,
+    Limits,
+)
+from .http1.request import RequestHeads, closes, encode_trailers
 from .link import SharedLink
 from .message import BodyFollowing, Exchange, HTTPResponse
+from .origin import HTTP_PORT, HTTPS_PORT, check_hostname, check_port, parse_proxy
 from .polling import Co
 from .receiving import ReceivingHalf
 from .sending import SendingHalf
@@ -29,9 +37,6 @@ if TYPE_CHECKING:
 
 Buffer = bytes | bytearray | memoryview
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
-HTTP_PORT: Final = 80
-HTTPS_PORT: Final = 443
-MAX_PORT: Final = 65535
 MEANS_CONTENT: Final = {"POST", "PUT", "PATCH"}  # RFC 9110 section 8.6: say that there is none
 
 
@@ -54,6 +59,10 @@ class Operations:
         buffer_size: int = BUFFER_SIZE,
         max_line_size: int = MAX_LINE_SIZE,
         max_header_size: int = MAX_HEADER_SIZE,
+        max_fields: int = MAX_FIELDS,
+        max_informational: int = MAX_INFORMATIONAL,
+        max_chunk_line: int = MAX_CHUNK_LINE,
+        max_extensions: int = MAX_EXTENSIONS,
         on_informational: Callable[[HTTPResponse], object] | None = None,
         dns_test_hostnames: Sequence[str] = (),
     ) -> None:
@@ -64,7 +73,14 @@ class Operations:
         self.proxy = parse_proxy(proxy)
         self.content_md5 = content_md5
         ascii_name = check_hostname(hostname)
-        limits = Limits(max_line_size, max_header_size)
+        limits = Limits(
+            max_line_size,
+            max_header_size,
+            max_fields,
+            max_informational,
+            max_chunk_line,
+            max_extensions,
+        )
         route = Route(
             ascii_name,
             self.port,
@@ -176,7 +192,8 @@ class Operations:
             headers: a mapping of names to values, or pairs. It is never changed. Of
                 names that differ in case only the last counts. Host, Accept-Encoding
                 and Connection win over the defaults; Content-Length and
-                Transfer-Encoding follow from the body and are refused.
+                Transfer-Encoding follow from the body and are refused. After
+                ``Connection: close`` the next request gets a new connection.
             body: the body as bytes-like object, or `BodyFollowing`, or None for none.
                 With bytes a Content-MD5 is added unless `content_md5` is false or the
                 caller gives one.
@@ -207,13 +224,15 @@ class Operations:
                 raise InvalidRequest("expect100 goes with BodyFollowing only")
             exchange.expects_continue = expect100 and body.length != 0  # type: ignore[union-attr]
             exchange.upgrades = fields is not None and "upgrade" in fields
+            if expect100 and fields and "expect" in fields:
+                raise InvalidRequest("Expect follows from expect100 and cannot be set as well")
             framing = self._framing(method, fields, body)
             if exchange.expects_continue:
                 framing += "Expect: 100-continue\r\n"
             head = self._heads.build(method, path, fields, framing)
             if not self._sending.is_connected():
                 yield from self._sending.co_connect()
-            going = self._sending.start_request(exchange, head, body)
+            going = self._sending.start_request(exchange, head, body, last=closes(fields))
             if going is not None:
                 yield from going
             return exchange
@@ -260,7 +279,8 @@ class Operations:
         """End a chunked body (RFC 9112 section 7.1); does nothing if it is complete already.
 
         Args:
-            trailers: fields of the trailer section.
+            trailers: fields of the trailer section; none that say how to deliver or
+                understand the message, such as Host (RFC 9110 section 6.5.1).
 
         Raises:
             InvalidRequest: *trailers* cannot be sent as they are.
@@ -269,7 +289,7 @@ class Operations:
             ConnectionClosed, InvalidResponse, ConnectionTimedOut: see `co_write`.
 
         """
-        lines = encode_fields(CaseInsensitiveDict(trailers)) if trailers else b""
+        lines = encode_trailers(CaseInsensitiveDict(trailers)) if trailers else b""
         yield from self._sending.co_finish(lines)
 
     def co_read_response(self) -> Co[HTTPResponse]:
@@ -397,53 +417,3 @@ def content_md5(body: memoryview) -> str:
     from base64 import b64encode  # noqa: PLC0415
 
     return b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode("ascii")
-
-
-def check_hostname(hostname: str) -> str:
-    """Return *hostname* in ASCII.
-
-    Raises:
-        InvalidRequest: it cannot be the name of a host.
-
-    """
-    try:
-        name = hostname if hostname.isascii() else hostname.encode("idna").decode("ascii")
-    except UnicodeError as exc:
-        raise InvalidRequest(f"not a host name: {hostname[:60]!r}") from exc
-    if not name or not all(char.isalnum() or char in "-._~:%" for char in name):
-        raise InvalidRequest(f"not a host name: {hostname[:60]!r}")
-    return name
-
-
-def check_port(port: int) -> int:
-    """Return *port*.
-
-    Raises:
-        InvalidRequest: it is not between 1 and 65535.
-
-    """
-    if not 0 < port <= MAX_PORT:
-        raise InvalidRequest(f"not a port number from 1 to {MAX_PORT}: {port}")
-    return port
-
-
-def parse_proxy(proxy: tuple[str, int] | str | None) -> tuple[str, int] | None:
-    """Return host and port of *proxy*, a pair or an ``http://`` URL.
-
-    Raises:
-        InvalidRequest: it is neither.
-
-    """
-    if proxy is None:
-        return None
-    if isinstance(proxy, str):
-        try:
-            url = urlsplit(proxy)
-            port = url.port or HTTP_PORT
-        except ValueError as exc:
-            raise InvalidRequest(f"not the URL of a proxy: {proxy!r}: {exc}") from exc
-        if url.scheme != "http" or not url.hostname or url.username is not None:
-            raise InvalidRequest(f"not the URL of an HTTP proxy without credentials: {proxy!r}")
-        return check_hostname(url.hostname), port
-    host, port = proxy
-    return check_hostname(host), check_port(port)

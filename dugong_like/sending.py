@@ -19,7 +19,7 @@ from .link import Role, SharedLink
 from .message import BodyFollowing, Exchange
 from .polling import Co
 from .receiving import ReceivingHalf
-from .transport.tcp import Part
+from .transport.tcp import TURN, Part
 
 LOOK_EVERY: Final = 262144  # bytes sent without waiting, after which to look for an answer
 
@@ -40,6 +40,7 @@ class SendingHalf:
         self._exchange: Exchange | None = None  # whose body is being written
         self._remaining: int | None = None  # bytes of body to write; None: chunked
         self._unlooked = 0  # bytes sent since the last look for an early answer
+        self._unwaited = 0  # bytes sent since the last wait
         self._waiting = False
 
     def is_connected(self) -> bool:
@@ -88,8 +89,13 @@ class SendingHalf:
         exchange: Exchange,
         head: bytes,
         body: Part | BodyFollowing | None,
+        *,
+        last: bool = False,
     ) -> Co[None] | None:
         """Send a head, and the body if it is here; the connection must be ready.
+
+        *last* says that it has ``Connection: close``: no request may follow (RFC 9112
+        section 9.6).
 
         Returns:
             None if all is sent, else the operation that sends the rest.
@@ -107,6 +113,8 @@ class SendingHalf:
         self._exchange = exchange
         self._unlooked = 0
         self._link.pending.append(exchange)
+        if last:
+            self._link.spend()
         return self._start(exchange, parts, complete)
 
     def co_write(self, data: memoryview) -> Co[None]:
@@ -173,7 +181,8 @@ class SendingHalf:
             if self._unlooked >= LOOK_EVERY:
                 self._look(exchange)
             self._unlooked += total
-            count = self._try(exchange, parts, complete, total)
+            # Where there is always room, others have their turn now and then.
+            count = 0 if self._unwaited >= TURN else self._try(exchange, parts, complete, total)
         except BaseException as exc:
             self._stopped(exc, untouched=True)
             raise
@@ -197,6 +206,7 @@ class SendingHalf:
         count = self._link.stream.send(parts)
         if count != total:
             exchange.sent = False
+        self._unwaited += count or 0
         return count
 
     def _co_go_on(
@@ -212,7 +222,9 @@ class SendingHalf:
             parts = rest(parts, count)
             while parts:
                 total = sum(map(len, parts))
-                sent = self._try(exchange, parts, complete, total)
+                sent = None
+                if self._unwaited < TURN:
+                    sent = self._try(exchange, parts, complete, total)
                 if sent is None:
                     sent = yield from self._co_wait(exchange, parts, complete, total)
                 count += sent
@@ -235,6 +247,7 @@ class SendingHalf:
     ) -> Co[int]:
         """Wait until something of *parts* can be sent, and send it, or an answer is here."""
         link = self._link
+        self._unwaited = 0
         deadline = None if link.timeout is None else time.monotonic() + link.timeout
         while True:
             # Set before the look at the exchange: who answers it does the opposite.

@@ -103,7 +103,22 @@ def test_arguments_become_attributes_with_default_ports(trusting):
     assert HTTPConnection("::1", 8080).port == 8080
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a\r\nb", "a/b", "a@b", "[::1]", "x" * 80 + "ü" * 80])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a b",
+        "a\r\nb",
+        "a/b",
+        "a@b",
+        "[::1]",
+        "x" * 80 + "ü" * 80,
+        "a:80",
+        "::g",
+        "a%2fb",
+        "\u2100.x",
+    ],
+)
 def test_bad_host_names_are_refused(name):
     with pytest.raises(InvalidRequest, match="not a host name"):
         HTTPConnection(name)
@@ -736,6 +751,16 @@ def test_limits_of_the_head_can_be_set_for_each_connection():
     for options in ({"max_line_size": 1000}, {"max_header_size": 1000}):
         server, conn = scripted(long_line, **options)
         with server, conn, pytest.raises(InvalidResponse, match="1000 bytes"):
+            exchange(conn)
+    many = b"HTTP/1.1 103 Hints\r\n\r\n" * 3 + b"HTTP/1.1 200 OK\r\nA: b\r\nA: b\r\nA: b\r\n\r\n"
+    for options in ({"max_fields": 2}, {"max_informational": 2}):
+        server, conn = scripted(many, **options)
+        with server, conn, pytest.raises(InvalidResponse, match="at most 2 of|at most 2 are"):
+            exchange(conn)
+    chunk = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;abcdef\r\n"
+    for options in ({"max_chunk_line": 5}, {"max_extensions": 5}):
+        server, conn = scripted(chunk, **options)
+        with server, conn, pytest.raises(InvalidResponse, match="more than 5 bytes"):
             exchange(conn)
     server, conn = scripted(long_line, buffer_size=16)
     with server, conn:

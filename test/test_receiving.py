@@ -15,6 +15,7 @@ from dugong_like import (
     StateError,
     UnsupportedResponse,
 )
+from dugong_like.transport.tcp import TURN
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HINTS = b"HTTP/1.1 103 Hints\r\nLink: <x>\r\n\r\n"
@@ -353,3 +354,41 @@ def test_raw_bytes_are_those_that_were_received_first(monkeypatch):
     conn.disconnect()
     with pytest.raises(StateError, match="closed"):
         finish(conn.co_read_raw(5))
+
+
+@pytest.mark.parametrize("call", ["read", "readall", "discard", "readinto"])
+def test_others_have_their_turn_also_where_bytes_never_fail_to_be_there(monkeypatch, call):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 40000000\r\n\r\n"
+    stream = ScriptedStream([head, *[bytes(100_000)] * 400])
+    conn = connection(monkeypatch, stream)
+    finish(conn.co_send_request("GET", "/"))
+    finish(conn.co_read_response())
+
+    def co_take():
+        if call in {"readall", "discard"}:
+            yield from getattr(conn, f"co_{call}")()
+        while conn.response_pending():
+            argument = 200_000 if call == "read" else bytearray(200_000)
+            yield from getattr(conn, f"co_{call}")(argument)
+
+    assert sum(1 for _ in co_take()) >= 40_000_000 // (TURN + 200_000)
+
+
+def test_what_an_interrupted_readall_had_is_read_again_in_pieces(monkeypatch):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000001\r\n\r\n"
+    stream = ScriptedStream([head, pattern(1_000_000)])
+    conn = connection(monkeypatch, stream)
+    finish(conn.co_send_request("GET", "/"))
+    finish(conn.co_read_response())
+    operation = conn.co_readall()
+    for _ in operation:
+        if not stream.incoming:
+            operation.close()
+
+    stream.incoming.append(b"!")
+    data = b""
+    target = bytearray(999)
+    while piece := finish(conn.co_read(1000)):
+        data += piece
+        data += target[: finish(conn.co_readinto(target))]
+    assert data == pattern(1_000_000) + b"!"

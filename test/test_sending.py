@@ -16,6 +16,7 @@ from dugong_like import (
 )
 from dugong_like.errors import DugongError
 from dugong_like.sending import LOOK_EVERY, rest
+from dugong_like.transport.tcp import TURN
 
 ANSWER = b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -52,6 +53,39 @@ def test_what_the_requests_look_like(wire):
     assert wire.count(b"in piece") == 1
     assert b"\r\n\r\n5\r\nchunk\r\nb\r\ned chunked!\r\n0\r\nT: u\r\n\r\nPUT /5 " in wire
     assert wire.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("body", [None, b"x", BodyFollowing(3)])
+def test_after_close_the_next_request_gets_a_new_connection(monkeypatch, body):
+    first, second = ScriptedStream(), ScriptedStream()
+    conn = connection(monkeypatch, first, second)
+    finish(conn.co_send_request("PUT", "/1", {"connection": "Close"}, body))
+    if isinstance(body, BodyFollowing):
+        finish(conn.co_write(b"abc"))
+
+    with pytest.raises(ConnectionClosed, match="takes no further request, and 1 response"):
+        finish(conn.co_send_request("GET", "/2"))
+    first.incoming.append(OK)
+    assert finish(conn.co_read_response()).status == 200
+    finish(conn.co_send_request("GET", "/2"))
+
+    assert first.sent.count(b" HTTP/1.1") == second.sent.count(b" HTTP/1.1") == 1
+    assert first.closed
+
+
+@pytest.mark.parametrize("piece", [1000, 300_000, 2 << 20])
+def test_others_have_their_turn_also_where_there_is_always_room(monkeypatch, piece):
+    stream = ScriptedStream()
+    stream.sent = bytearray()  # grows in place
+    conn = connection(monkeypatch, stream)
+
+    def co_upload():
+        yield from conn.co_send_request("PUT", "/", body=BodyFollowing())
+        for _ in range(10_000_000 // piece):
+            yield from conn.co_write(bytes(piece))
+
+    waits = sum(1 for _ in co_upload())
+    assert waits >= 10_000_000 // (TURN + piece)
 
 
 @pytest.mark.parametrize("seed", range(200))

@@ -30,7 +30,9 @@ MAY_IMPORT = {
     "bodies": "errors polling http1 transport link",
     "receiving": "errors polling http1 message transport link heads bodies",
     "sending": "errors polling http1 message transport link receiving",
-    "operations": "errors polling headers http1 message transport connect link receiving sending",
+    "origin": "errors transport",
+    "operations": "errors polling headers http1 message transport connect link receiving sending "
+    "origin",
     "connection": "polling message operations",
     "drivers": "errors polling",
     "cli": "errors polling headers message transport connection drivers",
@@ -63,6 +65,7 @@ TESTED_ELSEWHERE = {
     "drivers/trio.py": "drivers/test_contract.py",
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
+    "origin.py": "test_connection.py",
     "bodies.py": "test_connection.py, test_interruptions.py",
     "heads.py": "test_connection.py, test_interruptions.py",
 }

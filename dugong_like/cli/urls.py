@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..transport.tls import SSLContext
 
 PORTS: Final = {"http": 80, "https": 443}
-SAFE: Final = "!#$%&'()*+,/:;=?@[]~"  # what stays as it is in path and query (RFC 3986 section 2)
+SAFE: Final = "!$%&'()*+,/:;=?@[]~"  # what stays as it is in path and query (RFC 3986 section 2)
 
 
 @dataclass(frozen=True)

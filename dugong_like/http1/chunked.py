@@ -16,12 +16,15 @@ from typing import Final
 from ..errors import ConnectionClosed, InvalidResponse
 from .body import Source
 from .head import VALUE, Section, parse_fields
-from .limits import MAX_CHUNK_LINE, MAX_EXTENSIONS, Limits
+from .limits import Limits
 
 _size_line = re.compile(rb"0*([0-9A-Fa-f]{1,16})((?:[ \t]*;" + VALUE + rb")?)\r\n").fullmatch
-_partial_line = re.compile(rb"[0-9A-Fa-f]*(?:[ \t]*(?:;" + VALUE + rb")?)?\r?").fullmatch
+_partial_line = re.compile(
+    rb"0*(?:[0-9A-Fa-f]{1,16}(?:\r|[ \t]+|[ \t]*(;)" + VALUE + rb"\r?)?)?"
+).fullmatch
+_partial_extension = re.compile(VALUE + rb"\r?").fullmatch
 CRLF: Final = b"\r\n"
-PROMPT: Final = 64  # bytes; shorter lines are checked before their end has arrived
+SHOWN: Final = 60  # bytes of a bad line that an error message shows
 
 
 class ChunkedBody:
@@ -32,12 +35,13 @@ class ChunkedBody:
 
     """
 
-    __slots__ = ("_extensions", "_left", "_limits", "_section", "_state", "trailers")
+    __slots__ = ("_extensions", "_left", "_limits", "_looked_at", "_section", "_state", "trailers")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._left = 0  # bytes of payload that the present chunk still has
         self._extensions = 0  # bytes of chunk extensions so far
+        self._looked_at = 0  # bytes of the present size line that are right, its extensions begun
         self._section: Section | None = None  # the trailer section, once it has begun
         self._state = self._size
         self.trailers = b""
@@ -66,18 +70,19 @@ class ChunkedBody:
 
     def _size(self, source: Source) -> bool:
         data, begin, end = source.data, source.begin, source.end
-        at = data.find(b"\n", begin, min(end, begin + MAX_CHUNK_LINE))
+        at = data.find(b"\n", begin, min(end, begin + self._limits.chunk_line))
         if at < 0:
-            self._check_partial(bytes(data[begin : min(end, begin + PROMPT)]), end - begin)
+            self._check_partial(data, begin, end)
             return False
+        self._looked_at = 0
         line = bytes(data[begin : at + 1])
         match = _size_line(line)
         if match is None:
-            raise InvalidResponse(f"not a chunk size: {line[:PROMPT]!r}", request_sent="yes")
+            raise InvalidResponse(f"not a chunk size: {line[:SHOWN]!r}", request_sent="yes")
         self._extensions += len(match[2])
-        if self._extensions > MAX_EXTENSIONS:
+        if self._extensions > self._limits.extensions:
             raise InvalidResponse(
-                f"more than {MAX_EXTENSIONS} bytes of chunk extensions",
+                f"more than {self._limits.extensions} bytes of chunk extensions",
                 request_sent="yes",
             )
         source.begin = at + 1
@@ -89,15 +94,20 @@ class ChunkedBody:
             self._state = self._trailer_section
         return True
 
-    @staticmethod
-    def _check_partial(line: bytes, length: int) -> None:
-        if length >= MAX_CHUNK_LINE:
+    def _check_partial(self, data: bytearray, begin: int, end: int) -> None:
+        """Check what there is of a size line; of extensions only what was not here before."""
+        if end - begin >= self._limits.chunk_line:
             raise InvalidResponse(
-                f"chunk size line of more than {MAX_CHUNK_LINE} bytes",
+                f"chunk size line of more than {self._limits.chunk_line} bytes",
                 request_sent="yes",
             )
-        if not _partial_line(line):
+        rest = bytes(data[begin + self._looked_at : end])
+        match = _partial_extension(rest) if self._looked_at else _partial_line(rest)
+        if match is None:
+            line = bytes(data[begin : min(end, begin + SHOWN)])
             raise InvalidResponse(f"not a chunk size: {line!r}", request_sent="yes")
+        if (self._looked_at or match[1]) and not rest.endswith(b"\r"):
+            self._looked_at = end - begin
 
     def _data_end(self, source: Source) -> bool:
         got = bytes(source.data[source.begin : min(source.begin + 2, source.end)])
@@ -114,7 +124,7 @@ class ChunkedBody:
         stop = self._section.find_end(source.data, source.begin, source.end)
         if stop < 0:
             return False
-        self.trailers = parse_fields(bytes(source.data[source.begin : stop]))
+        self.trailers = parse_fields(bytes(source.data[source.begin : stop]), self._limits.fields)
         source.begin = stop
         self._state = self._done
         return True

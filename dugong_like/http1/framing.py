@@ -74,12 +74,13 @@ def frame(method: str, head: Head) -> Framing:
         reusable = _keeps_alive(list_elements(options), reusable)
     if codings and head.minor == 0:
         raise InvalidResponse("Transfer-Encoding in a response of HTTP/1.0 (RFC 9112 section 6.1)")
+    reusable = reusable and not (codings and length is not None)  # RFC 9112 section 6.1
     if method == "HEAD" or status < OK or status == NO_CONTENT or status == NOT_MODIFIED:  # noqa: PLR1714, SIM109 - fast
         return Framing(Kind.NONE, 0, reusable)
     if method == "CONNECT" and status < MULTIPLE_CHOICES:
         return Framing(Kind.NONE, 0, False)
     if codings:
-        return _transfer_coding(codings, reusable and length is None)
+        return _transfer_coding(codings, reusable)
     if length is not None:
         return Framing(Kind.SIZED, length, reusable)
     return Framing(Kind.UNTIL_CLOSE, None, False)

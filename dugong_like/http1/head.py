@@ -53,8 +53,12 @@ class Head:
         self.lower = b"\r\n" + fields.lower()
 
 
-def parse_head(block: bytes) -> Head:
+def parse_head(block: bytes, max_fields: int = MAX_FIELDS) -> Head:
     """Return the facts of a complete head, its empty line included.
+
+    Args:
+        block: the head.
+        max_fields: how many field lines it may have.
 
     Raises:
         InvalidResponse: a line breaks the grammar, or there are too many fields.
@@ -64,19 +68,20 @@ def parse_head(block: bytes) -> Head:
     if match is None:
         line, _, rest = block.partition(b"\r\n")
         check_line(line + b"\r\n", first=True)
-        block = line + b"\r\n" + parse_fields(rest) + b"\r\n"
+        block = line + b"\r\n" + parse_fields(rest, max_fields) + b"\r\n"
         match = _head(block)
         assert match is not None
     minor, status, reason, fields = match.groups()
-    _check_count(fields)
+    _check_count(fields.count(b"\n"), max_fields)
     return Head(int(minor), int(status), reason or b"", fields)
 
 
-def parse_fields(block: bytes) -> bytes:
+def parse_fields(block: bytes, max_fields: int = MAX_FIELDS) -> bytes:
     """Return the lines of a section, checked, with folds made into spaces.
 
     Args:
         block: field lines and the empty line that ends them, or just the empty line.
+        max_fields: how many field lines there may be.
 
     Raises:
         InvalidResponse: a line breaks the grammar, or there are too many fields.
@@ -86,13 +91,13 @@ def parse_fields(block: bytes) -> bytes:
     for number, line in enumerate(lines):
         check_line(line + b"\n", first=False, folds=number > 0)
     fields = _fold.sub(b" ", block[:-4]) + b"\r\n" if lines else b""
-    _check_count(fields)
+    _check_count(fields.count(b"\n"), max_fields)
     return fields
 
 
-def _check_count(fields: bytes) -> None:
-    if (count := fields.count(b"\n")) > MAX_FIELDS:
-        raise InvalidResponse(f"{count} header fields; at most {MAX_FIELDS} are taken")
+def _check_count(count: int, most: int) -> None:
+    if count > most:
+        raise InvalidResponse(f"{count} header fields; at most {most} are taken")
 
 
 def check_line(line: bytes, *, first: bool, folds: bool = False) -> None:
@@ -121,13 +126,14 @@ class Section:
     something that cannot become right.
     """
 
-    __slots__ = ("_after_first", "_checked", "_limits", "_status")
+    __slots__ = ("_after_first", "_checked", "_count", "_limits", "_status")
 
     def __init__(self, limits: Limits, *, status: bool) -> None:
         self._limits = limits
         self._status = status  # does it begin with a status line?
         self._checked = 0  # bytes of complete, checked lines
         self._after_first = 0  # where the field lines begin
+        self._count = 0  # field lines so far
 
     def find_end(self, data: bytearray, begin: int, end: int) -> int:
         """Look for the empty line in ``data[begin:end]``.
@@ -167,6 +173,8 @@ class Section:
         elif line != b"\r\n":  # the end of the section
             # A fold continues a field line, so it cannot be the first one of them.
             check_line(bytes(line), first=False, folds=offset > self._after_first)
+            self._count += not line.startswith((b" ", b"\t"))
+            _check_count(self._count, self._limits.fields)
 
     def _check_rest(self, data: bytearray, begin: int, start: int, end: int) -> None:
         """Check what there is of a line whose end has not arrived."""

@@ -1,7 +1,7 @@
 """How much a server may send where nothing of the user's is transferred.
 
 Every limit is enforced while the bytes arrive, so that none can be exceeded by
-sending slowly. The two that are public can be set for each connection.
+sending slowly. All but the last can be set for each connection.
 
 Not here: the size of bodies, which belongs to the caller.
 """
@@ -13,16 +13,20 @@ from typing import Final
 
 MAX_LINE_SIZE: Final = 65536  # bytes; status line or field line, as long as http.client takes
 MAX_HEADER_SIZE: Final = 65536  # bytes; whole head, or whole trailer section
-MAX_FIELDS: Final = 200  # field lines; servers send 10 to 50, http.client takes 100
+MAX_FIELDS: Final = 200  # field lines in a section; servers send 10 to 50, http.client takes 100
 MAX_INFORMATIONAL: Final = 20  # 1xx responses to one request; Go stops at 5
 MAX_CHUNK_LINE: Final = 16384  # bytes; chunk size with its extensions, as hyper
 MAX_EXTENSIONS: Final = 16384  # bytes of chunk extensions in one body, as hyper
-MAX_DIGITS: Final = 19  # decimal digits of Content-Length: up to 10**19 - 1 bytes
+MAX_DIGITS: Final = 19  # decimal digits of Content-Length: 10**19 bytes are more than anybody has
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one connection, in bytes."""
+    """The limits of one connection; see the constants of the same names."""
 
     line_size: int = MAX_LINE_SIZE
     header_size: int = MAX_HEADER_SIZE
+    fields: int = MAX_FIELDS
+    informational: int = MAX_INFORMATIONAL
+    chunk_line: int = MAX_CHUNK_LINE
+    extensions: int = MAX_EXTENSIONS

@@ -15,9 +15,18 @@ from ..errors import InvalidRequest
 from ..headers import CaseInsensitiveDict
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_target = re.compile(r"/[\x21-\x7e]*|\*").fullmatch
+_target = re.compile(r"/[\x21\x22\x24-\x7e]*|\*").fullmatch  # "#" begins a fragment
+_host = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=]*(?:\[[0-9A-Za-z:.]+\])?(?::[0-9]*)?").fullmatch
 _value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+# What a recipient needs before the body, or what says who sends it to whom: RFC 9110 section 6.5.1.
+NO_TRAILERS: Final = frozenset(
+    [
+        *("authorization", "cache-control", "connection", "content-encoding", "content-range"),
+        *("content-type", "cookie", "expect", "host", "keep-alive", "max-forwards"),
+        *("proxy-authorization", "te", "trailer", "upgrade"),
+    ]
+)
 SHOWN: Final = 60  # characters of a bad value that an error message shows
 
 
@@ -39,14 +48,39 @@ def check_target(target: str) -> None:
 
     Raises:
         InvalidRequest: it does not begin with a slash, or has a blank, a control
-            character or anything that is not ASCII.
+            character, a fragment or anything that is not ASCII.
 
     """
     if not _target(target):
         raise InvalidRequest(
-            f"path must begin with '/' and have only visible ASCII characters, the others "
-            f"percent-encoded: {target[:SHOWN]!r}",
+            f"path must begin with '/' and have only visible ASCII characters but '#', the "
+            f"others percent-encoded: {target[:SHOWN]!r}",
         )
+
+
+def check_host(value: str) -> None:
+    """Check a value of Host (RFC 9110 section 7.2).
+
+    Raises:
+        InvalidRequest: it is not a host and perhaps a port.
+
+    """
+    if not isinstance(value, str) or not _host(value):
+        raise InvalidRequest(f"Host is not a host and a port: {value!r}")
+
+
+def encode_trailers(fields: Mapping[str, str]) -> bytes:
+    """Return *fields* as lines of a trailer section, each with its CRLF.
+
+    Raises:
+        InvalidRequest: what `encode_fields` says, or a field may not come behind the body.
+
+    """
+    lines = encode_fields(fields)
+    for name in fields:
+        if name.lower() in NO_TRAILERS:
+            raise InvalidRequest(f"{name} cannot be a trailer field (RFC 9110 section 6.5.1)")
+    return lines
 
 
 def encode_fields(fields: Mapping[str, str], *, framing: bool = False) -> bytes:
@@ -65,7 +99,8 @@ def encode_fields(fields: Mapping[str, str], *, framing: bool = False) -> bytes:
     lines = []
     for name, value in fields.items():
         if not isinstance(name, str) or not _token(name):
-            raise InvalidRequest(f"name of a header field is not a token: {name[:SHOWN]!r}")
+            shown = name[:SHOWN] if isinstance(name, str) else name
+            raise InvalidRequest(f"name of a header field is not a token: {shown!r}")
         if not isinstance(value, str) or not _value(value):
             raise InvalidRequest(
                 f"value of header field {name} is not a str of Latin-1 characters without "
@@ -75,6 +110,13 @@ def encode_fields(fields: Mapping[str, str], *, framing: bool = False) -> bytes:
             raise InvalidRequest(f"{name} follows from the body and cannot be set")
         lines.append(f"{name}: {value}\r\n")
     return "".join(lines).encode("latin-1")
+
+
+def closes(fields: Mapping[str, str] | None) -> bool:
+    """Return True if *fields* say that no request will follow (RFC 9112 section 9.6)."""
+    if not fields or "connection" not in fields:
+        return False
+    return "close" in {option.strip(" \t").lower() for option in fields["connection"].split(",")}
 
 
 class RequestHeads:
@@ -122,6 +164,8 @@ class RequestHeads:
         if path == "*" and method != "OPTIONS":
             raise InvalidRequest(f"path '*' goes with OPTIONS only, not with {method}")
         target = self._prefix + ("" if path == "*" else path) if self._prefix else path
+        if fields and "host" in fields:
+            check_host(fields["host"])
         if not fields:
             return f"{method} {target} HTTP/1.1\r\n{self._tail}{framing}\r\n".encode("latin-1")
         tail = "".join(line for name, line in self._defaults.items() if name not in fields)

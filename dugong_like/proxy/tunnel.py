@@ -18,7 +18,7 @@ from ..http1.body import Body, SizedBody, Source, UntilCloseBody
 from ..http1.chunked import ChunkedBody
 from ..http1.framing import Kind, frame
 from ..http1.head import Head, Section, parse_head
-from ..http1.limits import MAX_INFORMATIONAL, Limits
+from ..http1.limits import Limits
 from ..http1.request import encode_fields
 
 OK: Final = range(200, 300)
@@ -62,7 +62,7 @@ class Tunnel:
             stop = self._section.find_end(source.data, source.begin, source.end)
             if stop < 0:
                 return False
-            head = parse_head(bytes(source.data[source.begin : stop]))
+            head = parse_head(bytes(source.data[source.begin : stop]), self._limits.fields)
             source.begin = stop
             if head.status in OK:
                 if source.begin < source.end:
@@ -87,8 +87,8 @@ class Tunnel:
     def _note(self, head: Head) -> None:
         if head.status in INFORMATIONAL and head.status != 101:  # noqa: PLR2004
             self._informational += 1
-            if self._informational > MAX_INFORMATIONAL:
-                raise InvalidResponse(f"more than {MAX_INFORMATIONAL} informational responses")
+            if self._informational > (most := self._limits.informational):
+                raise InvalidResponse(f"more than {most} informational responses")
             self._section = Section(self._limits, status=True)
             return
         reason = head.reason.decode("latin-1")

@@ -24,6 +24,7 @@ Socket = socket.socket
 Address = tuple[socket.AddressFamily, Any]
 
 ATTEMPT_DELAY: Final = 0.25  # seconds between two attempts (RFC 8305 section 5)
+TURN: Final = 1 << 20  # bytes moved without waiting, after which others have their turn
 MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
 CONNECTING: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR}
 

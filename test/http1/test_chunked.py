@@ -98,6 +98,31 @@ def test_endless_size_lines_are_refused(start, size):
         play([endless[at : at + size] for at in range(0, len(endless), size)])
 
 
+NEVER = [b"x", b"5x", b"5\n", b"5\rx", b"5 x", b"f" * 17, b"00" + b"1" * 17, b"5;a\rb", b"5;a\0"]
+
+
+@pytest.mark.parametrize(
+    "wire", [*NEVER, *(b"5;" + b"e" * 500 + end for end in (b"\rb", b"\0", b"\n"))]
+)
+def test_size_line_that_cannot_become_right_is_refused_at_once(wire):
+    body = ChunkedBody(Limits())
+    buffer = ReceiveBuffer()
+    with pytest.raises(InvalidResponse):
+        for byte in wire:
+            buffer.room()[0] = byte
+            buffer.end += 1
+            assert body.owed(buffer) is None
+
+
+def test_limits_of_size_lines_can_be_set():
+    with pytest.raises(InvalidResponse, match="more than 20 bytes"):
+        play([b"5;" + b"x" * 30], Limits(chunk_line=20))
+    with pytest.raises(InvalidResponse, match="more than 3 bytes"):
+        play([b"1;x\r\na\r\n1;x\r\n"], Limits(extensions=3))
+    with pytest.raises(InvalidResponse, match="at most 1 are taken"):
+        play([b"0\r\nA: b\r\nA: b\r\n\r\n"], Limits(fields=1))
+
+
 def test_extensions_of_all_chunks_together_are_bounded():
     chunk = b"1;" + b"x" * 1000 + b"\r\na\r\n"
     few = MAX_EXTENSIONS // 1001

@@ -154,6 +154,7 @@ def test_too_many_fields_are_refused():
     assert parse_head(start + b"A: b\r\n" * MAX_FIELDS + b"\r\n").status == 200
     with pytest.raises(InvalidResponse, match=f"{MAX_FIELDS + 1} header fields"):
         parse_head(start + b"A: b\r\n" * (MAX_FIELDS + 1) + b"\r\n")
+    assert verdict(b"", [start + b"A: b\r\n" * (MAX_FIELDS + 1)]) == "refused"  # before its end
     folded = b"A: b\r\n c\r\n" * MAX_FIELDS
     assert parse_head(start + folded + b"\r\n").fields == b"A: b c\r\n" * MAX_FIELDS
 

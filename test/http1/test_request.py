@@ -3,7 +3,14 @@
 import pytest
 
 from dugong_like import CaseInsensitiveDict, InvalidRequest
-from dugong_like.http1.request import RequestHeads, check_method, check_target, encode_fields
+from dugong_like.http1.request import (
+    RequestHeads,
+    check_method,
+    check_target,
+    closes,
+    encode_fields,
+    encode_trailers,
+)
 
 FORBIDDEN = ["\r", "\n", "\0", "\x0b", "\x7f", "\x1f", "\u010a", "\u560d", "\u2028"]
 
@@ -26,7 +33,7 @@ def test_targets_are_visible_ascii(target):
 
 @pytest.mark.parametrize(
     "target",
-    ["", "a", "?a", "http://x/", "/a b", "/ü", "**", *("/" + x for x in FORBIDDEN)],
+    ["", "a", "?a", "http://x/", "/a b", "/ü", "**", "/a#b", *("/" + x for x in FORBIDDEN)],
 )
 def test_other_targets_are_refused(target):
     with pytest.raises(InvalidRequest, match="percent-encoded"):
@@ -55,6 +62,36 @@ def test_bad_values_are_refused(value):
 def test_framing_fields_are_refused(name):
     with pytest.raises(InvalidRequest):
         encode_fields({name: "5"})
+
+
+@pytest.mark.parametrize("value", ["", "x", "a.b:80", "[::1]:8080", "127.0.0.1", "xn--a-b_~"])
+def test_host_is_a_host_and_perhaps_a_port(value):
+    head = RequestHeads("h").build("GET", "/", CaseInsensitiveDict(Host=value), "")
+    assert f"\r\nHost: {value}\r\n".encode() in head
+
+
+@pytest.mark.parametrize(
+    "value", ["a b", " a", "a/b", "u@a", "a,b c", "a:x", "[::1", "ü", "a\tb", 5]
+)
+def test_other_hosts_are_refused(value):
+    with pytest.raises(InvalidRequest, match="Host is not"):
+        RequestHeads("h").build("GET", "/", CaseInsensitiveDict(HOST=value), "")
+
+
+@pytest.mark.parametrize("name", ["Host", "trailer", "TE", "Content-Type", "Content-Length", "A B"])
+def test_fields_that_cannot_be_trailers_are_refused(name):
+    assert encode_trailers({"Checksum": "x"}) == b"Checksum: x\r\n"
+    with pytest.raises(InvalidRequest):
+        encode_trailers({name: "x"})
+
+
+def test_close_is_found_among_the_options():
+    assert closes({"connection": "close"})
+    assert closes(CaseInsensitiveDict(Connection="upgrade ,\tCLOSE"))
+    for value in ("keep-alive", "", "closed", "not close"):
+        assert not closes({"connection": value})
+    assert not closes({"x": "close"})
+    assert not closes(None)
 
 
 def test_whole_head_without_fields():
