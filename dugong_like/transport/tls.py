@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 
 import certifi
 
-from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed
+from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed, InvalidRequest
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded
 from .tcp import Part, SendingDescriptor, co_attempt, lost, shut_down
 
@@ -74,25 +74,17 @@ def co_start_tls(
         sock: it is taken over, and closed if the handshake fails.
         context: used as it is, never changed.
         hostname: for SNI and for the check of the certificate, as `certified_name` has it.
-        timeout: seconds that may pass without anything moving.
+        timeout: seconds for the handshake; None sets no limit.
 
     Raises:
         CertificateInvalid: the certificate is not accepted.
         HandshakeFailed: the peer does not speak TLS, or not as the context demands, or
             chose another protocol than HTTP/1.1 (ALPN).
-        ConnectionTimedOut: nothing moved for *timeout* seconds.
+        ConnectionTimedOut: it was not complete after *timeout* seconds.
+        InvalidRequest: *hostname* cannot be the name of a certificate.
 
     """
-    try:
-        wrapped = context.wrap_socket(
-            sock,
-            server_hostname=certified_name(hostname),
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-        )
-    except BaseException:
-        sock.close()
-        raise
+    wrapped = _wrap(sock, context, certified_name(hostname))
     stream = TLSStream(wrapped)
     try:
         if stream.handshake(wrapped) is None:
@@ -105,8 +97,41 @@ def co_start_tls(
 
 
 def certified_name(hostname: str) -> str:
-    """Return *hostname* as certificates have it: an IPv6 address without its zone (RFC 6874)."""
-    return hostname.partition("%")[0] if ":" in hostname else hostname
+    """Return *hostname* as certificates have it.
+
+    That is, without the zone of an IPv6 address (RFC 6874), and without the dot of the
+    root (RFC 6066 section 3).
+    """
+    return hostname.partition("%")[0] if ":" in hostname else hostname.removesuffix(".")
+
+
+def _wrap(sock: socket.socket, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
+    """Return *sock*, which is taken over, in TLS; nothing is sent yet."""
+    try:
+        return context.wrap_socket(
+            sock,
+            server_hostname=name,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
+        )
+    except OSError as exc:  # the peer has reset the connection already
+        _close_forgotten(exc)
+        raise HandshakeFailed(f"TLS handshake failed: {_reason(exc)}") from exc
+    except ValueError as exc:
+        _close_forgotten(exc)
+        raise InvalidRequest(f"not a host name for TLS: {name[:60]!r}: {exc}") from exc
+    finally:
+        sock.close()  # if it was not taken over
+
+
+def _close_forgotten(exc: Exception) -> None:
+    """Close the socket that `ssl` has made and, failing with *exc*, not closed."""
+    traceback = exc.__traceback__
+    while traceback is not None:
+        made = traceback.tb_frame.f_locals.get("self")
+        if isinstance(made, ssl.SSLSocket):
+            made.close()
+        traceback = traceback.tb_next
 
 
 class TLSStream:

@@ -4,13 +4,22 @@ import _ssl
 import ctypes
 import socket
 import ssl
+import struct
 import threading
 import time
 
 import pytest
 from support import ScriptedServer, open_descriptors, read_exactly, wait_until
 
-from dugong_like import POLLIN, POLLOUT, ConnectionClosed, HandshakeFailed, run
+from dugong_like import (
+    POLLIN,
+    POLLOUT,
+    ConnectionClosed,
+    HandshakeFailed,
+    InvalidRequest,
+    PollNeeded,
+    run,
+)
 from dugong_like.transport import tls
 from dugong_like.transport.tls import TLSStream, co_start_tls
 
@@ -208,11 +217,34 @@ def test_notify_close_never_blocks_and_never_fails(streams):
     stream.notify_close()
 
 
-def test_bad_server_name_closes_the_socket(trusting):
+@pytest.mark.parametrize("name", ["", ".", ".example", "a..example", "x" * 64])
+def test_bad_server_name_closes_the_socket(trusting, name):
+    before = open_descriptors()
     left, right = socket.socketpair()
-    with right, pytest.raises(ValueError, match="host|name|IDNA"):
-        run(co_start_tls(left, trusting, "", 5))
+    with right, pytest.raises(InvalidRequest, match="not a host name for TLS"):
+        run(co_start_tls(left, trusting, name, 5))
     assert left.fileno() == -1
+    assert open_descriptors() == before
+
+
+@pytest.mark.reliability(68)
+@pytest.mark.parametrize("data", [b"", b"HTTP/1.1 503 Busy\r\n\r\n"])
+@pytest.mark.parametrize("reset", [True, False], ids=["RST", "FIN"])
+def test_server_that_goes_away_before_the_handshake_begins(trusting, data, reset):
+    before = open_descriptors()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sock = socket.create_connection(listener.getsockname())
+        peer, _ = listener.accept()
+        peer.sendall(data)
+        if reset:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+    assert PollNeeded(sock.fileno(), POLLIN).poll(5)
+    sock.setblocking(False)
+    with pytest.raises(HandshakeFailed, match="TLS handshake failed") as failure:
+        run(co_start_tls(sock, trusting, "localhost", 5))
+    assert open_descriptors() == before  # although the traceback is still there
+    assert failure.value.__cause__ is not None
 
 
 def test_default_context_sees_that_a_stream_was_cut_off():
@@ -248,7 +280,7 @@ def test_zone_of_an_address_is_no_part_of_the_name_in_the_certificate(certificat
         stream = connect(server, trusting, name)
         stream.close()
     assert tls.certified_name("fe80::1%eth0") == "fe80::1"
-    assert tls.certified_name("100%.example") == "100%.example"
+    assert tls.certified_name("100%.example.") == "100%.example"
 
 
 # ---- ALPN
