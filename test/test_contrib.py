@@ -10,6 +10,7 @@ import pytest
 from support import ScriptedServer, answering, pattern, read_exactly, read_head
 
 ROOT = Path(__file__).resolve().parent.parent
+SCENARIOS = ["cuts", "pipelined", "stalls", "drips", "endless"]  # of faults.py
 
 
 def contrib(name, *arguments, stdin=""):
@@ -182,12 +183,18 @@ def test_extract_links_crawls_one_host():
     assert err == "4 pages, 0 failures\n"
 
 
+@pytest.mark.reliability(32, 33, 34, 35, 41, 42)
 def test_no_fault_makes_a_part_look_whole():
-    status, out, _ = contrib("faults.py", "--tls", "--step", 11)
+    status, out, err = contrib("faults.py", "--tls", "--step", 29)
 
     assert status == 0, out
-    assert [line.split()[-2:] for line in out.splitlines()] == [["0", "violations"]] * 2
-    assert int(out.split()[0]) > 400
+    *scenarios, total = out.splitlines()
+    assert err == ""
+    assert all(line.endswith("; 0 violations") for line in scenarios)
+    assert {line.split(":")[0] for line in scenarios} == {
+        f"{protocol} {name}" for protocol in ("plain", "TLS") for name in SCENARIOS
+    }
+    assert int(re.match(r"total: (\d+) transfers", total)[1]) > 1000
 
 
 def test_mutated_responses_are_read_alike_however_they_are_cut():
