@@ -1,6 +1,6 @@
 """A connection that is a script: no socket, no clock, and every cut of the bytes can be tried."""
 
-from dugong_like import HTTPConnection, PollNeeded
+from dugong_like import ConnectionClosed, HTTPConnection, PollNeeded
 from dugong_like.polling import POLLIN, POLLOUT
 
 WOULD_BLOCK = None
@@ -77,6 +77,80 @@ class ScriptedStream:
 
     def close(self):
         self.closed = True
+
+
+class GrudgingStream(ScriptedStream):
+    """A stream that blocks before each piece, with a server that answers what was sent.
+
+    Attributes:
+        given: how many bytes `recv` has given.
+        waiting: what the server has sent and `recv` has not given.
+        opened: whether somebody has it.
+        stuck: True while nothing is ready.
+
+    """
+
+    def __init__(self, answers, piece):
+        super().__init__()
+        self.given = 0
+        self.opened = self.stuck = False
+        self._answers = list(answers)  # what the server waits for, and what it says then
+        self._piece = piece
+        self.waiting = b""
+        self._looked_at = 0  # bytes sent that the server has answered to
+        self._moves = {"recv": False, "send": False}
+        self._ended = self._lost = self._deaf = False
+
+    def _blocks(self, call):
+        """Say yes and no in turns."""
+        if not self.stuck:
+            self._moves[call] = not self._moves[call]
+        return self.stuck or self._moves[call]
+
+    def recv(self, size):
+        if self.closed or self._lost:
+            raise ConnectionClosed("connection lost: reset", request_sent="maybe")
+        if not (self.waiting or self._ended) or self._blocks("recv"):
+            return WOULD_BLOCK
+        size = min(size, self._piece)
+        data, self.waiting = self.waiting[:size], self.waiting[size:]
+        self.given += len(data)
+        return data
+
+    def send(self, parts):
+        if self.closed or self._lost or self._deaf:
+            raise ConnectionClosed("connection lost: broken pipe", request_sent="maybe")
+        if self._blocks("send"):
+            return WOULD_BLOCK
+        data = b"".join(parts)[: self._piece]
+        self.sent += data
+        while self._answers:
+            wanted, answer = self._answers[0]
+            at = self.sent.find(wanted, self._looked_at)
+            if at < 0:
+                break
+            self._looked_at = at + len(wanted)
+            self.waiting += answer
+            del self._answers[0]
+        return len(data)
+
+    def is_idle(self):
+        return not (self.waiting or self._ended)
+
+    def end(self):
+        """Let the server close properly: what it has sent arrives, and it takes no more."""
+        self._ended = self._deaf = True
+        self._answers = []
+
+    def cut(self):
+        """Let what has arrived be all that ever arrives; it takes what is sent for a while."""
+        self._ended = True
+        self._answers = []
+        self.waiting = b""
+
+    def fail(self):
+        """Let the server reset the connection."""
+        self._lost = True
 
 
 def connection(monkeypatch, *streams, **options):
