@@ -72,9 +72,10 @@ class ReceivingHalf:
         """See `Operations.co_read_response`."""
         with self.role:
             pending = self._link.pending
+            self._link.check_unbroken()
             if self._machine.state is Receiving.BODY or not pending or pending[0].abandoned:
                 yield from self._co_skip_abandoned()
-            self._link.check_unbroken()
+                self._link.check_unbroken()
             exchange = pending[0]
             head = self._final or self.heads.take(exchange)
             if head is None:

@@ -13,21 +13,31 @@ Not here: what the fields mean for the body (framing.py).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from ..errors import InvalidResponse
 from .limits import MAX_FIELDS, Limits
 
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"  # field content, also the reason phrase
+NAME: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # of a field: a token of these
 STATUS_LINE: Final = rb"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: (" + VALUE + rb"))?+\r\n"
-FIELD_LINE: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:" + VALUE + rb"\r\n"
+FIELD_LINE: Final = NAME + rb"++:" + VALUE + rb"\r\n"
 
 _head = re.compile(STATUS_LINE + rb"((?:" + FIELD_LINE + rb")*+)\r\n").fullmatch
 _status_line = re.compile(STATUS_LINE).fullmatch
 _field_line = re.compile(FIELD_LINE).fullmatch
 _folded_line = re.compile(rb"[ \t]" + VALUE + rb"\r\n").fullmatch
-_fold = re.compile(rb"[ \t]*\r\n[ \t]+")
-START: Final = b"HTTP/1."
+
+# Lines of which only the beginning has arrived, and what is behind a beginning that is right.
+STATUS_LINE_LIKE: Final = b"HTTP/1.1 200 "
+MORE_NAME: Final = NAME + rb"*+(?::" + VALUE + rb"\r?)?"
+_status_start = re.compile(STATUS_LINE.removesuffix(rb"\r\n") + rb"\r?").fullmatch
+_first_line_start = re.compile(rb"\r|" + MORE_NAME).fullmatch
+_line_start = re.compile(rb"\r|[ \t]" + VALUE + rb"\r?|" + MORE_NAME).fullmatch
+_more_name = re.compile(MORE_NAME).fullmatch
+_more_value = re.compile(VALUE + rb"\r?").fullmatch
+Checker = Callable[[bytes], re.Match[bytes] | None]
 SHOWN: Final = 60  # bytes of a bad line that an error message shows
 
 
@@ -87,10 +97,15 @@ def parse_fields(block: bytes, max_fields: int = MAX_FIELDS) -> bytes:
         InvalidResponse: a line breaks the grammar, or there are too many fields.
 
     """
-    lines = block[:-2].split(b"\n")[:-1]
-    for number, line in enumerate(lines):
-        check_line(line + b"\n", first=False, folds=number > 0)
-    fields = _fold.sub(b" ", block[:-4]) + b"\r\n" if lines else b""
+    pieces: list[bytes] = []
+    for line in block[:-2].split(b"\n")[:-1]:
+        check_line(line + b"\n", first=False, folds=bool(pieces))
+        text = line.rstrip(b" \t\r")
+        if line.startswith((b" ", b"\t")):
+            pieces.append(b" " + text.lstrip(b" \t") if text else b"")
+        else:
+            pieces.append(b"\r\n" + text)
+    fields = b"".join([*pieces, b"\r\n"])[2:]
     _check_count(fields.count(b"\n"), max_fields)
     return fields
 
@@ -123,15 +138,18 @@ class Section:
     """Finds the end of a head or a trailer section while it arrives, and no later error.
 
     What can be seen to be wrong is an error at once: nobody waits for the rest of
-    something that cannot become right.
+    something that cannot become right. No byte is looked at twice, so that sending them
+    one by one costs no more than time in proportion.
     """
 
-    __slots__ = ("_after_first", "_checked", "_count", "_limits", "_status")
+    __slots__ = ("_after_first", "_checked", "_count", "_limits", "_looked_at", "_rest", "_status")
 
     def __init__(self, limits: Limits, *, status: bool) -> None:
         self._limits = limits
         self._status = status  # does it begin with a status line?
         self._checked = 0  # bytes of complete, checked lines
+        self._looked_at = 0  # bytes that need no second look
+        self._rest: Checker | None = None  # what the present line, begun already, goes on with
         self._after_first = 0  # where the field lines begin
         self._count = 0  # field lines so far
 
@@ -147,7 +165,7 @@ class Section:
         """
         if not self._status and data[begin : begin + 2] == b"\r\n"[: end - begin] and end > begin:
             return begin + 2 if end - begin >= 2 else -1  # noqa: PLR2004 - the length of CRLF
-        at = data.find(b"\r\n\r\n", begin + max(self._checked - 2, 0), end)
+        at = data.find(b"\r\n\r\n", begin + max(self._looked_at - 3, 0), end)
         stop = end if at < 0 else at + 4
         if stop - begin > self._limits.header_size:
             raise InvalidResponse(f"header section of more than {self._limits.header_size} bytes")
@@ -157,13 +175,16 @@ class Section:
 
     def _check_lines(self, data: bytearray, begin: int, end: int) -> None:
         start = begin + self._checked
-        while (at := data.find(b"\r\n", start, end)) >= 0:
+        look = max(start, begin + self._looked_at - 1)
+        while (at := data.find(b"\r\n", look, end)) >= 0:
             self._check_length(at + 2 - start)
             self._check_line(data[start : at + 2], start - begin)
-            start = at + 2
-            self._checked = start - begin
+            start = look = at + 2
+            self._checked = self._looked_at = start - begin
+            self._rest = None
         self._check_length(end - start)
-        self._check_rest(data, begin, start, end)
+        if begin + self._looked_at < end:
+            self._check_rest(data, begin, start, end)
 
     def _check_line(self, line: bytearray, offset: int) -> None:
         """Check a complete line that begins *offset* bytes into the section."""
@@ -171,25 +192,36 @@ class Section:
             self._after_first = len(line)
             check_line(bytes(line), first=True)
         elif line != b"\r\n":  # the end of the section
-            # A fold continues a field line, so it cannot be the first one of them.
-            check_line(bytes(line), first=False, folds=offset > self._after_first)
+            check_line(bytes(line), first=False, folds=self._may_fold(offset))
             self._count += not line.startswith((b" ", b"\t"))
             _check_count(self._count, self._limits.fields)
 
+    def _may_fold(self, offset: int) -> bool:
+        """Return False for the first field line: there is none that it could continue."""
+        return offset > self._after_first
+
     def _check_rest(self, data: bytearray, begin: int, start: int, end: int) -> None:
-        """Check what there is of a line whose end has not arrived."""
-        if (
-            self._status
-            and start == begin
-            and not START.startswith(data[begin : begin + 7][: end - begin])
-        ):
-            raise InvalidResponse(
-                f"not a response of HTTP/1: {bytes(data[begin : min(end, begin + SHOWN)])!r}",
-            )
-        if data.find(b"\n", start, end) >= 0 or data.find(b"\r", start, max(end - 1, start)) >= 0:
-            raise InvalidResponse(
-                f"CR or LF alone in {bytes(data[start : min(end, start + SHOWN)])!r}",
-            )
+        """Check what there is of a line whose end has not arrived: what was not here before."""
+        new = bytes(data[begin + self._looked_at : end])
+        is_first = self._status and start == begin
+        if self._rest is not None:
+            right = self._rest(new)
+        elif is_first:
+            right = _status_start(new + STATUS_LINE_LIKE[len(new) :])
+        else:
+            right = (_line_start if self._may_fold(start - begin) else _first_line_start)(new)
+        if not right:
+            line = bytes(data[start : min(end, start + SHOWN)])
+            raise InvalidResponse(f"this cannot become a line of a head: {line!r}")
+        if is_first and end - begin < len(STATUS_LINE_LIKE):
+            return  # too short to remember how far it is right
+        looked_at = end - begin - new.endswith(b"\r")  # LF has to follow
+        if looked_at > self._looked_at:
+            if is_first or b":" in new or new.startswith((b" ", b"\t")):
+                self._rest = _more_value
+            elif self._rest is None:
+                self._rest = _more_name
+            self._looked_at = looked_at
 
     def _check_length(self, length: int) -> None:
         if length > self._limits.line_size:

@@ -51,7 +51,7 @@ GOOD = {
     b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\td\r\nE: f\r\n\r\n": (
         1, 200, b"OK", b"A: b c d\r\nE: f\r\n",
     ),
-    b"HTTP/1.1 200 OK\r\nA: b \r\n  \r\n c\r\n\r\n": (1, 200, b"OK", b"A: b  c\r\n"),
+    b"HTTP/1.1 200 OK\r\nA: b \r\n  \r\n c\r\n\r\n": (1, 200, b"OK", b"A: b c\r\n"),
 }  # fmt: skip
 
 BAD = [
