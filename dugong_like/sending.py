@@ -50,7 +50,12 @@ class SendingHalf:
         response, or is the end of the stream.
         """
         link = self._link
-        return link.state is Link.OPEN and (bool(link.pending) or link.stream.is_idle())
+        if link.state is not Link.OPEN:
+            return False
+        if link.pending or link.stream.is_idle():
+            return True
+        link.spend()  # the look has taken what there was: a second one would see nothing
+        return False
 
     def co_connect(self) -> Co[None]:
         """Have a connection that takes a request; see `Operations.co_connect`."""

@@ -123,6 +123,7 @@ def test_port_that_refuses():
     assert is_temp_network_error(failure.value)
 
 
+@pytest.mark.reliability(42)
 @pytest.mark.feature("B27")
 def test_black_hole_with_a_time_limit():
     before = open_descriptors()
@@ -193,6 +194,7 @@ def test_good_certificate(certificate, trusting):
             assert bits >= 128
 
 
+@pytest.mark.reliability(65)
 @pytest.mark.feature("B52")
 def test_certificates_that_are_not_accepted(
     expired_certificate,
@@ -220,6 +222,7 @@ def test_host_name_check_of_the_context_is_honoured(other_certificate, ca):
         assert connect_tls(server, lenient) == 200
 
 
+@pytest.mark.reliability(68)
 def test_server_that_does_not_speak_tls(trusting):
     def plain(sock):
         sock.recv(1000)
@@ -229,6 +232,7 @@ def test_server_that_does_not_speak_tls(trusting):
         connect_tls(server, trusting)
 
 
+@pytest.mark.reliability(42, 68)
 def test_server_that_says_nothing_or_goes_away_in_the_handshake(trusting):
     with ScriptedServer(lambda sock: time.sleep(1)) as server:
         conn = HTTPConnection("localhost", server.port, trusting, timeout=0.2)
@@ -238,6 +242,7 @@ def test_server_that_says_nothing_or_goes_away_in_the_handshake(trusting):
         connect_tls(server, trusting)
 
 
+@pytest.mark.reliability(66)
 def test_context_of_the_caller_is_not_changed(certificate, ca):
     context = ssl.create_default_context()
     ca.configure_trust(context)
@@ -303,6 +308,7 @@ def test_default_context_verifies_and_honours_the_environment(certificate, ca_fi
     assert "CLIENT_TRAFFIC_SECRET" in keys.read_text()
 
 
+@pytest.mark.reliability(35)
 @pytest.mark.feature("B43")
 def test_tls_that_is_cut_off_is_no_end_of_a_body(certificate, trusting):
     def cut(sock):
@@ -331,6 +337,7 @@ def test_tls_that_is_cut_off_is_no_end_of_a_body(certificate, trusting):
 # ---- tunnels
 
 
+@pytest.mark.reliability(61)
 @pytest.mark.parametrize(
     ("answer", "error"),
     [

@@ -103,6 +103,7 @@ def test_arguments_become_attributes_with_default_ports(trusting):
     assert HTTPConnection("::1", 8080).port == 8080
 
 
+@pytest.mark.reliability(47)
 @pytest.mark.parametrize(
     "name",
     [
@@ -130,6 +131,7 @@ def test_bad_ports_are_refused(port):
         HTTPConnection("example.org", port)
 
 
+@pytest.mark.reliability(47)
 @pytest.mark.parametrize(
     "proxy",
     ["https://p:1", "p:1", "http://u:p@p:1", "http://p:99999", ("p", 0), ("", 1)],
@@ -251,6 +253,7 @@ def test_empty_bodies_that_follow(recorder):
     assert recorder.bodies == [b"", b"0\r\n\r\n"]
 
 
+@pytest.mark.reliability(51)
 @pytest.mark.feature("B12", "B45")
 def test_more_than_announced_is_refused_before_anything_is_sent(recorder):
     conn = recorder.conn
@@ -291,6 +294,7 @@ def test_calls_out_of_order_are_refused(recorder):
 INJECTIONS = ["a\r\nb", "a\nb", "a\rb", "a\0b", "a\x7fb", "\u010a", "\u560d\u560a", "a\x01"]
 
 
+@pytest.mark.reliability(47)
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_nothing_can_be_smuggled_into_a_request(recorder, text):
     conn = recorder.conn
@@ -312,6 +316,7 @@ def test_nothing_can_be_smuggled_into_a_request(recorder, text):
     assert len(recorder.heads) == 1
 
 
+@pytest.mark.reliability(47, 50)
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -325,6 +330,7 @@ def test_bad_methods_and_targets_are_refused(recorder, method, path):
     assert recorder.heads == []
 
 
+@pytest.mark.reliability(49)
 @pytest.mark.parametrize("name", ["Content-Length", "content-length", "Transfer-Encoding"])
 def test_framing_fields_belong_to_the_library(recorder, name):
     with pytest.raises(InvalidRequest, match="follows from the body"):
@@ -352,6 +358,7 @@ def continuing(first):
     return handler
 
 
+@pytest.mark.reliability(44)
 @pytest.mark.feature("B15")
 def test_body_is_sent_when_the_server_wants_it():
     with ScriptedServer(continuing(b"HTTP/1.1 100 Go\r\nX: y\r\n\r\n")) as server:
@@ -366,6 +373,7 @@ def test_body_is_sent_when_the_server_wants_it():
             assert conn.readall() == b"hello"
 
 
+@pytest.mark.reliability(44)
 @pytest.mark.feature("B15")
 def test_final_answer_cancels_the_body():
     refusal = b"HTTP/1.1 417 No\r\nContent-Length: 2\r\n\r\nno"
@@ -381,6 +389,7 @@ def test_final_answer_cancels_the_body():
         wait_until(lambda: server.connections == 2)
 
 
+@pytest.mark.reliability(44)
 @pytest.mark.feature("B15")
 def test_body_may_be_sent_when_the_time_for_100_is_over():
     def handler(sock):
@@ -542,6 +551,7 @@ def test_trailers_are_there_after_the_body():
     assert response.length is None
 
 
+@pytest.mark.reliability(46)
 @pytest.mark.feature("B21", "B30")
 def test_next_response_has_to_wait_for_the_end_of_the_body():
     server, conn = scripted(OK, OK)
@@ -561,6 +571,7 @@ def test_next_response_has_to_wait_for_the_end_of_the_body():
         assert not conn.response_pending()
 
 
+@pytest.mark.reliability(40)
 @pytest.mark.feature("B28", "B54")
 def test_requests_are_pipelined_in_order():
     def handler(sock):
@@ -586,6 +597,7 @@ def test_requests_are_pipelined_in_order():
 # ---- ends
 
 
+@pytest.mark.reliability(38)
 @pytest.mark.feature("B32", "B33")
 @pytest.mark.parametrize(
     "answer",
@@ -610,6 +622,7 @@ def test_connection_is_not_used_again_after(answer):
     wait_until(lambda: server.connections == 3)
 
 
+@pytest.mark.reliability(36, 40)
 @pytest.mark.feature("B32", "B43")
 @pytest.mark.parametrize("abandoned", [False, True])
 def test_what_follows_the_last_response_of_a_connection_is_no_answer(abandoned):
@@ -649,6 +662,7 @@ def test_connection_is_used_again_after(answer):
     wait_until(lambda: server.connections == 1)
 
 
+@pytest.mark.reliability(36, 37)
 @pytest.mark.parametrize("late", [b"", b"HTTP/1.1 408 Idle\r\nContent-Length: 0\r\n\r\n"])
 def test_what_comes_while_idle_is_never_an_answer(late):
     def handler(sock):
@@ -673,6 +687,7 @@ TRUNCATED = {
 }
 
 
+@pytest.mark.reliability(32)
 @pytest.mark.feature("B43")
 @pytest.mark.parametrize("kind", TRUNCATED)
 def test_truncated_body_is_an_error_and_what_arrived_can_be_read(kind):
@@ -721,6 +736,7 @@ def test_body_of_unknown_coding_cannot_be_read_but_the_head_can():
         conn.connect()
 
 
+@pytest.mark.reliability(39)
 @pytest.mark.feature("B44")
 @pytest.mark.parametrize(
     "answer",
@@ -839,6 +855,7 @@ def test_reset_inside_a_body_never_looks_like_its_end():
             conn.read(1)
 
 
+@pytest.mark.reliability(42)
 @pytest.mark.feature("B27", "B46")
 def test_timeout_is_about_nothing_moving():
     def slowly(sock):
@@ -864,6 +881,7 @@ def test_timeout_is_about_nothing_moving():
                 conn.read_response()
 
 
+@pytest.mark.reliability(42)
 @pytest.mark.feature("B27")
 def test_timeout_of_a_writer_whom_nobody_reads():
     def handler(sock):

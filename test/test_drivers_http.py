@@ -130,6 +130,7 @@ def co_put(conn):
         yield from conn.co_write(bytes(1 << 20))
 
 
+@pytest.mark.reliability(42)
 @pytest.mark.feature("B27")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_time_limits_hold_under_every_driver(driver):

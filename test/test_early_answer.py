@@ -132,6 +132,7 @@ STYLES = [
 ]  # fmt: skip
 
 
+@pytest.mark.reliability(43)
 @pytest.mark.feature("B13", "B49")
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("server_does", [stops_reading, keeps_draining, closes_at_once])
@@ -162,6 +163,7 @@ def test_answer_is_delivered_at_once(style, server_does, tls, length, certificat
             wait_until(lambda: server.connections == 2)
 
 
+@pytest.mark.reliability(43)
 @pytest.mark.feature("B13")
 def test_body_in_one_piece_is_interrupted_too():
     with ScriptedServer(stops_reading) as server:

@@ -154,6 +154,7 @@ def as_two_tasks(talk):
     asyncio.run(main())
 
 
+@pytest.mark.reliability(40, 43)
 @pytest.mark.feature("B13", "B49")
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("way", [on_two_threads, as_two_generators, as_two_tasks])

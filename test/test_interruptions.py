@@ -62,6 +62,7 @@ def trickle():
         yield server
 
 
+@pytest.mark.reliability(45)
 def test_interrupted_name_lookup_and_connect_leave_it_closed():
     before = open_descriptors()
     for host in ("localhost", "127.0.0.1"):
@@ -84,6 +85,7 @@ def test_interrupted_name_lookup_and_connect_leave_it_closed():
     assert open_descriptors() == before
 
 
+@pytest.mark.reliability(45)
 def test_interrupted_tls_handshake_leaves_it_closed(certificate, trusting):
     with ScriptedServer(answering(OK), certificate.server_context()) as server:
         before = open_descriptors()
@@ -101,6 +103,7 @@ def test_interrupted_tls_handshake_leaves_it_closed(certificate, trusting):
         wait_until(lambda: open_descriptors() <= before + 1)  # the server closes as well
 
 
+@pytest.mark.reliability(45)
 def test_interrupted_proxy_handshake_leaves_it_closed(trusting, certificate):
     def proxy(sock):
         assert read_head(sock).startswith(b"CONNECT localhost:443 HTTP/1.1\r\n")
@@ -173,6 +176,7 @@ def test_between_two_writes_nothing_is_lost():
         assert conn.readall() == b"abcdef"
 
 
+@pytest.mark.reliability(45)
 def test_reading_goes_on_where_it_stood(trickle):
     def step(make):
         """Interrupt one operation after one more wait each time."""
@@ -238,6 +242,7 @@ def test_deadline_leaves_a_reader_untouched(trickle):
         assert conn.readall() == b"hello"
 
 
+@pytest.mark.reliability(40)
 @pytest.mark.feature("B54")
 def test_response_that_nobody_reads_is_skipped():
     def handler(sock):
@@ -330,6 +335,7 @@ def test_skipping_may_be_interrupted_as_well(trickle):
         assert conn.readall() == b"hello"
 
 
+@pytest.mark.reliability(45)
 def test_failed_connections_leave_no_descriptor():
     port = servers.free_port()
     before = open_descriptors()
@@ -339,6 +345,7 @@ def test_failed_connections_leave_no_descriptor():
     assert open_descriptors() == before
 
 
+@pytest.mark.reliability(45)
 def test_dropped_connections_leave_no_descriptor():
     with ScriptedServer(answering(OK)) as server:
         conn = HTTPConnection("127.0.0.1", server.port)
@@ -355,6 +362,7 @@ def co_get(conn):
     return response.status, (yield from conn.co_readall())
 
 
+@pytest.mark.reliability(45)
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_request_given_up_at_any_wait_can_be_made_again(tls, certificate, trusting):
     """Looking up, connecting, tunnel, handshake, head, body: after a reset all is as before."""

@@ -29,6 +29,7 @@ WIRE = (
 )
 
 
+@pytest.mark.reliability(29)
 @pytest.mark.parametrize("cut", range(len(WIRE) + 1))
 @pytest.mark.parametrize("way", ["readall", "read", "readinto", "discard"])
 def test_nothing_depends_on_where_the_network_cuts(monkeypatch, cut, way):
@@ -60,6 +61,7 @@ def read_in_small_pieces(conn, way):
     return whole
 
 
+@pytest.mark.reliability(32, 33)
 @pytest.mark.parametrize("cut", range(len(WIRE)))
 def test_end_of_the_stream_anywhere_inside_is_an_error(monkeypatch, cut):
     conn = connection(monkeypatch, ScriptedStream([WIRE[:cut], END] if cut else [END]))
@@ -165,6 +167,7 @@ def read_at_random(dice, conn, enough):
     return got
 
 
+@pytest.mark.reliability(40)
 @pytest.mark.parametrize("seed", range(500))
 def test_any_mixture_of_calls_and_interruptions_gives_each_body_to_its_request(monkeypatch, seed):
     dice = random.Random(seed)

@@ -55,6 +55,7 @@ def test_what_the_requests_look_like(wire):
     assert wire.endswith(b"\r\n\r\n")
 
 
+@pytest.mark.reliability(38)
 @pytest.mark.parametrize("body", [None, b"x", BodyFollowing(3)])
 def test_after_close_the_next_request_gets_a_new_connection(monkeypatch, body):
     first, second = ScriptedStream(), ScriptedStream()
@@ -133,6 +134,7 @@ def test_request_given_up_in_the_middle_breaks_the_connection(monkeypatch, waits
     assert new.sent.startswith(b"GET /1 ")
 
 
+@pytest.mark.reliability(43)
 @pytest.mark.parametrize("length", [None, 100_000], ids=["chunked", "sized"])
 @pytest.mark.parametrize("sends", range(12))
 def test_answer_while_writing_ends_the_writer_and_can_be_read(monkeypatch, length, sends):
@@ -216,6 +218,7 @@ def test_lost_while_writing(monkeypatch, incoming):
             finish(conn.co_read_response())
 
 
+@pytest.mark.reliability(41)
 def test_request_of_which_nothing_went_out_can_be_repeated(monkeypatch):
     lost = ConnectionClosed("scripted", request_sent="maybe")
     conn = connection(monkeypatch, ScriptedStream(rooms=[lost]))

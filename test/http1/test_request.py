@@ -20,6 +20,7 @@ def test_methods_are_tokens(method):
     check_method(method)
 
 
+@pytest.mark.reliability(47, 48)
 @pytest.mark.parametrize("method", ["", "G T", "GET ", "G/T", "GÉT", "CONNECT", *FORBIDDEN])
 def test_other_methods_are_refused(method):
     with pytest.raises(InvalidRequest):
@@ -31,6 +32,7 @@ def test_targets_are_visible_ascii(target):
     check_target(target)
 
 
+@pytest.mark.reliability(47, 48)
 @pytest.mark.parametrize(
     "target",
     ["", "a", "?a", "http://x/", "/a b", "/ü", "**", "/a#b", *("/" + x for x in FORBIDDEN)],
@@ -46,18 +48,21 @@ def test_fields_are_encoded_as_latin_1():
     assert encode_fields({"Content-Length": "5"}, framing=True) == b"Content-Length: 5\r\n"
 
 
+@pytest.mark.reliability(47, 48)
 @pytest.mark.parametrize("name", ["", "A B", "A:", " A", "A ", "É", 5, None, *FORBIDDEN])
 def test_bad_names_are_refused(name):
     with pytest.raises(InvalidRequest, match="not a token"):
         encode_fields({name: "x"} if isinstance(name, str) else {str(name) + " ": "x"})
 
 
+@pytest.mark.reliability(47, 48)
 @pytest.mark.parametrize("value", [*("a" + x + "b" for x in FORBIDDEN), "€", 5, None, b"bytes"])
 def test_bad_values_are_refused(value):
     with pytest.raises(InvalidRequest, match="value of header field A"):
         encode_fields({"A": value})
 
 
+@pytest.mark.reliability(49)
 @pytest.mark.parametrize("name", ["Content-Length", "CONTENT-LENGTH", "transfer-encoding"])
 def test_framing_fields_are_refused(name):
     with pytest.raises(InvalidRequest):
@@ -70,6 +75,7 @@ def test_host_is_a_host_and_perhaps_a_port(value):
     assert f"\r\nHost: {value}\r\n".encode() in head
 
 
+@pytest.mark.reliability(47)
 @pytest.mark.parametrize(
     "value", ["a b", " a", "a/b", "u@a", "a,b c", "a:x", "[::1", "ü", "a\tb", 5]
 )

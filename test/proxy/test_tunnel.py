@@ -33,6 +33,7 @@ def test_request_names_the_authority_twice():
     assert request == b"CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n"
 
 
+@pytest.mark.reliability(61)
 @pytest.mark.parametrize(
     "wire",
     [
@@ -50,6 +51,7 @@ def test_2xx_opens_the_tunnel(wire):
         assert play([wire[:cut]]) is False
 
 
+@pytest.mark.reliability(61)
 @pytest.mark.parametrize(
     "wire",
     [
@@ -65,6 +67,7 @@ def test_anything_else_refuses_it_and_says_why(wire):
         assert refusal.value.body == b"why"
 
 
+@pytest.mark.reliability(61)
 @pytest.mark.parametrize("status", [101, 304, 407, 500])
 def test_refusal_without_a_body(status):
     with pytest.raises(TunnelRefused) as refusal:
@@ -79,24 +82,28 @@ def test_refusal_until_close_ends_with_the_stream():
     assert refusal.value.body == b"why"
 
 
+@pytest.mark.reliability(61)
 def test_broken_body_does_not_hide_the_refusal():
     with pytest.raises(TunnelRefused) as refusal:
         play([b"HTTP/1.1 502 Bad\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nwhy\r\nzzz\r\n"])
     assert refusal.value.body == b"why"
 
 
+@pytest.mark.reliability(61)
 def test_long_refusal_is_cut_off():
     with pytest.raises(TunnelRefused) as refusal:
         play([b"HTTP/1.1 502 Bad\r\n\r\n", b"x" * 100_000])
     assert refusal.value.body == b"x" * 65536
 
 
+@pytest.mark.reliability(61)
 @pytest.mark.parametrize("wire", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 100 Go\r\n\r\n"])
 def test_end_without_an_answer(wire):
     with pytest.raises(ConnectionClosed, match="instead of opening a tunnel"):
         play([wire], end=True)
 
 
+@pytest.mark.reliability(61)
 @pytest.mark.parametrize(
     "wire",
     [
