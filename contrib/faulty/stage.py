@@ -98,6 +98,25 @@ class Peer:
         if data:
             self.sock.sendall(data)
 
+    def is_tls(self) -> bool:
+        """Say whether this is TLS."""
+        return isinstance(self.sock, ssl.SSLSocket)
+
+    def half_close(self) -> None:
+        """Send nothing more; over TLS what comes is not decrypted any more."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def drain(self, enough: threading.Event) -> None:
+        """Read and throw away until *enough* or the end."""
+        self.sock.settimeout(0.02)
+        while not enough.is_set():
+            try:
+                if not self.sock.recv(65536):
+                    break
+            except TimeoutError:
+                pass
+        self.sock.settimeout(LIMIT)
+
     def end(self, how: str) -> None:
         """End the connection as *how* says: one of `PLAIN_ENDS` or `TLS_ENDS`."""
         if how == "close_notify":
@@ -105,7 +124,7 @@ class Peer:
             self.sock.setblocking(False)
             try:
                 self.sock.unwrap()
-            except ssl.SSLWantReadError:
+            except ssl.SSLError:
                 pass  # ours is sent; the client's is not waited for
         if how == "RST":
             linger = struct.pack("ii", 1, 0)
@@ -196,6 +215,7 @@ class Place(NamedTuple):
 
     server_context: ssl.SSLContext | None = None
     client_context: ssl.SSLContext | None = None
+    old_client_context: ssl.SSLContext | None = None  # for TLS 1.2
 
     @property
     def tls(self) -> bool:

@@ -158,7 +158,7 @@ def _play_endless(name: str, fast: bool, place: Place, dice: Dice) -> str:
     def script(peer: Peer, _: int) -> None:
         peer.read_request()
         peer.send(start)
-        piece = unit * (1000 if fast else 1)
+        piece = unit * (300 if fast else 1)
         while not done.is_set():
             for byte in (piece,) if fast else (bytes([number]) for number in piece):
                 peer.send(byte)
