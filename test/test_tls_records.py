@@ -8,16 +8,19 @@ sends is on its standard output.
 import asyncio
 import fcntl
 import hashlib
+import importlib.util
 import random
 import re
 import signal
 import ssl
 import subprocess
+import sys
 import termios
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 from queue import Queue
 
 import pytest
@@ -536,3 +539,55 @@ def test_two_threads_at_full_speed_over_one_connection(certificate, trusting, ve
     assert server.connections == 1
     assert counts[0] == counts[1] > 50
     assert sent.digest() == received.digest()
+
+
+# ---- the same for as long as one likes
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def soak(*options):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "contrib" / "soak.py"), *options],
+        capture_output=True, text=True, timeout=60, check=False,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("way", [[], ["--two-threads"]], ids=["one thread", "two threads"])
+@pytest.mark.parametrize("tls", [[], ["--tls"]], ids=["http", "https"])
+def test_soak_finds_every_body_right_and_nothing_that_leaks(way, tls):
+    status, out, err = soak("--requests", "2500", *way, *tls)
+
+    assert (status, err) == (0, "")
+    assert re.match(r"2500 requests in .* KiB more memory, (\d+) descriptors, \1 before\n", out)
+
+
+def test_soak_ends_in_time_and_fails_if_more_memory_is_taken_than_allowed():
+    status, out, err = soak("--minutes", "0.01", "--max-growth", "-1")
+
+    assert status == 1
+    assert err == "memory has grown by more than -1 MiB since the warm-up\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"), [(sized(b"12"), "2 bytes instead of"), (b"", "ConnectionClosed: ")]
+)
+@pytest.mark.parametrize("work", ["one_after_the_other", "on_two_threads"])
+def test_soak_fails_at_a_wrong_body(monkeypatch, capsys, answer, problem, work):
+    spec = importlib.util.spec_from_file_location("soak", ROOT / "contrib" / "soak.py")
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+
+    def wrong(sock):
+        read_head(sock)
+        sock.sendall(answer)
+        while answer and sock.recv(65536):
+            pass
+
+    with ScriptedServer(wrong) as server:
+        monkeypatch.setattr(program, "server", lambda tls: nullcontext((server.port, None)))
+        two_threads = ["--two-threads"] if work == "on_two_threads" else []
+        assert program.main(["--requests", "10", *two_threads]) == 1
+    assert re.match(rf"after 0 requests: .*{problem}", capsys.readouterr().err)
