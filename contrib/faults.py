@@ -116,7 +116,7 @@ class Tally:
         self.transfers += len(cases)
         endings = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
         print(
-            f"{name}: {len(cases)} transfers in {time.monotonic() - start:.0f} s: {endings}; "
+            f"{name}: {len(cases)} transfers in {time.monotonic() - start:.1f} s: {endings}; "
             f"{self.violations - before} violations",
             flush=True,
         )

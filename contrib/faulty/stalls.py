@@ -46,6 +46,7 @@ ENDLESS: Final = {  # what comes first, what comes for ever, and whether a limit
     "field name": (b"HTTP/1.1 200 OK\r\n", b"X", True),
     "field": (b"HTTP/1.1 200 OK\r\nX: ", b"y", True),
     "fields": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", True),
+    "long fields": (b"HTTP/1.1 200 OK\r\n", b"X: %s\r\n" % (b"y" * 1000), True),
     "informational": (b"", b"HTTP/1.1 103 Hints\r\n\r\n", True),
     "informational field": (b"HTTP/1.1 103 Hints\r\nX: ", b"y", True),
 }

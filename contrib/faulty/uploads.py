@@ -33,7 +33,7 @@ THEN: Final = ("stop", "drain", "half-close and drain", "drain and close", "clos
 SURE: Final = THEN[:4]  # here the answer has to be delivered
 BUFFER: Final = 65536  # bytes of the server's receive buffer, so that much cannot be sent
 DATA: Final = bytes(SIZES[-1])
-EACH: Final = 30  # how often each combination is played
+EACH: Final = 120  # how often each combination is played
 
 
 class Upload:
@@ -178,7 +178,7 @@ def _check_usable(conn: HTTPConnection, status: int, dice: Dice) -> None:
 def stuck(place: Place, step: int, dice: Dice) -> Iterator[Case]:
     """Yield the cases of an upload to a server that stops reading."""
     for how in HOWS:
-        for number in times(EACH, step):
+        for number in times(EACH // 4, step):
             yield Case(f"{how} upload, not read, {number}", partial(_play_stuck, how))
 
 
