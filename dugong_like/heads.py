@@ -170,6 +170,7 @@ class HeadReader:
         response = response_of(exchange, head, 0)
         exchange.informational = (*seen, response)
         if self._on_informational is not None:
+            self._link.stream.waiting = True  # what it raises loses nothing
             self._on_informational(response)
 
 

@@ -8,6 +8,7 @@ Not here: what either half does (sending.py, receiving.py).
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections import deque
@@ -15,11 +16,15 @@ from types import TracebackType
 from weakref import WeakSet
 
 from .connect import Route, co_open
-from .errors import ConnectionClosed, StateError
+from .errors import ConnectionClosed, DugongError, StateError
 from .http1.states import LINK, Link, Linked, Machine
 from .message import Exchange
 from .polling import Co
 from .transport.tcp import Stream
+
+# Exceptions that leave an operation at a place where it may be left: the library's own, those
+# about arguments, and what closes a generator, which it can only while it waits.
+ORDERLY = (DugongError, TypeError, ValueError, GeneratorExit)
 
 
 class SharedLink:
@@ -88,7 +93,9 @@ class SharedLink:
         """Let every further use raise `ConnectionClosed`, with *failure* as its cause."""
         self._machine.step(Linked.FAILED)
         if self._failure is None and self._machine.state is Link.BROKEN:
-            self._failure = failure
+            # Without its traceback, which leads back to here: the descriptor would stay open
+            # until the garbage collector runs.
+            self._failure = copy.copy(failure)
 
     def drop(self, *, wake: bool = False) -> None:
         """Close the stream and forget what is pending.
@@ -126,18 +133,29 @@ class Role:
         link: what breaks when an error of *fatal* leaves the operation.
         name: what the operation does; completes "another operation is ...".
         fatal: classes of errors after which nothing can be trusted any more.
+        waits_harmlessly: True if an exception loses nothing while the stream is `waiting`.
+
+    After an exception that comes from outside, as Ctrl-C does, between two steps of an
+    operation nothing can be trusted either: bytes may have got lost between the system and
+    the caller.
 
     """
 
-    __slots__ = ("_disowned", "_fatal", "_link", "_lock", "_looking", "_name")
+    __slots__ = (
+        *("_disowned", "_fatal", "_link", "_lock", "_looking", "_name"),
+        "_waits_harmlessly",
+    )
 
     def __init__(
         self,
         link: SharedLink,
         name: str,
         fatal: tuple[type[Exception], ...] = (),
+        *,
+        waits_harmlessly: bool = False,
     ) -> None:
         self._link = link
+        self._waits_harmlessly = waits_harmlessly
         self._name = name
         self._fatal = fatal
         self._lock = threading.Lock()
@@ -182,7 +200,19 @@ class Role:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if exc is not None and isinstance(exc, self._fatal) and not self._disowned:
-            self._link.fail(exc)
+        if exc is not None and not self._disowned:
+            self._note(exc)
         self._disowned = False
         self._lock.release()
+
+    def _note(self, exc: BaseException) -> None:
+        """Break the link if *exc* has left the operation in an unknown state."""
+        if isinstance(exc, self._fatal):
+            self._link.fail(exc)
+            return
+        stream = self._link.raw_stream
+        if isinstance(exc, ORDERLY) or stream is None:
+            return
+        if not (self._waits_harmlessly and stream.waiting):
+            self._link.fail(StateError(f"{self._name} was interrupted by {exc!r}"))
+        stream.waiting = False

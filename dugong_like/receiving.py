@@ -38,7 +38,8 @@ class ReceivingHalf:
     def __init__(
         self, link: SharedLink, limits: Limits, buffer_size: int, on_informational: Informed | None
     ) -> None:
-        self.role = Role(link, "reading", fatal=(ProtocolError, ConnectionClosed))
+        fatal = (ProtocolError, ConnectionClosed)
+        self.role = Role(link, "reading", fatal, waits_harmlessly=True)
         self._link = link
         self._limits = limits
         self._buffer = ReceiveBuffer(buffer_size)
@@ -82,7 +83,7 @@ class ReceivingHalf:
                 head = yield from self.heads.co_receive(exchange)
             self._final = None
             if head.status == CONTINUE:
-                return response_of(exchange, head, 0)
+                return exchange.informational[-1]
             return self._begin_response(exchange, head)
 
     def _co_skip_abandoned(self) -> Co[None]:

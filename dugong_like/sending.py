@@ -80,6 +80,7 @@ class SendingHalf:
             StateError: the body of the last one is not complete.
 
         """
+        self._link.check_unbroken()
         exchange = self._exchange
         if exchange is not None and exchange.answered and self._machine.state is not Sending.READY:
             self._machine.step(Sent.ANSWERED)
@@ -241,7 +242,7 @@ class SendingHalf:
             raise
         finally:
             if not finished:
-                self._link.fail(StateError("sending a request was given up in the middle"))
+                self._break(StateError("sending a request was given up in the middle"))
 
     def _co_wait(
         self,
@@ -299,13 +300,20 @@ class SendingHalf:
         still be read, but nothing else be sent.
         """
         if not isinstance(exc, ConnectionClosed):
-            self._link.fail(exc if isinstance(exc, Exception) else StateError(repr(exc)))
+            self._break(exc if isinstance(exc, Exception) else StateError(repr(exc)))
             return
         if self._machine.state is not Sending.READY:
             self._machine.step(Sent.ANSWERED)
         elif untouched and exc.request_sent == "maybe":
             exc.request_sent = "no"
         self._link.spend()
+
+    def _break(self, failure: Exception) -> None:
+        """Break the connection because of *failure*; who waits for a response is woken."""
+        self._link.fail(failure)
+        stream = self._link.raw_stream
+        if stream is not None and self._receiving.role.is_taken():
+            stream.shut_down()
 
     def _stop_waiting(self) -> None:
         """Wake the operation that waits to send: called by whoever reads the answer."""

@@ -7,7 +7,7 @@ from streams import ScriptedStream, connection, finish
 from dugong_like import ConnectionClosed, DugongError
 
 SIZES = (1, 2, 3, 7, 10**6)  # bytes that arrive at once
-MOST = 10**6  # waits; more than any conversation here has
+MOST = 10**6  # waits; more than any response here is worth
 
 
 @dataclass
@@ -26,6 +26,10 @@ class Outcome:
     reused: bool = False  # does the next request go out on the same connection?
 
 
+class StarvedError(AssertionError):
+    """Somebody waits for more although nothing more will come."""
+
+
 class Pieces(ScriptedStream):
     """A stream that gives *wire* in pieces of *size* bytes, with a wait after each."""
 
@@ -35,10 +39,13 @@ class Pieces(ScriptedStream):
         self._blocks = False
 
     def recv(self, size):
+        self.waiting = False
         assert not self.closed
         self._blocks = not self._blocks
-        if not self._blocks or (self._at == len(self._wire) and not self._end):
+        if self._blocks:
             return None
+        if self.is_idle():
+            raise StarvedError
         begin = self._at
         self._at = min(begin + min(size, self._size), len(self._wire))
         return self._wire[begin : self._at]
@@ -56,8 +63,11 @@ class Player:
     def __call__(self, wire, method="GET", *, end=False, **options):
         """Return the outcome, which may not depend on how *wire* is cut.
 
-        With *end* the server closes behind *wire*; without it nothing more comes, and whoever
-        waits for more fails the test.
+        With *end* the server closes behind *wire*; without it nothing more comes.
+
+        Raises:
+            StarvedError: more was waited for.
+
         """
         first, *others = [self._once(wire, size, method, end, options) for size in SIZES]
         for other in others:

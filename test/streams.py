@@ -20,6 +20,7 @@ class ScriptedStream:
     """
 
     fd = 1_000_000  # nobody may really wait for it
+    waiting = False
 
     def __init__(self, incoming=(), rooms=()):
         self.incoming = list(incoming)
@@ -28,6 +29,7 @@ class ScriptedStream:
         self.closed = False
 
     def recv(self, size):
+        self.waiting = False
         assert not self.closed
         if not self.incoming:
             return WOULD_BLOCK
@@ -58,6 +60,7 @@ class ScriptedStream:
         return len(data)
 
     def wanted_by_recv(self, deadline):
+        self.waiting = True
         return PollNeeded(self.fd, POLLIN, deadline)
 
     def wanted_by_send(self, deadline, *, watch=False):
@@ -84,7 +87,7 @@ class GrudgingStream(ScriptedStream):
 
     Attributes:
         given: how many bytes `recv` has given.
-        waiting: what the server has sent and `recv` has not given.
+        unread: what the server has sent and `recv` has not given.
         opened: whether somebody has it.
         stuck: True while nothing is ready.
 
@@ -96,7 +99,7 @@ class GrudgingStream(ScriptedStream):
         self.opened = self.stuck = False
         self._answers = list(answers)  # what the server waits for, and what it says then
         self._piece = piece
-        self.waiting = b""
+        self.unread = b""
         self._looked_at = 0  # bytes sent that the server has answered to
         self._moves = {"recv": False, "send": False}
         self._ended = self._lost = self._deaf = False
@@ -108,12 +111,13 @@ class GrudgingStream(ScriptedStream):
         return self.stuck or self._moves[call]
 
     def recv(self, size):
+        self.waiting = False
         if self.closed or self._lost:
             raise ConnectionClosed("connection lost: reset", request_sent="maybe")
-        if not (self.waiting or self._ended) or self._blocks("recv"):
+        if not (self.unread or self._ended) or self._blocks("recv"):
             return WOULD_BLOCK
         size = min(size, self._piece)
-        data, self.waiting = self.waiting[:size], self.waiting[size:]
+        data, self.unread = self.unread[:size], self.unread[size:]
         self.given += len(data)
         return data
 
@@ -130,12 +134,12 @@ class GrudgingStream(ScriptedStream):
             if at < 0:
                 break
             self._looked_at = at + len(wanted)
-            self.waiting += answer
+            self.unread += answer
             del self._answers[0]
         return len(data)
 
     def is_idle(self):
-        return not (self.waiting or self._ended)
+        return not (self.unread or self._ended)
 
     def end(self):
         """Let the server close properly: what it has sent arrives, and it takes no more."""
@@ -146,7 +150,7 @@ class GrudgingStream(ScriptedStream):
         """Let what has arrived be all that ever arrives; it takes what is sent for a while."""
         self._ended = True
         self._answers = []
-        self.waiting = b""
+        self.unread = b""
 
     def fail(self):
         """Let the server reset the connection."""

@@ -1,6 +1,8 @@
 """Reading responses from a script: cut anywhere, interrupted anywhere, in any order of calls."""
 
+import gc
 import random
+import weakref
 
 import pytest
 from streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
@@ -10,6 +12,7 @@ from dugong_like import (
     POLLOUT,
     BodyFollowing,
     ConnectionClosed,
+    ConnectionTimedOut,
     ContinueTimedOut,
     InvalidResponse,
     StateError,
@@ -395,3 +398,84 @@ def test_what_an_interrupted_readall_had_is_read_again_in_pieces(monkeypatch):
         data += piece
         data += target[: finish(conn.co_readinto(target))]
     assert data == pattern(1_000_000) + b"!"
+
+
+class Interrupted(ScriptedStream):
+    """A stream that Ctrl-C interrupts when bytes have come and the caller does not have them."""
+
+    interrupts = True
+
+    def recv(self, size):
+        data = super().recv(size)
+        if self.interrupts and data:
+            raise KeyboardInterrupt
+        return data
+
+
+@pytest.mark.reliability(45)
+@pytest.mark.parametrize("call", ["read_response", "read", "readinto", "readall", "discard"])
+def test_exception_that_comes_while_bytes_are_on_their_way_breaks_the_connection(monkeypatch, call):
+    stream = Interrupted([OK, OK])
+    conn = connection(monkeypatch, stream, ScriptedStream([OK]))
+    finish(conn.co_send_request("GET", "/"))
+    if call != "read_response":
+        stream.interrupts = False
+        stream.incoming = [OK[:-2], b"ok", OK]
+        finish(conn.co_read_response())
+        stream.interrupts = True
+    arguments = {"read": [10], "readinto": [bytearray(10)]}.get(call, [])
+    with pytest.raises(KeyboardInterrupt):
+        finish(getattr(conn, f"co_{call}")(*arguments))
+
+    with pytest.raises(ConnectionClosed, match="reading was interrupted by KeyboardInterrupt"):
+        finish(getattr(conn, f"co_{call}")(*arguments))
+    conn.reset()
+    finish(conn.co_send_request("GET", "/"))
+    finish(conn.co_read_response())
+    assert finish(conn.co_readall()) == b"ok"
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt, RuntimeError, ConnectionTimedOut])
+def test_exception_that_comes_while_waiting_loses_nothing(monkeypatch, problem):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    finish(conn.co_send_request("GET", "/"))
+    operation = conn.co_read_response()
+    next(operation)
+    with pytest.raises(problem):
+        operation.throw(problem())
+
+    stream.incoming = [OK]
+    assert finish(conn.co_read_response()).status == 200
+    assert finish(conn.co_readall()) == b"ok"
+
+
+def test_continue_does_not_list_itself_among_the_earlier_ones(monkeypatch):
+    conn = connection(monkeypatch, ScriptedStream([HINTS + b"HTTP/1.1 100 Continue\r\n\r\n", OK]))
+    finish(conn.co_send_request("PUT", "/", body=BodyFollowing(1), expect100=True))
+
+    response = finish(conn.co_read_response())
+    assert (response.status, [early.status for early in response.informational]) == (100, [103])
+    finish(conn.co_write(b"x"))
+    response = finish(conn.co_read_response())
+    assert [early.status for early in response.informational] == [103, 100]
+
+
+def test_broken_connection_gives_back_its_descriptor_without_garbage_collection(monkeypatch):
+    class Link(ScriptedStream):
+        pass
+
+    stream = Link([b"junk"])
+    conn = connection(monkeypatch, stream)
+    finish(conn.co_send_request("GET", "/"))
+    gone = weakref.ref(stream)
+    del stream
+    gc.disable()
+    try:
+        with pytest.raises(InvalidResponse):
+            finish(conn.co_read_response())
+        del conn
+        monkeypatch.undo()
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -299,3 +299,20 @@ def test_what_is_left_of_parts():
     assert rest(parts, 6) == []
     large = pattern(1 << 20)
     assert rest([large], 10)[0].obj is large  # nothing is copied
+
+
+def test_writer_that_is_given_up_wakes_who_reads(monkeypatch):
+    class Stream(ScriptedStream):
+        def shut_down(self):
+            self.incoming.append(END)
+
+    conn = connection(monkeypatch, Stream(rooms=[None, 1000, 5, None, None]))
+    finish(conn.co_send_request("PUT", "/", body=BodyFollowing(10)))
+    reader = conn.co_read_response()
+    next(reader)
+    writer = conn.co_write(b"0123456789")
+    next(writer)
+    writer.close()
+
+    with pytest.raises(ConnectionClosed):
+        finish(reader)

@@ -55,6 +55,7 @@ class Script:
     """A stream that gives *data* in pieces of *size* bytes, would block after each, then ends."""
 
     fd = 0
+    waiting = False
 
     def __init__(self, data: bytes, size: int) -> None:
         self._data = data

@@ -36,10 +36,13 @@ class Stream(Protocol):
 
     Attributes:
         fd: the descriptor that the receiving half waits for.
+        waiting: True if nothing has been received since `wanted_by_recv` was called: then
+            no bytes are on their way to the caller, and an exception loses none.
 
     """
 
     fd: int
+    waiting: bool
 
     def recv_into(self, buffer: memoryview) -> int | None:
         """Receive into *buffer*; 0 is the end of the stream.
@@ -207,11 +210,15 @@ def duplicate_fd(sock: socket.socket) -> int:
 class TCPStream:
     """Plain TCP; see `Stream`. Takes over *sock*, which must be connected and non-blocking."""
 
-    __slots__ = ("_failure", "_read_need", "_recv", "_recv_into", "_sender", "_sock", "fd")
+    __slots__ = (
+        *("_failure", "_read_need", "_recv", "_recv_into", "_sender", "_sock"),
+        *("fd", "waiting"),
+    )
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.fd = sock.fileno()
+        self.waiting = False
         self._recv = sock.recv
         self._recv_into = sock.recv_into
         self._read_need = PollNeeded(self.fd, POLLIN)
@@ -222,6 +229,7 @@ class TCPStream:
 
     def recv_into(self, buffer: memoryview) -> int | None:
         """See `Stream.recv_into`."""
+        self.waiting = False
         try:
             count = self._recv_into(buffer)
         except BlockingIOError:
@@ -234,6 +242,7 @@ class TCPStream:
 
     def recv(self, size: int) -> bytes | None:
         """See `Stream.recv`."""
+        self.waiting = False
         try:
             data = self._recv(size)
         except BlockingIOError:
@@ -260,6 +269,7 @@ class TCPStream:
 
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
         """See `Stream.wanted_by_recv`."""
+        self.waiting = True
         if deadline is None:
             return self._read_need
         return PollNeeded(self.fd, POLLIN, deadline)

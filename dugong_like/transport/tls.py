@@ -144,6 +144,7 @@ class TLSStream:
         self._send_mask = POLLOUT
         self._sender = SendingDescriptor(sock)
         self.fd = sock.fileno()
+        self.waiting = False
 
     def handshake(self, sock: ssl.SSLSocket) -> bool | None:
         """Go on with the handshake on *sock*; None says that it would block.
@@ -182,6 +183,7 @@ class TLSStream:
         return self._receive(self._sock.recv, size)
 
     def _receive(self, call: Callable[[Any], T], argument: object) -> T | None:
+        self.waiting = False
         try:
             with self._lock:
                 return call(argument)
@@ -205,6 +207,7 @@ class TLSStream:
 
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
         """See `Stream.wanted_by_recv`."""
+        self.waiting = True
         mask = self._recv_mask
         return PollNeeded(self.fd, mask, deadline if mask == POLLIN else _soon(deadline))
 
