@@ -46,6 +46,10 @@ class Route:
     limits: Limits
     test_hostnames: Sequence[str] = ()
 
+    def __post_init__(self) -> None:
+        if self.ssl_context is not None:  # loaded now: with a socket open it might fail
+            from .transport import tls  # noqa: F401, PLC0415
+
 
 def authority(hostname: str, port: int, default_port: int | None = None) -> str:
     """Return ``host:port``, or ``host`` if *port* is the default (RFC 9110 section 7.2)."""
@@ -63,7 +67,8 @@ def co_open(route: Route, timeout: float | None) -> Co[Stream]:
     Raises:
         HostnameNotResolvable: a name does not exist.
         DNSUnavailable: a name could not be looked up.
-        ConnectFailed: no address accepted the connection.
+        ConnectFailed: no address accepted the connection, or the system has no descriptors
+            left.
         TunnelRefused: the proxy said no.
         InvalidResponse: the proxy does not speak HTTP/1.
         CertificateInvalid: the server's certificate is not accepted.

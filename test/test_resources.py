@@ -3,6 +3,8 @@
 import contextlib
 import gc
 import itertools
+import os
+import resource
 import socket
 import ssl
 import struct
@@ -19,12 +21,15 @@ from dugong_like import (
     ConnectFailed,
     ConnectionClosed,
     ConnectionTimedOut,
+    DNSUnavailable,
     HandshakeFailed,
     HTTPConnection,
     InvalidResponse,
+    TransportError,
     both,
     run,
 )
+from dugong_like.transport import resolve
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HELPER = "dugong_like-dns"  # threads that stay for a while, at most 8 of them
@@ -313,3 +318,47 @@ def test_memory_does_not_grow_with_the_number_of_requests(traced, certificate, t
             assert open_descriptors() == descriptors
             assert not conn.response_pending()
             assert server.connections == 1
+
+
+@contextlib.contextmanager
+def descriptors_left(count):
+    """Leave *count* descriptors to the process."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+    fillers = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                fillers.append(os.dup(0))
+        for _ in range(count):
+            os.close(fillers.pop())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for filler in fillers:
+            os.close(filler)
+
+
+@pytest.mark.reliability(30, 45)
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1%nonsense"])
+@pytest.mark.parametrize("left", range(6))
+def test_no_descriptors_left_is_an_error_of_the_library(host, left, trusting):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        conn = HTTPConnection(host, silent.getsockname()[1], trusting, timeout=0.3)
+        descriptors = open_descriptors()
+        with descriptors_left(left), pytest.raises(TransportError):
+            conn.connect()
+        assert open_descriptors() == descriptors
+        conn.close()
+
+
+def test_no_threads_left_is_an_error_of_the_library(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(resolve, "_helpers", resolve._Helpers())
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(DNSUnavailable, match="can't start new thread"):
+        HTTPConnection("localhost", 1).connect()
+    monkeypatch.undo()

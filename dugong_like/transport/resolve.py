@@ -48,7 +48,12 @@ def co_resolve(host: str, port: int, test_hostnames: Sequence[str] = ()) -> Co[l
 
     """
     if is_address(host):
-        return look_up(host, port)  # asks nobody
+        try:
+            return look_up(host, port)  # asks nobody
+        except socket.gaierror as exc:  # its scope does not exist
+            raise HostnameNotResolvable(f"{host} cannot be used: {exc.strerror}") from exc
+        except OSError as exc:  # there are no descriptors left, not even to load a codec
+            raise DNSUnavailable(f"cannot look up {host}: {exc.strerror}") from exc
     answer = yield from _co_ask(host, port)
     if isinstance(answer, list):
         return answer
@@ -79,6 +84,7 @@ def look_up(host: str, port: int) -> list[Address]:
 
     Raises:
         socket.gaierror: there is no answer, or it is no.
+        OSError: the system has no descriptors left.
 
     """
     try:
@@ -89,10 +95,15 @@ def look_up(host: str, port: int) -> list[Address]:
 
 
 def _co_ask(host: str, port: int) -> Co[list[Address] | socket.gaierror]:
-    question = _Question(host, port)
+    try:
+        question = _Question(host, port)
+    except OSError as exc:  # there are no descriptors left
+        raise DNSUnavailable(f"cannot look up {host}: {exc.strerror}") from exc
     try:
         _helpers.take(question)
         yield from question.answered.co_wait()
+    except RuntimeError as exc:  # there are no threads left
+        raise DNSUnavailable(f"cannot look up {host}: {exc}") from exc
     finally:
         question.answered.close()
     assert question.answer is not None
@@ -127,12 +138,21 @@ class _Helpers:
 
     def take(self, question: _Question) -> None:
         with self._lock:
+            if self._open >= self._threads < MAX_THREADS:
+                self._start_thread()
             self._open += 1
             self._questions.put(question)
-            if self._open <= self._threads or self._threads == MAX_THREADS:
-                return
+
+    def _start_thread(self) -> None:
+        """Start one more; if that fails the threads that there are have to do."""
+        thread = threading.Thread(target=self._work, name="dugong_like-dns", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            if self._threads == 0:
+                raise
+        else:
             self._threads += 1
-        threading.Thread(target=self._work, name="dugong_like-dns", daemon=True).start()
 
     def _work(self) -> None:
         while True:
