@@ -16,7 +16,7 @@ HTTP_PORT: Final = 80
 HTTPS_PORT: Final = 443
 MAX_PORT: Final = 65535
 
-_name = re.compile(r"[A-Za-z0-9\-._~]+").fullmatch
+_name = re.compile(r"(?:[A-Za-z0-9\-_~]+\.)*[A-Za-z0-9\-_~]+\.?").fullmatch
 
 
 def check_hostname(hostname: str) -> str:

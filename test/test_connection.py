@@ -117,6 +117,9 @@ def test_arguments_become_attributes_with_default_ports(trusting):
         "a:80",
         "::g",
         "a%2fb",
+        ".",
+        ".a",
+        "a..b",
         "\u2100.x",
     ],
 )
