@@ -31,6 +31,10 @@ class BodyReader:
         role: the right to read.
         buffer: what has been received and not taken.
         ended: called when a body is complete.
+
+    Attributes:
+        known: False if there is no body that could be read: none has begun since the last
+            one, or it was lost.
     """
 
     def __init__(
@@ -41,7 +45,7 @@ class BodyReader:
         self._buffer = buffer
         self._ended = ended
         self._direct = len(buffer.data)  # bytes from which on the buffer is passed by
-        self._known = False  # has there been a response, and was its body not lost?
+        self.known = False  # is there a body to read, perhaps to its end already?
         self._body: Body | None = None
         self._kept = memoryview(b"")  # payload that an interrupted `co_readall` had
         self._unwaited = 0  # bytes received since the last wait
@@ -49,13 +53,13 @@ class BodyReader:
     def reset(self) -> None:
         """Forget the body that is being read; it will not look like its end."""
         if self._body is not None:
-            self._known = False
+            self.known = False
         self._body = None
         self._kept = memoryview(b"")
 
     def begin(self, body: Body | None) -> None:
         """Go on with the body of a new response, None if it has none."""
-        self._known = True
+        self.known = True
         self._body = body
         self._kept = memoryview(b"")  # of a response that was given up
 
@@ -162,7 +166,7 @@ class BodyReader:
         """Return how many bytes of payload come next, 0 at the end of the body."""
         body = self._body
         if body is None:
-            if not self._known:
+            if not self.known:
                 raise StateError("there is no body to read: call read_response() first")
             return 0
         self._link.check_unbroken()

@@ -67,10 +67,7 @@ class Operations:
         dns_test_hostnames: Sequence[str] = (),
     ) -> None:
         default_port = HTTP_PORT if ssl_context is None else HTTPS_PORT
-        self.hostname = hostname
-        self.port = check_port(default_port if port is None else port)
-        self.ssl_context = ssl_context
-        self.proxy = parse_proxy(proxy)
+        self._hostname = hostname
         self.content_md5 = content_md5
         ascii_name = check_hostname(hostname)
         limits = Limits(
@@ -83,19 +80,39 @@ class Operations:
         )
         route = Route(
             ascii_name,
-            self.port,
+            check_port(default_port if port is None else port),
             ssl_context,
-            self.proxy,
+            parse_proxy(proxy),
             limits,
             tuple(dns_test_hostnames),
         )
-        host = authority(ascii_name, self.port, default_port)
-        forwards = self.proxy is not None and ssl_context is None
+        host = authority(ascii_name, route.port, default_port)
+        forwards = route.proxy is not None and ssl_context is None
         self._heads = RequestHeads(host, f"http://{host}" if forwards else "")
         self._link = SharedLink(route, timeout)
         self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
         self._receiving.heads.continue_timeout = expect100_timeout
         self._sending = SendingHalf(self._link, self._receiving)
+
+    @property
+    def hostname(self) -> str:
+        """Name or address of the server, as given."""
+        return self._hostname
+
+    @property
+    def port(self) -> int:
+        """Port of the server."""
+        return self._link.route.port
+
+    @property
+    def ssl_context(self) -> SSLContext | None:
+        """Context for https, or None: the same as long as the object lives."""
+        return self._link.route.ssl_context
+
+    @property
+    def proxy(self) -> tuple[str, int] | None:
+        """Host and port of the proxy, or None."""
+        return self._link.route.proxy
 
     @property
     def timeout(self) -> float | None:
@@ -206,6 +223,7 @@ class Operations:
 
         Raises:
             InvalidRequest: something cannot be sent as it is; nothing was sent.
+            TypeError: an argument has the wrong type; nothing was sent.
             StateError: the body of the last request is not complete, or another
                 operation is sending.
             ConnectionClosed: the connection was lost or is broken. If the server has
@@ -265,6 +283,7 @@ class Operations:
 
         Raises:
             ExcessBodyData: it is more than was announced; nothing of it was sent.
+            TypeError: *buf* is not bytes-like.
             StateError: no body is to be written, or it has to wait for 100 (Continue),
                 or another operation is sending.
             ConnectionClosed: the connection was lost, or the server has answered before
@@ -284,6 +303,7 @@ class Operations:
 
         Raises:
             InvalidRequest: *trailers* cannot be sent as they are.
+            TypeError: *trailers* are not names and values.
             StateError: no chunked body is being written, or a body of known length is
                 not complete.
             ConnectionClosed, InvalidResponse, ConnectionTimedOut: see `co_write`.
@@ -308,6 +328,8 @@ class Operations:
             StateError: no response is pending, the last body has not been read to its
                 end, or another operation is reading.
             InvalidResponse: it is not HTTP/1, or its framing makes no sense.
+            UnsupportedResponse: a response before it was abandoned, and has an unknown
+                transfer coding.
             ConnectionClosed: the connection ended before the response.
             ConnectionTimedOut: nothing arrived for `timeout` seconds; the next call
                 goes on waiting.
@@ -329,6 +351,7 @@ class Operations:
 
         Raises:
             ValueError: *len_* is negative.
+            TypeError: *len_* is not an int.
             StateError: no response has been read, or another operation is reading.
             ConnectionClosed: the connection ended inside the body, or is broken.
             InvalidResponse: the framing of the body is wrong.
@@ -350,6 +373,7 @@ class Operations:
             How many bytes were read; 0 only at the end of the body (or if *buf* is empty).
 
         Raises:
+            TypeError: *buf* is not writable or not bytes-like.
             DugongError: what `co_read` raises.
 
         """
@@ -386,6 +410,8 @@ class Operations:
 
         Raises:
             StateError: not connected, or another operation is reading.
+            TypeError: *size* is not an int.
+            ValueError: *size* is negative.
             ConnectionClosed: the connection was lost.
             ConnectionTimedOut: nothing arrived for `timeout` seconds.
 

@@ -78,6 +78,7 @@ class ReceivingHalf:
                 yield from self._co_skip_abandoned()
                 self._link.check_unbroken()
             exchange = pending[0]
+            self.bodies.known = False
             head = self._final or self.heads.take(exchange)
             if head is None:
                 head = yield from self.heads.co_receive(exchange)

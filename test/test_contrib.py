@@ -207,3 +207,17 @@ def test_mutated_responses_are_read_alike_however_they_are_cut():
     assert status == 0, out
     assert out.startswith("5000 mutants: ")
     assert out.endswith("; 0 violations\n")
+
+
+@pytest.mark.reliability(30)
+def test_calls_raise_what_they_document():
+    status, out, _ = contrib("fuzz/calls.py", "--talks", 3000)
+
+    assert status == 0, out
+    *calls, total = out.splitlines()
+    assert [line.split(":")[0] for line in calls] == [
+        "co_connect", "co_discard", "co_finish", "co_read", "co_read_raw", "co_read_response",
+        "co_readall", "co_readinto", "co_send_request", "co_write",
+    ]  # fmt: skip
+    assert all(re.search(r"\d+ done", line) for line in calls)
+    assert total.endswith(" calls in 3000 talks; 0 violations")

@@ -1,0 +1,220 @@
+"""Make random calls against mutated responses, and see that only documented exceptions come out.
+
+Each call of `HTTPConnection` says in its documentation what it raises, and that is where
+this program reads it. No socket is used. Operations are also given up in the middle, and
+calls are made in any order with good and bad arguments.
+
+Run: ``python contrib/fuzz/calls.py [--seed 1] [--talks 10000]``. Prints how often which call
+ended how, and each violation. Exit status 1 if there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import builtins
+import functools
+import inspect
+import random
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from responses import PIECES, SEEDS, Script, mutate
+
+import dugong_like
+import dugong_like.link
+from dugong_like import (
+    BodyFollowing,
+    ConnectionClosed,
+    DugongError,
+    HTTPConnection,
+    InvalidResponse,
+)
+
+MOST_CALLS = 25
+MOST_WAITS = 40  # of one call, after which it is given up
+ENTRY = re.compile(r"^    ([A-Z]\w+(?:, [A-Z]\w+)*): ", re.MULTILINE)
+REFERENCE = re.compile(r"(?:what|see) `(\w+)`")
+
+
+@functools.cache
+def documented(call: str) -> tuple[type[BaseException], ...]:
+    """Return the classes that the documentation of *call* names, also by reference."""
+    text = inspect.getdoc(getattr(HTTPConnection, call)) or ""
+    _, _, raises = text.partition("Raises:\n")
+    raises = raises.split("\n\n")[0]
+    found: set[type[BaseException]] = set()
+    for names in ENTRY.findall(raises):
+        for name in names.split(", "):
+            found.add(getattr(dugong_like, name, None) or getattr(builtins, name))
+    for other in REFERENCE.findall(raises):
+        found |= set(documented(other))
+        found.discard(DugongError)  # it stands for what the other call raises
+    return tuple(found)
+
+
+class Stream(Script):
+    """A stream that also blocks, ends and fails by chance."""
+
+    def __init__(self, dice: random.Random, data: bytes) -> None:
+        super().__init__(data, dice.choice([1, 3, 20, 1000]))
+        self._dice = dice
+        self._lost = dice.random() < 0.1
+
+    def recv(self, size: int) -> bytes | None:
+        """Give the next piece; at the end, block for ever, end, or fail."""
+        if not self._data and self._dice.random() < 0.5:
+            return None
+        if not self._data and self._lost:
+            raise ConnectionClosed("connection lost: reset", request_sent="maybe")
+        return super().recv(size)
+
+    def send(self, parts: Sequence[bytes | memoryview]) -> int | None:  # type: ignore[override]
+        """Take some, or nothing, or fail."""
+        chance = self._dice.random()
+        if chance < 0.02:
+            raise ConnectionClosed("connection lost: broken pipe", request_sent="maybe")
+        if chance < 0.2:
+            return None
+        total = super().send(parts)
+        return total if chance < 0.7 else self._dice.randint(min(1, total), total)
+
+    def is_idle(self) -> bool:
+        """Return False now and then."""
+        return self._dice.random() < 0.9
+
+
+class Talk:
+    """One connection, and random calls of it."""
+
+    def __init__(self, dice: random.Random, note: Callable[[str, str], object]) -> None:
+        self._dice = dice
+        self._note = note
+        self.problems: list[str] = []
+        self._sensible = ["co_send_request"]  # calls that make sense next
+        self.conn = HTTPConnection(
+            "fuzz.test",
+            timeout=dice.choice([None, None, 0]),
+            expect100_timeout=dice.choice([None, None, 0]),
+        )
+        dugong_like.link.co_open = self._co_open  # type: ignore[assignment]  # no sockets
+
+    def _co_open(self, route: object, timeout: object) -> Generator[Any, None, Stream]:
+        seeds = self._dice.choices(SEEDS, k=self._dice.randint(1, 4))
+        data = b"".join(seeds)
+        yield from ()
+        return Stream(self._dice, data if self._dice.random() < 0.5 else mutate(self._dice, data))
+
+    def arguments(self, call: str) -> tuple[Any, ...]:
+        """Choose arguments for *call*, good ones mostly."""
+        choose = self._dice.choice
+        odd = choose(PIECES).decode("latin-1") if self._dice.random() < 0.1 else "x"
+        data = bytes(choose([0, 1, 5, 1000, 300_000]))
+        if call == "co_send_request":
+            body = choose([None, None, data, BodyFollowing(choose([0, 5, 1000])), BodyFollowing()])
+            return (
+                choose(["GET", "GET", "HEAD", "PUT", odd]),
+                choose(["/", "/", "/", "/a?b", "/" + odd]),
+                choose([None, None, {"A": "b"}, {"Upgrade": "x"}, {"A": odd}, {odd: "b"}]),
+                choose([body] * 20 + [odd]),  # type: ignore[list-item]  # a string is no body
+                choose([False, False, True]),
+            )
+        return {
+            "co_write": (choose([data] * 20 + [odd]),),
+            "co_finish": (choose([None, None, {"T": "u"}, {"T": odd}]),),
+            "co_read": (choose([None, 0, *[1, 10, 100_000] * 4, -1, odd]),),
+            "co_readinto": (choose([bytearray(1), bytearray(100_000)] * 9 + [bytearray(), b"x"]),),
+            "co_read_raw": (choose([1, 1000, -1, odd]),),
+        }.get(call, ())
+
+    def step(self) -> None:
+        """Make one call to its end, or give it up, and look at what comes out."""
+        sensible = self._dice.random() < 0.8
+        call = self._dice.choice(self._sensible if sensible else CALLS)
+        arguments = self.arguments(call)
+        try:
+            operation = getattr(self.conn, call)(*arguments)
+            for _ in range(self._dice.choice([0, 1, 3, MOST_WAITS, MOST_WAITS])):
+                next(operation)
+            operation.close()
+            self._note(call, "given up")  # what made sense still does
+        except StopIteration:
+            self._note(call, "done")
+            self._sensible = FOLLOW.get(call, self._sensible)
+        except Exception as exc:
+            self._note(call, type(exc).__name__)
+            if not isinstance(exc, documented(call)):
+                self.problems.append(f"{call}{arguments!r:.200} raised {exc!r}")
+            self._sensible = ["co_send_request", "co_read_response"]
+            if isinstance(exc, InvalidResponse):
+                reads = (
+                    [] if call in {"co_send_request", "co_write", "co_finish"} else ["co_readall"]
+                )
+                self._check_that_it_ended(exc, reads)
+
+    def _check_that_it_ended(self, cause: Exception, reads: list[str]) -> None:
+        """After an error of the protocol nothing goes on.
+
+        But if it was a writer who met it, the last body is still the complete one that it was.
+        """
+        for call in ("co_read_response", "co_connect", *reads):
+            try:
+                next(getattr(self.conn, call)())
+            except DugongError:
+                continue
+            except StopIteration:
+                pass
+            self.problems.append(f"{call} went on after {cause!r}")
+
+
+CALLS = [
+    *["co_send_request"] * 3, *["co_read_response"] * 4, "co_write", "co_write", "co_finish",
+    "co_read", "co_read", "co_readinto", "co_readall", "co_discard", "co_read_raw", "co_connect",
+]  # fmt: skip
+READS = ["co_read", "co_read", "co_readinto", "co_readall", "co_discard"]
+FOLLOW = {
+    "co_connect": ["co_send_request"],
+    "co_send_request": ["co_read_response", "co_read_response", "co_write", "co_finish"],
+    "co_write": ["co_write", "co_finish", "co_read_response"],
+    "co_finish": ["co_read_response", "co_send_request"],
+    "co_read_response": [*READS, "co_read_response", "co_write"],
+    "co_readall": ["co_read_response", "co_send_request"],
+    "co_discard": ["co_read_response", "co_send_request"],
+    "co_read": [*READS, "co_read_response"],
+    "co_readinto": [*READS, "co_read_response"],
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Fuzz, and print the counts."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--talks", type=int, default=10_000)
+    options = parser.parse_args(argv)
+    counts: Counter[tuple[str, str]] = Counter()
+    violations = 0
+    for number in range(options.talks):
+        dice = random.Random(f"{options.seed} {number}")
+        talk = Talk(dice, lambda call, end: counts.update([(call, end)]))
+        for _ in range(dice.randint(1, MOST_CALLS)):
+            talk.step()
+            if dice.random() < 0.05:
+                talk.conn.reset()
+        for problem in talk.problems:
+            violations += 1
+            print(f"VIOLATION: in talk {number} of seed {options.seed}: {problem}")
+    for call in sorted(set(CALLS)):
+        endings = [(count, end) for (name, end), count in counts.items() if name == call]
+        print(f"{call}: " + ", ".join(f"{count} {end}" for count, end in sorted(endings)[::-1]))
+    print(f"{sum(counts.values())} calls in {options.talks} talks; {violations} violations")
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
