@@ -100,7 +100,7 @@ class Records:
                 self._fault.send(self._peer, data)
 
 
-class Exchange:
+class Tampered:
     """One response over tampered TLS: a script, and what the server saw."""
 
     def __init__(self, kind: Kind, place: Place, fault: Fault, version: ssl.TLSVersion) -> None:
@@ -214,15 +214,15 @@ def records(place: Place, step: int, dice: Dice) -> Iterator[Case]:
     if not place.tls:
         return
     for version in VERSIONS:
-        whole = Exchange(BY_NAME["until close"], place, Fault(NEVER, "", 0), version)
+        whole = Tampered(BY_NAME["until close"], place, Fault(NEVER, "", 0), version)
         check(whole.play("read", dice) == "whole", "nothing works")
         for how in HOWS:
             for at in positions(whole.fault.passed, step, dice):
-                label = f"{version.name}, {how} at byte {at} of {whole.fault.passed}"
+                label = f"{version.name}, {how} at byte {at}"
                 yield Case(label, partial(_play_records, version, how, at))
 
 
 def _play_records(version: ssl.TLSVersion, how: str, at: int, place: Place, dice: Dice) -> str:
     fault = Fault(at, how, dice.randrange(8))
-    exchange = Exchange(BY_NAME[dice.choice(SENT)], place, fault, version)
-    return exchange.play(dice.choice(WAYS), dice)
+    tampered = Tampered(BY_NAME[dice.choice(SENT)], place, fault, version)
+    return tampered.play(dice.choice(WAYS), dice)
