@@ -1,0 +1,37 @@
+"""The fresh process: measure one client once, and print the figures as JSON.
+
+Started by run.py, not by people. A client that is not installed, or cannot do the job, is no
+error: the answer says so.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from .clients import load
+from .clients.base import Target
+from .jobs import Job, measure
+
+
+def main() -> None:
+    """Read what to do from the command line."""
+    task: dict[str, Any] = json.loads(sys.argv[1])
+    try:
+        client = load(task["client"])(Target(task["port"], task["ca"]))
+    except ImportError as exc:
+        if (exc.name or "").startswith(__package__):
+            raise  # ours to mend
+        answer = {"missing": f"not installed: {exc}"}
+    else:
+        try:
+            answer = measure(Job(client, Path(task["root"]), task["count"]), task["job"])
+        except NotImplementedError as exc:
+            answer = {"missing": str(exc)}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""This library: its blocking calls, and the drivers that block (its own Loop, and gevent)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, BinaryIO, Final
+
+from dugong_like import BodyFollowing, HTTPConnection, HTTPResponse, both, run
+
+from .base import HOST, PIECE, BlockingClient, Call, Target, WrongBytesError
+
+MANY: Final = 2000  # fields: more than any answer here has
+MANY_BYTES: Final = 1 << 20  # of a head: more than any answer here has
+
+
+def connection(target: Target, context: Any) -> HTTPConnection:
+    """Return a connection, with limits that let the growth workloads pass."""
+    return HTTPConnection(HOST, target.port, context, max_fields=MANY, max_header_size=MANY_BYTES)
+
+
+def co_get(conn: HTTPConnection, path: str) -> Any:
+    """Return the body of *path*."""
+    yield from conn.co_send_request("GET", path)
+    yield from conn.co_read_response()
+    return (yield from conn.co_readall())
+
+
+def co_field(conn: HTTPConnection, path: str) -> Any:
+    """Return a field and the body of *path*."""
+    yield from conn.co_send_request("GET", path)
+    response: HTTPResponse = yield from conn.co_read_response()
+    value = response.headers["X-Field-21"]
+    return value, (yield from conn.co_readall())
+
+
+def co_get_anew(target: Target, context: Any, path: str) -> Any:
+    """Return the body of *path* over a connection of its own."""
+    with HTTPConnection(HOST, target.port, context) as conn:
+        return (yield from co_get(conn, path))
+
+
+def co_sequential(conn: HTTPConnection, calls: Iterable[Call]) -> Any:
+    """GET all paths of *calls*, each after the answer to the one before."""
+    for path, expected in calls:
+        if (yield from co_get(conn, path)) != expected:
+            raise WrongBytesError(path)
+
+
+def co_pipelined(conn: HTTPConnection, calls: Iterable[Call]) -> Any:
+    """GET all paths of *calls*; one operation sends and another one reads."""
+    calls = list(calls)
+
+    def co_send() -> Any:
+        for path, _ in calls:
+            yield from conn.co_send_request("GET", path)
+
+    def co_receive() -> Any:
+        for path, expected in calls:
+            yield from conn.co_read_response()
+            if (yield from conn.co_readall()) != expected:
+                raise WrongBytesError(path)
+
+    yield from conn.co_connect()
+    yield from both(co_send(), co_receive())
+
+
+def co_download(conn: HTTPConnection, path: str, take: Callable[[Any], None]) -> Any:
+    """Call *take* with each piece of the body, all of them in one buffer."""
+    buffer = memoryview(bytearray(PIECE))
+    yield from conn.co_send_request("GET", path)
+    yield from conn.co_read_response()
+    while size := (yield from conn.co_readinto(buffer)):
+        take(buffer[:size])
+
+
+def co_discard(conn: HTTPConnection, path: str) -> Any:
+    """Throw the body of *path* away."""
+    yield from conn.co_send_request("GET", path)
+    yield from conn.co_read_response()
+    yield from conn.co_discard()
+
+
+def co_save(conn: HTTPConnection, path: str, file: BinaryIO) -> Any:
+    """Write the body of *path* into *file*."""
+    if not hasattr(conn, "co_recv_to_file"):
+        yield from co_download(conn, path, file.write)
+        return
+    yield from conn.co_send_request("GET", path)
+    yield from conn.co_read_response()
+    yield from conn.co_recv_to_file(file)
+
+
+def co_upload(conn: HTTPConnection, path: str, file: BinaryIO, size: int | None) -> Any:
+    """PUT *file* and return the body of the answer."""
+    yield from conn.co_send_request("PUT", path, body=BodyFollowing(size))
+    if hasattr(conn, "co_sendfile"):
+        yield from conn.co_sendfile(file)
+    else:
+        buffer = memoryview(bytearray(PIECE))
+        while count := file.readinto(buffer):
+            yield from conn.co_write(buffer[:count])
+    yield from conn.co_finish()
+    yield from conn.co_read_response()
+    return (yield from conn.co_readall())
+
+
+class Blocking(BlockingClient):
+    """The blocking twins. Large bodies go through the same operations as everywhere."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._context = target.context()
+        self._conn = connection(target, self._context)
+
+    def close(self) -> None:
+        self._conn.close()
+
+    def sequential(self, calls: Iterable[Call]) -> None:
+        conn = self._conn
+        for path, expected in calls:
+            conn.send_request("GET", path)
+            conn.read_response()
+            if conn.readall() != expected:
+                raise WrongBytesError(path)
+
+    def field(self, path: str) -> tuple[str, bytes]:
+        self._conn.send_request("GET", path)
+        response = self._conn.read_response()
+        return response.headers["X-Field-21"], self._conn.readall()
+
+    def pipelined(self, calls: Iterable[Call]) -> None:
+        run(co_pipelined(self._conn, calls))
+
+    def get_anew(self, path: str) -> bytes:
+        with HTTPConnection(HOST, self.target.port, self._context) as conn:
+            conn.send_request("GET", path)
+            conn.read_response()
+            return conn.readall()
+
+    def idle(self, path: str, count: int) -> Any:
+        connections = [HTTPConnection(HOST, self.target.port, self._context) for _ in range(count)]
+        for conn in connections:
+            conn.send_request("GET", path)
+            conn.read_response()
+            conn.readall()
+        return connections
+
+    def download(self, path: str, take: Callable[[Any], None]) -> None:
+        conn = self._conn
+        buffer = memoryview(bytearray(PIECE))
+        conn.send_request("GET", path)
+        conn.read_response()
+        while size := conn.readinto(buffer):
+            take(buffer[:size])
+
+    def discard(self, path: str, size: int) -> None:
+        run(co_discard(self._conn, path))
+
+    def save(self, path: str, file: BinaryIO) -> None:
+        run(co_save(self._conn, path, file))
+
+    def upload(self, path: str, file: BinaryIO, size: int | None) -> bytes:
+        return run(co_upload(self._conn, path, file, size))
+
+
+class OnDriver(BlockingClient):
+    """Operations under a driver that blocks: one for each request."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._context = target.context()
+        self._conn = connection(target, self._context)
+        self._many: list[HTTPConnection] = []  # for work at the same time
+
+    def drive(self, op: Any) -> Any:
+        """Run *op* and return its result."""
+        raise NotImplementedError
+
+    def pairs(self, calls: Sequence[Iterable[Call]]) -> Iterable[tuple[HTTPConnection, Any]]:
+        """Return a connection for each list of *calls*; they are kept."""
+        self._many = self._many or [connection(self.target, self._context) for _ in calls]
+        return zip(self._many, calls, strict=True)
+
+    def close(self) -> None:
+        for conn in (self._conn, *self._many):
+            conn.close()
+
+    def get(self, path: str) -> bytes:
+        return self.drive(co_get(self._conn, path))
+
+    def field(self, path: str) -> tuple[str, bytes]:
+        return self.drive(co_field(self._conn, path))
+
+    def pipelined(self, calls: Iterable[Call]) -> None:
+        self.drive(co_pipelined(self._conn, calls))
+
+    def get_anew(self, path: str) -> bytes:
+        return self.drive(co_get_anew(self.target, self._context, path))
+
+    def download(self, path: str, take: Callable[[Any], None]) -> None:
+        self.drive(co_download(self._conn, path, take))
+
+    def discard(self, path: str, size: int) -> None:
+        self.drive(co_discard(self._conn, path))
+
+    def save(self, path: str, file: BinaryIO) -> None:
+        self.drive(co_save(self._conn, path, file))
+
+    def upload(self, path: str, file: BinaryIO, size: int | None) -> bytes:
+        return self.drive(co_upload(self._conn, path, file, size))
+
+
+class OnLoop(OnDriver):
+    """The library's own loop."""
+
+    def open(self) -> None:
+        from dugong_like.drivers.loop import Loop
+
+        self._loop = Loop()
+        self.drive = self._loop.run
+
+    def close(self) -> None:
+        super().close()
+        self._loop.close()
+
+    def concurrent(self, calls: Sequence[Iterable[Call]]) -> None:
+        tasks = [self._loop.spawn(co_sequential(*pair)) for pair in self.pairs(calls)]
+        self._loop.run_all()
+        for task in tasks:
+            task.result()
+
+
+class OnGevent(OnDriver):
+    """gevent, without monkey-patching."""
+
+    def open(self) -> None:
+        from dugong_like.drivers import gevent
+
+        self.drive = gevent.run
+
+    def concurrent(self, calls: Sequence[Iterable[Call]]) -> None:
+        import gevent
+
+        greenlets = [gevent.spawn(self.drive, co_sequential(*pair)) for pair in self.pairs(calls)]
+        gevent.joinall(greenlets, raise_error=True)

@@ -1,0 +1,187 @@
+"""nginx on loopback, with and without TLS, and the files that it serves.
+
+Everything is in one temporary folder, in memory if the system has /dev/shm, so that no disk is
+measured. Uploads go to another server: see sink.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+SMALL: Final = 1024  # bytes of a small body
+PATHS: Final = [f"/small/{number:02}" for number in range(16)]  # bodies differ, lengths do not
+FIELDS: Final = [path.replace("small", "fields") for path in PATHS]  # with 50 response fields
+USUAL_FIELDS: Final = 8  # that nginx sends with a file
+CHECK: Final = 8 << 20  # bytes of the file that is hashed before anything is measured
+START_TIME: Final = 10  # seconds for nginx to accept connections
+BLOCK: Final = 1 << 20  # bytes that large files are made of
+
+CONFIG = """
+daemon off; worker_processes 1; worker_rlimit_nofile {files}; pid {root}/pid;
+error_log {root}/error.log;
+events {{ worker_connections {files}; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on;
+  keepalive_requests 100000000; keepalive_timeout 600;
+  client_body_temp_path {root}/t1; proxy_temp_path {root}/t2; fastcgi_temp_path {root}/t3;
+  uwsgi_temp_path {root}/t4; scgi_temp_path {root}/t5;
+  # one cipher for everybody, or the choice of a client's TLS library would be measured
+  ssl_certificate {root}/cert.pem; ssl_certificate_key {root}/cert.pem;
+  ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers ECDHE+AES128+AESGCM;
+  ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{tls_port} ssl backlog=4096;
+    root {root}/www;
+{locations}  }}
+}}
+"""
+
+
+class Site:
+    """The folder of a run: the served files, the certificates, and nginx itself.
+
+    Attributes:
+        root: the folder.
+        port, tls_port: where nginx listens.
+
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.port, self.tls_port = free_ports(2)
+        self.sums: dict[str, str] = {}  # SHA-256 of the large files, by path
+        root.chmod(0o755)  # nginx may drop the rights of root
+        self._make_certificates()
+        now = time.time()
+        for number, (path, other) in enumerate(zip(PATHS, FIELDS, strict=True)):
+            body = random.Random(number).randbytes(SMALL)
+            for file in (self.file(path), self.file(other)):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(body)
+                os.utime(file, (now, now - number))  # another Last-Modified and ETag for each
+
+    def file(self, path: str) -> Path:
+        """Return the file behind *path*."""
+        return self.root / "www" / path[1:]
+
+    def make_large(self, path: str, size: int) -> None:
+        """Make a file of *size* bytes, no two MiB alike, and note its SHA-256."""
+        if path in self.sums:
+            return
+        block = random.Random(size).randbytes(BLOCK - 8)
+        sum_ = hashlib.sha256()
+        file = self.file(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("wb") as out:
+            for start in range(0, size, BLOCK):
+                data = (start.to_bytes(8, "big") + block)[: size - start]
+                out.write(data)
+                sum_.update(data)
+        self.sums[path] = sum_.hexdigest()
+        (self.root / "sums.json").write_text(json.dumps(self.sums))
+
+    def _make_certificates(self) -> None:
+        import trustme
+
+        authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1", "localhost")
+        authority.cert_pem.write_to_path(self.root / "ca.pem")
+        certificate.private_key_and_cert_chain_pem.write_to_path(self.root / "cert.pem")
+
+    def _config(self, counts_of_fields: Iterable[int]) -> str:
+        locations = _location(self.root, "/fields/", 50)
+        locations += "".join(
+            _location(self.root, f"/growth/{count}/", count) for count in counts_of_fields
+        )
+        files = 20000
+        with suppress(ImportError):
+            import resource
+
+            files = min(files, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        return CONFIG.format(
+            root=self.root, port=self.port, tls_port=self.tls_port, files=files, locations=locations
+        )
+
+    @contextmanager
+    def nginx(self, counts_of_fields: Iterable[int] = ()) -> Iterator[None]:
+        """Run nginx; /growth/N/ answers with N fields for each N of *counts_of_fields*."""
+        program = find_nginx()
+        config = self.root / "nginx.conf"
+        config.write_text(self._config(counts_of_fields))
+        command = [program, "-c", str(config), "-e", str(self.root / "error.log")]
+        with running(command):
+            wait_for(self.port)
+            yield
+
+
+def _location(root: Path, path: str, fields: int) -> str:
+    """Return the part of a configuration that adds fields to the usual ones."""
+    lines = [
+        f"      add_header X-Field-{number} value-{number}-of-a-usual-length;\n"
+        for number in range(fields - USUAL_FIELDS)
+    ]
+    return f"    location {path} {{\n      alias {root}/www/fields/;\n{''.join(lines)}    }}\n"
+
+
+def find_nginx() -> str:
+    """Return the path of nginx, or end the program."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        sys.exit("the benchmarks need nginx (Debian: nginx-light)")
+    return program
+
+
+@contextmanager
+def temporary_site() -> Iterator[Site]:
+    """Make a folder that goes away at the end."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=memory) as folder:
+        yield Site(Path(folder))
+
+
+@contextmanager
+def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Run a server until the block ends."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+        if process.poll() is not None:
+            raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def wait_for(port: int) -> None:
+    """Wait until *port* accepts connections."""
+    deadline = time.monotonic() + START_TIME
+    while True:
+        with socket.socket() as attempt:
+            if attempt.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nothing listens on port {port}")
+        time.sleep(0.02)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 that nobody uses."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
