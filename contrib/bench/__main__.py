@@ -1,7 +1,8 @@
 """What does each HTTP client cost, side by side, against nginx on loopback?
 
 Run from the checkout: ``python3 -m contrib.bench [--only WORKLOAD] [--clients NAME,NAME]
-[--rounds 5] [--cores 1|2] [--quick]``.
+[--rounds 5] [--cores 1|2] [--quick] [--json FILE]
+[--plot FILE.svg]``.
 
 Unit: CPU time (user + system) of the client's process for each unit of work; the wall time
 and the memory stand beside it. The clients take turns, each measurement is a fresh
@@ -16,11 +17,15 @@ folder as far as they are to be measured.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+from contextlib import ExitStack
+from pathlib import Path
 
-from .report import lines, text
-from .run import run
+from .plot import plot
+from .report import data, environment, lines, text
+from .run import Runner
 from .server import temporary_site
 from .workloads import BY_NAME, WORKLOADS, Workload
 
@@ -29,20 +34,33 @@ def main() -> int:
     """Measure, and print a table for each workload."""
     options = arguments()
     cores = sorted(os.sched_getaffinity(0))
-    failed = False
-    with temporary_site() as site:
-        os.sched_setaffinity(0, cores[options.cores - 1 :][:1])  # nginx inherits it
-        with site.nginx():
-            os.sched_setaffinity(0, cores[:1])  # and the clients this
-            for workload in options.only or WORKLOADS:
-                clients = chosen(workload, options.clients)
-                results = run(workload, clients, site, options.rounds, options.quick, tell)
-                units = (workload.quick if options.quick else workload.count) / workload.per
-                table = lines(workload, results, units)
-                tell("")
-                print(text(workload, table), flush=True)
-                failed |= any(line.failed for line in table)
-    return int(failed)
+    if len(cores) < options.cores:
+        sys.exit(f"only {len(cores)} core can be used")
+    workloads = options.only or WORKLOADS
+    if options.quick:
+        workloads = [workload.made_quick() for workload in workloads]
+    report = []
+    with temporary_site() as site, ExitStack() as stack:
+        os.sched_setaffinity(0, {cores[options.cores - 1]})  # servers inherit it
+        stack.enter_context(site.nginx(BY_NAME["growth-fields"].sizes))
+        stack.enter_context(site.sink())
+        os.sched_setaffinity(0, {cores[0]})  # and clients this
+        runner = Runner(site, options.rounds, tell)
+        for workload in workloads:
+            for size in workload.large_bodies:
+                site.make_large(size)
+            results = runner.run(workload, chosen(workload, options.clients))
+            table = lines(workload, results)
+            tell("")
+            print(text(workload, table), flush=True)
+            report.append(data(workload, table, results))
+    settings = {"cores": options.cores, "rounds": options.rounds, "quick": options.quick}
+    result = {"environment": environment() | settings, "workloads": report}
+    if options.json:
+        Path(options.json).write_text(json.dumps(result, indent=1))
+    if options.plot:
+        Path(options.plot).write_text(plot(result))
+    return int(any(line["failed"] for table in report for line in table["clients"]))
 
 
 def arguments() -> argparse.Namespace:
@@ -55,6 +73,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, choices=(1, 2), default=1)
     parser.add_argument("--clients", help="names with commas between them; part of a name will do")
+    parser.add_argument("--json", metavar="FILE", help="write all figures")
+    parser.add_argument("--plot", metavar="FILE.svg", help="draw the ratios to the floor")
     parser.add_argument("--quick", action="store_true", help="little work, for a first look")
     return parser.parse_args()
 

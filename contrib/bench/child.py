@@ -6,6 +6,7 @@ error: the answer says so.
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -27,9 +28,14 @@ def main() -> None:
         answer = {"missing": f"not installed: {exc}"}
     else:
         try:
-            answer = measure(Job(client, Path(task["root"]), task["count"]), task["job"])
+            job = Job(client, Path(task["root"]), task["count"], task["size"], task["sums"])
+            answer = measure(job, task["job"])
         except NotImplementedError as exc:
             answer = {"missing": str(exc)}
+        except OSError as exc:
+            if exc.errno != errno.EMFILE:
+                raise
+            answer = {"missing": "needs more descriptors than the system allows"}
     print(json.dumps(answer))
 
 

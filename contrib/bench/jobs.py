@@ -8,37 +8,46 @@ written to a file is hashed afterwards.
 
 from __future__ import annotations
 
+import gc
+import hashlib
+import resource
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from . import server
-from .clients.base import Call, Client
-from .measure import Meter
+from .clients.base import Call, check
+from .measure import Meter, memory
+from .workloads import CHECK, MIB
 
 WIDTH = 64  # connections at the same time
+SPARE = 100  # descriptors that a process needs besides its connections
 
 
-@dataclass(frozen=True)
+@dataclass
 class Job:
     """One measurement of one client.
 
     Attributes:
         client: who does it.
         root: the folder with the served files.
-        count: how many units of work.
+        count: how much is to be done: requests, connections, or bytes of a body.
+        size: what grows, in jobs about growth: *count* is then reached by repeating.
+        sums: SHA-256 of the large bodies, by path.
 
     """
 
-    client: Client
+    client: Any
     root: Path
     count: int
+    size: int = 0
+    sums: dict[str, str] = field(default_factory=dict)
 
     def calls(self, paths: list[str], count: int) -> Iterator[Call]:
         """Yield paths, in turns, and the bodies that have to come back."""
-        bodies = [self._file(path).read_bytes() for path in paths]
+        bodies = [self._file(f"/small/{path[-2:]}").read_bytes() for path in paths]
         return islice(cycle(zip(paths, bodies, strict=True)), count)
 
     def _file(self, path: str) -> Path:
@@ -58,12 +67,12 @@ class Job:
             lambda count: client.run(client.sequential, self.calls(server.PATHS, count))
         )
 
-    def fields(self) -> Meter:
-        """GETs with 50 fields in the answer, of which one is looked at."""
+    def fields(self, paths: list[str] = server.FIELDS) -> Meter:
+        """GETs with many fields in the answer, of which one is looked at."""
         client, value = self.client, "value-21-of-a-usual-length"
 
         def calls(count: int) -> Iterator[Call]:
-            return ((path, (value, body)) for path, body in self.calls(server.FIELDS, count))
+            return ((path, (value, body)) for path, body in self.calls(paths, count))
 
         return self._measure(lambda count: client.run(client.each, client.field, calls(count)))
 
@@ -92,12 +101,130 @@ class Job:
             lambda count: client.run(client.each, client.get_anew, self.calls(server.PATHS, count))
         )
 
+    def _check_download(self) -> None:
+        """Download a body that is hashed."""
+        path, sum_ = f"/large/{CHECK}", hashlib.sha256()
+        self.client.run(self.client.download, path, sum_.update)
+        check(sum_.hexdigest(), self.sums[path])
 
-def measure(job: Job, name: str) -> dict[str, Any]:
+    def download(self, repeat: int = 1) -> Meter:
+        """Large bodies that pass through memory."""
+        client, counter, path = self.client, Counter(), f"/large/{self.count}"
+        self._check_download()
+        with Meter() as meter:
+            for _ in range(repeat):
+                client.run(client.download, path, counter.take)
+        check(counter.size, self.count * repeat)
+        return meter
+
+    def discard(self) -> Meter:
+        """A large body that nobody wants."""
+        client = self.client
+        self._check_download()
+        with Meter() as meter:
+            client.run(client.discard, f"/large/{self.count}", self.count)
+        return meter
+
+    def save(self) -> Meter:
+        """A large body that goes into a file.
+
+        The file has its size already, and zeros in it. Whether the system finds new pages for it
+        quickly was seen to change by a factor of three within a minute.
+        """
+        client = self.client
+        for size in (CHECK, self.count):
+            path = f"/large/{size}"
+            with (self.root / "saved").open("w+b", buffering=0) as file:
+                for _ in range(0, size, MIB):
+                    file.write(bytes(MIB))
+                file.seek(0)
+                with Meter() as meter:
+                    client.run(client.save, path, file)
+                file.seek(0)
+                check(hashlib.file_digest(file, "sha256").hexdigest(), self.sums[path])
+        return meter
+
+    def upload(self, chunked: bool = False) -> Meter:
+        """A large body that comes from a file."""
+        client, check_path = self.client, f"/large/{CHECK}"
+        answers = {CHECK: ("/hash", self.sums[check_path]), self.count: ("/sink", str(self.count))}
+        for size, (path, expected) in answers.items():
+            with self._file(f"/large/{size}").open("rb", buffering=0) as file, Meter() as meter:
+                answer = client.run(client.upload, path, file, None if chunked else size)
+            check(answer, expected.encode())
+        return meter
+
+    def chunked(self) -> Meter:
+        """A large body that comes from a file, and nobody says how long it is."""
+        return self.upload(chunked=True)
+
+    def idle(self) -> Meter:
+        """Many connections that have been used and now wait."""
+        client, needed = self.client, self.count + SPARE
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if most != resource.RLIM_INFINITY and most < needed:
+            raise NotImplementedError(f"needs {needed} descriptors, the system allows {most}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        first = client.run(client.idle, server.PATHS[0], 1)
+        gc.collect()
+        opened = -_descriptors()
+        with Meter() as meter:
+            before = memory("VmRSS")
+            connections = client.run(client.idle, server.PATHS[0], self.count)
+            gc.collect()
+            meter.held = max(memory("VmRSS") - before, 0)
+        opened += _descriptors()
+        if opened < self.count:
+            raise RuntimeError(f"{opened} connections are open, not {self.count}")
+        del first, connections
+        return meter
+
+    def growth_requests(self) -> Meter:
+        """As many requests sent ahead as *size* says."""
+        client, repeat = self.client, max(self.count // self.size, 1)
+        calls = list(self.calls(server.PATHS, self.size))
+        client.run(client.pipelined, calls[:1000])
+        with Meter() as meter:
+            for _ in range(repeat):
+                client.run(client.pipelined, calls)
+        self.count = repeat * self.size
+        return meter
+
+    def growth_fields(self) -> Meter:
+        """Answers with as many fields as *size* says."""
+        self.count = max(self.count // self.size, 1)
+        meter = self.fields([f"/growth/{self.size}/{path[-2:]}" for path in server.PATHS])
+        self.count *= self.size
+        return meter
+
+    def growth_bodies(self) -> Meter:
+        """Bodies with as many bytes as *size* says."""
+        repeat = max(self.count // self.size, 1)
+        self.count = self.size
+        meter = self.download(repeat)
+        self.count = repeat * self.size
+        return meter
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class Counter:
+    """Counts the bytes that it is given."""
+
+    size = 0
+
+    def take(self, piece: Any) -> None:
+        """Count *piece*."""
+        self.size += len(piece)
+
+
+def measure(job: Job, name: str) -> dict[str, float]:
     """Do the job called *name* and return its figures."""
-    client: Any = job.client
+    client = job.client
     client.run(client.open)
     meter: Meter = getattr(job, name)()
     client.run(client.close)
     client.finish()
-    return {"wall": meter.wall, "cpu": meter.cpu, "peak": meter.peak, "growth": meter.growth}
+    return meter.figures() | {"count": job.count}

@@ -29,11 +29,12 @@ class Meter:
         cpu: seconds of CPU, user and system.
         peak: bytes of the highest resident set in the block.
         growth: bytes by which that is above the resident set before.
+        held: bytes that what was made holds, set by who knows what that is.
 
     """
 
     wall = cpu = 0.0
-    peak = growth = 0
+    peak = growth = held = 0
 
     def __enter__(self) -> Self:
         Path("/proc/self/clear_refs").write_text("5")  # the peak is what it is now: proc(5)
@@ -52,6 +53,11 @@ class Meter:
         self.cpu = cpu_time() - self._cpu
         self.peak = memory("VmHWM")
         self.growth = max(self.peak - self._memory, 0)
+
+    def figures(self) -> dict[str, float]:
+        """Return all of them by name."""
+        names = ("wall", "cpu", "peak", "growth", "held")
+        return {name: getattr(self, name) for name in names}
 
 
 def cpu_time() -> float:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import platform
+import ssl
 import statistics
-from dataclasses import dataclass
-from typing import Any
+import subprocess
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
 
 from .clients import is_peer
 from .measure import spread
-from .run import Results
-from .workloads import Workload
+from .run import Figures, Results
+from .server import find_nginx
+from .workloads import KIB, MIB, Workload
+
+CPU: Final = Path("/proc/cpuinfo")
+REQUIREMENTS: Final = Path(__file__).with_name("requirements.txt")
 
 
 @dataclass
@@ -26,6 +36,7 @@ class Line:
         peak: MiB of the highest resident set while measuring.
         growth: MiB by which that is above the one before.
         to_floor, to_peer: *cost* divided by that of the floor, and of the best peer.
+        beyond: *cost* less that of the floor.
 
     """
 
@@ -39,11 +50,12 @@ class Line:
     growth: float = 0.0
     to_floor: float | None = None
     to_peer: float | None = None
+    beyond: float | None = None
 
 
-def lines(workload: Workload, results: Results, units: float) -> list[Line]:
-    """Return a line for each client; *units* is how much work one measurement was."""
-    table = [_line(workload, client, figures, units) for client, figures in results.items()]
+def lines(workload: Workload, results: Results) -> list[Line]:
+    """Return a line for each client."""
+    table = [_line(workload, client, figures) for client, figures in results.items()]
     costs = {line.client: line.cost for line in table if not line.problem}
     floor = costs.get(workload.floor or "")
     best = min((cost for client, cost in costs.items() if is_peer(client)), default=None)
@@ -51,46 +63,93 @@ def lines(workload: Workload, results: Results, units: float) -> list[Line]:
         if not line.problem:
             line.to_floor = line.cost / floor if floor else None
             line.to_peer = line.cost / best if best else None
+            line.beyond = None if floor is None else line.cost - floor
     return table
 
 
-def _line(workload: Workload, client: str, figures: Any, units: float) -> Line:
+def _line(workload: Workload, client: str, figures: Figures) -> Line:
     if figures.problem:
         return Line(client, figures.problem, figures.failed)
 
     def values(name: str) -> list[float]:
-        return [answer[name] for answer in figures.rounds]
+        return [answer.get(name, 0) for answer in figures.rounds]
 
+    units = figures.rounds[0]["count"] / workload.per
     scale = workload.time[1] / units
     costs = [value * scale for value in values("cpu")]
     if workload.memory:
-        costs = [value / units / 1024 for value in values("growth")]
+        costs = [value / units / KIB for value in values("held")]
     return Line(
         client,
         cost=statistics.median(costs),
         spread=spread(costs),
         wall=statistics.median(values("wall")) * scale,
-        peak=statistics.median(values("peak")) / (1 << 20),
-        growth=statistics.median(values("growth")) / (1 << 20),
+        peak=statistics.median(values("peak")) / MIB,
+        growth=statistics.median(values("growth")) / MIB,
     )
 
 
 def text(workload: Workload, table: list[Line]) -> str:
     """Return the table of one workload."""
-    time = f"{workload.time[0]}/{workload.unit}"
-    cost = f"KiB/{workload.unit}" if workload.memory else f"CPU {time}"
-    head = f"{'client':22}{cost:>16}{'spread':>8}{f'wall {time}':>16}{'peak MiB':>10}"
-    rows = [f"{head}{'+MiB':>8}{'x floor':>9}{'x peer':>8}"]
+    first = "beyond" if workload.differences else "x floor"
+    wall = f"wall {workload.time[0]}"
+    rows = [
+        f"{workload.name}: {workload.title}",
+        f"{'client':22}{workload.cost_unit:>16}{'spread':>8}{wall:>11}"
+        f"{'peak MiB':>10}{'+MiB':>8}{first:>9}{'x peer':>8}",
+    ]
     for line in table:
         if line.problem:
             rows.append(f"{line.client:22}  {'FAILED' if line.failed else 'none'}: {line.problem}")
             continue
-        ratios = "".join(
-            f"{'-' if ratio is None else f'{ratio:.2f}':>{width}}"
-            for ratio, width in ((line.to_floor, 9), (line.to_peer, 8))
-        )
+        to_floor = line.beyond if workload.differences else line.to_floor
         rows.append(
-            f"{line.client:22}{line.cost:16.3f}{line.spread:8.0%}{line.wall:16.3f}"
-            f"{line.peak:10.1f}{line.growth:8.1f}{ratios}"
+            f"{line.client:22}{line.cost:16.3f}{line.spread:8.0%}{line.wall:11.3f}"
+            f"{line.peak:10.1f}{line.growth:8.1f}{_number(to_floor):>9}{_number(line.to_peer):>8}"
         )
-    return f"{workload.name}: {workload.title}\n" + "\n".join(rows) + "\n"
+    return "\n".join(rows) + "\n"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def data(workload: Workload, table: list[Line], results: Results) -> dict[str, Any]:
+    """Return all there is to say about one workload, for JSON."""
+    return {
+        "name": workload.name,
+        "title": workload.title,
+        "unit": workload.cost_unit,
+        "time_unit": workload.time[0],
+        "differences": workload.differences,
+        "clients": [asdict(line) | {"rounds": results[line.client].rounds} for line in table],
+    }
+
+
+def environment() -> dict[str, str]:
+    """Return what the figures depend on: the machine, the system, and the versions."""
+    cpu = [line for line in CPU.read_text().splitlines() if line.startswith("model name")]
+    libraries = {}
+    for requirement in REQUIREMENTS.read_text().splitlines():
+        name = requirement.partition("==")[0]
+        if name and not name.startswith("#"):
+            try:
+                libraries[name] = version(name)
+            except PackageNotFoundError:
+                libraries[name] = "not installed"
+    nginx = subprocess.run([find_nginx(), "-v"], capture_output=True, text=True, check=False)
+    try:
+        import pycurl
+
+        libraries["pycurl"] = pycurl.version  # its TLS library is not Python's
+    except ImportError:
+        pass
+    return {
+        "cpu": cpu[0].partition(": ")[2] if cpu else platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "tls": ssl.OPENSSL_VERSION,
+        "server": nginx.stderr.strip().rpartition(" ")[2],
+        "date": datetime.now(UTC).date().isoformat(),
+        **libraries,
+    }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .server import Site
-from .workloads import Workload
+from .workloads import STATEMENTS, Workload
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 TIME_LIMIT: Final = 300  # seconds for one measurement
@@ -23,7 +23,8 @@ class Figures:
     """What was measured of one client in one workload.
 
     Attributes:
-        rounds: one dictionary for each measurement: wall, cpu, peak, growth.
+        rounds: one dictionary for each measurement, as `measure.Meter.figures` makes it, and
+            *count*: how much was done.
         problem: why there is none.
         failed: True if the problem is an error, not the absence of something.
 
@@ -42,7 +43,6 @@ class Figures:
 
 
 Results = dict[str, Figures]  # by client
-Notice = Callable[[str], None]
 
 
 def environment() -> dict[str, str]:
@@ -68,24 +68,64 @@ def start(command: list[str]) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run(
-    workload: Workload, clients: list[str], site: Site, rounds: int, quick: bool, tell: Notice
-) -> Results:
-    """Measure *clients*; who has a problem once does not take part in later rounds."""
-    results = {client: Figures() for client in clients}
-    for number in range(min(rounds, workload.rounds)):
-        turn = number % max(len(clients), 1)  # nobody is always behind the same neighbour
-        for client in clients[turn:] + clients[:turn]:
-            if results[client].problem:
-                continue
-            tell(f"{workload.name}: round {number + 1} of {rounds}: {client}")
-            task = {
-                "client": client,
-                "job": workload.job,
-                "count": workload.quick if quick else workload.count,
-                "port": site.tls_port if workload.tls else site.port,
-                "ca": str(site.root / "ca.pem") if workload.tls else None,
-                "root": str(site.root),
-            }
-            results[client].add(start(["-m", "contrib.bench.child", json.dumps(task)]))
-    return results
+# Imports what it is told in an interpreter that has imported nothing else.
+IMPORT_PROGRAM: Final = """
+import sys, time
+wall, cpu = time.perf_counter(), time.process_time()
+try:
+    exec(sys.argv[1])
+except ImportError as exc:
+    print('{"missing": "not installed: %s"}' % exc)
+else:
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = [int(line.split()[1]) for line in open("/proc/self/status") if "VmHWM" in line][0]
+    print('{"wall": %r, "cpu": %r, "peak": %d, "count": 1}' % (wall, cpu, peak * 1024))
+"""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Measures workloads with the servers of a site.
+
+    Attributes:
+        site: where the servers are.
+        rounds: how often each client is measured.
+        tell: called with what goes on.
+
+    """
+
+    site: Site
+    rounds: int
+    tell: Callable[[str], None]
+
+    def run(self, workload: Workload, clients: list[str]) -> Results:
+        """Measure *clients*; who has a problem once does not take part in later rounds."""
+        lines = [(client, size) for client in clients for size in workload.sizes or (0,)]
+        results = {f"{client} {size:,}" if size else client: Figures() for client, size in lines}
+        everybody = list(zip(results.items(), lines, strict=True))
+        rounds = min(self.rounds, workload.rounds)
+        for number in range(rounds):
+            turn = number % max(len(lines), 1)  # nobody is always behind the same neighbour
+            for (name, figures), (client, size) in everybody[turn:] + everybody[:turn]:
+                for _ in range(workload.turns):
+                    if not figures.problem:
+                        self.tell(f"{workload.name}: round {number + 1} of {rounds}: {name}")
+                        figures.add(self._measure(workload, client, size))
+        return results
+
+    def _measure(self, workload: Workload, client: str, size: int) -> dict[str, Any]:
+        if workload.job == "import":
+            return start(["-c", IMPORT_PROGRAM, STATEMENTS[client]])
+        site = self.site
+        ports = site.upload_ports if workload.uploads else site.ports
+        task = {
+            "client": client,
+            "job": workload.job,
+            "count": workload.count,
+            "size": size,
+            "port": ports[workload.tls],
+            "ca": str(site.root / "ca.pem") if workload.tls else None,
+            "root": str(site.root),
+            "sums": site.sums,
+        }
+        return start(["-m", "contrib.bench.child", json.dumps(task)])

@@ -7,7 +7,6 @@ measured. Uploads go to another server: see sink.py.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -21,11 +20,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
 SMALL: Final = 1024  # bytes of a small body
 PATHS: Final = [f"/small/{number:02}" for number in range(16)]  # bodies differ, lengths do not
 FIELDS: Final = [path.replace("small", "fields") for path in PATHS]  # with 50 response fields
+READ_FIELD: Final = 21  # the number of the one that is read, in the middle if possible
 USUAL_FIELDS: Final = 8  # that nginx sends with a file
-CHECK: Final = 8 << 20  # bytes of the file that is hashed before anything is measured
 START_TIME: Final = 10  # seconds for nginx to accept connections
 BLOCK: Final = 1 << 20  # bytes that large files are made of
 
@@ -50,36 +50,51 @@ http {{
 }}
 """
 
+OPENSSL_CONFIG = """
+openssl_conf = libraries
+[libraries]
+ssl_conf = uses
+[uses]
+system_default = everywhere
+[everywhere]
+Ciphersuites = TLS_AES_128_GCM_SHA256
+CipherString = ECDHE+AES128+AESGCM
+"""
+
 
 class Site:
     """The folder of a run: the served files, the certificates, and nginx itself.
 
     Attributes:
         root: the folder.
-        port, tls_port: where nginx listens.
+        ports: where nginx listens, without and with TLS.
+        upload_ports: where uploads go, without and with TLS.
+        sums: SHA-256 of the large files, by path.
 
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.port, self.tls_port = free_ports(2)
-        self.sums: dict[str, str] = {}  # SHA-256 of the large files, by path
+        self.ports = free_ports(2)
+        self.upload_ports: list[int] = []
+        self.sums: dict[str, str] = {}
         root.chmod(0o755)  # nginx may drop the rights of root
         self._make_certificates()
         now = time.time()
-        for number, (path, other) in enumerate(zip(PATHS, FIELDS, strict=True)):
+        for number, path in enumerate(PATHS):
             body = random.Random(number).randbytes(SMALL)
-            for file in (self.file(path), self.file(other)):
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(body)
-                os.utime(file, (now, now - number))  # another Last-Modified and ETag for each
+            file = self.file(path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(body)
+            os.utime(file, (now, now - number))  # another Last-Modified and ETag for each
 
     def file(self, path: str) -> Path:
         """Return the file behind *path*."""
         return self.root / "www" / path[1:]
 
-    def make_large(self, path: str, size: int) -> None:
-        """Make a file of *size* bytes, no two MiB alike, and note its SHA-256."""
+    def make_large(self, size: int) -> None:
+        """Make /large/SIZE with so many bytes, no two MiB alike, and note its SHA-256."""
+        path = f"/large/{size}"
         if path in self.sums:
             return
         block = random.Random(size).randbytes(BLOCK - 8)
@@ -92,7 +107,6 @@ class Site:
                 out.write(data)
                 sum_.update(data)
         self.sums[path] = sum_.hexdigest()
-        (self.root / "sums.json").write_text(json.dumps(self.sums))
 
     def _make_certificates(self) -> None:
         import trustme
@@ -113,8 +127,23 @@ class Site:
 
             files = min(files, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         return CONFIG.format(
-            root=self.root, port=self.port, tls_port=self.tls_port, files=files, locations=locations
+            root=self.root,
+            port=self.ports[0],
+            tls_port=self.ports[1],
+            files=files,
+            locations=locations,
         )
+
+    @contextmanager
+    def sink(self) -> Iterator[None]:
+        """Run the server for uploads; see sink.py."""
+        config = self.root / "openssl.cnf"
+        config.write_text(OPENSSL_CONFIG)
+        command = [sys.executable, "-m", "contrib.bench.sink", str(self.root / "cert.pem")]
+        with running(command, OPENSSL_CONF=str(config)) as process:
+            assert process.stdout is not None
+            self.upload_ports = [int(port) for port in process.stdout.readline().split()]
+            yield
 
     @contextmanager
     def nginx(self, counts_of_fields: Iterable[int] = ()) -> Iterator[None]:
@@ -124,17 +153,19 @@ class Site:
         config.write_text(self._config(counts_of_fields))
         command = [program, "-c", str(config), "-e", str(self.root / "error.log")]
         with running(command):
-            wait_for(self.port)
+            wait_for(self.ports[0])
             yield
 
 
 def _location(root: Path, path: str, fields: int) -> str:
     """Return the part of a configuration that adds fields to the usual ones."""
+    added = fields - USUAL_FIELDS
+    first = max(READ_FIELD - added // 2, 0)
     lines = [
         f"      add_header X-Field-{number} value-{number}-of-a-usual-length;\n"
-        for number in range(fields - USUAL_FIELDS)
+        for number in range(first, first + added)
     ]
-    return f"    location {path} {{\n      alias {root}/www/fields/;\n{''.join(lines)}    }}\n"
+    return f"    location {path} {{\n      alias {root}/www/small/;\n{''.join(lines)}    }}\n"
 
 
 def find_nginx() -> str:
@@ -154,9 +185,11 @@ def temporary_site() -> Iterator[Site]:
 
 
 @contextmanager
-def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+def running(command: list[str], **env: str) -> Iterator[subprocess.Popen[str]]:
     """Run a server until the block ends."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT, env=os.environ | env
+    )
     try:
         yield process
         if process.poll() is not None:

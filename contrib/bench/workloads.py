@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .clients import is_floor
 
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+GIB: Final = 1 << 30
+CHECK: Final = 8 * MIB  # bytes of the file that is hashed before anything is measured
+MOST_WHEN_QUICK: Final = 32 * MIB  # of what grows
 MICRO: Final = ("µs", 1e6)  # a unit of time, and how many of it are a second
 MILLI: Final = ("ms", 1e3)
 SECONDS: Final = ("s", 1.0)
@@ -25,23 +30,42 @@ ALL: Final = ("floor", *DRIVERS, *PEERS)
 BULK: Final = ("floor", "dugong_like", "dugong_like/Loop", "dugong_like/asyncio", *PEERS)
 
 
+IDLE: Final = ("floor", "dugong_like", *BLOCKING_PEERS, "aiohttp", "pycurl", "awscrt", "dugong")
+GROWTH: Final = ("dugong_like",)
+STATEMENTS: Final = {  # what users write; the floor is what no client can do without
+    "floor": "import socket, ssl",
+    "dugong_like": "import dugong_like",
+    "dugong_like/https": "from dugong_like import HTTPConnection, default_ssl_context",
+    "dugong_like/asyncio": "from dugong_like.drivers import aio",
+    "http.client": "import http.client",
+    "urllib3": "import urllib3",
+    "requests": "import requests",
+    "httpx": "import httpx",
+    "aiohttp": "import aiohttp",
+    "pycurl": "import pycurl",
+    "awscrt": "import awscrt.http",
+    "dugong": "import dugong",
+}
+
+
 @dataclass(frozen=True)
 class Workload:
-    """One line of the table.
+    """One table.
 
     Attributes:
         name: for the command line.
         title: for people.
         job: a method of jobs.Job.
-        count, quick: how many units of work are one measurement, and with --quick; for
-            large bodies the bytes of the body, which are then *per* bytes a unit.
+        count, quick: how many units of work one measurement is, and with --quick.
         unit: what is counted.
         time: name and size of the unit of time.
-        clients: who takes part; the first one is the floor.
+        clients: who takes part; the first one may be the floor.
         tls: True if the server speaks TLS.
-        rounds: at most so many, if figures hardly vary or take long.
-        sizes: one line for each size and this library only, in workloads about growth.
-        memory: True if bytes of memory are what is measured.
+        turns: measurements of a client in each round.
+        rounds: at most so many, where figures hardly vary or take long.
+        per: how much of *count* is a unit.
+        sizes: one line for each size, in workloads about growth.
+        memory: True if memory is what is measured.
 
     """
 
@@ -54,6 +78,7 @@ class Workload:
     time: tuple[str, float] = MICRO
     clients: tuple[str, ...] = ALL
     tls: bool = False
+    turns: int = 1
     rounds: int = 1000
     per: int = 1
     sizes: tuple[int, ...] = ()
@@ -63,6 +88,48 @@ class Workload:
     def floor(self) -> str | None:
         """The client that all others are compared with, if there is one."""
         return self.clients[0] if is_floor(self.clients[0]) else None
+
+    @property
+    def differences(self) -> bool:
+        """True if the cost beyond the floor's says more than the ratio to it."""
+        return self.memory or self.job == "import"
+
+    @property
+    def cost_unit(self) -> str:
+        """What the costs are counted in."""
+        return f"{'KiB' if self.memory else f'CPU {self.time[0]}'}/{self.unit}"
+
+    @property
+    def uploads(self) -> bool:
+        """True if the other server is needed."""
+        return self.job in {"upload", "chunked"}
+
+    @property
+    def large_bodies(self) -> tuple[int, ...]:
+        """Sizes of the files that are needed."""
+        if self.job == "growth_bodies":
+            return (CHECK, *self.sizes)
+        return (CHECK, self.count) if self.per == GIB else ()
+
+    def made_quick(self) -> Workload:
+        """Return the same with less to do."""
+        sizes = tuple(size for size in self.sizes if size <= MOST_WHEN_QUICK)
+        return replace(self, count=self.quick, sizes=sizes)
+
+
+def _bulk(name: str, title: str, job: str, tls: bool = False, size: int = GIB) -> Workload:
+    clients = BULK
+    if job in {"download", "save"}:
+        clients = ("floor", "floor/recv", *BULK[1:])
+    return Workload(name, title, job, size, size // 16, "GiB", SECONDS, clients, tls, per=GIB)
+
+
+def _idle(name: str, count: int, quick: int, tls: bool = False, rounds: int = 3) -> Workload:
+    title = f"{count:,} idle connections{' over TLS' if tls else ''}"
+    return Workload(
+        name, title, "idle", count, quick, "connection", MICRO, IDLE, tls,
+        rounds=rounds, memory=True,
+    )  # fmt: skip
 
 
 WORKLOADS: Final = [
@@ -92,5 +159,35 @@ WORKLOADS: Final = [
     ),
     Workload("connect", "a new connection for each GET", "connect", 1500, 100),
     Workload("connect-tls", "the same over TLS", "connect", 300, 30, tls=True),
+    _bulk("download", "a large body, through a buffer of 1 MiB", "download"),
+    _bulk("download-tls", "the same over TLS", "download", tls=True),
+    _bulk("discard", "a large body that nobody wants", "discard"),
+    _bulk("save", "a large body into a file", "save"),
+    _bulk("save-tls", "the same over TLS", "save", tls=True),
+    _bulk("upload", "a large body from a file, of known length", "upload", size=GIB // 2),
+    _bulk("upload-tls", "the same over TLS", "upload", tls=True, size=GIB // 2),
+    _bulk("upload-chunked", "a large body from a file, in chunks", "chunked", size=GIB // 2),
+    _bulk("upload-chunked-tls", "the same over TLS", "chunked", tls=True, size=GIB // 2),
+    _idle("idle-1000", 1000, 100),
+    _idle("idle-1000-tls", 1000, 50, tls=True),
+    _idle("idle-10000", 10000, 200, rounds=1),
+    _idle("idle-10000-tls", 10000, 100, tls=True, rounds=1),
+    Workload(
+        "import", "what importing it adds to a bare interpreter", "import", 1, 1,
+        unit="import", time=MILLI, clients=tuple(STATEMENTS), turns=3,
+    ),
+    Workload(
+        "growth-requests", "requests that are sent ahead of their answers", "growth_requests",
+        20000, 1000, clients=GROWTH, sizes=(1, 10, 100, 1000, 10000, 100000),
+    ),
+    Workload(
+        "growth-fields", "fields in an answer, of which one is read", "growth_fields",
+        100000, 2000, unit="field", clients=GROWTH, sizes=(10, 30, 100, 300, 1000),
+    ),
+    Workload(
+        "growth-bodies", "bytes of a body", "growth_bodies", 64 * MIB, MIB,
+        unit="MiB", clients=GROWTH, per=MIB,
+        sizes=(KIB, 32 * KIB, MIB, 32 * MIB, GIB),
+    ),
 ]  # fmt: skip
 BY_NAME: Final = {workload.name: workload for workload in WORKLOADS}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # name -> module and class; a name without "floor" or "dugong_like" in front is a peer
 CLIENTS: Final = {
     "floor": "floor:Sockets",
+    "floor/recv": "floor:PlainReads",
     "floor/asyncio": "floor_loops:Protocols",
     "floor/uvloop": "floor_loops:ProtocolsOnUvloop",
     "floor/trio": "floor_loops:TrioSockets",

@@ -12,7 +12,7 @@ from .base import AsyncClient
 from .loops import Uvloop
 
 BLOCK = 65536  # bytes: of the pieces of bodies that are sent in chunks
-AT_ONCE = 100  # connections that are opened at the same time
+AT_ONCE = 100  # connections of a session, when many are wanted
 
 
 class OnAsyncio(AsyncClient):
@@ -50,15 +50,16 @@ class OnAsyncio(AsyncClient):
             return await response.read()
 
     async def idle(self, path: str, count: int) -> Any:
-        """Have all answers outstanding at once, so that each has a connection."""
-        session = self._make_session(limit=0, keepalive_timeout=600)
-        responses: list[aiohttp.ClientResponse] = []
-        while len(responses) < count:
-            some = range(min(AT_ONCE, count - len(responses)))
-            responses += await asyncio.gather(*[session.get(self._url + path) for _ in some])
-        for response in responses:
-            await response.read()
-        return session
+        """Make all GETs of a session at once, so that each has a connection."""
+        sessions = []
+        for start in range(0, count, AT_ONCE):
+            session = self._make_session(limit=0, keepalive_timeout=600)
+            some = range(min(AT_ONCE, count - start))
+            gets = [session.get(self._url + path) for _ in some]
+            for response in await asyncio.gather(*gets):
+                await response.read()
+            sessions.append(session)
+        return sessions
 
     async def download(self, path: str, take: Callable[[Any], None]) -> None:
         async with self._session.get(self._url + path) as response:

@@ -9,17 +9,18 @@ import httpx
 
 from .base import BlockingClient, Target
 
+AT_ONCE = 100  # connections of a client, when many are wanted: its pool looks at each of them
 PIECE = 65536  # bytes: what it reads from a file at a time, and here the same for chunks
 
 
-def settings(target: Target, **limits: int | None) -> dict[str, Any]:
+def settings(target: Target) -> dict[str, Any]:
     """Return the arguments of a client: the server is trusted, the environment not asked."""
     return {
         "base_url": target.url,
         "verify": target.context() or False,
         "trust_env": False,
         "timeout": None,
-        "limits": httpx.Limits(**limits),
+        "limits": httpx.Limits(),
     }
 
 
@@ -27,7 +28,8 @@ class Httpx(BlockingClient):
     """httpx.Client, one connection."""
 
     def open(self) -> None:
-        self._client = httpx.Client(**settings(self.target))
+        self._settings = settings(self.target)
+        self._client = httpx.Client(**self._settings)
 
     def close(self) -> None:
         self._client.close()
@@ -43,16 +45,16 @@ class Httpx(BlockingClient):
         return self._client.get(path, headers={"Connection": "close"}).content
 
     def idle(self, path: str, count: int) -> Any:
-        """Have all answers outstanding at once, so that each has a connection."""
-        client = httpx.Client(
-            **settings(self.target, max_connections=None, max_keepalive_connections=count)
-        )
-        responses = [
-            client.send(client.build_request("GET", path), stream=True) for _ in range(count)
-        ]
-        for response in responses:
-            response.read()
-        return client
+        """Have all answers of a client outstanding at once, so that each has a connection."""
+        clients = []
+        for start in range(0, count, AT_ONCE):
+            client = httpx.Client(**self._settings)
+            some = range(min(AT_ONCE, count - start))
+            request = client.build_request("GET", path)
+            for response in [client.send(request, stream=True) for _ in some]:
+                response.read()
+            clients.append(client)
+        return clients
 
     def download(self, path: str, take: Callable[[Any], None]) -> None:
         with self._client.stream("GET", path) as response:

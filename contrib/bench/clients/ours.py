@@ -105,7 +105,7 @@ def co_upload(conn: HTTPConnection, path: str, file: BinaryIO, size: int | None)
 
 
 class Blocking(BlockingClient):
-    """The blocking twins. Large bodies go through the same operations as everywhere."""
+    """The blocking twins."""
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
@@ -154,13 +154,30 @@ class Blocking(BlockingClient):
             take(buffer[:size])
 
     def discard(self, path: str, size: int) -> None:
-        run(co_discard(self._conn, path))
+        self._conn.send_request("GET", path)
+        self._conn.read_response()
+        self._conn.discard()
 
     def save(self, path: str, file: BinaryIO) -> None:
-        run(co_save(self._conn, path, file))
+        if not hasattr(self._conn, "recv_to_file"):
+            self.download(path, file.write)
+            return
+        self._conn.send_request("GET", path)
+        self._conn.read_response()
+        self._conn.recv_to_file(file)
 
     def upload(self, path: str, file: BinaryIO, size: int | None) -> bytes:
-        return run(co_upload(self._conn, path, file, size))
+        conn = self._conn
+        conn.send_request("PUT", path, body=BodyFollowing(size))
+        if hasattr(conn, "sendfile"):
+            conn.sendfile(file)
+        else:
+            buffer = memoryview(bytearray(PIECE))
+            while count := file.readinto(buffer):
+                conn.write(buffer[:count])
+        conn.finish()
+        conn.read_response()
+        return conn.readall()
 
 
 class OnDriver(BlockingClient):

@@ -23,7 +23,8 @@ class Requests(BlockingClient):
     def _make_session(self, size: int) -> requests.Session:
         session = requests.Session()
         session.trust_env = False
-        session.mount("http", HTTPAdapter(pool_maxsize=size))
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=size))
         if self.target.ca is not None:
             session.verify = self.target.ca
         return session
