@@ -19,20 +19,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from .clients import CLIENTS
 from .plot import plot
 from .report import data, environment, lines, text
 from .run import Runner
 from .server import temporary_site
-from .workloads import BY_NAME, WORKLOADS, Workload
+from .workloads import BY_NAME, STATEMENTS, WORKLOADS, Workload
 
 
 def main() -> int:
     """Measure, and print a table for each workload."""
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all is cleaned up
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < options.cores:
         sys.exit(f"only {len(cores)} core can be used")
@@ -72,11 +75,17 @@ def arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, choices=(1, 2), default=1)
-    parser.add_argument("--clients", help="names with commas between them; part of a name will do")
+    parser.add_argument(
+        "--clients", help="names with commas between them, such as dugong_like or aiohttp/uvloop"
+    )
     parser.add_argument("--json", metavar="FILE", help="write all figures")
     parser.add_argument("--plot", metavar="FILE.svg", help="draw the ratios to the floor")
     parser.add_argument("--quick", action="store_true", help="little work, for a first look")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for name in (options.clients or "").split(","):
+        if name and not any(matches(client, name) for client in [*CLIENTS, *STATEMENTS]):
+            parser.error(f"no such client: {name}")
+    return options
 
 
 def workload(name: str) -> Workload:
@@ -95,9 +104,13 @@ def chosen(workload: Workload, names: str | None) -> list[str]:
     return [
         client
         for client in workload.clients
-        if client == workload.floor
-        or any(client.split("/")[0] == name or client == name for name in wanted)
+        if client == workload.floor or any(matches(client, name) for name in wanted)
     ]
+
+
+def matches(client: str, name: str) -> bool:
+    """Return True if *name* is that of *client*, or of the library that it belongs to."""
+    return name in {client, client.partition("/")[0]}
 
 
 def tell(what: str) -> None:

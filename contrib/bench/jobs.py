@@ -44,11 +44,16 @@ class Job:
     count: int
     size: int = 0
     sums: dict[str, str] = field(default_factory=dict)
+    _bodies: list[bytes] = field(default_factory=list)
 
     def calls(self, paths: list[str], count: int) -> Iterator[Call]:
-        """Yield paths, in turns, and the bodies that have to come back."""
-        bodies = [self._file(f"/small/{path[-2:]}").read_bytes() for path in paths]
-        return islice(cycle(zip(paths, bodies, strict=True)), count)
+        """Yield *paths* in turns, and the bodies that have to come back.
+
+        There are as many of them as in `server.PATHS`, and the bodies are the same.
+        """
+        if not self._bodies:  # read once, while warming up
+            self._bodies = [self._file(path).read_bytes() for path in server.PATHS]
+        return islice(cycle(zip(paths, self._bodies, strict=True)), count)
 
     def _file(self, path: str) -> Path:
         return self.root / "www" / path[1:]
@@ -89,7 +94,7 @@ class Job:
 
         def work(count: int) -> None:
             share = max(count // WIDTH, 1)
-            lists = [list(self.calls(server.PATHS, share)) for _ in range(WIDTH)]
+            lists = [self.calls(server.PATHS, share) for _ in range(WIDTH)]
             client.run(client.concurrent, lists)
 
         return self._measure(work)

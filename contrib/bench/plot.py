@@ -1,7 +1,7 @@
-"""The figures as one picture (SVG): for each workload a row of dots, one for each client.
+"""The ratios to the floor as one picture (SVG): a panel for each workload, a dot for each client.
 
-The axis is the CPU time divided by that of the floor, and logarithmic, for the slowest clients
-cost forty times as much as the fastest. Written by hand, so that a plot needs no library.
+The axis is logarithmic, for the slowest clients cost forty times as much as the fastest. Written by
+hand, so that a plot needs no library.
 
 Not here: workloads without a ratio to a floor, such as memory and growth.
 """
@@ -15,43 +15,43 @@ from typing import Any, Final
 
 from .clients import is_floor, is_ours
 
-WIDTH: Final = 900  # of the picture, in its own units, as everything below
-LEFT: Final = 250  # where 1 x floor begins to count: titles stand before it
-RIGHT: Final = 30
-ROW: Final = 15  # height of a client
-GAP: Final = 34  # between workloads
-TOP: Final = 56
+# Lengths are in the picture's own units, which are pixels if it is shown as it is.
+WIDTH: Final = 1040
+COLUMN: Final = 520  # width of a panel; there are two beside each other
+NAMES: Final = 152  # where a panel's axis begins, behind the names
+RIGHT: Final = 40  # room for the last figure
+ROW: Final = 14  # height of a client
+PANEL: Final = 50  # height of a panel without clients
+TOP: Final = 50
 LOWEST, HIGHEST = 0.4, 64.0  # ratios at both ends of the axis
 TICKS: Final = (0.5, 1, 2, 4, 8, 16, 32, 64)
-COLOURS: Final = {"ours": "#c2410c", "floor": "#6b7280", "peer": "#1d4ed8"}
 STYLE: Final = """
-text { font: 11px sans-serif; fill: #1f2937 } .title { font-weight: bold }
-.axis { stroke: #d1d5db } .floor { stroke: #6b7280; stroke-dasharray: 3 3 }
-.ours { fill: #c2410c; font-weight: bold } .small { font-size: 10px; fill: #6b7280 }
+text { font: 11px "DejaVu Sans", Verdana, sans-serif; fill: #374151 }
+text.title { font-weight: bold; fill: #111827 } text.small { font-size: 9px; fill: #6b7280 }
+text.ours { fill: #c2410c; font-weight: bold }
+line { stroke: #e5e7eb } line.one { stroke: #6b7280; stroke-dasharray: 3 3 }
+circle { fill: #1d4ed8 } circle.ours { fill: #c2410c } circle.floor { fill: #6b7280 }
 """
 
 
 def plot(result: dict[str, Any]) -> str:
     """Return the picture of what __main__.py writes as JSON."""
-    tables = [table for table in result["workloads"] if _rows(table)]
-    height = TOP + sum(GAP + ROW * len(_rows(table)) for table in tables) + 10
+    bottoms = [TOP, TOP]  # how far the columns are filled
+    panels: list[str] = []
+    for table in result["workloads"]:
+        if rows := _rows(table):
+            column = bottoms.index(min(bottoms))
+            panels += _panel(table["title"], rows, column * COLUMN, bottoms[column])
+            bottoms[column] += PANEL + ROW * len(rows)
+    title = "CPU time of the client, divided by that of hand-written code for sockets"
+    size = f"0 0 {WIDTH} {max(bottoms)}"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
-        f"<style>{STYLE}</style>",
-        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        _text(10, 20, "CPU time of the client, divided by that of hand-written sockets", "title"),
-        _text(10, 36, _caption(result["environment"]), "small"),
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}" role="img">',
+        f'<style>{STYLE}</style><rect width="100%" height="100%" fill="white"/>',
+        _text(10, 18, title, "title"),
+        _text(10, 34, _caption(result["environment"]), "small"),
     ]
-    y = TOP
-    for table in tables:
-        rows = _rows(table)
-        bottom = y + GAP + ROW * len(rows)
-        parts += _axis(y + 18, bottom - 8)
-        parts.append(_text(10, y + 12, table["title"], "title"))
-        for number, line in enumerate(rows):
-            parts += _row(line, y + 28 + ROW * number)
-        y = bottom
-    return "\n".join([*parts, "</svg>\n"])
+    return "\n".join([*parts, *panels, "</svg>\n"])
 
 
 def _rows(table: dict[str, Any]) -> list[dict[str, Any]]:
@@ -63,48 +63,36 @@ def _rows(table: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _caption(environment: dict[str, Any]) -> str:
-    names = ("cpu", "system", "python", "server")
-    cores = "one core" if environment["cores"] == 1 else "a core each"
-    where = (
-        f"client and server on {cores}"
-        if environment["cores"] == 1
-        else f"client and server: {cores}"
-    )
-    return ", ".join([*(str(environment[name]) for name in names), where, environment["date"]])
+    alone = environment["cores"] != 1
+    where = "client and server on two cores" if alone else "client and server on one core"
+    names = ("cpu", "system", "python", "tls", "server", "date")
+    return ", ".join([where, *(str(environment[name]) for name in names)])
+
+
+def _panel(title: str, rows: list[dict[str, Any]], left: float, top: float) -> Iterator[str]:
+    yield _text(left + 10, top + 12, title, "title")
+    bottom = top + 30 + ROW * len(rows)
+    for tick in TICKS:
+        x = left + _x(tick)
+        class_ = "one" if tick == 1 else ""
+        yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top + 27}" y2="{bottom}" class="{class_}"/>'
+        yield _text(x, top + 24, f"{tick:g}", "small", "middle")
+    for number, line in enumerate(rows):
+        name, ratio = line["client"], line["to_floor"]
+        x, y = left + _x(ratio), top + 38 + ROW * number
+        class_ = "floor" if is_floor(name) else "ours" if is_ours(name) else "peer"
+        yield _text(left + NAMES - 10, y, name, class_, "end")
+        yield f'<circle cx="{x:.1f}" cy="{y - 4:.1f}" r="4" class="{class_}"/>'
+        yield _text(x + 8, y, f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}", class_)
 
 
 def _x(ratio: float) -> float:
+    """Return where *ratio* is in a panel; what is beyond the axis stands at its end."""
     ratio = min(max(ratio, LOWEST), HIGHEST)
     part = math.log(ratio / LOWEST) / math.log(HIGHEST / LOWEST)
-    return LEFT + part * (WIDTH - LEFT - RIGHT)
+    return NAMES + part * (COLUMN - NAMES - RIGHT)
 
 
 def _text(x: float, y: float, text: str, class_: str = "", anchor: str = "start") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" class="{class_}" text-anchor="{anchor}">'
-        f"{escape(text)}</text>"
-    )
-
-
-def _axis(top: float, bottom: float) -> Iterator[str]:
-    for tick in TICKS:
-        x = _x(tick)
-        class_ = "floor" if tick == 1 else "axis"
-        yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}" class="{class_}"/>'
-        yield _text(x, top - 3, f"{tick:g}", "small", "middle")
-
-
-def _row(line: dict[str, Any], y: float) -> Iterator[str]:
-    """Yield the name, the dot and the figure of a client."""
-    name, ratio = line["client"], line["to_floor"]
-    kind = "floor" if is_floor(name) else "ours" if is_ours(name) else "peer"
-    class_ = "ours" if kind == "ours" else ""
-    x = _x(ratio)
-    yield _text(LEFT - 12, y, name, class_, "end")
-    yield f'<circle cx="{x:.1f}" cy="{y - 4:.1f}" r="4.5" fill="{COLOURS[kind]}"/>'
-    ratio_text = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
-    yield (
-        _text(x + 9, y, ratio_text, class_)
-        if x < WIDTH - 60
-        else _text(x - 9, y, ratio_text, class_, "end")
-    )
+    place = f'x="{x:.1f}" y="{y:.1f}" class="{class_}" text-anchor="{anchor}"'
+    return f"<text {place}>{escape(text)}</text>"

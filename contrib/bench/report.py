@@ -94,7 +94,7 @@ def text(workload: Workload, table: list[Line]) -> str:
     first = "beyond" if workload.differences else "x floor"
     wall = f"wall {workload.time[0]}"
     rows = [
-        f"{workload.name}: {workload.title}",
+        f"{workload.name}: {workload.heading}",
         f"{'client':22}{workload.cost_unit:>16}{'spread':>8}{wall:>11}"
         f"{'peak MiB':>10}{'+MiB':>8}{first:>9}{'x peer':>8}",
     ]
@@ -118,7 +118,7 @@ def data(workload: Workload, table: list[Line], results: Results) -> dict[str, A
     """Return all there is to say about one workload, for JSON."""
     return {
         "name": workload.name,
-        "title": workload.title,
+        "title": workload.heading,
         "unit": workload.cost_unit,
         "time_unit": workload.time[0],
         "differences": workload.differences,

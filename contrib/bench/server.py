@@ -30,7 +30,7 @@ START_TIME: Final = 10  # seconds for nginx to accept connections
 BLOCK: Final = 1 << 20  # bytes that large files are made of
 
 CONFIG = """
-daemon off; worker_processes 1; worker_rlimit_nofile {files}; pid {root}/pid;
+{user}daemon off; worker_processes 1; worker_rlimit_nofile {files}; pid {root}/pid;
 error_log {root}/error.log;
 events {{ worker_connections {files}; }}
 http {{
@@ -78,7 +78,6 @@ class Site:
         self.ports = free_ports(2)
         self.upload_ports: list[int] = []
         self.sums: dict[str, str] = {}
-        root.chmod(0o755)  # nginx may drop the rights of root
         self._make_certificates()
         now = time.time()
         for number, path in enumerate(PATHS):
@@ -109,8 +108,10 @@ class Site:
         self.sums[path] = sum_.hexdigest()
 
     def _make_certificates(self) -> None:
-        import trustme
-
+        try:
+            import trustme
+        except ImportError:
+            sys.exit("the benchmarks need trustme, see contrib/bench/requirements.txt")
         authority = trustme.CA()
         certificate = authority.issue_cert("127.0.0.1", "localhost")
         authority.cert_pem.write_to_path(self.root / "ca.pem")
@@ -127,6 +128,7 @@ class Site:
 
             files = min(files, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         return CONFIG.format(
+            user="user root; " if os.geteuid() == 0 else "",
             root=self.root,
             port=self.ports[0],
             tls_port=self.ports[1],

@@ -53,14 +53,13 @@ class Workload:
     """One table.
 
     Attributes:
-        name: for the command line.
-        title: for people.
+        name: for the command line; with "-tls" at the end the server speaks TLS.
+        title: for people; see `heading`.
         job: a method of jobs.Job.
         count, quick: how many units of work one measurement is, and with --quick.
         unit: what is counted.
         time: name and size of the unit of time.
         clients: who takes part; the first one may be the floor.
-        tls: True if the server speaks TLS.
         turns: measurements of a client in each round.
         rounds: at most so many, where figures hardly vary or take long.
         per: how much of *count* is a unit.
@@ -77,12 +76,21 @@ class Workload:
     unit: str = "GET"
     time: tuple[str, float] = MICRO
     clients: tuple[str, ...] = ALL
-    tls: bool = False
     turns: int = 1
     rounds: int = 1000
     per: int = 1
     sizes: tuple[int, ...] = ()
     memory: bool = False
+
+    @property
+    def tls(self) -> bool:
+        """True if the server speaks TLS."""
+        return self.name.endswith("-tls")
+
+    @property
+    def heading(self) -> str:
+        """The whole title."""
+        return f"{self.title}, over TLS" if self.tls else self.title
 
     @property
     def floor(self) -> str | None:
@@ -117,30 +125,30 @@ class Workload:
         return replace(self, count=self.quick, sizes=sizes)
 
 
-def _bulk(name: str, title: str, job: str, tls: bool = False, size: int = GIB) -> Workload:
+def _bulk(name: str, title: str, job: str, size: int = GIB) -> Workload:
     clients = BULK
     if job in {"download", "save"}:
         clients = ("floor", "floor/recv", *BULK[1:])
-    return Workload(name, title, job, size, size // 16, "GiB", SECONDS, clients, tls, per=GIB)
+    return Workload(name, title, job, size, size // 16, "GiB", SECONDS, clients, per=GIB)
 
 
-def _idle(name: str, count: int, quick: int, tls: bool = False, rounds: int = 3) -> Workload:
-    title = f"{count:,} idle connections{' over TLS' if tls else ''}"
+def _idle(name: str, count: int, quick: int, rounds: int = 3) -> Workload:
     return Workload(
-        name, title, "idle", count, quick, "connection", MICRO, IDLE, tls,
+        name, f"{count:,} idle connections", "idle", count, quick, "connection", MICRO, IDLE,
         rounds=rounds, memory=True,
     )  # fmt: skip
 
 
 WORKLOADS: Final = [
     Workload("sequential", "GET of 1 KiB, one after the other", "sequential", 5000, 300),
-    Workload("sequential-tls", "the same over TLS", "sequential", 4000, 300, tls=True),
+    Workload("sequential-tls", "GET of 1 KiB, one after the other", "sequential", 4000, 300),
     Workload("fields", "50 response fields, reading one", "fields", 4000, 300),
     Workload("pipelined", "GETs, pipelined where the client can", "pipelined", 10000, 500),
     Workload(
         "concurrent-asyncio", "64 connections at once on asyncio", "concurrent", 12800, 1280,
         clients=(
-            "floor/asyncio", "dugong_like/asyncio", "httpx/asyncio", "aiohttp", "dugong/asyncio",
+            "floor/asyncio", "dugong_like/asyncio", "httpx/asyncio", "aiohttp", "pycurl/asyncio",
+            "awscrt/asyncio", "dugong/asyncio",
         ),
     ),
     Workload(
@@ -158,20 +166,20 @@ WORKLOADS: Final = [
         ),
     ),
     Workload("connect", "a new connection for each GET", "connect", 1500, 100),
-    Workload("connect-tls", "the same over TLS", "connect", 300, 30, tls=True),
+    Workload("connect-tls", "a new connection for each GET", "connect", 300, 30),
     _bulk("download", "a large body, through a buffer of 1 MiB", "download"),
-    _bulk("download-tls", "the same over TLS", "download", tls=True),
+    _bulk("download-tls", "a large body, through a buffer of 1 MiB", "download"),
     _bulk("discard", "a large body that nobody wants", "discard"),
     _bulk("save", "a large body into a file", "save"),
-    _bulk("save-tls", "the same over TLS", "save", tls=True),
+    _bulk("save-tls", "a large body into a file", "save"),
     _bulk("upload", "a large body from a file, of known length", "upload", size=GIB // 2),
-    _bulk("upload-tls", "the same over TLS", "upload", tls=True, size=GIB // 2),
+    _bulk("upload-tls", "a large body from a file, of known length", "upload", size=GIB // 2),
     _bulk("upload-chunked", "a large body from a file, in chunks", "chunked", size=GIB // 2),
-    _bulk("upload-chunked-tls", "the same over TLS", "chunked", tls=True, size=GIB // 2),
+    _bulk("upload-chunked-tls", "a large body from a file, in chunks", "chunked", size=GIB // 2),
     _idle("idle-1000", 1000, 100),
-    _idle("idle-1000-tls", 1000, 50, tls=True),
+    _idle("idle-1000-tls", 1000, 50),
     _idle("idle-10000", 10000, 200, rounds=1),
-    _idle("idle-10000-tls", 10000, 100, tls=True, rounds=1),
+    _idle("idle-10000-tls", 10000, 100, rounds=1),
     Workload(
         "import", "what importing it adds to a bare interpreter", "import", 1, 1,
         unit="import", time=MILLI, clients=tuple(STATEMENTS), turns=3,

@@ -36,7 +36,9 @@ CLIENTS: Final = {
     "aiohttp/uvloop": "aiohttp:OnUvloop",
     "pycurl": "pycurl:Pycurl",
     "pycurl/multi": "pycurl_multi:Multi",
+    "pycurl/asyncio": "pycurl_multi:OnAsyncio",
     "awscrt": "awscrt:Awscrt",
+    "awscrt/asyncio": "awscrt:OnAsyncio",
     "dugong": "dugong:Dugong",
     "dugong/asyncio": "dugong:OnAsyncio",
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, BinaryIO
 
 from awscrt import http, io
 
-from .base import HOST, BlockingClient, Call, Target, WrongBytesError
+from .base import HOST, AsyncClient, BlockingClient, Call, Target, WrongBytesError
 
 
 class Answer:
@@ -79,7 +80,7 @@ class Awscrt(BlockingClient):
         for conn in (self._conn, *self._many):
             conn.close().result()
 
-    def _start(
+    def start(
         self,
         conn: Any,
         path: str,
@@ -87,6 +88,7 @@ class Awscrt(BlockingClient):
         file: BinaryIO | None = None,
         field: tuple[str, str] | None = None,
     ) -> tuple[Any, Answer]:
+        """Start a request; the stream's completion_future is done when the answer is complete."""
         headers = http.HttpHeaders([("Host", f"{HOST}:{self.target.port}")])
         if field is not None:
             headers.add(*field)
@@ -97,7 +99,7 @@ class Awscrt(BlockingClient):
         return stream, answer
 
     def _fetch(self, conn: Any, path: str) -> Answer:
-        stream, answer = self._start(conn, path)
+        stream, answer = self.start(conn, path)
         stream.completion_future.result()
         return answer
 
@@ -133,17 +135,46 @@ class Awscrt(BlockingClient):
         field = ("Transfer-Encoding", "chunked")
         if size is not None:
             field = ("Content-Length", str(size))
-        stream, answer = self._start(self._conn, path, "PUT", file, field)
+        stream, answer = self.start(self._conn, path, "PUT", file, field)
         stream.completion_future.result()
         return b"".join(answer.parts)
 
-    def concurrent(self, calls: Sequence[Iterable[Call]]) -> None:
+    def pairs(self, calls: Sequence[Iterable[Call]]) -> Iterable[tuple[Any, Iterable[Call]]]:
+        """Return a connection for each list of *calls*; they are kept."""
         self._many = self._many or [self._connect() for _ in calls]
+        return zip(self._many, calls, strict=True)
+
+    def concurrent(self, calls: Sequence[Iterable[Call]]) -> None:
         chains = [
-            Chain(lambda path, conn=conn: self._start(conn, path), some)
-            for conn, some in zip(self._many, calls, strict=True)
+            Chain(lambda path, conn=conn: self.start(conn, path), some)
+            for conn, some in self.pairs(calls)
         ]
         for chain in chains:
             chain.start()
         for chain in chains:
             chain.done.result()
+
+
+class OnAsyncio(AsyncClient):
+    """The same connections, each GET awaited; only work at the same time is asked of it."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._connections = Awscrt(target)
+
+    async def open(self) -> None:
+        self._connections.open()
+
+    async def close(self) -> None:
+        self._connections.close()
+
+    async def concurrent(self, calls: Sequence[Iterable[Call]]) -> None:
+        pairs = self._connections.pairs(calls)
+        await self._loop.gather([self._one_of_many(conn, some) for conn, some in pairs])
+
+    async def _one_of_many(self, conn: Any, calls: Iterable[Call]) -> None:
+        for path, expected in calls:
+            stream, answer = self._connections.start(conn, path)
+            await asyncio.wrap_future(stream.completion_future)
+            if b"".join(answer.parts) != expected:
+                raise WrongBytesError(path)
