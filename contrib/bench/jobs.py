@@ -151,9 +151,9 @@ class Job:
 
     def upload(self, chunked: bool = False) -> Meter:
         """A large body that comes from a file."""
-        client, check_path = self.client, f"/large/{CHECK}"
-        answers = {CHECK: ("/hash", self.sums[check_path]), self.count: ("/sink", str(self.count))}
-        for size, (path, expected) in answers.items():
+        client, size = self.client, self.count
+        uploads = [("/hash", CHECK, self.sums[f"/large/{CHECK}"]), ("/sink", size, str(size))]
+        for path, size, expected in uploads:
             with self._file(f"/large/{size}").open("rb", buffering=0) as file, Meter() as meter:
                 answer = client.run(client.upload, path, file, None if chunked else size)
             check(answer, expected.encode())

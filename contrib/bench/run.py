@@ -16,6 +16,7 @@ from .workloads import STATEMENTS, Workload
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 TIME_LIMIT: Final = 300  # seconds for one measurement
+LONG_ENOUGH: Final = 40  # seconds of measurements: no further ones then
 
 
 @dataclass
@@ -33,6 +34,10 @@ class Figures:
     rounds: list[dict[str, float]] = field(default_factory=list)
     problem: str = ""
     failed: bool = False
+
+    def slow(self) -> bool:
+        """Return True if it has taken so long that it need not be done again."""
+        return sum(answer["wall"] for answer in self.rounds) > LONG_ENOUGH
 
     def add(self, answer: dict[str, Any]) -> None:
         """Take what a process has answered."""
@@ -108,7 +113,7 @@ class Runner:
             turn = number % max(len(lines), 1)  # nobody is always behind the same neighbour
             for (name, figures), (client, size) in everybody[turn:] + everybody[:turn]:
                 for _ in range(workload.turns):
-                    if not figures.problem:
+                    if not figures.problem and not figures.slow():
                         self.tell(f"{workload.name}: round {number + 1} of {rounds}: {name}")
                         figures.add(self._measure(workload, client, size))
         return results

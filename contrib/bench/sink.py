@@ -3,9 +3,10 @@
 nginx has no place for this without WebDAV. ``return 200`` answers before the body is there and
 then reads it in pieces of 4 KiB, and a body that is passed on to another server has to be
 copied twice. Here a body of known length is discarded inside the kernel (MSG_TRUNC, tcp(7)),
-which costs a fraction of sending it. A chunked one is received in large pieces and only its
-chunk sizes are looked at. With TLS there is no way around decrypting, which is as
-much work as encrypting: there the sender's CPU time can be compared, not the wall time.
+which costs a fraction of sending it, and so are large chunks. Smaller ones are received, as
+many as there are, and only their sizes are looked at. With TLS there is no way around
+decrypting, which is as much work as encrypting: there the sender's CPU time can be compared, not
+the wall time.
 
 The answer to PUT /hash is the SHA-256 of the body instead, so that the bytes can be checked.
 
@@ -25,6 +26,7 @@ from collections.abc import Iterator
 from typing import Final
 
 BUFFER: Final = 1 << 20  # bytes received at a time
+LARGE: Final = 64 << 10  # bytes from which on discarding is cheaper than receiving
 LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
 SIZE_LINE: Final = re.compile(rb"(?:\r\n)?([0-9A-Fa-f]+)[^\r\n]*\r\n")
@@ -39,13 +41,13 @@ class Upload:
         self._view = memoryview(bytearray(BUFFER))
         self._start = self._end = 0  # of what was received and not used
 
-    def _more(self) -> None:
-        """Receive more behind what is there; EOFError at the end of the stream."""
+    def _more(self, most: int = BUFFER) -> None:
+        """Receive at most *most* bytes behind what is there; EOFError at the end of the stream."""
         if self._start:
             rest = bytes(self._view[self._start : self._end])
             self._view[: len(rest)] = rest
             self._start, self._end = 0, len(rest)
-        size = self._sock.recv_into(self._view[self._end :])
+        size = self._sock.recv_into(self._view[self._end :][:most])
         if not size:
             raise EOFError
         self._end += size
@@ -56,13 +58,15 @@ class Upload:
             head = self._head()
             if head.startswith(b"PUT /hash "):
                 sum_ = hashlib.sha256()
-                for piece in self._pieces(head):
-                    sum_.update(piece)
+                for size in self._sizes(head):
+                    left = size
+                    while left:
+                        piece = self._take(left)
+                        left -= len(piece)
+                        sum_.update(piece)
                 answer = sum_.hexdigest()
-            elif CHUNKED.search(head) or isinstance(self._sock, ssl.SSLSocket):
-                answer = str(sum(map(len, self._pieces(head))))
             else:
-                answer = str(self._discard(_length(head)))
+                answer = str(sum(map(self._discard, self._sizes(head))))
             fields = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n"
             self._sock.sendall((fields + answer).encode())
 
@@ -74,31 +78,17 @@ class Upload:
                 return head
             self._more()
 
-    def _discard(self, size: int) -> int:
-        """Have the kernel throw away a body of known length; return how much came."""
-        came = len(self._take(size)) if self._start < self._end else 0
-        while came < size:
-            count = self._sock.recv_into(self._view, min(size - came, BUFFER), socket.MSG_TRUNC)
-            if not count:
-                raise EOFError
-            came += count
-        return came
-
-    def _pieces(self, head: bytes) -> Iterator[memoryview]:
+    def _sizes(self, head: bytes) -> Iterator[int]:
+        """Yield how many bytes of data come next; they have to be used before the next step."""
         if CHUNKED.search(head):
-            while size := self._chunk_size():
-                yield from self._sized(size)
+            size = 0
+            while size := self._chunk_size(MOST_OF_A_LINE if size >= LARGE else BUFFER):
+                yield size
             while self._end - self._start < 2:  # the CRLF behind the last size; no trailers here
                 self._more()
             self._start += 2
-        else:
-            yield from self._sized(_length(head))
-
-    def _sized(self, left: int) -> Iterator[memoryview]:
-        while left:
-            piece = self._take(left)
-            left -= len(piece)
-            yield piece
+        elif found := LENGTH.search(head):
+            yield int(found[1])
 
     def _take(self, most: int) -> memoryview:
         if self._start == self._end:
@@ -107,18 +97,26 @@ class Upload:
         self._start += len(piece)
         return piece
 
-    def _chunk_size(self) -> int:
+    def _discard(self, size: int) -> int:
+        """Throw *size* bytes away, in the kernel if they are many; return how many there were."""
+        left = size
+        while left:
+            if self._start < self._end or left < LARGE or isinstance(self._sock, ssl.SSLSocket):
+                left -= len(self._take(left))
+                continue
+            count = self._sock.recv_into(self._view, min(left, BUFFER), socket.MSG_TRUNC)
+            if not count:
+                raise EOFError
+            left -= count
+        return size
+
+    def _chunk_size(self, most: int) -> int:
         while True:
             line = bytes(self._view[self._start : self._end][:MOST_OF_A_LINE])
             if found := SIZE_LINE.match(line):
                 self._start += found.end()
                 return int(found[1], 16)
-            self._more()
-
-
-def _length(head: bytes) -> int:
-    found = LENGTH.search(head)
-    return int(found[1]) if found else 0
+            self._more(most)
 
 
 def serve(sock: socket.socket, context: ssl.SSLContext | None) -> None:

@@ -143,24 +143,24 @@ WORKLOADS: Final = [
     Workload("sequential", "GET of 1 KiB, one after the other", "sequential", 5000, 300),
     Workload("sequential-tls", "GET of 1 KiB, one after the other", "sequential", 4000, 300),
     Workload("fields", "50 response fields, reading one", "fields", 4000, 300),
-    Workload("pipelined", "GETs, pipelined where the client can", "pipelined", 10000, 500),
+    Workload("pipelined", "GETs, pipelined where the client can", "pipelined", 10000, 2000),
     Workload(
-        "concurrent-asyncio", "64 connections at once on asyncio", "concurrent", 12800, 1280,
+        "concurrent-asyncio", "64 connections at once on asyncio", "concurrent", 6400, 1280,
         clients=(
             "floor/asyncio", "dugong_like/asyncio", "httpx/asyncio", "aiohttp", "pycurl/asyncio",
             "awscrt/asyncio", "dugong/asyncio",
         ),
     ),
     Workload(
-        "concurrent-uvloop", "64 connections at once on uvloop", "concurrent", 12800, 1280,
+        "concurrent-uvloop", "64 connections at once on uvloop", "concurrent", 6400, 1280,
         clients=("floor/uvloop", "dugong_like/uvloop", "httpx/uvloop", "aiohttp/uvloop"),
     ),
     Workload(
-        "concurrent-trio", "64 connections at once on trio", "concurrent", 12800, 1280,
+        "concurrent-trio", "64 connections at once on trio", "concurrent", 6400, 1280,
         clients=("floor/trio", "dugong_like/trio", "httpx/trio"),
     ),
     Workload(
-        "concurrent-loop", "64 connections at once, other loops", "concurrent", 12800, 1280,
+        "concurrent-loop", "64 connections at once, other loops", "concurrent", 6400, 1280,
         clients=(
             "floor/epoll", "dugong_like/Loop", "dugong_like/gevent", "pycurl/multi", "awscrt",
         ),

@@ -151,7 +151,8 @@ class OnAsyncio(AsyncClient):
             self._transfers.multi.socket_action(fd, event)
             self._active -= self._transfers.restart_ended()
         except Exception as exc:
-            self._done.set_exception(exc)
+            if not self._done.done():
+                self._done.set_exception(exc)
         else:
             if not self._active and not self._done.done():
                 self._done.set_result(None)
