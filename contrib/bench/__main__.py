@@ -10,7 +10,7 @@ process. Ratios to the floor (hand-written socket code) and to the best peer hol
 machine, absolute figures do not, and a difference below the spread is noise. Exit status 1
 if a client failed; one that is not installed is reported and is no failure.
 
-All of it takes nine minutes for each round, with --quick less than one.
+All of it takes nine minutes for each round, with --quick about one.
 
 Needs nginx (Debian: nginx-light), trustme, and the packages of requirements.txt in this
 folder as far as they are to be measured.
