@@ -1,6 +1,7 @@
 """HTTPConnection: the operations, their blocking twins, and the face of a file.
 
-Each twin runs its operation to the end and waits by polling; nothing is written twice.
+Each twin begins its operation as the generator does, runs what is left of it to the end if
+there is something, and waits by polling; nothing is written twice.
 
 Not here: what the operations do (operations.py).
 """
@@ -12,8 +13,16 @@ from types import TracebackType
 from typing import Self
 
 from .message import BodyFollowing, Exchange, HTTPResponse
-from .operations import Buffer, Fields, Operations
-from .polling import run
+from .operations import (
+    Buffer,
+    Fields,
+    Operations,
+    as_bytes,
+    as_writable,
+    check_size,
+    trailer_lines,
+)
+from .polling import Co, run
 
 
 class HTTPConnection(Operations):
@@ -51,7 +60,7 @@ class HTTPConnection(Operations):
 
     def connect(self) -> None:
         """Blocking twin of `co_connect`."""
-        run(self.co_connect())
+        finish(self._sending.begin(self._sending.connect))
 
     def send_request(
         self,
@@ -62,45 +71,52 @@ class HTTPConnection(Operations):
         expect100: bool = False,
     ) -> Exchange:
         """Blocking twin of `co_send_request`."""
-        return run(self.co_send_request(method, path, headers, body, expect100))
+        exchange, going = self._request(method, path, headers, body, expect100)
+        finish(going)
+        return exchange
 
     def write(self, buf: Buffer) -> None:
         """Blocking twin of `co_write`."""
-        run(self.co_write(buf))
+        finish(self._sending.begin(self._sending.write, as_bytes(buf)))
 
     def finish(self, trailers: Fields | None = None) -> None:
         """Blocking twin of `co_finish`."""
-        run(self.co_finish(trailers))
+        finish(self._sending.begin(self._sending.finish, trailer_lines(trailers)))
 
     def read_response(self) -> HTTPResponse:
         """Blocking twin of `co_read_response`."""
-        return run(self.co_read_response())
+        receiving = self._receiving
+        receiving.await_response()
+        if receiving.heads.continue_timeout is not None:
+            return run(receiving.co_read_response())
+        return receiving.role.block(receiving.read_response, None)
 
     def read(self, len_: int | None = None) -> bytes:
         """Blocking twin of `co_read`."""
         # io.TextIOWrapper asks for -1 bytes and means all.
-        return run(self.co_read(None if len_ is not None and len_ < 0 else len_))
+        if len_ is None or len_ < 0:
+            return self.readall()
+        return self._receiving.role.block(self._receiving.bodies.read, check_size(len_))
 
     def readinto(self, buf: bytearray | memoryview) -> int:
         """Blocking twin of `co_readinto`."""
-        return run(self.co_readinto(buf))
+        return self._receiving.role.block(self._receiving.bodies.readinto, as_writable(buf))
 
     def readall(self) -> bytes:
         """Blocking twin of `co_readall`."""
-        rest = self._receiving.bodies.take_rest()  # most bodies are here already
-        return run(self.co_readall()) if rest is None else rest
+        return self._receiving.role.block(self._receiving.bodies.readall, None)
 
     def discard(self) -> None:
         """Blocking twin of `co_discard`."""
-        run(self.co_discard())
+        self._receiving.role.block(self._receiving.bodies.discard, None)
 
     def read_raw(self, size: int) -> bytes:
         """Blocking twin of `co_read_raw`."""
-        return run(self.co_read_raw(size))
+        return self._receiving.role.block(self._receiving.read_raw, check_size(size))
 
     def close(self) -> None:
         """Blocking twin of `co_close`."""
-        run(self.co_close())
+        self.disconnect()
 
     def __enter__(self) -> Self:
         return self
@@ -143,6 +159,12 @@ class HTTPConnection(Operations):
     def body_file(self) -> BodyFile:
         """Return the present response body as a file; closing it leaves the connection open."""
         return BodyFile(self)
+
+
+def finish(going: Co[None] | None) -> None:
+    """Run what is left of an operation, if there is something."""
+    if going is not None:
+        run(going)
 
 
 class BodyFile(io.RawIOBase):

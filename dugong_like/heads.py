@@ -5,18 +5,15 @@ Not here: their grammar (http1/head.py), and what a final head leads to (receivi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
 
-from .errors import ConnectionClosed, ConnectionTimedOut, ContinueTimedOut, InvalidResponse
+from .errors import ConnectionClosed, ContinueTimedOut, InvalidResponse
 from .http1.head import Head, Section, parse_head
 from .http1.limits import Limits
 from .link import SharedLink
 from .message import Exchange, HTTPResponse
-from .polling import Co
 from .transport.buffer import ReceiveBuffer
-from .transport.tcp import co_attempt
 
 CONTINUE: Final = 100
 SWITCHING_PROTOCOLS: Final = 101
@@ -26,7 +23,7 @@ Informed = Callable[[HTTPResponse], object]
 
 
 class HeadReader:
-    """Takes heads from the receive buffer, and receives until there is one.
+    """Takes heads from the receive buffer, and fills it until there is one.
 
     Attributes:
         continue_timeout: seconds to wait for 100 (Continue); None waits for ever.
@@ -52,6 +49,29 @@ class HeadReader:
         self._section: Section | None = None  # of a head that has arrived in part
         self._informational = 0  # bytes of 1xx responses to the present request
 
+    def read(self, exchange: Exchange) -> Head | None:
+        """Return what `take` returns, of what can be received at once.
+
+        Raises:
+            InvalidResponse: what arrives is no head, or exceeds a limit.
+            ConnectionClosed: the connection ended before.
+        """
+        buffer = self._buffer
+        head = self.take(exchange) if buffer.begin < buffer.end else None
+        stream = self._link.stream
+        if head is None and not exchange.awaited:
+            exchange.awaited = True
+            if exchange.sent and len(self._link.pending) == 1 and not stream.has_buffered():
+                return None  # just sent: its answer cannot be here yet, looking costs too much
+        while head is None:
+            filled = buffer.fill(stream)
+            if filled is None:
+                return None
+            if not filled:
+                raise self.end_of_stream()
+            head = self.take(exchange)
+        return head
+
     def take(self, exchange: Exchange) -> Head | None:
         """Take the next head for *exchange* from the buffer; None if none is complete.
 
@@ -65,7 +85,7 @@ class HeadReader:
             stop = self._find_end()
             if stop < 0:
                 return None
-            head = parse_head(bytes(buffer.data[buffer.begin : stop]), self._limits.fields)
+            head = parse_head(buffer.data, self._limits.fields, buffer.begin, stop)
             size = stop - buffer.begin
             buffer.begin = stop
             if head.status >= FINAL:
@@ -81,45 +101,6 @@ class HeadReader:
                 return head
         return None
 
-    def co_receive(self, exchange: Exchange) -> Co[Head]:
-        """Receive until there is a head that `take` returns, and return it.
-
-        Raises:
-            InvalidResponse: what arrives is no head, or exceeds a limit.
-            ConnectionClosed: the connection ended before.
-            ConnectionTimedOut: nothing arrived for the time-out of the connection.
-            ContinueTimedOut: no 100 (Continue) for `continue_timeout` seconds.
-        """
-        stream = self._link.stream
-        buffer = self._buffer
-        # One request, just sent, and nothing left over: its answer cannot be here yet,
-        # and a look would be a wasted system call.
-        looking = not exchange.sent or len(self._link.pending) > 1 or stream.has_buffered()
-        timeout = self._link.timeout
-        until = self._continue_deadline(exchange)
-        while True:
-            if until is not None:
-                left = max(until - time.monotonic(), 0)
-                timeout = left if self._link.timeout is None else min(left, self._link.timeout)
-            room = buffer.room()
-            count = stream.recv_into(room) if looking else None
-            if count is None:
-                try:
-                    count = yield from co_attempt(
-                        stream.recv_into, room, stream.wanted_by_recv, timeout
-                    )
-                except ConnectionTimedOut:
-                    if until is not None and time.monotonic() >= until:
-                        raise self._no_continue(exchange) from None
-                    raise
-            if count == 0:
-                raise self.end_of_stream()
-            buffer.end += count
-            head = self.take(exchange)
-            if head is not None:
-                return head
-            looking = True
-
     def end_of_stream(self) -> ConnectionClosed:
         """Return the error that the end of the stream is, instead of a head."""
         if self._buffer.begin < self._buffer.end:
@@ -130,13 +111,8 @@ class HeadReader:
             "the server closed the connection without a response", request_sent="maybe"
         )
 
-    def _continue_deadline(self, exchange: Exchange) -> float | None:
-        if self.continue_timeout is None or not exchange.expects_continue:
-            return None
-        return time.monotonic() + self.continue_timeout
-
-    def _no_continue(self, exchange: Exchange) -> ContinueTimedOut:
-        """Let the body be written although nobody asked for it."""
+    def no_continue(self, exchange: Exchange) -> ContinueTimedOut:
+        """Let the body be written although nobody asked for it, and return the error."""
         exchange.expects_continue = False
         return ContinueTimedOut(
             f"no 100 (Continue) within {self.continue_timeout} seconds; the body may be written "
@@ -167,14 +143,8 @@ class HeadReader:
                 f"{len(seen) + 1} informational responses of {self._informational} bytes; at most "
                 f"{limits.informational} of {limits.header_size} bytes are taken"
             )
-        response = response_of(exchange, head, 0)
+        response = HTTPResponse(exchange, head, 0)
         exchange.informational = (*seen, response)
         if self._on_informational is not None:
             self._link.stream.waiting = True  # what it raises loses nothing
             self._on_informational(response)
-
-
-def response_of(exchange: Exchange, head: Head, length: int | None) -> HTTPResponse:
-    """Return *head* as the response to *exchange*, with a body of *length* bytes."""
-    reason = head.reason.decode("latin-1")
-    return HTTPResponse(exchange, head.status, reason, f"1.{head.minor}", length, head.fields)

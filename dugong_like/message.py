@@ -13,6 +13,8 @@ from .headers import fields_to_message
 if TYPE_CHECKING:
     from email.message import Message
 
+    from .http1.head import Head
+
 
 class BodyFollowing:
     """Says that the body of a request will be written in separate calls.
@@ -49,6 +51,7 @@ class Exchange:
         expects_continue: True while the body waits for 100 (Continue).
         upgrades: True if the request asked for another protocol.
         abandoned: True if nobody will read the response.
+        awaited: True when somebody has tried to read the response.
 
     """
 
@@ -57,6 +60,7 @@ class Exchange:
     expects_continue = False
     upgrades = False
     abandoned = False
+    awaited = False
     informational: tuple[HTTPResponse, ...] = ()
 
     def __init__(self, method: str, path: str) -> None:
@@ -79,43 +83,52 @@ class HTTPResponse:
     """Status and header fields of a response; the body is read from the connection.
 
     Attributes:
-        method: method of the request.
-        path: target of the request as given to `HTTPConnection.send_request`.
         status: status code, 100 to 999.
-        reason: reason phrase, often empty.
-        http_version: ``"1.1"``, ``"1.0"``, or another minor version that the server says.
         length: bytes of body that will arrive (0 after HEAD); None if only the end of
             the body will tell.
         informational: the 1xx responses that came before this one.
 
     """
 
-    _headers: Message | None = None
-    _trailer_fields = b""
+    __slots__ = (
+        *("_exchange", "_head", "_headers", "_trailer_fields"),
+        *("informational", "length", "status"),
+    )
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        status: int,
-        reason: str,
-        http_version: str,
-        length: int | None,
-        fields: bytes,
-    ) -> None:
-        self.method = exchange.method
-        self.path = exchange.path
-        self.status = status
-        self.reason = reason
-        self.http_version = http_version
+    def __init__(self, exchange: Exchange, head: Head, length: int | None) -> None:
+        self.status = head.status
         self.length = length
         self.informational = exchange.informational
-        self._fields = fields
+        self._exchange = exchange
+        self._head = head
+        self._headers: Message | None = None
+        self._trailer_fields = b""
+
+    @property
+    def method(self) -> str:
+        """Method of the request."""
+        return self._exchange.method
+
+    @property
+    def path(self) -> str:
+        """Target of the request, as given to `HTTPConnection.send_request`."""
+        return self._exchange.path
+
+    @property
+    def reason(self) -> str:
+        """Reason phrase, often empty."""
+        return self._head.reason.decode("latin-1")
+
+    @property
+    def http_version(self) -> str:
+        """``"1.1"``, ``"1.0"``, or another minor version that the server says."""
+        return f"1.{self._head.minor}"
 
     @property
     def headers(self) -> Message:
         """The header fields, an `email.message.Message`, parsed at the first look."""
         if self._headers is None:
-            self._headers = fields_to_message(self._fields)
+            self._headers = fields_to_message(self._head.fields)
         return self._headers
 
     @property

@@ -8,6 +8,7 @@ Not here: the blocking twins and the file-like face (connection.py).
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
 Buffer = bytes | bytearray | memoryview
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
-MEANS_CONTENT: Final = {"POST", "PUT", "PATCH"}  # RFC 9110 section 8.6: say that there is none
+# What to say of no body where the method means one (RFC 9110 section 8.6).
+EMPTY: Final = dict.fromkeys(["POST", "PUT", "PATCH"], "Content-Length: 0\r\n")
 
 
 class Operations:
@@ -187,8 +189,9 @@ class Operations:
             StateError: another operation is sending.
 
         """
-        with self._sending.role:
-            yield from self._sending.co_connect()
+        going = self._sending.begin(self._sending.connect)
+        if going is not None:
+            yield from going
 
     def co_send_request(
         self,
@@ -232,28 +235,40 @@ class Operations:
             DugongError: what `co_connect` raises.
 
         """
-        with self._sending.role:
-            self._sending.check_ready()
-            exchange = Exchange(method, path)
-            fields = None if headers is None else CaseInsensitiveDict(headers)
-            if body is not None and not isinstance(body, BodyFollowing):
-                body = as_bytes(body)
-            if expect100 and not isinstance(body, BodyFollowing):
-                raise InvalidRequest("expect100 goes with BodyFollowing only")
-            exchange.expects_continue = expect100 and body.length != 0  # type: ignore[union-attr]
-            exchange.upgrades = fields is not None and "upgrade" in fields
-            if expect100 and fields and "expect" in fields:
-                raise InvalidRequest("Expect follows from expect100 and cannot be set as well")
-            framing = self._framing(method, fields, body)
-            if exchange.expects_continue:
-                framing += "Expect: 100-continue\r\n"
-            head = self._heads.build(method, path, fields, framing)
-            if not self._sending.is_connected():
-                yield from self._sending.co_connect()
-            going = self._sending.start_request(exchange, head, body, last=closes(fields))
-            if going is not None:
-                yield from going
-            return exchange
+        exchange, going = self._request(method, path, headers, body, expect100)
+        if going is not None:
+            yield from going
+        return exchange
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        headers: Fields | None,
+        body: Buffer | BodyFollowing | None,
+        expect100: bool,
+    ) -> tuple[Exchange, Co[None] | None]:
+        """Begin to send a request; see `co_send_request` and `SendingHalf.begin`."""
+        exchange = Exchange(method, path)
+        sending = self._sending
+        if headers is None and body is None and not expect100:  # as most are
+            head = self._heads.build(method, path, None, EMPTY.get(method, ""))
+            return exchange, sending.begin(sending.request, exchange, head, None, False)
+        fields = None if headers is None else CaseInsensitiveDict(headers)
+        if body is not None and not isinstance(body, BodyFollowing):
+            body = as_bytes(body)
+        if expect100 and not isinstance(body, BodyFollowing):
+            raise InvalidRequest("expect100 goes with BodyFollowing only")
+        exchange.expects_continue = expect100 and body.length != 0  # type: ignore[union-attr]
+        exchange.upgrades = fields is not None and "upgrade" in fields
+        if expect100 and fields and "expect" in fields:
+            raise InvalidRequest("Expect follows from expect100 and cannot be set as well")
+        framing = self._framing(method, fields, body)
+        if exchange.expects_continue:
+            framing += "Expect: 100-continue\r\n"
+        head = self._heads.build(method, path, fields, framing)
+        last = closes(fields)
+        return exchange, sending.begin(sending.request, exchange, head, body, last)
 
     def _framing(
         self,
@@ -263,7 +278,7 @@ class Operations:
     ) -> str:
         """Return the field lines that follow from *body* (RFC 9112 section 6)."""
         if body is None:
-            return "Content-Length: 0\r\n" if method in MEANS_CONTENT else ""
+            return EMPTY.get(method, "")
         if isinstance(body, BodyFollowing):
             if body.length is None:
                 return "Transfer-Encoding: chunked\r\n"
@@ -292,7 +307,9 @@ class Operations:
             ConnectionTimedOut: nothing could be sent for `timeout` seconds.
 
         """
-        yield from self._sending.co_write(as_bytes(buf))
+        going = self._sending.begin(self._sending.write, as_bytes(buf))
+        if going is not None:
+            yield from going
 
     def co_finish(self, trailers: Fields | None = None) -> Co[None]:
         """End a chunked body (RFC 9112 section 7.1); does nothing if it is complete already.
@@ -309,8 +326,9 @@ class Operations:
             ConnectionClosed, InvalidResponse, ConnectionTimedOut: see `co_write`.
 
         """
-        lines = encode_trailers(CaseInsensitiveDict(trailers)) if trailers else b""
-        yield from self._sending.co_finish(lines)
+        going = self._sending.begin(self._sending.finish, trailer_lines(trailers))
+        if going is not None:
+            yield from going
 
     def co_read_response(self) -> Co[HTTPResponse]:
         """Read status and header fields of the next response.
@@ -361,10 +379,8 @@ class Operations:
 
         """
         if len_ is None:
-            return self._receiving.bodies.co_readall()
-        if len_ < 0:
-            raise ValueError(f"it is not possible to read {len_} bytes")
-        return self._receiving.bodies.co_read(len_)
+            return self.co_readall()
+        return self._receiving.role.co(self._receiving.bodies.read, check_size(len_))
 
     def co_readinto(self, buf: bytearray | memoryview) -> Co[int]:
         """Read body data into *buf*, a writable bytes-like object.
@@ -377,7 +393,7 @@ class Operations:
             DugongError: what `co_read` raises.
 
         """
-        return self._receiving.bodies.co_readinto(memoryview(buf).cast("B"))
+        return self._receiving.role.co(self._receiving.bodies.readinto, as_writable(buf))
 
     def co_readall(self) -> Co[bytes]:
         """Read the rest of the body. Interrupted, it loses nothing: the data is read again.
@@ -386,7 +402,7 @@ class Operations:
             DugongError: what `co_read` raises. What has arrived can still be read.
 
         """
-        return self._receiving.bodies.co_readall()
+        return self._receiving.role.co(self._receiving.bodies.readall, None)
 
     def co_discard(self) -> Co[None]:
         """Read the rest of the body and throw it away.
@@ -395,7 +411,7 @@ class Operations:
             DugongError: what `co_read` raises.
 
         """
-        return self._receiving.bodies.co_discard()
+        yield from self._receiving.role.co(self._receiving.bodies.discard, None)
 
     def co_read_raw(self, size: int) -> Co[bytes]:
         """Read what the server sent as it is, to see what went wrong.
@@ -416,7 +432,7 @@ class Operations:
             ConnectionTimedOut: nothing arrived for `timeout` seconds.
 
         """
-        return self._receiving.co_read_raw(size)
+        return self._receiving.role.co(self._receiving.read_raw, check_size(size))
 
     def co_close(self) -> Co[None]:
         """Close the connection; over TLS close_notify is sent if that does not block.
@@ -435,6 +451,42 @@ def as_bytes(buf: Buffer) -> memoryview:
 
     """
     return memoryview(buf).cast("B")
+
+
+def as_writable(buf: bytearray | memoryview) -> memoryview:
+    """Return *buf* as a view of bytes.
+
+    Raises:
+        TypeError: it is not bytes-like, not contiguous, or cannot be written to.
+
+    """
+    view = memoryview(buf).cast("B")
+    if view.readonly:
+        raise TypeError(f"it is not possible to read into {type(buf).__name__}, which is read-only")
+    return view
+
+
+def check_size(size: int) -> int:
+    """Return *size*, a number of bytes.
+
+    Raises:
+        ValueError: it is negative.
+        TypeError: it is no int.
+
+    """
+    if operator.index(size) < 0:
+        raise ValueError(f"it is not possible to read {size} bytes")
+    return size
+
+
+def trailer_lines(trailers: Fields | None) -> bytes:
+    """Return *trailers* as field lines.
+
+    Raises:
+        InvalidRequest: they cannot be sent as they are.
+
+    """
+    return encode_trailers(CaseInsensitiveDict(trailers)) if trailers else b""
 
 
 def content_md5(body: memoryview) -> str:

@@ -8,22 +8,24 @@ Not here: receiving heads (heads.py) and bodies (bodies.py), and sending (sendin
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from .bodies import BodyReader
-from .errors import ConnectionClosed, ProtocolError, StateError
-from .heads import CONTINUE, FINAL, SWITCHING_PROTOCOLS, HeadReader, Informed, response_of
-from .http1.body import Body, SizedBody, UnknownBody, UntilCloseBody
+from .errors import ConnectionClosed, ConnectionTimedOut, StateError
+from .heads import CONTINUE, FINAL, SWITCHING_PROTOCOLS, HeadReader, Informed
+from .http1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE, Body
 from .http1.chunked import ChunkedBody
-from .http1.framing import Framing, Kind, frame
+from .http1.framing import Kind, frame
 from .http1.head import Head
 from .http1.limits import Limits
-from .http1.states import RECEIVING, Machine, Received, Receiving
-from .link import Role, SharedLink
+from .http1.states import Link
+from .link import SharedLink
 from .message import Exchange, HTTPResponse
-from .polling import Co
+from .polling import Co, within
+from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
-from .transport.tcp import Stream, co_receive
+from .transport.tcp import Stream
 
 
 class ReceivingHalf:
@@ -38,28 +40,24 @@ class ReceivingHalf:
     def __init__(
         self, link: SharedLink, limits: Limits, buffer_size: int, on_informational: Informed | None
     ) -> None:
-        fatal = (ProtocolError, ConnectionClosed)
-        self.role = Role(link, "reading", fatal, waits_harmlessly=True)
         self._link = link
         self._limits = limits
         self._buffer = ReceiveBuffer(buffer_size)
+        self.role = ReadingRole(link, self._buffer)
         self.heads = HeadReader(link, self._buffer, limits, on_informational)
-        self.bodies = BodyReader(link, self.role, self._buffer, self._end_response)
-        self._machine = Machine(RECEIVING, Receiving.HEAD)
-        self._final: Head | None = None  # read while a body was being sent, for `co_read_response`
-        self._framing: Framing | None = None
+        self.bodies = BodyReader(link, self._buffer, self._end_response)
+        self._final: Head | None = None  # read while a body was being sent, for `read_response`
+        self._reusable = False  # may the connection be used after the present response?
         self._response: HTTPResponse | None = None
         self._waker: Callable[[], object] = lambda: None
 
     def reset(self) -> None:
         """Forget everything that was received."""
-        self.role.disown()
+        self.role.renew()
         self._buffer.clear()
         self.heads.reset()
         self.bodies.reset()
         self._final = None
-        if self._machine.state is Receiving.BODY:
-            self._machine.step(Received.END)
 
     def on_early_answer(self, wake: Callable[[], object]) -> None:
         """Call *wake* when a response begins before its request is complete."""
@@ -67,101 +65,147 @@ class ReceivingHalf:
 
     def is_in_body(self) -> bool:
         """Return True while a response is partly read."""
-        return self._machine.state is Receiving.BODY
+        return self.bodies.body is not None
+
+    # ---- the operation that reads a response
+
+    def await_response(self) -> None:
+        """Block until something arrives, if nothing has that could be the next response.
+
+        A blocking call that does this first succeeds at its first attempt, mostly.
+
+        Raises:
+            ConnectionTimedOut: nothing has arrived for the time-out of the connection.
+            ConnectionClosed: another thread has closed the connection.
+        """
+        link, buffer = self._link, self._buffer
+        if buffer.begin < buffer.end or len(link.pending) != 1 or self.role.is_taken():
+            return
+        exchange = link.pending[0]
+        if exchange.awaited or not exchange.sent or exchange.expects_continue:
+            return
+        stream = link.raw_stream
+        if stream is not None and link.state is not Link.BROKEN and not stream.has_buffered():
+            exchange.awaited = True
+            if not stream.wanted_by_recv(None).poll(link.timeout):
+                raise ConnectionTimedOut(f"nothing moved for {link.timeout} seconds")
+            if link.raw_stream is not stream:
+                raise ConnectionClosed("the connection was closed meanwhile")
 
     def co_read_response(self) -> Co[HTTPResponse]:
         """See `Operations.co_read_response`."""
-        with self.role:
-            pending = self._link.pending
-            self._link.check_unbroken()
-            if self._machine.state is Receiving.BODY or not pending or pending[0].abandoned:
-                yield from self._co_skip_abandoned()
-                self._link.check_unbroken()
-            exchange = pending[0]
-            self.bodies.known = False
-            head = self._final or self.heads.take(exchange)
-            if head is None:
-                head = yield from self.heads.co_receive(exchange)
-            self._final = None
-            if head.status == CONTINUE:
-                return exchange.informational[-1]
-            return self._begin_response(exchange, head)
+        if self.heads.continue_timeout is None:
+            return self.role.co(self.read_response, None)
+        return self._co_read_in_time()
 
-    def _co_skip_abandoned(self) -> Co[None]:
-        """Go to the first response that somebody wants to read."""
+    def _co_read_in_time(self) -> Co[HTTPResponse]:
+        """Read a response; a body that waits for 100 (Continue) shall not do so for ever."""
+        reading = self.role.co(self.read_response, None)
+        pending = self._link.pending
+        if self.heads.continue_timeout is None or not pending or not pending[0].expects_continue:
+            return (yield from reading)
+        until = time.monotonic() + self.heads.continue_timeout
+        try:
+            return (yield from within(until, reading))
+        except ConnectionTimedOut:
+            if time.monotonic() >= until and pending and pending[0].expects_continue:
+                raise self.heads.no_continue(pending[0]) from None
+            raise
+
+    def read_response(self, _: None) -> HTTPResponse | None:
+        """Make an attempt to read the next response; see `Operations.co_read_response`."""
+        link = self._link
+        pending = link.pending
+        if link.state is Link.BROKEN:
+            link.check_unbroken()
+        if self.bodies.body is not None or not pending or pending[0].abandoned:
+            if not self._skip_abandoned():
+                return None
+            link.check_unbroken()
+        exchange = pending[0]
+        self.bodies.forget()
+        head = self._final or self.heads.read(exchange)
+        if head is None:
+            return None
+        self._final = None
+        if head.status == CONTINUE:
+            return exchange.informational[-1]
+        return self._begin_response(exchange, head)
+
+    def _skip_abandoned(self) -> bool:
+        """Go to the first response that somebody wants to read; False: it has to arrive first."""
         pending = self._link.pending
         while True:
-            if self._machine.state is Receiving.BODY:
+            if self.bodies.body is not None:
                 if not pending[0].abandoned:
                     raise StateError("the body of the last response has not been read to its end")
-                yield from self.bodies.co_skip()
+                if not self.bodies.discard(None):
+                    return False
             if not pending:
                 raise StateError("no response is pending: send a request first")
-            if not pending[0].abandoned:
-                return
-            self._link.stream  # noqa: B018 - raises if the connection is broken
-            head = self._final or self.heads.take(pending[0])
+            exchange = pending[0]
+            if not exchange.abandoned:
+                return True
+            head = self._final or self.heads.read(exchange)
             if head is None:
-                head = yield from self.heads.co_receive(pending[0])
+                return False
             self._final = None
             if head.status >= FINAL:
-                self._begin_response(pending[0], head)
+                self._begin_response(exchange, head)
 
     def _begin_response(self, exchange: Exchange, head: Head) -> HTTPResponse:
         """Turn a final head into a response, and get ready for its body."""
-        self._framing = framing = frame(exchange.method, head)
-        self._note_answer(exchange)
-        self._response = response = response_of(exchange, head, framing.length)
-        self._machine.step(Received.HEAD)
-        body = self._body_of(framing)
-        self.bodies.begin(body)
-        if body is None:
-            self._end_response(None)
-        return response
-
-    def _body_of(self, framing: Framing) -> Body | None:
-        kind = framing.kind
-        if kind is Kind.SIZED:
-            return SizedBody(framing.length) if framing.length else None
-        if kind is Kind.NONE:
-            return None
-        if kind is Kind.CHUNKED:
-            return ChunkedBody(self._limits)
-        return UntilCloseBody() if kind is Kind.UNTIL_CLOSE else UnknownBody()
-
-    def _note_answer(self, exchange: Exchange) -> None:
-        """Say that the final answer is here; the sender of its request has to stop."""
+        kind, length, self._reusable = frame(exchange.method, head)
         exchange.expects_continue = False
         exchange.answered = True
-        if not exchange.sent:
+        if not exchange.sent:  # the sender has to stop
             self._link.spend()
             self._waker()
+        self._response = response = HTTPResponse(exchange, head, length)
+        bodies = self.bodies
+        bodies.known = True
+        if length:
+            bodies.begin(SIZED, length)
+        elif length == 0:
+            self._end_response(None)
+        elif kind is Kind.CHUNKED:
+            bodies.begin(ChunkedBody(self._limits), 0)
+        elif kind is Kind.UNTIL_CLOSE:
+            bodies.begin(UNTIL_CLOSE, ENDLESS)
+        else:
+            bodies.begin(UNKNOWN, 0)
+        return response
 
     def _end_response(self, body: Body | None) -> None:
         """The present response is complete: decide whether the connection goes on."""
-        assert self._framing is not None
-        assert self._response is not None
+        response = self._response
+        assert response is not None
         if body is not None and body.trailers:
-            self._response.set_trailers(body.trailers)
-        self._machine.step(Received.END)
-        self._link.pending.popleft()
-        surplus = not self._link.pending and self._buffer.begin < self._buffer.end
-        switched = self._response.status == SWITCHING_PROTOCOLS
-        if not self._framing.reusable or surplus or switched:
-            self._link.spend()
-            if self._link.pending:  # what may come is no answer to them: RFC 9112 section 9.6
-                self._link.fail(ConnectionClosed(f"{self._response} was the last one"))
+            response.set_trailers(body.trailers)
+        link, buffer = self._link, self._buffer
+        pending = link.pending
+        pending.popleft()
+        surplus = False
+        if not pending:
+            surplus = buffer.begin < buffer.end
+            if not surplus:
+                buffer.give_back()
+        if not self._reusable or surplus or response.status == SWITCHING_PROTOCOLS:
+            link.spend()
+            if pending:  # what may come is no answer to them: RFC 9112 section 9.6
+                link.fail(ConnectionClosed(f"{response} was the last one"))
 
-    def co_read_raw(self, size: int) -> Co[bytes]:
-        """See `Operations.co_read_raw`."""
-        with self.role:
-            if self._buffer.begin < self._buffer.end:
-                return self._buffer.take(size)
-            stream = self._link.raw_stream
-            if stream is None:
-                raise StateError("the connection is closed")
-            self._link.spend()  # what is taken here will be missing elsewhere
-            return (yield from co_receive(stream, stream.recv, size, self._link.timeout))
+    # ---- other operations
+
+    def read_raw(self, size: int) -> bytes | None:
+        """Make an attempt to read bytes as they are; see `Operations.co_read_raw`."""
+        if self._buffer.begin < self._buffer.end:
+            return self._buffer.take(size)
+        stream = self._link.raw_stream
+        if stream is None:
+            raise StateError("the connection is closed")
+        self._link.spend()  # what is taken here will be missing elsewhere
+        return stream.recv(size)
 
     def look_ahead(self, stream: Stream, exchange: Exchange) -> int | None:
         """Look, for the sender of *exchange*, whether its final answer has begun.
@@ -175,19 +219,19 @@ class ReceivingHalf:
             ConnectionClosed: the server has closed the connection.
             InvalidResponse: what it sent is no response.
         """
-        if not self.role.try_take():
+        turn = self.role.try_take()
+        if turn is None:
             return None
         try:
             if self._final is None:
                 self._final = self.heads.take(exchange)
             if self._final is None:
-                count = stream.recv_into(self._buffer.room())
-                if count is None:
+                filled = self._buffer.fill(stream)
+                if filled is None:
                     return None
-                if count == 0:
+                if filled == 0:
                     raise self.heads.end_of_stream()
-                self._buffer.end += count
                 self._final = self.heads.take(exchange)
             return None if self._final is None else self._final.status
         finally:
-            self.role.give_back()
+            self.role.give_back(turn)

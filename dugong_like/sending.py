@@ -9,17 +9,18 @@ Not here: what a head looks like (http1/request.py), and responses (receiving.py
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from .errors import ConnectionClosed, ConnectionTimedOut, ExcessBodyData, StateError
 from .http1.chunked import CRLF, chunk_start, last_chunk
-from .http1.states import SENDING, Link, Machine, Sending, Sent
-from .link import Role, SharedLink
+from .http1.states import SENDING, Link, Sending, Sent, follow
+from .link import SharedLink
 from .message import BodyFollowing, Exchange
 from .polling import Co
 from .receiving import ReceivingHalf
-from .transport.tcp import TURN, Part
+from .roles import Role, Turn
+from .transport.tcp import TURN, Part, Stream
 
 LOOK_EVERY: Final = 262144  # bytes sent without waiting, after which to look for an answer
 
@@ -35,13 +36,57 @@ class SendingHalf:
         receiving.on_early_answer(self._stop_waiting)
 
     def reset(self) -> None:
-        """Forget the request that was being sent."""
-        self._machine = Machine(SENDING, Sending.READY)
+        """Forget the request that was being sent, and who was sending it."""
+        self.role.renew()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._state = Sending.READY
         self._exchange: Exchange | None = None  # whose body is being written
         self._remaining: int | None = None  # bytes of body to write; None: chunked
         self._unlooked = 0  # bytes sent since the last look for an early answer
         self._unwaited = 0  # bytes sent since the last wait
         self._waiting = False
+
+    def _step(self, event: Sent) -> None:
+        self._state = follow(SENDING, self._state, event)
+
+    def begin(self, step: Callable[..., Co[None] | None], *arguments: Any) -> Co[None] | None:
+        """Begin an operation of this half.
+
+        Args:
+            step: does what can be done at once, and returns an operation that does the
+                rest, None if there is none.
+            arguments: what to call it with.
+
+        Returns:
+            The rest, to be run at once; or None.
+
+        Raises:
+            StateError: another operation is sending.
+            Exception: what *step* raises.
+
+        """
+        turn = self.role.take()
+        try:
+            going = step(*arguments)
+        except BaseException as exc:
+            self.role.note(turn, exc)
+            turn.release()
+            raise
+        if going is not None:
+            return self._co_in_turn(turn, going)
+        turn.release()
+        return None
+
+    def _co_in_turn(self, turn: Turn, going: Co[None]) -> Co[None]:
+        try:
+            yield from going
+        except BaseException as exc:
+            self.role.note(turn, exc)
+            raise
+        finally:
+            turn.release()
 
     def is_connected(self) -> bool:
         """Return True if there is a connection that takes a request.
@@ -57,10 +102,12 @@ class SendingHalf:
         link.spend()  # the look has taken what there was: a second one would see nothing
         return False
 
-    def co_connect(self) -> Co[None]:
-        """Have a connection that takes a request; see `Operations.co_connect`."""
-        if self.is_connected():
-            return
+    def connect(self) -> Co[None] | None:
+        """See `Operations.co_connect`; a step for `begin`."""
+        return None if self.is_connected() else self._co_connect()
+
+    def _co_connect(self) -> Co[None]:
+        """Connect, as there is no connection that takes a request."""
         link = self._link
         link.check_unbroken()
         if link.pending:
@@ -69,11 +116,11 @@ class SendingHalf:
                 "are pending: read them, or call reset()",
             )
         link.drop()
-        self.reset()
+        self._forget()
         self._receiving.reset()
         yield from link.co_open()
 
-    def check_ready(self) -> None:
+    def _check_ready(self) -> None:
         """Check that a request may be sent now.
 
         Raises:
@@ -82,40 +129,49 @@ class SendingHalf:
         """
         self._link.check_unbroken()
         exchange = self._exchange
-        if exchange is not None and exchange.answered and self._machine.state is not Sending.READY:
-            self._machine.step(Sent.ANSWERED)
-        if self._machine.state is not Sending.READY:
+        if exchange is not None and exchange.answered:
+            self._step(Sent.ANSWERED)
+        if self._state is not Sending.READY:
             owed = "" if self._remaining is None else f", {self._remaining} bytes are missing"
             raise StateError(
-                f"it is not possible to send a request while {self._machine.state.value}{owed}",
+                f"it is not possible to send a request while {self._state.value}{owed}",
             )
 
-    def start_request(
-        self,
-        exchange: Exchange,
-        head: bytes,
-        body: Part | BodyFollowing | None,
-        *,
-        last: bool = False,
+    def request(
+        self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
     ) -> Co[None] | None:
-        """Send a head, and the body if it is here; the connection must be ready.
+        """Send a head, and the body if it is here; a step for `begin`.
 
         *last* says that it has ``Connection: close``: no request may follow (RFC 9112
         section 9.6).
-
-        Returns:
-            None if all is sent, else the operation that sends the rest.
-
         """
+        if self._state is not Sending.READY or self._link.state is Link.BROKEN:
+            self._check_ready()
+        if self.is_connected():
+            return self._request(exchange, head, body, last)
+        return self._co_connect_and_request(exchange, head, body, last)
+
+    def _co_connect_and_request(
+        self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
+    ) -> Co[None]:
+        yield from self._co_connect()
+        going = self._request(exchange, head, body, last)
+        if going is not None:
+            yield from going
+
+    def _request(
+        self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
+    ) -> Co[None] | None:
         parts: list[Part] = [head]
-        complete = not isinstance(body, BodyFollowing) or body.length == 0
-        if isinstance(body, BodyFollowing):
-            if body.length != 0:
-                announced = Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED
-                self._machine.step(announced)
-            self._remaining = body.length
-        elif body:
-            parts.append(body)
+        complete = True
+        if body is not None:
+            if not isinstance(body, BodyFollowing):
+                parts += [body] if body else []
+            else:
+                complete = body.length == 0
+                if not complete:
+                    self._step(Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED)
+                self._remaining = body.length
         self._exchange = exchange
         self._unlooked = 0
         self._link.pending.append(exchange)
@@ -123,83 +179,87 @@ class SendingHalf:
             self._link.spend()
         return self._start(exchange, parts, complete)
 
-    def co_write(self, data: memoryview) -> Co[None]:
-        """See `Operations.co_write`; *data* consists of bytes."""
-        with self.role:
-            exchange = self._check_writable()
-            if self._remaining is None:
-                if data:
-                    parts: list[Part] = [chunk_start(len(data)), data, CRLF]
-                    if (going := self._start(exchange, parts, False)) is not None:
-                        yield from going
-                return
-            if len(data) > self._remaining:
-                raise ExcessBodyData(
-                    f"{len(data)} bytes of body data where {self._remaining} were announced",
-                )
-            if data:
-                self._remaining -= len(data)
-                going = self._start(exchange, [data], self._remaining == 0)
-                if going is not None:
-                    yield from going
-                if self._remaining == 0:
-                    self._machine.step(Sent.FINISHED)
+    def write(self, data: memoryview) -> Co[None] | None:
+        """See `Operations.co_write`; *data* consists of bytes. A step for `begin`."""
+        exchange = self._check_writable()
+        remaining = self._remaining
+        if remaining is None:
+            if not data:
+                return None
+            return self._start(exchange, [chunk_start(len(data)), data, CRLF], False)
+        if len(data) > remaining:
+            raise ExcessBodyData(
+                f"{len(data)} bytes of body data where {remaining} were announced",
+            )
+        if not data:
+            return None
+        self._remaining = remaining - len(data)
+        if self._remaining:
+            return self._start(exchange, [data], False)
+        return self._finish(exchange, data)
 
-    def co_finish(self, trailers: bytes) -> Co[None]:
-        """See `Operations.co_finish`; *trailers* are field lines."""
-        with self.role:
-            last = self._exchange
-            complete = self._machine.state is Sending.READY and last is not None and last.sent
-            if complete and not trailers:
-                return
-            exchange = self._check_writable()
-            if self._remaining is not None:
-                raise StateError(
-                    f"the body is not complete, {self._remaining} bytes are missing"
-                    if self._remaining
-                    else "trailers go with the chunked transfer coding only",
-                )
-            if (going := self._start(exchange, [last_chunk(trailers)], True)) is not None:
-                yield from going
-            self._machine.step(Sent.FINISHED)
+    def finish(self, trailers: bytes) -> Co[None] | None:
+        """See `Operations.co_finish`; *trailers* are field lines. A step for `begin`."""
+        last = self._exchange
+        complete = self._state is Sending.READY and last is not None and last.sent
+        if complete and not trailers:
+            return None
+        exchange = self._check_writable()
+        if self._remaining is not None:
+            raise StateError(
+                f"the body is not complete, {self._remaining} bytes are missing"
+                if self._remaining
+                else "trailers go with the chunked transfer coding only",
+            )
+        return self._finish(exchange, last_chunk(trailers))
+
+    def _finish(self, exchange: Exchange, data: Part) -> Co[None] | None:
+        """Send *data*, the end of the body."""
+        going = self._start(exchange, [data], True)
+        if going is not None:
+            return self._co_finish(going)
+        self._step(Sent.FINISHED)
+        return None
+
+    def _co_finish(self, going: Co[None]) -> Co[None]:
+        yield from going
+        self._step(Sent.FINISHED)
 
     def _check_writable(self) -> Exchange:
         """Return the exchange whose body may be written to now."""
         exchange = self._exchange
-        if exchange is None or self._machine.state is Sending.READY:
+        if exchange is None or self._state is Sending.READY:
             raise StateError("there is no body to write: no request announced one")
-        if self._machine.state is Sending.AWAITING_CONTINUE:
+        if self._state is Sending.AWAITING_CONTINUE:
             if exchange.expects_continue:
                 raise StateError(
                     "the body has to wait for 100 (Continue): call read_response() first",
                 )
             if exchange.answered:
-                self._machine.step(Sent.ANSWERED)
+                self._step(Sent.ANSWERED)
                 raise StateError("the server answered without wanting the body")
-            self._machine.step(Sent.CONTINUED)
+            self._step(Sent.CONTINUED)
         self._link.check_unbroken()
         return exchange
 
     def _start(self, exchange: Exchange, parts: list[Part], complete: bool) -> Co[None] | None:
-        """Try to send *parts*, which end the request if *complete*; see `start_request`."""
+        """Try to send *parts*, which end the request if *complete*; None says that all is sent."""
         total = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
         try:
+            stream = self._link.stream
             if self._unlooked >= LOOK_EVERY:
-                self._look(exchange)
+                self._look(stream, exchange)
             self._unlooked += total
-            # Where there is always room, others have their turn now and then.
-            count = 0 if self._unwaited >= TURN else self._try(exchange, parts, complete, total)
+            count = self._try(stream, exchange, parts, complete, total)
         except BaseException as exc:
-            self._stopped(exc, untouched=True)
+            self._stopped(exchange, exc, untouched=True)
             raise
-        return None if count == total else self._co_go_on(exchange, parts, complete, count or 0)
+        if count == total:
+            return None
+        return self._co_go_on(stream, exchange, parts, complete, count or 0)
 
     def _try(
-        self,
-        exchange: Exchange,
-        parts: Sequence[Part],
-        complete: bool,
-        total: int,
+        self, stream: Stream, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
     ) -> int | None:
         """Send what can be sent of *parts* at once; None says nothing."""
         if exchange.answered:
@@ -207,16 +267,21 @@ class SendingHalf:
                 "the server has answered before the request was complete",
                 request_sent="yes",
             )
+        if self._unwaited >= TURN:
+            return None  # where there is always room, others have their turn now and then
         # Set before the call, for the answer may be read before the call returns.
         exchange.sent = complete
-        count = self._link.stream.send(parts)
+        count = stream.send(parts)
         if count != total:
             exchange.sent = False
-        self._unwaited += count or 0
+            if count is None:
+                return None
+        self._unwaited += count
         return count
 
     def _co_go_on(
         self,
+        stream: Stream,
         exchange: Exchange,
         parts: Sequence[Part],
         complete: bool,
@@ -228,45 +293,41 @@ class SendingHalf:
             parts = rest(parts, count)
             while parts:
                 total = sum(map(len, parts))
-                sent = None
-                if self._unwaited < TURN:
-                    sent = self._try(exchange, parts, complete, total)
+                sent = self._try(stream, exchange, parts, complete, total)
                 if sent is None:
-                    sent = yield from self._co_wait(exchange, parts, complete, total)
+                    sent = yield from self._co_wait(stream, exchange, parts, complete, total)
                 count += sent
                 parts = rest(parts, sent)
             finished = True
         except Exception as exc:
-            self._stopped(exc, untouched=count == 0)
+            self._stopped(exchange, exc, untouched=count == 0)
             finished = True
             raise
         finally:
             if not finished:
-                self._break(StateError("sending a request was given up in the middle"))
+                self._break(exchange, StateError("sending a request was given up in the middle"))
 
     def _co_wait(
-        self,
-        exchange: Exchange,
-        parts: Sequence[Part],
-        complete: bool,
-        total: int,
+        self, stream: Stream, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
     ) -> Co[int]:
         """Wait until something of *parts* can be sent, and send it, or an answer is here."""
         link = self._link
-        self._unwaited = 0
         deadline = None if link.timeout is None else time.monotonic() + link.timeout
         while True:
+            self._unwaited = 0
             # Set before the look at the exchange: who answers it does the opposite.
             self._waiting = True
             try:
                 watch = self._may_look(exchange) and not self._receiving.role.is_taken()
                 if not exchange.answered:
-                    yield link.stream.wanted_by_send(deadline, watch=watch)
+                    yield stream.wanted_by_send(deadline, watch=watch)
             finally:
                 self._waiting = False
+            if self._exchange is not exchange:
+                raise ConnectionClosed("the connection was closed meanwhile")
             if watch:
-                self._look(exchange)
-            sent = self._try(exchange, parts, complete, total)
+                self._look(stream, exchange)
+            sent = self._try(stream, exchange, parts, complete, total)
             if sent is not None:
                 return sent
             if deadline is not None and time.monotonic() >= deadline:
@@ -280,12 +341,12 @@ class SendingHalf:
         pending = self._link.pending
         return bool(pending) and pending[0] is exchange and not self._receiving.is_in_body()
 
-    def _look(self, exchange: Exchange) -> None:
+    def _look(self, stream: Stream, exchange: Exchange) -> None:
         """Stop if the server has answered already, or closed the connection."""
         self._unlooked = 0
         if not self._may_look(exchange):
             return
-        status = self._receiving.look_ahead(self._link.stream, exchange)
+        status = self._receiving.look_ahead(stream, exchange)
         if status is not None:
             raise ConnectionClosed(
                 f"the server answered {status} before the request was complete; "
@@ -293,23 +354,27 @@ class SendingHalf:
                 request_sent="yes",
             )
 
-    def _stopped(self, exc: BaseException, *, untouched: bool) -> None:
+    def _stopped(self, exchange: Exchange, exc: BaseException, *, untouched: bool) -> None:
         """Note that sending has ended with *exc*; *untouched* if nothing had been sent.
 
         If it was the peer that ended it, the request counts as sent: its response can
         still be read, but nothing else be sent.
         """
         if not isinstance(exc, ConnectionClosed):
-            self._break(exc if isinstance(exc, Exception) else StateError(repr(exc)))
+            self._break(exchange, exc if isinstance(exc, Exception) else StateError(repr(exc)))
             return
-        if self._machine.state is not Sending.READY:
-            self._machine.step(Sent.ANSWERED)
+        if self._exchange is not exchange:
+            return  # it was sent on a connection of the past
+        if self._state is not Sending.READY:
+            self._step(Sent.ANSWERED)
         elif untouched and exc.request_sent == "maybe":
             exc.request_sent = "no"
         self._link.spend()
 
-    def _break(self, failure: Exception) -> None:
+    def _break(self, exchange: Exchange, failure: Exception) -> None:
         """Break the connection because of *failure*; who waits for a response is woken."""
+        if self._exchange is not exchange:
+            return  # it was sent on a connection of the past
         self._link.fail(failure)
         stream = self._link.raw_stream
         if stream is not None and self._receiving.role.is_taken():

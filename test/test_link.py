@@ -1,19 +1,17 @@
-"""What the halves share: roles, and what a child process does with a connection it inherits."""
+"""What the halves share, and what a child process does with a connection it inherits."""
 
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from support import ScriptedServer, read_head
 
-from dugong_like import ConnectionClosed, InvalidResponse, StateError
+from dugong_like import ConnectionClosed, InvalidResponse
 from dugong_like.connect import Route
 from dugong_like.http1.limits import Limits
 from dugong_like.http1.states import Link
-from dugong_like.link import Role, SharedLink
+from dugong_like.link import SharedLink
 from dugong_like.polling import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,76 +57,6 @@ def test_closed_connection_cannot_be_spent(link):
     link.spend()
 
     assert link.state is Link.CLOSED
-
-
-def test_role_is_for_one_at_a_time(link):
-    role = Role(link, "reading")
-    with role:
-        assert role.is_taken()
-        for _ in range(2):
-            assert not role.try_take()
-        with pytest.raises(StateError, match="another operation is reading"):
-            with role:
-                pass
-    assert not role.is_taken()
-    assert role.try_take()
-    role.give_back()
-
-
-def test_operation_that_begins_during_a_look_waits_for_its_end(link):
-    role = Role(link, "reading")
-
-    def read():
-        with role:
-            return "read"
-
-    with ThreadPoolExecutor(1) as pool:
-        assert role.try_take()
-        reading = pool.submit(read)
-        time.sleep(0.05)
-        assert not reading.done()
-        role.give_back()
-        assert reading.result(5) == "read"
-
-
-def test_operation_inside_a_look_is_refused_as_it_would_wait_for_itself(link):
-    role = Role(link, "reading")
-    assert role.try_take()
-    with pytest.raises(StateError, match="another operation is reading"):
-        with role:
-            pass
-    role.give_back()
-    with role:
-        pass
-
-
-def test_fatal_errors_break_the_connection_and_others_do_not(link):
-    role = Role(link, "reading", fatal=(InvalidResponse,))
-    run(link.co_open())
-    for error in (StateError("a"), GeneratorExit()):
-        with pytest.raises(type(error)):
-            with role:
-                raise error
-    assert link.state is Link.OPEN
-    with pytest.raises(InvalidResponse):
-        with role:
-            raise InvalidResponse("b")
-    assert link.state is Link.BROKEN
-
-
-def test_disowned_operation_breaks_nothing_and_the_next_one_does(link):
-    role = Role(link, "reading", fatal=(InvalidResponse,))
-    run(link.co_open())
-    role.disown()  # nobody has it: nothing is disowned
-    with pytest.raises(InvalidResponse):
-        with role:
-            role.disown()
-            raise InvalidResponse("about a connection of the past")
-    assert link.state is Link.OPEN
-    with pytest.raises(InvalidResponse):
-        with role:
-            raise InvalidResponse("about the present one")
-    assert link.state is Link.BROKEN
 
 
 FORKED = """

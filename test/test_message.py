@@ -6,6 +6,7 @@ from email.message import Message
 import pytest
 
 from dugong_like import BodyFollowing, Exchange, HTTPResponse
+from dugong_like.http1.head import parse_head
 
 
 @pytest.mark.feature("B7")
@@ -29,7 +30,8 @@ def test_exchange_is_abandoned():
 
 @pytest.mark.feature("B31")
 def test_fields_are_parsed_at_the_first_look():
-    response = HTTPResponse(Exchange("GET", "/p"), 200, "OK", "1.1", 5, b"A: b\r\n")
+    head = parse_head(b"HTTP/1.0 200 OK\r\nA: b\r\n\r\n")
+    response = HTTPResponse(Exchange("GET", "/p"), head, 5)
 
     assert isinstance(response.headers, Message)
     assert response.headers is response.headers
@@ -37,5 +39,6 @@ def test_fields_are_parsed_at_the_first_look():
     assert response.trailers.items() == []
     response.set_trailers(b"X: y\r\n")
     assert response.trailers["x"] == "y"
+    assert (response.status, response.reason, response.http_version) == (200, "OK", "1.0")
     assert repr(response) == "<HTTPResponse 200 OK to GET /p>"
     assert sys.modules["email.message"]

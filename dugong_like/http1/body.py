@@ -1,7 +1,7 @@
 """Bodies of known length, and bodies that end with the connection (RFC 9112 section 6.3).
 
-A body tells how many bytes of payload come next, and is told how many were taken.
-The payload itself never passes through here.
+A body tells how many bytes of payload come next. They are counted, and taken, by whoever
+reads; the payload itself never passes through here.
 
 Not here: chunked bodies (chunked.py), and which kind a response has (framing.py).
 """
@@ -9,7 +9,7 @@ Not here: chunked bodies (chunked.py), and which kind a response has (framing.py
 from __future__ import annotations
 
 import sys
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..errors import ConnectionClosed, UnsupportedResponse
 
@@ -27,8 +27,8 @@ class Body(Protocol):
 
     trailers: bytes
 
-    def owed(self, source: Source) -> int | None:
-        """Return how many bytes of payload come next.
+    def next(self, source: Source) -> int | None:
+        """Return how many bytes of payload come next; all before them were taken.
 
         0 says that the body is complete, None that *source* has too little framing
         to tell. Framing in front of the payload is taken from *source*.
@@ -39,16 +39,8 @@ class Body(Protocol):
         """
         ...
 
-    def announced(self) -> int | None:
-        """Return how many bytes of payload are left, or None if only the end will tell."""
-        ...
-
-    def took(self, count: int) -> None:
-        """Note that *count* bytes of payload were taken."""
-        ...
-
-    def end_of_stream(self) -> None:
-        """Note that the connection has ended.
+    def end_of_stream(self, owed: int, length: int) -> None:
+        """Note that the connection has ended, *owed* bytes of *length* before the next framing.
 
         Raises:
             ConnectionClosed: the body is not complete.
@@ -58,31 +50,19 @@ class Body(Protocol):
 
 
 class SizedBody:
-    """A body whose length is known."""
+    """A body whose length is known, and which has no framing inside."""
 
-    __slots__ = ("_length", "_remaining")
+    __slots__ = ()
     trailers = b""
 
-    def __init__(self, length: int) -> None:
-        self._length = length
-        self._remaining = length
+    def next(self, source: Source) -> int:  # noqa: ARG002 - has no framing to look for
+        """Return 0: all has been taken."""
+        return 0
 
-    def owed(self, source: Source) -> int:  # noqa: ARG002 - has no framing to look for
-        """Return how many bytes are missing."""
-        return self._remaining
-
-    def announced(self) -> int:
-        """Return how many bytes are missing."""
-        return self._remaining
-
-    def took(self, count: int) -> None:
-        """Note that *count* bytes of payload were taken."""
-        self._remaining -= count
-
-    def end_of_stream(self) -> None:
+    def end_of_stream(self, owed: int, length: int) -> None:
         """Raise `ConnectionClosed`: whoever asks for more is owed more."""
         raise ConnectionClosed(
-            f"the connection ended with {self._remaining} of {self._length} body bytes missing",
+            f"the connection ended with {owed} of {length} body bytes missing",
             request_sent="yes",
         )
 
@@ -90,25 +70,15 @@ class SizedBody:
 class UntilCloseBody:
     """A body that ends when the server closes the connection."""
 
-    __slots__ = ("_ended",)
+    __slots__ = ()
     trailers = b""
 
-    def __init__(self) -> None:
-        self._ended = False
+    def next(self, source: Source) -> int:  # noqa: ARG002 - has no framing to look for
+        """Return 0; not asked for before `ENDLESS` bytes have been taken."""
+        return 0
 
-    def owed(self, source: Source) -> int:  # noqa: ARG002 - has no framing to look for
-        """Return 0 after the end, else more than can ever arrive."""
-        return 0 if self._ended else sys.maxsize
-
-    def announced(self) -> None:
-        """Return None: nobody knows."""
-
-    def took(self, count: int) -> None:
-        """Note nothing: no count is kept."""
-
-    def end_of_stream(self) -> None:
-        """Note that the body is complete."""
-        self._ended = True
+    def end_of_stream(self, owed: int, length: int) -> None:
+        """Do nothing: the body is complete."""
 
 
 class UnknownBody:
@@ -117,18 +87,19 @@ class UnknownBody:
     __slots__ = ()
     trailers = b""
 
-    def owed(self, source: Source) -> int:  # noqa: ARG002 - has no framing to look for
+    def next(self, source: Source) -> int:  # noqa: ARG002 - has no framing to look for
         """Raise `UnsupportedResponse`: status and fields could be used, the body cannot."""
         raise UnsupportedResponse(
             "the body has a transfer coding other than chunked",
             request_sent="yes",
         )
 
-    def announced(self) -> None:
-        """Return None: nobody knows."""
-
-    def took(self, count: int) -> None:
-        """Never called: nothing is ever owed."""
-
-    def end_of_stream(self) -> None:
+    def end_of_stream(self, owed: int, length: int) -> None:
         """Never called: nothing is ever waited for."""
+
+
+# None of them has anything to remember, so one of each will do.
+SIZED: Final = SizedBody()
+UNTIL_CLOSE: Final = UntilCloseBody()
+UNKNOWN: Final = UnknownBody()
+ENDLESS: Final = sys.maxsize  # bytes owed by a body until close: more than can ever arrive

@@ -35,33 +35,27 @@ class ChunkedBody:
 
     """
 
-    __slots__ = ("_extensions", "_left", "_limits", "_looked_at", "_section", "_state", "trailers")
+    __slots__ = ("_extensions", "_limits", "_looked_at", "_owed", "_section", "_state", "trailers")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._left = 0  # bytes of payload that the present chunk still has
+        self._owed = 0  # bytes of payload that the present chunk has
         self._extensions = 0  # bytes of chunk extensions so far
         self._looked_at = 0  # bytes of the present size line that are right, its extensions begun
         self._section: Section | None = None  # the trailer section, once it has begun
         self._state = self._size
         self.trailers = b""
 
-    def owed(self, source: Source) -> int | None:
-        """Return what is left of the present chunk; see `Body.owed`."""
-        while self._left == 0:
+    def next(self, source: Source) -> int | None:
+        """Return the size of the next chunk; see `Body.next`."""
+        self._owed = 0
+        while self._owed == 0:
             before = self._state
             if not before(source):
                 return 0 if before == self._done else None
-        return self._left
+        return self._owed
 
-    def announced(self) -> None:
-        """Return None: only the last chunk will tell."""
-
-    def took(self, count: int) -> None:
-        """Note that *count* bytes of payload were taken."""
-        self._left -= count
-
-    def end_of_stream(self) -> None:
+    def end_of_stream(self, owed: int, length: int) -> None:  # noqa: ARG002 - the same for all
         """Raise `ConnectionClosed`: a chunked body says itself where it ends."""
         raise ConnectionClosed("the connection ended inside a chunked body", request_sent="yes")
 
@@ -86,8 +80,8 @@ class ChunkedBody:
                 request_sent="yes",
             )
         source.begin = at + 1
-        self._left = int(match[1], 16)
-        if self._left:
+        self._owed = int(match[1], 16)
+        if self._owed:
             self._state = self._data_end
         else:
             self._section = Section(self._limits, status=False)

@@ -61,7 +61,7 @@ def frame(method: str, head: Head) -> Framing:
     length = None
     codings: list[bytes] = []
     options: list[bytes] = []
-    for name, value in _framing_fields(head.lower):
+    for name, value in _framing_fields(head.fields.lower()):
         if name == b"content-length":
             length = _content_length(value.strip(b" \t"), length)
         elif name == b"connection":

@@ -13,6 +13,7 @@ Not here: what the fields mean for the body (framing.py).
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -24,7 +25,9 @@ NAME: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # of a field: a token of these
 STATUS_LINE: Final = rb"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: (" + VALUE + rb"))?+\r\n"
 FIELD_LINE: Final = NAME + rb"++:" + VALUE + rb"\r\n"
 
-_head = re.compile(STATUS_LINE + rb"((?:" + FIELD_LINE + rb")*+)\r\n").fullmatch
+_head = re.compile(
+    STATUS_LINE.removesuffix(rb"\r\n") + rb"(\r\n(?:" + FIELD_LINE + rb")*+)\r\n"
+).fullmatch
 _status_line = re.compile(STATUS_LINE).fullmatch
 _field_line = re.compile(FIELD_LINE).fullmatch
 _folded_line = re.compile(rb"[ \t]" + VALUE + rb"\r\n").fullmatch
@@ -48,41 +51,44 @@ class Head:
         minor: minor version: 0 for HTTP/1.0.
         status: status code.
         reason: reason phrase.
-        fields: the field lines, each with its CRLF.
-        lower: the same in lower case, after one CRLF: so every name stands behind CRLF.
+        fields: CRLF, and the field lines, each with its CRLF: so every name stands behind one.
 
     """
 
-    __slots__ = ("fields", "lower", "minor", "reason", "status")
+    __slots__ = ("fields", "minor", "reason", "status")
 
     def __init__(self, minor: int, status: int, reason: bytes, fields: bytes) -> None:
         self.minor = minor
         self.status = status
         self.reason = reason
         self.fields = fields
-        self.lower = b"\r\n" + fields.lower()
 
 
-def parse_head(block: bytes, max_fields: int = MAX_FIELDS) -> Head:
+def parse_head(
+    data: bytes | bytearray, max_fields: int = MAX_FIELDS, begin: int = 0, end: int = sys.maxsize
+) -> Head:
     """Return the facts of a complete head, its empty line included.
 
     Args:
-        block: the head.
+        data: what has the head as ``data[begin:end]``.
         max_fields: how many field lines it may have.
+        begin: where it begins.
+        end: where it ends.
 
     Raises:
         InvalidResponse: a line breaks the grammar, or there are too many fields.
 
     """
-    match = _head(block)
+    match = _head(data, begin, end)
     if match is None:
-        line, _, rest = block.partition(b"\r\n")
+        line, _, rest = bytes(data[begin:end]).partition(b"\r\n")
         check_line(line + b"\r\n", first=True)
         block = line + b"\r\n" + parse_fields(rest, max_fields) + b"\r\n"
         match = _head(block)
         assert match is not None
     minor, status, reason, fields = match.groups()
-    _check_count(fields.count(b"\n"), max_fields)
+    if fields.count(b"\n") - 1 > max_fields:
+        _check_count(fields.count(b"\n") - 1, max_fields)
     return Head(int(minor), int(status), reason or b"", fields)
 
 

@@ -17,6 +17,7 @@ from ..headers import CaseInsensitiveDict
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _target = re.compile(r"/[\x21\x22\x24-\x7e]*|\*").fullmatch  # "#" begins a fragment
 _host = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=]*(?:\[[0-9A-Za-z:.]+\])?(?::[0-9]*)?").fullmatch
+_method_and_target = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ /[\x21\x22\x24-\x7e]*").fullmatch
 _value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 # What a recipient needs before the body, or what says who sends it to whom: RFC 9110 section 6.5.1.
@@ -159,6 +160,9 @@ class RequestHeads:
             InvalidRequest: any of them cannot be sent as it is.
 
         """
+        line = " ".join((method, path))
+        if not fields and not self._prefix and _method_and_target(line) and method != "CONNECT":
+            return f"{line} HTTP/1.1\r\n{self._tail}{framing}\r\n".encode("ascii")
         check_method(method)
         check_target(path)
         if path == "*" and method != "OPTIONS":

@@ -1,8 +1,9 @@
-"""Which call is legal when: three small machines, each a table.
+"""Which call is legal when: two small machines, each a table.
 
-The sending half, the receiving half and the connection below them each have one. A
-machine is moved only by the part that owns it, so two threads never move the same
-one, but for `LINK`, whose moves end in the same state in either order.
+The sending half and the connection below both halves have one. A machine is moved only by
+the part that owns it, so two threads never move the same one, but for `LINK`, whose moves
+end in the same state in either order. The receiving half needs none: it has a body to
+read, or not.
 
 Not here: what is done in a state.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 from ..errors import StateError
 
@@ -46,28 +47,6 @@ SENDING: Final = {
     (Sending.AWAITING_CONTINUE, Sent.ANSWERED): Sending.READY,  # RFC 9110 section 10.1.1
     (Sending.BODY, Sent.ANSWERED): Sending.READY,  # early answer, RFC 9112 section 9.5
     (Sending.BODY, Sent.FINISHED): Sending.READY,
-}
-
-
-class Receiving(Enum):
-    """States of the receiving half."""
-
-    __hash__ = object.__hash__
-    HEAD = "no response is being read"
-    BODY = "the body of a response is being read"
-
-
-class Received(Enum):
-    """What moves the receiving half."""
-
-    __hash__ = object.__hash__
-    HEAD = "read a response"
-    END = "end the response"
-
-
-RECEIVING: Final = {
-    (Receiving.HEAD, Received.HEAD): Receiving.BODY,
-    (Receiving.BODY, Received.END): Receiving.HEAD,
 }
 
 
@@ -107,25 +86,16 @@ LINK: Final = {
 }
 
 
-class Machine(Generic[S, E]):
-    """A state and the table of its legal moves."""
+def follow(table: Mapping[tuple[S, E], S], state: S, event: E) -> S:
+    """Return the state that *event* leads to from *state*.
 
-    __slots__ = ("_table", "state")
+    Raises:
+        StateError: that is no legal move.
 
-    def __init__(self, table: Mapping[tuple[S, E], S], state: S) -> None:
-        self._table = table
-        self.state = state
-
-    def step(self, event: E) -> None:
-        """Follow *event*.
-
-        Raises:
-            StateError: that is no legal move; the state stays as it is.
-
-        """
-        try:
-            self.state = self._table[self.state, event]
-        except KeyError:
-            raise StateError(
-                f"it is not possible to {event.value} while {self.state.value}",
-            ) from None
+    """
+    try:
+        return table[state, event]
+    except KeyError:
+        raise StateError(
+            f"it is not possible to {event.value} while {state.value}",
+        ) from None

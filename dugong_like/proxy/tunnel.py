@@ -14,7 +14,7 @@ from ..errors import (
     InvalidResponse,
     TunnelRefused,
 )
-from ..http1.body import Body, SizedBody, Source, UntilCloseBody
+from ..http1.body import ENDLESS, SIZED, UNTIL_CLOSE, Body, Source
 from ..http1.chunked import ChunkedBody
 from ..http1.framing import Kind, frame
 from ..http1.head import Head, Section, parse_head
@@ -49,6 +49,7 @@ class Tunnel:
         self._informational = 0
         self._refusal: TunnelRefused | None = None
         self._body: Body | None = None
+        self._owed = 0  # bytes of it that come next, in front of further framing
 
     def receive(self, source: Source) -> bool:
         """Take what has arrived; True says that the tunnel is open.
@@ -62,7 +63,7 @@ class Tunnel:
             stop = self._section.find_end(source.data, source.begin, source.end)
             if stop < 0:
                 return False
-            head = parse_head(bytes(source.data[source.begin : stop]), self._limits.fields)
+            head = parse_head(source.data, self._limits.fields, source.begin, stop)
             source.begin = stop
             if head.status in OK:
                 if source.begin < source.end:
@@ -101,26 +102,28 @@ class Tunnel:
         if framing.kind is Kind.NONE:
             raise self._refusal
         if framing.kind is Kind.SIZED and framing.length is not None:
-            self._body = SizedBody(framing.length)
+            self._body, self._owed = SIZED, framing.length
         elif framing.kind is Kind.CHUNKED:
             self._body = ChunkedBody(self._limits)
         else:
-            self._body = UntilCloseBody()
+            self._body, self._owed = UNTIL_CLOSE, ENDLESS
 
     def _receive_body(self, body: Body, source: Source) -> None:
         assert self._refusal is not None
+        following: int | None = None
         try:
-            while owed := body.owed(source):
-                count = min(owed, source.end - source.begin)
+            while self._owed or (following := body.next(source)):
+                self._owed = self._owed or following or 0
+                count = min(self._owed, source.end - source.begin)
                 if count == 0:
                     return
                 self._refusal.body += bytes(source.data[source.begin : source.begin + count])
                 source.begin += count
-                body.took(count)
+                self._owed -= count
                 if len(self._refusal.body) >= MAX_REFUSAL_BODY:
                     self._refusal.body = self._refusal.body[:MAX_REFUSAL_BODY]
                     raise self._refusal
         except InvalidResponse as exc:
             raise self._refusal from exc  # that it is refused is what matters
-        if owed == 0:
+        if following == 0:
             raise self._refusal

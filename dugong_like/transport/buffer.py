@@ -1,45 +1,100 @@
 """The receive buffer: one stretch of memory that bytes arrive in and are parsed in.
 
+The memory is borrowed while there are bytes in it: a connection that waits has none.
+
 Not here: receiving (tcp.py, tls.py) and parsing (http1/).
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 BUFFER_SIZE: Final = 65536  # bytes; a whole head fits, and four TLS records
+MOST_SPARE: Final = 16  # stretches of one size that are kept for the next borrower
+
+Memory = tuple[bytearray, memoryview]
+NOTHING: Final[Memory] = bytearray(), memoryview(b"")
+_spare: Final[dict[int, list[Memory]]] = {}  # by size; append and pop are atomic
+
+
+class Receiver(Protocol):
+    """What bytes come from; see `tcp.Stream`."""
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """Receive into *buffer*; 0 is the end of the stream, None says that it would block."""
+        ...
 
 
 class ReceiveBuffer:
     """Bytes that have arrived and that nobody has taken: ``data[begin:end]``.
 
     Attributes:
-        data: the memory; it is replaced when it has to grow.
+        data: the memory; it is replaced when it has to grow, and empty when it was given back.
         begin: where the bytes start. Whoever takes some moves it.
         end: where they end. Whoever receives some moves it.
+        size: bytes of memory that are borrowed.
+        received: bytes that have arrived so far, also where the buffer was passed by.
 
     """
 
-    __slots__ = ("_view", "begin", "data", "end")
+    __slots__ = ("_view", "begin", "data", "end", "received", "size")
 
     def __init__(self, size: int = BUFFER_SIZE) -> None:
-        self.data = bytearray(size)
-        self._view = memoryview(self.data)
+        self.data, self._view = NOTHING
+        self.size = size
         self.begin = 0
         self.end = 0
+        self.received = 0
 
     def clear(self) -> None:
-        """Forget all bytes."""
+        """Forget all bytes. Somebody may be receiving into the memory, so nobody gets it."""
+        self.data, self._view = NOTHING
         self.begin = self.end = 0
+
+    def fill(self, stream: Receiver) -> int | None:
+        """Receive behind the last byte what there is, and return how many bytes that was.
+
+        0 is the end of the stream; None says that it would block, and the memory has been
+        given back if it was empty.
+        """
+        room = self.room()
+        memory = self.data
+        count = stream.recv_into(room)
+        if self.data is not memory:
+            return None  # cleared meanwhile, by another thread
+        if count:
+            self.end += count
+            self.received += count
+        elif self.begin == self.end:
+            self.give_back()
+        return count
 
     def room(self) -> memoryview:
         """Return the memory behind the last byte, never empty, to receive into."""
         if self.begin == self.end:
             self.begin = self.end = 0
+            if not self.data:
+                self._borrow()
             return self._view
         if self.end == len(self.data):
             self._make_room()
         return self._view[self.end :]
+
+    def give_back(self) -> None:
+        """Let others have the memory; there are no bytes in it."""
+        if len(self.data) == self.size:
+            spare = _spare.setdefault(self.size, [])
+            if len(spare) < MOST_SPARE:
+                spare.append((self.data, self._view))
+        self.data, self._view = NOTHING
+        self.begin = self.end = 0
+
+    def _borrow(self) -> None:
+        try:
+            self.data, self._view = _spare[self.size].pop()
+        except LookupError:
+            self.data = bytearray(self.size)
+            self._view = memoryview(self.data)
 
     def _make_room(self) -> None:
         """Move the bytes to the front; if they fill the memory, double it."""

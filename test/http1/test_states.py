@@ -5,18 +5,15 @@ import pytest
 from dugong_like import StateError
 from dugong_like.http1.states import (
     LINK,
-    RECEIVING,
     SENDING,
     Link,
     Linked,
-    Machine,
-    Received,
-    Receiving,
     Sending,
     Sent,
+    follow,
 )
 
-MACHINES = [(SENDING, Sending, Sent), (RECEIVING, Receiving, Received), (LINK, Link, Linked)]
+MACHINES = [(SENDING, Sending, Sent), (LINK, Link, Linked)]
 PAIRS = [
     pytest.param(table, state, event, id=f"{state.name}-{event.name}")
     for table, states, events in MACHINES
@@ -27,14 +24,11 @@ PAIRS = [
 
 @pytest.mark.parametrize(("table", "state", "event"), PAIRS)
 def test_every_pair(table, state, event):
-    machine = Machine(table, state)
     if (state, event) in table:
-        machine.step(event)
-        assert machine.state is table[state, event]
+        assert follow(table, state, event) is table[state, event]
     else:
         with pytest.raises(StateError, match="not possible to .* while"):
-            machine.step(event)
-        assert machine.state is state
+            follow(table, state, event)
 
 
 @pytest.mark.parametrize(("table", "states", "events"), MACHINES)

@@ -3,6 +3,20 @@
 from dugong_like.transport.buffer import BUFFER_SIZE, ReceiveBuffer
 
 
+class Source:
+    """Gives what it was given, then blocks."""
+
+    def __init__(self, *pieces):
+        self.pieces = list(pieces)
+
+    def recv_into(self, room):
+        if not self.pieces:
+            return None
+        piece = self.pieces.pop(0)
+        room[: len(piece)] = piece
+        return len(piece)
+
+
 def put(buffer, data):
     room = buffer.room()
     count = min(len(room), len(data))
@@ -52,3 +66,53 @@ def test_bytes_are_taken_into_memory_of_the_caller():
     assert buffer.take_into(memoryview(target)) == 2
     assert target == b"453"
     assert buffer.take_into(memoryview(target)) == 0
+
+
+def test_what_arrives_is_counted_and_memory_is_borrowed_only_while_it_is_needed():
+    buffer = ReceiveBuffer(8)
+    source = Source(b"abc", b"", b"de")
+    assert len(buffer.data) == 0
+    assert [buffer.fill(source) for _ in range(4)] == [3, 0, 2, None]
+    assert (buffer.received, len(buffer.data)) == (5, 8)
+    assert buffer.take(9) == b"abcde"
+    assert buffer.fill(source) is None
+    assert len(buffer.data) == 0
+
+
+def test_memory_is_used_again_by_others():
+    one, other = ReceiveBuffer(9), ReceiveBuffer(9)
+    put(one, b"123")
+    memory = one.data
+    assert one.take(3) == b"123"
+    one.give_back()
+    put(other, b"x")
+    assert other.data is memory
+    put(one, b"y")
+    assert one.data is not memory
+    assert (one.take(2), other.take(2)) == (b"y", b"x")
+
+
+def test_memory_that_has_grown_is_not_kept():
+    buffer = ReceiveBuffer(7)
+    put(buffer, b"1234567")
+    put(buffer, b"8")
+    grown = buffer.data
+    assert buffer.take(8) == b"12345678"
+    buffer.give_back()
+    put(buffer, b"9")
+    assert len(buffer.data) == 7
+    assert buffer.data is not grown
+
+
+def test_cleared_buffer_knows_nothing_of_what_is_still_being_received():
+    buffer = ReceiveBuffer(6)
+
+    class Interrupted:
+        def recv_into(self, room):
+            room[:3] = b"old"
+            buffer.clear()  # by another thread
+            return 3
+
+    assert buffer.fill(Interrupted()) is None
+    assert (buffer.begin, buffer.end, buffer.received) == (0, 0, 0)
+    assert len(buffer.data) == 0

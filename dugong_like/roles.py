@@ -1,0 +1,195 @@
+"""One operation at a time in each half of a connection, and the way all reading goes.
+
+A reading operation is an *attempt*: a function that does what can be done at once and
+returns None if it would block. Everything it has achieved is kept where the next attempt
+finds it. So it can be made over and over, by a generator that waits in between, or once,
+without any generator, by a blocking call that is in luck.
+
+Not here: the attempts (bodies.py, receiving.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock, RLock
+from typing import TypeVar
+
+from .errors import ConnectionClosed, ConnectionTimedOut, DugongError, ProtocolError, StateError
+from .link import SharedLink
+from .polling import Co, run
+from .transport.buffer import ReceiveBuffer
+
+A = TypeVar("A")
+T = TypeVar("T")
+Turn = Lock
+
+# Exceptions that leave an operation at a place where it may be left: the library's own, those
+# about arguments, and what closes a generator, which it can only while it waits.
+ORDERLY = (DugongError, TypeError, ValueError, GeneratorExit)
+FATAL = (ProtocolError, ConnectionClosed)  # for who reads: what follows cannot be understood
+
+
+class Role:
+    """The right to use one half: one operation has it at a time.
+
+    An operation takes a turn, and gives it back however it ends::
+
+        turn = role.take()
+        try:
+            ...
+        except BaseException as exc:
+            role.note(turn, exc)
+            raise
+        finally:
+            turn.release()
+
+    It is spelled out because that is the fastest way: a context manager costs two more
+    calls for each of the three operations of a small request.
+
+    Args:
+        link: what breaks when something happens that nobody can go on after.
+        name: what the operation does; completes "another operation is ...".
+
+    After an exception that comes from outside, as Ctrl-C does, between two steps of an
+    operation nothing can be trusted any more: bytes may have got lost between the system
+    and the caller.
+
+    """
+
+    __slots__ = ("_lock", "_looking", "link", "name")
+
+    def __init__(self, link: SharedLink, name: str) -> None:
+        self.link = link
+        self.name = name
+        self._lock = Lock()  # of the present turn
+        self._looking = RLock()  # held by who has the role for a look
+
+    def take(self) -> Turn:
+        """Take a turn; whoever has it calls its ``release``.
+
+        Raises:
+            StateError: another operation has it.
+
+        """
+        turn = self._lock
+        if not turn.acquire(False):
+            with self._looking:  # nobody has it for a look now
+                turn = self._lock
+                if not turn.acquire(False):
+                    raise StateError(f"another operation is {self.name} on this connection")
+        return turn
+
+    def try_take(self) -> Turn | None:
+        """Take a turn for a look, or return None if an operation has it.
+
+        An operation that begins meanwhile waits for `give_back`, so nothing that could
+        block may happen before that.
+        """
+        self._looking.acquire()
+        turn = self._lock
+        if turn.acquire(False):
+            return turn
+        self._looking.release()
+        return None
+
+    def give_back(self, turn: Turn) -> None:
+        """Let the next operation have the role, after a look."""
+        turn.release()
+        self._looking.release()
+
+    def renew(self) -> None:
+        """Begin anew: an operation that has its turn still has that of a connection of the past.
+
+        It may also never come to give it back, if Ctrl-C has hit it in the wrong place.
+        """
+        self._lock = Lock()
+
+    def is_taken(self) -> bool:
+        """Return True while an operation has the role."""
+        return self._lock.locked()
+
+    def note(self, turn: Turn, exc: BaseException) -> None:
+        """Break the link if *exc* has left the operation that has *turn* in an unknown state."""
+        if turn is self._lock and not isinstance(exc, ORDERLY) and self.link.raw_stream:
+            self.link.fail(StateError(f"{self.name} was interrupted by {exc!r}"))
+
+
+class ReadingRole(Role):
+    """The right to read, and the two ways to make attempts: `block` and `co`.
+
+    Args:
+        link: what is read from.
+        buffer: where bytes arrive; says whether anything has.
+
+    """
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self, link: SharedLink, buffer: ReceiveBuffer) -> None:
+        super().__init__(link, "reading")
+        self._buffer = buffer
+
+    def note(self, turn: Turn, exc: BaseException) -> None:
+        """See `Role.note`; while the stream is `waiting` no exception loses anything."""
+        stream = self.link.raw_stream
+        if turn is not self._lock or stream is None:
+            return
+        if isinstance(exc, FATAL):
+            self.link.fail(exc)
+        elif not isinstance(exc, ORDERLY):
+            if not stream.waiting:
+                super().note(turn, exc)
+            stream.waiting = False
+
+    def block(self, attempt: Callable[[A], T | None], argument: A) -> T:
+        """Make attempts until one succeeds, blocking the thread in between; see `co`."""
+        turn = self.take()
+        try:
+            result = attempt(argument)
+        except BaseException as exc:
+            self.note(turn, exc)
+            raise
+        finally:
+            turn.release()
+        return run(self.co(attempt, argument, tried=True)) if result is None else result
+
+    def co(self, attempt: Callable[[A], T | None], argument: A, *, tried: bool = False) -> Co[T]:
+        """Make attempts until one succeeds, and wait until something arrives in between.
+
+        Args:
+            attempt: see the top of this file.
+            argument: what to call it with.
+            tried: True if it has been made just now, so that waiting comes first.
+
+        Raises:
+            StateError: another operation is reading.
+            ConnectionClosed: the connection is closed.
+            ConnectionTimedOut: nothing has arrived for the time-out of the connection.
+            Exception: what the attempt raises.
+
+        """
+        turn = self.take()
+        try:
+            link, buffer = self.link, self._buffer
+            received, deadline = -1, None
+            while turn is self._lock:
+                if not tried and (result := attempt(argument)) is not None:
+                    return result
+                tried = False
+                stream = link.raw_stream
+                if stream is None:
+                    break
+                if link.timeout is not None:
+                    now = time.monotonic()
+                    if deadline is None or received != buffer.received:
+                        received, deadline = buffer.received, now + link.timeout
+                    elif now >= deadline:
+                        raise ConnectionTimedOut(f"nothing moved for {link.timeout} seconds")
+                yield stream.wanted_by_recv(deadline)
+            raise ConnectionClosed("the connection was closed meanwhile")
+        except BaseException as exc:
+            self.note(turn, exc)
+            raise
+        finally:
+            turn.release()

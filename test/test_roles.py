@@ -1,0 +1,218 @@
+"""One operation at a time in each half, and attempts made until one succeeds."""
+
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from streams import ScriptedStream, finish
+
+from dugong_like import (
+    ConnectionClosed,
+    ConnectionTimedOut,
+    HTTPConnection,
+    InvalidResponse,
+    StateError,
+)
+from dugong_like.connect import Route
+from dugong_like.http1.limits import Limits
+from dugong_like.http1.states import Link
+from dugong_like.link import SharedLink
+from dugong_like.polling import run
+from dugong_like.roles import ReadingRole, Role
+from dugong_like.transport.buffer import ReceiveBuffer
+
+
+@pytest.fixture
+def link(monkeypatch):
+    def co_open(route, timeout):
+        yield from ()
+        return ScriptedStream()
+
+    monkeypatch.setattr("dugong_like.link.co_open", co_open)
+    link = SharedLink(Route("script.test", 80, None, None, Limits()), timeout=None)
+    run(link.co_open())
+    yield link
+    link.drop()
+
+
+@pytest.fixture
+def reading(link):
+    return ReadingRole(link, ReceiveBuffer())
+
+
+def play(role, error):
+    """Let an operation of *role* end with *error*."""
+    turn = role.take()
+    try:
+        raise error
+    except BaseException as exc:
+        role.note(turn, exc)
+    finally:
+        turn.release()
+
+
+def test_role_is_for_one_at_a_time(link):
+    role = Role(link, "sending")
+    turn = role.take()
+    assert role.is_taken()
+    for _ in range(2):
+        assert role.try_take() is None
+    with pytest.raises(StateError, match="another operation is sending"):
+        role.take()
+    turn.release()
+    assert not role.is_taken()
+    role.give_back(role.try_take())
+    role.take().release()
+
+
+def test_operation_that_begins_during_a_look_waits_for_its_end(link):
+    role = Role(link, "reading")
+    with ThreadPoolExecutor(1) as pool:
+        turn = role.try_take()
+        reading = pool.submit(role.take)
+        time.sleep(0.05)
+        assert not reading.done()
+        role.give_back(turn)
+        reading.result(5).release()
+
+
+def test_operation_inside_a_look_is_refused_as_it_would_wait_for_itself(link):
+    role = Role(link, "reading")
+    turn = role.try_take()
+    with pytest.raises(StateError, match="another operation is reading"):
+        role.take()
+    role.give_back(turn)
+    role.take().release()
+
+
+@pytest.mark.parametrize("error", [StateError("a"), GeneratorExit(), TypeError("b")])
+def test_orderly_errors_break_nothing(link, reading, error):
+    play(reading, error)
+    play(Role(link, "sending"), error)
+    assert link.state is Link.OPEN
+
+
+@pytest.mark.parametrize("error", [InvalidResponse("a"), ConnectionClosed("b")])
+def test_who_reads_cannot_go_on_after_an_error_of_the_peer(link, reading, error):
+    play(Role(link, "sending"), error)
+    assert link.state is Link.OPEN
+    play(reading, error)
+    assert link.state is Link.BROKEN
+
+
+def test_exception_from_outside_breaks_the_connection_unless_reading_waits(link, reading):
+    link.stream.waiting = True
+    play(reading, KeyboardInterrupt())
+    assert link.state is Link.OPEN
+    assert not link.stream.waiting
+    play(reading, KeyboardInterrupt())
+    assert link.state is Link.BROKEN
+
+
+def test_exception_from_outside_breaks_the_connection_if_it_hits_the_sender(link):
+    link.stream.waiting = True
+    play(Role(link, "sending"), MemoryError())
+    assert link.state is Link.BROKEN
+
+
+def test_renewed_role_is_free_and_what_the_old_operation_meets_is_of_the_past(link, reading):
+    old = reading.take()
+    reading.renew()
+    assert not reading.is_taken()
+    present = reading.take()
+    reading.note(old, InvalidResponse("about a connection of the past"))
+    old.release()
+    assert link.state is Link.OPEN
+    assert reading.is_taken()
+    reading.note(present, InvalidResponse("about the present one"))
+    assert link.state is Link.BROKEN
+
+
+def test_attempts_are_made_until_one_succeeds_and_waits_come_between(reading):
+    results = deque([None, None, "third"])
+    operation = reading.co(lambda argument: results.popleft(), 1)
+
+    assert [need.fd for need in (next(operation), next(operation))] == [ScriptedStream.fd] * 2
+    assert finish(operation) == "third"
+    assert not reading.is_taken()
+
+
+def test_waiting_comes_first_after_an_attempt(reading):
+    attempts = []
+    operation = reading.co(lambda argument: attempts.append(argument) or "done", 1, tried=True)
+    next(operation)
+    assert attempts == []
+    assert finish(operation) == "done"
+
+
+def test_blocking_way_needs_no_generator_if_the_first_attempt_succeeds(reading):
+    assert reading.block(lambda argument: argument, "now") == "now"
+    with pytest.raises(ZeroDivisionError):
+        reading.block(lambda argument: 1 / argument, 0)
+    assert not reading.is_taken()
+    assert reading.link.state is Link.BROKEN
+
+
+def test_time_limit_is_for_what_does_not_move(link):
+    link.timeout = 0.2
+    buffer = ReceiveBuffer()
+    reading = ReadingRole(link, buffer)
+    began = time.monotonic()
+    operation = reading.co(lambda argument: None, None)
+    deadline = next(operation).deadline
+    assert deadline == pytest.approx(began + 0.2, abs=0.1)
+    assert next(operation).deadline == deadline
+    time.sleep(0.05)
+    buffer.received += 1
+    assert next(operation).deadline >= deadline + 0.05
+    time.sleep(0.25)
+    with pytest.raises(ConnectionTimedOut, match="nothing moved for 0.2 seconds"):
+        next(operation)
+    assert link.state is Link.OPEN
+
+
+@pytest.mark.parametrize("end", [HTTPConnection.reset, HTTPConnection.disconnect])
+def test_operation_that_waits_while_the_connection_is_dropped_ends(monkeypatch, end):
+    streams = [ScriptedStream(), ScriptedStream()]
+
+    def co_open(route, timeout):
+        yield from ()
+        return streams.pop(0)
+
+    monkeypatch.setattr("dugong_like.link.co_open", co_open)
+    conn = HTTPConnection("script.test")
+    conn.send_request("GET", "/past")
+    reading = conn.co_read_response()
+    next(reading)
+    end(conn)
+    conn.send_request("GET", "/present")
+    present = conn.co_read_response()
+    next(present)
+    with pytest.raises(ConnectionClosed, match="closed meanwhile"):
+        next(reading)
+    next(present)  # untouched
+    assert conn.response_pending()
+
+
+def test_writer_that_waits_while_the_connection_is_dropped_writes_nothing_to_the_next(monkeypatch):
+    streams = [ScriptedStream(rooms=[10, None]), ScriptedStream()]
+    opened = list(streams)
+
+    def co_open(route, timeout):
+        yield from ()
+        return streams.pop(0)
+
+    monkeypatch.setattr("dugong_like.link.co_open", co_open)
+    conn = HTTPConnection("script.test")
+    writing = conn.co_send_request("GET", "/past")
+    next(writing)
+    conn.reset()
+    conn.send_request("GET", "/present")
+    with pytest.raises(ConnectionClosed, match="closed meanwhile"):
+        next(writing)
+    assert b"past" not in opened[1].sent
+    opened[1].incoming.append(b"HTTP/1.1 204 No\r\n\r\n")
+    assert conn.read_response().path == "/present"
+    conn.send_request("GET", "/again")
+    assert b"/again" in opened[1].sent
