@@ -103,6 +103,12 @@ class BodyReader:
     def readall(self, _: None) -> bytes | None:
         """See `Operations.co_readall`."""
         kept = self._kept
+        buffer = self._buffer
+        owed = self._owed
+        if 0 < owed <= buffer.end - buffer.begin and self.body is SIZED and not kept:
+            data = buffer.take(owed)  # it is here as a whole, as most are
+            self._took(owed)
+            return data
         while True:
             piece = self._piece(MAX_PIECE)
             if piece is None:

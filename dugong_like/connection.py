@@ -86,10 +86,9 @@ class HTTPConnection(Operations):
     def read_response(self) -> HTTPResponse:
         """Blocking twin of `co_read_response`."""
         receiving = self._receiving
-        receiving.await_response()
         if receiving.heads.continue_timeout is not None:
             return run(receiving.co_read_response())
-        return receiving.role.block(receiving.read_response, None)
+        return receiving.role.block(receiving.read_response, None, receiving.await_response)
 
     def read(self, len_: int | None = None) -> bytes:
         """Blocking twin of `co_read`."""

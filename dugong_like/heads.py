@@ -57,20 +57,18 @@ class HeadReader:
             ConnectionClosed: the connection ended before.
         """
         buffer = self._buffer
-        head = self.take(exchange) if buffer.begin < buffer.end else None
-        stream = self._link.stream
-        if head is None and not exchange.awaited:
-            exchange.awaited = True
-            if exchange.sent and len(self._link.pending) == 1 and not stream.has_buffered():
-                return None  # just sent: its answer cannot be here yet, looking costs too much
-        while head is None:
-            filled = buffer.fill(stream)
-            if filled is None:
-                return None
-            if not filled:
+        stream = self._link.raw_stream or self._link.stream
+        while True:
+            if buffer.begin < buffer.end and (head := self.take(exchange)) is not None:
+                return head
+            if not exchange.awaited:
+                exchange.awaited = True
+                if exchange.sent and len(self._link.pending) == 1 and not stream.has_buffered():
+                    return None  # just sent: its answer cannot be here yet, and looking costs
+            if not (filled := buffer.fill(stream)):
+                if filled is None:
+                    return None
                 raise self.end_of_stream()
-            head = self.take(exchange)
-        return head
 
     def take(self, exchange: Exchange) -> Head | None:
         """Take the next head for *exchange* from the buffer; None if none is complete.
@@ -81,12 +79,17 @@ class HeadReader:
             InvalidResponse: what is there is no head, or exceeds a limit.
         """
         buffer = self._buffer
-        while buffer.begin < buffer.end:
-            stop = self._find_end()
-            if stop < 0:
-                return None
-            head = parse_head(buffer.data, self._limits.fields, buffer.begin, stop)
-            size = stop - buffer.begin
+        while (begin := buffer.begin) < buffer.end:
+            stop = -1
+            if self._section is None:  # as most do, it may have come in one piece
+                stop = buffer.data.find(b"\r\n\r\n", begin, buffer.end) + 4
+            size = stop - begin
+            if stop <= 3 or size > self._harmless:  # noqa: PLR2004 - not found, or to look at
+                stop = self._find_end()
+                if stop < 0:
+                    return None
+                size = stop - begin
+            head = parse_head(buffer.data, self._limits.fields, begin, stop)
             buffer.begin = stop
             if head.status >= FINAL:
                 self._informational = 0
@@ -125,9 +128,6 @@ class HeadReader:
         buffer = self._buffer
         section = self._section
         if section is None:
-            stop = buffer.data.find(b"\r\n\r\n", buffer.begin, buffer.end) + 4
-            if stop > 3 and stop - buffer.begin <= self._harmless:  # noqa: PLR2004 - found
-                return stop  # as most do, in one piece: no limit can be exceeded
             section = self._section = Section(self._limits, status=True)
         stop = section.find_end(buffer.data, buffer.begin, buffer.end)
         if stop >= 0:

@@ -72,14 +72,14 @@ class ReceivingHalf:
     def await_response(self) -> None:
         """Block until something arrives, if nothing has that could be the next response.
 
-        A blocking call that does this first succeeds at its first attempt, mostly.
+        For `ReadingRole.block`: the first attempt succeeds mostly if this comes before it.
 
         Raises:
             ConnectionTimedOut: nothing has arrived for the time-out of the connection.
             ConnectionClosed: another thread has closed the connection.
         """
         link, buffer = self._link, self._buffer
-        if buffer.begin < buffer.end or len(link.pending) != 1 or self.role.is_taken():
+        if buffer.begin < buffer.end or len(link.pending) != 1:
             return
         exchange = link.pending[0]
         if exchange.awaited or not exchange.sent or exchange.expects_continue:
@@ -146,6 +146,7 @@ class ReceivingHalf:
             exchange = pending[0]
             if not exchange.abandoned:
                 return True
+            self._link.check_unbroken()
             head = self._final or self.heads.read(exchange)
             if head is None:
                 return False

@@ -142,10 +142,20 @@ class ReadingRole(Role):
                 super().note(turn, exc)
             stream.waiting = False
 
-    def block(self, attempt: Callable[[A], T | None], argument: A) -> T:
-        """Make attempts until one succeeds, blocking the thread in between; see `co`."""
+    def block(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        first: Callable[[], object] | None = None,
+    ) -> T:
+        """Make attempts until one succeeds, blocking the thread in between; see `co`.
+
+        *first* is called before them, and may block.
+        """
         turn = self.take()
         try:
+            if first is not None:
+                first()
             result = attempt(argument)
         except BaseException as exc:
             self.note(turn, exc)

@@ -97,7 +97,7 @@ class SendingHalf:
         link = self._link
         if link.state is not Link.OPEN:
             return False
-        if link.pending or link.stream.is_idle():
+        if link.pending or link.raw_stream is None or link.raw_stream.is_idle():
             return True
         link.spend()  # the look has taken what there was: a second one would see nothing
         return False
@@ -246,7 +246,7 @@ class SendingHalf:
         """Try to send *parts*, which end the request if *complete*; None says that all is sent."""
         total = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
         try:
-            stream = self._link.stream
+            stream = self._link.raw_stream or self._link.stream
             if self._unlooked >= LOOK_EVERY:
                 self._look(stream, exchange)
             self._unlooked += total

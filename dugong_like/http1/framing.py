@@ -47,6 +47,8 @@ NO_CONTENT: Final = 204
 MULTIPLE_CHOICES: Final = 300
 NOT_MODIFIED: Final = 304
 
+KEEP_ALIVE: Final = [b" keep-alive"]  # the value as nearly all servers write it
+new_framing = tuple.__new__  # of a class of tuples; its own constructor is slow
 _framing_fields = re.compile(rb"\n(connection|content-length|transfer-encoding):([^\r]*+)").findall
 
 
@@ -58,23 +60,20 @@ def frame(method: str, head: Head) -> Framing:
             that nobody can say where the body ends.
 
     """
-    length = None
+    length: int | None = None
     codings: list[bytes] = []
     options: list[bytes] = []
     for name, value in _framing_fields(head.fields.lower()):
         if name == b"content-length":
-            length = _content_length(value.strip(b" \t"), length)
+            length = _content_length(value, length)
         elif name == b"connection":
             options.append(value)
         else:
             codings.append(value)
     status = head.status
     reusable = head.minor > 0
-    if options:
-        reusable = _keeps_alive(list_elements(options), reusable)
-    if codings and head.minor == 0:
-        raise InvalidResponse("Transfer-Encoding in a response of HTTP/1.0 (RFC 9112 section 6.1)")
-    reusable = reusable and not (codings and length is not None)  # RFC 9112 section 6.1
+    if not reusable or codings or (options and options != KEEP_ALIVE):
+        reusable = _persists(head, length, codings, options)
     if method == "HEAD" or status < OK or status == NO_CONTENT or status == NOT_MODIFIED:  # noqa: PLR1714, SIM109 - fast
         return Framing(Kind.NONE, 0, reusable)
     if method == "CONNECT" and status < MULTIPLE_CHOICES:
@@ -82,7 +81,7 @@ def frame(method: str, head: Head) -> Framing:
     if codings:
         return _transfer_coding(codings, reusable)
     if length is not None:
-        return Framing(Kind.SIZED, length, reusable)
+        return new_framing(Framing, (Kind.SIZED, length, reusable))
     return Framing(Kind.UNTIL_CLOSE, None, False)
 
 
@@ -95,13 +94,19 @@ def list_elements(values: list[bytes]) -> list[bytes]:
     return [element for element in elements if element]
 
 
-def _keeps_alive(options: list[bytes], by_default: bool) -> bool:
+def _persists(head: Head, length: int | None, codings: list[bytes], options: list[bytes]) -> bool:
     """Say whether the connection persists (RFC 9112 section 9.3)."""
-    return b"close" not in options and (by_default or b"keep-alive" in options)
+    if codings and head.minor == 0:
+        raise InvalidResponse("Transfer-Encoding in a response of HTTP/1.0 (RFC 9112 section 6.1)")
+    if codings and length is not None:
+        return False  # RFC 9112 section 6.1
+    elements = list_elements(options)
+    return b"close" not in elements and (head.minor > 0 or b"keep-alive" in elements)
 
 
 def _content_length(value: bytes, earlier: int | None) -> int:
     """Return the number in *value*, which has to be the *earlier* one if there was one."""
+    value = value.strip(b" \t")
     if len(value) > MAX_DIGITS:
         value = value.lstrip(b"0") or b"0"
     if len(value) > MAX_DIGITS or not value.isdigit():  # of bytes: ASCII digits only

@@ -57,7 +57,9 @@ class ReceiveBuffer:
         0 is the end of the stream; None says that it would block, and the memory has been
         given back if it was empty.
         """
-        room = self.room()
+        if not self.data:
+            self._borrow()
+        room = self.room() if self.end else self._view
         memory = self.data
         count = stream.recv_into(room)
         if self.data is not memory:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -211,7 +212,7 @@ class TCPStream:
     """Plain TCP; see `Stream`. Takes over *sock*, which must be connected and non-blocking."""
 
     __slots__ = (
-        *("_failure", "_read_need", "_recv", "_recv_into", "_sender", "_sock"),
+        *("_failure", "_look", "_read_need", "_recv", "_recv_into", "_send", "_sender", "_sock"),
         *("fd", "waiting"),
     )
 
@@ -221,7 +222,9 @@ class TCPStream:
         self.waiting = False
         self._recv = sock.recv
         self._recv_into = sock.recv_into
+        self._send = sock.send
         self._read_need = PollNeeded(self.fd, POLLIN)
+        self._look = looker(self.fd)
         self._sender = SendingDescriptor(sock)
         # The system tells once that the connection was reset, and ends the stream after
         # that: who reads would take it for a proper end if the sender was told.
@@ -257,7 +260,7 @@ class TCPStream:
         """See `Stream.send`."""
         try:
             if len(parts) == 1:
-                return self._sock.send(parts[0])
+                return self._send(parts[0])
             return send_many(self._sock, parts)
         except BlockingIOError:
             return None
@@ -284,7 +287,7 @@ class TCPStream:
 
     def is_idle(self) -> bool:
         """See `Stream.is_idle`."""
-        return not self._read_need.poll(0)
+        return not self._look(0)
 
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""
@@ -302,6 +305,15 @@ class TCPStream:
         """See `Stream.close`."""
         self._sender.close()
         self._sock.close()
+
+
+def looker(fd: int) -> Callable[[int], object]:
+    """Return what says, called with 0, whether *fd* is readable: something true if it is."""
+    if not hasattr(select, "poll"):
+        return PollNeeded(fd, POLLIN).poll
+    poller = select.poll()  # one that is registered once is the cheapest look
+    poller.register(fd, POLLIN)
+    return poller.poll
 
 
 def send_many(sock: socket.socket, parts: Sequence[Part]) -> int:
