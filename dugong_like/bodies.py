@@ -66,6 +66,11 @@ class BodyReader:
         if self._kept:  # it was given up
             self._kept.clear()
 
+    def has_surplus(self) -> bool:
+        """Return True if bytes have arrived behind the end of a body of known length."""
+        buffer = self._buffer
+        return self.body is SIZED and buffer.end - buffer.begin > self._owed
+
     # ---- attempts
 
     def readinto(self, target: memoryview) -> int | None:
@@ -105,7 +110,9 @@ class BodyReader:
         kept = self._kept
         buffer = self._buffer
         owed = self._owed
-        if 0 < owed <= buffer.end - buffer.begin and self.body is SIZED and not kept:
+        if self.body is SIZED and owed <= buffer.end - buffer.begin and not kept:
+            if self._link.state is Link.BROKEN:
+                self._link.check_unbroken()
             data = buffer.take(owed)  # it is here as a whole, as most are
             self._took(owed)
             return data

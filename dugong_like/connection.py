@@ -54,7 +54,9 @@ class HTTPConnection(Operations):
             from a name service that is out of order. By default nobody is asked.
 
     Raises:
-        InvalidRequest: *hostname* or *proxy* cannot be what it says.
+        InvalidRequest: *hostname*, *port* or *proxy* cannot be what it says.
+        TypeError: one of them has the wrong type.
+        ValueError: *buffer_size* is less than 1.
 
     """
 

@@ -1,19 +1,15 @@
-"""Header fields as callers see them.
+"""Header fields as callers give them.
 
-`CaseInsensitiveDict` is what requests take; `fields_to_message` makes the
-`email.message.Message` that responses give out. That one is made only when somebody
-asks, and the email package is imported only then.
-
-Not here: the grammar of fields on the wire (http1/head.py, http1/request.py).
+Not here: the fields of responses (fields.py), and the grammar of fields on the wire
+(http1/head.py, http1/request.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from email.message import Message
+T = TypeVar("T")
 
 
 class CaseInsensitiveDict(MutableMapping[str, str]):
@@ -74,22 +70,28 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
         return f"{type(self).__name__}({dict(self.items())!r})"
 
 
-def fields_to_message(fields: bytes) -> Message:
-    """Return field lines as a `Message`.
+def exact(text: T) -> T | str:
+    """Return *text* as a `str` and no subclass, whose methods might say something else.
 
-    Args:
-        fields: checked field lines, each ended by CRLF; values may have any byte
-            from 0x80 on, which comes out as the Latin-1 character of that number.
+    Of an enumeration that is a string too, for example, that is its value. What is no
+    string at all is returned as it is.
+    """
+    return str.__str__(text) if isinstance(text, str) else text
 
-    Returns:
-        The fields in their order, repeated ones repeated; empty for ``b""``.
+
+def field_pairs(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return names and values of *fields*, as exact strings where they are strings.
+
+    Raises:
+        TypeError: they are neither a mapping nor pairs.
 
     """
-    from email.message import Message  # noqa: PLC0415 - 10 ms that most programs never need
-
-    message = Message()
-    for line in fields.decode("latin-1").split("\r\n"):
-        name, colon, value = line.partition(":")
-        if colon:
-            message[name] = value.strip(" \t")
-    return message
+    if isinstance(fields, str | bytes | bytearray):
+        raise TypeError(f"header fields are a mapping, or pairs of names and values: {fields!r}")
+    pairs = []
+    for pair in fields.items() if isinstance(fields, Mapping) else fields:
+        if isinstance(pair, str | bytes | bytearray) or len(pair) != 2:  # noqa: PLR2004 - a pair
+            raise TypeError(f"not the name and the value of a header field: {pair!r}")
+        name, value = pair
+        pairs.append((exact(name), exact(value)))
+    return pairs

@@ -6,9 +6,8 @@ wire (http1/).
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING
-
-from .headers import fields_to_message
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -26,15 +25,23 @@ class BodyFollowing:
 
     Raises:
         ValueError: *length* is negative.
+        TypeError: *length* is no int.
 
     """
 
-    __slots__ = ("length",)
+    __slots__ = ("_length",)
 
     def __init__(self, length: int | None = None) -> None:
-        if length is not None and length < 0:
-            raise ValueError(f"a body cannot have {length} bytes")
-        self.length = length
+        if length is not None:
+            length = int(operator.index(length))
+            if length < 0:
+                raise ValueError(f"a body cannot have {length} bytes")
+        self._length = length
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes will be written; None if nobody knows."""
+        return self._length
 
     def __repr__(self) -> str:
         return f"BodyFollowing({'' if self.length is None else self.length})"
@@ -126,15 +133,15 @@ class HTTPResponse:
 
     @property
     def headers(self) -> Message:
-        """The header fields, an `email.message.Message`, parsed at the first look."""
+        """The header fields, an `email.message.Message`, made at the first look."""
         if self._headers is None:
-            self._headers = fields_to_message(self._head.fields)
+            self._headers = _message(self._head.fields)
         return self._headers
 
     @property
     def trailers(self) -> Message:
         """The trailer fields (RFC 9110 section 6.5); empty until the body has been read."""
-        return fields_to_message(self._trailer_fields)
+        return _message(b"\r\n" + self._trailer_fields)
 
     def set_trailers(self, fields: bytes) -> None:
         """Take the trailer section, which comes after the body: checked field lines."""
@@ -142,3 +149,9 @@ class HTTPResponse:
 
     def __repr__(self) -> str:
         return f"<HTTPResponse {self.status} {self.reason} to {self.method} {self.path}>"
+
+
+def _message(wire: bytes) -> Message:
+    from .fields import FieldsMessage  # noqa: PLC0415 - 10 ms that many programs never need
+
+    return FieldsMessage(wire)

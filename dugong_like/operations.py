@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .connect import Route, authority
 from .errors import InvalidRequest
-from .headers import CaseInsensitiveDict
+from .headers import CaseInsensitiveDict, exact, field_pairs
 from .http1.limits import (
     MAX_CHUNK_LINE,
     MAX_EXTENSIONS,
@@ -24,7 +24,7 @@ from .http1.limits import (
     MAX_LINE_SIZE,
     Limits,
 )
-from .http1.request import RequestHeads, closes, encode_trailers
+from .http1.request import RequestHeads, check_meaning, closes, encode_trailers
 from .link import SharedLink
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .origin import HTTP_PORT, HTTPS_PORT, check_hostname, check_port, parse_proxy
@@ -91,6 +91,8 @@ class Operations:
         host = authority(ascii_name, route.port, default_port)
         forwards = route.proxy is not None and ssl_context is None
         self._heads = RequestHeads(host, f"http://{host}" if forwards else "")
+        if buffer_size < 1:
+            raise ValueError(f"a receive buffer of {buffer_size} bytes")
         self._link = SharedLink(route, timeout)
         self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
         self._receiving.heads.continue_timeout = expect100_timeout
@@ -142,9 +144,9 @@ class Operations:
         if stream is not None and self.ssl_context is not None:
             tls: TLSStream = stream  # type: ignore[assignment]  # with a context it is TLS
             tls.notify_close()
-        self._link.drop(wake=True)
-        self._sending.reset()
+        self._sending.reset()  # first: who is woken has to find that it is of the past
         self._receiving.reset()
+        self._link.drop(wake=True)
 
     def reset(self) -> None:
         """Make the connection usable again after an error: another name for `disconnect`."""
@@ -225,7 +227,8 @@ class Operations:
             The exchange; its response is the next one that is not yet taken by others.
 
         Raises:
-            InvalidRequest: something cannot be sent as it is; nothing was sent.
+            InvalidRequest: something cannot be sent as it is, or a field says what no client
+                may say; nothing was sent.
             TypeError: an argument has the wrong type; nothing was sent.
             StateError: the body of the last request is not complete, or another
                 operation is sending.
@@ -249,12 +252,14 @@ class Operations:
         expect100: bool,
     ) -> tuple[Exchange, Co[None] | None]:
         """Begin to send a request; see `co_send_request` and `SendingHalf.begin`."""
+        if type(method) is not str or type(path) is not str:
+            method, path = exact(method), exact(path)
         exchange = Exchange(method, path)
         sending = self._sending
         if headers is None and body is None and not expect100:  # as most are
             head = self._heads.build(method, path, None, EMPTY.get(method, ""))
             return exchange, sending.begin(sending.request, exchange, head, None, False)
-        fields = None if headers is None else CaseInsensitiveDict(headers)
+        fields = None if headers is None else CaseInsensitiveDict(field_pairs(headers))
         if body is not None and not isinstance(body, BodyFollowing):
             body = as_bytes(body)
         if expect100 and not isinstance(body, BodyFollowing):
@@ -263,6 +268,7 @@ class Operations:
         exchange.upgrades = fields is not None and "upgrade" in fields
         if expect100 and fields and "expect" in fields:
             raise InvalidRequest("Expect follows from expect100 and cannot be set as well")
+        check_meaning(fields, method, body is not None)
         framing = self._framing(method, fields, body)
         if exchange.expects_continue:
             framing += "Expect: 100-continue\r\n"
@@ -474,7 +480,8 @@ def check_size(size: int) -> int:
         TypeError: it is no int.
 
     """
-    if operator.index(size) < 0:
+    size = operator.index(size)
+    if size < 0:
         raise ValueError(f"it is not possible to read {size} bytes")
     return size
 
@@ -484,9 +491,10 @@ def trailer_lines(trailers: Fields | None) -> bytes:
 
     Raises:
         InvalidRequest: they cannot be sent as they are.
+        TypeError: they are neither a mapping nor pairs.
 
     """
-    return encode_trailers(CaseInsensitiveDict(trailers)) if trailers else b""
+    return encode_trailers(CaseInsensitiveDict(field_pairs(trailers))) if trailers else b""
 
 
 def content_md5(body: memoryview) -> str:

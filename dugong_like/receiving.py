@@ -63,6 +63,10 @@ class ReceivingHalf:
         """Call *wake* when a response begins before its request is complete."""
         self._waker = wake
 
+    def has_surplus(self) -> bool:
+        """Return True if there are bytes behind the only response that is pending."""
+        return len(self._link.pending) == 1 and self.bodies.has_surplus()
+
     def is_in_body(self) -> bool:
         """Return True while a response is partly read."""
         return self.bodies.body is not None
@@ -191,21 +195,28 @@ class ReceivingHalf:
             surplus = buffer.begin < buffer.end
             if not surplus:
                 buffer.give_back()
-        if not self._reusable or surplus or response.status == SWITCHING_PROTOCOLS:
+        switched = response.status == SWITCHING_PROTOCOLS
+        if not self._reusable or surplus or switched:
             link.spend()
             if pending:  # what may come is no answer to them: RFC 9112 section 9.6
                 link.fail(ConnectionClosed(f"{response} was the last one"))
+        if link.state is not Link.OPEN and not pending and not switched and link.raw_stream:
+            link.raw_stream.say_goodbye()
 
     # ---- other operations
 
     def read_raw(self, size: int) -> bytes | None:
         """Make an attempt to read bytes as they are; see `Operations.co_read_raw`."""
-        if self._buffer.begin < self._buffer.end:
-            return self._buffer.take(size)
-        stream = self._link.raw_stream
+        link = self._link
+        stream = link.raw_stream
         if stream is None:
             raise StateError("the connection is closed")
-        self._link.spend()  # what is taken here will be missing elsewhere
+        # What is taken here will be missing elsewhere.
+        link.spend()
+        if link.pending:
+            link.fail(StateError("read_raw() has been called"))
+        if self._buffer.begin < self._buffer.end:
+            return self._buffer.take(size)
         return stream.recv(size)
 
     def look_ahead(self, stream: Stream, exchange: Exchange) -> int | None:
@@ -220,6 +231,9 @@ class ReceivingHalf:
             ConnectionClosed: the server has closed the connection.
             InvalidResponse: what it sent is no response.
         """
+        buffer = self._buffer
+        if self._final is None and buffer.begin == buffer.end and stream.is_quiet():
+            return None
         turn = self.role.try_take()
         if turn is None:
             return None
@@ -227,12 +241,14 @@ class ReceivingHalf:
             if self._final is None:
                 self._final = self.heads.take(exchange)
             if self._final is None:
-                filled = self._buffer.fill(stream)
+                filled = buffer.fill(stream)
                 if filled is None:
                     return None
                 if filled == 0:
                     raise self.heads.end_of_stream()
                 self._final = self.heads.take(exchange)
-            return None if self._final is None else self._final.status
+            if self._final is None or self._final.status == CONTINUE:
+                return None  # a 100 that was asked for is for `read_response`
+            return self._final.status
         finally:
             self.role.give_back(turn)

@@ -15,7 +15,14 @@ from collections.abc import Callable
 from threading import Lock, RLock
 from typing import TypeVar
 
-from .errors import ConnectionClosed, ConnectionTimedOut, DugongError, ProtocolError, StateError
+from .errors import (
+    ConnectionClosed,
+    ConnectionTimedOut,
+    DugongError,
+    ProtocolError,
+    StateError,
+    TransportError,
+)
 from .link import SharedLink
 from .polling import Co, run
 from .transport.buffer import ReceiveBuffer
@@ -27,6 +34,7 @@ Turn = Lock
 # Exceptions that leave an operation at a place where it may be left: the library's own, those
 # about arguments, and what closes a generator, which it can only while it waits.
 ORDERLY = (DugongError, TypeError, ValueError, GeneratorExit)
+PEERS = (ProtocolError, TransportError)
 FATAL = (ProtocolError, ConnectionClosed)  # for who reads: what follows cannot be understood
 
 
@@ -132,15 +140,32 @@ class ReadingRole(Role):
 
     def note(self, turn: Turn, exc: BaseException) -> None:
         """See `Role.note`; while the stream is `waiting` no exception loses anything."""
+        if turn is not self._lock:
+            return
+        if isinstance(exc, PEERS):
+            self._say_what_was_sent(exc)
         stream = self.link.raw_stream
-        if turn is not self._lock or stream is None:
+        if stream is None:
             return
         if isinstance(exc, FATAL):
             self.link.fail(exc)
+            stream.say_goodbye()
         elif not isinstance(exc, ORDERLY):
             if not stream.waiting:
                 super().note(turn, exc)
             stream.waiting = False
+
+    def _say_what_was_sent(self, exc: ProtocolError | TransportError) -> None:
+        """Complete `DugongError.request_sent`: what arrives is about the first pending request."""
+        pending = self.link.pending
+        if not pending:
+            return
+        exchange = pending[0]
+        begun = exchange.answered or exchange.informational
+        if begun or isinstance(exc, ProtocolError) or self._buffer.begin < self._buffer.end:
+            exc.request_sent = "yes"
+        elif exc.request_sent == "no":
+            exc.request_sent = "maybe"
 
     def block(
         self,

@@ -10,9 +10,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
-from .errors import ConnectionClosed, ConnectionTimedOut, ExcessBodyData, StateError
+from .errors import (
+    ConnectionClosed,
+    ConnectionTimedOut,
+    ExcessBodyData,
+    ProtocolError,
+    StateError,
+    TransportError,
+)
 from .http1.chunked import CRLF, chunk_start, last_chunk
 from .http1.states import SENDING, Link, Sending, Sent, follow
 from .link import SharedLink
@@ -21,8 +28,6 @@ from .polling import Co
 from .receiving import ReceivingHalf
 from .roles import Role, Turn
 from .transport.tcp import TURN, Part, Stream
-
-LOOK_EVERY: Final = 262144  # bytes sent without waiting, after which to look for an answer
 
 
 class SendingHalf:
@@ -44,7 +49,6 @@ class SendingHalf:
         self._state = Sending.READY
         self._exchange: Exchange | None = None  # whose body is being written
         self._remaining: int | None = None  # bytes of body to write; None: chunked
-        self._unlooked = 0  # bytes sent since the last look for an early answer
         self._unwaited = 0  # bytes sent since the last wait
         self._waiting = False
 
@@ -97,7 +101,10 @@ class SendingHalf:
         link = self._link
         if link.state is not Link.OPEN:
             return False
-        if link.pending or link.raw_stream is None or link.raw_stream.is_idle():
+        if link.pending:
+            if not self._receiving.has_surplus():
+                return True
+        elif link.raw_stream is None or link.raw_stream.is_idle():
             return True
         link.spend()  # the look has taken what there was: a second one would see nothing
         return False
@@ -173,7 +180,6 @@ class SendingHalf:
                     self._step(Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED)
                 self._remaining = body.length
         self._exchange = exchange
-        self._unlooked = 0
         self._link.pending.append(exchange)
         if last:
             self._link.spend()
@@ -188,9 +194,11 @@ class SendingHalf:
                 return None
             return self._start(exchange, [chunk_start(len(data)), data, CRLF], False)
         if len(data) > remaining:
-            raise ExcessBodyData(
+            excess = ExcessBodyData(
                 f"{len(data)} bytes of body data where {remaining} were announced",
             )
+            self._break(exchange, excess)
+            raise excess
         if not data:
             return None
         self._remaining = remaining - len(data)
@@ -203,14 +211,15 @@ class SendingHalf:
         last = self._exchange
         complete = self._state is Sending.READY and last is not None and last.sent
         if complete and not trailers:
+            self._link.check_unbroken()
             return None
         exchange = self._check_writable()
-        if self._remaining is not None:
-            raise StateError(
-                f"the body is not complete, {self._remaining} bytes are missing"
-                if self._remaining
-                else "trailers go with the chunked transfer coding only",
-            )
+        if self._remaining:
+            missing = StateError(f"the body is not complete, {self._remaining} bytes are missing")
+            self._break(exchange, missing)
+            raise missing
+        if self._remaining == 0:
+            raise StateError("trailers go with the chunked transfer coding only")
         return self._finish(exchange, last_chunk(trailers))
 
     def _finish(self, exchange: Exchange, data: Part) -> Co[None] | None:
@@ -226,7 +235,7 @@ class SendingHalf:
         self._step(Sent.FINISHED)
 
     def _check_writable(self) -> Exchange:
-        """Return the exchange whose body may be written to now."""
+        """Return the exchange whose body may be written to now: not if there is an answer."""
         exchange = self._exchange
         if exchange is None or self._state is Sending.READY:
             raise StateError("there is no body to write: no request announced one")
@@ -239,7 +248,12 @@ class SendingHalf:
                 self._step(Sent.ANSWERED)
                 raise StateError("the server answered without wanting the body")
             self._step(Sent.CONTINUED)
-        self._link.check_unbroken()
+        stream = self._link.stream
+        try:
+            self._look(stream, exchange)
+        except BaseException as exc:
+            self._stopped(exchange, exc, untouched=True)
+            raise
         return exchange
 
     def _start(self, exchange: Exchange, parts: list[Part], complete: bool) -> Co[None] | None:
@@ -247,9 +261,6 @@ class SendingHalf:
         total = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
         try:
             stream = self._link.raw_stream or self._link.stream
-            if self._unlooked >= LOOK_EVERY:
-                self._look(stream, exchange)
-            self._unlooked += total
             count = self._try(stream, exchange, parts, complete, total)
         except BaseException as exc:
             self._stopped(exchange, exc, untouched=True)
@@ -343,7 +354,6 @@ class SendingHalf:
 
     def _look(self, stream: Stream, exchange: Exchange) -> None:
         """Stop if the server has answered already, or closed the connection."""
-        self._unlooked = 0
         if not self._may_look(exchange):
             return
         status = self._receiving.look_ahead(stream, exchange)
@@ -360,6 +370,10 @@ class SendingHalf:
         If it was the peer that ended it, the request counts as sent: its response can
         still be read, but nothing else be sent.
         """
+        if isinstance(exc, ProtocolError):
+            exc.request_sent = "yes"
+        elif isinstance(exc, TransportError) and (not untouched or self._state is Sending.BODY):
+            exc.request_sent = "yes" if exc.request_sent == "yes" else "maybe"
         if not isinstance(exc, ConnectionClosed):
             self._break(exchange, exc if isinstance(exc, Exception) else StateError(repr(exc)))
             return

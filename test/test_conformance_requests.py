@@ -1,9 +1,18 @@
 """What a caller, or an attacker through him, can put on the wire: lines 47 to 51 and 61."""
 
+import enum
+
 import pytest
 from streams import ScriptedStream, connection, finish
 
-from dugong_like import BodyFollowing, ExcessBodyData, HTTPConnection, InvalidRequest, StateError
+from dugong_like import (
+    BodyFollowing,
+    ConnectionClosed,
+    ExcessBodyData,
+    HTTPConnection,
+    InvalidRequest,
+    StateError,
+)
 
 BREAKS = [
     "\r\n", "\n", "\r", "\0", "\r\n\r\n", "\r\nX: y", "\n\nGET / HTTP/1.1", "\x0b", "\x0c", "\x1f",
@@ -85,11 +94,10 @@ def test_line_47_host_names(text, form):
 @pytest.mark.parametrize("url", [
     "http://pro xy:80", "http://proxy\r\nX: y:80", "http://u:p@proxy:80", "ftp://proxy", "proxy:80",
     "http://", "http://[::1", "http://proxy:port", "http://proxy:99999", "http://a/b\\c@d", "http://a\\b",
+    "http://proxy\r\n:9", "http://pro\txy:9", "\0http://proxy", "http://proxy:9/\r\nX: y", "http://h:0",
+    "http://h?x", "http://h#x", "http://127.0#.0.1", "http://h/path", "\x1fhttp://h", "http://h ",
 ])  # fmt: skip
 def test_line_47_proxies(url):
-    if url == "http://a/b\\c@d":  # host a, and a path that a proxy does not need
-        assert HTTPConnection("x", proxy=url).proxy == ("a", 80)
-        return
     with pytest.raises(InvalidRequest):
         HTTPConnection("example.org", proxy=url)
 
@@ -169,9 +177,11 @@ def test_line_51_less_than_announced(monkeypatch, written):
     finish(conn.co_send_request("PUT", "/", body=BodyFollowing(5)))
     finish(conn.co_write(written))
     sent = stream.sent
-    for call in (conn.co_finish, lambda: conn.co_send_request("GET", "/")):
+    for call in (lambda: conn.co_send_request("GET", "/"), conn.co_finish):
         with pytest.raises(StateError, match=f"{5 - len(written)} bytes are missing"):
             finish(call())
+    with pytest.raises(ConnectionClosed):
+        finish(conn.co_write(b"hello"))
 
     assert stream.sent == sent
     conn.reset()
@@ -193,3 +203,154 @@ def test_line_47_trailers(monkeypatch, trailers):
     assert stream.sent == head
     finish(conn.co_finish({"A": "b"}))
     assert stream.sent == head + b"0\r\nA: b\r\n\r\n"
+
+
+class Odd(str):  # noqa: SLOT000
+    """A string whose methods say something else than it is."""
+
+    def __format__(self, spec):
+        return "odd\r\nX: injected"
+
+    def lower(self):
+        return "odd"
+
+    def __eq__(self, other):
+        return False
+
+    __hash__ = str.__hash__
+
+
+def co_give(stream):
+    yield from ()
+    return stream
+
+
+class Named(str, enum.Enum):  # noqa: UP042 - of 3.11, which formats as its name
+    METHOD, PATH, NAME, VALUE, HOST = "PUT", "/path", "Name", "value", "script.test"
+
+
+@pytest.mark.reliability(47, 49)
+def test_line_47_subclasses_of_str_are_what_they_are(monkeypatch):
+    for make in (Odd, str):
+        stream = ScriptedStream()
+        conn = connection(monkeypatch, stream)
+        fields = {make("Name"): make("value")} if make is str else [(Odd("Name"), Odd("value"))]
+        conn.send_request(make("PUT"), make("/path"), fields)
+        assert stream.sent.startswith(b"PUT /path HTTP/1.1\r\n")
+        assert stream.sent.endswith(b"\r\nName: value\r\nContent-Length: 0\r\n\r\n")
+        assert b"odd" not in stream.sent
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    conn.send_request(Named.METHOD, Named.PATH, {Named.NAME: Named.VALUE, "host": Named.HOST})
+    assert stream.sent.startswith(b"PUT /path HTTP/1.1\r\n")
+    assert b"\r\nName: value\r\nhost: script.test\r\n" in stream.sent
+    for method, path, name in [
+        ("CONNECT", "/", "A"), ("GET", "*", "A"), ("GET", "/", "Content-Length"),
+        ("GET", "/", "Transfer-Encoding"),
+    ]:  # fmt: skip
+        with pytest.raises(InvalidRequest):
+            conn.send_request(Odd(method), Odd(path), [(Odd(name), "5")])
+    monkeypatch.setattr("dugong_like.link.co_open", lambda *_: co_give(stream))
+    HTTPConnection(Odd("odd.test")).send_request("GET", "/")
+    assert b"Host: odd.test\r\n" in stream.sent
+
+
+@pytest.mark.reliability(47)
+@pytest.mark.parametrize("headers", ["abc", b"abc", ["ab"], [("a",)], [("a", "b", "c")], [[]], 5])
+def test_line_47_headers_that_are_no_pairs(monkeypatch, headers):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    with pytest.raises(TypeError):
+        conn.send_request("GET", "/", headers)
+    assert stream.sent == b""
+    conn.send_request("PUT", "/", body=BodyFollowing())
+    with pytest.raises(TypeError):
+        conn.finish(headers)
+
+
+@pytest.mark.reliability(12, 47, 49)
+@pytest.mark.parametrize("length", [5.5, 5.0, float("nan"), float("inf"), "5", b"5", [5]])
+def test_line_49_lengths_are_numbers(monkeypatch, length):
+    with pytest.raises(TypeError):
+        BodyFollowing(length)
+    stream = ScriptedStream()
+    connection(monkeypatch, stream).send_request("PUT", "/", body=BodyFollowing(True))
+    assert b"Content-Length: 1\r\n" in stream.sent
+    with pytest.raises(AttributeError):
+        BodyFollowing(5).length = length
+
+
+@pytest.mark.reliability(47)
+@pytest.mark.parametrize(
+    "host", ["::1%lo\r\nX: y", "fe80::1%\0", "::1%", "fe80::1%a b", "1.2.3.4%eth0"]
+)
+def test_line_47_zones(host):
+    for options in ({"hostname": host}, {"hostname": "x", "proxy": (host, 80)}):
+        with pytest.raises(InvalidRequest):
+            HTTPConnection(**options)
+    assert HTTPConnection("fe80::1%eth0.5").hostname == "fe80::1%eth0.5"
+
+
+@pytest.mark.reliability(47)
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"hostname": None}, TypeError), ({"hostname": 5}, TypeError),
+        ({"hostname": b"a"}, TypeError),
+        ({"port": 80.5}, TypeError), ({"port": True}, TypeError), ({"port": "80"}, TypeError),
+        ({"port": 0}, InvalidRequest), ({"port": 65536}, InvalidRequest),
+        ({"proxy": ("h",)}, TypeError), ({"proxy": b"h"}, TypeError), ({"proxy": 5}, TypeError),
+        ({"proxy": ("h", "80")}, TypeError), ({"proxy": ("h", -1)}, InvalidRequest),
+        ({"buffer_size": 0}, ValueError), ({"buffer_size": -1}, ValueError),
+    ],
+)  # fmt: skip
+def test_line_47_arguments_of_the_constructor(options, error):
+    with pytest.raises(error):
+        HTTPConnection(**{"hostname": "script.test", **options})
+
+
+FORBIDDEN = [
+    ("GET", {"Expect": "100-continue"}, None),
+    ("TRACE", {}, b"body"),
+    ("GET", {"TE": "trailers, chunked;q=1"}, None),
+    ("GET", {"Connection": "close, Host"}, None),
+    ("GET", {"Connection": "content-length"}, None),
+    ("PUT", {"Trailer": "X-Sum, Content-Length"}, b"x"),
+]
+
+
+@pytest.mark.reliability(47)
+@pytest.mark.parametrize(("method", "headers", "body"), FORBIDDEN)
+def test_line_47_what_no_client_may_say(monkeypatch, method, headers, body):
+    stream = ScriptedStream()
+    with pytest.raises(InvalidRequest):
+        connection(monkeypatch, stream).send_request(method, "/", headers, body)
+    assert stream.sent == b""
+
+
+@pytest.mark.reliability(47)
+def test_line_47_host_has_to_be_that_of_the_target_through_a_proxy(monkeypatch):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream, proxy="http://127.0.0.1:3128/")
+    with pytest.raises(InvalidRequest, match=r"Host has to be script\.test"):
+        conn.send_request("GET", "/", {"Host": "other.test"})
+    conn.send_request("GET", "/", {"host": "script.test"})
+    assert stream.sent.startswith(b"GET http://script.test/ HTTP/1.1\r\n")
+
+
+@pytest.mark.reliability(22)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "If-Match", "Range", "Set-Cookie", "WWW-Authenticate", "Proxy-Connection", "Age", "Date",
+        "Location", "Retry-After", "Vary", "Warning", "Expires", "Transfer-Encoding",
+    ],
+)  # fmt: skip
+def test_line_22_fields_that_mean_nothing_behind_a_body(monkeypatch, name):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    conn.send_request("PUT", "/", body=BodyFollowing())
+    with pytest.raises(InvalidRequest):
+        conn.finish({name: "x"})
+    conn.finish()
+    assert stream.sent.endswith(b"\r\n\r\n0\r\n\r\n")

@@ -292,3 +292,148 @@ def test_line_42_endless_answers_end(kind, driver, slowly):
             else:
                 asyncio.run(aio.run(within(time.monotonic() + 0.3, co_talk())))
         assert time.monotonic() - started < 5
+
+
+@pytest.mark.reliability(41)
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    ("answer", "end", "error", "sent"),
+    [
+        (b"", False, ConnectionTimedOut, "maybe"),
+        (b"", True, ConnectionClosed, "maybe"),
+        (b"HTTP/1.1 2", False, ConnectionTimedOut, "yes"),
+        (b"HTTP/1.1 103 Hints\r\n\r\n", False, ConnectionTimedOut, "yes"),
+        (b"HTTP/1.1 103 Hints\r\n\r\n", True, ConnectionClosed, "yes"),
+        (OK[:-1], False, ConnectionTimedOut, "yes"),
+        (OK[:-1], True, ConnectionClosed, "yes"),
+        (b"garbage\r\n\r\n", False, InvalidResponse, "yes"),
+        (b"HTTP/1.1 200 OK\r\nA b\r\n\r\n", False, InvalidResponse, "yes"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", False, InvalidResponse, "yes"),
+    ],
+)
+def test_line_41_errors_say_whether_the_request_was_sent(
+    tls, answer, end, error, sent, certificate, trusting
+):
+    def reply(sock, number, connection):
+        sock.sendall(answer)
+        return not end
+
+    with Server(reply, certificate.server_context() if tls else None) as server:
+        for way in ("blocking", "timeout", "within"):
+            name, context = ("localhost", trusting) if tls else ("127.0.0.1", None)
+            limit = None if way == "within" else 0.1
+            with HTTPConnection(name, server.port, context, timeout=limit) as conn:
+                conn.connect()
+                with pytest.raises(error) as failure:
+                    conn.send_request("POST", "/", body=b"once only")
+                    if way == "blocking":
+                        conn.read_response()
+                        conn.readall()
+                    else:
+                        op = conn.co_read_response()
+                        run(op if limit else within(time.monotonic() + 0.1, op))
+                        op = conn.co_readall()
+                        run(op if limit else within(time.monotonic() + 0.1, op))
+                assert failure.value.request_sent == sent
+
+
+@pytest.mark.reliability(36, 46)
+@pytest.mark.parametrize("read", [0, 1])
+def test_lines_36_and_46_what_is_here_already_does_not_answer_the_next_request(read):
+    def reply(sock, number, connection):
+        sock.sendall(OK + POISON)
+        return True
+
+    with Server(reply) as server, HTTPConnection("127.0.0.1", server.port, timeout=5) as conn:
+        conn.send_request("GET", "/a")
+        conn.read_response()
+        assert conn.read(read) == OK[-2:][:read]
+        with pytest.raises(ConnectionClosed, match="takes no further request"):
+            conn.send_request("GET", "/b")
+        assert conn.readall() == b"ok"[read:]
+        conn.send_request("GET", "/b")
+        assert server.seen[:1] == ["GET /a HTTP/1.1"]
+        wait_until(lambda: server.connections == 2)
+
+
+@pytest.mark.reliability(36)
+@pytest.mark.parametrize("all_here", [True, False])
+def test_line_36_raw_bytes_are_missing_elsewhere(all_here):
+    def reply(sock, number, connection):
+        sock.sendall(OK)
+        return True
+
+    with Server(reply) as server, HTTPConnection("127.0.0.1", server.port, timeout=5) as conn:
+        conn.send_request("GET", "/a")
+        conn.send_request("GET", "/b")
+        if all_here:
+            conn.read_response()
+        raw = conn.read_raw(3)
+        assert raw == (b"ok" if all_here else b"HTT") or (all_here and raw == b"okH")
+        for call in (conn.readall, conn.read_response, lambda: conn.send_request("GET", "/c")):
+            with pytest.raises((ConnectionClosed, StateError)):
+                call()
+        assert conn.read_raw(1)
+        conn.reset()
+        assert get(conn) == (200, b"ok")
+
+
+@pytest.mark.reliability(46)
+def test_line_46_arguments_that_make_no_sense_take_nothing():
+    def reply(sock, number, connection):
+        sock.sendall(OK)
+        return True
+
+    with Server(reply) as server, HTTPConnection("127.0.0.1", server.port, timeout=5) as conn:
+        conn.send_request("GET", "/a")
+        conn.send_request("GET", "/b")
+        for _ in range(2):
+            conn.read_response()
+            for call in (
+                lambda: conn.readinto(b"\0\0\0"),
+                lambda: conn.readinto(memoryview(b"\0\0\0")),
+                lambda: run(conn.co_readinto(b"\0\0\0")),
+                lambda: conn.read(2.5),
+                lambda: run(conn.co_read(2.5)),
+                lambda: conn.read("2"),
+                lambda: conn.read_raw(2.5),
+                lambda: conn.read_raw(-1),
+                lambda: run(conn.co_read(-1)),
+            ):
+                with pytest.raises((TypeError, ValueError)):
+                    call()
+            assert conn.readall() == b"ok"
+
+
+@pytest.mark.reliability(38)
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK.replace(b"\r\nC", b"\r\nConnection: close\r\nC"),
+        OK.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        OK + b"surplus",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        b"garbage\r\n\r\n",
+    ],
+)
+def test_line_38_the_server_hears_at_once_that_nothing_will_follow(
+    tls, answer, certificate, trusting
+):
+    heard = []
+
+    def reply(sock, number, connection):
+        sock.sendall(answer)
+        heard.append(sock.recv(100))
+        return False
+
+    with Server(reply, certificate.server_context() if tls else None) as server:
+        name, context = ("localhost", trusting) if tls else ("127.0.0.1", None)
+        with HTTPConnection(name, server.port, context, timeout=5) as conn:
+            conn.send_request("GET", "/")
+            try:
+                conn.read_response()
+                assert conn.readall() == b"ok"
+            except InvalidResponse:
+                pass
+            wait_until(lambda: heard == [b""])

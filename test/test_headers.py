@@ -1,12 +1,13 @@
 """CaseInsensitiveDict, and the message that responses give out."""
 
 import copy
+import enum
 from collections.abc import MutableMapping
 
 import pytest
 
 from dugong_like import CaseInsensitiveDict
-from dugong_like.headers import fields_to_message
+from dugong_like.headers import field_pairs
 
 
 @pytest.mark.feature("B37")
@@ -66,10 +67,31 @@ def test_copies_are_independent():
     assert repr(headers) == "CaseInsensitiveDict({'A': '1'})"
 
 
-@pytest.mark.feature("B31")
-def test_message_keeps_order_repetition_and_bytes():
-    message = fields_to_message(b"A: 1\r\nb:2 \r\nA:\t=?utf-8?q?x?= \xe9\r\nEmpty:\r\n")
+class Odd(str):  # noqa: SLOT000
+    """A string whose methods say something else."""
 
-    assert message.items() == [("A", "1"), ("b", "2"), ("A", "=?utf-8?q?x?= é"), ("Empty", "")]
-    assert message.get_all("a") == ["1", "=?utf-8?q?x?= é"]
-    assert fields_to_message(b"").items() == []
+    def __format__(self, spec):
+        return "odd\r\n"
+
+    def lower(self):
+        return "odd"
+
+
+class Named(str, enum.Enum):  # noqa: UP042 - of 3.11, whose str() is its name
+    NAME = "A"
+
+
+def test_pairs_are_exact_strings_in_their_order():
+    pairs = field_pairs([("B", "1"), ["a", Odd("2")], (Named.NAME, 3)])
+
+    assert pairs == [("B", "1"), ("a", "2"), ("A", 3)]
+    assert [type(part) for pair in pairs for part in pair] == [str] * 5 + [int]
+    assert field_pairs({"A": "b"}) == field_pairs(CaseInsensitiveDict(A="b")) == [("A", "b")]
+
+
+@pytest.mark.parametrize(
+    "fields", ["abc", b"abc", ["ab"], [("a",)], [("a", "b", "c")], {"a"}, [[]], 5, [5], [b"ab"]]
+)
+def test_what_is_neither_a_mapping_nor_pairs_is_refused(fields):
+    with pytest.raises(TypeError):
+        field_pairs(fields)

@@ -451,12 +451,14 @@ def test_exception_that_comes_while_waiting_loses_nothing(monkeypatch, problem):
 
 
 def test_continue_does_not_list_itself_among_the_earlier_ones(monkeypatch):
-    conn = connection(monkeypatch, ScriptedStream([HINTS + b"HTTP/1.1 100 Continue\r\n\r\n", OK]))
+    stream = ScriptedStream([HINTS + b"HTTP/1.1 100 Continue\r\n\r\n"])
+    conn = connection(monkeypatch, stream)
     finish(conn.co_send_request("PUT", "/", body=BodyFollowing(1), expect100=True))
 
     response = finish(conn.co_read_response())
     assert (response.status, [early.status for early in response.informational]) == (100, [103])
     finish(conn.co_write(b"x"))
+    stream.incoming.append(OK)
     response = finish(conn.co_read_response())
     assert [early.status for early in response.informational] == [103, 100]
 

@@ -15,7 +15,7 @@ from dugong_like import (
     StateError,
 )
 from dugong_like.errors import DugongError
-from dugong_like.sending import LOOK_EVERY, rest
+from dugong_like.sending import rest
 from dugong_like.transport.tcp import TURN
 
 ANSWER = b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno"
@@ -158,17 +158,37 @@ def test_answer_while_writing_ends_the_writer_and_can_be_read(monkeypatch, lengt
     assert new.sent.startswith(b"GET /next ")
 
 
-def test_writer_that_never_waits_looks_for_an_answer_now_and_then(monkeypatch):
+@pytest.mark.reliability(43)
+@pytest.mark.parametrize("length", [None, 20])
+@pytest.mark.parametrize("call", ["write", "finish"])
+def test_writer_looks_for_an_answer_each_time(monkeypatch, length, call):
+    stream, new = ScriptedStream(), ScriptedStream()
+    conn = connection(monkeypatch, stream, new)
+    conn.send_request("PUT", "/", body=BodyFollowing(length))
+    conn.write(b"begin")
+    stream.incoming = [b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER]
+    before = stream.sent
+    with pytest.raises(ConnectionClosed, match="answered 413") as failure:
+        conn.finish() if call == "finish" and length is None else conn.write(b"fifteen   bytes")
+    assert failure.value.request_sent == "yes"
+    assert stream.sent == before
+    assert conn.read_response().status == 413
+    assert conn.readall() == b"no"
+    conn.send_request("GET", "/next")
+    assert new.sent.startswith(b"GET /next ")
+
+
+@pytest.mark.reliability(43, 44)
+def test_answer_that_came_together_with_100_is_seen_before_the_body_is_sent(monkeypatch):
     stream = ScriptedStream()
     conn = connection(monkeypatch, stream)
-    conn.send_request("PUT", "/", body=BodyFollowing())
-    stream.incoming = [ANSWER]
-    written = 0
+    conn.send_request("PUT", "/", body=BodyFollowing(5), expect100=True)
+    stream.incoming = [b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER]
+    assert conn.read_response().status == 100
     with pytest.raises(ConnectionClosed, match="answered 413"):
-        while written < 2 * LOOK_EVERY:
-            finish(conn.co_write(bytes(10_000)))
-            written += 10_000
-    assert written <= LOOK_EVERY + 10_000
+        conn.write(b"hello")
+    assert not stream.sent.endswith(b"hello")
+    assert conn.read_response().status == 413
 
 
 def test_answer_that_was_read_by_another_operation_ends_the_writer(monkeypatch):
@@ -200,17 +220,17 @@ def test_answer_read_between_two_writes_ends_the_body(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "incoming", [[ANSWER], [WOULD_BLOCK, ANSWER, END], [END], [b"HTTP/1", END]]
+    "incoming", [[ANSWER], [WOULD_BLOCK, ANSWER, END], [END] * 2, [b"HTTP/1", END]]
 )
 def test_lost_while_writing(monkeypatch, incoming):
     stream = ScriptedStream(rooms=[1000, 10, LOST])
     conn = connection(monkeypatch, stream)
     conn.send_request("PUT", "/", body=BodyFollowing(1000))
-    stream.incoming = incoming
     finish(conn.co_write(bytes(10)))
+    stream.incoming = list(incoming)
     with pytest.raises(ConnectionClosed) as failure:
         finish(conn.co_write(bytes(10)))
-    assert failure.value.request_sent == "maybe"
+    assert failure.value.request_sent == ("yes" if incoming == [ANSWER] else "maybe")
     if ANSWER in incoming:
         assert finish(conn.co_read_response()).status == 413
     else:
@@ -279,16 +299,20 @@ def test_one_who_writes_while_another_one_does(monkeypatch):
     finish(conn.co_send_request("GET", "/"))
 
 
-def test_too_much_sends_nothing_and_harms_nothing(monkeypatch):
+@pytest.mark.reliability(51)
+def test_too_much_sends_nothing_and_ends_the_connection(monkeypatch):
     stream = ScriptedStream()
-    conn = connection(monkeypatch, stream)
+    conn = connection(monkeypatch, stream, ScriptedStream())
     conn.send_request("PUT", "/", body=BodyFollowing(5))
     head = stream.sent
     with pytest.raises(ExcessBodyData, match="6 bytes of body data where 5"):
         finish(conn.co_write(b"123456"))
     assert stream.sent == head
-    finish(conn.co_write(b"12345"))
-    assert stream.sent == head + b"12345"
+    for call in (conn.co_write(b"12345"), conn.co_read_response()):
+        with pytest.raises(ConnectionClosed, match="6 bytes of body data where 5"):
+            finish(call)
+    conn.reset()
+    finish(conn.co_send_request("GET", "/"))
 
 
 def test_what_is_left_of_parts():

@@ -99,6 +99,13 @@ class Script:
         """Return True."""
         return True
 
+    def is_quiet(self) -> bool:
+        """Return False: whoever looks has to try."""
+        return False
+
+    def say_goodbye(self) -> None:
+        """Do nothing."""
+
     def shut_down_writing(self) -> None:
         """Do nothing."""
 

@@ -13,8 +13,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from ..errors import InvalidResponse
-from .head import Head
-from .limits import MAX_DIGITS
+from .head import Head, content_length
 
 
 class Kind(Enum):
@@ -65,7 +64,7 @@ def frame(method: str, head: Head) -> Framing:
     options: list[bytes] = []
     for name, value in _framing_fields(head.fields.lower()):
         if name == b"content-length":
-            length = _content_length(value, length)
+            length = content_length(value, length)
         elif name == b"connection":
             options.append(value)
         else:
@@ -102,21 +101,6 @@ def _persists(head: Head, length: int | None, codings: list[bytes], options: lis
         return False  # RFC 9112 section 6.1
     elements = list_elements(options)
     return b"close" not in elements and (head.minor > 0 or b"keep-alive" in elements)
-
-
-def _content_length(value: bytes, earlier: int | None) -> int:
-    """Return the number in *value*, which has to be the *earlier* one if there was one."""
-    value = value.strip(b" \t")
-    if len(value) > MAX_DIGITS:
-        value = value.lstrip(b"0") or b"0"
-    if len(value) > MAX_DIGITS or not value.isdigit():  # of bytes: ASCII digits only
-        raise InvalidResponse(
-            f"Content-Length is not a number of up to {MAX_DIGITS} digits: {value[:60]!r}",
-        )
-    length = int(value)
-    if earlier is not None and earlier != length:
-        raise InvalidResponse(f"two values of Content-Length: {earlier} and {length}")
-    return length
 
 
 def _transfer_coding(values: list[bytes], reusable: bool) -> Framing:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ..errors import InvalidResponse
-from .limits import MAX_FIELDS, Limits
+from .limits import MAX_DIGITS, MAX_FIELDS, Limits
 
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"  # field content, also the reason phrase
 NAME: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # of a field: a token of these
@@ -35,12 +35,14 @@ _folded_line = re.compile(rb"[ \t]" + VALUE + rb"\r\n").fullmatch
 # Lines of which only the beginning has arrived, and what is behind a beginning that is right.
 STATUS_LINE_LIKE: Final = b"HTTP/1.1 200 "
 MORE_NAME: Final = NAME + rb"*+(?::" + VALUE + rb"\r?)?"
+FIRST_NAME: Final = NAME + rb"++(?::" + VALUE + rb"\r?)?"
 _status_start = re.compile(STATUS_LINE.removesuffix(rb"\r\n") + rb"\r?").fullmatch
-_first_line_start = re.compile(rb"\r|" + MORE_NAME).fullmatch
-_line_start = re.compile(rb"\r|[ \t]" + VALUE + rb"\r?|" + MORE_NAME).fullmatch
+_first_line_start = re.compile(rb"\r|" + FIRST_NAME).fullmatch
+_line_start = re.compile(rb"\r|[ \t]" + VALUE + rb"\r?|" + FIRST_NAME).fullmatch
 _more_name = re.compile(MORE_NAME).fullmatch
 _more_value = re.compile(VALUE + rb"\r?").fullmatch
 Checker = Callable[[bytes], re.Match[bytes] | None]
+LENGTH: Final = b"content-length:"
 SHOWN: Final = 60  # bytes of a bad line that an error message shows
 
 
@@ -121,6 +123,26 @@ def _check_count(count: int, most: int) -> None:
         raise InvalidResponse(f"{count} header fields; at most {most} are taken")
 
 
+def content_length(value: bytes, earlier: int | None) -> int:
+    """Return the number in *value*, which has to be the *earlier* one if there was one.
+
+    Raises:
+        InvalidResponse: it is another one, or no number of up to `MAX_DIGITS` digits.
+
+    """
+    value = value.strip(b" \t")
+    if len(value) > MAX_DIGITS:
+        value = value.lstrip(b"0") or b"0"
+    if len(value) > MAX_DIGITS or not value.isdigit():  # of bytes: ASCII digits only
+        raise InvalidResponse(
+            f"Content-Length is not a number of up to {MAX_DIGITS} digits: {value[:SHOWN]!r}",
+        )
+    length = int(value)
+    if earlier is not None and earlier != length:
+        raise InvalidResponse(f"two values of Content-Length: {earlier} and {length}")
+    return length
+
+
 def check_line(line: bytes, *, first: bool, folds: bool = False) -> None:
     """Check one line with its CRLF.
 
@@ -148,7 +170,10 @@ class Section:
     one by one costs no more than time in proportion.
     """
 
-    __slots__ = ("_after_first", "_checked", "_count", "_limits", "_looked_at", "_rest", "_status")
+    __slots__ = (
+        *("_after_first", "_checked", "_count", "_length", "_limits", "_looked_at"),
+        *("_rest", "_status", "_value"),
+    )
 
     def __init__(self, limits: Limits, *, status: bool) -> None:
         self._limits = limits
@@ -158,6 +183,8 @@ class Section:
         self._rest: Checker | None = None  # what the present line, begun already, goes on with
         self._after_first = 0  # where the field lines begin
         self._count = 0  # field lines so far
+        self._length: int | None = None  # Content-Length, if it was there
+        self._value: bytes | None = None  # of Content-Length, if that was the line before
 
     def find_end(self, data: bytearray, begin: int, end: int) -> int:
         """Look for the empty line in ``data[begin:end]``.
@@ -199,8 +226,19 @@ class Section:
             check_line(bytes(line), first=True)
         elif line != b"\r\n":  # the end of the section
             check_line(bytes(line), first=False, folds=self._may_fold(offset))
-            self._count += not line.startswith((b" ", b"\t"))
+            folded = line.startswith((b" ", b"\t"))
+            self._count += not folded
             _check_count(self._count, self._limits.fields)
+            if self._status:
+                self._check_length_field(line, folded)
+
+    def _check_length_field(self, line: bytearray, folded: bool) -> None:
+        """Check the field line before *line* if it is Content-Length and not folded."""
+        value, self._value = self._value, None
+        if value is not None and not folded:
+            self._length = content_length(value, self._length)
+        if line[: len(LENGTH)].lower() == LENGTH:
+            self._value = bytes(line[len(LENGTH) : -2])
 
     def _may_fold(self, offset: int) -> bool:
         """Return False for the first field line: there is none that it could continue."""

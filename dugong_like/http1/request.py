@@ -16,18 +16,26 @@ from ..headers import CaseInsensitiveDict
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _target = re.compile(r"/[\x21\x22\x24-\x7e]*|\*").fullmatch  # "#" begins a fragment
-_host = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=]*(?:\[[0-9A-Za-z:.]+\])?(?::[0-9]*)?").fullmatch
+_host = re.compile(
+    r"((?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?"
+).fullmatch  # RFC 3986 section 3.2.2
 _method_and_target = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ /[\x21\x22\x24-\x7e]*").fullmatch
 _value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 # What a recipient needs before the body, or what says who sends it to whom: RFC 9110 section 6.5.1.
-NO_TRAILERS: Final = frozenset(
+NO_TRAILERS: Final = FRAMING | frozenset(
     [
-        *("authorization", "cache-control", "connection", "content-encoding", "content-range"),
-        *("content-type", "cookie", "expect", "host", "keep-alive", "max-forwards"),
-        *("proxy-authorization", "te", "trailer", "upgrade"),
+        *("age", "authorization", "cache-control", "connection", "content-encoding"),
+        *("content-range", "content-type", "cookie", "date", "expect", "expires", "host"),
+        *("if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since"),
+        *("keep-alive", "location", "max-forwards", "proxy-authenticate", "proxy-authorization"),
+        *("proxy-connection", "range", "retry-after", "set-cookie", "te", "trailer", "upgrade"),
+        *("vary", "warning", "www-authenticate"),
     ]
 )
+# Fields that are for everybody on the way and cannot be connection options (section 7.6.1).
+END_TO_END: Final = frozenset({"authorization", "cache-control", "content-length", "host"})
+MAX_PORT: Final = 65535
 SHOWN: Final = 60  # characters of a bad value that an error message shows
 
 
@@ -66,8 +74,36 @@ def check_host(value: str) -> None:
         InvalidRequest: it is not a host and perhaps a port.
 
     """
-    if not isinstance(value, str) or not _host(value):
+    match = _host(value) if isinstance(value, str) else None
+    if match is None or int(match[2] or 0) > MAX_PORT:
         raise InvalidRequest(f"Host is not a host and a port: {value!r}")
+
+
+def list_members(value: object) -> list[str]:
+    """Return the members of a list-based field (RFC 9110 section 5.6.1), in lower case."""
+    members = value.split(",") if isinstance(value, str) else []
+    return [member.strip(" \t").lower() for member in members]
+
+
+def check_meaning(fields: CaseInsensitiveDict | None, method: str, has_body: bool) -> None:
+    """Check that *fields* do not say what a client must not say.
+
+    Raises:
+        InvalidRequest: they do.
+
+    """
+    if has_body and method == "TRACE":
+        raise InvalidRequest("TRACE has no body (RFC 9110 section 9.3.8)")
+    if not fields:
+        return
+    if not has_body and "100-continue" in list_members(fields.get("expect")):
+        raise InvalidRequest("Expect: 100-continue goes with a body (RFC 9110 section 10.1.1)")
+    codings = [member.partition(";")[0].strip(" \t") for member in list_members(fields.get("te"))]
+    if "chunked" in codings:
+        raise InvalidRequest("chunked is no member of TE (RFC 9110 section 10.1.4)")
+    for name, forbidden in (("connection", END_TO_END), ("trailer", NO_TRAILERS)):
+        if named := forbidden.intersection(list_members(fields.get(name))):
+            raise InvalidRequest(f"{name.capitalize()} cannot name {', '.join(sorted(named))}")
 
 
 def encode_trailers(fields: Mapping[str, str]) -> bytes:
@@ -115,9 +151,7 @@ def encode_fields(fields: Mapping[str, str], *, framing: bool = False) -> bytes:
 
 def closes(fields: Mapping[str, str] | None) -> bool:
     """Return True if *fields* say that no request will follow (RFC 9112 section 9.6)."""
-    if not fields or "connection" not in fields:
-        return False
-    return "close" in {option.strip(" \t").lower() for option in fields["connection"].split(",")}
+    return fields is not None and "close" in list_members(fields.get("connection"))
 
 
 class RequestHeads:
@@ -130,9 +164,10 @@ class RequestHeads:
 
     """
 
-    __slots__ = ("_defaults", "_prefix", "_tail")
+    __slots__ = ("_defaults", "_host", "_prefix", "_tail")
 
     def __init__(self, host: str, prefix: str = "") -> None:
+        self._host = host
         self._prefix = prefix
         self._defaults = {
             "host": f"Host: {host}\r\n",
@@ -151,9 +186,9 @@ class RequestHeads:
         """Return a whole head, its empty line included.
 
         Args:
-            method: request method.
-            path: request target in origin-form, or ``*`` with OPTIONS.
-            fields: the caller's fields; they win over the default ones.
+            method: request method, an exact string.
+            path: request target in origin-form, or ``*`` with OPTIONS; an exact string.
+            fields: the caller's fields, of exact strings; they win over the default ones.
             framing: field lines that follow from the body, each with CRLF.
 
         Raises:
@@ -161,15 +196,18 @@ class RequestHeads:
 
         """
         line = " ".join((method, path))
-        if not fields and not self._prefix and _method_and_target(line) and method != "CONNECT":
-            return f"{line} HTTP/1.1\r\n{self._tail}{framing}\r\n".encode("ascii")
-        check_method(method)
-        check_target(path)
-        if path == "*" and method != "OPTIONS":
-            raise InvalidRequest(f"path '*' goes with OPTIONS only, not with {method}")
-        target = self._prefix + ("" if path == "*" else path) if self._prefix else path
+        if not self._prefix and _method_and_target(line) and not line.startswith("CONNECT "):
+            target = path
+        else:
+            check_method(method)
+            check_target(path)
+            if path == "*" and method != "OPTIONS":
+                raise InvalidRequest(f"path '*' goes with OPTIONS only, not with {method}")
+            target = self._prefix + ("" if path == "*" else path) if self._prefix else path
         if fields and "host" in fields:
             check_host(fields["host"])
+            if self._prefix and fields["host"] != self._host:
+                raise InvalidRequest(f"through this proxy Host has to be {self._host}")
         if not fields:
             return f"{method} {target} HTTP/1.1\r\n{self._tail}{framing}\r\n".encode("latin-1")
         tail = "".join(line for name, line in self._defaults.items() if name not in fields)

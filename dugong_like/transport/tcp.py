@@ -90,6 +90,10 @@ class Stream(Protocol):
         """Return True if bytes have been received below that `recv` would give at once."""
         ...
 
+    def is_quiet(self) -> bool:
+        """Return True if `recv` would block; False says that it might not."""
+        ...
+
     def is_idle(self) -> bool:
         """Return True if nothing has arrived, not even the end of the stream.
 
@@ -100,6 +104,10 @@ class Stream(Protocol):
 
     def shut_down_writing(self) -> None:
         """End the sending direction; a sender that waits is woken and fails."""
+        ...
+
+    def say_goodbye(self) -> None:
+        """End the sending direction in order: the peer hears that nothing will follow."""
         ...
 
     def shut_down(self) -> None:
@@ -285,13 +293,17 @@ class TCPStream:
         """See `Stream.has_buffered`: nothing lies between the socket and `recv`."""
         return False
 
-    def is_idle(self) -> bool:
-        """See `Stream.is_idle`."""
+    def is_quiet(self) -> bool:
+        """See `Stream.is_quiet`."""
         return not self._look(0)
+
+    is_idle = is_quiet
 
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""
         shut_down(self._sock, socket.SHUT_WR)
+
+    say_goodbye = shut_down_writing
 
     def shut_down(self) -> None:
         """See `Stream.shut_down`."""

@@ -22,7 +22,7 @@ import certifi
 
 from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed, InvalidRequest
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded
-from .tcp import Part, SendingDescriptor, co_attempt, lost, shut_down
+from .tcp import Part, SendingDescriptor, co_attempt, looker, lost, shut_down
 
 T = TypeVar("T")
 SSLContext = ssl.SSLContext
@@ -144,6 +144,7 @@ class TLSStream:
         self._send_mask = POLLOUT
         self._sender = SendingDescriptor(sock)
         self.fd = sock.fileno()
+        self._look = looker(self.fd)
         self.waiting = False
 
     def handshake(self, sock: ssl.SSLSocket) -> bool | None:
@@ -223,9 +224,13 @@ class TLSStream:
         with self._lock:
             return self._sock.pending() > 0
 
+    def is_quiet(self) -> bool:
+        """See `Stream.is_quiet`."""
+        return not self.has_buffered() and not self._look(0)
+
     def is_idle(self) -> bool:
         """See `Stream.is_idle`. Session tickets and the like count as nothing."""
-        if not self.has_buffered() and not PollNeeded(self.fd, POLLIN).poll(0):
+        if self.is_quiet():
             return True
         try:
             return self.recv(1) is None
@@ -235,6 +240,11 @@ class TLSStream:
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""
         shut_down(self._sock, socket.SHUT_WR)
+
+    def say_goodbye(self) -> None:
+        """See `Stream.say_goodbye`: close_notify, then FIN."""
+        self.notify_close()
+        self.shut_down_writing()
 
     def shut_down(self) -> None:
         """See `Stream.shut_down`."""

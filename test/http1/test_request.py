@@ -69,7 +69,7 @@ def test_framing_fields_are_refused(name):
         encode_fields({name: "5"})
 
 
-@pytest.mark.parametrize("value", ["", "x", "a.b:80", "[::1]:8080", "127.0.0.1", "xn--a-b_~"])
+@pytest.mark.parametrize("value", ["x", "a.b:80", "[::1]:8080", "127.0.0.1", "xn--a-b_~", "%C3%A4"])
 def test_host_is_a_host_and_perhaps_a_port(value):
     head = RequestHeads("h").build("GET", "/", CaseInsensitiveDict(Host=value), "")
     assert f"\r\nHost: {value}\r\n".encode() in head
@@ -77,7 +77,11 @@ def test_host_is_a_host_and_perhaps_a_port(value):
 
 @pytest.mark.reliability(47)
 @pytest.mark.parametrize(
-    "value", ["a b", " a", "a/b", "u@a", "a,b c", "a:x", "[::1", "ü", "a\tb", 5]
+    "value",
+    [
+        *("a b", " a", "a/b", "u@a", "a,b c", "a:x", "[::1", "ü", "a\tb", 5, "", ":80", "%zz"),
+        *("foo[::1]:80", "[zz::gg]", "h:99999999", "h:65536", "h:"),
+    ],
 )
 def test_other_hosts_are_refused(value):
     with pytest.raises(InvalidRequest, match="Host is not"):
