@@ -303,7 +303,8 @@ class Operations:
                 `co_finish`.
 
         Raises:
-            ExcessBodyData: it is more than was announced; nothing of it was sent.
+            ExcessBodyData: it is more than was announced; nothing of it was sent, and the
+                connection is broken.
             TypeError: *buf* is not bytes-like.
             StateError: no body is to be written, or it has to wait for 100 (Continue),
                 or another operation is sending.
@@ -328,7 +329,7 @@ class Operations:
             InvalidRequest: *trailers* cannot be sent as they are.
             TypeError: *trailers* are not names and values.
             StateError: no chunked body is being written, or a body of known length is
-                not complete.
+                not complete, which breaks the connection.
             ConnectionClosed, InvalidResponse, ConnectionTimedOut: see `co_write`.
 
         """
@@ -422,7 +423,8 @@ class Operations:
     def co_read_raw(self, size: int) -> Co[bytes]:
         """Read what the server sent as it is, to see what went wrong.
 
-        Works on a broken connection, and ends the use of any other.
+        Works on a broken connection, and ends the use of any other: what is pending
+        cannot be read in another way any more.
 
         Args:
             size: bytes to return at most.

@@ -17,7 +17,7 @@ from ..headers import CaseInsensitiveDict
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _target = re.compile(r"/[\x21\x22\x24-\x7e]*|\*").fullmatch  # "#" begins a fragment
 _host = re.compile(
-    r"((?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?"
+    r"((?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?"
 ).fullmatch  # RFC 3986 section 3.2.2
 _method_and_target = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ /[\x21\x22\x24-\x7e]*").fullmatch
 _value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
