@@ -12,8 +12,8 @@ if a client failed; one that is not installed is reported and is no failure.
 
 All of it takes nine minutes for each round, with --quick about one.
 
-Needs nginx (Debian: nginx-light), trustme, and the packages of requirements.txt in this
-folder as far as they are to be measured.
+Needs nginx (Debian: nginx-light), trustme, and those packages of the extra ``bench`` (``pip
+install '.[bench]'``) that are to be measured.
 """
 
 from __future__ import annotations

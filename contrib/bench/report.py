@@ -6,6 +6,7 @@ import platform
 import ssl
 import statistics
 import subprocess
+import tomllib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -19,7 +20,7 @@ from .server import find_nginx
 from .workloads import KIB, MIB, Workload
 
 CPU: Final = Path("/proc/cpuinfo")
-REQUIREMENTS: Final = Path(__file__).with_name("requirements.txt")
+PROJECT: Final = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
 @dataclass
@@ -130,13 +131,13 @@ def environment() -> dict[str, str]:
     """Return what the figures depend on: the machine, the system, and the versions."""
     cpu = [line for line in CPU.read_text().splitlines() if line.startswith("model name")]
     libraries = {}
-    for requirement in REQUIREMENTS.read_text().splitlines():
+    project = tomllib.loads(PROJECT.read_text())["project"]
+    for requirement in project["optional-dependencies"]["bench"]:
         name = requirement.partition("==")[0]
-        if name and not name.startswith("#"):
-            try:
-                libraries[name] = version(name)
-            except PackageNotFoundError:
-                libraries[name] = "not installed"
+        try:
+            libraries[name] = version(name)
+        except PackageNotFoundError:
+            libraries[name] = "not installed"
     nginx = subprocess.run([find_nginx(), "-v"], capture_output=True, text=True, check=False)
     try:
         import pycurl

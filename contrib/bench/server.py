@@ -111,7 +111,7 @@ class Site:
         try:
             import trustme
         except ImportError:
-            sys.exit("the benchmarks need trustme, see contrib/bench/requirements.txt")
+            sys.exit("the benchmarks need trustme, pip install '.[bench]'")
         authority = trustme.CA()
         certificate = authority.issue_cert("127.0.0.1", "localhost")
         authority.cert_pem.write_to_path(self.root / "ca.pem")
