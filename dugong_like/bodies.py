@@ -114,7 +114,8 @@ class BodyReader:
             if self._link.state is Link.BROKEN:
                 self._link.check_unbroken()
             data = buffer.take(owed)  # it is here as a whole, as most are
-            self._took(owed)
+            self._owed = 0
+            self._end()
             return data
         while True:
             piece = self._piece(MAX_PIECE)

@@ -74,7 +74,8 @@ class HTTPConnection(Operations):
     ) -> Exchange:
         """Blocking twin of `co_send_request`."""
         exchange, going = self._request(method, path, headers, body, expect100)
-        finish(going)
+        if going is not None:
+            run(going)
         return exchange
 
     def write(self, buf: Buffer) -> None:

@@ -258,7 +258,7 @@ class Operations:
         sending = self._sending
         if headers is None and body is None and not expect100:  # as most are
             head = self._heads.build(method, path, None, EMPTY.get(method, ""))
-            return exchange, sending.begin(sending.request, exchange, head, None, False)
+            return exchange, sending.request(exchange, head, None, False)
         fields = None if headers is None else CaseInsensitiveDict(field_pairs(headers))
         if body is not None and not isinstance(body, BodyFollowing):
             body = as_bytes(body)
@@ -274,7 +274,7 @@ class Operations:
             framing += "Expect: 100-continue\r\n"
         head = self._heads.build(method, path, fields, framing)
         last = closes(fields)
-        return exchange, sending.begin(sending.request, exchange, head, body, last)
+        return exchange, sending.request(exchange, head, body, last)
 
     def _framing(
         self,

@@ -107,6 +107,14 @@ class _Pollers(threading.local):
 _pollers = _Pollers()
 
 
+def milliseconds(timeout: float | None) -> int | None:
+    """Return *timeout* seconds as poll() takes them, None for ever.
+
+    Rounded up, for waking too early would be to spin; at most `MAX_WAIT` seconds.
+    """
+    return None if timeout is None else math.ceil(min(max(timeout, 0), MAX_WAIT) * 1000)
+
+
 def _wait_poll(need: PollNeeded, timeout: float | None) -> bool:
     try:
         poller = _pollers.known[need]
@@ -114,9 +122,7 @@ def _wait_poll(need: PollNeeded, timeout: float | None) -> bool:
         poller = select.poll()
         poller.register(need[0], need[1])  # fails for -1, the number of a closed socket
         _pollers.known[tuple(need)] = poller
-    # rounded up: poll() counts milliseconds, and waking too early would spin
-    limit = None if timeout is None else math.ceil(min(max(timeout, 0), MAX_WAIT) * 1000)
-    return bool(poller.poll(limit))
+    return bool(poller.poll(milliseconds(timeout)))
 
 
 def _wait_select(need: PollNeeded, timeout: float | None) -> bool:

@@ -91,7 +91,7 @@ class ReceivingHalf:
         stream = link.raw_stream
         if stream is not None and link.state is not Link.BROKEN and not stream.has_buffered():
             exchange.awaited = True
-            if not stream.wanted_by_recv(None).poll(link.timeout):
+            if not stream.wait_to_recv(link.timeout):
                 raise ConnectionTimedOut(f"nothing moved for {link.timeout} seconds")
             if link.raw_stream is not stream:
                 raise ConnectionClosed("the connection was closed meanwhile")

@@ -147,16 +147,31 @@ class SendingHalf:
     def request(
         self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
     ) -> Co[None] | None:
-        """Send a head, and the body if it is here; a step for `begin`.
+        """Send a head, and the body if it is here.
 
         *last* says that it has ``Connection: close``: no request may follow (RFC 9112
         section 9.6).
+
+        Returns:
+            The rest, to be run at once; or None. It raises what `begin` raises.
         """
-        if self._state is not Sending.READY or self._link.state is Link.BROKEN:
-            self._check_ready()
-        if self.is_connected():
-            return self._request(exchange, head, body, last)
-        return self._co_connect_and_request(exchange, head, body, last)
+        # Not by `begin`, as this is a part of the shortest way that a request can take.
+        turn = self.role.take()
+        try:
+            if self._state is not Sending.READY or self._link.state is Link.BROKEN:
+                self._check_ready()
+            if self.is_connected():
+                going = self._request(exchange, head, body, last)
+            else:
+                going = self._co_connect_and_request(exchange, head, body, last)
+        except BaseException as exc:
+            self.role.note(turn, exc)
+            turn.release()
+            raise
+        if going is not None:
+            return self._co_in_turn(turn, going)
+        turn.release()
+        return None
 
     def _co_connect_and_request(
         self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
@@ -169,6 +184,7 @@ class SendingHalf:
     def _request(
         self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
     ) -> Co[None] | None:
+        link = self._link
         parts: list[Part] = [head]
         complete = True
         if body is not None:
@@ -180,9 +196,9 @@ class SendingHalf:
                     self._step(Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED)
                 self._remaining = body.length
         self._exchange = exchange
-        self._link.pending.append(exchange)
+        link.pending.append(exchange)
         if last:
-            self._link.spend()
+            link.spend()
         return self._start(exchange, parts, complete)
 
     def write(self, data: memoryview) -> Co[None] | None:

@@ -46,6 +46,7 @@ NO_CONTENT: Final = 204
 MULTIPLE_CHOICES: Final = 300
 NOT_MODIFIED: Final = 304
 
+SIZED: Final = Kind.SIZED  # an attribute of an enumeration takes its time
 KEEP_ALIVE: Final = [b" keep-alive"]  # the value as nearly all servers write it
 new_framing = tuple.__new__  # of a class of tuples; its own constructor is slow
 _framing_fields = re.compile(rb"\n(connection|content-length|transfer-encoding):([^\r]*+)").findall
@@ -80,7 +81,7 @@ def frame(method: str, head: Head) -> Framing:
     if codings:
         return _transfer_coding(codings, reusable)
     if length is not None:
-        return new_framing(Framing, (Kind.SIZED, length, reusable))
+        return new_framing(Framing, (SIZED, length, reusable))
     return Framing(Kind.UNTIL_CLOSE, None, False)
 
 

@@ -19,7 +19,8 @@ _target = re.compile(r"/[\x21\x22\x24-\x7e]*|\*").fullmatch  # "#" begins a frag
 _host = re.compile(
     r"((?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?"
 ).fullmatch  # RFC 3986 section 3.2.2
-_method_and_target = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ /[\x21\x22\x24-\x7e]*").fullmatch
+_origin_form = re.compile(r"/[\x21\x22\x24-\x7e]*").fullmatch
+COMMON: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 # What a recipient needs before the body, or what says who sends it to whom: RFC 9110 section 6.5.1.
@@ -195,8 +196,7 @@ class RequestHeads:
             InvalidRequest: any of them cannot be sent as it is.
 
         """
-        line = " ".join((method, path))
-        if not self._prefix and _method_and_target(line) and not line.startswith("CONNECT "):
+        if method in COMMON and not self._prefix and _origin_form(path):  # as most are
             target = path
         else:
             check_method(method)

@@ -17,7 +17,7 @@ from itertools import zip_longest
 from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import ConnectFailed, ConnectionClosed, ConnectionTimedOut
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded, first_of
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded, first_of, milliseconds
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -84,6 +84,10 @@ class Stream(Protocol):
         It is another descriptor than `fd`, for the same connection, so that the two
         halves never wait for the same thing.
         """
+        ...
+
+    def wait_to_recv(self, timeout: float | None) -> bool:
+        """Block for *timeout* seconds or until `recv` need not; False: it still would."""
         ...
 
     def has_buffered(self) -> bool:
@@ -220,7 +224,17 @@ class TCPStream:
     """Plain TCP; see `Stream`. Takes over *sock*, which must be connected and non-blocking."""
 
     __slots__ = (
-        *("_failure", "_look", "_read_need", "_recv", "_recv_into", "_send", "_sender", "_sock"),
+        *(
+            "_block",
+            "_failure",
+            "_look",
+            "_read_need",
+            "_recv",
+            "_recv_into",
+            "_send",
+            "_sender",
+            "_sock",
+        ),
         *("fd", "waiting"),
     )
 
@@ -233,6 +247,7 @@ class TCPStream:
         self._send = sock.send
         self._read_need = PollNeeded(self.fd, POLLIN)
         self._look = looker(self.fd)
+        self._block = looker(self.fd)  # another one: no two threads may use the same
         self._sender = SendingDescriptor(sock)
         # The system tells once that the connection was reset, and ends the stream after
         # that: who reads would take it for a proper end if the sender was told.
@@ -289,6 +304,11 @@ class TCPStream:
         """See `Stream.wanted_by_send`."""
         return self._sender.need(POLLIN | POLLOUT if watch else POLLOUT, deadline)
 
+    def wait_to_recv(self, timeout: float | None) -> bool:
+        """See `Stream.wait_to_recv`."""
+        self.waiting = True
+        return bool(self._block(milliseconds(timeout)))
+
     def has_buffered(self) -> bool:
         """See `Stream.has_buffered`: nothing lies between the socket and `recv`."""
         return False
@@ -319,10 +339,11 @@ class TCPStream:
         self._sock.close()
 
 
-def looker(fd: int) -> Callable[[int], object]:
-    """Return what says, called with 0, whether *fd* is readable: something true if it is."""
+def looker(fd: int) -> Callable[[int | None], object]:
+    """Return what waits so many milliseconds until *fd* is readable: something true if it is."""
     if not hasattr(select, "poll"):
-        return PollNeeded(fd, POLLIN).poll
+        need = PollNeeded(fd, POLLIN)
+        return lambda limit: need.poll(None if limit is None else limit / 1000)
     poller = select.poll()  # one that is registered once is the cheapest look
     poller.register(fd, POLLIN)
     return poller.poll

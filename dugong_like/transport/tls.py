@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 import certifi
 
 from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed, InvalidRequest
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded, milliseconds
 from .tcp import Part, SendingDescriptor, co_attempt, looker, lost, shut_down
 
 T = TypeVar("T")
@@ -145,6 +145,7 @@ class TLSStream:
         self._sender = SendingDescriptor(sock)
         self.fd = sock.fileno()
         self._look = looker(self.fd)
+        self._block = looker(self.fd)  # another one: no two threads may use the same
         self.waiting = False
 
     def handshake(self, sock: ssl.SSLSocket) -> bool | None:
@@ -218,6 +219,11 @@ class TLSStream:
         if mask == POLLIN:
             deadline = _soon(deadline)
         return self._sender.need(mask | POLLIN if watch else mask, deadline)
+
+    def wait_to_recv(self, timeout: float | None) -> bool:
+        """See `Stream.wait_to_recv`."""
+        self.waiting = True
+        return bool(self._block(milliseconds(timeout)))
 
     def has_buffered(self) -> bool:
         """See `Stream.has_buffered`: TLS decrypts whole records."""
