@@ -18,12 +18,13 @@ class FieldsMessage(Message):
     Args:
         wire: CRLF, and checked field lines, each with its CRLF; values may have any byte
             from 0x80 on, which comes out as the Latin-1 character of that number.
+        lower: the same in lower case, if that is known.
 
     """
 
-    def __init__(self, wire: bytes) -> None:
+    def __init__(self, wire: bytes, lower: bytes | None = None) -> None:
         self._wire = wire
-        self._lower = wire.lower()  # for looks
+        self._lower = wire.lower() if lower is None else lower
 
     def __getattr__(self, name: str) -> Any:
         """Fill the message when the first of its own attributes is missing."""

@@ -135,7 +135,7 @@ class HTTPResponse:
     def headers(self) -> Message:
         """The header fields, an `email.message.Message`, made at the first look."""
         if self._headers is None:
-            self._headers = _message(self._head.fields)
+            self._headers = _message(self._head.fields, self._head.lower)
         return self._headers
 
     @property
@@ -151,7 +151,7 @@ class HTTPResponse:
         return f"<HTTPResponse {self.status} {self.reason} to {self.method} {self.path}>"
 
 
-def _message(wire: bytes) -> Message:
+def _message(wire: bytes, lower: bytes | None = None) -> Message:
     from .fields import FieldsMessage  # noqa: PLC0415 - 10 ms that many programs never need
 
-    return FieldsMessage(wire)
+    return FieldsMessage(wire, lower)

@@ -63,7 +63,7 @@ def frame(method: str, head: Head) -> Framing:
     length: int | None = None
     codings: list[bytes] = []
     options: list[bytes] = []
-    for name, value in _framing_fields(head.fields.lower()):
+    for name, value in _framing_fields(head.lower):
         if name == b"content-length":
             length = content_length(value, length)
         elif name == b"connection":

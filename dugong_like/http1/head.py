@@ -56,16 +56,18 @@ class Head:
         status: status code.
         reason: reason phrase.
         fields: CRLF, and the field lines, each with its CRLF: so every name stands behind one.
+        lower: the same in lower case.
 
     """
 
-    __slots__ = ("fields", "minor", "reason", "status")
+    __slots__ = ("fields", "lower", "minor", "reason", "status")
 
     def __init__(self, minor: int, status: int, reason: bytes, fields: bytes) -> None:
         self.minor = minor
         self.status = status
         self.reason = reason
         self.fields = fields
+        self.lower = fields.lower()
 
 
 def parse_head(
