@@ -149,7 +149,7 @@ def test_signals_without_meaning_change_nothing(certificate, trusting, way):
                 finally:
                     over.set()
                     ringing.join()
-    assert len(counted) > 100
+    assert len(counted) > 20  # more by far, but on a busy machine
 
 
 # ---- Ctrl-C
