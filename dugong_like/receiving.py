@@ -74,13 +74,13 @@ class ReceivingHalf:
     # ---- the operation that reads a response
 
     def await_response(self) -> None:
-        """Receive the beginning of the next response, blocking, if nothing of it is here.
+        """Block until something arrives, if nothing has that could be the next response.
 
         For `ReadingRole.block`: the first attempt succeeds mostly if this comes before it.
 
         Raises:
             ConnectionTimedOut: nothing has arrived for the time-out of the connection.
-            ConnectionClosed: the server, or another thread, has closed the connection.
+            ConnectionClosed: another thread has closed the connection.
         """
         link, buffer = self._link, self._buffer
         if buffer.begin < buffer.end or len(link.pending) != 1:
@@ -91,11 +91,10 @@ class ReceivingHalf:
         stream = link.raw_stream
         if stream is not None and link.state is not Link.BROKEN and not stream.has_buffered():
             exchange.awaited = True
-            received = buffer.wait(stream, link.timeout)
+            if not stream.wait_to_recv(link.timeout):
+                raise ConnectionTimedOut(f"nothing moved for {link.timeout} seconds")
             if link.raw_stream is not stream:
                 raise ConnectionClosed("the connection was closed meanwhile")
-            if received == 0:
-                raise self.heads.end_of_stream()
 
     def co_read_response(self) -> Co[HTTPResponse]:
         """See `Operations.co_read_response`."""

@@ -63,8 +63,9 @@ class ScriptedStream:
         self.waiting = True
         return PollNeeded(self.fd, POLLIN, deadline)
 
-    def wait_into(self, buffer, timeout):
-        return self.recv_into(buffer)
+    def wait_to_recv(self, timeout):
+        self.waiting = True
+        return True
 
     def wanted_by_send(self, deadline, *, watch=False):
         return PollNeeded(self.fd + 1, POLLOUT | POLLIN if watch else POLLOUT, deadline)

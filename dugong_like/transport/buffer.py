@@ -24,10 +24,6 @@ class Receiver(Protocol):
         """Receive into *buffer*; 0 is the end of the stream, None says that it would block."""
         ...
 
-    def wait_into(self, buffer: memoryview, timeout: float | None) -> int | None:
-        """Do the same, blocking for *timeout* seconds at most."""
-        ...
-
 
 class ReceiveBuffer:
     """Bytes that have arrived and that nobody has taken: ``data[begin:end]``.
@@ -64,20 +60,8 @@ class ReceiveBuffer:
         if not self.data:
             self._borrow()
         room = self.room() if self.end else self._view
-        return self._note(self.data, stream.recv_into(room))
-
-    def wait(self, stream: Receiver, timeout: float | None) -> int | None:
-        """Do what `fill` does, but block for *timeout* seconds at most; the buffer is empty.
-
-        Raises:
-            ConnectionTimedOut: *timeout* seconds have passed.
-        """
-        room = self.room()
-        room[0] = 0
-        return self._note(self.data, stream.wait_into(room, timeout))
-
-    def _note(self, memory: bytearray, count: int | None) -> int | None:
-        """Note that *count* bytes have been received into *memory*."""
+        memory = self.data
+        count = stream.recv_into(room)
         if self.data is not memory:
             return None  # cleared meanwhile, by another thread
         if count:

@@ -11,15 +11,13 @@ import errno
 import os
 import select
 import socket
-import struct
 import time
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
-from types import BuiltinMethodType
 from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import ConnectFailed, ConnectionClosed, ConnectionTimedOut
-from ..polling import MAX_WAIT, POLLIN, POLLOUT, Co, PollNeeded, first_of, milliseconds
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded, first_of, milliseconds
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -29,8 +27,6 @@ Address = tuple[socket.AddressFamily, Any]
 ATTEMPT_DELAY: Final = 0.25  # seconds between two attempts (RFC 8305 section 5)
 TURN: Final = 1 << 20  # bytes moved without waiting, after which others have their turn
 MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
-DONT_WAIT: Final = getattr(socket, "MSG_DONTWAIT", 0)  # not on Windows
-SHORTEST_WAIT: Final = 0.001  # seconds; the system would take 0 for "for ever"
 CONNECTING: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR}
 
 Part = bytes | memoryview
@@ -90,17 +86,8 @@ class Stream(Protocol):
         """
         ...
 
-    def wait_into(self, buffer: memoryview, timeout: float | None) -> int | None:
-        """Block for *timeout* seconds at most, and do what `recv_into` does.
-
-        *buffer* begins with a zero, and what arrives does not, if it makes sense: so it can
-        be told whether an exception from outside, as Ctrl-C, has lost any of it.
-
-        Raises:
-            ConnectionTimedOut: *timeout* seconds have passed.
-            ConnectionClosed: see `recv_into`.
-
-        """
+    def wait_to_recv(self, timeout: float | None) -> bool:
+        """Block for *timeout* seconds or until `recv` need not; False: it still would."""
         ...
 
     def has_buffered(self) -> bool:
@@ -161,7 +148,7 @@ def co_attempt(
         if result is not None:
             return result
         if deadline is not None and time.monotonic() >= deadline:
-            raise timed_out(timeout)
+            raise ConnectionTimedOut(f"nothing moved for {timeout} seconds")
 
 
 def co_receive(
@@ -237,19 +224,24 @@ class TCPStream:
     """Plain TCP; see `Stream`. Takes over *sock*, which must be connected and non-blocking."""
 
     __slots__ = (
-        *("_block", "_failure", "_flags", "_look", "_read_need", "_recv", "_recv_into", "_send"),
-        *("_sender", "_sock", "_timeout", "fd", "waiting"),
+        *(
+            "_block",
+            "_failure",
+            "_look",
+            "_read_need",
+            "_recv",
+            "_recv_into",
+            "_send",
+            "_sender",
+            "_sock",
+        ),
+        *("fd", "waiting"),
     )
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.fd = sock.fileno()
         self.waiting = False
-        # With a flag for each call that may not block, the others may: `wait_into`.
-        self._flags = DONT_WAIT if isinstance(sock.recv_into, BuiltinMethodType) else 0
-        if self._flags:
-            sock.setblocking(True)
-        self._timeout: float | None = None  # seconds that a call without the flag blocks
         self._recv = sock.recv
         self._recv_into = sock.recv_into
         self._send = sock.send
@@ -265,7 +257,7 @@ class TCPStream:
         """See `Stream.recv_into`."""
         self.waiting = False
         try:
-            count = self._recv_into(buffer, 0, self._flags)
+            count = self._recv_into(buffer)
         except BlockingIOError:
             return None
         except OSError as exc:
@@ -278,7 +270,7 @@ class TCPStream:
         """See `Stream.recv`."""
         self.waiting = False
         try:
-            data = self._recv(size, self._flags)
+            data = self._recv(size)
         except BlockingIOError:
             return None
         except OSError as exc:
@@ -291,8 +283,8 @@ class TCPStream:
         """See `Stream.send`."""
         try:
             if len(parts) == 1:
-                return self._send(parts[0], self._flags)
-            return send_many(self._sock, parts, self._flags)
+                return self._send(parts[0])
+            return send_many(self._sock, parts)
         except BlockingIOError:
             return None
         except BrokenPipeError as exc:  # nobody listens any more; what he said before is whole
@@ -312,33 +304,10 @@ class TCPStream:
         """See `Stream.wanted_by_send`."""
         return self._sender.need(POLLIN | POLLOUT if watch else POLLOUT, deadline)
 
-    def wait_into(self, buffer: memoryview, timeout: float | None) -> int | None:
-        """See `Stream.wait_into`: the system waits, and no call is needed for that."""
+    def wait_to_recv(self, timeout: float | None) -> bool:
+        """See `Stream.wait_to_recv`."""
         self.waiting = True
-        if not self._flags or (timeout is not None and timeout < SHORTEST_WAIT):
-            wait_until(self._block, timeout)
-            return self.recv_into(buffer)
-        if timeout != self._timeout:
-            self._set_timeout(timeout)
-        try:
-            count = self._recv_into(buffer)
-            self.waiting = False
-        except BlockingIOError:
-            raise timed_out(timeout) from None
-        except OSError as exc:
-            raise lost(exc) from exc
-        except BaseException:
-            self.waiting = buffer[0] == 0
-            raise
-        if count == 0 and self._failure is not None:
-            raise lost(self._failure) from self._failure
-        return count
-
-    def _set_timeout(self, timeout: float | None) -> None:
-        seconds, fraction = divmod(min(timeout or 0, MAX_WAIT), 1)
-        limit = struct.pack("@ll", int(seconds), int(fraction * 1e6))  # zero waits for ever
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        self._timeout = timeout
+        return bool(self._block(milliseconds(timeout)))
 
     def has_buffered(self) -> bool:
         """See `Stream.has_buffered`: nothing lies between the socket and `recv`."""
@@ -363,28 +332,11 @@ class TCPStream:
     def release(self) -> None:
         """Give up the socket without closing it: somebody else goes on with it."""
         self._sender.close()
-        self._sock.setblocking(False)
 
     def close(self) -> None:
         """See `Stream.close`."""
         self._sender.close()
         self._sock.close()
-
-
-def wait_until(block: Callable[[int | None], object], timeout: float | None) -> None:
-    """Call *block*, a `looker`, for *timeout* seconds at most.
-
-    Raises:
-        ConnectionTimedOut: it was not readable.
-
-    """
-    if not block(milliseconds(timeout)):
-        raise timed_out(timeout)
-
-
-def timed_out(timeout: float | None) -> ConnectionTimedOut:
-    """Return the error that nothing has moved for *timeout* seconds."""
-    return ConnectionTimedOut(f"nothing moved for {timeout} seconds")
 
 
 def looker(fd: int) -> Callable[[int | None], object]:
@@ -397,11 +349,11 @@ def looker(fd: int) -> Callable[[int | None], object]:
     return poller.poll
 
 
-def send_many(sock: socket.socket, parts: Sequence[Part], flags: int) -> int:
+def send_many(sock: socket.socket, parts: Sequence[Part]) -> int:
     """Send several parts with one system call and return how many bytes went out."""
     if hasattr(sock, "sendmsg"):
-        return sock.sendmsg(parts[:MAX_PARTS], (), flags)
-    return sock.send(parts[0], flags)  # Windows has no sendmsg
+        return sock.sendmsg(parts[:MAX_PARTS])
+    return sock.send(parts[0])  # Windows has no sendmsg
 
 
 def shut_down(sock: socket.socket, how: int) -> None:

@@ -21,8 +21,8 @@ from typing import Any, Final, TypeVar
 import certifi
 
 from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed, InvalidRequest
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded
-from .tcp import Part, SendingDescriptor, co_attempt, looker, lost, shut_down, wait_until
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded, milliseconds
+from .tcp import Part, SendingDescriptor, co_attempt, looker, lost, shut_down
 
 T = TypeVar("T")
 SSLContext = ssl.SSLContext
@@ -220,11 +220,10 @@ class TLSStream:
             deadline = _soon(deadline)
         return self._sender.need(mask | POLLIN if watch else mask, deadline)
 
-    def wait_into(self, buffer: memoryview, timeout: float | None) -> int | None:
-        """See `Stream.wait_into`."""
+    def wait_to_recv(self, timeout: float | None) -> bool:
+        """See `Stream.wait_to_recv`."""
         self.waiting = True
-        wait_until(self._block, timeout)
-        return self.recv_into(buffer)
+        return bool(self._block(milliseconds(timeout)))
 
     def has_buffered(self) -> bool:
         """See `Stream.has_buffered`: TLS decrypts whole records."""

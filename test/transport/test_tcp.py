@@ -140,10 +140,10 @@ def test_released_stream_leaves_the_socket_open(peers):
 
 def test_systems_without_sendmsg_send_the_first_part():
     class Windows:
-        def send(self, part, flags):
+        def send(self, part):
             return len(part)
 
-    assert send_many(Windows(), [b"abc", b"de"], 0) == 3
+    assert send_many(Windows(), [b"abc", b"de"]) == 3
 
 
 def test_duplicate_where_descriptors_are_no_files(peers, monkeypatch):
