@@ -1,0 +1,215 @@
+"""Unmodified requests on this library: an adapter for `requests.Session`.
+
+    session = requests.Session()
+    session.mount("http://", Adapter())
+    session.mount("https://", Adapter())
+
+Idle connections are kept, one list for each origin and proxy. requests does what a client
+does (redirects, cookies, authentication, proxies from the environment), urllib3 decodes bodies, and
+this library does what a connection does.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests import exceptions
+from requests.adapters import BaseAdapter
+from requests.cookies import extract_cookies_to_jar
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers, select_proxy
+from urllib3 import HTTPResponse as RawResponse
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
+
+import dugong_like
+from dugong_like import BodyFollowing, HTTPConnection, default_ssl_context
+
+Key = tuple[Any, ...]
+PIECE = 65536  # bytes of a body at a time
+FRAMING = {"content-length", "transfer-encoding"}
+ERRORS = [  # the first that fits
+    (dugong_like.InvalidRequest, exceptions.InvalidURL),
+    (dugong_like.CertificateInvalid, exceptions.SSLError),
+    (dugong_like.HandshakeFailed, exceptions.SSLError),
+    (dugong_like.TunnelRefused, exceptions.ProxyError),
+    (dugong_like.ConnectionTimedOut, exceptions.ReadTimeout),
+    (dugong_like.DugongError, exceptions.ConnectionError),
+]
+
+
+@contextmanager
+def errors_of_requests(
+    request: requests.PreparedRequest, connecting: dict[str, bool]
+) -> Iterator[None]:
+    """Raise errors of this library as those of requests."""
+    try:
+        yield
+    except dugong_like.DugongError as exc:
+        if connecting["now"] and isinstance(exc, dugong_like.ConnectionTimedOut):
+            raise exceptions.ConnectTimeout(exc, request=request) from exc
+        for ours, theirs in ERRORS:
+            if isinstance(exc, ours):
+                raise theirs(exc, request=request) from exc
+
+
+class Body:
+    """The body of a response as a file, whose errors are those that urllib3 would raise."""
+
+    def __init__(self, owner: Adapter, key: Key, conn: HTTPConnection) -> None:
+        self._owner, self._key, self._conn = owner, key, conn
+        self.closed = False
+
+    def read(self, size: int | None = None) -> bytes:
+        """Read *size* bytes at most, the rest if None."""
+        if self.closed:
+            return b""
+        try:
+            data = self._conn.read(size)
+        except dugong_like.ConnectionTimedOut as exc:
+            raise ReadTimeoutError(None, "", str(exc)) from exc  # type: ignore[arg-type]
+        except dugong_like.DugongError as exc:
+            raise ProtocolError(str(exc), exc) from exc
+        if not self._conn.response_pending():
+            self.close()
+        return data
+
+    def close(self) -> None:
+        """Give the connection back; read or not."""
+        if not self.closed:
+            self.closed = True
+            self._owner.give_back(self._key, self._conn)
+
+
+class Original:
+    """What requests looks for cookies in."""
+
+    def __init__(self, msg: Any) -> None:
+        self.msg = msg
+
+    def isclosed(self) -> bool:
+        """Return True."""
+        return True
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Adapter(BaseAdapter):
+    """See the top of this file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = Lock()
+        self._idle: defaultdict[Key, list[HTTPConnection]] = defaultdict(list)
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: float | tuple[float | None, float | None] | None = None,
+        verify: bool | str = True,
+        cert: str | tuple[str, str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send *request* and return the response; its body is still to be read."""
+        connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        proxy = select_proxy(request.url, proxies)
+        url = urlsplit(request.url)
+        state = {"now": True}
+        with errors_of_requests(request, state):
+            key = (url.scheme, url.hostname, url.port, proxy, str(verify), cert)
+            conn = self._take(key)
+            try:
+                conn.timeout = connect
+                conn.connect()
+                state["now"], conn.timeout = False, read
+                self._send(conn, request)
+                head = conn.read_response()
+            except BaseException:
+                conn.disconnect()
+                raise
+        return self._response(request, head, Body(self, key, conn))
+
+    def _take(self, key: Key) -> HTTPConnection:
+        with self._lock:
+            if self._idle[key]:
+                return self._idle[key].pop()
+        scheme, host, port, proxy, verify, cert = key
+        context = context_for(verify, cert) if scheme == "https" else None
+        return HTTPConnection(host or "", port, context, proxy)
+
+    def give_back(self, key: Key, conn: HTTPConnection) -> None:
+        """Keep *conn*, if its response has been read to its end."""
+        if conn.response_pending():
+            conn.disconnect()
+        else:
+            with self._lock:
+                self._idle[key].append(conn)
+
+    def _send(self, conn: HTTPConnection, request: requests.PreparedRequest) -> None:
+        fields = {n: v if isinstance(v, str) else v.decode("latin-1")
+                  for n, v in request.headers.items() if n.lower() not in FRAMING}  # fmt: skip
+        length = request.headers.get("Content-Length")
+        body = request.body
+        if isinstance(body, str):
+            body = body.encode()
+        if body is None or isinstance(body, bytes):
+            conn.send_request(request.method or "", request.path_url, fields, body)
+            return
+        following = BodyFollowing(None if length is None else int(length))
+        conn.send_request(request.method or "", request.path_url, fields, following)
+        try:
+            for piece in iter(lambda: body.read(PIECE), b"") if hasattr(body, "read") else body:
+                conn.write(piece if isinstance(piece, bytes) else piece.encode())
+            conn.finish()
+        except dugong_like.ConnectionClosed as exc:
+            if exc.request_sent != "yes":  # else there is an answer to be read
+                raise
+
+    def _response(
+        self, request: requests.PreparedRequest, head: Any, body: Body
+    ) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.reason = head.status, head.reason
+        response.headers = CaseInsensitiveDict()
+        for name in dict.fromkeys(map(str.lower, head.headers.keys())):
+            response.headers[name.title()] = ", ".join(head.headers.get_all(name))
+        response.encoding = get_encoding_from_headers(response.headers)
+        response.raw = RawResponse(
+            body=body, headers=head.headers.items(), status=head.status, reason=head.reason,
+            preload_content=False, decode_content=False, original_response=Original(head.headers),
+            request_method=request.method,
+        )  # fmt: skip
+        response.url, response.request, response.connection = request.url, request, self
+        extract_cookies_to_jar(response.cookies, request, response.raw)
+        if head.length == 0:
+            body.close()
+        return response
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        with self._lock:
+            for connections in self._idle.values():
+                for conn in connections:
+                    conn.disconnect()
+            self._idle.clear()
+
+
+def context_for(verify: str, cert: str | tuple[str, str] | None) -> ssl.SSLContext:
+    """Return the context for what requests calls *verify* and *cert*."""
+    if verify == "True" and cert is None:
+        return default_ssl_context()
+    context = ssl.create_default_context(cafile=None if verify in {"True", "False"} else verify)
+    if verify == "False":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if cert is not None:
+        context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
+    return context
