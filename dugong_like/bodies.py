@@ -16,7 +16,7 @@ from .http1.body import SIZED, Body
 from .http1.states import Link
 from .link import SharedLink
 from .transport.buffer import ReceiveBuffer
-from .transport.tcp import TURN, Stream
+from .transport.stream import TURN, Stream
 
 MAX_PIECE: Final = 262144  # bytes asked for at once: memory never follows announced lengths
 

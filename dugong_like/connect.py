@@ -19,7 +19,8 @@ from .polling import Co, within
 from .proxy.tunnel import Tunnel
 from .transport.buffer import ReceiveBuffer
 from .transport.resolve import co_resolve
-from .transport.tcp import Socket, Stream, TCPStream, co_attempt, co_connect_tcp
+from .transport.stream import Stream
+from .transport.tcp import Socket, TCPStream, co_attempt, co_connect_tcp
 
 if TYPE_CHECKING:
     from .transport.tls import SSLContext

@@ -18,7 +18,7 @@ from .errors import ConnectionClosed
 from .http1.states import LINK, Link, Linked, follow
 from .message import Exchange
 from .polling import Co
-from .transport.tcp import Stream
+from .transport.stream import Stream
 
 
 class SharedLink:

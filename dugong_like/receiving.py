@@ -25,7 +25,7 @@ from .message import Exchange, HTTPResponse
 from .polling import Co, within
 from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
-from .transport.tcp import Stream
+from .transport.stream import Stream
 
 
 class ReceivingHalf:

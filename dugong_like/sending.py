@@ -27,7 +27,7 @@ from .message import BodyFollowing, Exchange
 from .polling import Co
 from .receiving import ReceivingHalf
 from .roles import Role, Turn
-from .transport.tcp import TURN, Part, Stream
+from .transport.stream import TURN, Part, Stream, rest
 
 
 class SendingHalf:
@@ -414,15 +414,3 @@ class SendingHalf:
         """Wake the operation that waits to send: called by whoever reads the answer."""
         if self._waiting and (stream := self._link.raw_stream) is not None:
             stream.shut_down_writing()
-
-
-def rest(parts: Sequence[Part], count: int) -> list[Part]:
-    """Return what is left of *parts* when the first *count* bytes have been sent."""
-    left: list[Part] = []
-    for part in parts:
-        if count >= len(part):
-            count -= len(part)
-        else:
-            left.append(memoryview(part)[count:] if count else part)
-            count = 0
-    return left

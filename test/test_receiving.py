@@ -18,7 +18,7 @@ from dugong_like import (
     StateError,
     UnsupportedResponse,
 )
-from dugong_like.transport.tcp import TURN
+from dugong_like.transport.stream import TURN
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HINTS = b"HTTP/1.1 103 Hints\r\nLink: <x>\r\n\r\n"

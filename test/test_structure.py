@@ -68,6 +68,7 @@ TESTED_ELSEWHERE = {
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
     "origin.py": "test_connection.py",
+    "transport/stream.py": "test_sending.py, test_two_threads.py",
     "bodies.py": "test_connection.py, test_interruptions.py",
     "heads.py": "test_connection.py, test_interruptions.py",
 }

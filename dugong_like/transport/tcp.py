@@ -14,10 +14,11 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from ..errors import ConnectFailed, ConnectionClosed, ConnectionTimedOut
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded, first_of, milliseconds
+from .stream import Part, Stream
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -25,102 +26,8 @@ Socket = socket.socket
 Address = tuple[socket.AddressFamily, Any]
 
 ATTEMPT_DELAY: Final = 0.25  # seconds between two attempts (RFC 8305 section 5)
-TURN: Final = 1 << 20  # bytes moved without waiting, after which others have their turn
 MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
 CONNECTING: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR}
-
-Part = bytes | memoryview
-
-
-class Stream(Protocol):
-    """A connection that carries bytes. No call blocks; None says that it would.
-
-    Attributes:
-        fd: the descriptor that the receiving half waits for.
-        waiting: True if nothing has been received since `wanted_by_recv` was called: then
-            no bytes are on their way to the caller, and an exception loses none.
-
-    """
-
-    fd: int
-    waiting: bool
-
-    def recv_into(self, buffer: memoryview) -> int | None:
-        """Receive into *buffer*; 0 is the end of the stream.
-
-        Raises:
-            ConnectionClosed: the connection was reset, or TLS was cut off.
-
-        """
-        ...
-
-    def recv(self, size: int) -> bytes | None:
-        """Receive up to *size* bytes; ``b""`` is the end of the stream.
-
-        Raises:
-            ConnectionClosed: the connection was reset, or TLS was cut off.
-
-        """
-        ...
-
-    def send(self, parts: Sequence[Part]) -> int | None:
-        """Send the beginning of *parts* and return how many bytes that was.
-
-        After None the next call must have the same parts.
-
-        Raises:
-            ConnectionClosed: the peer takes no more.
-
-        """
-        ...
-
-    def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
-        """Return what the last `recv` or `recv_into` waits for."""
-        ...
-
-    def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
-        """Return what the last `send` waits for; *watch* adds "or something can be read".
-
-        It is another descriptor than `fd`, for the same connection, so that the two
-        halves never wait for the same thing.
-        """
-        ...
-
-    def wait_to_recv(self, timeout: float | None) -> bool:
-        """Block for *timeout* seconds or until `recv` need not; False: it still would."""
-        ...
-
-    def has_buffered(self) -> bool:
-        """Return True if bytes have been received below that `recv` would give at once."""
-        ...
-
-    def is_quiet(self) -> bool:
-        """Return True if `recv` would block; False says that it might not."""
-        ...
-
-    def is_idle(self) -> bool:
-        """Return True if nothing has arrived, not even the end of the stream.
-
-        What has arrived may be lost: the answer False means that the stream is to be
-        closed.
-        """
-        ...
-
-    def shut_down_writing(self) -> None:
-        """End the sending direction; a sender that waits is woken and fails."""
-        ...
-
-    def say_goodbye(self) -> None:
-        """End the sending direction in order: the peer hears that nothing will follow."""
-        ...
-
-    def shut_down(self) -> None:
-        """End both directions; whoever waits is woken."""
-        ...
-
-    def close(self) -> None:
-        """Give the descriptors back. Nothing is sent."""
-        ...
 
 
 def co_attempt(

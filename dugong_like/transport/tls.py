@@ -22,7 +22,8 @@ import certifi
 
 from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed, InvalidRequest
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded, milliseconds
-from .tcp import Part, SendingDescriptor, co_attempt, looker, lost, shut_down
+from .stream import Part
+from .tcp import SendingDescriptor, co_attempt, looker, lost, shut_down
 
 T = TypeVar("T")
 SSLContext = ssl.SSLContext
