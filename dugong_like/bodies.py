@@ -9,13 +9,16 @@ Not here: where a body ends (http1/), and what happens then (receiving.py).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from .errors import InvalidResponse, StateError
+from .files import Sink, SinkFailed
 from .http1.body import SIZED, Body
 from .http1.states import Link
 from .link import SharedLink
 from .transport.buffer import ReceiveBuffer
+from .transport.bulk import LOW_WATER, BulkStream, CannotSplice, Pipe
 from .transport.stream import TURN, Stream
 
 MAX_PIECE: Final = 262144  # bytes asked for at once: memory never follows announced lengths
@@ -105,6 +108,20 @@ class BodyReader:
             return bytes(self._take_kept(size))
         return self._piece(size)
 
+    def readinto_patiently(self, target: memoryview) -> int | None:
+        """As `readinto`, for those who can wait a little if it is for more."""
+        count = self.readinto(target)
+        if count is None:
+            self._want_much()
+        return count
+
+    def read_patiently(self, size: int) -> bytes | None:
+        """As `read`, for those who can wait a little if it is for more."""
+        data = self.read(size)
+        if data is None:
+            self._want_much()
+        return data
+
     def readall(self, _: None) -> bytes | None:
         """See `Operations.co_readall`."""
         kept = self._kept
@@ -120,6 +137,7 @@ class BodyReader:
         while True:
             piece = self._piece(MAX_PIECE)
             if piece is None:
+                self._want_much()
                 return None
             if self.body is None and not kept:
                 return piece
@@ -136,12 +154,72 @@ class BodyReader:
         self._kept.clear()
         buffer = self._buffer
         while owed := self._next():
-            if not (filled := self._have_bytes()):
-                return None if filled is None else True
-            count = min(owed, buffer.end - buffer.begin)
-            buffer.begin += count
+            if (bulk := self._bulk(owed)) is not None:
+                count = self._receive(bulk.discard, owed)
+            elif count := self._have_bytes():
+                count = min(owed, count)
+                buffer.begin += count
+            if not count:
+                self._want_much()
+                return None if count is None else True
             self._took(count)
         return None if owed is None else True
+
+    def save(self, sink: Sink) -> bool | None:
+        """See `Transfers.co_recv_to_file`; True says that it is done, False that *sink* failed.
+
+        What *sink* has not taken is still here.
+        """
+        if (stream := self._link.raw_stream) is not None:
+            stream.waiting = False  # what is here is on its way from now on
+        while True:
+            try:
+                self._save_kept(sink)
+                return self._save_next(sink)
+            except CannotSplice:
+                sink.splices = False
+            except SinkFailed:
+                return False
+
+    def _save_kept(self, sink: Sink) -> None:
+        kept = self._kept
+        while kept:
+            piece = memoryview(kept[0])
+            kept[:1] = [rest] if (rest := piece[sink.write(piece) :]) else []
+
+    def _save_next(self, sink: Sink) -> bool | None:
+        buffer = self._buffer
+        while owed := self._next():
+            bulk = self._bulk(owed) if sink.splices else None
+            if bulk is not None:
+                count = self._splice(bulk, sink, owed)
+            elif count := self._have_bytes():
+                count = sink.write(buffer.view(min(owed, count)))
+                buffer.begin += count
+                self._took(count)
+            if not count:
+                self._want_much()
+                return None if count is None else True
+        return None if owed is None else True
+
+    def _splice(self, bulk: BulkStream, sink: Sink, owed: int) -> int | None:
+        """Receive payload, and have it written before anything else can happen."""
+        pipe = Pipe.borrow()
+        try:
+            count = self._receive(partial(bulk.recv_into_pipe, pipe), owed)
+            if count:
+                self._took(count)
+                sink.empty(pipe, count)
+        except (SinkFailed, CannotSplice):
+            if left := pipe.take():
+                self._kept.append(left)
+            pipe.give_back()
+            raise
+        except BaseException:
+            pipe.close()
+            raise
+        pipe.give_back()
+        return count
 
     # ---- what they are made of
 
@@ -200,6 +278,28 @@ class BodyReader:
             self._end()
         return owed
 
+    def _bulk(self, owed: int) -> BulkStream | None:
+        """Return what moves the next *owed* bytes, if they are many and have not arrived."""
+        buffer = self._buffer
+        if owed < buffer.size or buffer.begin < buffer.end:
+            return None
+        return self._link.stream.bulk
+
+    def _receive(self, call: Callable[[int], int | None], owed: int) -> int | None:
+        """Receive some of *owed* bytes past the buffer; the result is as in `_have_bytes`."""
+        if self._is_over(self._link.stream):
+            return None
+        count = call(owed)
+        if count == 0:
+            return self._end_of_stream()
+        if count:
+            self._buffer.received += count
+        return count
+
+    def _want_much(self) -> None:
+        """Have the coming wait be for much at once, if much is still owed."""
+        self._buffer.wanted = LOW_WATER if self._owed >= 2 * LOW_WATER else 1
+
     def _have_bytes(self) -> int | None:
         """Have payload in the buffer; 0 says that the body has ended instead, None see `_fill`."""
         buffer = self._buffer
@@ -252,4 +352,6 @@ class BodyReader:
     def _end(self) -> None:
         body, self.body = self.body, None
         assert body is not None
+        if self._buffer.wanted:
+            self._buffer.wanted = 1  # what comes next may be small
         self._ended(body)

@@ -23,9 +23,11 @@ from .operations import (
     trailer_lines,
 )
 from .polling import Co, run
+from .transfers import Transfers
+from .transport.bulk import LOW_WATER
 
 
-class HTTPConnection(Operations):
+class HTTPConnection(Operations, Transfers):
     """A connection to one HTTP/1.1 server, opened when it is needed.
 
     Each operation exists twice: ``co_x`` returns a generator that yields `PollNeeded`
@@ -98,11 +100,17 @@ class HTTPConnection(Operations):
         # io.TextIOWrapper asks for -1 bytes and means all.
         if len_ is None or len_ < 0:
             return self.readall()
-        return self._receiving.role.block(self._receiving.bodies.read, check_size(len_))
+        bodies = self._receiving.bodies
+        return self._receiving.role.block(
+            bodies.read if check_size(len_) < LOW_WATER else bodies.read_patiently, len_
+        )
 
     def readinto(self, buf: bytearray | memoryview) -> int:
         """Blocking twin of `co_readinto`."""
-        return self._receiving.role.block(self._receiving.bodies.readinto, as_writable(buf))
+        bodies, view = self._receiving.bodies, as_writable(buf)
+        return self._receiving.role.block(
+            bodies.readinto if len(view) < LOW_WATER else bodies.readinto_patiently, view
+        )
 
     def readall(self) -> bytes:
         """Blocking twin of `co_readall`."""

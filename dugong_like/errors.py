@@ -4,6 +4,7 @@
     |-- StateError                 you called out of order                 fix the caller
     |-- InvalidRequest             the request cannot go on the wire       fix the caller
     |-- ExcessBodyData             more body data than announced           fix the caller
+    |-- FileTooShort               less in a file than was to be sent      fix the caller
     |-- ProtocolError              the peer broke the protocol             report, do not retry
     |   |-- InvalidResponse            this is not HTTP/1.0 or HTTP/1.1
     |   `-- UnsupportedResponse        HTTP, but the end of it cannot be found
@@ -63,6 +64,10 @@ class InvalidRequest(DugongError, ValueError):
 
 class ExcessBodyData(DugongError):
     """More body data was handed over than the request announced."""
+
+
+class FileTooShort(DugongError, EOFError):
+    """A file ended before as much of it had been sent as was asked for."""
 
 
 class ProtocolError(DugongError):

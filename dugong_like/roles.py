@@ -24,8 +24,10 @@ from .errors import (
     TransportError,
 )
 from .link import SharedLink
-from .polling import Co, run
+from .polling import Co, PollNeeded, run
 from .transport.buffer import ReceiveBuffer
+from .transport.bulk import PATIENCE
+from .transport.stream import Stream
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -132,11 +134,12 @@ class ReadingRole(Role):
 
     """
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("_buffer", "_gathered")
 
     def __init__(self, link: SharedLink, buffer: ReceiveBuffer) -> None:
         super().__init__(link, "reading")
         self._buffer = buffer
+        self._gathered = -1  # bytes received when `_gather` was called last
 
     def note(self, turn: Turn, exc: BaseException) -> None:
         """See `Role.note`; while the stream is `waiting` no exception loses anything."""
@@ -205,8 +208,9 @@ class ReadingRole(Role):
 
         """
         turn = self.take()
+        link, buffer = self.link, self._buffer
+        stream: Stream | None = None
         try:
-            link, buffer = self.link, self._buffer
             received, deadline = -1, None
             while turn is self._lock:
                 if not tried and (result := attempt(argument)) is not None:
@@ -221,10 +225,39 @@ class ReadingRole(Role):
                         received, deadline = buffer.received, now + link.timeout
                     elif now >= deadline:
                         raise ConnectionTimedOut(f"nothing moved for {link.timeout} seconds")
-                yield stream.wanted_by_recv(deadline)
+                if buffer.wanted:
+                    yield self._gather(stream, deadline)
+                else:
+                    yield stream.wanted_by_recv(deadline)
             raise ConnectionClosed("the connection was closed meanwhile")
         except BaseException as exc:
             self.note(turn, exc)
             raise
         finally:
+            if buffer.wanted:
+                self._be_content(stream)
             turn.release()
+
+    def _gather(self, stream: Stream, deadline: float | None) -> PollNeeded:
+        """Have the coming wait end when as much is there as is wanted, or soon.
+
+        If nothing has come since it was last called it is a wait for the first byte, so
+        that whoever waits is not resumed again and again while nothing moves. Nor is it
+        ever for more than what is still missing: it also ends where nobody knows deadlines.
+        """
+        bulk, buffer = stream.bulk, self._buffer
+        if bulk is None:
+            return stream.wanted_by_recv(deadline)
+        if buffer.wanted == 1 or self._gathered == buffer.received:
+            bulk.set_low_water(1)
+            return stream.wanted_by_recv(deadline)
+        self._gathered = buffer.received
+        bulk.set_low_water(buffer.wanted)
+        soon = time.monotonic() + PATIENCE
+        return stream.wanted_by_recv(soon if deadline is None else min(soon, deadline))
+
+    def _be_content(self, stream: Stream | None) -> None:
+        """Let whoever waits next wait for the first byte."""
+        self._buffer.wanted = 0
+        if stream is not None and (bulk := stream.bulk) is not None:
+            bulk.set_low_water(1)

@@ -27,6 +27,7 @@ from .message import BodyFollowing, Exchange
 from .polling import Co
 from .receiving import ReceivingHalf
 from .roles import Role, Turn
+from .transport.bulk import FileStretch
 from .transport.stream import TURN, Part, Stream, rest
 
 
@@ -141,7 +142,7 @@ class SendingHalf:
         if self._state is not Sending.READY:
             owed = "" if self._remaining is None else f", {self._remaining} bytes are missing"
             raise StateError(
-                f"it is not possible to send a request while {self._state.value}{owed}",
+                f"it is not possible to send a request while {self._state.value}{owed}"
             )
 
     def request(
@@ -201,32 +202,55 @@ class SendingHalf:
             link.spend()
         return self._start(exchange, parts, complete)
 
-    def write(self, data: memoryview) -> Co[None] | None:
-        """See `Operations.co_write`; *data* consists of bytes. A step for `begin`."""
+    def has_bulk(self) -> bool:
+        """Return True if a `FileStretch` can be sent."""
+        stream = self._link.raw_stream
+        return stream is not None and stream.bulk is not None
+
+    def is_complete(self) -> bool:
+        """Return True if nothing is left to be sent of the last request."""
+        last = self._exchange
+        return self._state is Sending.READY and last is not None and last.sent
+
+    def check_room(self, count: int) -> bool:
+        """Check that *count* bytes can be written, and return True if they go in chunks.
+
+        Raises:
+            ExcessBodyData: they are more than were announced; the connection is broken.
+            Exception: what `write` raises.
+
+        """
         exchange = self._check_writable()
         remaining = self._remaining
-        if remaining is None:
-            if not data:
-                return None
-            return self._start(exchange, [chunk_start(len(data)), data, CRLF], False)
-        if len(data) > remaining:
-            excess = ExcessBodyData(
-                f"{len(data)} bytes of body data where {remaining} were announced",
-            )
+        if remaining is not None and count > remaining:
+            excess = ExcessBodyData(f"{count} bytes of body data where {remaining} were announced")
             self._break(exchange, excess)
             raise excess
+        return remaining is None
+
+    def break_off(self, failure: Exception) -> None:
+        """Break the connection as what is to be written cannot be had."""
+        if self._exchange is not None:
+            self._break(self._exchange, failure)
+
+    def write(self, data: memoryview | FileStretch) -> Co[None] | None:
+        """See `Operations.co_write`; *data* consists of bytes. A step for `begin`."""
+        chunked = self.check_room(len(data))
+        exchange = self._exchange
+        assert exchange is not None
         if not data:
             return None
-        self._remaining = remaining - len(data)
+        if chunked:
+            return self._start(exchange, [chunk_start(len(data)), data, CRLF], False)
+        assert self._remaining is not None
+        self._remaining -= len(data)
         if self._remaining:
             return self._start(exchange, [data], False)
         return self._finish(exchange, data)
 
     def finish(self, trailers: bytes) -> Co[None] | None:
         """See `Operations.co_finish`; *trailers* are field lines. A step for `begin`."""
-        last = self._exchange
-        complete = self._state is Sending.READY and last is not None and last.sent
-        if complete and not trailers:
+        if not trailers and self.is_complete():
             self._link.check_unbroken()
             return None
         exchange = self._check_writable()
@@ -291,8 +315,7 @@ class SendingHalf:
         """Send what can be sent of *parts* at once; None says nothing."""
         if exchange.answered:
             raise ConnectionClosed(
-                "the server has answered before the request was complete",
-                request_sent="yes",
+                "the server has answered before the request was complete", request_sent="yes"
             )
         if self._unwaited >= TURN:
             return None  # where there is always room, others have their turn now and then

@@ -21,6 +21,7 @@ class ScriptedStream:
 
     fd = 1_000_000  # nobody may really wait for it
     waiting = False
+    bulk = None
 
     def __init__(self, incoming=(), rooms=()):
         self.incoming = list(incoming)

@@ -56,6 +56,7 @@ class Script:
 
     fd = 0
     waiting = False
+    bulk = None
 
     def __init__(self, data: bytes, size: int) -> None:
         self._data = data

@@ -34,10 +34,11 @@ class ReceiveBuffer:
         end: where they end. Whoever receives some moves it.
         size: bytes of memory that are borrowed.
         received: bytes that have arrived so far, also where the buffer was passed by.
+        wanted: how many have to arrive before it is worth while to go on; 0: nobody has said.
 
     """
 
-    __slots__ = ("_view", "begin", "data", "end", "received", "size")
+    __slots__ = ("_view", "begin", "data", "end", "received", "size", "wanted")
 
     def __init__(self, size: int = BUFFER_SIZE) -> None:
         self.data, self._view = NOTHING
@@ -45,6 +46,7 @@ class ReceiveBuffer:
         self.begin = 0
         self.end = 0
         self.received = 0
+        self.wanted = 0
 
     def clear(self) -> None:
         """Forget all bytes. Somebody may be receiving into the memory, so nobody gets it."""
@@ -112,6 +114,10 @@ class ReceiveBuffer:
         start = self.begin
         self.begin = min(start + count, self.end)
         return bytes(self._view[start : self.begin])
+
+    def view(self, count: int) -> memoryview:
+        """Return the first *count* bytes, of at least as many; they are not taken."""
+        return self._view[self.begin : self.begin + count]
 
     def take_into(self, target: memoryview) -> int:
         """Take bytes into *target*, as many as fit, and return how many that were."""

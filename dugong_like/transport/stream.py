@@ -1,6 +1,6 @@
 """What the rest of the library knows of a connection: bytes in, bytes out, and what to wait for.
 
-Not here: the connections (tcp.py, tls.py).
+Not here: the connections (tcp.py, tls.py), and what some of them can do with files (bulk.py).
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from ..polling import PollNeeded
+from .bulk import BulkStream, FileStretch
 
 TURN: Final = 1 << 20  # bytes moved without waiting, after which others have their turn
 
-Part = bytes | memoryview
+Data = bytes | memoryview
+Part = Data | FileStretch
 
 
 class Stream(Protocol):
@@ -27,6 +29,11 @@ class Stream(Protocol):
 
     fd: int
     waiting: bool
+
+    @property
+    def bulk(self) -> BulkStream | None:
+        """What the system can do with large amounts of bytes; None: nothing."""
+        ...
 
     def recv_into(self, buffer: memoryview) -> int | None:
         """Receive into *buffer*; 0 is the end of the stream.
@@ -49,10 +56,12 @@ class Stream(Protocol):
     def send(self, parts: Sequence[Part]) -> int | None:
         """Send the beginning of *parts* and return how many bytes that was.
 
-        After None the next call must have the same parts.
+        After None the next call must have the same parts. A `FileStretch` may be among
+        them if there is `bulk`.
 
         Raises:
             ConnectionClosed: the peer takes no more.
+            FileFailed, FileTooShort, ValueError: see `FileStretch.send`.
 
         """
         ...
@@ -113,6 +122,11 @@ def rest(parts: Sequence[Part], count: int) -> list[Part]:
         if count >= len(part):
             count -= len(part)
         else:
-            left.append(memoryview(part)[count:] if count else part)
+            left.append(after(part, count) if count else part)
             count = 0
     return left
+
+
+def after(part: Part, count: int) -> Part:
+    """Return *part* without its first *count* bytes."""
+    return part.after(count) if isinstance(part, FileStretch) else memoryview(part)[count:]

@@ -16,19 +16,20 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import certifi
 
 from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed, InvalidRequest
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded, milliseconds
-from .stream import Part
+from .stream import Data, Part
 from .tcp import SendingDescriptor, co_attempt, looker, lost, shut_down
 
 T = TypeVar("T")
 SSLContext = ssl.SSLContext
 RECORD: Final = 16384  # bytes of payload in the largest TLS record (RFC 8446 section 5.1)
 CROSSED: Final = 0.05  # seconds after which to try again what the other half may have done
+MOST_RECORDS: Final = 262144  # bytes received with one call: the lock is not held for longer
 SPOKEN: Final = {None, "http/1.1", "http/1.0"}  # what ALPN may end with (RFC 7301)
 
 
@@ -138,12 +139,15 @@ def _close_forgotten(exc: Exception) -> None:
 class TLSStream:
     """TLS over a socket; see `tcp.Stream`."""
 
+    bulk = None  # what the socket carries are not the bytes
+
     def __init__(self, sock: ssl.SSLSocket) -> None:
         self._sock = sock
         self._lock = threading.Lock()
         self._recv_mask = POLLIN
         self._send_mask = POLLOUT
         self._sender = SendingDescriptor(sock)
+        self._failure: OSError | None = None  # for the next call: this one has received something
         self.fd = sock.fileno()
         self._look = looker(self.fd)
         self._block = looker(self.fd)  # another one: no two threads may use the same
@@ -179,7 +183,22 @@ class TLSStream:
 
     def recv_into(self, buffer: memoryview) -> int | None:
         """See `Stream.recv_into`."""
-        return self._receive(self._sock.recv_into, buffer)
+        return self._receive(self._recv_records, buffer)
+
+    def _recv_records(self, buffer: memoryview) -> int:
+        """Receive a record, and the ones behind it if it is a full one: there mostly are some."""
+        count = total = self._sock.recv_into(buffer)
+        if count == RECORD and len(buffer) > RECORD:
+            buffer = buffer[:MOST_RECORDS]
+            try:
+                while count == RECORD and total < len(buffer):
+                    count = self._sock.recv_into(buffer[total:])
+                    total += count
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+                self._recv_mask = _mask(want)
+            except OSError as exc:
+                self._failure = exc
+        return total
 
     def recv(self, size: int) -> bytes | None:
         """See `Stream.recv`."""
@@ -188,6 +207,8 @@ class TLSStream:
     def _receive(self, call: Callable[[Any], T], argument: object) -> T | None:
         self.waiting = False
         try:
+            if self._failure is not None:
+                raise self._failure
             with self._lock:
                 return call(argument)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
@@ -198,7 +219,8 @@ class TLSStream:
 
     def send(self, parts: Sequence[Part]) -> int | None:
         """See `Stream.send`."""
-        data = parts[0] if len(parts) == 1 or len(parts[0]) >= RECORD else _one_record(parts)
+        pieces = cast("Sequence[Data]", parts)  # without `bulk` there are no others
+        data = pieces[0] if len(pieces) == 1 or len(pieces[0]) >= RECORD else _one_record(pieces)
         try:
             with self._lock:
                 return self._sock.send(data)
@@ -292,7 +314,7 @@ def _soon(deadline: float | None) -> float:
     return soon if deadline is None else min(soon, deadline)
 
 
-def _one_record(parts: Sequence[Part]) -> bytes:
+def _one_record(parts: Sequence[Data]) -> bytes:
     """Join the beginning of *parts*, so that a small one does not get a record of its own."""
     room = RECORD
     pieces = []
