@@ -281,9 +281,7 @@ class SendingHalf:
             raise StateError("there is no body to write: no request announced one")
         if self._state is Sending.AWAITING_CONTINUE:
             if exchange.expects_continue:
-                raise StateError(
-                    "the body has to wait for 100 (Continue): call read_response() first",
-                )
+                raise StateError("the body has to wait for 100 (Continue): call read_response()")
             if exchange.answered:
                 self._step(Sent.ANSWERED)
                 raise StateError("the server answered without wanting the body")

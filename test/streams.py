@@ -1,7 +1,10 @@
 """A connection that is a script: no socket, no clock, and every cut of the bytes can be tried."""
 
+import os
+
 from dugong_like import ConnectionClosed, HTTPConnection, PollNeeded
 from dugong_like.polling import POLLIN, POLLOUT
+from dugong_like.transport.bulk import FileStretch
 
 WOULD_BLOCK = None
 END = b""
@@ -166,6 +169,62 @@ class GrudgingStream(ScriptedStream):
     def fail(self):
         """Let the server reset the connection."""
         self._lost = True
+
+
+class Bulky:
+    """Makes one of the streams above move large amounts, as plain TCP does.
+
+    Attributes:
+        low_water: what the stream waits for.
+        marks: all that it has been.
+        moved: bytes that went through a pipe or were discarded.
+
+    """
+
+    low_water = 1
+    moved = 0
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.marks = []
+
+    @property
+    def bulk(self):
+        return self
+
+    def set_low_water(self, count):
+        if count != self.low_water:
+            self.low_water = count
+            self.marks.append(count)
+
+    def discard(self, count):
+        data = self.recv(count)
+        self.moved += len(data or b"")
+        return data if data is None else len(data)
+
+    def recv_into_pipe(self, pipe, count):
+        data = self.recv(min(count, 65536))
+        if data:
+            os.write(pipe._writer, data)
+            self.moved += len(data)
+        return data if data is None else len(data)
+
+    def send(self, parts):
+        return super().send([in_memory(part) for part in parts])
+
+
+def in_memory(part):
+    if isinstance(part, FileStretch):
+        return os.pread(part._file.fileno(), part._size, part._offset)
+    return part
+
+
+class BulkyScript(Bulky, ScriptedStream):
+    pass
+
+
+class BulkyGrudge(Bulky, GrudgingStream):
+    pass
 
 
 def connection(monkeypatch, *streams, **options):

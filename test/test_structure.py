@@ -29,13 +29,15 @@ MAY_IMPORT = {
     "link": "errors polling http1 message transport connect",
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
-    "bodies": "errors http1 transport link",
+    "files": "errors transport",
+    "bodies": "errors http1 transport link files",
     "receiving": "errors polling http1 message transport link roles heads bodies",
     "sending": "errors polling http1 message transport link roles receiving",
     "origin": "errors headers transport",
     "operations": "errors polling headers http1 message transport connect link receiving sending "
     "origin",
-    "connection": "polling message operations",
+    "transfers": "errors polling transport files receiving sending",
+    "connection": "polling message transport operations transfers",
     "drivers": "errors polling",
     "cli": "errors polling headers message transport connection drivers",
     "__main__": "__init__ errors headers connection cli",
@@ -50,6 +52,7 @@ RESERVED = {
     "gevent": {"drivers/gevent.py"},
     "importlib": set(),  # imports that this test would not see
 }
+RESERVED["socket"].add("transport/bulk.py")
 RESERVED["socket"].add("polling.py")  # Wake, where select() takes nothing but sockets (Windows)
 NO_CLOCK = {"http1", "proxy", "errors", "headers", "message"}
 # Files without a test file of their own name, and where they are tested instead.

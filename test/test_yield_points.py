@@ -5,10 +5,12 @@ fails. The stream blocks before each small piece, so there are waits wherever th
 What has to hold afterwards is the table of interrupted operations in the design notes.
 """
 
+import io
+import tempfile
 from functools import partial
 
 import pytest
-from streams import GrudgingStream
+from streams import BulkyGrudge, GrudgingStream
 
 from dugong_like import (
     BodyFollowing,
@@ -41,6 +43,15 @@ def send_pieces(length, conn, heard):
     for piece in (b"hello", b"", b" ", b"world"):
         yield partial(conn.co_write, piece)
     yield partial(conn.co_finish, None if length else {"X-Sum": "1"})
+
+
+def send_file(length, open_file, conn, heard):
+    with open_file() as file:
+        file.write(b"of a hello world!")
+        yield partial(conn.co_send_request, "PUT", "/", body=BodyFollowing(length))
+        yield partial(conn.co_sendfile, file, 5, 5)
+        yield partial(conn.co_sendfile, file, 10, 6)
+        yield partial(conn.co_finish)
 
 
 def send_when_asked(conn, heard):
@@ -88,6 +99,17 @@ def take_nothing(conn, heard):
     yield partial(conn.co_discard)
 
 
+def take_file(open_file, conn, heard):
+    with open_file() as file:
+        file.write(b"before")
+        try:
+            count = yield partial(conn.co_recv_to_file, file)
+            assert count <= file.tell() - 6
+        finally:
+            file.seek(6)
+            heard += file.read()
+
+
 BUFFER_SIZE = 4  # bytes: it has to grow for each head, and larger reads pass it by
 HOW = {
     "readall": take_all,
@@ -96,6 +118,9 @@ HOW = {
     "readinto": partial(take_into, 3),
     "readinto-direct": partial(take_into, 100),
     "discard": take_nothing,
+    "discard-bulk": take_nothing,
+    "file": partial(take_file, io.BytesIO),
+    "file-bulk": partial(take_file, tempfile.TemporaryFile),
 }
 END = b"\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -110,6 +135,8 @@ CHUNKED = (
 )
 TEN = [OK, CHUNKED, OK, OK, HEAD, EMPTY, HINTS + OK, CHUNKED, OK, OK]
 PUT = partial(send, method="PUT", body=b"hello world")
+PUT_REAL = partial(send_file, 11, tempfile.TemporaryFile)
+CHUNKED_REAL = partial(send_file, None, tempfile.TemporaryFile)
 # the writer; what the server waits for, and what it says then; bytes that move at a time
 CONVERSATIONS = {
     "get": (send, [(END, HINTS + CHUNKED)], 1),
@@ -118,6 +145,10 @@ CONVERSATIONS = {
     "put-hinted": (PUT, [(END, HINTS), (b"hello world", OK)], 3),
     "put-refused": (partial(send, method="PUT", body=bytes(150)), [(END, TOO_LARGE)], 3),
     "put-chunked": (partial(send_pieces, None), [(b"X-Sum: 1" + END, OK)], 3),
+    "put-file": (partial(send_file, 11, io.BytesIO), [(b"hello world", OK)], 3),
+    "put-file-bulk": (PUT_REAL, [(b"hello world", OK)], 3),
+    "put-file-chunked": (partial(send_file, None, io.BytesIO), [(b"0" + END, OK)], 3),
+    "put-file-chunked-bulk": (CHUNKED_REAL, [(b"0" + END, OK)], 3),
     "put-asked": (send_when_asked, [(END, GO_ON), (b"helloworld", OK)], 3),
     "ten": (send_ten, [(END, answer) for answer in TEN], 11),
 }
@@ -184,7 +215,8 @@ class Talk:
         self._writer, answers, own_piece = CONVERSATIONS[name]
         self._how = how
         self._turns = turns
-        self.streams = [GrudgingStream(answers, size) for size in (piece or own_piece, 1000)]
+        made = BulkyGrudge if "bulk" in name + how else GrudgingStream
+        self.streams = [made(answers, size) for size in (piece or own_piece, 1000)]
         self._unused = list(self.streams)
         monkeypatch.setattr("dugong_like.link.co_open", self._co_open)
         self.conn = HTTPConnection("script.test", buffer_size=BUFFER_SIZE)
@@ -288,6 +320,12 @@ in_every_conversation = pytest.mark.parametrize(
 )
 
 
+def test_bulk_is_moved_by_the_system(monkeypatch):
+    for how in ("discard-bulk", "file-bulk"):
+        talk = Talk(monkeypatch, "get", how, piece=3).run()
+        assert talk.stream.moved > 0
+
+
 def untouched(*arguments, **options):
     """Return the conversation as it is when nothing happens."""
     talk = Talk(*arguments, **options).run()
@@ -350,7 +388,7 @@ def test_resumed_for_nothing_at_any_wait(monkeypatch, name, how, turns):
 @pytest.mark.parametrize("what", ["end", "cut", "fail"])
 def test_connection_lost_at_any_wait(monkeypatch, name, how, turns, what):
     """All that has arrived is delivered, then ConnectionClosed comes out, and a reset helps."""
-    fine = how if how == "discard" else "read"
+    fine = how if "discard" in how else "read"
     # what can be heard after so many bytes
     log = dict(untouched(monkeypatch, name, fine, piece=1).log)
     whole = untouched(monkeypatch, name, how, turns)

@@ -1,0 +1,285 @@
+"""Files to be sent and received: which can be used by their descriptor, and reading the others."""
+
+import contextlib
+import errno
+import gzip
+import io
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from support import pattern
+
+from dugong_like import FileTooShort
+from dugong_like.files import Sink, SinkFailed, Source, real_file
+from dugong_like.transport.bulk import PIECE
+
+DATA = pattern(2 * PIECE + 1000)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "data"
+    path.write_bytes(DATA)
+    return path
+
+
+class OnlyRead:
+    """The least that can be called a file."""
+
+    def __init__(self, data):
+        self._file = io.BytesIO(data)
+
+    def read(self, size):
+        return self._file.read(size)
+
+
+class Dribble(io.RawIOBase):
+    """Gives and takes a byte at a time."""
+
+    def __init__(self, data=b""):
+        self._file = io.BytesIO(data)
+        self.taken = b""
+
+    def readinto(self, buffer):
+        return self._file.readinto(memoryview(buffer)[:1])
+
+    def write(self, data):
+        self.taken += bytes(data[:1])
+        return 1
+
+
+def pipe_with(data):
+    reader, writer = os.pipe()
+    os.write(writer, data)
+    os.close(writer)
+    return os.fdopen(reader, "rb")
+
+
+@pytest.fixture
+def keep():
+    """Close files at the end."""
+    with contextlib.ExitStack() as stack:
+        yield lambda file: stack.enter_context(file) if hasattr(file, "close") else file
+
+
+def test_real_files_are_those_of_open(path, tmp_path):
+    for mode in ("rb", "r+b", "ab", "w+b"):
+        for buffering in (-1, 0):
+            with (tmp_path / "other").open(mode if mode != "rb" else "w+b", buffering) as file:
+                assert real_file(file) is file
+    with tempfile.TemporaryFile() as file:
+        assert real_file(file) is file
+    with tempfile.NamedTemporaryFile() as file:
+        assert real_file(file) is file.file
+
+
+def test_other_files_are_not(path):
+    class Reversed(io.FileIO):
+        """What it gives is not what is there."""
+
+    with gzip.open(path, "wb") as file:
+        assert real_file(file) is None
+        assert real_file(io.BufferedWriter(file)) is None
+    with Reversed(path) as file:
+        assert real_file(file) is None
+    with pipe_with(b"x") as file, Path(os.devnull).open("rb") as device:
+        assert real_file(file) is real_file(device) is None
+    assert real_file(io.BytesIO()) is real_file(OnlyRead(b"")) is None
+    with tempfile.SpooledTemporaryFile() as file:
+        assert real_file(file) is None
+
+
+def pieces(source):
+    data = b""
+    while piece := source.piece():
+        data += piece
+        source.sent += len(piece)
+    source.restore()
+    return data
+
+
+@pytest.mark.parametrize("preadv", [True, False])
+@pytest.mark.parametrize("kind", ["real", "raw", "memory", "gzip"])
+@pytest.mark.parametrize(
+    ("offset", "count"),
+    [(0, None), (10, None), (0, 0), (5, 3), (0, len(DATA)), (7, PIECE), (10**9, None)],
+)
+def test_stretch_of_a_file_with_places(monkeypatch, path, kind, offset, count, preadv):
+    if not preadv:
+        monkeypatch.delattr(os, "preadv", raising=False)
+    if kind == "gzip":
+        path.write_bytes(gzip.compress(DATA, 1))
+    opened = {
+        "real": lambda: path.open("rb"),
+        "raw": lambda: path.open("rb", 0),
+        "memory": lambda: io.BytesIO(DATA),
+        "gzip": lambda: gzip.GzipFile(path),
+    }
+    with opened[kind]() as file:
+        file.read(3)
+        source = Source(file, offset, count)
+        source.measure()
+        expected = DATA[offset:] if count is None else DATA[offset : offset + count]
+        assert source.size == len(expected)
+        assert pieces(source) == expected
+        assert file.tell() == 3
+        assert file.read(2) == DATA[3:5]
+
+
+def test_stretches_are_for_real_files_of_known_size(path):
+    with path.open("rb") as file:
+        source = Source(file, 5, None)
+        assert len(source.stretch(100)) == 100
+        source.sent = source.size - 10
+        assert len(source.stretch(100)) == 10
+        assert source.stretch(0) is None
+    assert Source(io.BytesIO(DATA), 0, 10).stretch(100) is None
+    with Path("/proc/self/status").open("rb") as file:
+        source = Source(file, 0, None)
+        assert source.stretch(100) is None
+        assert pieces(source).startswith(b"Name:")
+
+
+@pytest.mark.parametrize("make", [pipe_with, OnlyRead, Dribble])
+def test_file_without_places_is_read_from_where_it_is(make, keep):
+    file = keep(make(b"hello world"))
+    source = Source(file, 0, None)
+    source.measure()
+    assert source.size is None
+    assert pieces(source) == b"hello world"
+    with pytest.raises(ValueError, match="another place"):
+        Source(file, 5, None)
+    file = keep(make(b"hello world"))
+    assert pieces(Source(file, 0, 5)) == b"hello"
+
+
+def test_what_was_written_and_not_flushed_is_part_of_the_file(path):
+    with path.open("r+b") as file:
+        file.write(b"new!")
+        source = Source(file, 0, 10)
+        assert os.pread(file.fileno(), 10, 0) == b"new!" + DATA[4:10]
+        assert pieces(source) == b"new!" + DATA[4:10]
+        assert file.tell() == 4
+
+
+def test_less_than_was_asked_for(path):
+    with path.open("rb") as file, pytest.raises(FileTooShort, match="11 bytes .* 10 are left"):
+        Source(file, len(DATA) - 10, 11)
+    source = Source(io.BytesIO(b"123"), 1, 3)
+    source.sent += len(source.piece())
+    with pytest.raises(FileTooShort, match="1 bytes too early"):
+        source.piece()
+
+
+def test_file_that_has_nothing_at_once():
+    reader, writer = os.pipe2(os.O_NONBLOCK)
+    with os.fdopen(reader, "rb", 0) as file:
+        with pytest.raises(BlockingIOError):
+            Source(file, 0, None).piece()
+    os.close(writer)
+
+
+@pytest.mark.parametrize("use", [lambda file: Source(file, 0, None), Sink])
+@pytest.mark.parametrize("file", [io.StringIO(), "name", None, 3])
+def test_no_binary_file(use, file, path):
+    with pytest.raises(TypeError, match="is no binary file"):
+        use(file)
+    with path.open() as text, pytest.raises(TypeError, match="TextIOWrapper"):
+        use(text)
+
+
+@pytest.mark.parametrize("use", [lambda file: Source(file, 0, None), Sink])
+def test_closed_file(use, path):
+    file = path.open("r+b")
+    file.close()
+    with pytest.raises(ValueError, match="closed"):
+        use(file)
+
+
+def test_numbers_that_make_no_sense():
+    file = io.BytesIO(b"x")
+    for numbers in ((-1, None), (0, -1)):
+        with pytest.raises(ValueError, match="there are no"):
+            Source(file, *numbers)
+    for numbers in ((1.5, None), ("0", None), (0, "1")):
+        with pytest.raises(TypeError):
+            Source(file, *numbers)
+
+
+def test_restoring_a_closed_file_is_no_error():
+    file = io.BytesIO(b"x")
+    source = Source(file, 0, 1)
+    source.piece()
+    file.close()
+    source.restore()
+
+
+@pytest.mark.parametrize("mode", ["r+b", "w+b", "ab", "wb"])
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_sink_writes_where_the_file_stands_and_takes_it_along(path, mode, buffering):
+    with path.open(mode, buffering) as file:
+        start = file.write(b"head")
+        if mode == "r+b":
+            assert file.read(4) == DATA[4:8]
+            start = 8
+        if mode == "ab":
+            start = len(DATA) + 4
+        sink = Sink(file)
+        assert sink.splices
+        assert sink.write(memoryview(b"hello ")) == 6
+        assert sink.write(memoryview(b"world")) == 5
+        sink.settle()
+        assert sink.written == 11
+        assert file.tell() == start + 11
+        file.write(b"tail")
+    data = path.read_bytes()
+    assert data[start : start + 15] == b"hello worldtail"
+
+
+def test_sink_that_takes_less_and_one_that_says_nothing():
+    raw = Dribble()
+    sink = Sink(raw)
+    assert sink.write(memoryview(b"abc")) == 1
+    assert (raw.taken, sink.written) == (b"a", 1)
+
+    class Keeper(list):
+        """Keeps what it gets, which may not change afterwards."""
+
+        def write(self, data):
+            self.append(data)
+
+    keeper = Keeper()
+    memory = bytearray(b"abc")
+    assert Sink(keeper).write(memoryview(memory)) == 3
+    memory[:] = b"xyz"
+    assert keeper == [b"abc"]
+
+
+def test_sink_that_fails():
+    class Full(io.RawIOBase):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "full")
+
+    class Busy(io.RawIOBase):
+        def write(self, data):
+            return None
+
+    for file, error in ((Full(), OSError), (Busy(), BlockingIOError)):
+        sink = Sink(file)
+        with pytest.raises(SinkFailed):
+            sink.write(memoryview(b"abc"))
+        assert isinstance(sink.failure, error)
+        assert sink.written == 0
+        sink.settle()
+
+
+def test_settling_a_closed_file_is_no_error(path):
+    file = path.open("r+b")
+    sink = Sink(file)
+    file.close()
+    sink.settle()
+    with pytest.raises(SinkFailed):
+        sink.write(memoryview(b"abc"))
+    assert isinstance(sink.failure, ValueError)
