@@ -107,10 +107,12 @@ class Transfers:
 
 def start_upload(sending: SendingHalf, source: Source) -> Co[None] | None:
     """Check that *source* can be sent; return what sends it. A step for `SendingHalf.begin`."""
-    if source.size == 0 and sending.is_complete():
-        return None  # an empty file, and the length said so
-    chunked = sending.check_room(0)
-    if not chunked:
+    if sending.is_complete():
+        source.measure()
+        if source.size == 0:
+            return None  # the length said so
+    chunked = sending.check_room(source.size or 0)
+    if source.size is None and not chunked:
         source.measure()
         sending.check_room(source.size or 0)
     most = MAX_CHUNK if chunked else source.size
