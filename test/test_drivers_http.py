@@ -1,7 +1,9 @@
 """One conversation under every driver, against a real server, plain and with TLS."""
 
 import asyncio
+import hashlib
 import json
+import tempfile
 import time
 
 import pytest
@@ -42,8 +44,24 @@ def co_conversation(conn):
     count = yield from conn.co_readinto(buffer)
     assert json.loads(buffer[:count])["length"] == 5
     yield from conn.co_discard()
+    yield from co_files(conn)
     yield from conn.co_close()
     return "done"
+
+
+def co_files(conn):
+    with tempfile.TemporaryFile() as file:
+        for kind in ("bytes", "chunked"):
+            yield from conn.co_send_request("GET", f"/{kind}/1000000")
+            yield from conn.co_read_response()
+            assert (yield from conn.co_recv_to_file(file)) == 1_000_000
+        digest = hashlib.sha256(pattern(1_000_000) * 2).hexdigest()
+        for length in (2_000_000, None):
+            yield from conn.co_send_request("PUT", "/upload", body=BodyFollowing(length))
+            assert (yield from conn.co_sendfile(file)) == 2_000_000
+            yield from conn.co_finish()
+            yield from conn.co_read_response()
+            assert json.loads((yield from conn.co_readall()))["sha256"] == digest
 
 
 def on_asyncio(op):

@@ -6,6 +6,7 @@ Against real servers, plain and with TLS.
 import asyncio
 import hashlib
 import json
+import tempfile
 import threading
 from queue import SimpleQueue
 
@@ -137,5 +138,39 @@ def co_check(conn, number):
 def test_upload_and_download_at_once(connect, name, way):
     conn = connect(name)
     way(conn, range(200), co_put_or_get, co_check)
+
+    assert not conn.response_pending()
+
+
+def co_put_file_or_get(conn, number):
+    if number % 2:
+        yield from conn.co_send_request("GET", "/bytes/1048576")
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(PIECE * 3)
+        length = BodyFollowing(file.tell() if number % 4 else None)
+        yield from conn.co_send_request("PUT", "/upload", body=length)
+        assert (yield from conn.co_sendfile(file)) == 3 * len(PIECE)
+    yield from conn.co_finish()
+
+
+def co_check_file(conn, number):
+    assert (yield from conn.co_read_response()).status == 200
+    with tempfile.TemporaryFile() as file:
+        yield from conn.co_recv_to_file(file)
+        file.seek(0)
+        body = file.read()
+    if number % 2:
+        assert body == pattern(1 << 20)
+    else:
+        assert json.loads(body)["sha256"] == DIGEST
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["granian"])
+def test_files_both_ways_at_once(connect, name, way):
+    conn = connect(name)
+    way(conn, range(100), co_put_file_or_get, co_check_file)
 
     assert not conn.response_pending()

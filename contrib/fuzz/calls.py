@@ -14,6 +14,7 @@ import argparse
 import builtins
 import functools
 import inspect
+import io
 import random
 import re
 import sys
@@ -90,6 +91,25 @@ class Stream(Script):
         return self._dice.random() < 0.9
 
 
+class Moody(io.RawIOBase):
+    """A file that fails by chance."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self._dice = dice
+
+    def readinto(self, buffer: Any) -> int:
+        """Give some bytes, or none, or fail."""
+        if self._dice.random() < 0.3:
+            raise OSError("bad disk")
+        return self._dice.randint(0, len(buffer))
+
+    def write(self, data: Any) -> int:
+        """Take some bytes, or fail."""
+        if self._dice.random() < 0.3:
+            raise OSError("disk full")
+        return self._dice.randint(1, len(data))
+
+
 class Talk:
     """One connection, and random calls of it."""
 
@@ -116,6 +136,7 @@ class Talk:
         choose = self._dice.choice
         odd = choose(PIECES).decode("latin-1") if self._dice.random() < 0.1 else "x"
         data = bytes(choose([0, 1, 5, 1000, 300_000]))
+        file = choose([io.BytesIO(data)] * 9 + [Moody(self._dice), io.StringIO(odd), odd])
         if call == "co_send_request":
             body = choose([None, None, data, BodyFollowing(choose([0, 5, 1000])), BodyFollowing()])
             return (
@@ -131,6 +152,8 @@ class Talk:
             "co_read": (choose([None, 0, *[1, 10, 100_000] * 4, -1, odd]),),
             "co_readinto": (choose([bytearray(1), bytearray(100_000)] * 9 + [bytearray(), b"x"]),),
             "co_read_raw": (choose([1, 1000, -1, odd]),),
+            "co_sendfile": (file, choose([0, 0, 0, 1, -1]), choose([None, None, 0, 5, 1000, odd])),
+            "co_recv_to_file": (file,),
         }.get(call, ())
 
     def step(self) -> None:
@@ -153,9 +176,7 @@ class Talk:
                 self.problems.append(f"{call}{arguments!r:.200} raised {exc!r}")
             self._sensible = ["co_send_request", "co_read_response"]
             if isinstance(exc, InvalidResponse):
-                reads = (
-                    [] if call in {"co_send_request", "co_write", "co_finish"} else ["co_readall"]
-                )
+                reads = [] if call in WRITES else ["co_readall"]
                 self._check_that_it_ended(exc, reads)
 
     def _check_that_it_ended(self, cause: Exception, reads: list[str]) -> None:
@@ -176,12 +197,18 @@ class Talk:
 CALLS = [
     *["co_send_request"] * 3, *["co_read_response"] * 4, "co_write", "co_write", "co_finish",
     "co_read", "co_read", "co_readinto", "co_readall", "co_discard", "co_read_raw", "co_connect",
+    "co_sendfile", "co_recv_to_file",
 ]  # fmt: skip
-READS = ["co_read", "co_read", "co_readinto", "co_readall", "co_discard"]
+READS = ["co_read", "co_read", "co_readinto", "co_readall", "co_discard", "co_recv_to_file"]
+WRITES = {"co_send_request", "co_write", "co_sendfile", "co_finish"}
 FOLLOW = {
     "co_connect": ["co_send_request"],
-    "co_send_request": ["co_read_response", "co_read_response", "co_write", "co_finish"],
-    "co_write": ["co_write", "co_finish", "co_read_response"],
+    "co_send_request": [
+        *["co_read_response", "co_read_response", "co_write", "co_sendfile", "co_finish"],
+    ],
+    "co_write": ["co_write", "co_sendfile", "co_finish", "co_read_response"],
+    "co_sendfile": ["co_write", "co_sendfile", "co_finish", "co_read_response"],
+    "co_recv_to_file": ["co_read_response", "co_send_request"],
     "co_finish": ["co_read_response", "co_send_request"],
     "co_read_response": [*READS, "co_read_response", "co_write"],
     "co_readall": ["co_read_response", "co_send_request"],
