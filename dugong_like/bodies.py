@@ -18,7 +18,7 @@ from .http1.body import SIZED, Body
 from .http1.states import Link
 from .link import SharedLink
 from .transport.buffer import ReceiveBuffer
-from .transport.bulk import LOW_WATER, BulkStream, CannotSplice, Pipe
+from .transport.bulk import AT_ONCE, LOW_WATER, BulkStream, CannotSplice, Pipe
 from .transport.stream import TURN, Stream
 
 MAX_PIECE: Final = 262144  # bytes asked for at once: memory never follows announced lengths
@@ -50,6 +50,7 @@ class BodyReader:
         self._length = 0  # bytes of a whole body of known length
         self._kept: list[bytes | memoryview] = []  # what an interrupted `readall` had
         self._turn_began = 0  # bytes received when others had their turn last
+        self._drained = False  # the last call has received less than it could have
 
     def reset(self) -> None:
         """Forget the body that is being read; it will not look like its end."""
@@ -99,6 +100,7 @@ class BodyReader:
                 return self._end_of_stream()
             count = received
             buffer.received += count
+            self._drained = count < len(target)
         self._took(count)
         return count
 
@@ -110,14 +112,14 @@ class BodyReader:
 
     def readinto_patiently(self, target: memoryview) -> int | None:
         """As `readinto`, for those who can wait a little if it is for more."""
-        count = self.readinto(target)
+        count = None if self._is_drained() else self.readinto(target)
         if count is None:
             self._want_much()
         return count
 
     def read_patiently(self, size: int) -> bytes | None:
         """As `read`, for those who can wait a little if it is for more."""
-        data = self.read(size)
+        data = None if self._is_drained() else self.read(size)
         if data is None:
             self._want_much()
         return data
@@ -251,6 +253,7 @@ class BodyReader:
                 return b""
             data = received
             buffer.received += len(data)
+            self._drained = len(data) < min(size, MAX_PIECE)
         self._took(len(data))
         return data
 
@@ -289,16 +292,28 @@ class BodyReader:
         """Receive some of *owed* bytes past the buffer; the result is as in `_have_bytes`."""
         if self._is_over(self._link.stream):
             return None
+        if self._is_drained():
+            return None
         count = call(owed)
         if count == 0:
             return self._end_of_stream()
         if count:
             self._buffer.received += count
+            self._drained = count < min(owed, AT_ONCE)
         return count
+
+    def _is_drained(self) -> bool:
+        """Say, once, that nothing is there, probably, and much is owed: a call is spared."""
+        drained, self._drained = self._drained, False
+        if not drained or self._owed < 2 * LOW_WATER or self._buffer.begin < self._buffer.end:
+            return False
+        stream = self._link.raw_stream
+        return stream is not None and stream.bulk is not None
 
     def _want_much(self) -> None:
         """Have the coming wait be for much at once, if much is still owed."""
-        self._buffer.wanted = LOW_WATER if self._owed >= 2 * LOW_WATER else 1
+        if self._owed >= 2 * LOW_WATER:
+            self._buffer.wanted = LOW_WATER
 
     def _have_bytes(self) -> int | None:
         """Have payload in the buffer; 0 says that the body has ended instead, None see `_fill`."""
@@ -352,6 +367,4 @@ class BodyReader:
     def _end(self) -> None:
         body, self.body = self.body, None
         assert body is not None
-        if self._buffer.wanted:
-            self._buffer.wanted = 1  # what comes next may be small
         self._ended(body)

@@ -185,6 +185,8 @@ class ReadingRole(Role):
             if first is not None:
                 first()
             result = attempt(argument)
+            if result is None and self._buffer.wanted:
+                result = self._gather_and_try(turn, attempt, argument)
         except BaseException as exc:
             self.note(turn, exc)
             raise
@@ -209,7 +211,6 @@ class ReadingRole(Role):
         """
         turn = self.take()
         link, buffer = self.link, self._buffer
-        stream: Stream | None = None
         try:
             received, deadline = -1, None
             while turn is self._lock:
@@ -234,30 +235,36 @@ class ReadingRole(Role):
             self.note(turn, exc)
             raise
         finally:
-            if buffer.wanted:
-                self._be_content(stream)
+            buffer.wanted = 0
             turn.release()
 
     def _gather(self, stream: Stream, deadline: float | None) -> PollNeeded:
-        """Have the coming wait end when as much is there as is wanted, or soon.
+        """Return a wait that ends when as much is there as is wanted, or soon.
 
-        If nothing has come since it was last called it is a wait for the first byte, so
-        that whoever waits is not resumed again and again while nothing moves. Nor is it
-        ever for more than what is still missing: it also ends where nobody knows deadlines.
+        If nothing has come since the last one it is a wait for the first byte, so that
+        whoever waits is not resumed again and again while nothing moves. It is never for
+        more than what is still missing: it also ends where nobody knows deadlines.
         """
         bulk, buffer = stream.bulk, self._buffer
-        if bulk is None:
-            return stream.wanted_by_recv(deadline)
-        if buffer.wanted == 1 or self._gathered == buffer.received:
-            bulk.set_low_water(1)
+        if bulk is None or self._gathered == buffer.received:
+            buffer.wanted = 0
             return stream.wanted_by_recv(deadline)
         self._gathered = buffer.received
-        bulk.set_low_water(buffer.wanted)
+        wanted, buffer.wanted = buffer.wanted, 0
         soon = time.monotonic() + PATIENCE
-        return stream.wanted_by_recv(soon if deadline is None else min(soon, deadline))
+        soon = soon if deadline is None else min(soon, deadline)
+        return bulk.wanted_by_gathering(wanted, soon)
 
-    def _be_content(self, stream: Stream | None) -> None:
-        """Let whoever waits next wait for the first byte."""
-        self._buffer.wanted = 0
-        if stream is not None and (bulk := stream.bulk) is not None:
-            bulk.set_low_water(1)
+    def _gather_and_try(
+        self, turn: Turn, attempt: Callable[[A], T | None], argument: A
+    ) -> T | None:
+        """Do, for `block`, the first wait that `_gather` returns, and the attempt after it."""
+        buffer, stream = self._buffer, self.link.raw_stream
+        bulk = None if stream is None else stream.bulk
+        if bulk is None or self._gathered == buffer.received:
+            return None
+        self._gathered = buffer.received
+        wanted, buffer.wanted = buffer.wanted, 0
+        timeout = self.link.timeout
+        bulk.wait_to_gather(wanted, PATIENCE if timeout is None else min(PATIENCE, timeout))
+        return attempt(argument) if turn is self._lock else None

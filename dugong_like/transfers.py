@@ -18,7 +18,7 @@ from .transport.bulk import FileFailed, FileStretch
 
 # Bytes of a chunk that is not read here. Its framing is two more calls of the system, but
 # there are servers that take a chunk into memory as a whole.
-MAX_CHUNK: Final = 1 << 20
+MAX_CHUNK: Final = 4 << 20
 
 
 class Transfers:

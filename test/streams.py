@@ -181,8 +181,8 @@ class Bulky:
 
     """
 
-    low_water = 1
     moved = 0
+    _low_water = 1
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -192,10 +192,30 @@ class Bulky:
     def bulk(self):
         return self
 
-    def set_low_water(self, count):
-        if count != self.low_water:
-            self.low_water = count
-            self.marks.append(count)
+    @property
+    def low_water(self):
+        return self._low_water
+
+    @low_water.setter
+    def low_water(self, count):
+        self._low_water = count
+        self.marks.append(count)
+
+    def wanted_by_recv(self, deadline):
+        self.low_water = 1
+        return super().wanted_by_recv(deadline)
+
+    def wait_to_recv(self, timeout):
+        self.low_water = 1
+        return super().wait_to_recv(timeout)
+
+    def wanted_by_gathering(self, count, deadline):
+        self.low_water = count
+        return super().wanted_by_recv(deadline)
+
+    def wait_to_gather(self, count, timeout):
+        self.low_water = count
+        return super().wait_to_recv(timeout)
 
     def discard(self, count):
         data = self.recv(count)

@@ -34,7 +34,8 @@ class ReceiveBuffer:
         end: where they end. Whoever receives some moves it.
         size: bytes of memory that are borrowed.
         received: bytes that have arrived so far, also where the buffer was passed by.
-        wanted: how many have to arrive before it is worth while to go on; 0: nobody has said.
+        wanted: how many should arrive before the attempt that has just failed is made again;
+            0: any number. Whoever waits takes note and sets it back.
 
     """
 

@@ -17,15 +17,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from ..errors import TEMPORARY_ERRNOS, FileTooShort
+from ..polling import PollNeeded
 
 IS_LINUX: Final = sys.platform == "linux"
 # Bytes that should be there before who wants much more is woken. More than that saves nothing,
 # and the sender has to have room to go on meanwhile.
 LOW_WATER: Final = 131072
 PATIENCE: Final = 0.01  # seconds to wait for them, after which fewer are welcome
-PIPE_SIZE: Final = 1 << 20  # bytes; as much as anybody may ask for (pipe-max-size)
+AT_ONCE: Final = 1 << 20  # bytes discarded or put in a pipe at once; see pipe-max-size
 PIECE: Final = 262144  # bytes of a file read at once, where that is necessary
-NOWHERE_SIZE: Final = 1 << 20  # bytes discarded with one call
 # What the system says when it cannot do that with this file, or does not do it at all.
 UNABLE: Final = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESPIPE, errno.EPERM}
 
@@ -33,8 +33,12 @@ UNABLE: Final = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESPIPE, err
 class BulkStream(Protocol):
     """What a stream can do whose bytes are those of a socket. No call blocks."""
 
-    def set_low_water(self, count: int) -> None:
-        """Have the stream be ready to read when *count* bytes have arrived, or its end has."""
+    def wanted_by_gathering(self, count: int, deadline: float | None) -> PollNeeded:
+        """As `Stream.wanted_by_recv`, but wait for *count* bytes, or the end of the stream."""
+        ...
+
+    def wait_to_gather(self, count: int, timeout: float) -> bool:
+        """As `Stream.wait_to_recv`, but wait for *count* bytes, or the end of the stream."""
         ...
 
     def discard(self, count: int) -> int | None:
@@ -155,7 +159,10 @@ def send_parts(sock: socket.socket, parts: Sequence[bytes | memoryview | FileStr
 
 
 def set_low_water(sock: socket.socket, count: int) -> None:
-    """See `BulkStream.set_low_water`. The system takes half of its buffer if that is less."""
+    """Have *sock* be ready to read when *count* bytes have arrived, or the end has.
+
+    The system takes half of its buffer if that is less.
+    """
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
     except OSError:
@@ -172,8 +179,8 @@ def discard(sock: socket.socket, count: int) -> int:
     if not _nowhere:
         import mmap  # noqa: PLC0415 - for those only who discard much
 
-        _nowhere.append(mmap.mmap(-1, NOWHERE_SIZE))  # never touched, so it takes no memory
-    return sock.recv_into(_nowhere[0], min(count, NOWHERE_SIZE), socket.MSG_TRUNC)
+        _nowhere.append(mmap.mmap(-1, AT_ONCE))  # never touched, so it takes no memory
+    return sock.recv_into(_nowhere[0], min(count, AT_ONCE), socket.MSG_TRUNC)
 
 
 _nowhere: list[Any] = []
@@ -189,7 +196,7 @@ class Pipe:
 
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            fcntl.fcntl(self._writer, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+            fcntl.fcntl(self._writer, fcntl.F_SETPIPE_SZ, AT_ONCE)
         except OSError:
             pass  # there is a limit for each user; a small one works as well
 
@@ -260,7 +267,7 @@ class Pipe:
         pieces = []
         try:
             while True:
-                pieces.append(os.read(self._reader, PIPE_SIZE))
+                pieces.append(os.read(self._reader, AT_ONCE))
         except BlockingIOError:
             pass
         return b"".join(pieces)

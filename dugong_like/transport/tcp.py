@@ -199,11 +199,23 @@ class TCPStream:
             raise lost(self._failure) from self._failure
         return received
 
-    def set_low_water(self, count: int) -> None:
-        """See `BulkStream.set_low_water`."""
+    def wanted_by_gathering(self, count: int, deadline: float | None) -> PollNeeded:
+        """See `BulkStream.wanted_by_gathering`."""
+        self.waiting = True
+        self._set_low_water(count)
+        return PollNeeded(self.fd, POLLIN, deadline)
+
+    def wait_to_gather(self, count: int, timeout: float) -> bool:
+        """See `BulkStream.wait_to_gather`."""
+        self.waiting = True
+        self._set_low_water(count)
+        return bool(self._block(milliseconds(timeout)))
+
+    def _set_low_water(self, count: int) -> None:
+        """Set the mark: to 1 before anything else is waited for. For the receiving half."""
         if count != self._low_water:
-            self._low_water = count
             set_low_water(self._sock, count)
+            self._low_water = count
 
     def recv(self, size: int) -> bytes | None:
         """See `Stream.recv`."""
@@ -236,17 +248,23 @@ class TCPStream:
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
         """See `Stream.wanted_by_recv`."""
         self.waiting = True
+        if self._low_water != 1:
+            self._set_low_water(1)
         if deadline is None:
             return self._read_need
         return PollNeeded(self.fd, POLLIN, deadline)
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""
+        if watch and self._low_water != 1:  # which is for the other half to change
+            set_low_water(self._sock, 1)
         return self._sender.need(POLLIN | POLLOUT if watch else POLLOUT, deadline)
 
     def wait_to_recv(self, timeout: float | None) -> bool:
         """See `Stream.wait_to_recv`."""
         self.waiting = True
+        if self._low_water != 1:
+            self._set_low_water(1)
         return bool(self._block(milliseconds(timeout)))
 
     def has_buffered(self) -> bool:
@@ -255,6 +273,8 @@ class TCPStream:
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""
+        if self._low_water != 1:  # which is not for the sender to change
+            set_low_water(self._sock, 1)
         return not self._look(0)
 
     is_idle = is_quiet

@@ -6,6 +6,7 @@ import select
 import socket
 import struct
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -248,22 +249,45 @@ def readable(stream):
 
 def test_low_water_mark_delays_readiness_but_not_the_end(peers):
     stream, other = peers
-    stream.set_low_water(1000)
+    assert stream.wanted_by_gathering(1000, 7.0).deadline == 7.0
+    assert stream.waiting
     other.sendall(bytes(999))
     assert not readable(stream)
     assert len(stream.recv(10)) == 10  # whoever asks gets what there is
+    assert not stream.wait_to_gather(1000, 0.01)
+    assert stream.waiting
     other.sendall(bytes(11))
     assert readable(stream)
+    assert stream.wait_to_gather(1000, 0.01)
     assert len(stream.recv(1000)) == 1000
-    other.sendall(b"x")
-    assert not readable(stream)
-    stream.set_low_water(1)
-    assert readable(stream)
-    stream.set_low_water(1000)
     other.close()
     assert readable(stream)
     stream.close()
-    stream.set_low_water(1)  # does no harm
+    stream.wanted_by_gathering(500, None)  # does no harm
+
+
+WAITS = {
+    "wanted_by_recv": lambda stream: stream.wanted_by_recv(None).poll(0),
+    "wait_to_recv": lambda stream: stream.wait_to_recv(0),
+    "is_quiet": lambda stream: not stream.is_quiet(),
+    "is_idle": lambda stream: not stream.is_idle(),
+    "wanted_by_send": lambda stream: select.select(
+        [stream.wanted_by_send(1, watch=True)[0]], [], [], 0
+    )[0],
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_everybody_else_sees_the_first_byte(peers, wait):
+    stream, other = peers
+    for _ in range(2):
+        stream.wanted_by_gathering(1000, None)
+        other.sendall(b"x")
+        time.sleep(0.01)
+        assert not readable(stream)
+        assert WAITS[wait](stream)
+        assert stream.recv(10) == b"x"
+        stream.wanted_by_recv(None)
 
 
 @pytest.mark.parametrize("size", [2048, 65536])
@@ -287,7 +311,7 @@ def test_mark_above_the_receive_buffer_does_not_stall(size):
 
 def test_reset_wakes_also_below_the_mark(peers):
     stream, other = peers
-    stream.set_low_water(1000)
+    stream.wanted_by_gathering(1000, None)
     other.sendall(bytes(10))
     reset(other)
     assert readable(stream)
