@@ -307,8 +307,9 @@ class BodyReader:
         drained, self._drained = self._drained, False
         if not drained or self._owed < 2 * LOW_WATER or self._buffer.begin < self._buffer.end:
             return False
-        stream = self._link.raw_stream
-        return stream is not None and stream.bulk is not None
+        if self.body is None or self._link.state is Link.BROKEN:
+            return False
+        return self._link.stream.bulk is not None
 
     def _want_much(self) -> None:
         """Have the coming wait be for much at once, if much is still owed."""

@@ -194,15 +194,32 @@ class TLSStream:
                 while count == RECORD and total < len(buffer):
                     count = self._sock.recv_into(buffer[total:])
                     total += count
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
-                self._recv_mask = _mask(want)
             except OSError as exc:
-                self._failure = exc
+                self._end_early(exc)
         return total
+
+    def _end_early(self, exc: OSError) -> None:
+        """Note that receiving has ended with *exc*, behind something that is to be returned."""
+        if isinstance(exc, ssl.SSLWantReadError | ssl.SSLWantWriteError):
+            self._recv_mask = _mask(exc)
+        else:
+            self._failure = exc
 
     def recv(self, size: int) -> bytes | None:
         """See `Stream.recv`."""
-        return self._receive(self._sock.recv, size)
+        return self._receive(self._sock.recv if size <= RECORD else self._recv_whole, size)
+
+    def _recv_whole(self, size: int) -> bytes:
+        """Receive more than a record, if there is more; in memory of the right size."""
+        pieces = [self._sock.recv(RECORD)]
+        left = min(size, MOST_RECORDS) - RECORD
+        try:
+            while len(pieces[-1]) == RECORD and left:
+                pieces.append(self._sock.recv(min(left, RECORD)))
+                left -= len(pieces[-1])
+        except OSError as exc:
+            self._end_early(exc)
+        return b"".join(pieces)
 
     def _receive(self, call: Callable[[Any], T], argument: object) -> T | None:
         self.waiting = False
