@@ -734,6 +734,34 @@ def test_blocking_twins_do_not_wait_long_for_more(way):
             conn.discard()
 
 
+@pytest.mark.parametrize("way", ["read", "readinto"])
+def test_short_read_does_not_hide_what_has_happened_since(monkeypatch, way):
+    stream = waiting(BulkyScript())
+    conn = connection(monkeypatch, stream, waiting(BulkyScript()))
+
+    def take(size):
+        if way == "read":
+            return len(conn.read(size))
+        return conn.readinto(bytearray(size))
+
+    conn.send_request("GET", "/")
+    conn.read_response()
+    stream.incoming = [b"a few bytes"]
+    assert take(1 << 20) == 11
+    writing = conn.co_send_request("PUT", "/", body=bytes(10))
+    stream.rooms = [5, WOULD_BLOCK]
+    next(writing)
+    writing.close()
+    with pytest.raises(ConnectionClosed, match="given up in the middle"):
+        take(1 << 20)
+    conn.reset()
+    with pytest.raises(StateError, match="no body to read"):
+        take(1 << 20)
+    conn.send_request("GET", "/")
+    with pytest.raises(StateError, match="no body to read"):
+        take(1 << 20)
+
+
 # ---- real servers
 
 
