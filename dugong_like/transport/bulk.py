@@ -20,8 +20,8 @@ from ..errors import TEMPORARY_ERRNOS, FileTooShort
 from ..polling import PollNeeded
 
 IS_LINUX: Final = sys.platform == "linux"
-# Bytes that should be there before who wants much more is woken. More than that saves nothing,
-# and the sender has to have room to go on meanwhile.
+# Bytes that should be there before who wants much more is woken: fewer and larger calls. More
+# than that saves nothing (measured), and the sender has to have room to go on meanwhile.
 LOW_WATER: Final = 131072
 PATIENCE: Final = 0.01  # seconds to wait for them, after which fewer are welcome
 AT_ONCE: Final = 1 << 20  # bytes discarded or put in a pipe at once; see pipe-max-size
