@@ -100,9 +100,9 @@ class HTTPConnection(Operations, Transfers):
         # io.TextIOWrapper asks for -1 bytes and means all.
         if len_ is None or len_ < 0:
             return self.readall()
-        bodies = self._receiving.bodies
+        bodies, size = self._receiving.bodies, check_size(len_)
         return self._receiving.role.block(
-            bodies.read if check_size(len_) < LOW_WATER else bodies.read_patiently, len_
+            bodies.read if size < LOW_WATER else bodies.read_patiently, size
         )
 
     def readinto(self, buf: bytearray | memoryview) -> int:
