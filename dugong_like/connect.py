@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import ConnectionTimedOut
 from .http1.limits import Limits
 from .polling import Co, within
-from .proxy.tunnel import Tunnel
 from .transport.buffer import ReceiveBuffer
 from .transport.resolve import co_resolve
 from .transport.tcp import Socket, Stream, TCPStream, co_attempt, co_connect_tcp
@@ -25,9 +23,8 @@ if TYPE_CHECKING:
     from .transport.tls import SSLContext
 
 
-@dataclass(frozen=True, slots=True)
 class Route:
-    """Where to connect to, and how.
+    """Where to connect to, and how. Nothing of it is ever changed.
 
     Attributes:
         hostname: host of the origin.
@@ -39,16 +36,28 @@ class Route:
 
     """
 
-    hostname: str
-    port: int
-    ssl_context: SSLContext | None
-    proxy: tuple[str, int] | None
-    limits: Limits
-    test_hostnames: Sequence[str] = ()
+    __slots__ = ("hostname", "limits", "port", "proxy", "ssl_context", "test_hostnames")
 
-    def __post_init__(self) -> None:
-        if self.ssl_context is not None:  # loaded now: with a socket open it might fail
+    def __init__(
+        self,
+        hostname: str,
+        port: int,
+        ssl_context: SSLContext | None,
+        proxy: tuple[str, int] | None,
+        limits: Limits,
+        test_hostnames: Sequence[str] = (),
+    ) -> None:
+        self.hostname = hostname
+        self.port = port
+        self.ssl_context = ssl_context
+        self.proxy = proxy
+        self.limits = limits
+        self.test_hostnames = test_hostnames
+        if ssl_context is not None:  # loaded now: with a socket open it might fail
             from .transport import tls  # noqa: F401, PLC0415
+
+            if proxy is not None:
+                from .proxy import tunnel  # noqa: F401, PLC0415
 
 
 def authority(hostname: str, port: int, default_port: int | None = None) -> str:
@@ -108,6 +117,8 @@ def _co_connect(host: str, port: int, test_hostnames: Sequence[str]) -> Co[Socke
 
 def _co_tunnel(sock: Socket, route: Route, timeout: float | None) -> Co[None]:
     """Have the proxy open a tunnel; *sock* is closed if it does not."""
+    from .proxy.tunnel import Tunnel  # noqa: PLC0415 - for few programs
+
     stream = TCPStream(sock)
     opened = False
     try:
