@@ -13,12 +13,12 @@ import os
 from collections import deque
 from weakref import WeakSet
 
-from .connect import Route, co_open
+from .connect import Route, at_once, begin, co_open
 from .errors import ConnectionClosed
 from .http1.states import LINK, Link, Linked, follow
 from .message import Exchange
 from .polling import Co
-from .transport.tcp import Stream
+from .transport.tcp import Attempt, Stream
 
 
 class SharedLink:
@@ -70,9 +70,26 @@ class SharedLink:
                 request_sent="maybe" if self.pending else "no",
             ) from self._failure
 
-    def co_open(self) -> Co[None]:
-        """Connect. Raises what `co_open` in connect.py raises."""
-        self.raw_stream = yield from co_open(self.route, self.timeout)
+    def open(self) -> Co[None] | None:
+        """Connect, if that is possible at once; else return the operation that does it.
+
+        Raises what `co_open` in connect.py raises.
+        """
+        attempt = begin(self.route)
+        if attempt is None or (stream := at_once(self.route, attempt)) is None:
+            return self._co_open(attempt)
+        self._opened(stream)
+        return None
+
+    def _co_open(self, attempt: Attempt | None) -> Co[None]:
+        if attempt is None:
+            going = co_open(self.route, self.timeout)
+        else:
+            going = co_open(self.route, self.timeout, attempt)
+        self._opened((yield from going))
+
+    def _opened(self, stream: Stream) -> None:
+        self.raw_stream = stream
         self._step(Linked.CONNECTED)
         _open.add(self)
 

@@ -111,9 +111,9 @@ class SendingHalf:
 
     def connect(self) -> Co[None] | None:
         """See `Operations.co_connect`; a step for `begin`."""
-        return None if self.is_connected() else self._co_connect()
+        return None if self.is_connected() else self._connect()
 
-    def _co_connect(self) -> Co[None]:
+    def _connect(self) -> Co[None] | None:
         """Connect, as there is no connection that takes a request."""
         link = self._link
         link.check_unbroken()
@@ -125,7 +125,7 @@ class SendingHalf:
         link.drop()
         self._forget()
         self._receiving.reset()
-        yield from link.co_open()
+        return link.open()
 
     def _check_ready(self) -> None:
         """Check that a request may be sent now.
@@ -160,10 +160,11 @@ class SendingHalf:
         try:
             if self._state is not Sending.READY or self._link.state is Link.BROKEN:
                 self._check_ready()
-            if self.is_connected():
+            connecting = None if self.is_connected() else self._connect()
+            if connecting is None:
                 going = self._request(exchange, head, body, last)
             else:
-                going = self._co_connect_and_request(exchange, head, body, last)
+                going = self._co_connect_and_request(connecting, exchange, head, body, last)
         except BaseException as exc:
             self.role.note(turn, exc)
             turn.release()
@@ -174,9 +175,14 @@ class SendingHalf:
         return None
 
     def _co_connect_and_request(
-        self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
+        self,
+        connecting: Co[None],
+        exchange: Exchange,
+        head: bytes,
+        body: Part | BodyFollowing | None,
+        last: bool,
     ) -> Co[None]:
-        yield from self._co_connect()
+        yield from connecting
         going = self._request(exchange, head, body, last)
         if going is not None:
             yield from going

@@ -9,10 +9,10 @@ from support import ScriptedServer, read_head
 
 from dugong_like import ConnectionClosed, InvalidResponse
 from dugong_like.connect import Route
+from dugong_like.connection import finish
 from dugong_like.http1.limits import Limits
 from dugong_like.http1.states import Link
 from dugong_like.link import SharedLink
-from dugong_like.polling import run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,7 +28,7 @@ def link():
 def test_stream_is_there_while_the_connection_is(link):
     with pytest.raises(ConnectionClosed, match="is closed"):
         link.stream
-    run(link.co_open())
+    finish(link.open())
     assert link.stream is link.raw_stream
     link.spend()
     assert link.stream is link.raw_stream
@@ -38,7 +38,7 @@ def test_stream_is_there_while_the_connection_is(link):
 
 
 def test_broken_connection_says_why_until_it_is_dropped(link):
-    run(link.co_open())
+    finish(link.open())
     link.fail(InvalidResponse("first"))
     link.fail(InvalidResponse("second"))
 
@@ -49,7 +49,7 @@ def test_broken_connection_says_why_until_it_is_dropped(link):
     link.drop()
     link.fail(InvalidResponse("of an operation that ends late"))
     assert link.state is Link.CLOSED
-    run(link.co_open())
+    finish(link.open())
     assert link.stream is link.raw_stream
 
 
