@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import os
 from collections import deque
-from weakref import WeakSet
 
 from .connect import Route, at_once, begin, co_open
 from .errors import ConnectionClosed
@@ -33,10 +32,7 @@ class SharedLink:
 
     """
 
-    __slots__ = (
-        *("__weakref__", "_failure"),
-        *("pending", "raw_stream", "route", "state", "timeout"),
-    )
+    __slots__ = ("_failure", "pending", "raw_stream", "route", "state", "timeout")
 
     def __init__(self, route: Route, timeout: float | None) -> None:
         self.route = route
@@ -106,24 +102,29 @@ class SharedLink:
             # until the garbage collector runs.
             self._failure = copy.copy(failure)
 
-    def drop(self, *, wake: bool = False) -> None:
+    def drop(self) -> None:
         """Close the stream and forget what is pending.
 
-        *wake* ends the connection first, also for those who wait for it in another
-        thread. A child process may not do that: the connection is the parent's.
+        Nobody may be waiting for it, and the peer hears nothing if another process has the
+        connection as well: it is the parent's.
         """
-        self._step(Linked.DROPPED)
-        _open.discard(self)
-        stream, self.raw_stream = self.raw_stream, None
-        self._failure = None
-        self.pending.clear()
+        stream = self.detach()
         if stream is not None:
-            if wake:
-                stream.shut_down()
             stream.close()
 
+    def detach(self) -> Stream | None:
+        """Forget the stream and what is pending; return the stream, to be closed."""
+        stream = self.raw_stream
+        if stream is not None or self.state is not Link.CLOSED:
+            self._step(Linked.DROPPED)
+            _open.discard(self)
+            self.raw_stream = None
+            self._failure = None
+        self.pending.clear()
+        return stream
 
-_open: WeakSet[SharedLink] = WeakSet()  # the links that a child process has to drop
+
+_open: set[SharedLink] = set()  # what a child process has to drop; who owns a link drops it
 
 
 def _drop_inherited() -> None:

@@ -141,12 +141,19 @@ class Operations:
         an operation that waits in another thread raises `ConnectionClosed`.
         """
         stream = self._link.raw_stream
-        if stream is not None and self.ssl_context is not None:
+        if stream is not None and self._link.route.ssl_context is not None:
             tls: TLSStream = stream  # type: ignore[assignment]  # with a context it is TLS
             tls.notify_close()
-        self._sending.reset()  # first: who is woken has to find that it is of the past
-        self._receiving.reset()
-        self._link.drop(wake=True)
+        sending, receiving = self._sending, self._receiving
+        # First: who is woken has to find that it is of the past.
+        waited_for = sending.reset()
+        waited_for = receiving.reset() or waited_for
+        stream = self._link.detach()
+        if stream is not None:
+            # Who has begun in another thread meanwhile may have seen the stream, and wait for it.
+            if waited_for or sending.role.is_taken() or receiving.role.is_taken():
+                stream.shut_down()
+            stream.close()
 
     def reset(self) -> None:
         """Make the connection usable again after an error: another name for `disconnect`."""

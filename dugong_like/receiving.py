@@ -51,13 +51,19 @@ class ReceivingHalf:
         self._response: HTTPResponse | None = None
         self._waker: Callable[[], object] = lambda: None
 
-    def reset(self) -> None:
-        """Forget everything that was received."""
-        self.role.renew()
+    def reset(self) -> bool:
+        """Forget everything that was received, and who was reading.
+
+        Returns:
+            True if an operation is reading.
+
+        """
+        taken = self.role.renew()
         self._buffer.clear()
         self.heads.reset()
         self.bodies.reset()
         self._final = None
+        return taken
 
     def on_early_answer(self, wake: Callable[[], object]) -> None:
         """Call *wake* when a response begins before its request is complete."""

@@ -40,10 +40,16 @@ class SendingHalf:
         self.reset()
         receiving.on_early_answer(self._stop_waiting)
 
-    def reset(self) -> None:
-        """Forget the request that was being sent, and who was sending it."""
-        self.role.renew()
+    def reset(self) -> bool:
+        """Forget the request that was being sent, and who was sending it.
+
+        Returns:
+            True if an operation is sending.
+
+        """
+        taken = self.role.renew()
         self._forget()
+        return taken
 
     def _forget(self) -> None:
         self._state = Sending.READY

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from support import ScriptedServer, read_head
 
-from dugong_like import ConnectionClosed, InvalidResponse
+from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
 from dugong_like.connect import Route
 from dugong_like.connection import finish
 from dugong_like.http1.limits import Limits
 from dugong_like.http1.states import Link
 from dugong_like.link import SharedLink
+from dugong_like.link import _open as inheritable
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -57,6 +58,16 @@ def test_closed_connection_cannot_be_spent(link):
     link.spend()
 
     assert link.state is Link.CLOSED
+
+
+def test_connections_that_nobody_has_any_more_are_forgotten():
+    with ScriptedServer(lambda sock: sock.recv(1)) as server:
+        before = len(inheritable)
+        conn = HTTPConnection("127.0.0.1", server.port)
+        conn.connect()
+        assert len(inheritable) == before + 1
+        del conn
+        assert len(inheritable) == before
 
 
 FORKED = """
