@@ -29,10 +29,13 @@ class SharedLink:
         pending: the requests whose responses have not been read to their end, in order.
         state: whether the connection can be used.
         raw_stream: the stream even if the connection is broken; None if it is closed.
+        sender_waits: True while an operation waits until something can be sent.
 
     """
 
-    __slots__ = ("_failure", "pending", "raw_stream", "route", "state", "timeout")
+    __slots__ = (
+        *("_failure", "pending", "raw_stream", "route", "sender_waits", "state", "timeout"),
+    )
 
     def __init__(self, route: Route, timeout: float | None) -> None:
         self.route = route
@@ -40,6 +43,7 @@ class SharedLink:
         self.pending: deque[Exchange] = deque()
         self.state = Link.CLOSED
         self.raw_stream: Stream | None = None
+        self.sender_waits = False
         self._failure: Exception | None = None
 
     def _step(self, event: Linked) -> None:
@@ -102,6 +106,11 @@ class SharedLink:
             # until the garbage collector runs.
             self._failure = copy.copy(failure)
 
+    def stop_sending(self) -> None:
+        """Wake the operation that waits to send, if there is one: it shall do so no more."""
+        if self.sender_waits and self.raw_stream is not None:
+            self.raw_stream.shut_down_writing()
+
     def drop(self) -> None:
         """Close the stream and forget what is pending.
 
@@ -120,6 +129,7 @@ class SharedLink:
             _open.discard(self)
             self.raw_stream = None
             self._failure = None
+            self.sender_waits = False  # for what is of the past now
         self.pending.clear()
         return stream
 

@@ -8,6 +8,7 @@ Not here: the blocking twins and the file-like face (connection.py).
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +49,8 @@ class Operations:
     `HTTPConnection` is this class with blocking twins.
     """
 
+    __slots__ = ("_heads", "_hostname", "_link", "_receiving", "_sending", "content_md5")
+
     def __init__(  # noqa: PLR0913 - each is documented at HTTPConnection
         self,
         hostname: str,
@@ -68,11 +71,13 @@ class Operations:
         on_informational: Callable[[HTTPResponse], object] | None = None,
         dns_test_hostnames: Sequence[str] = (),
     ) -> None:
-        default_port = HTTP_PORT if ssl_context is None else HTTPS_PORT
         self._hostname = hostname
         self.content_md5 = content_md5
-        ascii_name = check_hostname(hostname)
-        limits = Limits(
+        proxy = parse_proxy(proxy)
+        ascii_name, port, self._heads = _origin(
+            exact(hostname), port, ssl_context is not None, proxy is not None
+        )
+        limits = _limits(
             max_line_size,
             max_header_size,
             max_fields,
@@ -80,17 +85,7 @@ class Operations:
             max_chunk_line,
             max_extensions,
         )
-        route = Route(
-            ascii_name,
-            check_port(default_port if port is None else port),
-            ssl_context,
-            parse_proxy(proxy),
-            limits,
-            tuple(dns_test_hostnames),
-        )
-        host = authority(ascii_name, route.port, default_port)
-        forwards = route.proxy is not None and ssl_context is None
-        self._heads = RequestHeads(host, f"http://{host}" if forwards else "")
+        route = Route(ascii_name, port, ssl_context, proxy, limits, tuple(dns_test_hostnames))
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
         self._link = SharedLink(route, timeout)
@@ -456,6 +451,22 @@ class Operations:
         """
         self.disconnect()
         yield from ()
+
+
+# Many connections lead to few origins, and have the same limits.
+_limits = functools.lru_cache(maxsize=64)(Limits)
+
+
+@functools.lru_cache(maxsize=256, typed=True)
+def _origin(
+    hostname: str, port: int | None, https: bool, proxied: bool
+) -> tuple[str, int, RequestHeads]:
+    """Check host and port; return them, and what writes the heads of requests to them."""
+    ascii_name = check_hostname(hostname)
+    default_port = HTTPS_PORT if https else HTTP_PORT
+    port = check_port(default_port if port is None else port)
+    host = authority(ascii_name, port, default_port)
+    return ascii_name, port, RequestHeads(host, f"http://{host}" if proxied and not https else "")
 
 
 def as_bytes(buf: Buffer) -> memoryview:

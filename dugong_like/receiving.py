@@ -9,7 +9,6 @@ Not here: receiving heads (heads.py) and bodies (bodies.py), and sending (sendin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from .bodies import BodyReader
 from .errors import ConnectionClosed, ConnectionTimedOut, StateError
@@ -37,6 +36,11 @@ class ReceivingHalf:
         bodies: reads bodies.
     """
 
+    __slots__ = (
+        *("_buffer", "_final", "_limits", "_link", "_response", "_reusable"),
+        *("bodies", "heads", "role"),
+    )
+
     def __init__(
         self, link: SharedLink, limits: Limits, buffer_size: int, on_informational: Informed | None
     ) -> None:
@@ -49,7 +53,6 @@ class ReceivingHalf:
         self._final: Head | None = None  # read while a body was being sent, for `read_response`
         self._reusable = False  # may the connection be used after the present response?
         self._response: HTTPResponse | None = None
-        self._waker: Callable[[], object] = lambda: None
 
     def reset(self) -> bool:
         """Forget everything that was received, and who was reading.
@@ -64,10 +67,6 @@ class ReceivingHalf:
         self.bodies.reset()
         self._final = None
         return taken
-
-    def on_early_answer(self, wake: Callable[[], object]) -> None:
-        """Call *wake* when a response begins before its request is complete."""
-        self._waker = wake
 
     def has_surplus(self) -> bool:
         """Return True if there are bytes behind the only response that is pending."""
@@ -171,7 +170,7 @@ class ReceivingHalf:
         exchange.answered = True
         if not exchange.sent:  # the sender has to stop
             self._link.spend()
-            self._waker()
+            self._link.stop_sending()
         self._response = response = HTTPResponse(exchange, head, length)
         bodies = self.bodies
         bodies.known = True

@@ -31,14 +31,23 @@ from .transport.tcp import TURN, Part, Stream
 
 
 class SendingHalf:
-    """Sends requests, one after the other."""
+    """Sends requests, one after the other.
+
+    Attributes:
+        role: the right to send.
+
+    """
+
+    __slots__ = (
+        *("_exchange", "_link", "_receiving", "_remaining", "_state", "_unwaited"),
+        *("role",),
+    )
 
     def __init__(self, link: SharedLink, receiving: ReceivingHalf) -> None:
         self.role = Role(link, "sending")
         self._link = link
         self._receiving = receiving
-        self.reset()
-        receiving.on_early_answer(self._stop_waiting)
+        self._forget()
 
     def reset(self) -> bool:
         """Forget the request that was being sent, and who was sending it.
@@ -56,7 +65,6 @@ class SendingHalf:
         self._exchange: Exchange | None = None  # whose body is being written
         self._remaining: int | None = None  # bytes of body to write; None: chunked
         self._unwaited = 0  # bytes sent since the last wait
-        self._waiting = False
 
     def _step(self, event: Sent) -> None:
         self._state = follow(SENDING, self._state, event)
@@ -355,13 +363,13 @@ class SendingHalf:
         while True:
             self._unwaited = 0
             # Set before the look at the exchange: who answers it does the opposite.
-            self._waiting = True
+            link.sender_waits = True
             try:
                 watch = self._may_look(exchange) and not self._receiving.role.is_taken()
                 if not exchange.answered:
                     yield stream.wanted_by_send(deadline, watch=watch)
             finally:
-                self._waiting = False
+                link.sender_waits = False
             if self._exchange is not exchange:
                 raise ConnectionClosed("the connection was closed meanwhile")
             if watch:
@@ -421,11 +429,6 @@ class SendingHalf:
         stream = self._link.raw_stream
         if stream is not None and self._receiving.role.is_taken():
             stream.shut_down()
-
-    def _stop_waiting(self) -> None:
-        """Wake the operation that waits to send: called by whoever reads the answer."""
-        if self._waiting and (stream := self._link.raw_stream) is not None:
-            stream.shut_down_writing()
 
 
 def rest(parts: Sequence[Part], count: int) -> list[Part]:
