@@ -30,11 +30,13 @@ class SharedLink:
         state: whether the connection can be used.
         raw_stream: the stream even if the connection is broken; None if it is closed.
         sender_waits: True while an operation waits until something can be sent.
+        used: True if it has ever been open: then there may be something to forget.
 
     """
 
     __slots__ = (
         *("_failure", "pending", "raw_stream", "route", "sender_waits", "state", "timeout"),
+        *("used",),
     )
 
     def __init__(self, route: Route, timeout: float | None) -> None:
@@ -44,10 +46,8 @@ class SharedLink:
         self.state = Link.CLOSED
         self.raw_stream: Stream | None = None
         self.sender_waits = False
+        self.used = False
         self._failure: Exception | None = None
-
-    def _step(self, event: Linked) -> None:
-        self.state = follow(LINK, self.state, event)
 
     @property
     def stream(self) -> Stream:
@@ -89,18 +89,19 @@ class SharedLink:
         self._opened((yield from going))
 
     def _opened(self, stream: Stream) -> None:
+        self.used = True
         self.raw_stream = stream
-        self._step(Linked.CONNECTED)
+        self.state = follow(LINK, self.state, Linked.CONNECTED)
         _open.add(self)
 
     def spend(self) -> None:
         """Let the connection take no further request."""
         if self.raw_stream is not None:
-            self._step(Linked.NO_REUSE)
+            self.state = follow(LINK, self.state, Linked.NO_REUSE)
 
     def fail(self, failure: Exception) -> None:
         """Let every further use raise `ConnectionClosed`, with *failure* as its cause."""
-        self._step(Linked.FAILED)
+        self.state = follow(LINK, self.state, Linked.FAILED)
         if self._failure is None and self.state is Link.BROKEN:
             # Without its traceback, which leads back to here: the descriptor would stay open
             # until the garbage collector runs.
@@ -125,7 +126,7 @@ class SharedLink:
         """Forget the stream and what is pending; return the stream, to be closed."""
         stream = self.raw_stream
         if stream is not None or self.state is not Link.CLOSED:
-            self._step(Linked.DROPPED)
+            self.state = follow(LINK, self.state, Linked.DROPPED)
             _open.discard(self)
             self.raw_stream = None
             self._failure = None

@@ -136,9 +136,10 @@ class SendingHalf:
                 f"the connection takes no further request, and {len(link.pending)} responses "
                 "are pending: read them, or call reset()",
             )
-        link.drop()
-        self._forget()
-        self._receiving.reset()
+        if link.used:
+            link.drop()
+            self._forget()
+            self._receiving.reset()
         return link.open()
 
     def _check_ready(self) -> None:

@@ -33,6 +33,7 @@ CONNECTS_TWICE: Final = sys.platform == "linux"  # others begin anew where the f
 SOCKET_TYPE: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 
 Part = bytes | memoryview
+Looker = Callable[[int | None], object]
 
 
 class Stream(Protocol):
@@ -248,10 +249,11 @@ class TCPStream:
         self._recv = sock.recv
         self._recv_into = sock.recv_into
         self._send = sock.send
-        self._read_need = PollNeeded(self.fd, POLLIN)
-        self._look = looker(self.fd)
-        self._block = looker(self.fd)  # another one: no two threads may use the same
-        self._sender = SendingDescriptor(sock)
+        # What is needed by some connections only is made by them: most live for one request.
+        self._read_need: PollNeeded | None = None
+        self._look: Looker | None = None
+        self._block: Looker | None = None  # another one: no two threads may use the same
+        self._sender: SendingDescriptor | None = None
         # The system tells once that the connection was reset, and ends the stream after
         # that: who reads would take it for a proper end if the sender was told.
         self._failure: OSError | None = None
@@ -299,18 +301,27 @@ class TCPStream:
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
         """See `Stream.wanted_by_recv`."""
         self.waiting = True
-        if deadline is None:
-            return self._read_need
-        return PollNeeded(self.fd, POLLIN, deadline)
+        if deadline is not None:
+            return PollNeeded(self.fd, POLLIN, deadline)
+        need = self._read_need
+        if need is None:
+            need = self._read_need = PollNeeded(self.fd, POLLIN)
+        return need
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""
-        return self._sender.need(POLLIN | POLLOUT if watch else POLLOUT, deadline)
+        sender = self._sender
+        if sender is None:
+            sender = self._sender = SendingDescriptor(self._sock)
+        return sender.need(POLLIN | POLLOUT if watch else POLLOUT, deadline)
 
     def wait_to_recv(self, timeout: float | None) -> bool:
         """See `Stream.wait_to_recv`."""
         self.waiting = True
-        return bool(self._block(milliseconds(timeout)))
+        block = self._block
+        if block is None:
+            block = self._block = looker(self.fd)
+        return bool(block(milliseconds(timeout)))
 
     def has_buffered(self) -> bool:
         """See `Stream.has_buffered`: nothing lies between the socket and `recv`."""
@@ -318,7 +329,10 @@ class TCPStream:
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""
-        return not self._look(0)
+        look = self._look
+        if look is None:
+            look = self._look = looker(self.fd)
+        return not look(0)
 
     is_idle = is_quiet
 
@@ -334,15 +348,16 @@ class TCPStream:
 
     def release(self) -> None:
         """Give up the socket without closing it: somebody else goes on with it."""
-        self._sender.close()
+        if self._sender is not None:
+            self._sender.close()
 
     def close(self) -> None:
         """See `Stream.close`."""
-        self._sender.close()
+        self.release()
         self._sock.close()
 
 
-def looker(fd: int) -> Callable[[int | None], object]:
+def looker(fd: int) -> Looker:
     """Return what waits so many milliseconds until *fd* is readable: something true if it is."""
     if not hasattr(select, "poll"):
         need = PollNeeded(fd, POLLIN)
