@@ -73,10 +73,13 @@ class Operations:
     ) -> None:
         self._hostname = hostname
         self.content_md5 = content_md5
-        proxy = parse_proxy(proxy)
-        ascii_name, port, self._heads = _origin(
-            exact(hostname), port, ssl_context is not None, proxy is not None
+        ascii_name, port, host, self._heads = _origin(
+            exact(hostname), port, HTTP_PORT if ssl_context is None else HTTPS_PORT
         )
+        if proxy is not None:
+            proxy = parse_proxy(proxy)
+            if ssl_context is None:  # it forwards
+                self._heads = RequestHeads(host, f"http://{host}")
         limits = _limits(
             max_line_size,
             max_header_size,
@@ -459,14 +462,13 @@ _limits = functools.lru_cache(maxsize=64)(Limits)
 
 @functools.lru_cache(maxsize=256, typed=True)
 def _origin(
-    hostname: str, port: int | None, https: bool, proxied: bool
-) -> tuple[str, int, RequestHeads]:
-    """Check host and port; return them, and what writes the heads of requests to them."""
-    ascii_name = check_hostname(hostname)
-    default_port = HTTPS_PORT if https else HTTP_PORT
+    hostname: str, port: int | None, default_port: int
+) -> tuple[str, int, str, RequestHeads]:
+    """Return checked name and port, the value of Host, and what writes the heads of requests."""
+    name = check_hostname(hostname)
     port = check_port(default_port if port is None else port)
-    host = authority(ascii_name, port, default_port)
-    return ascii_name, port, RequestHeads(host, f"http://{host}" if proxied and not https else "")
+    host = authority(name, port, default_port)
+    return name, port, host, RequestHeads(host)
 
 
 def as_bytes(buf: Buffer) -> memoryview:

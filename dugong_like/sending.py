@@ -130,7 +130,8 @@ class SendingHalf:
     def _connect(self) -> Co[None] | None:
         """Connect, as there is no connection that takes a request."""
         link = self._link
-        link.check_unbroken()
+        if link.state is Link.BROKEN:
+            link.check_unbroken()
         if link.pending:
             raise ConnectionClosed(
                 f"the connection takes no further request, and {len(link.pending)} responses "
