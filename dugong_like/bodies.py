@@ -38,6 +38,11 @@ class BodyReader:
             one, or it was lost.
     """
 
+    __slots__ = (
+        *("_buffer", "_drained", "_ended", "_kept", "_length", "_link", "_owed"),
+        *("_turn_began", "body", "known"),
+    )
+
     def __init__(
         self, link: SharedLink, buffer: ReceiveBuffer, ended: Callable[[Body], object]
     ) -> None:

@@ -10,25 +10,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import ConnectionTimedOut
 from .http1.limits import Limits
 from .polling import Co, within
-from .proxy.tunnel import Tunnel
 from .transport.buffer import ReceiveBuffer
-from .transport.resolve import co_resolve
+from .transport.resolve import co_resolve, literal
 from .transport.stream import Stream
-from .transport.tcp import Socket, TCPStream, co_attempt, co_connect_tcp
+from .transport.tcp import (
+    Attempt,
+    Socket,
+    TCPStream,
+    co_attempt,
+    co_connect_tcp,
+    co_finish_tcp,
+    connect_failed,
+)
 
 if TYPE_CHECKING:
     from .transport.tls import SSLContext
 
 
-@dataclass(frozen=True, slots=True)
 class Route:
-    """Where to connect to, and how.
+    """Where to connect to, and how. Nothing of it is ever changed.
 
     Attributes:
         hostname: host of the origin.
@@ -37,19 +42,38 @@ class Route:
         proxy: host and port of the proxy, or None.
         limits: for the answer of the proxy.
         test_hostnames: see `co_resolve`.
+        first: host and port of who is connected to, the proxy or the origin.
+        address: the same as a socket address, None if it has to be looked up.
 
     """
 
-    hostname: str
-    port: int
-    ssl_context: SSLContext | None
-    proxy: tuple[str, int] | None
-    limits: Limits
-    test_hostnames: Sequence[str] = ()
+    __slots__ = (
+        *("address", "first", "hostname", "limits", "port", "proxy", "ssl_context"),
+        *("test_hostnames",),
+    )
 
-    def __post_init__(self) -> None:
-        if self.ssl_context is not None:  # loaded now: with a socket open it might fail
+    def __init__(
+        self,
+        hostname: str,
+        port: int,
+        ssl_context: SSLContext | None,
+        proxy: tuple[str, int] | None,
+        limits: Limits,
+        test_hostnames: Sequence[str] = (),
+    ) -> None:
+        self.hostname = hostname
+        self.port = port
+        self.ssl_context = ssl_context
+        self.proxy = proxy
+        self.limits = limits
+        self.test_hostnames = test_hostnames
+        self.first = proxy or (hostname, port)
+        self.address = literal(*self.first)
+        if ssl_context is not None:  # loaded now: with a socket open it might fail
             from .transport import tls  # noqa: F401, PLC0415
+
+            if proxy is not None:
+                from .proxy import tunnel  # noqa: F401, PLC0415
 
 
 def authority(hostname: str, port: int, default_port: int | None = None) -> str:
@@ -58,12 +82,35 @@ def authority(hostname: str, port: int, default_port: int | None = None) -> str:
     return host if port == default_port else f"{host}:{port}"
 
 
-def co_open(route: Route, timeout: float | None) -> Co[Stream]:
+def begin(route: Route) -> Attempt | None:
+    """Begin to connect, if nothing has to be looked up for that; `co_open` does the rest.
+
+    Raises:
+        ConnectFailed: see `co_open`.
+
+    """
+    if route.address is None:
+        return None
+    try:
+        return Attempt(route.address)
+    except OSError as exc:
+        raise connect_failed(authority(*route.first), exc) from exc
+
+
+def at_once(route: Route, attempt: Attempt) -> Stream | None:
+    """Return the stream if *attempt* has led to it already; None: there is more to do."""
+    if attempt.connected and route.ssl_context is None:
+        return TCPStream(attempt.sock)
+    return None
+
+
+def co_open(route: Route, timeout: float | None, attempt: Attempt | None = None) -> Co[Stream]:
     """Open a stream along *route*.
 
     Args:
         route: where to.
         timeout: seconds for looking up and connecting, and after that for each wait.
+        attempt: what `begin` has returned.
 
     Raises:
         HostnameNotResolvable: a name does not exist.
@@ -78,7 +125,10 @@ def co_open(route: Route, timeout: float | None) -> Co[Stream]:
         ConnectionTimedOut: *timeout* was exceeded.
 
     """
-    sock = yield from _co_reach(route, timeout)
+    if attempt is not None and attempt.connected:
+        sock = attempt.sock
+    else:
+        sock = yield from _co_reach(route, timeout, attempt)
     if route.ssl_context is None:
         return TCPStream(sock)
     if route.proxy is not None:
@@ -88,27 +138,27 @@ def co_open(route: Route, timeout: float | None) -> Co[Stream]:
     return (yield from co_start_tls(sock, route.ssl_context, route.hostname, timeout))
 
 
-def _co_reach(route: Route, timeout: float | None) -> Co[Socket]:
+def _co_reach(route: Route, timeout: float | None, attempt: Attempt | None) -> Co[Socket]:
     """Connect to the proxy or, without one, to the origin, within *timeout* seconds."""
-    host, port = route.proxy or (route.hostname, route.port)
+    name = authority(*route.first)
+    connecting = _co_connect(route, name) if attempt is None else co_finish_tcp(attempt, name)
     if timeout is None:
-        return (yield from _co_connect(host, port, route.test_hostnames))
-    connecting = _co_connect(host, port, route.test_hostnames)
+        return (yield from connecting)
     try:
         return (yield from within(time.monotonic() + timeout, connecting))
     except ConnectionTimedOut:
-        raise ConnectionTimedOut(
-            f"no connection to {authority(host, port)} within {timeout} seconds",
-        ) from None
+        raise ConnectionTimedOut(f"no connection to {name} within {timeout} seconds") from None
 
 
-def _co_connect(host: str, port: int, test_hostnames: Sequence[str]) -> Co[Socket]:
-    addresses = yield from co_resolve(host, port, test_hostnames)
-    return (yield from co_connect_tcp(addresses, authority(host, port)))
+def _co_connect(route: Route, name: str) -> Co[Socket]:
+    addresses = yield from co_resolve(*route.first, route.test_hostnames)
+    return (yield from co_connect_tcp(addresses, name))
 
 
 def _co_tunnel(sock: Socket, route: Route, timeout: float | None) -> Co[None]:
     """Have the proxy open a tunnel; *sock* is closed if it does not."""
+    from .proxy.tunnel import Tunnel  # noqa: PLC0415 - for few programs
+
     stream = TCPStream(sock)
     opened = False
     try:

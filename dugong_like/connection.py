@@ -140,7 +140,7 @@ class HTTPConnection(Operations, Transfers):
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_sending"):  # the arguments were good
+        if hasattr(self, "_link") and self._link.raw_stream is not None:
             self._link.drop()
 
     # ---- what io.TextIOWrapper and io.BufferedReader ask for

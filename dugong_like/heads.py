@@ -29,6 +29,11 @@ class HeadReader:
         continue_timeout: seconds to wait for 100 (Continue); None waits for ever.
     """
 
+    __slots__ = (
+        *("_buffer", "_harmless", "_informational", "_limits", "_link", "_on_informational"),
+        *("_section", "continue_timeout"),
+    )
+
     def __init__(
         self,
         link: SharedLink,

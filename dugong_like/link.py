@@ -11,14 +11,14 @@ from __future__ import annotations
 import copy
 import os
 from collections import deque
-from weakref import WeakSet
 
-from .connect import Route, co_open
+from .connect import Route, at_once, begin, co_open
 from .errors import ConnectionClosed
 from .http1.states import LINK, Link, Linked, follow
 from .message import Exchange
 from .polling import Co
 from .transport.stream import Stream
+from .transport.tcp import Attempt
 
 
 class SharedLink:
@@ -30,12 +30,14 @@ class SharedLink:
         pending: the requests whose responses have not been read to their end, in order.
         state: whether the connection can be used.
         raw_stream: the stream even if the connection is broken; None if it is closed.
+        sender_waits: True while an operation waits until something can be sent.
+        used: True if it has ever been open: then there may be something to forget.
 
     """
 
     __slots__ = (
-        *("__weakref__", "_failure"),
-        *("pending", "raw_stream", "route", "state", "timeout"),
+        *("_failure", "pending", "raw_stream", "route", "sender_waits", "state", "timeout"),
+        *("used",),
     )
 
     def __init__(self, route: Route, timeout: float | None) -> None:
@@ -44,10 +46,9 @@ class SharedLink:
         self.pending: deque[Exchange] = deque()
         self.state = Link.CLOSED
         self.raw_stream: Stream | None = None
+        self.sender_waits = False
+        self.used = False
         self._failure: Exception | None = None
-
-    def _step(self, event: Linked) -> None:
-        self.state = follow(LINK, self.state, event)
 
     @property
     def stream(self) -> Stream:
@@ -70,43 +71,72 @@ class SharedLink:
                 request_sent="maybe" if self.pending else "no",
             ) from self._failure
 
-    def co_open(self) -> Co[None]:
-        """Connect. Raises what `co_open` in connect.py raises."""
-        self.raw_stream = yield from co_open(self.route, self.timeout)
-        self._step(Linked.CONNECTED)
+    def open(self) -> Co[None] | None:
+        """Connect, if that is possible at once; else return the operation that does it.
+
+        Raises what `co_open` in connect.py raises.
+        """
+        attempt = begin(self.route)
+        if attempt is None or (stream := at_once(self.route, attempt)) is None:
+            return self._co_open(attempt)
+        self._opened(stream)
+        return None
+
+    def _co_open(self, attempt: Attempt | None) -> Co[None]:
+        if attempt is None:
+            going = co_open(self.route, self.timeout)
+        else:
+            going = co_open(self.route, self.timeout, attempt)
+        self._opened((yield from going))
+
+    def _opened(self, stream: Stream) -> None:
+        self.used = True
+        self.raw_stream = stream
+        self.state = follow(LINK, self.state, Linked.CONNECTED)
         _open.add(self)
 
     def spend(self) -> None:
         """Let the connection take no further request."""
         if self.raw_stream is not None:
-            self._step(Linked.NO_REUSE)
+            self.state = follow(LINK, self.state, Linked.NO_REUSE)
 
     def fail(self, failure: Exception) -> None:
         """Let every further use raise `ConnectionClosed`, with *failure* as its cause."""
-        self._step(Linked.FAILED)
+        self.state = follow(LINK, self.state, Linked.FAILED)
         if self._failure is None and self.state is Link.BROKEN:
             # Without its traceback, which leads back to here: the descriptor would stay open
             # until the garbage collector runs.
             self._failure = copy.copy(failure)
 
-    def drop(self, *, wake: bool = False) -> None:
+    def stop_sending(self) -> None:
+        """Wake the operation that waits to send, if there is one: it shall do so no more."""
+        if self.sender_waits and self.raw_stream is not None:
+            self.raw_stream.shut_down_writing()
+
+    def drop(self) -> None:
         """Close the stream and forget what is pending.
 
-        *wake* ends the connection first, also for those who wait for it in another
-        thread. A child process may not do that: the connection is the parent's.
+        Nobody may be waiting for it, and the peer hears nothing if another process has the
+        connection as well: it is the parent's.
         """
-        self._step(Linked.DROPPED)
-        _open.discard(self)
-        stream, self.raw_stream = self.raw_stream, None
-        self._failure = None
-        self.pending.clear()
+        stream = self.detach()
         if stream is not None:
-            if wake:
-                stream.shut_down()
             stream.close()
 
+    def detach(self) -> Stream | None:
+        """Forget the stream and what is pending; return the stream, to be closed."""
+        stream = self.raw_stream
+        if stream is not None or self.state is not Link.CLOSED:
+            self.state = follow(LINK, self.state, Linked.DROPPED)
+            _open.discard(self)
+            self.raw_stream = None
+            self._failure = None
+            self.sender_waits = False  # for what is of the past now
+        self.pending.clear()
+        return stream
 
-_open: WeakSet[SharedLink] = WeakSet()  # the links that a child process has to drop
+
+_open: set[SharedLink] = set()  # what a child process has to drop; who owns a link drops it
 
 
 def _drop_inherited() -> None:

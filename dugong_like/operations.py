@@ -8,6 +8,7 @@ Not here: the blocking twins and the file-like face (connection.py).
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +49,8 @@ class Operations:
     `HTTPConnection` is this class with blocking twins.
     """
 
+    __slots__ = ("_heads", "_hostname", "_link", "_receiving", "_sending", "content_md5")
+
     def __init__(  # noqa: PLR0913 - each is documented at HTTPConnection
         self,
         hostname: str,
@@ -68,11 +71,16 @@ class Operations:
         on_informational: Callable[[HTTPResponse], object] | None = None,
         dns_test_hostnames: Sequence[str] = (),
     ) -> None:
-        default_port = HTTP_PORT if ssl_context is None else HTTPS_PORT
         self._hostname = hostname
         self.content_md5 = content_md5
-        ascii_name = check_hostname(hostname)
-        limits = Limits(
+        ascii_name, port, host, self._heads = _origin(
+            exact(hostname), port, HTTP_PORT if ssl_context is None else HTTPS_PORT
+        )
+        if proxy is not None:
+            proxy = parse_proxy(proxy)
+            if ssl_context is None:  # it forwards
+                self._heads = RequestHeads(host, f"http://{host}")
+        limits = _limits(
             max_line_size,
             max_header_size,
             max_fields,
@@ -80,17 +88,7 @@ class Operations:
             max_chunk_line,
             max_extensions,
         )
-        route = Route(
-            ascii_name,
-            check_port(default_port if port is None else port),
-            ssl_context,
-            parse_proxy(proxy),
-            limits,
-            tuple(dns_test_hostnames),
-        )
-        host = authority(ascii_name, route.port, default_port)
-        forwards = route.proxy is not None and ssl_context is None
-        self._heads = RequestHeads(host, f"http://{host}" if forwards else "")
+        route = Route(ascii_name, port, ssl_context, proxy, limits, tuple(dns_test_hostnames))
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
         self._link = SharedLink(route, timeout)
@@ -141,12 +139,19 @@ class Operations:
         an operation that waits in another thread raises `ConnectionClosed`.
         """
         stream = self._link.raw_stream
-        if stream is not None and self.ssl_context is not None:
+        if stream is not None and self._link.route.ssl_context is not None:
             tls: TLSStream = stream  # type: ignore[assignment]  # with a context it is TLS
             tls.notify_close()
-        self._sending.reset()  # first: who is woken has to find that it is of the past
-        self._receiving.reset()
-        self._link.drop(wake=True)
+        sending, receiving = self._sending, self._receiving
+        # First: who is woken has to find that it is of the past.
+        waited_for = sending.reset()
+        waited_for = receiving.reset() or waited_for
+        stream = self._link.detach()
+        if stream is not None:
+            # Who has begun in another thread meanwhile may have seen the stream, and wait for it.
+            if waited_for or sending.role.is_taken() or receiving.role.is_taken():
+                stream.shut_down()
+            stream.close()
 
     def reset(self) -> None:
         """Make the connection usable again after an error: another name for `disconnect`."""
@@ -449,6 +454,21 @@ class Operations:
         """
         self.disconnect()
         yield from ()
+
+
+# Many connections lead to few origins, and have the same limits.
+_limits = functools.lru_cache(maxsize=64)(Limits)
+
+
+@functools.lru_cache(maxsize=256, typed=True)
+def _origin(
+    hostname: str, port: int | None, default_port: int
+) -> tuple[str, int, str, RequestHeads]:
+    """Return checked name and port, the value of Host, and what writes the heads of requests."""
+    name = check_hostname(hostname)
+    port = check_port(default_port if port is None else port)
+    host = authority(name, port, default_port)
+    return name, port, host, RequestHeads(host)
 
 
 def as_bytes(buf: Buffer) -> memoryview:

@@ -9,7 +9,6 @@ Not here: receiving heads (heads.py) and bodies (bodies.py), and sending (sendin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from .bodies import BodyReader
 from .errors import ConnectionClosed, ConnectionTimedOut, StateError
@@ -28,6 +27,47 @@ from .transport.buffer import ReceiveBuffer
 from .transport.stream import Stream
 
 
+class Ending:
+    """What happens at the end of a response: it decides whether the connection goes on.
+
+    It has no way back to the receiving half, which would be garbage in circles then.
+
+    Attributes:
+        response: the present response.
+        reusable: may the connection be used after it?
+    """
+
+    __slots__ = ("_buffer", "_link", "response", "reusable")
+
+    def __init__(self, link: SharedLink, buffer: ReceiveBuffer) -> None:
+        self._link = link
+        self._buffer = buffer
+        self.response: HTTPResponse | None = None
+        self.reusable = False
+
+    def __call__(self, body: Body | None) -> None:
+        """End the response; *body* is what has been read, None if there was none."""
+        response = self.response
+        assert response is not None
+        if body is not None and body.trailers:
+            response.set_trailers(body.trailers)
+        link, buffer = self._link, self._buffer
+        pending = link.pending
+        pending.popleft()
+        surplus = False
+        if not pending:
+            surplus = buffer.begin < buffer.end
+            if not surplus:
+                buffer.give_back()
+        switched = response.status == SWITCHING_PROTOCOLS
+        if not self.reusable or surplus or switched:
+            link.spend()
+            if pending:  # what may come is no answer to them: RFC 9112 section 9.6
+                link.fail(ConnectionClosed(f"{response} was the last one"))
+        if link.state is not Link.OPEN and not pending and not switched and link.raw_stream:
+            link.raw_stream.say_goodbye()
+
+
 class ReceivingHalf:
     """Reads the responses to the pending requests, in their order.
 
@@ -37,6 +77,11 @@ class ReceivingHalf:
         bodies: reads bodies.
     """
 
+    __slots__ = (
+        *("_buffer", "_ending", "_final", "_limits", "_link"),
+        *("bodies", "heads", "role"),
+    )
+
     def __init__(
         self, link: SharedLink, limits: Limits, buffer_size: int, on_informational: Informed | None
     ) -> None:
@@ -45,23 +90,23 @@ class ReceivingHalf:
         self._buffer = ReceiveBuffer(buffer_size)
         self.role = ReadingRole(link, self._buffer)
         self.heads = HeadReader(link, self._buffer, limits, on_informational)
-        self.bodies = BodyReader(link, self._buffer, self._end_response)
+        self._ending = Ending(link, self._buffer)
+        self.bodies = BodyReader(link, self._buffer, self._ending)
         self._final: Head | None = None  # read while a body was being sent, for `read_response`
-        self._reusable = False  # may the connection be used after the present response?
-        self._response: HTTPResponse | None = None
-        self._waker: Callable[[], object] = lambda: None
 
-    def reset(self) -> None:
-        """Forget everything that was received."""
-        self.role.renew()
+    def reset(self) -> bool:
+        """Forget everything that was received, and who was reading.
+
+        Returns:
+            True if an operation is reading.
+
+        """
+        taken = self.role.renew()
         self._buffer.clear()
         self.heads.reset()
         self.bodies.reset()
         self._final = None
-
-    def on_early_answer(self, wake: Callable[[], object]) -> None:
-        """Call *wake* when a response begins before its request is complete."""
-        self._waker = wake
+        return taken
 
     def has_surplus(self) -> bool:
         """Return True if there are bytes behind the only response that is pending."""
@@ -160,19 +205,20 @@ class ReceivingHalf:
 
     def _begin_response(self, exchange: Exchange, head: Head) -> HTTPResponse:
         """Turn a final head into a response, and get ready for its body."""
-        kind, length, self._reusable = frame(exchange.method, head)
+        ending = self._ending
+        kind, length, ending.reusable = frame(exchange.method, head)
         exchange.expects_continue = False
         exchange.answered = True
         if not exchange.sent:  # the sender has to stop
             self._link.spend()
-            self._waker()
-        self._response = response = HTTPResponse(exchange, head, length)
+            self._link.stop_sending()
+        ending.response = response = HTTPResponse(exchange, head, length)
         bodies = self.bodies
         bodies.known = True
         if length:
             bodies.begin(SIZED, length)
         elif length == 0:
-            self._end_response(None)
+            ending(None)
         elif kind is Kind.CHUNKED:
             bodies.begin(ChunkedBody(self._limits), 0)
         elif kind is Kind.UNTIL_CLOSE:
@@ -180,28 +226,6 @@ class ReceivingHalf:
         else:
             bodies.begin(UNKNOWN, 0)
         return response
-
-    def _end_response(self, body: Body | None) -> None:
-        """The present response is complete: decide whether the connection goes on."""
-        response = self._response
-        assert response is not None
-        if body is not None and body.trailers:
-            response.set_trailers(body.trailers)
-        link, buffer = self._link, self._buffer
-        pending = link.pending
-        pending.popleft()
-        surplus = False
-        if not pending:
-            surplus = buffer.begin < buffer.end
-            if not surplus:
-                buffer.give_back()
-        switched = response.status == SWITCHING_PROTOCOLS
-        if not self._reusable or surplus or switched:
-            link.spend()
-            if pending:  # what may come is no answer to them: RFC 9112 section 9.6
-                link.fail(ConnectionClosed(f"{response} was the last one"))
-        if link.state is not Link.OPEN and not pending and not switched and link.raw_stream:
-            link.raw_stream.say_goodbye()
 
     # ---- other operations
 

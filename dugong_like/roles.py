@@ -108,12 +108,19 @@ class Role:
         turn.release()
         self._looking.release()
 
-    def renew(self) -> None:
+    def renew(self) -> bool:
         """Begin anew: an operation that has its turn still has that of a connection of the past.
 
         It may also never come to give it back, if Ctrl-C has hit it in the wrong place.
+
+        Returns:
+            True if there is such an operation.
+
         """
-        self._lock = Lock()
+        if self._lock.locked():
+            self._lock = Lock()
+            return True
+        return False
 
     def is_taken(self) -> bool:
         """Return True while an operation has the role."""

@@ -32,26 +32,40 @@ from .transport.stream import TURN, Part, Stream, rest
 
 
 class SendingHalf:
-    """Sends requests, one after the other."""
+    """Sends requests, one after the other.
+
+    Attributes:
+        role: the right to send.
+
+    """
+
+    __slots__ = (
+        *("_exchange", "_link", "_receiving", "_remaining", "_state", "_unwaited"),
+        *("role",),
+    )
 
     def __init__(self, link: SharedLink, receiving: ReceivingHalf) -> None:
         self.role = Role(link, "sending")
         self._link = link
         self._receiving = receiving
-        self.reset()
-        receiving.on_early_answer(self._stop_waiting)
-
-    def reset(self) -> None:
-        """Forget the request that was being sent, and who was sending it."""
-        self.role.renew()
         self._forget()
+
+    def reset(self) -> bool:
+        """Forget the request that was being sent, and who was sending it.
+
+        Returns:
+            True if an operation is sending.
+
+        """
+        taken = self.role.renew()
+        self._forget()
+        return taken
 
     def _forget(self) -> None:
         self._state = Sending.READY
         self._exchange: Exchange | None = None  # whose body is being written
         self._remaining: int | None = None  # bytes of body to write; None: chunked
         self._unwaited = 0  # bytes sent since the last wait
-        self._waiting = False
 
     def _step(self, event: Sent) -> None:
         self._state = follow(SENDING, self._state, event)
@@ -112,21 +126,23 @@ class SendingHalf:
 
     def connect(self) -> Co[None] | None:
         """See `Operations.co_connect`; a step for `begin`."""
-        return None if self.is_connected() else self._co_connect()
+        return None if self.is_connected() else self._connect()
 
-    def _co_connect(self) -> Co[None]:
+    def _connect(self) -> Co[None] | None:
         """Connect, as there is no connection that takes a request."""
         link = self._link
-        link.check_unbroken()
+        if link.state is Link.BROKEN:
+            link.check_unbroken()
         if link.pending:
             raise ConnectionClosed(
                 f"the connection takes no further request, and {len(link.pending)} responses "
                 "are pending: read them, or call reset()",
             )
-        link.drop()
-        self._forget()
-        self._receiving.reset()
-        yield from link.co_open()
+        if link.used:
+            link.drop()
+            self._forget()
+            self._receiving.reset()
+        return link.open()
 
     def _check_ready(self) -> None:
         """Check that a request may be sent now.
@@ -161,10 +177,11 @@ class SendingHalf:
         try:
             if self._state is not Sending.READY or self._link.state is Link.BROKEN:
                 self._check_ready()
-            if self.is_connected():
+            connecting = None if self.is_connected() else self._connect()
+            if connecting is None:
                 going = self._request(exchange, head, body, last)
             else:
-                going = self._co_connect_and_request(exchange, head, body, last)
+                going = self._co_connect_and_request(connecting, exchange, head, body, last)
         except BaseException as exc:
             self.role.note(turn, exc)
             turn.release()
@@ -175,9 +192,14 @@ class SendingHalf:
         return None
 
     def _co_connect_and_request(
-        self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
+        self,
+        connecting: Co[None],
+        exchange: Exchange,
+        head: bytes,
+        body: Part | BodyFollowing | None,
+        last: bool,
     ) -> Co[None]:
-        yield from self._co_connect()
+        yield from connecting
         going = self._request(exchange, head, body, last)
         if going is not None:
             yield from going
@@ -364,13 +386,13 @@ class SendingHalf:
         while True:
             self._unwaited = 0
             # Set before the look at the exchange: who answers it does the opposite.
-            self._waiting = True
+            link.sender_waits = True
             try:
                 watch = self._may_look(exchange) and not self._receiving.role.is_taken()
                 if not exchange.answered:
                     yield stream.wanted_by_send(deadline, watch=watch)
             finally:
-                self._waiting = False
+                link.sender_waits = False
             if self._exchange is not exchange:
                 raise ConnectionClosed("the connection was closed meanwhile")
             if watch:
@@ -430,8 +452,3 @@ class SendingHalf:
         stream = self._link.raw_stream
         if stream is not None and self._receiving.role.is_taken():
             stream.shut_down()
-
-    def _stop_waiting(self) -> None:
-        """Wake the operation that waits to send: called by whoever reads the answer."""
-        if self._waiting and (stream := self._link.raw_stream) is not None:
-            stream.shut_down_writing()

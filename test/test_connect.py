@@ -137,6 +137,19 @@ def test_black_hole_with_a_time_limit():
     assert open_descriptors() == before
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.feature("B4")
+def test_connecting_to_an_address_asks_nobody_and_need_not_wait_on_loopback(monkeypatch, host):
+    monkeypatch.setattr(socket, "getaddrinfo", None)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        conn = HTTPConnection(host, listener.getsockname()[1])
+        with pytest.raises(StopIteration):
+            next(conn.co_connect())
+        assert next(conn.co_read_raw(1)).fd > 2
+        conn.close()
+
+
 def test_dead_first_address_costs_a_quarter_of_a_second():
     with black_hole() as hole, ScriptedServer(answering(OK)) as server:
         TABLE["two.test"] = [hole, ("127.0.0.1", server.port)]

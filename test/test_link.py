@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from support import ScriptedServer, read_head
 
-from dugong_like import ConnectionClosed, InvalidResponse
+from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
 from dugong_like.connect import Route
+from dugong_like.connection import finish
 from dugong_like.http1.limits import Limits
 from dugong_like.http1.states import Link
 from dugong_like.link import SharedLink
-from dugong_like.polling import run
+from dugong_like.link import _open as inheritable
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,7 +29,7 @@ def link():
 def test_stream_is_there_while_the_connection_is(link):
     with pytest.raises(ConnectionClosed, match="is closed"):
         link.stream
-    run(link.co_open())
+    finish(link.open())
     assert link.stream is link.raw_stream
     link.spend()
     assert link.stream is link.raw_stream
@@ -38,7 +39,7 @@ def test_stream_is_there_while_the_connection_is(link):
 
 
 def test_broken_connection_says_why_until_it_is_dropped(link):
-    run(link.co_open())
+    finish(link.open())
     link.fail(InvalidResponse("first"))
     link.fail(InvalidResponse("second"))
 
@@ -49,7 +50,7 @@ def test_broken_connection_says_why_until_it_is_dropped(link):
     link.drop()
     link.fail(InvalidResponse("of an operation that ends late"))
     assert link.state is Link.CLOSED
-    run(link.co_open())
+    finish(link.open())
     assert link.stream is link.raw_stream
 
 
@@ -57,6 +58,16 @@ def test_closed_connection_cannot_be_spent(link):
     link.spend()
 
     assert link.state is Link.CLOSED
+
+
+def test_connections_that_nobody_has_any_more_are_forgotten():
+    with ScriptedServer(lambda sock: sock.recv(1)) as server:
+        before = len(inheritable)
+        conn = HTTPConnection("127.0.0.1", server.port)
+        conn.connect()
+        assert len(inheritable) == before + 1
+        del conn
+        assert len(inheritable) == before
 
 
 FORKED = """

@@ -31,7 +31,7 @@ def link(monkeypatch):
 
     monkeypatch.setattr("dugong_like.link.co_open", co_open)
     link = SharedLink(Route("script.test", 80, None, None, Limits()), timeout=None)
-    run(link.co_open())
+    run(link.open())
     yield link
     link.drop()
 

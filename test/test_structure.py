@@ -182,7 +182,7 @@ def test_import_brings_in_nothing_that_is_not_used():
 
     assert "dugong_like.connection" in modules
     unwanted = {"asyncio", "trio", "gevent", "email", "ssl", "hashlib", "certifi", "logging"}
-    unwanted |= {"concurrent", "http", "tqdm", "uvloop"}
+    unwanted |= {"concurrent", "http", "tqdm", "uvloop", "dataclasses", "inspect", "urllib"}
     assert not {name for name in modules if name.split(".")[0] in unwanted}
 
 

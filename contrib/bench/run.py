@@ -53,6 +53,7 @@ Results = dict[str, Figures]  # by client
 def environment() -> dict[str, str]:
     """Return the environment of a client: no proxies, and this checkout in front."""
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # all are imported as they are when installed
     env["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [env.get("PYTHONPATH")])])
     return env
 

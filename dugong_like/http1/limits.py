@@ -8,8 +8,7 @@ Not here: the size of bodies, which belongs to the caller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_LINE_SIZE: Final = 65536  # bytes; status line or field line, as long as http.client takes
 MAX_HEADER_SIZE: Final = 65536  # bytes; whole head, or whole trailer section
@@ -20,8 +19,7 @@ MAX_EXTENSIONS: Final = 16384  # bytes of chunk extensions in one body, as hyper
 MAX_DIGITS: Final = 19  # decimal digits of Content-Length: 10**19 bytes are more than anybody has
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """The limits of one connection; see the constants of the same names."""
 
     line_size: int = MAX_LINE_SIZE

@@ -8,6 +8,7 @@ Not here: connecting to the addresses (tcp.py).
 
 from __future__ import annotations
 
+import functools
 import os
 import queue
 import socket
@@ -77,6 +78,21 @@ def is_address(host: str) -> bool:
             continue
         return True
     return False
+
+
+@functools.lru_cache(maxsize=128)
+def literal(host: str, port: int) -> Address | None:
+    """Return the address that *host* is; None if it is a name, or has a scope.
+
+    A scope is looked up as names are: its number may change.
+    """
+    for family, rest in ((socket.AF_INET, ()), (socket.AF_INET6, (0, 0))):
+        try:
+            socket.inet_pton(family, host)
+        except (OSError, ValueError):
+            continue
+        return family, (host, port, *rest)
+    return None
 
 
 def look_up(host: str, port: int) -> list[Address]:

@@ -11,6 +11,7 @@ import errno
 import os
 import select
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
@@ -36,7 +37,11 @@ Address = tuple[socket.AddressFamily, Any]
 
 ATTEMPT_DELAY: Final = 0.25  # seconds between two attempts (RFC 8305 section 5)
 MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
-CONNECTING: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR}
+CONNECTING: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR, errno.EALREADY}
+CONNECTS_TWICE: Final = sys.platform == "linux"  # others begin anew where the first call failed
+SOCKET_TYPE: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
+
+Looker = Callable[[int | None], object]
 
 
 def co_attempt(
@@ -151,10 +156,11 @@ class TCPStream:
         self._recv = sock.recv
         self._recv_into = sock.recv_into
         self._send = sock.send
-        self._read_need = PollNeeded(self.fd, POLLIN)
-        self._look = looker(self.fd)
-        self._block = looker(self.fd)  # another one: no two threads may use the same
-        self._sender = SendingDescriptor(sock)
+        # What is needed by some connections only is made by them: most live for one request.
+        self._read_need: PollNeeded | None = None
+        self._look: Looker | None = None
+        self._block: Looker | None = None  # another one: no two threads may use the same
+        self._sender: SendingDescriptor | None = None
         self._low_water = 1
         # The system tells once that the connection was reset, and ends the stream after
         # that: who reads would take it for a proper end if the sender was told.
@@ -209,7 +215,7 @@ class TCPStream:
         """See `BulkStream.wait_to_gather`."""
         self.waiting = True
         self._set_low_water(count)
-        return bool(self._block(milliseconds(timeout)))
+        return self._wait(timeout)
 
     def _set_low_water(self, count: int) -> None:
         """Set the mark: to 1 before anything else is waited for. For the receiving half."""
@@ -250,22 +256,34 @@ class TCPStream:
         self.waiting = True
         if self._low_water != 1:
             self._set_low_water(1)
-        if deadline is None:
-            return self._read_need
-        return PollNeeded(self.fd, POLLIN, deadline)
+        if deadline is not None:
+            return PollNeeded(self.fd, POLLIN, deadline)
+        need = self._read_need
+        if need is None:
+            need = self._read_need = PollNeeded(self.fd, POLLIN)
+        return need
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""
         if watch and self._low_water != 1:  # which is for the other half to change
             set_low_water(self._sock, 1)
-        return self._sender.need(POLLIN | POLLOUT if watch else POLLOUT, deadline)
+        sender = self._sender
+        if sender is None:
+            sender = self._sender = SendingDescriptor(self._sock)
+        return sender.need(POLLIN | POLLOUT if watch else POLLOUT, deadline)
 
     def wait_to_recv(self, timeout: float | None) -> bool:
         """See `Stream.wait_to_recv`."""
         self.waiting = True
         if self._low_water != 1:
             self._set_low_water(1)
-        return bool(self._block(milliseconds(timeout)))
+        return self._wait(timeout)
+
+    def _wait(self, timeout: float | None) -> bool:
+        block = self._block
+        if block is None:
+            block = self._block = looker(self.fd)
+        return bool(block(milliseconds(timeout)))
 
     def has_buffered(self) -> bool:
         """See `Stream.has_buffered`: nothing lies between the socket and `recv`."""
@@ -275,7 +293,10 @@ class TCPStream:
         """See `Stream.is_quiet`."""
         if self._low_water != 1:  # which is not for the sender to change
             set_low_water(self._sock, 1)
-        return not self._look(0)
+        look = self._look
+        if look is None:
+            look = self._look = looker(self.fd)
+        return not look(0)
 
     is_idle = is_quiet
 
@@ -291,15 +312,16 @@ class TCPStream:
 
     def release(self) -> None:
         """Give up the socket without closing it: somebody else goes on with it."""
-        self._sender.close()
+        if self._sender is not None:
+            self._sender.close()
 
     def close(self) -> None:
         """See `Stream.close`."""
-        self._sender.close()
+        self.release()
         self._sock.close()
 
 
-def looker(fd: int) -> Callable[[int | None], object]:
+def looker(fd: int) -> Looker:
     """Return what waits so many milliseconds until *fd* is readable: something true if it is."""
     if not hasattr(select, "poll"):
         need = PollNeeded(fd, POLLIN)
@@ -335,6 +357,70 @@ def lost(exc: OSError) -> ConnectionClosed:
     return ConnectionClosed(f"connection lost: {exc.strerror or exc}", request_sent="maybe")
 
 
+class Attempt:
+    """One attempt to connect to one address, begun.
+
+    Attributes:
+        sock: on its way to the address; non-blocking.
+        connected: True if it is there.
+
+    Raises:
+        OSError: it has failed already.
+
+    """
+
+    __slots__ = ("connected", "sock")
+
+    def __init__(self, address: Address) -> None:
+        family, place = address
+        self.sock = sock = socket.socket(family, SOCKET_TYPE)
+        self.connected = False
+        try:
+            if SOCKET_TYPE == socket.SOCK_STREAM:
+                sock.setblocking(False)
+            code = sock.connect_ex(place)
+            if code in CONNECTING and CONNECTS_TWICE:
+                # Inside of one machine it is done by now, but only a second call says so: that
+                # saves a wait. Elsewhere it costs nothing in comparison.
+                code = sock.connect_ex(place)
+            self._note(code)
+        except BaseException:
+            sock.close()
+            raise
+
+    def look(self) -> None:
+        """Look, when the socket is writable or at any other time, whether it is connected.
+
+        Raises:
+            OSError: it has failed.
+
+        """
+        code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code or _is_connected(self.sock):
+            self._note(code)
+
+    def _note(self, code: int) -> None:
+        if code in CONNECTING:
+            return
+        if code:
+            raise OSError(code, os.strerror(code))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.connected = True
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def co_finish_tcp(attempt: Attempt, name: str) -> Co[socket.socket]:
+    """Connect to the one address of *attempt*; see `co_connect_tcp`."""
+    return _co_name(_co_arrive(attempt), name)
+
+
 def co_connect_tcp(addresses: Sequence[Address], name: str) -> Co[socket.socket]:
     """Connect to the first of *addresses* that answers (RFC 8305).
 
@@ -349,13 +435,10 @@ def co_connect_tcp(addresses: Sequence[Address], name: str) -> Co[socket.socket]
         ConnectFailed: no address accepted the connection.
 
     """
-    attempts = [_co_connect(family, address) for family, address in interleave(addresses)]
-    try:
-        return (yield from first_of(*attempts, stagger=ATTEMPT_DELAY))
-    except ConnectionTimedOut:
-        raise  # the limit of whoever waits: no word about the addresses
-    except OSError as exc:
-        raise ConnectFailed(f"cannot connect to {name}: {exc.strerror or exc}") from exc
+    attempts = [_co_connect(address) for address in interleave(addresses)]
+    if len(attempts) == 1:
+        return _co_name(attempts[0], name)
+    return _co_name(first_of(*attempts, stagger=ATTEMPT_DELAY), name)
 
 
 def interleave(addresses: Sequence[Address]) -> list[Address]:
@@ -365,28 +448,32 @@ def interleave(addresses: Sequence[Address]) -> list[Address]:
     return [address for pair in zip_longest(first, other) for address in pair if address]
 
 
-def _co_connect(family: socket.AddressFamily, address: Any) -> Co[socket.socket]:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+def _co_connect(address: Address) -> Co[socket.socket]:
+    return (yield from _co_arrive(Attempt(address)))
+
+
+def _co_arrive(attempt: Attempt) -> Co[socket.socket]:
+    sock = attempt.sock
     try:
-        sock.setblocking(False)
-        code = sock.connect_ex(address)
-        while code in CONNECTING:
+        while not attempt.connected:
             yield PollNeeded(sock.fileno(), POLLOUT)
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code == 0 and not _is_connected(sock):
-                code = errno.EINPROGRESS  # resumed too early
-        if code:
-            raise OSError(code, os.strerror(code))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            attempt.look()  # the wait may have been over too early
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _is_connected(sock: socket.socket) -> bool:
+def _co_name(connecting: Co[socket.socket], name: str) -> Co[socket.socket]:
+    """Run *connecting*, and say where to if it fails."""
     try:
-        sock.getpeername()
-    except OSError:
-        return False
-    return True
+        return (yield from connecting)
+    except ConnectionTimedOut:
+        raise  # the limit of whoever waits: no word about the addresses
+    except OSError as exc:
+        raise connect_failed(name, exc) from exc
+
+
+def connect_failed(name: str, exc: OSError) -> ConnectFailed:
+    """Return *exc*, which a socket raised when it was to connect, as `ConnectFailed`."""
+    return ConnectFailed(f"cannot connect to {name}: {exc.strerror or exc}")

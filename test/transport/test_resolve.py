@@ -9,7 +9,7 @@ from support import open_descriptors, wait_until
 
 from dugong_like import DNSUnavailable, HostnameNotResolvable, run
 from dugong_like.transport import resolve
-from dugong_like.transport.resolve import co_resolve, is_address, look_up
+from dugong_like.transport.resolve import co_resolve, is_address, literal, look_up
 
 
 @pytest.fixture
@@ -112,6 +112,23 @@ def test_errors_of_the_resolver(helpers, monkeypatch, error, expected):
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(expected, match=r"name\.test"):
         run(co_resolve("name.test", 80))
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", (socket.AF_INET, ("127.0.0.1", 5))),
+        ("::1", (socket.AF_INET6, ("::1", 5, 0, 0))),
+        ("fe80::1%lo", None),
+        ("127.1", None),
+        ("localhost", None),
+        ("a\0b", None),
+    ],
+)
+def test_literal_addresses_need_no_look_up(host, address):
+    assert literal(host, 5) == address
+    if address is not None:
+        assert look_up(host, 5) == [address]
 
 
 def test_look_up_blocks_and_raises_what_the_system_says():

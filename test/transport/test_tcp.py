@@ -7,10 +7,19 @@ import struct
 import time
 
 import pytest
+import servers
+from support import open_descriptors
 
 from dugong_like import POLLIN, POLLOUT, ConnectFailed, ConnectionClosed, ConnectionTimedOut, run
 from dugong_like.transport import tcp
-from dugong_like.transport.tcp import TCPStream, co_attempt, co_connect_tcp, interleave, send_many
+from dugong_like.transport.tcp import (
+    Attempt,
+    TCPStream,
+    co_attempt,
+    co_connect_tcp,
+    interleave,
+    send_many,
+)
 
 
 @pytest.fixture
@@ -178,7 +187,40 @@ def test_families_take_turns():
     assert interleave(addresses[3:]) == addresses[3:]
 
 
-def test_connecting_resumed_too_early_goes_on():
+@pytest.mark.parametrize("twice", [False, True])
+def test_attempt_says_when_it_is_connected(monkeypatch, twice):
+    monkeypatch.setattr(tcp, "CONNECTS_TWICE", twice)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        attempt = Attempt((socket.AF_INET, listener.getsockname()))
+        assert attempt.connected == twice  # on loopback
+        if not twice:
+            attempt.look()
+        assert attempt.connected
+        assert not attempt.sock.getblocking()
+        attempt.sock.close()
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_attempt_that_fails_closes_its_socket(monkeypatch, twice):
+    monkeypatch.setattr(tcp, "CONNECTS_TWICE", twice)
+    free = servers.free_port()
+    before = open_descriptors()
+    with pytest.raises(ConnectFailed, match="cannot connect to here: .*refused"):
+        run(co_connect_tcp([(socket.AF_INET, ("127.0.0.1", free))], "here"))
+    assert open_descriptors() == before
+
+
+def test_types_of_sockets_that_block_at_first_are_set_not_to(monkeypatch):
+    monkeypatch.setattr(tcp, "SOCKET_TYPE", socket.SOCK_STREAM)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        attempt = Attempt((socket.AF_INET, listener.getsockname()))
+        assert not attempt.sock.getblocking()
+        attempt.sock.close()
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_connecting_resumed_too_early_goes_on(monkeypatch, twice):
+    monkeypatch.setattr(tcp, "CONNECTS_TWICE", twice)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         operation = co_connect_tcp([(socket.AF_INET, listener.getsockname())], "here")
         sock = None
