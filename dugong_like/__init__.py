@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .auth import BasicAuth, DigestAuth
 from .connection import HTTPConnection
 from .errors import (
     CertificateInvalid,
@@ -36,6 +37,7 @@ from .http1.limits import (
 )
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
+from .proxy.proxy import Proxy
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ __all__ = [
     "POLLIN",
     "POLLOUT",
     "AioFuture",
+    "BasicAuth",
     "BodyFollowing",
     "CaseInsensitiveDict",
     "CertificateInvalid",
@@ -64,6 +67,7 @@ __all__ = [
     "ConnectionTimedOut",
     "ContinueTimedOut",
     "DNSUnavailable",
+    "DigestAuth",
     "DugongError",
     "ExcessBodyData",
     "Exchange",
@@ -75,6 +79,7 @@ __all__ = [
     "InvalidResponse",
     "PollNeeded",
     "ProtocolError",
+    "Proxy",
     "StateError",
     "TransportError",
     "TunnelRefused",

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from .connect import Route, authority
+from .connect import Route
 from .errors import InvalidRequest
 from .headers import CaseInsensitiveDict, exact, field_pairs
 from .http1.limits import (
@@ -27,8 +27,9 @@ from .http1.limits import (
 from .http1.request import RequestHeads, check_meaning, closes, encode_trailers
 from .link import SharedLink
 from .message import BodyFollowing, Exchange, HTTPResponse
-from .origin import HTTP_PORT, HTTPS_PORT, check_hostname, check_port, parse_proxy
+from .origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
 from .polling import Co
+from .proxy.proxy import Proxy, as_proxy
 from .receiving import ReceivingHalf
 from .sending import SendingHalf
 from .transport.buffer import BUFFER_SIZE
@@ -53,7 +54,7 @@ class Operations:
         hostname: str,
         port: int | None = None,
         ssl_context: SSLContext | None = None,
-        proxy: tuple[str, int] | str | None = None,
+        proxy: Proxy | tuple[str, int] | str | None = None,
         *,
         timeout: float | None = None,
         expect100_timeout: float | None = None,
@@ -70,6 +71,7 @@ class Operations:
     ) -> None:
         default_port = HTTP_PORT if ssl_context is None else HTTPS_PORT
         self._hostname = hostname
+        self._is_proxy_object = isinstance(proxy, Proxy)
         self.content_md5 = content_md5
         ascii_name = check_hostname(hostname)
         limits = Limits(
@@ -84,18 +86,25 @@ class Operations:
             ascii_name,
             check_port(default_port if port is None else port),
             ssl_context,
-            parse_proxy(proxy),
+            as_proxy(proxy),
             limits,
             tuple(dns_test_hostnames),
         )
         host = authority(ascii_name, route.port, default_port)
-        forwards = route.proxy is not None and ssl_context is None
-        self._heads = RequestHeads(host, f"http://{host}" if forwards else "")
+        forwarding = None
+        if route.proxy and route.proxy.forwards(ascii_name, https=ssl_context is not None):
+            forwarding = route.proxy.forwarding()
+        if forwarding is None:
+            self._heads = RequestHeads(host)
+        else:
+            self._heads = RequestHeads(host, f"http://{host}", forwarding.lines)
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
         self._link = SharedLink(route, timeout)
         self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
         self._receiving.heads.continue_timeout = expect100_timeout
+        if forwarding is not None:
+            self._receiving.on_proxy_challenge(forwarding.learn)
         self._sending = SendingHalf(self._link, self._receiving)
 
     @property
@@ -114,9 +123,13 @@ class Operations:
         return self._link.route.ssl_context
 
     @property
-    def proxy(self) -> tuple[str, int] | None:
-        """Host and port of the proxy, or None."""
-        return self._link.route.proxy
+    def proxy(self) -> Proxy | tuple[str, int] | None:
+        """The `Proxy`, or None; host and port if it was given as such, or as ``http://host:port``."""
+        proxy = self._link.route.proxy
+        if proxy is None or self._is_proxy_object:
+            return proxy
+        is_pair = proxy.scheme == "http" and proxy.auth is None
+        return (proxy.hostname, proxy.port) if is_pair else proxy
 
     @property
     def timeout(self) -> float | None:
@@ -141,8 +154,8 @@ class Operations:
         an operation that waits in another thread raises `ConnectionClosed`.
         """
         stream = self._link.raw_stream
-        if stream is not None and self.ssl_context is not None:
-            tls: TLSStream = stream  # type: ignore[assignment]  # with a context it is TLS
+        if stream is not None and self._link.route.has_tls:
+            tls: TLSStream = stream  # type: ignore[assignment]  # then it is TLS
             tls.notify_close()
         self._sending.reset()  # first: who is woken has to find that it is of the past
         self._receiving.reset()

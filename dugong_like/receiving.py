@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 from .bodies import BodyReader
 from .errors import ConnectionClosed, ConnectionTimedOut, StateError
@@ -26,6 +27,8 @@ from .polling import Co, within
 from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
 from .transport.tcp import Stream
+
+PROXY_AUTHENTICATION_REQUIRED: Final = 407
 
 
 class ReceivingHalf:
@@ -50,6 +53,7 @@ class ReceivingHalf:
         self._reusable = False  # may the connection be used after the present response?
         self._response: HTTPResponse | None = None
         self._waker: Callable[[], object] = lambda: None
+        self._learn: Callable[[bytes], object] | None = None
 
     def reset(self) -> None:
         """Forget everything that was received."""
@@ -58,6 +62,10 @@ class ReceivingHalf:
         self.heads.reset()
         self.bodies.reset()
         self._final = None
+
+    def on_proxy_challenge(self, learn: Callable[[bytes], object]) -> None:
+        """Call *learn* with the header fields of each 407, which is read as any other response."""
+        self._learn = learn
 
     def on_early_answer(self, wake: Callable[[], object]) -> None:
         """Call *wake* when a response begins before its request is complete."""
@@ -161,6 +169,8 @@ class ReceivingHalf:
     def _begin_response(self, exchange: Exchange, head: Head) -> HTTPResponse:
         """Turn a final head into a response, and get ready for its body."""
         kind, length, self._reusable = frame(exchange.method, head)
+        if head.status == PROXY_AUTHENTICATION_REQUIRED and self._learn is not None:
+            self._learn(head.fields)
         exchange.expects_continue = False
         exchange.answered = True
         if not exchange.sent:  # the sender has to stop

@@ -24,22 +24,23 @@ MAY_IMPORT = {
     "message": "fields http1",
     "http1": "errors headers",
     "transport": "errors polling",
-    "proxy": "errors http1",
-    "connect": "errors polling http1 transport proxy",
+    "origin": "errors headers transport",
+    "auth": "errors headers http1",
+    "proxy": "errors headers http1 origin auth transport",  # of transport the type of a context
+    "connect": "errors polling http1 transport origin proxy",
     "link": "errors polling http1 message transport connect",
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "bodies": "errors http1 transport link",
     "receiving": "errors polling http1 message transport link roles heads bodies",
     "sending": "errors polling http1 message transport link roles receiving",
-    "origin": "errors headers transport",
-    "operations": "errors polling headers http1 message transport connect link receiving sending "
-    "origin",
+    "operations": "errors polling headers http1 message transport origin proxy connect link "
+    "receiving sending",
     "connection": "polling message operations",
     "drivers": "errors polling",
     "cli": "errors polling headers message transport connection drivers",
     "__main__": "__init__ errors headers connection cli",
-    "__init__": "errors polling headers http1 message transport connection drivers",
+    "__init__": "errors polling headers http1 message transport auth proxy connection drivers",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
@@ -51,7 +52,7 @@ RESERVED = {
     "importlib": set(),  # imports that this test would not see
 }
 RESERVED["socket"].add("polling.py")  # Wake, where select() takes nothing but sockets (Windows)
-NO_CLOCK = {"http1", "proxy", "errors", "headers", "message"}
+NO_CLOCK = {"http1", "auth", "proxy", "errors", "headers", "message"}
 # Files without a test file of their own name, and where they are tested instead.
 TESTED_ELSEWHERE = {
     "__init__.py": "every test imports it",
@@ -68,6 +69,7 @@ TESTED_ELSEWHERE = {
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
     "origin.py": "test_connection.py",
+    "proxy/conversation.py": "a protocol of types; proxy/test_*.py keep to it",
     "bodies.py": "test_connection.py, test_interruptions.py",
     "heads.py": "test_connection.py, test_interruptions.py",
 }
