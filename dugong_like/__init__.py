@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .auth import BasicAuth, DigestAuth
 from .connection import HTTPConnection
 from .errors import (
     CertificateInvalid,
@@ -37,11 +36,12 @@ from .http1.limits import (
 )
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
-from .proxy.proxy import Proxy
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
+    from .auth import BasicAuth, DigestAuth
     from .drivers.aio import AioFuture
+    from .proxy.proxy import Proxy
     from .transport.tls import default_ssl_context
 
 __version__ = "0.1.0"
@@ -96,7 +96,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what costs much, asyncio and ssl, when it is first asked for (PEP 562)."""
+    """Import what costs much, such as asyncio and ssl, when it is first asked for (PEP 562)."""
     if name == "AioFuture":
         from .drivers.aio import AioFuture  # noqa: PLC0415
 
@@ -105,4 +105,12 @@ def __getattr__(name: str) -> Any:
         from .transport.tls import default_ssl_context  # noqa: PLC0415
 
         return default_ssl_context
+    if name in {"BasicAuth", "DigestAuth"}:
+        from . import auth  # noqa: PLC0415
+
+        return getattr(auth, name)
+    if name == "Proxy":
+        from .proxy.proxy import Proxy  # noqa: PLC0415
+
+        return Proxy
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

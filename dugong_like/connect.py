@@ -17,13 +17,13 @@ from .errors import ConnectionTimedOut, HandshakeFailed
 from .http1.limits import Limits
 from .origin import authority
 from .polling import Co, within
-from .proxy.conversation import Conversation
-from .proxy.proxy import Proxy
 from .transport.buffer import ReceiveBuffer
 from .transport.resolve import co_resolve
 from .transport.tcp import Socket, Stream, TCPStream, co_attempt, co_connect_tcp, co_receive
 
 if TYPE_CHECKING:
+    from .proxy.conversation import Conversation
+    from .proxy.proxy import Proxy
     from .transport.tls import SSLContext
 
 T = TypeVar("T")

@@ -29,12 +29,12 @@ from .link import SharedLink
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
 from .polling import Co
-from .proxy.proxy import Proxy, as_proxy
 from .receiving import ReceivingHalf
 from .sending import SendingHalf
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
+    from .proxy.proxy import Proxy
     from .transport.tls import SSLContext, TLSStream
 
 Buffer = bytes | bytearray | memoryview
@@ -71,7 +71,6 @@ class Operations:
     ) -> None:
         default_port = HTTP_PORT if ssl_context is None else HTTPS_PORT
         self._hostname = hostname
-        self._is_proxy_object = isinstance(proxy, Proxy)
         self.content_md5 = content_md5
         ascii_name = check_hostname(hostname)
         limits = Limits(
@@ -86,7 +85,7 @@ class Operations:
             ascii_name,
             check_port(default_port if port is None else port),
             ssl_context,
-            as_proxy(proxy),
+            checked_proxy(proxy),
             limits,
             tuple(dns_test_hostnames),
         )
@@ -94,10 +93,10 @@ class Operations:
         forwarding = None
         if route.proxy and route.proxy.forwards(ascii_name, https=ssl_context is not None):
             forwarding = route.proxy.forwarding()
-        if forwarding is None:
-            self._heads = RequestHeads(host)
-        else:
             self._heads = RequestHeads(host, f"http://{host}", forwarding.lines)
+        else:
+            self._heads = RequestHeads(host)
+        self._proxy_given = route.proxy is proxy  # as such, not as a pair or URL
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
         self._link = SharedLink(route, timeout)
@@ -126,7 +125,7 @@ class Operations:
     def proxy(self) -> Proxy | tuple[str, int] | None:
         """The `Proxy`, or None; host and port if it was given as such, or as ``http://host:port``."""
         proxy = self._link.route.proxy
-        if proxy is None or self._is_proxy_object:
+        if proxy is None or self._proxy_given:
             return proxy
         is_pair = proxy.scheme == "http" and proxy.auth is None
         return (proxy.hostname, proxy.port) if is_pair else proxy
@@ -510,6 +509,15 @@ def trailer_lines(trailers: Fields | None) -> bytes:
 
     """
     return encode_trailers(CaseInsensitiveDict(field_pairs(trailers))) if trailers else b""
+
+
+def checked_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:
+    """Return what `as_proxy` returns, which most programs do not need."""
+    if proxy is None:
+        return None
+    from .proxy.proxy import as_proxy  # noqa: PLC0415 - 10 ms, for those who have one
+
+    return as_proxy(proxy)
 
 
 def content_md5(body: memoryview) -> str:

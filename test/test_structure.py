@@ -179,6 +179,7 @@ def test_import_brings_in_nothing_that_is_not_used():
     modules = set(done.stdout.split())
 
     assert "dugong_like.connection" in modules
+    assert not {name for name in modules if name.startswith("dugong_like.proxy.")}
     unwanted = {"asyncio", "trio", "gevent", "email", "ssl", "hashlib", "certifi", "logging"}
     unwanted |= {"concurrent", "http", "tqdm", "uvloop"}
     assert not {name for name in modules if name.split(".")[0] in unwanted}
@@ -191,4 +192,7 @@ def test_async_parts_are_imported_when_they_are_asked_for():
     assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.tls"
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         dugong_like.nonsense
-    assert set(dugong_like.__all__) <= {*dir(dugong_like), "AioFuture", "default_ssl_context"}
+    assert dugong_like.Proxy.__module__ == "dugong_like.proxy.proxy"
+    assert dugong_like.DigestAuth.__module__ == "dugong_like.auth"
+    late = {"AioFuture", "BasicAuth", "DigestAuth", "Proxy", "default_ssl_context"}
+    assert set(dugong_like.__all__) <= {*dir(dugong_like), *late}
