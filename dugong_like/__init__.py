@@ -40,7 +40,9 @@ from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run,
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
+    from .auth import BasicAuth, DigestAuth
     from .drivers.aio import AioFuture
+    from .proxy.proxy import Proxy
     from .transport.tls import default_ssl_context
 
 __version__ = "0.1.0"
@@ -56,6 +58,7 @@ __all__ = [
     "POLLIN",
     "POLLOUT",
     "AioFuture",
+    "BasicAuth",
     "BodyFollowing",
     "CaseInsensitiveDict",
     "CertificateInvalid",
@@ -65,6 +68,7 @@ __all__ = [
     "ConnectionTimedOut",
     "ContinueTimedOut",
     "DNSUnavailable",
+    "DigestAuth",
     "DugongError",
     "ExcessBodyData",
     "Exchange",
@@ -77,6 +81,7 @@ __all__ = [
     "InvalidResponse",
     "PollNeeded",
     "ProtocolError",
+    "Proxy",
     "StateError",
     "TransportError",
     "TunnelRefused",
@@ -93,7 +98,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what costs much, asyncio and ssl, when it is first asked for (PEP 562)."""
+    """Import what costs much, such as asyncio and ssl, when it is first asked for (PEP 562)."""
     if name == "AioFuture":
         from .drivers.aio import AioFuture  # noqa: PLC0415
 
@@ -102,4 +107,12 @@ def __getattr__(name: str) -> Any:
         from .transport.tls import default_ssl_context  # noqa: PLC0415
 
         return default_ssl_context
+    if name in {"BasicAuth", "DigestAuth"}:
+        from . import auth  # noqa: PLC0415
+
+        return getattr(auth, name)
+    if name == "Proxy":
+        from .proxy.proxy import Proxy  # noqa: PLC0415
+
+        return Proxy
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -77,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
             "--timeout", type=float, default=60, metavar="SECONDS",
             help="give up when nothing moves for so long (%(default)s)",
         )  # fmt: skip
-        command.add_argument("--proxy", metavar="URL", help="http://host:port")
+        command.add_argument(
+            "--proxy", metavar="URL", help="such as http://host:port or socks5h://host"
+        )
     return parser
 
 

@@ -1,19 +1,20 @@
 """From an origin to a stream that is ready for its first request.
 
-Resolve the name, connect (RFC 8305), ask the proxy for a tunnel, do the TLS
+Resolve the name, connect (RFC 8305), come to terms with the proxy, do the TLS
 handshake; any of these may be interrupted, and then nothing is left open.
 
-Not here: each of the steps (transport/, proxy/).
+Not here: each of the steps (transport/), and what is said to a proxy (proxy/).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from .errors import ConnectionTimedOut
+from .errors import ConnectionTimedOut, HandshakeFailed
 from .http1.limits import Limits
+from .origin import authority
 from .polling import Co, within
 from .transport.buffer import ReceiveBuffer
 from .transport.resolve import co_resolve, literal
@@ -25,11 +26,16 @@ from .transport.tcp import (
     co_attempt,
     co_connect_tcp,
     co_finish_tcp,
+    co_receive,
     connect_failed,
 )
 
 if TYPE_CHECKING:
+    from .proxy.conversation import Conversation
+    from .proxy.proxy import Proxy
     from .transport.tls import SSLContext
+
+T = TypeVar("T")
 
 
 class Route:
@@ -39,7 +45,7 @@ class Route:
         hostname: host of the origin.
         port: port of the origin.
         ssl_context: for https, else None.
-        proxy: host and port of the proxy, or None.
+        proxy: the proxy, or None.
         limits: for the answer of the proxy.
         test_hostnames: see `co_resolve`.
         first: host and port of who is connected to, the proxy or the origin.
@@ -57,7 +63,7 @@ class Route:
         hostname: str,
         port: int,
         ssl_context: SSLContext | None,
-        proxy: tuple[str, int] | None,
+        proxy: Proxy | None,
         limits: Limits,
         test_hostnames: Sequence[str] = (),
     ) -> None:
@@ -67,19 +73,16 @@ class Route:
         self.proxy = proxy
         self.limits = limits
         self.test_hostnames = test_hostnames
-        self.first = proxy or (hostname, port)
+        self.first = (hostname, port) if proxy is None else (proxy.hostname, proxy.port)
         self.address = literal(*self.first)
         if ssl_context is not None:  # loaded now: with a socket open it might fail
             from .transport import tls  # noqa: F401, PLC0415
 
-            if proxy is not None:
-                from .proxy import tunnel  # noqa: F401, PLC0415
-
-
-def authority(hostname: str, port: int, default_port: int | None = None) -> str:
-    """Return ``host:port``, or ``host`` if *port* is the default (RFC 9110 section 7.2)."""
-    host = f"[{hostname.partition('%')[0]}]" if ":" in hostname else hostname
-    return host if port == default_port else f"{host}:{port}"
+    @property
+    def has_tls(self) -> bool:
+        """True if the stream is TLS, to the origin or just to a proxy."""
+        to_proxy = self.proxy is not None and self.proxy.ssl_context is not None
+        return self.ssl_context is not None or to_proxy
 
 
 def begin(route: Route) -> Attempt | None:
@@ -99,7 +102,7 @@ def begin(route: Route) -> Attempt | None:
 
 def at_once(route: Route, attempt: Attempt) -> Stream | None:
     """Return the stream if *attempt* has led to it already; None: there is more to do."""
-    if attempt.connected and route.ssl_context is None:
+    if attempt.connected and route.ssl_context is None and route.proxy is None:
         return TCPStream(attempt.sock)
     return None
 
@@ -118,36 +121,32 @@ def co_open(route: Route, timeout: float | None, attempt: Attempt | None = None)
         ConnectFailed: no address accepted the connection, or the system has no descriptors
             left.
         TunnelRefused: the proxy said no.
-        InvalidResponse: the proxy does not speak HTTP/1.
-        CertificateInvalid: the server's certificate is not accepted.
-        HandshakeFailed: the server does not speak TLS.
+        InvalidResponse: the proxy does not speak HTTP/1, or SOCKS.
+        CertificateInvalid: the certificate of the server, or of the proxy, is not accepted.
+        HandshakeFailed: the server, or the proxy, does not speak TLS.
         ConnectionClosed: the proxy closed the connection.
         ConnectionTimedOut: *timeout* was exceeded.
 
     """
-    if attempt is not None and attempt.connected:
-        sock = attempt.sock
+    if route.proxy is None:
+        stream: Stream = TCPStream((yield from _co_reach(route, timeout, attempt)))
     else:
-        sock = yield from _co_reach(route, timeout, attempt)
+        stream = yield from _co_through(route.proxy, route, timeout, attempt)
     if route.ssl_context is None:
-        return TCPStream(sock)
-    if route.proxy is not None:
-        yield from _co_tunnel(sock, route, timeout)
-    from .transport.tls import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
-
-    return (yield from co_start_tls(sock, route.ssl_context, route.hostname, timeout))
+        return stream
+    return (yield from co_start_tls(stream, route.ssl_context, route.hostname, timeout))
 
 
 def _co_reach(route: Route, timeout: float | None, attempt: Attempt | None) -> Co[Socket]:
-    """Connect to the proxy or, without one, to the origin, within *timeout* seconds."""
+    """Connect to the proxy or, without one, to the origin, within *timeout* seconds.
+
+    *attempt* has begun to.
+    """
+    if attempt is not None and attempt.connected:
+        return attempt.sock
     name = authority(*route.first)
     connecting = _co_connect(route, name) if attempt is None else co_finish_tcp(attempt, name)
-    if timeout is None:
-        return (yield from connecting)
-    try:
-        return (yield from within(time.monotonic() + timeout, connecting))
-    except ConnectionTimedOut:
-        raise ConnectionTimedOut(f"no connection to {name} within {timeout} seconds") from None
+    return (yield from _co_in_time(connecting, timeout, f"no connection to {name}"))
 
 
 def _co_connect(route: Route, name: str) -> Co[Socket]:
@@ -155,34 +154,110 @@ def _co_connect(route: Route, name: str) -> Co[Socket]:
     return (yield from co_connect_tcp(addresses, name))
 
 
-def _co_tunnel(sock: Socket, route: Route, timeout: float | None) -> Co[None]:
-    """Have the proxy open a tunnel; *sock* is closed if it does not."""
-    from .proxy.tunnel import Tunnel  # noqa: PLC0415 - for few programs
-
-    stream = TCPStream(sock)
-    opened = False
+def _co_in_time(operation: Co[T], timeout: float | None, failure: str) -> Co[T]:
+    """Run *operation* within *timeout* seconds; *failure* begins the message if it is late."""
+    if timeout is None:
+        return (yield from operation)
     try:
-        tunnel = Tunnel(authority(route.hostname, route.port), route.limits)
-        request = memoryview(tunnel.request)
-        while request:
-            sent = stream.send([request])
-            if sent is None:
-                sent = yield from co_attempt(stream.send, [request], stream.wanted_by_send, timeout)
-            request = request[sent:]
-        buffer = ReceiveBuffer()
-        while not opened:
-            received = yield from co_attempt(
-                stream.recv_into,
-                buffer.room(),
-                stream.wanted_by_recv,
-                timeout,
-            )
-            if received == 0:
-                tunnel.end_of_stream()
+        return (yield from within(time.monotonic() + timeout, operation))
+    except ConnectionTimedOut:
+        raise ConnectionTimedOut(f"{failure} within {timeout} seconds") from None
+
+
+def _co_through(
+    proxy: Proxy, route: Route, timeout: float | None, attempt: Attempt | None
+) -> Co[Stream]:
+    """Open a stream that leads to the origin, or to a proxy that forwards."""
+    stream = yield from _co_reach_proxy(proxy, route, timeout, attempt)
+    if proxy.forwards(route.hostname, https=route.ssl_context is not None):
+        return stream
+    try:
+        addresses = yield from _co_addresses(proxy, route, timeout)
+        conversation = proxy.conversation(route.hostname, route.port, route.limits, addresses)
+    except BaseException:
+        stream.close()
+        raise
+    while not (yield from co_converse(stream, conversation, timeout)):
+        stream = yield from _co_reach_proxy(proxy, route, timeout, None)
+    return stream
+
+
+def _co_addresses(proxy: Proxy, route: Route, timeout: float | None) -> Co[list[str]]:
+    """Look up the origin if *proxy* wants its addresses."""
+    if not proxy.wants_addresses:
+        return []
+    looking = co_resolve(route.hostname, route.port, route.test_hostnames)
+    found = yield from _co_in_time(looking, timeout, f"{route.hostname} was not looked up")
+    return [address[0] for _, address in found]
+
+
+def _co_reach_proxy(
+    proxy: Proxy, route: Route, timeout: float | None, attempt: Attempt | None
+) -> Co[Stream]:
+    stream = TCPStream((yield from _co_reach(route, timeout, attempt)))
+    if proxy.ssl_context is None:
+        return stream
+    try:
+        return (yield from co_start_tls(stream, proxy.ssl_context, proxy.hostname, timeout))
+    except HandshakeFailed as exc:
+        raise type(exc)(f"{proxy}: {exc}") from exc.__cause__
+
+
+def co_converse(stream: Stream, conversation: Conversation, timeout: float | None) -> Co[bool]:
+    """Carry a conversation with a proxy until it is over on this connection.
+
+    Args:
+        stream: leads to the proxy; it is closed unless the conversation succeeds.
+        conversation: what is said.
+        timeout: seconds for each wait; None sets no limit.
+
+    Returns:
+        True if *stream* leads to the origin now; False if the conversation goes on with
+        another stream.
+
+    Raises:
+        TunnelRefused: the proxy said no.
+        InvalidResponse: what it said is no answer.
+        ConnectionClosed: it closed the connection.
+        ConnectionTimedOut: nothing moved for *timeout* seconds.
+
+    """
+    buffer = ReceiveBuffer()
+    over = False
+    try:
+        while not over:
+            rest, conversation.to_send = memoryview(conversation.to_send), b""
+            while rest:
+                sent = stream.send([rest])
+                if sent is None:
+                    sent = yield from co_attempt(
+                        stream.send, [rest], stream.wanted_by_send, timeout
+                    )
+                rest = rest[sent:]
+            room = buffer.room()
+            received = yield from co_receive(stream, stream.recv_into, room, timeout)
             buffer.end += received
-            opened = tunnel.receive(buffer)
+            if received:
+                over = conversation.receive(buffer)
+            else:
+                conversation.end_of_stream()
+                over = True
+        return conversation.opened
     finally:
-        if opened:
-            stream.release()
-        else:
+        if not (over and conversation.opened):
             stream.close()
+
+
+def co_start_tls(
+    stream: Stream, context: SSLContext, hostname: str, timeout: float | None
+) -> Co[Stream]:
+    """Do TLS with *hostname* on *stream*, which is taken over, and closed if that fails.
+
+    For all arguments and errors see `tls.co_start_tls`. *stream* has to be plain TCP. This
+    is where TLS inside TLS belongs, for https through a proxy that speaks TLS; until then
+    `Proxy.forwards` refuses that.
+    """
+    from .transport import tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
+
+    assert isinstance(stream, TCPStream)
+    return (yield from tls.co_start_tls(stream.release(), context, hostname, timeout))

@@ -38,8 +38,9 @@ class HTTPConnection(Operations, Transfers):
         hostname: name or IP address of the server, an IPv6 address without brackets.
         port: 80 if None, or 443 with *ssl_context*.
         ssl_context: for https; see `default_ssl_context`. It is never changed.
-        proxy: ``(host, port)`` or ``"http://host:port"``. Without *ssl_context* requests
-            are forwarded by it, with one it opens a tunnel.
+        proxy: a `Proxy`, or its URL, or ``(host, port)`` of an HTTP proxy. By default
+            requests are forwarded by it without *ssl_context*, and with one it opens a
+            tunnel.
         timeout: seconds that may pass without anything moving.
         expect100_timeout: seconds to wait for 100 (Continue); None waits for ever.
         content_md5: False to compute no Content-MD5 for bodies.
@@ -56,7 +57,8 @@ class HTTPConnection(Operations, Transfers):
             from a name service that is out of order. By default nobody is asked.
 
     Raises:
-        InvalidRequest: *hostname*, *port* or *proxy* cannot be what it says.
+        InvalidRequest: *hostname*, *port* or *proxy* cannot be what it says, or *proxy*
+            cannot lead there.
         TypeError: one of them has the wrong type.
         ValueError: *buffer_size* is less than 1.
 

@@ -15,7 +15,7 @@
         |-- ConnectFailed              no address accepted the connection
         |-- HandshakeFailed            TLS could not be set up
         |   `-- CertificateInvalid         the peer is not who it should be
-        |-- TunnelRefused              the proxy said no to CONNECT
+        |-- TunnelRefused              the proxy said no to CONNECT or SOCKS
         |-- HostnameNotResolvable      the name does not exist
         `-- DNSUnavailable             nobody can say whether the name exists
 
@@ -116,18 +116,18 @@ class HandshakeFailed(TransportError):
 
 
 class CertificateInvalid(HandshakeFailed):
-    """The certificate of the server is expired, unknown, or for another name."""
+    """The certificate of the server or proxy is expired, unknown, or for another name."""
 
     retryable = False
 
 
 class TunnelRefused(TransportError):
-    """The proxy did not open a tunnel (RFC 9110 section 9.3.6).
+    """The proxy did not open a tunnel (RFC 9110 section 9.3.6, RFC 1928 section 6).
 
     Attributes:
-        status: status code of the proxy's answer.
-        reason: its reason phrase.
-        body: its body, cut off after 65536 bytes.
+        status: status code of the proxy's answer; of SOCKS the code in its reply.
+        reason: its reason phrase; of SOCKS what the code means.
+        body: its body, cut off after 65536 bytes; of SOCKS none.
 
     """
 

@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from .connect import Route, authority
+from .connect import Route
 from .errors import InvalidRequest
 from .headers import CaseInsensitiveDict, exact, field_pairs
 from .http1.limits import (
@@ -28,13 +28,14 @@ from .http1.limits import (
 from .http1.request import RequestHeads, check_meaning, closes, encode_trailers
 from .link import SharedLink
 from .message import BodyFollowing, Exchange, HTTPResponse
-from .origin import HTTP_PORT, HTTPS_PORT, check_hostname, check_port, parse_proxy
+from .origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
 from .polling import Co
 from .receiving import ReceivingHalf
 from .sending import SendingHalf
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
+    from .proxy.proxy import Proxy
     from .transport.tls import SSLContext, TLSStream
 
 Buffer = bytes | bytearray | memoryview
@@ -49,14 +50,22 @@ class Operations:
     `HTTPConnection` is this class with blocking twins.
     """
 
-    __slots__ = ("_heads", "_hostname", "_link", "_receiving", "_sending", "content_md5")
+    __slots__ = (
+        "_heads",
+        "_hostname",
+        "_link",
+        "_proxy_given",
+        "_receiving",
+        "_sending",
+        "content_md5",
+    )
 
     def __init__(  # noqa: PLR0913 - each is documented at HTTPConnection
         self,
         hostname: str,
         port: int | None = None,
         ssl_context: SSLContext | None = None,
-        proxy: tuple[str, int] | str | None = None,
+        proxy: Proxy | tuple[str, int] | str | None = None,
         *,
         timeout: float | None = None,
         expect100_timeout: float | None = None,
@@ -76,10 +85,12 @@ class Operations:
         ascii_name, port, host, self._heads = _origin(
             exact(hostname), port, HTTP_PORT if ssl_context is None else HTTPS_PORT
         )
-        if proxy is not None:
-            proxy = parse_proxy(proxy)
-            if ssl_context is None:  # it forwards
-                self._heads = RequestHeads(host, f"http://{host}")
+        checked = None if proxy is None else checked_proxy(proxy)
+        forwarding = None
+        if checked is not None and checked.forwards(ascii_name, https=ssl_context is not None):
+            forwarding = checked.forwarding()
+            self._heads = RequestHeads(host, f"http://{host}", forwarding.lines)
+        self._proxy_given = checked is proxy  # as such, not as a pair or URL
         limits = _limits(
             max_line_size,
             max_header_size,
@@ -88,12 +99,14 @@ class Operations:
             max_chunk_line,
             max_extensions,
         )
-        route = Route(ascii_name, port, ssl_context, proxy, limits, tuple(dns_test_hostnames))
+        route = Route(ascii_name, port, ssl_context, checked, limits, tuple(dns_test_hostnames))
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
         self._link = SharedLink(route, timeout)
         self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
         self._receiving.heads.continue_timeout = expect100_timeout
+        if forwarding is not None:
+            self._receiving.on_proxy_challenge(forwarding.learn)
         self._sending = SendingHalf(self._link, self._receiving)
 
     @property
@@ -112,9 +125,13 @@ class Operations:
         return self._link.route.ssl_context
 
     @property
-    def proxy(self) -> tuple[str, int] | None:
-        """Host and port of the proxy, or None."""
-        return self._link.route.proxy
+    def proxy(self) -> Proxy | tuple[str, int] | None:
+        """The `Proxy`, or None; host and port if it was given as such, or as ``http://host:port``."""
+        proxy = self._link.route.proxy
+        if proxy is None or self._proxy_given:
+            return proxy
+        is_pair = proxy.scheme == "http" and proxy.auth is None
+        return (proxy.hostname, proxy.port) if is_pair else proxy
 
     @property
     def timeout(self) -> float | None:
@@ -139,8 +156,8 @@ class Operations:
         an operation that waits in another thread raises `ConnectionClosed`.
         """
         stream = self._link.raw_stream
-        if stream is not None and self._link.route.ssl_context is not None:
-            tls: TLSStream = stream  # type: ignore[assignment]  # with a context it is TLS
+        if stream is not None and self._link.route.has_tls:
+            tls: TLSStream = stream  # type: ignore[assignment]  # then it is TLS
             tls.notify_close()
         sending, receiving = self._sending, self._receiving
         # First: who is woken has to find that it is of the past.
@@ -517,6 +534,15 @@ def trailer_lines(trailers: Fields | None) -> bytes:
 
     """
     return encode_trailers(CaseInsensitiveDict(field_pairs(trailers))) if trailers else b""
+
+
+def checked_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:
+    """Return what `as_proxy` returns, which most programs do not need."""
+    if proxy is None:
+        return None
+    from .proxy.proxy import as_proxy  # noqa: PLC0415 - 10 ms, for those who have one
+
+    return as_proxy(proxy)
 
 
 def content_md5(body: memoryview) -> str:

@@ -1,6 +1,6 @@
-"""Where to connect to, as the caller says it: host names, ports and proxies are checked.
+"""Where to connect to, as the caller says it: host names and ports are checked.
 
-Not here: how to get there (connect.py).
+Not here: proxies (proxy/proxy.py), and how to get there (connect.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ HTTP_PORT: Final = 80
 HTTPS_PORT: Final = 443
 MAX_PORT: Final = 65535
 
-_visible = re.compile(r"[^\x00-\x20\x7f]+").fullmatch
 _address = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~]+)?").fullmatch  # perhaps with a zone
 _name = re.compile(r"(?:[A-Za-z0-9\-_~]+\.)*[A-Za-z0-9\-_~]+\.?").fullmatch
 
@@ -58,36 +57,7 @@ def check_port(port: int) -> int:
     return port
 
 
-def parse_proxy(proxy: tuple[str, int] | str | None) -> tuple[str, int] | None:
-    """Return host and port of *proxy*, a pair or an ``http://`` URL.
-
-    Raises:
-        InvalidRequest: it is neither.
-        TypeError: it is neither a pair nor a string.
-
-    """
-    if proxy is None:
-        return None
-    if isinstance(proxy, str):
-        return _parse_proxy_url(exact(proxy))
-    if not isinstance(proxy, tuple | list) or len(proxy) != 2:  # noqa: PLR2004 - a pair
-        raise TypeError(f"a proxy is a URL, or a pair of host and port, not {proxy!r}")
-    host, port = proxy
-    return check_hostname(host), check_port(port)
-
-
-def _parse_proxy_url(proxy: str) -> tuple[str, int]:
-    if not _visible(proxy):  # urlsplit would drop some of the others
-        raise InvalidRequest(f"not the URL of a proxy: {proxy[:60]!r}")
-    from urllib.parse import urlsplit  # noqa: PLC0415 - 2 ms that only such a URL needs
-
-    try:
-        url = urlsplit(proxy)
-        port = HTTP_PORT if url.port is None else url.port
-    except ValueError as exc:
-        raise InvalidRequest(f"not the URL of a proxy: {proxy[:60]!r}: {exc}") from exc
-    if url.scheme != "http" or not url.hostname or url.username is not None:
-        raise InvalidRequest(f"not the URL of an HTTP proxy without credentials: {proxy[:60]!r}")
-    if url.path not in {"", "/"} or "?" in proxy or "#" in proxy:
-        raise InvalidRequest(f"the URL of a proxy has host and port only: {proxy[:60]!r}")
-    return check_hostname(url.hostname), check_port(port)
+def authority(hostname: str, port: int, default_port: int | None = None) -> str:
+    """Return ``host:port``, or ``host`` if *port* is the default (RFC 9110 section 7.2)."""
+    host = f"[{hostname.partition('%')[0]}]" if ":" in hostname else hostname
+    return host if port == default_port else f"{host}:{port}"

@@ -9,6 +9,8 @@ Not here: receiving heads (heads.py) and bodies (bodies.py), and sending (sendin
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Final
 
 from .bodies import BodyReader
 from .errors import ConnectionClosed, ConnectionTimedOut, StateError
@@ -68,6 +70,9 @@ class Ending:
             link.raw_stream.say_goodbye()
 
 
+PROXY_AUTHENTICATION_REQUIRED: Final = 407
+
+
 class ReceivingHalf:
     """Reads the responses to the pending requests, in their order.
 
@@ -78,7 +83,7 @@ class ReceivingHalf:
     """
 
     __slots__ = (
-        *("_buffer", "_ending", "_final", "_limits", "_link"),
+        *("_buffer", "_ending", "_final", "_learn", "_limits", "_link"),
         *("bodies", "heads", "role"),
     )
 
@@ -93,6 +98,7 @@ class ReceivingHalf:
         self._ending = Ending(link, self._buffer)
         self.bodies = BodyReader(link, self._buffer, self._ending)
         self._final: Head | None = None  # read while a body was being sent, for `read_response`
+        self._learn: Callable[[bytes], object] | None = None
 
     def reset(self) -> bool:
         """Forget everything that was received, and who was reading.
@@ -107,6 +113,10 @@ class ReceivingHalf:
         self.bodies.reset()
         self._final = None
         return taken
+
+    def on_proxy_challenge(self, learn: Callable[[bytes], object]) -> None:
+        """Call *learn* with the header fields of each 407, which is read as any other response."""
+        self._learn = learn
 
     def has_surplus(self) -> bool:
         """Return True if there are bytes behind the only response that is pending."""
@@ -207,6 +217,8 @@ class ReceivingHalf:
         """Turn a final head into a response, and get ready for its body."""
         ending = self._ending
         kind, length, ending.reusable = frame(exchange.method, head)
+        if head.status == PROXY_AUTHENTICATION_REQUIRED and self._learn is not None:
+            self._learn(head.fields)
         exchange.expects_continue = False
         exchange.answered = True
         if not exchange.sent:  # the sender has to stop

@@ -4,6 +4,7 @@ Each is a context manager that yields a `Server`, and ends the process it starte
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -198,12 +199,97 @@ def haproxy(folder, backend, certificate=None):
 
 
 @contextmanager
-def forward_proxy(folder):
+def forward_proxy(folder, certificate=None, login=None):
     """proxy.py: forwards requests and opens tunnels, but not to the host refused.test."""
     port = free_port()
     command = [sys.executable, "-m", "proxy", "--hostname", "127.0.0.1", "--port", port]
     command += ["--num-workers", "1", "--num-acceptors", "1", "--log-level", "ERROR"]
     command += ["--plugins", "proxy.plugin.FilterByUpstreamHostPlugin"]
     command += ["--filtered-upstream-hosts", "refused.test"]
+    if certificate:
+        command += ["--cert-file", certificate.chain, "--key-file", certificate.key]
+    if login:
+        command += ["--basic-auth", login]
     with running(command, port, folder / "proxy.log"):
-        yield Server("proxy.py", port, False, folder)
+        yield Server("proxy.py", port, bool(certificate), folder)
+
+
+SQUID = """
+{listen}
+pid_filename {folder}/pid
+cache_log {folder}/cache.log
+access_log none
+cache deny all
+coredump_dir {folder}
+shutdown_lifetime 0 seconds
+pinger_enable off
+visible_hostname localhost
+acl refused dstdomain refused.test
+http_access deny refused
+{access}
+"""
+HELPERS = "/usr/lib/squid"  # where Debian has the programs that check passwords
+
+
+@contextmanager
+def squid(folder, scheme="none", certificate=None):
+    """Squid with the user "me" and the password "päss", if *scheme* is "basic" or "digest"."""
+    executable = program("squid")
+    port = free_port()
+    listen = f"http_port 127.0.0.1:{port}"
+    if certificate:
+        listen = f"https_port 127.0.0.1:{port} tls-cert={certificate.chain}"
+        listen += f" tls-key={certificate.key}"
+    access = "http_access allow localhost"
+    if scheme == "basic":
+        command = [program("htpasswd"), "-bc", folder / "users", "me", "päss"]
+        subprocess.run(command, check=True, capture_output=True)
+        access = f"auth_param basic program {HELPERS}/basic_ncsa_auth {folder}/users\n"
+        access += "auth_param basic utf8 on"
+    elif scheme == "digest":
+        (folder / "users").write_text("me:päss\n")
+        access = f"auth_param digest program {HELPERS}/digest_file_auth {folder}/users\n"
+        access += "auth_param digest realm a realm"
+    if scheme != "none":
+        access += "\nacl known proxy_auth REQUIRED\nhttp_access allow known"
+    config = folder / "squid.conf"
+    config.write_text(SQUID.format(listen=listen, folder=folder, access=access))
+    if os.geteuid() == 0:  # it gives up being root, and then needs to read and write there
+        shutil.chown(folder, "proxy")
+    with running([executable, "-N", "-f", config], port, folder / "squid.log"):
+        yield Server("squid", port, bool(certificate), folder)
+
+
+DANTE = """
+logoutput: {folder}/dante.log
+internal: 127.0.0.1 port = {port}
+external: lo
+clientmethod: none
+socksmethod: none
+user.unprivileged: nobody
+client pass {{ from: 127.0.0.0/8 to: 127.0.0.0/8 }}
+socks block {{ from: 127.0.0.0/8 to: 127.0.0.3/32 }}
+socks pass {{ from: 127.0.0.0/8 to: 127.0.0.0/8 command: connect }}
+"""
+
+
+@contextmanager
+def dante(folder):
+    """Dante: SOCKS5 and SOCKS4a without passwords, but not to 127.0.0.3."""
+    executable = program("danted")
+    port = free_port()
+    config = folder / "danted.conf"
+    config.write_text(DANTE.format(folder=folder, port=port))
+    with running([executable, "-f", config], port, folder / "danted.log"):
+        yield Server("danted", port, False, folder)
+
+
+@contextmanager
+def microsocks(folder, login):
+    """microsocks: SOCKS5 with a password."""
+    executable = program("microsocks")
+    port = free_port()
+    user, _, password = login.partition(":")
+    command = [executable, "-i", "127.0.0.1", "-p", port, "-u", user, "-P", password]
+    with running(command, port, folder / "microsocks.log"):
+        yield Server("microsocks", port, False, folder)

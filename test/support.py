@@ -15,6 +15,10 @@ DEBIAN = {
     "nginx": "nginx-light",
     "haproxy": "haproxy",
     "openssl": "openssl",
+    "squid": "squid",
+    "htpasswd": "apache2-utils",
+    "danted": "dante-server",
+    "microsocks": "microsocks",
 }  # the package of each program
 
 

@@ -137,7 +137,7 @@ def test_bad_ports_are_refused(port):
 @pytest.mark.reliability(47)
 @pytest.mark.parametrize(
     "proxy",
-    ["https://p:1", "p:1", "http://u:p@p:1", "http://p:99999", ("p", 0), ("", 1)],
+    ["ftp://p:1", "p:1", "http://u:p:@p/1", "http://p:99999", ("p", 0), ("", 1)],
 )
 def test_bad_proxies_are_refused(proxy):
     with pytest.raises(InvalidRequest):

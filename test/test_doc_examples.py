@@ -3,8 +3,8 @@
 The Python blocks of a document, one after the other, are one program; the line numbers
 of a traceback are those of the document. Each command of a console block is a test.
 Both run in a process of their own, in which ``www.example.org`` leads to the server
-below: ports 80 and 443 of that name are replaced when it is looked up, and no other
-name exists.
+below, and ``proxy.example.org`` to a proxy: their ports are replaced when the names are
+looked up, and no other name exists.
 
 Not here: the two commands that need a package index (`NOT_HERE`); .ci/run runs them.
 """
@@ -29,6 +29,7 @@ from typing import Any
 
 import pytest
 import trustme
+from relay import Relay
 
 import dugong_like
 
@@ -53,6 +54,8 @@ PORTS = {80: int(os.environ["EXAMPLE_HTTP"]), 443: int(os.environ["EXAMPLE_HTTPS
 def getaddrinfo(host, port, *rest, **options):
     if host == "www.example.org":
         return ask("127.0.0.1", PORTS[port], *rest, **options)
+    if host == "proxy.example.org":
+        return ask("127.0.0.1", int(os.environ["EXAMPLE_PROXY"]), *rest, **options)
     if host in ("127.0.0.1", "localhost", "", None):
         return ask(host, port, *rest, **options)
     raise socket.gaierror(socket.EAI_NONAME, "no such name")
@@ -169,14 +172,16 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("www.example.org").configure_cert(context)
+    authority.issue_cert("www.example.org", "proxy.example.org").configure_cert(context)
     plain, secure = Server(("127.0.0.1", 0), Handler), Server(("127.0.0.1", 0), Handler)
     secure.socket = context.wrap_socket(
         secure.socket,
         server_side=True,
         do_handshake_on_connect=False,
     )
-    for server in (plain, secure):
+    ports = {80: plain.server_port, 443: secure.server_port}
+    proxy = Relay("www.example.org", ports, context)
+    for server in (plain, secure, proxy):
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     (folder / "sitecustomize.py").write_text(REDIRECT)
     yield {
@@ -185,8 +190,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         "SSL_CERT_FILE": str(folder / "ca.pem"),
         "EXAMPLE_HTTP": str(plain.server_port),
         "EXAMPLE_HTTPS": str(secure.server_port),
+        "EXAMPLE_PROXY": str(proxy.server_address[1]),
     }
-    for server in (plain, secure):
+    for server in (plain, secure, proxy):
         server.shutdown()
         server.server_close()
 

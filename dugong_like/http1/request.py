@@ -8,7 +8,7 @@ Not here: which framing the body gets (operations.py), and bodies (chunked.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from ..errors import InvalidRequest
@@ -38,6 +38,7 @@ NO_TRAILERS: Final = FRAMING | frozenset(
 END_TO_END: Final = frozenset({"authorization", "cache-control", "content-length", "host"})
 MAX_PORT: Final = 65535
 SHOWN: Final = 60  # characters of a bad value that an error message shows
+ForProxy = Callable[[str, str, CaseInsensitiveDict | None], str]
 
 
 def check_method(method: str) -> None:
@@ -162,14 +163,17 @@ class RequestHeads:
         host: value of the Host field (RFC 9110 section 7.2).
         prefix: what makes a path the absolute-form that a forward proxy wants (RFC 9112
             section 3.2.2), such as ``http://example.org``; empty without such a proxy.
+        for_proxy: called with method, target in absolute-form and the caller's fields; returns
+            field lines for that proxy, checked, each with CRLF.
 
     """
 
-    __slots__ = ("_defaults", "_host", "_prefix", "_tail")
+    __slots__ = ("_defaults", "_for_proxy", "_host", "_prefix", "_tail")
 
-    def __init__(self, host: str, prefix: str = "") -> None:
+    def __init__(self, host: str, prefix: str = "", for_proxy: ForProxy | None = None) -> None:
         self._host = host
         self._prefix = prefix
+        self._for_proxy = for_proxy
         self._defaults = {
             "host": f"Host: {host}\r\n",
             "accept-encoding": "Accept-Encoding: identity\r\n",
@@ -208,6 +212,8 @@ class RequestHeads:
             check_host(fields["host"])
             if self._prefix and fields["host"] != self._host:
                 raise InvalidRequest(f"through this proxy Host has to be {self._host}")
+        if self._for_proxy is not None:
+            framing += self._for_proxy(method, target, fields)
         if not fields:
             return f"{method} {target} HTTP/1.1\r\n{self._tail}{framing}\r\n".encode("latin-1")
         tail = "".join(line for name, line in self._defaults.items() if name not in fields)
@@ -216,7 +222,7 @@ class RequestHeads:
                 f"{method} {target} HTTP/1.1\r\n".encode("ascii"),
                 tail.encode("latin-1"),
                 encode_fields(fields),
-                framing.encode("ascii"),
+                framing.encode("latin-1"),
                 b"\r\n",
             ),
         )

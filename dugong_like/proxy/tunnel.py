@@ -1,20 +1,26 @@
 """CONNECT: a tunnel through an HTTP proxy (RFC 9110 section 9.3.6).
 
-Not here: forwarding without a tunnel, which only takes a target in absolute-form
-(operations.py), and TLS inside the tunnel (connect.py).
+A 407 whose challenge can be answered is answered, once: on the same connection if that
+persists, else on a new one.
+
+Not here: forwarding without a tunnel (forward.py), credentials (auth.py), and TLS inside
+the tunnel (connect.py).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from ..auth import AuthSession
 from ..errors import (
     MAX_REFUSAL_BODY,
     ConnectionClosed,
     InvalidResponse,
     TunnelRefused,
 )
+from ..headers import CaseInsensitiveDict
 from ..http1.body import ENDLESS, SIZED, UNTIL_CLOSE, Body, Source
+from ..http1.challenges import challenges_in
 from ..http1.chunked import ChunkedBody
 from ..http1.framing import Kind, frame
 from ..http1.head import Head, Section, parse_head
@@ -23,42 +29,59 @@ from ..http1.request import encode_fields
 
 OK: Final = range(200, 300)
 INFORMATIONAL: Final = range(100, 200)
+SWITCHING_PROTOCOLS: Final = 101
+AUTHENTICATION_REQUIRED: Final = 407
 
 
 class Tunnel:
-    """The conversation with the proxy.
-
-    Send `request`, then call `receive` whenever bytes have arrived, until it returns
-    True.
+    """The conversation with the proxy; see `Conversation`.
 
     Args:
         authority: host and port of the server, ``host:port``.
         limits: how long the answer may be.
+        fields: header fields for the proxy, checked.
+        session: says who asks; None if nobody wants to know, or *fields* say it.
 
     """
 
-    def __init__(self, authority: str, limits: Limits) -> None:
-        self.request = (
-            f"CONNECT {authority} HTTP/1.1\r\n".encode("ascii")
-            + encode_fields({"Host": authority})
-            + b"\r\n"
-        )
+    def __init__(
+        self,
+        authority: str,
+        limits: Limits,
+        fields: CaseInsensitiveDict | None = None,
+        session: AuthSession | None = None,
+    ) -> None:
+        self.opened = False
         self._authority = authority
         self._limits = limits
-        self._section = Section(limits, status=True)
+        self._fields = fields or CaseInsensitiveDict()
+        self._session = session
+        self._answered = False  # has a challenge been answered?
+        self._begin()
+
+    def _begin(self) -> None:
+        """Ask, for the first time or once more."""
+        fields = self._fields.copy()
+        self._value: str | None = None
+        if self._session is not None:
+            self._value = self._session.value("CONNECT", self._authority)
+        if self._value is not None:
+            fields["Proxy-Authorization"] = self._value
+        self.to_send = (
+            f"CONNECT {self._authority} HTTP/1.1\r\nHost: {self._authority}\r\n".encode("ascii")
+            + encode_fields(fields)
+            + b"\r\n"
+        )
+        self._section = Section(self._limits, status=True)
         self._informational = 0
         self._refusal: TunnelRefused | None = None
         self._body: Body | None = None
         self._owed = 0  # bytes of it that come next, in front of further framing
+        self._reusable = False  # can the connection be asked once more?
+        self._again = False  # will it be, or another one?
 
     def receive(self, source: Source) -> bool:
-        """Take what has arrived; True says that the tunnel is open.
-
-        Raises:
-            TunnelRefused: the answer was not 2xx, and has arrived as a whole.
-            InvalidResponse: the answer is not HTTP, or bytes came behind it.
-
-        """
+        """Take what has arrived; see `Conversation.receive`."""
         while self._body is None:
             stop = self._section.find_end(source.data, source.begin, source.end)
             if stop < 0:
@@ -68,25 +91,29 @@ class Tunnel:
             if head.status in OK:
                 if source.begin < source.end:
                     raise InvalidResponse("the proxy sent bytes before the tunnel was used")
+                self.opened = True
                 return True
             self._note(head)
-        self._receive_body(self._body, source)
-        return False
+        try:
+            whole = self._receive_body(self._body, source)
+        except InvalidResponse as exc:
+            assert self._refusal is not None
+            raise self._refusal from exc  # that it is refused is what matters
+        if whole is None:
+            return False
+        here = whole and self._reusable and source.begin == source.end
+        self._end_refusal()
+        return not here
 
     def end_of_stream(self) -> None:
-        """Note that the proxy has closed the connection.
-
-        Raises:
-            TunnelRefused: the answer was not 2xx.
-            ConnectionClosed: there was no answer.
-
-        """
-        if self._refusal is not None:
-            raise self._refusal
-        raise ConnectionClosed("the proxy closed the connection instead of opening a tunnel")
+        """Note that the proxy has closed the connection; see `Conversation.end_of_stream`."""
+        if self._refusal is None:
+            raise ConnectionClosed("the proxy closed the connection instead of opening a tunnel")
+        self._end_refusal()
 
     def _note(self, head: Head) -> None:
-        if head.status in INFORMATIONAL and head.status != 101:  # noqa: PLR2004
+        """Take an answer that does not open the tunnel."""
+        if head.status in INFORMATIONAL and head.status != SWITCHING_PROTOCOLS:
             self._informational += 1
             if self._informational > (most := self._limits.informational):
                 raise InvalidResponse(f"more than {most} informational responses")
@@ -107,23 +134,32 @@ class Tunnel:
             self._body = ChunkedBody(self._limits)
         else:
             self._body, self._owed = UNTIL_CLOSE, ENDLESS
+        self._reusable = framing.reusable
+        if head.status == AUTHENTICATION_REQUIRED and self._session and not self._answered:
+            challenges = challenges_in(head.fields, b"proxy-authenticate")
+            self._again = self._session.learn(challenges, self._value)
 
-    def _receive_body(self, body: Body, source: Source) -> None:
+    def _receive_body(self, body: Body, source: Source) -> bool | None:
+        """Take the body of a refusal: True if that is all, False if the rest is not wanted."""
         assert self._refusal is not None
         following: int | None = None
-        try:
-            while self._owed or (following := body.next(source)):
-                self._owed = self._owed or following or 0
-                count = min(self._owed, source.end - source.begin)
-                if count == 0:
-                    return
-                self._refusal.body += bytes(source.data[source.begin : source.begin + count])
-                source.begin += count
-                self._owed -= count
-                if len(self._refusal.body) >= MAX_REFUSAL_BODY:
-                    self._refusal.body = self._refusal.body[:MAX_REFUSAL_BODY]
-                    raise self._refusal
-        except InvalidResponse as exc:
-            raise self._refusal from exc  # that it is refused is what matters
-        if following == 0:
+        while self._owed or (following := body.next(source)):
+            self._owed = self._owed or following or 0
+            count = min(self._owed, source.end - source.begin)
+            if count == 0:
+                return None
+            self._refusal.body += bytes(source.data[source.begin : source.begin + count])
+            source.begin += count
+            self._owed -= count
+            if len(self._refusal.body) >= MAX_REFUSAL_BODY:
+                self._refusal.body = self._refusal.body[:MAX_REFUSAL_BODY]
+                return False
+        return True if following == 0 else None
+
+    def _end_refusal(self) -> None:
+        """Ask once more, if there is something to add; else say that it is refused."""
+        assert self._refusal is not None
+        if not self._again:
             raise self._refusal
+        self._answered = True
+        self._begin()

@@ -310,10 +310,11 @@ class TCPStream:
         """See `Stream.shut_down`."""
         shut_down(self._sock, socket.SHUT_RDWR)
 
-    def release(self) -> None:
-        """Give up the socket without closing it: somebody else goes on with it."""
+    def release(self) -> socket.socket:
+        """Give up the socket without closing it, and return it: somebody else goes on with it."""
         if self._sender is not None:
             self._sender.close()
+        return self._sock
 
     def close(self) -> None:
         """See `Stream.close`."""

@@ -1,34 +1,39 @@
 """The conversation with a proxy about a tunnel, cut everywhere."""
 
 import pytest
+from talk import END, by_bytes, every_cut, play, whole
 
-from dugong_like import ConnectionClosed, InvalidResponse, TunnelRefused
+from dugong_like import (
+    BasicAuth,
+    CaseInsensitiveDict,
+    ConnectionClosed,
+    DigestAuth,
+    InvalidResponse,
+    TunnelRefused,
+)
 from dugong_like.http1.limits import MAX_INFORMATIONAL, Limits
 from dugong_like.proxy.tunnel import Tunnel
-from dugong_like.transport.buffer import ReceiveBuffer
+
+ASKED = b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\n\r\n"
+DIGEST = b'Proxy-Authenticate: Digest realm="r", nonce="n", qop="auth"'
+REFUSED = b"HTTP/1.1 407 No\r\n" + DIGEST + b"\r\n"
 
 
-def play(pieces, end=False):
-    tunnel = Tunnel("example.org:443", Limits())
-    buffer = ReceiveBuffer(1 << 18)
-    for piece in pieces:
-        buffer.room()[: len(piece)] = piece
-        buffer.end += len(piece)
-        if tunnel.receive(buffer):
-            return True
+def tunnel(fields=None, auth=None):
+    session = None if auth is None else auth.session()
+    return Tunnel("example.org:443", Limits(), fields and CaseInsensitiveDict(fields), session)
+
+
+def ask(answer, *, cut=whole, end=False):
+    script = [(ASKED, answer)]
     if end:
-        tunnel.end_of_stream()
-    return False
-
-
-def cuts(wire):
-    for cut in range(len(wire) + 1):
-        yield wire[:cut], wire[cut:]
-    yield tuple(bytes([byte]) for byte in wire)
+        script.append((b"", END))
+    return play(tunnel(), script, cut=cut)
 
 
 def test_request_names_the_authority_twice():
-    request = Tunnel("[::1]:443", Limits()).request
+    request = Tunnel("[::1]:443", Limits()).to_send
 
     assert request == b"CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n"
 
@@ -45,10 +50,10 @@ def test_request_names_the_authority_twice():
     ],
 )
 def test_2xx_opens_the_tunnel(wire):
-    for pieces in cuts(wire):
-        assert play(pieces) is True
+    for cut in every_cut(len(wire)):
+        assert ask(wire, cut=cut) is True
     for cut in range(len(wire)):
-        assert play([wire[:cut]]) is False
+        assert ask(wire[:cut]) is False
 
 
 @pytest.mark.reliability(61)
@@ -60,9 +65,9 @@ def test_2xx_opens_the_tunnel(wire):
     ],
 )
 def test_anything_else_refuses_it_and_says_why(wire):
-    for pieces in cuts(wire):
+    for cut in every_cut(len(wire)):
         with pytest.raises(TunnelRefused, match=r"example\.org:443: 403 No") as refusal:
-            play(pieces)
+            ask(wire, cut=cut)
         assert (refusal.value.status, refusal.value.reason) == (403, "No")
         assert refusal.value.body == b"why"
 
@@ -71,28 +76,28 @@ def test_anything_else_refuses_it_and_says_why(wire):
 @pytest.mark.parametrize("status", [101, 304, 407, 500])
 def test_refusal_without_a_body(status):
     with pytest.raises(TunnelRefused) as refusal:
-        play([b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status])
+        ask(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
     assert refusal.value.status == status
     assert refusal.value.body == b""
 
 
 def test_refusal_until_close_ends_with_the_stream():
     with pytest.raises(TunnelRefused) as refusal:
-        play([b"HTTP/1.1 502 Bad\r\n\r\nwh", b"y"], end=True)
+        ask(b"HTTP/1.1 502 Bad\r\n\r\nwhy", cut=by_bytes, end=True)
     assert refusal.value.body == b"why"
 
 
 @pytest.mark.reliability(61)
 def test_broken_body_does_not_hide_the_refusal():
     with pytest.raises(TunnelRefused) as refusal:
-        play([b"HTTP/1.1 502 Bad\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nwhy\r\nzzz\r\n"])
+        ask(b"HTTP/1.1 502 Bad\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nwhy\r\nzzz\r\n")
     assert refusal.value.body == b"why"
 
 
 @pytest.mark.reliability(61)
 def test_long_refusal_is_cut_off():
     with pytest.raises(TunnelRefused) as refusal:
-        play([b"HTTP/1.1 502 Bad\r\n\r\n", b"x" * 100_000])
+        ask(b"HTTP/1.1 502 Bad\r\n\r\n" + b"x" * 100_000)
     assert refusal.value.body == b"x" * 65536
 
 
@@ -100,7 +105,7 @@ def test_long_refusal_is_cut_off():
 @pytest.mark.parametrize("wire", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 100 Go\r\n\r\n"])
 def test_end_without_an_answer(wire):
     with pytest.raises(ConnectionClosed, match="instead of opening a tunnel"):
-        play([wire], end=True)
+        ask(wire, end=True)
 
 
 @pytest.mark.reliability(61)
@@ -116,4 +121,87 @@ def test_end_without_an_answer(wire):
 )
 def test_what_is_no_answer_at_all(wire):
     with pytest.raises(InvalidResponse):
-        play([wire])
+        ask(wire)
+
+
+# ---- credentials
+
+
+def test_own_fields_and_basic_credentials_go_with_the_first_request():
+    asked = ASKED[:-2] + b"User-Agent: x\r\nProxy-Authorization: Basic YTpi\r\n\r\n"
+
+    assert play(tunnel({"User-Agent": "x"}, BasicAuth("a", "b")), [(asked, OK)])
+
+
+@pytest.mark.reliability(60)
+def test_basic_credentials_are_not_repeated():
+    for credentials in (BasicAuth("a", "b"), DigestAuth("a", "b")):
+        with pytest.raises(TunnelRefused, match="407") as refusal:
+            answer = b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\n"
+            conversation = tunnel(auth=credentials)
+            play(conversation, [(len, answer + b"Content-Length: 2\r\n\r\nno")])
+        assert refusal.value.body == b"no"
+
+
+def answers(sent):
+    assert sent.startswith(ASKED[:-2] + b"Proxy-Authorization: Digest ")
+    assert b'uri="example.org:443"' in sent
+    assert sent.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.reliability(61)
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 3\r\n\r\nwhy",
+        b"Content-Length: 0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nwhy\r\n0\r\nX: y\r\n\r\n",
+    ],
+)
+def test_challenge_is_answered_on_the_same_connection(rest):
+    for cut in every_cut(len(REFUSED + rest)):
+        conversation = tunnel(auth=DigestAuth("a", "b"))
+        assert play(conversation, [(ASKED, REFUSED + rest), (answers, OK)], cut=cut)
+
+
+@pytest.mark.reliability(61)
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Connection: close\r\nContent-Length: 3\r\n\r\nwhy",
+        b"Content-Length: 3\r\n\r\nwhy?",  # out of step
+        b"Content-Length: 100000\r\n\r\n" + bytes(65536),  # not worth waiting for
+        b"\r\n" + bytes(65536),
+    ],
+)
+def test_challenge_is_answered_on_a_new_connection_if_the_old_one_is_of_no_use(rest):
+    conversation = tunnel(auth=DigestAuth("a", "b"))
+
+    assert play(conversation, [(ASKED, REFUSED + rest)], [(answers, OK)])
+
+
+@pytest.mark.parametrize("rest", [b"\r\nwhy", b"Content-Length: 30\r\n\r\nwhy"])
+def test_challenge_is_answered_on_a_new_connection_if_the_old_one_has_ended(rest):
+    for cut in (whole, by_bytes):
+        conversation = tunnel(auth=DigestAuth("a", "b"))
+        script = [(ASKED, REFUSED + rest), (b"", END)]
+        assert play(conversation, script, [(answers, OK)], cut=cut)
+
+
+@pytest.mark.parametrize("stale", [b"", b", stale=true"])
+def test_challenge_is_answered_once(stale):
+    refused = b"HTTP/1.1 407 No\r\n" + DIGEST + stale + b"\r\nContent-Length: 0\r\n\r\n"
+    with pytest.raises(TunnelRefused, match="407"):
+        play(tunnel(auth=DigestAuth("a", "b")), [(ASKED, refused), (answers, refused)])
+
+
+def test_nonce_is_used_again_for_the_next_tunnel_until_it_is_stale():
+    session = DigestAuth("a", "b").session()
+    length = b"Content-Length: 0\r\n\r\n"
+    stale = b"HTTP/1.1 407 No\r\n" + DIGEST + b", stale=true\r\n" + length
+    first = Tunnel("example.org:443", Limits(), None, session)
+    play(first, [(ASKED, REFUSED + length), (answers, OK)])
+    second, third = (Tunnel("example.org:443", Limits(), None, session) for _ in range(2))
+
+    assert play(second, [(answers, OK)])
+    assert play(third, [(answers, stale), (answers, OK)])

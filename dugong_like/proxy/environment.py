@@ -1,0 +1,40 @@
+"""The proxy that the environment names: http_proxy, https_proxy, all_proxy, no_proxy.
+
+Nothing reads the environment by itself; `Proxy.from_env` does when it is called.
+
+Not here: the entries of no_proxy (no_proxy.py), and what a URL may be (proxy.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .no_proxy import is_exempt
+
+
+def proxy_url(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> str | None:
+    """Return the URL of the proxy for a server; None for none.
+
+    Args:
+        scheme: ``http`` or ``https``.
+        host: name or address of the server, checked.
+        port: its port.
+        environ: the variables.
+
+    """
+    exactly = dict(environ)  # on Windows os.environ would find names in any case
+    if is_exempt(_variable("no_proxy", exactly), host, port):
+        return None
+    url = _variable(f"{scheme}_proxy", exactly) or _variable("all_proxy", exactly)
+    if not url:
+        return None
+    return url if "://" in url else f"http://{url}"
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str:
+    """Return a variable; in lower case it wins, even if it is empty."""
+    if name in environ:
+        return environ[name].strip()
+    if name == "http_proxy" and "REQUEST_METHOD" in environ:
+        return ""  # a CGI program: HTTP_PROXY is a field that the client has sent (httpoxy)
+    return environ.get(name.upper(), "").strip()

@@ -1,0 +1,330 @@
+"""Proxy: what a program says of a proxy. All of it is checked before anything is sent.
+
+Not here: the conversations with it (tunnel.py, socks5.py, socks4.py, forward.py), and
+connecting (connect.py).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from ..auth import Auth, BasicAuth
+from ..errors import InvalidRequest
+from ..headers import CaseInsensitiveDict, exact, field_pairs
+from ..http1.limits import Limits
+from ..http1.request import FRAMING, encode_fields
+from ..origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
+from . import socks4, socks5
+from .conversation import Conversation
+from .forward import Forwarding
+from .tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from ..transport.tls import SSLContext
+
+SOCKS_PORT: Final = 1080  # registered with IANA
+PORTS: Final = {
+    "http": HTTP_PORT,
+    "https": HTTPS_PORT,
+    "socks4a": SOCKS_PORT,
+    "socks5": SOCKS_PORT,
+    "socks5h": SOCKS_PORT,
+}
+MODES: Final = ("auto", "forward", "tunnel")
+# What the library says itself, or what concerns the connection and not the proxy.
+NOT_FOR_PROXIES: Final = FRAMING | frozenset(
+    ["connection", "expect", "host", "keep-alive", "te", "trailer", "upgrade"]
+)
+SHOWN: Final = 60  # characters of a bad value that an error message shows
+
+_url = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*)://"
+    r"(?:(?P<login>(?:[A-Za-z0-9\-._~!$&'()*+,;=:]|%[0-9A-Fa-f]{2})*)@)?"
+    r"(?P<host>\[[^\x00-\x20\x7f\[\]@/?#\\]+\]|[^\x00-\x20\x7f\[\]@/?#\\:]+)"
+    r"(?::(?P<port>[0-9]{0,5}))?/?",
+).fullmatch  # RFC 3986 section 3.2
+
+
+class Proxy:
+    """A proxy: where it is, how to speak with it, and as whom. It is never changed.
+
+    Two that say the same are equal. What a proxy has asked for (Digest) is kept in the
+    object, for all connections that use it, and shown to nobody else.
+
+    Args:
+        url: ``scheme://user:password@host:port``, all but scheme and host optional. The
+            scheme is ``http``, ``https`` (TLS to the proxy), ``socks5`` (this machine looks
+            up the name of the server), ``socks5h`` or ``socks4a`` (the proxy does). The
+            port is 80, 443 or 1080 if there is none. User and password are
+            percent-encoded; they are `BasicAuth` for HTTP, RFC 1929 for SOCKS5, and
+            SOCKS4a has no password.
+        ssl_context: for TLS to a proxy with ``https``; `default_ssl_context` if None.
+            The certificate has to be for the name of the proxy.
+        auth: `BasicAuth`, `DigestAuth` or another `Auth`, instead of the URL's.
+        headers: fields for the proxy: of the CONNECT request, or of each request that is
+            forwarded. A ``Proxy-Authorization`` wins over *auth*.
+        mode: ``"forward"`` gives the proxy whole requests, ``"tunnel"`` asks it for a
+            tunnel, ``"auto"`` forwards http and asks for a tunnel for https. SOCKS is a
+            tunnel.
+
+    Raises:
+        InvalidRequest: one of them cannot be, or not together with the others. Credentials
+            are not shown.
+        TypeError: one of them has the wrong type.
+
+    Attributes:
+        scheme: scheme of the URL.
+        hostname: host of the proxy.
+        port: its port.
+        ssl_context: for TLS to the proxy, or None.
+        auth: credentials, or None.
+        mode: see above.
+
+    """
+
+    __slots__ = (
+        *("_fields", "_session", "auth", "hostname", "mode", "port", "scheme", "ssl_context"),
+    )
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        ssl_context: SSLContext | None = None,
+        auth: Auth | None = None,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+        mode: str = "auto",
+    ) -> None:
+        self.scheme, login, self.hostname, self.port = _parse_url(url)
+        if auth is not None and login is not None:
+            raise InvalidRequest("credentials in the URL of a proxy and in auth")
+        self.auth = auth if login is None else login
+        if self.auth is not None and not callable(getattr(self.auth, "session", None)):
+            raise TypeError(f"auth has no session(): {type(self.auth).__name__}")
+        self.mode = mode
+        self.ssl_context = self._context(ssl_context)
+        self._fields = _check_fields(headers)
+        if mode not in MODES:
+            raise InvalidRequest(f"not a mode of a proxy: {mode!r}")
+        if self.scheme in {"http", "https"}:
+            wins = "proxy-authorization" in self._fields
+            self._session = None if self.auth is None or wins else self.auth.session()
+        else:
+            self._session = None
+            self._check_socks()
+
+    def _context(self, given: SSLContext | None) -> SSLContext | None:
+        if self.scheme != "https":
+            if given is not None:
+                raise InvalidRequest(f"ssl_context goes with https, not with {self.scheme}")
+            return None
+        from ..transport.tls import SSLContext, default_ssl_context  # noqa: PLC0415 - slow
+
+        if given is None:
+            return default_ssl_context()
+        if not isinstance(given, SSLContext):
+            raise TypeError(f"ssl_context is no SSLContext: {given!r}")
+        return given
+
+    def _check_socks(self) -> None:
+        if self.mode == "forward":
+            raise InvalidRequest("a SOCKS proxy forwards no requests")
+        if self._fields:
+            raise InvalidRequest("a SOCKS proxy takes no header fields")
+        if self.auth is None:
+            return
+        if not isinstance(self.auth, BasicAuth):
+            raise InvalidRequest("a SOCKS proxy takes BasicAuth only")
+        if self.scheme != "socks4a":
+            socks5.check_login(self.auth)
+        elif self.auth.password:
+            raise InvalidRequest("SOCKS4a has no passwords")
+
+    @classmethod
+    def from_env(
+        cls,
+        scheme: str,
+        host: str,
+        port: int,
+        environ: Mapping[str, str] = os.environ,
+    ) -> Proxy | None:
+        """Return the proxy that the environment names for a server; None for none.
+
+        Reads ``http_proxy`` or ``https_proxy``, else ``all_proxy``, and ``no_proxy``; each
+        also in upper case, but lower case wins, and ``HTTP_PROXY`` counts for nothing in
+        a CGI program, where any client can set it. ``no_proxy`` has names, which stand
+        for the hosts below them too, with or without a leading dot; addresses; networks
+        such as ``10.0.0.0/8``; names and addresses with a port; or ``*``. Malformed
+        entries stand for nothing.
+
+        Args:
+            scheme: ``"http"`` or ``"https"``, of what will be asked for.
+            host: name or address of the server.
+            port: its port.
+            environ: the variables.
+
+        Raises:
+            InvalidRequest: *scheme*, *host* or *port*, or the URL of the proxy, cannot be.
+
+        """
+        from .environment import proxy_url  # noqa: PLC0415 - for those who ask
+
+        if scheme not in {"http", "https"}:
+            raise InvalidRequest(f"neither http nor https: {scheme!r}")
+        url = proxy_url(scheme, check_hostname(host), check_port(port), environ)
+        return None if url is None else cls(url)
+
+    def forwards(self, hostname: str, *, https: bool) -> bool:
+        """Say whether requests to a server are forwarded; if not, through a tunnel.
+
+        Args:
+            hostname: the server, checked.
+            https: True if the requests are for an https origin.
+
+        Raises:
+            InvalidRequest: this proxy cannot lead there.
+
+        """
+        if self.scheme == "socks5h":
+            socks5.check_name(hostname)
+        elif self.scheme == "socks4a":
+            socks4.check_name(hostname)
+        elif self.mode == "forward" and https:
+            raise InvalidRequest("https cannot be forwarded, it needs a tunnel")
+        if https and self.ssl_context is not None:
+            raise InvalidRequest("https through a proxy that speaks TLS itself is not supported")
+        return self.mode == "forward" or (self.mode == "auto" and self.speaks_http and not https)
+
+    @property
+    def speaks_http(self) -> bool:
+        """False for SOCKS."""
+        return self.scheme in {"http", "https"}
+
+    @property
+    def wants_addresses(self) -> bool:
+        """True if the name of the server has to be looked up here."""
+        return self.scheme == "socks5"
+
+    def forwarding(self) -> Forwarding:
+        """Return what goes with each request that is forwarded."""
+        return Forwarding(self._fields, self._session)
+
+    def conversation(
+        self, hostname: str, port: int, limits: Limits, addresses: Sequence[str]
+    ) -> Conversation:
+        """Return the conversation that asks for a way to a server.
+
+        Args:
+            hostname: the server, checked by `forwards`.
+            port: its port.
+            limits: for the answers.
+            addresses: of the server, if they are wanted.
+
+        """
+        name = authority(hostname, port)
+        if self.speaks_http:
+            return Tunnel(name, limits, self._fields, self._session)
+        assert self.auth is None or isinstance(self.auth, BasicAuth)  # see _check_socks
+        if self.scheme == "socks4a":
+            return socks4.Socks4(hostname, port, "" if self.auth is None else self.auth.user)
+        return socks5.Socks5(addresses or [hostname], port, name, self.auth)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(self, name):
+            raise AttributeError(f"a Proxy is never changed: {name}")
+        object.__setattr__(self, name, value)
+
+    def _key(self) -> tuple[Any, ...]:
+        where = (self.scheme, self.hostname, self.port, self.mode)
+        return (*where, self.auth, self.ssl_context, tuple(self._fields.lower_items()))
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Proxy) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return f"<Proxy {self.scheme}://{authority(self.hostname, self.port)}>"
+
+
+def as_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:
+    """Return *proxy*, which may also be a URL, or the host and port of an HTTP proxy.
+
+    Raises:
+        InvalidRequest: it cannot be a proxy.
+        TypeError: it is none of these.
+
+    """
+    if proxy is None or isinstance(proxy, Proxy):
+        return proxy
+    if isinstance(proxy, str):
+        return Proxy(proxy)
+    if not isinstance(proxy, tuple | list) or len(proxy) != 2:  # noqa: PLR2004 - a pair
+        raise TypeError(f"a proxy is a Proxy, a URL, or a pair of host and port, not {proxy!r}")
+    host, port = proxy
+    return Proxy(f"http://{authority_of_pair(check_hostname(host), check_port(port))}")
+
+
+def authority_of_pair(host: str, port: int) -> str:
+    """Return host and port as in a URL, with the zone of an IPv6 address."""
+    return f"[{host.replace('%', '%25')}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _parse_url(url: str) -> tuple[str, BasicAuth | None, str, int]:
+    """Return scheme, credentials, host and port."""
+    if not isinstance(url, str):
+        raise TypeError(f"the URL of a proxy is a string, not {type(url).__name__}")
+    url = exact(url)
+    match = _url(url)
+    if match is None:
+        raise InvalidRequest(
+            f"not the URL of a proxy (scheme, host and port, user and password "
+            f"percent-encoded): {_without_login(url)!r}"
+        )
+    scheme = match["scheme"].lower()
+    if scheme not in PORTS:
+        raise InvalidRequest(f"not the URL of a proxy: its scheme is not one of {', '.join(PORTS)}")
+    host = match["host"]
+    if host.startswith("["):
+        host = host[1:-1].replace("%25", "%", 1)  # a zone (RFC 6874)
+        if ":" not in host:
+            raise InvalidRequest(f"not an IPv6 address: {host[:SHOWN]!r}")
+    address, percent, zone = host.partition("%")
+    port = int(match["port"]) if match["port"] else PORTS[scheme]
+    host = check_hostname(address.lower() + percent + zone)
+    return scheme, _login(match["login"]), host, check_port(port)
+
+
+def _login(text: str | None) -> BasicAuth | None:
+    """Return the credentials in a URL, decoded."""
+    if text is None:
+        return None
+    user, _, password = text.partition(":")
+    try:
+        return BasicAuth(unquote(user, errors="strict"), unquote(password, errors="strict"))
+    except UnicodeDecodeError:
+        raise InvalidRequest("the credentials in the URL of a proxy are not UTF-8") from None
+
+
+def _without_login(url: str) -> str:
+    """Return the beginning of *url* without what may be credentials."""
+    scheme, found, rest = url.partition("://")
+    if "@" in url:
+        return f"{scheme[:SHOWN] if found else ''}://...@{rest.rpartition('@')[2][:SHOWN]}"
+    return url[:SHOWN]
+
+
+def _check_fields(
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] | None,
+) -> CaseInsensitiveDict:
+    fields = CaseInsensitiveDict(field_pairs(headers or ()))
+    encode_fields(fields)
+    for name in fields:
+        if name.lower() in NOT_FOR_PROXIES:
+            raise InvalidRequest(f"{name} cannot be a field for a proxy")
+    return fields

@@ -1,0 +1,537 @@
+"""Connections through proxies that follow a script: every scheme, cut off and given up anywhere."""
+
+import asyncio
+import socket
+import time
+
+import pytest
+import servers
+from streams import WOULD_BLOCK, GrudgingStream, ScriptedStream, finish
+from support import (
+    ScriptedServer,
+    open_descriptors,
+    read_exactly,
+    read_head,
+    wait_until,
+)
+
+from dugong_like import (
+    CertificateInvalid,
+    ConnectFailed,
+    ConnectionClosed,
+    ConnectionTimedOut,
+    DigestAuth,
+    HandshakeFailed,
+    HostnameNotResolvable,
+    HTTPConnection,
+    InvalidRequest,
+    InvalidResponse,
+    Proxy,
+    TunnelRefused,
+    run,
+    within,
+)
+from dugong_like.connect import co_converse
+from dugong_like.drivers import aio
+from dugong_like.http1.limits import Limits
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+ESTABLISHED = b"HTTP/1.1 200 Go\r\n\r\n"
+CHALLENGE = b'HTTP/1.1 407 No\r\nProxy-Authenticate: Digest realm="r", nonce="n", qop="auth"\r\n'
+NEVER = 1000  # more waits than any operation here has
+
+
+def on_asyncio(operation):
+    return asyncio.run(aio.run(operation))
+
+
+@pytest.fixture(params=[run, on_asyncio])
+def drive(request):
+    return request.param
+
+
+def send(sock, data, pause=0):
+    """Send *data*, byte by byte if there is a *pause* between them."""
+    for at in range(len(data) if pause else 1):
+        sock.sendall(data[at : at + 1] if pause else data)
+        time.sleep(pause)
+
+
+class SomeProxy:
+    """Speaks all protocols, keeps what it heard, and is the origin as well.
+
+    Attributes:
+        heads: of HTTP, without those inside a tunnel.
+        inside: heads inside of tunnels.
+        asked: what SOCKS was asked to connect to.
+
+    """
+
+    def __init__(self, *, origin=None, pause=0, persists=True, reply=b"\5\0\0\1" + bytes(6)):
+        self._origin = origin
+        self._pause = pause
+        self._persists = persists
+        self._reply = reply
+        self.heads = []
+        self.inside = []
+        self.asked = []
+
+    def __call__(self, sock):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        first = sock.recv(1)
+        if first == b"\5":
+            self._socks5(sock)
+        elif first == b"\4":
+            self._socks4(sock)
+        elif first:
+            self._http(sock, first)
+
+    def _http(self, sock, first):
+        while True:
+            head = read_head(sock)
+            if not head:
+                return
+            self.heads.append(first + head)
+            first = b""
+            if b"Digest" not in head:
+                more = b"" if self._persists else b"Connection: close\r\n"
+                send(sock, CHALLENGE + more + b"Content-Length: 3\r\n\r\nwhy", self._pause)
+                if not self._persists:
+                    return
+            elif self.heads[-1].startswith(b"CONNECT"):
+                send(sock, ESTABLISHED, self._pause)
+                self._serve(sock)
+                return
+            else:
+                send(sock, OK, self._pause)
+
+    def _socks5(self, sock):
+        count = read_exactly(sock, 1)[0]
+        if 2 in read_exactly(sock, count):
+            send(sock, b"\5\2", self._pause)
+            assert read_exactly(sock, 8) == b"\1\2me\3key"
+            send(sock, b"\1\0", self._pause)
+        else:
+            send(sock, b"\5\0", self._pause)
+        kind = read_exactly(sock, 4)[3]
+        size = {1: 4, 4: 16}.get(kind) or read_exactly(sock, 1)[0]
+        self.asked.append(read_exactly(sock, size + 2))
+        refused = self._reply[1] and len(self.asked) < 2
+        send(sock, self._reply if refused else b"\5\0\0\3\1x\0\0", self._pause)
+        if not refused:
+            self._serve(sock)
+
+    def _socks4(self, sock):
+        read_exactly(sock, 7)
+        asked = b""
+        while asked.count(b"\0") < 2:
+            asked += read_exactly(sock, 1)
+        self.asked.append(asked)
+        send(sock, b"\0\x5a" + bytes(6), self._pause)
+        self._serve(sock)
+
+    def _serve(self, sock):
+        if self._origin is not None:
+            sock = self._origin.wrap_socket(sock, server_side=True)
+        with sock:
+            while head := read_head(sock):
+                self.inside.append(head)
+                send(sock, OK, self._pause)
+
+
+def co_get(conn):
+    yield from conn.co_send_request("GET", "/a")
+    response = yield from conn.co_read_response()
+    return response.status, (yield from conn.co_readall())
+
+
+def proxy_of(scheme, server, **options):
+    login = "me:key@" if scheme.startswith("socks5") else ""
+    if scheme.startswith("http"):
+        options["auth"] = DigestAuth("me", "key")
+    return Proxy(f"{scheme}://{login}localhost:{server.port}", **options)
+
+
+# scheme, mode, https
+WAYS = [
+    ("http", "auto", True),
+    ("http", "tunnel", False),
+    ("https", "tunnel", False),
+    ("socks5", "auto", False),
+    ("socks5h", "auto", True),
+    ("socks4a", "auto", True),
+]
+
+
+@pytest.fixture(params=WAYS, ids=str)
+def way(request, certificate, trusting):
+    """A function that returns server, the proxy in it, and a connection through that."""
+    scheme, mode, https = request.param
+
+    def make(**options):
+        some = SomeProxy(origin=certificate.server_context() if https else None, **options)
+        server = ScriptedServer(some, certificate.server_context() if scheme == "https" else None)
+        more = {"ssl_context": trusting} if scheme == "https" else {}
+        proxy = proxy_of(scheme, server, mode=mode, **more)
+        context = trusting if https else None
+        conn = HTTPConnection("localhost", 8080, context, proxy, timeout=10)
+        return server, some, conn
+
+    return make
+
+
+@pytest.mark.reliability(60, 61)
+@pytest.mark.parametrize("persists", [True, False])
+def test_request_through_every_kind_of_proxy(drive, way, persists):
+    server, some, conn = way(persists=persists)
+    with server, conn:
+        for _ in range(2):
+            assert drive(co_get(conn)) == (200, b"ok")
+        assert (conn.get_ssl_cipher() is not None) == (conn.ssl_context is not None)
+    assert [head.split(b"\r\n")[0] for head in some.inside] == [b"GET /a HTTP/1.1"] * 2
+    assert not any(b"proxy-auth" in head.lower() for head in some.inside)
+    if some.heads:
+        assert [head.count(b"Proxy-Authorization") for head in some.heads] == [0, 1]
+        assert server.connections == (1 if persists else 2)
+    else:
+        assert len(some.asked) == 1
+
+
+@pytest.mark.reliability(45, 60)
+def test_operation_given_up_at_every_wait_leaves_nothing_open(way):
+    server, _, conn = way(pause=0.0003, persists=False)
+    with server:
+        before = open_descriptors()
+        for waits in range(NEVER):
+            operation = conn.co_connect()
+            if advance(operation, waits):
+                break
+            operation.close()
+            assert conn.get_ssl_cipher() is None
+        assert waits > 5
+        conn.close()
+        wait_until(lambda: open_descriptors() == before)
+
+
+def advance(operation, waits):
+    """Run *operation* to its n-th wait; True if it ended before."""
+    try:
+        for _ in range(waits):
+            next(operation).poll(5)
+        next(operation)
+    except StopIteration:
+        return True
+    return False
+
+
+@pytest.mark.reliability(42)
+def test_needless_resumptions_do_no_harm(way):
+    server, _, conn = way(pause=0.0003)
+    with server, conn:
+        operation = co_get(conn)
+        with pytest.raises(StopIteration) as end:
+            while True:
+                next(operation)
+        assert end.value.value == (200, b"ok")
+
+
+SILENCE = {"http": 0, "https": 0, "socks5": 1, "socks5h": 1, "socks4a": 0}
+
+
+@pytest.mark.reliability(42, 45)
+@pytest.mark.parametrize("scheme", SILENCE)
+def test_proxy_that_says_nothing_or_not_enough(drive, trusting, scheme):
+    def silent(sock):
+        sock.recv(1000)
+        sock.sendall(b"\5\0"[: SILENCE[scheme]])
+        sock.recv(1000)
+
+    before = open_descriptors()
+    with ScriptedServer(silent) as server:
+        options = {"ssl_context": trusting} if scheme == "https" else {}
+        proxy = Proxy(f"{scheme}://localhost:{server.port}", mode="tunnel", **options)
+        for limit in (0.1, None):
+            conn = HTTPConnection("localhost", 80, proxy=proxy, timeout=limit)
+            operation = conn.co_connect()
+            if limit is None:
+                operation = within(time.monotonic() + 0.1, operation)
+            with pytest.raises(ConnectionTimedOut) as failure:
+                drive(operation)
+            assert failure.value.request_sent == "no"
+    wait_until(lambda: open_descriptors() == before)
+
+
+@pytest.mark.reliability(45, 61)
+@pytest.mark.parametrize(
+    ("scheme", "answers", "error"),
+    [
+        ("http", [b"SSH-2.0\r\n"], InvalidResponse),
+        ("http", [ESTABLISHED + b"x"], InvalidResponse),
+        ("http", [b""], ConnectionClosed),
+        ("http", [CHALLENGE + b"Content-Length: 0\r\n\r\n"] * 2, TunnelRefused),
+        ("socks5h", [b"HTTP/1.1 400 No\r\n\r\n"], InvalidResponse),
+        ("socks5h", [b"\5\0\5\0\0\1" + bytes(6)], InvalidResponse),
+        ("socks5h", [b"\5\0", b"\5\0\0\1" + bytes(7)], InvalidResponse),
+        ("socks5h", [b"\5\0", b"\5\5\0\1" + bytes(6)], TunnelRefused),
+        ("socks5h", [b"\5\0", b"\5\0"], ConnectionClosed),
+        ("socks5h", [b"\5\xff"], TunnelRefused),
+        ("socks4a", [b"\0\x5b" + bytes(6)], TunnelRefused),
+        ("socks4a", [b"\0\x5a" + bytes(7)], InvalidResponse),
+        ("socks4a", [b""], ConnectionClosed),
+    ],
+)
+def test_proxy_that_answers_wrongly(drive, scheme, answers, error):
+    def proxy(sock):
+        for answer in answers:
+            sock.recv(1000)
+            sock.sendall(answer)
+
+    before = open_descriptors()
+    with ScriptedServer(proxy) as server:
+        options = {"auth": DigestAuth("a", "b")} if scheme == "http" else {}
+        way = Proxy(f"{scheme}://127.0.0.1:{server.port}", mode="tunnel", **options)
+        conn = HTTPConnection("example.test", 80, proxy=way, timeout=5)
+        with pytest.raises(error) as failure:
+            drive(conn.co_connect())
+        assert failure.value.request_sent == "no"
+        assert not conn.response_pending()
+    wait_until(lambda: open_descriptors() == before)
+
+
+# ---- how a conversation is carried
+
+
+def conversation_with(scheme="socks5h"):
+    options = {"auth": DigestAuth("a", "b")} if scheme == "http" else {}
+    proxy = Proxy(f"{scheme}://proxy.test", mode="tunnel", **options)
+    return proxy.conversation("example.org", 443, Limits(), [])
+
+
+@pytest.mark.parametrize("piece", [1, 2, 100])
+def test_conversation_goes_on_after_every_wait(piece):
+    answers = [(b"\5\1\0", b"\5\0"), (b"\1\xbb", b"\5\0\0\1" + bytes(6))]
+    stream = GrudgingStream(answers, piece)
+
+    assert finish(co_converse(stream, conversation_with(), None)) is True
+    assert stream.sent == b"\5\1\0\5\1\0\3\x0bexample.org\1\xbb"
+    assert not stream.closed
+
+
+@pytest.mark.reliability(45)
+@pytest.mark.parametrize("rooms", [[], [WOULD_BLOCK], [1, WOULD_BLOCK]])
+def test_conversation_that_is_given_up_closes_the_stream(rooms):
+    stream = ScriptedStream([b"\5"], rooms)
+    operation = co_converse(stream, conversation_with(), None)
+    next(operation)
+    operation.close()
+
+    assert stream.closed
+
+
+@pytest.mark.parametrize("incoming", [[OSError("x")], [ConnectionClosed("x")], [b"HTTP"], [b""]])
+def test_conversation_that_fails_closes_the_stream(incoming):
+    stream = ScriptedStream(incoming)
+    with pytest.raises((OSError, InvalidResponse)):
+        finish(co_converse(stream, conversation_with(), None))
+    assert stream.closed
+
+
+def test_conversation_that_goes_on_elsewhere_closes_the_stream():
+    conversation = conversation_with("http")
+    first = ScriptedStream([CHALLENGE + b"\r\nwhy", b""])
+    second = ScriptedStream([ESTABLISHED])
+
+    assert finish(co_converse(first, conversation, None)) is False
+    assert first.closed
+    assert finish(co_converse(second, conversation, None)) is True
+    assert not second.closed
+    assert b"Digest" not in first.sent
+    assert b"Digest" in second.sent
+
+
+# ---- forwarding
+
+
+@pytest.mark.reliability(60)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_digest_with_forwarding_begins_with_a_407(drive, certificate, trusting, scheme):
+    some = SomeProxy()
+    tls = certificate.server_context() if scheme == "https" else None
+    with ScriptedServer(some, tls) as server:
+        options = {"ssl_context": trusting} if tls else {}
+        proxy = proxy_of(scheme, server, headers={"X-Me": "you"}, **options)
+        with HTTPConnection("example.test", 80, proxy=proxy, timeout=5) as conn:
+            assert drive(co_get(conn)) == (407, b"why")
+            for _ in range(2):
+                assert drive(co_get(conn)) == (200, b"ok")
+            assert conn.get_ssl_cipher() is None  # of the server
+        with HTTPConnection("other.test", 80, proxy=proxy, timeout=5) as conn:
+            assert drive(co_get(conn)) == (200, b"ok")
+        assert server.connections == 2
+    for head, count in zip(some.heads, (0, 1, 2, 3), strict=True):
+        assert head.startswith(b"GET http://")
+        assert b"\r\nX-Me: you\r\n" in head
+        assert (b"nc=%08d" % count in head) == (count > 0)
+    assert b'uri="http://other.test/a"' in some.heads[3]
+
+
+@pytest.mark.reliability(60)
+def test_fields_of_a_request_win_over_those_for_the_proxy():
+    some = SomeProxy()
+    with ScriptedServer(some) as server:
+        url = f"http://a:b@127.0.0.1:{server.port}"
+        proxy = Proxy(url, headers={"X-Me": "you"})
+        with HTTPConnection("example.test", 80, proxy=proxy, timeout=5) as conn:
+            fields = {"x-me": "other", "proxy-authorization": "Digest mine"}
+            conn.send_request("PUT", "/", fields, b"")
+            assert conn.read_response().status == 200
+            conn.discard()
+    assert b"\r\nx-me: other\r\n" in some.heads[0]
+    assert b"\r\nproxy-authorization: Digest mine\r\n" in some.heads[0]
+    assert b"X-Me" not in some.heads[0]
+    assert b"Basic" not in some.heads[0]
+
+
+def test_407_of_a_server_without_a_proxy_is_a_response():
+    def handler(sock):
+        while read_head(sock):
+            sock.sendall(CHALLENGE + b"Content-Length: 0\r\n\r\n")
+
+    with ScriptedServer(handler) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=5) as conn:
+            assert [run(co_get(conn))[0] for _ in range(2)] == [407, 407]
+
+
+# ---- names
+
+
+def test_socks5_looks_up_names_here_and_socks5h_does_not(monkeypatch):
+    asked = []
+    look_up = socket.getaddrinfo
+
+    def answer(host, port, *args, **options):
+        asked.append(host)
+        if host != "origin.test":
+            return look_up(host, port, *args, **options)
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port)),
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    some = SomeProxy(reply=b"\5\3\0\1" + bytes(6))
+    with ScriptedServer(some) as server:
+        proxy = Proxy(f"socks5://127.0.0.1:{server.port}")
+        with HTTPConnection("origin.test", 80, proxy=proxy, timeout=5) as conn:
+            assert run(co_get(conn)) == (200, b"ok")
+        assert some.asked == [bytes(15) + b"\1\0\x50", b"\x0a\0\0\1\0\x50"]
+        assert "origin.test" in asked
+        some.asked.append(asked.clear())
+        proxy = Proxy(f"socks5h://127.0.0.1:{server.port}")
+        with HTTPConnection("origin.test", 80, proxy=proxy, timeout=5) as conn:
+            assert run(co_get(conn)) == (200, b"ok")
+        assert some.asked[-1] == b"origin.test\0\x50"
+        assert "origin.test" not in asked
+        with pytest.raises(HostnameNotResolvable, match=r"a\.\.test"):
+            monkeypatch.setattr(socket, "getaddrinfo", nobody)
+            proxy = Proxy(f"socks5://127.0.0.1:{server.port}")
+            HTTPConnection("a.test", 80, proxy=proxy, timeout=5).connect()
+
+
+def nobody(*args, **options):
+    raise socket.gaierror(socket.EAI_NONAME, "a..test is not there")
+
+
+def test_looking_up_names_has_a_time_limit(monkeypatch):
+    def slow(*args, **options):
+        time.sleep(0.5)
+        raise socket.gaierror(socket.EAI_NONAME, "scripted")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    proxy = Proxy("socks5://127.0.0.1:9")
+    with pytest.raises(ConnectionTimedOut, match=r"origin\.test was not looked up within 0\.05"):
+        HTTPConnection("origin.test", 80, proxy=proxy, timeout=0.05).connect()
+
+
+# ---- TLS to the proxy
+
+
+@pytest.mark.reliability(60)
+@pytest.mark.parametrize("mode", ["forward", "tunnel"])
+def test_certificate_has_to_be_that_of_the_proxy(
+    drive, certificate, other_certificate, expired_certificate, trusting, mode
+):
+    for bad in (other_certificate, expired_certificate):
+        some = SomeProxy()
+        with ScriptedServer(some, bad.server_context()) as server:
+            proxy = proxy_of("https", server, ssl_context=trusting, mode=mode)
+            conn = HTTPConnection("other.example", 80, proxy=proxy, timeout=5)
+            with pytest.raises(CertificateInvalid, match=r"<Proxy https://localhost:\d+>: "):
+                drive(conn.co_connect())
+        assert some.heads == []
+
+
+def test_proxy_that_does_not_speak_tls(drive, trusting):
+    def plain(sock):
+        sock.recv(1000)
+        sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with ScriptedServer(plain) as server:
+        proxy = Proxy(f"https://localhost:{server.port}", ssl_context=trusting)
+        with pytest.raises(HandshakeFailed, match="Proxy"):
+            drive(HTTPConnection("localhost", 80, proxy=proxy, timeout=5).co_connect())
+
+
+def test_end_of_a_forwarding_connection_is_told_to_the_proxy(certificate, trusting):
+    ends = []
+
+    def proxy(sock):
+        read_head(sock)
+        sock.sendall(OK)
+        ends.append(sock.recv(1))  # without close_notify this would fail: see ScriptedServer
+
+    with ScriptedServer(proxy, certificate.server_context()) as server:
+        way = Proxy(f"https://localhost:{server.port}", ssl_context=trusting)
+        with HTTPConnection("example.test", 80, proxy=way, timeout=5) as conn:
+            assert run(co_get(conn)) == (200, b"ok")
+    assert ends == [b""]
+
+
+# ---- what a connection says of its proxy, and refuses
+
+
+def test_proxy_can_be_read():
+    proxy = Proxy("socks5h://a:b@proxy.test")
+
+    assert HTTPConnection("x.test").proxy is None
+    assert HTTPConnection("x.test", proxy=("proxy.test", 3128)).proxy == ("proxy.test", 3128)
+    assert HTTPConnection("x.test", proxy="http://Proxy.test").proxy == ("proxy.test", 80)
+    assert HTTPConnection("x.test", proxy=proxy).proxy is proxy
+    assert HTTPConnection("x.test", proxy="socks5h://a:b@proxy.test").proxy == proxy
+    assert HTTPConnection("x.test", proxy="http://a:b@proxy.test").proxy == Proxy(
+        "http://a:b@proxy.test"
+    )
+
+
+@pytest.mark.reliability(47)
+@pytest.mark.parametrize(
+    ("url", "mode", "host", "https"),
+    [
+        ("http://h", "forward", "x.test", True),
+        ("https://h", "tunnel", "x.test", True),  # TLS inside TLS
+        ("https://h", "auto", "x.test", True),
+        ("socks5h://h", "auto", "x." * 128 + "x", False),
+        ("socks4a://h", "auto", "::1", False),
+    ],
+)
+def test_ways_that_do_not_exist_are_refused_at_once(trusting, url, mode, host, https):
+    context = trusting if https else None
+    with pytest.raises(InvalidRequest):
+        HTTPConnection(host, None, context, Proxy(url, mode=mode))
+
+
+def test_proxy_that_refuses_the_connection(drive):
+    for scheme in ("http", "socks5h"):
+        proxy = Proxy(f"{scheme}://127.0.0.1:{servers.free_port()}")
+        with pytest.raises(ConnectFailed, match=r"127\.0\.0\.1:"):
+            drive(HTTPConnection("x.test", proxy=proxy, timeout=5).co_connect())
