@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from .bodies import BodyReader
 from .errors import ConnectionClosed, ConnectionTimedOut, StateError
-from .heads import CONTINUE, FINAL, SWITCHING_PROTOCOLS, HeadReader, Informed
+from .heads import CONTINUE, FINAL, HeadReader, Informed
 from .http1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE, Body
 from .http1.chunked import ChunkedBody
-from .http1.framing import Kind, frame
+from .http1.framing import Kind, ends_http, frame
 from .http1.head import Head
 from .http1.limits import Limits
 from .http1.states import Link
 from .link import SharedLink
 from .message import Exchange, HTTPResponse
+from .network import NetworkStream
 from .polling import Co, within
 from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
@@ -161,6 +163,9 @@ class ReceivingHalf:
     def _begin_response(self, exchange: Exchange, head: Head) -> HTTPResponse:
         """Turn a final head into a response, and get ready for its body."""
         kind, length, self._reusable = frame(exchange.method, head)
+        if exchange.upgrades and exchange.sent and ends_http(exchange.method, head.status):
+            self._reusable = False
+            self._link.switch()  # before the sender hears that there is an answer
         exchange.expects_continue = False
         exchange.answered = True
         if not exchange.sent:  # the sender has to stop
@@ -195,13 +200,30 @@ class ReceivingHalf:
             surplus = buffer.begin < buffer.end
             if not surplus:
                 buffer.give_back()
-        switched = response.status == SWITCHING_PROTOCOLS
-        if not self._reusable or surplus or switched:
+        if not self._reusable or surplus:
+            if link.state is Link.SWITCHED and link.raw_stream is not None:
+                response.offer(partial(self._hand_over, link.raw_stream))
+                self._response = None
+                return
             link.spend()
             if pending:  # what may come is no answer to them: RFC 9112 section 9.6
                 link.fail(ConnectionClosed(f"{response} was the last one"))
-        if link.state is not Link.OPEN and not pending and not switched and link.raw_stream:
+        if link.state is not Link.OPEN and not pending and link.raw_stream:
             link.raw_stream.say_goodbye()
+
+    def _hand_over(self, stream: Stream) -> NetworkStream:
+        """Give up *stream*, which has left HTTP, and what has been received from it."""
+        link, buffer = self._link, self._buffer
+        turn = self.role.take()
+        try:
+            if link.raw_stream is not stream:
+                raise StateError("the connection was closed before anybody took its stream")
+            link.hand_over()
+            received = buffer.take(buffer.end - buffer.begin)
+            buffer.give_back()
+        finally:
+            turn.release()
+        return NetworkStream(stream, received, link.timeout)
 
     # ---- other operations
 

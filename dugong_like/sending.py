@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from .errors import (
     ConnectionClosed,
@@ -28,6 +28,8 @@ from .polling import Co
 from .receiving import ReceivingHalf
 from .roles import Role, Turn
 from .transport.tcp import TURN, Part, Stream
+
+COMPLETE: Final = (Sending.READY, Sending.SWITCHING)  # there is no body to write
 
 
 class SendingHalf:
@@ -131,7 +133,8 @@ class SendingHalf:
         """Check that a request may be sent now.
 
         Raises:
-            StateError: the body of the last one is not complete.
+            StateError: the body of the last one is not complete, or it asked for another
+                protocol and there is no answer yet.
 
         """
         self._link.check_unbroken()
@@ -139,7 +142,8 @@ class SendingHalf:
         if exchange is not None and exchange.answered:
             self._step(Sent.ANSWERED)
         if self._state is not Sending.READY:
-            owed = "" if self._remaining is None else f", {self._remaining} bytes are missing"
+            missing = self._remaining if self._state is not Sending.SWITCHING else None
+            owed = "" if missing is None else f", {missing} bytes are missing"
             raise StateError(
                 f"it is not possible to send a request while {self._state.value}{owed}",
             )
@@ -149,8 +153,7 @@ class SendingHalf:
     ) -> Co[None] | None:
         """Send a head, and the body if it is here.
 
-        *last* says that it has ``Connection: close``: no request may follow (RFC 9112
-        section 9.6).
+        *last* says that none may follow: see `_bar`.
 
         Returns:
             The rest, to be run at once; or None. It raises what `begin` raises.
@@ -198,8 +201,20 @@ class SendingHalf:
         self._exchange = exchange
         link.pending.append(exchange)
         if last:
-            link.spend()
+            self._bar(exchange, complete)
         return self._start(exchange, parts, complete)
+
+    def _bar(self, exchange: Exchange, complete: bool) -> None:
+        """Let no request follow the present one.
+
+        After ``Connection: close`` the connection takes no further one (RFC 9112 section 9.6).
+        After one that asks for another protocol none may be sent before the answer: it would
+        be taken for bytes of that protocol.
+        """
+        if exchange.closes:
+            self._link.spend()
+        if exchange.upgrades and complete:
+            self._step(Sent.SWITCH)
 
     def write(self, data: memoryview) -> Co[None] | None:
         """See `Operations.co_write`; *data* consists of bytes. A step for `begin`."""
@@ -225,7 +240,7 @@ class SendingHalf:
     def finish(self, trailers: bytes) -> Co[None] | None:
         """See `Operations.co_finish`; *trailers* are field lines. A step for `begin`."""
         last = self._exchange
-        complete = self._state is Sending.READY and last is not None and last.sent
+        complete = self._state in COMPLETE and last is not None and last.sent
         if complete and not trailers:
             self._link.check_unbroken()
             return None
@@ -242,18 +257,18 @@ class SendingHalf:
         """Send *data*, the end of the body."""
         going = self._start(exchange, [data], True)
         if going is not None:
-            return self._co_finish(going)
-        self._step(Sent.FINISHED)
+            return self._co_finish(exchange, going)
+        self._step(Sent.SWITCH if exchange.upgrades else Sent.FINISHED)
         return None
 
-    def _co_finish(self, going: Co[None]) -> Co[None]:
+    def _co_finish(self, exchange: Exchange, going: Co[None]) -> Co[None]:
         yield from going
-        self._step(Sent.FINISHED)
+        self._step(Sent.SWITCH if exchange.upgrades else Sent.FINISHED)
 
     def _check_writable(self) -> Exchange:
         """Return the exchange whose body may be written to now: not if there is an answer."""
         exchange = self._exchange
-        if exchange is None or self._state is Sending.READY:
+        if exchange is None or self._state in COMPLETE:
             raise StateError("there is no body to write: no request announced one")
         if self._state is Sending.AWAITING_CONTINUE:
             if exchange.expects_continue:

@@ -21,7 +21,10 @@ MAY_IMPORT = {
     "polling": "errors",
     "headers": "",
     "fields": "",
-    "message": "fields http1",
+    "arguments": "",
+    "facts": "polling transport",
+    "network": "errors polling arguments transport facts origin",
+    "message": "errors fields http1 network",
     "http1": "errors headers",
     "transport": "errors polling",
     "proxy": "errors http1",
@@ -30,16 +33,16 @@ MAY_IMPORT = {
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "bodies": "errors http1 transport link",
-    "receiving": "errors polling http1 message transport link roles heads bodies",
+    "receiving": "errors polling http1 network message transport link roles heads bodies",
     "sending": "errors polling http1 message transport link roles receiving",
     "origin": "errors headers transport",
-    "operations": "errors polling headers http1 message transport connect link receiving sending "
-    "origin",
-    "connection": "polling message operations",
+    "operations": "errors polling headers arguments http1 message transport connect link "
+    "receiving sending origin",
+    "connection": "polling arguments message operations",
     "drivers": "errors polling",
     "cli": "errors polling headers message transport connection drivers",
     "__main__": "__init__ errors headers connection cli",
-    "__init__": "errors polling headers http1 message transport connection drivers",
+    "__init__": "errors polling headers http1 network message transport connection drivers",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
@@ -69,6 +72,7 @@ TESTED_ELSEWHERE = {
     "operations.py": "test_connection.py",
     "origin.py": "test_connection.py",
     "bodies.py": "test_connection.py, test_interruptions.py",
+    "facts.py": "test_network.py",
     "heads.py": "test_connection.py, test_interruptions.py",
 }
 

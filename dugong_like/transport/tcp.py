@@ -45,6 +45,16 @@ class Stream(Protocol):
     fd: int
     waiting: bool
 
+    @property
+    def sock(self) -> Socket:
+        """The socket below everything: to look at, not to use."""
+        ...
+
+    @property
+    def tls(self) -> Any:
+        """The object of the `ssl` module that does the outermost TLS, None without."""
+        ...
+
     def recv_into(self, buffer: memoryview) -> int | None:
         """Receive into *buffer*; 0 is the end of the stream.
 
@@ -329,9 +339,17 @@ class TCPStream:
         """See `Stream.shut_down`."""
         shut_down(self._sock, socket.SHUT_RDWR)
 
-    def release(self) -> None:
-        """Give up the socket without closing it: somebody else goes on with it."""
+    @property
+    def sock(self) -> Socket:
+        """See `Stream.sock`."""
+        return self._sock
+
+    tls = None
+
+    def release(self) -> Socket:
+        """Give up the socket without closing it, and return it: somebody else goes on with it."""
         self._sender.close()
+        return self._sock
 
     def close(self) -> None:
         """See `Stream.close`."""
