@@ -14,7 +14,7 @@ from functools import partial
 
 from .bodies import BodyReader
 from .errors import ConnectionClosed, ConnectionTimedOut, StateError
-from .heads import CONTINUE, FINAL, HeadReader, Informed
+from .heads import CONTINUE, HeadReader, Informed
 from .http1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE, Body
 from .http1.chunked import ChunkedBody
 from .http1.framing import Kind, ends_http, frame
@@ -157,7 +157,7 @@ class ReceivingHalf:
             if head is None:
                 return False
             self._final = None
-            if head.status >= FINAL:
+            if head.status != CONTINUE:
                 self._begin_response(exchange, head)
 
     def _begin_response(self, exchange: Exchange, head: Head) -> HTTPResponse:
