@@ -361,6 +361,7 @@ def test_nobody_who_forgets_it_leaks():
     before = open_descriptors()
     ours, theirs = socket.socketpair()
     with theirs:
+        ours.setblocking(False)
         stream = NetworkStream(TCPStream(ours))
         known = weakref.ref(stream)
         with pytest.raises(ConnectionClosed):
@@ -413,6 +414,7 @@ def tls_server(handler, certificate, **options):
 
 def connect(server):
     sock = socket.create_connection(("127.0.0.1", server.port))
+    sock.setblocking(False)
     stream = NetworkStream(TCPStream(sock), timeout=10)
     stream.write(b"STARTTLS")
     assert stream.read(10) == b"go"
