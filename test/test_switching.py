@@ -165,6 +165,7 @@ def test_a_tunnel_has_no_body_whatever_the_head_says(monkeypatch, field):
     assert stream.read(100) == b"5\r\nhello"
 
 
+@pytest.mark.reliability(25)
 def test_101_to_connect_is_refused(monkeypatch):
     conn = connection(monkeypatch, ScriptedStream([SWITCH]))
     with pytest.raises(InvalidResponse, match="without having been asked"):
