@@ -152,7 +152,7 @@ class NetworkStream:
                 raise
             finally:
                 if secured is None:
-                    self._end()
+                    self.drop()
             if self._stream is not stream:
                 secured.close()
                 raise ConnectionClosed("the stream was closed meanwhile")
@@ -207,11 +207,13 @@ class NetworkStream:
         self.close()
 
     def __del__(self) -> None:
-        self._end()
+        self.drop()
 
     def drop(self) -> None:
-        """Close this process's copy of the stream and tell nobody: it is that of the parent."""
-        self._end()
+        """Give the descriptors back without a word to the peer, as a child process does."""
+        stream = self._forget()
+        if stream is not None:
+            stream.close()
 
     # ---- facts
 
@@ -261,12 +263,6 @@ class NetworkStream:
         self._received = b""
         _open.discard(self)
         return stream
-
-    def _end(self) -> None:
-        """Give the descriptors back, without a word to the peer."""
-        stream = self._forget()
-        if stream is not None:
-            stream.close()
 
     def _fail(self, failure: Exception) -> None:
         """Let every further use raise `ConnectionClosed`."""
