@@ -35,7 +35,9 @@ from .http1.limits import (
     MAX_INFORMATIONAL,
     MAX_LINE_SIZE,
 )
+from .http1.target import Target
 from .message import BodyFollowing, Exchange, HTTPResponse
+from .network import NetworkStream
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
 from .transport.buffer import BUFFER_SIZE
 
@@ -79,10 +81,12 @@ __all__ = [
     "HostnameNotResolvable",
     "InvalidRequest",
     "InvalidResponse",
+    "NetworkStream",
     "PollNeeded",
     "ProtocolError",
     "Proxy",
     "StateError",
+    "Target",
     "TransportError",
     "TunnelRefused",
     "UnsupportedResponse",

@@ -12,16 +12,9 @@ import io
 from types import TracebackType
 from typing import Self
 
+from .arguments import Buffer, as_bytes, as_writable, check_size
 from .message import BodyFollowing, Exchange, HTTPResponse
-from .operations import (
-    Buffer,
-    Fields,
-    Operations,
-    as_bytes,
-    as_writable,
-    check_size,
-    trailer_lines,
-)
+from .operations import Fields, Operations, trailer_lines
 from .polling import Co, run
 from .transfers import Transfers
 from .transport.bulk import LOW_WATER
@@ -44,6 +37,9 @@ class HTTPConnection(Operations, Transfers):
         timeout: seconds that may pass without anything moving.
         expect100_timeout: seconds to wait for 100 (Continue); None waits for ever.
         content_md5: False to compute no Content-MD5 for bodies.
+        http_version: ``"1.0"`` for a server that cannot do better: then there are no chunked
+            bodies, no ``expect100`` and no Upgrade. Host and ``Connection: keep-alive`` are sent
+            all the same; without keep-alive the next request gets a new connection.
         buffer_size: bytes of the receive buffer.
         max_line_size: bytes of the longest status line or field line taken.
         max_header_size: bytes of the longest head or trailer section taken, and of all
@@ -60,7 +56,7 @@ class HTTPConnection(Operations, Transfers):
         InvalidRequest: *hostname*, *port* or *proxy* cannot be what it says, or *proxy*
             cannot lead there.
         TypeError: one of them has the wrong type.
-        ValueError: *buffer_size* is less than 1.
+        ValueError: *buffer_size* is less than 1, or *http_version* is unknown.
 
     """
 

@@ -100,7 +100,7 @@ class HeadReader:
                 self._informational = 0
                 return head
             if head.status == SWITCHING_PROTOCOLS:
-                if not exchange.upgrades:
+                if not exchange.upgrades or exchange.method == "CONNECT":
                     raise InvalidResponse("101 (Switching Protocols) without having been asked")
                 return head
             self._note_informational(exchange, head, size)

@@ -100,6 +100,22 @@ class SharedLink:
         if self.raw_stream is not None:
             self.state = follow(LINK, self.state, Linked.NO_REUSE)
 
+    def switch(self) -> None:
+        """Note that what follows on the stream is no HTTP."""
+        self.state = follow(LINK, self.state, Linked.SWITCHED)
+
+    def hand_over(self) -> Stream | None:
+        """Give the stream up: from now on it is whoever calls this who closes it.
+
+        Raises:
+            StateError: it is not one that has left HTTP.
+
+        """
+        self.state = follow(LINK, self.state, Linked.HANDED_OVER)
+        _open.discard(self)
+        stream, self.raw_stream = self.raw_stream, None
+        return stream
+
     def fail(self, failure: Exception) -> None:
         """Let every further use raise `ConnectionClosed`, with *failure* as its cause."""
         self.state = follow(LINK, self.state, Linked.FAILED)

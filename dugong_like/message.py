@@ -7,12 +7,16 @@ wire (http1/).
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from .errors import StateError
 
 if TYPE_CHECKING:
     from email.message import Message
 
     from .http1.head import Head
+    from .network import NetworkStream
 
 
 class BodyFollowing:
@@ -56,9 +60,12 @@ class Exchange:
         sent: True when the last byte of the request has been handed to the system.
         answered: True when the head of its final response has been read.
         expects_continue: True while the body waits for 100 (Continue).
-        upgrades: True if the request asked for another protocol.
+        upgrades: True if the request asked for another protocol, by Upgrade or by CONNECT.
+        closes: True if the request said that none would follow on its connection.
         abandoned: True if nobody will read the response.
         awaited: True when somebody has tried to read the response.
+        hand_over: gives the stream up, if the response has ended HTTP on it.
+        stream: what it gave.
 
     """
 
@@ -66,8 +73,11 @@ class Exchange:
     answered = False
     expects_continue = False
     upgrades = False
+    closes = False
     abandoned = False
     awaited = False
+    hand_over: Callable[[], NetworkStream] | None = None
+    stream: NetworkStream | None = None
     informational: tuple[HTTPResponse, ...] = ()
 
     def __init__(self, method: str, path: str) -> None:
@@ -139,9 +149,33 @@ class HTTPResponse:
         return self._headers
 
     @property
+    def stream(self) -> NetworkStream:
+        """The stream below, after 101 or a 2xx to CONNECT: from here on it carries no HTTP.
+
+        The first look takes it from the connection, whose next request opens a new one.
+        Before that it is closed with the connection, also by its next request.
+
+        Raises:
+            StateError: the response is no such one, or came before the request was complete; or
+                the connection was closed meanwhile, or another operation is reading.
+
+        """
+        exchange = self._exchange
+        if exchange.stream is None:
+            if exchange.hand_over is None:
+                raise StateError(f"{self!r} has not ended HTTP on its connection")
+            exchange.stream = exchange.hand_over()
+            exchange.hand_over = None
+        return exchange.stream
+
+    @property
     def trailers(self) -> Message:
         """The trailer fields (RFC 9110 section 6.5); empty until the body has been read."""
         return _message(b"\r\n" + self._trailer_fields)
+
+    def offer(self, hand_over: Callable[[], NetworkStream]) -> None:
+        """Let `stream` have what *hand_over* gives."""
+        self._exchange.hand_over = hand_over
 
     def set_trailers(self, fields: bytes) -> None:
         """Take the trailer section, which comes after the body: checked field lines."""

@@ -9,10 +9,10 @@ Not here: the blocking twins and the file-like face (connection.py).
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from .arguments import Buffer, as_bytes, as_writable, check_size
 from .connect import Route
 from .errors import InvalidRequest
 from .headers import CaseInsensitiveDict, exact, field_pairs
@@ -25,7 +25,14 @@ from .http1.limits import (
     MAX_LINE_SIZE,
     Limits,
 )
-from .http1.request import RequestHeads, check_meaning, closes, encode_trailers
+from .http1.request import (
+    RequestHeads,
+    check_meaning,
+    check_version_0,
+    closes,
+    encode_trailers,
+)
+from .http1.target import Target
 from .link import SharedLink
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
@@ -38,10 +45,10 @@ if TYPE_CHECKING:
     from .proxy.proxy import Proxy
     from .transport.tls import SSLContext, TLSStream
 
-Buffer = bytes | bytearray | memoryview
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
 # What to say of no body where the method means one (RFC 9110 section 8.6).
 EMPTY: Final = dict.fromkeys(["POST", "PUT", "PATCH"], "Content-Length: 0\r\n")
+VERSIONS: Final = {"1.0": 0, "1.1": 1}
 
 
 class Operations:
@@ -70,6 +77,7 @@ class Operations:
         timeout: float | None = None,
         expect100_timeout: float | None = None,
         content_md5: bool = True,
+        http_version: str = "1.1",
         buffer_size: int = BUFFER_SIZE,
         max_line_size: int = MAX_LINE_SIZE,
         max_header_size: int = MAX_HEADER_SIZE,
@@ -87,9 +95,14 @@ class Operations:
         )
         checked = None if proxy is None else checked_proxy(proxy)
         forwarding = None
+        if http_version not in VERSIONS:
+            raise ValueError(f"HTTP {http_version!r}; only 1.0 and 1.1 are spoken")
+        prefix, lines, minor = "", None, VERSIONS[http_version]
         if checked is not None and checked.forwards(ascii_name, https=ssl_context is not None):
             forwarding = checked.forwarding()
-            self._heads = RequestHeads(host, f"http://{host}", forwarding.lines)
+            prefix, lines = f"http://{host}", forwarding.lines
+        if prefix or minor != 1:
+            self._heads = RequestHeads(host, prefix, lines, minor)
         self._proxy_given = checked is proxy  # as such, not as a pair or URL
         limits = _limits(
             max_line_size,
@@ -132,6 +145,11 @@ class Operations:
             return proxy
         is_pair = proxy.scheme == "http" and proxy.auth is None
         return (proxy.hostname, proxy.port) if is_pair else proxy
+
+    @property
+    def http_version(self) -> str:
+        """Version of HTTP that requests have: ``"1.1"`` or ``"1.0"``."""
+        return f"1.{self._heads.minor}"
 
     @property
     def timeout(self) -> float | None:
@@ -231,8 +249,11 @@ class Operations:
         there is no connection, or none that can be used again.
 
         Args:
-            method: request method, such as ``"GET"``; CONNECT is not possible.
-            path: request target: path and query, percent-encoded; ``"*"`` with OPTIONS.
+            method: request method, such as ``"GET"``.
+            path: request target: path and query, percent-encoded; ``"*"`` with OPTIONS;
+                ``"host:port"`` with CONNECT, to a proxy that is given as *hostname*; or a
+                `Target`, whose host and port have to be those of Host. None of them changes
+                where the connection leads to.
             headers: a mapping of names to values, or pairs. It is never changed. Of
                 names that differ in case only the last counts. Host, Accept-Encoding
                 and Connection win over the defaults; Content-Length and
@@ -240,7 +261,7 @@ class Operations:
                 ``Connection: close`` the next request gets a new connection.
             body: the body as bytes-like object, or `BodyFollowing`, or None for none.
                 With bytes a Content-MD5 is added unless `content_md5` is false or the
-                caller gives one.
+                caller gives one. CONNECT and TRACE have none.
             expect100: True to have the body wait until the server asks for it (RFC 9110
                 section 10.1.1): call `co_read_response` before writing. Goes with
                 `BodyFollowing` only; nothing is waited for if the length is 0.
@@ -252,8 +273,9 @@ class Operations:
             InvalidRequest: something cannot be sent as it is, or a field says what no client
                 may say; nothing was sent.
             TypeError: an argument has the wrong type; nothing was sent.
-            StateError: the body of the last request is not complete, or another
-                operation is sending.
+            StateError: the body of the last request is not complete, or it was CONNECT or had
+                an Upgrade field and its response has not been read, or another operation is
+                sending.
             ConnectionClosed: the connection was lost or is broken. If the server has
                 answered before it had everything, the answer can be read.
             ConnectionTimedOut: nothing moved for `timeout` seconds.
@@ -275,10 +297,10 @@ class Operations:
     ) -> tuple[Exchange, Co[None] | None]:
         """Begin to send a request; see `co_send_request` and `SendingHalf.begin`."""
         if type(method) is not str or type(path) is not str:
-            method, path = exact(method), exact(path)
+            method, path = exact(method), path if type(path) is Target else exact(path)
         exchange = Exchange(method, path)
         sending = self._sending
-        if headers is None and body is None and not expect100:  # as most are
+        if headers is None and body is None and not expect100 and method != "CONNECT":
             head = self._heads.build(method, path, None, EMPTY.get(method, ""))
             return exchange, sending.request(exchange, head, None, False)
         fields = None if headers is None else CaseInsensitiveDict(field_pairs(headers))
@@ -287,16 +309,19 @@ class Operations:
         if expect100 and not isinstance(body, BodyFollowing):
             raise InvalidRequest("expect100 goes with BodyFollowing only")
         exchange.expects_continue = expect100 and body.length != 0  # type: ignore[union-attr]
-        exchange.upgrades = fields is not None and "upgrade" in fields
+        exchange.upgrades = method == "CONNECT" or (fields is not None and "upgrade" in fields)
         if expect100 and fields and "expect" in fields:
             raise InvalidRequest("Expect follows from expect100 and cannot be set as well")
         check_meaning(fields, method, body is not None)
+        if not self._heads.minor:
+            unknown = isinstance(body, BodyFollowing) and body.length is None
+            check_version_0(fields, chunked=unknown, expects=expect100)
         framing = self._framing(method, fields, body)
         if exchange.expects_continue:
             framing += "Expect: 100-continue\r\n"
         head = self._heads.build(method, path, fields, framing)
-        last = closes(fields)
-        return exchange, sending.request(exchange, head, body, last)
+        exchange.closes = closes(fields, self._heads.minor)
+        return exchange, sending.request(exchange, head, body, exchange.closes or exchange.upgrades)
 
     def _framing(
         self,
@@ -486,43 +511,6 @@ def _origin(
     port = check_port(default_port if port is None else port)
     host = authority(name, port, default_port)
     return name, port, host, RequestHeads(host)
-
-
-def as_bytes(buf: Buffer) -> memoryview:
-    """Return *buf* as a view of bytes.
-
-    Raises:
-        TypeError: it is not bytes-like, or not contiguous.
-
-    """
-    return memoryview(buf).cast("B")
-
-
-def as_writable(buf: bytearray | memoryview) -> memoryview:
-    """Return *buf* as a view of bytes.
-
-    Raises:
-        TypeError: it is not bytes-like, not contiguous, or cannot be written to.
-
-    """
-    view = memoryview(buf).cast("B")
-    if view.readonly:
-        raise TypeError(f"it is not possible to read into {type(buf).__name__}, which is read-only")
-    return view
-
-
-def check_size(size: int) -> int:
-    """Return *size*, a number of bytes.
-
-    Raises:
-        ValueError: it is negative.
-        TypeError: it is no int.
-
-    """
-    size = operator.index(size)
-    if size < 0:
-        raise ValueError(f"it is not possible to read {size} bytes")
-    return size
 
 
 def trailer_lines(trailers: Fields | None) -> bytes:

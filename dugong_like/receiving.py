@@ -10,23 +10,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from .bodies import BodyReader
 from .errors import ConnectionClosed, ConnectionTimedOut, StateError
-from .heads import CONTINUE, FINAL, SWITCHING_PROTOCOLS, HeadReader, Informed
+from .heads import CONTINUE, HeadReader, Informed
 from .http1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE, Body
 from .http1.chunked import ChunkedBody
-from .http1.framing import Kind, frame
+from .http1.framing import Kind, ends_http, frame
 from .http1.head import Head
 from .http1.limits import Limits
 from .http1.states import Link
 from .link import SharedLink
 from .message import Exchange, HTTPResponse
+from .network import NetworkStream
 from .polling import Co, within
 from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
 from .transport.stream import Stream
+
+PROXY_AUTHENTICATION_REQUIRED: Final = 407
 
 
 class Ending:
@@ -39,10 +43,11 @@ class Ending:
         reusable: may the connection be used after it?
     """
 
-    __slots__ = ("_buffer", "_link", "response", "reusable")
+    __slots__ = ("_buffer", "_link", "_role", "response", "reusable")
 
-    def __init__(self, link: SharedLink, buffer: ReceiveBuffer) -> None:
-        self._link = link
+    def __init__(self, role: ReadingRole, buffer: ReceiveBuffer) -> None:
+        self._role = role
+        self._link = role.link
         self._buffer = buffer
         self.response: HTTPResponse | None = None
         self.reusable = False
@@ -61,16 +66,31 @@ class Ending:
             surplus = buffer.begin < buffer.end
             if not surplus:
                 buffer.give_back()
-        switched = response.status == SWITCHING_PROTOCOLS
-        if not self.reusable or surplus or switched:
+        if not self.reusable or surplus:
+            if link.state is Link.SWITCHED and link.raw_stream is not None:
+                response.offer(partial(hand_over, self._role, buffer, link.raw_stream))
+                self.response = None
+                return
             link.spend()
             if pending:  # what may come is no answer to them: RFC 9112 section 9.6
                 link.fail(ConnectionClosed(f"{response} was the last one"))
-        if link.state is not Link.OPEN and not pending and not switched and link.raw_stream:
+        if link.state is not Link.OPEN and not pending and link.raw_stream:
             link.raw_stream.say_goodbye()
 
 
-PROXY_AUTHENTICATION_REQUIRED: Final = 407
+def hand_over(role: ReadingRole, buffer: ReceiveBuffer, stream: Stream) -> NetworkStream:
+    """Give up *stream*, which has left HTTP, and what has been received from it."""
+    link = role.link
+    turn = role.take()
+    try:
+        if link.raw_stream is not stream:
+            raise StateError("the connection was closed before anybody took its stream")
+        link.hand_over()
+        received = buffer.take(buffer.end - buffer.begin)
+        buffer.give_back()
+    finally:
+        turn.release()
+    return NetworkStream(stream, received, link.timeout)
 
 
 class ReceivingHalf:
@@ -95,7 +115,7 @@ class ReceivingHalf:
         self._buffer = ReceiveBuffer(buffer_size)
         self.role = ReadingRole(link, self._buffer)
         self.heads = HeadReader(link, self._buffer, limits, on_informational)
-        self._ending = Ending(link, self._buffer)
+        self._ending = Ending(self.role, self._buffer)
         self.bodies = BodyReader(link, self._buffer, self._ending)
         self._final: Head | None = None  # read while a body was being sent, for `read_response`
         self._learn: Callable[[bytes], object] | None = None
@@ -210,7 +230,7 @@ class ReceivingHalf:
             if head is None:
                 return False
             self._final = None
-            if head.status >= FINAL:
+            if head.status != CONTINUE:
                 self._begin_response(exchange, head)
 
     def _begin_response(self, exchange: Exchange, head: Head) -> HTTPResponse:
@@ -219,6 +239,9 @@ class ReceivingHalf:
         kind, length, ending.reusable = frame(exchange.method, head)
         if head.status == PROXY_AUTHENTICATION_REQUIRED and self._learn is not None:
             self._learn(head.fields)
+        if exchange.upgrades and exchange.sent and ends_http(exchange.method, head.status):
+            ending.reusable = False
+            self._link.switch()  # before the sender hears that there is an answer
         exchange.expects_continue = False
         exchange.answered = True
         if not exchange.sent:  # the sender has to stop

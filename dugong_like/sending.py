@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from .errors import (
     ConnectionClosed,
@@ -29,6 +29,8 @@ from .receiving import ReceivingHalf
 from .roles import Role, Turn
 from .transport.bulk import FileStretch
 from .transport.stream import TURN, Part, Stream, rest
+
+COMPLETE: Final = (Sending.READY, Sending.SWITCHING)  # there is no body to write
 
 
 class SendingHalf:
@@ -148,7 +150,8 @@ class SendingHalf:
         """Check that a request may be sent now.
 
         Raises:
-            StateError: the body of the last one is not complete.
+            StateError: the body of the last one is not complete, or it asked for another
+                protocol and there is no answer yet.
 
         """
         self._link.check_unbroken()
@@ -156,7 +159,8 @@ class SendingHalf:
         if exchange is not None and exchange.answered:
             self._step(Sent.ANSWERED)
         if self._state is not Sending.READY:
-            owed = "" if self._remaining is None else f", {self._remaining} bytes are missing"
+            missing = self._remaining if self._state is not Sending.SWITCHING else None
+            owed = "" if missing is None else f", {missing} bytes are missing"
             raise StateError(
                 f"it is not possible to send a request while {self._state.value}{owed}"
             )
@@ -166,8 +170,7 @@ class SendingHalf:
     ) -> Co[None] | None:
         """Send a head, and the body if it is here.
 
-        *last* says that it has ``Connection: close``: no request may follow (RFC 9112
-        section 9.6).
+        *last* says that none may follow: see `_bar`.
 
         Returns:
             The rest, to be run at once; or None. It raises what `begin` raises.
@@ -221,8 +224,20 @@ class SendingHalf:
         self._exchange = exchange
         link.pending.append(exchange)
         if last:
-            link.spend()
+            self._bar(exchange, complete)
         return self._start(exchange, parts, complete)
+
+    def _bar(self, exchange: Exchange, complete: bool) -> None:
+        """Let no request follow the present one.
+
+        After ``Connection: close`` the connection takes no further one (RFC 9112 section 9.6).
+        After one that asks for another protocol none may be sent before the answer: it would
+        be taken for bytes of that protocol.
+        """
+        if exchange.closes:
+            self._link.spend()
+        if exchange.upgrades and complete:
+            self._step(Sent.SWITCH)
 
     def has_bulk(self) -> bool:
         """Return True if a `FileStretch` can be sent."""
@@ -232,7 +247,7 @@ class SendingHalf:
     def is_complete(self) -> bool:
         """Return True if nothing is left to be sent of the last request."""
         last = self._exchange
-        return self._state is Sending.READY and last is not None and last.sent
+        return self._state in COMPLETE and last is not None and last.sent
 
     def check_room(self, count: int) -> bool:
         """Check that *count* bytes can be written, and return True if they go in chunks.
@@ -288,18 +303,18 @@ class SendingHalf:
         """Send *data*, the end of the body."""
         going = self._start(exchange, [data], True)
         if going is not None:
-            return self._co_finish(going)
-        self._step(Sent.FINISHED)
+            return self._co_finish(exchange, going)
+        self._step(Sent.SWITCH if exchange.upgrades else Sent.FINISHED)
         return None
 
-    def _co_finish(self, going: Co[None]) -> Co[None]:
+    def _co_finish(self, exchange: Exchange, going: Co[None]) -> Co[None]:
         yield from going
-        self._step(Sent.FINISHED)
+        self._step(Sent.SWITCH if exchange.upgrades else Sent.FINISHED)
 
     def _check_writable(self) -> Exchange:
         """Return the exchange whose body may be written to now: not if there is an answer."""
         exchange = self._exchange
-        if exchange is None or self._state is Sending.READY:
+        if exchange is None or self._state in COMPLETE:
             raise StateError("there is no body to write: no request announced one")
         if self._state is Sending.AWAITING_CONTINUE:
             if exchange.expects_continue:

@@ -94,6 +94,9 @@ class Handler(BaseHTTPRequestHandler):
     failures = 0
 
     def do_GET(self) -> None:
+        if self.path == "/echo" and self.headers["Upgrade"] == "echo":
+            self.echo(101, {"Upgrade": "echo", "Connection": "upgrade"})
+            return
         if self.path.startswith("/flaky"):  # the first two requests get no answer
             Handler.failures += 1
             if Handler.failures <= 2:
@@ -105,6 +108,23 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(status, f"This is {self.path}.\n".encode() * 100)
 
     do_HEAD = do_GET
+
+    def do_OPTIONS(self) -> None:
+        self.answer(200, self.path.encode())
+
+    def do_CONNECT(self) -> None:
+        self.echo(200, {})
+
+    def echo(self, status: int, fields: dict[str, str]) -> None:
+        """Leave HTTP: what comes is sent back, line by line."""
+        self.close_connection = True
+        self.send_response(status)
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.end_headers()
+        with suppress(OSError):
+            while line := self.rfile.readline():
+                self.wfile.write(line)
 
     def do_PUT(self) -> None:
         if self.path.startswith("/full"):

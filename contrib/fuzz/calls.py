@@ -35,9 +35,14 @@ from dugong_like import (
     ConnectionClosed,
     DugongError,
     HTTPConnection,
+    HTTPResponse,
     InvalidResponse,
+    NetworkStream,
+    StateError,
+    Target,
 )
 
+TARGET = Target("http://fuzz.test/")
 MOST_CALLS = 25
 MOST_WAITS = 40  # of one call, after which it is given up
 ENTRY = re.compile(r"^    ([A-Z]\w+(?:, [A-Z]\w+)*): ", re.MULTILINE)
@@ -45,9 +50,9 @@ REFERENCE = re.compile(r"(?:what|see) `(\w+)`")
 
 
 @functools.cache
-def documented(call: str) -> tuple[type[BaseException], ...]:
+def documented(call: str, owner: type = HTTPConnection) -> tuple[type[BaseException], ...]:
     """Return the classes that the documentation of *call* names, also by reference."""
-    text = inspect.getdoc(getattr(HTTPConnection, call)) or ""
+    text = inspect.getdoc(getattr(owner, call)) or ""
     _, _, raises = text.partition("Raises:\n")
     raises = raises.split("\n\n")[0]
     found: set[type[BaseException]] = set()
@@ -55,7 +60,7 @@ def documented(call: str) -> tuple[type[BaseException], ...]:
         for name in names.split(", "):
             found.add(getattr(dugong_like, name, None) or getattr(builtins, name))
     for other in REFERENCE.findall(raises):
-        found |= set(documented(other))
+        found |= set(documented(other, owner))
         found.discard(DugongError)  # it stands for what the other call raises
     return tuple(found)
 
@@ -137,11 +142,13 @@ class Talk:
         odd = choose(PIECES).decode("latin-1") if self._dice.random() < 0.1 else "x"
         data = bytes(choose([0, 1, 5, 1000, 300_000]))
         file = choose([io.BytesIO(data)] * 9 + [Moody(self._dice), io.StringIO(odd), odd])
+        if call == "co_send_request" and self._dice.random() < 0.1:
+            return choose([("CONNECT", "a.test:1"), ("GET", "/", {"Upgrade": "x"})])
         if call == "co_send_request":
             body = choose([None, None, data, BodyFollowing(choose([0, 5, 1000])), BodyFollowing()])
             return (
                 choose(["GET", "GET", "HEAD", "PUT", odd]),
-                choose(["/", "/", "/", "/a?b", "/" + odd]),
+                choose(["/", "/", "/", "/a?b", "/" + odd, TARGET]),
                 choose([None, None, {"A": "b"}, {"Upgrade": "x"}, {"A": odd}, {odd: "b"}]),
                 choose([body] * 20 + [odd]),  # type: ignore[list-item]  # a string is no body
                 choose([False, False, True]),
@@ -167,9 +174,11 @@ class Talk:
                 next(operation)
             operation.close()
             self._note(call, "given up")  # what made sense still does
-        except StopIteration:
+        except StopIteration as end:
             self._note(call, "done")
             self._sensible = FOLLOW.get(call, self._sensible)
+            if isinstance(end.value, HTTPResponse):
+                self._leave(end.value)
         except Exception as exc:
             self._note(call, type(exc).__name__)
             if not isinstance(exc, documented(call)):
@@ -178,6 +187,33 @@ class Talk:
             if isinstance(exc, InvalidResponse):
                 reads = [] if call in WRITES else ["co_readall"]
                 self._check_that_it_ended(exc, reads)
+
+    def _leave(self, response: HTTPResponse) -> None:
+        """Take the stream of a response that has ended HTTP, and make random calls of it."""
+        if self._dice.random() < 0.2:
+            return
+        try:
+            stream = response.stream
+        except StateError:
+            return  # as of most responses
+        self._note("stream", "done")
+        for _ in range(self._dice.randint(0, 6)):
+            call = self._dice.choice(["co_read", "co_readinto", "co_write"])
+            arguments = self.arguments(call)
+            try:
+                operation = getattr(stream, call)(*arguments)
+                for _ in range(self._dice.choice([0, 1, 3, MOST_WAITS])):
+                    next(operation)
+                operation.close()
+                self._note(f"stream.{call}", "given up")
+            except StopIteration:
+                self._note(f"stream.{call}", "done")
+            except Exception as exc:
+                self._note(f"stream.{call}", type(exc).__name__)
+                if not isinstance(exc, (*documented(call, NetworkStream), TypeError)):
+                    self.problems.append(f"stream.{call}{arguments!r:.200} raised {exc!r}")
+        if self._dice.random() < 0.9:
+            stream.close()
 
     def _check_that_it_ended(self, cause: Exception, reads: list[str]) -> None:
         """After an error of the protocol nothing goes on.
@@ -236,7 +272,7 @@ def main(argv: list[str] | None = None) -> int:
         for problem in talk.problems:
             violations += 1
             print(f"VIOLATION: in talk {number} of seed {options.seed}: {problem}")
-    for call in sorted(set(CALLS)):
+    for call in sorted({name for name, _ in counts}):
         endings = [(count, end) for (name, end), count in counts.items() if name == call]
         print(f"{call}: " + ", ".join(f"{count} {end}" for count, end in sorted(endings)[::-1]))
     print(f"{sum(counts.values())} calls in {options.talks} talks; {violations} violations")

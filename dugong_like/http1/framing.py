@@ -41,6 +41,7 @@ class Framing(NamedTuple):
     reusable: bool
 
 
+SWITCHING_PROTOCOLS: Final = 101
 OK: Final = 200
 NO_CONTENT: Final = 204
 MULTIPLE_CHOICES: Final = 300
@@ -83,6 +84,17 @@ def frame(method: str, head: Head) -> Framing:
     if length is not None:
         return new_framing(Framing, (SIZED, length, reusable))
     return Framing(Kind.UNTIL_CLOSE, None, False)
+
+
+def ends_http(method: str, status: int) -> bool:
+    """Say whether no HTTP follows a response, to a request that asked for that.
+
+    After a 2xx to CONNECT the stream is a tunnel (RFC 9110 section 9.3.6), after 101 it speaks
+    another protocol (section 15.2.2).
+    """
+    if method == "CONNECT":
+        return OK <= status < MULTIPLE_CHOICES
+    return status == SWITCHING_PROTOCOLS
 
 
 def list_elements(values: list[bytes]) -> list[bytes]:

@@ -13,12 +13,10 @@ from typing import Final
 
 from ..errors import InvalidRequest
 from ..headers import CaseInsensitiveDict
+from .target import HOST, check_agreement, check_target
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_target = re.compile(r"/[\x21\x22\x24-\x7e]*|\*").fullmatch  # "#" begins a fragment
-_host = re.compile(
-    r"((?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?"
-).fullmatch  # RFC 3986 section 3.2.2
+_host = re.compile(rf"({HOST})(?::([0-9]{{1,5}}))?").fullmatch
 _origin_form = re.compile(r"/[\x21\x22\x24-\x7e]*").fullmatch
 COMMON: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
@@ -36,6 +34,8 @@ NO_TRAILERS: Final = FRAMING | frozenset(
 )
 # Fields that are for everybody on the way and cannot be connection options (section 7.6.1).
 END_TO_END: Final = frozenset({"authorization", "cache-control", "content-length", "host"})
+# Requests whose content has no meaning, or would be taken for something else (section 9.3).
+BODILESS: Final = frozenset({"CONNECT", "TRACE"})
 MAX_PORT: Final = 65535
 SHOWN: Final = 60  # characters of a bad value that an error message shows
 ForProxy = Callable[[str, str, CaseInsensitiveDict | None], str]
@@ -45,28 +45,11 @@ def check_method(method: str) -> None:
     """Check a request method (RFC 9110 section 9.1).
 
     Raises:
-        InvalidRequest: it is not a token, or it is CONNECT.
+        InvalidRequest: it is not a token.
 
     """
     if not _token(method):
         raise InvalidRequest(f"method is not a token: {method[:SHOWN]!r}")
-    if method == "CONNECT":
-        raise InvalidRequest("CONNECT is what the proxy argument is for")
-
-
-def check_target(target: str) -> None:
-    """Check a request target: origin-form or ``*`` (RFC 9112 section 3.2).
-
-    Raises:
-        InvalidRequest: it does not begin with a slash, or has a blank, a control
-            character, a fragment or anything that is not ASCII.
-
-    """
-    if not _target(target):
-        raise InvalidRequest(
-            f"path must begin with '/' and have only visible ASCII characters but '#', the "
-            f"others percent-encoded: {target[:SHOWN]!r}",
-        )
 
 
 def check_host(value: str) -> None:
@@ -94,8 +77,8 @@ def check_meaning(fields: CaseInsensitiveDict | None, method: str, has_body: boo
         InvalidRequest: they do.
 
     """
-    if has_body and method == "TRACE":
-        raise InvalidRequest("TRACE has no body (RFC 9110 section 9.3.8)")
+    if has_body and method in BODILESS:
+        raise InvalidRequest(f"{method} has no body (RFC 9110 section 9.3)")
     if not fields:
         return
     if not has_body and "100-continue" in list_members(fields.get("expect")):
@@ -151,9 +134,35 @@ def encode_fields(fields: Mapping[str, str], *, framing: bool = False) -> bytes:
     return "".join(lines).encode("latin-1")
 
 
-def closes(fields: Mapping[str, str] | None) -> bool:
-    """Return True if *fields* say that no request will follow (RFC 9112 section 9.6)."""
-    return fields is not None and "close" in list_members(fields.get("connection"))
+def check_version_0(fields: CaseInsensitiveDict | None, *, chunked: bool, expects: bool) -> None:
+    """Check that a request has nothing that HTTP/1.0 does not know.
+
+    Args:
+        fields: the caller's fields.
+        chunked: True if the length of the body is not known.
+        expects: True if the body is to wait for 100 (Continue).
+
+    Raises:
+        InvalidRequest: it has; the server would wait for ever, or misunderstand it.
+
+    """
+    if chunked:
+        raise InvalidRequest("a body of unknown length needs HTTP/1.1 (RFC 9112 section 6.1)")
+    if expects or (fields and "expect" in fields):
+        raise InvalidRequest("Expect needs HTTP/1.1 (RFC 9110 section 10.1.1)")
+    if fields and "upgrade" in fields:
+        raise InvalidRequest("Upgrade needs HTTP/1.1 (RFC 9110 section 7.8)")
+
+
+def closes(fields: Mapping[str, str] | None, minor: int = 1) -> bool:
+    """Return True if *fields* say that no request will follow (RFC 9112 section 9.3).
+
+    With HTTP/1.0 (*minor* 0) that is so wherever they do not say the opposite.
+    """
+    if fields is None or "connection" not in fields:
+        return False  # the default of `RequestHeads` is sent
+    options = list_members(fields["connection"])
+    return "close" in options or (minor == 0 and "keep-alive" not in options)
 
 
 class RequestHeads:
@@ -165,12 +174,17 @@ class RequestHeads:
             section 3.2.2), such as ``http://example.org``; empty without such a proxy.
         for_proxy: called with method, target in absolute-form and the caller's fields; returns
             field lines for that proxy, checked, each with CRLF.
+        minor: minor version of HTTP/1 that is spoken, 0 or 1.
 
     """
 
-    __slots__ = ("_defaults", "_for_proxy", "_host", "_prefix", "_tail")
+    __slots__ = ("_defaults", "_end", "_for_proxy", "_host", "_prefix", "_tail", "minor")
 
-    def __init__(self, host: str, prefix: str = "", for_proxy: ForProxy | None = None) -> None:
+    def __init__(
+        self, host: str, prefix: str = "", for_proxy: ForProxy | None = None, minor: int = 1
+    ) -> None:
+        self.minor = minor
+        self._end = f" HTTP/1.{minor}\r\n"  # of the request line
         self._host = host
         self._prefix = prefix
         self._for_proxy = for_proxy
@@ -179,7 +193,7 @@ class RequestHeads:
             "accept-encoding": "Accept-Encoding: identity\r\n",
             "connection": "Connection: keep-alive\r\n",
         }
-        self._tail = "".join(self._defaults.values())
+        self._tail = self._end + "".join(self._defaults.values())
 
     def build(
         self,
@@ -192,7 +206,8 @@ class RequestHeads:
 
         Args:
             method: request method, an exact string.
-            path: request target in origin-form, or ``*`` with OPTIONS; an exact string.
+            path: request target as an exact string, in authority-form with CONNECT, else in
+                origin-form, or ``*`` with OPTIONS; or a `Target`.
             fields: the caller's fields, of exact strings; they win over the default ones.
             framing: field lines that follow from the body, each with CRLF.
 
@@ -204,10 +219,10 @@ class RequestHeads:
             target = path
         else:
             check_method(method)
-            check_target(path)
-            if path == "*" and method != "OPTIONS":
-                raise InvalidRequest(f"path '*' goes with OPTIONS only, not with {method}")
-            target = self._prefix + ("" if path == "*" else path) if self._prefix else path
+            check_target(path, method)
+            if method == "CONNECT" and not (fields and "host" in fields):
+                fields = CaseInsensitiveDict([("Host", path), *(fields or {}).items()])
+            target = self._target(method, path, fields)
         if fields and "host" in fields:
             check_host(fields["host"])
             if self._prefix and fields["host"] != self._host:
@@ -215,14 +230,31 @@ class RequestHeads:
         if self._for_proxy is not None:
             framing += self._for_proxy(method, target, fields)
         if not fields:
-            return f"{method} {target} HTTP/1.1\r\n{self._tail}{framing}\r\n".encode("latin-1")
+            return f"{method} {target}{self._tail}{framing}\r\n".encode("latin-1")
         tail = "".join(line for name, line in self._defaults.items() if name not in fields)
         return b"".join(
             (
-                f"{method} {target} HTTP/1.1\r\n".encode("ascii"),
+                f"{method} {target}{self._end}".encode("ascii"),
                 tail.encode("latin-1"),
                 encode_fields(fields),
                 framing.encode("latin-1"),
                 b"\r\n",
             ),
         )
+
+    def _target(self, method: str, path: str, fields: CaseInsensitiveDict | None) -> str:
+        """Return *path*, which is in a form that goes with *method*, as it goes on the wire."""
+        host = fields["host"] if fields and "host" in fields else self._host
+        if not isinstance(host, str):
+            check_host(host)
+        if method == "CONNECT":
+            if self._prefix:
+                raise InvalidRequest("CONNECT goes to a proxy that is given as the host")
+            if host.lower() not in {path.lower(), path.lower().rpartition(":")[0]}:
+                raise InvalidRequest(f"with CONNECT {path[:SHOWN]} Host is that, too")
+            return path
+        if check_agreement(path, host, forwarded=bool(self._prefix)):
+            return path
+        if self._prefix:
+            return self._prefix + ("" if path == "*" else path)
+        return path

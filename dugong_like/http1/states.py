@@ -27,6 +27,7 @@ class Sending(Enum):
     READY = "no request is being sent"
     BODY = "the body of a request is being written"
     AWAITING_CONTINUE = "the body of a request waits for 100 (Continue)"
+    SWITCHING = "the server has been asked to leave HTTP"
 
 
 class Sent(Enum):
@@ -37,6 +38,7 @@ class Sent(Enum):
     EXPECTATION = "send a request that expects 100 (Continue)"
     CONTINUED = "go on with the body"
     FINISHED = "end the body"
+    SWITCH = "ask for another protocol"
     ANSWERED = "give up the body"
 
 
@@ -47,6 +49,9 @@ SENDING: Final = {
     (Sending.AWAITING_CONTINUE, Sent.ANSWERED): Sending.READY,  # RFC 9110 section 10.1.1
     (Sending.BODY, Sent.ANSWERED): Sending.READY,  # early answer, RFC 9112 section 9.5
     (Sending.BODY, Sent.FINISHED): Sending.READY,
+    (Sending.READY, Sent.SWITCH): Sending.SWITCHING,  # RFC 9110 sections 7.8 and 9.3.6
+    (Sending.BODY, Sent.SWITCH): Sending.SWITCHING,  # with the end of the body
+    (Sending.SWITCHING, Sent.ANSWERED): Sending.READY,
 }
 
 
@@ -57,6 +62,7 @@ class Link(Enum):
     CLOSED = "the connection is closed"
     OPEN = "the connection is open"
     SPENT = "the connection takes no further request"
+    SWITCHED = "the connection has left HTTP"
     BROKEN = "the connection is broken"
 
 
@@ -66,6 +72,8 @@ class Linked(Enum):
     __hash__ = object.__hash__
     CONNECTED = "connect"
     NO_REUSE = "keep the connection from being used again"
+    SWITCHED = "leave HTTP"
+    HANDED_OVER = "hand the stream over"
     FAILED = "break the connection"
     DROPPED = "close the connection"
 
@@ -75,13 +83,21 @@ LINK: Final = {
     (Link.OPEN, Linked.NO_REUSE): Link.SPENT,
     (Link.SPENT, Linked.NO_REUSE): Link.SPENT,
     (Link.BROKEN, Linked.NO_REUSE): Link.BROKEN,
+    (Link.SWITCHED, Linked.NO_REUSE): Link.SWITCHED,
+    (Link.OPEN, Linked.SWITCHED): Link.SWITCHED,
+    (Link.SPENT, Linked.SWITCHED): Link.SWITCHED,
+    (Link.BROKEN, Linked.SWITCHED): Link.BROKEN,
+    (Link.CLOSED, Linked.SWITCHED): Link.CLOSED,
+    (Link.SWITCHED, Linked.HANDED_OVER): Link.CLOSED,  # the stream itself stays open
     (Link.OPEN, Linked.FAILED): Link.BROKEN,
     (Link.SPENT, Linked.FAILED): Link.BROKEN,
+    (Link.SWITCHED, Linked.FAILED): Link.BROKEN,
     (Link.BROKEN, Linked.FAILED): Link.BROKEN,
     (Link.CLOSED, Linked.FAILED): Link.CLOSED,
     (Link.CLOSED, Linked.DROPPED): Link.CLOSED,
     (Link.OPEN, Linked.DROPPED): Link.CLOSED,
     (Link.SPENT, Linked.DROPPED): Link.CLOSED,
+    (Link.SWITCHED, Linked.DROPPED): Link.CLOSED,
     (Link.BROKEN, Linked.DROPPED): Link.CLOSED,
 }
 

@@ -5,8 +5,9 @@ Not here: the connections (tcp.py, tls.py), and what some of them can do with fi
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from ..polling import PollNeeded
 from .bulk import BulkStream, FileStretch
@@ -29,6 +30,16 @@ class Stream(Protocol):
 
     fd: int
     waiting: bool
+
+    @property
+    def sock(self) -> socket.socket:
+        """The socket below everything: to look at, not to use."""
+        ...
+
+    @property
+    def tls(self) -> Any:
+        """The object of the `ssl` module that does the outermost TLS, None without."""
+        ...
 
     @property
     def bulk(self) -> BulkStream | None:

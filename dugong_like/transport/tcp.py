@@ -310,7 +310,14 @@ class TCPStream:
         """See `Stream.shut_down`."""
         shut_down(self._sock, socket.SHUT_RDWR)
 
-    def release(self) -> socket.socket:
+    @property
+    def sock(self) -> Socket:
+        """See `Stream.sock`."""
+        return self._sock
+
+    tls = None
+
+    def release(self) -> Socket:
         """Give up the socket without closing it, and return it: somebody else goes on with it."""
         if self._sender is not None:
             self._sender.close()

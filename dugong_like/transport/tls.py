@@ -69,6 +69,8 @@ def co_start_tls(
     context: ssl.SSLContext,
     hostname: str,
     timeout: float | None,
+    *,
+    any_protocol: bool = False,
 ) -> Co[TLSStream]:
     """Do the TLS handshake over *sock*, which is connected and non-blocking.
 
@@ -77,6 +79,7 @@ def co_start_tls(
         context: used as it is, never changed.
         hostname: for SNI and for the check of the certificate, as `certified_name` has it.
         timeout: seconds for the handshake; None sets no limit.
+        any_protocol: True if the peer may choose any protocol by ALPN, not only HTTP/1.
 
     Raises:
         CertificateInvalid: the certificate is not accepted.
@@ -91,7 +94,8 @@ def co_start_tls(
     try:
         if stream.handshake(wrapped) is None:
             yield from co_attempt(stream.handshake, wrapped, stream.wanted_by_recv, timeout)
-        stream.check_protocol()
+        if not any_protocol:
+            stream.check_protocol()
     except BaseException:
         stream.close()
         raise
@@ -308,6 +312,16 @@ class TLSStream:
         """See `Stream.close`."""
         self._sender.close()
         self._sock.close()
+
+    @property
+    def sock(self) -> socket.socket:
+        """See `Stream.sock`."""
+        return self._sock
+
+    @property
+    def tls(self) -> ssl.SSLSocket:
+        """See `Stream.tls`."""
+        return self._sock
 
     def peer_certificate(self, binary_form: bool) -> Any:
         """Return what `ssl.SSLSocket.getpeercert` returns."""

@@ -6,7 +6,7 @@ from dugong_like import CaseInsensitiveDict, InvalidRequest
 from dugong_like.http1.request import (
     RequestHeads,
     check_method,
-    check_target,
+    check_version_0,
     closes,
     encode_fields,
     encode_trailers,
@@ -21,25 +21,10 @@ def test_methods_are_tokens(method):
 
 
 @pytest.mark.reliability(47, 48)
-@pytest.mark.parametrize("method", ["", "G T", "GET ", "G/T", "GÉT", "CONNECT", *FORBIDDEN])
+@pytest.mark.parametrize("method", ["", "G T", "GET ", "G/T", "GÉT", *FORBIDDEN])
 def test_other_methods_are_refused(method):
     with pytest.raises(InvalidRequest):
         check_method(method)
-
-
-@pytest.mark.parametrize("target", ["/", "/a?b=c&d", "//x", "/%20", "*", '/[]{}|\\^"<>`'])
-def test_targets_are_visible_ascii(target):
-    check_target(target)
-
-
-@pytest.mark.reliability(47, 48)
-@pytest.mark.parametrize(
-    "target",
-    ["", "a", "?a", "http://x/", "/a b", "/ü", "**", "/a#b", *("/" + x for x in FORBIDDEN)],
-)
-def test_other_targets_are_refused(target):
-    with pytest.raises(InvalidRequest, match="percent-encoded"):
-        check_target(target)
 
 
 def test_fields_are_encoded_as_latin_1():
@@ -130,3 +115,39 @@ def test_absolute_form_for_proxies():
     assert heads.build("OPTIONS", "*", None, "").startswith(b"OPTIONS http://example.org HTTP/1.1")
     with pytest.raises(InvalidRequest, match="OPTIONS"):
         heads.build("GET", "*", None, "")
+
+
+@pytest.mark.parametrize(
+    ("value", "minor", "last"),
+    [
+        ("close", 1, True), ("upgrade", 1, False), ("upgrade", 0, True), ("close", 0, True),
+        ("Keep-Alive", 0, False), ("x, keep-alive", 0, False), ("keep-alive, close", 0, True),
+    ],
+)  # fmt: skip
+def test_without_keep_alive_a_request_of_http_1_0_is_the_last(value, minor, last):
+    assert closes(CaseInsensitiveDict(Connection=value), minor) is last
+    assert not closes(CaseInsensitiveDict(A="b"), minor)
+
+
+def test_heads_of_http_1_0_say_so():
+    heads = RequestHeads("example.org", minor=0)
+    end = b"Accept-Encoding: identity\r\nConnection: keep-alive\r\n"
+
+    assert heads.build("GET", "/", None, "") == (
+        b"GET / HTTP/1.0\r\nHost: example.org\r\n" + end + b"\r\n"
+    )
+    assert heads.build("GET", "/", CaseInsensitiveDict(A="b"), "") == (
+        b"GET / HTTP/1.0\r\nHost: example.org\r\n" + end + b"A: b\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "chunked", "expects"),
+    [({}, True, False), ({}, False, True), ({"Expect": "x"}, False, False),
+     ({"Upgrade": "x"}, False, False)],
+)  # fmt: skip
+def test_what_http_1_0_does_not_know_is_refused(fields, chunked, expects):
+    check_version_0(None, chunked=False, expects=False)
+    check_version_0(CaseInsensitiveDict(A="b"), chunked=False, expects=False)
+    with pytest.raises(InvalidRequest, match=r"needs HTTP/1\.1"):
+        check_version_0(CaseInsensitiveDict(fields), chunked=chunked, expects=expects)

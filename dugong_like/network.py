@@ -1,0 +1,400 @@
+"""NetworkStream: a connection that has left HTTP, after 101 or a 2xx to CONNECT.
+
+What `transport` offers as attempts is made into operations here, each with its blocking twin.
+One operation reads and one writes at a time. A reader that is interrupted loses nothing; a
+writer that is interrupted breaks the stream, as nobody can say how much the peer has got.
+
+Not here: when a connection leaves HTTP (receiving.py), and sockets and TLS (transport/).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from weakref import WeakSet
+
+from .arguments import Buffer, as_bytes, as_writable, check_size
+from .errors import ConnectionClosed, StateError
+from .facts import fact
+from .origin import check_hostname
+from .polling import Co, run
+from .transport.stream import TURN, Stream
+from .transport.tcp import TCPStream, co_attempt, co_receive
+
+if TYPE_CHECKING:
+    from .transport.tls import SSLContext
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+class NetworkStream:
+    """Bytes to and from the peer, with no HTTP around them; `HTTPResponse.stream` gives it.
+
+    Each operation exists twice: ``co_x`` returns a generator that yields `PollNeeded` where it
+    would block, and ``x`` blocks. One thread may write while another one reads. A context
+    manager: leaving it closes the stream.
+
+    Args:
+        stream: what carries the bytes; it is taken over.
+        received: bytes that have been received already; they are read first.
+        timeout: see below.
+
+    Attributes:
+        timeout: seconds that may pass without anything moving; None waits for ever. At first it
+            is that of the connection.
+
+    """
+
+    def __init__(self, stream: Stream, received: bytes = b"", timeout: float | None = None) -> None:
+        self.timeout = timeout
+        self._stream: Stream | None = stream
+        self._received = received
+        self._failure: Exception | None = None
+        self._deaf: Exception | None = None  # why the peer takes no more, though it may be heard
+        self._reading = Lock()
+        self._writing = Lock()
+        self._unwaited = [0, 0]  # bytes read and written since the last wait
+        _open.add(self)
+
+    # ---- operations
+
+    def co_read(self, size: int) -> Co[bytes]:
+        """Read what arrives next. Interrupted, it loses nothing.
+
+        Args:
+            size: bytes to return at most.
+
+        Returns:
+            At least one byte; ``b""`` only if the peer has ended the stream in order (or if
+            *size* is 0). What was received behind the head of the response comes first.
+
+        Raises:
+            ValueError: *size* is negative.
+            TypeError: *size* is not an int.
+            StateError: another operation is reading.
+            ConnectionClosed: the stream is closed or broken, the connection was lost, or TLS
+                was cut off without close_notify (RFC 8446 section 6.1).
+            ConnectionTimedOut: nothing arrived for `timeout` seconds; the next call goes on
+                waiting.
+
+        """
+        return self._co_receive(self._recv, check_size(size))
+
+    def co_readinto(self, buf: bytearray | memoryview) -> Co[int]:
+        """Read what arrives next into *buf*, a writable bytes-like object.
+
+        Returns:
+            How many bytes were read; 0 only at the end of the stream (or if *buf* is empty).
+
+        Raises:
+            TypeError: *buf* is not writable or not bytes-like.
+            DugongError: what `co_read` raises.
+
+        """
+        return self._co_receive(self._recv_into, as_writable(buf))
+
+    def co_write(self, data: Buffer) -> Co[None]:
+        """Write all of *data*, a bytes-like object.
+
+        Interrupted or timed out while it waits, it leaves the stream broken: everything but
+        closing raises `ConnectionClosed` then.
+
+        Raises:
+            TypeError: *data* is not bytes-like.
+            StateError: another operation is writing.
+            ConnectionClosed: the stream is closed or broken, or the peer takes no more; what it
+                has sent before can still be read.
+            ConnectionTimedOut: nothing could be sent for `timeout` seconds.
+
+        """
+        return self._co_send(as_bytes(data))
+
+    def co_start_tls(self, context: SSLContext, server_hostname: str) -> Co[Self]:
+        """Do a TLS handshake as the client; what follows on this stream is encrypted.
+
+        If it fails or is interrupted the stream is closed.
+
+        Args:
+            context: used as it is, never changed. Any protocol may be chosen by its ALPN.
+            server_hostname: for SNI and for the check of the certificate.
+
+        Returns:
+            This stream.
+
+        Raises:
+            CertificateInvalid: the certificate is not accepted.
+            HandshakeFailed: the peer does not speak TLS, or not as *context* demands.
+            InvalidRequest: *server_hostname* cannot be the name of a host.
+            TypeError: it is no string.
+            StateError: another operation is reading or writing; or bytes have been received
+                that nobody has read, which no server of TLS has sent (nothing happens to the
+                stream); or there is TLS already.
+            ConnectionClosed: the stream is closed or broken.
+            ConnectionTimedOut: the handshake took more than `timeout` seconds.
+
+        """
+        name = check_hostname(server_hostname)
+        with self._turn(self._reading, "reading"), self._turn(self._writing, "writing"):
+            stream = self._usable()
+            if self._received:
+                raise StateError(
+                    f"{len(self._received)} bytes have been received in front of TLS: read them"
+                )
+            secured: Stream | None = None
+            try:
+                secured = yield from co_tls_over(stream, context, name, self.timeout)
+            except StateError:
+                secured = stream  # not begun
+                raise
+            finally:
+                if secured is None:
+                    self.drop()
+            if self._stream is not stream:
+                secured.close()
+                raise ConnectionClosed("the stream was closed meanwhile")
+            self._stream = secured
+        return self
+
+    def co_close(self) -> Co[None]:
+        """Close the stream; the peer hears it, over TLS by close_notify if that does not block.
+
+        Raises nothing; may be called in any state. An operation that waits in another thread
+        raises `ConnectionClosed`.
+        """
+        self.close()
+        yield from ()
+
+    # ---- their blocking twins
+
+    def read(self, size: int) -> bytes:
+        """Blocking twin of `co_read`."""
+        return run(self.co_read(size))
+
+    def readinto(self, buf: bytearray | memoryview) -> int:
+        """Blocking twin of `co_readinto`."""
+        return run(self.co_readinto(buf))
+
+    def write(self, data: Buffer) -> None:
+        """Blocking twin of `co_write`."""
+        run(self.co_write(data))
+
+    def start_tls(self, context: SSLContext, server_hostname: str) -> Self:
+        """Blocking twin of `co_start_tls`."""
+        return run(self.co_start_tls(context, server_hostname))
+
+    def close(self) -> None:
+        """Blocking twin of `co_close`."""
+        stream = self._forget()
+        if stream is not None:
+            if self._failure is None:
+                stream.say_goodbye()
+            stream.shut_down()  # wakes who waits
+            stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.drop()
+
+    def drop(self) -> None:
+        """Give the descriptors back without a word to the peer, as a child process does."""
+        stream = self._forget()
+        if stream is not None:
+            stream.close()
+
+    # ---- facts
+
+    def get_extra_info(self, name: str) -> Any:
+        """Return a fact about the connection.
+
+        Args:
+            name: ``"socket"``, ``"fd"``, ``"client_addr"``, ``"server_addr"``;
+                ``"is_readable"``: True if reading would not wait; ``"is_writable"``: True if
+                there is room to write; and with TLS ``"ssl_object"``, ``"tls_version"``,
+                ``"cipher"`` (name, protocol, secret bits), ``"alpn"`` and ``"peercert"`` (as
+                `ssl.SSLSocket.getpeercert` has it). The objects are to be looked at, not used.
+
+        Returns:
+            The fact; None if there is none, as of TLS without TLS, for another name, and when
+            the stream is closed.
+
+        """
+        stream = self._stream
+        if stream is None:
+            return None
+        if name == "is_readable" and self._received:
+            return True
+        return fact(stream, name)
+
+    # ---- what operations are made of
+
+    @contextmanager
+    def _turn(self, lock: Lock, what: str) -> Iterator[None]:
+        if not lock.acquire(blocking=False):
+            raise StateError(f"another operation is {what} on this stream")
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _usable(self) -> Stream:
+        """Return the stream if it is neither closed nor broken."""
+        if self._failure is not None:
+            raise ConnectionClosed(f"the stream is broken: {self._failure}") from self._failure
+        if self._stream is None:
+            raise ConnectionClosed("the stream is closed")
+        return self._stream
+
+    def _forget(self) -> Stream | None:
+        stream, self._stream = self._stream, None
+        self._received = b""
+        _open.discard(self)
+        return stream
+
+    def _fail(self, failure: Exception) -> None:
+        """Let every further use raise `ConnectionClosed`."""
+        if self._failure is None:
+            # Without its traceback, which leads back to here.
+            self._failure = failure.with_traceback(None)
+
+    def _co_receive(self, attempt: Callable[[A], T | None], argument: A) -> Co[T]:
+        with self._turn(self._reading, "reading"):
+            stream = self._usable()
+            try:
+                return (yield from co_receive(stream, attempt, argument, self.timeout))
+            except ConnectionClosed as exc:
+                if self._stream is stream:
+                    self._fail(ConnectionClosed(str(exc)))
+                    stream.shut_down_writing()
+                raise
+            except (TimeoutError, GeneratorExit):
+                raise
+            except BaseException as exc:  # from outside, such as Ctrl-C
+                if not stream.waiting:
+                    self._fail(StateError(f"reading was interrupted by {exc!r}"))
+                raise
+            finally:
+                stream.waiting = False
+
+    def _recv(self, size: int) -> bytes | None:
+        """Make an attempt to read; see `co_read`."""
+        stream = self._usable()
+        if size == 0:
+            return b""
+        if self._received:
+            data, self._received = self._received[:size], self._received[size:]
+            return data
+        if self._is_over(0, stream):
+            return None
+        received = stream.recv(size)
+        if received == b"":
+            self._usable()  # was it us who ended it?
+        self._unwaited[0] += len(received or b"")
+        return received
+
+    def _recv_into(self, target: memoryview) -> int | None:
+        """Make an attempt to read; see `co_readinto`."""
+        stream = self._usable()
+        if not target:
+            return 0
+        if self._received:
+            count = min(len(target), len(self._received))
+            target[:count] = self._received[:count]
+            self._received = self._received[count:]
+            return count
+        if self._is_over(0, stream):
+            return None
+        filled = stream.recv_into(target)
+        if filled == 0:
+            self._usable()
+        self._unwaited[0] += filled or 0
+        return filled
+
+    def _is_over(self, which: int, stream: Stream) -> bool:
+        """Say whether to wait all the same: others of the same loop have their turn then."""
+        if self._unwaited[which] < TURN or (which == 0 and stream.has_buffered()):
+            return False
+        self._unwaited[which] = 0
+        return True
+
+    def _co_send(self, data: memoryview) -> Co[None]:
+        with self._turn(self._writing, "writing"):
+            stream = self._usable()
+            if self._deaf is not None:
+                raise ConnectionClosed(f"the peer takes no more: {self._deaf}") from self._deaf
+            whole = False
+            try:
+                while data:
+                    sent = self._send(data)
+                    if sent is None:
+                        sent = yield from co_attempt(
+                            self._send, data, stream.wanted_by_send, self.timeout
+                        )
+                    data = data[sent:]
+                whole = True
+            except ConnectionClosed as exc:
+                whole = True
+                self._deaf = ConnectionClosed(str(exc))
+                raise
+            finally:
+                if not whole:
+                    self._break(stream)
+
+    def _send(self, data: memoryview) -> int | None:
+        stream = self._usable()
+        if self._is_over(1, stream):
+            return None
+        sent = stream.send([data])
+        if sent is not None:
+            self._unwaited[1] += sent
+        return sent
+
+    def _break(self, stream: Stream) -> None:
+        """Note that a part of what was to be written is missing; a reader is woken."""
+        if self._stream is stream:
+            self._fail(StateError("writing was given up in the middle"))
+            stream.shut_down()
+
+
+def co_tls_over(
+    stream: Stream, context: SSLContext, hostname: str, timeout: float | None
+) -> Co[Stream]:
+    """Do a TLS handshake over *stream*, which is taken over, and closed if that fails.
+
+    Raises:
+        StateError: there is TLS already; nothing has happened to *stream*.
+        DugongError: what `tls.co_start_tls` raises.
+
+    """
+    from .transport.tls import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, and few need it
+
+    if not isinstance(stream, TCPStream):
+        raise StateError("TLS inside TLS is not possible yet")
+    sock = stream.release()
+    return (yield from co_start_tls(sock, context, hostname, timeout, any_protocol=True))
+
+
+_open: WeakSet[NetworkStream] = WeakSet()  # those that a child process has to drop
+
+
+def _drop_inherited() -> None:
+    for stream in list(_open):
+        stream.drop()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_drop_inherited)
