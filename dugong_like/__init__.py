@@ -25,7 +25,7 @@ from .errors import (
     UnsupportedResponse,
     is_temp_network_error,
 )
-from .headers import CaseInsensitiveDict
+from .headers import CaseInsensitiveDict, Headers
 from .http1.limits import (
     MAX_CHUNK_LINE,
     MAX_EXTENSIONS,
@@ -35,6 +35,7 @@ from .http1.limits import (
     MAX_LINE_SIZE,
 )
 from .message import BodyFollowing, Exchange, HTTPResponse
+from .outgoing import Request
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
 from .transport.buffer import BUFFER_SIZE
 
@@ -70,11 +71,13 @@ __all__ = [
     "HTTPConnection",
     "HTTPResponse",
     "HandshakeFailed",
+    "Headers",
     "HostnameNotResolvable",
     "InvalidRequest",
     "InvalidResponse",
     "PollNeeded",
     "ProtocolError",
+    "Request",
     "StateError",
     "TransportError",
     "TunnelRefused",

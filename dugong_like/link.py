@@ -13,6 +13,7 @@ import os
 from collections import deque
 from weakref import WeakSet
 
+from .closing import Closing
 from .connect import Route, co_open
 from .errors import ConnectionClosed
 from .http1.states import LINK, Link, Linked, follow
@@ -30,11 +31,12 @@ class SharedLink:
         pending: the requests whose responses have not been read to their end, in order.
         state: whether the connection can be used.
         raw_stream: the stream even if the connection is broken; None if it is closed.
+        closing: the end of the present connection, or of the next one while there is none.
 
     """
 
     __slots__ = (
-        *("__weakref__", "_failure"),
+        *("__weakref__", "_failure", "closing"),
         *("pending", "raw_stream", "route", "state", "timeout"),
     )
 
@@ -45,6 +47,7 @@ class SharedLink:
         self.state = Link.CLOSED
         self.raw_stream: Stream | None = None
         self._failure: Exception | None = None
+        self.closing = Closing()
 
     def _step(self, event: Linked) -> None:
         self.state = follow(LINK, self.state, event)
@@ -72,6 +75,8 @@ class SharedLink:
 
     def co_open(self) -> Co[None]:
         """Connect. Raises what `co_open` in connect.py raises."""
+        if self.closing.done:
+            self.closing = Closing()
         self.raw_stream = yield from co_open(self.route, self.timeout)
         self._step(Linked.CONNECTED)
         _open.add(self)
@@ -88,6 +93,7 @@ class SharedLink:
             # Without its traceback, which leads back to here: the descriptor would stay open
             # until the garbage collector runs.
             self._failure = copy.copy(failure)
+            self.closing.end(self._failure)
 
     def drop(self, *, wake: bool = False) -> None:
         """Close the stream and forget what is pending.
@@ -104,6 +110,7 @@ class SharedLink:
             if wake:
                 stream.shut_down()
             stream.close()
+            self.closing.end(None)
 
 
 _open: WeakSet[SharedLink] = WeakSet()  # the links that a child process has to drop
@@ -111,6 +118,7 @@ _open: WeakSet[SharedLink] = WeakSet()  # the links that a child process has to 
 
 def _drop_inherited() -> None:
     for link in list(_open):
+        link.closing = Closing()  # those who wait for the end are in the parent
         link.drop()
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .connect import Route, authority
 from .errors import InvalidRequest
-from .headers import CaseInsensitiveDict, exact, field_pairs
+from .headers import Fields as CheckedFields
+from .headers import as_fields, exact
 from .http1.limits import (
     MAX_CHUNK_LINE,
     MAX_EXTENSIONS,
@@ -140,13 +141,24 @@ class Operations:
         The connection can be used again: it reconnects. May be called in any state;
         an operation that waits in another thread raises `ConnectionClosed`.
         """
-        stream = self._link.raw_stream
-        if stream is not None and self.ssl_context is not None:
-            tls: TLSStream = stream  # type: ignore[assignment]  # with a context it is TLS
-            tls.notify_close()
+        self._notify_close()
         self._sending.reset()  # first: who is woken has to find that it is of the past
         self._receiving.reset()
         self._link.drop(wake=True)
+        self._link.closing.end(None)  # also if there was none
+
+    def _notify_close(self) -> None:
+        tls = self._tls()
+        if tls is not None:
+            tls.notify_close()
+
+    def _hang_up(self) -> None:
+        """End the connection for whoever uses it; nothing is given back yet."""
+        self._link.closing.want()
+        self._notify_close()
+        stream = self._link.raw_stream
+        if stream is not None:
+            stream.shut_down()
 
     def reset(self) -> None:
         """Make the connection usable again after an error: another name for `disconnect`."""
@@ -212,7 +224,8 @@ class Operations:
             method: request method, such as ``"GET"``; CONNECT is not possible.
             path: request target: path and query, percent-encoded; ``"*"`` with OPTIONS.
             headers: a mapping of names to values, or pairs. It is never changed. Of
-                names that differ in case only the last counts. Host, Accept-Encoding
+                names that differ in case only the last counts, but each field of
+                `Headers` is sent. Host, Accept-Encoding
                 and Connection win over the defaults; Content-Length and
                 Transfer-Encoding follow from the body and are refused. After
                 ``Connection: close`` the next request gets a new connection.
@@ -259,7 +272,7 @@ class Operations:
         if headers is None and body is None and not expect100:  # as most are
             head = self._heads.build(method, path, None, EMPTY.get(method, ""))
             return exchange, sending.request(exchange, head, None, False)
-        fields = None if headers is None else CaseInsensitiveDict(field_pairs(headers))
+        fields = None if headers is None else as_fields(headers)
         if body is not None and not isinstance(body, BodyFollowing):
             body = as_bytes(body)
         if expect100 and not isinstance(body, BodyFollowing):
@@ -279,7 +292,7 @@ class Operations:
     def _framing(
         self,
         method: str,
-        fields: CaseInsensitiveDict | None,
+        fields: CheckedFields | None,
         body: memoryview | BodyFollowing | None,
     ) -> str:
         """Return the field lines that follow from *body* (RFC 9112 section 6)."""
@@ -442,14 +455,6 @@ class Operations:
         """
         return self._receiving.role.co(self._receiving.read_raw, check_size(size))
 
-    def co_close(self) -> Co[None]:
-        """Close the connection; over TLS close_notify is sent if that does not block.
-
-        Raises nothing; may be called in any state.
-        """
-        self.disconnect()
-        yield from ()
-
 
 def as_bytes(buf: Buffer) -> memoryview:
     """Return *buf* as a view of bytes.
@@ -496,7 +501,7 @@ def trailer_lines(trailers: Fields | None) -> bytes:
         TypeError: they are neither a mapping nor pairs.
 
     """
-    return encode_trailers(CaseInsensitiveDict(field_pairs(trailers))) if trailers else b""
+    return encode_trailers(as_fields(trailers)) if trailers else b""
 
 
 def content_md5(body: memoryview) -> str:

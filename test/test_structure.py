@@ -26,7 +26,13 @@ MAY_IMPORT = {
     "transport": "errors polling",
     "proxy": "errors http1",
     "connect": "errors polling http1 transport proxy",
-    "link": "errors polling http1 message transport connect",
+    "closing": "",
+    "outgoing": "errors polling headers message",
+    "line": "errors polling",
+    "exchanging": "polling http1 message operations outgoing",
+    "streams": "errors polling message operations outgoing exchanging line",
+    "pipeline": "errors polling message outgoing exchanging",
+    "link": "errors polling http1 message transport connect closing",
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "bodies": "errors http1 transport link",
@@ -35,11 +41,12 @@ MAY_IMPORT = {
     "origin": "errors headers transport",
     "operations": "errors polling headers http1 message transport connect link receiving sending "
     "origin",
-    "connection": "polling message operations",
+    "connection": "polling message operations outgoing exchanging line streams",
     "drivers": "errors polling",
     "cli": "errors polling headers message transport connection drivers",
     "__main__": "__init__ errors headers connection cli",
-    "__init__": "errors polling headers http1 message transport connection drivers",
+    "__init__": "errors polling headers http1 message transport connection drivers outgoing "
+    "pipeline streams",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
@@ -67,6 +74,8 @@ TESTED_ELSEWHERE = {
     "drivers/trio.py": "drivers/test_contract.py",
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
+    "closing.py": "test_exchanging.py",
+    "line.py": "test_streams.py",
     "origin.py": "test_connection.py",
     "bodies.py": "test_connection.py, test_interruptions.py",
     "heads.py": "test_connection.py, test_interruptions.py",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..errors import InvalidRequest
-from ..headers import CaseInsensitiveDict
+from ..headers import Fields, Headers
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _target = re.compile(r"/[\x21\x22\x24-\x7e]*|\*").fullmatch  # "#" begins a fragment
@@ -32,6 +32,16 @@ NO_TRAILERS: Final = FRAMING | frozenset(
         *("keep-alive", "location", "max-forwards", "proxy-authenticate", "proxy-authorization"),
         *("proxy-connection", "range", "retry-after", "set-cookie", "te", "trailer", "upgrade"),
         *("vary", "warning", "www-authenticate"),
+    ]
+)
+# Fields with one value, of those that a client may send; two would mean one thing to one
+# recipient and another to the next (RFC 9110 section 5.3, RFC 6265 section 5.4 for Cookie).
+SINGLE: Final = FRAMING | frozenset(
+    [
+        *("authorization", "content-location", "content-md5", "content-range", "content-type"),
+        *("cookie", "date", "from", "host", "if-modified-since", "if-range"),
+        *("if-unmodified-since", "max-forwards", "origin", "proxy-authorization", "range"),
+        *("referer", "user-agent"),
     ]
 )
 # Fields that are for everybody on the way and cannot be connection options (section 7.6.1).
@@ -68,7 +78,7 @@ def check_target(target: str) -> None:
         )
 
 
-def check_host(value: str) -> None:
+def check_host(value: object) -> None:
     """Check a value of Host (RFC 9110 section 7.2).
 
     Raises:
@@ -80,13 +90,29 @@ def check_host(value: str) -> None:
         raise InvalidRequest(f"Host is not a host and a port: {value!r}")
 
 
-def list_members(value: object) -> list[str]:
+def list_members(fields: Fields | Mapping[str, str], name: str) -> list[str]:
     """Return the members of a list-based field (RFC 9110 section 5.6.1), in lower case."""
-    members = value.split(",") if isinstance(value, str) else []
-    return [member.strip(" \t").lower() for member in members]
+    values = fields.get_values(name) if isinstance(fields, Headers) else (fields.get(name),)
+    lists = (value.split(",") for value in values if isinstance(value, str))
+    return [member.strip(" \t").lower() for members in lists for member in members]
 
 
-def check_meaning(fields: CaseInsensitiveDict | None, method: str, has_body: bool) -> None:
+def check_single(fields: Headers) -> None:
+    """Check that no field comes twice that may not (RFC 9110 section 5.3).
+
+    Raises:
+        InvalidRequest: one does.
+
+    """
+    seen: set[str] = set()
+    for name, _ in fields:
+        key = name.lower()
+        if key in SINGLE and key in seen:
+            raise InvalidRequest(f"{name} may be there only once (RFC 9110 section 5.3)")
+        seen.add(key)
+
+
+def check_meaning(fields: Fields | None, method: str, has_body: bool) -> None:
     """Check that *fields* do not say what a client must not say.
 
     Raises:
@@ -97,17 +123,19 @@ def check_meaning(fields: CaseInsensitiveDict | None, method: str, has_body: boo
         raise InvalidRequest("TRACE has no body (RFC 9110 section 9.3.8)")
     if not fields:
         return
-    if not has_body and "100-continue" in list_members(fields.get("expect")):
+    if isinstance(fields, Headers):
+        check_single(fields)
+    if not has_body and "100-continue" in list_members(fields, "expect"):
         raise InvalidRequest("Expect: 100-continue goes with a body (RFC 9110 section 10.1.1)")
-    codings = [member.partition(";")[0].strip(" \t") for member in list_members(fields.get("te"))]
+    codings = [member.partition(";")[0].strip(" \t") for member in list_members(fields, "te")]
     if "chunked" in codings:
         raise InvalidRequest("chunked is no member of TE (RFC 9110 section 10.1.4)")
     for name, forbidden in (("connection", END_TO_END), ("trailer", NO_TRAILERS)):
-        if named := forbidden.intersection(list_members(fields.get(name))):
+        if named := forbidden.intersection(list_members(fields, name)):
             raise InvalidRequest(f"{name.capitalize()} cannot name {', '.join(sorted(named))}")
 
 
-def encode_trailers(fields: Mapping[str, str]) -> bytes:
+def encode_trailers(fields: Fields) -> bytes:
     """Return *fields* as lines of a trailer section, each with its CRLF.
 
     Raises:
@@ -115,13 +143,15 @@ def encode_trailers(fields: Mapping[str, str]) -> bytes:
 
     """
     lines = encode_fields(fields)
-    for name in fields:
+    if isinstance(fields, Headers):
+        check_single(fields)
+    for name in fields.keys():  # noqa: SIM118 - iterating over `Headers` gives pairs
         if name.lower() in NO_TRAILERS:
             raise InvalidRequest(f"{name} cannot be a trailer field (RFC 9110 section 6.5.1)")
     return lines
 
 
-def encode_fields(fields: Mapping[str, str], *, framing: bool = False) -> bytes:
+def encode_fields(fields: Fields | Mapping[str, str], *, framing: bool = False) -> bytes:
     """Return *fields* as field lines, each with its CRLF.
 
     Args:
@@ -150,9 +180,9 @@ def encode_fields(fields: Mapping[str, str], *, framing: bool = False) -> bytes:
     return "".join(lines).encode("latin-1")
 
 
-def closes(fields: Mapping[str, str] | None) -> bool:
+def closes(fields: Fields | Mapping[str, str] | None) -> bool:
     """Return True if *fields* say that no request will follow (RFC 9112 section 9.6)."""
-    return fields is not None and "close" in list_members(fields.get("connection"))
+    return fields is not None and "close" in list_members(fields, "connection")
 
 
 class RequestHeads:
@@ -181,7 +211,7 @@ class RequestHeads:
         self,
         method: str,
         path: str,
-        fields: CaseInsensitiveDict | None,
+        fields: Fields | None,
         framing: str,
     ) -> bytes:
         """Return a whole head, its empty line included.
@@ -205,8 +235,9 @@ class RequestHeads:
                 raise InvalidRequest(f"path '*' goes with OPTIONS only, not with {method}")
             target = self._prefix + ("" if path == "*" else path) if self._prefix else path
         if fields and "host" in fields:
-            check_host(fields["host"])
-            if self._prefix and fields["host"] != self._host:
+            host = fields.get("host")
+            check_host(host)
+            if self._prefix and host != self._host:
                 raise InvalidRequest(f"through this proxy Host has to be {self._host}")
         if not fields:
             return f"{method} {target} HTTP/1.1\r\n{self._tail}{framing}\r\n".encode("latin-1")
