@@ -41,6 +41,9 @@ from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
     from .drivers.aio import AioFuture
+    from .drivers.loopthread import LoopThread
+    from .pipeline import Answer, Pipeline
+    from .streams import HTTPStream
     from .transport.tls import default_ssl_context
 
 __version__ = "0.1.0"
@@ -56,6 +59,7 @@ __all__ = [
     "POLLIN",
     "POLLOUT",
     "AioFuture",
+    "Answer",
     "BodyFollowing",
     "CaseInsensitiveDict",
     "CertificateInvalid",
@@ -70,11 +74,14 @@ __all__ = [
     "Exchange",
     "HTTPConnection",
     "HTTPResponse",
+    "HTTPStream",
     "HandshakeFailed",
     "Headers",
     "HostnameNotResolvable",
     "InvalidRequest",
     "InvalidResponse",
+    "LoopThread",
+    "Pipeline",
     "PollNeeded",
     "ProtocolError",
     "Request",
@@ -93,14 +100,19 @@ __all__ = [
 ]
 
 
+_LATER = {
+    "AioFuture": ".drivers.aio",
+    "Answer": ".pipeline",
+    "HTTPStream": ".streams",
+    "LoopThread": ".drivers.loopthread",
+    "Pipeline": ".pipeline",
+    "default_ssl_context": ".transport.tls",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """Import what costs much, asyncio and ssl, when it is first asked for (PEP 562)."""
-    if name == "AioFuture":
-        from .drivers.aio import AioFuture  # noqa: PLC0415
-
-        return AioFuture
-    if name == "default_ssl_context":
-        from .transport.tls import default_ssl_context  # noqa: PLC0415
-
-        return default_ssl_context
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import what costs much, such as asyncio and ssl, when it is first asked for (PEP 562)."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = __import__(__name__ + _LATER[name], fromlist=[name])
+    return getattr(module, name)

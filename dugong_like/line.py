@@ -25,10 +25,14 @@ class Stage(IntEnum):
 
     CREATED = 0  # not in line yet
     WAITING = 1  # in line, and nobody drives it
-    DRIVEN = 2  # an operation drives it
-    SENT = 3  # its request is sent
-    ENDING = 4  # it is about to leave, and the connection will not be as it was
-    ENDED = 5
+    PROMISED = 2  # in line, and a thread is about to drive it
+    DRIVEN = 3  # an operation drives it
+    SENT = 4  # its request is sent
+    ENDING = 5  # it is about to leave, and the connection will not be as it was
+    ENDED = 6
+
+
+IDLE = (Stage.WAITING, Stage.PROMISED)
 
 
 class Place(Generic[W]):
@@ -61,8 +65,8 @@ class Line(Generic[W]):
         self._lock = RLock()
         self._places: list[Place[W]] = []
 
-    def join(self, place: Place[W]) -> None:
-        """Put *place* at the end.
+    def join(self, place: Place[W], *, promised: bool) -> None:
+        """Put *place* at the end; *promised* says that a thread will drive it.
 
         Raises:
             StateError: it is in line already, or has been.
@@ -71,20 +75,25 @@ class Line(Generic[W]):
         with self._lock:
             if place.stage is not Stage.CREATED:
                 raise StateError("this has been activated before")
-            place.stage = Stage.WAITING
+            place.stage = Stage.PROMISED if promised else Stage.WAITING
             self._places.append(place)
 
     def quit(self, place: Place[W]) -> None:
         """Take *place*, which nobody drives, out of the line as if it had not joined."""
         with self._lock:
-            if place.stage is Stage.WAITING:
+            if place.stage in IDLE:
                 self._places.remove(place)
                 place.stage = Stage.CREATED
 
-    def drive(self, place: Place[W]) -> bool:
-        """Note that somebody drives *place* from now on; False if somebody does or did."""
+    def drive(self, place: Place[W], *, promised: bool = False) -> bool:
+        """Note that somebody drives *place* from now on, which joins if it has not.
+
+        *promised* says that it is who has promised that. False if somebody else does or did.
+        """
         with self._lock:
-            if place.stage is not Stage.WAITING:
+            if place.stage is Stage.CREATED:
+                self._places.append(place)
+            elif place.stage is not (Stage.PROMISED if promised else Stage.WAITING):
                 return False
             place.stage = Stage.DRIVEN
             return True
@@ -189,7 +198,7 @@ class Line(Generic[W]):
         Those that somebody drives will leave when they are resumed.
         """
         with self._lock:
-            idle = [place for place in self._places if place.stage is Stage.WAITING]
+            idle = [place for place in self._places if place.stage in IDLE]
             for place in self._places:
                 place.doomed = True
                 if place.wake is not None:

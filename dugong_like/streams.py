@@ -113,11 +113,11 @@ class HTTPStream:
             RuntimeError: the thread was stopped; the stream is as it was.
 
         """
-        self._line.join(self._place)
+        self._line.join(self._place, promised=thread is not None)
         if thread is None:
             return
         try:
-            self.job = thread.submit(self.co_run())
+            self.job = thread.submit(self._co_promised())
         except BaseException:
             self._line.quit(self._place)
             raise
@@ -142,7 +142,7 @@ class HTTPStream:
             DugongError: what `co_send`, `co_read_response` and `co_read` raise.
 
         """
-        if not self._take_over():
+        if not self._line.drive(self._place):
             raise StateError("another operation drives this stream, or it has ended")
         return (yield from self._co_drive())
 
@@ -160,21 +160,22 @@ class HTTPStream:
             Exception: what ended the exchange.
 
         """
-        if self._take_over():
+        if self._line.drive(self._place):
             return (yield from self._co_drive())
         with Wake() as wake:
             self.completion_future.add_done_callback(lambda _: wake.set())
             yield from wake.co_wait()
         return self.completion_future.result()
 
-    def _take_over(self) -> bool:
-        with suppress(StateError):
-            self._line.join(self._place)
-        return self._line.drive(self._place)
+    def _co_promised(self) -> Co[int]:
+        """Drive the exchange on the thread given to `activate`."""
+        if not self._line.drive(self._place, promised=True):
+            raise StateError("this stream has ended")
+        return (yield from self._co_drive())
 
     def _dropped(self, _: Future[int]) -> None:
         """End with the operation that should have driven the stream, if it has not begun."""
-        if self._line.drive(self._place):
+        if self._line.drive(self._place, promised=True):
             self._line.leave(self._place)
             self.end(CancelledError())
 

@@ -198,4 +198,4 @@ def test_async_parts_are_imported_when_they_are_asked_for():
     assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.tls"
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         dugong_like.nonsense
-    assert set(dugong_like.__all__) <= {*dir(dugong_like), "AioFuture", "default_ssl_context"}
+    assert set(dugong_like.__all__) <= {*dir(dugong_like), *dugong_like._LATER}
