@@ -26,7 +26,7 @@ from .errors import (
     UnsupportedResponse,
     is_temp_network_error,
 )
-from .headers import CaseInsensitiveDict
+from .headers import CaseInsensitiveDict, Headers
 from .http1.limits import (
     MAX_CHUNK_LINE,
     MAX_EXTENSIONS,
@@ -38,13 +38,17 @@ from .http1.limits import (
 from .http1.target import Target
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .network import NetworkStream
+from .outgoing import Request
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
     from .auth import BasicAuth, DigestAuth
     from .drivers.aio import AioFuture
+    from .drivers.loopthread import LoopThread
+    from .pipeline import Answer, Pipeline
     from .proxy.proxy import Proxy
+    from .streams import HTTPStream
     from .transport.tls import default_ssl_context
 
 __version__ = "0.1.0"
@@ -60,6 +64,7 @@ __all__ = [
     "POLLIN",
     "POLLOUT",
     "AioFuture",
+    "Answer",
     "BasicAuth",
     "BodyFollowing",
     "CaseInsensitiveDict",
@@ -77,14 +82,19 @@ __all__ = [
     "FileTooShort",
     "HTTPConnection",
     "HTTPResponse",
+    "HTTPStream",
     "HandshakeFailed",
+    "Headers",
     "HostnameNotResolvable",
     "InvalidRequest",
     "InvalidResponse",
+    "LoopThread",
     "NetworkStream",
+    "Pipeline",
     "PollNeeded",
     "ProtocolError",
     "Proxy",
+    "Request",
     "StateError",
     "Target",
     "TransportError",
@@ -101,22 +111,22 @@ __all__ = [
 ]
 
 
+_LATER = {
+    "AioFuture": ".drivers.aio",
+    "Answer": ".pipeline",
+    "BasicAuth": ".auth",
+    "DigestAuth": ".auth",
+    "HTTPStream": ".streams",
+    "LoopThread": ".drivers.loopthread",
+    "Pipeline": ".pipeline",
+    "Proxy": ".proxy.proxy",
+    "default_ssl_context": ".transport.tls",
+}
+
+
 def __getattr__(name: str) -> Any:
     """Import what costs much, such as asyncio and ssl, when it is first asked for (PEP 562)."""
-    if name == "AioFuture":
-        from .drivers.aio import AioFuture  # noqa: PLC0415
-
-        return AioFuture
-    if name == "default_ssl_context":
-        from .transport.tls import default_ssl_context  # noqa: PLC0415
-
-        return default_ssl_context
-    if name in {"BasicAuth", "DigestAuth"}:
-        from . import auth  # noqa: PLC0415
-
-        return getattr(auth, name)
-    if name == "Proxy":
-        from .proxy.proxy import Proxy  # noqa: PLC0415
-
-        return Proxy
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = __import__(__name__ + _LATER[name], fromlist=[name])
+    return getattr(module, name)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from .arguments import Buffer, as_bytes, as_writable, check_size
 from .connect import Route
 from .errors import InvalidRequest
-from .headers import CaseInsensitiveDict, exact, field_pairs
+from .headers import Fields as CheckedFields
+from .headers import as_fields, exact
 from .http1.limits import (
     MAX_CHUNK_LINE,
     MAX_EXTENSIONS,
@@ -173,10 +174,7 @@ class Operations:
         The connection can be used again: it reconnects. May be called in any state;
         an operation that waits in another thread raises `ConnectionClosed`.
         """
-        stream = self._link.raw_stream
-        if stream is not None and self._link.route.has_tls:
-            tls: TLSStream = stream  # type: ignore[assignment]  # then it is TLS
-            tls.notify_close()
+        self._notify_close()
         sending, receiving = self._sending, self._receiving
         # First: who is woken has to find that it is of the past.
         waited_for = sending.reset()
@@ -187,6 +185,21 @@ class Operations:
             if waited_for or sending.role.is_taken() or receiving.role.is_taken():
                 stream.shut_down()
             stream.close()
+        self._link.closing.end(None)  # also if there was none
+
+    def _notify_close(self) -> None:
+        stream = self._link.raw_stream
+        if stream is not None and self._link.route.has_tls:
+            tls: TLSStream = stream  # type: ignore[assignment]  # then it is TLS
+            tls.notify_close()
+
+    def _hang_up(self) -> None:
+        """End the connection for whoever uses it; nothing is given back yet."""
+        self._link.closing.want()
+        self._notify_close()
+        stream = self._link.raw_stream
+        if stream is not None:
+            stream.shut_down()
 
     def reset(self) -> None:
         """Make the connection usable again after an error: another name for `disconnect`."""
@@ -255,7 +268,8 @@ class Operations:
                 `Target`, whose host and port have to be those of Host. None of them changes
                 where the connection leads to.
             headers: a mapping of names to values, or pairs. It is never changed. Of
-                names that differ in case only the last counts. Host, Accept-Encoding
+                names that differ in case only the last counts, but each field of
+                `Headers` is sent. Host, Accept-Encoding
                 and Connection win over the defaults; Content-Length and
                 Transfer-Encoding follow from the body and are refused. After
                 ``Connection: close`` the next request gets a new connection.
@@ -303,7 +317,7 @@ class Operations:
         if headers is None and body is None and not expect100 and method != "CONNECT":
             head = self._heads.build(method, path, None, EMPTY.get(method, ""))
             return exchange, sending.request(exchange, head, None, False)
-        fields = None if headers is None else CaseInsensitiveDict(field_pairs(headers))
+        fields = None if headers is None else as_fields(headers)
         if body is not None and not isinstance(body, BodyFollowing):
             body = as_bytes(body)
         if expect100 and not isinstance(body, BodyFollowing):
@@ -326,7 +340,7 @@ class Operations:
     def _framing(
         self,
         method: str,
-        fields: CaseInsensitiveDict | None,
+        fields: CheckedFields | None,
         body: memoryview | BodyFollowing | None,
     ) -> str:
         """Return the field lines that follow from *body* (RFC 9112 section 6)."""
@@ -489,14 +503,6 @@ class Operations:
         """
         return self._receiving.role.co(self._receiving.read_raw, check_size(size))
 
-    def co_close(self) -> Co[None]:
-        """Close the connection; over TLS close_notify is sent if that does not block.
-
-        Raises nothing; may be called in any state.
-        """
-        self.disconnect()
-        yield from ()
-
 
 # Many connections lead to few origins, and have the same limits.
 _limits = functools.lru_cache(maxsize=64)(Limits)
@@ -521,7 +527,7 @@ def trailer_lines(trailers: Fields | None) -> bytes:
         TypeError: they are neither a mapping nor pairs.
 
     """
-    return encode_trailers(CaseInsensitiveDict(field_pairs(trailers))) if trailers else b""
+    return encode_trailers(as_fields(trailers)) if trailers else b""
 
 
 def checked_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:

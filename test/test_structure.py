@@ -31,7 +31,13 @@ MAY_IMPORT = {
     "auth": "errors headers http1",
     "proxy": "errors headers http1 origin auth transport",  # of transport the type of a context
     "connect": "errors polling http1 transport origin proxy",
-    "link": "errors polling http1 message transport connect",
+    "link": "errors polling http1 message transport connect closing",
+    "closing": "",
+    "outgoing": "errors polling headers message",
+    "line": "errors polling",
+    "exchanging": "polling arguments http1 message operations outgoing",
+    "streams": "errors polling arguments message operations outgoing exchanging line",
+    "pipeline": "errors polling message outgoing exchanging",
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "files": "errors transport",
@@ -41,12 +47,13 @@ MAY_IMPORT = {
     "operations": "errors polling headers arguments http1 message transport origin proxy connect "
     "link receiving sending",
     "transfers": "errors polling transport files receiving sending",
-    "connection": "polling arguments message transport operations transfers",
+    "connection": "polling arguments message transport operations transfers outgoing exchanging "
+    "line streams",
     "drivers": "errors polling",
     "cli": "errors polling headers message transport connection drivers",
     "__main__": "__init__ errors headers connection cli",
     "__init__": "errors polling headers http1 network message transport auth proxy connection "
-    "drivers",
+    "drivers outgoing pipeline streams",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
@@ -81,6 +88,8 @@ TESTED_ELSEWHERE = {
     "drivers/trio.py": "drivers/test_contract.py",
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
+    "closing.py": "test_exchanging.py",
+    "line.py": "test_streams.py",
     "origin.py": "test_connection.py",
     "transport/stream.py": "test_sending.py, test_two_threads.py",
     "proxy/conversation.py": "a protocol of types; proxy/test_*.py keep to it",
@@ -209,5 +218,4 @@ def test_async_parts_are_imported_when_they_are_asked_for():
         dugong_like.nonsense
     assert dugong_like.Proxy.__module__ == "dugong_like.proxy.proxy"
     assert dugong_like.DigestAuth.__module__ == "dugong_like.auth"
-    late = {"AioFuture", "BasicAuth", "DigestAuth", "Proxy", "default_ssl_context"}
-    assert set(dugong_like.__all__) <= {*dir(dugong_like), *late}
+    assert set(dugong_like.__all__) <= {*dir(dugong_like), *dugong_like._LATER}

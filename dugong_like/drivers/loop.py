@@ -34,8 +34,9 @@ SPARE_TIMERS: Final = 64  # overdue for removal, and not worth a look at all of 
 class Task(Generic[T]):
     """An operation that a `Loop` runs."""
 
-    def __init__(self, loop: Loop, op: Co[T]) -> None:
+    def __init__(self, loop: Loop, op: Co[T], ended: Callable[[Task[T]], object] | None) -> None:
         self._loop = loop
+        self._ended = ended
         self.op = op
         self.need: PollNeeded | None = None  # what it waits for, if it does
         self.alarm = math.inf  # seconds of time.monotonic: its first entry among the timers
@@ -100,6 +101,8 @@ class Task(Generic[T]):
         self._exception = exception
         self.alarm = math.inf
         self._loop.ended(self)
+        if self._ended is not None:
+            self._ended(self)
 
 
 class Loop:
@@ -122,9 +125,12 @@ class Loop:
         self._order = itertools.count()  # tasks cannot be compared
         self._tasks: set[Task[Any]] = set()
 
-    def spawn(self, op: Co[T]) -> Task[T]:
-        """Start *op*; it makes its first step when the loop runs."""
-        task = Task(self, op)
+    def spawn(self, op: Co[T], ended: Callable[[Task[T]], object] | None = None) -> Task[T]:
+        """Start *op*; it makes its first step when the loop runs.
+
+        *ended* is called with the task when it has ended, in whatever way.
+        """
+        task = Task(self, op, ended)
         self._tasks.add(task)
         self._ready.append(task)
         return task
