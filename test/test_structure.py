@@ -45,7 +45,7 @@ MAY_IMPORT = {
 RESERVED = {
     "socket": {"transport/tcp.py", "transport/tls.py", "transport/resolve.py", "cli/server.py"},
     "ssl": {"transport/tls.py"},
-    "asyncio": {"drivers/aio.py", "cli/ways.py"},
+    "asyncio": {"drivers/aio.py", "drivers/watches.py", "cli/ways.py"},
     "trio": {"drivers/trio.py"},
     "gevent": {"drivers/gevent.py"},
     "importlib": set(),  # imports that this test would not see
@@ -65,6 +65,7 @@ TESTED_ELSEWHERE = {
     "drivers/gevent.py": "drivers/test_contract.py",
     "drivers/pollers.py": "drivers/test_contract.py",
     "drivers/trio.py": "drivers/test_contract.py",
+    "drivers/watches.py": "drivers/test_aio.py, drivers/test_contract.py",
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
     "origin.py": "test_connection.py",

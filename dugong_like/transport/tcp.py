@@ -17,7 +17,7 @@ from itertools import zip_longest
 from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import ConnectFailed, ConnectionClosed, ConnectionTimedOut
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded, first_of, milliseconds
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded, Source, first_of, milliseconds
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -180,11 +180,12 @@ class SendingDescriptor:
     number of its own each half can.
     """
 
-    __slots__ = ("_duplicate", "_sock")
+    __slots__ = ("_duplicate", "_sock", "_source")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._duplicate: socket.socket | None = None
+        self._source: Source | None = None  # that of the duplicate
 
     def need(self, mask: int, deadline: float | None) -> PollNeeded:
         """Return a wait for *mask*.
@@ -193,24 +194,23 @@ class SendingDescriptor:
             ConnectionClosed: the socket was closed meanwhile, by another thread.
 
         """
-        duplicate = self._duplicate
-        if duplicate is None:
+        source = self._source
+        if source is None:
             sock = self._sock
             try:
                 fd = duplicate_fd(sock)
             except OSError as exc:
                 raise lost(exc) from exc
-            duplicate = socket.socket(sock.family, sock.type, sock.proto, fd)
-            self._duplicate = duplicate
-        fd = duplicate.fileno()
-        if fd < 0:
+            self._duplicate = socket.socket(sock.family, sock.type, sock.proto, fd)
+            self._source = source = Source(fd)
+        if source.closed:
             raise ConnectionClosed("connection lost: it was closed", request_sent="maybe")
-        return PollNeeded(fd, mask, deadline)
+        return source.need(mask, deadline)
 
     def close(self) -> None:
         """Give the duplicate back."""
-        if self._duplicate is not None:
-            self._duplicate.close()
+        if self._source is not None and self._duplicate is not None:
+            self._source.close(self._duplicate.close)
 
 
 def duplicate_fd(sock: socket.socket) -> int:
@@ -224,18 +224,8 @@ class TCPStream:
     """Plain TCP; see `Stream`. Takes over *sock*, which must be connected and non-blocking."""
 
     __slots__ = (
-        *(
-            "_block",
-            "_failure",
-            "_look",
-            "_read_need",
-            "_recv",
-            "_recv_into",
-            "_send",
-            "_sender",
-            "_sock",
-        ),
-        *("fd", "waiting"),
+        *("_block", "_failure", "_look", "_read_need", "_recv", "_recv_into", "_send", "_sender"),
+        *("_sock", "_source", "fd", "waiting"),
     )
 
     def __init__(self, sock: socket.socket) -> None:
@@ -245,7 +235,8 @@ class TCPStream:
         self._recv = sock.recv
         self._recv_into = sock.recv_into
         self._send = sock.send
-        self._read_need = PollNeeded(self.fd, POLLIN)
+        self._source = Source(self.fd)
+        self._read_need = self._source.need(POLLIN)
         self._look = looker(self.fd)
         self._block = looker(self.fd)  # another one: no two threads may use the same
         self._sender = SendingDescriptor(sock)
@@ -298,7 +289,7 @@ class TCPStream:
         self.waiting = True
         if deadline is None:
             return self._read_need
-        return PollNeeded(self.fd, POLLIN, deadline)
+        return self._source.need(POLLIN, deadline)
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""
@@ -332,11 +323,12 @@ class TCPStream:
     def release(self) -> None:
         """Give up the socket without closing it: somebody else goes on with it."""
         self._sender.close()
+        self._source.close(lambda: None)
 
     def close(self) -> None:
         """See `Stream.close`."""
         self._sender.close()
-        self._sock.close()
+        self._source.close(self._sock.close)
 
 
 def looker(fd: int) -> Callable[[int | None], object]:
