@@ -65,7 +65,6 @@ TESTED_ELSEWHERE = {
     "drivers/gevent.py": "drivers/test_contract.py",
     "drivers/pollers.py": "drivers/test_contract.py",
     "drivers/trio.py": "drivers/test_contract.py",
-    "drivers/watches.py": "drivers/test_aio.py, drivers/test_contract.py",
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
     "origin.py": "test_connection.py",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Callable, Generator
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any, TypeVar, cast
 
 from ..polling import Co, PollNeeded
@@ -44,7 +44,8 @@ class AioFuture(asyncio.Future[T]):
         self._waiter: _Steps | None = None
         loop = loop or asyncio.get_running_loop()
         super().__init__(loop=loop)
-        loop.call_soon(self._resume)
+        self._context = copy_context()
+        loop.call_soon(self._resume, context=self._context)
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Close the operation and cancel the future; False if it is done already.
@@ -70,7 +71,7 @@ class AioFuture(asyncio.Future[T]):
                 self._close()
                 return
             if self._waiter is None:
-                self._waiter = _Steps(self.get_loop(), self._resume)
+                self._waiter = _Steps(self.get_loop(), self._context, self._resume)
             self._waiter.wait(need)
         except StopIteration as end:
             self._end(end.value, None)
@@ -102,14 +103,17 @@ class AioFuture(asyncio.Future[T]):
 class _Steps(Waiter):
     """The future that makes its next step when it is resumed."""
 
-    __slots__ = ("_step",)
+    __slots__ = ("_context", "_step")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, step: Callable[[], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, context: Context, step: Callable[[], None]
+    ) -> None:
         super().__init__(loop)
+        self._context = context
         self._step = step
 
     def resume(self) -> None:
-        self._step()
+        self._context.run(self._step)
 
 
 async def run(op: Co[T]) -> T:

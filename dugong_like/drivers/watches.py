@@ -18,6 +18,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from typing import Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -108,8 +109,8 @@ class Watch:
     """
 
     __slots__ = (
-        *("__weakref__", "_alarm", "_alarm_at", "_file", "_loop", "_pid", "_reader", "_writer"),
-        *("armed", "fd", "source"),
+        *("__weakref__", "_alarm", "_alarm_at", "_file", "_loop", "_pid"),
+        *("_reader", "_writer", "armed", "fd", "source"),
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fd: int, file: File | None) -> None:
@@ -215,7 +216,7 @@ class Watch:
         self._stop_alarm()
         # Whole milliseconds, up: uvloop rounds to them, and waking too early is to spin.
         delay = math.ceil(max(deadline - time.monotonic(), 0) * 1000) / 1000
-        self._alarm = self._loop.call_later(delay, self._ring)
+        self._alarm = self._loop.call_later(delay, self._ring, context=Context())
         self._alarm_at = deadline
 
     def _stop_alarm(self) -> None:
@@ -237,12 +238,13 @@ class Watch:
 
     def _arm(self, mask: int) -> None:
         loop = self._loop
+        empty = Context()  # else the loop would keep that of whoever waits first
         try:
             if mask & POLLIN:
-                loop.add_reader(self.fd, self._readable)
+                empty.run(loop.add_reader, self.fd, self._readable)
                 self.armed |= POLLIN
             if mask & POLLOUT:
-                loop.add_writer(self.fd, self._writable)
+                empty.run(loop.add_writer, self.fd, self._writable)
                 self.armed |= POLLOUT
         except NotImplementedError:
             raise RuntimeError(

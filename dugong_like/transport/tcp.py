@@ -323,7 +323,8 @@ class TCPStream:
     def release(self) -> None:
         """Give up the socket without closing it: somebody else goes on with it."""
         self._sender.close()
-        self._source.close(lambda: None)
+        self._source.close(lambda: None)  # loops forget it: what comes next has a source of its own
+        self._source = Source(self.fd)
 
     def close(self) -> None:
         """See `Stream.close`."""
