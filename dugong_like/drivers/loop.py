@@ -219,8 +219,8 @@ class Loop:
 
     def _forget_sources(self) -> None:
         for watch in self._watches.values():
-            if watch.source is not None:
-                watch.source.registrations.pop(self, None)
+            assert watch.source is not None  # all others have gone with those who waited
+            watch.source.registrations.pop(self, None)
         self._watches.clear()
 
     def __enter__(self) -> Self:

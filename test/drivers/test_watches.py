@@ -331,6 +331,34 @@ def test_steps_are_made_in_the_context_of_who_waits(in_loop, stream):
     in_loop(main())
 
 
+def test_two_operations_and_two_directions_of_a_bare_number(in_loop, stream):
+    def bare(mask):
+        yield PollNeeded(stream.fd, mask)
+        return mask
+
+    async def main():
+        while True:
+            try:
+                stream.sock.send(b"x" * 65536)
+            except BlockingIOError:
+                break
+        reader = AioFuture(bare(POLLIN))
+        writer = AioFuture(bare(POLLOUT))
+        await asyncio.sleep(0.01)
+        assert sorted(registered()) == [(stream.fd, POLLIN), (stream.fd, POLLOUT)]
+        reader.cancel()
+        assert registered() == [(stream.fd, POLLOUT)]
+        reader = AioFuture(bare(POLLIN))
+        await asyncio.sleep(0.01)
+        writer.cancel()
+        assert registered() == [(stream.fd, POLLIN)]
+        stream.peer.send(b"x")
+        assert await reader == POLLIN
+        assert not registered()
+
+    in_loop(main())
+
+
 # ---- ends
 
 
@@ -438,6 +466,30 @@ def test_ctrl_c_closes_the_operation(in_loop, stream):
     with pytest.raises(KeyboardInterrupt):
         in_loop(main())
     assert log == ["closed"]
+
+
+def test_closing_in_a_child_process_leaves_the_loop_alone(in_loop, monkeypatch):
+    """It shares the epoll object with its parent."""
+
+    async def main():
+        stream = Stream()
+        stream.peer.send(b"x")
+        task = asyncio.create_task(aio.run(wait_once(stream)))
+        await task
+        monkeypatch.setattr(watches.os, "getpid", lambda: -1)
+        stream.source.close(closed.set)
+        assert registered() == [(stream.fd, POLLIN)]
+        monkeypatch.undo()
+        asyncio.get_running_loop().remove_reader(stream.fd)
+        stream.sock.close()
+        stream.peer.close()
+
+    def wait_once(stream):
+        yield stream.source.need(POLLIN)
+
+    closed = threading.Event()
+    in_loop(main())
+    assert closed.is_set()
 
 
 # ---- numbers that are used again
