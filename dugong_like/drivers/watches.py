@@ -68,6 +68,7 @@ class Waiter(ABC):
         else:
             watch = source.registrations.get(self.loop)
             if watch is None:
+                self.leave()
                 watch = _watch_source(self.loop, source)
         if watch is not self._watch:
             self.leave()
