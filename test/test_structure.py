@@ -65,7 +65,7 @@ RESERVED = {
         "cli/server.py",
     },
     "ssl": {"transport/tls.py"},
-    "asyncio": {"drivers/aio.py", "cli/ways.py"},
+    "asyncio": {"drivers/aio.py", "drivers/watches.py", "cli/ways.py"},
     "trio": {"drivers/trio.py"},
     "gevent": {"drivers/gevent.py"},
     "importlib": set(),  # imports that this test would not see

@@ -18,7 +18,7 @@ from itertools import zip_longest
 from typing import Any, Final, TypeVar
 
 from ..errors import ConnectFailed, ConnectionClosed, ConnectionTimedOut
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded, first_of, milliseconds
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded, Source, first_of, milliseconds
 from .bulk import (
     IS_LINUX,
     BulkStream,
@@ -101,11 +101,12 @@ class SendingDescriptor:
     number of its own each half can.
     """
 
-    __slots__ = ("_duplicate", "_sock")
+    __slots__ = ("_duplicate", "_sock", "_source")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._duplicate: socket.socket | None = None
+        self._source: Source | None = None  # that of the duplicate
 
     def need(self, mask: int, deadline: float | None) -> PollNeeded:
         """Return a wait for *mask*.
@@ -114,24 +115,23 @@ class SendingDescriptor:
             ConnectionClosed: the socket was closed meanwhile, by another thread.
 
         """
-        duplicate = self._duplicate
-        if duplicate is None:
+        source = self._source
+        if source is None:
             sock = self._sock
             try:
                 fd = duplicate_fd(sock)
             except OSError as exc:
                 raise lost(exc) from exc
-            duplicate = socket.socket(sock.family, sock.type, sock.proto, fd)
-            self._duplicate = duplicate
-        fd = duplicate.fileno()
-        if fd < 0:
+            self._duplicate = socket.socket(sock.family, sock.type, sock.proto, fd)
+            self._source = source = Source(fd)
+        if source.closed:
             raise ConnectionClosed("connection lost: it was closed", request_sent="maybe")
-        return PollNeeded(fd, mask, deadline)
+        return source.need(mask, deadline)
 
     def close(self) -> None:
         """Give the duplicate back."""
-        if self._duplicate is not None:
-            self._duplicate.close()
+        if self._source is not None and self._duplicate is not None:
+            self._source.close(self._duplicate.close)
 
 
 def duplicate_fd(sock: socket.socket) -> int:
@@ -146,7 +146,7 @@ class TCPStream:
 
     __slots__ = (
         *("_block", "_failure", "_look", "_low_water", "_read_need", "_recv", "_recv_into"),
-        *("_send", "_sender", "_sock", "fd", "waiting"),
+        *("_send", "_sender", "_sock", "_source", "fd", "waiting"),
     )
 
     def __init__(self, sock: socket.socket) -> None:
@@ -162,6 +162,7 @@ class TCPStream:
         self._block: Looker | None = None  # another one: no two threads may use the same
         self._sender: SendingDescriptor | None = None
         self._low_water = 1
+        self._source: Source | None = None
         # The system tells once that the connection was reset, and ends the stream after
         # that: who reads would take it for a proper end if the sender was told.
         self._failure: OSError | None = None
@@ -209,7 +210,7 @@ class TCPStream:
         """See `BulkStream.wanted_by_gathering`."""
         self.waiting = True
         self._set_low_water(count)
-        return PollNeeded(self.fd, POLLIN, deadline)
+        return self._need(deadline)
 
     def wait_to_gather(self, count: int, timeout: float) -> bool:
         """See `BulkStream.wait_to_gather`."""
@@ -257,11 +258,17 @@ class TCPStream:
         if self._low_water != 1:
             self._set_low_water(1)
         if deadline is not None:
-            return PollNeeded(self.fd, POLLIN, deadline)
+            return self._need(deadline)
         need = self._read_need
         if need is None:
-            need = self._read_need = PollNeeded(self.fd, POLLIN)
+            need = self._read_need = self._need(None)
         return need
+
+    def _need(self, deadline: float | None) -> PollNeeded:
+        source = self._source
+        if source is None:
+            source = self._source = Source(self.fd)
+        return source.need(POLLIN, deadline)
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""
@@ -321,12 +328,19 @@ class TCPStream:
         """Give up the socket without closing it, and return it: somebody else goes on with it."""
         if self._sender is not None:
             self._sender.close()
+        if self._source is not None:
+            self._source.close(lambda: None)  # loops forget it: what comes next has its own
+            self._source = self._read_need = None
         return self._sock
 
     def close(self) -> None:
         """See `Stream.close`."""
-        self.release()
-        self._sock.close()
+        if self._sender is not None:
+            self._sender.close()
+        if self._source is None:
+            self._sock.close()
+        else:
+            self._source.close(self._sock.close)
 
 
 def looker(fd: int) -> Looker:

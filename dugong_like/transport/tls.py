@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar, cast
 import certifi
 
 from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed, InvalidRequest
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded, milliseconds
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded, Source, milliseconds
 from .stream import Data, Part
 from .tcp import SendingDescriptor, co_attempt, looker, lost, shut_down
 
@@ -153,6 +153,8 @@ class TLSStream:
         self._sender = SendingDescriptor(sock)
         self._failure: OSError | None = None  # for the next call: this one has received something
         self.fd = sock.fileno()
+        self._source = Source(self.fd)
+        self._read_need = self._source.need(POLLIN)
         self._look = looker(self.fd)
         self._block = looker(self.fd)  # another one: no two threads may use the same
         self.waiting = False
@@ -254,8 +256,11 @@ class TLSStream:
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
         """See `Stream.wanted_by_recv`."""
         self.waiting = True
-        mask = self._recv_mask
-        return PollNeeded(self.fd, mask, deadline if mask == POLLIN else _soon(deadline))
+        if self._recv_mask != POLLIN:
+            return self._source.need(POLLOUT, _soon(deadline))
+        if deadline is None:
+            return self._read_need
+        return self._source.need(POLLIN, deadline)
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""
@@ -311,7 +316,7 @@ class TLSStream:
     def close(self) -> None:
         """See `Stream.close`."""
         self._sender.close()
-        self._sock.close()
+        self._source.close(self._sock.close)
 
     @property
     def sock(self) -> socket.socket:
