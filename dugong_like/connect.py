@@ -86,13 +86,15 @@ class Route:
 
 
 def begin(route: Route) -> Attempt | None:
-    """Begin to connect, if nothing has to be looked up for that; `co_open` does the rest.
+    """Begin to connect, if nothing comes before that; `co_open` does the rest.
+
+    A name has to be looked up first, and for some proxies that of the origin.
 
     Raises:
         ConnectFailed: see `co_open`.
 
     """
-    if route.address is None:
+    if route.address is None or route.proxy is not None:
         return None
     try:
         return Attempt(route.address)
@@ -102,7 +104,7 @@ def begin(route: Route) -> Attempt | None:
 
 def at_once(route: Route, attempt: Attempt) -> Stream | None:
     """Return the stream if *attempt* has led to it already; None: there is more to do."""
-    if attempt.connected and route.ssl_context is None and route.proxy is None:
+    if attempt.connected and route.ssl_context is None:
         return TCPStream(attempt.sock)
     return None
 
@@ -131,26 +133,29 @@ def co_open(route: Route, timeout: float | None, attempt: Attempt | None = None)
     if route.proxy is None:
         stream: Stream = TCPStream((yield from _co_reach(route, timeout, attempt)))
     else:
-        stream = yield from _co_through(route.proxy, route, timeout, attempt)
+        stream = yield from _co_through(route.proxy, route, timeout)
     if route.ssl_context is None:
         return stream
     return (yield from co_start_tls(stream, route.ssl_context, route.hostname, timeout))
 
 
-def _co_reach(route: Route, timeout: float | None, attempt: Attempt | None) -> Co[Socket]:
+def _co_reach(route: Route, timeout: float | None, attempt: Attempt | None = None) -> Co[Socket]:
     """Connect to the proxy or, without one, to the origin, within *timeout* seconds.
 
-    *attempt* has begun to.
+    *attempt* may have begun to.
     """
     if attempt is not None and attempt.connected:
         return attempt.sock
     name = authority(*route.first)
-    connecting = _co_connect(route, name) if attempt is None else co_finish_tcp(attempt, name)
+    connecting = co_finish_tcp(attempt, name) if attempt else _co_connect(route, name)
     return (yield from _co_in_time(connecting, timeout, f"no connection to {name}"))
 
 
 def _co_connect(route: Route, name: str) -> Co[Socket]:
-    addresses = yield from co_resolve(*route.first, route.test_hostnames)
+    if route.address is not None:
+        addresses = [route.address]
+    else:
+        addresses = yield from co_resolve(*route.first, route.test_hostnames)
     return (yield from co_connect_tcp(addresses, name))
 
 
@@ -164,22 +169,16 @@ def _co_in_time(operation: Co[T], timeout: float | None, failure: str) -> Co[T]:
         raise ConnectionTimedOut(f"{failure} within {timeout} seconds") from None
 
 
-def _co_through(
-    proxy: Proxy, route: Route, timeout: float | None, attempt: Attempt | None
-) -> Co[Stream]:
+def _co_through(proxy: Proxy, route: Route, timeout: float | None) -> Co[Stream]:
     """Open a stream that leads to the origin, or to a proxy that forwards."""
-    stream = yield from _co_reach_proxy(proxy, route, timeout, attempt)
-    if proxy.forwards(route.hostname, https=route.ssl_context is not None):
-        return stream
-    try:
+    conversation = None
+    if not proxy.forwards(route.hostname, https=route.ssl_context is not None):
         addresses = yield from _co_addresses(proxy, route, timeout)
         conversation = proxy.conversation(route.hostname, route.port, route.limits, addresses)
-    except BaseException:
-        stream.close()
-        raise
-    while not (yield from co_converse(stream, conversation, timeout)):
-        stream = yield from _co_reach_proxy(proxy, route, timeout, None)
-    return stream
+    while True:
+        stream = yield from _co_reach_proxy(proxy, route, timeout)
+        if conversation is None or (yield from co_converse(stream, conversation, timeout)):
+            return stream
 
 
 def _co_addresses(proxy: Proxy, route: Route, timeout: float | None) -> Co[list[str]]:
@@ -191,10 +190,8 @@ def _co_addresses(proxy: Proxy, route: Route, timeout: float | None) -> Co[list[
     return [address[0] for _, address in found]
 
 
-def _co_reach_proxy(
-    proxy: Proxy, route: Route, timeout: float | None, attempt: Attempt | None
-) -> Co[Stream]:
-    stream = TCPStream((yield from _co_reach(route, timeout, attempt)))
+def _co_reach_proxy(proxy: Proxy, route: Route, timeout: float | None) -> Co[Stream]:
+    stream = TCPStream((yield from _co_reach(route, timeout)))
     if proxy.ssl_context is None:
         return stream
     try:
