@@ -50,12 +50,13 @@ class Route:
         test_hostnames: see `co_resolve`.
         first: host and port of who is connected to, the proxy or the origin.
         address: the same as a socket address, None if it has to be looked up.
+        has_tls: True if the stream is TLS, to the origin or just to a proxy.
 
     """
 
     __slots__ = (
-        *("address", "first", "hostname", "limits", "port", "proxy", "ssl_context"),
-        *("test_hostnames",),
+        *("address", "first", "has_tls", "hostname", "limits", "port", "proxy"),
+        *("ssl_context", "test_hostnames"),
     )
 
     def __init__(
@@ -75,14 +76,10 @@ class Route:
         self.test_hostnames = test_hostnames
         self.first = (hostname, port) if proxy is None else (proxy.hostname, proxy.port)
         self.address = literal(*self.first)
+        to_proxy = proxy is not None and proxy.ssl_context is not None
+        self.has_tls = ssl_context is not None or to_proxy
         if ssl_context is not None:  # loaded now: with a socket open it might fail
             from .transport import tls  # noqa: F401, PLC0415
-
-    @property
-    def has_tls(self) -> bool:
-        """True if the stream is TLS, to the origin or just to a proxy."""
-        to_proxy = self.proxy is not None and self.proxy.ssl_context is not None
-        return self.ssl_context is not None or to_proxy
 
 
 def begin(route: Route) -> Attempt | None:
