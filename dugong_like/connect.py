@@ -50,12 +50,13 @@ class Route:
         test_hostnames: see `co_resolve`.
         first: host and port of who is connected to, the proxy or the origin.
         address: the same as a socket address, None if it has to be looked up.
+        has_tls: True if the stream is TLS, to the origin or just to a proxy.
 
     """
 
     __slots__ = (
-        *("address", "first", "hostname", "limits", "port", "proxy", "ssl_context"),
-        *("test_hostnames",),
+        *("address", "first", "has_tls", "hostname", "limits", "port", "proxy"),
+        *("ssl_context", "test_hostnames"),
     )
 
     def __init__(
@@ -75,18 +76,16 @@ class Route:
         self.test_hostnames = test_hostnames
         self.first = (hostname, port) if proxy is None else (proxy.hostname, proxy.port)
         self.address = literal(*self.first)
+        to_proxy = proxy is not None and proxy.ssl_context is not None
+        self.has_tls = ssl_context is not None or to_proxy
         if ssl_context is not None:  # loaded now: with a socket open it might fail
             from .transport import tls  # noqa: F401, PLC0415
 
-    @property
-    def has_tls(self) -> bool:
-        """True if the stream is TLS, to the origin or just to a proxy."""
-        to_proxy = self.proxy is not None and self.proxy.ssl_context is not None
-        return self.ssl_context is not None or to_proxy
-
 
 def begin(route: Route) -> Attempt | None:
-    """Begin to connect, if nothing has to be looked up for that; `co_open` does the rest.
+    """Begin to connect, if nothing comes before that; `co_open` does the rest.
+
+    A name has to be looked up first, and for some proxies that of the origin.
 
     Raises:
         ConnectFailed: see `co_open`.
@@ -137,20 +136,23 @@ def co_open(route: Route, timeout: float | None, attempt: Attempt | None = None)
     return (yield from co_start_tls(stream, route.ssl_context, route.hostname, timeout))
 
 
-def _co_reach(route: Route, timeout: float | None, attempt: Attempt | None) -> Co[Socket]:
+def _co_reach(route: Route, timeout: float | None, attempt: Attempt | None = None) -> Co[Socket]:
     """Connect to the proxy or, without one, to the origin, within *timeout* seconds.
 
-    *attempt* has begun to.
+    *attempt* may have begun to.
     """
     if attempt is not None and attempt.connected:
         return attempt.sock
     name = authority(*route.first)
-    connecting = _co_connect(route, name) if attempt is None else co_finish_tcp(attempt, name)
+    connecting = co_finish_tcp(attempt, name) if attempt else _co_connect(route, name)
     return (yield from _co_in_time(connecting, timeout, f"no connection to {name}"))
 
 
 def _co_connect(route: Route, name: str) -> Co[Socket]:
-    addresses = yield from co_resolve(*route.first, route.test_hostnames)
+    if route.address is not None:
+        addresses = [route.address]
+    else:
+        addresses = yield from co_resolve(*route.first, route.test_hostnames)
     return (yield from co_connect_tcp(addresses, name))
 
 
@@ -186,7 +188,7 @@ def _co_addresses(proxy: Proxy, route: Route, timeout: float | None) -> Co[list[
 
 
 def _co_reach_proxy(proxy: Proxy, route: Route, timeout: float | None) -> Co[Stream]:
-    stream = TCPStream((yield from _co_reach(route, timeout, None)))
+    stream = TCPStream((yield from _co_reach(route, timeout)))
     if proxy.ssl_context is None:
         return stream
     try:

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from typing import Any, Final, TypeVar
 
@@ -360,6 +361,13 @@ def send_many(sock: socket.socket, parts: Sequence[Part]) -> int:
     if hasattr(sock, "sendmsg"):
         return sock.sendmsg(parts[:MAX_PARTS])  # type: ignore[arg-type]  # no stretch is there
     return sock.send(parts[0])  # type: ignore[arg-type]  # Windows has no sendmsg
+
+
+def hold_back(sock: socket.socket) -> None:
+    """Have the system send less than a packet only when *sock* is closed or shut down."""
+    if hasattr(socket, "TCP_CORK"):  # on Linux
+        with suppress(OSError):  # it was closed
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
 
 
 def shut_down(sock: socket.socket, how: int) -> None:

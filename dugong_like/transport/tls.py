@@ -23,7 +23,7 @@ import certifi
 from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed, InvalidRequest
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded, Source, milliseconds
 from .stream import Data, Part
-from .tcp import SendingDescriptor, co_attempt, looker, lost, shut_down
+from .tcp import SendingDescriptor, co_attempt, hold_back, looker, lost, shut_down
 
 T = TypeVar("T")
 SSLContext = ssl.SSLContext
@@ -306,7 +306,11 @@ class TLSStream:
         shut_down(self._sock, socket.SHUT_RDWR)
 
     def notify_close(self) -> None:
-        """Send close_notify (RFC 8446 section 6.1) if that is possible at once."""
+        """Send close_notify (RFC 8446 section 6.1) if that is possible at once.
+
+        The connection, or its sending direction, is ended next.
+        """
+        hold_back(self._sock)  # it goes in one packet with the end
         try:
             with self._lock:
                 self._sock.unwrap()
