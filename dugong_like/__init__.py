@@ -17,6 +17,7 @@ from .errors import (
     FileTooShort,
     HandshakeFailed,
     HostnameNotResolvable,
+    InvalidOption,
     InvalidRequest,
     InvalidResponse,
     ProtocolError,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from .auth import BasicAuth, DigestAuth
     from .drivers.aio import AioFuture
     from .proxy.proxy import Proxy
-    from .transport.tls import default_ssl_context
+    from .transport.contexts import default_ssl_context, tls_context
 
 __version__ = "0.1.0"
 
@@ -79,6 +80,7 @@ __all__ = [
     "HTTPResponse",
     "HandshakeFailed",
     "HostnameNotResolvable",
+    "InvalidOption",
     "InvalidRequest",
     "InvalidResponse",
     "NetworkStream",
@@ -97,6 +99,7 @@ __all__ = [
     "is_temp_network_error",
     "run",
     "stall",
+    "tls_context",
     "within",
 ]
 
@@ -107,10 +110,10 @@ def __getattr__(name: str) -> Any:
         from .drivers.aio import AioFuture  # noqa: PLC0415
 
         return AioFuture
-    if name == "default_ssl_context":
-        from .transport.tls import default_ssl_context  # noqa: PLC0415
+    if name in {"default_ssl_context", "tls_context"}:
+        from .transport import contexts  # noqa: PLC0415
 
-        return default_ssl_context
+        return getattr(contexts, name)
     if name in {"BasicAuth", "DigestAuth"}:
         from . import auth  # noqa: PLC0415
 

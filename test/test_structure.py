@@ -57,7 +57,7 @@ RESERVED = {
         "transport/resolve.py",
         "cli/server.py",
     },
-    "ssl": {"transport/tls.py"},
+    "ssl": {"transport/tls.py", "transport/contexts.py"},
     "asyncio": {"drivers/aio.py", "cli/ways.py"},
     "trio": {"drivers/trio.py"},
     "gevent": {"drivers/gevent.py"},
@@ -204,10 +204,11 @@ def test_async_parts_are_imported_when_they_are_asked_for():
     import dugong_like
 
     assert dugong_like.AioFuture.__module__ == "dugong_like.drivers.aio"
-    assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.tls"
+    assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.contexts"
+    assert dugong_like.tls_context.__module__ == "dugong_like.transport.contexts"
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         dugong_like.nonsense
     assert dugong_like.Proxy.__module__ == "dugong_like.proxy.proxy"
     assert dugong_like.DigestAuth.__module__ == "dugong_like.auth"
-    late = {"AioFuture", "BasicAuth", "DigestAuth", "Proxy", "default_ssl_context"}
+    late = {"AioFuture", "BasicAuth", "DigestAuth", "Proxy", "default_ssl_context", "tls_context"}
     assert set(dugong_like.__all__) <= {*dir(dugong_like), *late}

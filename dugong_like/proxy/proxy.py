@@ -122,7 +122,8 @@ class Proxy:
             if given is not None:
                 raise InvalidRequest(f"ssl_context goes with https, not with {self.scheme}")
             return None
-        from ..transport.tls import SSLContext, default_ssl_context  # noqa: PLC0415 - slow
+        from ..transport.contexts import default_ssl_context  # noqa: PLC0415 - slow
+        from ..transport.tls import SSLContext  # noqa: PLC0415
 
         if given is None:
             return default_ssl_context()

@@ -1,24 +1,20 @@
-"""TLS: the default context, the handshake, and bytes in and out under a lock.
+"""TLS over a socket: the handshake, and bytes in and out under a lock.
 
 Two threads on one non-blocking `SSLSocket` corrupt it, so each call into it is made
 under a lock of ours. No call blocks, so the lock is held for microseconds; waiting
 happens outside.
 
-Not here: the connection below (tcp.py).
+Not here: the connection below (tcp.py), and contexts (contexts.py).
 """
 
 from __future__ import annotations
 
-import functools
-import os
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
-
-import certifi
 
 from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed, InvalidRequest
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded, milliseconds
@@ -31,37 +27,6 @@ RECORD: Final = 16384  # bytes of payload in the largest TLS record (RFC 8446 se
 CROSSED: Final = 0.05  # seconds after which to try again what the other half may have done
 MOST_RECORDS: Final = 262144  # bytes received with one call: the lock is not held for longer
 SPOKEN: Final = {None, "http/1.1", "http/1.0"}  # what ALPN may end with (RFC 7301)
-
-
-@functools.cache
-def default_ssl_context() -> ssl.SSLContext:
-    """Return the context for https that verifies certificate and host name.
-
-    The system's certificates are trusted; where there are none, those of certifi. The
-    variables ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and ``SSLKEYLOGFILE`` are honoured.
-    At least TLS 1.2. The context is made at the first call, once for the process.
-    """
-    context = ssl.create_default_context()
-    paths = ssl.get_default_verify_paths()
-    if not context.get_ca_certs() and not _has_certificates(paths.capath):
-        context.load_verify_locations(certifi.where())
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Some builds of Python set it (3.11.2 of Debian); a cut-off stream would look complete.
-    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
-    context.hostname_checks_common_name = False  # RFC 9110 section 4.3.4
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def _has_certificates(folder: str | None) -> bool:
-    """Say whether *folder* has certificates that are looked up when they are needed."""
-    if folder is None:
-        return False
-    try:
-        with os.scandir(folder) as entries:
-            return any(entries)
-    except OSError:
-        return False
 
 
 def co_start_tls(
