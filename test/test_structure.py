@@ -57,7 +57,9 @@ RESERVED = {
         "transport/resolve.py",
         "cli/server.py",
     },
-    "ssl": {"transport/tls.py", "transport/contexts.py"},
+    "ssl": {
+        f"transport/{name}.py" for name in ("contexts", "secured", "sessions", "tls", "tls_over")
+    },
     "asyncio": {"drivers/aio.py", "cli/ways.py"},
     "trio": {"drivers/trio.py"},
     "gevent": {"drivers/gevent.py"},
@@ -79,6 +81,7 @@ TESTED_ELSEWHERE = {
     "drivers/gevent.py": "drivers/test_contract.py",
     "drivers/pollers.py": "drivers/test_contract.py",
     "drivers/trio.py": "drivers/test_contract.py",
+    "transport/secured.py": "transport/test_tls.py, transport/test_tls_over.py",
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
     "origin.py": "test_connection.py",

@@ -20,7 +20,7 @@ from dugong_like import (
     PollNeeded,
     run,
 )
-from dugong_like.transport import tls
+from dugong_like.transport import secured, tls
 from dugong_like.transport.tls import TLSStream, co_start_tls
 
 
@@ -250,7 +250,7 @@ def test_server_that_goes_away_before_the_handshake_begins(trusting, data, reset
 def test_stream_that_was_cut_off_is_seen_in_each_version_of_python():
     plain = ssl.SSLError(1, "[SSL: UNEXPECTED_EOF_WHILE_READING]")
     plain.reason = "UNEXPECTED_EOF_WHILE_READING"
-    assert "without close_notify" in str(tls._lost(plain))
+    assert "without close_notify" in str(secured.cut_off_or_lost(plain))
 
 
 def test_small_parts_share_a_record():
@@ -268,8 +268,8 @@ def test_zone_of_an_address_is_no_part_of_the_name_in_the_certificate(certificat
     with ScriptedServer(lambda sock: sock.recv(1), certificate.server_context()) as server:
         stream = connect(server, trusting, name)
         stream.close()
-    assert tls.certified_name("fe80::1%eth0") == "fe80::1"
-    assert tls.certified_name("100%.example.") == "100%.example"
+    assert secured.certified_name("fe80::1%eth0") == "fe80::1"
+    assert secured.certified_name("100%.example.") == "100%.example"
 
 
 # ---- ALPN
