@@ -41,12 +41,15 @@ from .message import BodyFollowing, Exchange, HTTPResponse
 from .network import NetworkStream
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
 from .transport.buffer import BUFFER_SIZE
+from .transport.options import SocketOptions
 
 if TYPE_CHECKING:
     from .auth import BasicAuth, DigestAuth
     from .drivers.aio import AioFuture
     from .proxy.proxy import Proxy
     from .transport.contexts import default_ssl_context, tls_context
+    from .transport.resolvers import CachingResolver
+    from .transport.sessions import TLSSessions
 
 __version__ = "0.1.0"
 
@@ -63,6 +66,7 @@ __all__ = [
     "AioFuture",
     "BasicAuth",
     "BodyFollowing",
+    "CachingResolver",
     "CaseInsensitiveDict",
     "CertificateInvalid",
     "Co",
@@ -87,7 +91,9 @@ __all__ = [
     "PollNeeded",
     "ProtocolError",
     "Proxy",
+    "SocketOptions",
     "StateError",
+    "TLSSessions",
     "Target",
     "TransportError",
     "TunnelRefused",
@@ -110,6 +116,14 @@ def __getattr__(name: str) -> Any:
         from .drivers.aio import AioFuture  # noqa: PLC0415
 
         return AioFuture
+    if name == "CachingResolver":
+        from .transport.resolvers import CachingResolver  # noqa: PLC0415
+
+        return CachingResolver
+    if name == "TLSSessions":
+        from .transport.sessions import TLSSessions  # noqa: PLC0415
+
+        return TLSSessions
     if name in {"default_ssl_context", "tls_context"}:
         from .transport import contexts  # noqa: PLC0415
 

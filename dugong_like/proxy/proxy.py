@@ -196,8 +196,6 @@ class Proxy:
             socks4.check_name(hostname)
         elif self.mode == "forward" and https:
             raise InvalidRequest("https cannot be forwarded, it needs a tunnel")
-        if https and self.ssl_context is not None:
-            raise InvalidRequest("https through a proxy that speaks TLS itself is not supported")
         return self.mode == "forward" or (self.mode == "auto" and self.speaks_http and not https)
 
     @property

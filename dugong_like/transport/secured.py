@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed
 from ..polling import Co, PollNeeded
@@ -73,26 +73,6 @@ class Secured:
     def notify_close(self) -> None:
         """Send close_notify (RFC 8446 section 6.1) if that is possible at once."""
         raise NotImplementedError
-
-    def peer_certificate(self, binary_form: bool) -> Any:
-        """Return what `ssl.SSLSocket.getpeercert` returns."""
-        return self._tls.getpeercert(binary_form)
-
-    def cipher(self) -> tuple[str, str, int] | None:
-        """Return what `ssl.SSLSocket.cipher` returns."""
-        return self._tls.cipher()
-
-    def version(self) -> str | None:
-        """Return what `ssl.SSLSocket.version` returns."""
-        return self._tls.version()
-
-    def protocol(self) -> str | None:
-        """Return what was chosen by ALPN, None if nothing was."""
-        return self._tls.selected_alpn_protocol()
-
-    def session_reused(self) -> bool:
-        """Return True if the handshake was a short one."""
-        return bool(self._tls.session_reused)
 
 
 class SecuredStream(Protocol):

@@ -84,7 +84,7 @@ def talk(server, context, place, end="goodbye", **options):
     sock = socket.create_connection(("127.0.0.1", server.port))
     sock.setblocking(False)
     stream = run(co_start_tls(sock, context, "localhost", 5, place=place, **options))
-    reused = stream.session_reused()
+    reused = stream.tls.session_reused
     while stream.recv(1) is None:
         stream.wanted_by_recv(None).poll(5)
     if end == "goodbye":

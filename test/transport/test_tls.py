@@ -89,7 +89,7 @@ def test_bytes_go_both_ways_in_any_sizes(streams, version):
     send(stream, data[100_000:200_011])
 
     assert receive(stream, 200_011) == data[:200_011]
-    assert stream.cipher()[1] == version.name.replace("TLSv1_", "TLSv1.")
+    assert stream.tls.cipher()[1] == version.name.replace("TLSv1_", "TLSv1.")
 
 
 def test_records_are_decrypted_whole_and_the_rest_is_buffered(streams):

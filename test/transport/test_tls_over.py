@@ -611,7 +611,7 @@ def test_session_is_resumed_inside(nested, trusting):
             return stream
 
         stream = run(co_talk())
-        reused.append(stream.session_reused())
+        reused.append(stream.tls.session_reused)
         stream.say_goodbye()
         stream.close()
     assert reused == [False, True, True]
