@@ -17,6 +17,7 @@ from .errors import (
     FileTooShort,
     HandshakeFailed,
     HostnameNotResolvable,
+    InvalidOption,
     InvalidRequest,
     InvalidResponse,
     ProtocolError,
@@ -41,6 +42,7 @@ from .network import NetworkStream
 from .outgoing import Request
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
 from .transport.buffer import BUFFER_SIZE
+from .transport.options import SocketOptions
 
 if TYPE_CHECKING:
     from .auth import BasicAuth, DigestAuth
@@ -49,7 +51,9 @@ if TYPE_CHECKING:
     from .pipeline import Answer, Pipeline
     from .proxy.proxy import Proxy
     from .streams import HTTPStream
-    from .transport.tls import default_ssl_context
+    from .transport.contexts import default_ssl_context, tls_context
+    from .transport.resolvers import CachingResolver
+    from .transport.sessions import TLSSessions
 
 __version__ = "0.1.0"
 
@@ -67,6 +71,7 @@ __all__ = [
     "Answer",
     "BasicAuth",
     "BodyFollowing",
+    "CachingResolver",
     "CaseInsensitiveDict",
     "CertificateInvalid",
     "Co",
@@ -86,6 +91,7 @@ __all__ = [
     "HandshakeFailed",
     "Headers",
     "HostnameNotResolvable",
+    "InvalidOption",
     "InvalidRequest",
     "InvalidResponse",
     "LoopThread",
@@ -95,7 +101,9 @@ __all__ = [
     "ProtocolError",
     "Proxy",
     "Request",
+    "SocketOptions",
     "StateError",
+    "TLSSessions",
     "Target",
     "TransportError",
     "TunnelRefused",
@@ -107,6 +115,7 @@ __all__ = [
     "is_temp_network_error",
     "run",
     "stall",
+    "tls_context",
     "within",
 ]
 
@@ -120,7 +129,10 @@ _LATER = {
     "LoopThread": ".drivers.loopthread",
     "Pipeline": ".pipeline",
     "Proxy": ".proxy.proxy",
-    "default_ssl_context": ".transport.tls",
+    "CachingResolver": ".transport.resolvers",
+    "TLSSessions": ".transport.sessions",
+    "default_ssl_context": ".transport.contexts",
+    "tls_context": ".transport.contexts",
 }
 
 

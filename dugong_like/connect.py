@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .errors import ConnectionTimedOut, HandshakeFailed
 from .http1.limits import Limits
+from .options import PLAIN, TransportOptions
 from .origin import authority
 from .polling import Co, within
 from .transport.buffer import ReceiveBuffer
 from .transport.resolve import co_resolve, literal
 from .transport.stream import Stream
 from .transport.tcp import (
+    Address,
     Attempt,
     Socket,
     TCPStream,
@@ -48,14 +50,15 @@ class Route:
         proxy: the proxy, or None.
         limits: for the answer of the proxy.
         test_hostnames: see `co_resolve`.
+        options: of the way there.
         first: host and port of who is connected to, the proxy or the origin.
-        address: the same as a socket address, None if it has to be looked up.
+        address: the same as a socket address; None if it has to be looked up, or is not used.
         has_tls: True if the stream is TLS, to the origin or just to a proxy.
 
     """
 
     __slots__ = (
-        *("address", "first", "has_tls", "hostname", "limits", "port", "proxy"),
+        *("address", "first", "has_tls", "hostname", "limits", "options", "port", "proxy"),
         *("ssl_context", "test_hostnames"),
     )
 
@@ -67,6 +70,7 @@ class Route:
         proxy: Proxy | None,
         limits: Limits,
         test_hostnames: Sequence[str] = (),
+        options: TransportOptions = PLAIN,
     ) -> None:
         self.hostname = hostname
         self.port = port
@@ -75,11 +79,12 @@ class Route:
         self.limits = limits
         self.test_hostnames = test_hostnames
         self.first = (hostname, port) if proxy is None else (proxy.hostname, proxy.port)
-        self.address = literal(*self.first)
+        self.options = options
+        self.address = literal(*self.first) if options.can_use(self.first[0]) else None
         to_proxy = proxy is not None and proxy.ssl_context is not None
         self.has_tls = ssl_context is not None or to_proxy
         if ssl_context is not None:  # loaded now: with a socket open it might fail
-            from .transport import tls  # noqa: F401, PLC0415
+            from .transport import tls_over  # noqa: F401, PLC0415
 
 
 def begin(route: Route) -> Attempt | None:
@@ -88,13 +93,13 @@ def begin(route: Route) -> Attempt | None:
     A name has to be looked up first, and for some proxies that of the origin.
 
     Raises:
-        ConnectFailed: see `co_open`.
+        ConnectFailed, InvalidOption: see `co_open`.
 
     """
     if route.address is None or route.proxy is not None:  # what that wants may come first
         return None
     try:
-        return Attempt(route.address)
+        return Attempt(route.address, route.options.sockets)
     except OSError as exc:
         raise connect_failed(authority(*route.first), exc) from exc
 
@@ -125,6 +130,8 @@ def co_open(route: Route, timeout: float | None, attempt: Attempt | None = None)
         HandshakeFailed: the server, or the proxy, does not speak TLS.
         ConnectionClosed: the proxy closed the connection.
         ConnectionTimedOut: *timeout* was exceeded.
+        InvalidOption: the system refuses an option of the socket.
+        StateError: the connection was made over a socket of the caller's, which has ended.
 
     """
     if route.proxy is None:
@@ -133,7 +140,7 @@ def co_open(route: Route, timeout: float | None, attempt: Attempt | None = None)
         stream = yield from _co_through(route.proxy, route, timeout)
     if route.ssl_context is None:
         return stream
-    return (yield from co_start_tls(stream, route.ssl_context, route.hostname, timeout))
+    return (yield from _co_secure(stream, route.ssl_context, route, timeout))
 
 
 def _co_reach(route: Route, timeout: float | None, attempt: Attempt | None = None) -> Co[Socket]:
@@ -143,17 +150,33 @@ def _co_reach(route: Route, timeout: float | None, attempt: Attempt | None = Non
     """
     if attempt is not None and attempt.connected:
         return attempt.sock
+    if route.options.own is not None:
+        return route.options.own.take()
     name = authority(*route.first)
     connecting = co_finish_tcp(attempt, name) if attempt else _co_connect(route, name)
     return (yield from _co_in_time(connecting, timeout, f"no connection to {name}"))
 
 
 def _co_connect(route: Route, name: str) -> Co[Socket]:
+    options = route.options
+    if options.path is not None:
+        from .transport.unix import co_connect_unix  # noqa: PLC0415 - for those who use it
+
+        return (yield from co_connect_unix(options.path, options.sockets))
     if route.address is not None:
-        addresses = [route.address]
-    else:
-        addresses = yield from co_resolve(*route.first, route.test_hostnames)
-    return (yield from co_connect_tcp(addresses, name))
+        return (yield from co_connect_tcp([route.address], name, options.sockets))
+    addresses = yield from _co_look_up(*route.first, route, options.sockets.only_family)
+    return (yield from co_connect_tcp(addresses, name, options.sockets))
+
+
+def _co_look_up(host: str, port: int, route: Route, family: int = 0) -> Co[Sequence[Address]]:
+    """Look up *host*; *family* is that of the addresses, 0 for any."""
+    resolver = route.options.resolver
+    if resolver is None:
+        return (yield from co_resolve(host, port, route.test_hostnames, family))
+    from .transport.resolvers import co_look_up  # noqa: PLC0415 - for those who use it
+
+    return (yield from co_look_up(host, port, resolver, family))
 
 
 def _co_in_time(operation: Co[T], timeout: float | None, failure: str) -> Co[T]:
@@ -182,7 +205,7 @@ def _co_addresses(proxy: Proxy, route: Route, timeout: float | None) -> Co[list[
     """Look up the origin if *proxy* wants its addresses."""
     if not proxy.wants_addresses:
         return []
-    looking = co_resolve(route.hostname, route.port, route.test_hostnames)
+    looking = _co_look_up(route.hostname, route.port, route)
     found = yield from _co_in_time(looking, timeout, f"{route.hostname} was not looked up")
     return [address[0] for _, address in found]
 
@@ -191,8 +214,14 @@ def _co_reach_proxy(proxy: Proxy, route: Route, timeout: float | None) -> Co[Str
     stream = TCPStream((yield from _co_reach(route, timeout)))
     if proxy.ssl_context is None:
         return stream
+    from .transport.tls_over import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
+
+    name, port = proxy.hostname, proxy.port
+    place = route.options.session_place(proxy.ssl_context, name, name, port)
     try:
-        return (yield from co_start_tls(stream, proxy.ssl_context, proxy.hostname, timeout))
+        return (
+            yield from co_start_tls(stream, proxy.ssl_context, proxy.hostname, timeout, place=place)
+        )
     except HandshakeFailed as exc:
         raise type(exc)(f"{proxy}: {exc}") from exc.__cause__
 
@@ -242,16 +271,23 @@ def co_converse(stream: Stream, conversation: Conversation, timeout: float | Non
             stream.close()
 
 
-def co_start_tls(
-    stream: Stream, context: SSLContext, hostname: str, timeout: float | None
+def _co_secure(
+    stream: Stream, context: SSLContext, route: Route, timeout: float | None
 ) -> Co[Stream]:
-    """Do TLS with *hostname* on *stream*, which is taken over, and closed if that fails.
+    """Do TLS with the origin on *stream*, which is taken over, and closed if that fails.
 
-    For all arguments and errors see `tls.co_start_tls`. *stream* has to be plain TCP. This
-    is where TLS inside TLS belongs, for https through a proxy that speaks TLS; until then
-    `Proxy.forwards` refuses that.
+    For all errors see `tls.co_start_tls`.
     """
-    from .transport import tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
+    from .transport.tls_over import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
 
-    assert isinstance(stream, TCPStream)
-    return (yield from tls.co_start_tls(stream.release(), context, hostname, timeout))
+    options = route.options
+    return (
+        yield from co_start_tls(
+            stream,
+            context,
+            options.server_name,
+            timeout,
+            fingerprints=options.fingerprints,
+            place=options.session_place(context, options.server_name, route.hostname, route.port),
+        )
+    )

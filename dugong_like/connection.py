@@ -60,10 +60,29 @@ class HTTPConnection(Exchanging, Transfers):
         on_informational: called with each 1xx response when it arrives.
         dns_test_hostnames: names to look up when *hostname* does not exist, to tell that
             from a name service that is out of order. By default nobody is asked.
+        server_hostname: the name for TLS, told to the server (SNI) and looked for in its
+            certificate, which may be an IP address; empty for *hostname*. None tells none,
+            and goes only with a context that does not check names.
+        fingerprint: ``"sha256:…"`` of the server's certificate, or several of which one has to
+            fit. Checked in addition to what the context checks.
+        tls_sessions: whether TLS sessions are resumed when the connection is made again; a
+            `TLSSessions` shares them with other connections.
+        socket_options: see `SocketOptions`.
+        uds: path of a unix domain socket to connect to instead of *hostname* and *port*, which
+            still say whose requests these are; an abstract name begins with ``"\\0"`` (Linux).
+        sock: a connected socket to use instead of making one. It belongs to the connection
+            from now on, and is closed with it; connecting again is then `StateError`.
+        resolver: whom to ask for addresses: ``resolver(host, port)`` returns a list of
+            ``(family, socket address)``. It is called in a helper thread and may block; or it
+            is a generator function that yields `PollNeeded`. See `CachingResolver`.
+
+    With a *proxy* the options of sockets, *uds*, *sock* and *resolver* are those of the way to
+    the proxy, and what is said of TLS holds for the server behind it.
 
     Raises:
-        InvalidRequest: *hostname*, *port* or *proxy* cannot be what it says, or *proxy*
-            cannot lead there.
+        InvalidRequest: *hostname*, *port*, *proxy* or *server_hostname* cannot be what it says,
+            or *proxy* cannot lead there.
+        InvalidOption: another argument makes no sense, or not together with another one.
         TypeError: one of them has the wrong type.
         ValueError: *buffer_size* is less than 1, or *http_version* is unknown.
 

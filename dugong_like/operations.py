@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
 from .connect import Route
@@ -36,15 +36,24 @@ from .http1.request import (
 from .http1.target import Target
 from .link import SharedLink
 from .message import BodyFollowing, Exchange, HTTPResponse
+from .options import transport_options
 from .origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
 from .polling import Co
 from .receiving import ReceivingHalf
 from .sending import SendingHalf
+from .tls_facts import TLSFacts
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
+    import os
+    from socket import socket
+
     from .proxy.proxy import Proxy
-    from .transport.tls import SSLContext, TLSStream
+    from .transport.options import SocketOptions
+    from .transport.resolvers import Resolver
+    from .transport.secured import Secured
+    from .transport.sessions import TLSSessions
+    from .transport.tls import SSLContext
 
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
 # What to say of no body where the method means one (RFC 9110 section 8.6).
@@ -52,7 +61,7 @@ EMPTY: Final = dict.fromkeys(["POST", "PUT", "PATCH"], "Content-Length: 0\r\n")
 VERSIONS: Final = {"1.0": 0, "1.1": 1}
 
 
-class Operations:
+class Operations(TLSFacts):
     """One connection to one server: the operations and what belongs to them.
 
     `HTTPConnection` is this class with blocking twins.
@@ -88,6 +97,13 @@ class Operations:
         max_extensions: int = MAX_EXTENSIONS,
         on_informational: Callable[[HTTPResponse], object] | None = None,
         dns_test_hostnames: Sequence[str] = (),
+        server_hostname: str | None = "",
+        fingerprint: str | Iterable[str] | None = None,
+        tls_sessions: TLSSessions | bool = True,
+        socket_options: SocketOptions | None = None,
+        uds: str | bytes | os.PathLike[str] | None = None,
+        sock: socket | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self._hostname = hostname
         self.content_md5 = content_md5
@@ -113,9 +129,21 @@ class Operations:
             max_chunk_line,
             max_extensions,
         )
-        route = Route(ascii_name, port, ssl_context, checked, limits, tuple(dns_test_hostnames))
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
+        options = transport_options(
+            ascii_name,
+            ssl_context,
+            server_hostname=server_hostname,
+            fingerprint=fingerprint,
+            tls_sessions=tls_sessions,
+            socket_options=socket_options,
+            uds=uds,
+            sock=sock,
+            resolver=resolver,
+        )
+        test_names = tuple(dns_test_hostnames)
+        route = Route(ascii_name, port, ssl_context, checked, limits, test_names, options)
         self._link = SharedLink(route, timeout)
         self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
         self._receiving.heads.continue_timeout = expect100_timeout
@@ -185,13 +213,14 @@ class Operations:
             if waited_for or sending.role.is_taken() or receiving.role.is_taken():
                 stream.shut_down()
             stream.close()
+        if (own := self._link.route.options.own) is not None:
+            own.close()  # if it was never used
         self._link.closing.end(None)  # also if there was none
 
     def _notify_close(self) -> None:
         stream = self._link.raw_stream
         if stream is not None and self._link.route.has_tls:
-            tls: TLSStream = stream  # type: ignore[assignment]  # then it is TLS
-            tls.notify_close()
+            cast("Secured", stream).notify_close()  # then it is TLS
 
     def _hang_up(self) -> None:
         """End the connection for whoever uses it; nothing is given back yet."""
@@ -204,30 +233,6 @@ class Operations:
     def reset(self) -> None:
         """Make the connection usable again after an error: another name for `disconnect`."""
         self.disconnect()
-
-    def get_ssl_peercert(self, binary_form: bool = False) -> Any:
-        """Return the server's certificate.
-
-        Args:
-            binary_form: True for the DER bytes, False for a dict as
-                `ssl.SSLSocket.getpeercert` describes.
-
-        Returns:
-            The certificate; None over plain HTTP and while not connected.
-
-        """
-        tls = self._tls()
-        return None if tls is None else tls.peer_certificate(binary_form)
-
-    def get_ssl_cipher(self) -> tuple[str, str, int] | None:
-        """Return name, protocol and secret bits of the cipher; None as in `get_ssl_peercert`."""
-        tls = self._tls()
-        return None if tls is None else tls.cipher()
-
-    def _tls(self) -> TLSStream | None:
-        if self.ssl_context is None:
-            return None
-        return self._link.raw_stream  # type: ignore[return-value]  # with a context it is TLS
 
     def co_connect(self) -> Co[None]:
         """Connect, unless there is a connection that takes a request.

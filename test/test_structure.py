@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "origin": "errors headers transport",
     "auth": "errors headers http1",
     "proxy": "errors headers http1 origin auth transport",  # of transport the type of a context
-    "connect": "errors polling http1 transport origin proxy",
+    "options": "errors headers origin transport",
+    "connect": "errors polling http1 transport origin options proxy",
     "link": "errors polling http1 message transport connect closing",
     "closing": "",
     "outgoing": "errors polling headers message",
@@ -41,11 +42,12 @@ MAY_IMPORT = {
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "files": "errors transport",
+    "tls_facts": "transport link",
     "bodies": "errors http1 transport link files",
     "receiving": "errors polling http1 network message transport link roles heads bodies",
     "sending": "errors polling http1 message transport link roles receiving",
-    "operations": "errors polling headers arguments http1 message transport origin proxy connect "
-    "link receiving sending",
+    "operations": "errors polling headers arguments http1 message transport origin options proxy "
+    "connect link tls_facts receiving sending",
     "transfers": "errors polling transport files receiving sending",
     "connection": "polling arguments message transport operations transfers outgoing exchanging "
     "line streams",
@@ -64,13 +66,18 @@ RESERVED = {
         "transport/resolve.py",
         "cli/server.py",
     },
-    "ssl": {"transport/tls.py"},
+    "ssl": {
+        f"transport/{name}.py" for name in ("contexts", "secured", "sessions", "tls", "tls_over")
+    },
     "asyncio": {"drivers/aio.py", "drivers/watches.py", "cli/ways.py"},
     "trio": {"drivers/trio.py"},
     "gevent": {"drivers/gevent.py"},
     "importlib": set(),  # imports that this test would not see
 }
-RESERVED["socket"].add("transport/bulk.py")
+RESERVED["socket"] |= {
+    f"transport/{name}.py" for name in ("bulk", "options", "own", "resolvers", "unix")
+}
+RESERVED["socket"] |= {"operations.py", "options.py"}  # the type of an argument
 RESERVED["socket"].add("polling.py")  # Wake, where select() takes nothing but sockets (Windows)
 NO_CLOCK = {"http1", "auth", "proxy", "errors", "headers", "message"}
 # Files without a test file of their own name, and where they are tested instead.
@@ -86,6 +93,10 @@ TESTED_ELSEWHERE = {
     "drivers/gevent.py": "drivers/test_contract.py",
     "drivers/pollers.py": "drivers/test_contract.py",
     "drivers/trio.py": "drivers/test_contract.py",
+    "tls_facts.py": "test_options.py",
+    "transport/options.py": "test_options.py",
+    "transport/own.py": "test_options.py",
+    "transport/secured.py": "transport/test_tls.py, transport/test_tls_over.py",
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
     "closing.py": "test_exchanging.py",
@@ -213,7 +224,8 @@ def test_async_parts_are_imported_when_they_are_asked_for():
     import dugong_like
 
     assert dugong_like.AioFuture.__module__ == "dugong_like.drivers.aio"
-    assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.tls"
+    assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.contexts"
+    assert dugong_like.tls_context.__module__ == "dugong_like.transport.contexts"
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         dugong_like.nonsense
     assert dugong_like.Proxy.__module__ == "dugong_like.proxy.proxy"

@@ -29,6 +29,7 @@ from .bulk import (
     send_parts,
     set_low_water,
 )
+from .options import DEFAULT, SocketOptions
 from .stream import Part, Stream
 
 A = TypeVar("A")
@@ -40,7 +41,6 @@ ATTEMPT_DELAY: Final = 0.25  # seconds between two attempts (RFC 8305 section 5)
 MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
 CONNECTING: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR, errno.EALREADY}
 CONNECTS_TWICE: Final = sys.platform == "linux"  # others begin anew where the first call failed
-SOCKET_TYPE: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 
 Looker = Callable[[int | None], object]
 
@@ -388,7 +388,7 @@ def lost(exc: OSError) -> ConnectionClosed:
 
 
 class Attempt:
-    """One attempt to connect to one address, begun.
+    """One attempt to connect to one address, begun, with a socket that has *options*.
 
     Attributes:
         sock: on its way to the address; non-blocking.
@@ -396,18 +396,17 @@ class Attempt:
 
     Raises:
         OSError: it has failed already.
+        InvalidOption: the system refuses one of *options*.
 
     """
 
     __slots__ = ("connected", "sock")
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, options: SocketOptions = DEFAULT) -> None:
         family, place = address
-        self.sock = sock = socket.socket(family, SOCKET_TYPE)
+        self.sock = sock = options.open(family)
         self.connected = False
         try:
-            if SOCKET_TYPE == socket.SOCK_STREAM:
-                sock.setblocking(False)
             code = sock.connect_ex(place)
             if code in CONNECTING and CONNECTS_TWICE:
                 # Inside of one machine it is done by now, but only a second call says so: that
@@ -426,7 +425,7 @@ class Attempt:
 
         """
         code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code or _is_connected(self.sock):
+        if code or is_connected(self.sock):
             self._note(code)
 
     def _note(self, code: int) -> None:
@@ -434,11 +433,11 @@ class Attempt:
             return
         if code:
             raise OSError(code, os.strerror(code))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connected = True
 
 
-def _is_connected(sock: socket.socket) -> bool:
+def is_connected(sock: socket.socket) -> bool:
+    """Return True if *sock* is connected."""
     try:
         sock.getpeername()
     except OSError:
@@ -448,27 +447,31 @@ def _is_connected(sock: socket.socket) -> bool:
 
 def co_finish_tcp(attempt: Attempt, name: str) -> Co[socket.socket]:
     """Connect to the one address of *attempt*; see `co_connect_tcp`."""
-    return _co_name(_co_arrive(attempt), name)
+    return co_naming(_co_arrive(attempt), name)
 
 
-def co_connect_tcp(addresses: Sequence[Address], name: str) -> Co[socket.socket]:
+def co_connect_tcp(
+    addresses: Sequence[Address], name: str, options: SocketOptions = DEFAULT
+) -> Co[socket.socket]:
     """Connect to the first of *addresses* that answers (RFC 8305).
 
     Args:
         addresses: family and socket address of each, in the order of preference.
         name: what to call the peer in errors.
+        options: of each socket.
 
     Returns:
         A connected, non-blocking socket.
 
     Raises:
         ConnectFailed: no address accepted the connection.
+        InvalidOption: the system refuses one of *options*.
 
     """
-    attempts = [_co_connect(address) for address in interleave(addresses)]
+    attempts = [_co_connect(address, options) for address in interleave(addresses)]
     if len(attempts) == 1:
-        return _co_name(attempts[0], name)
-    return _co_name(first_of(*attempts, stagger=ATTEMPT_DELAY), name)
+        return co_naming(attempts[0], name)
+    return co_naming(first_of(*attempts, stagger=ATTEMPT_DELAY), name)
 
 
 def interleave(addresses: Sequence[Address]) -> list[Address]:
@@ -478,8 +481,8 @@ def interleave(addresses: Sequence[Address]) -> list[Address]:
     return [address for pair in zip_longest(first, other) for address in pair if address]
 
 
-def _co_connect(address: Address) -> Co[socket.socket]:
-    return (yield from _co_arrive(Attempt(address)))
+def _co_connect(address: Address, options: SocketOptions) -> Co[socket.socket]:
+    return (yield from _co_arrive(Attempt(address, options)))
 
 
 def _co_arrive(attempt: Attempt) -> Co[socket.socket]:
@@ -494,7 +497,7 @@ def _co_arrive(attempt: Attempt) -> Co[socket.socket]:
     return sock
 
 
-def _co_name(connecting: Co[socket.socket], name: str) -> Co[socket.socket]:
+def co_naming(connecting: Co[socket.socket], name: str) -> Co[socket.socket]:
     """Run *connecting*, and say where to if it fails."""
     try:
         return (yield from connecting)
