@@ -42,7 +42,6 @@ from .network import NetworkStream
 from .outgoing import Request
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
 from .transport.buffer import BUFFER_SIZE
-from .transport.options import SocketOptions
 
 if TYPE_CHECKING:
     from .auth import BasicAuth, DigestAuth
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from .proxy.proxy import Proxy
     from .streams import HTTPStream
     from .transport.contexts import default_ssl_context, tls_context
+    from .transport.options import SocketOptions
     from .transport.resolvers import CachingResolver
     from .transport.sessions import TLSSessions
 
@@ -129,6 +129,7 @@ _LATER = {
     "LoopThread": ".drivers.loopthread",
     "Pipeline": ".pipeline",
     "Proxy": ".proxy.proxy",
+    "SocketOptions": ".transport.options",
     "CachingResolver": ".transport.resolvers",
     "TLSSessions": ".transport.sessions",
     "default_ssl_context": ".transport.contexts",

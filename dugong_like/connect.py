@@ -165,7 +165,7 @@ def _co_connect(route: Route, name: str) -> Co[Socket]:
         return (yield from co_connect_unix(options.path, options.sockets))
     if route.address is not None:
         return (yield from co_connect_tcp([route.address], name, options.sockets))
-    addresses = yield from _co_look_up(*route.first, route, options.sockets.only_family)
+    addresses = yield from _co_look_up(*route.first, route, options.family)
     return (yield from co_connect_tcp(addresses, name, options.sockets))
 
 

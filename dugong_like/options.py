@@ -7,30 +7,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from .errors import InvalidOption
 from .headers import exact
 from .origin import check_hostname
-from .transport.options import DEFAULT, SocketOptions, family_of
+from .transport.resolve import family_of
 
 if TYPE_CHECKING:
     import socket
 
     from .transport.fingerprints import Fingerprints
+    from .transport.options import SocketOptions
     from .transport.own import OwnSocket
     from .transport.resolvers import Resolver
     from .transport.sessions import SessionPlace, TLSSessions
     from .transport.tls import SSLContext
 
 
-@dataclass(frozen=True, slots=True)
 class TransportOptions:
-    """How to come to the other end, and whom to expect there.
+    """How to come to the other end, and whom to expect there. Never changed once in use.
 
     Attributes:
-        sockets: options of the sockets that are made.
+        sockets: options of the sockets that are made, or None for the usual ones.
         path: the unix domain socket to connect to instead of host and port, or None.
         own: the caller's socket to use instead, or None.
         resolver: whom to ask for addresses; None asks the system.
@@ -40,20 +39,29 @@ class TransportOptions:
 
     """
 
-    sockets: SocketOptions = DEFAULT
-    path: bytes | None = None
-    own: OwnSocket | None = None
-    resolver: Resolver | None = None
-    server_name: str | None = None
-    fingerprints: Fingerprints = ()
-    sessions: TLSSessions | None = None
+    __slots__ = (
+        *("fingerprints", "own", "path", "resolver", "server_name", "sessions", "sockets"),
+    )
+
+    def __init__(self) -> None:
+        self.sockets: SocketOptions | None = None
+        self.path: bytes | None = None
+        self.own: OwnSocket | None = None
+        self.resolver: Resolver | None = None
+        self.server_name: str | None = None
+        self.fingerprints: Fingerprints = ()
+        self.sessions: TLSSessions | None = None
+
+    @property
+    def family(self) -> int:
+        """The only family of addresses that can be used, 0 if there are several."""
+        return 0 if self.sockets is None else self.sockets.only_family
 
     def can_use(self, host: str) -> bool:
         """Say whether *host*, if it is an IP address, is who is connected to, and can be."""
         if self is PLAIN:
             return True
-        family = self.sockets.only_family
-        return self.path is None and self.own is None and family in {0, family_of(host)}
+        return self.path is None and self.own is None and self.family in {0, family_of(host)}
 
     def session_place(
         self, context: SSLContext, name: str | None, hostname: str, port: int
@@ -98,24 +106,31 @@ def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
     given = socket_options, uds, sock, resolver, fingerprint
     if ssl_context is None and given == NOTHING and server_hostname == "" and tls_sessions is True:
         return PLAIN
-    if socket_options is not None and not isinstance(socket_options, SocketOptions):
-        raise TypeError(f"socket_options is SocketOptions(…), not {socket_options!r}")
+    if socket_options is not None:
+        _check_type(socket_options)
     if resolver is not None and not callable(resolver):
         raise TypeError(f"resolver is a function, not {resolver!r}")
     _check_together(socket_options, uds, sock, resolver)
-    path = None if uds is None else _path(uds)
-    options = TransportOptions(socket_options or DEFAULT, path, None, resolver)
+    options = TransportOptions()
+    options.sockets = socket_options
+    options.path = None if uds is None else _path(uds)
+    options.resolver = resolver
     if ssl_context is None:
         _refuse_without_tls(server_hostname, fingerprint, tls_sessions)
     else:
-        options = replace(
-            options,
-            server_name=_server_name(hostname, ssl_context, server_hostname),
-            fingerprints=_fingerprints(fingerprint),
-            sessions=_sessions(tls_sessions),
-        )
-    # The last step, for if there is an error the socket stays the caller's.
-    return options if sock is None else replace(options, own=_own(sock))
+        options.server_name = _server_name(hostname, ssl_context, server_hostname)
+        options.fingerprints = _fingerprints(fingerprint)
+        options.sessions = _sessions(tls_sessions)
+    if sock is not None:  # the last step, for if there is an error the socket stays the caller's
+        options.own = _own(sock)
+    return options
+
+
+def _check_type(options: object) -> None:
+    from .transport.options import SocketOptions  # noqa: PLC0415 - for those who use it
+
+    if not isinstance(options, SocketOptions):
+        raise TypeError(f"socket_options is SocketOptions(…), not {options!r}")
 
 
 def _check_together(

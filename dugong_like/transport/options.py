@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..errors import InvalidOption
+from .resolve import family_of
+from .tcp import new_socket
 
 FAMILIES: Final = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 MAX_PORT: Final = 65535
-SOCKET_TYPE: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 RawOption = tuple[int, int, int | bytes]
 # What the three numbers of keep-alive are called here and by the system.
 KEEPALIVE: Final = {
@@ -34,7 +35,8 @@ class SocketOptions:
         family: `socket.AF_INET` or `socket.AF_INET6` to use no other addresses; None for
             both, or that of *local_address*.
         local_address: host, an IP address of this machine, and port to connect from; port 0
-            takes any.
+            takes any. With another one the system refuses, for a minute or so, to connect to the
+            same server again (TIME_WAIT, RFC 9293 section 3.6.1).
         keepalive: True to have the system look now and then whether the peer is still there,
             while nothing moves (RFC 9293 section 3.8.4).
         keepalive_idle: seconds without anything until it looks first; None: the system's,
@@ -91,10 +93,8 @@ class SocketOptions:
             InvalidOption: the system refuses one of the options.
 
         """
-        sock = socket.socket(family, SOCKET_TYPE)
+        sock = new_socket(family)
         try:
-            if SOCKET_TYPE == socket.SOCK_STREAM:
-                sock.setblocking(False)
             if self.raw:
                 self._apply_raw(sock)
             if family in FAMILIES:
@@ -125,7 +125,7 @@ class SocketOptions:
 
     @staticmethod
     def _bind(sock: socket.socket, address: tuple[str, int]) -> None:
-        if address[1]:  # else the next connection would have to wait for minutes (TIME_WAIT)
+        if address[1]:  # or even other servers would have to wait
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind(address)
@@ -170,17 +170,3 @@ def _check_raw(option: Any) -> RawOption:
     level, number, value = option
     value = value if isinstance(value, bytes) else operator.index(value)
     return operator.index(level), operator.index(number), value
-
-
-def family_of(host: str) -> socket.AddressFamily | None:
-    """Return the family of *host*, an IP address, perhaps with a scope; None if it is none."""
-    for family, text in ((socket.AF_INET, host), (socket.AF_INET6, host.partition("%")[0])):
-        try:
-            socket.inet_pton(family, text)
-        except (OSError, ValueError):
-            continue
-        return family
-    return None
-
-
-DEFAULT: Final = SocketOptions()

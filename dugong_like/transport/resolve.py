@@ -18,7 +18,6 @@ from typing import Any, Final, Generic, TypeVar
 
 from ..errors import DNSUnavailable, HostnameNotResolvable
 from ..polling import Co, Wake
-from .options import family_of
 from .tcp import Address
 
 T = TypeVar("T")
@@ -72,6 +71,17 @@ def co_resolve(
         if test_hostnames:
             raise DNSUnavailable(f"neither {host} nor a test name can be looked up") from answer
     raise HostnameNotResolvable(f"{host} does not exist: {answer.strerror}") from answer
+
+
+def family_of(host: str) -> socket.AddressFamily | None:
+    """Return the family of *host*, an IP address, perhaps with a scope; None if it is none."""
+    for family, text in ((socket.AF_INET, host), (socket.AF_INET6, host.partition("%")[0])):
+        try:
+            socket.inet_pton(family, text)
+        except (OSError, ValueError):
+            continue
+        return family
+    return None
 
 
 def is_address(host: str) -> bool:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import zip_longest
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import ConnectFailed, ConnectionClosed, ConnectionTimedOut
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded, Source, first_of, milliseconds
@@ -29,7 +29,6 @@ from .bulk import (
     send_parts,
     set_low_water,
 )
-from .options import DEFAULT, SocketOptions
 from .stream import Part, Stream
 
 A = TypeVar("A")
@@ -41,6 +40,7 @@ ATTEMPT_DELAY: Final = 0.25  # seconds between two attempts (RFC 8305 section 5)
 MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
 CONNECTING: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR, errno.EALREADY}
 CONNECTS_TWICE: Final = sys.platform == "linux"  # others begin anew where the first call failed
+SOCKET_TYPE: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 
 Looker = Callable[[int | None], object]
 
@@ -387,8 +387,16 @@ def lost(exc: OSError) -> ConnectionClosed:
     return ConnectionClosed(f"connection lost: {exc.strerror or exc}", request_sent="maybe")
 
 
+class Opener(Protocol):
+    """What makes sockets that are not as all others."""
+
+    def open(self, family: int) -> socket.socket:
+        """See `SocketOptions.open`."""
+        ...
+
+
 class Attempt:
-    """One attempt to connect to one address, begun, with a socket that has *options*.
+    """One attempt to connect to one address, begun, with a socket that *opener* makes, if given.
 
     Attributes:
         sock: on its way to the address; non-blocking.
@@ -396,15 +404,16 @@ class Attempt:
 
     Raises:
         OSError: it has failed already.
-        InvalidOption: the system refuses one of *options*.
+        InvalidOption: *opener* could not make a socket.
 
     """
 
-    __slots__ = ("connected", "sock")
+    __slots__ = ("_plain", "connected", "sock")
 
-    def __init__(self, address: Address, options: SocketOptions = DEFAULT) -> None:
+    def __init__(self, address: Address, opener: Opener | None = None) -> None:
         family, place = address
-        self.sock = sock = options.open(family)
+        self._plain = opener is None
+        self.sock = sock = new_socket(family) if opener is None else opener.open(family)
         self.connected = False
         try:
             code = sock.connect_ex(place)
@@ -433,7 +442,17 @@ class Attempt:
             return
         if code:
             raise OSError(code, os.strerror(code))
+        if self._plain:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connected = True
+
+
+def new_socket(family: int) -> socket.socket:
+    """Return a socket that is non-blocking and not connected."""
+    sock = socket.socket(family, SOCKET_TYPE)
+    if SOCKET_TYPE == socket.SOCK_STREAM:
+        sock.setblocking(False)
+    return sock
 
 
 def is_connected(sock: socket.socket) -> bool:
@@ -451,24 +470,24 @@ def co_finish_tcp(attempt: Attempt, name: str) -> Co[socket.socket]:
 
 
 def co_connect_tcp(
-    addresses: Sequence[Address], name: str, options: SocketOptions = DEFAULT
+    addresses: Sequence[Address], name: str, opener: Opener | None = None
 ) -> Co[socket.socket]:
     """Connect to the first of *addresses* that answers (RFC 8305).
 
     Args:
         addresses: family and socket address of each, in the order of preference.
         name: what to call the peer in errors.
-        options: of each socket.
+        opener: makes each socket, if given.
 
     Returns:
         A connected, non-blocking socket.
 
     Raises:
         ConnectFailed: no address accepted the connection.
-        InvalidOption: the system refuses one of *options*.
+        InvalidOption: *opener* could not make a socket.
 
     """
-    attempts = [_co_connect(address, options) for address in interleave(addresses)]
+    attempts = [_co_connect(address, opener) for address in interleave(addresses)]
     if len(attempts) == 1:
         return co_naming(attempts[0], name)
     return co_naming(first_of(*attempts, stagger=ATTEMPT_DELAY), name)
@@ -481,8 +500,8 @@ def interleave(addresses: Sequence[Address]) -> list[Address]:
     return [address for pair in zip_longest(first, other) for address in pair if address]
 
 
-def _co_connect(address: Address, options: SocketOptions) -> Co[socket.socket]:
-    return (yield from _co_arrive(Attempt(address, options)))
+def _co_connect(address: Address, opener: Opener | None) -> Co[socket.socket]:
+    return (yield from _co_arrive(Attempt(address, opener)))
 
 
 def _co_arrive(attempt: Attempt) -> Co[socket.socket]:

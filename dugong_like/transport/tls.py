@@ -241,7 +241,7 @@ class TLSStream(Secured):
             if self.recv(1) is None:
                 return True
         except ConnectionClosed:
-            return False
+            pass  # most servers that close an idle connection do not take leave
         with self._lock:
             self.save_session()
         return False

@@ -14,8 +14,7 @@ from typing import Final
 
 from ..errors import InvalidOption
 from ..polling import POLLOUT, Co, PollNeeded, Wake
-from .options import SocketOptions
-from .tcp import co_naming, is_connected
+from .tcp import Opener, co_naming, is_connected, new_socket
 
 LONGEST: Final = 107 if sys.platform == "linux" else 103  # bytes; sun_path, less the NUL at its end
 QUEUE_TIME: Final = 0.01  # seconds after which to try again when the server's queue is full
@@ -44,7 +43,7 @@ def check_path(path: str | bytes | os.PathLike[str]) -> bytes:
     return data
 
 
-def co_connect_unix(path: bytes, options: SocketOptions) -> Co[socket.socket]:
+def co_connect_unix(path: bytes, opener: Opener | None = None) -> Co[socket.socket]:
     """Connect to the unix domain socket at *path*.
 
     Returns:
@@ -52,15 +51,15 @@ def co_connect_unix(path: bytes, options: SocketOptions) -> Co[socket.socket]:
 
     Raises:
         ConnectFailed: nobody listens there, or the system does not let us.
-        InvalidOption: the system refuses one of *options*.
+        InvalidOption: *opener*, which makes the socket if given, could not.
 
     """
     name = os.fsdecode(path).replace("\0", "@", 1)  # as ss and netstat write it
-    return co_naming(_co_connect(path, options), name)
+    return co_naming(_co_connect(path, opener), name)
 
 
-def _co_connect(path: bytes, options: SocketOptions) -> Co[socket.socket]:
-    sock = options.open(socket.AF_UNIX)
+def _co_connect(path: bytes, opener: Opener | None) -> Co[socket.socket]:
+    sock = new_socket(socket.AF_UNIX) if opener is None else opener.open(socket.AF_UNIX)
     try:
         code = sock.connect_ex(path)
         while code == errno.EAGAIN:  # the queue is full, and nothing tells when it is not

@@ -11,7 +11,7 @@ import servers
 from support import open_descriptors
 
 from dugong_like import POLLIN, POLLOUT, ConnectFailed, ConnectionClosed, ConnectionTimedOut, run
-from dugong_like.transport import options, tcp
+from dugong_like.transport import tcp
 from dugong_like.transport.tcp import (
     Attempt,
     TCPStream,
@@ -211,7 +211,7 @@ def test_attempt_that_fails_closes_its_socket(monkeypatch, twice):
 
 
 def test_types_of_sockets_that_block_at_first_are_set_not_to(monkeypatch):
-    monkeypatch.setattr(options, "SOCKET_TYPE", socket.SOCK_STREAM)
+    monkeypatch.setattr(tcp, "SOCKET_TYPE", socket.SOCK_STREAM)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         attempt = Attempt((socket.AF_INET, listener.getsockname()))
         assert not attempt.sock.getblocking()
