@@ -146,8 +146,8 @@ class TCPStream:
     """Plain TCP; see `Stream`. Takes over *sock*, which must be connected and non-blocking."""
 
     __slots__ = (
-        *("_block", "_failure", "_look", "_low_water", "_read_need", "_recv", "_recv_into"),
-        *("_send", "_sender", "_sock", "_source", "fd", "waiting"),
+        *("_block", "_closed", "_failure", "_look", "_low_water", "_read_need", "_recv"),
+        *("_recv_into", "_send", "_sender", "_sock", "_source", "fd", "waiting"),
     )
 
     def __init__(self, sock: socket.socket) -> None:
@@ -164,6 +164,7 @@ class TCPStream:
         self._sender: SendingDescriptor | None = None
         self._low_water = 1
         self._source: Source | None = None
+        self._closed = False
         # The system tells once that the connection was reset, and ends the stream after
         # that: who reads would take it for a proper end if the sender was told.
         self._failure: OSError | None = None
@@ -269,6 +270,8 @@ class TCPStream:
         source = self._source
         if source is None:
             source = self._source = Source(self.fd)
+            if self._closed:  # by another thread, which need not have seen the source
+                source.closed = True
         return source.need(POLLIN, deadline)
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
@@ -338,6 +341,7 @@ class TCPStream:
         """See `Stream.close`."""
         if self._sender is not None:
             self._sender.close()
+        self._closed = True  # before the look at the source: who makes it does the opposite
         if self._source is None:
             self._sock.close()
         else:

@@ -124,6 +124,14 @@ def test_closed_by_another_thread_before_the_sender_waits(peers):
         stream.wanted_by_send(None)
 
 
+def test_closed_by_another_thread_before_the_receiver_waits(peers):
+    """The number may belong to another file by now: no loop may keep it."""
+    stream, _ = peers
+    stream.close()
+    assert stream.wanted_by_recv(None).source.closed
+    assert stream.wanted_by_recv(5.0).source.closed
+
+
 def test_ending_the_sending_direction_wakes_who_waits_to_send(peers):
     stream, other = peers
     while stream.send([bytes(100_000)]) is not None:
