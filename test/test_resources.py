@@ -325,7 +325,7 @@ def descriptors_left(count):
     """Leave *count* descriptors to the process."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(map(int, os.listdir("/proc/self/fd")))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1 + count, limits[1]))
     fillers = []
     try:
         with contextlib.suppress(OSError):

@@ -38,6 +38,7 @@ Address = tuple[socket.AddressFamily, Any]
 
 ATTEMPT_DELAY: Final = 0.25  # seconds between two attempts (RFC 8305 section 5)
 MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
+MOMENT: Final = 0.0005  # seconds: for another thread to end a system call that does not wait
 CONNECTING: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR, errno.EALREADY}
 CONNECTS_TWICE: Final = sys.platform == "linux"  # others begin anew where the first call failed
 SOCKET_TYPE: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
@@ -147,7 +148,7 @@ class TCPStream:
 
     __slots__ = (
         *("_block", "_closed", "_failure", "_look", "_low_water", "_read_need", "_recv"),
-        *("_recv_into", "_send", "_sender", "_sock", "_source", "fd", "waiting"),
+        *("_recv_into", "_send", "_sender", "_sending", "_sock", "_source", "fd", "waiting"),
     )
 
     def __init__(self, sock: socket.socket) -> None:
@@ -166,8 +167,10 @@ class TCPStream:
         self._source: Source | None = None
         self._closed = False
         # The system tells once that the connection was reset, and ends the stream after
-        # that: who reads would take it for a proper end if the sender was told.
+        # that: who reads would take it for a proper end if the sender was told. Another
+        # thread may be about to note what it was told as long as it is sending.
         self._failure: OSError | None = None
+        self._sending = False  # a lock would cost ten times as much, for each request
 
     @property
     def bulk(self) -> BulkStream | None:
@@ -183,9 +186,21 @@ class TCPStream:
             return None
         except OSError as exc:
             raise lost(exc) from exc
-        if count == 0 and self._failure is not None:
-            raise lost(self._failure) from self._failure
+        if count == 0:
+            self._believe_the_end()
         return count
+
+    def _believe_the_end(self) -> None:
+        """Look, when nothing more can be received, whether the sender was told why.
+
+        Raises:
+            ConnectionClosed: the connection was reset.
+
+        """
+        while self._sending:  # which never waits for the peer
+            time.sleep(MOMENT)
+        if self._failure is not None:
+            raise lost(self._failure) from self._failure
 
     def discard(self, count: int) -> int | None:
         """See `BulkStream.discard`."""
@@ -204,8 +219,8 @@ class TCPStream:
             return None
         except OSError as exc:
             raise lost(exc) from exc
-        if received == 0 and self._failure is not None:
-            raise lost(self._failure) from self._failure
+        if received == 0:
+            self._believe_the_end()
         return received
 
     def wanted_by_gathering(self, count: int, deadline: float | None) -> PollNeeded:
@@ -235,12 +250,13 @@ class TCPStream:
             return None
         except OSError as exc:
             raise lost(exc) from exc
-        if not data and self._failure is not None:
-            raise lost(self._failure) from self._failure
+        if not data:
+            self._believe_the_end()
         return data
 
     def send(self, parts: Sequence[Part]) -> int | None:
         """See `Stream.send`."""
+        self._sending = True
         try:
             part = parts[0]
             if len(parts) == 1 and part.__class__ is not FileStretch:
@@ -253,6 +269,8 @@ class TCPStream:
         except OSError as exc:
             self._failure = exc
             raise lost(exc) from exc
+        finally:
+            self._sending = False
 
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
         """See `Stream.wanted_by_recv`."""

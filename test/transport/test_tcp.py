@@ -4,7 +4,9 @@ import errno
 import os
 import socket
 import struct
+import threading
 import time
+from concurrent import futures
 
 import pytest
 import servers
@@ -88,6 +90,40 @@ def test_reset_that_the_sender_was_told_of_is_no_end_of_the_stream(peers, receiv
     for _ in range(2):
         with pytest.raises(ConnectionClosed, match="reset"):
             stream.recv(10) if receive == "recv" else stream.recv_into(memoryview(bytearray(10)))
+
+
+@pytest.mark.reliability(34)
+@pytest.mark.parametrize("receive", ["recv", "recv_into", "discard"])
+def test_reset_that_the_sender_is_just_being_told_of(peers, receive):
+    stream, other = peers
+    told, going = threading.Event(), threading.Event()
+    send = stream._send
+
+    def tell(data):  # the thread sleeps between the answer of the system and its own next step
+        try:
+            return send(data)
+        finally:
+            told.set()
+            assert going.wait(20)
+
+    def take():
+        if receive == "recv_into":
+            return stream.recv_into(memoryview(bytearray(10)))
+        return getattr(stream, receive)(10)
+
+    stream._send = tell
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    other.close()  # with RST
+    with futures.ThreadPoolExecutor(2) as pool:
+        writer = pool.submit(stream.send, [b"x"])
+        assert told.wait(20)
+        reader = pool.submit(take)
+        with pytest.raises(futures.TimeoutError):
+            reader.result(0.1)
+        going.set()
+        for half in (writer, reader):
+            with pytest.raises(ConnectionClosed, match="reset"):
+                half.result(20)
 
 
 def test_reset_while_receiving_into_memory(peers):
