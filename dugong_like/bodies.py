@@ -66,8 +66,8 @@ class BodyReader:
 
     def begin(self, body: Body, length: int) -> None:
         """Go on with *body*, whose first *length* bytes come without further framing."""
-        self.body = body
         self._owed = self._length = length
+        self.body = body  # afterwards: see `has_surplus`
 
     def forget(self) -> None:
         """Forget what is left of the last body: the next response is asked for."""
@@ -76,9 +76,16 @@ class BodyReader:
             self._kept.clear()
 
     def has_surplus(self) -> bool:
-        """Return True if bytes have arrived behind the end of a body of known length."""
-        buffer = self._buffer
-        return self.body is SIZED and buffer.end - buffer.begin > self._owed
+        """Return True if bytes have arrived behind the end of a body of known length.
+
+        Another thread may be reading it. The order in which it changes these numbers, and
+        that of looking at them here, never make it look like too much.
+        """
+        if self.body is not SIZED:
+            return False
+        owed = self._owed
+        begin = self._buffer.begin
+        return self._buffer.end - begin > owed
 
     # ---- attempts
 

@@ -30,7 +30,7 @@ class HeadReader:
     """
 
     __slots__ = (
-        *("_buffer", "_harmless", "_informational", "_limits", "_link", "_on_informational"),
+        *("_buffer", "_harmless", "_informational", "_limits", "_link", "on_informational"),
         *("_section", "continue_timeout"),
     )
 
@@ -46,7 +46,7 @@ class HeadReader:
         self._buffer = buffer
         self._limits = limits
         self._harmless = min(limits.line_size, limits.header_size)  # bytes of head to take as is
-        self._on_informational = on_informational
+        self.on_informational = on_informational
         self.reset()
 
     def reset(self) -> None:
@@ -150,6 +150,6 @@ class HeadReader:
             )
         response = HTTPResponse(exchange, head, 0)
         exchange.informational = (*seen, response)
-        if self._on_informational is not None:
+        if self.on_informational is not None:
             self._link.stream.waiting = True  # what it raises loses nothing
-            self._on_informational(response)
+            self.on_informational(response)

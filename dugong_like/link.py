@@ -1,5 +1,9 @@
 """What the two halves of a connection share: the stream, and who waits for what.
 
+Who closes a connection takes nothing away from operations that run in other threads at that
+moment: they keep the link and the halves, which lead nowhere any more, and the connection
+goes on with new ones. See `SharedLink.abandon`.
+
 A child process that inherits a connection closes its copy at once, without sending
 anything: the connection stays the parent's.
 
@@ -11,10 +15,11 @@ from __future__ import annotations
 import copy
 import os
 from collections import deque
+from threading import RLock
 
 from .closing import Closing
 from .connect import Route, at_once, begin, co_open
-from .errors import ConnectionClosed
+from .errors import ConnectionClosed, Sent
 from .http1.states import LINK, Link, Linked, follow
 from .message import Exchange
 from .polling import Co
@@ -34,12 +39,13 @@ class SharedLink:
         closing: the end of the present connection, or of the next one while there is none.
         sender_waits: True while an operation waits until something can be sent.
         used: True if it has ever been open: then there may be something to forget.
+        abandoned: True if only operations that were under way when it was closed know it.
 
     """
 
     __slots__ = (
         *("_failure", "closing", "pending", "raw_stream", "route", "sender_waits", "state"),
-        *("timeout", "used"),
+        *("abandoned", "timeout", "used"),
     )
 
     def __init__(self, route: Route, timeout: float | None) -> None:
@@ -50,8 +56,18 @@ class SharedLink:
         self.raw_stream: Stream | None = None
         self.sender_waits = False
         self.used = False
+        self.abandoned = False
         self._failure: Exception | None = None
         self.closing = Closing()
+
+    def successor(self) -> SharedLink:
+        """Return a new link to the same place, for the connection that has abandoned this one."""
+        successor = type(self)(self.route, self.timeout)
+        if self.closing.done:
+            successor.closing = self.closing
+        else:
+            successor.closing.end(None)
+        return successor
 
     @property
     def stream(self) -> Stream:
@@ -69,9 +85,12 @@ class SharedLink:
     def check_unbroken(self) -> None:
         """Raise `ConnectionClosed` if the connection is broken."""
         if self.state is Link.BROKEN:
+            sent: Sent = "maybe" if self.pending else "no"
+            if self.abandoned:
+                raise ConnectionClosed("the connection was closed meanwhile", request_sent=sent)
             raise ConnectionClosed(
                 f"the connection is broken until reset() is called: {self._failure}",
-                request_sent="maybe" if self.pending else "no",
+                request_sent=sent,
             ) from self._failure
 
     def open(self) -> Co[None] | None:
@@ -93,21 +112,55 @@ class SharedLink:
         self._opened((yield from going))
 
     def _opened(self, stream: Stream) -> None:
-        self.used = True
-        if self.closing.done:
-            self.closing = Closing()
-        self.raw_stream = stream
-        self.state = follow(LINK, self.state, Linked.CONNECTED)
-        _open.add(self)
+        with _moving:
+            if not self.abandoned:
+                self._move(Linked.CONNECTED)
+                self.used = True
+                if self.closing.done:
+                    self.closing = Closing()
+                self.raw_stream = stream
+                _open.add(self)
+                return
+        stream.close()
+        self.check_unbroken()
+
+    def _move(self, event: Linked) -> None:
+        """Follow *event*, which both halves and any thread may do at the same time."""
+        with _moving:
+            self.state = follow(LINK, self.state, event)
+
+    def append(self, exchange: Exchange) -> None:
+        """Let the response to *exchange* be expected behind all others.
+
+        Raises:
+            ConnectionClosed: one of them is the last one of this connection.
+
+        """
+        with _moving:  # see `end_use`
+            if self.state is Link.OPEN:
+                self.pending.append(exchange)
+                return
+        raise ConnectionClosed("the connection takes no further request, since a moment ago")
+
+    def end_use(self, response: object) -> None:
+        """Take the first of the pending requests off, as *response*, now complete, is the last one.
+
+        Those behind it get no response: what may come is none (RFC 9112 section 9.6).
+        """
+        with _moving:  # the other thread shall not append a request in between
+            self.spend()
+            self.pending.popleft()
+            if self.pending:
+                self.fail(ConnectionClosed(f"{response} was the last one"))
 
     def spend(self) -> None:
         """Let the connection take no further request."""
         if self.raw_stream is not None:
-            self.state = follow(LINK, self.state, Linked.NO_REUSE)
+            self._move(Linked.NO_REUSE)
 
     def switch(self) -> None:
         """Note that what follows on the stream is no HTTP."""
-        self.state = follow(LINK, self.state, Linked.SWITCHED)
+        self._move(Linked.SWITCHED)
 
     def hand_over(self) -> Stream | None:
         """Give the stream up: from now on it is whoever calls this who closes it.
@@ -116,19 +169,21 @@ class SharedLink:
             StateError: it is not one that has left HTTP.
 
         """
-        self.state = follow(LINK, self.state, Linked.HANDED_OVER)
+        self._move(Linked.HANDED_OVER)
         _open.discard(self)
         stream, self.raw_stream = self.raw_stream, None
         return stream
 
     def fail(self, failure: Exception) -> None:
         """Let every further use raise `ConnectionClosed`, with *failure* as its cause."""
-        self.state = follow(LINK, self.state, Linked.FAILED)
-        if self._failure is None and self.state is Link.BROKEN:
+        with _moving:
+            self._move(Linked.FAILED)
+            if self._failure is not None or self.state is not Link.BROKEN:
+                return
             # Without its traceback, which leads back to here: the descriptor would stay open
             # until the garbage collector runs.
             self._failure = copy.copy(failure)
-            self.closing.end(self._failure)
+        self.closing.end(self._failure)
 
     def stop_sending(self) -> None:
         """Wake the operation that waits to send, if there is one: it shall do so no more."""
@@ -148,21 +203,47 @@ class SharedLink:
 
     def detach(self) -> Stream | None:
         """Forget the stream and what is pending; return the stream, to be closed."""
-        stream = self.raw_stream
-        if stream is not None or self.state is not Link.CLOSED:
-            self.state = follow(LINK, self.state, Linked.DROPPED)
-            _open.discard(self)
-            self.raw_stream = None
-            self._failure = None
-            self.sender_waits = False  # for what is of the past now
+        with _moving:
+            stream = self.raw_stream
+            if stream is not None or self.state is not Link.CLOSED:
+                self._move(Linked.DROPPED)
+                _open.discard(self)
+                self.raw_stream = None
+                self._failure = None
+        self.sender_waits = False  # whoever did is in the parent process
         self.pending.clear()
         return stream
+
+    def abandon(self) -> Stream | None:
+        """Forget the stream, and nothing else; return it, to be closed.
+
+        Operations that are under way end with `ConnectionClosed` where they would need it,
+        and find everything else as they have left it.
+        """
+        with _moving:
+            self._move(Linked.ABANDONED)
+            self.abandoned = True  # before the stream is missed
+            _open.discard(self)
+            stream, self.raw_stream = self.raw_stream, None
+        return stream
+
+
+def moving() -> RLock:
+    """Return the lock that is held while the states of links change."""
+    return _moving
 
 
 _open: set[SharedLink] = set()  # what a child process has to drop; who owns a link drops it
 
+# Held for microseconds, when the state of a link changes: so not by small requests that go
+# well. The same thread may take it twice, as the garbage collector and handlers of signals run
+# anywhere.
+_moving = RLock()
+
 
 def _drop_inherited() -> None:
+    global _moving  # noqa: PLW0603 - it is for the process
+    _moving = RLock()  # the thread that had it is in the parent
     for link in list(_open):
         link.closing = Closing()  # those who wait for the end are in the parent
         link.drop()

@@ -34,7 +34,7 @@ from .http1.request import (
     encode_trailers,
 )
 from .http1.target import Target
-from .link import SharedLink
+from .link import SharedLink, moving
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .options import transport_options
 from .origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .transport.resolvers import Resolver
     from .transport.secured import Secured
     from .transport.sessions import TLSSessions
+    from .transport.stream import Stream
     from .transport.tls import SSLContext
 
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -203,19 +204,42 @@ class Operations(TLSFacts):
         an operation that waits in another thread raises `ConnectionClosed`.
         """
         self._notify_close()
-        sending, receiving = self._sending, self._receiving
-        # First: who is woken has to find that it is of the past.
-        waited_for = sending.reset()
-        waited_for = receiving.reset() or waited_for
-        stream = self._link.detach()
+        link, sending, receiving = self._link, self._sending, self._receiving
+        link.closing.want()
+        reads = receiving.role.take_for_a_look()
+        stream = None
+        with moving():
+            if link.abandoned:
+                pass  # by somebody else, just now
+            elif reads is not None and (sends := sending.role.try_take()) is not None:
+                sending.reset()
+                receiving.reset()
+                stream = link.detach()
+                sends.release()
+            else:
+                stream = self._abandon()
+        if reads is not None:
+            receiving.role.give_back(reads)
         if stream is not None:
-            # Who has begun in another thread meanwhile may have seen the stream, and wait for it.
-            if waited_for or sending.role.is_taken() or receiving.role.is_taken():
-                stream.shut_down()
+            if link.abandoned:
+                stream.shut_down()  # wakes who waits for it
             stream.close()
-        if (own := self._link.route.options.own) is not None:
+        if (own := link.route.options.own) is not None:
             own.close()  # if it was never used
-        self._link.closing.end(None)  # also if there was none
+        link.closing.end(None)  # also if there was none
+
+    def _abandon(self) -> Stream | None:
+        """Leave the link and the halves to operations that use them, and go on with new ones.
+
+        Returns the stream, to be closed.
+        """
+        stream = self._link.abandon()
+        successor = self._link.successor()
+        receiving = self._receiving.successor(successor)
+        self._sending = self._sending.successor(successor, receiving)
+        self._receiving = receiving
+        self._link = successor
+        return stream
 
     def _notify_close(self) -> None:
         stream = self._link.raw_stream

@@ -60,20 +60,22 @@ class Ending:
             response.set_trailers(body.trailers)
         link, buffer = self._link, self._buffer
         pending = link.pending
-        pending.popleft()
         surplus = False
-        if not pending:
+        if len(pending) == 1:
             surplus = buffer.begin < buffer.end
             if not surplus:
                 buffer.give_back()
-        if not self.reusable or surplus:
-            if link.state is Link.SWITCHED and link.raw_stream is not None:
-                response.offer(partial(hand_over, self._role, buffer, link.raw_stream))
-                self.response = None
-                return
-            link.spend()
-            if pending:  # what may come is no answer to them: RFC 9112 section 9.6
-                link.fail(ConnectionClosed(f"{response} was the last one"))
+        # When nothing is pending any more a thread that sends goes on: with this connection,
+        # if it is not spent by then.
+        if self.reusable and not surplus:
+            pending.popleft()
+        elif link.state is Link.SWITCHED and link.raw_stream is not None:
+            pending.popleft()
+            response.offer(partial(hand_over, self._role, buffer, link.raw_stream))
+            self.response = None
+            return
+        else:
+            link.end_use(response)
         if link.state is not Link.OPEN and not pending and link.raw_stream:
             link.raw_stream.say_goodbye()
             link.closing.end(None)
@@ -121,19 +123,20 @@ class ReceivingHalf:
         self._final: Head | None = None  # read while a body was being sent, for `read_response`
         self._learn: Callable[[bytes], object] | None = None
 
-    def reset(self) -> bool:
-        """Forget everything that was received, and who was reading.
+    def successor(self, link: SharedLink) -> ReceivingHalf:
+        """Return a new half that reads from *link* and is told the same."""
+        size, informed = self._buffer.size, self.heads.on_informational
+        successor = type(self)(link, self._limits, size, informed)
+        successor.heads.continue_timeout = self.heads.continue_timeout
+        successor._learn = self._learn  # noqa: SLF001 - it is one of us
+        return successor
 
-        Returns:
-            True if an operation is reading.
-
-        """
-        taken = self.role.renew()
+    def reset(self) -> None:
+        """Forget everything that was received. For who has the role."""
         self._buffer.clear()
         self.heads.reset()
         self.bodies.reset()
         self._final = None
-        return taken
 
     def on_proxy_challenge(self, learn: Callable[[bytes], object]) -> None:
         """Call *learn* with the header fields of each 407, which is read as any other response."""
@@ -143,9 +146,16 @@ class ReceivingHalf:
         """Return True if there are bytes behind the only response that is pending."""
         return len(self._link.pending) == 1 and self.bodies.has_surplus()
 
-    def is_in_body(self) -> bool:
-        """Return True while a response is partly read."""
-        return self.bodies.body is not None
+    def is_next(self, exchange: Exchange) -> bool:
+        """Return True if what arrives next is the answer to *exchange*, or the rest of its head.
+
+        Another thread may read it the moment after, unless the role is taken.
+        """
+        pending = self._link.pending
+        try:
+            return pending[0] is exchange and self.bodies.body is None
+        except IndexError:
+            return False
 
     # ---- the operation that reads a response
 
@@ -270,6 +280,7 @@ class ReceivingHalf:
         link = self._link
         stream = link.raw_stream
         if stream is None:
+            link.check_unbroken()
             raise StateError("the connection is closed")
         # What is taken here will be missing elsewhere.
         link.spend()
@@ -290,10 +301,12 @@ class ReceivingHalf:
         stream = link.raw_stream
         if stream is None or stream.is_quiet():
             return stream is not None and buffer.begin == buffer.end
-        turn = self.role.try_take()
+        turn = self.role.take_for_a_look()
         if turn is None:
             return True
         try:
+            if link.pending or link.raw_stream is not stream:  # by now
+                return link.state is Link.OPEN
             if (filled := buffer.fill(stream)) is None:
                 return True  # session tickets and the like
             reason = ConnectionClosed("the server has closed the idle connection")
@@ -310,7 +323,8 @@ class ReceivingHalf:
     def look_ahead(self, stream: Stream, exchange: Exchange) -> int | None:
         """Look, for the sender of *exchange*, whether its final answer has begun.
 
-        Never waits, and does nothing while another operation reads.
+        Never waits, and does nothing while another operation reads, or if what arrives next
+        belongs to another request.
 
         Returns:
             The status code of the final answer; None if there is none yet.
@@ -320,12 +334,16 @@ class ReceivingHalf:
             InvalidResponse: what it sent is no response.
         """
         buffer = self._buffer
+        if not self.is_next(exchange):
+            return None
         if self._final is None and buffer.begin == buffer.end and stream.is_quiet():
             return None
-        turn = self.role.try_take()
+        turn = self.role.take_for_a_look()
         if turn is None:
             return None
         try:
+            if not self.is_next(exchange):  # any more
+                return None
             if self._final is None:
                 self._final = self.heads.take(exchange)
             if self._final is None:

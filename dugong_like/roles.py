@@ -23,7 +23,7 @@ from .errors import (
     StateError,
     TransportError,
 )
-from .link import SharedLink
+from .link import SharedLink, moving
 from .polling import Co, PollNeeded, run
 from .transport.buffer import ReceiveBuffer
 from .transport.bulk import PATIENCE
@@ -49,7 +49,7 @@ class Role:
         try:
             ...
         except BaseException as exc:
-            role.note(turn, exc)
+            role.note(exc)
             raise
         finally:
             turn.release()
@@ -85,39 +85,36 @@ class Role:
         return turn if turn.acquire(False) else self._take_again()
 
     def _take_again(self) -> Turn:
-        turn = self._lock  # it may be another one by now
-        if not turn.acquire(False):
-            raise StateError(f"another operation is {self.name} on this connection")
-        return turn
+        with moving():  # nobody has it who closes the connection now
+            if self._lock.acquire(False):
+                return self._lock
+        raise StateError(f"another operation is {self.name} on this connection")
 
-    def renew(self) -> bool:
-        """Begin anew: an operation that has its turn still has that of a connection of the past.
+    def try_take(self) -> Turn | None:
+        """Take a turn, or return None if an operation has it.
 
-        It may also never come to give it back, if Ctrl-C has hit it in the wrong place.
-
-        Returns:
-            True if there is such an operation.
-
+        Whoever does that holds the lock `moving`, or there would be others who are told that
+        there is an operation.
         """
-        if self._lock.locked():
-            self._lock = Lock()
-            return True
-        return False
+        return self._lock if self._lock.acquire(False) else None
 
     def is_taken(self) -> bool:
-        """Return True while an operation has the role."""
+        """Return True while an operation has the role.
+
+        It may also never come to give it back, if Ctrl-C has hit it in the wrong place.
+        """
         return self._lock.locked()
 
-    def note(self, turn: Turn, exc: BaseException) -> None:
-        """Break the link if *exc* has left the operation that has *turn* in an unknown state."""
-        if turn is self._lock and not isinstance(exc, ORDERLY) and self.link.raw_stream:
+    def note(self, exc: BaseException) -> None:
+        """Break the link if *exc* has left the operation that has its turn in an unknown state."""
+        if not isinstance(exc, ORDERLY) and self.link.raw_stream:
             self.link.fail(StateError(f"{self.name} was interrupted by {exc!r}"))
 
 
 class ReadingRole(Role):
     """The right to read, and the two ways to make attempts: `block` and `co`.
 
-    The sending half may have it for a look: `try_take`.
+    The sending half may have it for a look: `take_for_a_look`.
 
     Args:
         link: what is read from.
@@ -137,16 +134,19 @@ class ReadingRole(Role):
         with self._looking:  # nobody has it for a look now
             return super()._take_again()
 
-    def try_take(self) -> Turn | None:
+    def take_for_a_look(self, patience: float = 0) -> Turn | None:
         """Take a turn for a look, or return None if an operation has it.
 
         An operation that begins meanwhile waits for `give_back`, so nothing that could
         block may happen before that.
+
+        Args:
+            patience: seconds that an operation may take that is just ending.
+
         """
         self._looking.acquire()
-        turn = self._lock
-        if turn.acquire(False):
-            return turn
+        if self._lock.acquire(True, patience):
+            return self._lock
         self._looking.release()
         return None
 
@@ -155,10 +155,8 @@ class ReadingRole(Role):
         turn.release()
         self._looking.release()
 
-    def note(self, turn: Turn, exc: BaseException) -> None:
+    def note(self, exc: BaseException) -> None:
         """See `Role.note`; while the stream is `waiting` no exception loses anything."""
-        if turn is not self._lock:
-            return
         if isinstance(exc, PEERS):
             self._say_what_was_sent(exc)
         stream = self.link.raw_stream
@@ -169,7 +167,7 @@ class ReadingRole(Role):
             stream.say_goodbye()
         elif not isinstance(exc, ORDERLY):
             if not stream.waiting:
-                super().note(turn, exc)
+                super().note(exc)
             stream.waiting = False
 
     def _say_what_was_sent(self, exc: ProtocolError | TransportError) -> None:
@@ -200,9 +198,9 @@ class ReadingRole(Role):
                 first()
             result = attempt(argument)
             if result is None and self._buffer.wanted:
-                result = self._gather_and_try(turn, attempt, argument)
+                result = self._gather_and_try(attempt, argument)
         except BaseException as exc:
-            self.note(turn, exc)
+            self.note(exc)
             raise
         finally:
             turn.release()
@@ -227,13 +225,13 @@ class ReadingRole(Role):
         link, buffer = self.link, self._buffer
         try:
             received, deadline = -1, None
-            while turn is self._lock:
+            while True:
                 if not tried and (result := attempt(argument)) is not None:
                     return result
                 tried = False
                 stream = link.raw_stream
                 if stream is None:
-                    break
+                    raise ConnectionClosed("the connection was closed meanwhile")
                 if link.timeout is not None:
                     now = time.monotonic()
                     if deadline is None or received != buffer.received:
@@ -244,9 +242,8 @@ class ReadingRole(Role):
                     yield self._gather(stream, deadline)
                 else:
                     yield stream.wanted_by_recv(deadline)
-            raise ConnectionClosed("the connection was closed meanwhile")
         except BaseException as exc:
-            self.note(turn, exc)
+            self.note(exc)
             raise
         finally:
             buffer.wanted = 0
@@ -269,9 +266,7 @@ class ReadingRole(Role):
         soon = soon if deadline is None else min(soon, deadline)
         return bulk.wanted_by_gathering(wanted, soon)
 
-    def _gather_and_try(
-        self, turn: Turn, attempt: Callable[[A], T | None], argument: A
-    ) -> T | None:
+    def _gather_and_try(self, attempt: Callable[[A], T | None], argument: A) -> T | None:
         """Do, for `block`, the first wait that `_gather` returns, and the attempt after it."""
         buffer, stream = self._buffer, self.link.raw_stream
         bulk = None if stream is None else stream.bulk
@@ -281,4 +276,4 @@ class ReadingRole(Role):
         wanted, buffer.wanted = buffer.wanted, 0
         timeout = self.link.timeout
         bulk.wait_to_gather(wanted, PATIENCE if timeout is None else min(PATIENCE, timeout))
-        return attempt(argument) if turn is self._lock else None
+        return attempt(argument)

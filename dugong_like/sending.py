@@ -30,6 +30,7 @@ from .roles import Role, Turn
 from .transport.bulk import FileStretch
 from .transport.stream import TURN, Part, Stream, rest
 
+MOMENT: Final = 1.0  # seconds for an operation to end that does not wait any more
 COMPLETE: Final = (Sending.READY, Sending.SWITCHING)  # there is no body to write
 
 
@@ -50,20 +51,14 @@ class SendingHalf:
         self.role = Role(link, "sending")
         self._link = link
         self._receiving = receiving
-        self._forget()
+        self.reset()
 
-    def reset(self) -> bool:
-        """Forget the request that was being sent, and who was sending it.
+    def successor(self, link: SharedLink, receiving: ReceivingHalf) -> SendingHalf:
+        """Return a new half that sends to *link*."""
+        return type(self)(link, receiving)
 
-        Returns:
-            True if an operation is sending.
-
-        """
-        taken = self.role.renew()
-        self._forget()
-        return taken
-
-    def _forget(self) -> None:
+    def reset(self) -> None:
+        """Forget the request that was being sent. For who has the role."""
         self._state = Sending.READY
         self._exchange: Exchange | None = None  # whose body is being written
         self._remaining: int | None = None  # bytes of body to write; None: chunked
@@ -92,7 +87,7 @@ class SendingHalf:
         try:
             going = step(*arguments)
         except BaseException as exc:
-            self.role.note(turn, exc)
+            self.role.note(exc)
             turn.release()
             raise
         if going is not None:
@@ -104,7 +99,7 @@ class SendingHalf:
         try:
             yield from going
         except BaseException as exc:
-            self.role.note(turn, exc)
+            self.role.note(exc)
             raise
         finally:
             turn.release()
@@ -141,10 +136,24 @@ class SendingHalf:
                 "are pending: read them, or call reset()",
             )
         if link.used:
-            link.drop()
-            self._forget()
-            self._receiving.reset()
+            self._clean_up()
         return link.open()
+
+    def _clean_up(self) -> None:
+        """Close the connection that was used up, and forget everything about it.
+
+        Another thread may just have read the last response: then that operation ends first.
+        """
+        reading = self._receiving.role
+        turn = reading.take_for_a_look(MOMENT)
+        if turn is None:
+            raise StateError("another operation is reading on this connection")
+        try:
+            self._link.drop()
+            self._receiving.reset()
+        finally:
+            reading.give_back(turn)
+        self.reset()
 
     def _check_ready(self) -> None:
         """Check that a request may be sent now.
@@ -186,7 +195,7 @@ class SendingHalf:
             else:
                 going = self._co_connect_and_request(connecting, exchange, head, body, last)
         except BaseException as exc:
-            self.role.note(turn, exc)
+            self.role.note(exc)
             turn.release()
             raise
         if going is not None:
@@ -211,6 +220,10 @@ class SendingHalf:
         self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
     ) -> Co[None] | None:
         link = self._link
+        if link.pending:
+            link.append(exchange)
+        else:
+            link.pending.append(exchange)
         parts: list[Part] = [head]
         complete = True
         if body is not None:
@@ -222,7 +235,6 @@ class SendingHalf:
                     self._step(Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED)
                 self._remaining = body.length
         self._exchange = exchange
-        link.pending.append(exchange)
         if last:
             self._bar(exchange, complete)
         return self._start(exchange, parts, complete)
@@ -257,18 +269,18 @@ class SendingHalf:
             Exception: what `write` raises.
 
         """
-        exchange = self._check_writable()
+        self._check_writable()
         remaining = self._remaining
         if remaining is not None and count > remaining:
             excess = ExcessBodyData(f"{count} bytes of body data where {remaining} were announced")
-            self._break(exchange, excess)
+            self._break(excess)
             raise excess
         return remaining is None
 
     def break_off(self, failure: Exception) -> None:
         """Break the connection as what is to be written cannot be had."""
         if self._exchange is not None:
-            self._break(self._exchange, failure)
+            self._break(failure)
 
     def write(self, data: memoryview | FileStretch) -> Co[None] | None:
         """See `Operations.co_write`; *data* consists of bytes. A step for `begin`."""
@@ -293,7 +305,7 @@ class SendingHalf:
         exchange = self._check_writable()
         if self._remaining:
             missing = StateError(f"the body is not complete, {self._remaining} bytes are missing")
-            self._break(exchange, missing)
+            self._break(missing)
             raise missing
         if self._remaining == 0:
             raise StateError("trailers go with the chunked transfer coding only")
@@ -306,7 +318,7 @@ class SendingHalf:
             and self._state is not Sending.READY
             and not exchange.answered
         ):
-            self._break(exchange, StateError("the body of a request was given up"))
+            self._break(StateError("the body of a request was given up"))
 
     def _finish(self, exchange: Exchange, data: Part) -> Co[None] | None:
         """Send *data*, the end of the body."""
@@ -336,7 +348,7 @@ class SendingHalf:
         try:
             self._look(stream, exchange)
         except BaseException as exc:
-            self._stopped(exchange, exc, untouched=True)
+            self._stopped(exc, untouched=True)
             raise
         return exchange
 
@@ -347,7 +359,7 @@ class SendingHalf:
             stream = self._link.raw_stream or self._link.stream
             count = self._try(stream, exchange, parts, complete, total)
         except BaseException as exc:
-            self._stopped(exchange, exc, untouched=True)
+            self._stopped(exc, untouched=True)
             raise
         if count == total:
             return None
@@ -394,12 +406,12 @@ class SendingHalf:
                 parts = rest(parts, sent)
             finished = True
         except Exception as exc:
-            self._stopped(exchange, exc, untouched=count == 0)
+            self._stopped(exc, untouched=count == 0)
             finished = True
             raise
         finally:
             if not finished:
-                self._break(exchange, StateError("sending a request was given up in the middle"))
+                self._break(StateError("sending a request was given up in the middle"))
 
     def _co_wait(
         self, stream: Stream, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
@@ -412,13 +424,14 @@ class SendingHalf:
             # Set before the look at the exchange: who answers it does the opposite.
             link.sender_waits = True
             try:
-                watch = self._may_look(exchange) and not self._receiving.role.is_taken()
+                receiving = self._receiving
+                watch = receiving.is_next(exchange) and not receiving.role.is_taken()
                 if not exchange.answered:
                     yield stream.wanted_by_send(deadline, watch=watch)
             finally:
                 link.sender_waits = False
-            if self._exchange is not exchange:
-                raise ConnectionClosed("the connection was closed meanwhile")
+            if link.raw_stream is not stream:
+                link.check_unbroken()
             if watch:
                 self._look(stream, exchange)
             sent = self._try(stream, exchange, parts, complete, total)
@@ -430,15 +443,8 @@ class SendingHalf:
                     request_sent="maybe",
                 )
 
-    def _may_look(self, exchange: Exchange) -> bool:
-        """Return True if what arrives next is the answer to *exchange*."""
-        pending = self._link.pending
-        return bool(pending) and pending[0] is exchange and not self._receiving.is_in_body()
-
     def _look(self, stream: Stream, exchange: Exchange) -> None:
         """Stop if the server has answered already, or closed the connection."""
-        if not self._may_look(exchange):
-            return
         status = self._receiving.look_ahead(stream, exchange)
         if status is not None:
             raise ConnectionClosed(
@@ -447,7 +453,7 @@ class SendingHalf:
                 request_sent="yes",
             )
 
-    def _stopped(self, exchange: Exchange, exc: BaseException, *, untouched: bool) -> None:
+    def _stopped(self, exc: BaseException, *, untouched: bool) -> None:
         """Note that sending has ended with *exc*; *untouched* if nothing had been sent.
 
         If it was the peer that ended it, the request counts as sent: its response can
@@ -458,20 +464,16 @@ class SendingHalf:
         elif isinstance(exc, TransportError) and (not untouched or self._state is Sending.BODY):
             exc.request_sent = "yes" if exc.request_sent == "yes" else "maybe"
         if not isinstance(exc, ConnectionClosed):
-            self._break(exchange, exc if isinstance(exc, Exception) else StateError(repr(exc)))
+            self._break(exc if isinstance(exc, Exception) else StateError(repr(exc)))
             return
-        if self._exchange is not exchange:
-            return  # it was sent on a connection of the past
         if self._state is not Sending.READY:
             self._step(Sent.ANSWERED)
         elif untouched and exc.request_sent == "maybe":
             exc.request_sent = "no"
         self._link.spend()
 
-    def _break(self, exchange: Exchange, failure: Exception) -> None:
+    def _break(self, failure: Exception) -> None:
         """Break the connection because of *failure*; who waits for a response is woken."""
-        if self._exchange is not exchange:
-            return  # it was sent on a connection of the past
         self._link.fail(failure)
         stream = self._link.raw_stream
         if stream is not None and self._receiving.role.is_taken():

@@ -17,7 +17,7 @@ from dugong_like import (
 from dugong_like.connect import Route
 from dugong_like.http1.limits import Limits
 from dugong_like.http1.states import Link
-from dugong_like.link import SharedLink
+from dugong_like.link import SharedLink, moving
 from dugong_like.polling import run
 from dugong_like.roles import ReadingRole, Role
 from dugong_like.transport.buffer import ReceiveBuffer
@@ -47,7 +47,7 @@ def play(role, error):
     try:
         raise error
     except BaseException as exc:
-        role.note(turn, exc)
+        role.note(exc)
     finally:
         turn.release()
 
@@ -66,15 +66,15 @@ def test_role_is_for_one_at_a_time(link):
 def test_nobody_looks_while_an_operation_reads(reading):
     turn = reading.take()
     for _ in range(2):
-        assert reading.try_take() is None
+        assert reading.take_for_a_look() is None
     turn.release()
-    reading.give_back(reading.try_take())
+    reading.give_back(reading.take_for_a_look())
     reading.take().release()
 
 
 def test_operation_that_begins_during_a_look_waits_for_its_end(reading):
     with ThreadPoolExecutor(1) as pool:
-        turn = reading.try_take()
+        turn = reading.take_for_a_look()
         taking = pool.submit(reading.take)
         time.sleep(0.05)
         assert not taking.done()
@@ -83,7 +83,7 @@ def test_operation_that_begins_during_a_look_waits_for_its_end(reading):
 
 
 def test_operation_inside_a_look_is_refused_as_it_would_wait_for_itself(reading):
-    turn = reading.try_take()
+    turn = reading.take_for_a_look()
     with pytest.raises(StateError, match="another operation is reading"):
         reading.take()
     reading.give_back(turn)
@@ -120,17 +120,29 @@ def test_exception_from_outside_breaks_the_connection_if_it_hits_the_sender(link
     assert link.state is Link.BROKEN
 
 
-def test_renewed_role_is_free_and_what_the_old_operation_meets_is_of_the_past(link, reading):
-    old = reading.take()
-    reading.renew()
-    assert not reading.is_taken()
-    present = reading.take()
-    reading.note(old, InvalidResponse("about a connection of the past"))
-    old.release()
-    assert link.state is Link.OPEN
-    assert reading.is_taken()
-    reading.note(present, InvalidResponse("about the present one"))
-    assert link.state is Link.BROKEN
+def test_look_waits_for_an_operation_that_is_just_ending(reading):
+    turn = reading.take()
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(reading.take_for_a_look, 20)
+        time.sleep(0.05)
+        assert not looking.done()
+        turn.release()
+        assert looking.result(5) is turn
+        pool.submit(reading.give_back, turn).result(5)
+    assert reading.take() is turn
+
+
+def test_operation_that_begins_while_the_connection_is_closed_waits_for_the_end_of_that(link):
+    role = Role(link, "sending")
+    with ThreadPoolExecutor(1) as pool:
+        with moving():
+            turn = role.try_take()
+            assert role.try_take() is None
+            taking = pool.submit(role.take)
+            time.sleep(0.05)
+            assert not taking.done()
+            turn.release()
+        assert taking.result(5) is turn
 
 
 def test_attempts_are_made_until_one_succeeds_and_waits_come_between(reading):

@@ -1,9 +1,8 @@
 """Which call is legal when: two small machines, each a table.
 
 The sending half and the connection below both halves have one. A machine is moved only by
-the part that owns it, so two threads never move the same one, but for `LINK`, whose moves
-end in the same state in either order. The receiving half needs none: it has a body to
-read, or not.
+the part that owns it, so two threads never move the same one, but for `LINK`, which link.py
+moves under a lock. The receiving half needs none: it has a body to read, or not.
 
 Not here: what is done in a state.
 """
@@ -76,6 +75,7 @@ class Linked(Enum):
     HANDED_OVER = "hand the stream over"
     FAILED = "break the connection"
     DROPPED = "close the connection"
+    ABANDONED = "leave the connection to those who use it"
 
 
 LINK: Final = {
@@ -99,6 +99,11 @@ LINK: Final = {
     (Link.SPENT, Linked.DROPPED): Link.CLOSED,
     (Link.SWITCHED, Linked.DROPPED): Link.CLOSED,
     (Link.BROKEN, Linked.DROPPED): Link.CLOSED,
+    (Link.CLOSED, Linked.ABANDONED): Link.BROKEN,  # for good
+    (Link.OPEN, Linked.ABANDONED): Link.BROKEN,
+    (Link.SPENT, Linked.ABANDONED): Link.BROKEN,
+    (Link.SWITCHED, Linked.ABANDONED): Link.BROKEN,
+    (Link.BROKEN, Linked.ABANDONED): Link.BROKEN,
 }
 
 

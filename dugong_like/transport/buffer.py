@@ -31,7 +31,8 @@ class ReceiveBuffer:
     Attributes:
         data: the memory; it is replaced when it has to grow, and empty when it was given back.
         begin: where the bytes start. Whoever takes some moves it.
-        end: where they end. Whoever receives some moves it.
+        end: where they end. Whoever receives some moves it. Where both change `end` comes
+            first, so that no other thread sees more bytes than there are.
         size: bytes of memory that are borrowed.
         received: bytes that have arrived so far, also where the buffer was passed by.
         wanted: how many should arrive before the attempt that has just failed is made again;
@@ -52,7 +53,7 @@ class ReceiveBuffer:
     def clear(self) -> None:
         """Forget all bytes. Somebody may be receiving into the memory, so nobody gets it."""
         self.data, self._view = NOTHING
-        self.begin = self.end = 0
+        self.end = self.begin = 0
 
     def fill(self, stream: Receiver) -> int | None:
         """Receive behind the last byte what there is, and return how many bytes that was.
@@ -77,7 +78,7 @@ class ReceiveBuffer:
     def room(self) -> memoryview:
         """Return the memory behind the last byte, never empty, to receive into."""
         if self.begin == self.end:
-            self.begin = self.end = 0
+            self.end = self.begin = 0
             if not self.data:
                 self._borrow()
             return self._view
@@ -92,7 +93,7 @@ class ReceiveBuffer:
             if len(spare) < MOST_SPARE:
                 spare.append((self.data, self._view))
         self.data, self._view = NOTHING
-        self.begin = self.end = 0
+        self.end = self.begin = 0
 
     def _borrow(self) -> None:
         try:
@@ -108,7 +109,7 @@ class ReceiveBuffer:
             self.data = bytearray(2 * len(self.data))
             self._view = memoryview(self.data)
         self.data[: len(kept)] = kept
-        self.begin, self.end = 0, len(kept)
+        self.end, self.begin = len(kept), 0
 
     def take(self, count: int) -> bytes:
         """Take and return the first *count* bytes, or all if there are fewer."""
