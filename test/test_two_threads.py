@@ -1,6 +1,6 @@
 """One connection, two who use it: one sends while the other reads, on threads or as generators.
 
-Against real servers, plain and with TLS.
+Against real servers, plain and with TLS; and with a third one who closes the connection.
 """
 
 import asyncio
@@ -11,10 +11,18 @@ import threading
 from queue import SimpleQueue
 
 import pytest
-from support import pattern
+from support import ScriptedServer, pattern, read_head
 
-from dugong_like import BodyFollowing, HTTPConnection, both, run
+from dugong_like import (
+    BodyFollowing,
+    ConnectionClosed,
+    HTTPConnection,
+    StateError,
+    both,
+    run,
+)
 from dugong_like.drivers import aio
+from dugong_like.sending import SendingHalf
 
 COUNT = 10_000
 BODY = pattern(1024)
@@ -174,3 +182,98 @@ def test_files_both_ways_at_once(connect, name, way):
     way(conn, range(100), co_put_file_or_get, co_check_file)
 
     assert not conn.response_pending()
+
+
+def when_read_to_its_end(conn, do):
+    """Call *do* on another thread between the last step of a body and the return of its reader."""
+    bodies = conn._receiving.bodies
+    ended = bodies._ended
+    threads = []
+
+    def end(body):
+        bodies._ended = ended
+        ended(body)
+        threads.append(threading.Thread(target=do))
+        threads[0].start()
+        threads[0].join(0.2)  # it may have to wait for us
+
+    bodies._ended = end
+    return threads
+
+
+@pytest.mark.reliability(34, 43)
+@pytest.mark.parametrize(
+    "length", [b"", b"Content-Length: 300000\r\n"], ids=["until close", "sized"]
+)
+def test_writer_that_reconnects_takes_nothing_from_the_reader_of_the_last_response(length):
+    def handler(sock):
+        if read_head(sock).startswith(b"GET /1 "):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n%s\r\n" % length)
+            sock.sendall(pattern(300_000))
+        else:
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with ScriptedServer(handler) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+            conn.send_request("GET", "/1")
+            conn.read_response()
+            threads = when_read_to_its_end(conn, lambda: conn.send_request("GET", "/2"))
+            assert conn.readall() == pattern(300_000)
+            threads[0].join(20)
+            assert conn.read_response().path == "/2"
+            assert conn.readall() == b"ok"
+        assert server.connections == 2
+
+
+@pytest.mark.reliability(43)
+@pytest.mark.parametrize("end", [HTTPConnection.disconnect, HTTPConnection.reset])
+def test_who_closes_the_connection_takes_nothing_from_the_reader_of_a_response(end):
+    def handler(sock):
+        while read_head(sock):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + pattern(300_000))
+
+    with ScriptedServer(handler) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+            for _ in range(2):
+                conn.send_request("GET", "/")
+                conn.read_response()
+                threads = when_read_to_its_end(conn, lambda: end(conn))
+                assert conn.readall() == pattern(300_000)
+                threads[0].join(20)
+                assert not conn.response_pending()
+        assert server.connections == 2
+
+
+@pytest.mark.reliability(43)
+@pytest.mark.parametrize("step", ["check_room", "_start", "_look"])
+@pytest.mark.parametrize("length", [200_000, None], ids=["sized", "chunked"])
+def test_who_closes_the_connection_ends_a_write_in_an_orderly_way(monkeypatch, step, length):
+    original = getattr(SendingHalf, step)
+    closing = []
+
+    def and_close(half, *arguments):
+        result = original(half, *arguments)
+        if closing:
+            closer = threading.Thread(target=closing.pop())
+            closer.start()
+            closer.join(20)
+        return result
+
+    def handler(sock):
+        while (head := read_head(sock)) and not head.startswith(b"GET"):
+            pass
+        sock.sendall(b"HTTP/1.1 204 No Content\r\n\r\n" if head else b"")
+
+    monkeypatch.setattr(SendingHalf, step, and_close)
+    with ScriptedServer(handler) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+            conn.send_request("PUT", "/", body=BodyFollowing(length))
+            closing.append(conn.disconnect)
+            with pytest.raises((ConnectionClosed, StateError)) as error:
+                for _ in range(20):
+                    conn.write(bytes(10_000))
+                conn.finish()
+            assert isinstance(error.value, ConnectionClosed) or step == "_start"
+            assert not closing
+            conn.send_request("GET", "/")
+            assert conn.read_response().status == 204
