@@ -103,12 +103,13 @@ class SendingDescriptor:
     number of its own each half can.
     """
 
-    __slots__ = ("_duplicate", "_sock", "_source")
+    __slots__ = ("_closed", "_duplicate", "_sock", "_source")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._duplicate: socket.socket | None = None
         self._source: Source | None = None  # that of the duplicate
+        self._closed = False
 
     def need(self, mask: int, deadline: float | None) -> PollNeeded:
         """Return a wait for *mask*.
@@ -126,12 +127,15 @@ class SendingDescriptor:
                 raise lost(exc) from exc
             self._duplicate = socket.socket(sock.family, sock.type, sock.proto, fd)
             self._source = source = Source(fd)
+            if self._closed:  # by another thread, which need not have seen the source
+                self.close()
         if source.closed:
             raise ConnectionClosed("connection lost: it was closed", request_sent="maybe")
         return source.need(mask, deadline)
 
     def close(self) -> None:
         """Give the duplicate back."""
+        self._closed = True  # before the look at the source: who makes it does the opposite
         if self._source is not None and self._duplicate is not None:
             self._source.close(self._duplicate.close)
 
@@ -299,6 +303,8 @@ class TCPStream:
         sender = self._sender
         if sender is None:
             sender = self._sender = SendingDescriptor(self._sock)
+            if self._closed:
+                sender.close()
         return sender.need(POLLIN | POLLOUT if watch else POLLOUT, deadline)
 
     def wait_to_recv(self, timeout: float | None) -> bool:
@@ -357,9 +363,9 @@ class TCPStream:
 
     def close(self) -> None:
         """See `Stream.close`."""
-        if self._sender is not None:
+        self._closed = True  # before the look at what is made when needed: who makes it does
+        if self._sender is not None:  # the opposite
             self._sender.close()
-        self._closed = True  # before the look at the source: who makes it does the opposite
         if self._source is None:
             self._sock.close()
         else:

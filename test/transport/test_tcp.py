@@ -16,6 +16,7 @@ from dugong_like import POLLIN, POLLOUT, ConnectFailed, ConnectionClosed, Connec
 from dugong_like.transport import tcp
 from dugong_like.transport.tcp import (
     Attempt,
+    SendingDescriptor,
     TCPStream,
     co_attempt,
     co_connect_tcp,
@@ -285,3 +286,23 @@ def test_all_addresses_fail():
     with pytest.raises(ConnectFailed, match="cannot connect to here") as failure:
         run(co_connect_tcp(addresses, "here"))
     assert failure.value.__cause__.errno == errno.ECONNREFUSED
+
+
+@pytest.mark.parametrize("after", ["the look at the sender", "the look at its source"])
+def test_descriptor_that_is_made_while_another_thread_closes_is_given_back(
+    peers, monkeypatch, after
+):
+    stream, _ = peers
+    before = open_descriptors()
+    if after == "the look at its source":
+        stream._sender = SendingDescriptor(stream._sock)
+
+    def close_and_duplicate(sock):
+        fd = os.dup(sock.fileno())  # as if it were done before the socket is closed
+        stream.close()
+        return fd
+
+    monkeypatch.setattr(tcp, "duplicate_fd", close_and_duplicate)
+    with pytest.raises(ConnectionClosed, match="it was closed"):
+        stream.wanted_by_send(None)
+    assert open_descriptors() == before - 1
