@@ -256,6 +256,7 @@ def connection(monkeypatch, *streams, **options):
         return left.pop(0)
 
     monkeypatch.setattr("dugong_like.link.co_open", co_open)
+    monkeypatch.setattr("dugong_like.link.begin", lambda route: None)  # also not to a proxy
     return HTTPConnection("script.test", **options)
 
 
