@@ -1,6 +1,5 @@
 """Options of the transport, on whole connections: sockets, names, pins, facts, sessions."""
 
-import asyncio
 import hashlib
 import os
 import socket
@@ -14,6 +13,7 @@ import pytest
 import servers
 from support import ScriptedServer, answering, open_descriptors, program, read_head, wait_until
 from tls_relay import relay
+from ways import WAYS
 
 from dugong_like import (
     CachingResolver,
@@ -30,10 +30,8 @@ from dugong_like import (
     SocketOptions,
     StateError,
     TLSSessions,
-    run,
     tls_context,
 )
-from dugong_like.drivers import aio
 from dugong_like.options import PLAIN
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -49,12 +47,9 @@ def nothing_is_left_open():
     wait_until(lambda: open_descriptors() <= before)
 
 
-@pytest.fixture(params=["blocking", "asyncio"])
+@pytest.fixture(params=WAYS)
 def drive(request):
-    """Run an operation, blocking or in a task."""
-    if request.param == "blocking":
-        return run
-    return lambda op: asyncio.run(aio.run(op))
+    return request.param
 
 
 def co_ask(conn, path="/"):
