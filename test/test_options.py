@@ -655,12 +655,34 @@ def test_facts(drive, certificate, ca_file):
                 assert conn.cipher == conn.get_ssl_cipher()
                 assert conn.peercert == conn.get_ssl_peercert()
                 assert ("DNS", "localhost") in conn.peercert["subjectAltName"]
+                assert conn.get_extra_info("tls_version") == version
+                assert conn.get_extra_info("ssl_object").version() == version
             assert facts(conn) == (None,) * 5
 
 
-def test_facts_over_plain_http_are_none(drive):
+def test_facts_over_plain_http(drive):
+    def look(conn):
+        assert conn.get_extra_info("server_addr") == ("127.0.0.1", server.port)
+        assert conn.get_extra_info("socket").getsockname() == conn.get_extra_info("client_addr")
+        assert conn.get_extra_info("tls_version") is conn.get_extra_info("nonsense") is None
+        return facts(conn)
+
     with ScriptedServer(answering(OK)) as server:
-        assert ask(drive, "127.0.0.1", server.port, look=facts) == (None,) * 5
+        assert ask(drive, "127.0.0.1", server.port, look=look) == (None,) * 5
+        with HTTPConnection("127.0.0.1", server.port) as conn:
+            assert conn.get_extra_info("server_addr") is None
+
+
+def test_facts_of_tls_are_not_those_of_a_proxy(drive, certificate, trusting):
+    with ScriptedServer(answering(OK), certificate.server_context()) as server:
+        proxy = Proxy(f"https://localhost:{server.port}", ssl_context=trusting)
+
+        def look(conn):
+            assert conn.get_extra_info("server_addr")[1] == server.port
+            assert conn.get_extra_info("ssl_object") is conn.get_extra_info("peercert") is None
+            return facts(conn)
+
+        assert ask(drive, "x.test", 80, proxy=proxy, look=look) == (None,) * 5
 
 
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])

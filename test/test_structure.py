@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "files": "errors transport",
-    "tls_facts": "transport link",
+    "tls_facts": "transport facts link",
     "bodies": "errors http1 transport link files",
     "receiving": "errors polling http1 network message transport link roles heads bodies",
     "sending": "errors polling http1 message transport link roles receiving",
