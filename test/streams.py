@@ -89,6 +89,12 @@ class ScriptedStream:
     def say_goodbye(self):
         pass
 
+    def end_sending(self):
+        room = self.rooms.pop(0) if self.rooms else True
+        if isinstance(room, Exception):
+            raise room
+        return room and not self.shut_down_writing()
+
     def shut_down(self):
         pass
 

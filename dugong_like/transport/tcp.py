@@ -314,6 +314,11 @@ class TCPStream:
 
     say_goodbye = shut_down_writing
 
+    def end_sending(self) -> bool:
+        """See `Stream.end_sending`: FIN, behind what the system still has to send."""
+        self.shut_down_writing()
+        return True
+
     def shut_down(self) -> None:
         """See `Stream.shut_down`."""
         shut_down(self._sock, socket.SHUT_RDWR)
