@@ -103,11 +103,11 @@ def granian(folder, certificate=None, host="127.0.0.1"):
 
 
 @contextmanager
-def uvicorn(folder, http, certificate=None, host="127.0.0.1"):
-    """Uvicorn with httptools (llhttp, written in C) or h11 (pure Python)."""
+def uvicorn(folder, http, certificate=None, host="127.0.0.1", ws="none"):
+    """Uvicorn with httptools (llhttp, written in C) or h11 (pure Python); *ws*: "wsproto"."""
     port = free_port(host)
     command = [sys.executable, "-m", "uvicorn", "--host", host, "--port", port, "--http", http]
-    command += ["--no-access-log", "--log-level", "warning", "--ws", "none", "app:app"]
+    command += ["--no-access-log", "--log-level", "warning", "--ws", ws, "app:app"]
     if certificate:
         command += ["--ssl-certfile", certificate.chain, "--ssl-keyfile", certificate.key]
     with running(command, port, folder / f"uvicorn-{http}.log", host):

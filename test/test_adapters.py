@@ -462,6 +462,20 @@ def test_requests_cannot_connect(session, issue):
         assert session.get(url, verify=False).text == "0"
 
 
+def test_requests_connects_in_time(session):
+    with black_hole() as (host, port), pytest.raises(requests.exceptions.ConnectTimeout):
+        session.get(f"http://{host}:{port}/", timeout=(0.1, 20))
+
+
+def test_requests_goes_through_a_proxy_to_https(session, start, proxy):
+    server = start("granian", tls=True)
+    proxies = {"https": f"http://127.0.0.1:{proxy.port}"}
+    response = session.get(f"https://localhost:{server.port}/bytes/1000", proxies=proxies)
+    assert response.content == pattern(1000)
+    with pytest.raises(requests.exceptions.ProxyError, match="418"):
+        session.get("https://refused.test/", proxies=proxies)
+
+
 def test_requests_goes_through_a_proxy(session, start, proxy):
     server = start("granian")
     proxies = {"http": f"http://127.0.0.1:{proxy.port}"}
