@@ -8,18 +8,26 @@ Not here: each of the steps (transport/, proxy/).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .errors import ConnectionTimedOut
 from .http1.limits import Limits
-from .polling import Co, within
+from .polling import Co
 from .proxy.tunnel import Tunnel
+from .timeouts import Timeouts, as_timeouts, limited
+from .trace import Trace, co_told
 from .transport.buffer import ReceiveBuffer
-from .transport.resolve import co_resolve
-from .transport.tcp import Socket, Stream, TCPStream, co_attempt, co_connect_tcp
+from .transport.resolve import co_resolve, is_address
+from .transport.tcp import (
+    Address,
+    Socket,
+    Stream,
+    TCPStream,
+    addresses_of,
+    co_attempt,
+    co_connect_tcp,
+)
 
 if TYPE_CHECKING:
     from .transport.tls import SSLContext
@@ -36,6 +44,7 @@ class Route:
         proxy: host and port of the proxy, or None.
         limits: for the answer of the proxy.
         test_hostnames: see `co_resolve`.
+        trace: who is told of each step, or None.
 
     """
 
@@ -45,6 +54,7 @@ class Route:
     proxy: tuple[str, int] | None
     limits: Limits
     test_hostnames: Sequence[str] = ()
+    trace: Trace | None = None
 
     def __post_init__(self) -> None:
         if self.ssl_context is not None:  # loaded now: with a socket open it might fail
@@ -57,12 +67,12 @@ def authority(hostname: str, port: int, default_port: int | None = None) -> str:
     return host if port == default_port else f"{host}:{port}"
 
 
-def co_open(route: Route, timeout: float | None) -> Co[Stream]:
+def co_open(route: Route, timeout: float | Timeouts | None) -> Co[Stream]:
     """Open a stream along *route*.
 
     Args:
         route: where to.
-        timeout: seconds for looking up and connecting, and after that for each wait.
+        timeout: how long each phase may take; a number is `Timeouts.stall`.
 
     Raises:
         HostnameNotResolvable: a name does not exist.
@@ -77,33 +87,87 @@ def co_open(route: Route, timeout: float | None) -> Co[Stream]:
         ConnectionTimedOut: *timeout* was exceeded.
 
     """
-    sock = yield from _co_reach(route, timeout)
-    if route.ssl_context is None:
-        return TCPStream(sock)
-    if route.proxy is not None:
-        yield from _co_tunnel(sock, route, timeout)
-    from .transport.tls import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
-
-    return (yield from co_start_tls(sock, route.ssl_context, route.hostname, timeout))
-
-
-def _co_reach(route: Route, timeout: float | None) -> Co[Socket]:
-    """Connect to the proxy or, without one, to the origin, within *timeout* seconds."""
-    host, port = route.proxy or (route.hostname, route.port)
-    if timeout is None:
-        return (yield from _co_connect(host, port, route.test_hostnames))
-    connecting = _co_connect(host, port, route.test_hostnames)
+    timeouts = as_timeouts(timeout)
+    sock = yield from _co_reach(route, timeouts)
     try:
-        return (yield from within(time.monotonic() + timeout, connecting))
-    except ConnectionTimedOut:
-        raise ConnectionTimedOut(
-            f"no connection to {authority(host, port)} within {timeout} seconds",
-        ) from None
+        if route.ssl_context is None:
+            return TCPStream(sock)
+        if route.proxy is not None:
+            yield from _co_pass_proxy(sock, route, timeouts)
+        return (yield from _co_secure(sock, route, timeouts))
+    except BaseException:
+        sock.close()
+        raise
 
 
-def _co_connect(host: str, port: int, test_hostnames: Sequence[str]) -> Co[Socket]:
-    addresses = yield from co_resolve(host, port, test_hostnames)
-    return (yield from co_connect_tcp(addresses, authority(host, port)))
+def _co_reach(route: Route, timeouts: Timeouts) -> Co[Socket]:
+    """Connect to the proxy or, without one, to the origin."""
+    host, port = route.proxy or (route.hostname, route.port)
+    what = f"no connection to {authority(host, port)}"
+    if timeouts.dns is None:
+        connecting = _co_look_up_and_connect(route, host, port, timeouts)
+        return (yield from limited(timeouts.to_reach, "connect", connecting, what))
+    looking_up = _co_look_up(route, host, port)
+    addresses = yield from limited(timeouts.dns, "dns", looking_up, f"no address of {host}")
+    connecting = _co_connect(route, addresses, (host, port), timeouts)
+    return (yield from limited(timeouts.to_reach, "connect", connecting, what))
+
+
+def _co_look_up_and_connect(route: Route, host: str, port: int, timeouts: Timeouts) -> Co[Socket]:
+    addresses = yield from _co_look_up(route, host, port)
+    return (yield from _co_connect(route, addresses, (host, port), timeouts))
+
+
+def _co_look_up(route: Route, host: str, port: int) -> Co[list[Address]]:
+    looking_up = co_resolve(host, port, route.test_hostnames)
+    if is_address(host):
+        return (yield from looking_up)
+    info = {"host": host, "port": port}
+    return (yield from co_told(route.trace, "dns.resolve", looking_up, info))
+
+
+def _co_connect(
+    route: Route, addresses: Sequence[Address], where: tuple[str, int], timeouts: Timeouts
+) -> Co[Socket]:
+    connecting = co_connect_tcp(addresses, authority(*where), route.trace)
+    info = {"host": where[0], "port": where[1], "timeout": timeouts.to_reach}
+    return (
+        yield from co_told(
+            route.trace,
+            "connection.connect_tcp",
+            connecting,
+            info,
+            result=addresses_of,
+            undo=Socket.close,
+        )
+    )
+
+
+def _co_pass_proxy(sock: Socket, route: Route, timeouts: Timeouts) -> Co[None]:
+    """Have the proxy open a tunnel."""
+    assert route.proxy is not None
+    proxy, target = authority(*route.proxy), authority(route.hostname, route.port)
+    conversation = _co_tunnel(sock, route, timeouts.stall)
+    told = co_told(route.trace, "proxy.connect", conversation, {"proxy": proxy, "target": target})
+    yield from limited(timeouts.connect, "proxy", told, f"no tunnel through {proxy}")
+
+
+def _co_secure(sock: Socket, route: Route, timeouts: Timeouts) -> Co[Stream]:
+    """Do the TLS handshake."""
+    from .transport.tls import TLSStream, co_start_tls  # noqa: PLC0415 - ssl costs 10 ms
+
+    assert route.ssl_context is not None
+    limit = timeouts.to_shake_hands
+    shaking_hands: Co[TLSStream] = co_told(
+        route.trace,
+        "connection.start_tls",
+        co_start_tls(sock, route.ssl_context, route.hostname, None),
+        {"ssl_context": route.ssl_context, "server_hostname": route.hostname, "timeout": limit},
+        result=TLSStream.describe,
+        undo=TLSStream.close,
+    )
+    what = f"no TLS with {authority(route.hostname, route.port)}"
+    return (yield from limited(limit, "tls", shaking_hands, what))
 
 
 def _co_tunnel(sock: Socket, route: Route, timeout: float | None) -> Co[None]:
@@ -116,7 +180,9 @@ def _co_tunnel(sock: Socket, route: Route, timeout: float | None) -> Co[None]:
         while request:
             sent = stream.send([request])
             if sent is None:
-                sent = yield from co_attempt(stream.send, [request], stream.wanted_by_send, timeout)
+                sent = yield from co_attempt(
+                    stream.send, [request], stream.wanted_by_send, timeout, "proxy"
+                )
             request = request[sent:]
         buffer = ReceiveBuffer()
         while not opened:
@@ -125,6 +191,7 @@ def _co_tunnel(sock: Socket, route: Route, timeout: float | None) -> Co[None]:
                 buffer.room(),
                 stream.wanted_by_recv,
                 timeout,
+                "proxy",
             )
             if received == 0:
                 tunnel.end_of_stream()

@@ -18,6 +18,7 @@ from .errors import ConnectionClosed
 from .http1.states import LINK, Link, Linked, follow
 from .message import Exchange
 from .polling import Co
+from .timeouts import Timeouts, as_timeouts
 from .transport.tcp import Stream
 
 
@@ -26,7 +27,9 @@ class SharedLink:
 
     Attributes:
         route: where it leads.
-        timeout: seconds that may pass without anything moving, or None.
+        timeouts: how long everything may take.
+        timeout: seconds that may pass without anything arriving, or None.
+        write_timeout: seconds that may pass without anything being sent, or None.
         pending: the requests whose responses have not been read to their end, in order.
         state: whether the connection can be used.
         raw_stream: the stream even if the connection is broken; None if it is closed.
@@ -34,17 +37,28 @@ class SharedLink:
     """
 
     __slots__ = (
-        *("__weakref__", "_failure"),
-        *("pending", "raw_stream", "route", "state", "timeout"),
+        *("__weakref__", "_failure", "pending", "raw_stream", "route", "state"),
+        *("timeout", "timeouts", "write_timeout"),
     )
 
-    def __init__(self, route: Route, timeout: float | None) -> None:
+    def __init__(self, route: Route, timeout: float | Timeouts | None) -> None:
         self.route = route
-        self.timeout = timeout
+        self.limit(timeout)
         self.pending: deque[Exchange] = deque()
         self.state = Link.CLOSED
         self.raw_stream: Stream | None = None
         self._failure: Exception | None = None
+
+    def limit(self, timeout: float | Timeouts | None) -> None:
+        """Let *timeout* hold for every wait that begins from now on."""
+        self.timeouts = timeouts = as_timeouts(timeout)
+        self.timeout = timeouts.to_read  # looked up often
+        self.write_timeout = timeouts.to_write
+
+    @property
+    def bare_stream(self) -> Stream | None:
+        """`raw_stream` without what only listens to it."""
+        return self.raw_stream
 
     def _step(self, event: Linked) -> None:
         self.state = follow(LINK, self.state, event)
@@ -72,7 +86,7 @@ class SharedLink:
 
     def co_open(self) -> Co[None]:
         """Connect. Raises what `co_open` in connect.py raises."""
-        self.raw_stream = yield from co_open(self.route, self.timeout)
+        self.raw_stream = yield from co_open(self.route, self.timeouts)
         self._step(Linked.CONNECTED)
         _open.add(self)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
 from .bodies import BodyReader
 from .errors import ConnectionClosed, ConnectionTimedOut, StateError
@@ -25,7 +26,7 @@ from .message import Exchange, HTTPResponse
 from .polling import Co, within
 from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
-from .transport.tcp import Stream
+from .transport.tcp import Stream, nothing_moved
 
 
 class ReceivingHalf:
@@ -35,7 +36,12 @@ class ReceivingHalf:
         role: the right to read.
         heads: reads heads.
         bodies: reads bodies.
+        kind_of_role: class of `role`.
+        kind_of_bodies: class of `bodies`.
     """
+
+    kind_of_role: ClassVar[type[ReadingRole]] = ReadingRole
+    kind_of_bodies: ClassVar[type[BodyReader]] = BodyReader
 
     def __init__(
         self, link: SharedLink, limits: Limits, buffer_size: int, on_informational: Informed | None
@@ -43,9 +49,9 @@ class ReceivingHalf:
         self._link = link
         self._limits = limits
         self._buffer = ReceiveBuffer(buffer_size)
-        self.role = ReadingRole(link, self._buffer)
+        self.role = self.kind_of_role(link, self._buffer)
         self.heads = HeadReader(link, self._buffer, limits, on_informational)
-        self.bodies = BodyReader(link, self._buffer, self._end_response)
+        self.bodies = self.kind_of_bodies(link, self._buffer, self._end_response)
         self._final: Head | None = None  # read while a body was being sent, for `read_response`
         self._reusable = False  # may the connection be used after the present response?
         self._response: HTTPResponse | None = None
@@ -92,7 +98,7 @@ class ReceivingHalf:
         if stream is not None and link.state is not Link.BROKEN and not stream.has_buffered():
             exchange.awaited = True
             if not stream.wait_to_recv(link.timeout):
-                raise ConnectionTimedOut(f"nothing moved for {link.timeout} seconds")
+                raise nothing_moved(link.timeout, "read")
             if link.raw_stream is not stream:
                 raise ConnectionClosed("the connection was closed meanwhile")
 

@@ -17,7 +17,6 @@ from typing import TypeVar
 
 from .errors import (
     ConnectionClosed,
-    ConnectionTimedOut,
     DugongError,
     ProtocolError,
     StateError,
@@ -26,6 +25,7 @@ from .errors import (
 from .link import SharedLink
 from .polling import Co, run
 from .transport.buffer import ReceiveBuffer
+from .transport.tcp import nothing_moved
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -220,7 +220,7 @@ class ReadingRole(Role):
                     if deadline is None or received != buffer.received:
                         received, deadline = buffer.received, now + link.timeout
                     elif now >= deadline:
-                        raise ConnectionTimedOut(f"nothing moved for {link.timeout} seconds")
+                        raise nothing_moved(link.timeout, "read")
                 yield stream.wanted_by_recv(deadline)
             raise ConnectionClosed("the connection was closed meanwhile")
         except BaseException as exc:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from .errors import (
     ConnectionClosed,
@@ -31,10 +31,16 @@ from .transport.tcp import TURN, Part, Stream
 
 
 class SendingHalf:
-    """Sends requests, one after the other."""
+    """Sends requests, one after the other.
+
+    Attributes:
+        kind_of_role: class of the right to send.
+    """
+
+    kind_of_role: ClassVar[type[Role]] = Role
 
     def __init__(self, link: SharedLink, receiving: ReceivingHalf) -> None:
-        self.role = Role(link, "sending")
+        self.role = self.kind_of_role(link, "sending")
         self._link = link
         self._receiving = receiving
         self.reset()
@@ -338,8 +344,8 @@ class SendingHalf:
         self, stream: Stream, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
     ) -> Co[int]:
         """Wait until something of *parts* can be sent, and send it, or an answer is here."""
-        link = self._link
-        deadline = None if link.timeout is None else time.monotonic() + link.timeout
+        limit = self._link.write_timeout
+        deadline = None if limit is None else time.monotonic() + limit
         while True:
             self._unwaited = 0
             # Set before the look at the exchange: who answers it does the opposite.
@@ -359,8 +365,9 @@ class SendingHalf:
                 return sent
             if deadline is not None and time.monotonic() >= deadline:
                 raise ConnectionTimedOut(
-                    f"nothing could be sent for {link.timeout} seconds",
+                    f"nothing could be sent for {limit} seconds (write time-out)",
                     request_sent="maybe",
+                    phase="write",
                 )
 
     def _may_look(self, exchange: Exchange) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import ConnectFailed, ConnectionClosed, ConnectionTimedOut
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded, first_of, milliseconds
+from ..trace import Trace, co_told
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -128,6 +129,7 @@ def co_attempt(
     argument: A,
     wanted: Callable[[float | None], PollNeeded],
     timeout: float | None,
+    phase: str = "read",
 ) -> Co[T]:
     """Wait, then call *attempt*, until it does not return None any more.
 
@@ -136,6 +138,7 @@ def co_attempt(
         argument: what to call it with.
         wanted: gives what it waits for, with the given deadline.
         timeout: seconds that may pass until it succeeds; None sets no limit.
+        phase: what that limits, for the error.
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
@@ -148,7 +151,7 @@ def co_attempt(
         if result is not None:
             return result
         if deadline is not None and time.monotonic() >= deadline:
-            raise ConnectionTimedOut(f"nothing moved for {timeout} seconds")
+            raise nothing_moved(timeout, phase)
 
 
 def co_receive(
@@ -339,6 +342,13 @@ class TCPStream:
         self._sock.close()
 
 
+def nothing_moved(timeout: float | None, phase: str) -> ConnectionTimedOut:
+    """Return the error that nothing has moved for *timeout* seconds."""
+    return ConnectionTimedOut(
+        f"nothing moved for {timeout} seconds ({phase} time-out)", phase=phase
+    )
+
+
 def looker(fd: int) -> Callable[[int | None], object]:
     """Return what waits so many milliseconds until *fd* is readable: something true if it is."""
     if not hasattr(select, "poll"):
@@ -373,12 +383,15 @@ def lost(exc: OSError) -> ConnectionClosed:
     return ConnectionClosed(f"connection lost: {exc.strerror or exc}", request_sent="maybe")
 
 
-def co_connect_tcp(addresses: Sequence[Address], name: str) -> Co[socket.socket]:
+def co_connect_tcp(
+    addresses: Sequence[Address], name: str, trace: Trace | None = None
+) -> Co[socket.socket]:
     """Connect to the first of *addresses* that answers (RFC 8305).
 
     Args:
         addresses: family and socket address of each, in the order of preference.
         name: what to call the peer in errors.
+        trace: who is told of each attempt, or None.
 
     Returns:
         A connected, non-blocking socket.
@@ -387,13 +400,31 @@ def co_connect_tcp(addresses: Sequence[Address], name: str) -> Co[socket.socket]
         ConnectFailed: no address accepted the connection.
 
     """
-    attempts = [_co_connect(family, address) for family, address in interleave(addresses)]
+    attempts = [
+        co_told(
+            trace,
+            "connection.attempt",
+            _co_connect(family, address),
+            {"family": family.name, "address": address},
+            result=addresses_of,
+            undo=socket.socket.close,
+        )
+        for family, address in interleave(addresses)
+    ]
     try:
         return (yield from first_of(*attempts, stagger=ATTEMPT_DELAY))
     except ConnectionTimedOut:
         raise  # the limit of whoever waits: no word about the addresses
     except OSError as exc:
         raise ConnectFailed(f"cannot connect to {name}: {exc.strerror or exc}") from exc
+
+
+def addresses_of(sock: socket.socket) -> dict[str, Any]:
+    """Return both ends of *sock*: what a trace is told of a connection."""
+    try:
+        return {"local_address": sock.getsockname(), "server_address": sock.getpeername()}
+    except OSError:  # it is gone already
+        return {"local_address": None, "server_address": None}
 
 
 def interleave(addresses: Sequence[Address]) -> list[Address]:
