@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .budgets import Budget, RateLimit
 from .connection import HTTPConnection
 from .errors import (
+    BodyTooLarge,
     CertificateInvalid,
     ConnectFailed,
     ConnectionClosed,
@@ -36,10 +38,13 @@ from .http1.limits import (
 )
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
+from .timeouts import Timeouts
+from .timings import Timings
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
     from .drivers.aio import AioFuture
+    from .logs import log_events
     from .transport.tls import default_ssl_context
 
 __version__ = "0.1.0"
@@ -56,6 +61,8 @@ __all__ = [
     "POLLOUT",
     "AioFuture",
     "BodyFollowing",
+    "BodyTooLarge",
+    "Budget",
     "CaseInsensitiveDict",
     "CertificateInvalid",
     "Co",
@@ -75,7 +82,10 @@ __all__ = [
     "InvalidResponse",
     "PollNeeded",
     "ProtocolError",
+    "RateLimit",
     "StateError",
+    "Timeouts",
+    "Timings",
     "TransportError",
     "TunnelRefused",
     "UnsupportedResponse",
@@ -84,6 +94,7 @@ __all__ = [
     "default_ssl_context",
     "first_of",
     "is_temp_network_error",
+    "log_events",
     "run",
     "stall",
     "within",
@@ -91,7 +102,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what costs much, asyncio and ssl, when it is first asked for (PEP 562)."""
+    """Import what costs much, asyncio, logging and ssl, when it is first asked for (PEP 562)."""
     if name == "AioFuture":
         from .drivers.aio import AioFuture  # noqa: PLC0415
 
@@ -100,4 +111,8 @@ def __getattr__(name: str) -> Any:
         from .transport.tls import default_ssl_context  # noqa: PLC0415
 
         return default_ssl_context
+    if name == "log_events":
+        from .logs import log_events  # noqa: PLC0415
+
+        return log_events
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -38,8 +38,10 @@ class HTTPConnection(Operations):
         ssl_context: for https; see `default_ssl_context`. It is never changed.
         proxy: ``(host, port)`` or ``"http://host:port"``. Without *ssl_context* requests
             are forwarded by it, with one it opens a tunnel.
-        timeout: seconds that may pass without anything moving.
-        expect100_timeout: seconds to wait for 100 (Continue); None waits for ever.
+        timeout: seconds that may pass without anything moving, or `Timeouts` to tell the
+            phases apart; None waits for ever.
+        expect100_timeout: seconds to wait for 100 (Continue); None waits for ever, unless
+            `Timeouts.expect100` says otherwise.
         content_md5: False to compute no Content-MD5 for bodies.
         buffer_size: bytes of the receive buffer.
         max_line_size: bytes of the longest status line or field line taken.
@@ -52,6 +54,13 @@ class HTTPConnection(Operations):
         on_informational: called with each 1xx response when it arrives.
         dns_test_hostnames: names to look up when *hostname* does not exist, to tell that
             from a name service that is out of order. By default nobody is asked.
+        trace: called with the name and the facts of each event, ``(str, dict)``, by
+            whatever thread the event happens in. What it raises ends the operation and
+            breaks the connection.
+        timings: True to have `Exchange.timings`.
+        trace_file: a binary file, or the path of one, for every byte that is sent and
+            received, passwords and cookies included; see :doc:`tutorial`.
+        budget: how fast bytes may pass, and how many bytes a response may have.
 
     Raises:
         InvalidRequest: *hostname*, *port* or *proxy* cannot be what it says.

@@ -9,10 +9,13 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING
 
+from .masking import mask_target
+
 if TYPE_CHECKING:
     from email.message import Message
 
     from .http1.head import Head
+    from .timings import Timings
 
 
 class BodyFollowing:
@@ -59,6 +62,7 @@ class Exchange:
         upgrades: True if the request asked for another protocol.
         abandoned: True if nobody will read the response.
         awaited: True when somebody has tried to read the response.
+        timings: how long its phases took; None if nobody asked for it.
 
     """
 
@@ -69,6 +73,7 @@ class Exchange:
     abandoned = False
     awaited = False
     informational: tuple[HTTPResponse, ...] = ()
+    timings: Timings | None = None
 
     def __init__(self, method: str, path: str) -> None:
         self.method = method
@@ -83,7 +88,7 @@ class Exchange:
         self.abandoned = True
 
     def __repr__(self) -> str:
-        return f"<Exchange {self.method} {self.path}>"
+        return f"<Exchange {self.method} {mask_target(self.path)}>"
 
 
 class HTTPResponse:
@@ -132,6 +137,11 @@ class HTTPResponse:
         return f"1.{self._head.minor}"
 
     @property
+    def timings(self) -> Timings | None:
+        """How long its phases took; None unless ``HTTPConnection(timings=True)`` asked."""
+        return self._exchange.timings
+
+    @property
     def headers(self) -> Message:
         """The header fields, an `email.message.Message`, made at the first look."""
         if self._headers is None:
@@ -148,7 +158,9 @@ class HTTPResponse:
         self._trailer_fields = fields
 
     def __repr__(self) -> str:
-        return f"<HTTPResponse {self.status} {self.reason} to {self.method} {self.path}>"
+        return (
+            f"<HTTPResponse {self.status} {self.reason} to {self.method} {mask_target(self.path)}>"
+        )
 
 
 def _message(wire: bytes, lower: bytes | None = None) -> Message:

@@ -12,6 +12,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from .budgets import Budget
 from .connect import Route, authority
 from .errors import InvalidRequest
 from .headers import CaseInsensitiveDict, exact, field_pairs
@@ -25,13 +26,14 @@ from .http1.limits import (
     Limits,
 )
 from .http1.request import RequestHeads, check_meaning, closes, encode_trailers
-from .link import SharedLink
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .origin import HTTP_PORT, HTTPS_PORT, check_hostname, check_port, parse_proxy
 from .polling import Co
-from .receiving import ReceivingHalf
-from .sending import SendingHalf
+from .timeouts import Timeouts
+from .trace import Trace
 from .transport.buffer import BUFFER_SIZE
+from .transport.wiredump import TraceFile
+from .watched import Wishes, default_trace, make_halves
 
 if TYPE_CHECKING:
     from .transport.tls import SSLContext, TLSStream
@@ -55,7 +57,7 @@ class Operations:
         ssl_context: SSLContext | None = None,
         proxy: tuple[str, int] | str | None = None,
         *,
-        timeout: float | None = None,
+        timeout: float | Timeouts | None = None,
         expect100_timeout: float | None = None,
         content_md5: bool = True,
         buffer_size: int = BUFFER_SIZE,
@@ -67,6 +69,10 @@ class Operations:
         max_extensions: int = MAX_EXTENSIONS,
         on_informational: Callable[[HTTPResponse], object] | None = None,
         dns_test_hostnames: Sequence[str] = (),
+        trace: Trace | None = None,
+        timings: bool = False,
+        trace_file: TraceFile | None = None,
+        budget: Budget | None = None,
     ) -> None:
         default_port = HTTP_PORT if ssl_context is None else HTTPS_PORT
         self._hostname = hostname
@@ -93,10 +99,12 @@ class Operations:
         self._heads = RequestHeads(host, f"http://{host}" if forwards else "")
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
-        self._link = SharedLink(route, timeout)
-        self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
-        self._receiving.heads.continue_timeout = expect100_timeout
-        self._sending = SendingHalf(self._link, self._receiving)
+        wishes = Wishes(trace or default_trace(), timings, trace_file, budget)
+        self._link, self._receiving, self._sending = make_halves(
+            route, timeout, wishes, buffer_size, on_informational
+        )
+        self._expect100_timeout = expect100_timeout
+        self.timeout = timeout
 
     @property
     def hostname(self) -> str:
@@ -119,16 +127,21 @@ class Operations:
         return self._link.route.proxy
 
     @property
-    def timeout(self) -> float | None:
-        """Seconds that may pass without anything moving; None waits for ever.
+    def timeout(self) -> float | Timeouts | None:
+        """Seconds that may pass without anything moving, or `Timeouts`; None waits for ever.
 
         Holds under every driver. `ConnectionTimedOut` is raised when it is exceeded.
+        `Timeouts.total` can be set only if the connection was made with `Timeouts`.
         """
-        return self._link.timeout
+        return self._timeout
 
     @timeout.setter
-    def timeout(self, seconds: float | None) -> None:
-        self._link.timeout = seconds
+    def timeout(self, timeout: float | Timeouts | None) -> None:
+        self._link.limit(timeout)
+        self._timeout = timeout
+        limit = self._link.timeouts.expect100
+        heads = self._receiving.heads
+        heads.continue_timeout = self._expect100_timeout if limit is None else limit
 
     def response_pending(self) -> bool:
         """Return True if a response is outstanding, or partly read."""
@@ -140,9 +153,7 @@ class Operations:
         The connection can be used again: it reconnects. May be called in any state;
         an operation that waits in another thread raises `ConnectionClosed`.
         """
-        stream = self._link.raw_stream
-        if stream is not None and self.ssl_context is not None:
-            tls: TLSStream = stream  # type: ignore[assignment]  # with a context it is TLS
+        if (tls := self._tls()) is not None:
             tls.notify_close()
         self._sending.reset()  # first: who is woken has to find that it is of the past
         self._receiving.reset()
@@ -174,7 +185,7 @@ class Operations:
     def _tls(self) -> TLSStream | None:
         if self.ssl_context is None:
             return None
-        return self._link.raw_stream  # type: ignore[return-value]  # with a context it is TLS
+        return self._link.bare_stream  # type: ignore[return-value]  # with a context it is TLS
 
     def co_connect(self) -> Co[None]:
         """Connect, unless there is a connection that takes a request.

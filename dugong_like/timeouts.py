@@ -120,14 +120,6 @@ def limited(seconds: float | None, phase: str, op: Co[T], what: str) -> Co[T]:
     """
     if seconds is None:
         return (yield from op)
-    deadline = time.monotonic() + seconds
-    try:
-        return (yield from within(deadline, op))
-    except ConnectionTimedOut as exc:
-        if exc.phase or time.monotonic() < deadline:
-            raise  # another limit
-        raise ConnectionTimedOut(
-            f"{what} within {seconds} seconds ({phase} time-out)",
-            request_sent=exc.request_sent,
-            phase=phase,
-        ) from None
+    message = f"{what} within {seconds} seconds ({phase} time-out)"
+    failure = ConnectionTimedOut(message, phase=phase)
+    return (yield from within(time.monotonic() + seconds, op, failure))

@@ -21,25 +21,34 @@ MAY_IMPORT = {
     "polling": "errors",
     "headers": "",
     "fields": "",
-    "message": "fields http1",
+    "trace": "polling",
+    "masking": "",
+    "timings": "",
+    "timeouts": "errors polling",
+    "budgets": "polling",
+    "logs": "masking trace",
+    "message": "fields http1 masking timings",
     "http1": "errors headers",
-    "transport": "errors polling",
+    "transport": "errors polling trace budgets",
     "proxy": "errors http1",
-    "connect": "errors polling http1 transport proxy",
-    "link": "errors polling http1 message transport connect",
+    "connect": "polling http1 transport proxy timeouts trace",
+    "link": "errors polling http1 message transport connect timeouts",
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "bodies": "errors http1 transport link",
     "receiving": "errors polling http1 message transport link roles heads bodies",
     "sending": "errors polling http1 message transport link roles receiving",
+    "watched": "errors polling http1 message transport connect link roles heads bodies receiving "
+    "sending budgets logs masking timeouts timings trace",
     "origin": "errors headers transport",
-    "operations": "errors polling headers http1 message transport connect link receiving sending "
-    "origin",
+    "operations": "errors polling headers http1 message transport connect origin watched budgets "
+    "timeouts trace",
     "connection": "polling message operations",
     "drivers": "errors polling",
     "cli": "errors polling headers message transport connection drivers",
     "__main__": "__init__ errors headers connection cli",
-    "__init__": "errors polling headers http1 message transport connection drivers",
+    "__init__": "errors polling headers http1 message transport connection drivers budgets logs "
+    "timeouts timings",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
