@@ -32,7 +32,7 @@ from .budgets import Budget
 from .connect import Route
 from .errors import BodyTooLarge, StateError
 from .heads import Informed
-from .http1.body import SIZED, Body
+from .http1.body import SIZED, UNTIL_CLOSE, Body
 from .http1.head import Head
 from .http1.limits import Limits
 from .http1.states import Link, Sent
@@ -276,6 +276,8 @@ class WatchedBodies(BodyReader):
         owed = super()._next()
         if not owed or self._free or self._left is None:
             return owed
+        if self.body is UNTIL_CLOSE and self._left == 0 and not (there := self._have_bytes()):
+            return there  # whether this was all is not known before the end
         self._check(owed)
         return min(owed, self._left)
 
