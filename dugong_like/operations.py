@@ -33,7 +33,7 @@ from .timeouts import Timeouts
 from .trace import Trace
 from .transport.buffer import BUFFER_SIZE
 from .transport.wiredump import TraceFile
-from .watched import Wishes, default_trace, make_halves
+from .watched import Wishes, make_halves, trace_or_log
 
 if TYPE_CHECKING:
     from .transport.tls import SSLContext, TLSStream
@@ -99,7 +99,7 @@ class Operations:
         self._heads = RequestHeads(host, f"http://{host}" if forwards else "")
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
-        wishes = Wishes(trace or default_trace(), timings, trace_file, budget)
+        wishes = Wishes(trace_or_log(trace), timings, trace_file, budget)
         self._link, self._receiving, self._sending = make_halves(
             route, timeout, wishes, buffer_size, on_informational
         )

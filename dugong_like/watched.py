@@ -70,14 +70,18 @@ class Wishes:
     trace_file: TraceFile | None = None
     budget: Budget | None = None
 
-    def __bool__(self) -> bool:
-        return bool(self.trace or self.timings or self.trace_file is not None or self.budget)
+    def any(self) -> bool:
+        """Return True if there is one."""
+        return self != NO_WISHES
 
 
-def default_trace() -> Trace | None:
-    """Return what logs events if somebody listens to our loggers, else None."""
-    if "logging" not in sys.modules:
-        return None
+NO_WISHES: Final = Wishes()
+
+
+def trace_or_log(trace: Trace | None) -> Trace | None:
+    """Return *trace*; without one what logs events, if somebody listens to our loggers."""
+    if trace is not None or "logging" not in sys.modules:
+        return trace
     from . import logs  # noqa: PLC0415 - who does not log does not import logging
 
     return logs.log_event if logs.is_wanted() else None
@@ -91,7 +95,7 @@ def make_halves(
     on_informational: Informed | None,
 ) -> tuple[SharedLink, ReceivingHalf, SendingHalf]:
     """Return the parts of a connection: those that tell if *wishes* need them."""
-    if not wishes and not isinstance(timeout, Timeouts):
+    if not wishes.any() and not isinstance(timeout, Timeouts):
         link = SharedLink(route, timeout)
         receiving = ReceivingHalf(link, route.limits, buffer_size, on_informational)
         return link, receiving, SendingHalf(link, receiving)
@@ -130,15 +134,18 @@ class WatchedLink(SharedLink):
         super().__init__(replace(route, trace=self.tell) if told else route, timeout)
 
     def tell(self, event: str, info: Info) -> None:
-        """Tell whoever asked. What a trace raises ends the operation, and the connection.
+        """Tell whoever asked.
+
+        What a trace raises ends the operation and breaks the connection; it is told nothing
+        more of that one.
 
         Raises:
-            Exception: what the trace raises.
+            BaseException: what the trace raises.
 
         """
         if self.stopwatch is not None:
             self.stopwatch.note(event)
-        if self._trace is None:
+        if self._trace is None or self._raised is not None:
             return
         try:
             self._trace(event, info)
@@ -148,14 +155,6 @@ class WatchedLink(SharedLink):
             if self.raw_stream is not None:
                 self.raw_stream.shut_down()  # for the other half, if it waits
             raise
-
-    def tell_failed(self, phases: Phases, exc: BaseException, *, for_good: bool = True) -> None:
-        """Tell that a phase has ended with *exc*, unless the trace itself has raised it."""
-        if exc is self._raised:
-            phases.reset()
-            self._raised = None
-        else:
-            phases.fail(exc, for_good=for_good)
 
     @property
     def bare_stream(self) -> Stream | None:
@@ -167,13 +166,16 @@ class WatchedLink(SharedLink):
         """See `SharedLink.co_open`."""
         self._pid = os.getpid()
         self._raised = None
-        yield from super().co_open()
-        assert self.raw_stream is not None
         try:
-            self.raw_stream = self._wrap(self.raw_stream)
+            yield from super().co_open()
+            self.raw_stream = self._wrap(self.stream)
         except BaseException:
+            if self._raised is None:
+                self.drop()
+                raise
+        if (raised := self._raised) is not None:  # and taken for a failed attempt, perhaps
             self.drop()
-            raise
+            raise raised
 
     def _wrap(self, stream: Stream) -> Stream:
         if self._dump is not None:
@@ -186,6 +188,7 @@ class WatchedLink(SharedLink):
         """See `SharedLink.drop`. A child process tells nothing of its parent's connection."""
         was_open = self.raw_stream is not None
         super().drop(wake=wake)
+        self._raised = None
         self.sending.reset()
         self.receiving.reset()
         if was_open and os.getpid() == self._pid:
@@ -202,7 +205,7 @@ class WatchedRole(Role):
         """See `Role.note`."""
         super().note(turn, exc)
         if turn is self._lock:
-            self.link.tell_failed(self.link.sending, exc)
+            self.link.sending.fail(exc)
 
 
 class WatchedReadingRole(ReadingRole):
@@ -227,7 +230,7 @@ class WatchedReadingRole(ReadingRole):
         if turn is self._lock and not isinstance(exc, GeneratorExit):
             link = self.link
             for_good = isinstance(exc, FATAL) or link.state is Link.BROKEN
-            link.tell_failed(link.receiving, exc, for_good=for_good)
+            link.receiving.fail(exc, for_good=for_good)
 
     def block(
         self,
@@ -429,7 +432,7 @@ class WatchedSending(SendingHalf):
 
     def _stopped(self, exchange: Exchange, exc: BaseException, *, untouched: bool) -> None:
         super()._stopped(exchange, exc, untouched=untouched)
-        self._link.tell_failed(self._link.sending, exc)
+        self._link.sending.fail(exc)
 
 
 def about(exchange: Exchange) -> Info:

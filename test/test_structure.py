@@ -78,6 +78,7 @@ TESTED_ELSEWHERE = {
     "operations.py": "test_connection.py",
     "origin.py": "test_connection.py",
     "bodies.py": "test_connection.py, test_interruptions.py",
+    "transport/wrapped.py": "transport/test_wiredump.py, transport/test_paced.py",
     "heads.py": "test_connection.py, test_interruptions.py",
 }
 
@@ -198,4 +199,5 @@ def test_async_parts_are_imported_when_they_are_asked_for():
     assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.tls"
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         dugong_like.nonsense
-    assert set(dugong_like.__all__) <= {*dir(dugong_like), "AioFuture", "default_ssl_context"}
+    later = {"AioFuture", "default_ssl_context", "log_events"}
+    assert set(dugong_like.__all__) <= {*dir(dugong_like), *later}
