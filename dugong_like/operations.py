@@ -33,7 +33,8 @@ from .timeouts import Timeouts
 from .trace import Trace
 from .transport.buffer import BUFFER_SIZE
 from .transport.wiredump import TraceFile
-from .watched import Wishes, make_halves, trace_or_log
+from .watched import make_halves
+from .watched_link import Wishes, trace_or_log
 
 if TYPE_CHECKING:
     from .transport.tls import SSLContext, TLSStream

@@ -36,7 +36,7 @@ def co_put(conn):
     return (yield from conn.co_read_response()).status
 
 
-@pytest.mark.feature("E2")
+@pytest.mark.feature("C3")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_rate_holds_in_both_directions(driver, tls, certificate, trusting):
@@ -55,7 +55,7 @@ def test_a_rate_holds_in_both_directions(driver, tls, certificate, trusting):
                 assert LEAST <= passed < LEAST + 3
 
 
-@pytest.mark.feature("E2")
+@pytest.mark.feature("C3")
 def test_a_rate_holds_for_blocking_calls():
     with ScriptedServer(giving) as server:
         budget = Budget(download=RateLimit(RATE), upload=RateLimit(RATE))
@@ -126,7 +126,7 @@ def read(conn, way, got):
             got += data
 
 
-@pytest.mark.feature("E2")
+@pytest.mark.feature("C3")
 @pytest.mark.parametrize("way", ["readall", "readinto", 1, 100])
 @pytest.mark.parametrize("most", [0, 1, 4, 9, 10, 11])
 @pytest.mark.parametrize("body", [SIZED, CHUNKED, ENDLESS])

@@ -27,7 +27,7 @@ def co_get(conn):
     yield from conn.co_close()
 
 
-@pytest.mark.feature("E4")
+@pytest.mark.feature("C11", "A52")
 @pytest.mark.parametrize("options", [{}, {"trace": log_events()}])
 def test_who_listens_gets_every_event_and_no_secret(monkeypatch, caplog, options):
     caplog.set_level(logging.DEBUG, "dugong_like")
@@ -40,7 +40,7 @@ def test_who_listens_gets_every_event_and_no_secret(monkeypatch, caplog, options
     assert "secret" not in caplog.text
 
 
-@pytest.mark.feature("E4")
+@pytest.mark.feature("C11", "A52")
 def test_nobody_is_told_who_does_not_listen(monkeypatch, caplog):
     caplog.set_level(logging.INFO, "dugong_like")
     conn = connection(monkeypatch, ScriptedStream([ANSWER]))

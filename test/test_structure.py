@@ -38,11 +38,13 @@ MAY_IMPORT = {
     "bodies": "errors http1 transport link",
     "receiving": "errors polling http1 message transport link roles heads bodies",
     "sending": "errors polling http1 message transport link roles receiving",
+    "watched_link": "errors polling http1 transport connect link roles budgets logs timeouts "
+    "timings trace",
     "watched": "errors polling http1 message transport connect link roles heads bodies receiving "
-    "sending budgets logs masking timeouts timings trace",
+    "sending masking timeouts timings trace watched_link",
     "origin": "errors headers transport",
-    "operations": "errors polling headers http1 message transport connect origin watched budgets "
-    "timeouts trace",
+    "operations": "errors polling headers http1 message transport connect origin watched "
+    "watched_link budgets timeouts trace",
     "connection": "polling message operations",
     "drivers": "errors polling",
     "cli": "errors polling headers message transport connection drivers",
@@ -78,6 +80,7 @@ TESTED_ELSEWHERE = {
     "operations.py": "test_connection.py",
     "origin.py": "test_connection.py",
     "bodies.py": "test_connection.py, test_interruptions.py",
+    "watched_link.py": "test_watched.py, test_timeouts.py",
     "transport/wrapped.py": "transport/test_wiredump.py, transport/test_paced.py",
     "heads.py": "test_connection.py, test_interruptions.py",
 }

@@ -79,7 +79,7 @@ def slow_names(monkeypatch):
     go_on.set()
 
 
-@pytest.mark.feature("E1")
+@pytest.mark.feature("C3")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_read_and_write_and_connect(driver):
     with ScriptedServer(silent) as server, ScriptedServer(deaf) as busy, black_hole() as hole:
@@ -94,7 +94,7 @@ def test_read_and_write_and_connect(driver):
             assert check(driver, conn.co_connect(), "connect").request_sent == "no"
 
 
-@pytest.mark.feature("E1")
+@pytest.mark.feature("C3")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_dns(driver, slow_names):
     conn = HTTPConnection("slow.test", timeout=Timeouts(dns=SOON, connect=30))
@@ -104,7 +104,7 @@ def test_dns(driver, slow_names):
     check(driver, conn.co_connect(), "connect")
 
 
-@pytest.mark.feature("E1")
+@pytest.mark.feature("C3")
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize(
     "limits", [Timeouts(tls=SOON, connect=30), Timeouts(connect=SOON), Timeouts(stall=SOON)]
@@ -115,7 +115,7 @@ def test_tls(driver, trusting, limits):
         check(driver, conn.co_connect(), "tls")
 
 
-@pytest.mark.feature("E1")
+@pytest.mark.feature("C3")
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("limits", [Timeouts(connect=SOON), Timeouts(stall=SOON)])
 def test_proxy(driver, trusting, limits):
@@ -125,7 +125,7 @@ def test_proxy(driver, trusting, limits):
         check(driver, conn.co_connect(), "proxy")
 
 
-@pytest.mark.feature("E1")
+@pytest.mark.feature("C3")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_total_limits_one_operation(driver):
     with ScriptedServer(dripping) as server, ScriptedServer(deaf) as busy:
@@ -140,7 +140,7 @@ def test_total_limits_one_operation(driver):
             check(driver, conn.co_write(bytes(1 << 26)), "total")
 
 
-@pytest.mark.feature("E1")
+@pytest.mark.feature("C3")
 def test_total_limits_blocking_calls():
     with ScriptedServer(dripping) as server, black_hole() as hole:
         with HTTPConnection("127.0.0.1", server.port, timeout=Timeouts(total=SOON)) as conn:
@@ -153,7 +153,7 @@ def test_total_limits_blocking_calls():
         assert caught.value.phase == "total"
 
 
-@pytest.mark.feature("E1")
+@pytest.mark.feature("C3")
 def test_expect100():
     with ScriptedServer(silent) as server:
         with HTTPConnection("127.0.0.1", server.port, timeout=Timeouts(expect100=SOON)) as conn:

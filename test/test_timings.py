@@ -20,7 +20,7 @@ def test_the_stopwatch_takes_what_is_for_it_once():
     assert timings.connect is timings.tls is later.dns is None
 
 
-@pytest.mark.feature("E5")
+@pytest.mark.feature("C18")
 def test_an_exchange_has_its_timings():
     with ScriptedServer(answering(OK, OK)) as server:
         with HTTPConnection("localhost", server.port, timings=True) as conn:
@@ -43,7 +43,7 @@ def test_an_exchange_has_its_timings():
     assert second.timings.total > 0
 
 
-@pytest.mark.feature("E5")
+@pytest.mark.feature("C18")
 def test_the_handshake_has_its_time(start, trusting):
     server = start("uvicorn-h11", tls=True)
     with HTTPConnection("localhost", server.port, trusting, timings=True) as conn:

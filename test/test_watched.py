@@ -85,7 +85,7 @@ def putting(sock):
         sock.sendall(EMPTY)
 
 
-@pytest.mark.feature("E3")
+@pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_get(driver):
     told = Told()
@@ -100,7 +100,7 @@ def test_get(driver):
     assert told.events[-1] == "connection.close"
 
 
-@pytest.mark.feature("E3")
+@pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
 def test_what_the_events_say():
     told = Told()
     with ScriptedServer(answering(OK, CHUNKED)) as server:
@@ -129,7 +129,7 @@ def test_what_the_events_say():
     assert told.info("connection.close") == {"host": "localhost", "port": port}
 
 
-@pytest.mark.feature("E3")
+@pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_put_with_100_continue(driver):
     told = Told()
@@ -175,7 +175,7 @@ def test_abandoned_responses_are_told_as_well(monkeypatch):
     assert told.events == [*SENT, *SENT, *HEAD, *BODY, *HEAD, *BODY]
 
 
-@pytest.mark.feature("E3")
+@pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
 @pytest.mark.parametrize("driver", DRIVERS[:7:3])
 def test_tls_and_proxies(start, trusting, proxy, driver):
     server = start("uvicorn-httptools", tls=True)
@@ -204,7 +204,7 @@ def test_a_proxy_that_says_no(trusting):
     assert told.info("proxy.connect.failed")["exception"] is caught.value
 
 
-@pytest.mark.feature("E3")
+@pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_connecting_fails(driver):
     told = Told()
@@ -285,7 +285,7 @@ def test_a_time_out_that_loses_nothing_is_told_and_the_phase_begins_again():
 EVERY = [*pair("dns.resolve"), *TCP, *SENT, *HEAD, *BODY]
 
 
-@pytest.mark.feature("E3")
+@pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
 @pytest.mark.parametrize("failure", [LookupError, ValueError, KeyboardInterrupt, ConnectionClosed])
 @pytest.mark.parametrize("bad", EVERY)
 def test_what_a_trace_raises_ends_the_operation_and_leaves_a_connection_to_reset(bad, failure):
