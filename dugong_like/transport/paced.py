@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..budgets import RateLimit
 from ..polling import POLLIN, PollNeeded, Wake
-from .tcp import Part, Stream, nothing_moved
+from .tcp import Part, Stream
 from .wiredump import beginning
 from .wrapped import WrappedStream
 
@@ -50,18 +50,6 @@ class PacedStream(WrappedStream):
         data = self.inner.recv(size)
         self._download.spend(len(data or b""))
         return data
-
-    def wait_into(self, buffer: memoryview, timeout: float | None) -> int | None:
-        """See `Stream.wait_into`."""
-        until = None if timeout is None else time.monotonic() + timeout
-        while not (size := self._download.share(len(buffer))):
-            if until is not None and time.monotonic() >= until:
-                raise nothing_moved(timeout, "read")
-            time.sleep(max(0.0, self._download.until(until) - time.monotonic()))
-        left = None if until is None else max(0.0, until - time.monotonic())
-        count = self.inner.wait_into(buffer[:size], left)
-        self._download.spend(count or 0)
-        return count
 
     def send(self, parts: Sequence[Part]) -> int | None:
         """See `Stream.send`."""

@@ -101,13 +101,6 @@ class DumpedStream(WrappedStream):
             self._record("<", data)
         return data
 
-    def wait_into(self, buffer: memoryview, timeout: float | None) -> int | None:
-        """See `Stream.wait_into`."""
-        count = self.inner.wait_into(buffer, timeout)
-        if count:
-            self._record("<", buffer[:count])
-        return count
-
     def send(self, parts: Sequence[Part]) -> int | None:
         """See `Stream.send`."""
         count = self.inner.send(parts)

@@ -54,9 +54,9 @@ class WrappedStream:
         """See `Stream.wanted_by_send`."""
         return self.inner.wanted_by_send(deadline, watch=watch)
 
-    def wait_into(self, buffer: memoryview, timeout: float | None) -> int | None:
-        """See `Stream.wait_into`."""
-        return self.inner.wait_into(buffer, timeout)
+    def wait_to_recv(self, timeout: float | None) -> bool:
+        """See `Stream.wait_to_recv`."""
+        return self.inner.wait_to_recv(timeout)
 
     def has_buffered(self) -> bool:
         """See `Stream.has_buffered`."""

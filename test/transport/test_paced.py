@@ -2,10 +2,9 @@
 
 import time
 
-import pytest
 from streams import ScriptedStream
 
-from dugong_like import ConnectionTimedOut, RateLimit
+from dugong_like import RateLimit
 from dugong_like.transport.paced import PacedStream
 
 MANY = bytes(100_000)
@@ -65,19 +64,6 @@ def test_one_direction_may_be_free():
     stream = PacedStream(inner, None, used_up(1))
 
     assert len(stream.recv(1 << 20)) == len(MANY)
-    stream.close()
-
-
-def test_a_blocking_wait_waits_for_its_share_too():
-    stream = PacedStream(ScriptedStream([MANY]), used_up(), None)
-    start = time.monotonic()
-
-    assert stream.wait_into(memoryview(bytearray(10)), 5) == 10
-    assert time.monotonic() - start > 0.01
-    with pytest.raises(ConnectionTimedOut):
-        PacedStream(ScriptedStream([MANY]), used_up(1), None).wait_into(
-            memoryview(bytearray(10)), 0.01
-        )
     stream.close()
 
 

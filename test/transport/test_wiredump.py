@@ -125,20 +125,11 @@ def test_a_file_may_take_a_part_at_a_time():
     file = Slow()
     stream = WireDump(file).wrap(ScriptedStream([b"hello"]))
     assert stream.recv(10) == b"hello"
-    assert stream.wait_into(memoryview(bytearray(3)), None) is None
     stream.close()
     stream.close()
 
     assert bytes_of(file, "<") == b"hello"
     assert file.getvalue().count(b"closed") == 1
-
-
-def test_the_blocking_wait_is_heard():
-    file = io.BytesIO()
-    stream = WireDump(file).wrap(ScriptedStream([b"hello"]))
-    assert stream.wait_into(memoryview(bytearray(9)), None) == 5
-
-    assert bytes_of(file, "<") == b"hello"
 
 
 def test_what_is_no_dump_is_refused():
