@@ -36,6 +36,8 @@ class SharedLink:
 
     """
 
+    limits_operations = False  # is there somebody who looks at `Timeouts.total`?
+
     __slots__ = (
         *("__weakref__", "_failure", "pending", "raw_stream", "route", "state"),
         *("timeout", "timeouts", "write_timeout"),
@@ -50,8 +52,16 @@ class SharedLink:
         self._failure: Exception | None = None
 
     def limit(self, timeout: float | Timeouts | None) -> None:
-        """Let *timeout* hold for every wait that begins from now on."""
-        self.timeouts = timeouts = as_timeouts(timeout)
+        """Let *timeout* hold for every wait that begins from now on.
+
+        Raises:
+            ValueError, TypeError: it is no time limit, or not one for this connection.
+
+        """
+        timeouts = as_timeouts(timeout)
+        if timeouts.total is not None and not self.limits_operations:
+            raise ValueError("a total limit needs a connection that was made with Timeouts")
+        self.timeouts = timeouts
         self.timeout = timeouts.to_read  # looked up often
         self.write_timeout = timeouts.to_write
 

@@ -132,7 +132,8 @@ class Operations:
         """Seconds that may pass without anything moving, or `Timeouts`; None waits for ever.
 
         Holds under every driver. `ConnectionTimedOut` is raised when it is exceeded.
-        `Timeouts.total` can be set only if the connection was made with `Timeouts`.
+        Setting `Timeouts.total` is a `ValueError` unless the connection was made with
+        `Timeouts`.
         """
         return self._timeout
 

@@ -70,6 +70,8 @@ class WatchedLink(SharedLink):
 
     """
 
+    limits_operations = True
+
     __slots__ = (
         *("_dump", "_pid", "_raised", "_trace", "budget", "receiving", "sending"),
         *("stopwatch", "traced"),

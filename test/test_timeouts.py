@@ -175,6 +175,17 @@ def test_a_number_means_that_nothing_moves():
             conn.send_request("GET", "/")
 
 
+def test_a_total_limit_is_never_ignored():
+    conn = HTTPConnection("x", timeout=3)
+    with pytest.raises(ValueError, match="made with Timeouts"):
+        conn.timeout = Timeouts(total=1)
+    assert conn.timeout == 3
+    conn.timeout = Timeouts(read=1)
+    assert conn.timeout.read == 1
+    conn = HTTPConnection("x", timeout=Timeouts())
+    conn.timeout = Timeouts(total=1)
+
+
 def test_what_is_not_given_comes_from_the_next_wider_one():
     limits = Timeouts(stall=1)
     assert limits.to_reach == limits.to_shake_hands == limits.to_read == limits.to_write == 1
