@@ -31,7 +31,7 @@ from .heads import Informed
 from .http1.body import SIZED, UNTIL_CLOSE, Body
 from .http1.head import Head
 from .http1.limits import Limits
-from .http1.states import Sent
+from .http1.states import Sending, Sent
 from .link import SharedLink
 from .masking import mask_target, masked_lines
 from .message import BodyFollowing, Exchange, HTTPResponse
@@ -250,8 +250,11 @@ class WatchedSending(SendingHalf):
             self._link.sending.complete(SEND_BODY, {"return_value": None})
 
     def _stopped(self, exchange: Exchange, exc: BaseException, *, untouched: bool) -> None:
+        phases = self._link.sending
+        if phases.name is None and self._state is Sending.BODY:
+            phases.start(SEND_BODY, {"request": exchange})
         super()._stopped(exchange, exc, untouched=untouched)
-        self._link.sending.fail(exc)
+        phases.fail(exc)
 
 
 def about(exchange: Exchange) -> Info:

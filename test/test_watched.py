@@ -304,6 +304,19 @@ def test_what_a_trace_raises_ends_the_operation_and_leaves_a_connection_to_reset
         conn.close()
 
 
+@pytest.mark.parametrize("half", ["send_request_body", "receive_response_headers"])
+def test_what_it_raises_when_told_of_a_failure_leaves_a_connection_to_reset(monkeypatch, half):
+    told = Told(f"http11.{half}.failed")
+    streams = ScriptedStream([b"nonsense\r\n\r\n"]), ScriptedStream([OK])
+    conn = connection(monkeypatch, *streams, trace=told)
+    following = BodyFollowing(9) if half == "send_request_body" else None
+    with pytest.raises(LookupError):
+        finish(conn.co_send_request("PUT", "/", body=following))
+        finish(conn.co_write(b"abc") if following else conn.co_read_response())
+    conn.reset()
+    assert finish(co_get(conn)) == b"ok"
+
+
 def test_what_it_raises_at_the_end_comes_after_the_end(monkeypatch):
     stream = ScriptedStream([OK])
     conn = connection(monkeypatch, stream, trace=Told("connection.close"))
