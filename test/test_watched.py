@@ -317,6 +317,21 @@ def test_what_it_raises_when_told_of_a_failure_leaves_a_connection_to_reset(monk
     assert finish(co_get(conn)) == b"ok"
 
 
+def test_what_it_raises_when_a_phase_begins_again(monkeypatch):
+    told = Told()
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream, trace=told, timeout=0.0)
+    finish(conn.co_send_request("GET", "/"))
+    with pytest.raises(ConnectionTimedOut):
+        finish(conn.co_read_response())
+    stream.incoming.append(OK)
+    told.bad = "http11.receive_response_headers.started"
+    with pytest.raises(LookupError):
+        finish(conn.co_read_response())
+    with pytest.raises(ConnectionClosed, match="is broken"):  # and not taken by anybody
+        finish(conn.co_read_response())
+
+
 def test_what_it_raises_at_the_end_comes_after_the_end(monkeypatch):
     stream = ScriptedStream([OK])
     conn = connection(monkeypatch, stream, trace=Told("connection.close"))
