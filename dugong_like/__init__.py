@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .connection import HTTPConnection
 from .errors import (
+    BodyTooLarge,
     CertificateInvalid,
     ConnectFailed,
     ConnectionClosed,
@@ -39,12 +40,16 @@ from .http1.target import Target
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .network import NetworkStream
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
+from .timeouts import Timeouts
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
     from .auth import BasicAuth, DigestAuth
+    from .budgets import Budget, RateLimit
     from .drivers.aio import AioFuture
+    from .logs import log_events
     from .proxy.proxy import Proxy
+    from .timings import Timings
     from .transport.tls import default_ssl_context
 
 __version__ = "0.1.0"
@@ -62,6 +67,8 @@ __all__ = [
     "AioFuture",
     "BasicAuth",
     "BodyFollowing",
+    "BodyTooLarge",
+    "Budget",
     "CaseInsensitiveDict",
     "CertificateInvalid",
     "Co",
@@ -85,8 +92,11 @@ __all__ = [
     "PollNeeded",
     "ProtocolError",
     "Proxy",
+    "RateLimit",
     "StateError",
     "Target",
+    "Timeouts",
+    "Timings",
     "TransportError",
     "TunnelRefused",
     "UnsupportedResponse",
@@ -95,6 +105,7 @@ __all__ = [
     "default_ssl_context",
     "first_of",
     "is_temp_network_error",
+    "log_events",
     "run",
     "stall",
     "within",
@@ -119,4 +130,16 @@ def __getattr__(name: str) -> Any:
         from .proxy.proxy import Proxy  # noqa: PLC0415
 
         return Proxy
+    if name in {"Budget", "RateLimit"}:
+        from . import budgets  # noqa: PLC0415
+
+        return getattr(budgets, name)
+    if name == "Timings":
+        from .timings import Timings  # noqa: PLC0415
+
+        return Timings
+    if name == "log_events":
+        from .logs import log_events  # noqa: PLC0415
+
+        return log_events
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

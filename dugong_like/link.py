@@ -17,6 +17,7 @@ from .errors import ConnectionClosed
 from .http1.states import LINK, Link, Linked, follow
 from .message import Exchange
 from .polling import Co
+from .timeouts import NO_LIMITS, Timeouts, as_timeouts
 from .transport.stream import Stream
 from .transport.tcp import Attempt
 
@@ -26,7 +27,9 @@ class SharedLink:
 
     Attributes:
         route: where it leads.
-        timeout: seconds that may pass without anything moving, or None.
+        timeouts: how long everything may take.
+        timeout: seconds that may pass without anything arriving, or None.
+        write_timeout: seconds that may pass without anything being sent, or None.
         pending: the requests whose responses have not been read to their end, in order.
         state: whether the connection can be used.
         raw_stream: the stream even if the connection is broken; None if it is closed.
@@ -35,20 +38,53 @@ class SharedLink:
 
     """
 
+    limits_operations = False  # is there somebody who looks at `Timeouts.total`?
+
     __slots__ = (
         *("_failure", "pending", "raw_stream", "route", "sender_waits", "state", "timeout"),
-        *("used",),
+        *("timeouts", "used", "write_timeout"),
     )
 
-    def __init__(self, route: Route, timeout: float | None) -> None:
+    def __init__(self, route: Route, timeout: float | Timeouts | None) -> None:
         self.route = route
-        self.timeout = timeout
+        self.limit(timeout)
         self.pending: deque[Exchange] = deque()
         self.state = Link.CLOSED
         self.raw_stream: Stream | None = None
         self.sender_waits = False
         self.used = False
         self._failure: Exception | None = None
+
+    timeouts: Timeouts
+    timeout: float | None
+    write_timeout: float | None
+
+    def limit(self, timeout: float | Timeouts | None) -> None:
+        """Let *timeout* hold for every wait that begins from now on.
+
+        Raises:
+            ValueError, TypeError: it is no time limit, or not one for this connection.
+
+        """
+        if timeout is None:
+            self.timeouts = NO_LIMITS
+            self.timeout = self.write_timeout = None
+            return
+        timeouts = as_timeouts(timeout)
+        if timeouts is not timeout:  # it is a number, as mostly
+            self.timeouts = timeouts
+            self.timeout = self.write_timeout = timeouts.stall
+            return
+        if timeouts.total is not None and not self.limits_operations:
+            raise ValueError("a total limit needs a connection that was made with Timeouts")
+        self.timeouts = timeouts
+        self.timeout = timeouts.to_read
+        self.write_timeout = timeouts.to_write
+
+    @property
+    def bare_stream(self) -> Stream | None:
+        """`raw_stream` without what only listens to it."""
+        return self.raw_stream
 
     @property
     def stream(self) -> Stream:
@@ -84,9 +120,9 @@ class SharedLink:
 
     def _co_open(self, attempt: Attempt | None) -> Co[None]:
         if attempt is None:
-            going = co_open(self.route, self.timeout)
+            going = co_open(self.route, self.timeouts)
         else:
-            going = co_open(self.route, self.timeout, attempt)
+            going = co_open(self.route, self.timeouts, attempt)
         self._opened((yield from going))
 
     def _opened(self, stream: Stream) -> None:

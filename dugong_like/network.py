@@ -24,6 +24,7 @@ from .origin import check_hostname
 from .polling import Co, run
 from .transport.stream import TURN, Stream
 from .transport.tcp import TCPStream, co_attempt, co_receive
+from .transport.wrapped import WrappedStream
 
 if TYPE_CHECKING:
     from .transport.tls import SSLContext
@@ -342,7 +343,7 @@ class NetworkStream:
                     sent = self._send(data)
                     if sent is None:
                         sent = yield from co_attempt(
-                            self._send, data, stream.wanted_by_send, self.timeout
+                            self._send, data, stream.wanted_by_send, self.timeout, "write"
                         )
                     data = data[sent:]
                 whole = True
@@ -382,10 +383,15 @@ def co_tls_over(
     """
     from .transport.tls import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, and few need it
 
-    if not isinstance(stream, TCPStream):
+    bare = stream.bare if isinstance(stream, WrappedStream) else stream
+    if not isinstance(bare, TCPStream):
         raise StateError("TLS inside TLS is not possible yet")
-    sock = stream.release()
-    return (yield from co_start_tls(sock, context, hostname, timeout, any_protocol=True))
+    sock = bare.release()
+    secured = yield from co_start_tls(sock, context, hostname, timeout, any_protocol=True)
+    if not isinstance(stream, WrappedStream):
+        return secured
+    stream.replace_bare(secured)
+    return stream
 
 
 _open: WeakSet[NetworkStream] = WeakSet()  # those that a child process has to drop

@@ -9,6 +9,7 @@ Not here: the blocking twins and the file-like face (connection.py).
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,11 +40,15 @@ from .origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
 from .polling import Co
 from .receiving import ReceivingHalf
 from .sending import SendingHalf
+from .timeouts import Timeouts
+from .trace import Trace
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
+    from .budgets import Budget
     from .proxy.proxy import Proxy
     from .transport.tls import SSLContext, TLSStream
+    from .transport.wiredump import TraceFile
 
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
 # What to say of no body where the method means one (RFC 9110 section 8.6).
@@ -58,14 +63,20 @@ class Operations:
     """
 
     __slots__ = (
+        "_expect100_timeout",
         "_heads",
         "_hostname",
         "_link",
         "_proxy_given",
         "_receiving",
         "_sending",
+        "_timeout",
         "content_md5",
     )
+
+    _link: SharedLink
+    _receiving: ReceivingHalf
+    _sending: SendingHalf
 
     def __init__(  # noqa: PLR0913 - each is documented at HTTPConnection
         self,
@@ -74,7 +85,7 @@ class Operations:
         ssl_context: SSLContext | None = None,
         proxy: Proxy | tuple[str, int] | str | None = None,
         *,
-        timeout: float | None = None,
+        timeout: float | Timeouts | None = None,
         expect100_timeout: float | None = None,
         content_md5: bool = True,
         http_version: str = "1.1",
@@ -87,6 +98,10 @@ class Operations:
         max_extensions: int = MAX_EXTENSIONS,
         on_informational: Callable[[HTTPResponse], object] | None = None,
         dns_test_hostnames: Sequence[str] = (),
+        trace: Trace | None = None,
+        timings: bool = False,
+        trace_file: TraceFile | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._hostname = hostname
         self.content_md5 = content_md5
@@ -115,12 +130,24 @@ class Operations:
         route = Route(ascii_name, port, ssl_context, checked, limits, tuple(dns_test_hostnames))
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
-        self._link = SharedLink(route, timeout)
-        self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
-        self._receiving.heads.continue_timeout = expect100_timeout
+        trace = trace_or_log(trace)
+        silent = trace is None and trace_file is None and budget is None and not timings
+        if not silent or isinstance(timeout, Timeouts):
+            from .watched import make_halves  # noqa: PLC0415 - for those who want to be told
+            from .watched_link import Wishes  # noqa: PLC0415
+
+            wishes = Wishes(trace, timings, trace_file, budget)
+            self._link, self._receiving, self._sending = make_halves(
+                route, timeout, wishes, buffer_size, on_informational
+            )
+        else:
+            self._link = SharedLink(route, timeout)
+            self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
+            self._sending = SendingHalf(self._link, self._receiving)
         if forwarding is not None:
             self._receiving.on_proxy_challenge(forwarding.learn)
-        self._sending = SendingHalf(self._link, self._receiving)
+        self._expect100_timeout = expect100_timeout
+        self.timeout = timeout
 
     @property
     def hostname(self) -> str:
@@ -152,16 +179,22 @@ class Operations:
         return f"1.{self._heads.minor}"
 
     @property
-    def timeout(self) -> float | None:
-        """Seconds that may pass without anything moving; None waits for ever.
+    def timeout(self) -> float | Timeouts | None:
+        """Seconds that may pass without anything moving, or `Timeouts`; None waits for ever.
 
         Holds under every driver. `ConnectionTimedOut` is raised when it is exceeded.
+        Setting `Timeouts.total` is a `ValueError` unless the connection was made with
+        `Timeouts`.
         """
-        return self._link.timeout
+        return self._timeout
 
     @timeout.setter
-    def timeout(self, seconds: float | None) -> None:
-        self._link.timeout = seconds
+    def timeout(self, timeout: float | Timeouts | None) -> None:
+        self._link.limit(timeout)
+        self._timeout = timeout
+        limit = self._link.timeouts.expect100
+        heads = self._receiving.heads
+        heads.continue_timeout = self._expect100_timeout if limit is None else limit
 
     def response_pending(self) -> bool:
         """Return True if a response is outstanding, or partly read."""
@@ -173,7 +206,7 @@ class Operations:
         The connection can be used again: it reconnects. May be called in any state;
         an operation that waits in another thread raises `ConnectionClosed`.
         """
-        stream = self._link.raw_stream
+        stream = self._link.bare_stream
         if stream is not None and self._link.route.has_tls:
             tls: TLSStream = stream  # type: ignore[assignment]  # then it is TLS
             tls.notify_close()
@@ -214,7 +247,7 @@ class Operations:
     def _tls(self) -> TLSStream | None:
         if self.ssl_context is None:
             return None
-        return self._link.raw_stream  # type: ignore[return-value]  # with a context it is TLS
+        return self._link.bare_stream  # type: ignore[return-value]  # with a context it is TLS
 
     def co_connect(self) -> Co[None]:
         """Connect, unless there is a connection that takes a request.
@@ -511,6 +544,15 @@ def _origin(
     port = check_port(default_port if port is None else port)
     host = authority(name, port, default_port)
     return name, port, host, RequestHeads(host)
+
+
+def trace_or_log(trace: Trace | None) -> Trace | None:
+    """Return *trace*; without one what logs events, if somebody listens to our loggers."""
+    if trace is not None or "logging" not in sys.modules:
+        return trace
+    from . import logs  # noqa: PLC0415 - who does not log does not import logging
+
+    return logs.log_event if logs.is_wanted() else None
 
 
 def trailer_lines(trailers: Fields | None) -> bytes:

@@ -448,9 +448,10 @@ def test_looking_up_names_has_a_time_limit(monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "scripted")
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    proxy = Proxy("socks5://127.0.0.1:9")
-    with pytest.raises(ConnectionTimedOut, match=r"origin\.test was not looked up within 0\.05"):
-        HTTPConnection("origin.test", 80, proxy=proxy, timeout=0.05).connect()
+    with ScriptedServer(lambda sock: sock.recv(1)) as server:
+        proxy = Proxy(f"socks5://127.0.0.1:{server.port}")
+        with pytest.raises(ConnectionTimedOut, match=r"no address of origin\.test within 0\.05"):
+            HTTPConnection("origin.test", 80, proxy=proxy, timeout=0.05).connect()
 
 
 # ---- TLS to the proxy

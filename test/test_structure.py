@@ -24,29 +24,39 @@ MAY_IMPORT = {
     "arguments": "",
     "facts": "polling transport",
     "network": "errors polling arguments transport facts origin",
-    "message": "errors fields http1 network",
+    "trace": "polling",
+    "masking": "",
+    "timings": "",
+    "timeouts": "errors polling",
+    "budgets": "polling",
+    "logs": "masking trace",
+    "message": "errors fields http1 network masking timings",
     "http1": "errors headers",
-    "transport": "errors polling",
+    "transport": "errors polling trace budgets",
     "origin": "errors headers transport",
     "auth": "errors headers http1",
     "proxy": "errors headers http1 origin auth transport",  # of transport the type of a context
-    "connect": "errors polling http1 transport origin proxy",
-    "link": "errors polling http1 message transport connect",
+    "connect": "errors polling http1 transport origin proxy timeouts trace",
+    "link": "errors polling http1 message transport connect timeouts",
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "files": "errors transport",
     "bodies": "errors http1 transport link files",
     "receiving": "errors polling http1 network message transport link roles heads bodies",
     "sending": "errors polling http1 message transport link roles receiving",
+    "watched_link": "errors polling http1 transport connect link roles budgets timeouts "
+    "timings trace",
+    "watched": "errors polling http1 message transport connect link roles heads bodies receiving "
+    "sending masking timeouts timings trace watched_link",
     "operations": "errors polling headers arguments http1 message transport origin proxy connect "
-    "link receiving sending",
+    "link receiving sending watched watched_link budgets timeouts trace logs",
     "transfers": "errors polling transport files receiving sending",
     "connection": "polling arguments message transport operations transfers",
     "drivers": "errors polling",
     "cli": "errors polling headers message transport connection drivers",
     "__main__": "__init__ errors headers connection cli",
     "__init__": "errors polling headers http1 network message transport auth proxy connection "
-    "drivers",
+    "drivers budgets logs timeouts timings",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
@@ -64,6 +74,7 @@ RESERVED = {
     "importlib": set(),  # imports that this test would not see
 }
 RESERVED["socket"].add("transport/bulk.py")
+RESERVED["socket"].add("transport/wrapped.py")
 RESERVED["socket"].add("polling.py")  # Wake, where select() takes nothing but sockets (Windows)
 NO_CLOCK = {"http1", "auth", "proxy", "errors", "headers", "message"}
 # Files without a test file of their own name, and where they are tested instead.
@@ -86,6 +97,8 @@ TESTED_ELSEWHERE = {
     "proxy/conversation.py": "a protocol of types; proxy/test_*.py keep to it",
     "bodies.py": "test_connection.py, test_interruptions.py",
     "facts.py": "test_network.py",
+    "watched_link.py": "test_watched.py, test_timeouts.py",
+    "transport/wrapped.py": "transport/test_wiredump.py, transport/test_paced.py",
     "heads.py": "test_connection.py, test_interruptions.py",
 }
 
@@ -209,5 +222,8 @@ def test_async_parts_are_imported_when_they_are_asked_for():
         dugong_like.nonsense
     assert dugong_like.Proxy.__module__ == "dugong_like.proxy.proxy"
     assert dugong_like.DigestAuth.__module__ == "dugong_like.auth"
-    late = {"AioFuture", "BasicAuth", "DigestAuth", "Proxy", "default_ssl_context"}
+    assert dugong_like.RateLimit.__module__ == "dugong_like.budgets"
+    assert dugong_like.Timings.__module__ == "dugong_like.timings"
+    late = {"AioFuture", "BasicAuth", "DigestAuth", "Proxy", "default_ssl_context", "log_events"}
+    late |= {"Budget", "RateLimit", "Timings"}
     assert set(dugong_like.__all__) <= {*dir(dugong_like), *late}

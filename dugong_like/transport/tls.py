@@ -327,6 +327,14 @@ class TLSStream:
         """Return what `ssl.SSLSocket.getpeercert` returns."""
         return self._sock.getpeercert(binary_form)
 
+    def describe(self) -> dict[str, Any]:
+        """Return what was agreed on: what a trace is told of a handshake."""
+        return {
+            "version": self._sock.version(),
+            "cipher": self._sock.cipher(),
+            "alpn": self._sock.selected_alpn_protocol(),
+        }
+
     def cipher(self) -> tuple[str, str, int] | None:
         """Return what `ssl.SSLSocket.cipher` returns."""
         return self._sock.cipher()
