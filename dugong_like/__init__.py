@@ -18,6 +18,7 @@ from .errors import (
     FileTooShort,
     HandshakeFailed,
     HostnameNotResolvable,
+    InvalidOption,
     InvalidRequest,
     InvalidResponse,
     ProtocolError,
@@ -27,7 +28,7 @@ from .errors import (
     UnsupportedResponse,
     is_temp_network_error,
 )
-from .headers import CaseInsensitiveDict
+from .headers import CaseInsensitiveDict, Headers
 from .http1.limits import (
     MAX_CHUNK_LINE,
     MAX_EXTENSIONS,
@@ -39,6 +40,7 @@ from .http1.limits import (
 from .http1.target import Target
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .network import NetworkStream
+from .outgoing import Request
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
 from .timeouts import Timeouts
 from .transport.buffer import BUFFER_SIZE
@@ -47,10 +49,16 @@ if TYPE_CHECKING:
     from .auth import BasicAuth, DigestAuth
     from .budgets import Budget, RateLimit
     from .drivers.aio import AioFuture
+    from .drivers.loopthread import LoopThread
     from .logs import log_events
+    from .pipeline import Answer, Pipeline
     from .proxy.proxy import Proxy
+    from .streams import HTTPStream
     from .timings import Timings
-    from .transport.tls import default_ssl_context
+    from .transport.contexts import default_ssl_context, tls_context
+    from .transport.options import SocketOptions
+    from .transport.resolvers import CachingResolver
+    from .transport.sessions import TLSSessions
 
 __version__ = "0.1.0"
 
@@ -65,10 +73,12 @@ __all__ = [
     "POLLIN",
     "POLLOUT",
     "AioFuture",
+    "Answer",
     "BasicAuth",
     "BodyFollowing",
     "BodyTooLarge",
     "Budget",
+    "CachingResolver",
     "CaseInsensitiveDict",
     "CertificateInvalid",
     "Co",
@@ -84,16 +94,24 @@ __all__ = [
     "FileTooShort",
     "HTTPConnection",
     "HTTPResponse",
+    "HTTPStream",
     "HandshakeFailed",
+    "Headers",
     "HostnameNotResolvable",
+    "InvalidOption",
     "InvalidRequest",
     "InvalidResponse",
+    "LoopThread",
     "NetworkStream",
+    "Pipeline",
     "PollNeeded",
     "ProtocolError",
     "Proxy",
     "RateLimit",
+    "Request",
+    "SocketOptions",
     "StateError",
+    "TLSSessions",
     "Target",
     "Timeouts",
     "Timings",
@@ -108,38 +126,35 @@ __all__ = [
     "log_events",
     "run",
     "stall",
+    "tls_context",
     "within",
 ]
 
 
+_LATER = {
+    "AioFuture": ".drivers.aio",
+    "Answer": ".pipeline",
+    "BasicAuth": ".auth",
+    "DigestAuth": ".auth",
+    "HTTPStream": ".streams",
+    "LoopThread": ".drivers.loopthread",
+    "Pipeline": ".pipeline",
+    "Proxy": ".proxy.proxy",
+    "SocketOptions": ".transport.options",
+    "CachingResolver": ".transport.resolvers",
+    "TLSSessions": ".transport.sessions",
+    "default_ssl_context": ".transport.contexts",
+    "tls_context": ".transport.contexts",
+    "Budget": ".budgets",
+    "RateLimit": ".budgets",
+    "Timings": ".timings",
+    "log_events": ".logs",
+}
+
+
 def __getattr__(name: str) -> Any:
     """Import what costs much, such as asyncio and ssl, when it is first asked for (PEP 562)."""
-    if name == "AioFuture":
-        from .drivers.aio import AioFuture  # noqa: PLC0415
-
-        return AioFuture
-    if name == "default_ssl_context":
-        from .transport.tls import default_ssl_context  # noqa: PLC0415
-
-        return default_ssl_context
-    if name in {"BasicAuth", "DigestAuth"}:
-        from . import auth  # noqa: PLC0415
-
-        return getattr(auth, name)
-    if name == "Proxy":
-        from .proxy.proxy import Proxy  # noqa: PLC0415
-
-        return Proxy
-    if name in {"Budget", "RateLimit"}:
-        from . import budgets  # noqa: PLC0415
-
-        return getattr(budgets, name)
-    if name == "Timings":
-        from .timings import Timings  # noqa: PLC0415
-
-        return Timings
-    if name == "log_events":
-        from .logs import log_events  # noqa: PLC0415
-
-        return log_events
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = __import__(__name__ + _LATER[name], fromlist=[name])
+    return getattr(module, name)

@@ -8,11 +8,14 @@ Not here: each of the steps (transport/), and what is said to a proxy (proxy/).
 
 from __future__ import annotations
 
+import copy
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .errors import HandshakeFailed
 from .http1.limits import Limits
+from .options import PLAIN, TransportOptions
 from .origin import authority
 from .polling import Co
 from .timeouts import NO_LIMITS, Timeouts, as_timeouts, first, limited
@@ -49,15 +52,17 @@ class Route:
         proxy: the proxy, or None.
         limits: for the answer of the proxy.
         test_hostnames: see `co_resolve`.
+        options: of the way there.
         first: host and port of who is connected to, the proxy or the origin.
-        address: the same as a socket address, None if it has to be looked up.
+        address: the same as a socket address; None if it has to be looked up, or is not used.
+        has_tls: True if the stream is TLS, to the origin or just to a proxy.
         trace: who is told of each step, or None.
 
     """
 
     __slots__ = (
-        *("address", "first", "hostname", "limits", "port", "proxy", "ssl_context"),
-        *("test_hostnames", "trace"),
+        *("address", "first", "has_tls", "hostname", "limits", "options", "port", "proxy"),
+        *("ssl_context", "test_hostnames", "trace"),
     )
 
     def __init__(
@@ -68,7 +73,7 @@ class Route:
         proxy: Proxy | None,
         limits: Limits,
         test_hostnames: Sequence[str] = (),
-        trace: Trace | None = None,
+        options: TransportOptions = PLAIN,
     ) -> None:
         self.hostname = hostname
         self.port = port
@@ -76,51 +81,44 @@ class Route:
         self.proxy = proxy
         self.limits = limits
         self.test_hostnames = test_hostnames
-        self.trace = trace
+        self.trace: Trace | None = None
         self.first = (hostname, port) if proxy is None else (proxy.hostname, proxy.port)
-        self.address = literal(*self.first)
+        self.options = options
+        self.address = literal(*self.first) if options.can_use(self.first[0]) else None
+        to_proxy = proxy is not None and proxy.ssl_context is not None
+        self.has_tls = ssl_context is not None or to_proxy
         if ssl_context is not None:  # loaded now: with a socket open it might fail
-            from .transport import tls  # noqa: F401, PLC0415
+            from .transport import tls_over  # noqa: F401, PLC0415
 
     def told(self, trace: Trace) -> Route:
         """Return the same route, with *trace* told of each step."""
-        return Route(
-            self.hostname,
-            self.port,
-            self.ssl_context,
-            self.proxy,
-            self.limits,
-            self.test_hostnames,
-            trace,
-        )
-
-    @property
-    def has_tls(self) -> bool:
-        """True if the stream is TLS, to the origin or just to a proxy."""
-        to_proxy = self.proxy is not None and self.proxy.ssl_context is not None
-        return self.ssl_context is not None or to_proxy
+        route = copy.copy(self)
+        route.trace = trace
+        return route
 
 
 def begin(route: Route) -> Attempt | None:
-    """Begin to connect, if nothing has to be looked up for that; `co_open` does the rest.
+    """Begin to connect, if nothing comes before that; `co_open` does the rest.
+
+    A name has to be looked up first, and for some proxies that of the origin.
 
     No trace is told of that: see `WatchedLink.open`.
 
     Raises:
-        ConnectFailed: see `co_open`.
+        ConnectFailed, InvalidOption: see `co_open`.
 
     """
-    if route.address is None:
+    if route.address is None or route.proxy is not None:  # what that wants may come first
         return None
     try:
-        return Attempt(route.address)
+        return Attempt(route.address, route.options.sockets)
     except OSError as exc:
         raise connect_failed(authority(*route.first), exc) from exc
 
 
 def at_once(route: Route, attempt: Attempt) -> Stream | None:
     """Return the stream if *attempt* has led to it already; None: there is more to do."""
-    if attempt.connected and route.ssl_context is None and route.proxy is None:
+    if attempt.connected and route.ssl_context is None:
         return TCPStream(attempt.sock)
     return None
 
@@ -146,44 +144,74 @@ def co_open(
         HandshakeFailed: the server, or the proxy, does not speak TLS.
         ConnectionClosed: the proxy closed the connection.
         ConnectionTimedOut: *timeout* was exceeded.
+        InvalidOption: the system refuses an option of the socket.
+        StateError: the connection was made over a socket of the caller's, which has ended.
 
     """
     timeouts = as_timeouts(timeout)
     if route.proxy is None:
         stream: Stream = TCPStream((yield from _co_reach(route, timeouts, attempt)))
     else:
-        stream = yield from _co_through(route.proxy, route, timeouts, attempt)
+        stream = yield from _co_through(route.proxy, route, timeouts)
     if route.ssl_context is None:
         return stream
-    where = (route.hostname, route.port)
-    return (yield from _co_secure(stream, route.ssl_context, where, timeouts, route.trace))
+    return (yield from _co_secure(stream, route.ssl_context, route, timeouts))
 
 
-def _co_reach(route: Route, timeouts: Timeouts, attempt: Attempt | None) -> Co[Socket]:
-    """Connect to the proxy or, without one, to the origin; *attempt* has begun to."""
+# ---- to the origin, or to the proxy
+
+
+def _co_reach(route: Route, timeouts: Timeouts, attempt: Attempt | None = None) -> Co[Socket]:
+    """Connect to the proxy or, without one, to the origin.
+
+    *attempt* may have begun to.
+    """
     if attempt is not None and attempt.connected:
         return attempt.sock
+    if route.options.own is not None:
+        return route.options.own.take()
     name = authority(*route.first)
-    what = f"no connection to {name}"
+    limit = timeouts.to_reach
     if attempt is not None:
         connecting = co_finish_tcp(attempt, name)
+    elif route.options.path is not None:
+        connecting = _co_connect_unix(route.options.path, route, limit)
     elif timeouts.dns is None:
-        connecting = _co_look_up_and_connect(route, timeouts)
+        connecting = _co_look_up_and_connect(route, limit)
     else:
-        addresses = yield from _co_look_up(route, *route.first, timeouts)
-        connecting = _co_connect(route, addresses, timeouts)
-    return (yield from limited(timeouts.to_reach, "connect", connecting, what))
+        addresses = yield from _co_look_up_first(route, timeouts)
+        connecting = _co_connect(addresses, route, limit)
+    return (yield from limited(limit, "connect", connecting, f"no connection to {name}"))
 
 
-def _co_look_up_and_connect(route: Route, timeouts: Timeouts) -> Co[Socket]:
-    addresses = yield from _co_look_up(route, *route.first, NO_LIMITS)
-    return (yield from _co_connect(route, addresses, timeouts))
+def _co_look_up_and_connect(route: Route, limit: float | None) -> Co[Socket]:
+    addresses = yield from _co_look_up_first(route, NO_LIMITS)
+    return (yield from _co_connect(addresses, route, limit))
 
 
-def _co_look_up(route: Route, host: str, port: int, timeouts: Timeouts) -> Co[list[Address]]:
-    """Look up *host*, within `Timeouts.dns` if that is given, else within `Timeouts.to_reach`."""
-    looking = co_resolve(host, port, route.test_hostnames)
-    if is_address(host):
+def _co_look_up_first(route: Route, timeouts: Timeouts) -> Co[Sequence[Address]]:
+    """Look up who is connected to."""
+    if route.address is not None:
+        return [route.address]
+    return (yield from _co_look_up(*route.first, route, timeouts, route.options.family))
+
+
+def _co_look_up(
+    host: str, port: int, route: Route, timeouts: Timeouts, family: int = 0
+) -> Co[Sequence[Address]]:
+    """Look up *host*, within `Timeouts.dns` if that is given, else within `Timeouts.to_reach`.
+
+    *family* is that of the addresses, 0 for any.
+    """
+    resolver = route.options.resolver
+    looking: Co[Sequence[Address]]
+    if resolver is None:
+        looking = co_resolve(host, port, route.test_hostnames, family)
+    else:
+        from .transport.resolvers import co_look_up  # noqa: PLC0415 - for those who use it
+
+        looking = co_look_up(host, port, resolver, family)
+    if is_address(host):  # nobody is asked
         return (yield from looking)
     told = co_told(route.trace, "dns.resolve", looking, {"host": host, "port": port})
     phase = "connect" if timeouts.dns is None else "dns"
@@ -191,123 +219,92 @@ def _co_look_up(route: Route, host: str, port: int, timeouts: Timeouts) -> Co[li
     return (yield from limited(limit, phase, told, f"no address of {host}"))
 
 
-def _co_connect(route: Route, addresses: Sequence[Address], timeouts: Timeouts) -> Co[Socket]:
-    connecting = co_connect_tcp(addresses, authority(*route.first), route.trace)
+def _co_connect(addresses: Sequence[Address], route: Route, limit: float | None) -> Co[Socket]:
+    """Connect to one of *addresses*; *limit* is told only."""
+    sockets = route.options.sockets
+    connecting = co_connect_tcp(addresses, authority(*route.first), sockets, route.trace)
     if route.trace is None:
         return connecting
     host, port = route.first
+    local = None if sockets is None else sockets.local_address
     return co_told(
         route.trace,
         "connection.connect_tcp",
         connecting,
-        {"host": host, "port": port, "timeout": timeouts.to_reach},
+        {"host": host, "port": port, "local_address": local, "timeout": limit},
         result=addresses_of,
         undo=Socket.close,
     )
 
 
-def _co_through(
-    proxy: Proxy, route: Route, timeouts: Timeouts, attempt: Attempt | None
-) -> Co[Stream]:
+def _co_connect_unix(path: bytes, route: Route, limit: float | None) -> Co[Socket]:
+    """Connect to the unix domain socket at *path*; *limit* is told only."""
+    from .transport.unix import co_connect_unix  # noqa: PLC0415 - for those who use it
+
+    return co_told(
+        route.trace,
+        "connection.connect_unix_socket",
+        co_connect_unix(path, route.options.sockets),
+        {"path": os.fsdecode(path), "timeout": limit},
+        result=addresses_of,
+        undo=Socket.close,
+    )
+
+
+# ---- through the proxy
+
+
+def _co_through(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[Stream]:
     """Open a stream that leads to the origin, or to a proxy that forwards."""
-    stream = yield from _co_reach_proxy(proxy, route, timeouts, attempt)
-    if proxy.forwards(route.hostname, https=route.ssl_context is not None):
-        return stream
-    try:
+    conversation = None
+    if not proxy.forwards(route.hostname, https=route.ssl_context is not None):
         addresses = yield from _co_addresses(proxy, route, timeouts)
         conversation = proxy.conversation(route.hostname, route.port, route.limits, addresses)
-    except BaseException:
-        stream.close()
-        raise
-    while not (yield from _co_pass_proxy(stream, conversation, route, timeouts)):
-        stream = yield from _co_reach_proxy(proxy, route, timeouts, None)
-    return stream
+    while True:
+        stream = yield from _co_reach_proxy(proxy, route, timeouts)
+        if conversation is None:
+            return stream
+        if (yield from _co_pass_proxy(proxy, stream, conversation, route, timeouts)):
+            return stream
 
 
 def _co_addresses(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[list[str]]:
     """Look up the origin if *proxy* wants its addresses."""
     if not proxy.wants_addresses:
         return []
-    found = yield from _co_look_up(route, route.hostname, route.port, timeouts)
+    found = yield from _co_look_up(route.hostname, route.port, route, timeouts)
     return [address[0] for _, address in found]
 
 
-def _co_reach_proxy(
-    proxy: Proxy, route: Route, timeouts: Timeouts, attempt: Attempt | None
-) -> Co[Stream]:
-    stream = TCPStream((yield from _co_reach(route, timeouts, attempt)))
+def _co_reach_proxy(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[Stream]:
+    stream = TCPStream((yield from _co_reach(route, timeouts)))
     if proxy.ssl_context is None:
         return stream
     try:
-        return (
-            yield from _co_secure(stream, proxy.ssl_context, route.first, timeouts, route.trace)
-        )
+        return (yield from _co_secure(stream, proxy.ssl_context, route, timeouts, proxy))
     except HandshakeFailed as exc:
         raise type(exc)(f"{proxy}: {exc}") from exc.__cause__
 
 
 def _co_pass_proxy(
-    stream: Stream, conversation: Conversation, route: Route, timeouts: Timeouts
+    proxy: Proxy, stream: Stream, conversation: Conversation, route: Route, timeouts: Timeouts
 ) -> Co[bool]:
     """Carry the conversation as `co_converse` does, tell of it, and limit it."""
-    assert route.proxy is not None
-    name = authority(*route.first)
+    name, limit = authority(*route.first), timeouts.connect
     told = co_told(
         route.trace,
-        f"proxy.{route.proxy.protocol}",
+        f"proxy.{proxy.protocol}",
         co_converse(stream, conversation, timeouts.stall),
-        {"proxy": name, "target": authority(route.hostname, route.port)},
+        {"proxy": name, "target": authority(route.hostname, route.port), "timeout": limit},
     )
     passed = False
     try:
-        opened = yield from limited(timeouts.connect, "proxy", told, f"no tunnel through {name}")
+        opened = yield from limited(limit, "proxy", told, f"no tunnel through {name}")
         passed = True
     finally:
-        if not passed:
+        if not passed:  # perhaps it has not even begun
             stream.close()
     return opened
-
-
-def _co_secure(
-    stream: Stream,
-    context: SSLContext,
-    where: tuple[str, int],
-    timeouts: Timeouts,
-    trace: Trace | None,
-) -> Co[Stream]:
-    """Do the TLS handshake with the host of *where*, tell of it, and limit it."""
-    limit = timeouts.to_shake_hands
-    shaking_hands = co_start_tls(stream, context, where[0], None)
-    if trace is not None:
-        info: Info = {"ssl_context": context, "server_hostname": where[0], "timeout": limit}
-        shaking_hands = co_told(
-            trace,
-            "connection.start_tls",
-            shaking_hands,
-            info,
-            result=_describe,
-            undo=_close,
-        )
-    secured = False
-    try:
-        what = f"no TLS with {authority(*where)}"
-        result = yield from limited(limit, "tls", shaking_hands, what)
-        secured = True
-    finally:
-        if not secured:
-            stream.close()
-    return result
-
-
-def _close(stream: Stream) -> None:
-    stream.close()
-
-
-def _describe(stream: Stream) -> Info:
-    from .transport.tls import TLSStream  # noqa: PLC0415 - it is loaded already
-
-    assert isinstance(stream, TLSStream)
-    return stream.describe()
 
 
 def co_converse(stream: Stream, conversation: Conversation, timeout: float | None) -> Co[bool]:
@@ -355,16 +352,61 @@ def co_converse(stream: Stream, conversation: Conversation, timeout: float | Non
             stream.close()
 
 
-def co_start_tls(
-    stream: Stream, context: SSLContext, hostname: str, timeout: float | None
+# ---- TLS
+
+
+def _co_secure(
+    stream: Stream,
+    context: SSLContext,
+    route: Route,
+    timeouts: Timeouts,
+    proxy: Proxy | None = None,
 ) -> Co[Stream]:
-    """Do TLS with *hostname* on *stream*, which is taken over, and closed if that fails.
+    """Do TLS with the origin, or with *proxy*.
 
-    For all arguments and errors see `tls.co_start_tls`. *stream* has to be plain TCP. This
-    is where TLS inside TLS belongs, for https through a proxy that speaks TLS; until then
-    `Proxy.forwards` refuses that.
+    *stream* is taken over, and closed if that fails. For all errors see `tls.co_start_tls`.
     """
-    from .transport import tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
+    from .transport.tls_over import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
 
-    assert isinstance(stream, TCPStream)
-    return (yield from tls.co_start_tls(stream.release(), context, hostname, timeout))
+    options = route.options
+    if proxy is None:
+        host, port, name = route.hostname, route.port, options.server_name
+        fingerprints, event = options.fingerprints, "connection.start_tls"
+    else:
+        host, port, name = proxy.hostname, proxy.port, proxy.hostname
+        fingerprints, event = (), "proxy.start_tls"
+    limit = timeouts.to_shake_hands
+    place = options.session_place(context, name, host, port)
+    shaking_hands = co_start_tls(
+        stream, context, name, None, fingerprints=fingerprints, place=place
+    )
+    told = co_told(
+        route.trace,
+        event,
+        shaking_hands,
+        {"ssl_context": context, "server_hostname": name, "timeout": limit},
+        result=_agreed,
+        undo=_close,
+    )
+    secured: Stream | None = None
+    try:
+        secured = yield from limited(limit, "tls", told, f"no TLS with {authority(host, port)}")
+    finally:
+        if secured is None:  # perhaps it has not even begun
+            stream.close()
+    return secured
+
+
+def _close(stream: Stream) -> None:
+    stream.close()
+
+
+def _agreed(stream: Stream) -> Info:
+    """Return what a handshake has led to, for a trace."""
+    tls = stream.tls
+    return {
+        "version": tls.version(),
+        "cipher": tls.cipher(),
+        "alpn": tls.selected_alpn_protocol(),
+        "session_reused": tls.session_reused,
+    }

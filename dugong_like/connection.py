@@ -9,18 +9,27 @@ Not here: what the operations do (operations.py).
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
+from .exchanging import Exchanging
 from .message import BodyFollowing, Exchange, HTTPResponse
-from .operations import Fields, Operations, trailer_lines
+from .operations import Fields, trailer_lines
+from .outgoing import Request
 from .polling import Co, run
 from .transfers import Transfers
 from .transport.bulk import LOW_WATER
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
-class HTTPConnection(Operations, Transfers):
+    from .line import Line
+    from .streams import HTTPStream
+
+
+class HTTPConnection(Exchanging, Transfers):
     """A connection to one HTTP/1.1 server, opened when it is needed.
 
     Each operation exists twice: ``co_x`` returns a generator that yields `PollNeeded`
@@ -53,6 +62,21 @@ class HTTPConnection(Operations, Transfers):
         on_informational: called with each 1xx response when it arrives.
         dns_test_hostnames: names to look up when *hostname* does not exist, to tell that
             from a name service that is out of order. By default nobody is asked.
+        server_hostname: the name for TLS, told to the server (SNI) and looked for in its
+            certificate, which may be an IP address; empty for *hostname*. None tells none,
+            and goes only with a context that does not check names.
+        fingerprint: ``"sha256:…"`` of the server's certificate, or several of which one has to
+            fit. Checked in addition to what the context checks.
+        tls_sessions: whether TLS sessions are resumed when the connection is made again; a
+            `TLSSessions` shares them with other connections.
+        socket_options: see `SocketOptions`.
+        uds: path of a unix domain socket to connect to instead of *hostname* and *port*, which
+            still say whose requests these are; an abstract name begins with ``"\\0"`` (Linux).
+        sock: a connected socket to use instead of making one. It belongs to the connection
+            from now on, and is closed with it; connecting again is then `StateError`.
+        resolver: whom to ask for addresses: ``resolver(host, port)`` returns a list of
+            ``(family, socket address)``. It is called in a helper thread and may block; or it
+            is a generator function that yields `PollNeeded`. See `CachingResolver`.
         trace: called with the name and the facts of each event, ``(str, dict)``, by
             whatever thread the event happens in. What it raises ends the operation and
             breaks the connection.
@@ -61,13 +85,20 @@ class HTTPConnection(Operations, Transfers):
             received, passwords and cookies included; see :doc:`tutorial`.
         budget: how fast bytes may pass, and how many bytes a response may have.
 
+    With a *proxy* the options of sockets, *uds*, *sock* and *resolver* are those of the way to
+    the proxy, and what is said of TLS holds for the server behind it.
+
     Raises:
-        InvalidRequest: *hostname*, *port* or *proxy* cannot be what it says, or *proxy*
-            cannot lead there.
+        InvalidRequest: *hostname*, *port*, *proxy* or *server_hostname* cannot be what it says,
+            or *proxy* cannot lead there.
+        InvalidOption: another argument makes no sense, or not together with another one.
         TypeError: one of them has the wrong type.
         ValueError: *buffer_size* is less than 1, or *http_version* is unknown.
 
     """
+
+    _line: Line[HTTPStream] | None = None  # of the streams, when there has been one
+    _shutdown: tuple[Future[None], object] | None = None  # and the end that it is about
 
     def connect(self) -> None:
         """Blocking twin of `co_connect`."""
@@ -87,6 +118,10 @@ class HTTPConnection(Operations, Transfers):
             run(going)
         return exchange
 
+    def send(self, request: Request) -> Exchange:
+        """Blocking twin of `co_send`."""
+        return run(self.co_send(request))
+
     def write(self, buf: Buffer) -> None:
         """Blocking twin of `co_write`."""
         finish(self._sending.begin(self._sending.write, as_bytes(buf)))
@@ -101,6 +136,14 @@ class HTTPConnection(Operations, Transfers):
         if receiving.heads.continue_timeout is not None:
             return run(receiving.co_read_response())
         return receiving.role.block(receiving.read_response, None, receiving.await_response)
+
+    def next_response(self) -> HTTPResponse | None:
+        """Blocking twin of `co_next_response`."""
+        return self.read_response() if self.response_pending() else None
+
+    def responses(self) -> Iterator[HTTPResponse]:
+        """Iterate over the responses while any is pending; see `co_next_response`."""
+        return iter(self.next_response, None)
 
     def read(self, len_: int | None = None) -> bytes:
         """Blocking twin of `co_read`."""
@@ -131,8 +174,83 @@ class HTTPConnection(Operations, Transfers):
         """Blocking twin of `co_read_raw`."""
         return self._receiving.role.block(self._receiving.read_raw, check_size(size))
 
+    def request(
+        self,
+        request: Request,
+        on_response: Callable[..., object] | None = None,
+        on_body: Callable[..., object] | None = None,
+        on_done: Callable[..., object] | None = None,
+    ) -> HTTPStream:
+        """Return an exchange that calls back; nothing is sent before it is activated.
+
+        While such streams are active the other operations of the connection are theirs.
+
+        Args:
+            request: what to send.
+            on_response: called as ``on_response(http_stream=, status_code=, headers=)``
+                when the head of the final response is here; *headers* is a list of pairs.
+            on_body: called as ``on_body(http_stream=, chunk=)`` with each piece of the
+                body, as bytes, in order. Without it the body is thrown away.
+            on_done: called as ``on_done(http_stream=, error=)`` once, after all others;
+                *error* is None or the exception that ended the exchange.
+
+        All of them should take further keyword arguments, for later versions.
+        """
+        from .line import Line  # noqa: PLC0415 - concurrent.futures costs 10 ms
+        from .streams import HTTPStream  # noqa: PLC0415
+
+        if self._line is None:
+            self._line = Line()
+        return HTTPStream(self, self._line, request, on_response, on_body, on_done)
+
+    @property
+    def shutdown_future(self) -> Future[None]:
+        """A `concurrent.futures.Future` that is done when the connection has ended.
+
+        It has the result None, or the exception that is the `close_reason`; see
+        `co_wait_closed`. When the connection is opened again there is a new one.
+        """
+        from concurrent.futures import Future  # noqa: PLC0415 - it costs 10 ms
+
+        closing = self._link.closing
+        if self._shutdown is None or self._shutdown[1] is not closing:
+            future: Future[None] = Future()
+            future.set_running_or_notify_cancel()  # nobody can cancel it
+
+            def finish() -> None:
+                if closing.reason is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(closing.reason)
+
+            self._shutdown = future, closing
+            closing.add(finish)
+        return self._shutdown[0]
+
+    def disconnect(self) -> None:
+        """Close the connection at once. Responses that are pending are lost.
+
+        The connection can be used again: it reconnects. May be called in any state;
+        an operation that waits in another thread raises `ConnectionClosed`. So does every
+        stream that is active; those under way do so in whoever drives them, and the
+        last one closes the connection.
+        """
+        if self._line is not None and self._line.end():
+            self._hang_up()
+        else:
+            super().disconnect()
+
+    def co_close(self) -> Co[None]:
+        """Close the connection; over TLS close_notify is sent if that does not block.
+
+        Streams that are active end with `ConnectionClosed`, and are waited for. Raises
+        nothing; may be called in any state, but not by an operation that drives a stream.
+        """
+        self.disconnect()
+        yield from self.co_wait_closed()
+
     def close(self) -> None:
-        """Blocking twin of `co_close`."""
+        """Close the connection, as `co_close` does, but wait for nobody."""
         self.disconnect()
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
     DugongError
     |-- StateError                 you called out of order                 fix the caller
     |-- InvalidRequest             the request cannot go on the wire       fix the caller
+    |-- InvalidOption              an option cannot be what was given      fix the caller
     |-- ExcessBodyData             more body data than announced           fix the caller
     |-- FileTooShort               less in a file than was to be sent      fix the caller
     |-- BodyTooLarge               a response beyond your own budget       discard it, or reset
@@ -61,6 +62,14 @@ class StateError(DugongError):
 
 class InvalidRequest(DugongError, ValueError):
     """A part of the request may not go on the wire (RFC 9110 section 5.5, RFC 9112 section 3)."""
+
+
+class InvalidOption(DugongError, ValueError):
+    """An option of a connection or of a TLS context cannot be used as it was given.
+
+    The message names the option, or the file, and the reason. `__cause__` has the error of
+    the system or of the `ssl` module, if there is one.
+    """
 
 
 class ExcessBodyData(DugongError):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import TypeVar
 
 T = TypeVar("T")
+Pairs = Iterable[tuple[str, str]]
 
 
 class CaseInsensitiveDict(MutableMapping[str, str]):
@@ -70,6 +71,161 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
         return f"{type(self).__name__}({dict(self.items())!r})"
 
 
+class Headers:
+    """Header fields in their order, any number of them with the same name.
+
+    Names are compared without regard to case and kept as they were written. Iteration
+    gives ``(name, value)`` pairs, and ``len()`` counts them. Where it is given as the
+    fields of a request, each pair becomes a line of its own. What the names and values
+    may consist of is checked when they are sent.
+
+    Two are equal if they have the same names with the same values, those of one name in
+    the same order: the order of different names means nothing (RFC 9110 section 5.3).
+
+    Args:
+        name_value_pairs: a mapping, or pairs.
+
+    Raises:
+        TypeError: they are neither, or a name or value is no string.
+
+    """
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, name_value_pairs: Mapping[str, str] | Pairs = ()) -> None:
+        self._pairs: list[tuple[str, str]] = []
+        self.add_pairs(name_value_pairs)
+
+    def add(self, name: str, value: str) -> None:
+        """Add a field; those of the same name stay. Raises TypeError for what is no string."""
+        self._pairs.append(_strings(name, value))
+
+    def add_pairs(self, name_value_pairs: Mapping[str, str] | Pairs) -> None:
+        """Add fields: all, or none if it raises TypeError as the constructor does."""
+        self._pairs += [_strings(*pair) for pair in field_pairs(name_value_pairs)]
+
+    def set(self, name: str, value: str) -> None:
+        """Have one field called *name*, where the first one was; all others are removed.
+
+        Raises:
+            TypeError: *name* or *value* is no string.
+
+        """
+        field = _strings(name, value)
+        places = self._places(name)
+        if not places:
+            self._pairs.append(field)
+            return
+        self._pairs[places[0]] = field
+        for place in reversed(places[1:]):
+            del self._pairs[place]
+
+    def get_values(self, name: str) -> Iterator[str]:
+        """Return an iterator over the values of all fields called *name*, in their order."""
+        return iter([self._pairs[place][1] for place in self._places(name)])
+
+    def get(self, name: str, default: T = None) -> str | T:  # type: ignore[assignment]  # as dict
+        """Return the value of the first field called *name*, or *default*."""
+        return next(self.get_values(name), default)
+
+    def remove(self, name: str) -> None:
+        """Remove all fields called *name*.
+
+        Raises:
+            KeyError: there is none.
+
+        """
+        places = self._places(name)
+        if not places:
+            raise KeyError(name)
+        for place in reversed(places):
+            del self._pairs[place]
+
+    def remove_value(self, name: str, value: str) -> None:
+        """Remove the first field called *name* that has this very *value*.
+
+        Raises:
+            ValueError: there is none.
+
+        """
+        for place in self._places(name):
+            if self._pairs[place][1] == value:
+                del self._pairs[place]
+                return
+        raise ValueError(f"there is no field {name}: {value}")
+
+    def clear(self) -> None:
+        """Remove all fields."""
+        self._pairs.clear()
+
+    def copy(self) -> Headers:
+        """Return an independent object with the same fields."""
+        return Headers(self._pairs)
+
+    def items(self) -> list[tuple[str, str]]:
+        """Return the pairs as a list of its own."""
+        return self._pairs.copy()
+
+    def keys(self) -> list[str]:
+        """Return the names, repeated ones repeated."""
+        return [name for name, _ in self._pairs]
+
+    def _places(self, name: str) -> list[int]:
+        """Return where the fields called *name* are."""
+        if not isinstance(name, str):
+            return []
+        key = name.lower()
+        return [place for place, pair in enumerate(self._pairs) if pair[0].lower() == key]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self._places(name))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Headers):
+            return NotImplemented
+        return self._by_name() == other._by_name()
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, as list is
+
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name, value in self._pairs:
+            found.setdefault(name.lower(), []).append(value)
+        return found
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._pairs!r})"
+
+
+def _strings(name: str, value: str) -> tuple[str, str]:
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError(f"names and values of header fields are strings: {name!r}, {value!r}")
+    return exact(name), exact(value)
+
+
+Fields = CaseInsensitiveDict | Headers
+
+
+def as_fields(fields: Mapping[str, str] | Pairs) -> Fields:
+    """Return a copy of *fields*, of exact strings: as `Headers` if they are that.
+
+    Of anything else that has equal names only the last one counts.
+
+    Raises:
+        TypeError: they are neither a mapping nor pairs.
+
+    """
+    if isinstance(fields, Headers):
+        return fields.copy()
+    return CaseInsensitiveDict(field_pairs(fields))
+
+
 def exact(text: T) -> T | str:
     """Return *text* as a `str` and no subclass, whose methods might say something else.
 
@@ -79,7 +235,7 @@ def exact(text: T) -> T | str:
     return str.__str__(text) if isinstance(text, str) else text
 
 
-def field_pairs(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def field_pairs(fields: Mapping[str, str] | Pairs) -> list[tuple[str, str]]:
     """Return names and values of *fields*, as exact strings where they are strings.
 
     Raises:

@@ -12,6 +12,7 @@ import copy
 import os
 from collections import deque
 
+from .closing import Closing
 from .connect import Route, at_once, begin, co_open
 from .errors import ConnectionClosed
 from .http1.states import LINK, Link, Linked, follow
@@ -33,6 +34,7 @@ class SharedLink:
         pending: the requests whose responses have not been read to their end, in order.
         state: whether the connection can be used.
         raw_stream: the stream even if the connection is broken; None if it is closed.
+        closing: the end of the present connection, or of the next one while there is none.
         sender_waits: True while an operation waits until something can be sent.
         used: True if it has ever been open: then there may be something to forget.
 
@@ -41,8 +43,8 @@ class SharedLink:
     limits_operations = False  # is there somebody who looks at `Timeouts.total`?
 
     __slots__ = (
-        *("_failure", "pending", "raw_stream", "route", "sender_waits", "state", "timeout"),
-        *("timeouts", "used", "write_timeout"),
+        *("_failure", "closing", "pending", "raw_stream", "route", "sender_waits", "state"),
+        *("timeout", "timeouts", "used", "write_timeout"),
     )
 
     def __init__(self, route: Route, timeout: float | Timeouts | None) -> None:
@@ -54,6 +56,7 @@ class SharedLink:
         self.sender_waits = False
         self.used = False
         self._failure: Exception | None = None
+        self.closing = Closing()
 
     timeouts: Timeouts
     timeout: float | None
@@ -127,6 +130,8 @@ class SharedLink:
 
     def _opened(self, stream: Stream) -> None:
         self.used = True
+        if self.closing.done:
+            self.closing = Closing()
         self.raw_stream = stream
         self.state = follow(LINK, self.state, Linked.CONNECTED)
         _open.add(self)
@@ -159,6 +164,7 @@ class SharedLink:
             # Without its traceback, which leads back to here: the descriptor would stay open
             # until the garbage collector runs.
             self._failure = copy.copy(failure)
+            self.closing.end(self._failure)
 
     def stop_sending(self) -> None:
         """Wake the operation that waits to send, if there is one: it shall do so no more."""
@@ -174,6 +180,7 @@ class SharedLink:
         stream = self.detach()
         if stream is not None:
             stream.close()
+            self.closing.end(None)
 
     def detach(self) -> Stream | None:
         """Forget the stream and what is pending; return the stream, to be closed."""
@@ -193,6 +200,7 @@ _open: set[SharedLink] = set()  # what a child process has to drop; who owns a l
 
 def _drop_inherited() -> None:
     for link in list(_open):
+        link.closing = Closing()  # those who wait for the end are in the parent
         link.drop()
 
 

@@ -23,7 +23,7 @@ from .facts import fact
 from .origin import check_hostname
 from .polling import Co, run
 from .transport.stream import TURN, Stream
-from .transport.tcp import TCPStream, co_attempt, co_receive
+from .transport.tcp import co_attempt, co_receive
 from .transport.wrapped import WrappedStream
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ class NetworkStream:
     def co_start_tls(self, context: SSLContext, server_hostname: str) -> Co[Self]:
         """Do a TLS handshake as the client; what follows on this stream is encrypted.
 
+        Also over TLS: then there is TLS inside TLS.
+
         If it fails or is interrupted the stream is closed.
 
         Args:
@@ -134,7 +136,7 @@ class NetworkStream:
             TypeError: it is no string.
             StateError: another operation is reading or writing; or bytes have been received
                 that nobody has read, which no server of TLS has sent (nothing happens to the
-                stream); or there is TLS already.
+                stream).
             ConnectionClosed: the stream is closed or broken.
             ConnectionTimedOut: the handshake took more than `timeout` seconds.
 
@@ -149,9 +151,6 @@ class NetworkStream:
             secured: Stream | None = None
             try:
                 secured = yield from co_tls_over(stream, context, name, self.timeout)
-            except StateError:
-                secured = stream  # not begun
-                raise
             finally:
                 if secured is None:
                     self.drop()
@@ -377,20 +376,15 @@ def co_tls_over(
     """Do a TLS handshake over *stream*, which is taken over, and closed if that fails.
 
     Raises:
-        StateError: there is TLS already; nothing has happened to *stream*.
         DugongError: what `tls.co_start_tls` raises.
 
     """
-    from .transport.tls import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, and few need it
+    from .transport.tls_over import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, few need it
 
-    bare = stream.bare if isinstance(stream, WrappedStream) else stream
-    if not isinstance(bare, TCPStream):
-        raise StateError("TLS inside TLS is not possible yet")
-    sock = bare.release()
-    secured = yield from co_start_tls(sock, context, hostname, timeout, any_protocol=True)
     if not isinstance(stream, WrappedStream):
-        return secured
-    stream.replace_bare(secured)
+        return (yield from co_start_tls(stream, context, hostname, timeout, any_protocol=True))
+    bare = yield from co_start_tls(stream.bare, context, hostname, timeout, any_protocol=True)
+    stream.replace_bare(bare)
     return stream
 
 

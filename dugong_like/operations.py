@@ -11,12 +11,13 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
 from .connect import Route
 from .errors import InvalidRequest
-from .headers import CaseInsensitiveDict, exact, field_pairs
+from .headers import Fields as CheckedFields
+from .headers import as_fields, exact
 from .http1.limits import (
     MAX_CHUNK_LINE,
     MAX_EXTENSIONS,
@@ -36,19 +37,29 @@ from .http1.request import (
 from .http1.target import Target
 from .link import SharedLink
 from .message import BodyFollowing, Exchange, HTTPResponse
+from .options import transport_options
 from .origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
 from .polling import Co
 from .receiving import ReceivingHalf
 from .sending import SendingHalf
-from .timeouts import Timeouts
+from .timeouts import Timeouts, as_timeouts
+from .tls_facts import TLSFacts
 from .trace import Trace
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
+    import os
+    from socket import socket
+
     from .budgets import Budget
     from .proxy.proxy import Proxy
-    from .transport.tls import SSLContext, TLSStream
+    from .transport.options import SocketOptions
+    from .transport.resolvers import Resolver
+    from .transport.secured import Secured
+    from .transport.sessions import TLSSessions
+    from .transport.tls import SSLContext
     from .transport.wiredump import TraceFile
+    from .watched_link import Wishes
 
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
 # What to say of no body where the method means one (RFC 9110 section 8.6).
@@ -56,7 +67,7 @@ EMPTY: Final = dict.fromkeys(["POST", "PUT", "PATCH"], "Content-Length: 0\r\n")
 VERSIONS: Final = {"1.0": 0, "1.1": 1}
 
 
-class Operations:
+class Operations(TLSFacts):
     """One connection to one server: the operations and what belongs to them.
 
     `HTTPConnection` is this class with blocking twins.
@@ -98,6 +109,13 @@ class Operations:
         max_extensions: int = MAX_EXTENSIONS,
         on_informational: Callable[[HTTPResponse], object] | None = None,
         dns_test_hostnames: Sequence[str] = (),
+        server_hostname: str | None = "",
+        fingerprint: str | Iterable[str] | None = None,
+        tls_sessions: TLSSessions | bool = True,
+        socket_options: SocketOptions | None = None,
+        uds: str | bytes | os.PathLike[str] | None = None,
+        sock: socket | None = None,
+        resolver: Resolver | None = None,
         trace: Trace | None = None,
         timings: bool = False,
         trace_file: TraceFile | None = None,
@@ -127,27 +145,48 @@ class Operations:
             max_chunk_line,
             max_extensions,
         )
-        route = Route(ascii_name, port, ssl_context, checked, limits, tuple(dns_test_hostnames))
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
-        trace = trace_or_log(trace)
-        silent = trace is None and trace_file is None and budget is None and not timings
-        if not silent or isinstance(timeout, Timeouts):
-            from .watched import make_halves  # noqa: PLC0415 - for those who want to be told
-            from .watched_link import Wishes  # noqa: PLC0415
-
-            wishes = Wishes(trace, timings, trace_file, budget)
-            self._link, self._receiving, self._sending = make_halves(
-                route, timeout, wishes, buffer_size, on_informational
-            )
-        else:
+        wishes = None
+        if (
+            isinstance(timeout, Timeouts)
+            or trace is not None
+            or timings
+            or trace_file is not None
+            or budget is not None
+            or _is_logged()
+        ):
+            wishes = _wishes(trace, timings, trace_file, budget)
+        if sock is not None:
+            as_timeouts(timeout)  # if there is an error the socket stays the caller's
+        options = transport_options(
+            ascii_name,
+            ssl_context,
+            server_hostname=server_hostname,
+            fingerprint=fingerprint,
+            tls_sessions=tls_sessions,
+            socket_options=socket_options,
+            uds=uds,
+            sock=sock,
+            resolver=resolver,
+        )
+        test_names = tuple(dns_test_hostnames)
+        route = Route(ascii_name, port, ssl_context, checked, limits, test_names, options)
+        if wishes is None:
             self._link = SharedLink(route, timeout)
             self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
             self._sending = SendingHalf(self._link, self._receiving)
+        else:
+            from .watched import make_halves  # noqa: PLC0415 - for those who want to be told
+
+            self._link, self._receiving, self._sending = make_halves(
+                route, timeout, wishes, buffer_size, on_informational
+            )
         if forwarding is not None:
             self._receiving.on_proxy_challenge(forwarding.learn)
+        self._timeout = timeout
         self._expect100_timeout = expect100_timeout
-        self.timeout = timeout
+        self._limit_continue()
 
     @property
     def hostname(self) -> str:
@@ -192,6 +231,9 @@ class Operations:
     def timeout(self, timeout: float | Timeouts | None) -> None:
         self._link.limit(timeout)
         self._timeout = timeout
+        self._limit_continue()
+
+    def _limit_continue(self) -> None:
         limit = self._link.timeouts.expect100
         heads = self._receiving.heads
         heads.continue_timeout = self._expect100_timeout if limit is None else limit
@@ -206,10 +248,7 @@ class Operations:
         The connection can be used again: it reconnects. May be called in any state;
         an operation that waits in another thread raises `ConnectionClosed`.
         """
-        stream = self._link.bare_stream
-        if stream is not None and self._link.route.has_tls:
-            tls: TLSStream = stream  # type: ignore[assignment]  # then it is TLS
-            tls.notify_close()
+        self._notify_close()
         sending, receiving = self._sending, self._receiving
         # First: who is woken has to find that it is of the past.
         waited_for = sending.reset()
@@ -220,34 +259,26 @@ class Operations:
             if waited_for or sending.role.is_taken() or receiving.role.is_taken():
                 stream.shut_down()
             stream.close()
+        if (own := self._link.route.options.own) is not None:
+            own.close()  # if it was never used
+        self._link.closing.end(None)  # also if there was none
+
+    def _notify_close(self) -> None:
+        stream = self._link.bare_stream
+        if stream is not None and self._link.route.has_tls:
+            cast("Secured", stream).notify_close()  # then it is TLS
+
+    def _hang_up(self) -> None:
+        """End the connection for whoever uses it; nothing is given back yet."""
+        self._link.closing.want()
+        self._notify_close()
+        stream = self._link.raw_stream
+        if stream is not None:
+            stream.shut_down()
 
     def reset(self) -> None:
         """Make the connection usable again after an error: another name for `disconnect`."""
         self.disconnect()
-
-    def get_ssl_peercert(self, binary_form: bool = False) -> Any:
-        """Return the server's certificate.
-
-        Args:
-            binary_form: True for the DER bytes, False for a dict as
-                `ssl.SSLSocket.getpeercert` describes.
-
-        Returns:
-            The certificate; None over plain HTTP and while not connected.
-
-        """
-        tls = self._tls()
-        return None if tls is None else tls.peer_certificate(binary_form)
-
-    def get_ssl_cipher(self) -> tuple[str, str, int] | None:
-        """Return name, protocol and secret bits of the cipher; None as in `get_ssl_peercert`."""
-        tls = self._tls()
-        return None if tls is None else tls.cipher()
-
-    def _tls(self) -> TLSStream | None:
-        if self.ssl_context is None:
-            return None
-        return self._link.bare_stream  # type: ignore[return-value]  # with a context it is TLS
 
     def co_connect(self) -> Co[None]:
         """Connect, unless there is a connection that takes a request.
@@ -288,7 +319,8 @@ class Operations:
                 `Target`, whose host and port have to be those of Host. None of them changes
                 where the connection leads to.
             headers: a mapping of names to values, or pairs. It is never changed. Of
-                names that differ in case only the last counts. Host, Accept-Encoding
+                names that differ in case only the last counts, but each field of
+                `Headers` is sent. Host, Accept-Encoding
                 and Connection win over the defaults; Content-Length and
                 Transfer-Encoding follow from the body and are refused. After
                 ``Connection: close`` the next request gets a new connection.
@@ -336,7 +368,7 @@ class Operations:
         if headers is None and body is None and not expect100 and method != "CONNECT":
             head = self._heads.build(method, path, None, EMPTY.get(method, ""))
             return exchange, sending.request(exchange, head, None, False)
-        fields = None if headers is None else CaseInsensitiveDict(field_pairs(headers))
+        fields = None if headers is None else as_fields(headers)
         if body is not None and not isinstance(body, BodyFollowing):
             body = as_bytes(body)
         if expect100 and not isinstance(body, BodyFollowing):
@@ -359,7 +391,7 @@ class Operations:
     def _framing(
         self,
         method: str,
-        fields: CaseInsensitiveDict | None,
+        fields: CheckedFields | None,
         body: memoryview | BodyFollowing | None,
     ) -> str:
         """Return the field lines that follow from *body* (RFC 9112 section 6)."""
@@ -522,14 +554,6 @@ class Operations:
         """
         return self._receiving.role.co(self._receiving.read_raw, check_size(size))
 
-    def co_close(self) -> Co[None]:
-        """Close the connection; over TLS close_notify is sent if that does not block.
-
-        Raises nothing; may be called in any state.
-        """
-        self.disconnect()
-        yield from ()
-
 
 # Many connections lead to few origins, and have the same limits.
 _limits = functools.lru_cache(maxsize=64)(Limits)
@@ -546,13 +570,26 @@ def _origin(
     return name, port, host, RequestHeads(host)
 
 
-def trace_or_log(trace: Trace | None) -> Trace | None:
-    """Return *trace*; without one what logs events, if somebody listens to our loggers."""
-    if trace is not None or "logging" not in sys.modules:
-        return trace
+def _is_logged() -> bool:
+    """Return True if somebody listens to our loggers; without logging nobody does."""
+    if "logging" not in sys.modules:
+        return False
     from . import logs  # noqa: PLC0415 - who does not log does not import logging
 
-    return logs.log_event if logs.is_wanted() else None
+    return logs.is_wanted()
+
+
+def _wishes(
+    trace: Trace | None, timings: bool, trace_file: TraceFile | None, budget: Budget | None
+) -> Wishes:
+    """Return what is wanted; without a trace, one that logs if somebody listens."""
+    from .watched_link import Wishes  # noqa: PLC0415 - for those who want to be told
+
+    if trace is None and _is_logged():
+        from .logs import log_event  # noqa: PLC0415 - loaded already
+
+        trace = log_event
+    return Wishes(trace, timings, trace_file, budget)
 
 
 def trailer_lines(trailers: Fields | None) -> bytes:
@@ -563,7 +600,7 @@ def trailer_lines(trailers: Fields | None) -> bytes:
         TypeError: they are neither a mapping nor pairs.
 
     """
-    return encode_trailers(CaseInsensitiveDict(field_pairs(trailers))) if trailers else b""
+    return encode_trailers(as_fields(trailers)) if trailers else b""
 
 
 def checked_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:

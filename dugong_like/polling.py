@@ -19,8 +19,9 @@ import os
 import select
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 from .errors import ConnectionTimedOut, DugongError
@@ -37,6 +38,60 @@ PAUSE: Final = 0.02  # seconds between two looks where there is no epoll
 MAX_WAIT: Final = 2_000_000  # seconds, 23 days: poll() counts milliseconds in 31 bits
 
 
+class Registration(Protocol):
+    """What a loop has noted about a `Source`."""
+
+    def end(self, then: Callable[[], object]) -> None:
+        """Forget the descriptor for good, then call *then*, in this thread or in another.
+
+        Any thread may call this. Whoever waits for the descriptor is to be resumed.
+        """
+        ...
+
+
+class Source:
+    """A descriptor whose owner tells before it is closed.
+
+    So a loop may leave it registered after a wait, and after the operation: as long as it
+    has not been told, the number means the same file.
+
+    Attributes:
+        fd: the number.
+        closed: True if it is closed, or about to be: then nothing may be registered.
+        registrations: what the loops have noted that have it registered, by loop.
+
+    """
+
+    __slots__ = ("closed", "fd", "registrations")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.closed = False
+        self.registrations: dict[object, Any] = {}  # a `Registration` for each loop
+
+    def need(self, mask: int, deadline: float | None = None) -> PollNeeded:
+        """Return a wait for this descriptor."""
+        return PollNeeded(self.fd, mask, deadline, self)
+
+    def close(self, give_back: Callable[[], object]) -> None:
+        """Have every loop forget the descriptor, then call *give_back*, which closes it.
+
+        That may be later: a loop that runs in another thread does it there. Nothing
+        happens the second time.
+        """
+        if not self.closed:
+            self.closed = True
+            self._tell(give_back)
+
+    def _tell(self, give_back: Callable[[], object]) -> None:
+        try:
+            _, registration = self.registrations.popitem()
+        except KeyError:
+            give_back()
+        else:
+            registration.end(partial(self._tell, give_back))
+
+
 class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
     """What an operation waits for: ``(fd, mask)``.
 
@@ -46,15 +101,21 @@ class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
         deadline: seconds of `time.monotonic` at which the operation wants to be
             resumed even if nothing happened, or None. The operation itself then
             raises the time-out.
+        source: what tells before the descriptor is closed; None if nothing does.
 
     """
 
     deadline: float | None = None
+    source: Source | None = None
 
-    def __new__(cls, fd: int, mask: int, deadline: float | None = None) -> Self:
+    def __new__(
+        cls, fd: int, mask: int, deadline: float | None = None, source: Source | None = None
+    ) -> Self:
         self = tuple.__new__(cls, (fd, mask))
         if deadline is not None:
             self.deadline = deadline
+        if source is not None:
+            self.source = source
         return self
 
     @property
@@ -83,6 +144,10 @@ class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
 
         """
         return _wait(self, timeout)
+
+    def until(self, deadline: float | None) -> PollNeeded:
+        """Return the same wait with another deadline."""
+        return PollNeeded(self[0], self[1], deadline, self.source)
 
     def __repr__(self) -> str:
         names = [name for bit, name in ((POLLIN, "POLLIN"), (POLLOUT, "POLLOUT")) if self[1] & bit]
@@ -179,6 +244,7 @@ class Wake:
         self._set = False
         self._end: _End | None = _end()
         self.fd: int = self._end.fileno()
+        self._source = Source(self.fd)
 
     def set(self) -> None:
         """Make the descriptor readable until `clear` is called."""
@@ -213,15 +279,15 @@ class Wake:
         while not self._set:
             if deadline is not None and time.monotonic() >= deadline:
                 return False
-            yield PollNeeded(self.fd, POLLIN, deadline)
+            yield PollNeeded(self.fd, POLLIN, deadline, self._source)
         return True
 
     def close(self) -> None:
         """Give the descriptor back. Nobody may be waiting for it any more."""
         with self._lock:
-            if self._end is not None:
-                self._end.close()
-                self._end = None
+            end, self._end = self._end, None
+        if end is not None:
+            self._source.close(end.close)
 
     def __enter__(self) -> Self:
         return self
@@ -329,7 +395,7 @@ def within(deadline: float, op: Co[T], failure: ConnectionTimedOut | None = None
             if time.monotonic() >= deadline:
                 return _timed_out(op, failure or ConnectionTimedOut("the deadline has passed"))
             if need.deadline is None or need.deadline > deadline:
-                need = PollNeeded(need[0], need[1], deadline)
+                need = need.until(deadline)
             yield need
     except StopIteration as end:
         return cast("T", end.value)
@@ -359,9 +425,9 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
             need = next(op)
             limit = time.monotonic() + seconds
             until = limit if need.deadline is None else min(limit, need.deadline)
-            yield PollNeeded(need[0], need[1], until)
+            yield need.until(until)
             while not _wait(need, 0) and time.monotonic() < until:
-                yield PollNeeded(need[0], need[1], until)
+                yield need.until(until)
             if time.monotonic() >= limit and not _wait(need, 0):
                 failure = ConnectionTimedOut(f"nothing moved for {seconds} seconds")
                 return _timed_out(op, failure)
@@ -380,45 +446,56 @@ class Bundle:
 
     def __init__(self) -> None:
         self._epoll: select.epoll | None = None
-        self._masks: dict[int, int] = {}
+        self._source = Source(-1)  # that of the epoll object
+        self._registered: dict[int, PollNeeded] = {}
         self._turn = 0
 
     def need(self, needs: Iterable[PollNeeded], deadline: float | None = None) -> PollNeeded:
         """Return one `PollNeeded` that is ready when one of *needs* is."""
-        masks: dict[int, int] = {}
+        joined: dict[int, PollNeeded] = {}
         for need in needs:
-            masks[need[0]] = masks.get(need[0], 0) | need[1]
+            fd = need[0]
+            other = joined.get(fd)
+            joined[fd] = need if other is None else _either(need, other)
             if need.deadline is not None:
                 deadline = need.deadline if deadline is None else min(deadline, need.deadline)
-        if len(masks) == 1:
-            [(fd, mask)] = masks.items()
-            return PollNeeded(fd, mask, deadline)
+        if len(joined) == 1:
+            return joined.popitem()[1].until(deadline)
         if not hasattr(select, "epoll"):
             self._turn += 1
-            fd, mask = list(masks.items())[self._turn % len(masks)]
+            need = list(joined.values())[self._turn % len(joined)]
             pause = time.monotonic() + PAUSE
-            return PollNeeded(fd, mask, pause if deadline is None else min(pause, deadline))
-        return PollNeeded(self._register(masks), POLLIN, deadline)
+            return need.until(pause if deadline is None else min(pause, deadline))
+        self._register(joined)
+        return self._source.need(POLLIN, deadline)
 
-    def _register(self, masks: dict[int, int]) -> int:
+    def _register(self, needs: dict[int, PollNeeded]) -> None:
         if self._epoll is None:
             self._epoll = select.epoll()
-        for fd in self._masks.keys() - masks.keys():
+            self._source = Source(self._epoll.fileno())
+        for fd in self._registered.keys() - needs.keys():
             with suppress(OSError):  # closed meanwhile: it left by itself
                 self._epoll.unregister(fd)
-        for fd, mask in masks.items():
+        for fd, need in needs.items():
+            last = self._registered.get(fd)
+            if last == need and need.source is not None and last.source is need.source:
+                continue
             # Also when the mask is as before: the number may belong to a new file by now.
             try:
-                self._epoll.modify(fd, mask)
+                self._epoll.modify(fd, need[1])
             except FileNotFoundError:
-                self._epoll.register(fd, mask)
-        self._masks = masks
-        return self._epoll.fileno()
+                self._epoll.register(fd, need[1])
+        self._registered = needs
 
     def close(self) -> None:
         """Give the descriptor back."""
         if self._epoll is not None:
-            self._epoll.close()
+            self._source.close(self._epoll.close)
+
+
+def _either(need: PollNeeded, other: PollNeeded) -> PollNeeded:
+    """Return a wait for either of two things of one descriptor."""
+    return PollNeeded(need[0], need[1] | other[1], None, need.source or other.source)
 
 
 class _Step:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import ClassVar, Final
 
 from .bodies import BodyReader
-from .errors import ConnectionClosed, ConnectionTimedOut, StateError
+from .errors import ConnectionClosed, ConnectionTimedOut, ProtocolError, StateError
 from .heads import CONTINUE, HeadReader, Informed
 from .http1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE, Body
 from .http1.chunked import ChunkedBody
@@ -77,6 +77,7 @@ class Ending:
                 link.fail(ConnectionClosed(f"{response} was the last one"))
         if link.state is not Link.OPEN and not pending and link.raw_stream:
             link.raw_stream.say_goodbye()
+            link.closing.end(None)
 
 
 def hand_over(role: ReadingRole, buffer: ReceiveBuffer, stream: Stream) -> NetworkStream:
@@ -284,6 +285,34 @@ class ReceivingHalf:
         if self._buffer.begin < self._buffer.end:
             return self._buffer.take(size)
         return stream.recv(size)
+
+    def is_silent(self) -> bool:
+        """Return True if nothing has arrived, not even the end of the stream.
+
+        Nothing is lost by looking: what has arrived is kept, and a connection that has
+        ended, or where something has come that nobody asked for, takes no request any more.
+        Nothing may be pending. While another operation reads it is taken to be silent.
+        """
+        link, buffer = self._link, self._buffer
+        stream = link.raw_stream
+        if stream is None or stream.is_quiet():
+            return stream is not None and buffer.begin == buffer.end
+        turn = self.role.try_take()
+        if turn is None:
+            return True
+        try:
+            if (filled := buffer.fill(stream)) is None:
+                return True  # session tickets and the like
+            reason = ConnectionClosed("the server has closed the idle connection")
+            if filled:
+                reason = ConnectionClosed("the server has sent what nobody asked for")
+        except (ConnectionClosed, ProtocolError) as exc:
+            reason = ConnectionClosed(str(exc))
+        finally:
+            self.role.give_back(turn)
+        link.spend()
+        link.closing.end(reason)
+        return False
 
     def look_ahead(self, stream: Stream, exchange: Exchange) -> int | None:
         """Look, for the sender of *exchange*, whether its final answer has begun.

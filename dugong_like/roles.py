@@ -67,13 +67,12 @@ class Role:
 
     """
 
-    __slots__ = ("_lock", "_looking", "link", "name")
+    __slots__ = ("_lock", "link", "name")
 
     def __init__(self, link: SharedLink, name: str) -> None:
         self.link = link
         self.name = name
         self._lock = Lock()  # of the present turn
-        self._looking = RLock()  # held by who has the role for a look
 
     def take(self) -> Turn:
         """Take a turn; whoever has it calls its ``release``.
@@ -83,30 +82,13 @@ class Role:
 
         """
         turn = self._lock
+        return turn if turn.acquire(False) else self._take_again()
+
+    def _take_again(self) -> Turn:
+        turn = self._lock  # it may be another one by now
         if not turn.acquire(False):
-            with self._looking:  # nobody has it for a look now
-                turn = self._lock
-                if not turn.acquire(False):
-                    raise StateError(f"another operation is {self.name} on this connection")
+            raise StateError(f"another operation is {self.name} on this connection")
         return turn
-
-    def try_take(self) -> Turn | None:
-        """Take a turn for a look, or return None if an operation has it.
-
-        An operation that begins meanwhile waits for `give_back`, so nothing that could
-        block may happen before that.
-        """
-        self._looking.acquire()
-        turn = self._lock
-        if turn.acquire(False):
-            return turn
-        self._looking.release()
-        return None
-
-    def give_back(self, turn: Turn) -> None:
-        """Let the next operation have the role, after a look."""
-        turn.release()
-        self._looking.release()
 
     def renew(self) -> bool:
         """Begin anew: an operation that has its turn still has that of a connection of the past.
@@ -135,18 +117,43 @@ class Role:
 class ReadingRole(Role):
     """The right to read, and the two ways to make attempts: `block` and `co`.
 
+    The sending half may have it for a look: `try_take`.
+
     Args:
         link: what is read from.
         buffer: where bytes arrive; says whether anything has.
 
     """
 
-    __slots__ = ("_buffer", "_gathered")
+    __slots__ = ("_buffer", "_gathered", "_looking")
 
     def __init__(self, link: SharedLink, buffer: ReceiveBuffer) -> None:
         super().__init__(link, "reading")
         self._buffer = buffer
         self._gathered = -1  # bytes received when `_gather` was called last
+        self._looking = RLock()  # held by who has the role for a look
+
+    def _take_again(self) -> Turn:
+        with self._looking:  # nobody has it for a look now
+            return super()._take_again()
+
+    def try_take(self) -> Turn | None:
+        """Take a turn for a look, or return None if an operation has it.
+
+        An operation that begins meanwhile waits for `give_back`, so nothing that could
+        block may happen before that.
+        """
+        self._looking.acquire()
+        turn = self._lock
+        if turn.acquire(False):
+            return turn
+        self._looking.release()
+        return None
+
+    def give_back(self, turn: Turn) -> None:
+        """Let the next operation have the role, after a look."""
+        turn.release()
+        self._looking.release()
 
     def note(self, turn: Turn, exc: BaseException) -> None:
         """See `Role.note`; while the stream is `waiting` no exception loses anything."""

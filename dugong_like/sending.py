@@ -302,6 +302,15 @@ class SendingHalf:
             raise StateError("trailers go with the chunked transfer coding only")
         return self._finish(exchange, last_chunk(trailers))
 
+    def give_up(self, exchange: Exchange) -> None:
+        """Break the connection if the body of *exchange* is not complete and not refused."""
+        if (
+            self._exchange is exchange
+            and self._state is not Sending.READY
+            and not exchange.answered
+        ):
+            self._break(exchange, StateError("the body of a request was given up"))
+
     def _finish(self, exchange: Exchange, data: Part) -> Co[None] | None:
         """Send *data*, the end of the body."""
         going = self._start(exchange, [data], True)

@@ -141,6 +141,7 @@ class WatchedLink(SharedLink):
             except BaseException:  # nobody gets it who would close it
                 stream.shut_down()
                 stream.close()
+                self.closing.end(None)
                 raise
         return stream
 

@@ -62,17 +62,23 @@ class ScriptedServer:
     the client may go away.
 
     Attributes:
-        port: where it listens, on 127.0.0.1.
+        port: where it listens, on 127.0.0.1 unless *host* or *path*, of a unix domain socket,
+            says otherwise.
         connections: how many there were.
 
     """
 
-    def __init__(self, handler, tls=None, host="127.0.0.1"):
+    def __init__(self, handler, tls=None, host="127.0.0.1", path=None):
         self._handler = handler
         self._tls = tls
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, 0), family=family)
-        self.port = self._listener.getsockname()[1]
+        if path is None:
+            self._listener = socket.create_server((host, 0), family=family)
+            self.port = self._listener.getsockname()[1]
+        else:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(path)
+            self._listener.listen()
         self.connections = 0
         self._problems = []
         self._open = []

@@ -1,4 +1,4 @@
-"""CaseInsensitiveDict, and the message that responses give out."""
+"""CaseInsensitiveDict, Headers, and the message that responses give out."""
 
 import copy
 import enum
@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 
 import pytest
 
-from dugong_like import CaseInsensitiveDict
+from dugong_like import CaseInsensitiveDict, Headers
 from dugong_like.headers import field_pairs
 
 
@@ -95,3 +95,77 @@ def test_pairs_are_exact_strings_in_their_order():
 def test_what_is_neither_a_mapping_nor_pairs_is_refused(fields):
     with pytest.raises(TypeError):
         field_pairs(fields)
+
+
+def many():
+    return Headers([("A", "1"), ("b", "2"), ("a", "3"), ("A", "1")])
+
+
+def test_headers_keep_every_field_in_its_place():
+    headers = many()
+    headers.add("C", "4")
+    headers.add_pairs([("B", "5")])
+    headers.add_pairs({"d": "6"})
+    assert list(headers) == [
+        *[("A", "1"), ("b", "2"), ("a", "3"), ("A", "1")],
+        *[("C", "4"), ("B", "5"), ("d", "6")],
+    ]
+    assert len(headers) == 7
+    assert headers.items() == list(headers)
+    assert headers.keys() == ["A", "b", "a", "A", "C", "B", "d"]
+    assert list(headers.get_values("A")) == ["1", "3", "1"]
+    assert list(headers.get_values("x")) == []
+    assert headers.get("B") == "2"
+    assert headers.get("x") is None
+    assert headers.get("x", "y") == "y"
+    assert "B" in headers
+    assert "x" not in headers
+    assert 5 not in headers
+    assert headers
+    assert not Headers()
+
+
+def test_headers_are_set_and_removed_in_any_case():
+    headers = many()
+    headers.set("a", "9")
+    headers.set("new", "8")
+    assert list(headers) == [("a", "9"), ("b", "2"), ("new", "8")]
+    headers = many()
+    headers.remove("a")
+    assert list(headers) == [("b", "2")]
+    with pytest.raises(KeyError):
+        headers.remove("a")
+    headers = many()
+    headers.remove_value("a", "1")
+    assert list(headers) == [("b", "2"), ("a", "3"), ("A", "1")]
+    with pytest.raises(ValueError, match="no field b: 3"):
+        headers.remove_value("b", "3")
+    headers.clear()
+    assert list(headers) == []
+
+
+def test_headers_are_equal_if_they_mean_the_same():
+    assert many() == Headers([("B", "2"), ("a", "1"), ("a", "3"), ("a", "1")])
+    assert many() != Headers([("A", "3"), ("b", "2"), ("a", "1"), ("A", "1")])
+    assert many() != many().items()
+    other = many().copy()
+    other.clear()
+    assert len(many()) == 4
+    assert repr(Headers({"A": "1"})) == "Headers([('A', '1')])"
+    assert copy.deepcopy(many()) == many()
+    with pytest.raises(TypeError):
+        hash(many())
+
+
+@pytest.mark.parametrize("bad", ["text", [("a",)], [("a", "b", "c")], [("a", 5)], [(5, "a")], 7])
+def test_headers_take_nothing_but_pairs_of_strings(bad):
+    headers = many()
+    with pytest.raises(TypeError):
+        Headers(bad)
+    with pytest.raises(TypeError):
+        headers.add_pairs(bad)
+    with pytest.raises(TypeError):
+        headers.add("a", 5)
+    with pytest.raises(TypeError):
+        headers.set(5, "a")
+    assert headers == many()

@@ -15,6 +15,7 @@ from contextlib import suppress
 import pytest
 from streams import END, WOULD_BLOCK, ScriptedStream, finish
 from support import ScriptedServer, open_descriptors, read_exactly, wait_until
+from tls_relay import relay
 
 from dugong_like import (
     CertificateInvalid,
@@ -448,10 +449,19 @@ def test_tls_over_tcp(certificate, trusting):
         assert stream.get_extra_info("server_addr") == ("127.0.0.1", server.port)
         assert stream.get_extra_info("client_addr")[0] == "127.0.0.1"
         assert stream.get_extra_info("is_readable") in {True, False}  # session tickets
-        with pytest.raises(StateError, match="TLS inside TLS"):
-            stream.start_tls(trusting, "localhost")
         stream.write(b"still there")
         assert stream.read(11)
+
+
+def test_tls_inside_tls(certificate, trusting):
+    with ScriptedServer(echo, certificate.server_context()) as back:
+        with tls_server(relay(back.port), certificate) as server, connect(server) as stream:
+            stream.start_tls(trusting, "localhost")
+            stream.start_tls(trusting, "localhost")
+            stream.write(b"inside")
+            assert stream.read(6) == b"inside"
+            assert stream.get_extra_info("tls_version") == "TLSv1.3"
+            assert stream.get_extra_info("server_addr") == ("127.0.0.1", server.port)
 
 
 def test_any_protocol_may_be_chosen(certificate, ca):

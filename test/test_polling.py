@@ -68,6 +68,55 @@ def test_poll_needed_is_a_tuple_of_two():
     assert repr(PollNeeded(4, POLLIN | POLLOUT)) == "PollNeeded(fd=4, mask=POLLIN|POLLOUT)"
 
 
+class Registered:
+    """What a loop has noted; it is told, and goes on when it likes."""
+
+    def end(self, then):
+        self.go_on = then
+
+
+def test_source_is_closed_when_every_loop_has_forgotten_it():
+    source, log = polling.Source(7), []
+    first, second = Registered(), Registered()
+    source.registrations.update({"first": first, "second": second})
+    need = source.need(POLLIN, 5.0)
+    assert (need, need.deadline, need.source) == ((7, POLLIN), 5.0, source)
+    assert need.until(None).source is source
+    assert PollNeeded(7, POLLIN).source is None
+
+    source.close(lambda: log.append("closed"))
+    assert source.closed
+    second.go_on()
+    assert log == []
+    first.go_on()
+    assert log == ["closed"]
+    assert not source.registrations
+    source.close(lambda: log.append("again"))
+    assert log == ["closed"]
+
+
+def test_source_is_handed_on_by_what_operations_are_made_of(waiting):
+    def op(wake, times):
+        for _ in range(times):
+            yield wake._source.need(POLLIN)
+
+    with Wake() as one, Wake() as other:
+        [source, other_source] = one._source, other._source
+        deadline = time.monotonic() + 5
+        for need in (*within(deadline, op(one, 2)), next(stall(5, op(one, 1)))):
+            assert need.source is source
+            assert need.deadline is not None
+        [(first, second)] = [(next(op(one, 1)), next(op(one, 1)).until(deadline))]
+        joined = polling.Bundle().need([first, PollNeeded(one.fd, POLLOUT), second])
+        assert (joined, joined.deadline) == ((one.fd, POLLIN | POLLOUT), deadline)
+        assert joined.source is source
+        needs = list(both(op(one, 4), op(other, 2)))
+        bundled = {need.source for need in needs} - {source, other_source}
+        assert len(bundled) == 1
+        assert bundled.pop().closed
+        assert needs[-1].source is source
+
+
 @pytest.mark.feature("B39", "B53")
 def test_poll_looks_waits_and_gives_up(pair, waiting):
     need = PollNeeded(pair[0].fileno(), POLLIN)

@@ -519,8 +519,6 @@ def test_proxy_can_be_read():
     ("url", "mode", "host", "https"),
     [
         ("http://h", "forward", "x.test", True),
-        ("https://h", "tunnel", "x.test", True),  # TLS inside TLS
-        ("https://h", "auto", "x.test", True),
         ("socks5h://h", "auto", "x." * 128 + "x", False),
         ("socks4a://h", "auto", "::1", False),
     ],

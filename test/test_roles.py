@@ -56,34 +56,38 @@ def test_role_is_for_one_at_a_time(link):
     role = Role(link, "sending")
     turn = role.take()
     assert role.is_taken()
-    for _ in range(2):
-        assert role.try_take() is None
     with pytest.raises(StateError, match="another operation is sending"):
         role.take()
     turn.release()
     assert not role.is_taken()
-    role.give_back(role.try_take())
     role.take().release()
 
 
-def test_operation_that_begins_during_a_look_waits_for_its_end(link):
-    role = Role(link, "reading")
+def test_nobody_looks_while_an_operation_reads(reading):
+    turn = reading.take()
+    for _ in range(2):
+        assert reading.try_take() is None
+    turn.release()
+    reading.give_back(reading.try_take())
+    reading.take().release()
+
+
+def test_operation_that_begins_during_a_look_waits_for_its_end(reading):
     with ThreadPoolExecutor(1) as pool:
-        turn = role.try_take()
-        reading = pool.submit(role.take)
+        turn = reading.try_take()
+        taking = pool.submit(reading.take)
         time.sleep(0.05)
-        assert not reading.done()
-        role.give_back(turn)
-        reading.result(5).release()
+        assert not taking.done()
+        reading.give_back(turn)
+        taking.result(5).release()
 
 
-def test_operation_inside_a_look_is_refused_as_it_would_wait_for_itself(link):
-    role = Role(link, "reading")
-    turn = role.try_take()
+def test_operation_inside_a_look_is_refused_as_it_would_wait_for_itself(reading):
+    turn = reading.try_take()
     with pytest.raises(StateError, match="another operation is reading"):
-        role.take()
-    role.give_back(turn)
-    role.take().release()
+        reading.take()
+    reading.give_back(turn)
+    reading.take().release()
 
 
 @pytest.mark.parametrize("error", [StateError("a"), GeneratorExit(), TypeError("b")])

@@ -204,9 +204,9 @@ def test_ctrl_c_while_looking_up_leaves_it_closed(go, monkeypatch):
 
     look_up = resolve.look_up
 
-    def slow(host, port):
+    def slow(*arguments):
         go.wait(20)
-        return look_up(host, port)
+        return look_up(*arguments)
 
     with ScriptedServer(answering(OK)) as server:
         with HTTPConnection("localhost", server.port, timeout=20) as conn:

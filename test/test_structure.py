@@ -36,11 +36,19 @@ MAY_IMPORT = {
     "origin": "errors headers transport",
     "auth": "errors headers http1",
     "proxy": "errors headers http1 origin auth transport",  # of transport the type of a context
-    "connect": "errors polling http1 transport origin proxy timeouts trace",
-    "link": "errors polling http1 message transport connect timeouts",
+    "options": "errors headers origin transport",
+    "connect": "errors polling http1 transport origin options proxy timeouts trace",
+    "link": "errors polling http1 message transport connect closing timeouts",
+    "closing": "",
+    "outgoing": "errors polling headers message",
+    "line": "errors polling",
+    "exchanging": "polling arguments http1 message operations outgoing",
+    "streams": "errors polling arguments message operations outgoing exchanging line",
+    "pipeline": "errors polling message outgoing exchanging",
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "files": "errors transport",
+    "tls_facts": "transport link",
     "bodies": "errors http1 transport link files",
     "receiving": "errors polling http1 network message transport link roles heads bodies",
     "sending": "errors polling http1 message transport link roles receiving",
@@ -48,15 +56,16 @@ MAY_IMPORT = {
     "timings trace",
     "watched": "errors polling http1 message transport connect link roles heads bodies receiving "
     "sending masking timeouts timings trace watched_link",
-    "operations": "errors polling headers arguments http1 message transport origin proxy connect "
-    "link receiving sending watched watched_link budgets timeouts trace logs",
+    "operations": "errors polling headers arguments http1 message transport origin options proxy "
+    "connect link tls_facts receiving sending watched watched_link budgets timeouts trace logs",
     "transfers": "errors polling transport files receiving sending",
-    "connection": "polling arguments message transport operations transfers",
+    "connection": "polling arguments message transport operations transfers outgoing exchanging "
+    "line streams",
     "drivers": "errors polling",
     "cli": "errors polling headers message transport connection drivers",
     "__main__": "__init__ errors headers connection cli",
     "__init__": "errors polling headers http1 network message transport auth proxy connection "
-    "drivers budgets logs timeouts timings",
+    "drivers outgoing pipeline streams budgets logs timeouts timings",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
@@ -67,14 +76,18 @@ RESERVED = {
         "transport/resolve.py",
         "cli/server.py",
     },
-    "ssl": {"transport/tls.py"},
-    "asyncio": {"drivers/aio.py", "cli/ways.py"},
+    "ssl": {
+        f"transport/{name}.py" for name in ("contexts", "secured", "sessions", "tls", "tls_over")
+    },
+    "asyncio": {"drivers/aio.py", "drivers/watches.py", "cli/ways.py"},
     "trio": {"drivers/trio.py"},
     "gevent": {"drivers/gevent.py"},
     "importlib": set(),  # imports that this test would not see
 }
-RESERVED["socket"].add("transport/bulk.py")
-RESERVED["socket"].add("transport/wrapped.py")
+RESERVED["socket"] |= {
+    f"transport/{name}.py" for name in ("bulk", "options", "own", "resolvers", "unix", "wrapped")
+}
+RESERVED["socket"] |= {"operations.py", "options.py"}  # the type of an argument
 RESERVED["socket"].add("polling.py")  # Wake, where select() takes nothing but sockets (Windows)
 NO_CLOCK = {"http1", "auth", "proxy", "errors", "headers", "message"}
 # Files without a test file of their own name, and where they are tested instead.
@@ -90,8 +103,14 @@ TESTED_ELSEWHERE = {
     "drivers/gevent.py": "drivers/test_contract.py",
     "drivers/pollers.py": "drivers/test_contract.py",
     "drivers/trio.py": "drivers/test_contract.py",
+    "tls_facts.py": "test_options.py",
+    "transport/options.py": "test_options.py",
+    "transport/own.py": "test_options.py",
+    "transport/secured.py": "transport/test_tls.py, transport/test_tls_over.py",
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
+    "closing.py": "test_exchanging.py",
+    "line.py": "test_streams.py",
     "origin.py": "test_connection.py",
     "transport/stream.py": "test_sending.py, test_two_threads.py",
     "proxy/conversation.py": "a protocol of types; proxy/test_*.py keep to it",
@@ -217,13 +236,12 @@ def test_async_parts_are_imported_when_they_are_asked_for():
     import dugong_like
 
     assert dugong_like.AioFuture.__module__ == "dugong_like.drivers.aio"
-    assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.tls"
+    assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.contexts"
+    assert dugong_like.tls_context.__module__ == "dugong_like.transport.contexts"
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         dugong_like.nonsense
     assert dugong_like.Proxy.__module__ == "dugong_like.proxy.proxy"
     assert dugong_like.DigestAuth.__module__ == "dugong_like.auth"
     assert dugong_like.RateLimit.__module__ == "dugong_like.budgets"
     assert dugong_like.Timings.__module__ == "dugong_like.timings"
-    late = {"AioFuture", "BasicAuth", "DigestAuth", "Proxy", "default_ssl_context", "log_events"}
-    late |= {"Budget", "RateLimit", "Timings"}
-    assert set(dugong_like.__all__) <= {*dir(dugong_like), *late}
+    assert set(dugong_like.__all__) <= {*dir(dugong_like), *dugong_like._LATER}

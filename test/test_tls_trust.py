@@ -30,7 +30,7 @@ from dugong_like import (
     run,
 )
 from dugong_like.drivers import aio
-from dugong_like.transport import tls
+from dugong_like.transport import contexts
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NOW = datetime.datetime.now(datetime.UTC)
@@ -67,7 +67,7 @@ def drive(request):
 
 def own_default():
     """Return a context as `default_ssl_context` makes it, not the one of the process."""
-    return tls.default_ssl_context.__wrapped__()
+    return contexts.default_ssl_context.__wrapped__()
 
 
 @pytest.fixture

@@ -187,6 +187,12 @@ class Actor:
                 self._go_on(self._script.throw, exc)
         return None
 
+    def close(self):
+        """Close the present call and the script, whose files are closed with it."""
+        if self.operation is not None:
+            self.operation.close()
+        self._script.close()
+
     def _go_on(self, how, what):
         self.operation = None
         try:
@@ -266,6 +272,8 @@ class Talk:
         assert self.stream.closed == self.stream.opened
         assert not self.conn.response_pending()
         self._unused = self.streams[1:]
+        for actor in (self.writer, self.reader):
+            actor.close()
         self._start()
         self._turns = False
         self.run()

@@ -1,7 +1,8 @@
 """Tables made from the source, so that they are true: features, states, imports.
 
 ``.. marked-table:: features.toml feature`` lists the rows of features.toml with the tests
-that are marked with ``@pytest.mark.feature("B12")``. ``.. state-table:: SENDING`` shows a
+that are marked with ``@pytest.mark.feature("B12")``. ``.. names-table:: names.toml awscrt``
+lists the rows of one table of names.toml, each with a test. ``.. state-table:: SENDING`` shows a
 table of dugong_like/http1/states.py. ``.. import-table::`` lists which file imports which.
 
 In signatures, the type of operations is put back as it is in the source: ``Co[T]``.
@@ -97,6 +98,46 @@ class MarkedTable(Directive):
         return [table([5, 45, 50], ["Row", "What", "Shown by"], rows)]
 
 
+class NamesTable(Directive):
+    """One table of a file: a name elsewhere, what does it here, and a test that exists.
+
+    What begins with a question mark instead of a test is still to be checked.
+    """
+
+    required_arguments = 2  # the file, and the name of the table in it
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        name, key = self.arguments
+        environment = self.state.document.settings.env
+        environment.note_dependency(name)
+        rows = []
+        for other, (text, test) in tomllib.loads(
+            Path(environment.srcdir, name).read_text(),
+        )[key].items():
+            assert test.startswith("?") or is_test(test), f"there is no {test}"
+            parsed, problems = self.state.inline_text(text, self.lineno)
+            assert not problems, problems
+            shown = "to be checked" if test.startswith("?") else test
+            rows.append(
+                [
+                    nodes.literal(text=other),
+                    nodes.inline("", "", *parsed),
+                    nodes.literal(text=shown),
+                ],
+            )
+        return [table([30, 40, 30], ["There", "Here", "Shown by"], rows)]
+
+
+def is_test(name: str) -> bool:
+    """Return True if there is a test called *name*, or a file with tests."""
+    file, _, function = name.partition("::")
+    path = ROOT / file
+    if not path.exists():
+        return False
+    return not function or f"::{function}" in dict(functions(ast.parse(path.read_text())))
+
+
 class StateTable(Directive):
     """One of the machines in http1/states.py."""
 
@@ -150,6 +191,7 @@ def shorten(*event: object) -> tuple[str | None, str | None]:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx about the directives."""
     app.add_directive("marked-table", MarkedTable)
+    app.add_directive("names-table", NamesTable)
     app.add_directive("state-table", StateTable)
     app.add_directive("import-table", ImportTable)
     app.connect("autodoc-process-signature", shorten)

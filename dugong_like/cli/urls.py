@@ -44,7 +44,7 @@ def parse_url(text: str) -> Target:
     path = quote((url.path or "/") + (f"?{url.query}" if url.query else ""), safe=SAFE)
     context = None
     if url.scheme == "https":
-        from ..transport.tls import default_ssl_context  # noqa: PLC0415 - https only
+        from ..transport.contexts import default_ssl_context  # noqa: PLC0415 - https only
 
         context = default_ssl_context()
     return Target(url.hostname, port or PORTS[url.scheme], path, context)

@@ -1,31 +1,21 @@
 """Operations on asyncio, with any event loop that has `add_reader` (uvloop too).
 
-Not here: asyncio's own streams and sockets; an operation brings its own descriptors.
+Not here: what is registered in the loop, and when (watches.py); asyncio's own streams and
+sockets: an operation brings its own descriptors.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-import os
-import stat
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Final, TypeVar, cast
-from weakref import WeakKeyDictionary, WeakValueDictionary
+import types
+from collections.abc import Callable, Generator
+from contextvars import Context, copy_context
+from typing import Any, TypeVar, cast
 
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded
+from ..polling import Co, PollNeeded
+from .watches import Waiter, Watch
 
 T = TypeVar("T")
-Direction = tuple[int, int]  # descriptor, and one of POLLIN and POLLOUT
-File = tuple[int, int]  # device and inode
-
-# Who waits for what, in each loop. asyncio takes one callback for each direction of a
-# descriptor, and would silently replace it by the next one.
-_waiting: Final[
-    WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Direction, AioFuture[Any]]]
-] = WeakKeyDictionary()
 
 
 class AioFuture(asyncio.Future[T]):
@@ -33,7 +23,9 @@ class AioFuture(asyncio.Future[T]):
 
     The operation makes its first step with the next round of the loop, not at once.
     Cancelling the future closes the operation at once. What is registered in the loop
-    stays registered between two equal waits, and is gone when the operation has ended.
+    stays registered between two equal waits. When the operation has ended it is gone,
+    unless it belongs to a connection: then it goes when that is closed, or something
+    arrives and nobody waits.
 
     The future gets a `RuntimeError` if another one waits for the same direction of the
     same descriptor, or if the loop has no `add_reader`.
@@ -49,15 +41,11 @@ class AioFuture(asyncio.Future[T]):
 
     def __init__(self, op: Co[T], loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._op = op
-        self._need: PollNeeded | None = None  # the last wait
-        self._file: File | None = None  # what its descriptor was
-        self._registered: list[Direction] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = math.inf  # seconds of time.monotonic
+        self._waiter: _Steps | None = None
         loop = loop or asyncio.get_running_loop()
         super().__init__(loop=loop)
-        self._owners = _waiting.setdefault(loop, WeakValueDictionary())
-        loop.call_soon(self._resume)
+        self._context = copy_context()
+        loop.call_soon(self._resume, context=self._context)
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Close the operation and cancel the future; False if it is done already.
@@ -81,8 +69,10 @@ class AioFuture(asyncio.Future[T]):
             need = next(self._op)
             if self.done():  # it has cancelled the future that runs it
                 self._close()
-            else:
-                self._wait(need)
+                return
+            if self._waiter is None:
+                self._waiter = _Steps(self.get_loop(), self._context, self._resume)
+            self._waiter.wait(need)
         except StopIteration as end:
             self._end(end.value, None)
         except BaseException as exc:
@@ -102,97 +92,28 @@ class AioFuture(asyncio.Future[T]):
         else:
             self.set_exception(problem)
 
-    def _wait(self, need: PollNeeded) -> None:
-        file = _file(need[0])
-        if file is None or file != self._file or need != self._need:
-            self._unregister()
-            self._file = file
-            for bit in (POLLIN, POLLOUT):
-                if need[1] & bit:
-                    self._register(need[0], bit)
-        self._need = need
-        if need.deadline is not None:
-            self._set_timer(need.deadline)
-
-    def _register(self, fd: int, bit: int) -> None:
-        loop = self.get_loop()
-        owner = self._owners.get((fd, bit))
-        if owner is not None and not owner.gives_way(self._file):
-            raise RuntimeError(f"another operation waits for descriptor {fd} in the same direction")
-        add: Callable[..., None] = loop.add_reader if bit == POLLIN else loop.add_writer
-        try:
-            add(fd, self._resume)
-        except NotImplementedError:
-            raise RuntimeError(
-                f"{type(loop).__name__} has no add_reader; use asyncio.SelectorEventLoop"
-            ) from None
-        self._owners[fd, bit] = self
-        self._registered.append((fd, bit))
-
-    def gives_way(self, file: File | None) -> bool:
-        """Let go of a descriptor that was closed and is *file* by now; called by its new owner."""
-        if file == self._file:
-            return False
-        self._unregister()
-        self.get_loop().call_soon(self._resume)  # to find out
-        return True
-
-    def _unregister(self) -> None:
-        loop = self.get_loop()
-        while self._registered:
-            fd, bit = self._registered.pop()
-            del self._owners[fd, bit]
-            if not loop.is_closed():
-                # asyncio fails, and forgets it, if one of two directions of a closed one goes
-                with suppress(OSError):
-                    (loop.remove_reader if bit == POLLIN else loop.remove_writer)(fd)
-
-    def _set_timer(self, deadline: float) -> None:
-        """Keep an earlier timer: most waits end before it, and setting it costs."""
-        if self._timer_at <= deadline:
-            return
-        self._stop_timer()
-        # Whole milliseconds, up: uvloop rounds to them, and waking too early is to spin.
-        delay = math.ceil(max(deadline - time.monotonic(), 0) * 1000) / 1000
-        self._timer = self.get_loop().call_later(delay, self._ring)
-        self._timer_at = deadline
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            self._timer_at = math.inf
-
-    def _ring(self) -> None:
-        self._stop_timer()
-        assert self._need is not None
-        deadline = self._need.deadline
-        if deadline is None:
-            return
-        if time.monotonic() >= deadline:
-            self._resume()
-        else:
-            self._set_timer(deadline)
-
     def _close(self) -> None:
-        """Leave no registration, then close the operation, which closes its descriptors."""
-        self._stop_timer()
-        self._unregister()
+        """Wait no longer, then close the operation, which may close its descriptors."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.leave()
         self._op.close()
 
 
-def _file(fd: int) -> File | None:
-    """Return what tells a socket from others that had its number; None if nothing does.
+class _Steps(Waiter):
+    """The future that makes its next step when it is resumed."""
 
-    All eventfd and epoll objects share one inode; some systems give sockets none.
-    """
-    try:
-        status = os.fstat(fd)
-    except OSError:  # Windows: a socket is no descriptor there
-        return None
-    if stat.S_ISSOCK(status.st_mode) and status.st_ino:
-        return status.st_dev, status.st_ino
-    return None
+    __slots__ = ("_context", "_step")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, context: Context, step: Callable[[], None]
+    ) -> None:
+        super().__init__(loop)
+        self._context = context
+        self._step = step
+
+    def resume(self) -> None:
+        self._context.run(self._step)
 
 
 async def run(op: Co[T]) -> T:
@@ -208,15 +129,95 @@ async def run(op: Co[T]) -> T:
         Exception: whatever *op* raises.
 
     """
+    return await _co_run(op)
+
+
+@types.coroutine
+def _co_run(op: Co[T]) -> Generator[_Pause, None, T]:
+    """Run *op*: what `run` awaits, in a form that needs no further object for each wait."""
+    pause: _Pause | None = None
     try:
+        need = next(op)
+        loop = asyncio.get_running_loop()
+        pause = _pause(loop, need)
         while True:
-            await AioFuture(_co_once(next(op)))
+            pause.wait(need)
+            yield pause
+            need = next(op)
     except StopIteration as end:
         return cast("T", end.value)
     finally:
+        if pause is not None:
+            pause.rest()
         op.close()
 
 
-def _co_once(need: PollNeeded) -> Co[None]:
-    """Wait once, and say nothing of how it went: whoever waited looks for himself."""
-    yield need
+def _pause(loop: asyncio.AbstractEventLoop, need: PollNeeded) -> _Pause:
+    """Return what a task may await for *need*: the one that did it last time, or a new one."""
+    if need.source is not None:
+        watch: Watch | None = need.source.registrations.get(loop)
+        if watch is not None:
+            pause = watch.rested(need[1])
+            if isinstance(pause, _Pause):
+                return pause
+    return _Pause(loop)
+
+
+class _Pause(Waiter):
+    """What a task awaits while its operation waits, again and again.
+
+    To the task it is a future (see `asyncio.isfuture`), with one difference: it wakes the
+    task at once and not in the next round of the loop. Only the loop resumes it, so no
+    other task is running.
+    """
+
+    __slots__ = ("_asyncio_future_blocking", "_context", "_error", "_wake")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._asyncio_future_blocking = True  # "I am waited for"; the task takes it back
+        self._wake: Callable[[_Pause], object] | None = None  # None: the task is awake
+        self._context: Context | None = None
+        self._error: asyncio.CancelledError | None = None
+
+    def resume(self) -> None:
+        wake = self._wake
+        if wake is not None:
+            context = self._context
+            assert context is not None
+            self._wake = self._context = None
+            context.run(wake, self)
+
+    def rest(self) -> None:
+        """Wait no longer, but stay for the next one if the descriptor stays registered."""
+        self._wake = self._context = self._error = None
+        if self._watch is None or self._watch.source is None:
+            self.leave()
+        else:
+            self.deadline = None
+            self.resting = True
+
+    # ---- what the task asks for
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self.loop
+
+    def add_done_callback(self, wake: Callable[[_Pause], object], *, context: Context) -> None:
+        self._wake = wake
+        self._context = context
+        self._asyncio_future_blocking = True  # for the next time
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        wake = self._wake
+        if wake is None:
+            return False  # the task will notice itself
+        context = self._context
+        self._wake = self._context = None
+        self._error = asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg)
+        self.loop.call_soon(wake, self, context=context)
+        return True
+
+    def result(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error

@@ -35,10 +35,12 @@ def run(op: Co[T]) -> T:
 def _wait(need: PollNeeded) -> None:
     hub = gevent.get_hub()
     events = (READ if need.mask & POLLIN else 0) | (WRITE if need.mask & POLLOUT else 0)
-    left = None if need.deadline is None else max(need.deadline - time.monotonic(), 0)
     watcher = hub.loop.io(need.fd, events)
     try:
-        with gevent.Timeout(left, False):
+        if need.deadline is None:
             hub.wait(watcher)
+        else:
+            with gevent.Timeout(max(need.deadline - time.monotonic(), 0), False):
+                hub.wait(watcher)
     finally:
         watcher.close()

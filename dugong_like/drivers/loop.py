@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,8 +20,8 @@ from contextlib import ExitStack
 from typing import Any, Final, Generic, Self, TypeVar, cast
 
 from ..errors import StateError
-from ..polling import MAX_WAIT, POLLIN, POLLOUT, Co, PollNeeded
-from .pollers import EpollPoller, Poller, PollPoller, SelectPoller, best_poller
+from ..polling import MAX_WAIT, POLLIN, POLLOUT, Co, PollNeeded, Source
+from .pollers import EpollPoller, Events, Poller, PollPoller, SelectPoller, best_poller
 
 T = TypeVar("T")
 BACKENDS: Final[dict[str, Callable[[], Poller]]] = {
@@ -34,10 +35,18 @@ SPARE_TIMERS: Final = 64  # overdue for removal, and not worth a look at all of 
 class Task(Generic[T]):
     """An operation that a `Loop` runs."""
 
-    def __init__(self, loop: Loop, op: Co[T]) -> None:
+    __slots__ = (
+        *("__weakref__", "_done", "_ended", "_exception", "_loop", "_result"),
+        *("alarm", "lasting", "need", "op", "watch"),
+    )
+
+    def __init__(self, loop: Loop, op: Co[T], ended: Callable[[Task[T]], object] | None) -> None:
         self._loop = loop
+        self._ended = ended
         self.op = op
         self.need: PollNeeded | None = None  # what it waits for, if it does
+        self.watch: Watch | None = None  # where it waits
+        self.lasting: PollNeeded | None = None  # the same, if nothing is to be done for it again
         self.alarm = math.inf  # seconds of time.monotonic: its first entry among the timers
         self._done = False
         self._result: T | None = None
@@ -100,6 +109,55 @@ class Task(Generic[T]):
         self._exception = exception
         self.alarm = math.inf
         self._loop.ended(self)
+        if self._ended is not None:
+            self._ended(self)
+
+
+class Watch:
+    """A descriptor: who waits for it, and what the poller knows. A `Registration`.
+
+    Attributes:
+        fd: the descriptor.
+        source: lets the poller keep it while nobody waits; None: it is armed for each wait.
+        armed: for what the poller keeps it.
+        reader: who waits until it is readable, or None.
+        writer: who waits until it is writable, or None.
+
+    """
+
+    __slots__ = ("_loop", "_pid", "armed", "fd", "reader", "source", "writer")
+
+    def __init__(self, loop: Loop, fd: int) -> None:
+        self._loop = loop
+        self._pid = os.getpid()
+        self.fd = fd
+        self.source: Source | None = None
+        self.armed = 0
+        self.reader: Task[Any] | None = None
+        self.writer: Task[Any] | None = None
+
+    def wanted(self) -> int:
+        """Return what the tasks wait for."""
+        mask = 0 if self.reader is None else POLLIN
+        return mask if self.writer is None else mask | POLLOUT
+
+    def waiting(self) -> list[Task[Any]]:
+        """Return who waits, everybody once."""
+        return list({task for task in (self.reader, self.writer) if task is not None})
+
+    def dismiss(self, task: Task[Any]) -> None:
+        """Note that *task* waits no longer."""
+        task.need = task.watch = task.lasting = None
+        if self.reader is task:
+            self.reader = None
+        if self.writer is task:
+            self.writer = None
+
+    def end(self, then: Callable[[], object]) -> None:
+        """See `Registration.end`."""
+        if self._pid == os.getpid():  # a child process shares the epoll object of its parent
+            self._loop.drop(self)
+        then()
 
 
 class Loop:
@@ -115,16 +173,19 @@ class Loop:
 
     def __init__(self, backend: str | None = None) -> None:
         self._poller: Poller = best_poller() if backend is None else BACKENDS[backend]()
-        self._readers: dict[int, Task[Any]] = {}  # who waits, by descriptor
-        self._writers: dict[int, Task[Any]] = {}
+        self._watches: dict[int, Watch] = {}  # by descriptor
         self._ready: deque[Task[Any]] = deque()
+        self._late: Events = []  # what an interrupt has kept from being reported
         self._timers: list[tuple[float, int, Task[Any]]] = []
         self._order = itertools.count()  # tasks cannot be compared
         self._tasks: set[Task[Any]] = set()
 
-    def spawn(self, op: Co[T]) -> Task[T]:
-        """Start *op*; it makes its first step when the loop runs."""
-        task = Task(self, op)
+    def spawn(self, op: Co[T], ended: Callable[[Task[T]], object] | None = None) -> Task[T]:
+        """Start *op*; it makes its first step when the loop runs.
+
+        *ended* is called with the task when it has ended, in whatever way.
+        """
+        task = Task(self, op, ended)
         self._tasks.add(task)
         self._ready.append(task)
         return task
@@ -158,8 +219,15 @@ class Loop:
         """
         with ExitStack() as stack:
             stack.callback(self._poller.close)
+            stack.callback(self._forget_sources)
             for task in self._tasks:
                 stack.callback(task.cancel)
+
+    def _forget_sources(self) -> None:
+        for watch in self._watches.values():
+            assert watch.source is not None  # all others have gone with those who waited
+            watch.source.registrations.pop(self, None)
+        self._watches.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -173,37 +241,76 @@ class Loop:
 
     def forget(self, task: Task[Any]) -> None:
         """Do not resume *task* for what it waits for; called by the task."""
-        if task.need is not None:
-            fd = task.need[0]
-            self._take(task)
-            self._rearm(fd)
+        watch = task.watch
+        if watch is not None:
+            watch.dismiss(task)
+            if watch.source is None:
+                self._rearm(watch)
+                if not watch.wanted():
+                    self._poller.disarm(watch.fd)
+
+    def drop(self, watch: Watch) -> None:
+        """Forget a descriptor that is about to be closed; called by its watch."""
+        self._poller.disarm(watch.fd)
+        self._watches.pop(watch.fd, None)
+        watch.source = None
+        for task in watch.waiting():
+            watch.dismiss(task)
+            self._ready.append(task)  # to find out
 
     def _turn(self) -> None:
         """Resume all that are ready; if there are none, wait until there are."""
         ready = self._ready
+        if ready:
+            for _ in range(len(ready)):
+                self._resume(ready.popleft())
+            if not ready:
+                return  # perhaps that was all there was to do
+        events = iter(self._events())
         try:
-            events = self._poller.wait(0 if ready else self._time_left())
-        except OSError:  # select: somebody has closed one; let everybody find out
-            events = [(fd, POLLIN | POLLOUT) for fd in {*self._readers, *self._writers}]
-            for fd, _ in events:
-                self._poller.disarm(fd)
-        for fd, event in events:
-            self._report(fd, event)
+            for fd, event in events:
+                watch = self._watches.get(fd)
+                if watch is None:
+                    continue  # it was closed meanwhile
+                if event == POLLIN and watch.armed and watch.reader is not None:
+                    self._resume(watch.reader)
+                else:
+                    self._report(watch, event)
+        except BaseException:
+            self._late.extend(events)
+            raise
         if self._timers:
             self._ring()
-        for _ in range(len(ready)):
-            self._resume(ready.popleft())
+
+    def _events(self) -> Events:
+        """Return what has happened; if nothing has, wait until something does."""
+        if self._late:
+            late, self._late = self._late, []
+            return late
+        try:
+            return self._poller.wait(0 if self._ready else self._time_left())
+        except OSError:  # select: somebody has closed one; let everybody find out
+            for watch in self._watches.values():
+                self._poller.disarm(watch.fd)
+                watch.armed = 0
+                for task in watch.waiting():
+                    task.lasting = None
+            return [(fd, POLLIN | POLLOUT) for fd in self._watches]
 
     def _resume(self, task: Task[Any]) -> None:
-        if task.done():
-            return
+        """Make a step of *task*."""
         try:
+            if task.done():
+                return
             need = next(task.op)
+            if need is task.lasting:
+                return
             if task.done():  # it has cancelled itself
                 task.op.close()
             else:
                 self._wait(task, need)
         except StopIteration as end:
+            self.forget(task)
             task.end(end.value, None)
         except BaseException as exc:
             self._fail(task, exc)
@@ -219,57 +326,83 @@ class Loop:
         task.end(None, problem)
 
     def _wait(self, task: Task[Any], need: PollNeeded) -> None:
-        """Have *task* resumed for *need*. All are disarmed that the poller has reported."""
+        """Have *task* resumed for *need*, and for nothing else."""
         fd, mask = need
-        armed = mask
-        if (reader := self._readers.get(fd)) is not None:
-            armed |= POLLIN
-        if (writer := self._writers.get(fd)) is not None:
-            armed |= POLLOUT
-        if (reader and mask & POLLIN) or (writer and mask & POLLOUT):
+        source = need.source
+        watch = self._watches.get(fd)
+        if task.watch is not watch:
+            self.forget(task)
+        if watch is None:
+            watch = self._watches[fd] = Watch(self, fd)
+        if source is not None and watch.source is not source and not self._keep(watch, source):
+            self._ready.append(task)  # it is closed: to find out
+            return
+        reader, writer = watch.reader, watch.writer
+        if (mask & POLLIN and reader is not None and reader is not task) or (
+            mask & POLLOUT and writer is not None and writer is not task
+        ):
             raise StateError(f"two operations wait for descriptor {fd} in the same direction")
-        self._poller.arm(fd, armed)
+        watch.reader = task if mask & POLLIN else None if reader is task else reader
+        watch.writer = task if mask & POLLOUT else None if writer is task else writer
+        task.watch = watch
         task.need = need
-        if mask & POLLIN:
-            self._readers[fd] = task
-        if mask & POLLOUT:
-            self._writers[fd] = task
+        self._arm(watch, mask)
         if need.deadline is not None:
             self._set_alarm(task, need.deadline)
+            task.lasting = None
+        else:
+            task.lasting = need if watch.source is source is not None else None
 
-    def _report(self, fd: int, event: int) -> None:
-        """Find out who waited for *fd*. An error or a hang-up is for everybody."""
-        if event & ~POLLOUT and (task := self._readers.get(fd)) is not None:
-            self._take(task)
-            self._ready.append(task)
-        if event & ~POLLIN and (task := self._writers.get(fd)) is not None:
-            self._take(task)
-            self._ready.append(task)
-        if fd in self._readers or fd in self._writers:
-            self._rearm(fd)
+    def _keep(self, watch: Watch, source: Source) -> bool:
+        """Note that *watch* is for *source*; return False if that is closed."""
+        watch.armed = 0
+        watch.source = source
+        source.registrations[self] = watch
+        if source.closed:
+            source.registrations.pop(self, None)
+            self.drop(watch)
+            return False
+        return True
 
-    def _take(self, task: Task[Any]) -> None:
-        """Take *task* from those who wait; the poller is not told."""
-        assert task.need is not None
-        fd, mask = task.need
-        task.need = None
-        if mask & POLLIN:
-            del self._readers[fd]
-        if mask & POLLOUT:
-            del self._writers[fd]
+    def _arm(self, watch: Watch, mask: int) -> None:
+        """Have the poller report *watch* for *mask*, and for all others that wait."""
+        if watch.source is None:  # for each wait: the number may mean another file by now
+            self._poller.arm(watch.fd, watch.wanted())
+        elif mask & ~watch.armed:
+            armed = watch.armed | watch.wanted()
+            self._poller.keep(watch.fd, armed)
+            watch.armed = armed
 
-    def _rearm(self, fd: int) -> None:
-        """Have the poller report *fd* for those who still wait for it."""
-        rest = [task for task in (self._readers.get(fd), self._writers.get(fd)) if task]
-        if not rest:
-            self._poller.disarm(fd)
+    def _report(self, watch: Watch, event: int) -> None:
+        """Resume who waited for *watch*. An error or a hang-up is for everybody."""
+        reader = watch.reader if event & ~POLLOUT else None
+        writer = watch.writer if event & ~POLLIN else None
+        if watch.source is None:  # reported is disarmed
+            for task in (reader, writer):
+                if task is not None:
+                    watch.dismiss(task)
+            self._rearm(watch)
+        elif event & ~watch.wanted():  # to keep what nobody waits for would be to spin
+            watch.armed &= watch.wanted()
+            if watch.armed:
+                self._poller.keep(watch.fd, watch.armed)
+            else:
+                self._poller.disarm(watch.fd)
+        if reader is not None:
+            self._resume(reader)
+        if writer is not None and writer is not reader:
+            self._resume(writer)
+
+    def _rearm(self, watch: Watch) -> None:
+        """Have the poller report *watch* for those who still wait for it, if there are any."""
+        mask = watch.wanted()
+        if not mask:
+            self._watches.pop(watch.fd, None)
             return
         try:
-            self._poller.arm(fd, sum(task.need[1] for task in rest if task.need))
+            self._poller.arm(watch.fd, mask)
         except OSError:  # somebody has closed it: let them find out
-            for task in rest:
-                self._take(task)
-                self._ready.append(task)
+            self.drop(watch)
 
     def _set_alarm(self, task: Task[Any], deadline: float) -> None:
         """Keep an earlier entry: most waits end before it, and each entry is a cost."""

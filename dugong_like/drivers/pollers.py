@@ -1,7 +1,8 @@
 """Which descriptors are ready: epoll, poll and select behind one face.
 
 A descriptor is armed for some events and disarmed by being reported. So a descriptor
-that was closed, and whose number belongs to another file by now, is never mixed up.
+that was closed, and whose number belongs to another file by now, is never mixed up. One
+that is disarmed before it is closed may be kept: it is reported again and again.
 
 Not here: who waits for the descriptors (loop.py).
 """
@@ -25,8 +26,12 @@ class Poller(Protocol):
         """Report *fd* once when one of *mask* is possible; replaces an earlier mask."""
         ...
 
+    def keep(self, fd: int, mask: int) -> None:
+        """Report *fd* whenever one of *mask* is possible; replaces an earlier mask."""
+        ...
+
     def disarm(self, fd: int) -> None:
-        """Do not report *fd*, which may be closed already."""
+        """Do not report *fd*, which may be closed already unless it was kept."""
         ...
 
     def wait(self, timeout: float | None) -> Events:
@@ -46,10 +51,14 @@ class EpollPoller:
 
     def arm(self, fd: int, mask: int) -> None:
         """See `Poller.arm`."""
+        self.keep(fd, mask | select.EPOLLONESHOT)
+
+    def keep(self, fd: int, mask: int) -> None:
+        """See `Poller.keep`."""
         try:
-            self._epoll.modify(fd, mask | select.EPOLLONESHOT)
+            self._epoll.modify(fd, mask)
         except FileNotFoundError:  # new, or closed and opened again
-            self._epoll.register(fd, mask | select.EPOLLONESHOT)
+            self._epoll.register(fd, mask)
 
     def disarm(self, fd: int) -> None:
         """See `Poller.disarm`."""
@@ -70,13 +79,21 @@ class PollPoller:
 
     def __init__(self) -> None:
         self._poll = select.poll()
+        self._kept: set[int] = set()
 
     def arm(self, fd: int, mask: int) -> None:
         """See `Poller.arm`."""
+        self._kept.discard(fd)
+        self._poll.register(fd, mask)
+
+    def keep(self, fd: int, mask: int) -> None:
+        """See `Poller.keep`."""
+        self._kept.add(fd)
         self._poll.register(fd, mask)
 
     def disarm(self, fd: int) -> None:
         """See `Poller.disarm`."""
+        self._kept.discard(fd)
         with suppress(KeyError):
             self._poll.unregister(fd)
 
@@ -84,7 +101,8 @@ class PollPoller:
         """See `Poller.wait`."""
         events = self._poll.poll(None if timeout is None else math.ceil(timeout * 1000))
         for fd, _ in events:
-            self._poll.unregister(fd)
+            if fd not in self._kept:
+                self._poll.unregister(fd)
         return events
 
     def close(self) -> None:
@@ -96,13 +114,21 @@ class SelectPoller:
 
     def __init__(self) -> None:
         self._masks: dict[int, int] = {}
+        self._kept: set[int] = set()
 
     def arm(self, fd: int, mask: int) -> None:
         """See `Poller.arm`."""
+        self._kept.discard(fd)
+        self._masks[fd] = mask
+
+    def keep(self, fd: int, mask: int) -> None:
+        """See `Poller.keep`."""
+        self._kept.add(fd)
         self._masks[fd] = mask
 
     def disarm(self, fd: int) -> None:
         """See `Poller.disarm`."""
+        self._kept.discard(fd)
         self._masks.pop(fd, None)
 
     def wait(self, timeout: float | None) -> Events:
@@ -114,7 +140,7 @@ class SelectPoller:
         found: dict[int, int] = dict.fromkeys(readable, POLLIN)
         for fd in (*writable, *failed):
             found[fd] = found.get(fd, 0) | POLLOUT
-        for fd in found:
+        for fd in found.keys() - self._kept:
             del self._masks[fd]
         return list(found.items())
 

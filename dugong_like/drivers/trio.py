@@ -23,14 +23,23 @@ async def run(op: Co[T]) -> T:
         Exception: whatever *op* raises.
 
     """
+    waited = False
     try:
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            await _wait(next(op))
+            need = next(op)
+            if need.deadline is None and need[1] == POLLIN:  # the usual case, without detours
+                await trio.lowlevel.wait_readable(need[0])
+            else:
+                await _wait(need)
+            waited = True
     except StopIteration as end:
-        return cast("T", end.value)
+        result = cast("T", end.value)
     finally:
         op.close()
+    if not waited:  # others have to have their turn; cancelling would lose the result
+        await trio.lowlevel.cancel_shielded_checkpoint()
+    return result
 
 
 async def _wait(need: PollNeeded) -> None:

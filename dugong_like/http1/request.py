@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ..errors import InvalidRequest
-from ..headers import CaseInsensitiveDict
+from ..headers import CaseInsensitiveDict, Fields, Headers
 from .target import HOST, check_agreement, check_target
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
@@ -32,13 +32,23 @@ NO_TRAILERS: Final = FRAMING | frozenset(
         *("vary", "warning", "www-authenticate"),
     ]
 )
+# Fields with one value, of those that a client may send; two would mean one thing to one
+# recipient and another to the next (RFC 9110 section 5.3, RFC 6265 section 5.4 for Cookie).
+SINGLE: Final = FRAMING | frozenset(
+    [
+        *("authorization", "content-location", "content-md5", "content-range", "content-type"),
+        *("cookie", "date", "from", "host", "if-modified-since", "if-range"),
+        *("if-unmodified-since", "max-forwards", "origin", "proxy-authorization", "range"),
+        *("referer", "user-agent"),
+    ]
+)
 # Fields that are for everybody on the way and cannot be connection options (section 7.6.1).
 END_TO_END: Final = frozenset({"authorization", "cache-control", "content-length", "host"})
 # Requests whose content has no meaning, or would be taken for something else (section 9.3).
 BODILESS: Final = frozenset({"CONNECT", "TRACE"})
 MAX_PORT: Final = 65535
 SHOWN: Final = 60  # characters of a bad value that an error message shows
-ForProxy = Callable[[str, str, CaseInsensitiveDict | None], str]
+ForProxy = Callable[[str, str, Fields | None], str]
 
 
 def check_method(method: str) -> None:
@@ -52,7 +62,7 @@ def check_method(method: str) -> None:
         raise InvalidRequest(f"method is not a token: {method[:SHOWN]!r}")
 
 
-def check_host(value: str) -> None:
+def check_host(value: object) -> None:
     """Check a value of Host (RFC 9110 section 7.2).
 
     Raises:
@@ -64,13 +74,29 @@ def check_host(value: str) -> None:
         raise InvalidRequest(f"Host is not a host and a port: {value!r}")
 
 
-def list_members(value: object) -> list[str]:
+def list_members(fields: Fields | Mapping[str, str], name: str) -> list[str]:
     """Return the members of a list-based field (RFC 9110 section 5.6.1), in lower case."""
-    members = value.split(",") if isinstance(value, str) else []
-    return [member.strip(" \t").lower() for member in members]
+    values = fields.get_values(name) if isinstance(fields, Headers) else (fields.get(name),)
+    lists = (value.split(",") for value in values if isinstance(value, str))
+    return [member.strip(" \t").lower() for members in lists for member in members]
 
 
-def check_meaning(fields: CaseInsensitiveDict | None, method: str, has_body: bool) -> None:
+def check_single(fields: Headers) -> None:
+    """Check that no field comes twice that may not (RFC 9110 section 5.3).
+
+    Raises:
+        InvalidRequest: one does.
+
+    """
+    seen: set[str] = set()
+    for name, _ in fields:
+        key = name.lower()
+        if key in SINGLE and key in seen:
+            raise InvalidRequest(f"{name} may be there only once (RFC 9110 section 5.3)")
+        seen.add(key)
+
+
+def check_meaning(fields: Fields | None, method: str, has_body: bool) -> None:
     """Check that *fields* do not say what a client must not say.
 
     Raises:
@@ -81,17 +107,19 @@ def check_meaning(fields: CaseInsensitiveDict | None, method: str, has_body: boo
         raise InvalidRequest(f"{method} has no body (RFC 9110 section 9.3)")
     if not fields:
         return
-    if not has_body and "100-continue" in list_members(fields.get("expect")):
+    if isinstance(fields, Headers):
+        check_single(fields)
+    if not has_body and "100-continue" in list_members(fields, "expect"):
         raise InvalidRequest("Expect: 100-continue goes with a body (RFC 9110 section 10.1.1)")
-    codings = [member.partition(";")[0].strip(" \t") for member in list_members(fields.get("te"))]
+    codings = [member.partition(";")[0].strip(" \t") for member in list_members(fields, "te")]
     if "chunked" in codings:
         raise InvalidRequest("chunked is no member of TE (RFC 9110 section 10.1.4)")
     for name, forbidden in (("connection", END_TO_END), ("trailer", NO_TRAILERS)):
-        if named := forbidden.intersection(list_members(fields.get(name))):
+        if named := forbidden.intersection(list_members(fields, name)):
             raise InvalidRequest(f"{name.capitalize()} cannot name {', '.join(sorted(named))}")
 
 
-def encode_trailers(fields: Mapping[str, str]) -> bytes:
+def encode_trailers(fields: Fields) -> bytes:
     """Return *fields* as lines of a trailer section, each with its CRLF.
 
     Raises:
@@ -99,13 +127,15 @@ def encode_trailers(fields: Mapping[str, str]) -> bytes:
 
     """
     lines = encode_fields(fields)
-    for name in fields:
+    if isinstance(fields, Headers):
+        check_single(fields)
+    for name in fields.keys():  # noqa: SIM118 - iterating over `Headers` gives pairs
         if name.lower() in NO_TRAILERS:
             raise InvalidRequest(f"{name} cannot be a trailer field (RFC 9110 section 6.5.1)")
     return lines
 
 
-def encode_fields(fields: Mapping[str, str], *, framing: bool = False) -> bytes:
+def encode_fields(fields: Fields | Mapping[str, str], *, framing: bool = False) -> bytes:
     """Return *fields* as field lines, each with its CRLF.
 
     Args:
@@ -134,7 +164,7 @@ def encode_fields(fields: Mapping[str, str], *, framing: bool = False) -> bytes:
     return "".join(lines).encode("latin-1")
 
 
-def check_version_0(fields: CaseInsensitiveDict | None, *, chunked: bool, expects: bool) -> None:
+def check_version_0(fields: Fields | None, *, chunked: bool, expects: bool) -> None:
     """Check that a request has nothing that HTTP/1.0 does not know.
 
     Args:
@@ -154,14 +184,14 @@ def check_version_0(fields: CaseInsensitiveDict | None, *, chunked: bool, expect
         raise InvalidRequest("Upgrade needs HTTP/1.1 (RFC 9110 section 7.8)")
 
 
-def closes(fields: Mapping[str, str] | None, minor: int = 1) -> bool:
+def closes(fields: Fields | Mapping[str, str] | None, minor: int = 1) -> bool:
     """Return True if *fields* say that no request will follow (RFC 9112 section 9.3).
 
     With HTTP/1.0 (*minor* 0) that is so wherever they do not say the opposite.
     """
     if fields is None or "connection" not in fields:
         return False  # the default of `RequestHeads` is sent
-    options = list_members(fields["connection"])
+    options = list_members(fields, "connection")
     return "close" in options or (minor == 0 and "keep-alive" not in options)
 
 
@@ -199,7 +229,7 @@ class RequestHeads:
         self,
         method: str,
         path: str,
-        fields: CaseInsensitiveDict | None,
+        fields: Fields | None,
         framing: str,
     ) -> bytes:
         """Return a whole head, its empty line included.
@@ -221,11 +251,13 @@ class RequestHeads:
             check_method(method)
             check_target(path, method)
             if method == "CONNECT" and not (fields and "host" in fields):
-                fields = CaseInsensitiveDict([("Host", path), *(fields or {}).items()])
+                kind = Headers if isinstance(fields, Headers) else CaseInsensitiveDict
+                fields = kind([("Host", path), *(fields.items() if fields else ())])
             target = self._target(method, path, fields)
         if fields and "host" in fields:
-            check_host(fields["host"])
-            if self._prefix and fields["host"] != self._host:
+            host = fields.get("host")
+            check_host(host)
+            if self._prefix and host != self._host:
                 raise InvalidRequest(f"through this proxy Host has to be {self._host}")
         if self._for_proxy is not None:
             framing += self._for_proxy(method, target, fields)
@@ -242,9 +274,9 @@ class RequestHeads:
             ),
         )
 
-    def _target(self, method: str, path: str, fields: CaseInsensitiveDict | None) -> str:
+    def _target(self, method: str, path: str, fields: Fields | None) -> str:
         """Return *path*, which is in a form that goes with *method*, as it goes on the wire."""
-        host = fields["host"] if fields and "host" in fields else self._host
+        host = fields.get("host", self._host) if fields else self._host
         if not isinstance(host, str):
             check_host(host)
         if method == "CONNECT":

@@ -9,7 +9,7 @@ Not here: the target in absolute-form (http1/request.py).
 from __future__ import annotations
 
 from ..auth import AuthSession
-from ..headers import CaseInsensitiveDict
+from ..headers import CaseInsensitiveDict, Fields
 from ..http1.challenges import challenges_in
 from ..http1.request import encode_fields
 
@@ -32,7 +32,7 @@ class Forwarding:
         }
         self._session = session
 
-    def lines(self, method: str, target: str, given: CaseInsensitiveDict | None) -> str:
+    def lines(self, method: str, target: str, given: Fields | None) -> str:
         """Return field lines for a request, each with its CRLF.
 
         Args:

@@ -122,7 +122,8 @@ class Proxy:
             if given is not None:
                 raise InvalidRequest(f"ssl_context goes with https, not with {self.scheme}")
             return None
-        from ..transport.tls import SSLContext, default_ssl_context  # noqa: PLC0415 - slow
+        from ..transport.contexts import default_ssl_context  # noqa: PLC0415 - slow
+        from ..transport.tls import SSLContext  # noqa: PLC0415
 
         if given is None:
             return default_ssl_context()
@@ -195,8 +196,6 @@ class Proxy:
             socks4.check_name(hostname)
         elif self.mode == "forward" and https:
             raise InvalidRequest("https cannot be forwarded, it needs a tunnel")
-        if https and self.ssl_context is not None:
-            raise InvalidRequest("https through a proxy that speaks TLS itself is not supported")
         return self.mode == "forward" or (self.mode == "auto" and self.speaks_http and not https)
 
     @property

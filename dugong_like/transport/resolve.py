@@ -3,7 +3,7 @@
 The system's resolver blocks, so it is called in a helper thread, and a `Wake` tells
 when it has answered. The threads are few, daemonic, and end when nobody asks.
 
-Not here: connecting to the addresses (tcp.py).
+Not here: connecting to the addresses (tcp.py), and resolvers of the caller's (resolvers.py).
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 from ..errors import DNSUnavailable, HostnameNotResolvable
 from ..polling import Co, Wake
 from .tcp import Address
 
+T = TypeVar("T")
 MAX_THREADS: Final = 8  # questions that are asked at the same time
 IDLE_TIME: Final = 10  # seconds after which a helper thread without questions ends
 
@@ -30,7 +31,9 @@ NO_SUCH_NAME: Final = {
 }
 
 
-def co_resolve(host: str, port: int, test_hostnames: Sequence[str] = ()) -> Co[list[Address]]:
+def co_resolve(
+    host: str, port: int, test_hostnames: Sequence[str] = (), family: int = 0
+) -> Co[list[Address]]:
     """Look up the addresses of *host*.
 
     Args:
@@ -38,6 +41,7 @@ def co_resolve(host: str, port: int, test_hostnames: Sequence[str] = ()) -> Co[l
         port: port number, put into each address.
         test_hostnames: names to look up if *host* is said not to exist. If none of
             them exists either, the name service is taken to be out of order.
+        family: that of the addresses; 0 for any.
 
     Returns:
         Family and socket address of each, in the order of the system (RFC 6724); at
@@ -50,18 +54,18 @@ def co_resolve(host: str, port: int, test_hostnames: Sequence[str] = ()) -> Co[l
     """
     if is_address(host):
         try:
-            return look_up(host, port)  # asks nobody
-        except socket.gaierror as exc:  # its scope does not exist
+            return look_up(host, port, family)  # asks nobody
+        except socket.gaierror as exc:  # it has another family, or its scope does not exist
             raise HostnameNotResolvable(f"{host} cannot be used: {exc.strerror}") from exc
         except OSError as exc:  # there are no descriptors left, not even to load a codec
             raise DNSUnavailable(f"cannot look up {host}: {exc.strerror}") from exc
-    answer = yield from _co_ask(host, port)
+    answer = yield from _co_ask(host, port, family)
     if isinstance(answer, list):
         return answer
     if answer.errno not in NO_SUCH_NAME:
         raise DNSUnavailable(f"cannot look up {host}: {answer.strerror}") from answer
     for name in test_hostnames:
-        if isinstance((yield from _co_ask(name, port)), list):
+        if isinstance((yield from _co_ask(name, port, family)), list):
             break
     else:
         if test_hostnames:
@@ -69,15 +73,20 @@ def co_resolve(host: str, port: int, test_hostnames: Sequence[str] = ()) -> Co[l
     raise HostnameNotResolvable(f"{host} does not exist: {answer.strerror}") from answer
 
 
-def is_address(host: str) -> bool:
-    """Return True if *host* is an IPv4 or IPv6 address, perhaps with a scope."""
+def family_of(host: str) -> socket.AddressFamily | None:
+    """Return the family of *host*, an IP address, perhaps with a scope; None if it is none."""
     for family, text in ((socket.AF_INET, host), (socket.AF_INET6, host.partition("%")[0])):
         try:
             socket.inet_pton(family, text)
         except (OSError, ValueError):
             continue
-        return True
-    return False
+        return family
+    return None
+
+
+def is_address(host: str) -> bool:
+    """Return True if *host* is an IPv4 or IPv6 address, perhaps with a scope."""
+    return family_of(host) is not None
 
 
 @functools.lru_cache(maxsize=128)
@@ -95,7 +104,7 @@ def literal(host: str, port: int) -> Address | None:
     return None
 
 
-def look_up(host: str, port: int) -> list[Address]:
+def look_up(host: str, port: int, family: int = 0) -> list[Address]:
     """Ask the system, blocking.
 
     Raises:
@@ -104,15 +113,38 @@ def look_up(host: str, port: int) -> list[Address]:
 
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
     except UnicodeError as exc:  # a label is empty or too long
         raise socket.gaierror(socket.EAI_NONAME, f"not a host name: {exc}") from exc
-    return [(family, address) for family, _, _, _, address in found]
+    return [(one[0], one[4]) for one in found]
 
 
-def _co_ask(host: str, port: int) -> Co[list[Address] | socket.gaierror]:
+def _co_ask(host: str, port: int, family: int) -> Co[list[Address] | socket.gaierror]:
+    def ask() -> list[Address] | socket.gaierror:
+        try:
+            return look_up(host, port, family)
+        except socket.gaierror as exc:
+            return exc
+        except Exception as exc:  # noqa: BLE001 - for the system, that is no answer
+            return socket.gaierror(socket.EAI_FAIL, str(exc))
+
+    return co_in_thread(ask, host)
+
+
+def co_in_thread(ask: Callable[[], T], host: str) -> Co[T]:
+    """Call *ask*, which may block, in a helper thread.
+
+    Args:
+        ask: returns the answer.
+        host: what it asks for, for errors.
+
+    Raises:
+        DNSUnavailable: there are no descriptors or no threads left.
+        Exception: what *ask* raises.
+
+    """
     try:
-        question = _Question(host, port)
+        question = _Question(ask)
     except OSError as exc:  # there are no descriptors left
         raise DNSUnavailable(f"cannot look up {host}: {exc.strerror}") from exc
     try:
@@ -122,24 +154,23 @@ def _co_ask(host: str, port: int) -> Co[list[Address] | socket.gaierror]:
         raise DNSUnavailable(f"cannot look up {host}: {exc}") from exc
     finally:
         question.answered.close()
-    assert question.answer is not None
+    if question.failure is not None:
+        raise question.failure
     return question.answer
 
 
-class _Question:
-    def __init__(self, host: str, port: int) -> None:
-        self.host = host
-        self.port = port
+class _Question(Generic[T]):
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._ask = ask
         self.answered = Wake()
-        self.answer: list[Address] | socket.gaierror | None = None
+        self.answer: T
+        self.failure: BaseException | None = None
 
     def ask(self) -> None:
         try:
-            self.answer = look_up(self.host, self.port)
-        except socket.gaierror as exc:
-            self.answer = exc
-        except Exception as exc:  # noqa: BLE001 - no answer would be waited for for ever
-            self.answer = socket.gaierror(socket.EAI_FAIL, str(exc))
+            self.answer = self._ask()
+        except BaseException as exc:  # noqa: BLE001 - it is for who has asked
+            self.failure = exc
         self.answered.set()
 
 
@@ -148,11 +179,11 @@ class _Helpers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._questions: queue.SimpleQueue[_Question] = queue.SimpleQueue()
+        self._questions: queue.SimpleQueue[_Question[Any]] = queue.SimpleQueue()
         self._threads = 0
         self._open = 0  # questions taken and not answered
 
-    def take(self, question: _Question) -> None:
+    def take(self, question: _Question[Any]) -> None:
         with self._lock:
             if self._open >= self._threads < MAX_THREADS:
                 self._start_thread()

@@ -14,11 +14,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import zip_longest
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import ConnectFailed, ConnectionClosed, ConnectionTimedOut
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded, first_of, milliseconds
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded, Source, first_of, milliseconds
 from ..trace import Trace, co_told
 from .bulk import (
     IS_LINUX,
@@ -109,11 +110,12 @@ class SendingDescriptor:
     number of its own each half can.
     """
 
-    __slots__ = ("_duplicate", "_sock")
+    __slots__ = ("_duplicate", "_sock", "_source")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._duplicate: socket.socket | None = None
+        self._source: Source | None = None  # that of the duplicate
 
     def need(self, mask: int, deadline: float | None) -> PollNeeded:
         """Return a wait for *mask*.
@@ -122,24 +124,23 @@ class SendingDescriptor:
             ConnectionClosed: the socket was closed meanwhile, by another thread.
 
         """
-        duplicate = self._duplicate
-        if duplicate is None:
+        source = self._source
+        if source is None:
             sock = self._sock
             try:
                 fd = duplicate_fd(sock)
             except OSError as exc:
                 raise lost(exc) from exc
-            duplicate = socket.socket(sock.family, sock.type, sock.proto, fd)
-            self._duplicate = duplicate
-        fd = duplicate.fileno()
-        if fd < 0:
+            self._duplicate = socket.socket(sock.family, sock.type, sock.proto, fd)
+            self._source = source = Source(fd)
+        if source.closed:
             raise ConnectionClosed("connection lost: it was closed", request_sent="maybe")
-        return PollNeeded(fd, mask, deadline)
+        return source.need(mask, deadline)
 
     def close(self) -> None:
         """Give the duplicate back."""
-        if self._duplicate is not None:
-            self._duplicate.close()
+        if self._source is not None and self._duplicate is not None:
+            self._source.close(self._duplicate.close)
 
 
 def duplicate_fd(sock: socket.socket) -> int:
@@ -154,7 +155,7 @@ class TCPStream:
 
     __slots__ = (
         *("_block", "_failure", "_look", "_low_water", "_read_need", "_recv", "_recv_into"),
-        *("_send", "_sender", "_sock", "fd", "waiting"),
+        *("_send", "_sender", "_sock", "_source", "fd", "waiting"),
     )
 
     def __init__(self, sock: socket.socket) -> None:
@@ -170,6 +171,7 @@ class TCPStream:
         self._block: Looker | None = None  # another one: no two threads may use the same
         self._sender: SendingDescriptor | None = None
         self._low_water = 1
+        self._source: Source | None = None
         # The system tells once that the connection was reset, and ends the stream after
         # that: who reads would take it for a proper end if the sender was told.
         self._failure: OSError | None = None
@@ -217,7 +219,7 @@ class TCPStream:
         """See `BulkStream.wanted_by_gathering`."""
         self.waiting = True
         self._set_low_water(count)
-        return PollNeeded(self.fd, POLLIN, deadline)
+        return self._need(deadline)
 
     def wait_to_gather(self, count: int, timeout: float) -> bool:
         """See `BulkStream.wait_to_gather`."""
@@ -265,11 +267,17 @@ class TCPStream:
         if self._low_water != 1:
             self._set_low_water(1)
         if deadline is not None:
-            return PollNeeded(self.fd, POLLIN, deadline)
+            return self._need(deadline)
         need = self._read_need
         if need is None:
-            need = self._read_need = PollNeeded(self.fd, POLLIN)
+            need = self._read_need = self._need(None)
         return need
+
+    def _need(self, deadline: float | None) -> PollNeeded:
+        source = self._source
+        if source is None:
+            source = self._source = Source(self.fd)
+        return source.need(POLLIN, deadline)
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""
@@ -329,12 +337,19 @@ class TCPStream:
         """Give up the socket without closing it, and return it: somebody else goes on with it."""
         if self._sender is not None:
             self._sender.close()
+        if self._source is not None:
+            self._source.close(lambda: None)  # loops forget it: what comes next has its own
+            self._source = self._read_need = None
         return self._sock
 
     def close(self) -> None:
         """See `Stream.close`."""
-        self.release()
-        self._sock.close()
+        if self._sender is not None:
+            self._sender.close()
+        if self._source is None:
+            self._sock.close()
+        else:
+            self._source.close(self._sock.close)
 
 
 def nothing_moved(timeout: float | None, phase: str) -> ConnectionTimedOut:
@@ -363,6 +378,13 @@ def send_many(sock: socket.socket, parts: Sequence[Part]) -> int:
     return sock.send(parts[0])  # type: ignore[arg-type]  # Windows has no sendmsg
 
 
+def hold_back(sock: socket.socket) -> None:
+    """Have the system send less than a packet only when *sock* is closed or shut down."""
+    if hasattr(socket, "TCP_CORK"):  # on Linux
+        with suppress(OSError):  # it was closed
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+
+
 def shut_down(sock: socket.socket, how: int) -> None:
     """End one direction of *sock* or both, if there is still one.
 
@@ -380,8 +402,16 @@ def lost(exc: OSError) -> ConnectionClosed:
     return ConnectionClosed(f"connection lost: {exc.strerror or exc}", request_sent="maybe")
 
 
+class Opener(Protocol):
+    """What makes sockets that are not as all others."""
+
+    def open(self, family: int) -> socket.socket:
+        """See `SocketOptions.open`."""
+        ...
+
+
 class Attempt:
-    """One attempt to connect to one address, begun.
+    """One attempt to connect to one address, begun, with a socket that *opener* makes, if given.
 
     Attributes:
         sock: on its way to the address; non-blocking.
@@ -389,18 +419,18 @@ class Attempt:
 
     Raises:
         OSError: it has failed already.
+        InvalidOption: *opener* could not make a socket.
 
     """
 
-    __slots__ = ("connected", "sock")
+    __slots__ = ("_plain", "connected", "sock")
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, opener: Opener | None = None) -> None:
         family, place = address
-        self.sock = sock = socket.socket(family, SOCKET_TYPE)
+        self._plain = opener is None
+        self.sock = sock = new_socket(family) if opener is None else opener.open(family)
         self.connected = False
         try:
-            if SOCKET_TYPE == socket.SOCK_STREAM:
-                sock.setblocking(False)
             code = sock.connect_ex(place)
             if code in CONNECTING and CONNECTS_TWICE:
                 # Inside of one machine it is done by now, but only a second call says so: that
@@ -419,7 +449,7 @@ class Attempt:
 
         """
         code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code or _is_connected(self.sock):
+        if code or is_connected(self.sock):
             self._note(code)
 
     def _note(self, code: int) -> None:
@@ -427,11 +457,21 @@ class Attempt:
             return
         if code:
             raise OSError(code, os.strerror(code))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._plain:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connected = True
 
 
-def _is_connected(sock: socket.socket) -> bool:
+def new_socket(family: int) -> socket.socket:
+    """Return a socket that is non-blocking and not connected."""
+    sock = socket.socket(family, SOCKET_TYPE)
+    if SOCKET_TYPE == socket.SOCK_STREAM:
+        sock.setblocking(False)
+    return sock
+
+
+def is_connected(sock: socket.socket) -> bool:
+    """Return True if *sock* is connected."""
     try:
         sock.getpeername()
     except OSError:
@@ -441,17 +481,21 @@ def _is_connected(sock: socket.socket) -> bool:
 
 def co_finish_tcp(attempt: Attempt, name: str) -> Co[socket.socket]:
     """Connect to the one address of *attempt*; see `co_connect_tcp`."""
-    return _co_name(_co_arrive(attempt), name)
+    return co_naming(_co_arrive(attempt), name)
 
 
 def co_connect_tcp(
-    addresses: Sequence[Address], name: str, trace: Trace | None = None
+    addresses: Sequence[Address],
+    name: str,
+    opener: Opener | None = None,
+    trace: Trace | None = None,
 ) -> Co[socket.socket]:
     """Connect to the first of *addresses* that answers (RFC 8305).
 
     Args:
         addresses: family and socket address of each, in the order of preference.
         name: what to call the peer in errors.
+        opener: makes each socket, if given.
         trace: who is told of each attempt, or None.
 
     Returns:
@@ -459,12 +503,13 @@ def co_connect_tcp(
 
     Raises:
         ConnectFailed: no address accepted the connection.
+        InvalidOption: *opener* could not make a socket.
 
     """
-    attempts = [_co_try(address, trace) for address in interleave(addresses)]
+    attempts = [_co_try(address, opener, trace) for address in interleave(addresses)]
     if len(attempts) == 1:
-        return _co_name(attempts[0], name)
-    return _co_name(first_of(*attempts, stagger=ATTEMPT_DELAY), name)
+        return co_naming(attempts[0], name)
+    return co_naming(first_of(*attempts, stagger=ATTEMPT_DELAY), name)
 
 
 def addresses_of(sock: socket.socket) -> dict[str, Any]:
@@ -482,22 +527,22 @@ def interleave(addresses: Sequence[Address]) -> list[Address]:
     return [address for pair in zip_longest(first, other) for address in pair if address]
 
 
-def _co_try(address: Address, trace: Trace | None) -> Co[socket.socket]:
+def _co_try(address: Address, opener: Opener | None, trace: Trace | None) -> Co[socket.socket]:
     """Try one address, and tell *trace* of it."""
     if trace is None:
-        return _co_connect(address)
+        return _co_connect(address, opener)
     return co_told(
         trace,
         "connection.attempt",
-        _co_connect(address),
+        _co_connect(address, opener),
         {"family": address[0].name, "address": address[1]},
         result=addresses_of,
         undo=socket.socket.close,
     )
 
 
-def _co_connect(address: Address) -> Co[socket.socket]:
-    return (yield from _co_arrive(Attempt(address)))
+def _co_connect(address: Address, opener: Opener | None) -> Co[socket.socket]:
+    return (yield from _co_arrive(Attempt(address, opener)))
 
 
 def _co_arrive(attempt: Attempt) -> Co[socket.socket]:
@@ -512,7 +557,7 @@ def _co_arrive(attempt: Attempt) -> Co[socket.socket]:
     return sock
 
 
-def _co_name(connecting: Co[socket.socket], name: str) -> Co[socket.socket]:
+def co_naming(connecting: Co[socket.socket], name: str) -> Co[socket.socket]:
     """Run *connecting*, and say where to if it fails."""
     try:
         return (yield from connecting)

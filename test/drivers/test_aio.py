@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from dugong_like import POLLIN, POLLOUT, AioFuture, PollNeeded
-from dugong_like.drivers import aio
+from dugong_like.drivers import aio, watches
 
 
 @pytest.fixture
@@ -28,7 +28,8 @@ def wait(sock, mask=POLLIN, log=None):
 
 
 def registrations():
-    return aio._waiting[asyncio.get_running_loop()]
+    known = watches._watches.get(asyncio.get_running_loop(), {})
+    return [watch.fd for watch in known.values() if watch.armed]
 
 
 @pytest.mark.feature("B40")

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake
 from dugong_like.drivers import pollers
 from dugong_like.drivers.loop import Loop
 from dugong_like.drivers.threads import CancelledError
+from dugong_like.polling import Source
 
 
 @pytest.fixture(params=["epoll", "poll", "select"])
@@ -173,6 +175,281 @@ def test_hang_up_resumes_both_directions(loop, pair):
     assert [reader.result(), writer.result()] == ["done", "done"]
 
 
+# ---- descriptors that tell before they are closed
+
+
+class Stream:
+    """One end of a pair of sockets, closed as streams close theirs."""
+
+    def __init__(self):
+        self.sock, self.peer = socket.socketpair()
+        self.sock.setblocking(False)
+        self.fd = self.sock.fileno()
+        self.source = Source(self.fd)
+
+    def co_receive(self, deadline=None):
+        while True:
+            try:
+                return self.sock.recv(1)
+            except BlockingIOError:
+                yield self.source.need(POLLIN, deadline)
+
+    def co_send(self, size):
+        while size > 0:
+            try:
+                size -= self.sock.send(bytes(min(size, 65536)))
+            except BlockingIOError:
+                yield self.source.need(POLLOUT)
+
+    def fill(self):
+        while True:
+            try:
+                self.sock.send(bytes(65536))
+            except BlockingIOError:
+                return
+
+    def close(self):
+        self.source.close(self.sock.close)
+        self.peer.close()
+
+
+@pytest.fixture
+def stream():
+    stream = Stream()
+    yield stream
+    stream.close()
+
+
+def co_pause(seconds):
+    with Wake() as wake:
+        yield from wake.co_wait(time.monotonic() + seconds)
+
+
+def test_one_registration_serves_many_operations(loop, stream, monkeypatch):
+    def co_answer(number):
+        yield PollNeeded(stream.peer.fileno(), POLLOUT)
+        stream.peer.send(bytes([number]))
+
+    kept = []
+    keep = loop._poller.keep
+    monkeypatch.setattr(loop._poller, "keep", lambda fd, mask: (kept.append(fd), keep(fd, mask)))
+    for number in range(10):
+        deadline = time.monotonic() + 60 if number % 2 else None
+        receiver = loop.spawn(stream.co_receive(deadline))
+        loop.run(co_answer(number))
+        loop.run_all()
+        assert receiver.result() == bytes([number])
+    assert kept.count(stream.fd) == 1
+
+
+def test_what_happens_while_nobody_waits_does_not_make_the_loop_spin(loop, stream):
+    stream.peer.send(b"a")
+    assert loop.run(stream.co_receive()) == b"a"
+    receiver = loop.spawn(stream.co_receive())
+    loop.spawn(stream.co_send(10))
+    loop.run(co_pause(0.01))
+    receiver.cancel()
+    stream.peer.send(b"b")
+    start = time.process_time()
+    loop.run(co_pause(0.2))
+    assert time.process_time() - start < 0.1
+    assert loop.run(stream.co_receive()) == b"b"
+
+
+def test_both_directions_of_one_that_is_kept(loop, stream):
+    stream.fill()
+    writer = loop.spawn(stream.co_send(1_000_000))
+    reader = loop.spawn(stream.co_receive())
+    loop.run(co_pause(0.01))
+    stream.peer.setblocking(False)
+
+    def co_drain():
+        while not writer.done():
+            try:
+                stream.peer.recv(1 << 20)
+            except BlockingIOError:
+                yield PollNeeded(stream.peer.fileno(), POLLIN, time.monotonic() + 0.01)
+            else:
+                yield PollNeeded(stream.peer.fileno(), POLLOUT)
+
+    loop.run(co_drain())
+    assert not reader.done()
+    stream.peer.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            stream.peer.recv(1 << 20)
+    start = time.process_time()
+    loop.run(co_pause(0.1))
+    assert time.process_time() - start < 0.05, "it spins: there is room, and nobody writes"
+    with pytest.raises(StateError, match="same direction"):
+        loop.run(stream.co_receive())
+    stream.peer.send(b"x")
+    loop.run_all()
+    assert reader.result() == b"x"
+
+
+def test_the_same_wait_again_and_again(loop, stream):
+    def co_count(number):
+        need = stream.source.need(POLLIN)
+        got = b""
+        while len(got) < number:
+            try:
+                got += stream.sock.recv(1)
+            except BlockingIOError:
+                yield need
+        return got
+
+    def co_send(number):
+        for _ in range(number):
+            stream.peer.send(b"x")
+            yield from co_pause(0.001)
+
+    for _ in range(2):
+        task = loop.spawn(co_count(5))
+        loop.spawn(co_send(5))
+        loop.run_all()
+        assert task.result() == b"xxxxx"
+
+
+def test_stream_is_closed_when_something_has_just_arrived(loop):
+    """What the poller has reported of it comes too late."""
+
+    def co_wait(mine, other):
+        while not mine.source.closed:
+            yield mine.source.need(POLLIN)
+            other.close()
+        resumed.append(mine)
+
+    resumed = []
+    first, second = Stream(), Stream()
+    loop.spawn(co_wait(first, second))
+    loop.spawn(co_wait(second, first))
+    loop._turn()
+    first.peer.send(b"x")
+    second.peer.send(b"x")
+    loop.run_all()
+    assert len(resumed) == 2
+    assert not loop._watches
+
+
+def test_number_of_a_closed_stream_is_used_again(loop):
+    numbers = []
+    for number in range(6):
+        stream = Stream()
+        numbers.append(stream.fd)
+        task = loop.spawn(stream.co_receive())
+        loop.run(co_pause(0.001))
+        stream.peer.send(bytes([number]))
+        loop.run_all()
+        assert task.result() == bytes([number])
+        stream.close()
+        assert not stream.source.registrations
+        left, right = socket.socketpair()  # somebody who has no source
+        with left, right:
+            task = loop.spawn(wait(left, POLLIN, 1))
+            loop.run(co_pause(0.001))
+            assert not task.done()
+            right.send(b"x")
+            loop.run_all()
+    assert len(set(numbers)) < 6, "the test shows nothing"
+
+
+def test_whoever_waits_finds_out_that_it_is_closed(loop):
+    def op(stream):
+        while not stream.source.closed:
+            yield stream.source.need(POLLIN)
+        yield stream.source.need(POLLIN)
+        return "closed"
+
+    stream = Stream()
+    task = loop.spawn(op(stream))
+    loop.run(co_pause(0.001))
+    stream.close()
+    loop.run_all()
+    assert task.result() == "closed"
+    assert not stream.source.registrations
+
+
+def test_closing_the_loop_leaves_the_stream_to_others(stream):
+    for backend in ("epoll", "poll", "select"):
+        with Loop(backend) as loop:
+            task = loop.spawn(stream.co_receive())
+            loop.run(co_pause(0.001))
+            stream.peer.send(b"x")
+            loop.run_all()
+            assert task.result() == b"x"
+            assert list(stream.source.registrations) == [loop]
+        assert not stream.source.registrations
+
+
+def test_stream_is_closed_by_another_thread(loop):
+    stream = Stream()
+    stream.peer.send(b"x")
+    loop.run(wait(stream.peer, POLLOUT, 1))
+    task = loop.spawn(stream.co_receive())
+    loop.run_all()
+    assert task.result() == b"x"
+    thread = threading.Thread(target=stream.close)
+    thread.start()
+    thread.join()
+    loop.run(co_pause(0.01))
+    assert stream.sock.fileno() < 0
+
+
+def test_stream_that_is_closed_while_it_is_being_registered(loop):
+    """By another thread, in the very moment: it cannot have seen the registration."""
+
+    class Racing(dict):
+        def __setitem__(self, key, watch):
+            super().__setitem__(key, watch)
+            stream.source.closed = True
+            stream.peer.send(b"x")
+
+    stream = Stream()
+    stream.source.registrations = Racing()
+    assert loop.run(stream.co_receive()) == b"x"
+    assert not loop._watches
+    stream.sock.close()
+    stream.peer.close()
+
+
+def test_closing_in_a_child_process_leaves_the_poller_alone(loop, stream, monkeypatch):
+    """It shares the epoll object with its parent."""
+    stream.peer.send(b"x")
+    assert loop.run(wait(stream.peer, POLLOUT, 1)) == "done"
+    loop.run(co_wait_once(stream))
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        stream.source.close(lambda: None)
+    assert stream.fd in loop._watches
+    stream.sock.close()
+
+
+def co_wait_once(stream):
+    yield stream.source.need(POLLIN)
+
+
+def test_interrupt_keeps_nobody_from_hearing_what_has_happened(loop):
+    """The events that came with that of the one that was interrupted are not lost."""
+
+    def interrupted(sock):
+        yield PollNeeded(sock.fileno(), POLLIN)
+        raise KeyboardInterrupt
+
+    pairs = [socket.socketpair() for _ in range(6)]
+    tasks = [loop.spawn(interrupted(left)) for left, _ in pairs]
+    loop._turn()
+    for _, right in pairs:
+        right.send(b"x")
+    for _ in pairs:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_all()
+    assert all(isinstance(task.exception(), KeyboardInterrupt) for task in tasks)
+    for left, right in pairs:
+        left.close()
+        right.close()
+
+
 def test_unknown_backend():
     with pytest.raises(KeyError):
         Loop("kqueue")
@@ -203,6 +480,15 @@ def test_pollers_report_once_and_forget(kind, pair):
     assert poller.wait(None) == [(fd, POLLIN | POLLOUT)]
     poller.arm(fd, POLLIN)
     poller.disarm(fd)
+    poller.disarm(fd)
+    assert poller.wait(0) == []
+    poller.keep(fd, POLLIN)
+    assert [poller.wait(1) for _ in range(3)] == [[(fd, POLLIN)]] * 3
+    poller.keep(fd, POLLOUT)
+    assert poller.wait(1) == [(fd, POLLOUT)]
+    poller.arm(fd, POLLIN)
+    assert [poller.wait(0) for _ in range(2)] == [[(fd, POLLIN)], []]
+    poller.keep(fd, POLLIN)
     poller.disarm(fd)
     assert poller.wait(0) == []
     reader, writer = os.pipe()

@@ -2,9 +2,12 @@
 
 import pytest
 
-from dugong_like import CaseInsensitiveDict, InvalidRequest
+from dugong_like import CaseInsensitiveDict, Headers, InvalidRequest
 from dugong_like.http1.request import (
+    FRAMING,
+    SINGLE,
     RequestHeads,
+    check_meaning,
     check_method,
     check_version_0,
     closes,
@@ -151,3 +154,44 @@ def test_what_http_1_0_does_not_know_is_refused(fields, chunked, expects):
     check_version_0(CaseInsensitiveDict(A="b"), chunked=False, expects=False)
     with pytest.raises(InvalidRequest, match=r"needs HTTP/1\.1"):
         check_version_0(CaseInsensitiveDict(fields), chunked=chunked, expects=expects)
+
+
+def head_of(fields):
+    return RequestHeads("host").build("GET", "/", Headers(fields), "")
+
+
+def test_each_field_of_headers_becomes_a_line():
+    fields = [("X-A", "1"), ("Accept", "a"), ("x-a", "2"), ("ACCEPT", "b")]
+
+    head = head_of(fields)
+
+    assert head.endswith(b"X-A: 1\r\nAccept: a\r\nx-a: 2\r\nACCEPT: b\r\n\r\n")
+    assert head.startswith(b"GET / HTTP/1.1\r\nHost: host\r\n")
+    assert encode_trailers(Headers(fields)) == encode_fields(Headers(fields))
+
+
+@pytest.mark.parametrize("name", sorted(SINGLE - FRAMING))
+def test_fields_with_one_value_may_not_be_repeated(name):
+    twice = Headers([(name, "a"), (name.upper(), "a")])
+    with pytest.raises(InvalidRequest, match="only once"):
+        check_meaning(twice, "PUT", has_body=True)
+    with pytest.raises(InvalidRequest):
+        encode_trailers(twice)
+    check_meaning(Headers([(name, "a")]), "PUT", has_body=True)
+
+
+def test_what_holds_for_one_field_holds_for_each_of_several():
+    assert closes(Headers([("Connection", "a, b"), ("connection", "Close")]))
+    assert not closes(Headers([("Connection", "a, b")]))
+    for bad in (
+        [("TE", "trailers"), ("TE", "chunked")],
+        [("Connection", "a"), ("Connection", "host")],
+        [("Trailer", "a"), ("Trailer", "content-length")],
+    ):
+        with pytest.raises(InvalidRequest):
+            check_meaning(Headers(bad), "PUT", has_body=True)
+    with pytest.raises(InvalidRequest):
+        check_meaning(Headers([("Expect", "a"), ("Expect", "100-continue")]), "GET", has_body=False)
+    for bad in ([("A", "a"), ("A", "b\r\n")], [("A", "a"), ("Content-Length", "5")], [("A b", "")]):
+        with pytest.raises(InvalidRequest):
+            head_of(bad)

@@ -163,8 +163,8 @@ def test_context():
     ("url", "mode", "http", "https"),
     [
         ("http://h", "auto", True, False), ("http://h", "forward", True, None),
-        ("http://h", "tunnel", False, False), ("https://h", "auto", True, None),
-        ("https://h", "tunnel", False, None), ("socks5://h", "auto", False, False),
+        ("http://h", "tunnel", False, False), ("https://h", "auto", True, False),
+        ("https://h", "tunnel", False, False), ("socks5://h", "auto", False, False),
         ("socks5h://h", "tunnel", False, False), ("socks4a://h", "auto", False, False),
     ],
 )  # fmt: skip

@@ -1,0 +1,354 @@
+"""What is registered in an asyncio event loop, and who waits for it.
+
+Registering costs more than all the rest of a wait. So a descriptor with a `Source` stays
+registered when the wait is over, and the operation too. It is taken out when something
+happens and nobody waits, and before it is closed. One without a source stays registered
+between two equal waits of one operation, if it is clear that it is still the same file.
+
+Not here: how an operation makes its steps (aio.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import stat
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
+from typing import Final
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from ..polling import POLLIN, POLLOUT, PollNeeded, Source
+
+File = tuple[int, int]  # device and inode
+
+
+class Waiter(ABC):
+    """Somebody who waits for one `PollNeeded` at a time, in one loop.
+
+    Attributes:
+        loop: the loop.
+        deadline: seconds of `time.monotonic`, or None: when to be resumed in any case.
+        resting: True if it does not wait, but has stayed where it was for the next one.
+
+    """
+
+    __slots__ = ("_need", "_watch", "deadline", "loop", "resting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.deadline: float | None = None
+        self.resting = False
+        self._watch: Watch | None = None
+        self._need: PollNeeded | None = None  # the last one, if being the same says everything
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Go on; called by the loop, perhaps needlessly, perhaps when nobody waits any more."""
+
+    def wait(self, need: PollNeeded) -> None:
+        """Be resumed when *need* is met.
+
+        Raises:
+            RuntimeError: somebody else waits for the same direction of the same descriptor,
+                or the loop has no `add_reader`.
+            OSError: the descriptor cannot be waited for.
+
+        """
+        watch = self._watch
+        if need is self._need and watch is not None and not need[1] & ~watch.armed:
+            return
+        source = need.source
+        if source is None:
+            watch = self._watch_bare(need[0])
+        else:
+            watch = source.registrations.get(self.loop)
+            if watch is None:
+                self.leave()
+                watch = _watch_source(self.loop, source)
+        if watch is not self._watch:
+            self.leave()
+            self._watch = watch
+        if watch is None:
+            self.loop.call_soon(self.resume)  # it is closed: to find out
+            return
+        watch.admit(self, need[1])
+        deadline = self.deadline = need.deadline
+        if deadline is not None:
+            watch.set_alarm(deadline)
+        self._need = need if source is not None and deadline is None else None
+
+    def _watch_bare(self, fd: int) -> Watch:
+        """Return the watch for a descriptor of which nobody says when it is closed."""
+        file = _file(fd)
+        watch = self._watch
+        if watch is not None and watch.fd == fd and watch.is_surely(file):
+            return watch
+        self.leave()
+        return _watch_number(self.loop, fd, file)
+
+    def leave(self) -> None:
+        """Wait no longer."""
+        watch = self._watch
+        if watch is not None:
+            self._watch = self._need = None
+            watch.dismiss(self)
+
+
+class Watch:
+    """One descriptor in one loop; a `Registration`.
+
+    Attributes:
+        fd: the descriptor.
+        source: lets it stay registered while nobody waits; None if it has none.
+        armed: the directions that are registered.
+
+    """
+
+    __slots__ = (
+        *("__weakref__", "_alarm", "_alarm_at", "_file", "_loop", "_pid"),
+        *("_reader", "_writer", "armed", "fd", "source"),
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int, file: File | None) -> None:
+        self.fd = fd
+        self.source: Source | None = None
+        self.armed = 0
+        self._loop = loop
+        self._file = file
+        self._pid = os.getpid()
+        self._reader: Waiter | None = None
+        self._writer: Waiter | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf  # seconds of time.monotonic
+
+    def may_be(self, file: File | None) -> bool:
+        """Return False if the number meant something else than *file* when it was registered."""
+        return file == self._file if self.source is None else not self.source.closed
+
+    def is_surely(self, file: File | None) -> bool:
+        """Return True if the number meant *file* when it was registered."""
+        return (file is not None or self.source is not None) and self.may_be(file)
+
+    def admit(self, waiter: Waiter, mask: int) -> None:
+        """Let *waiter* wait for *mask*, and for nothing else. Raises what `Waiter.wait` raises."""
+        if mask & POLLIN:
+            if self._reader is not waiter:
+                self._vacate(self._reader)
+                self._reader = waiter
+        elif self._reader is waiter:
+            self._reader = None
+        if mask & POLLOUT:
+            if self._writer is not waiter:
+                self._vacate(self._writer)
+                self._writer = waiter
+        elif self._writer is waiter:
+            self._writer = None
+        if mask & ~self.armed:
+            self._arm(mask & ~self.armed)
+
+    def _vacate(self, waiter: Waiter | None) -> None:
+        if waiter is not None:
+            if not waiter.resting:
+                raise RuntimeError(
+                    f"another operation waits for descriptor {self.fd} in the same direction"
+                )
+            waiter.leave()
+
+    def rested(self, mask: int) -> Waiter | None:
+        """Return the waiter that rests where one for *mask* would wait, if there is one."""
+        waiter = self._reader if mask & POLLIN else self._writer
+        if waiter is None or not waiter.resting:
+            return None
+        waiter.resting = False
+        return waiter
+
+    def dismiss(self, waiter: Waiter) -> None:
+        """Note that *waiter* waits no longer."""
+        if self._reader is waiter:
+            self._reader = None
+        if self._writer is waiter:
+            self._writer = None
+        if self.source is None:
+            if self._reader is None:
+                self._disarm(POLLIN)
+            if self._writer is None:
+                self._disarm(POLLOUT)
+            if not self.armed:
+                self._stop_alarm()
+
+    def give_way(self) -> None:
+        """Let go of a number that means another file by now, or will."""
+        self.source = None
+        self._disarm(POLLIN)
+        self._disarm(POLLOUT)
+        self._stop_alarm()
+        waiters = {self._reader, self._writer}
+        self._reader = self._writer = None
+        if not self._loop.is_closed():
+            for waiter in waiters:
+                if waiter is not None and not waiter.resting:
+                    self._loop.call_soon(waiter.resume)  # to find out
+
+    def end(self, then: Callable[[], object]) -> None:
+        """See `Registration.end`. The loop is not thread-safe: if it runs, it is done there."""
+        loop = self._loop
+        if self._pid != os.getpid():  # a child process shares what its parent has registered
+            then()
+        elif loop.is_running() and loop is not _running_loop():
+            ending = _Ending(self, then)
+            with suppress(RuntimeError):  # closed meanwhile
+                loop.call_soon_threadsafe(ending)
+        else:
+            self.give_way()
+            then()
+
+    def set_alarm(self, deadline: float) -> None:
+        """Resume who waits at *deadline*.
+
+        An earlier alarm is kept: most waits end before it, and setting one costs.
+        """
+        if self._alarm_at <= deadline:
+            return
+        self._stop_alarm()
+        # Whole milliseconds, up: uvloop rounds to them, and waking too early is to spin.
+        delay = math.ceil(max(deadline - time.monotonic(), 0) * 1000) / 1000
+        self._alarm = self._loop.call_later(delay, self._ring, context=Context())
+        self._alarm_at = deadline
+
+    def _stop_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+            self._alarm_at = math.inf
+
+    def _ring(self) -> None:
+        self._stop_alarm()
+        now = time.monotonic()
+        for waiter in {self._reader, self._writer}:
+            if waiter is None or waiter.deadline is None:
+                continue
+            if waiter.deadline <= now:
+                waiter.resume()
+            else:
+                self.set_alarm(waiter.deadline)
+
+    def _arm(self, mask: int) -> None:
+        loop = self._loop
+        empty = Context()  # else the loop would keep that of whoever waits first
+        try:
+            if mask & POLLIN:
+                empty.run(loop.add_reader, self.fd, self._readable)
+                self.armed |= POLLIN
+            if mask & POLLOUT:
+                empty.run(loop.add_writer, self.fd, self._writable)
+                self.armed |= POLLOUT
+        except NotImplementedError:
+            raise RuntimeError(
+                f"{type(loop).__name__} has no add_reader; use asyncio.SelectorEventLoop"
+            ) from None
+
+    def _disarm(self, bit: int) -> None:
+        if not self.armed & bit:
+            return
+        self.armed &= ~bit
+        loop = self._loop
+        if not loop.is_closed():
+            # asyncio fails, and forgets it, if one of two directions of a closed one goes
+            with suppress(OSError):
+                (loop.remove_reader if bit == POLLIN else loop.remove_writer)(self.fd)
+
+    def _readable(self) -> None:
+        reader = self._reader
+        if reader is None or reader.resting:
+            self._disarm(POLLIN)  # to leave it would be to spin
+        else:
+            reader.resume()
+
+    def _writable(self) -> None:
+        writer = self._writer
+        if writer is None or writer.resting:
+            self._disarm(POLLOUT)
+        else:
+            writer.resume()
+
+
+class _Ending:
+    """The end of a registration, on its way to the thread of the loop.
+
+    If the loop ends before, so that nobody calls this, it is done when it is dropped.
+    """
+
+    def __init__(self, watch: Watch, then: Callable[[], object]) -> None:
+        self._watch = watch
+        self._then: Callable[[], object] | None = then
+
+    def __call__(self) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            self._watch.give_way()
+            then()
+
+    __del__ = __call__
+
+
+# What is registered in each loop, by descriptor. asyncio takes one callback for each
+# direction, and would silently replace it by the next one.
+_watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[int, Watch]]] = (
+    WeakKeyDictionary()
+)
+
+
+def _watch_number(loop: asyncio.AbstractEventLoop, fd: int, file: File | None) -> Watch:
+    """Return the watch for *fd*, which is *file* by now: the one that there is, or a new one."""
+    watches = _watches.setdefault(loop, WeakValueDictionary())
+    watch = watches.get(fd)
+    if watch is not None:
+        if watch.may_be(file):
+            return watch
+        watch.give_way()
+    watch = watches[fd] = Watch(loop, fd, file)
+    return watch
+
+
+def _watch_source(loop: asyncio.AbstractEventLoop, source: Source) -> Watch | None:
+    """Return the watch for *source*, made now; None if it is closed."""
+    if source.closed:
+        return None
+    known = source.registrations
+    for other in list(known):
+        if isinstance(other, asyncio.AbstractEventLoop) and other.is_closed():
+            known.pop(other, None)
+    watch = _watch_number(loop, source.fd, _file(source.fd))
+    watch.source = source
+    known[loop] = watch
+    if source.closed:  # by another thread, just now, which need not have seen the watch
+        known.pop(loop, None)
+        return None
+    return watch
+
+
+def _file(fd: int) -> File | None:
+    """Return what tells a socket from others that had its number; None if nothing does.
+
+    All eventfd and epoll objects share one inode; some systems give sockets none.
+    """
+    try:
+        status = os.fstat(fd)
+    except OSError:  # Windows: a socket is no descriptor there
+        return None
+    if stat.S_ISSOCK(status.st_mode) and status.st_ino:
+        return status.st_dev, status.st_ino
+    return None
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that runs in this thread."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,218 @@
+"""Requests as objects, and the bodies of requests: from memory, files, or pieces.
+
+Not here: what a request may consist of, which is checked when it is sent
+(operations.py), and sending (exchanging.py).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from .errors import StateError
+from .headers import Headers, Pairs
+from .message import BodyFollowing
+from .polling import POLLIN, Co, PollNeeded
+
+Buffer = bytes | bytearray | memoryview
+# Asking for these a second time changes nothing (RFC 9110 section 9.2.2).
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+PIECE: Final = 65536  # bytes read from a file at once
+
+
+class Request:
+    """A request that can be changed until it is sent, for example to sign it.
+
+    Args:
+        method: request method.
+        target: request target: path and query, percent-encoded.
+        headers: `Headers`, which is then used as it is; or a mapping or pairs.
+        body: None, bytes-like, `BodyFollowing`, a binary stream (what has ``readinto``,
+            ``read1`` or ``read``), or an iterable of bytes. A stream is sent from where it
+            stands; its length is found out by ``seek`` and ``tell`` where that is
+            possible, otherwise, as with an iterable, the body is chunked.
+
+    Attributes:
+        method: as given; as is ``target``.
+        headers: the fields as `Headers`.
+        body: as given. Reading a stream blocks as the stream does; one that is
+            non-blocking, and has a ``fileno``, is waited for.
+
+    """
+
+    def __init__(
+        self,
+        method: str = "GET",
+        target: str = "/",
+        headers: Mapping[str, str] | Pairs | None = None,
+        body: Buffer | BodyFollowing | Iterable[bytes] | Any = None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers if isinstance(headers, Headers) else Headers(headers or ())
+        self.body = body
+        self._source: Source | None = None
+
+    @property
+    def idempotent(self) -> bool:
+        """True if the method may be repeated without harm (RFC 9110 section 9.2.2)."""
+        return self.method in IDEMPOTENT
+
+    def rewindable(self) -> bool:
+        """Return True if the body can be sent a second time."""
+        if is_whole(self.body):
+            return not isinstance(self.body, BodyFollowing)
+        return self.source().rewindable()
+
+    def source(self) -> Source:
+        """Return what reads the body, which is a stream or an iterable.
+
+        Raises:
+            TypeError: it is neither.
+
+        """
+        if self._source is None or self._source.body is not self.body:
+            self._source = Source(self.body)
+        return self._source
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target}>"
+
+
+def is_whole(body: object) -> bool:
+    """Return True if *body* is handed over as it is: there is none, it is bytes, or it follows."""
+    if body is None or isinstance(body, bytes | bytearray | memoryview | BodyFollowing):
+        return True
+    if isinstance(body, str) or hasattr(body, "read") or hasattr(body, "readinto"):
+        return False
+    try:
+        memoryview(body)  # type: ignore[arg-type]  # arrays and the like
+    except TypeError:
+        return False
+    return True
+
+
+class Source:
+    """A body that comes in pieces. Each sending of it begins where the first one began.
+
+    Args:
+        body: a binary stream, or an iterable of bytes-like pieces.
+
+    Raises:
+        TypeError: it is neither.
+
+    """
+
+    def __init__(self, body: Any) -> None:
+        self.body = body
+        self._is_stream = any(hasattr(body, name) for name in ("readinto", "read1", "read"))
+        if not self._is_stream and (isinstance(body, str) or not isinstance(body, Iterable)):
+            raise TypeError(f"a body cannot be {type(body).__name__}")
+        self._start: int | None = None  # where the stream stood first; None: it cannot tell
+        self._begun = False
+        self._pieces: Iterator[Any] = iter(())
+        self._left: int | None = None  # bytes to be sent; None: up to the end
+        self._memory = bytearray()
+
+    def rewindable(self) -> bool:
+        """Return True if `begin` can be called a second time."""
+        if self._is_stream:
+            return self._position() is not None
+        return iter(self.body) is not self.body
+
+    def begin(self) -> int | None:
+        """Go to the beginning; return how many bytes follow, None if nobody knows.
+
+        Raises:
+            StateError: it has been read, and cannot be read again.
+            OSError, ValueError: what the stream raises.
+
+        """
+        if self._begun and not self.rewindable():
+            raise StateError("the body has been read, and cannot be read a second time")
+        if not self._is_stream:
+            self._pieces = iter(self.body)
+            self._left = None
+        elif self._begun:
+            self.body.seek(self._start)
+            self._left = self._measure()
+        else:
+            self._start = self._position()
+            self._left = self._measure()
+        self._begun = True
+        return self._left
+
+    def _position(self) -> int | None:
+        try:
+            if hasattr(self.body, "seekable") and not self.body.seekable():
+                return None
+            return int(self.body.tell())
+        except (AttributeError, OSError):
+            return None
+
+    def _measure(self) -> int | None:
+        """Return the number of bytes up to the end.
+
+        A file that seems to be empty may be one that the kernel makes while it is read,
+        as those of /proc are, so that is not believed.
+        """
+        here = self._position()
+        if here is None:
+            return None
+        try:
+            end = int(self.body.seek(0, io.SEEK_END))
+            self.body.seek(here)
+        except (OSError, TypeError):
+            return None
+        return max(end - here, 0) or (0 if isinstance(self.body, io.BytesIO) else None)
+
+    def co_next(self) -> Co[Buffer]:
+        """Return the next piece, valid until the next call; ``b""`` at the end.
+
+        Raises:
+            TypeError: a piece is not bytes-like; a text file gives such ones.
+            StateError: the stream is non-blocking, has nothing now, and no descriptor.
+            Exception: what the stream or the iterable raises.
+
+        """
+        if not self._is_stream:
+            for piece in self._pieces:
+                if len(as_piece(piece)):
+                    return as_piece(piece)
+            return b""
+        size = PIECE if self._left is None else min(self._left, PIECE)
+        if not size:
+            return b""
+        while (piece := self._read(size)) is None:
+            try:
+                fd = self.body.fileno()
+            except (AttributeError, OSError):
+                raise StateError("the body has nothing to read now, and cannot say when") from None
+            yield PollNeeded(fd, POLLIN)
+        if self._left is not None:
+            self._left -= len(piece)
+        return piece
+
+    def _read(self, size: int) -> Buffer | None:
+        """Read at most *size* bytes; None says that there are none yet."""
+        if not hasattr(self.body, "readinto"):
+            read = getattr(self.body, "read1", None) or self.body.read
+            data = read(size)
+            if data is None:
+                return None
+            if len(as_piece(data)) > size:
+                raise StateError(f"the stream gave {len(data)} bytes where {size} were asked for")
+            return as_piece(data)
+        if not self._memory:
+            self._memory = bytearray(PIECE)
+        count = self.body.readinto(memoryview(self._memory)[:size])
+        return None if count is None else memoryview(self._memory)[:count]
+
+
+def as_piece(piece: Any) -> memoryview:
+    """Return *piece* as a view of bytes. Raises TypeError if it is not bytes-like."""
+    try:
+        return memoryview(piece).cast("B")
+    except TypeError:
+        raise TypeError(f"a body consists of bytes, not of {type(piece).__name__}") from None

@@ -1,0 +1,78 @@
+"""What TLS has agreed on with the server, readable on a connection.
+
+Not here: how it comes about (transport/), and facts about any stream (facts.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from .link import SharedLink
+
+if TYPE_CHECKING:
+    from .transport.secured import TLSObject
+
+
+class TLSFacts:
+    """The part of `HTTPConnection` that tells of TLS.
+
+    Over plain HTTP, and while there is no connection, everything is None.
+    """
+
+    __slots__ = ()
+
+    _link: SharedLink
+
+    def get_ssl_peercert(self, binary_form: bool = False) -> Any:
+        """Return the server's certificate.
+
+        Args:
+            binary_form: True for the DER bytes, False for a dict as
+                `ssl.SSLSocket.getpeercert` describes, which is empty if the context does not
+                verify certificates.
+
+        Returns:
+            The certificate; None over plain HTTP and while not connected.
+
+        """
+        tls = self._tls()
+        return None if tls is None else tls.getpeercert(binary_form)
+
+    def get_ssl_cipher(self) -> tuple[str, str, int] | None:
+        """Return name, protocol and secret bits of the cipher; None as in `get_ssl_peercert`."""
+        tls = self._tls()
+        return None if tls is None else tls.cipher()
+
+    @property
+    def cipher(self) -> tuple[str, str, int] | None:
+        """Another name for `get_ssl_cipher`."""
+        return self.get_ssl_cipher()
+
+    @property
+    def peercert(self) -> Any:
+        """The certificate as `get_ssl_peercert` returns it: a dict."""
+        return self.get_ssl_peercert()
+
+    @property
+    def tls_version(self) -> str | None:
+        """``"TLSv1.2"`` or ``"TLSv1.3"``."""
+        tls = self._tls()
+        return None if tls is None else tls.version()
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that was chosen (RFC 7301), such as ``"http/1.1"``; None if none was."""
+        tls = self._tls()
+        return None if tls is None else tls.selected_alpn_protocol()
+
+    @property
+    def session_reused(self) -> bool | None:
+        """True if the session of an earlier connection was resumed, which is quicker."""
+        tls = self._tls()
+        return None if tls is None else tls.session_reused
+
+    def _tls(self) -> TLSObject | None:
+        stream = self._link.raw_stream
+        if stream is None or self._link.route.ssl_context is None:
+            return None  # TLS with a proxy is not TLS with the server
+        return cast("TLSObject | None", stream.tls)

@@ -1,0 +1,166 @@
+"""What a TLS connection has agreed on, and whether that will do; for both ways of doing TLS.
+
+Not here: the bytes (tls.py over a socket, tls_over.py over any stream).
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed
+from ..polling import Co, PollNeeded
+from .fingerprints import Fingerprints, check_fingerprint
+from .sessions import SessionPlace
+from .tcp import co_attempt, lost
+
+CROSSED: Final = 0.05  # seconds after which to try again what the other half may have done
+SPOKEN: Final = {None, "http/1.1", "http/1.0"}  # what ALPN may end with (RFC 7301)
+TLSObject = ssl.SSLSocket | ssl.SSLObject
+
+
+class Secured:
+    """What is the same in all TLS streams. Each call into *tls* is made under `_lock`."""
+
+    def __init__(self, tls: TLSObject) -> None:
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._place: SessionPlace | None = None  # for the session, when the connection ends
+
+    def check_peer(self, fingerprints: Fingerprints, any_protocol: bool) -> None:
+        """Check what the handshake has led to.
+
+        Raises:
+            HandshakeFailed: the server has chosen a protocol that is not spoken here, and not
+                *any_protocol* will do. The context is the caller's, and may offer h2.
+            CertificateInvalid: its certificate has none of *fingerprints*, if there are any.
+
+        """
+        protocol = self._tls.selected_alpn_protocol()
+        if protocol not in SPOKEN and not any_protocol:
+            raise HandshakeFailed(f"the server chose the protocol {protocol}, not http/1.1")
+        check_fingerprint(self._tls.getpeercert(True), fingerprints)
+
+    def keep_session(self, place: SessionPlace | None) -> None:
+        """Put the session at *place*, if there is one, when the connection ends in order."""
+        self._place = place
+
+    def save_session(self) -> None:
+        """Put the session where `keep_session` said, once; the lock is held."""
+        place, self._place = self._place, None
+        if place is None:
+            return
+        session = self._tls.session
+        if session is None or not (session.has_ticket or session.id):
+            return
+        if session.has_ticket or self._tls.version() != "TLSv1.3":  # there, only tickets count
+            place.put(session)
+
+    def gone(self, exc: OSError) -> ConnectionClosed:
+        """Return *exc*, which `ssl` raised after the handshake, as `ConnectionClosed`."""
+        if isinstance(exc, ssl.SSLError) and not isinstance(exc, ssl.SSLEOFError):
+            self._place = None  # such a session may not be resumed (RFC 5246 section 7.2.2)
+        return cut_off_or_lost(exc)
+
+    @property
+    def tls(self) -> TLSObject:
+        """See `Stream.tls`."""
+        return self._tls
+
+    def notify_close(self) -> None:
+        """Send close_notify (RFC 8446 section 6.1) if that is possible at once."""
+        raise NotImplementedError
+
+
+class SecuredStream(Protocol):
+    """What `co_shake_hands` needs of a stream."""
+
+    def handshake(self) -> bool | None:
+        """Go on with the handshake; None says that it would block."""
+        ...
+
+    def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
+        """See `Stream.wanted_by_recv`."""
+        ...
+
+    def check_peer(self, fingerprints: Fingerprints, any_protocol: bool) -> None:
+        """See `Secured.check_peer`."""
+        ...
+
+    def keep_session(self, place: SessionPlace | None) -> None:
+        """See `Secured.keep_session`."""
+        ...
+
+    def close(self) -> None:
+        """See `Stream.close`."""
+        ...
+
+
+S = TypeVar("S", bound=SecuredStream)
+
+
+def co_shake_hands(
+    stream: S,
+    fingerprints: Fingerprints,
+    place: SessionPlace | None,
+    timeout: float | None,
+    any_protocol: bool,
+) -> Co[S]:
+    """Do the handshake on *stream* and return it; it is closed if that fails.
+
+    Raises:
+        CertificateInvalid, HandshakeFailed, ConnectionTimedOut: see `tls.co_start_tls`.
+
+    """
+    try:
+        if stream.handshake() is None:
+            attempt: Callable[[None], bool | None] = lambda _: stream.handshake()  # noqa: E731
+            yield from co_attempt(attempt, None, stream.wanted_by_recv, timeout)
+        stream.check_peer(fingerprints, any_protocol)
+    except BaseException:
+        stream.close()
+        raise
+    stream.keep_session(place)
+    return stream
+
+
+def certified_name(hostname: str | None) -> str | None:
+    """Return *hostname* as certificates have it.
+
+    That is, without the zone of an IPv6 address (RFC 6874), and without the dot of the
+    root (RFC 6066 section 3).
+    """
+    if hostname is None:
+        return None
+    return hostname.partition("%")[0] if ":" in hostname else hostname.removesuffix(".")
+
+
+def failed(exc: OSError) -> HandshakeFailed:
+    """Return *exc*, which ended a handshake, as an error of the library."""
+    if isinstance(exc, ssl.CertificateError):
+        return CertificateInvalid(f"certificate not accepted: {_reason(exc)}")
+    return HandshakeFailed(f"TLS handshake failed: {_reason(exc)}")
+
+
+def cut_off_or_lost(exc: OSError) -> ConnectionClosed:
+    """Return *exc* as `ConnectionClosed`."""
+    cut_off = getattr(exc, "reason", None) == "UNEXPECTED_EOF_WHILE_READING"  # 3.11.2 of Debian
+    if cut_off or isinstance(exc, ssl.SSLEOFError):
+        return ConnectionClosed("TLS was cut off without close_notify", request_sent="maybe")
+    return lost(exc)
+
+
+def soon(deadline: float | None) -> float:
+    """Return when to try again while a handshake goes on in the middle (TLS 1.2).
+
+    It moves on in whichever half is called, so what the one waits for the other may take.
+    """
+    at = time.monotonic() + CROSSED
+    return at if deadline is None else min(at, deadline)
+
+
+def _reason(exc: OSError) -> str:
+    return getattr(exc, "verify_message", "") or getattr(exc, "reason", "") or str(exc)

@@ -1,0 +1,216 @@
+"""Sending whole requests, going through the responses, and how a connection ends."""
+
+import io
+import json
+import socket
+import struct
+
+import pytest
+from streams import END, ScriptedStream, connection, finish
+from support import ScriptedServer, answering, read_head, wait_until
+
+from dugong_like import (
+    BodyFollowing,
+    ConnectionClosed,
+    Headers,
+    HTTPConnection,
+    Request,
+    StateError,
+    run,
+)
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def test_each_field_of_headers_is_sent(monkeypatch):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    fields = Headers([("X", "1"), ("x", "2")])
+    conn.send_request("PUT", "/", fields, body=BodyFollowing())
+    assert b"X: 1\r\nx: 2\r\n" in stream.sent
+    stream.sent = b""
+    conn.finish(fields)
+    assert stream.sent == b"0\r\nX: 1\r\nx: 2\r\n\r\n"
+    conn.send_request("GET", "/", [("X", "1"), ("x", "2")])  # as before: the last one counts
+    assert b"x: 2\r\n" in stream.sent.rpartition(b"GET")[2]
+    assert b"X: 1\r\n" not in stream.sent.rpartition(b"GET")[2]
+    conn.send_request("GET", "/", Headers({"Connection": "close"}))
+    with pytest.raises(ConnectionClosed):
+        conn.send_request("GET", "/")
+
+
+@pytest.mark.parametrize(
+    ("body", "wire"),
+    [
+        (None, b"\r\n\r\n"),
+        (io.BytesIO(b"hello"), b"Content-Length: 5\r\n\r\nhello"),
+        ([b"he", b"llo"], b"\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"),
+        (io.BytesIO(b""), b"Content-Length: 0\r\n\r\n"),
+    ],
+)
+def test_request_is_sent_as_often_as_one_likes(monkeypatch, body, wire):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    request = Request("PUT", "/", {"A": "b"}, body)
+    for _ in range(2):
+        stream.sent = b""
+        exchange = finish(conn.co_send(request))
+        assert exchange.sent
+        assert stream.sent.startswith(b"PUT / HTTP/1.1\r\n")
+        assert stream.sent.endswith(wire)
+
+
+def test_body_that_ends_early_or_fails_breaks_the_connection(monkeypatch):
+    class Shrinking(io.BytesIO):
+        def readinto(self, buffer):
+            return 0
+
+    def pieces():
+        yield b"a"
+        raise ValueError("no more")
+
+    for body, problem in ((Shrinking(b"hello"), StateError), (pieces(), ValueError)):
+        conn = connection(monkeypatch, ScriptedStream())
+        with pytest.raises(problem):
+            conn.send(Request("PUT", body=body))
+        assert not conn.is_open()
+        with pytest.raises(ConnectionClosed, match="broken"):
+            conn.send_request("GET", "/")
+
+
+def test_request_that_is_given_up_between_two_pieces_breaks_the_connection(monkeypatch):
+    stream = ScriptedStream(rooms=[1000, None, None])
+    conn = connection(monkeypatch, stream)
+    op = conn.co_send(Request("PUT", body=[b"a", b"b"]))
+    next(op)
+    op.close()
+    assert isinstance(conn.close_reason, StateError)
+
+
+def test_bodies_arrive_at_a_real_server(start, tmp_path):
+    (tmp_path / "file").write_bytes(bytes(300_000))
+    with HTTPConnection("127.0.0.1", start("uvicorn-h11").port) as conn:
+        for body, size in (
+            (b"hello", 5),
+            ([b"he", b"llo"], 5),
+            (io.BytesIO(bytes(100_000)), 100_000),
+            ((tmp_path / "file").open("rb"), 300_000),
+        ):
+            request = Request("PUT", "/upload", body=body)
+            for _ in range(2):
+                conn.send(request)
+                assert conn.read_response().status == 200
+                assert json.loads(conn.readall())["length"] == size
+        body.close()
+
+
+@pytest.mark.feature("B54")
+def test_going_through_the_responses(monkeypatch):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+
+    def co_all():
+        bodies = []
+        for _ in range(2):
+            yield from conn.co_send_request("GET", "/")
+        stream.incoming = [OK, OK]
+        while (response := (yield from conn.co_next_response())) is not None:
+            assert response.status == 200
+            bodies.append((yield from conn.co_readall()))
+        return bodies
+
+    assert finish(co_all()) == [b"ok", b"ok"]
+    assert conn.next_response() is None
+    conn.send_request("GET", "/")
+    stream.incoming = [OK]
+    assert [conn.readall() for response in conn.responses()] == [b"ok"]
+    conn.send_request("GET", "/")
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_open_connection_is_open_until_it_is_closed(start, trusting, tls):
+    server = start("granian", tls=tls)
+    conn = HTTPConnection("localhost", server.port, trusting if tls else None)
+    assert not conn.is_open()
+    future = conn.shutdown_future
+    for _ in range(3):
+        conn.send_request("GET", "/bytes/10")
+        assert conn.is_open()
+        conn.read_response()
+        assert conn.is_open()
+        conn.readall()
+        assert conn.is_open()
+        assert not future.done()
+    conn.close()
+    assert not conn.is_open()
+    assert future.result(0) is None
+    assert run(conn.co_wait_closed()) is None
+    conn.connect()
+    assert not conn.shutdown_future.done()
+    conn.close()
+    conn.close()
+    assert conn.shutdown_future.done()
+
+
+def reset_by(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize("how", ["end", "reset", "surplus"])
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_end_of_an_idle_connection_is_seen(certificate, trusting, how, tls):
+    def serve(sock):
+        read_head(sock)
+        sock.sendall(OK)
+        released.wait(5)
+        if how == "reset":
+            reset_by(sock)
+        if how == "surplus":
+            sock.sendall(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+            sock.recv(1)
+
+    import threading
+
+    released = threading.Event()
+    context = certificate.server_context() if tls else None
+    with ScriptedServer(serve, context) as server:
+        conn = HTTPConnection("localhost", server.port, trusting if tls else None)
+        conn.send_request("GET", "/")
+        conn.read_response()
+        conn.readall()
+        assert conn.is_open()
+        released.set()
+        wait_until(lambda: not conn.is_open())
+        assert not conn.is_open()
+        assert isinstance(conn.close_reason, ConnectionClosed)
+        assert isinstance(conn.shutdown_future.exception(0), ConnectionClosed)
+        if how == "surplus":
+            assert conn.read_raw(12) == b"HTTP/1.1 408"  # nothing was lost
+        conn.connect()
+        wait_until(lambda: server.connections == 2)
+        conn.close()
+
+
+def test_wait_for_the_end_gives_its_reason():
+    with ScriptedServer(answering(b"nonsense\r\n\r\n")) as server:
+        conn = HTTPConnection("127.0.0.1", server.port)
+        waiting = conn.co_wait_closed()
+        next(waiting)
+        future = conn.shutdown_future
+        conn.send_request("GET", "/")
+        with pytest.raises(Exception, match="HTTP") as caught:
+            conn.read_response()
+        assert type(finish(waiting)) is type(caught.value)
+        assert type(future.exception(0)) is type(caught.value)
+        conn.close()
+
+
+def test_last_response_ends_the_connection_in_order(monkeypatch):
+    answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    conn = connection(monkeypatch, ScriptedStream([answer, END]))
+    conn.send_request("GET", "/")
+    assert conn.is_open()
+    conn.read_response()
+    assert not conn.is_open()
+    assert conn.shutdown_future.result(0) is None
+    assert conn.close_reason is None
