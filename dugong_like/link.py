@@ -18,7 +18,7 @@ from .errors import ConnectionClosed
 from .http1.states import LINK, Link, Linked, follow
 from .message import Exchange
 from .polling import Co
-from .timeouts import NO_LIMITS, Timeouts, as_timeouts
+from .timeouts import NO_LIMITS, Timeouts, stalling
 from .transport.stream import Stream
 from .transport.tcp import Attempt
 
@@ -49,7 +49,11 @@ class SharedLink:
 
     def __init__(self, route: Route, timeout: float | Timeouts | None) -> None:
         self.route = route
-        self.limit(timeout)
+        if timeout is None:  # as with `limit`, but connections are made often
+            self.timeouts = NO_LIMITS
+            self.timeout = self.write_timeout = None
+        else:
+            self.limit(timeout)
         self.pending: deque[Exchange] = deque()
         self.state = Link.CLOSED
         self.raw_stream: Stream | None = None
@@ -69,20 +73,15 @@ class SharedLink:
             ValueError, TypeError: it is no time limit, or not one for this connection.
 
         """
-        if timeout is None:
-            self.timeouts = NO_LIMITS
-            self.timeout = self.write_timeout = None
+        if not isinstance(timeout, Timeouts):
+            self.timeouts = stalling(timeout)
+            self.timeout = self.write_timeout = timeout
             return
-        timeouts = as_timeouts(timeout)
-        if timeouts is not timeout:  # it is a number, as mostly
-            self.timeouts = timeouts
-            self.timeout = self.write_timeout = timeouts.stall
-            return
-        if timeouts.total is not None and not self.limits_operations:
+        if timeout.total is not None and not self.limits_operations:
             raise ValueError("a total limit needs a connection that was made with Timeouts")
-        self.timeouts = timeouts
-        self.timeout = timeouts.to_read
-        self.write_timeout = timeouts.to_write
+        self.timeouts = timeout
+        self.timeout = timeout.to_read
+        self.write_timeout = timeout.to_write
 
     @property
     def bare_stream(self) -> Stream | None:

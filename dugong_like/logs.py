@@ -45,4 +45,5 @@ def shown(value: Any) -> str:
 
 def is_wanted() -> bool:
     """Return True if somebody listens at DEBUG now."""
-    return any(logger.isEnabledFor(logging.DEBUG) for logger in (CONNECTION, HTTP1, PROXY))
+    level = logging.DEBUG
+    return CONNECTION.isEnabledFor(level) or HTTP1.isEnabledFor(level) or PROXY.isEnabledFor(level)

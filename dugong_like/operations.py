@@ -176,17 +176,18 @@ class Operations(TLSFacts):
             self._link = SharedLink(route, timeout)
             self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
             self._sending = SendingHalf(self._link, self._receiving)
+            self._receiving.heads.continue_timeout = expect100_timeout
         else:
             from .watched import make_halves  # noqa: PLC0415 - for those who want to be told
 
             self._link, self._receiving, self._sending = make_halves(
                 route, timeout, wishes, buffer_size, on_informational
             )
+            self._limit_continue(expect100_timeout)
         if forwarding is not None:
             self._receiving.on_proxy_challenge(forwarding.learn)
         self._timeout = timeout
         self._expect100_timeout = expect100_timeout
-        self._limit_continue()
 
     @property
     def hostname(self) -> str:
@@ -231,12 +232,12 @@ class Operations(TLSFacts):
     def timeout(self, timeout: float | Timeouts | None) -> None:
         self._link.limit(timeout)
         self._timeout = timeout
-        self._limit_continue()
+        self._limit_continue(self._expect100_timeout)
 
-    def _limit_continue(self) -> None:
+    def _limit_continue(self, seconds: float | None) -> None:
+        """Limit the wait for 100 (Continue), unless `Timeouts.expect100` does."""
         limit = self._link.timeouts.expect100
-        heads = self._receiving.heads
-        heads.continue_timeout = self._expect100_timeout if limit is None else limit
+        self._receiving.heads.continue_timeout = seconds if limit is None else limit
 
     def response_pending(self) -> bool:
         """Return True if a response is outstanding, or partly read."""
@@ -570,13 +571,19 @@ def _origin(
     return name, port, host, RequestHeads(host)
 
 
+_logs_wanted: Callable[[], bool] | None = None  # see logs.is_wanted
+
+
 def _is_logged() -> bool:
     """Return True if somebody listens to our loggers; without logging nobody does."""
-    if "logging" not in sys.modules:
-        return False
-    from . import logs  # noqa: PLC0415 - who does not log does not import logging
+    global _logs_wanted  # noqa: PLW0603 - kept, as to import it each time costs more than to ask
+    if _logs_wanted is None:
+        if "logging" not in sys.modules:
+            return False
+        from .logs import is_wanted  # noqa: PLC0415 - who does not log does not import logging
 
-    return logs.is_wanted()
+        _logs_wanted = is_wanted
+    return _logs_wanted()
 
 
 def _wishes(

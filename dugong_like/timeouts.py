@@ -134,13 +134,12 @@ def as_timeouts(timeout: float | Timeouts | None) -> Timeouts:
         TypeError: it has the wrong type.
 
     """
-    if isinstance(timeout, Timeouts):
-        return timeout
-    return NO_LIMITS if timeout is None else _stalling(timeout)
+    return timeout if isinstance(timeout, Timeouts) else stalling(timeout)
 
 
 @functools.lru_cache(maxsize=64, typed=True)
-def _stalling(seconds: float) -> Timeouts:
+def stalling(seconds: float | None) -> Timeouts:
+    """Return what limits how long nothing may move; raises what `as_timeouts` raises."""
     return Timeouts(stall=seconds)
 
 
