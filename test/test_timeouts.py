@@ -1,5 +1,6 @@
 """Time limits of each phase: which one it was, and that it holds under every driver."""
 
+import select
 import socket
 import threading
 import time
@@ -31,15 +32,24 @@ def silent(sock):
 
 
 def deaf(sock):
+    """Read no body, and stay until the server is ended: a client may be slow to give up."""
     read_head(sock)
-    time.sleep(1.5)
+    poller = select.poll()
+    poller.register(sock, 0)  # for the end, which is told in any case
+    poller.poll(30_000)
 
 
-def dripping(sock):
-    read_head(sock)
-    for byte in OK:
-        sock.sendall(bytes([byte]))
-        time.sleep(0.03)
+def dripping(enough):
+    """Return a handler whose response goes on, byte by byte, until *enough* is set."""
+
+    def handler(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nSlow: ")
+        while not enough.wait(0.03):
+            sock.sendall(b"z")
+        sock.sendall(b"\r\nContent-Length: 2\r\n\r\nok")
+
+    return handler
 
 
 def check(driver, op, phase, seconds=SOON):
@@ -128,10 +138,12 @@ def test_proxy(driver, trusting, limits):
 @pytest.mark.feature("C3")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_total_limits_one_operation(driver):
-    with ScriptedServer(dripping) as server, ScriptedServer(deaf) as busy:
+    enough = threading.Event()
+    with ScriptedServer(dripping(enough)) as server, ScriptedServer(deaf) as busy:
         with HTTPConnection("127.0.0.1", server.port, timeout=Timeouts(total=SOON)) as conn:
             driver(conn.co_send_request("GET", "/"))
             check(driver, conn.co_read_response(), "total")
+            enough.set()
             conn.timeout = Timeouts(total=30, read=5)
             assert driver(conn.co_read_response()).status == 200  # nothing was lost
             assert driver(conn.co_readall()) == b"ok"
@@ -142,7 +154,7 @@ def test_total_limits_one_operation(driver):
 
 @pytest.mark.feature("C3")
 def test_total_limits_blocking_calls():
-    with ScriptedServer(dripping) as server, black_hole() as hole:
+    with ScriptedServer(dripping(threading.Event())) as server, black_hole() as hole:
         with HTTPConnection("127.0.0.1", server.port, timeout=Timeouts(total=SOON)) as conn:
             conn.send_request("GET", "/")
             with pytest.raises(ConnectionTimedOut) as caught:
