@@ -175,6 +175,9 @@ def _co_reach(route: Route, timeouts: Timeouts, attempt: Attempt | None = None) 
     if attempt is not None:
         connecting = co_finish_tcp(attempt, name)
     elif route.options.path is not None:
+        from .transport.unix import name_of  # noqa: PLC0415 - for those who use it
+
+        name = name_of(route.options.path)
         connecting = _co_connect_unix(route.options.path, route, limit)
     elif timeouts.dns is None:
         connecting = _co_look_up_and_connect(route, limit)

@@ -11,7 +11,10 @@ from typing import Final
 
 MASK: Final = "[masked]"
 SECRET: Final = frozenset(
-    ["authorization", "proxy-authorization", "cookie", "set-cookie", "authentication-info"]
+    [
+        *("authorization", "authentication-info", "cookie", "set-cookie"),
+        *("proxy-authorization", "proxy-authentication-info"),
+    ]
 )  # fields whose values let their owner in (RFC 9110 section 11, RFC 6265)
 _userinfo = re.compile(r"(?<=//)[^/?#\s]*@")  # RFC 3986 section 3.2.1
 

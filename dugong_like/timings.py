@@ -12,6 +12,11 @@ from typing import Final
 SPANS: Final = {
     "dns.resolve": "dns",
     "connection.connect_tcp": "connect",
+    "connection.connect_unix_socket": "connect",
+    "proxy.start_tls": "proxy",
+    "proxy.connect": "proxy",
+    "proxy.socks5": "proxy",
+    "proxy.socks4a": "proxy",
     "connection.start_tls": "tls",
 }
 
@@ -20,13 +25,15 @@ SPANS: Final = {
 class Timings:
     """Seconds that the phases of one exchange took; None for what did not happen, or not yet.
 
-    The first three belong to the first request on a connection, also if the connection
-    was made before it.
+    The first four belong to the first request on a connection, also if the connection
+    was made before it. What has to be done more than once to make it counts each time.
 
     Attributes:
-        dns: looking up the name.
-        connect: connecting to one of the addresses, without looking up.
-        tls: the handshake.
+        dns: looking up names: that of the server, or of the proxy, or of both.
+        connect: connecting to one of the addresses, those of the proxy if there is one, or
+            to a unix domain socket. Without looking up.
+        proxy: TLS with the proxy, and asking it for a tunnel.
+        tls: the handshake with the server.
         first_byte: from the call that sent the request until the head of the response had
             arrived, connecting included.
         total: from that call until the last byte of the body had been read.
@@ -35,6 +42,7 @@ class Timings:
 
     dns: float | None = None
     connect: float | None = None
+    proxy: float | None = None
     tls: float | None = None
     first_byte: float | None = None
     total: float | None = None
@@ -56,6 +64,11 @@ class Stopwatch:
         self._began: dict[str, float] = {}
         self._spans: dict[str, float] = {}
 
+    def reset(self) -> None:
+        """Forget what was taken: it belongs to a connection that did not come about."""
+        self._began.clear()
+        self._spans.clear()
+
     def note(self, event: str) -> None:
         """Note that *event* happens now."""
         phase, _, what = event.rpartition(".")
@@ -66,7 +79,8 @@ class Stopwatch:
         if what == "started":
             self._began[name] = now
         else:
-            self._spans[name] = now - self._began.pop(name, now)
+            passed = now - self._began.pop(name, now)
+            self._spans[name] = self._spans.get(name, 0.0) + passed
 
     def take(self, timings: Timings) -> None:
         """Put into *timings* what was taken since the last call."""

@@ -26,12 +26,12 @@ from typing import Any, ClassVar, Final
 
 from .bodies import BodyReader
 from .connect import Route
-from .errors import BodyTooLarge
+from .errors import BodyTooLarge, StateError
 from .heads import Informed
 from .http1.body import SIZED, UNTIL_CLOSE, Body
 from .http1.head import Head
 from .http1.limits import Limits
-from .http1.states import Sending, Sent
+from .http1.states import Link, Sending, Sent
 from .link import SharedLink
 from .masking import mask_target, masked_lines
 from .message import BodyFollowing, Exchange, HTTPResponse
@@ -216,6 +216,12 @@ class WatchedSending(SendingHalf):
         if self._link.stopwatch is not None:
             exchange.timings = Timings()
         return self._limit(super().request(exchange, head, body, last))
+
+    def give_up(self, exchange: Exchange) -> None:
+        """See `SendingHalf.give_up`. Nobody has a turn who would tell."""
+        super().give_up(exchange)
+        if self._link.state is Link.BROKEN:
+            self._link.sending.fail(StateError("the body of a request was given up"))
 
     def _limit(self, going: Co[None] | None) -> Co[None] | None:
         total = self._link.timeouts.total

@@ -35,12 +35,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What is wanted of a connection besides that it works; see `HTTPConnection`."""
+    """What is wanted of a connection besides that it works; see `HTTPConnection`.
+
+    Raises:
+        TypeError: one of them has the wrong type.
+
+    """
 
     trace: Trace | None = None
     timings: bool = False
     trace_file: TraceFile | None = None
     budget: Budget | None = None
+
+    def __post_init__(self) -> None:
+        if self.trace is not None and not callable(self.trace):
+            raise TypeError(f"trace is a function, not {self.trace!r}")
+        if self.budget is not None and not isinstance(self.budget, Budget):
+            raise TypeError(f"budget is Budget(…), not {self.budget!r}")
+        file = self.trace_file
+        if not isinstance(file, str | os.PathLike | None) and not hasattr(file, "write"):
+            raise TypeError(f"trace_file is a path or a binary file, not {file!r}")
 
 
 class WatchedLink(SharedLink):
@@ -110,6 +124,8 @@ class WatchedLink(SharedLink):
     def _co_open(self, attempt: Attempt | None) -> Co[None]:
         self._pid = os.getpid()
         self._raised = None
+        if self.stopwatch is not None:
+            self.stopwatch.reset()
         try:
             yield from super()._co_open(attempt)
             self.raw_stream = self._wrap(self.stream)

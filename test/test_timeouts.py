@@ -1,7 +1,6 @@
 """Time limits of each phase: which one it was, and that it holds under every driver."""
 
 import select
-import socket
 import threading
 import time
 
@@ -73,20 +72,6 @@ def co_put(conn):
     yield from conn.co_send_request("PUT", "/", body=BodyFollowing(1 << 30))
     while True:
         yield from conn.co_write(bytes(1 << 20))
-
-
-@pytest.fixture
-def slow_names(monkeypatch):
-    """A name service that does not answer in time."""
-    go_on = threading.Event()
-
-    def getaddrinfo(*arguments, **options):
-        go_on.wait(10)
-        raise socket.gaierror(socket.EAI_NONAME, "too late")
-
-    monkeypatch.setattr("dugong_like.transport.resolve.socket.getaddrinfo", getaddrinfo)
-    yield
-    go_on.set()
 
 
 @pytest.mark.feature("C3")

@@ -85,6 +85,7 @@ class DumpedStream(WrappedStream):
         self._lock = Lock()
         self._opened = time.monotonic()
         self._open = True
+        self._pid = os.getpid()
         self._mark("opened")
 
     def recv_into(self, buffer: memoryview) -> int | None:
@@ -114,7 +115,8 @@ class DumpedStream(WrappedStream):
         if self._open:
             self._open = False
             try:
-                self._mark("closed")
+                if os.getpid() == self._pid:  # a child's copy goes; the connection stays
+                    self._mark("closed")
             finally:
                 if self._ours:
                     self._file.close()
