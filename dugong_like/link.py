@@ -18,6 +18,7 @@ from .errors import ConnectionClosed
 from .http1.states import LINK, Link, Linked, follow
 from .message import Exchange
 from .polling import Co
+from .timeouts import NO_LIMITS, Timeouts, stalling
 from .transport.stream import Stream
 from .transport.tcp import Attempt
 
@@ -27,7 +28,9 @@ class SharedLink:
 
     Attributes:
         route: where it leads.
-        timeout: seconds that may pass without anything moving, or None.
+        timeouts: how long everything may take.
+        timeout: seconds that may pass without anything arriving, or None.
+        write_timeout: seconds that may pass without anything being sent, or None.
         pending: the requests whose responses have not been read to their end, in order.
         state: whether the connection can be used.
         raw_stream: the stream even if the connection is broken; None if it is closed.
@@ -37,14 +40,20 @@ class SharedLink:
 
     """
 
+    limits_operations = False  # is there somebody who looks at `Timeouts.total`?
+
     __slots__ = (
         *("_failure", "closing", "pending", "raw_stream", "route", "sender_waits", "state"),
-        *("timeout", "used"),
+        *("timeout", "timeouts", "used", "write_timeout"),
     )
 
-    def __init__(self, route: Route, timeout: float | None) -> None:
+    def __init__(self, route: Route, timeout: float | Timeouts | None) -> None:
         self.route = route
-        self.timeout = timeout
+        if timeout is None:  # as with `limit`, but connections are made often
+            self.timeouts = NO_LIMITS
+            self.timeout = self.write_timeout = None
+        else:
+            self.limit(timeout)
         self.pending: deque[Exchange] = deque()
         self.state = Link.CLOSED
         self.raw_stream: Stream | None = None
@@ -52,6 +61,32 @@ class SharedLink:
         self.used = False
         self._failure: Exception | None = None
         self.closing = Closing()
+
+    timeouts: Timeouts
+    timeout: float | None
+    write_timeout: float | None
+
+    def limit(self, timeout: float | Timeouts | None) -> None:
+        """Let *timeout* hold for every wait that begins from now on.
+
+        Raises:
+            ValueError, TypeError: it is no time limit, or not one for this connection.
+
+        """
+        if not isinstance(timeout, Timeouts):
+            self.timeouts = stalling(timeout)
+            self.timeout = self.write_timeout = timeout
+            return
+        if timeout.total is not None and not self.limits_operations:
+            raise ValueError("a total limit needs a connection that was made with Timeouts")
+        self.timeouts = timeout
+        self.timeout = timeout.to_read
+        self.write_timeout = timeout.to_write
+
+    @property
+    def bare_stream(self) -> Stream | None:
+        """`raw_stream` without what only listens to it."""
+        return self.raw_stream
 
     @property
     def stream(self) -> Stream:
@@ -87,9 +122,9 @@ class SharedLink:
 
     def _co_open(self, attempt: Attempt | None) -> Co[None]:
         if attempt is None:
-            going = co_open(self.route, self.timeout)
+            going = co_open(self.route, self.timeouts)
         else:
-            going = co_open(self.route, self.timeout, attempt)
+            going = co_open(self.route, self.timeouts, attempt)
         self._opened((yield from going))
 
     def _opened(self, stream: Stream) -> None:

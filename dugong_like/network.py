@@ -24,6 +24,7 @@ from .origin import check_hostname
 from .polling import Co, run
 from .transport.stream import TURN, Stream
 from .transport.tcp import co_attempt, co_receive
+from .transport.wrapped import WrappedStream
 
 if TYPE_CHECKING:
     from .transport.tls import SSLContext
@@ -391,14 +392,16 @@ class NetworkStream:
                 sent = self._send(data)
                 if sent is None:
                     sent = yield from co_attempt(
-                        self._send, data, stream.wanted_by_send, self.timeout
+                        self._send, data, stream.wanted_by_send, self.timeout, "write"
                     )
                 data = data[sent:]
 
     def _co_end(self) -> Co[None]:
         with self._sending() as stream:
             if not self._said_all and self._end(stream) is None:
-                yield from co_attempt(self._end, stream, stream.wanted_by_send, self.timeout)
+                yield from co_attempt(
+                    self._end, stream, stream.wanted_by_send, self.timeout, "write"
+                )
             self._said_all = True
 
     def _end(self, stream: Stream) -> bool | None:
@@ -432,7 +435,11 @@ def co_tls_over(
     """
     from .transport.tls_over import co_start_tls_over  # noqa: PLC0415 - ssl costs 10 ms
 
-    return (yield from co_start_tls_over(stream, context, hostname, timeout, any_protocol=True))
+    if not isinstance(stream, WrappedStream):
+        return (yield from co_start_tls_over(stream, context, hostname, timeout, any_protocol=True))
+    bare = yield from co_start_tls_over(stream.bare, context, hostname, timeout, any_protocol=True)
+    stream.replace_bare(bare)
+    return stream
 
 
 _open: WeakSet[NetworkStream] = WeakSet()  # those that a child process has to drop
