@@ -7,44 +7,97 @@ Both keep idle connections, one list for each origin. httpx does what a client d
 cookies, authentication, decoding), this library what a connection does. The time-outs for
 connecting, reading and writing that httpx gives are taken as limits of that much without
 anything moving; the one for a place in a pool plays no part, as there is always room.
+
+Of the extensions of a request "timeout", "sni_hostname" and "target" are heeded; a response has
+"http_version", "reason_phrase" and "network_stream", which after 101 and after a 2xx to CONNECT can
+be read and written, until the response is closed.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from ssl import SSLContext
+from typing import Any, Final, TypeVar
 
+import httpcore
 import httpx
 
 import dugong_like
-from dugong_like import BodyFollowing, HTTPConnection, HTTPResponse, PollNeeded, default_ssl_context
+from dugong_like import (
+    BodyFollowing,
+    Co,
+    HTTPConnection,
+    HTTPResponse,
+    NetworkStream,
+    Target,
+    default_ssl_context,
+    run,
+    stall,
+)
 from dugong_like.drivers import aio
 
 T = TypeVar("T")
-Origin = tuple[str, str, int]
-PIECE = 65536  # bytes of a body at a time
-FRAMING = {b"content-length", b"transfer-encoding"}
-ERRORS = [  # the first that fits; httpx has one for each phase
-    (dugong_like.InvalidRequest, httpx.LocalProtocolError, httpx.LocalProtocolError),
-    (dugong_like.ProtocolError, httpx.RemoteProtocolError, httpx.RemoteProtocolError),
-    (dugong_like.ConnectionTimedOut, httpx.ConnectTimeout, httpx.ReadTimeout),
-    (dugong_like.TunnelRefused, httpx.ProxyError, httpx.ProxyError),
-    (dugong_like.ConnectionClosed, httpx.ConnectError, httpx.RemoteProtocolError),
-    (dugong_like.TransportError, httpx.ConnectError, httpx.ReadError),
+Origin = tuple[str, str, int, str | None]
+ErrorTable = Sequence[tuple[type[Exception], Sequence[type[Exception]]]]
+PIECE: Final = 65536  # bytes of a body at a time
+FRAMING: Final = {b"content-length", b"transfer-encoding"}
+PHASES: Final = ("connect", "write", "read")
+ERRORS: Final[ErrorTable] = [  # the first that fits, while connecting, writing and reading
+    (dugong_like.InvalidRequest, [httpx.LocalProtocolError] * 3),
+    (dugong_like.ExcessBodyData, [httpx.LocalProtocolError] * 3),
+    (dugong_like.StateError, [httpx.LocalProtocolError] * 3),  # such as too little of a body
+    (dugong_like.ProtocolError, [httpx.RemoteProtocolError] * 3),
+    (
+        dugong_like.ConnectionTimedOut,
+        [httpx.ConnectTimeout, httpx.WriteTimeout, httpx.ReadTimeout],
+    ),
+    (dugong_like.TunnelRefused, [httpx.ProxyError] * 3),
+    (
+        dugong_like.ConnectionClosed,
+        [httpx.ConnectError, httpx.WriteError, httpx.RemoteProtocolError],
+    ),
+    (dugong_like.TransportError, [httpx.ConnectError, httpx.WriteError, httpx.ReadError]),
+]
+NETWORK_ERRORS: Final[
+    ErrorTable
+] = [  # of a "network_stream", for which httpx has no errors of its own
+    (
+        dugong_like.ConnectionTimedOut,
+        [httpcore.ConnectTimeout, httpcore.WriteTimeout, httpcore.ReadTimeout],
+    ),
+    (dugong_like.DugongError, [httpcore.ConnectError, httpcore.WriteError, httpcore.ReadError]),
 ]
 
 
+class Phases:
+    """What a request is at: "connect", "write" or "read", each with a time limit."""
+
+    def __init__(self, conn: HTTPConnection, request: httpx.Request) -> None:
+        self._conn = conn
+        self._limits: dict[str, float | None] = request.extensions.get("timeout", {})
+        self.begin("connect")
+
+    def begin(self, phase: str) -> None:
+        """Go on to *phase*."""
+        self.now = phase
+        self._conn.timeout = self._limits.get(phase)
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Raise errors of this library as those of httpx."""
+        return errors_as(ERRORS, lambda: self.now)
+
+
 @contextmanager
-def errors_of_httpx(connecting: Callable[[], bool]) -> Iterator[None]:
-    """Raise errors of this library as those of httpx."""
+def errors_as(table: ErrorTable, phase: Callable[[], str]) -> Iterator[None]:
+    """Raise errors of this library as *table* has them for the *phase* that it is then."""
     try:
         yield
     except dugong_like.DugongError as exc:
-        for ours, while_connecting, later in ERRORS:
+        for ours, theirs in table:
             if isinstance(exc, ours):
-                raise (while_connecting if connecting() else later)(str(exc)) from exc
+                raise theirs[PHASES.index(phase())](str(exc)) from exc
         raise
 
 
@@ -58,23 +111,21 @@ class Connections:
 
     def take(self, request: httpx.Request) -> HTTPConnection:
         """Return a connection to the origin of *request*, idle or new."""
-        url = request.url
-        origin = (url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
-        if url.scheme not in {"http", "https"}:
-            raise httpx.UnsupportedProtocol(f"no requests to {url.scheme!r} URLs", request=request)
+        origin = origin_of(request)
         if self._idle[origin]:
             return self._idle[origin].pop()
-        context = self._context if url.scheme == "https" else None
-        return HTTPConnection(url.host, origin[2], context, self._proxy)
+        scheme, host, port, name = origin
+        if scheme == "http":
+            return HTTPConnection(host, port, None, self._proxy)
+        options = {} if name is None else {"server_hostname": name}
+        return HTTPConnection(host, port, self._context, self._proxy, **options)
 
     def give_back(self, request: httpx.Request, conn: HTTPConnection) -> None:
         """Keep *conn*, if its response has been read to its end."""
         if conn.response_pending():
             conn.disconnect()
             return
-        url = request.url
-        port = url.port or (443 if url.scheme == "https" else 80)
-        self._idle[url.scheme, url.host, port].append(conn)
+        self._idle[origin_of(request)].append(conn)
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -84,65 +135,200 @@ class Connections:
         self._idle.clear()
 
 
-def co_send_head(
-    conn: HTTPConnection, request: httpx.Request, state: dict[str, bool]
-) -> Generator[PollNeeded, None, bool]:
+def origin_of(request: httpx.Request) -> Origin:
+    """Return what a connection has to lead to: scheme, host, port, and the name in TLS."""
+    url = request.url
+    if url.scheme not in {"http", "https"}:
+        raise httpx.UnsupportedProtocol(f"no requests to {url.scheme!r} URLs", request=request)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    return url.scheme, url.host, port, request.extensions.get("sni_hostname")
+
+
+def target_of(request: httpx.Request) -> str:
+    """Return the request target: the path, if the request does not say otherwise."""
+    target: bytes | None = request.extensions.get("target")
+    if target is None:
+        return request.url.raw_path.decode("ascii")
+    text = target.decode("ascii", "replace")  # what is not ASCII is refused
+    return text if request.method == "CONNECT" else Target(text)
+
+
+def co_send_head(conn: HTTPConnection, request: httpx.Request, phases: Phases) -> Co[bool]:
     """Connect and send the head; return whether a body follows."""
-    limits = request.extensions.get("timeout", {})
-    conn.timeout = limits.get("connect")
     yield from conn.co_connect()
-    state["connecting"] = False
-    conn.timeout = limits.get("read")
+    phases.begin("write")
     length = request.headers.get("Content-Length")
     body = BodyFollowing(None if length is None else int(length))
     if length is None and "Transfer-Encoding" not in request.headers:
         body = None
+    left_out = FRAMING | {b"host"} if request.method == "CONNECT" else FRAMING  # it has its own
     fields = [(n.decode(), v.decode("latin-1")) for n, v in request.headers.raw
-              if n.lower() not in FRAMING]  # fmt: skip
-    yield from conn.co_send_request(
-        request.method, request.url.raw_path.decode("ascii"), fields, body
-    )
+              if n.lower() not in left_out]  # fmt: skip
+    yield from conn.co_send_request(request.method, target_of(request), fields, body)
     return body is not None
 
 
-def response_of(head: HTTPResponse, stream: Any) -> httpx.Response:
+class Network:
+    """What `SyncNetwork` and `AsyncNetwork` are made of: the stream of a response for httpx.
+
+    Args:
+        conn: what facts are of, while HTTP is spoken.
+        stream: what to read and write, if it is not spoken any more.
+
+    """
+
+    def __init__(self, conn: HTTPConnection, stream: NetworkStream | None) -> None:
+        self._conn = conn
+        self._stream = stream
+        if stream is not None:
+            stream.timeout = None  # each call has its own
+
+    @property
+    def stream(self) -> NetworkStream:
+        """What can be read and written."""
+        if self._stream is None:
+            raise dugong_like.StateError("HTTP is spoken here: read the body of the response")
+        return self._stream
+
+    def co_read(self, size: int, timeout: float | None) -> Co[bytes]:
+        """Read up to *size* bytes."""
+        with errors_as(NETWORK_ERRORS, lambda: "read"):
+            return (yield from limited(timeout, self.stream.co_read(size)))
+
+    def co_write(self, data: bytes, timeout: float | None) -> Co[None]:
+        """Write all of *data*."""
+        with errors_as(NETWORK_ERRORS, lambda: "write"):
+            yield from limited(timeout, self.stream.co_write(data))
+
+    def co_start_tls(self, context: SSLContext, name: str | None, timeout: float | None) -> Co[Any]:
+        """Go on in TLS."""
+        with errors_as(NETWORK_ERRORS, lambda: "connect"):
+            yield from limited(timeout, self.stream.co_start_tls(context, name or ""))
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return a fact about the connection; None if there is none."""
+        return (self._stream or self._conn).get_extra_info(info)
+
+    def end(self) -> None:
+        """Close the stream, if it has left HTTP."""
+        if self._stream is not None:
+            self._stream.close()
+
+
+class SyncNetwork(Network, httpcore.NetworkStream):
+    """For `httpx.Client`."""
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """See httpcore."""
+        return run(self.co_read(max_bytes, timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """See httpcore."""
+        run(self.co_write(buffer, timeout))
+
+    def close(self) -> None:
+        """See httpcore."""
+        self.end()
+
+    def start_tls(
+        self,
+        ssl_context: SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        """See httpcore."""
+        return run(self.co_start_tls(ssl_context, server_hostname, timeout))
+
+
+class AsyncNetwork(Network, httpcore.AsyncNetworkStream):
+    """For `httpx.AsyncClient`. The arguments are those of httpcore."""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        """See httpcore."""
+        return await aio.run(self.co_read(max_bytes, timeout))
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """See httpcore."""
+        await aio.run(self.co_write(buffer, timeout))
+
+    async def aclose(self) -> None:
+        """See httpcore."""
+        self.end()
+
+    async def start_tls(
+        self,
+        ssl_context: SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore.AsyncNetworkStream:
+        """See httpcore."""
+        return await aio.run(self.co_start_tls(ssl_context, server_hostname, timeout))
+
+
+def limited(timeout: float | None, op: Co[T]) -> Co[T]:
+    """Limit *op* to *timeout* seconds without anything moving."""
+    return op if timeout is None else stall(timeout, op)
+
+
+def left_http(request: httpx.Request, head: HTTPResponse) -> bool:
+    """Say whether *head* has ended HTTP on its connection."""
+    return head.status == 101 or (request.method == "CONNECT" and 200 <= head.status < 300)
+
+
+def response_of(head: HTTPResponse, body: Body) -> httpx.Response:
     """Return what httpx wants to have of a response."""
     return httpx.Response(
         head.status,
         headers=[(n.encode("latin-1"), v.encode("latin-1")) for n, v in head.headers.items()],
-        stream=stream,
+        stream=body,
         extensions={
             "http_version": b"HTTP/" + head.http_version.encode(),
             "reason_phrase": head.reason.encode("latin-1"),
+            "network_stream": body.network,
         },
     )
 
 
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The body of a response, read while httpx asks for it."""
+    """The body of a response, read while httpx asks for it.
 
-    def __init__(self, owner: Connections, request: httpx.Request, conn: HTTPConnection) -> None:
-        self._owner, self._request, self._conn = owner, request, conn
+    Attributes:
+        network: the stream below it, for the "network_stream" of the response.
+
+    """
+
+    def __init__(
+        self,
+        owner: Connections,
+        request: httpx.Request,
+        conn: HTTPConnection,
+        phases: Phases,
+        network: Network,
+    ) -> None:
+        self.network = network
+        self._owner, self._request, self._conn, self._phases = owner, request, conn, phases
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
-        with errors_of_httpx(lambda: False):
+        with self._phases.errors():
             while piece := self._conn.read(PIECE):
                 yield piece
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with errors_of_httpx(lambda: False):
+        with self._phases.errors():
             while piece := await aio.run(self._conn.co_read(PIECE)):
                 yield piece
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back, and close the stream that it has given up."""
         if self._open:
             self._open = False
+            self.network.end()
             self._owner.give_back(self._request, self._conn)
 
     async def aclose(self) -> None:
-        """Give the connection back."""
+        """Give the connection back, and close the stream that it has given up."""
         self.close()
 
 
@@ -151,12 +337,16 @@ class Transport(Connections, httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request* and return the response; its body is still to be read."""
-        conn, state = self.take(request), {"connecting": True}
+        conn = self.take(request)
+        phases = Phases(conn, request)
         try:
-            with errors_of_httpx(lambda: state["connecting"]):
-                if dugong_like.run(co_send_head(conn, request, state)):
+            with phases.errors():
+                if run(co_send_head(conn, request, phases)):
                     send_body(conn, request)
-                return response_of(conn.read_response(), Body(self, request, conn))
+                phases.begin("read")
+                head = conn.read_response()
+            network = SyncNetwork(conn, head.stream if left_http(request, head) else None)
+            return response_of(head, Body(self, request, conn, phases, network))
         except BaseException:
             conn.disconnect()
             raise
@@ -167,13 +357,16 @@ class AsyncTransport(Connections, httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request* and return the response; its body is still to be read."""
-        conn, state = self.take(request), {"connecting": True}
+        conn = self.take(request)
+        phases = Phases(conn, request)
         try:
-            with errors_of_httpx(lambda: state["connecting"]):
-                if await aio.run(co_send_head(conn, request, state)):
+            with phases.errors():
+                if await aio.run(co_send_head(conn, request, phases)):
                     await send_body_async(conn, request)
+                phases.begin("read")
                 head = await aio.run(conn.co_read_response())
-                return response_of(head, Body(self, request, conn))
+            network = AsyncNetwork(conn, head.stream if left_http(request, head) else None)
+            return response_of(head, Body(self, request, conn, phases, network))
         except BaseException:
             conn.disconnect()
             raise

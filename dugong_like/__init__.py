@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .connection import HTTPConnection
 from .errors import (
+    BodyTooLarge,
     CertificateInvalid,
     ConnectFailed,
     ConnectionClosed,
@@ -41,15 +42,19 @@ from .message import BodyFollowing, Exchange, HTTPResponse
 from .network import NetworkStream
 from .outgoing import Request
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
+from .timeouts import Timeouts
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
     from .auth import BasicAuth, DigestAuth
+    from .budgets import Budget, RateLimit
     from .drivers.aio import AioFuture
     from .drivers.loopthread import LoopThread
+    from .logs import log_events
     from .pipeline import Answer, Pipeline
     from .proxy.proxy import Proxy
     from .streams import HTTPStream
+    from .timings import Timings
     from .transport.contexts import default_ssl_context, tls_context
     from .transport.options import SocketOptions
     from .transport.resolvers import CachingResolver
@@ -71,6 +76,8 @@ __all__ = [
     "Answer",
     "BasicAuth",
     "BodyFollowing",
+    "BodyTooLarge",
+    "Budget",
     "CachingResolver",
     "CaseInsensitiveDict",
     "CertificateInvalid",
@@ -100,11 +107,14 @@ __all__ = [
     "PollNeeded",
     "ProtocolError",
     "Proxy",
+    "RateLimit",
     "Request",
     "SocketOptions",
     "StateError",
     "TLSSessions",
     "Target",
+    "Timeouts",
+    "Timings",
     "TransportError",
     "TunnelRefused",
     "UnsupportedResponse",
@@ -113,6 +123,7 @@ __all__ = [
     "default_ssl_context",
     "first_of",
     "is_temp_network_error",
+    "log_events",
     "run",
     "stall",
     "tls_context",
@@ -134,6 +145,10 @@ _LATER = {
     "TLSSessions": ".transport.sessions",
     "default_ssl_context": ".transport.contexts",
     "tls_context": ".transport.contexts",
+    "Budget": ".budgets",
+    "RateLimit": ".budgets",
+    "Timings": ".timings",
+    "log_events": ".logs",
 }
 
 

@@ -8,23 +8,27 @@ Not here: each of the steps (transport/), and what is said to a proxy (proxy/).
 
 from __future__ import annotations
 
-import time
+import copy
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from .errors import ConnectionTimedOut, HandshakeFailed
+from .errors import HandshakeFailed
 from .http1.limits import Limits
 from .options import PLAIN, TransportOptions
 from .origin import authority
-from .polling import Co, within
+from .polling import Co
+from .timeouts import NO_LIMITS, Timeouts, as_timeouts, first, limited
+from .trace import Info, Trace, co_told
 from .transport.buffer import ReceiveBuffer
-from .transport.resolve import co_resolve, literal
+from .transport.resolve import co_resolve, is_address, literal
 from .transport.stream import Stream
 from .transport.tcp import (
     Address,
     Attempt,
     Socket,
     TCPStream,
+    addresses_of,
     co_attempt,
     co_connect_tcp,
     co_finish_tcp,
@@ -36,8 +40,6 @@ if TYPE_CHECKING:
     from .proxy.conversation import Conversation
     from .proxy.proxy import Proxy
     from .transport.tls import SSLContext
-
-T = TypeVar("T")
 
 
 class Route:
@@ -54,12 +56,13 @@ class Route:
         first: host and port of who is connected to, the proxy or the origin.
         address: the same as a socket address; None if it has to be looked up, or is not used.
         has_tls: True if the stream is TLS, to the origin or just to a proxy.
+        trace: who is told of each step, or None.
 
     """
 
     __slots__ = (
         *("address", "first", "has_tls", "hostname", "limits", "options", "port", "proxy"),
-        *("ssl_context", "test_hostnames"),
+        *("ssl_context", "test_hostnames", "trace"),
     )
 
     def __init__(
@@ -78,6 +81,7 @@ class Route:
         self.proxy = proxy
         self.limits = limits
         self.test_hostnames = test_hostnames
+        self.trace: Trace | None = None
         self.first = (hostname, port) if proxy is None else (proxy.hostname, proxy.port)
         self.options = options
         self.address = literal(*self.first) if options.can_use(self.first[0]) else None
@@ -86,11 +90,19 @@ class Route:
         if ssl_context is not None:  # loaded now: with a socket open it might fail
             from .transport import tls_over  # noqa: F401, PLC0415
 
+    def told(self, trace: Trace) -> Route:
+        """Return the same route, with *trace* told of each step."""
+        route = copy.copy(self)
+        route.trace = trace
+        return route
+
 
 def begin(route: Route) -> Attempt | None:
     """Begin to connect, if nothing comes before that; `co_open` does the rest.
 
     A name has to be looked up first, and for some proxies that of the origin.
+
+    No trace is told of that: see `WatchedLink.open`.
 
     Raises:
         ConnectFailed, InvalidOption: see `co_open`.
@@ -111,12 +123,14 @@ def at_once(route: Route, attempt: Attempt) -> Stream | None:
     return None
 
 
-def co_open(route: Route, timeout: float | None, attempt: Attempt | None = None) -> Co[Stream]:
+def co_open(
+    route: Route, timeout: float | Timeouts | None, attempt: Attempt | None = None
+) -> Co[Stream]:
     """Open a stream along *route*.
 
     Args:
         route: where to.
-        timeout: seconds for looking up and connecting, and after that for each wait.
+        timeout: how long each phase may take; a number is `Timeouts.stall`.
         attempt: what `begin` has returned.
 
     Raises:
@@ -134,17 +148,21 @@ def co_open(route: Route, timeout: float | None, attempt: Attempt | None = None)
         StateError: the connection was made over a socket of the caller's, which has ended.
 
     """
+    timeouts = as_timeouts(timeout)
     if route.proxy is None:
-        stream: Stream = TCPStream((yield from _co_reach(route, timeout, attempt)))
+        stream: Stream = TCPStream((yield from _co_reach(route, timeouts, attempt)))
     else:
-        stream = yield from _co_through(route.proxy, route, timeout)
+        stream = yield from _co_through(route.proxy, route, timeouts)
     if route.ssl_context is None:
         return stream
-    return (yield from _co_secure(stream, route.ssl_context, route, timeout))
+    return (yield from _co_secure(stream, route.ssl_context, route, timeouts))
 
 
-def _co_reach(route: Route, timeout: float | None, attempt: Attempt | None = None) -> Co[Socket]:
-    """Connect to the proxy or, without one, to the origin, within *timeout* seconds.
+# ---- to the origin, or to the proxy
+
+
+def _co_reach(route: Route, timeouts: Timeouts, attempt: Attempt | None = None) -> Co[Socket]:
+    """Connect to the proxy or, without one, to the origin.
 
     *attempt* may have begun to.
     """
@@ -153,77 +171,143 @@ def _co_reach(route: Route, timeout: float | None, attempt: Attempt | None = Non
     if route.options.own is not None:
         return route.options.own.take()
     name = authority(*route.first)
-    connecting = co_finish_tcp(attempt, name) if attempt else _co_connect(route, name)
-    return (yield from _co_in_time(connecting, timeout, f"no connection to {name}"))
+    limit = timeouts.to_reach
+    if attempt is not None:
+        connecting = co_finish_tcp(attempt, name)
+    elif route.options.path is not None:
+        from .transport.unix import name_of  # noqa: PLC0415 - for those who use it
+
+        name = name_of(route.options.path)
+        connecting = _co_connect_unix(route.options.path, route, limit)
+    elif timeouts.dns is None:
+        connecting = _co_look_up_and_connect(route, limit)
+    else:
+        addresses = yield from _co_look_up_first(route, timeouts)
+        connecting = _co_connect(addresses, route, limit)
+    return (yield from limited(limit, "connect", connecting, f"no connection to {name}"))
 
 
-def _co_connect(route: Route, name: str) -> Co[Socket]:
-    options = route.options
-    if options.path is not None:
-        from .transport.unix import co_connect_unix  # noqa: PLC0415 - for those who use it
+def _co_look_up_and_connect(route: Route, limit: float | None) -> Co[Socket]:
+    addresses = yield from _co_look_up_first(route, NO_LIMITS)
+    return (yield from _co_connect(addresses, route, limit))
 
-        return (yield from co_connect_unix(options.path, options.sockets))
+
+def _co_look_up_first(route: Route, timeouts: Timeouts) -> Co[Sequence[Address]]:
+    """Look up who is connected to."""
     if route.address is not None:
-        return (yield from co_connect_tcp([route.address], name, options.sockets))
-    addresses = yield from _co_look_up(*route.first, route, options.family)
-    return (yield from co_connect_tcp(addresses, name, options.sockets))
+        return [route.address]
+    return (yield from _co_look_up(*route.first, route, timeouts, route.options.family))
 
 
-def _co_look_up(host: str, port: int, route: Route, family: int = 0) -> Co[Sequence[Address]]:
-    """Look up *host*; *family* is that of the addresses, 0 for any."""
+def _co_look_up(
+    host: str, port: int, route: Route, timeouts: Timeouts, family: int = 0
+) -> Co[Sequence[Address]]:
+    """Look up *host*, within `Timeouts.dns` if that is given, else within `Timeouts.to_reach`.
+
+    *family* is that of the addresses, 0 for any.
+    """
     resolver = route.options.resolver
+    looking: Co[Sequence[Address]]
     if resolver is None:
-        return (yield from co_resolve(host, port, route.test_hostnames, family))
-    from .transport.resolvers import co_look_up  # noqa: PLC0415 - for those who use it
+        looking = co_resolve(host, port, route.test_hostnames, family)
+    else:
+        from .transport.resolvers import co_look_up  # noqa: PLC0415 - for those who use it
 
-    return (yield from co_look_up(host, port, resolver, family))
-
-
-def _co_in_time(operation: Co[T], timeout: float | None, failure: str) -> Co[T]:
-    """Run *operation* within *timeout* seconds; *failure* begins the message if it is late."""
-    if timeout is None:
-        return (yield from operation)
-    try:
-        return (yield from within(time.monotonic() + timeout, operation))
-    except ConnectionTimedOut:
-        raise ConnectionTimedOut(f"{failure} within {timeout} seconds") from None
+        looking = co_look_up(host, port, resolver, family)
+    if is_address(host):  # nobody is asked
+        return (yield from looking)
+    told = co_told(route.trace, "dns.resolve", looking, {"host": host, "port": port})
+    phase = "connect" if timeouts.dns is None else "dns"
+    limit = first(timeouts.dns, timeouts.to_reach)
+    return (yield from limited(limit, phase, told, f"no address of {host}"))
 
 
-def _co_through(proxy: Proxy, route: Route, timeout: float | None) -> Co[Stream]:
+def _co_connect(addresses: Sequence[Address], route: Route, limit: float | None) -> Co[Socket]:
+    """Connect to one of *addresses*; *limit* is told only."""
+    sockets = route.options.sockets
+    connecting = co_connect_tcp(addresses, authority(*route.first), sockets, route.trace)
+    if route.trace is None:
+        return connecting
+    host, port = route.first
+    local = None if sockets is None else sockets.local_address
+    return co_told(
+        route.trace,
+        "connection.connect_tcp",
+        connecting,
+        {"host": host, "port": port, "local_address": local, "timeout": limit},
+        result=addresses_of,
+        undo=Socket.close,
+    )
+
+
+def _co_connect_unix(path: bytes, route: Route, limit: float | None) -> Co[Socket]:
+    """Connect to the unix domain socket at *path*; *limit* is told only."""
+    from .transport.unix import co_connect_unix  # noqa: PLC0415 - for those who use it
+
+    return co_told(
+        route.trace,
+        "connection.connect_unix_socket",
+        co_connect_unix(path, route.options.sockets),
+        {"path": os.fsdecode(path), "timeout": limit},
+        result=addresses_of,
+        undo=Socket.close,
+    )
+
+
+# ---- through the proxy
+
+
+def _co_through(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[Stream]:
     """Open a stream that leads to the origin, or to a proxy that forwards."""
     conversation = None
     if not proxy.forwards(route.hostname, https=route.ssl_context is not None):
-        addresses = yield from _co_addresses(proxy, route, timeout)
+        addresses = yield from _co_addresses(proxy, route, timeouts)
         conversation = proxy.conversation(route.hostname, route.port, route.limits, addresses)
     while True:
-        stream = yield from _co_reach_proxy(proxy, route, timeout)
-        if conversation is None or (yield from co_converse(stream, conversation, timeout)):
+        stream = yield from _co_reach_proxy(proxy, route, timeouts)
+        if conversation is None:
+            return stream
+        if (yield from _co_pass_proxy(proxy, stream, conversation, route, timeouts)):
             return stream
 
 
-def _co_addresses(proxy: Proxy, route: Route, timeout: float | None) -> Co[list[str]]:
+def _co_addresses(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[list[str]]:
     """Look up the origin if *proxy* wants its addresses."""
     if not proxy.wants_addresses:
         return []
-    looking = _co_look_up(route.hostname, route.port, route)
-    found = yield from _co_in_time(looking, timeout, f"{route.hostname} was not looked up")
+    found = yield from _co_look_up(route.hostname, route.port, route, timeouts)
     return [address[0] for _, address in found]
 
 
-def _co_reach_proxy(proxy: Proxy, route: Route, timeout: float | None) -> Co[Stream]:
-    stream = TCPStream((yield from _co_reach(route, timeout)))
+def _co_reach_proxy(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[Stream]:
+    stream = TCPStream((yield from _co_reach(route, timeouts)))
     if proxy.ssl_context is None:
         return stream
-    from .transport.tls_over import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
-
-    name, port = proxy.hostname, proxy.port
-    place = route.options.session_place(proxy.ssl_context, name, name, port)
     try:
-        return (
-            yield from co_start_tls(stream, proxy.ssl_context, proxy.hostname, timeout, place=place)
-        )
+        return (yield from _co_secure(stream, proxy.ssl_context, route, timeouts, proxy))
     except HandshakeFailed as exc:
         raise type(exc)(f"{proxy}: {exc}") from exc.__cause__
+
+
+def _co_pass_proxy(
+    proxy: Proxy, stream: Stream, conversation: Conversation, route: Route, timeouts: Timeouts
+) -> Co[bool]:
+    """Carry the conversation as `co_converse` does, tell of it, and limit it."""
+    name, limit = authority(*route.first), timeouts.connect
+    told = co_told(
+        route.trace,
+        f"proxy.{proxy.protocol}",
+        co_converse(stream, conversation, timeouts.stall),
+        {"proxy": name, "target": authority(route.hostname, route.port), "timeout": limit},
+    )
+    passed = False
+    try:
+        opened = yield from limited(limit, "proxy", told, f"no tunnel through {name}")
+        passed = True
+    finally:
+        if not passed:  # perhaps it has not even begun
+            stream.close()
+    return opened
 
 
 def co_converse(stream: Stream, conversation: Conversation, timeout: float | None) -> Co[bool]:
@@ -254,11 +338,11 @@ def co_converse(stream: Stream, conversation: Conversation, timeout: float | Non
                 sent = stream.send([rest])
                 if sent is None:
                     sent = yield from co_attempt(
-                        stream.send, [rest], stream.wanted_by_send, timeout
+                        stream.send, [rest], stream.wanted_by_send, timeout, "proxy"
                     )
                 rest = rest[sent:]
             room = buffer.room()
-            received = yield from co_receive(stream, stream.recv_into, room, timeout)
+            received = yield from co_receive(stream, stream.recv_into, room, timeout, "proxy")
             buffer.end += received
             if received:
                 over = conversation.receive(buffer)
@@ -271,23 +355,61 @@ def co_converse(stream: Stream, conversation: Conversation, timeout: float | Non
             stream.close()
 
 
-def _co_secure(
-    stream: Stream, context: SSLContext, route: Route, timeout: float | None
-) -> Co[Stream]:
-    """Do TLS with the origin on *stream*, which is taken over, and closed if that fails.
+# ---- TLS
 
-    For all errors see `tls.co_start_tls`.
+
+def _co_secure(
+    stream: Stream,
+    context: SSLContext,
+    route: Route,
+    timeouts: Timeouts,
+    proxy: Proxy | None = None,
+) -> Co[Stream]:
+    """Do TLS with the origin, or with *proxy*.
+
+    *stream* is taken over, and closed if that fails. For all errors see `tls.co_start_tls`.
     """
     from .transport.tls_over import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
 
     options = route.options
-    return (
-        yield from co_start_tls(
-            stream,
-            context,
-            options.server_name,
-            timeout,
-            fingerprints=options.fingerprints,
-            place=options.session_place(context, options.server_name, route.hostname, route.port),
-        )
+    if proxy is None:
+        host, port, name = route.hostname, route.port, options.server_name
+        fingerprints, event = options.fingerprints, "connection.start_tls"
+    else:
+        host, port, name = proxy.hostname, proxy.port, proxy.hostname
+        fingerprints, event = (), "proxy.start_tls"
+    limit = timeouts.to_shake_hands
+    place = options.session_place(context, name, host, port)
+    shaking_hands = co_start_tls(
+        stream, context, name, None, fingerprints=fingerprints, place=place
     )
+    told = co_told(
+        route.trace,
+        event,
+        shaking_hands,
+        {"ssl_context": context, "server_hostname": name, "timeout": limit},
+        result=_agreed,
+        undo=_close,
+    )
+    secured: Stream | None = None
+    try:
+        secured = yield from limited(limit, "tls", told, f"no TLS with {authority(host, port)}")
+    finally:
+        if secured is None:  # perhaps it has not even begun
+            stream.close()
+    return secured
+
+
+def _close(stream: Stream) -> None:
+    stream.close()
+
+
+def _agreed(stream: Stream) -> Info:
+    """Return what a handshake has led to, for a trace."""
+    tls = stream.tls
+    return {
+        "version": tls.version(),
+        "cipher": tls.cipher(),
+        "alpn": tls.selected_alpn_protocol(),
+        "session_reused": tls.session_reused,
+    }

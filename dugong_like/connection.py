@@ -43,8 +43,10 @@ class HTTPConnection(Exchanging, Transfers):
         proxy: a `Proxy`, or its URL, or ``(host, port)`` of an HTTP proxy. By default
             requests are forwarded by it without *ssl_context*, and with one it opens a
             tunnel.
-        timeout: seconds that may pass without anything moving.
-        expect100_timeout: seconds to wait for 100 (Continue); None waits for ever.
+        timeout: seconds that may pass without anything moving, or `Timeouts` to tell the
+            phases apart; None waits for ever.
+        expect100_timeout: seconds to wait for 100 (Continue); None waits for ever, unless
+            `Timeouts.expect100` says otherwise.
         content_md5: False to compute no Content-MD5 for bodies.
         http_version: ``"1.0"`` for a server that cannot do better: then there are no chunked
             bodies, no ``expect100`` and no Upgrade. Host and ``Connection: keep-alive`` are sent
@@ -75,6 +77,13 @@ class HTTPConnection(Exchanging, Transfers):
         resolver: whom to ask for addresses: ``resolver(host, port)`` returns a list of
             ``(family, socket address)``. It is called in a helper thread and may block; or it
             is a generator function that yields `PollNeeded`. See `CachingResolver`.
+        trace: called with the name and the facts of each event, ``(str, dict)``, by
+            whatever thread the event happens in. What it raises ends the operation and
+            breaks the connection.
+        timings: True to have `Exchange.timings`.
+        trace_file: a binary file, or the path of one, for every byte that is sent and
+            received, passwords and cookies included; see :doc:`tutorial`.
+        budget: how fast bytes may pass, and how many bytes a response may have.
 
     With a *proxy* the options of sockets, *uds*, *sock* and *resolver* are those of the way to
     the proxy, and what is said of TLS holds for the server behind it.

@@ -6,6 +6,7 @@
     |-- InvalidOption              an option cannot be what was given      fix the caller
     |-- ExcessBodyData             more body data than announced           fix the caller
     |-- FileTooShort               less in a file than was to be sent      fix the caller
+    |-- BodyTooLarge               a response beyond your own budget       discard it, or reset
     |-- ProtocolError              the peer broke the protocol             report, do not retry
     |   |-- InvalidResponse            this is not HTTP/1.0 or HTTP/1.1
     |   `-- UnsupportedResponse        HTTP, but the end of it cannot be found
@@ -79,6 +80,14 @@ class FileTooShort(DugongError, EOFError):
     """A file ended before as much of it had been sent as was asked for."""
 
 
+class BodyTooLarge(DugongError):
+    """The body of a response is larger than `Budget.max_body` allows.
+
+    No more than that was delivered, and the connection is untouched: `HTTPConnection.discard`
+    passes the rest by, `HTTPConnection.reset` closes the connection.
+    """
+
+
 class ProtocolError(DugongError):
     """The peer broke the protocol."""
 
@@ -106,7 +115,18 @@ class ConnectionClosed(TransportError, ConnectionError):
 
 
 class ConnectionTimedOut(TransportError, TimeoutError):
-    """Nothing moved for `HTTPConnection.timeout` seconds, or a deadline passed."""
+    """Nothing moved for `HTTPConnection.timeout` seconds, or a deadline passed.
+
+    Attributes:
+        phase: which of the `Timeouts` it was: ``"dns"``, ``"connect"``, ``"tls"``,
+            ``"proxy"``, ``"read"``, ``"write"``, ``"total"`` or ``"expect100"``; ``""``
+            if it was none of them but a limit of your own, as `within` sets it.
+
+    """
+
+    def __init__(self, message: str = "", *, request_sent: Sent = "no", phase: str = "") -> None:
+        super().__init__(message, request_sent=request_sent)
+        self.phase = phase
 
 
 class ContinueTimedOut(ConnectionTimedOut):

@@ -24,6 +24,8 @@ FACTS: Final[dict[str, Callable[[Stream], Any]]] = {
     "server_addr": lambda stream: stream.sock.getpeername(),
     "is_readable": lambda stream: stream.has_buffered() or PollNeeded(stream.fd, POLLIN).poll(0),
     "is_writable": lambda stream: PollNeeded(stream.fd, POLLOUT).poll(0),
+}
+OF_TLS: Final[dict[str, Callable[[Stream], Any]]] = {
     "ssl_object": lambda stream: stream.tls,
     "tls_version": _of_tls("version"),
     "cipher": _of_tls("cipher"),
@@ -34,7 +36,7 @@ FACTS: Final[dict[str, Callable[[Stream], Any]]] = {
 
 def fact(stream: Stream, name: str) -> Any:
     """Return a fact; see `NetworkStream.get_extra_info`."""
-    known = FACTS.get(name)
+    known = FACTS.get(name) or OF_TLS.get(name)
     try:
         return None if known is None else known(stream)
     except (OSError, ValueError):  # the peer has gone, or another thread has closed the stream

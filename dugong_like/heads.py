@@ -126,6 +126,7 @@ class HeadReader:
             f"no 100 (Continue) within {self.continue_timeout} seconds; the body may be written "
             "now",
             request_sent="maybe",
+            phase="expect100",
         )
 
     def _find_end(self) -> int:

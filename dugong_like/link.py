@@ -23,6 +23,7 @@ from .errors import ConnectionClosed, Sent
 from .http1.states import LINK, Link, Linked, follow
 from .message import Exchange
 from .polling import Co
+from .timeouts import NO_LIMITS, Timeouts, stalling
 from .transport.stream import Stream
 from .transport.tcp import Attempt
 
@@ -32,7 +33,9 @@ class SharedLink:
 
     Attributes:
         route: where it leads.
-        timeout: seconds that may pass without anything moving, or None.
+        timeouts: how long everything may take.
+        timeout: seconds that may pass without anything arriving, or None.
+        write_timeout: seconds that may pass without anything being sent, or None.
         pending: the requests whose responses have not been read to their end, in order.
         state: whether the connection can be used.
         raw_stream: the stream even if the connection is broken; None if it is closed.
@@ -43,14 +46,20 @@ class SharedLink:
 
     """
 
+    limits_operations = False  # is there somebody who looks at `Timeouts.total`?
+
     __slots__ = (
         *("_failure", "closing", "pending", "raw_stream", "route", "sender_waits", "state"),
-        *("abandoned", "timeout", "used"),
+        *("abandoned", "timeout", "timeouts", "used", "write_timeout"),
     )
 
-    def __init__(self, route: Route, timeout: float | None) -> None:
+    def __init__(self, route: Route, timeout: float | Timeouts | None) -> None:
         self.route = route
-        self.timeout = timeout
+        if timeout is None:  # as with `limit`, but connections are made often
+            self.timeouts = NO_LIMITS
+            self.timeout = self.write_timeout = None
+        else:
+            self.limit(timeout)
         self.pending: deque[Exchange] = deque()
         self.state = Link.CLOSED
         self.raw_stream: Stream | None = None
@@ -60,14 +69,43 @@ class SharedLink:
         self._failure: Exception | None = None
         self.closing = Closing()
 
+    timeouts: Timeouts
+    timeout: float | None
+    write_timeout: float | None
+
+    def limit(self, timeout: float | Timeouts | None) -> None:
+        """Let *timeout* hold for every wait that begins from now on.
+
+        Raises:
+            ValueError, TypeError: it is no time limit, or not one for this connection.
+
+        """
+        if not isinstance(timeout, Timeouts):
+            self.timeouts = stalling(timeout)
+            self.timeout = self.write_timeout = timeout
+            return
+        if timeout.total is not None and not self.limits_operations:
+            raise ValueError("a total limit needs a connection that was made with Timeouts")
+        self.timeouts = timeout
+        self.timeout = timeout.to_read
+        self.write_timeout = timeout.to_write
+
+    @property
+    def bare_stream(self) -> Stream | None:
+        """`raw_stream` without what only listens to it."""
+        return self.raw_stream
+
     def successor(self) -> SharedLink:
         """Return a new link to the same place, for the connection that has abandoned this one."""
-        successor = type(self)(self.route, self.timeout)
+        successor = self._another()
         if self.closing.done:
             successor.closing = self.closing
         else:
             successor.closing.end(None)
         return successor
+
+    def _another(self) -> SharedLink:
+        return SharedLink(self.route, self.timeouts)
 
     @property
     def stream(self) -> Stream:
@@ -106,9 +144,9 @@ class SharedLink:
 
     def _co_open(self, attempt: Attempt | None) -> Co[None]:
         if attempt is None:
-            going = co_open(self.route, self.timeout)
+            going = co_open(self.route, self.timeouts)
         else:
-            going = co_open(self.route, self.timeout, attempt)
+            going = co_open(self.route, self.timeouts, attempt)
         self._opened((yield from going))
 
     def _opened(self, stream: Stream) -> None:
@@ -150,8 +188,11 @@ class SharedLink:
         with _moving:  # the other thread shall not append a request in between
             self.spend()
             self.pending.popleft()
-            if self.pending:
-                self.fail(ConnectionClosed(f"{response} was the last one"))
+            failed = bool(self.pending) and self._fail(
+                ConnectionClosed(f"{response} was the last one")
+            )
+        if failed:
+            self.closing.end(self._failure)
 
     def spend(self) -> None:
         """Let the connection take no further request."""
@@ -177,13 +218,19 @@ class SharedLink:
     def fail(self, failure: Exception) -> None:
         """Let every further use raise `ConnectionClosed`, with *failure* as its cause."""
         with _moving:
-            self._move(Linked.FAILED)
-            if self._failure is not None or self.state is not Link.BROKEN:
-                return
-            # Without its traceback, which leads back to here: the descriptor would stay open
-            # until the garbage collector runs.
-            self._failure = copy.copy(failure)
-        self.closing.end(self._failure)
+            failed = self._fail(failure)
+        if failed:  # not under the lock, as there are others who are told
+            self.closing.end(self._failure)
+
+    def _fail(self, failure: Exception) -> bool:
+        """Break the connection, and return True if it was not broken before."""
+        self._move(Linked.FAILED)
+        if self._failure is not None or self.state is not Link.BROKEN:
+            return False
+        # Without its traceback, which leads back to here: the descriptor would stay open
+        # until the garbage collector runs.
+        self._failure = copy.copy(failure)
+        return True
 
     def stop_sending(self) -> None:
         """Wake the operation that waits to send, if there is one: it shall do so no more."""
@@ -198,8 +245,12 @@ class SharedLink:
         """
         stream = self.detach()
         if stream is not None:
+            self.tell_closed(stream)
             stream.close()
             self.closing.end(None)
+
+    def tell_closed(self, stream: Stream) -> None:
+        """Tell that *stream*, which was detached or abandoned, is about to be closed."""
 
     def detach(self) -> Stream | None:
         """Forget the stream and what is pending; return the stream, to be closed."""

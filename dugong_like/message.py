@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .errors import StateError
+from .masking import mask_target
 
 if TYPE_CHECKING:
     from email.message import Message
 
     from .http1.head import Head
     from .network import NetworkStream
+    from .timings import Timings
 
 
 class BodyFollowing:
@@ -66,6 +68,7 @@ class Exchange:
         awaited: True when somebody has tried to read the response.
         hand_over: gives the stream up, if the response has ended HTTP on it.
         stream: what it gave.
+        timings: how long its phases took; None if nobody asked for it.
 
     """
 
@@ -79,6 +82,7 @@ class Exchange:
     hand_over: Callable[[], NetworkStream] | None = None
     stream: NetworkStream | None = None
     informational: tuple[HTTPResponse, ...] = ()
+    timings: Timings | None = None
 
     def __init__(self, method: str, path: str) -> None:
         self.method = method
@@ -93,7 +97,7 @@ class Exchange:
         self.abandoned = True
 
     def __repr__(self) -> str:
-        return f"<Exchange {self.method} {self.path}>"
+        return f"<Exchange {self.method} {mask_target(self.path)}>"
 
 
 class HTTPResponse:
@@ -142,6 +146,11 @@ class HTTPResponse:
         return f"1.{self._head.minor}"
 
     @property
+    def timings(self) -> Timings | None:
+        """How long its phases took; None unless ``HTTPConnection(timings=True)`` asked."""
+        return self._exchange.timings
+
+    @property
     def headers(self) -> Message:
         """The header fields, an `email.message.Message`, made at the first look."""
         if self._headers is None:
@@ -182,7 +191,9 @@ class HTTPResponse:
         self._trailer_fields = fields
 
     def __repr__(self) -> str:
-        return f"<HTTPResponse {self.status} {self.reason} to {self.method} {self.path}>"
+        return (
+            f"<HTTPResponse {self.status} {self.reason} to {self.method} {mask_target(self.path)}>"
+        )
 
 
 def _message(wire: bytes, lower: bytes | None = None) -> Message:

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
-from .errors import ConnectionClosed, StateError
+from .errors import ConnectionClosed, HandshakeFailed, StateError
 from .facts import fact
 from .origin import check_hostname
 from .polling import Co, run
 from .transport.stream import TURN, Stream
 from .transport.tcp import co_attempt, co_receive
+from .transport.wrapped import WrappedStream
 
 if TYPE_CHECKING:
     from .transport.tls import SSLContext
@@ -56,6 +57,7 @@ class NetworkStream:
         self._received = received
         self._failure: Exception | None = None
         self._deaf: Exception | None = None  # why the peer takes no more, though it may be heard
+        self._said_all = False
         self._reading = Lock()
         self._writing = Lock()
         self._unwaited = [0, 0]  # bytes read and written since the last wait
@@ -106,13 +108,33 @@ class NetworkStream:
 
         Raises:
             TypeError: *data* is not bytes-like.
-            StateError: another operation is writing.
+            StateError: another operation is writing, or `co_write_eof` said that this was all.
             ConnectionClosed: the stream is closed or broken, or the peer takes no more; what it
                 has sent before can still be read.
             ConnectionTimedOut: nothing could be sent for `timeout` seconds.
 
         """
         return self._co_send(as_bytes(data))
+
+    def co_write_eof(self) -> Co[None]:
+        """Say that nothing more will be written, and go on reading.
+
+        The peer reads what was written, and then the end: a FIN, over TLS close_notify (RFC 8446
+        section 6.1). A peer that speaks TLS 1.2 may end its direction then, without what it had
+        still to send (RFC 5246 section 7.2.1), and many programs do as much in TLS 1.3. Doing it
+        once more changes nothing.
+
+        Interrupted or timed out while it waits, it leaves the stream broken, as `co_write` does.
+
+        Raises:
+            StateError: another operation is writing; or the connection that gave this stream
+                was an https one, and there was no `co_start_tls` after that: Python's TLS over
+                a socket ends in both directions at once.
+            ConnectionClosed: the stream is closed or broken, or the peer takes no more.
+            ConnectionTimedOut: nothing could be sent for `timeout` seconds.
+
+        """
+        return self._co_end()
 
     def co_start_tls(self, context: SSLContext, server_hostname: str) -> Co[Self]:
         """Do a TLS handshake as the client; what follows on this stream is encrypted.
@@ -133,9 +155,9 @@ class NetworkStream:
             HandshakeFailed: the peer does not speak TLS, or not as *context* demands.
             InvalidRequest: *server_hostname* cannot be the name of a host.
             TypeError: it is no string.
-            StateError: another operation is reading or writing; or bytes have been received
-                that nobody has read, which no server of TLS has sent (nothing happens to the
-                stream).
+            StateError: another operation is reading or writing; bytes have been received that
+                nobody has read, which no server of TLS has sent; or `co_write_eof` said that
+                nothing would follow (nothing happens to the stream).
             ConnectionClosed: the stream is closed or broken.
             ConnectionTimedOut: the handshake took more than `timeout` seconds.
 
@@ -143,6 +165,8 @@ class NetworkStream:
         name = check_hostname(server_hostname)
         with self._turn(self._reading, "reading"), self._turn(self._writing, "writing"):
             stream = self._usable()
+            if self._said_all:
+                raise StateError("the end of what is written has been said")
             if self._received:
                 raise StateError(
                     f"{len(self._received)} bytes have been received in front of TLS: read them"
@@ -150,6 +174,10 @@ class NetworkStream:
             secured: Stream | None = None
             try:
                 secured = yield from co_tls_over(stream, context, name, self.timeout)
+            except HandshakeFailed as exc:
+                if self._stream is not stream:
+                    raise ConnectionClosed("the stream was closed meanwhile") from exc
+                raise
             finally:
                 if secured is None:
                     self.drop()
@@ -181,6 +209,10 @@ class NetworkStream:
     def write(self, data: Buffer) -> None:
         """Blocking twin of `co_write`."""
         run(self.co_write(data))
+
+    def write_eof(self) -> None:
+        """Blocking twin of `co_write_eof`."""
+        run(self.co_write_eof())
 
     def start_tls(self, context: SSLContext, server_hostname: str) -> Self:
         """Blocking twin of `co_start_tls`."""
@@ -330,21 +362,20 @@ class NetworkStream:
         self._unwaited[which] = 0
         return True
 
-    def _co_send(self, data: memoryview) -> Co[None]:
+    @contextmanager
+    def _sending(self) -> Iterator[Stream]:
+        """Have the turn to write; what is not done as a whole breaks the stream."""
         with self._turn(self._writing, "writing"):
             stream = self._usable()
             if self._deaf is not None:
                 raise ConnectionClosed(f"the peer takes no more: {self._deaf}") from self._deaf
             whole = False
             try:
-                while data:
-                    sent = self._send(data)
-                    if sent is None:
-                        sent = yield from co_attempt(
-                            self._send, data, stream.wanted_by_send, self.timeout
-                        )
-                    data = data[sent:]
+                yield stream
                 whole = True
+            except StateError:  # nothing was sent at all
+                whole = True
+                raise
             except ConnectionClosed as exc:
                 whole = True
                 self._deaf = ConnectionClosed(str(exc))
@@ -352,6 +383,30 @@ class NetworkStream:
             finally:
                 if not whole:
                     self._break(stream)
+
+    def _co_send(self, data: memoryview) -> Co[None]:
+        with self._sending() as stream:
+            if self._said_all:
+                raise StateError("the end of what is written has been said")
+            while data:
+                sent = self._send(data)
+                if sent is None:
+                    sent = yield from co_attempt(
+                        self._send, data, stream.wanted_by_send, self.timeout, "write"
+                    )
+                data = data[sent:]
+
+    def _co_end(self) -> Co[None]:
+        with self._sending() as stream:
+            if not self._said_all and self._end(stream) is None:
+                yield from co_attempt(
+                    self._end, stream, stream.wanted_by_send, self.timeout, "write"
+                )
+            self._said_all = True
+
+    def _end(self, stream: Stream) -> bool | None:
+        self._usable()
+        return stream.end_sending()
 
     def _send(self, data: memoryview) -> int | None:
         stream = self._usable()
@@ -378,9 +433,13 @@ def co_tls_over(
         DugongError: what `tls.co_start_tls` raises.
 
     """
-    from .transport.tls_over import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, few need it
+    from .transport.tls_over import co_start_tls_over  # noqa: PLC0415 - ssl costs 10 ms
 
-    return (yield from co_start_tls(stream, context, hostname, timeout, any_protocol=True))
+    if not isinstance(stream, WrappedStream):
+        return (yield from co_start_tls_over(stream, context, hostname, timeout, any_protocol=True))
+    bare = yield from co_start_tls_over(stream.bare, context, hostname, timeout, any_protocol=True)
+    stream.replace_bare(bare)
+    return stream
 
 
 _open: WeakSet[NetworkStream] = WeakSet()  # those that a child process has to drop

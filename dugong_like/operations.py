@@ -9,6 +9,7 @@ Not here: the blocking twins and the file-like face (connection.py).
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
@@ -41,13 +42,16 @@ from .origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
 from .polling import Co
 from .receiving import ReceivingHalf
 from .sending import SendingHalf
+from .timeouts import Timeouts, as_timeouts
 from .tls_facts import TLSFacts
+from .trace import Trace
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
     import os
     from socket import socket
 
+    from .budgets import Budget
     from .proxy.proxy import Proxy
     from .transport.options import SocketOptions
     from .transport.resolvers import Resolver
@@ -55,6 +59,8 @@ if TYPE_CHECKING:
     from .transport.sessions import TLSSessions
     from .transport.stream import Stream
     from .transport.tls import SSLContext
+    from .transport.wiredump import TraceFile
+    from .watched_link import Wishes
 
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
 # What to say of no body where the method means one (RFC 9110 section 8.6).
@@ -69,14 +75,20 @@ class Operations(TLSFacts):
     """
 
     __slots__ = (
+        "_expect100_timeout",
         "_heads",
         "_hostname",
         "_link",
         "_proxy_given",
         "_receiving",
         "_sending",
+        "_timeout",
         "content_md5",
     )
+
+    _link: SharedLink
+    _receiving: ReceivingHalf
+    _sending: SendingHalf
 
     def __init__(  # noqa: PLR0913 - each is documented at HTTPConnection
         self,
@@ -85,7 +97,7 @@ class Operations(TLSFacts):
         ssl_context: SSLContext | None = None,
         proxy: Proxy | tuple[str, int] | str | None = None,
         *,
-        timeout: float | None = None,
+        timeout: float | Timeouts | None = None,
         expect100_timeout: float | None = None,
         content_md5: bool = True,
         http_version: str = "1.1",
@@ -105,6 +117,10 @@ class Operations(TLSFacts):
         uds: str | bytes | os.PathLike[str] | None = None,
         sock: socket | None = None,
         resolver: Resolver | None = None,
+        trace: Trace | None = None,
+        timings: bool = False,
+        trace_file: TraceFile | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._hostname = hostname
         self.content_md5 = content_md5
@@ -132,6 +148,18 @@ class Operations(TLSFacts):
         )
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
+        wishes = None
+        if (
+            isinstance(timeout, Timeouts)
+            or trace is not None
+            or timings
+            or trace_file is not None
+            or budget is not None
+            or _is_logged()
+        ):
+            wishes = _wishes(trace, timings, trace_file, budget)
+        if sock is not None:
+            as_timeouts(timeout)  # if there is an error the socket stays the caller's
         options = transport_options(
             ascii_name,
             ssl_context,
@@ -145,12 +173,22 @@ class Operations(TLSFacts):
         )
         test_names = tuple(dns_test_hostnames)
         route = Route(ascii_name, port, ssl_context, checked, limits, test_names, options)
-        self._link = SharedLink(route, timeout)
-        self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
-        self._receiving.heads.continue_timeout = expect100_timeout
+        if wishes is None:
+            self._link = SharedLink(route, timeout)
+            self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
+            self._sending = SendingHalf(self._link, self._receiving)
+            self._receiving.heads.continue_timeout = expect100_timeout
+        else:
+            from .watched import make_halves  # noqa: PLC0415 - for those who want to be told
+
+            self._link, self._receiving, self._sending = make_halves(
+                route, timeout, wishes, buffer_size, on_informational
+            )
+            self._limit_continue(expect100_timeout)
         if forwarding is not None:
             self._receiving.on_proxy_challenge(forwarding.learn)
-        self._sending = SendingHalf(self._link, self._receiving)
+        self._timeout = timeout
+        self._expect100_timeout = expect100_timeout
 
     @property
     def hostname(self) -> str:
@@ -182,16 +220,25 @@ class Operations(TLSFacts):
         return f"1.{self._heads.minor}"
 
     @property
-    def timeout(self) -> float | None:
-        """Seconds that may pass without anything moving; None waits for ever.
+    def timeout(self) -> float | Timeouts | None:
+        """Seconds that may pass without anything moving, or `Timeouts`; None waits for ever.
 
         Holds under every driver. `ConnectionTimedOut` is raised when it is exceeded.
+        Setting `Timeouts.total` is a `ValueError` unless the connection was made with
+        `Timeouts`.
         """
-        return self._link.timeout
+        return self._timeout
 
     @timeout.setter
-    def timeout(self, seconds: float | None) -> None:
-        self._link.timeout = seconds
+    def timeout(self, timeout: float | Timeouts | None) -> None:
+        self._link.limit(timeout)
+        self._timeout = timeout
+        self._limit_continue(self._expect100_timeout)
+
+    def _limit_continue(self, seconds: float | None) -> None:
+        """Limit the wait for 100 (Continue), unless `Timeouts.expect100` does."""
+        limit = self._link.timeouts.expect100
+        self._receiving.heads.continue_timeout = seconds if limit is None else limit
 
     def response_pending(self) -> bool:
         """Return True if a response is outstanding, or partly read."""
@@ -223,6 +270,7 @@ class Operations(TLSFacts):
         if stream is not None:
             if link.abandoned:
                 stream.shut_down()  # wakes who waits for it
+            link.tell_closed(stream)
             stream.close()
         if (own := link.route.options.own) is not None:
             own.close()  # if it was never used
@@ -242,7 +290,7 @@ class Operations(TLSFacts):
         return stream
 
     def _notify_close(self) -> None:
-        stream = self._link.raw_stream
+        stream = self._link.bare_stream
         if stream is not None and self._link.route.has_tls:
             cast("Secured", stream).notify_close()  # then it is TLS
 
@@ -546,6 +594,34 @@ def _origin(
     port = check_port(default_port if port is None else port)
     host = authority(name, port, default_port)
     return name, port, host, RequestHeads(host)
+
+
+_logs_wanted: Callable[[], bool] | None = None  # see logs.is_wanted
+
+
+def _is_logged() -> bool:
+    """Return True if somebody listens to our loggers; without logging nobody does."""
+    global _logs_wanted  # noqa: PLW0603 - kept, as to import it each time costs more than to ask
+    if _logs_wanted is None:
+        if "logging" not in sys.modules:
+            return False
+        from .logs import is_wanted  # noqa: PLC0415 - who does not log does not import logging
+
+        _logs_wanted = is_wanted
+    return _logs_wanted()
+
+
+def _wishes(
+    trace: Trace | None, timings: bool, trace_file: TraceFile | None, budget: Budget | None
+) -> Wishes:
+    """Return what is wanted; without a trace, one that logs if somebody listens."""
+    from .watched_link import Wishes  # noqa: PLC0415 - for those who want to be told
+
+    if trace is None and _is_logged():
+        from .logs import log_event  # noqa: PLC0415 - loaded already
+
+        trace = log_event
+    return Wishes(trace, timings, trace_file, budget)
 
 
 def trailer_lines(trailers: Fields | None) -> bytes:

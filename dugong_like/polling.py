@@ -364,22 +364,23 @@ def _end() -> _End:
     return _Pipe() if os.name == "posix" else _SocketPair()
 
 
-def _timed_out(op: Co[T], message: str) -> T:
+def _timed_out(op: Co[T], failure: ConnectionTimedOut) -> T:
     """Tell *op* that its time is over, so that it can say whether the request was sent."""
     try:
-        op.throw(ConnectionTimedOut(message))
+        op.throw(failure)
     except StopIteration as end:
         return cast("T", end.value)  # it had its result all the same
-    raise DugongError(f"{op!r} went on after {message}")
+    raise DugongError(f"{op!r} went on after {failure}")
 
 
-def within(deadline: float, op: Co[T]) -> Co[T]:
+def within(deadline: float, op: Co[T], failure: ConnectionTimedOut | None = None) -> Co[T]:
     """Run *op* and end it when *deadline* has passed: a total limit.
 
     Args:
         deadline: seconds of `time.monotonic`, for example
             ``time.monotonic() + 30``.
         op: the operation. It is closed in any case.
+        failure: what to raise when it has; None for an error that says just that.
 
     Returns:
         The result of *op*.
@@ -392,7 +393,7 @@ def within(deadline: float, op: Co[T]) -> Co[T]:
         while True:
             need = next(op)
             if time.monotonic() >= deadline:
-                return _timed_out(op, "the deadline has passed")
+                return _timed_out(op, failure or ConnectionTimedOut("the deadline has passed"))
             if need.deadline is None or need.deadline > deadline:
                 need = need.until(deadline)
             yield need
@@ -428,7 +429,8 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
             while not _wait(need, 0) and time.monotonic() < until:
                 yield need.until(until)
             if time.monotonic() >= limit and not _wait(need, 0):
-                return _timed_out(op, f"nothing moved for {seconds} seconds")
+                failure = ConnectionTimedOut(f"nothing moved for {seconds} seconds")
+                return _timed_out(op, failure)
     except StopIteration as end:
         return cast("T", end.value)
     finally:

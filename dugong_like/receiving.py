@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 from .bodies import BodyReader
 from .errors import ConnectionClosed, ConnectionTimedOut, ProtocolError, StateError
@@ -29,6 +29,7 @@ from .polling import Co, within
 from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
 from .transport.stream import Stream
+from .transport.tcp import nothing_moved
 
 PROXY_AUTHENTICATION_REQUIRED: Final = 407
 
@@ -103,7 +104,13 @@ class ReceivingHalf:
         role: the right to read.
         heads: reads heads.
         bodies: reads bodies.
+        kind_of_role: class of `role`.
+        kind_of_bodies: class of `bodies`.
     """
+
+    kind_of_role: ClassVar[type[ReadingRole]] = ReadingRole
+    kind_of_bodies: ClassVar[type[BodyReader]] = BodyReader
+    kind_of_ending: ClassVar[type[Ending]] = Ending
 
     __slots__ = (
         *("_buffer", "_ending", "_final", "_learn", "_limits", "_link"),
@@ -116,20 +123,24 @@ class ReceivingHalf:
         self._link = link
         self._limits = limits
         self._buffer = ReceiveBuffer(buffer_size)
-        self.role = ReadingRole(link, self._buffer)
+        self.role = self.kind_of_role(link, self._buffer)
         self.heads = HeadReader(link, self._buffer, limits, on_informational)
-        self._ending = Ending(self.role, self._buffer)
-        self.bodies = BodyReader(link, self._buffer, self._ending)
+        self._ending = self.kind_of_ending(self.role, self._buffer)
+        self.bodies = self.kind_of_bodies(link, self._buffer, self._ending)
         self._final: Head | None = None  # read while a body was being sent, for `read_response`
         self._learn: Callable[[bytes], object] | None = None
 
     def successor(self, link: SharedLink) -> ReceivingHalf:
         """Return a new half that reads from *link* and is told the same."""
-        size, informed = self._buffer.size, self.heads.on_informational
-        successor = type(self)(link, self._limits, size, informed)
+        successor = type(self)(link, self._limits, self._buffer.size, self._informed)
         successor.heads.continue_timeout = self.heads.continue_timeout
         successor._learn = self._learn  # noqa: SLF001 - it is one of us
         return successor
+
+    @property
+    def _informed(self) -> Informed | None:
+        """Who is told of informational responses."""
+        return self.heads.on_informational
 
     def reset(self) -> None:
         """Forget everything that was received. For who has the role."""
@@ -178,7 +189,7 @@ class ReceivingHalf:
         if stream is not None and link.state is not Link.BROKEN and not stream.has_buffered():
             exchange.awaited = True
             if not stream.wait_to_recv(link.timeout):
-                raise ConnectionTimedOut(f"nothing moved for {link.timeout} seconds")
+                raise nothing_moved(link.timeout, "read")
             if link.raw_stream is not stream:
                 raise ConnectionClosed("the connection was closed meanwhile")
 

@@ -17,7 +17,6 @@ from typing import TypeVar
 
 from .errors import (
     ConnectionClosed,
-    ConnectionTimedOut,
     DugongError,
     ProtocolError,
     StateError,
@@ -28,6 +27,7 @@ from .polling import Co, PollNeeded, run
 from .transport.buffer import ReceiveBuffer
 from .transport.bulk import PATIENCE
 from .transport.stream import Stream
+from .transport.tcp import nothing_moved
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -237,7 +237,7 @@ class ReadingRole(Role):
                     if deadline is None or received != buffer.received:
                         received, deadline = buffer.received, now + link.timeout
                     elif now >= deadline:
-                        raise ConnectionTimedOut(f"nothing moved for {link.timeout} seconds")
+                        raise nothing_moved(link.timeout, "read")
                 if buffer.wanted:
                     yield self._gather(stream, deadline)
                 else:

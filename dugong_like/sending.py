@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from .errors import (
     ConnectionClosed,
@@ -39,8 +39,11 @@ class SendingHalf:
 
     Attributes:
         role: the right to send.
+        kind_of_role: class of `role`.
 
     """
+
+    kind_of_role: ClassVar[type[Role]] = Role
 
     __slots__ = (
         *("_exchange", "_link", "_receiving", "_remaining", "_state", "_unwaited"),
@@ -48,7 +51,7 @@ class SendingHalf:
     )
 
     def __init__(self, link: SharedLink, receiving: ReceivingHalf) -> None:
-        self.role = Role(link, "sending")
+        self.role = self.kind_of_role(link, "sending")
         self._link = link
         self._receiving = receiving
         self.reset()
@@ -418,7 +421,8 @@ class SendingHalf:
     ) -> Co[int]:
         """Wait until something of *parts* can be sent, and send it, or an answer is here."""
         link = self._link
-        deadline = None if link.timeout is None else time.monotonic() + link.timeout
+        limit = link.write_timeout
+        deadline = None if limit is None else time.monotonic() + limit
         while True:
             self._unwaited = 0
             # Set before the look at the exchange: who answers it does the opposite.
@@ -439,8 +443,9 @@ class SendingHalf:
                 return sent
             if deadline is not None and time.monotonic() >= deadline:
                 raise ConnectionTimedOut(
-                    f"nothing could be sent for {link.timeout} seconds",
+                    f"nothing could be sent for {limit} seconds (write time-out)",
                     request_sent="maybe",
+                    phase="write",
                 )
 
     def _look(self, stream: Stream, exchange: Exchange) -> None:

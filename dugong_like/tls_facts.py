@@ -1,4 +1,4 @@
-"""What TLS has agreed on with the server, readable on a connection.
+"""What TLS has agreed on with the server, and facts about the connection below.
 
 Not here: how it comes about (transport/), and facts about any stream (facts.py).
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from .facts import OF_TLS, fact
 from .link import SharedLink
 
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class TLSFacts:
-    """The part of `HTTPConnection` that tells of TLS.
+    """The part of `HTTPConnection` that tells of TLS, and of what is below.
 
-    Over plain HTTP, and while there is no connection, everything is None.
+    While there is no connection everything is None, and what is about TLS over plain HTTP.
     """
 
     __slots__ = ()
@@ -70,6 +71,22 @@ class TLSFacts:
         """True if the session of an earlier connection was resumed, which is quicker."""
         tls = self._tls()
         return None if tls is None else tls.session_reused
+
+    def get_extra_info(self, name: str) -> Any:
+        """Return a fact about the connection below HTTP.
+
+        Args:
+            name: one of those of `NetworkStream.get_extra_info`. Through a proxy the addresses
+                are those of the connection to it.
+
+        Returns:
+            The fact; None if there is none, and while not connected.
+
+        """
+        stream = self._link.raw_stream
+        if stream is None or (name in OF_TLS and self._tls() is None):
+            return None
+        return fact(stream, name)
 
     def _tls(self) -> TLSObject | None:
         stream = self._link.raw_stream

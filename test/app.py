@@ -9,6 +9,8 @@ PUT  /upload      JSON: length, sha256 and the fields of the request
 GET  /slow/T      an answer after T seconds
 PUT  /echo        the body of the request, piece by piece as it comes
 PUT  /refuse      413 without reading the body
+
+A WebSocket gets its messages back.
 """
 
 import asyncio
@@ -22,6 +24,9 @@ async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
         return
+    if scope["type"] == "websocket":
+        await echo_messages(receive, send)
+        return
     kind, _, argument = scope["path"].strip("/").partition("/")
     await ROUTES[kind](scope, receive, send, argument)
 
@@ -32,6 +37,14 @@ async def lifespan(receive, send):
         await send({"type": message["type"] + ".complete"})
         if message["type"] == "lifespan.shutdown":
             return
+
+
+async def echo_messages(receive, send):
+    while (message := await receive())["type"] != "websocket.disconnect":
+        if message["type"] == "websocket.connect":
+            await send({"type": "websocket.accept"})
+        else:
+            await send({**message, "type": "websocket.send"})
 
 
 async def respond(send, status, body=b"", fields=()):

@@ -1,7 +1,9 @@
 """Fixtures: certificates, and the real servers, started when a test first asks for one."""
 
 import datetime
+import socket
 import ssl
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,3 +130,17 @@ def server(request, start):
     """Each real server, plain and with TLS."""
     name, plus, _ = request.param.partition("+")
     return start(name, tls=bool(plus))
+
+
+@pytest.fixture
+def slow_names(monkeypatch):
+    """A name service that does not answer in time."""
+    go_on = threading.Event()
+
+    def getaddrinfo(*arguments, **options):
+        go_on.wait(10)
+        raise socket.gaierror(socket.EAI_NONAME, "too late")
+
+    monkeypatch.setattr("dugong_like.transport.resolve.socket.getaddrinfo", getaddrinfo)
+    yield
+    go_on.set()

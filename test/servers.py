@@ -103,11 +103,11 @@ def granian(folder, certificate=None, host="127.0.0.1"):
 
 
 @contextmanager
-def uvicorn(folder, http, certificate=None, host="127.0.0.1"):
-    """Uvicorn with httptools (llhttp, written in C) or h11 (pure Python)."""
+def uvicorn(folder, http, certificate=None, host="127.0.0.1", ws="none"):
+    """Uvicorn with httptools (llhttp, written in C) or h11 (pure Python); *ws*: "wsproto"."""
     port = free_port(host)
     command = [sys.executable, "-m", "uvicorn", "--host", host, "--port", port, "--http", http]
-    command += ["--no-access-log", "--log-level", "warning", "--ws", "none", "app:app"]
+    command += ["--no-access-log", "--log-level", "warning", "--ws", ws, "app:app"]
     if certificate:
         command += ["--ssl-certfile", certificate.chain, "--ssl-keyfile", certificate.key]
     with running(command, port, folder / f"uvicorn-{http}.log", host):
@@ -196,6 +196,93 @@ def haproxy(folder, backend, certificate=None):
     config.write_text(HAPROXY.format(port=port, ssl=ssl, backend=backend.port))
     with running([executable, "-f", config], port, folder / "haproxy.log"):
         yield Server("haproxy", port, bool(certificate), folder)
+
+
+ROUTES_NGINX = """
+{user}daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 64; }}
+http {{
+  access_log off; root {folder}/www;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key};
+  ssl_session_tickets on; ssl_session_cache shared:s:1m;
+  ssl_protocols TLSv1.2 TLSv1.3; ssl_client_certificate {ca_file};
+  server {{ listen unix:{folder}/http; }}
+  server {{ listen unix:{folder}/https ssl; }}
+  server {{
+    listen 127.0.0.1:{ports[TLSv1.2]} ssl; ssl_protocols TLSv1.2; ssl_verify_client on;
+    location / {{ return 200 "$ssl_client_s_dn $ssl_session_reused"; }}
+  }}
+  server {{
+    listen 127.0.0.1:{ports[TLSv1.3]} ssl; ssl_protocols TLSv1.3; ssl_verify_client on;
+    location / {{ return 200 "$ssl_client_s_dn $ssl_session_reused"; }}
+  }}
+  server {{
+    listen 127.0.0.1:{ports[one]} ssl proxy_protocol;
+    ssl_certificate {one.chain}; ssl_certificate_key {one.key};
+    location / {{ return 200 "$proxy_protocol_addr $ssl_server_name $http_host"; }}
+  }}
+  server {{
+    listen 127.0.0.1:{ports[two]} ssl proxy_protocol;
+    ssl_certificate {two.chain}; ssl_certificate_key {two.key};
+    location / {{ return 200 "$proxy_protocol_addr $ssl_server_name $http_host"; }}
+  }}
+}}
+"""
+ROUTES_HAPROXY = """
+defaults
+  timeout connect 10s
+  timeout client 10s
+  timeout server 10s
+frontend by-name
+  mode tcp
+  bind 127.0.0.1:{ports[by-name]}
+  tcp-request inspect-delay 5s
+  tcp-request content accept if {{ req_ssl_hello_type 1 }}
+  use_backend one if {{ req_ssl_sni -i one.test }}
+  use_backend two if {{ req_ssl_sni -i two.test }}
+backend one
+  mode tcp
+  server only 127.0.0.1:{ports[one]} send-proxy
+backend two
+  mode tcp
+  server only 127.0.0.1:{ports[two]} send-proxy-v2
+frontend told
+  mode http
+  bind 127.0.0.1:{ports[told]} accept-proxy
+  http-request return status 200 content-type text/plain lf-string "%[src] %[src_port]"
+"""
+
+
+@contextmanager
+def routes(folder, ca_file, certificate, one, two):
+    """nginx and HAProxy, to be reached in special ways; yields the ports by name.
+
+    nginx has unix domain sockets *folder*/http and *folder*/https, with the files of /bytes/.
+    "TLSv1.2", "TLSv1.3": nginx, which demands a certificate of *ca_file*.
+    "by-name": HAProxy, which passes on what is for one.test and two.test, and tells where it
+    comes from (PROXY protocol 1 and 2), to nginx with the certificates *one* and *two*.
+    "told": HAProxy, which wants to be told where a connection comes from (PROXY protocol).
+    """
+    executable = program("haproxy")
+    folder.chmod(0o755)
+    files = folder / "www" / "bytes"
+    files.mkdir(parents=True)
+    for size in (1024, 300_000):
+        (files / str(size)).write_bytes((PATTERN * 2)[:size])
+    names = ("TLSv1.2", "TLSv1.3", "one", "two", "by-name", "told")
+    ports = {name: free_port() for name in names}
+    user = "user root; " if os.geteuid() == 0 else ""
+    fields = {"user": user, "folder": folder, "ca_file": ca_file, "certificate": certificate}
+    config = folder / "nginx.conf"
+    config.write_text(ROUTES_NGINX.format(ports=ports, one=one, two=two, **fields))
+    command = [program("nginx"), "-c", config, "-e", folder / "error.log"]
+    with running(command, ports["TLSv1.3"], folder / "nginx.log"):
+        config = folder / "haproxy.cfg"
+        config.write_text(ROUTES_HAPROXY.format(ports=ports))
+        with running([executable, "-f", config], ports["told"], folder / "haproxy.log"):
+            yield ports
 
 
 @contextmanager

@@ -8,12 +8,18 @@ import io
 import json
 import socket
 import sys
+import time
 from pathlib import Path
 
+import httpcore
 import httpx
 import pytest
 import requests
-from support import ScriptedServer, pattern, read_exactly, read_head
+from support import ScriptedServer, black_hole, pattern, read_exactly, read_head
+from test_websocket import echo
+from wsproto import ConnectionType
+from wsproto.connection import Connection
+from wsproto.events import CloseConnection, TextMessage
 
 CONTRIB = Path(__file__).resolve().parent.parent / "contrib"
 SIZE = 300_000
@@ -34,8 +40,8 @@ requests_adapter = program("requests_adapter")
 class Async:
     """`httpx.AsyncClient` with the methods of `httpx.Client`."""
 
-    def __init__(self, context, options):
-        self._options = {"transport": httpx_transport.AsyncTransport(verify=context), **options}
+    def __init__(self, transport, **options):
+        self._options = {"transport": transport, **options}
         self._runner = asyncio.Runner()
         self._client = httpx.AsyncClient(**self._options)
         self.cookies = self._client.cookies
@@ -52,9 +58,34 @@ class Async:
     def get(self, url, **options):
         return self.request("GET", url, **options)
 
+    def talk(self, method, url, co_say, **options):
+        async def main():
+            async with self._client.stream(method, url, **options) as response:
+                return await co_say(response, asynchronous)
+
+        return self._runner.run(main())
+
     def close(self):
         self._runner.run(self._client.aclose())
         self._runner.close()
+
+
+class Sync(httpx.Client):
+    """`httpx.Client` that runs coroutines which never wait."""
+
+    def talk(self, method, url, co_say, **options):
+        with self.stream(method, url, **options) as response:
+            with pytest.raises(StopIteration) as end:
+                co_say(response, synchronous).send(None)
+            return end.value.value
+
+
+async def asynchronous(result):
+    return await result
+
+
+async def synchronous(result):
+    return result
 
 
 @pytest.fixture(params=["httpx", "httpx-async"])
@@ -62,13 +93,11 @@ def make(request, trusting):
     """A function that makes a client of httpx."""
     made = []
 
-    def make(**options):
-        if request.param == "httpx":
-            client = httpx.Client(
-                transport=httpx_transport.Transport(verify=trusting), trust_env=False, **options
-            )
-        else:
-            client = Async(trusting, {"trust_env": False, **options})
+    def make(proxy=None, **options):
+        synchronous = request.param == "httpx"
+        kind = httpx_transport.Transport if synchronous else httpx_transport.AsyncTransport
+        transport = kind(verify=trusting, proxy=proxy)
+        client = (Sync if synchronous else Async)(transport=transport, trust_env=False, **options)
         made.append(client)
         return client
 
@@ -168,6 +197,32 @@ def test_httpx_gets_its_own_errors(make, path, error):
             client.get(f"http://127.0.0.1:{server.port}{path}")
 
 
+def deaf(sock):
+    """Take the head, and no more."""
+    read_head(sock)
+    time.sleep(1)
+
+
+def test_httpx_gets_its_own_errors_while_writing(make):
+    pieces = [bytes(1 << 20)] * 30
+    with ScriptedServer(deaf) as server:
+        with pytest.raises(httpx.WriteTimeout):
+            make(timeout=httpx.Timeout(20, write=0.2)).request(
+                "PUT", f"http://127.0.0.1:{server.port}/", content=pieces
+            )
+        for content in ([b"much too long"], [b"x"]):
+            with pytest.raises(httpx.LocalProtocolError):
+                make().request(
+                    "PUT", f"http://127.0.0.1:{server.port}/", content=content,
+                    headers={"Content-Length": "5"},
+                )  # fmt: skip
+
+
+def test_httpx_connects_in_time(make):
+    with black_hole() as (host, port), pytest.raises(httpx.ConnectTimeout):
+        make(timeout=httpx.Timeout(20, connect=0.1)).get(f"http://{host}:{port}/")
+
+
 def test_httpx_cannot_connect(make):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -184,6 +239,174 @@ def test_httpx_streams_and_gives_up_in_the_middle(start):
         with client.stream("GET", url) as response:
             assert next(response.iter_bytes(1000)) == pattern(1000)
         assert client.get(url).content == pattern(SIZE)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_httpx_goes_through_a_proxy(make, start, proxy, tls):
+    server = start("granian", tls=tls)
+    client = make(proxy=f"http://127.0.0.1:{proxy.port}")
+    url = f"{'https' if tls else 'http'}://localhost:{server.port}/bytes/1000"
+    assert client.get(url).content == pattern(1000)
+    if tls:
+        with pytest.raises(httpx.ProxyError, match="418"):
+            client.get("https://refused.test/")
+
+
+# ---- the extensions of httpx
+
+
+UPGRADE = {"Connection": "upgrade", "Upgrade": "echo"}
+
+
+def leaving(sock):
+    """Leave HTTP if asked for, with bytes behind the head; then echo, or speak TLS."""
+    while head := read_head(sock):
+        if head.startswith(b"CONNECT other.test:443 ") and b"\r\nHost: other.test:443\r\n" in head:
+            sock.sendall(b"HTTP/1.1 200 OK\r\n\r\nhello")
+        elif b"Upgrade: echo" in head:
+            sock.sendall(b"HTTP/1.1 101 Go\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\nhello")
+        else:
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(head), head))
+            continue
+        while data := sock.recv(65536):
+            sock.sendall(data)
+        return
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("GET", {"headers": UPGRADE}), ("CONNECT", {"extensions": {"target": b"other.test:443"}})],
+    ids=["101", "CONNECT"],
+)
+def test_httpx_leaves_http(make, method, options):
+    async def co_say(response, wait):
+        stream = response.extensions["network_stream"]
+        assert await wait(stream.read(5)) == b"hello"
+        data, got = pattern(SIZE), b""
+        for start in range(0, SIZE, 10_000):
+            await wait(stream.write(data[start : start + 10_000]))
+            got += await wait(stream.read(100_000, 5))
+        while len(got) < SIZE:
+            got += await wait(stream.read(100_000, 5))
+        assert got == data
+        assert stream.get_extra_info("server_addr")[1] == server.port
+        with pytest.raises(httpcore.ReadTimeout):
+            await wait(stream.read(1, 0.05))
+        with pytest.raises(httpcore.WriteTimeout):
+            await wait(stream.write(bytes(50 << 20), 0.2))
+        with pytest.raises(httpcore.ReadError):
+            await wait(stream.read(1))
+        return response.status_code, stream
+
+    with ScriptedServer(leaving) as server:
+        client, url = make(timeout=20), f"http://127.0.0.1:{server.port}/"
+        status, stream = client.talk(method, url, co_say, **options)
+        assert status == (101 if method == "GET" else 200)
+        assert stream.get_extra_info("socket") is None  # it was closed with the response
+        assert client.get(url).status_code == 200
+
+
+def test_httpx_knows_what_is_below_an_ordinary_response(make, start):
+    server = start("granian", tls=True)
+
+    async def co_say(response, wait):
+        stream = response.extensions["network_stream"]
+        assert stream.get_extra_info("server_addr")[1] == server.port
+        assert stream.get_extra_info("ssl_object").version() == "TLSv1.3"
+        with pytest.raises(httpcore.ReadError, match="HTTP is spoken"):
+            await wait(stream.read(1))
+        return response.status_code
+
+    assert make().talk("GET", f"https://localhost:{server.port}/bytes/5", co_say) == 200
+
+
+def test_httpx_speaks_tls_through_a_real_proxy(make, start, proxy, trusting):
+    """The example in httpcore's description of its extensions."""
+    server = start("granian", tls=True)
+    target = f"localhost:{server.port}".encode()
+
+    async def co_say(response, wait):
+        stream = response.extensions["network_stream"]
+        stream = await wait(stream.start_tls(trusting, server_hostname="localhost", timeout=10))
+        await wait(stream.write(b"GET /bytes/5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+        got = b""
+        while piece := await wait(stream.read(1000)):
+            got += piece
+        return got
+
+    got = make().talk(
+        "CONNECT", f"http://127.0.0.1:{proxy.port}", co_say, extensions={"target": target}
+    )
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert got.endswith(b"\r\n\r\n" + pattern(5))
+
+
+@pytest.mark.parametrize("name", ["other.test", None, "a\0b"])
+def test_httpx_gets_its_own_errors_of_a_handshake(make, trusting, name):
+    async def co_say(response, wait):
+        stream = response.extensions["network_stream"]
+        assert await wait(stream.read(5)) == b"hello"
+        with pytest.raises(httpcore.ConnectError):
+            await wait(stream.start_tls(trusting, name, 5))
+
+    with ScriptedServer(leaving) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        make().talk("GET", url, co_say, headers=UPGRADE)
+
+
+def test_httpx_sends_other_targets(make):
+    with ScriptedServer(leaving) as server:
+        host = f"127.0.0.1:{server.port}"
+        absolute = f"http://{host}/a?b".encode()
+        for method, target in [("OPTIONS", b"*"), ("GET", absolute), ("GET", b"/other")]:
+            response = make().request(method, f"http://{host}/", extensions={"target": target})
+            assert response.content.startswith(b"%s %s HTTP/1.1\r\n" % (method.encode(), target))
+        for method, target in [("GET", "/ä".encode()), ("GET", b"*"), ("CONNECT", b"/")]:
+            with pytest.raises(httpx.LocalProtocolError):
+                make().request(method, f"http://{host}/", extensions={"target": target})
+
+
+def test_httpx_names_another_server(make, issue):
+    context = issue("other.test").server_context()
+    names = []
+    context.sni_callback = lambda sock, name, context: names.append(name)
+    with ScriptedServer(leaving, context) as server:
+        client, url = make(), f"https://127.0.0.1:{server.port}/"
+        for _ in range(2):
+            assert client.get(url, extensions={"sni_hostname": "other.test"}).status_code == 200
+        assert (names, server.connections) == (["other.test"], 1)
+        with pytest.raises(httpx.ConnectError, match="certificate not accepted"):
+            client.get(url)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
+def test_httpx_speaks_websocket(make, certificate, tls):
+    """The other example there, with wsproto on both sides."""
+    frames = Connection(ConnectionType.CLIENT)
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Version": "13",
+    }
+
+    async def co_say(response, wait):
+        assert response.status_code == 101
+        stream = response.extensions["network_stream"]
+        await wait(stream.write(frames.send(TextMessage("hello, world!"))))
+        while True:
+            frames.receive_data(await wait(stream.read(4096, 5)))
+            for event in frames.events():
+                if isinstance(event, TextMessage):
+                    await wait(stream.write(frames.send(CloseConnection(code=1000))))
+                    return event.data
+
+    with ScriptedServer(echo, certificate.server_context() if tls else None) as server:
+        url = f"http{'s' if tls else ''}://localhost:{server.port}/"
+        assert make().talk("GET", url, co_say, headers=headers) == "hello, world!"
+
+
+# ---- requests
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
@@ -237,6 +460,20 @@ def test_requests_cannot_connect(session, issue):
         with pytest.raises(requests.exceptions.SSLError):
             session.get(url)
         assert session.get(url, verify=False).text == "0"
+
+
+def test_requests_connects_in_time(session):
+    with black_hole() as (host, port), pytest.raises(requests.exceptions.ConnectTimeout):
+        session.get(f"http://{host}:{port}/", timeout=(0.1, 20))
+
+
+def test_requests_goes_through_a_proxy_to_https(session, start, proxy):
+    server = start("granian", tls=True)
+    proxies = {"https": f"http://127.0.0.1:{proxy.port}"}
+    response = session.get(f"https://localhost:{server.port}/bytes/1000", proxies=proxies)
+    assert response.content == pattern(1000)
+    with pytest.raises(requests.exceptions.ProxyError, match="418"):
+        session.get("https://refused.test/", proxies=proxies)
 
 
 def test_requests_goes_through_a_proxy(session, start, proxy):

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from support import ScriptedServer, black_hole, pattern, read_head
+from ways import on_asyncio, on_own_loop, on_trio
 
 from dugong_like import (
     AioFuture,
@@ -64,10 +65,6 @@ def co_files(conn):
             assert json.loads((yield from conn.co_readall()))["sha256"] == digest
 
 
-def on_asyncio(op):
-    return asyncio.run(aio.run(op))
-
-
 def as_future(op):
     async def main():
         return await AioFuture(op)
@@ -81,23 +78,11 @@ def on_uvloop(op):
         return runner.run(aio.run(op))
 
 
-def on_trio(op):
-    trio = pytest.importorskip("trio")
-    from dugong_like.drivers import trio as driver
-
-    return trio.run(driver.run, op)
-
-
 def on_gevent(op):
     pytest.importorskip("gevent")
     from dugong_like.drivers import gevent as driver
 
     return driver.run(op)
-
-
-def on_own_loop(op):
-    with Loop() as loop:
-        return loop.run(op)
 
 
 def on_select(op):

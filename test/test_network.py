@@ -5,6 +5,7 @@ The first half is played by scripts, the second one by pairs of real sockets.
 
 import gc
 import os
+import select
 import socket
 import ssl
 import threading
@@ -144,6 +145,62 @@ def test_time_outs_are_told_to_the_driver():
         assert need.mask == mask
         assert 90 < need.deadline - time.monotonic() <= 100
     assert next(NetworkStream(ScriptedStream()).co_read(1)).deadline is None
+
+
+def test_the_end_is_said_while_there_is_more_to_read():
+    script = ScriptedStream([b"x", b"y", END])
+    stream = NetworkStream(script)
+    stream.write(WIRE)
+    for _ in range(2):
+        stream.write_eof()
+    for data in (b"more", b""):
+        with pytest.raises(StateError, match="end of what is written"):
+            stream.write(data)
+    with pytest.raises(StateError, match="end of what is written"):
+        stream.start_tls(None, "x")
+    assert script.sent == WIRE
+    assert finish(co_read_all(stream)) == b"xy"
+    stream.close()
+    with pytest.raises(ConnectionClosed, match="closed"):
+        stream.write_eof()
+
+
+def test_an_end_that_has_to_wait():
+    script = ScriptedStream([b"x"], rooms=[WOULD_BLOCK] * 5)
+    stream = NetworkStream(script, timeout=100)
+    op = stream.co_write_eof()
+    need = next(op)
+    assert need.mask == POLLOUT
+    assert 90 < need.deadline - time.monotonic() <= 100
+    with pytest.raises(StateError, match="another operation is writing"):
+        next(stream.co_write_eof())
+    finish(op)
+    assert stream.read(1) == b"x"
+
+
+def test_an_end_that_is_not_said_as_a_whole_breaks_the_stream():
+    stream = NetworkStream(ScriptedStream([b"x"], rooms=[WOULD_BLOCK] * 1000), timeout=0.01)
+    with pytest.raises(ConnectionTimedOut):
+        for _ in stream.co_write_eof():
+            time.sleep(0.01)
+    with pytest.raises(ConnectionClosed, match="broken"):
+        stream.read(1)
+
+
+def test_an_end_that_never_began_breaks_nothing():
+    stream = NetworkStream(ScriptedStream([b"x"]))
+    stream.co_write_eof().close()
+    stream.write(WIRE)
+    assert stream.read(1) == b"x"
+
+
+def test_an_end_that_the_peer_does_not_want_to_hear():
+    lost = ConnectionClosed("connection lost: broken pipe")
+    stream = NetworkStream(ScriptedStream([b"why", END], rooms=[lost]))
+    for _ in range(2):
+        with pytest.raises(ConnectionClosed, match="broken pipe"):
+            stream.write_eof()
+    assert finish(co_read_all(stream)) == b"why"
 
 
 def test_one_reads_and_one_writes_at_a_time():
@@ -343,6 +400,18 @@ def test_the_peer_hears_the_end(pair):
     assert theirs.recv(10) == b""
 
 
+def test_the_peer_hears_the_end_and_goes_on(pair):
+    stream, theirs = pair
+    stream.write(b"all")
+    stream.write_eof()
+    assert theirs.recv(10) == b"all"
+    assert theirs.recv(10) == b""
+    theirs.sendall(b"thanks")
+    theirs.close()
+    assert stream.read(10) == b"thanks"
+    assert stream.read(10) == b""
+
+
 def test_facts(pair):
     stream, theirs = pair
     assert stream.get_extra_info("socket").fileno() == stream.get_extra_info("fd")
@@ -510,6 +579,122 @@ def test_closing_says_so_in_tls(certificate, trusting):
     assert heard == [b""]  # a cut-off would be an exception
 
 
+def answer_late(tls):
+    """Send data all the time; count what comes until its end, and say more after that."""
+    tls.setblocking(False)
+    left, count, ended = memoryview(WIRE * 100_000), 0, False
+    while left or not ended:
+        select.select([] if ended else [tls], [tls] if left else [], [], 0.01)
+        with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            left = left[tls.send(left[:10_000]) :] if left else left
+        with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            data = b"" if ended else tls.recv(1000)
+            count, ended = count + len(data), not data
+    tls.settimeout(10)
+    tls.sendall(b"%d" % count)
+    with suppress(OSError, ValueError):
+        tls.unwrap()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("read_before", [0, 1, 100, 300_000])
+def test_the_end_in_tls_costs_nothing_that_is_on_its_way(certificate, ca, version, read_before):
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    context.maximum_version = version
+    wanted = WIRE * 100_000 + b"1000000"
+    with tls_server(answer_late, certificate) as server, connect(server) as stream:
+        stream.start_tls(context, "localhost")
+        got = bytearray()
+        while len(got) < read_before:
+            got += stream.read(read_before)
+        run(both(stream.co_write(bytes(1_000_000)), co_take(stream, got, 1_000_000)), timeout=20)
+        stream.write_eof()
+        with pytest.raises(StateError):
+            stream.write(b"x")
+        target = bytearray(1_000)
+        got += target[: stream.readinto(target)]
+        run(co_take(stream, got, len(wanted)), timeout=20)
+        assert (stream.read(1), stream.readinto(target)) == (b"", 0)
+    assert got == wanted
+
+
+def co_take(stream, got, count):
+    while len(got) < count:
+        got += yield from stream.co_read(100_000)
+
+
+def test_the_end_behind_that_of_the_peer(certificate, trusting):
+    heard = []
+
+    def end(tls):
+        tls.sendall(b"x")
+        tls.unwrap()
+        heard.append("the end")
+
+    with tls_server(end, certificate) as server, connect(server) as stream:
+        stream.start_tls(trusting, "localhost")
+        assert stream.read(10) == b"x"
+        assert stream.read(10) == b""
+        stream.write_eof()
+        wait_until(lambda: heard)
+        assert (stream.read(1), stream.readinto(bytearray(1))) == (b"", 0)
+
+
+def test_the_end_while_another_thread_reads(certificate, trusting):
+    for _ in range(20):
+        with tls_server(answer_late, certificate) as server, connect(server) as stream:
+            stream.start_tls(trusting, "localhost")
+            got = bytearray()
+            op = co_take(stream, got, len(WIRE) * 100_000 + 1)
+            reader = threading.Thread(target=run, args=(op,))
+            reader.start()
+            stream.write(b"x")
+            stream.write_eof()
+            reader.join(20)
+            assert got == WIRE * 100_000 + b"1"
+
+
+def test_the_end_in_tls_inside_tls(certificate, trusting):
+    """The outer TLS goes on: it is not with the one who has to hear of it."""
+
+    def inside(tls):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        inner = certificate.server_context().wrap_bio(incoming, outgoing, server_side=True)
+
+        def step(call, *arguments):
+            while True:
+                try:
+                    result = call(*arguments)
+                except ssl.SSLWantReadError:
+                    tls.sendall(outgoing.read())
+                    incoming.write(tls.recv(65536))
+                else:
+                    tls.sendall(outgoing.read())
+                    return result
+
+        step(inner.do_handshake)
+        count = 0
+        while data := step(inner.read, 1000):
+            count += len(data)
+        step(inner.write, b"%d" % count)
+        step(inner.unwrap)
+        with suppress(OSError):
+            heard.append(tls.recv(10))
+
+    heard = []
+    with tls_server(inside, certificate) as server, connect(server) as stream:
+        stream.start_tls(trusting, "localhost")
+        stream.start_tls(trusting, "localhost")
+        stream.write(bytes(100_000))
+        stream.write_eof()
+        assert stream.read(10) == b"100000"
+        assert stream.read(10) == b""
+        stream.close()
+        wait_until(lambda: heard)
+    assert heard == [b""]
+
+
 @pytest.mark.parametrize(
     ("name", "error"),
     [("other.test", CertificateInvalid), ("a" * 64 + ".test", InvalidRequest)],
@@ -580,6 +765,23 @@ def test_a_handshake_that_takes_too_long(certificate, trusting):
         stream.timeout = 0.05
         with pytest.raises(ConnectionTimedOut):
             stream.start_tls(trusting, "localhost")
+
+
+def test_closing_at_the_end_of_the_handshake(pair, trusting, monkeypatch):
+    stream, _ = pair
+    secured = ScriptedStream()
+
+    def co_tls_over(*arguments):
+        yield
+        return secured
+
+    monkeypatch.setattr("dugong_like.network.co_tls_over", co_tls_over)
+    op = stream.co_start_tls(trusting, "localhost")
+    next(op)
+    stream.close()
+    with pytest.raises(ConnectionClosed, match="meanwhile"):
+        next(op)
+    assert secured.closed
 
 
 def test_closing_during_the_handshake(certificate, trusting):

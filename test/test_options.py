@@ -1,6 +1,5 @@
 """Options of the transport, on whole connections: sockets, names, pins, facts, sessions."""
 
-import asyncio
 import hashlib
 import os
 import socket
@@ -14,14 +13,13 @@ import pytest
 import servers
 from support import ScriptedServer, answering, open_descriptors, program, read_head, wait_until
 from tls_relay import relay
+from ways import WAYS
 
 from dugong_like import (
     CachingResolver,
     CertificateInvalid,
     ConnectFailed,
-    ConnectionClosed,
     ConnectionTimedOut,
-    HandshakeFailed,
     HostnameNotResolvable,
     HTTPConnection,
     InvalidOption,
@@ -30,10 +28,8 @@ from dugong_like import (
     SocketOptions,
     StateError,
     TLSSessions,
-    run,
     tls_context,
 )
-from dugong_like.drivers import aio
 from dugong_like.options import PLAIN
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -49,12 +45,9 @@ def nothing_is_left_open():
     wait_until(lambda: open_descriptors() <= before)
 
 
-@pytest.fixture(params=["blocking", "asyncio"])
+@pytest.fixture(params=WAYS)
 def drive(request):
-    """Run an operation, blocking or in a task."""
-    if request.param == "blocking":
-        return run
-    return lambda op: asyncio.run(aio.run(op))
+    return request.param
 
 
 def co_ask(conn, path="/"):
@@ -662,12 +655,34 @@ def test_facts(drive, certificate, ca_file):
                 assert conn.cipher == conn.get_ssl_cipher()
                 assert conn.peercert == conn.get_ssl_peercert()
                 assert ("DNS", "localhost") in conn.peercert["subjectAltName"]
+                assert conn.get_extra_info("tls_version") == version
+                assert conn.get_extra_info("ssl_object").version() == version
             assert facts(conn) == (None,) * 5
 
 
-def test_facts_over_plain_http_are_none(drive):
+def test_facts_over_plain_http(drive):
+    def look(conn):
+        assert conn.get_extra_info("server_addr") == ("127.0.0.1", server.port)
+        assert conn.get_extra_info("socket").getsockname() == conn.get_extra_info("client_addr")
+        assert conn.get_extra_info("tls_version") is conn.get_extra_info("nonsense") is None
+        return facts(conn)
+
     with ScriptedServer(answering(OK)) as server:
-        assert ask(drive, "127.0.0.1", server.port, look=facts) == (None,) * 5
+        assert ask(drive, "127.0.0.1", server.port, look=look) == (None,) * 5
+        with HTTPConnection("127.0.0.1", server.port) as conn:
+            assert conn.get_extra_info("server_addr") is None
+
+
+def test_facts_of_tls_are_not_those_of_a_proxy(drive, certificate, trusting):
+    with ScriptedServer(answering(OK), certificate.server_context()) as server:
+        proxy = Proxy(f"https://localhost:{server.port}", ssl_context=trusting)
+
+        def look(conn):
+            assert conn.get_extra_info("server_addr")[1] == server.port
+            assert conn.get_extra_info("ssl_object") is conn.get_extra_info("peercert") is None
+            return facts(conn)
+
+        assert ask(drive, "x.test", 80, proxy=proxy, look=look) == (None,) * 5
 
 
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
@@ -801,63 +816,6 @@ def test_server_behind_a_proxy_that_speaks_tls(drive, certificate, trusting, oth
                 )
             )
     assert heads[0].startswith(b"CONNECT origin.test:443 HTTP/1.1\r\n")
-
-
-# ---- a server that asks for a certificate
-
-
-CLIENT_NGINX = """
-{user}daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
-  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-  server {{
-    listen 127.0.0.1:{port} ssl;
-    ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key};
-    ssl_client_certificate {ca_file}; ssl_verify_client on; ssl_session_tickets on;
-    ssl_session_cache shared:s:1m; ssl_protocols {version};
-    location / {{ return 200 "$ssl_client_s_dn $ssl_session_reused"; }}
-  }}
-}}
-"""
-
-
-@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
-def test_client_certificate_for_nginx(
-    drive, certificate, ca, ca_file, tmp_path, version, nothing_is_left_open
-):
-    folder = tmp_path
-    folder.chmod(0o755)
-    port = servers.free_port()
-    config = folder / "nginx.conf"
-    user = "user root; " if os.geteuid() == 0 else ""
-    config.write_text(
-        CLIENT_NGINX.format(
-            user=user, folder=folder, port=port, certificate=certificate, ca_file=ca_file,
-            version=version,
-        )
-    )  # fmt: skip
-    someone = ca.issue_cert("someone@example.org", common_name="someone")
-    chain = b"".join(blob.bytes() for blob in someone.cert_chain_pems)
-    command = [program("nginx"), "-c", config, "-e", folder / "error.log"]
-    with servers.running(command, port, folder / "nginx.log"):
-        context = tls_context(ca=ca_file, client_cert=(chain, someone.private_key_pem.bytes()))
-        with HTTPConnection("localhost", port, context, timeout=5) as conn:
-            bodies = []
-            for _ in range(2):
-                drive(conn.co_send_request("GET", "/"))
-                assert drive(conn.co_read_response()).status == 200
-                bodies.append(drive(conn.co_readall()).decode())
-                conn.disconnect()
-        assert all("CN=someone" in body for body in bodies)
-        assert [body.split()[-1] for body in bodies] == [".", "r"]
-        with HTTPConnection("localhost", port, tls_context(ca=ca_file), timeout=5) as conn:
-            with suppress(HandshakeFailed, ConnectionClosed):  # TLS 1.3 finds out later
-                drive(conn.co_send_request("GET", "/"))
-                assert drive(conn.co_read_response()).status == 400
-                assert b"No required SSL certificate" in drive(conn.co_readall())
 
 
 # ---- what does not go together

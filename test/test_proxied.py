@@ -448,9 +448,14 @@ def test_looking_up_names_has_a_time_limit(monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "scripted")
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    proxy = Proxy("socks5://127.0.0.1:9")
-    with pytest.raises(ConnectionTimedOut, match=r"origin\.test was not looked up within 0\.05"):
-        HTTPConnection("origin.test", 80, proxy=proxy, timeout=0.05).connect()
+    with ScriptedServer(lambda sock: sock.recv(1)) as server:
+        before = open_descriptors()
+        conn = HTTPConnection(
+            "origin.test", 80, proxy=f"socks5://127.0.0.1:{server.port}", timeout=0.05
+        )
+        with pytest.raises(ConnectionTimedOut, match=r"no address of origin\.test within 0\.05"):
+            conn.connect()
+        wait_until(lambda: open_descriptors() == before)
 
 
 # ---- TLS to the proxy

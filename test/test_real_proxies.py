@@ -1,6 +1,5 @@
 """Real proxies: proxy.py, Squid, Dante and microsocks, under several ways of waiting."""
 
-import asyncio
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 import servers
 from support import pattern
+from ways import WAYS
 
 from dugong_like import (
     BasicAuth,
@@ -19,29 +19,10 @@ from dugong_like import (
     HTTPConnection,
     Proxy,
     TunnelRefused,
-    run,
 )
-from dugong_like.drivers import aio
-from dugong_like.drivers.loop import Loop
 
 
-def on_asyncio(operation):
-    return asyncio.run(aio.run(operation))
-
-
-def on_trio(operation):
-    trio = pytest.importorskip("trio")
-    from dugong_like.drivers import trio as driver
-
-    return trio.run(driver.run, operation)
-
-
-def on_own_loop(operation):
-    with Loop() as loop:
-        return loop.run(operation)
-
-
-@pytest.fixture(params=[run, on_asyncio, on_trio, on_own_loop])
+@pytest.fixture(params=WAYS)
 def drive(request):
     return request.param
 
@@ -92,10 +73,10 @@ def exchange(drive, start, trusting, proxy, *, tls, host="localhost"):
 
 # ---- HTTP
 
-WAYS = [("auto", False), ("auto", True), ("tunnel", False)]
+MODES = [("auto", False), ("auto", True), ("tunnel", False)]
 
 
-@pytest.mark.parametrize(("mode", "tls"), WAYS)
+@pytest.mark.parametrize(("mode", "tls"), MODES)
 @pytest.mark.reliability(60)
 def test_proxy_py_with_a_password(drive, start, trusting, proxies, mode, tls):
     server = proxies(servers.forward_proxy, login="me:secret")
@@ -144,7 +125,7 @@ def test_proxy_py_over_tls_has_to_be_who_it_says(trusting, proxies, certificate)
             HTTPConnection("localhost", 80, proxy=proxy, timeout=20).connect()
 
 
-@pytest.mark.parametrize(("mode", "tls"), WAYS)
+@pytest.mark.parametrize(("mode", "tls"), MODES)
 @pytest.mark.parametrize("scheme", ["none", "basic", "digest"])
 @pytest.mark.reliability(60)
 def test_squid(drive, start, trusting, proxies, scheme, mode, tls):
@@ -160,12 +141,12 @@ def test_squid(drive, start, trusting, proxies, scheme, mode, tls):
     assert "proxy-auth" not in exchange(drive, start, trusting, proxy, tls=tls)
 
 
-@pytest.mark.parametrize("mode", ["auto", "tunnel"])
-def test_squid_over_tls(drive, start, trusting, proxies, certificate, mode):
+@pytest.mark.parametrize(("mode", "tls"), MODES)
+def test_squid_over_tls(drive, start, trusting, proxies, certificate, mode, tls):
     server = proxies(servers.squid, "basic", certificate=certificate)
     url = f"https://me:p%C3%A4ss@localhost:{server.port}"
 
-    exchange(drive, start, trusting, Proxy(url, ssl_context=trusting, mode=mode), tls=False)
+    exchange(drive, start, trusting, Proxy(url, ssl_context=trusting, mode=mode), tls=tls)
 
 
 @pytest.mark.parametrize("scheme", ["basic", "digest"])

@@ -24,15 +24,21 @@ MAY_IMPORT = {
     "arguments": "",
     "facts": "polling transport",
     "network": "errors polling arguments transport facts origin",
-    "message": "errors fields http1 network",
+    "trace": "polling",
+    "masking": "",
+    "timings": "",
+    "timeouts": "errors polling",
+    "budgets": "polling",
+    "logs": "masking trace",
+    "message": "errors fields http1 network masking timings",
     "http1": "errors headers",
-    "transport": "errors polling",
+    "transport": "errors polling trace budgets",
     "origin": "errors headers transport",
     "auth": "errors headers http1",
     "proxy": "errors headers http1 origin auth transport",  # of transport the type of a context
     "options": "errors headers origin transport",
-    "connect": "errors polling http1 transport origin options proxy",
-    "link": "errors polling http1 message transport connect closing",
+    "connect": "errors polling http1 transport origin options proxy timeouts trace",
+    "link": "errors polling http1 message transport connect closing timeouts",
     "closing": "",
     "outgoing": "errors polling headers message",
     "line": "errors polling",
@@ -42,12 +48,16 @@ MAY_IMPORT = {
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "files": "errors transport",
-    "tls_facts": "transport link",
+    "tls_facts": "transport facts link",
     "bodies": "errors http1 transport link files",
     "receiving": "errors polling http1 network message transport link roles heads bodies",
     "sending": "errors polling http1 message transport link roles receiving",
+    "watched_link": "errors polling http1 transport connect link roles budgets timeouts "
+    "timings trace",
+    "watched": "errors polling http1 message transport connect link roles heads bodies receiving "
+    "sending masking timeouts timings trace watched_link",
     "operations": "errors polling headers arguments http1 message transport origin options proxy "
-    "connect link tls_facts receiving sending",
+    "connect link tls_facts receiving sending watched watched_link budgets timeouts trace logs",
     "transfers": "errors polling transport files receiving sending",
     "connection": "polling arguments message transport operations transfers outgoing exchanging "
     "line streams",
@@ -55,7 +65,7 @@ MAY_IMPORT = {
     "cli": "errors polling headers message transport connection drivers",
     "__main__": "__init__ errors headers connection cli",
     "__init__": "errors polling headers http1 network message transport auth proxy connection "
-    "drivers outgoing pipeline streams",
+    "drivers outgoing pipeline streams budgets logs timeouts timings",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
@@ -75,7 +85,7 @@ RESERVED = {
     "importlib": set(),  # imports that this test would not see
 }
 RESERVED["socket"] |= {
-    f"transport/{name}.py" for name in ("bulk", "options", "own", "resolvers", "unix")
+    f"transport/{name}.py" for name in ("bulk", "options", "own", "resolvers", "unix", "wrapped")
 }
 RESERVED["socket"] |= {"operations.py", "options.py"}  # the type of an argument
 RESERVED["socket"].add("polling.py")  # Wake, where select() takes nothing but sockets (Windows)
@@ -106,6 +116,8 @@ TESTED_ELSEWHERE = {
     "proxy/conversation.py": "a protocol of types; proxy/test_*.py keep to it",
     "bodies.py": "test_connection.py, test_interruptions.py",
     "facts.py": "test_network.py",
+    "watched_link.py": "test_watched.py, test_timeouts.py",
+    "transport/wrapped.py": "transport/test_wiredump.py, transport/test_paced.py",
     "heads.py": "test_connection.py, test_interruptions.py",
 }
 
@@ -230,4 +242,6 @@ def test_async_parts_are_imported_when_they_are_asked_for():
         dugong_like.nonsense
     assert dugong_like.Proxy.__module__ == "dugong_like.proxy.proxy"
     assert dugong_like.DigestAuth.__module__ == "dugong_like.auth"
+    assert dugong_like.RateLimit.__module__ == "dugong_like.budgets"
+    assert dugong_like.Timings.__module__ == "dugong_like.timings"
     assert set(dugong_like.__all__) <= {*dir(dugong_like), *dugong_like._LATER}

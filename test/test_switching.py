@@ -6,6 +6,7 @@ import threading
 import pytest
 from streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
 from support import ScriptedServer, open_descriptors, read_exactly, read_head, wait_until
+from ways import WAYS as DRIVERS
 
 from dugong_like import (
     BodyFollowing,
@@ -388,6 +389,54 @@ def test_two_threads_use_the_stream_while_the_connection_goes_on(conn, how):
         with pytest.raises(ConnectionTimedOut):
             stream.read(1)
     wait_until(lambda: open_descriptors() <= before)
+
+
+def test_one_direction_of_https_cannot_be_ended_alone(conn):
+    conn.send_request("CONNECT", "a.test:1")
+    with conn.read_response().stream as stream:
+        if conn.ssl_context is not None:
+            with pytest.raises(StateError, match="both directions"):
+                stream.write_eof()
+            stream.write(b"still there")
+        else:
+            stream.write(b"still there")
+            stream.write_eof()
+        got = b""
+        while len(got) < len(b"hellostill there"):
+            got += stream.read(100)
+        assert got == b"hellostill there"
+        if conn.ssl_context is None:
+            assert stream.read(1) == b""
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("drive", DRIVERS)
+def test_end_through_a_tunnel(drive, certificate, trusting, tls):
+    """The server answers when it has heard all, as many a program behind a tunnel does."""
+
+    def handler(sock):
+        assert read_head(sock).startswith(b"CONNECT a.test:1 ")
+        sock.sendall(TUNNEL)
+        if tls:
+            sock = certificate.server_context().wrap_socket(sock, server_side=True)
+        with sock:
+            count = 0
+            while data := sock.recv(65536):
+                count += len(data)
+            sock.sendall(b"%d" % count)
+
+    def co_tell():
+        with HTTPConnection("localhost", server.port, timeout=10) as conn:
+            yield from conn.co_send_request("CONNECT", "a.test:1")
+            with (yield from conn.co_read_response()).stream as stream:
+                if tls:
+                    yield from stream.co_start_tls(trusting, "localhost")
+                yield from stream.co_write(bytes(1_000_000))
+                yield from stream.co_write_eof()
+                return (yield from stream.co_read(100))
+
+    with ScriptedServer(handler) as server:
+        assert drive(co_tell()) == b"1000000"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")

@@ -13,7 +13,8 @@ from support import ScriptedServer, open_descriptors, wait_until
 from test_tls_records import EVENTS, digits, drive, in_background, pieces, s_server, sized
 from tls_relay import relay
 
-from dugong_like import BodyFollowing, ConnectionClosed
+from dugong_like import POLLIN, BodyFollowing, ConnectionClosed, NetworkStream
+from dugong_like.transport.tcp import TCPStream
 from dugong_like.transport.tls_over import TLSOverStream, co_start_tls
 
 __all__ = ["drive", "s_server"]  # they are fixtures
@@ -188,3 +189,30 @@ def test_while_data_flows_both_ways_nothing_wrong_is_read(inside, version, event
     else:
         wait_until(lambda: server.uploaded() == up)
     conn.close()
+
+
+@pytest.mark.parametrize(("version", "event"), EVENTS)
+def test_end_of_one_direction_in_the_middle(s_server, trusting, drive, version, event):
+    """A handshake that has begun is brought to its end before."""
+    server = s_server(version)
+    sock = socket.create_connection(("127.0.0.1", server.port))
+    sock.setblocking(False)
+    with NetworkStream(TCPStream(sock), timeout=20) as stream:
+        drive(stream.co_start_tls(trusting, "localhost"))
+        drive(stream.co_write(b"PUT / HTTP/1.1\r\n\r\nall"))
+        server.say(b"12")
+        assert drive(stream.co_read(2)) == b"12"
+        server.command(event)
+        wait_until(lambda: stream.get_extra_info("is_readable"))
+        server.stop()
+        reading = stream.co_read(1)
+        next(reading)  # it takes the first message, and answers
+        reading.close()
+        ending = stream.co_write_eof()
+        if version == "1.2":
+            assert next(ending).mask == POLLIN
+        server.go_on()
+        drive(ending)
+        assert drive(stream.co_read(1)) == b""
+    assert (server.handshakes() > 0) is (version == "1.2")
+    assert server.uploaded().startswith(b"all")

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import servers
 from support import ScriptedServer
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
@@ -61,6 +62,17 @@ def test_echo(connect, driver):
 
     assert run_on(driver, co_talk(connect(), "/", LINES, answers.append)) == len(LINES)
     assert answers == LINES
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
+def test_echo_of_a_real_server(tmp_path, certificate, trusting, tls):
+    """uvicorn, which has wsproto as well; one server for all drivers, as it takes long to start."""
+    with servers.uvicorn(tmp_path, "h11", certificate if tls else None, ws="wsproto") as server:
+        for driver in DRIVERS:
+            conn = HTTPConnection("localhost", server.port, trusting if tls else None, timeout=30)
+            answers = []
+            assert run_on(driver, co_talk(conn, "/echo", LINES, answers.append)) == len(LINES)
+            assert answers == LINES
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

@@ -24,6 +24,7 @@ from dugong_like.http1 import states
 OPERATION = re.compile(
     r"~?(?:[a-z.]+\.)?Generator\[[~\w.]*PollNeeded, None, ((?:[^\[\]]|\[[^\]]*\])*)\]",
 )
+NO_TEST = {"?": "to be checked", "-": "nothing yet"}  # what a name may have instead of one
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -101,7 +102,8 @@ class MarkedTable(Directive):
 class NamesTable(Directive):
     """One table of a file: a name elsewhere, what does it here, and a test that exists.
 
-    What begins with a question mark instead of a test is still to be checked.
+    What begins with a question mark instead of a test is still to be checked; a dash says that
+    the row comes later.
     """
 
     required_arguments = 2  # the file, and the name of the table in it
@@ -115,10 +117,10 @@ class NamesTable(Directive):
         for other, (text, test) in tomllib.loads(
             Path(environment.srcdir, name).read_text(),
         )[key].items():
-            assert test.startswith("?") or is_test(test), f"there is no {test}"
+            assert test[0] in NO_TEST or is_test(test), f"there is no {test}"
             parsed, problems = self.state.inline_text(text, self.lineno)
             assert not problems, problems
-            shown = "to be checked" if test.startswith("?") else test
+            shown = NO_TEST.get(test[0], test)
             rows.append(
                 [
                     nodes.literal(text=other),

@@ -204,6 +204,11 @@ class Proxy:
         return self.scheme in {"http", "https"}
 
     @property
+    def protocol(self) -> str:
+        """What is spoken to get through it: ``connect``, ``socks5`` or ``socks4a``."""
+        return "connect" if self.speaks_http else self.scheme.removesuffix("h")
+
+    @property
     def wants_addresses(self) -> bool:
         """True if the name of the server has to be looked up here."""
         return self.scheme == "socks5"

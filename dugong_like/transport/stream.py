@@ -113,6 +113,18 @@ class Stream(Protocol):
         """End the sending direction; a sender that waits is woken and fails."""
         ...
 
+    def end_sending(self) -> bool | None:
+        """End the sending direction in order and lose nothing that is received after that.
+
+        None says that it would block, for what `wanted_by_send` says; to be called again then.
+
+        Raises:
+            StateError: this stream can only be ended as a whole.
+            ConnectionClosed: the peer takes no more.
+
+        """
+        ...
+
     def say_goodbye(self) -> None:
         """End the sending direction in order: the peer hears that nothing will follow."""
         ...

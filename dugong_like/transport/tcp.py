@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import ConnectFailed, ConnectionClosed, ConnectionTimedOut
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded, Source, first_of, milliseconds
+from ..trace import Trace, co_told
 from .bulk import (
     IS_LINUX,
     BulkStream,
@@ -51,6 +52,7 @@ def co_attempt(
     argument: A,
     wanted: Callable[[float | None], PollNeeded],
     timeout: float | None,
+    phase: str = "read",
 ) -> Co[T]:
     """Wait, then call *attempt*, until it does not return None any more.
 
@@ -59,6 +61,7 @@ def co_attempt(
         argument: what to call it with.
         wanted: gives what it waits for, with the given deadline.
         timeout: seconds that may pass until it succeeds; None sets no limit.
+        phase: what that limits, for the error.
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
@@ -71,11 +74,15 @@ def co_attempt(
         if result is not None:
             return result
         if deadline is not None and time.monotonic() >= deadline:
-            raise ConnectionTimedOut(f"nothing moved for {timeout} seconds")
+            raise nothing_moved(timeout, phase)
 
 
 def co_receive(
-    stream: Stream, receive: Callable[[A], T | None], argument: A, timeout: float | None
+    stream: Stream,
+    receive: Callable[[A], T | None],
+    argument: A,
+    timeout: float | None,
+    phase: str = "read",
 ) -> Co[T]:
     """Receive from *stream*, at once or after waiting.
 
@@ -84,6 +91,7 @@ def co_receive(
         receive: its `Stream.recv` or `Stream.recv_into`.
         argument: what to call that with.
         timeout: seconds that may pass until something arrives; None sets no limit.
+        phase: what that limits, for the error.
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
@@ -91,7 +99,7 @@ def co_receive(
     """
     result = receive(argument)
     if result is None:
-        result = yield from co_attempt(receive, argument, stream.wanted_by_recv, timeout)
+        result = yield from co_attempt(receive, argument, stream.wanted_by_recv, timeout, phase)
     return result
 
 
@@ -341,6 +349,11 @@ class TCPStream:
 
     say_goodbye = shut_down_writing
 
+    def end_sending(self) -> bool:
+        """See `Stream.end_sending`: FIN, behind what the system still has to send."""
+        self.shut_down_writing()
+        return True
+
     def shut_down(self) -> None:
         """See `Stream.shut_down`."""
         shut_down(self._sock, socket.SHUT_RDWR)
@@ -370,6 +383,13 @@ class TCPStream:
             self._sock.close()
         else:
             self._source.close(self._sock.close)
+
+
+def nothing_moved(timeout: float | None, phase: str) -> ConnectionTimedOut:
+    """Return the error that nothing has moved for *timeout* seconds."""
+    return ConnectionTimedOut(
+        f"nothing moved for {timeout} seconds ({phase} time-out)", phase=phase
+    )
 
 
 def looker(fd: int) -> Looker:
@@ -498,7 +518,10 @@ def co_finish_tcp(attempt: Attempt, name: str) -> Co[socket.socket]:
 
 
 def co_connect_tcp(
-    addresses: Sequence[Address], name: str, opener: Opener | None = None
+    addresses: Sequence[Address],
+    name: str,
+    opener: Opener | None = None,
+    trace: Trace | None = None,
 ) -> Co[socket.socket]:
     """Connect to the first of *addresses* that answers (RFC 8305).
 
@@ -506,6 +529,7 @@ def co_connect_tcp(
         addresses: family and socket address of each, in the order of preference.
         name: what to call the peer in errors.
         opener: makes each socket, if given.
+        trace: who is told of each attempt, or None.
 
     Returns:
         A connected, non-blocking socket.
@@ -515,10 +539,18 @@ def co_connect_tcp(
         InvalidOption: *opener* could not make a socket.
 
     """
-    attempts = [_co_connect(address, opener) for address in interleave(addresses)]
+    attempts = [_co_try(address, opener, trace) for address in interleave(addresses)]
     if len(attempts) == 1:
         return co_naming(attempts[0], name)
     return co_naming(first_of(*attempts, stagger=ATTEMPT_DELAY), name)
+
+
+def addresses_of(sock: socket.socket) -> dict[str, Any]:
+    """Return both ends of *sock*: what a trace is told of a connection."""
+    try:
+        return {"local_address": sock.getsockname(), "server_address": sock.getpeername()}
+    except OSError:  # it is gone already
+        return {"local_address": None, "server_address": None}
 
 
 def interleave(addresses: Sequence[Address]) -> list[Address]:
@@ -526,6 +558,20 @@ def interleave(addresses: Sequence[Address]) -> list[Address]:
     first = [address for address in addresses if address[0] == addresses[0][0]]
     other = [address for address in addresses if address[0] != addresses[0][0]]
     return [address for pair in zip_longest(first, other) for address in pair if address]
+
+
+def _co_try(address: Address, opener: Opener | None, trace: Trace | None) -> Co[socket.socket]:
+    """Try one address, and tell *trace* of it."""
+    if trace is None:
+        return _co_connect(address, opener)
+    return co_told(
+        trace,
+        "connection.attempt",
+        _co_connect(address, opener),
+        {"family": address[0].name, "address": address[1]},
+        result=addresses_of,
+        undo=socket.socket.close,
+    )
 
 
 def _co_connect(address: Address, opener: Opener | None) -> Co[socket.socket]:

@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
-from ..errors import ConnectionClosed, InvalidRequest
+from ..errors import ConnectionClosed, InvalidRequest, StateError
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded, Source, milliseconds
 from .fingerprints import Fingerprints
 from .secured import Secured, certified_name, co_shake_hands, failed, soon
@@ -249,6 +249,14 @@ class TLSStream(Secured):
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""
         shut_down(self._sock, socket.SHUT_WR)
+
+    def end_sending(self) -> bool | None:
+        """See `Stream.end_sending`, which is not possible here.
+
+        `ssl.SSLSocket.unwrap` sends close_notify, and then reads: OpenSSL gives up the connection
+        if that are data. In tls_over.py nothing arrives that was not put there.
+        """
+        raise StateError("TLS that was begun with the connection ends in both directions at once")
 
     def say_goodbye(self) -> None:
         """See `Stream.say_goodbye`: close_notify, then FIN."""

@@ -26,6 +26,7 @@ from .sessions import SessionPlace
 from .stream import Data, Part, Stream
 from .tcp import Socket, TCPStream
 
+A = TypeVar("A")
 T = TypeVar("T")
 CHUNK: Final = 65536  # bytes taken from below at once
 MOST: Final = 65536  # bytes encrypted at once: four records
@@ -70,6 +71,35 @@ def co_start_tls(
                 place=place,
             )
         )
+    return (
+        yield from co_start_tls_over(
+            under,
+            context,
+            hostname,
+            timeout,
+            any_protocol=any_protocol,
+            fingerprints=fingerprints,
+            place=place,
+        )
+    )
+
+
+def co_start_tls_over(
+    under: Stream,
+    context: ssl.SSLContext,
+    hostname: str | None,
+    timeout: float | None,
+    *,
+    any_protocol: bool = False,
+    fingerprints: Fingerprints = (),
+    place: SessionPlace | None = None,
+) -> Co[TLSOverStream]:
+    """Do what `co_start_tls` does in memory, whatever is below: `Stream.end_sending` is possible.
+
+    Raises:
+        CertificateInvalid, HandshakeFailed, ConnectionTimedOut, InvalidRequest: see there.
+
+    """
     try:
         stream = TLSOverStream(under, context, certified_name(hostname), place)
     except BaseException:
@@ -117,6 +147,8 @@ class TLSOverStream(Secured):
         self._inner = inner
         self._unsent = NOTHING  # encrypted bytes that are being sent
         self._taken: int | None = None  # bytes of the sender's that are being sent
+        self._ahead = b""  # what was received when the sending direction was ended
+        self._notified = False  # close_notify is on its way
         # A handshake in the middle, which either half may move on with what the other waits for:
         self._recv_crossed = False  # there may be one
         self._send_crossed = False  # the sender cannot go on before its end
@@ -187,18 +219,40 @@ class TLSOverStream(Secured):
 
     def recv_into(self, buffer: memoryview) -> int | None:
         """See `Stream.recv_into`."""
-        return self._receive(lambda: cast("int", self._object.read(len(buffer), buffer)))
+        return self._receive(self._read_into, buffer)
+
+    def _read_into(self, buffer: memoryview) -> int:
+        if self._ahead:
+            data = self._take_ahead(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+        try:
+            return cast("int", self._object.read(len(buffer), buffer))
+        except ssl.SSLZeroReturnError:  # instead of nothing, behind our own close_notify
+            return 0
 
     def recv(self, size: int) -> bytes | None:
         """See `Stream.recv`."""
-        return self._receive(lambda: self._object.read(size))
+        return self._receive(self._read, size)
 
-    def _receive(self, read: Callable[[], T]) -> T | None:
+    def _read(self, size: int) -> bytes:
+        if self._ahead:
+            return self._take_ahead(size)
+        try:
+            return self._object.read(size)
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def _take_ahead(self, size: int) -> bytes:
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        return data
+
+    def _receive(self, read: Callable[[A], T], argument: A) -> T | None:
         self.waiting = False
         with self._lock:
             while True:
                 try:
-                    result = read()
+                    result = read(argument)
                 except ssl.SSLWantReadError:
                     pass
                 except OSError as exc:
@@ -281,7 +335,8 @@ class TLSOverStream(Secured):
         """See `Stream.has_buffered`. May say True for a part of a record, until `recv` looks."""
         with self._lock:
             return (
-                self._object.pending() > 0
+                bool(self._ahead)
+                or self._object.pending() > 0
                 or self._incoming.pending > 0
                 or self._incoming.eof
                 or self._inner.has_buffered()
@@ -314,6 +369,48 @@ class TLSOverStream(Secured):
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""
         self._inner.shut_down_writing()
+
+    def end_sending(self) -> bool | None:
+        """See `Stream.end_sending`: close_notify (RFC 8446 section 6.1).
+
+        What is below goes on: TLS may have to say more, such as that a key is updated.
+        """
+        with self._lock:
+            while not self._notified:
+                self._notified = self._say_end()
+                if not self._notified:  # in the middle of a handshake, which has to end before
+                    self._send_crossed = self._recv_crossed = True
+                    if not self._flush() or not self._pull():
+                        return None
+            self._send_crossed = False
+            return True if self._flush() else None
+
+    def _say_end(self) -> bool:
+        """Let TLS write close_notify; False says that it cannot yet.
+
+        Raises:
+            ConnectionClosed: TLS is broken.
+
+        """
+        try:
+            self._read_ahead()
+            self.save_session()  # what is unwrapped has none any more
+            self._object.unwrap()
+        except ssl.SSLWantReadError:
+            return True  # for the end of the other direction, which is not waited for
+        except OSError as exc:
+            if getattr(exc, "reason", None) == "SHUTDOWN_WHILE_IN_INIT":
+                return False
+            raise self.gone(exc) from exc
+        return True
+
+    def _read_ahead(self) -> None:
+        """Take what has arrived: OpenSSL takes no data while it writes close_notify."""
+        try:
+            while data := self._object.read(CHUNK):
+                self._ahead += data
+        except ssl.SSLWantReadError:
+            pass
 
     def say_goodbye(self) -> None:
         """See `Stream.say_goodbye`: close_notify, then the goodbye of the stream below."""

@@ -54,8 +54,12 @@ def co_connect_unix(path: bytes, opener: Opener | None = None) -> Co[socket.sock
         InvalidOption: *opener*, which makes the socket if given, could not.
 
     """
-    name = os.fsdecode(path).replace("\0", "@", 1)  # as ss and netstat write it
-    return co_naming(_co_connect(path, opener), name)
+    return co_naming(_co_connect(path, opener), name_of(path))
+
+
+def name_of(path: bytes) -> str:
+    """Return *path* as ss and netstat write it: an abstract name begins with ``@``."""
+    return os.fsdecode(path).replace("\0", "@", 1)
 
 
 def _co_connect(path: bytes, opener: Opener | None) -> Co[socket.socket]:

@@ -27,9 +27,14 @@ from dugong_like import (
     run,
 )
 from dugong_like.drivers import aio
-from dugong_like.transport.tcp import TCPStream
+from dugong_like.transport.tcp import TCPStream, co_receive
 from dugong_like.transport.tls import TLSStream
-from dugong_like.transport.tls_over import MOST, TLSOverStream, co_start_tls
+from dugong_like.transport.tls_over import (
+    MOST,
+    TLSOverStream,
+    co_start_tls,
+    co_start_tls_over,
+)
 
 BOTH_VERSIONS = pytest.mark.parametrize(
     "version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"]
@@ -518,6 +523,22 @@ def test_handshake_that_cannot_be_sent_waits_for_room(trusting):
     assert stream.wanted_by_recv(7.0).deadline == 7.0
     assert stream.wanted_by_send(7.0, watch=True).mask == POLLIN | POLLOUT
     assert stream.waiting
+
+
+def test_broken_tls_cannot_be_ended_in_order(certificate, trusting):
+    def babble(tls):
+        socket.socket.send(tls, b"this is no record of TLS")
+        tls.recv(1)
+
+    with ScriptedServer(babble, certificate.server_context()) as server:
+        sock = socket.create_connection(("127.0.0.1", server.port))
+        sock.setblocking(False)
+        stream = run(co_start_tls_over(TCPStream(sock), trusting, "localhost", 10))
+        with pytest.raises(ConnectionClosed, match="lost"):
+            run(co_receive(stream, stream.recv, 10, 10))
+        with pytest.raises(ConnectionClosed):
+            stream.end_sending()
+        stream.close()
 
 
 def test_endings_go_down(trusting):

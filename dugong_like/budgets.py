@@ -1,0 +1,116 @@
+"""Budgets: how many bytes a second may pass, and how many at all.
+
+Whoever has to wait for its share waits through `PollNeeded` like everybody else: for a
+`Wake` that nobody sets, with a deadline.
+
+Not here: the stream that keeps to a rate (transport/paced.py), and counting the bytes of
+a body (watched.py).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from .polling import Co, Wake
+
+SHARE: Final = 0.02  # seconds for which bytes are saved up before some are moved
+BURST: Final = 0.1  # seconds worth of bytes that may go at once, if nothing else is said
+
+
+class RateLimit:
+    """So many bytes a second, on an average that begins anew after each pause.
+
+    May be shared by any number of connections and threads, which then share the rate.
+
+    Args:
+        bytes_per_second: the rate.
+        burst: bytes that may go at once after a pause; a tenth of a second's by default.
+
+    Raises:
+        ValueError: *bytes_per_second* or *burst* is not positive.
+
+    """
+
+    def __init__(self, bytes_per_second: float, burst: int | None = None) -> None:
+        if not 0 < bytes_per_second < math.inf:
+            raise ValueError(f"a rate of {bytes_per_second} bytes per second")
+        if burst is not None and burst < 1:
+            raise ValueError(f"a burst of {burst} bytes")
+        self.bytes_per_second = bytes_per_second
+        self.burst = max(1, int(bytes_per_second * BURST)) if burst is None else burst
+        self._share = min(self.burst, max(1, int(bytes_per_second * SHARE)))
+        self._lock = threading.Lock()
+        self._saved = float(self.burst)  # bytes that may be moved now
+        self._counted = time.monotonic()
+
+    def _count(self) -> float:
+        now = time.monotonic()
+        self._saved = min(
+            self._saved + (now - self._counted) * self.bytes_per_second, float(self.burst)
+        )
+        self._counted = now
+        return self._saved
+
+    def available(self) -> int:
+        """Return how many bytes may be moved now; 0 if it is not worth while yet."""
+        with self._lock:
+            saved = int(self._count())
+        return saved if saved >= self._share else 0
+
+    def spend(self, count: int) -> None:
+        """Note that *count* bytes were moved; it may be more than was available."""
+        with self._lock:
+            self._count()
+            self._saved -= count
+
+    def next_time(self) -> float:
+        """Return the seconds of `time.monotonic` at which something will be available."""
+        with self._lock:
+            missing = self._share - self._count()
+            # Rounded up: a byte that is almost there is not there.
+            return self._counted + max(missing, 0) / self.bytes_per_second + 1e-4
+
+    def co_take(self, count: int) -> Co[None]:
+        """Wait until *count* bytes may be moved, and count them as moved.
+
+        For an operation of your own; a connection does it by itself.
+        """
+        with Wake() as never:
+            while count > 0:
+                share = min(count, self.available())
+                if share:
+                    self.spend(share)
+                    count -= share
+                else:
+                    yield from never.co_wait(self.next_time())
+
+    def __repr__(self) -> str:
+        return f"RateLimit({self.bytes_per_second}, {self.burst})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a connection may take of the network. None, the default of each, sets no limit.
+
+    Args:
+        download: how fast bytes may be received, all that is HTTP counted.
+        upload: how fast bytes may be sent, all that is HTTP counted.
+        max_body: bytes of a response's body that are delivered; `BodyTooLarge` is raised
+            before there would be more, and at once if the length is known.
+
+    Raises:
+        ValueError: *max_body* is negative.
+
+    """
+
+    download: RateLimit | None = None
+    upload: RateLimit | None = None
+    max_body: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_body is not None and self.max_body < 0:
+            raise ValueError(f"a budget of {self.max_body} bytes")

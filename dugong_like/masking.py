@@ -1,0 +1,41 @@
+"""Keeping secrets out of what is told, logged and shown.
+
+Not here: the wire dump, which has every byte as it was (transport/wiredump.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+MASK: Final = "[masked]"
+SECRET: Final = frozenset(
+    [
+        *("authorization", "authentication-info", "cookie", "set-cookie"),
+        *("proxy-authorization", "proxy-authentication-info"),
+    ]
+)  # fields whose values let their owner in (RFC 9110 section 11, RFC 6265)
+_userinfo = re.compile(r"(?<=//)[^/?#\s]*@")  # RFC 3986 section 3.2.1
+
+
+def mask_target(target: str) -> str:
+    """Return *target*, a request target or URL, without user name and password."""
+    return _userinfo.sub(f"{MASK}@", target) if "@" in target else target
+
+
+def mask_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return *fields*, names and values, with the values that are secret replaced."""
+    return [
+        (name, MASK if name.lower() in SECRET else mask_target(value)) for name, value in fields
+    ]
+
+
+def masked_lines(lines: bytes) -> list[tuple[str, str]]:
+    """Return field lines, each ended by CRLF, as `mask_fields` does; others are passed by."""
+    pairs = []
+    for line in lines.decode("latin-1").split("\r\n"):
+        name, colon, value = line.partition(":")
+        if colon:
+            pairs.append((name, value.strip(" \t")))
+    return mask_fields(pairs)

@@ -1,0 +1,238 @@
+"""The link of a connection that somebody watches, and the right to use its halves.
+
+The link keeps the trace, and wraps the stream in what listens to it; the roles tell how
+an operation fails, and limit each of them.
+
+Not here: the halves, and what they tell (watched.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .budgets import Budget
+from .connect import Route
+from .errors import StateError
+from .http1.states import Link
+from .link import SharedLink
+from .polling import Co, run
+from .roles import FATAL, ReadingRole, Role, Turn
+from .timeouts import Timeouts, limited
+from .timings import Stopwatch
+from .trace import Info, Phases, Trace
+from .transport.paced import PacedStream
+from .transport.stream import Stream
+from .transport.tcp import Attempt
+from .transport.wiredump import TraceFile, WireDump
+from .transport.wrapped import WrappedStream
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is wanted of a connection besides that it works; see `HTTPConnection`.
+
+    Raises:
+        TypeError: one of them has the wrong type.
+
+    """
+
+    trace: Trace | None = None
+    timings: bool = False
+    trace_file: TraceFile | None = None
+    budget: Budget | None = None
+
+    def __post_init__(self) -> None:
+        if self.trace is not None and not callable(self.trace):
+            raise TypeError(f"trace is a function, not {self.trace!r}")
+        if self.budget is not None and not isinstance(self.budget, Budget):
+            raise TypeError(f"budget is Budget(…), not {self.budget!r}")
+        file = self.trace_file
+        if not isinstance(file, str | os.PathLike | None) and not hasattr(file, "write"):
+            raise TypeError(f"trace_file is a path or a binary file, not {file!r}")
+
+
+class WatchedLink(SharedLink):
+    """A link that tells, and whose stream is wrapped in what listens to it.
+
+    Attributes:
+        sending: the phase that the sending half is in.
+        receiving: the phase that the receiving half is in.
+        stopwatch: None if no timings are wanted.
+        budget: what may pass.
+
+    """
+
+    limits_operations = True
+
+    __slots__ = (
+        *("_dump", "_pid", "_raised", "_trace", "_untold", "_wishes", "budget", "receiving"),
+        *("sending", "stopwatch", "traced"),
+    )
+
+    def __init__(self, route: Route, timeout: float | Timeouts | None, wishes: Wishes) -> None:
+        self._trace = wishes.trace
+        self._raised: BaseException | None = None
+        self._dump = None if wishes.trace_file is None else WireDump(wishes.trace_file)
+        self._pid = os.getpid()
+        self.stopwatch = Stopwatch() if wishes.timings else None
+        self.budget = wishes.budget or Budget()
+        self.traced = wishes.trace is not None
+        self.sending = Phases(self.tell)
+        self.receiving = Phases(self.tell)
+        self._wishes = wishes
+        self._untold = route
+        told = self.traced or wishes.timings
+        super().__init__(route.told(self.tell) if told else route, timeout)
+
+    def tell(self, event: str, info: Info) -> None:
+        """Tell whoever asked.
+
+        What a trace raises ends the operation and breaks the connection; it is told nothing
+        more of that one.
+
+        Raises:
+            BaseException: what the trace raises.
+
+        """
+        if self.stopwatch is not None:
+            self.stopwatch.note(event)
+        if self._trace is None or self._raised is not None:
+            return
+        try:
+            self._trace(event, info)
+        except BaseException as exc:
+            self._raised = exc
+            self.fail(StateError(f"the trace raised {exc!r} at {event}"))
+            if self.raw_stream is not None:
+                self.raw_stream.shut_down()  # for the other half, if it waits
+            raise
+
+    @property
+    def bare_stream(self) -> Stream | None:
+        """See `SharedLink.bare_stream`."""
+        stream = self.raw_stream
+        return stream.bare if isinstance(stream, WrappedStream) else stream
+
+    def open(self) -> Co[None]:
+        """See `SharedLink.open`. Never at once: each step is told."""
+        return self._co_open(None)
+
+    def _co_open(self, attempt: Attempt | None) -> Co[None]:
+        self._pid = os.getpid()
+        self._raised = None
+        if self.stopwatch is not None:
+            self.stopwatch.reset()
+        try:
+            yield from super()._co_open(attempt)
+        except BaseException:
+            if self._raised is None:
+                self.drop()
+                raise
+        if (raised := self._raised) is not None:  # and taken for a failed attempt, perhaps
+            self.drop()
+            raise raised
+
+    def _opened(self, stream: Stream) -> None:
+        try:
+            wrapped = self._wrap(stream)
+        except BaseException:
+            stream.close()
+            raise
+        super()._opened(wrapped)
+
+    def _another(self) -> WatchedLink:
+        another = WatchedLink(self._untold, self.timeouts, self._wishes)
+        another._dump = self._dump
+        return another
+
+    def _wrap(self, stream: Stream) -> Stream:
+        if self._dump is not None:
+            stream = self._dump.wrap(stream)
+        if self.budget.download is not None or self.budget.upload is not None:
+            stream = PacedStream(stream, self.budget.download, self.budget.upload)
+        return stream
+
+    def detach(self) -> Stream | None:
+        """See `SharedLink.detach`."""
+        stream = super().detach()
+        self._raised = None
+        self.sending.reset()
+        self.receiving.reset()
+        return stream
+
+    def tell_closed(self, stream: Stream) -> None:
+        """See `SharedLink.tell_closed`. A child process tells nothing of its parent's connection.
+
+        Raises:
+            BaseException: what the trace raises; *stream* is closed then.
+
+        """
+        if os.getpid() != self._pid:
+            return
+        try:
+            self.tell("connection.close", {"host": self.route.hostname, "port": self.route.port})
+        except BaseException:
+            stream.shut_down()
+            stream.close()
+            self.closing.end(None)
+            raise
+
+
+class WatchedRole(Role):
+    """The right to send; tells how sending fails."""
+
+    __slots__ = ()
+    link: WatchedLink
+
+    def note(self, exc: BaseException) -> None:
+        """See `Role.note`."""
+        super().note(exc)
+        self.link.sending.fail(exc)
+
+
+class WatchedReadingRole(ReadingRole):
+    """The right to read; tells how reading fails, and limits each operation."""
+
+    __slots__ = ()
+    link: WatchedLink
+
+    def take(self) -> Turn:
+        """See `Role.take`."""
+        turn = super().take()
+        try:
+            self.link.receiving.resume()
+        except BaseException:
+            turn.release()
+            raise
+        return turn
+
+    def note(self, exc: BaseException) -> None:
+        """See `Role.note`. To be given up does reading no harm, and is no failure."""
+        super().note(exc)
+        if not isinstance(exc, GeneratorExit):
+            link = self.link
+            for_good = isinstance(exc, FATAL) or link.state is Link.BROKEN
+            link.receiving.fail(exc, for_good=for_good)
+
+    def block(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        first: Callable[[], object] | None = None,  # noqa: ARG002 - it would wait without a limit
+    ) -> T:
+        """See `ReadingRole.block`."""
+        return run(self.co(attempt, argument))
+
+    def co(self, attempt: Callable[[A], T | None], argument: A, *, tried: bool = False) -> Co[T]:
+        """See `ReadingRole.co`."""
+        reading = super().co(attempt, argument, tried=tried)
+        total = self.link.timeouts.total
+        if total is None:
+            return reading
+        return limited(total, "total", reading, "it could not be read")

@@ -1,0 +1,164 @@
+"""Rates and budgets: no faster, and no more, than was said, under every driver."""
+
+import time
+
+import pytest
+from streams import ScriptedStream, connection, finish
+from support import ScriptedServer, pattern, read_head
+from test_drivers_http import DRIVERS
+
+from dugong_like import BodyTooLarge, Budget, HTTPConnection, RateLimit, run
+
+SIZE = 60_000
+RATE = 200_000  # bytes per second: SIZE takes 0.3 s, of which the burst saves 0.1
+LEAST = (SIZE - RATE / 10) / RATE
+
+
+def giving(sock):
+    while head := read_head(sock):
+        if head.startswith(b"PUT"):
+            left = SIZE
+            while left:
+                left -= len(sock.recv(left))
+            sock.sendall(b"HTTP/1.1 204 \r\n\r\n")
+        else:
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE + pattern(SIZE))
+
+
+def co_get(conn):
+    yield from conn.co_send_request("GET", "/")
+    yield from conn.co_read_response()
+    return (yield from conn.co_readall())
+
+
+def co_put(conn):
+    yield from conn.co_send_request("PUT", "/", body=pattern(SIZE))
+    return (yield from conn.co_read_response()).status
+
+
+@pytest.mark.feature("C3")
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_rate_holds_in_both_directions(driver, tls, certificate, trusting):
+    server_context = certificate.server_context() if tls else None
+    with ScriptedServer(giving, server_context) as server:
+        for co_use, name in ((co_get, "download"), (co_put, "upload")):
+            budget = Budget(**{name: RateLimit(RATE)})
+            context = trusting if tls else None
+            with HTTPConnection(
+                "localhost", server.port, context, budget=budget, timeout=10
+            ) as conn:
+                start = time.monotonic()
+                result = driver(co_use(conn))
+                passed = time.monotonic() - start
+                assert result == (pattern(SIZE) if co_use is co_get else 204)
+                assert LEAST <= passed < LEAST + 3
+
+
+@pytest.mark.feature("C3")
+def test_a_rate_holds_for_blocking_calls():
+    with ScriptedServer(giving) as server:
+        budget = Budget(download=RateLimit(RATE), upload=RateLimit(RATE))
+        with HTTPConnection("localhost", server.port, budget=budget) as conn:
+            start = time.monotonic()
+            conn.send_request("PUT", "/", body=pattern(SIZE))
+            conn.read_response()
+            conn.send_request("GET", "/")
+            conn.read_response()
+            buffer = bytearray(SIZE)
+            view = memoryview(buffer)
+            while count := conn.readinto(view):
+                view = view[count:]
+            assert time.monotonic() - start >= 2 * LEAST
+    assert buffer == pattern(SIZE)
+
+
+def test_connections_share_a_limit():
+    limit = RateLimit(RATE)
+    limit.spend(limit.burst)
+    assert limit.available() == 0
+    time.sleep(0.03)
+    assert 0 < limit.available() < limit.burst
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_an_operation_of_ones_own_can_keep_to_a_rate(driver):
+    limit = RateLimit(10_000, burst=100)
+    start = time.monotonic()
+    driver(limit.co_take(1100))
+
+    assert 0.09 < time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("inf"), float("nan")])
+def test_a_rate_is_positive(rate):
+    with pytest.raises(ValueError, match="a rate of"):
+        RateLimit(rate)
+    with pytest.raises(ValueError, match="a burst of"):
+        RateLimit(1, 0)
+    with pytest.raises(ValueError, match="a budget of"):
+        Budget(max_body=-1)
+
+
+def test_a_slow_rate_moves_single_bytes():
+    assert RateLimit(1).available() == 1
+    assert "RateLimit(1, 1)" in repr(RateLimit(1))
+
+
+SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789"
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n"
+)
+ENDLESS = b"HTTP/1.1 200 OK\r\n\r\n0123456789"
+NEXT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def read(conn, way, got):
+    """Read a body in one of all ways."""
+    if way == "readall":
+        got += finish(conn.co_readall())
+    elif way == "readinto":
+        buffer = bytearray(3)
+        while count := finish(conn.co_readinto(buffer)):
+            got += buffer[:count]
+    else:
+        while data := finish(conn.co_read(way)):
+            got += data
+
+
+@pytest.mark.feature("C3")
+@pytest.mark.parametrize("way", ["readall", "readinto", 1, 100])
+@pytest.mark.parametrize("most", [0, 1, 4, 9, 10, 11])
+@pytest.mark.parametrize("body", [SIZED, CHUNKED, ENDLESS])
+def test_no_more_of_a_body_is_delivered(monkeypatch, body, most, way):
+    end = b"" if body is ENDLESS else None
+    incoming = [body, end] if end is not None else [body, NEXT]
+    stream = ScriptedStream(incoming)
+    conn = connection(monkeypatch, stream, budget=Budget(max_body=most))
+    for _ in range(1 if body is ENDLESS else 2):
+        finish(conn.co_send_request("GET", "/"))
+    assert finish(conn.co_read_response()).status == 200
+    got = bytearray()
+    if most >= 10:
+        read(conn, way, got)
+        assert got == b"0123456789"
+        return
+    for _ in range(2):
+        with pytest.raises(BodyTooLarge, match=f"the {most} bytes"):
+            read(conn, way, got)
+    assert len(got) <= most
+    if body is SIZED:
+        assert got == b""
+    finish(conn.co_discard())
+    if body is not ENDLESS:  # nothing is broken
+        assert finish(conn.co_read_response()).length == 2
+
+
+def test_abandoned_responses_may_be_of_any_size(monkeypatch):
+    stream = ScriptedStream([SIZED, NEXT])
+    conn = connection(monkeypatch, stream, budget=Budget(max_body=2))
+    run(conn.co_send_request("GET", "/1")).abandon()
+    run(conn.co_send_request("GET", "/2"))
+    finish(conn.co_read_response())
+
+    assert finish(conn.co_readall()) == b"ok"

@@ -1,0 +1,62 @@
+"""How long the phases of an exchange took."""
+
+import pytest
+from support import ScriptedServer, answering
+
+from dugong_like import HTTPConnection, Timings
+from dugong_like.timings import Stopwatch
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def test_the_stopwatch_takes_what_is_for_it_once():
+    watch, timings, later = Stopwatch(), Timings(), Timings()
+    for event in ("dns.resolve.started", "connection.attempt.started", "dns.resolve.failed"):
+        watch.note(event)
+    watch.take(timings)
+    watch.take(later)
+
+    assert timings.dns >= 0
+    assert timings.connect is timings.tls is later.dns is None
+
+
+@pytest.mark.feature("C18")
+def test_an_exchange_has_its_timings():
+    with ScriptedServer(answering(OK, OK)) as server:
+        with HTTPConnection("localhost", server.port, timings=True) as conn:
+            first = conn.send_request("GET", "/")
+            second = conn.send_request("GET", "/")
+            assert first.timings.first_byte is None
+            response = conn.read_response()
+            assert response.timings is first.timings
+            assert response.timings.total is None
+            conn.readall()
+            conn.read_response()
+            conn.readall()
+
+    timings = first.timings
+    assert timings.dns > 0
+    assert timings.connect > 0
+    assert timings.dns + timings.connect < timings.first_byte <= timings.total < 10
+    assert timings.tls is None
+    assert second.timings.dns is second.timings.connect is None
+    assert second.timings.total > 0
+
+
+@pytest.mark.feature("C18")
+def test_the_handshake_has_its_time(start, trusting):
+    server = start("uvicorn-h11", tls=True)
+    with HTTPConnection("localhost", server.port, trusting, timings=True) as conn:
+        conn.connect()
+        exchange = conn.send_request("GET", "/bytes/1")
+        conn.read_response()
+        conn.readall()
+
+    assert 0 < exchange.timings.tls < 10
+
+
+def test_nobody_looks_at_the_clock_unasked():
+    with ScriptedServer(answering(OK)) as server:
+        with HTTPConnection("localhost", server.port) as conn:
+            exchange = conn.send_request("GET", "/")
+            assert conn.read_response().timings is exchange.timings is None
