@@ -533,6 +533,24 @@ def test_a_pipeline_is_told_in_its_order():
     assert len(answers) == 2
 
 
+def test_tls_inside_tls_of_a_stream_is_dumped_as_plain_text(certificate, trusting):
+    def proxy(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 Go\r\n\r\n")
+        relay(origin.port)(sock)
+
+    dump, tls = io.BytesIO(), certificate.server_context()
+    with ScriptedServer(answering(OK), tls) as origin, ScriptedServer(proxy, tls) as server:
+        conn = HTTPConnection("localhost", server.port, trusting, trace_file=dump, timeout=5)
+        conn.send_request("CONNECT", "origin.test:443")
+        with conn.read_response().stream as stream:
+            stream.start_tls(trusting, "localhost")
+            stream.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert stream.read(100) == OK
+    assert b"\nGET / HTTP/1.1\r\n" in dump.getvalue()
+    assert OK in dump.getvalue()
+
+
 @pytest.mark.feature("C4")
 def test_streams_that_call_back_are_told():
     told = Told()
