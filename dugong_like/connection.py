@@ -93,7 +93,8 @@ class HTTPConnection(Exchanging, Transfers):
             or *proxy* cannot lead there.
         InvalidOption: another argument makes no sense, or not together with another one.
         TypeError: one of them has the wrong type.
-        ValueError: *buffer_size* is less than 1, or *http_version* is unknown.
+        ValueError: *buffer_size* is less than 1, *http_version* is unknown, or *timeout* is
+            negative or not a number.
 
     """
 

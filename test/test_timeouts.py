@@ -1,5 +1,6 @@
 """Time limits of each phase: which one it was, and that it holds under every driver."""
 
+import pickle
 import select
 import threading
 import time
@@ -189,6 +190,19 @@ def test_what_is_not_given_comes_from_the_next_wider_one():
     limits = Timeouts(connect=2, stall=1, read=0)
     assert (limits.to_reach, limits.to_shake_hands, limits.to_read) == (2, 2, 0)
     assert Timeouts().to_read is None
+
+
+def test_limits_are_values():
+    limits = Timeouts(connect=2, stall=1.5)
+    same = pickle.loads(pickle.dumps(limits))
+
+    assert same == limits
+    assert hash(same) == hash(limits)
+    assert limits != Timeouts(connect=2)
+    assert limits != 2
+    assert repr(limits) == "Timeouts(connect=2, stall=1.5)"
+    with pytest.raises(AttributeError, match="never changed"):
+        limits.connect = 3
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan")])

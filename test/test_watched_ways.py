@@ -52,7 +52,7 @@ class Relaying(SomeProxy):
 
 
 @contextmanager
-def through(way, certificate, trusting, *, pause_before=0, **options):
+def through(way, certificate, trusting, **options):
     """Yield a proxy, and the arguments of a connection through it.
 
     *way*: the scheme of the proxy, its mode, and whether it leads to https.
@@ -65,12 +65,7 @@ def through(way, certificate, trusting, *, pause_before=0, **options):
             some = Relaying(origin.port, **options)
         else:
             some = SomeProxy(origin=tls if https else None, **options)
-
-        def handler(sock):
-            time.sleep(pause_before)
-            some(sock)
-
-        server = stack.enter_context(ScriptedServer(handler, tls if scheme == "https" else None))
+        server = stack.enter_context(ScriptedServer(some, tls if scheme == "https" else None))
         more = {"ssl_context": trusting} if scheme == "https" else {}
         proxy = proxy_of(scheme, server, mode=mode, **more)
         yield server, ("localhost", 8080, trusting if https else None, proxy)
@@ -321,7 +316,7 @@ def test_a_resolver_of_ones_own_is_told(driver):
 @pytest.mark.feature("C18")
 @pytest.mark.parametrize("way", EVERY, ids=str)
 def test_the_proxy_has_its_time(way, certificate, trusting):
-    options = {"pause_before": 0.03, "persists": False}
+    options = {"pause": 0.002, "persists": False}  # seconds between two bytes of the proxy
     with through(way, certificate, trusting, **options) as (server, arguments):
         with HTTPConnection(*arguments, timings=True) as conn:
             conn.connect()
@@ -331,9 +326,11 @@ def test_the_proxy_has_its_time(way, certificate, trusting):
             another = conn.send_request("GET", "/")
 
     timings = exchange.timings
-    assert 0.03 * server.connections <= timings.proxy < 10
-    assert server.connections == (2 if way[0].startswith("http") else 1)
-    assert 0 < timings.connect < 10
+    assert timings.proxy >= 0.01
+    if way[0].startswith("http"):  # the first answer, of more than 100 bytes, counts as well
+        assert server.connections == 2
+        assert timings.proxy >= 0.2
+    assert timings.connect > 0
     assert (timings.tls is not None) == way[2]
     assert another.timings.proxy is another.timings.connect is None
 
@@ -345,7 +342,7 @@ def test_a_unix_domain_socket_has_its_time(tmp_path):
         with HTTPConnection("x", uds=path, timings=True) as conn:
             timings = conn.send_request("GET", "/").timings
 
-    assert 0 < timings.connect < 10
+    assert timings.connect > 0
     assert timings.dns is timings.proxy is None
 
 
@@ -364,9 +361,9 @@ def test_a_connection_that_did_not_come_about_takes_no_time():
         with HTTPConnection("some.test", resolver=resolver, timings=True) as conn:
             with pytest.raises(HostnameNotResolvable, match="no address"):
                 conn.connect()
+            begun = time.monotonic()
             timings = conn.send_request("GET", "/").timings
-
-    assert 0 < timings.dns < 0.2
+            assert 0 < timings.dns < time.monotonic() - begun
 
 
 # ---- limits
@@ -531,6 +528,24 @@ def test_a_pipeline_is_told_in_its_order():
     targets = [info["target"] for event, info in told if event == HEAD[0]]
     assert targets == ["/0", "/1"]
     assert len(answers) == 2
+
+
+def test_tls_inside_tls_of_a_stream_is_dumped_as_plain_text(certificate, trusting):
+    def proxy(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 Go\r\n\r\n")
+        relay(origin.port)(sock)
+
+    dump, tls = io.BytesIO(), certificate.server_context()
+    with ScriptedServer(answering(OK), tls) as origin, ScriptedServer(proxy, tls) as server:
+        conn = HTTPConnection("localhost", server.port, trusting, trace_file=dump, timeout=5)
+        conn.send_request("CONNECT", "origin.test:443")
+        with conn.read_response().stream as stream:
+            stream.start_tls(trusting, "localhost")
+            stream.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert stream.read(100) == OK
+    assert b"\nGET / HTTP/1.1\r\n" in dump.getvalue()
+    assert OK in dump.getvalue()
 
 
 @pytest.mark.feature("C4")

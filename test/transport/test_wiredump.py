@@ -3,10 +3,11 @@
 import io
 import os
 import re
+from pathlib import Path
 
 import pytest
 from streams import ScriptedStream, connection, finish
-from support import ScriptedServer, answering, pattern
+from support import ScriptedServer, answering, open_descriptors, pattern, wait_until
 from test_drivers_http import DRIVERS, co_conversation
 
 from dugong_like import HTTPConnection, run
@@ -141,3 +142,14 @@ def test_what_is_no_dump_is_refused():
 def test_beginning():
     assert list(beginning([b"ab", b"cd", b"ef"], 3)) == [b"ab", b"c"]
     assert list(beginning([b"ab"], 0)) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+def test_a_full_disk_leaves_nothing_open():
+    with ScriptedServer(answering(OK)) as server:
+        before = open_descriptors()
+        conn = HTTPConnection("127.0.0.1", server.port, trace_file="/dev/full")
+        with pytest.raises(OSError, match="No space left"):
+            conn.connect()
+        wait_until(lambda: open_descriptors() <= before)
+        assert not conn.is_open()
