@@ -134,7 +134,8 @@ class ReceivingHalf:
         """Return a new half that reads from *link* and is told the same."""
         successor = type(self)(link, self._limits, self._buffer.size, self._informed)
         successor.heads.continue_timeout = self.heads.continue_timeout
-        successor._learn = self._learn  # noqa: SLF001 - it is one of us
+        if self._learn is not None:
+            successor.on_proxy_challenge(self._learn)
         return successor
 
     @property

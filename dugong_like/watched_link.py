@@ -75,10 +75,18 @@ class WatchedLink(SharedLink):
         *("sending", "stopwatch", "traced"),
     )
 
-    def __init__(self, route: Route, timeout: float | Timeouts | None, wishes: Wishes) -> None:
+    def __init__(
+        self,
+        route: Route,
+        timeout: float | Timeouts | None,
+        wishes: Wishes,
+        dump: WireDump | None = None,
+    ) -> None:
         self._trace = wishes.trace
         self._raised: BaseException | None = None
-        self._dump = None if wishes.trace_file is None else WireDump(wishes.trace_file)
+        if dump is None and wishes.trace_file is not None:
+            dump = WireDump(wishes.trace_file)
+        self._dump = dump
         self._pid = os.getpid()
         self.stopwatch = Stopwatch() if wishes.timings else None
         self.budget = wishes.budget or Budget()
@@ -147,9 +155,7 @@ class WatchedLink(SharedLink):
         super()._opened(wrapped)
 
     def _another(self) -> WatchedLink:
-        another = WatchedLink(self._untold, self.timeouts, self._wishes)
-        another._dump = self._dump
-        return another
+        return WatchedLink(self._untold, self.timeouts, self._wishes, self._dump)
 
     def _wrap(self, stream: Stream) -> Stream:
         if self._dump is not None:
