@@ -9,9 +9,9 @@ Not here: what the operations do (operations.py).
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
 from .exchanging import Exchanging
@@ -118,6 +118,10 @@ class HTTPConnection(Exchanging, Transfers):
         if going is not None:
             run(going)
         return exchange
+
+    def send_requests(self, requests: Iterable[tuple[Any, ...]]) -> list[Exchange]:
+        """Blocking twin of `co_send_requests`."""
+        return run(self.co_send_requests(requests))
 
     def send(self, request: Request) -> Exchange:
         """Blocking twin of `co_send`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
 from .connect import Route
@@ -378,6 +378,48 @@ class Operations(TLSFacts):
             yield from going
         return exchange
 
+    def co_send_requests(self, requests: Iterable[tuple[Any, ...]]) -> Co[list[Exchange]]:
+        """Send several requests together: with one system call, if the system takes that much.
+
+        Somebody has to read meanwhile if the requests or the responses are more than the buffers
+        of the system hold; see `Pipeline` for what does that, and repeats what was lost.
+
+        Args:
+            requests: for each the arguments that `co_send_request` takes by position:
+                ``(method, path)``, ``(method, path, headers)`` or ``(method, path, headers,
+                body)``, the body bytes-like or None. All are checked before the first is sent.
+                Only the last may be CONNECT or have an Upgrade field or ``Connection: close``.
+
+        Returns:
+            The exchanges, in the same order; an empty list for no requests.
+
+        Raises:
+            InvalidRequest: one of them cannot be sent as it is, or another one than the last
+                would let no request follow; nothing was sent.
+            TypeError: an argument has the wrong type, or a body is `BodyFollowing`; nothing
+                was sent.
+            DugongError: what `co_send_request` raises. How many were sent is not known then.
+
+        """
+        built = [self._build_whole(*request) for request in requests]
+        exchanges = [exchange for exchange, _, _ in built]
+        for exchange in exchanges[:-1]:
+            if exchange.closes or exchange.upgrades:
+                raise InvalidRequest(f"{exchange} would be the last request of its connection")
+        going = self._sending.send_all(built) if built else None
+        if going is not None:
+            yield from going
+        return exchanges
+
+    def _build_whole(
+        self, method: str, path: str, headers: Fields | None = None, body: Buffer | None = None
+    ) -> tuple[Exchange, bytes, memoryview | None]:
+        """Return an exchange, with head and body, that can be sent at once."""
+        if isinstance(body, BodyFollowing):
+            raise TypeError("bodies of requests that are sent together cannot follow")
+        exchange, head, whole = self._build(method, path, headers, body, False)
+        return exchange, head, cast("memoryview | None", whole)
+
     def _request(
         self,
         method: str,
@@ -387,13 +429,23 @@ class Operations(TLSFacts):
         expect100: bool,
     ) -> tuple[Exchange, Co[None] | None]:
         """Begin to send a request; see `co_send_request` and `SendingHalf.begin`."""
+        exchange, head, body = self._build(method, path, headers, body, expect100)
+        return exchange, self._sending.request(exchange, head, body)
+
+    def _build(
+        self,
+        method: str,
+        path: str,
+        headers: Fields | None,
+        body: Buffer | BodyFollowing | None,
+        expect100: bool,
+    ) -> tuple[Exchange, bytes, memoryview | BodyFollowing | None]:
+        """Return an exchange, its head, and its body as it can be sent."""
         if type(method) is not str or type(path) is not str:
             method, path = exact(method), path if type(path) is Target else exact(path)
         exchange = Exchange(method, path)
-        sending = self._sending
         if headers is None and body is None and not expect100 and method != "CONNECT":
-            head = self._heads.build(method, path, None, EMPTY.get(method, ""))
-            return exchange, sending.request(exchange, head, None, False)
+            return exchange, self._heads.build(method, path, None, EMPTY.get(method, "")), None
         fields = None if headers is None else as_fields(headers)
         if body is not None and not isinstance(body, BodyFollowing):
             body = as_bytes(body)
@@ -410,9 +462,8 @@ class Operations(TLSFacts):
         framing = self._framing(method, fields, body)
         if exchange.expects_continue:
             framing += "Expect: 100-continue\r\n"
-        head = self._heads.build(method, path, fields, framing)
         exchange.closes = closes(fields, self._heads.minor)
-        return exchange, sending.request(exchange, head, body, exchange.closes or exchange.upgrades)
+        return exchange, self._heads.build(method, path, fields, framing), body
 
     def _framing(
         self,

@@ -9,7 +9,7 @@ Not here: what a head looks like (http1/request.py), and responses (receiving.py
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Final
 
 from .errors import (
@@ -31,6 +31,7 @@ from .transport.bulk import FileStretch
 from .transport.stream import TURN, Part, Stream, rest
 
 MOMENT: Final = 1.0  # seconds for an operation to end that does not wait any more
+Whole = tuple[Exchange, bytes, Part | None]  # a request: its head, and its body if it has one
 COMPLETE: Final = (Sending.READY, Sending.SWITCHING)  # there is no body to write
 
 
@@ -178,11 +179,13 @@ class SendingHalf:
             )
 
     def request(
-        self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: Part | BodyFollowing | None,
+        before: Sequence[Whole] = (),
     ) -> Co[None] | None:
-        """Send a head, and the body if it is here.
-
-        *last* says that none may follow: see `_bar`.
+        """Send a head, and the body if it is here; together with the requests *before* it.
 
         Returns:
             The rest, to be run at once; or None. It raises what `begin` raises.
@@ -194,9 +197,9 @@ class SendingHalf:
                 self._check_ready()
             connecting = None if self.is_connected() else self._connect()
             if connecting is None:
-                going = self._request(exchange, head, body, last)
+                going = self._request(exchange, head, body, before)
             else:
-                going = self._co_connect_and_request(connecting, exchange, head, body, last)
+                going = self._co_connect_and_request(connecting, exchange, head, body, before)
         except BaseException as exc:
             self.role.note(exc)
             turn.release()
@@ -212,22 +215,28 @@ class SendingHalf:
         exchange: Exchange,
         head: bytes,
         body: Part | BodyFollowing | None,
-        last: bool,
+        before: Sequence[Whole],
     ) -> Co[None]:
         yield from connecting
-        going = self._request(exchange, head, body, last)
+        going = self._request(exchange, head, body, before)
         if going is not None:
             yield from going
 
     def _request(
-        self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: Part | BodyFollowing | None,
+        before: Sequence[Whole],
     ) -> Co[None] | None:
         link = self._link
+        parts: list[Part] = [head]
+        if before:
+            parts = [*self._precede(before), head]
         if link.pending:
             link.append(exchange)
         else:
             link.pending.append(exchange)
-        parts: list[Part] = [head]
         complete = True
         if body is not None:
             if not isinstance(body, BodyFollowing):
@@ -238,9 +247,29 @@ class SendingHalf:
                     self._step(Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED)
                 self._remaining = body.length
         self._exchange = exchange
-        if last:
+        if exchange.closes or exchange.upgrades:
             self._bar(exchange, complete)
         return self._start(exchange, parts, complete)
+
+    def _precede(self, requests: Sequence[Whole]) -> Iterator[Part]:
+        """Have the responses to *requests* expected; yield what is to be sent."""
+        heads = []
+        for exchange, head, body in requests:
+            # Now, or the answer to the first would be taken for an early one when the last
+            # has not been sent.
+            exchange.sent = True
+            self._link.append(exchange)
+            heads.append(head)
+            if body:
+                yield b"".join(heads)
+                heads.clear()
+                yield body
+        yield b"".join(heads)
+
+    def send_all(self, requests: Sequence[Whole]) -> Co[None] | None:
+        """Send *requests*, of which only the last may let no other follow, as one."""
+        *before, (exchange, head, body) = requests
+        return self.request(exchange, head, body, before)
 
     def _bar(self, exchange: Exchange, complete: bool) -> None:
         """Let no request follow the present one.

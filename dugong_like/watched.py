@@ -21,7 +21,7 @@ parts do (link.py, sending.py, receiving.py, bodies.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from .bodies import BodyReader
@@ -38,7 +38,7 @@ from .message import BodyFollowing, Exchange, HTTPResponse
 from .polling import Co
 from .receiving import Ending, ReceivingHalf
 from .roles import ReadingRole, Role
-from .sending import SendingHalf
+from .sending import SendingHalf, Whole
 from .timeouts import Timeouts, limited
 from .timings import Timings
 from .trace import Info
@@ -214,12 +214,16 @@ class WatchedSending(SendingHalf):
         return self._limit(super().begin(step, *arguments))
 
     def request(
-        self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: Part | BodyFollowing | None,
+        before: Sequence[Whole] = (),
     ) -> Co[None] | None:
         """See `SendingHalf.request`."""
         if self._link.stopwatch is not None:
             exchange.timings = Timings()
-        return self._limit(super().request(exchange, head, body, last))
+        return self._limit(super().request(exchange, head, body, before))
 
     def give_up(self, exchange: Exchange) -> None:
         """See `SendingHalf.give_up`. Nobody has a turn who would tell."""
@@ -233,8 +237,19 @@ class WatchedSending(SendingHalf):
             return going
         return limited(total, "total", going, "it could not be sent")
 
+    def send_all(self, requests: Sequence[Whole]) -> Co[None]:
+        """See `SendingHalf.send_all`; one by one, as each is told."""
+        for exchange, head, body in requests:
+            going = self.request(exchange, head, body)
+            if going is not None:
+                yield from going
+
     def _request(
-        self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None, last: bool
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: Part | BodyFollowing | None,
+        before: Sequence[Whole],
     ) -> Co[None] | None:
         link = self._link
         if link.stopwatch is not None and exchange.timings is not None:
@@ -243,7 +258,7 @@ class WatchedSending(SendingHalf):
         if link.traced:
             info["headers"] = masked_lines(head.partition(b"\r\n")[2])
         link.sending.start(SEND_HEAD, info)
-        going = super()._request(exchange, head, body, last)
+        going = super()._request(exchange, head, body, before)
         follows = isinstance(body, BodyFollowing) and body.length != 0
         if going is not None:
             return self._co_tell_sent(going, exchange, follows)

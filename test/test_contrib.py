@@ -217,8 +217,8 @@ def test_calls_raise_what_they_document():
     *calls, total = out.splitlines()
     assert [line.split(":")[0] for line in calls] == [
         "co_connect", "co_discard", "co_finish", "co_read", "co_read_raw", "co_read_response",
-        "co_readall", "co_readinto", "co_recv_to_file", "co_send_request", "co_sendfile",
-        "co_write",
+        "co_readall", "co_readinto", "co_recv_to_file", "co_send_request",
+        "co_send_requests", "co_sendfile", "co_write",
         "stream", "stream.co_read", "stream.co_readinto", "stream.co_write",
     ]  # fmt: skip
     assert all(re.search(r"\d+ done", line) for line in calls)

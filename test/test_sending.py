@@ -11,6 +11,7 @@ from dugong_like import (
     ConnectionClosed,
     ConnectionTimedOut,
     ExcessBodyData,
+    InvalidRequest,
     InvalidResponse,
     StateError,
 )
@@ -339,3 +340,90 @@ def test_writer_that_is_given_up_wakes_who_reads(monkeypatch):
 
     with pytest.raises(ConnectionClosed):
         finish(reader)
+
+
+WHOLE = [
+    ("GET", "/1"),
+    ("POST", "/2", None, b"in one piece"),
+    ("GET", "/3", {"A": "b"}),
+    ("PUT", "/4", {"Connection": "close"}, bytearray(1000)),
+]
+
+
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """What `WHOLE` looks like when each is sent by itself."""
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    for request in WHOLE:
+        conn.send_request(*request)
+    return stream.sent
+
+
+@pytest.mark.parametrize("room", [1, 7, 100, 10_000])
+def test_requests_sent_together_are_those_sent_one_by_one(monkeypatch, one_by_one, room):
+    sizes = [size for _ in range(2 + len(one_by_one) // room) for size in (room, WOULD_BLOCK)]
+    stream = ScriptedStream(rooms=sizes)
+    conn = connection(monkeypatch, stream)
+    exchanges = finish(conn.co_send_requests(WHOLE), 10_000)
+    assert stream.sent == one_by_one
+    assert [exchange.path for exchange in exchanges] == ["/1", "/2", "/3", "/4"]
+    assert len(stream.rooms) == len(sizes) - 1 - 2 * ((len(one_by_one) - 1) // room)
+
+
+def test_no_requests_are_sent_by_doing_nothing(monkeypatch):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    assert conn.send_requests([]) == []
+    assert not stream.sent
+    assert not conn.is_open()
+
+
+def test_answers_to_requests_sent_together_may_come_before_the_last_is_sent(monkeypatch):
+    stream = ScriptedStream(rooms=[100, WOULD_BLOCK])
+    conn = connection(monkeypatch, stream)
+    sending = conn.co_send_requests([("GET", f"/{number}") for number in range(5)])
+    next(sending)
+    stream.incoming.append(OK)
+    assert conn.read_response().path == "/0"
+    assert conn.readall() == b""
+    assert len(finish(sending)) == 5
+    stream.incoming.append(OK * 4)
+    assert [response.path for response in conn.responses()] == ["/1", "/2", "/3", "/4"]
+    assert conn.is_open()
+
+
+@pytest.mark.parametrize(
+    ("requests", "error", "match"),
+    [
+        ([("GET", "/"), ("GET", "/\n")], InvalidRequest, r"\\n"),
+        ([("GET", "/", {"Connection": "close"}), ("GET", "/")], InvalidRequest, "the last request"),
+        ([("GET", "/", {"Upgrade": "x"}), ("GET", "/")], InvalidRequest, "the last request"),
+        ([("CONNECT", "a.test:1"), ("GET", "/")], InvalidRequest, "the last request"),
+        ([("GET", "/"), ("PUT", "/", None, BodyFollowing(1))], TypeError, "cannot follow"),
+        ([("GET", "/"), ("PUT", "/", None, "text")], TypeError, "bytes"),
+        ([("GET",)], TypeError, "path"),
+    ],
+)
+def test_of_requests_that_cannot_be_sent_together_none_is_sent(monkeypatch, requests, error, match):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    with pytest.raises(error, match=match):
+        conn.send_requests(requests)
+    assert not stream.sent
+    assert not conn.response_pending()
+
+
+def test_requests_sent_together_are_lost_together(monkeypatch):
+    stream = ScriptedStream(rooms=[50, LOST])
+    conn = connection(monkeypatch, stream)
+    with pytest.raises(ConnectionClosed) as error:
+        conn.send_requests(WHOLE)
+    assert error.value.request_sent == "maybe"
+    stream.incoming.append(OK)
+    assert conn.read_response().path == "/1"  # what the server said before can be read
+    stream.incoming.append(END)
+    with pytest.raises(ConnectionClosed):
+        conn.read_response()
+    conn.reset()
+    assert not conn.response_pending()

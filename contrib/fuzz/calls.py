@@ -154,6 +154,12 @@ class Talk:
                 choose([False, False, True]),
             )
         return {
+            "co_send_requests": (
+                [
+                    self.arguments("co_send_request")[: self._dice.randint(2, 4)]
+                    for _ in range(self._dice.randint(0, 5))
+                ],
+            ),
             "co_write": (choose([data] * 20 + [odd]),),
             "co_finish": (choose([None, None, {"T": "u"}, {"T": odd}]),),
             "co_read": (choose([None, 0, *[1, 10, 100_000] * 4, -1, odd]),),
@@ -233,12 +239,13 @@ class Talk:
 CALLS = [
     *["co_send_request"] * 3, *["co_read_response"] * 4, "co_write", "co_write", "co_finish",
     "co_read", "co_read", "co_readinto", "co_readall", "co_discard", "co_read_raw", "co_connect",
-    "co_sendfile", "co_recv_to_file",
+    "co_sendfile", "co_recv_to_file", "co_send_requests",
 ]  # fmt: skip
 READS = ["co_read", "co_read", "co_readinto", "co_readall", "co_discard", "co_recv_to_file"]
-WRITES = {"co_send_request", "co_write", "co_sendfile", "co_finish"}
+WRITES = {"co_send_request", "co_send_requests", "co_write", "co_sendfile", "co_finish"}
 FOLLOW = {
-    "co_connect": ["co_send_request"],
+    "co_connect": ["co_send_request", "co_send_requests"],
+    "co_send_requests": ["co_read_response"],
     "co_send_request": [
         *["co_read_response", "co_read_response", "co_write", "co_sendfile", "co_finish"],
     ],

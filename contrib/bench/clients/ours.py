@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, BinaryIO, Final
 
-from dugong_like import BodyFollowing, HTTPConnection, HTTPResponse, both, run
+from dugong_like import BodyFollowing, HTTPConnection, HTTPResponse, both
 
 from .base import HOST, PIECE, BlockingClient, Call, Target, WrongBytesError
 
+WINDOW: Final = 100  # requests sent in one go when pipelining
 MANY: Final = 2000  # fields: more than any answer here has
 MANY_BYTES: Final = 1 << 20  # of a head: more than any answer here has
 
@@ -51,8 +53,9 @@ def co_pipelined(conn: HTTPConnection, calls: Iterable[Call]) -> Any:
     calls = list(calls)
 
     def co_send() -> Any:
-        for path, _ in calls:
-            yield from conn.co_send_request("GET", path)
+        for start in range(0, len(calls), WINDOW):
+            window = calls[start : start + WINDOW]
+            yield from conn.co_send_requests([("GET", path) for path, _ in window])
 
     def co_receive() -> Any:
         for path, expected in calls:
@@ -129,7 +132,20 @@ class Blocking(BlockingClient):
         return response.headers["X-Field-21"], self._conn.readall()
 
     def pipelined(self, calls: Iterable[Call]) -> None:
-        run(co_pipelined(self._conn, calls))
+        """Send the next window before the answers to this one are read."""
+        conn = self._conn
+        calls = iter(calls)
+        waiting: list[Call] = []
+        while True:
+            window = list(islice(calls, WINDOW))
+            conn.send_requests([("GET", path) for path, _ in window])
+            for path, expected in waiting:
+                conn.read_response()
+                if conn.readall() != expected:
+                    raise WrongBytesError(path)
+            if not window:
+                return
+            waiting = window
 
     def get_anew(self, path: str) -> bytes:
         with HTTPConnection(HOST, self.target.port, self._context) as conn:
