@@ -31,7 +31,8 @@ from .transport.connecting import (
 )
 from .transport.resolve import co_resolve, is_address, literal
 from .transport.stream import Stream
-from .transport.tcp import Socket, TCPStream, co_attempt, co_receive
+from .transport.tcp import Socket, TCPStream
+from .transport.waiting import co_attempt, co_receive
 
 if TYPE_CHECKING:
     from .proxy.conversation import Conversation

@@ -131,9 +131,8 @@ def origin(certificate):
 @pytest.fixture
 def conn(origin, trusting, monkeypatch):
     """A connection through the tunnel; the name of the proxy is looked up."""
-    monkeypatch.setattr(
-        connecting, "CONNECTS_TWICE", False
-    )  # wait for the connection on loopback too
+    # Wait for the connection on loopback too.
+    monkeypatch.setattr(connecting, "CONNECTS_TWICE", False)
     with HTTPConnection("localhost", 443, trusting, ("localhost", origin.port), timeout=20) as conn:
         yield conn
 

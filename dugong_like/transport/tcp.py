@@ -1,6 +1,7 @@
 """TCP connections: bytes in and out without ever blocking.
 
-Not here: opening them (connecting.py) and TLS (tls.py).
+Not here: opening them (connecting.py), waiting for what they send or receive (waiting.py), and
+TLS (tls.py).
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final
 
-from ..errors import ConnectionClosed, ConnectionTimedOut
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded, Source, milliseconds
+from ..errors import ConnectionClosed
+from ..polling import POLLIN, POLLOUT, PollNeeded, Source, milliseconds
 from .bulk import (
     IS_LINUX,
     BulkStream,
@@ -24,72 +25,14 @@ from .bulk import (
     send_parts,
     set_low_water,
 )
-from .stream import Part, Stream
+from .stream import Part
 
-A = TypeVar("A")
-T = TypeVar("T")
 Socket = socket.socket
 
 MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
 MOMENT: Final = 0.0005  # seconds: for another thread to end a system call that does not wait
 
 Looker = Callable[[int | None], object]
-
-
-def co_attempt(
-    attempt: Callable[[A], T | None],
-    argument: A,
-    wanted: Callable[[float | None], PollNeeded],
-    timeout: float | None,
-    phase: str = "read",
-) -> Co[T]:
-    """Wait, then call *attempt*, until it does not return None any more.
-
-    Args:
-        attempt: a call that would block.
-        argument: what to call it with.
-        wanted: gives what it waits for, with the given deadline.
-        timeout: seconds that may pass until it succeeds; None sets no limit.
-        phase: what that limits, for the error.
-
-    Raises:
-        ConnectionTimedOut: *timeout* seconds have passed.
-
-    """
-    deadline = None if timeout is None else time.monotonic() + timeout
-    while True:
-        yield wanted(deadline)
-        result = attempt(argument)
-        if result is not None:
-            return result
-        if deadline is not None and time.monotonic() >= deadline:
-            raise nothing_moved(timeout, phase)
-
-
-def co_receive(
-    stream: Stream,
-    receive: Callable[[A], T | None],
-    argument: A,
-    timeout: float | None,
-    phase: str = "read",
-) -> Co[T]:
-    """Receive from *stream*, at once or after waiting.
-
-    Args:
-        stream: where from.
-        receive: its `Stream.recv` or `Stream.recv_into`.
-        argument: what to call that with.
-        timeout: seconds that may pass until something arrives; None sets no limit.
-        phase: what that limits, for the error.
-
-    Raises:
-        ConnectionTimedOut: *timeout* seconds have passed.
-        ConnectionClosed: the connection was lost.
-    """
-    result = receive(argument)
-    if result is None:
-        result = yield from co_attempt(receive, argument, stream.wanted_by_recv, timeout, phase)
-    return result
 
 
 class SendingDescriptor:
@@ -372,13 +315,6 @@ class TCPStream:
             self._sock.close()
         else:
             self._source.close(self._sock.close)
-
-
-def nothing_moved(timeout: float | None, phase: str) -> ConnectionTimedOut:
-    """Return the error that nothing has moved for *timeout* seconds."""
-    return ConnectionTimedOut(
-        f"nothing moved for {timeout} seconds ({phase} time-out)", phase=phase
-    )
 
 
 def looker(fd: int) -> Looker:

@@ -4,18 +4,16 @@ import os
 import socket
 import struct
 import threading
-import time
 from concurrent import futures
 
 import pytest
 from support import open_descriptors
 
-from dugong_like import POLLIN, POLLOUT, ConnectionClosed, ConnectionTimedOut, run
+from dugong_like import POLLIN, POLLOUT, ConnectionClosed
 from dugong_like.transport import tcp
 from dugong_like.transport.tcp import (
     SendingDescriptor,
     TCPStream,
-    co_attempt,
     send_many,
 )
 
@@ -201,22 +199,6 @@ def test_duplicate_where_descriptors_are_no_files(peers, monkeypatch):
     fd = tcp.duplicate_fd(stream._sock)
     assert fd != stream.fd
     os.close(fd)
-
-
-def test_attempt_is_repeated_until_it_succeeds_or_the_time_is_over(peers):
-    stream, _ = peers
-    answers = iter([None, None, 5])
-
-    operation = co_attempt(lambda argument: next(answers), None, stream.wanted_by_recv, None)
-    for _ in range(3):
-        next(operation)
-    with pytest.raises(StopIteration) as end:
-        next(operation)
-    assert end.value.value == 5
-    start = time.monotonic()
-    with pytest.raises(ConnectionTimedOut, match=r"0\.05 seconds"):
-        run(co_attempt(stream.recv, 10, stream.wanted_by_recv, 0.05))
-    assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize("after", ["the look at the sender", "the look at its source"])
