@@ -21,20 +21,18 @@ from .polling import Co
 from .timeouts import NO_LIMITS, Timeouts, as_timeouts, first, limited
 from .trace import Info, Trace, co_told
 from .transport.buffer import ReceiveBuffer
-from .transport.resolve import co_resolve, is_address, literal
-from .transport.stream import Stream
-from .transport.tcp import (
+from .transport.connecting import (
     Address,
     Attempt,
-    Socket,
-    TCPStream,
     addresses_of,
-    co_attempt,
     co_connect_tcp,
     co_finish_tcp,
-    co_receive,
     connect_failed,
 )
+from .transport.resolve import co_resolve, is_address, literal
+from .transport.stream import Stream
+from .transport.tcp import Socket, TCPStream
+from .transport.waiting import co_attempt, co_receive
 
 if TYPE_CHECKING:
     from .proxy.conversation import Conversation

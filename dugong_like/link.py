@@ -24,8 +24,8 @@ from .http1.states import LINK, Link, Linked, follow
 from .message import Exchange
 from .polling import Co
 from .timeouts import NO_LIMITS, Timeouts, stalling
+from .transport.connecting import Attempt
 from .transport.stream import Stream
-from .transport.tcp import Attempt
 
 
 class SharedLink:

@@ -23,7 +23,7 @@ from .facts import fact
 from .origin import check_hostname
 from .polling import Co, run
 from .transport.stream import TURN, Stream
-from .transport.tcp import co_attempt, co_receive
+from .transport.waiting import co_attempt, co_receive
 from .transport.wrapped import WrappedStream
 
 if TYPE_CHECKING:

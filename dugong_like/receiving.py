@@ -29,7 +29,7 @@ from .polling import Co, within
 from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
 from .transport.stream import Stream
-from .transport.tcp import nothing_moved
+from .transport.waiting import nothing_moved
 
 PROXY_AUTHENTICATION_REQUIRED: Final = 407
 

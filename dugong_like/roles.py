@@ -27,7 +27,7 @@ from .polling import Co, PollNeeded, run
 from .transport.buffer import ReceiveBuffer
 from .transport.bulk import PATIENCE
 from .transport.stream import Stream
-from .transport.tcp import nothing_moved
+from .transport.waiting import nothing_moved
 
 A = TypeVar("A")
 T = TypeVar("T")

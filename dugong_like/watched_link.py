@@ -23,9 +23,9 @@ from .roles import FATAL, ReadingRole, Role, Turn
 from .timeouts import Timeouts, limited
 from .timings import Stopwatch
 from .trace import Info, Phases, Trace
+from .transport.connecting import Attempt
 from .transport.paced import PacedStream
 from .transport.stream import Stream
-from .transport.tcp import Attempt
 from .transport.wiredump import TraceFile, WireDump
 from .transport.wrapped import WrappedStream
 

@@ -27,7 +27,7 @@ from dugong_like import (
     run,
     within,
 )
-from dugong_like.transport import tcp
+from dugong_like.transport import connecting
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NEVER = 1000  # more waits than any operation here has
@@ -366,7 +366,8 @@ def co_get(conn):
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_request_given_up_at_any_wait_can_be_made_again(tls, certificate, trusting, monkeypatch):
     """Looking up, connecting, tunnel, handshake, head, body: after a reset all is as before."""
-    monkeypatch.setattr(tcp, "CONNECTS_TWICE", False)  # wait for the connection on loopback too
+    # Wait for the connection on loopback too.
+    monkeypatch.setattr(connecting, "CONNECTS_TWICE", False)
     context = certificate.server_context()
 
     def slow_origin(sock):

@@ -71,6 +71,7 @@ MAY_IMPORT = {
 RESERVED = {
     "socket": {
         "transport/stream.py",
+        "transport/connecting.py",
         "transport/tcp.py",
         "transport/tls.py",
         "transport/resolve.py",

@@ -15,7 +15,7 @@ from support import ScriptedServer, open_descriptors, read_head, wait_until
 
 from dugong_like import ConnectionTimedOut, DugongError, HTTPConnection, PollNeeded
 from dugong_like.polling import POLLIN
-from dugong_like.transport import tcp
+from dugong_like.transport import connecting
 
 pytestmark = pytest.mark.reliability(35, 42, 45)
 
@@ -131,7 +131,8 @@ def origin(certificate):
 @pytest.fixture
 def conn(origin, trusting, monkeypatch):
     """A connection through the tunnel; the name of the proxy is looked up."""
-    monkeypatch.setattr(tcp, "CONNECTS_TWICE", False)  # wait for the connection on loopback too
+    # Wait for the connection on loopback too.
+    monkeypatch.setattr(connecting, "CONNECTS_TWICE", False)
     with HTTPConnection("localhost", 443, trusting, ("localhost", origin.port), timeout=20) as conn:
         yield conn
 

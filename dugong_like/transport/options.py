@@ -1,6 +1,6 @@
 """Options of sockets: which family, from which address, and what the system is told of each.
 
-Not here: connecting (tcp.py, unix.py).
+Not here: connecting (connecting.py, unix.py).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..errors import InvalidOption
+from .connecting import new_socket
 from .resolve import family_of
-from .tcp import new_socket
 
 FAMILIES: Final = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 MAX_PORT: Final = 65535

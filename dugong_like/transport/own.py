@@ -1,6 +1,6 @@
 """A socket that the caller has connected: taken over, once.
 
-Not here: making sockets (tcp.py, unix.py).
+Not here: making sockets (connecting.py, unix.py).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The system's resolver blocks, so it is called in a helper thread, and a `Wake` tells
 when it has answered. The threads are few, daemonic, and end when nobody asks.
 
-Not here: connecting to the addresses (tcp.py), and resolvers of the caller's (resolvers.py).
+Not here: connecting to the addresses (connecting.py), and resolvers of the caller's (resolvers.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from ..errors import DNSUnavailable, HostnameNotResolvable
 from ..polling import Co, Wake
-from .tcp import Address
+from .connecting import Address
 
 T = TypeVar("T")
 MAX_THREADS: Final = 8  # questions that are asked at the same time

@@ -14,8 +14,8 @@ from typing import Any, Final, cast
 
 from ..errors import DNSUnavailable, DugongError, HostnameNotResolvable, InvalidOption
 from ..polling import Co, Wake
+from .connecting import Address
 from .resolve import NO_SUCH_NAME, co_in_thread, co_resolve, is_address
-from .tcp import Address
 
 MAX_ENTRIES: Final = 1000  # hosts; a few hundred bytes each
 MAX_AGE: Final = 60.0  # seconds; the system does not tell how long an answer holds

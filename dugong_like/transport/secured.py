@@ -15,7 +15,8 @@ from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed
 from ..polling import Co, PollNeeded
 from .fingerprints import Fingerprints, check_fingerprint
 from .sessions import SessionPlace
-from .tcp import co_attempt, lost
+from .tcp import lost
+from .waiting import co_attempt
 
 CROSSED: Final = 0.05  # seconds after which to try again what the other half may have done
 SPOKEN: Final = {None, "http/1.1", "http/1.0"}  # what ALPN may end with (RFC 7301)

@@ -14,7 +14,7 @@ from typing import Final
 
 from ..errors import InvalidOption
 from ..polling import POLLOUT, Co, PollNeeded, Wake
-from .tcp import Opener, co_naming, is_connected, new_socket
+from .connecting import Opener, co_naming, is_connected, new_socket
 
 LONGEST: Final = 107 if sys.platform == "linux" else 103  # bytes; sun_path, less the NUL at its end
 QUEUE_TIME: Final = 0.01  # seconds after which to try again when the server's queue is full

@@ -27,7 +27,7 @@ from dugong_like import (
     run,
 )
 from dugong_like.drivers import aio
-from dugong_like.transport.tcp import TCPStream, co_receive
+from dugong_like.transport.tcp import TCPStream
 from dugong_like.transport.tls import TLSStream
 from dugong_like.transport.tls_over import (
     MOST,
@@ -35,6 +35,7 @@ from dugong_like.transport.tls_over import (
     co_start_tls,
     co_start_tls_over,
 )
+from dugong_like.transport.waiting import co_receive
 
 BOTH_VERSIONS = pytest.mark.parametrize(
     "version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"]

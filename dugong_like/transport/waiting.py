@@ -1,0 +1,80 @@
+"""Waiting for a stream: the same call again and again, until it does not block or time is over.
+
+Not here: the calls (stream.py), and the waits of the two halves of a connection (roles.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from ..errors import ConnectionTimedOut
+from ..polling import Co, PollNeeded
+from .stream import Stream
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+def co_attempt(
+    attempt: Callable[[A], T | None],
+    argument: A,
+    wanted: Callable[[float | None], PollNeeded],
+    timeout: float | None,
+    phase: str = "read",
+) -> Co[T]:
+    """Wait, then call *attempt*, until it does not return None any more.
+
+    Args:
+        attempt: a call that would block.
+        argument: what to call it with.
+        wanted: gives what it waits for, with the given deadline.
+        timeout: seconds that may pass until it succeeds; None sets no limit.
+        phase: what that limits, for the error.
+
+    Raises:
+        ConnectionTimedOut: *timeout* seconds have passed.
+
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        yield wanted(deadline)
+        result = attempt(argument)
+        if result is not None:
+            return result
+        if deadline is not None and time.monotonic() >= deadline:
+            raise nothing_moved(timeout, phase)
+
+
+def co_receive(
+    stream: Stream,
+    receive: Callable[[A], T | None],
+    argument: A,
+    timeout: float | None,
+    phase: str = "read",
+) -> Co[T]:
+    """Receive from *stream*, at once or after waiting.
+
+    Args:
+        stream: where from.
+        receive: its `Stream.recv` or `Stream.recv_into`.
+        argument: what to call that with.
+        timeout: seconds that may pass until something arrives; None sets no limit.
+        phase: what that limits, for the error.
+
+    Raises:
+        ConnectionTimedOut: *timeout* seconds have passed.
+        ConnectionClosed: the connection was lost.
+    """
+    result = receive(argument)
+    if result is None:
+        result = yield from co_attempt(receive, argument, stream.wanted_by_recv, timeout, phase)
+    return result
+
+
+def nothing_moved(timeout: float | None, phase: str) -> ConnectionTimedOut:
+    """Return the error that nothing has moved for *timeout* seconds."""
+    return ConnectionTimedOut(
+        f"nothing moved for {timeout} seconds ({phase} time-out)", phase=phase
+    )

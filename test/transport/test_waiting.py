@@ -1,0 +1,36 @@
+"""Waiting for a stream: calls that block are made again, until the time is over."""
+
+import socket
+import time
+
+import pytest
+
+from dugong_like import ConnectionTimedOut, run
+from dugong_like.transport.tcp import TCPStream
+from dugong_like.transport.waiting import co_attempt
+
+
+@pytest.fixture
+def stream():
+    """Return a stream whose peer says nothing."""
+    sock, other = socket.socketpair()
+    sock.setblocking(False)
+    stream = TCPStream(sock)
+    with other:
+        yield stream
+    stream.close()
+
+
+def test_attempt_is_repeated_until_it_succeeds_or_the_time_is_over(stream):
+    answers = iter([None, None, 5])
+
+    operation = co_attempt(lambda argument: next(answers), None, stream.wanted_by_recv, None)
+    for _ in range(3):
+        next(operation)
+    with pytest.raises(StopIteration) as end:
+        next(operation)
+    assert end.value.value == 5
+    start = time.monotonic()
+    with pytest.raises(ConnectionTimedOut, match=r"0\.05 seconds"):
+        run(co_attempt(stream.recv, 10, stream.wanted_by_recv, 0.05))
+    assert time.monotonic() - start < 2
