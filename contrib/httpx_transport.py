@@ -5,24 +5,30 @@
 
 Both keep idle connections, one list for each origin. httpx does what a client does (redirects,
 cookies, authentication, decoding), this library what a connection does. The time-outs for
-connecting, reading and writing that httpx gives are taken as limits of that much without
-anything moving; the one for a place in a pool plays no part, as there is always room.
+connecting, reading and writing that httpx gives become `Timeouts`; the one for a place in a pool
+plays no part, as there is always room.
 
-Of the extensions of a request "timeout", "sni_hostname" and "target" are heeded; a response has
-"http_version", "reason_phrase" and "network_stream", which after 101 and after a 2xx to CONNECT can
-be read and written, until the response is closed.
+Of the extensions of a request "timeout", "sni_hostname", "target" and "trace" are heeded; a
+response has "http_version", "reason_phrase" and "network_stream" (httpx_network.py), which after
+101 and after a 2xx to CONNECT can be read and written, until the response is closed.
+
+"trace" is told of its own request, and of the connection while that serves it: also when it is
+made, or closed. The events and their facts are those of this library, most of them with the
+names that httpcore gives them. With `httpx.AsyncClient` it may be an ``async def`` function, as
+httpcore wants it: what it returns is awaited, in the order of the events, when the operation
+that it is told of has ended.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from ssl import SSLContext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
+from inspect import isawaitable, iscoroutine
 from typing import Any, Final, TypeVar
 
-import httpcore
 import httpx
+from httpx_network import PHASES, AsyncNetwork, ErrorTable, Network, SyncNetwork, errors_as
 
 import dugong_like
 from dugong_like import (
@@ -30,20 +36,19 @@ from dugong_like import (
     Co,
     HTTPConnection,
     HTTPResponse,
-    NetworkStream,
     Target,
+    Timeouts,
     default_ssl_context,
+    log_events,
     run,
-    stall,
 )
 from dugong_like.drivers import aio
 
 T = TypeVar("T")
 Origin = tuple[str, str, int, str | None]
-ErrorTable = Sequence[tuple[type[Exception], Sequence[type[Exception]]]]
 PIECE: Final = 65536  # bytes of a body at a time
 FRAMING: Final = {b"content-length", b"transfer-encoding"}
-PHASES: Final = ("connect", "write", "read")
+LOG: Final = log_events()
 ERRORS: Final[ErrorTable] = [  # the first that fits, while connecting, writing and reading
     (dugong_like.InvalidRequest, [httpx.LocalProtocolError] * 3),
     (dugong_like.ExcessBodyData, [httpx.LocalProtocolError] * 3),
@@ -60,71 +65,109 @@ ERRORS: Final[ErrorTable] = [  # the first that fits, while connecting, writing 
     ),
     (dugong_like.TransportError, [httpx.ConnectError, httpx.WriteError, httpx.ReadError]),
 ]
-NETWORK_ERRORS: Final[
-    ErrorTable
-] = [  # of a "network_stream", for which httpx has no errors of its own
-    (
-        dugong_like.ConnectionTimedOut,
-        [httpcore.ConnectTimeout, httpcore.WriteTimeout, httpcore.ReadTimeout],
-    ),
-    (dugong_like.DugongError, [httpcore.ConnectError, httpcore.WriteError, httpcore.ReadError]),
-]
+
+
+class Teller:
+    """The trace of a connection: tells that of the request which the connection serves.
+
+    Args:
+        asynchronous: True if that may be an ``async def`` function.
+
+    Attributes:
+        trace: the one of the present request, or None.
+
+    """
+
+    def __init__(self, *, asynchronous: bool) -> None:
+        self.trace: Callable[[str, dict[str, Any]], Any] | None = None
+        self._asynchronous = asynchronous
+        self._told: list[Awaitable[Any]] = []
+
+    def __call__(self, event: str, info: dict[str, Any]) -> None:
+        """Tell of *event*; called by the connection."""
+        LOG(event, info)  # a connection that has a trace does not do it by itself
+        if self.trace is None:
+            return
+        told = self.trace(event, info)
+        if self._asynchronous and isawaitable(told):
+            self._told.append(told)
+        elif iscoroutine(told):
+            told.close()
+            raise TypeError('with httpx.Client "trace" has to be a plain function')
+
+    async def catch_up(self) -> None:
+        """Await what the trace has returned since the last call, until one of them raises."""
+        told, self._told = iter(self._told), []
+        try:
+            for awaitable in told:
+                await awaitable
+        finally:
+            for awaitable in told:
+                if iscoroutine(awaitable):
+                    awaitable.close()  # else Python warns that it was not awaited
+
+
+class Connection(HTTPConnection):
+    """A connection that serves one request of httpx after the other."""
+
+    def __init__(self, *arguments: Any, asynchronous: bool, **options: Any) -> None:
+        self.teller = Teller(asynchronous=asynchronous)
+        super().__init__(*arguments, trace=self.teller, **options)
+
+    def begin(self, request: httpx.Request) -> None:
+        """Keep to the time-outs of *request*, and tell its trace from now on."""
+        limits = request.extensions.get("timeout", {})
+        self.timeout = Timeouts(**{name: limits.get(name) for name in PHASES})
+        self.teller.trace = request.extensions.get("trace")
+
+    async def result(self, op: Co[T]) -> T:
+        """Run *op*, an operation of this connection, and whatever the trace does about it."""
+        try:
+            return await aio.run(op)
+        finally:
+            await self.teller.catch_up()
 
 
 class Phases:
-    """What a request is at: "connect", "write" or "read", each with a time limit."""
+    """What a request is at: one of `PHASES`."""
 
-    def __init__(self, conn: HTTPConnection, request: httpx.Request) -> None:
-        self._conn = conn
-        self._limits: dict[str, float | None] = request.extensions.get("timeout", {})
-        self.begin("connect")
-
-    def begin(self, phase: str) -> None:
-        """Go on to *phase*."""
-        self.now = phase
-        self._conn.timeout = self._limits.get(phase)
+    def __init__(self) -> None:
+        self.now = "connect"
 
     def errors(self) -> AbstractContextManager[None]:
         """Raise errors of this library as those of httpx."""
         return errors_as(ERRORS, lambda: self.now)
 
 
-@contextmanager
-def errors_as(table: ErrorTable, phase: Callable[[], str]) -> Iterator[None]:
-    """Raise errors of this library as *table* has them for the *phase* that it is then."""
-    try:
-        yield
-    except dugong_like.DugongError as exc:
-        for ours, theirs in table:
-            if isinstance(exc, ours):
-                raise theirs[PHASES.index(phase())](str(exc)) from exc
-        raise
-
-
 class Connections:
     """Idle connections, and how requests are sent on one."""
+
+    asynchronous = False
 
     def __init__(self, *, verify: Any = True, proxy: Any = None) -> None:
         self._context = default_ssl_context() if verify is True else verify
         self._proxy = proxy
-        self._idle: defaultdict[Origin, list[HTTPConnection]] = defaultdict(list)
+        self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
 
-    def take(self, request: httpx.Request) -> HTTPConnection:
+    def take(self, request: httpx.Request) -> Connection:
         """Return a connection to the origin of *request*, idle or new."""
         origin = origin_of(request)
         if self._idle[origin]:
             return self._idle[origin].pop()
         scheme, host, port, name = origin
-        if scheme == "http":
-            return HTTPConnection(host, port, None, self._proxy)
-        options = {} if name is None else {"server_hostname": name}
-        return HTTPConnection(host, port, self._context, self._proxy, **options)
+        context, options = None, {}
+        if scheme == "https":
+            context, options = self._context, {} if name is None else {"server_hostname": name}
+        return Connection(
+            host, port, context, self._proxy, asynchronous=self.asynchronous, **options
+        )
 
-    def give_back(self, request: httpx.Request, conn: HTTPConnection) -> None:
-        """Keep *conn*, if its response has been read to its end."""
-        if conn.response_pending():
+    def give_back(self, request: httpx.Request, conn: Connection) -> None:
+        """Keep *conn*, if its response has been read to its end and it can take a request."""
+        if conn.response_pending() or not conn.is_open():
             conn.disconnect()
             return
+        conn.teller.trace = None
         self._idle[origin_of(request)].append(conn)
 
     def close(self) -> None:
@@ -156,7 +199,7 @@ def target_of(request: httpx.Request) -> str:
 def co_send_head(conn: HTTPConnection, request: httpx.Request, phases: Phases) -> Co[bool]:
     """Connect and send the head; return whether a body follows."""
     yield from conn.co_connect()
-    phases.begin("write")
+    phases.now = "write"
     length = request.headers.get("Content-Length")
     body = BodyFollowing(None if length is None else int(length))
     if length is None and "Transfer-Encoding" not in request.headers:
@@ -166,109 +209,6 @@ def co_send_head(conn: HTTPConnection, request: httpx.Request, phases: Phases) -
               if n.lower() not in left_out]  # fmt: skip
     yield from conn.co_send_request(request.method, target_of(request), fields, body)
     return body is not None
-
-
-class Network:
-    """What `SyncNetwork` and `AsyncNetwork` are made of: the stream of a response for httpx.
-
-    Args:
-        conn: what facts are of, while HTTP is spoken.
-        stream: what to read and write, if it is not spoken any more.
-
-    """
-
-    def __init__(self, conn: HTTPConnection, stream: NetworkStream | None) -> None:
-        self._conn = conn
-        self._stream = stream
-        if stream is not None:
-            stream.timeout = None  # each call has its own
-
-    @property
-    def stream(self) -> NetworkStream:
-        """What can be read and written."""
-        if self._stream is None:
-            raise dugong_like.StateError("HTTP is spoken here: read the body of the response")
-        return self._stream
-
-    def co_read(self, size: int, timeout: float | None) -> Co[bytes]:
-        """Read up to *size* bytes."""
-        with errors_as(NETWORK_ERRORS, lambda: "read"):
-            return (yield from limited(timeout, self.stream.co_read(size)))
-
-    def co_write(self, data: bytes, timeout: float | None) -> Co[None]:
-        """Write all of *data*."""
-        with errors_as(NETWORK_ERRORS, lambda: "write"):
-            yield from limited(timeout, self.stream.co_write(data))
-
-    def co_start_tls(self, context: SSLContext, name: str | None, timeout: float | None) -> Co[Any]:
-        """Go on in TLS."""
-        with errors_as(NETWORK_ERRORS, lambda: "connect"):
-            yield from limited(timeout, self.stream.co_start_tls(context, name or ""))
-        return self
-
-    def get_extra_info(self, info: str) -> Any:
-        """Return a fact about the connection; None if there is none."""
-        return (self._stream or self._conn).get_extra_info(info)
-
-    def end(self) -> None:
-        """Close the stream, if it has left HTTP."""
-        if self._stream is not None:
-            self._stream.close()
-
-
-class SyncNetwork(Network, httpcore.NetworkStream):
-    """For `httpx.Client`."""
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """See httpcore."""
-        return run(self.co_read(max_bytes, timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """See httpcore."""
-        run(self.co_write(buffer, timeout))
-
-    def close(self) -> None:
-        """See httpcore."""
-        self.end()
-
-    def start_tls(
-        self,
-        ssl_context: SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        """See httpcore."""
-        return run(self.co_start_tls(ssl_context, server_hostname, timeout))
-
-
-class AsyncNetwork(Network, httpcore.AsyncNetworkStream):
-    """For `httpx.AsyncClient`. The arguments are those of httpcore."""
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """See httpcore."""
-        return await aio.run(self.co_read(max_bytes, timeout))
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """See httpcore."""
-        await aio.run(self.co_write(buffer, timeout))
-
-    async def aclose(self) -> None:
-        """See httpcore."""
-        self.end()
-
-    async def start_tls(
-        self,
-        ssl_context: SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> httpcore.AsyncNetworkStream:
-        """See httpcore."""
-        return await aio.run(self.co_start_tls(ssl_context, server_hostname, timeout))
-
-
-def limited(timeout: float | None, op: Co[T]) -> Co[T]:
-    """Limit *op* to *timeout* seconds without anything moving."""
-    return op if timeout is None else stall(timeout, op)
 
 
 def left_http(request: httpx.Request, head: HTTPResponse) -> bool:
@@ -302,7 +242,7 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         self,
         owner: Connections,
         request: httpx.Request,
-        conn: HTTPConnection,
+        conn: Connection,
         phases: Phases,
         network: Network,
     ) -> None:
@@ -317,7 +257,7 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with self._phases.errors():
-            while piece := await aio.run(self._conn.co_read(PIECE)):
+            while piece := await self._conn.result(self._conn.co_read(PIECE)):
                 yield piece
 
     def close(self) -> None:
@@ -330,6 +270,7 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Give the connection back, and close the stream that it has given up."""
         self.close()
+        await self._conn.teller.catch_up()
 
 
 class Transport(Connections, httpx.BaseTransport):
@@ -338,12 +279,13 @@ class Transport(Connections, httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request* and return the response; its body is still to be read."""
         conn = self.take(request)
-        phases = Phases(conn, request)
+        phases = Phases()
         try:
+            conn.begin(request)
             with phases.errors():
                 if run(co_send_head(conn, request, phases)):
                     send_body(conn, request)
-                phases.begin("read")
+                phases.now = "read"
                 head = conn.read_response()
             network = SyncNetwork(conn, head.stream if left_http(request, head) else None)
             return response_of(head, Body(self, request, conn, phases, network))
@@ -355,20 +297,24 @@ class Transport(Connections, httpx.BaseTransport):
 class AsyncTransport(Connections, httpx.AsyncBaseTransport):
     """For `httpx.AsyncClient` on asyncio. Takes what `Transport` takes."""
 
+    asynchronous = True
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request* and return the response; its body is still to be read."""
         conn = self.take(request)
-        phases = Phases(conn, request)
+        phases = Phases()
         try:
+            conn.begin(request)
             with phases.errors():
-                if await aio.run(co_send_head(conn, request, phases)):
+                if await conn.result(co_send_head(conn, request, phases)):
                     await send_body_async(conn, request)
-                phases.begin("read")
-                head = await aio.run(conn.co_read_response())
+                phases.now = "read"
+                head = await conn.result(conn.co_read_response())
             network = AsyncNetwork(conn, head.stream if left_http(request, head) else None)
             return response_of(head, Body(self, request, conn, phases, network))
         except BaseException:
             conn.disconnect()
+            await conn.teller.catch_up()
             raise
 
     async def aclose(self) -> None:
@@ -387,12 +333,12 @@ def send_body(conn: HTTPConnection, request: httpx.Request) -> None:
             raise
 
 
-async def send_body_async(conn: HTTPConnection, request: httpx.Request) -> None:
+async def send_body_async(conn: Connection, request: httpx.Request) -> None:
     """Write the body of *request*, until the server has answered."""
     try:
         async for piece in request.stream:
-            await aio.run(conn.co_write(piece))
-        await aio.run(conn.co_finish())
+            await conn.result(conn.co_write(piece))
+        await conn.result(conn.co_finish())
     except dugong_like.ConnectionClosed as exc:
         if exc.request_sent != "yes":
             raise

@@ -6,7 +6,8 @@
 
 Idle connections are kept, one list for each origin and proxy. requests does what a client
 does (redirects, cookies, authentication, proxies from the environment), urllib3 decodes bodies, and
-this library does what a connection does.
+this library does what a connection does. A time-out, or a pair of them for connecting and for the
+rest, becomes `Timeouts`; the second one limits how long nothing may be read, or written.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from urllib3 import HTTPResponse as RawResponse
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 import dugong_like
-from dugong_like import BodyFollowing, HTTPConnection, default_ssl_context
+from dugong_like import BodyFollowing, HTTPConnection, Timeouts, default_ssl_context
 
 Key = tuple[Any, ...]
 PIECE = 65536  # bytes of a body at a time
@@ -39,21 +40,21 @@ ERRORS = [  # the first that fits
     (dugong_like.CertificateInvalid, exceptions.SSLError),
     (dugong_like.HandshakeFailed, exceptions.SSLError),
     (dugong_like.TunnelRefused, exceptions.ProxyError),
-    (dugong_like.ConnectionTimedOut, exceptions.ReadTimeout),
     (dugong_like.DugongError, exceptions.ConnectionError),
 ]
+CONNECTING = {"connect", "tls", "proxy"}  # what a time limit may be for, before the request
 
 
 @contextmanager
-def errors_of_requests(
-    request: requests.PreparedRequest, connecting: dict[str, bool]
-) -> Iterator[None]:
+def errors_of_requests(request: requests.PreparedRequest) -> Iterator[None]:
     """Raise errors of this library as those of requests."""
     try:
         yield
+    except dugong_like.ConnectionTimedOut as exc:
+        early = exc.phase in CONNECTING
+        error = exceptions.ConnectTimeout if early else exceptions.ReadTimeout
+        raise error(exc, request=request) from exc
     except dugong_like.DugongError as exc:
-        if connecting["now"] and isinstance(exc, dugong_like.ConnectionTimedOut):
-            raise exceptions.ConnectTimeout(exc, request=request) from exc
         for ours, theirs in ERRORS:
             if isinstance(exc, ours):
                 raise theirs(exc, request=request) from exc
@@ -122,14 +123,11 @@ class Adapter(BaseAdapter):
         connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
         proxy = select_proxy(request.url, proxies)
         url = urlsplit(request.url)
-        state = {"now": True}
-        with errors_of_requests(request, state):
+        with errors_of_requests(request):
             key = (url.scheme, url.hostname, url.port, proxy, str(verify), cert)
             conn = self._take(key)
             try:
-                conn.timeout = connect
-                conn.connect()
-                state["now"], conn.timeout = False, read
+                conn.timeout = Timeouts(connect=connect, read=read, write=read)
                 self._send(conn, request)
                 head = conn.read_response()
             except BaseException:

@@ -33,6 +33,7 @@ def program(name):
     return module
 
 
+program("httpx_network")  # the next one imports it, as its neighbour
 httpx_transport = program("httpx_transport")
 requests_adapter = program("requests_adapter")
 
@@ -66,8 +67,9 @@ class Async:
         return self._runner.run(main())
 
     def close(self):
-        self._runner.run(self._client.aclose())
-        self._runner.close()
+        if not self._client.is_closed:
+            self._runner.run(self._client.aclose())
+            self._runner.close()
 
 
 class Sync(httpx.Client):
@@ -221,6 +223,37 @@ def test_httpx_gets_its_own_errors_while_writing(make):
 def test_httpx_connects_in_time(make):
     with black_hole() as (host, port), pytest.raises(httpx.ConnectTimeout):
         make(timeout=httpx.Timeout(20, connect=0.1)).get(f"http://{host}:{port}/")
+
+
+def mute(sock):
+    """Say nothing, until the client goes away."""
+    while sock.recv(65536):
+        pass
+
+
+def test_httpx_waits_for_each_phase_as_long_as_it_may(make):
+    with ScriptedServer(mute) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        for limits, scheme, error in [
+            ({"connect": 0.2}, "https", httpx.ConnectTimeout),
+            ({"read": 0.2}, "http", httpx.ReadTimeout),
+        ]:
+            client = make(timeout=httpx.Timeout(**dict.fromkeys(WAITS, None) | limits))
+            with pytest.raises(error):
+                client.get(url.replace("http", scheme))
+    with ScriptedServer(slow) as server:
+        client = make(timeout=httpx.Timeout(None, connect=0.2, write=0.2))
+        assert client.get(f"http://127.0.0.1:{server.port}/").text == "ok"
+
+
+WAITS = ("connect", "read", "write", "pool")
+
+
+def slow(sock):
+    """Answer after a while."""
+    read_head(sock)
+    time.sleep(0.5)
+    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
 def test_httpx_cannot_connect(make):
@@ -406,6 +439,111 @@ def test_httpx_speaks_websocket(make, certificate, tls):
         assert make().talk("GET", url, co_say, headers=headers) == "hello, world!"
 
 
+def teller(client, events, fault=None):
+    """A "trace" of the kind that httpcore wants for *client*; raises at the event *fault*."""
+
+    def trace(event, info):
+        if event == fault:
+            raise ZeroDivisionError(event)
+        events.append((event, info))
+
+    async def trace_async(event, info):
+        await asyncio.sleep(0)
+        trace(event, info)
+
+    return trace if isinstance(client, Sync) else trace_async
+
+
+FROM_HEAD_TO_END = [
+    f"http11.{what}.{when}"
+    for what in ("send_request_headers", "send_request_body", "receive_response_headers",
+                 "receive_response_body", "response_closed")
+    for when in ("started", "complete")
+]  # fmt: skip
+
+
+def test_httpx_traces_each_request_by_itself(make):
+    with ScriptedServer(wandering) as server:
+        client, url = make(), f"http://localhost:{server.port}/end"
+        first, second = [], []
+        client.get(url, extensions={"trace": teller(client, first)})
+        client.get(url)
+        client.get(url, extensions={"trace": teller(client, second)})
+        assert server.connections == 1
+        client.close()
+
+    names = [event for event, _ in first]
+    assert names[:2] == ["dns.resolve.started", "dns.resolve.complete"]
+    assert names[-12:] == ["connection.attempt.complete", "connection.connect_tcp.complete",
+                           *FROM_HEAD_TO_END]  # fmt: skip
+    assert [event for event, _ in second] == FROM_HEAD_TO_END
+    assert second[5][1]["status"] == 200
+
+
+def test_httpx_traces_what_fails_and_the_end(make):
+    with ScriptedServer(wandering) as server:
+        client, events = make(), []
+        with pytest.raises(httpx.RemoteProtocolError):
+            url = f"http://127.0.0.1:{server.port}/junk"
+            client.get(url, extensions={"trace": teller(client, events)})
+
+    assert [event for event, _ in events[-2:]] == [
+        "http11.receive_response_headers.failed",
+        "connection.close",
+    ]
+    assert "junk" in str(events[-2][1]["exception"])
+
+
+def test_httpx_traces_a_response_that_is_given_up(make, start):
+    server, events = start("granian"), []
+
+    async def co_say(response, wait):
+        return [event for event, _ in events]
+
+    client = make()
+    url = f"http://127.0.0.1:{server.port}/bytes/{SIZE * 100}"
+    names = client.talk("GET", url, co_say, extensions={"trace": teller(client, events)})
+    assert names[-1] == "http11.receive_response_body.started"
+    assert events[-1][0] == "connection.close"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["connection.connect_tcp.started", "http11.send_request_headers.complete",
+     "http11.receive_response_body.complete"],
+)  # fmt: skip
+def test_httpx_gets_what_its_trace_raises(make, fault):
+    with ScriptedServer(wandering) as server:
+        client, url = make(), f"http://127.0.0.1:{server.port}/end"
+        with pytest.raises(ZeroDivisionError, match=fault):
+            client.get(url, extensions={"trace": teller(client, [], fault)})
+        assert client.get(url).text == "0"
+
+
+def test_httpx_takes_plain_functions_to_trace_with(make):
+    async def trace(event, info):
+        pass
+
+    with ScriptedServer(wandering) as server:
+        client, url, events = make(), f"http://127.0.0.1:{server.port}/end", []
+        plain = lambda event, info: events.append(event)  # noqa: E731
+        client.get(url, extensions={"trace": plain})
+        assert events[-10:] == FROM_HEAD_TO_END
+        if isinstance(client, Sync):
+            with pytest.raises(TypeError, match="plain function"):
+                client.get(url, extensions={"trace": trace})
+
+
+def test_httpx_is_logged_without_a_trace_and_with_one(make, caplog):
+    caplog.set_level("DEBUG", "dugong_like")
+    with ScriptedServer(wandering) as server:
+        client, url = make(), f"http://127.0.0.1:{server.port}/end"
+        for extensions in ({}, {"trace": teller(client, [])}):
+            caplog.clear()
+            client.get(url, extensions=extensions)
+            assert [line.split()[0] for line in caplog.messages[-10:]] == FROM_HEAD_TO_END
+
+
 # ---- requests
 
 
@@ -465,6 +603,24 @@ def test_requests_cannot_connect(session, issue):
 def test_requests_connects_in_time(session):
     with black_hole() as (host, port), pytest.raises(requests.exceptions.ConnectTimeout):
         session.get(f"http://{host}:{port}/", timeout=(0.1, 20))
+
+
+def test_requests_waits_for_each_phase_as_long_as_it_may(session):
+    with ScriptedServer(mute) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        with pytest.raises(requests.exceptions.ConnectTimeout):
+            session.get(url.replace("http", "https"), timeout=(0.2, 20))
+        with pytest.raises(requests.exceptions.ReadTimeout):
+            session.get(url, timeout=(20, 0.2))
+        proxies = {"https": url}
+        with pytest.raises(requests.exceptions.ConnectTimeout):
+            session.get("https://localhost/", timeout=(0.2, None), proxies=proxies)
+    with ScriptedServer(deaf) as server, pytest.raises(requests.exceptions.ReadTimeout):
+        pieces = iter([bytes(1 << 20)] * 30)
+        session.put(f"http://127.0.0.1:{server.port}/", data=pieces, timeout=(20, 0.2))
+    with ScriptedServer(slow) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        assert session.get(url, timeout=(0.2, None)).text == "ok"
 
 
 def test_requests_goes_through_a_proxy_to_https(session, start, proxy):
