@@ -1,6 +1,7 @@
 """Fixtures: certificates, and the real servers, started when a test first asks for one."""
 
 import datetime
+import signal
 import socket
 import ssl
 import threading
@@ -12,6 +13,10 @@ import servers
 import trustme
 
 NAMES = ("localhost", "127.0.0.1", "::1")
+
+# A script that starts this in the background has it ignore Ctrl-C, which some tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
