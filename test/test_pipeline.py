@@ -111,7 +111,8 @@ def test_what_is_sent_again_is_told(driver):
     ]  # fmt: skip
     info = told[at][1]
     assert isinstance(info.pop("exception"), ConnectionClosed)
-    assert 1 <= info.pop("requests") <= 7  # as many as were sent before the connection was lost
+    answered = names[:at].count("http11.response_closed.complete")  # a reset may take some away
+    assert 1 <= info.pop("requests") <= 10 - answered
     assert info == {"host": "127.0.0.1", "port": server.port}
 
 
