@@ -362,6 +362,7 @@ def co_get(conn):
     return response.status, (yield from conn.co_readall())
 
 
+@pytest.mark.feature("C37")
 @pytest.mark.reliability(45)
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_request_given_up_at_any_wait_can_be_made_again(tls, certificate, trusting, monkeypatch):
