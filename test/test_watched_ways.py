@@ -85,6 +85,7 @@ def told_by(way, certificate, trusting, driver, told, **options):
 
 
 @FEATURES
+@pytest.mark.feature("C43")
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("way", EVERY, ids=str)
 def test_every_tunnel_is_told(driver, way, certificate, trusting):
