@@ -19,7 +19,7 @@ from .options import PLAIN, TransportOptions
 from .origin import authority
 from .polling import Co
 from .timeouts import NO_LIMITS, Timeouts, as_timeouts, first, limited
-from .trace import Info, Trace, co_told
+from .trace import Info, Trace, co_told, tell_retry
 from .transport.buffer import ReceiveBuffer
 from .transport.connecting import (
     Address,
@@ -267,6 +267,8 @@ def _co_through(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[Stream]:
             return stream
         if (yield from _co_pass_proxy(proxy, stream, conversation, route, timeouts)):
             return stream
+        if route.trace is not None:
+            tell_retry(route.trace, route.hostname, route.port)
 
 
 def _co_addresses(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[list[str]]:

@@ -89,6 +89,22 @@ class Exchanging(Operations):
             return False
         return bool(link.pending) or self._receiving.is_silent()
 
+    def tell_retry(self, failure: Exception | None, requests: int = 1) -> None:
+        """Tell the trace, if there is one, that requests are about to be sent again.
+
+        The event is ``connection.retry``. `Pipeline` tells it; so may you if you repeat
+        requests. Nothing else happens.
+
+        Args:
+            failure: why.
+            requests: how many there are.
+
+        Raises:
+            BaseException: what the trace raises.
+
+        """
+        self._link.tell_retry(failure, requests)
+
     @property
     def close_reason(self) -> Exception | None:
         """What ended the connection; None if it has not ended, or has ended in order.

@@ -16,6 +16,7 @@ import copy
 import os
 from collections import deque
 from threading import RLock
+from typing import TYPE_CHECKING
 
 from .closing import Closing
 from .connect import Route, at_once, begin, co_open
@@ -26,6 +27,9 @@ from .polling import Co
 from .timeouts import NO_LIMITS, Timeouts, stalling
 from .transport.connecting import Attempt
 from .transport.stream import Stream
+
+if TYPE_CHECKING:
+    from .timings import Timings
 
 
 class SharedLink:
@@ -43,10 +47,12 @@ class SharedLink:
         sender_waits: True while an operation waits until something can be sent.
         used: True if it has ever been open: then there may be something to forget.
         abandoned: True if only operations that were under way when it was closed know it.
+        timings: of the response whose head was read last; None if nobody takes the time.
 
     """
 
     limits_operations = False  # is there somebody who looks at `Timeouts.total`?
+    timings: Timings | None = None
 
     __slots__ = (
         *("_failure", "closing", "pending", "raw_stream", "route", "sender_waits", "state"),
@@ -253,6 +259,9 @@ class SharedLink:
 
     def tell_closed(self, stream: Stream) -> None:
         """Tell that *stream*, which was detached or abandoned, is about to be closed."""
+
+    def tell_retry(self, failure: Exception | None, requests: int) -> None:
+        """Tell that *requests* are sent again because of *failure*, or a proxy asked again."""
 
     def detach(self) -> Stream | None:
         """Forget the stream and what is pending; return the stream, to be closed."""

@@ -89,7 +89,7 @@ class Pipeline:
     is sent before it is (RFC 9112 section 9.3.2). If the connection ends before a
     response has begun, the requests that may be repeated, and whose bodies can be read
     again, are sent once more on a new connection, one at a time. None is sent a
-    third time, and a POST never a second time.
+    third time, and a POST never a second time. A trace is told by ``connection.retry``.
 
     While it is used the other operations of the connection are its own.
 
@@ -264,8 +264,11 @@ class Pipeline:
             self._open.popleft()
         for ticket in self._open:
             ticket.repeated = True
+        lost = len(self._open)
         self._waiting.extendleft(reversed(self._open))
         self._open.clear()
+        if lost:
+            self._conn.tell_retry(problem, lost)
         return again
 
     def _abort(self) -> None:

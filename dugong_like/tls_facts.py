@@ -77,12 +77,16 @@ class TLSFacts:
 
         Args:
             name: one of those of `NetworkStream.get_extra_info`. Through a proxy the addresses
-                are those of the connection to it.
+                are those of the connection to it. Or ``"timings"``: the `Timings` of the
+                response whose head was read last, also if the connection is closed by now;
+                None unless ``HTTPConnection(timings=True)`` asked.
 
         Returns:
             The fact; None if there is none, and while not connected.
 
         """
+        if name == "timings":
+            return self._link.timings
         stream = self._link.raw_stream
         if stream is None or (name in OF_TLS and self._tls() is None):
             return None

@@ -64,6 +64,26 @@ def co_told(
     return value
 
 
+def tell_retry(
+    trace: Trace, host: str, port: int, failure: Exception | None = None, requests: int = 0
+) -> None:
+    """Tell that something is said again, on a new connection.
+
+    Args:
+        trace: who is told.
+        host: of the server.
+        port: of the server.
+        failure: why requests are repeated; None if a proxy is asked again.
+        requests: how many; 0 if a proxy is asked again.
+
+    Raises:
+        BaseException: whatever *trace* raises.
+
+    """
+    info = {"host": host, "port": port, "exception": failure, "requests": requests}
+    trace("connection.retry", info)
+
+
 class Phases:
     """The phase that one half of a connection is in, and what is told of it.
 

@@ -14,6 +14,7 @@ Events of a request, in this order, each with ``started`` and ``complete`` or ``
     http11.trailers                 response, headers: one event
     http11.response_closed          response
     connection.close                host, port: one event
+    connection.retry                host, port, exception, requests: one event
 
 Not here: the link (watched_link.py), the events of connecting (connect.py), and what the
 parts do (link.py, sending.py, receiving.py, bodies.py).
@@ -143,6 +144,7 @@ class WatchedEnding(Ending):
             }
         if response.timings is not None:
             response.timings.note_head()
+            self._link.timings = response.timings
         self._link.receiving.complete(RECEIVE_HEAD, info)
         self._link.receiving.start(RECEIVE_BODY, {"response": response})
 

@@ -22,7 +22,7 @@ from .polling import Co, run
 from .roles import FATAL, ReadingRole, Role, Turn
 from .timeouts import Timeouts, limited
 from .timings import Stopwatch
-from .trace import Info, Phases, Trace
+from .trace import Info, Phases, Trace, tell_retry
 from .transport.connecting import Attempt
 from .transport.paced import PacedStream
 from .transport.stream import Stream
@@ -72,7 +72,7 @@ class WatchedLink(SharedLink):
 
     __slots__ = (
         *("_dump", "_pid", "_raised", "_trace", "_untold", "_wishes", "budget", "receiving"),
-        *("sending", "stopwatch", "traced"),
+        *("sending", "stopwatch", "timings", "traced"),
     )
 
     def __init__(
@@ -89,6 +89,7 @@ class WatchedLink(SharedLink):
         self._dump = dump
         self._pid = os.getpid()
         self.stopwatch = Stopwatch() if wishes.timings else None
+        self.timings = None
         self.budget = wishes.budget or Budget()
         self.traced = wishes.trace is not None
         self.sending = Phases(self.tell)
@@ -155,7 +156,9 @@ class WatchedLink(SharedLink):
         super()._opened(wrapped)
 
     def _another(self) -> WatchedLink:
-        return WatchedLink(self._untold, self.timeouts, self._wishes, self._dump)
+        another = WatchedLink(self._untold, self.timeouts, self._wishes, self._dump)
+        another.timings = self.timings
+        return another
 
     def _wrap(self, stream: Stream) -> Stream:
         if self._dump is not None:
@@ -188,6 +191,15 @@ class WatchedLink(SharedLink):
             stream.close()
             self.closing.end(None)
             raise
+
+    def tell_retry(self, failure: Exception | None, requests: int) -> None:
+        """See `SharedLink.tell_retry`.
+
+        Raises:
+            BaseException: what the trace raises.
+
+        """
+        tell_retry(self.tell, self.route.hostname, self.route.port, failure, requests)
 
 
 class WatchedRole(Role):

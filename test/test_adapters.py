@@ -149,6 +149,7 @@ def wandering(sock):
             sock.recv(1)
 
 
+@pytest.mark.feature("A41", "C1")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_httpx_requests_and_bodies(make, start, tls):
     server = start("granian", tls=tls)
@@ -184,6 +185,7 @@ def test_httpx_gets_the_answer_to_an_upload_that_is_refused(make):
         assert (response.status_code, response.text) == (413, "no")
 
 
+@pytest.mark.feature("C39")
 @pytest.mark.parametrize(
     ("path", "error"),
     [
@@ -205,6 +207,7 @@ def deaf(sock):
     time.sleep(1)
 
 
+@pytest.mark.feature("C39")
 def test_httpx_gets_its_own_errors_while_writing(make):
     pieces = [bytes(1 << 20)] * 30
     with ScriptedServer(deaf) as server:
@@ -306,6 +309,7 @@ def leaving(sock):
         return
 
 
+@pytest.mark.feature("C2", "C17")
 @pytest.mark.parametrize(
     ("method", "options"),
     [("GET", {"headers": UPGRADE}), ("CONNECT", {"extensions": {"target": b"other.test:443"}})],
@@ -353,6 +357,7 @@ def test_httpx_knows_what_is_below_an_ordinary_response(make, start):
     assert make().talk("GET", f"https://localhost:{server.port}/bytes/5", co_say) == 200
 
 
+@pytest.mark.feature("C19")
 def test_httpx_speaks_tls_through_a_real_proxy(make, start, proxy, trusting):
     """The example in httpcore's description of its extensions."""
     server = start("granian", tls=True)
@@ -374,6 +379,7 @@ def test_httpx_speaks_tls_through_a_real_proxy(make, start, proxy, trusting):
     assert got.endswith(b"\r\n\r\n" + pattern(5))
 
 
+@pytest.mark.feature("C39")
 @pytest.mark.parametrize("name", ["other.test", None, "a\0b"])
 def test_httpx_gets_its_own_errors_of_a_handshake(make, trusting, name):
     async def co_say(response, wait):
@@ -387,6 +393,7 @@ def test_httpx_gets_its_own_errors_of_a_handshake(make, trusting, name):
         make().talk("GET", url, co_say, headers=UPGRADE)
 
 
+@pytest.mark.feature("C13")
 def test_httpx_sends_other_targets(make):
     with ScriptedServer(leaving) as server:
         host = f"127.0.0.1:{server.port}"
@@ -399,6 +406,7 @@ def test_httpx_sends_other_targets(make):
                 make().request(method, f"http://{host}/", extensions={"target": target})
 
 
+@pytest.mark.feature("C12")
 def test_httpx_names_another_server(make, issue):
     context = issue("other.test").server_context()
     names = []
@@ -462,6 +470,7 @@ FROM_HEAD_TO_END = [
 ]  # fmt: skip
 
 
+@pytest.mark.feature("C2")
 def test_httpx_traces_each_request_by_itself(make):
     with ScriptedServer(wandering) as server:
         client, url = make(), f"http://localhost:{server.port}/end"

@@ -94,7 +94,7 @@ def test_test_names_tell_a_missing_name_from_a_missing_service():
         HTTPConnection("no.test", dns_test_hostnames=["gone.test"]).connect()
 
 
-@pytest.mark.feature("B4")
+@pytest.mark.feature("A2", "B4")
 def test_name_is_looked_up_without_blocking(monkeypatch):
     asked = threading.Event()
     release = threading.Event()
@@ -258,6 +258,7 @@ def test_server_that_says_nothing_or_goes_away_in_the_handshake(trusting):
         connect_tls(server, trusting)
 
 
+@pytest.mark.feature("C31")
 @pytest.mark.reliability(66)
 def test_context_of_the_caller_is_not_changed(certificate, ca):
     context = ssl.create_default_context()
@@ -300,7 +301,7 @@ def run_default(port, certifi=CERTIFI, **environment):
     return done.stdout.strip()
 
 
-@pytest.mark.feature("B51")
+@pytest.mark.feature("B51", "C41")
 def test_default_context_verifies_and_honours_the_environment(certificate, ca_file, tmp_path):
     keys = tmp_path / "keys"
     with ScriptedServer(lambda sock: sock.recv(1), certificate.server_context()) as server:

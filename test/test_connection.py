@@ -91,7 +91,7 @@ def scripted(*answers, **options):
 # ---- requests
 
 
-@pytest.mark.feature("B1", "B2")
+@pytest.mark.feature("A7", "B1", "B2")
 def test_arguments_become_attributes_with_default_ports(trusting):
     plain = HTTPConnection("example.org")
     tls = HTTPConnection("example.org", None, trusting, ("proxy.example", 3128))
@@ -419,7 +419,7 @@ def test_expect100_goes_with_bodies_that_follow_and_are_not_empty(recorder):
 # ---- responses
 
 
-@pytest.mark.feature("B14", "B31")
+@pytest.mark.feature("A1", "A38", "B14", "B31", "C14", "C15")
 def test_attributes_of_a_response():
     answer = (
         b"HTTP/1.1 404 Not Here\r\nSet-Cookie: a\r\nX-Latin: \xe9\r\nset-cookie:  b \r\n"
@@ -764,7 +764,7 @@ def test_what_is_not_http_is_an_error_until_reset(answer):
         conn.send_request("GET", "/")
 
 
-@pytest.mark.feature("B48")
+@pytest.mark.feature("B48", "C42")
 def test_limits_of_the_head_can_be_set_for_each_connection():
     long_line = b"HTTP/1.1 200 OK\r\nX: " + b"y" * 2000 + b"\r\nContent-Length: 0\r\n\r\n"
     for options in ({"max_line_size": 1000}, {"max_header_size": 1000}):

@@ -107,7 +107,7 @@ DRIVERS = [
 ]
 
 
-@pytest.mark.feature("B3", "B4", "B40", "B41")
+@pytest.mark.feature("A39", "A40", "B3", "B4", "B40", "B41", "C36")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_same_conversation_under_every_driver(start, trusting, driver, tls):

@@ -22,6 +22,7 @@ from dugong_like import (
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
+@pytest.mark.feature("A22")
 def test_each_field_of_headers_is_sent(monkeypatch):
     stream = ScriptedStream()
     conn = connection(monkeypatch, stream)
@@ -39,6 +40,7 @@ def test_each_field_of_headers_is_sent(monkeypatch):
         conn.send_request("GET", "/")
 
 
+@pytest.mark.feature("A21", "C1")
 @pytest.mark.parametrize(
     ("body", "wire"),
     [
@@ -156,6 +158,7 @@ def reset_by(sock):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+@pytest.mark.feature("A15")
 @pytest.mark.parametrize("how", ["end", "reset", "surplus"])
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_end_of_an_idle_connection_is_seen(certificate, trusting, how, tls):
@@ -191,6 +194,7 @@ def test_end_of_an_idle_connection_is_seen(certificate, trusting, how, tls):
         conn.close()
 
 
+@pytest.mark.feature("A16")
 def test_wait_for_the_end_gives_its_reason():
     with ScriptedServer(answering(b"nonsense\r\n\r\n")) as server:
         conn = HTTPConnection("127.0.0.1", server.port)

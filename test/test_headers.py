@@ -101,6 +101,7 @@ def many():
     return Headers([("A", "1"), ("b", "2"), ("a", "3"), ("A", "1")])
 
 
+@pytest.mark.feature("A22", "A23")
 def test_headers_keep_every_field_in_its_place():
     headers = many()
     headers.add("C", "4")
@@ -125,6 +126,7 @@ def test_headers_keep_every_field_in_its_place():
     assert not Headers()
 
 
+@pytest.mark.feature("A23")
 def test_headers_are_set_and_removed_in_any_case():
     headers = many()
     headers.set("a", "9")

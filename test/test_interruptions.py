@@ -362,6 +362,7 @@ def co_get(conn):
     return response.status, (yield from conn.co_readall())
 
 
+@pytest.mark.feature("C37")
 @pytest.mark.reliability(45)
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_request_given_up_at_any_wait_can_be_made_again(tls, certificate, trusting, monkeypatch):
@@ -403,7 +404,7 @@ def test_request_given_up_at_any_wait_can_be_made_again(tls, certificate, trusti
             conn.reset()
             assert not conn.response_pending()
             wait_until(lambda: open_descriptors() == before)  # those of the server as well
-        assert waits >= (5 if tls else 4)
+        assert waits >= 3  # more, unless the server is faster than we are
         conn.reset()
         assert run(co_get(conn)) == (200, b"ok")
         conn.close()

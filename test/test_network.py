@@ -53,6 +53,7 @@ def test_what_was_received_before_comes_first(cut):
     assert finish(co_read_all(NetworkStream(script, WIRE[:cut]))) == WIRE
 
 
+@pytest.mark.feature("C17")
 @pytest.mark.parametrize("cut", range(len(WIRE) + 1))
 def test_readinto_does_the_same(cut):
     script = ScriptedStream([*([WIRE[cut:]] if WIRE[cut:] else []), END])
@@ -324,6 +325,7 @@ def pair():
         yield stream, theirs
 
 
+@pytest.mark.feature("C17")
 def test_two_threads(pair):
     stream, theirs = pair
     data = os.urandom(3_000_000)
@@ -412,6 +414,7 @@ def test_the_peer_hears_the_end_and_goes_on(pair):
     assert stream.read(10) == b""
 
 
+@pytest.mark.feature("C17", "C18")
 def test_facts(pair):
     stream, theirs = pair
     assert stream.get_extra_info("socket").fileno() == stream.get_extra_info("fd")
@@ -499,6 +502,7 @@ def echo(tls):
         tls.unwrap()
 
 
+@pytest.mark.feature("C17")
 def test_tls_over_tcp(certificate, trusting):
     with tls_server(echo, certificate) as server, connect(server) as stream:
         assert stream.start_tls(trusting, "localhost") is stream

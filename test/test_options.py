@@ -135,6 +135,7 @@ def test_nobody_listens_on_the_path(drive, path):
     assert failure.value.request_sent == "no"
 
 
+@pytest.mark.feature("C33")
 def test_proxy_on_a_unix_domain_socket(drive, path):
     heads = []
 
@@ -183,6 +184,7 @@ def test_own_socket_with_tls(drive, certificate, trusting):
         assert sock.fileno() == -1
 
 
+@pytest.mark.feature("C35")
 def test_own_socket_of_a_pair(drive):
     left, right = socket.socketpair()
     with right, HTTPConnection("some.host", sock=left, timeout=5) as conn:
@@ -222,6 +224,7 @@ def test_own_socket_stays_the_callers_if_an_argument_is_bad(trusting):
         assert left.fileno() >= 0
 
 
+@pytest.mark.feature("C33")
 def test_own_socket_to_a_proxy(drive, certificate, trusting):
     with ScriptedServer(answering(OK), certificate.server_context()) as origin:
 
@@ -308,6 +311,7 @@ def options_of(drive, options, *wanted):
 TCP = socket.IPPROTO_TCP
 
 
+@pytest.mark.feature("A4", "C43")
 @LINUX
 def test_options_reach_the_socket(drive):
     keepalive = [
@@ -341,6 +345,7 @@ def test_option_that_the_system_refuses(drive):
     assert open_descriptors() == before
 
 
+@pytest.mark.feature("A4")
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("port", [0, None])
 def test_local_address(drive, host, port):
@@ -367,6 +372,7 @@ def test_local_address_that_is_not_here(drive):
             ask(drive, host, 9, socket_options=options)
 
 
+@pytest.mark.feature("C33")
 def test_local_address_holds_through_a_proxy(drive):
     seen = []
 
@@ -384,6 +390,7 @@ def test_local_address_holds_through_a_proxy(drive):
     assert seen == ["127.0.0.3"]
 
 
+@pytest.mark.feature("A4")
 def test_family(drive, monkeypatch):
     asked = []
 
@@ -463,6 +470,7 @@ def test_options_are_values():
 # ---- resolvers
 
 
+@pytest.mark.feature("A3")
 def test_resolver(drive, certificate, trusting):
     with ScriptedServer(answering(OK), certificate.server_context()) as server:
         asked = []
@@ -481,6 +489,7 @@ def test_resolver(drive, certificate, trusting):
         assert asked == [("localhost", 443)] * 3
 
 
+@pytest.mark.feature("C33")
 def test_resolver_is_asked_for_the_proxy(drive):
     asked = []
     with ScriptedServer(answering(OK)) as server:
@@ -540,6 +549,7 @@ def told_names(certificate):
     return context, told
 
 
+@pytest.mark.feature("A5", "A48")
 def test_server_name_apart_from_the_address(drive, issue, trusting):
     context, told = told_names(issue("other.example"))
     with ScriptedServer(answering(OK, OK), context) as server:
@@ -642,6 +652,7 @@ def facts(conn):
     return conn.tls_version, conn.alpn, conn.session_reused, conn.cipher, conn.peercert
 
 
+@pytest.mark.feature("C18")
 def test_facts(drive, certificate, ca_file):
     server_context = certificate.server_context()
     server_context.set_alpn_protocols(["http/1.1"])
@@ -660,6 +671,7 @@ def test_facts(drive, certificate, ca_file):
             assert facts(conn) == (None,) * 5
 
 
+@pytest.mark.feature("C18")
 def test_facts_over_plain_http(drive):
     def look(conn):
         assert conn.get_extra_info("server_addr") == ("127.0.0.1", server.port)

@@ -39,6 +39,7 @@ class Bare:
         return len(data)
 
 
+@pytest.mark.feature("A20")
 def test_request_can_be_changed_until_it_is_sent():
     request = Request("PUT", "/a", {"A": "1"}, b"x")
     request.method, request.target, request.body = "POST", "/b", None
@@ -50,6 +51,7 @@ def test_request_can_be_changed_until_it_is_sent():
     assert (Request().method, Request().target, len(Request().headers)) == ("GET", "/", 0)
 
 
+@pytest.mark.feature("A21")
 def test_what_may_be_repeated():
     assert all(Request(method).idempotent for method in ("GET", "PUT", "DELETE", "HEAD"))
     assert not any(Request(method).idempotent for method in ("POST", "PATCH", "get"))
@@ -72,6 +74,7 @@ def test_other_things_are_no_bodies(body):
         Request("PUT", body=body).source()
 
 
+@pytest.mark.feature("A21")
 @pytest.mark.parametrize("name", ["read", "read1", "readinto"])
 def test_any_binary_stream_will_do(name):
     source = Source(Bare(name, b"abc", b"de"))

@@ -94,6 +94,56 @@ def test_what_was_lost_is_sent_again_on_a_new_connection(closing):
         assert server.connections == 2
 
 
+@pytest.mark.feature("C7")
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_what_is_sent_again_is_told(driver):
+    told = []
+    with ScriptedServer(Flaky(3)) as server:
+        trace = lambda event, info: told.append((event, info))  # noqa: E731
+        with HTTPConnection("127.0.0.1", server.port, trace=trace) as conn:
+            driver(Pipeline(conn, gets(10)).co_run())
+
+    names = [event for event, _ in told]
+    assert names.count("connection.retry") == 1
+    at = names.index("connection.retry")
+    assert names[at - 1 : at + 2] == [
+        "connection.close", "connection.retry", "connection.connect_tcp.started"
+    ]  # fmt: skip
+    info = told[at][1]
+    assert isinstance(info.pop("exception"), ConnectionClosed)
+    answered = names[:at].count("http11.response_closed.complete")  # a reset may take some away
+    assert 1 <= info.pop("requests") <= 10 - answered
+    assert info == {"host": "127.0.0.1", "port": server.port}
+
+
+@pytest.mark.feature("C7")
+def test_nothing_is_told_of_what_is_not_sent_again():
+    told = []
+    with ScriptedServer(Flaky(0)) as server:
+        trace = lambda event, info: told.append(event)  # noqa: E731
+        with HTTPConnection("127.0.0.1", server.port, trace=trace) as conn:
+            with pytest.raises(ConnectionClosed):
+                Pipeline(conn, [Request("POST", "/", body=b"x")]).run()
+            assert "connection.retry" not in told
+            conn.tell_retry(None)
+            assert told[-1] == "connection.retry"
+
+
+def test_pipeline_goes_on_if_the_trace_raises_when_told_that_it_repeats():
+    def trace(event, info):
+        if event == "connection.retry":
+            raise ZeroDivisionError
+
+    with ScriptedServer(Flaky(3)) as server:
+        with HTTPConnection("127.0.0.1", server.port, trace=trace) as conn:
+            pipeline = Pipeline(conn, gets(10))
+            answers = []
+            with pytest.raises(ZeroDivisionError):
+                answers.extend(pipeline)
+            answers += pipeline.run()
+    assert [each.body.decode() for each in answers] == [f"/{n}" for n in range(10)]
+
+
 def test_server_that_closes_after_each_answer_is_coped_with():
     flaky = Flaky(*[1] * 20, closing=True)
     with ScriptedServer(flaky) as server, HTTPConnection("127.0.0.1", server.port) as conn:

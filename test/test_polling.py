@@ -289,6 +289,7 @@ def test_limits_tell_the_operation_that_its_time_is_over(pair, limit):
         run(limit(goes_on()))
 
 
+@pytest.mark.feature("A56")
 def test_trickle_is_no_stall_but_ends_at_a_total_limit(pair):
     def trickle():
         for _ in range(8):

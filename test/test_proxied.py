@@ -180,6 +180,7 @@ def way(request, certificate, trusting):
     return make
 
 
+@pytest.mark.feature("A6", "C32")
 @pytest.mark.reliability(60, 61)
 @pytest.mark.parametrize("persists", [True, False])
 def test_request_through_every_kind_of_proxy(drive, way, persists):
@@ -352,6 +353,7 @@ def test_conversation_that_goes_on_elsewhere_closes_the_stream():
 # ---- forwarding
 
 
+@pytest.mark.feature("A26")
 @pytest.mark.reliability(60)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_digest_with_forwarding_begins_with_a_407(drive, certificate, trusting, scheme):
@@ -405,6 +407,7 @@ def test_407_of_a_server_without_a_proxy_is_a_response():
 # ---- names
 
 
+@pytest.mark.feature("C34")
 def test_socks5_looks_up_names_here_and_socks5h_does_not(monkeypatch):
     asked = []
     look_up = socket.getaddrinfo
@@ -461,6 +464,7 @@ def test_looking_up_names_has_a_time_limit(monkeypatch):
 # ---- TLS to the proxy
 
 
+@pytest.mark.feature("A26")
 @pytest.mark.reliability(60)
 @pytest.mark.parametrize("mode", ["forward", "tunnel"])
 def test_certificate_has_to_be_that_of_the_proxy(

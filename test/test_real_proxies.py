@@ -125,6 +125,7 @@ def test_proxy_py_over_tls_has_to_be_who_it_says(trusting, proxies, certificate)
             HTTPConnection("localhost", 80, proxy=proxy, timeout=20).connect()
 
 
+@pytest.mark.feature("A25", "C32")
 @pytest.mark.parametrize(("mode", "tls"), MODES)
 @pytest.mark.parametrize("scheme", ["none", "basic", "digest"])
 @pytest.mark.reliability(60)
@@ -141,6 +142,7 @@ def test_squid(drive, start, trusting, proxies, scheme, mode, tls):
     assert "proxy-auth" not in exchange(drive, start, trusting, proxy, tls=tls)
 
 
+@pytest.mark.feature("A26", "A27", "C32")
 @pytest.mark.parametrize(("mode", "tls"), MODES)
 def test_squid_over_tls(drive, start, trusting, proxies, certificate, mode, tls):
     server = proxies(servers.squid, "basic", certificate=certificate)
@@ -149,6 +151,7 @@ def test_squid_over_tls(drive, start, trusting, proxies, certificate, mode, tls)
     exchange(drive, start, trusting, Proxy(url, ssl_context=trusting, mode=mode), tls=tls)
 
 
+@pytest.mark.feature("A25")
 @pytest.mark.parametrize("scheme", ["basic", "digest"])
 def test_squid_with_a_wrong_password(drive, trusting, proxies, scheme):
     server = proxies(servers.squid, scheme)
@@ -171,6 +174,7 @@ def test_squid_says_why_it_refuses(trusting, proxies):
 # ---- SOCKS
 
 
+@pytest.mark.feature("C34")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4a"])
 def test_dante(drive, start, trusting, proxies, scheme, tls):
@@ -196,6 +200,7 @@ def test_dante_says_why_it_refuses(drive, proxies, scheme):
             assert refusal.value.status == {"127.0.0.3": 2, "127.0.0.1": 5}[host]
 
 
+@pytest.mark.feature("C34")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
 def test_microsocks_with_a_password(drive, start, trusting, proxies, scheme, tls):

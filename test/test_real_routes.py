@@ -108,6 +108,7 @@ def test_client_without_a_certificate_that_nginx_knows(drive, ports, ca_file, ve
 # ---- HAProxy: the name in TLS, and the PROXY protocol
 
 
+@pytest.mark.feature("A48", "C12")
 @pytest.mark.parametrize("name", ["one.test", "two.test"])
 def test_haproxy_chooses_by_name_and_tells_who_asks(drive, ports, trusting, name):
     """The certificates are different, so the wrong server would not be accepted."""

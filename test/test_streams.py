@@ -58,6 +58,7 @@ def said(target, error=None):
     return [(target, 200, fields), (target, b"hello"), (target, error)]
 
 
+@pytest.mark.feature("A9", "A10", "A11", "A17", "A18", "A19")
 def test_nothing_is_sent_before_it_is_driven(monkeypatch):
     log, script = Log(), ScriptedStream()
     conn = connection(monkeypatch, script)
@@ -88,6 +89,7 @@ def test_nothing_is_sent_before_it_is_driven(monkeypatch):
     assert repr(stream) == "<HTTPStream GET /a>"
 
 
+@pytest.mark.feature("A8")
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_same_streams_under_every_driver(start, trusting, driver, tls):
@@ -122,6 +124,7 @@ def test_same_streams_under_every_driver(start, trusting, driver, tls):
     assert list(bodies) == ["/chunked/100000", "/chunked/10", "/chunked/300000", "/upload"]
 
 
+@pytest.mark.feature("A13")
 @pytest.mark.parametrize("name", ["granian", "uvicorn-h11", "nginx"])
 def test_streams_on_a_thread_are_pipelined_in_order(start, name):
     with LoopThread(name="here") as thread:
@@ -205,6 +208,7 @@ def test_streams_that_nobody_drives_are_driven_by_those_behind(monkeypatch):
     assert all(stream.done for stream in streams)
 
 
+@pytest.mark.feature("A12")
 def test_exception_in_a_callback_ends_the_exchange_with_it(monkeypatch):
     problem = ValueError("no")
 
@@ -264,6 +268,7 @@ def silent(sock):
         pass
 
 
+@pytest.mark.feature("A14")
 def test_close_ends_all_streams_and_the_connection_can_be_used_again():
     def serve(sock):
         if server.connections > 1:

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "proxy": "errors headers http1 origin auth transport",  # of transport the type of a context
     "options": "errors headers origin transport",
     "connect": "errors polling http1 transport origin options proxy timeouts trace",
-    "link": "errors polling http1 message transport connect closing timeouts",
+    "link": "errors polling http1 message transport connect closing timeouts timings",
     "closing": "",
     "outgoing": "errors polling headers message",
     "line": "errors polling",

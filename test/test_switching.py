@@ -45,6 +45,7 @@ WAYS = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.feature("C20")
 @WAYS
 def test_bytes_behind_the_head_come_first_wherever_the_network_cuts(monkeypatch, how, answer):
     wire = answer + BEHIND
@@ -263,6 +264,7 @@ def test_the_stream_is_not_taken_from_one_who_reads_it(monkeypatch):
     assert response.stream
 
 
+@pytest.mark.feature("C13")
 def test_connect_and_targets_on_the_wire(monkeypatch):
     script = ScriptedStream([NO])
     conn = connection(monkeypatch, script)
@@ -301,6 +303,7 @@ def test_what_cannot_be_sent_leaves_all_as_it_was(monkeypatch):
 # ---- HTTP/1.0
 
 
+@pytest.mark.feature("A1", "A7")
 def test_http_1_0(monkeypatch):
     first, second = ScriptedStream([]), ScriptedStream([])
     conn = connection(monkeypatch, first, second, http_version="1.0")
@@ -464,6 +467,7 @@ def read_some(stream, count):
     return got
 
 
+@pytest.mark.feature("C19")
 def test_tls_in_a_tunnel(certificate, trusting):
     def proxy(sock):
         assert read_head(sock).startswith(b"CONNECT localhost:443 HTTP/1.1\r\n")

@@ -3,7 +3,7 @@
 import pytest
 from support import ScriptedServer, answering
 
-from dugong_like import HTTPConnection, Timings
+from dugong_like import ConnectionClosed, HTTPConnection, Timings
 from dugong_like.timings import Stopwatch
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -41,6 +41,42 @@ def test_an_exchange_has_its_timings():
     assert timings.tls is None
     assert second.timings.dns is second.timings.connect is None
     assert second.timings.total > 0
+
+
+@pytest.mark.feature("C18")
+def test_the_connection_tells_those_of_the_last_response():
+    with ScriptedServer(answering(OK, OK)) as server:
+        conn = HTTPConnection("127.0.0.1", server.port, timings=True)
+        assert conn.get_extra_info("timings") is None
+        first = conn.send_request("GET", "/")
+        second = conn.send_request("GET", "/")
+        assert conn.get_extra_info("timings") is None
+        conn.read_response()
+        assert conn.get_extra_info("timings") is first.timings
+        conn.readall()
+        assert conn.get_extra_info("timings").total > 0
+        conn.read_response()
+        assert conn.get_extra_info("timings") is second.timings
+        conn.close()
+        assert conn.get_extra_info("timings") is second.timings
+        conn.close()
+
+    assert HTTPConnection("127.0.0.1", 1).get_extra_info("timings") is None
+
+
+def test_who_closes_under_a_reader_keeps_the_timings():
+    with ScriptedServer(answering(OK)) as server:
+        conn = HTTPConnection("127.0.0.1", server.port, timings=True)
+        exchange = conn.send_request("GET", "/")
+        conn.read_response()
+        conn.readall()
+        conn.send_request("GET", "/")
+        reading = conn.co_read_response()
+        next(reading)
+        conn.close()  # the reader keeps the link, and the connection gets a new one
+        assert conn.get_extra_info("timings") is exchange.timings
+        with pytest.raises(ConnectionClosed):
+            next(reading)
 
 
 @pytest.mark.feature("C18")

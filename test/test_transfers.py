@@ -381,6 +381,7 @@ def begin(monkeypatch, made, wire, size=40_000, **options):
     return conn, stream
 
 
+@pytest.mark.feature("A30")
 @both_ways
 @pytest.mark.parametrize("kind", RESPONSES)
 @pytest.mark.parametrize("size", [100, 3000, 65_536, 10**6])

@@ -85,6 +85,7 @@ def told_by(way, certificate, trusting, driver, told, **options):
 
 
 @FEATURES
+@pytest.mark.feature("C43")
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("way", EVERY, ids=str)
 def test_every_tunnel_is_told(driver, way, certificate, trusting):
@@ -110,13 +111,16 @@ def test_every_tunnel_is_told(driver, way, certificate, trusting):
 
 
 @FEATURES
+@pytest.mark.feature("C7")
 @pytest.mark.parametrize("driver", FEW)
 def test_a_tunnel_that_is_asked_for_again_on_another_connection(driver, certificate, trusting):
     told = Told()
     told_by(("http", "tunnel", False), certificate, trusting, driver, told, persists=False)
 
     there = [*pair("dns.resolve"), *TCP, *pair("proxy.connect")]
-    assert told.events[: 2 * len(there)] == 2 * there
+    assert told.events[: 2 * len(there) + 1] == [*there, "connection.retry", *there]
+    info = {"host": "localhost", "port": 8080, "exception": None, "requests": 0}
+    assert told.info("connection.retry") == info
     answers = [info["return_value"] for event, info in told if event == "proxy.connect.complete"]
     assert answers == [False, True]
 
@@ -186,14 +190,15 @@ def test_a_proxy_that_does_not_go_along(driver, scheme, trusting):
     assert str(failure) in str(caught.value)
 
 
+@pytest.mark.parametrize("persists", [True, False])
 @pytest.mark.parametrize("way", EVERY, ids=str)
-def test_what_a_trace_raises_on_the_way_leaves_nothing_open(way, certificate, trusting):
+def test_what_a_trace_raises_on_the_way_leaves_nothing_open(way, persists, certificate, trusting):
     told = Told()
-    told_by(way, certificate, trusting, run, told)
+    told_by(way, certificate, trusting, run, told, persists=persists)
     before = open_descriptors()
     for bad in dict.fromkeys(told.events[: told.events.index(SENT[0])]):
         with pytest.raises(LookupError, match=bad):
-            told_by(way, certificate, trusting, run, Told(bad))
+            told_by(way, certificate, trusting, run, Told(bad), persists=persists)
     wait_until(lambda: open_descriptors() <= before)
 
 

@@ -64,6 +64,7 @@ def test_echo(connect, driver):
     assert answers == LINES
 
 
+@pytest.mark.feature("C20")
 @pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
 def test_echo_of_a_real_server(tmp_path, certificate, trusting, tls):
     """uvicorn, which has wsproto as well; one server for all drivers, as it takes long to start."""

@@ -306,6 +306,7 @@ def test_result_of_an_operation_that_never_waits(driver):
     assert driver.run(op()) == 42
 
 
+@pytest.mark.feature("C35")
 def test_result_of_an_operation_that_waits(driver, pair):
     timer = later(0.05, pair[1].send, b"abc")
 
@@ -395,6 +396,7 @@ def test_a_later_and_an_earlier_deadline_take_the_place_of_another(driver, pair)
     assert driver.run(op()) < 1
 
 
+@pytest.mark.feature("C37")
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_cancelling_closes_the_operation_wherever_it_waits(driver, pair, steps):
     log = []

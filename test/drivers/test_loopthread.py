@@ -46,6 +46,7 @@ def pair():
         yield sock, other
 
 
+@pytest.mark.feature("A43", "A53")
 def test_operations_from_many_threads_run_on_one():
     names = []
 

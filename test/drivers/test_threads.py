@@ -24,6 +24,7 @@ def forever(sock, log):
         log.append("closed")
 
 
+@pytest.mark.feature("A53")
 def test_executor_of_the_caller_runs_the_operations():
     with ThreadPoolExecutor(2) as executor:
         assert [submit(value(n), executor).result() for n in range(5)] == list(range(5))

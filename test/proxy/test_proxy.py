@@ -159,6 +159,7 @@ def test_context():
     assert Proxy("https://h", ssl_context=context).ssl_context is context
 
 
+@pytest.mark.feature("A24")
 @pytest.mark.parametrize(
     ("url", "mode", "http", "https"),
     [
@@ -241,6 +242,7 @@ def test_pairs_and_urls():
 # ---- the environment
 
 
+@pytest.mark.feature("A57")
 @pytest.mark.reliability(62)
 def test_proxy_of_the_environment(monkeypatch):
     environ = {"https_proxy": "http://a:b@proxy.test:3128", "no_proxy": "10.0.0.0/8"}

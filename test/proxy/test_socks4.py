@@ -14,6 +14,7 @@ def socks():
     return Socks4("example.org", 443, "me")
 
 
+@pytest.mark.feature("C34")
 def test_connection():
     for cut in every_cut(len(DONE)):
         assert play(socks(), [(ASKED, DONE)], cut=cut)

@@ -54,6 +54,7 @@ def hashed_folder(ca_file, tmp_path):
     return folder
 
 
+@pytest.mark.feature("A47")
 @pytest.mark.parametrize("form", ["path", "string", "directory", "PEM", "PEM and comment", "DER"])
 def test_authorities_from_anywhere(serve, ca, ca_file, hashed_folder, form):
     pem = ca.cert_pem.bytes()
@@ -69,6 +70,7 @@ def test_authorities_from_anywhere(serve, ca, ca_file, hashed_folder, form):
     assert serve(tls_context(ca=authorities[form]))
 
 
+@pytest.mark.feature("A47")
 def test_authorities_are_trusted_instead_of_those_of_the_system(ca_file):
     [authority] = tls_context(ca=ca_file).get_ca_certs()
 
@@ -80,6 +82,7 @@ def test_nobody_is_trusted_who_is_not_named(serve):
         serve(tls_context())
 
 
+@pytest.mark.feature("A45")
 def test_without_verification_anybody_is_trusted(serve, ca_file):
     for context in (tls_context(verify=False), tls_context(verify=False, ca=ca_file)):
         assert serve(context)
@@ -267,6 +270,7 @@ def test_no_password_is_asked_for_at_the_terminal(client, tmp_path):
 # ---- what to speak
 
 
+@pytest.mark.feature("A45")
 def test_versions(serve, ca_file):
     versions = [
         ({}, "TLSv1.3"),
@@ -298,6 +302,7 @@ def test_versions_that_leave_nothing():
         tls_context(min_version="TLSv1.3", max_version="TLSv1.2")
 
 
+@pytest.mark.feature("A45")
 def test_ciphers(serve, ca_file):
     context = tls_context(
         ca=ca_file, max_version="TLSv1.2", ciphers="ECDHE+AESGCM:!AES256"
@@ -310,6 +315,7 @@ def test_ciphers(serve, ca_file):
         tls_context(ciphers=["ECDHE"])
 
 
+@pytest.mark.feature("A5", "A45")
 def test_protocols_that_are_offered(serve, ca_file, certificate, monkeypatch):
     context = certificate.server_context()
     context.set_alpn_protocols(["h2", "http/1.1", "http/1.0"])
@@ -338,6 +344,7 @@ def test_protocols_that_are_none(alpn, error, reason):
         tls_context(alpn=alpn)
 
 
+@pytest.mark.feature("C41")
 def test_keys_are_logged(serve, ca_file, tmp_path, monkeypatch):
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "environment"))
     serve(tls_context(ca=ca_file))

@@ -189,6 +189,7 @@ def counting():
         one.released.close()
 
 
+@pytest.mark.feature("A44")
 def test_answers_are_remembered_for_a_while(counting, monkeypatch):
     now = [100.0]
     source = counting()
@@ -213,6 +214,7 @@ def test_answers_are_remembered_for_a_while(counting, monkeypatch):
     assert len(source.asked) == 5
 
 
+@pytest.mark.feature("A44")
 def test_cache_is_bounded_and_forgets_who_was_asked_for_longest_ago(counting):
     source = counting()
     cache = CachingResolver(source, max_entries=2)

@@ -287,6 +287,7 @@ def through(monkeypatch):
     return through
 
 
+@pytest.mark.feature("A27", "C43")
 def test_requests_and_responses(nested, trusting, drive, through):
     port = nested(answering(OK, OK))
     conn = through(lambda: co_dial(port, trusting, trusting), ssl_context=trusting)
