@@ -19,6 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "errors": "",
     "polling": "errors",
+    "combinators": "errors polling",
     "headers": "",
     "fields": "",
     "arguments": "",
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "logs": "masking trace",
     "message": "errors fields http1 network masking timings",
     "http1": "errors headers",
-    "transport": "errors polling trace budgets",
+    "transport": "errors polling combinators trace budgets",
     "origin": "errors headers transport",
     "auth": "errors headers http1",
     "proxy": "errors headers http1 origin auth transport",  # of transport the type of a context
@@ -41,10 +42,10 @@ MAY_IMPORT = {
     "link": "errors polling http1 message transport connect closing timeouts",
     "closing": "",
     "outgoing": "errors polling headers message",
-    "line": "errors polling",
+    "line": "errors polling combinators",
     "exchanging": "polling arguments http1 message operations outgoing",
     "streams": "errors polling arguments message operations outgoing exchanging line",
-    "pipeline": "errors polling message outgoing exchanging",
+    "pipeline": "errors polling combinators message outgoing exchanging",
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "files": "errors transport",
@@ -62,10 +63,10 @@ MAY_IMPORT = {
     "connection": "polling arguments message transport operations transfers outgoing exchanging "
     "line streams",
     "drivers": "errors polling",
-    "cli": "errors polling headers message transport connection drivers",
+    "cli": "errors polling combinators headers message transport connection drivers",
     "__main__": "__init__ errors headers connection cli",
-    "__init__": "errors polling headers http1 network message transport auth proxy connection "
-    "drivers outgoing pipeline streams budgets logs timeouts timings",
+    "__init__": "errors polling combinators headers http1 network message transport auth proxy "
+    "connection drivers outgoing pipeline streams budgets logs timeouts timings",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
