@@ -57,8 +57,11 @@ MAY_IMPORT = {
     "timings trace",
     "watched": "errors polling http1 message transport connect link roles heads bodies receiving "
     "sending masking timeouts timings trace watched_link",
-    "operations": "errors polling headers arguments http1 message transport origin options proxy "
-    "connect link tls_facts receiving sending watched watched_link budgets timeouts trace logs",
+    "settings": "headers http1 message transport origin options proxy connect link tls_facts "
+    "receiving sending watched watched_link budgets timeouts trace logs",
+    "operations": "errors polling headers arguments http1 message transport link settings "
+    "body_fields",
+    "body_fields": "headers message",
     "transfers": "errors polling transport files receiving sending",
     "connection": "polling arguments message transport operations transfers outgoing exchanging "
     "line streams",
@@ -89,7 +92,7 @@ RESERVED = {
 RESERVED["socket"] |= {
     f"transport/{name}.py" for name in ("bulk", "options", "own", "resolvers", "unix", "wrapped")
 }
-RESERVED["socket"] |= {"operations.py", "options.py"}  # the type of an argument
+RESERVED["socket"] |= {"settings.py", "options.py"}  # the type of an argument
 RESERVED["socket"].add("polling.py")  # Wake, where select() takes nothing but sockets (Windows)
 NO_CLOCK = {"http1", "auth", "proxy", "errors", "headers", "message"}
 # Files without a test file of their own name, and where they are tested instead.
@@ -111,6 +114,8 @@ TESTED_ELSEWHERE = {
     "transport/secured.py": "transport/test_tls.py, transport/test_tls_over.py",
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
+    "body_fields.py": "test_connection.py, test_conformance_requests.py",
+    "settings.py": "test_connection.py, test_options.py",
     "closing.py": "test_exchanging.py",
     "line.py": "test_streams.py",
     "origin.py": "test_connection.py",
