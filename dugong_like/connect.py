@@ -86,7 +86,7 @@ class Route:
         to_proxy = proxy is not None and proxy.ssl_context is not None
         self.has_tls = ssl_context is not None or to_proxy
         if ssl_context is not None:  # loaded now: with a socket open it might fail
-            from .transport import tls_over  # noqa: F401, PLC0415
+            from .transport import start_tls  # noqa: F401, PLC0415
 
     def told(self, trace: Trace) -> Route:
         """Return the same route, with *trace* told of each step."""
@@ -367,7 +367,7 @@ def _co_secure(
 
     *stream* is taken over, and closed if that fails. For all errors see `tls.co_start_tls`.
     """
-    from .transport.tls_over import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
+    from .transport.start_tls import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
 
     options = route.options
     if proxy is None:
