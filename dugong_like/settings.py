@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from .connect import Route
 from .headers import exact
 from .http1.limits import (
     MAX_CHUNK_LINE,
@@ -30,6 +29,7 @@ from .message import HTTPResponse
 from .options import transport_options
 from .origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
 from .receiving import ReceivingHalf
+from .route import Route
 from .sending import SendingHalf
 from .timeouts import Timeouts, as_timeouts
 from .tls_facts import TLSFacts

@@ -38,8 +38,9 @@ MAY_IMPORT = {
     "auth": "errors headers http1",
     "proxy": "errors headers http1 origin auth transport",  # of transport the type of a context
     "options": "errors headers origin transport",
-    "connect": "errors polling http1 transport origin options proxy timeouts trace",
-    "link": "errors polling http1 message transport connect closing timeouts",
+    "route": "http1 transport options proxy trace",
+    "connect": "errors polling transport origin proxy route timeouts trace",
+    "link": "errors polling http1 message transport connect route closing timeouts",
     "closing": "",
     "outgoing": "errors polling headers message",
     "line": "errors polling combinators",
@@ -53,11 +54,11 @@ MAY_IMPORT = {
     "bodies": "errors http1 transport link files",
     "receiving": "errors polling http1 network message transport link roles heads bodies",
     "sending": "errors polling http1 message transport link roles receiving",
-    "watched_link": "errors polling http1 transport connect link roles budgets timeouts "
+    "watched_link": "errors polling http1 transport route link roles budgets timeouts "
     "timings trace",
-    "watched": "errors polling http1 message transport connect link roles heads bodies receiving "
+    "watched": "errors polling http1 message transport route link roles heads bodies receiving "
     "sending masking timeouts timings trace watched_link",
-    "settings": "headers http1 message transport origin options proxy connect link tls_facts "
+    "settings": "headers http1 message transport origin options proxy route link tls_facts "
     "receiving sending watched watched_link budgets timeouts trace logs",
     "operations": "errors polling headers arguments http1 message transport link settings "
     "body_fields",
@@ -119,6 +120,7 @@ TESTED_ELSEWHERE = {
     "closing.py": "test_exchanging.py",
     "line.py": "test_streams.py",
     "origin.py": "test_connection.py",
+    "route.py": "test_connect.py, test_link.py, test_connection.py",
     "transport/start_tls.py": "transport/test_tls_over.py, test_tls_inside.py",
     "transport/stream.py": "test_sending.py, test_two_threads.py",
     "proxy/conversation.py": "a protocol of types; proxy/test_*.py keep to it",
