@@ -123,14 +123,16 @@ class SharedLink:
 
     def check_unbroken(self) -> None:
         """Raise `ConnectionClosed` if the connection is broken."""
-        if self.state is Link.BROKEN:
-            sent: Sent = "maybe" if self.pending else "no"
-            if self.abandoned:
-                raise ConnectionClosed("the connection was closed meanwhile", request_sent=sent)
-            raise ConnectionClosed(
-                f"the connection is broken until reset() is called: {self._failure}",
-                request_sent=sent,
-            ) from self._failure
+        if self.state is not Link.BROKEN:
+            return
+        with _moving:  # another thread may be about to say why
+            failure = self._failure
+        sent: Sent = "maybe" if self.pending else "no"
+        if self.abandoned:
+            raise ConnectionClosed("the connection was closed meanwhile", request_sent=sent)
+        raise ConnectionClosed(
+            f"the connection is broken until reset() is called: {failure}", request_sent=sent
+        ) from failure
 
     def open(self) -> Co[None] | None:
         """Connect, if that is possible at once; else return the operation that does it.

@@ -39,6 +39,14 @@ def free_port(host="127.0.0.1"):
         return probe.getsockname()[1]
 
 
+@contextmanager
+def refusing_port(host="127.0.0.1"):
+    """A port that refuses connections: nobody else gets it, as it is bound."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as bound:
+        bound.bind((host, 0))
+        yield bound.getsockname()[1]
+
+
 def accepts(host, port):
     try:
         socket.create_connection((host, port), timeout=1).close()

@@ -116,8 +116,11 @@ def test_name_is_looked_up_without_blocking(monkeypatch):
 
 
 def test_port_that_refuses():
-    with pytest.raises(ConnectFailed, match="127.0.0.1:.*refused") as failure:
-        HTTPConnection("127.0.0.1", servers.free_port()).connect()
+    with (
+        servers.refusing_port() as port,
+        pytest.raises(ConnectFailed, match="127.0.0.1:.*refused") as failure,
+    ):
+        HTTPConnection("127.0.0.1", port).connect()
     assert isinstance(failure.value, ConnectionError)
     assert isinstance(failure.value.__cause__, ConnectionRefusedError)
     assert is_temp_network_error(failure.value)

@@ -337,12 +337,12 @@ def test_skipping_may_be_interrupted_as_well(trickle):
 
 @pytest.mark.reliability(45)
 def test_failed_connections_leave_no_descriptor():
-    port = servers.free_port()
-    before = open_descriptors()
-    for _ in range(100):
-        with pytest.raises(ConnectionError):
-            HTTPConnection("127.0.0.1", port).connect()
-    assert open_descriptors() == before
+    with servers.refusing_port() as port:
+        before = open_descriptors()
+        for _ in range(100):
+            with pytest.raises(ConnectionError):
+                HTTPConnection("127.0.0.1", port).connect()
+        assert open_descriptors() == before
 
 
 @pytest.mark.reliability(45)

@@ -535,6 +535,7 @@ def test_ways_that_do_not_exist_are_refused_at_once(trusting, url, mode, host, h
 
 def test_proxy_that_refuses_the_connection(drive):
     for scheme in ("http", "socks5h"):
-        proxy = Proxy(f"{scheme}://127.0.0.1:{servers.free_port()}")
-        with pytest.raises(ConnectFailed, match=r"127\.0\.0\.1:"):
-            drive(HTTPConnection("x.test", proxy=proxy, timeout=5).co_connect())
+        with servers.refusing_port() as port:
+            proxy = Proxy(f"{scheme}://127.0.0.1:{port}")
+            with pytest.raises(ConnectFailed, match=r"127\.0\.0\.1:"):
+                drive(HTTPConnection("x.test", proxy=proxy, timeout=5).co_connect())

@@ -186,9 +186,10 @@ def test_dante_says_why_it_refuses(drive, proxies, scheme):
     server = proxies(servers.dante)
     for host in ("127.0.0.3", "127.0.0.1"):  # not allowed, and nobody listens there
         proxy = Proxy(f"{scheme}://127.0.0.1:{server.port}")
-        conn = HTTPConnection(host, servers.free_port(), proxy=proxy, timeout=20)
-        with pytest.raises(TunnelRefused, match=rf"{host}:.*SOCKS") as refusal:
-            drive(conn.co_connect())
+        with servers.refusing_port(host) as port:
+            conn = HTTPConnection(host, port, proxy=proxy, timeout=20)
+            with pytest.raises(TunnelRefused, match=rf"{host}:.*SOCKS") as refusal:
+                drive(conn.co_connect())
         if scheme == "socks4a":
             assert refusal.value.status == 91
         else:

@@ -129,10 +129,10 @@ def test_a_thousand_connections_leave_nothing(failure):
 @pytest.mark.reliability(45)
 @pytest.mark.usefixtures("leaves_nothing")
 def test_a_thousand_refused_connections_leave_nothing():
-    port = servers.free_port()
-    for _ in range(1000):
-        with pytest.raises(ConnectFailed):
-            HTTPConnection("localhost", port).connect()
+    with servers.refusing_port() as port:
+        for _ in range(1000):
+            with pytest.raises(ConnectFailed):
+                HTTPConnection("127.0.0.1", port).connect()
 
 
 @pytest.mark.reliability(45)

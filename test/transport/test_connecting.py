@@ -36,11 +36,11 @@ def test_attempt_says_when_it_is_connected(monkeypatch, twice):
 @pytest.mark.parametrize("twice", [False, True])
 def test_attempt_that_fails_closes_its_socket(monkeypatch, twice):
     monkeypatch.setattr(connecting, "CONNECTS_TWICE", twice)
-    free = servers.free_port()
-    before = open_descriptors()
-    with pytest.raises(ConnectFailed, match="cannot connect to here: .*refused"):
-        run(co_connect_tcp([(socket.AF_INET, ("127.0.0.1", free))], "here"))
-    assert open_descriptors() == before
+    with servers.refusing_port() as port:
+        before = open_descriptors()
+        with pytest.raises(ConnectFailed, match="cannot connect to here: .*refused"):
+            run(co_connect_tcp([(socket.AF_INET, ("127.0.0.1", port))], "here"))
+        assert open_descriptors() == before
 
 
 def test_types_of_sockets_that_block_at_first_are_set_not_to(monkeypatch):
