@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .combinators import both, first_of, stall
 from .connection import HTTPConnection
 from .errors import (
     BodyTooLarge,
@@ -41,7 +42,7 @@ from .http1.target import Target
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .network import NetworkStream
 from .outgoing import Request
-from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, both, first_of, run, stall, within
+from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, run, within
 from .timeouts import Timeouts
 from .transport.buffer import BUFFER_SIZE
 

@@ -3,23 +3,22 @@
 Resolve the name, connect (RFC 8305), come to terms with the proxy, do the TLS
 handshake; any of these may be interrupted, and then nothing is left open.
 
-Not here: each of the steps (transport/), and what is said to a proxy (proxy/).
+Not here: what leads there (route.py), each of the steps (transport/), and what is said to a
+proxy (proxy/).
 """
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .errors import HandshakeFailed
-from .http1.limits import Limits
-from .options import PLAIN, TransportOptions
 from .origin import authority
 from .polling import Co
+from .route import Route
 from .timeouts import NO_LIMITS, Timeouts, as_timeouts, first, limited
-from .trace import Info, Trace, co_told, tell_retry
+from .trace import Info, co_told, tell_retry
 from .transport.buffer import ReceiveBuffer
 from .transport.connecting import (
     Address,
@@ -29,7 +28,7 @@ from .transport.connecting import (
     co_finish_tcp,
     connect_failed,
 )
-from .transport.resolve import co_resolve, is_address, literal
+from .transport.resolve import co_resolve, is_address
 from .transport.stream import Stream
 from .transport.tcp import Socket, TCPStream
 from .transport.waiting import co_attempt, co_receive
@@ -38,61 +37,6 @@ if TYPE_CHECKING:
     from .proxy.conversation import Conversation
     from .proxy.proxy import Proxy
     from .transport.tls import SSLContext
-
-
-class Route:
-    """Where to connect to, and how. Nothing of it is ever changed.
-
-    Attributes:
-        hostname: host of the origin.
-        port: port of the origin.
-        ssl_context: for https, else None.
-        proxy: the proxy, or None.
-        limits: for the answer of the proxy.
-        test_hostnames: see `co_resolve`.
-        options: of the way there.
-        first: host and port of who is connected to, the proxy or the origin.
-        address: the same as a socket address; None if it has to be looked up, or is not used.
-        has_tls: True if the stream is TLS, to the origin or just to a proxy.
-        trace: who is told of each step, or None.
-
-    """
-
-    __slots__ = (
-        *("address", "first", "has_tls", "hostname", "limits", "options", "port", "proxy"),
-        *("ssl_context", "test_hostnames", "trace"),
-    )
-
-    def __init__(
-        self,
-        hostname: str,
-        port: int,
-        ssl_context: SSLContext | None,
-        proxy: Proxy | None,
-        limits: Limits,
-        test_hostnames: Sequence[str] = (),
-        options: TransportOptions = PLAIN,
-    ) -> None:
-        self.hostname = hostname
-        self.port = port
-        self.ssl_context = ssl_context
-        self.proxy = proxy
-        self.limits = limits
-        self.test_hostnames = test_hostnames
-        self.trace: Trace | None = None
-        self.first = (hostname, port) if proxy is None else (proxy.hostname, proxy.port)
-        self.options = options
-        self.address = literal(*self.first) if options.can_use(self.first[0]) else None
-        to_proxy = proxy is not None and proxy.ssl_context is not None
-        self.has_tls = ssl_context is not None or to_proxy
-        if ssl_context is not None:  # loaded now: with a socket open it might fail
-            from .transport import tls_over  # noqa: F401, PLC0415
-
-    def told(self, trace: Trace) -> Route:
-        """Return the same route, with *trace* told of each step."""
-        route = copy.copy(self)
-        route.trace = trace
-        return route
 
 
 def begin(route: Route) -> Attempt | None:
@@ -369,7 +313,7 @@ def _co_secure(
 
     *stream* is taken over, and closed if that fails. For all errors see `tls.co_start_tls`.
     """
-    from .transport.tls_over import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
+    from .transport.start_tls import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
 
     options = route.options
     if proxy is None:

@@ -13,8 +13,9 @@ from enum import IntEnum
 from threading import RLock
 from typing import Generic, TypeVar
 
+from .combinators import Bundle
 from .errors import ConnectionClosed, StateError
-from .polling import POLLIN, Bundle, Co, PollNeeded, Wake
+from .polling import POLLIN, Co, PollNeeded, Wake
 
 W = TypeVar("W")
 T = TypeVar("T")

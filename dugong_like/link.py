@@ -19,11 +19,12 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from .closing import Closing
-from .connect import Route, at_once, begin, co_open
+from .connect import at_once, begin, co_open
 from .errors import ConnectionClosed, Sent
 from .http1.states import LINK, Link, Linked, follow
 from .message import Exchange
 from .polling import Co
+from .route import Route
 from .timeouts import NO_LIMITS, Timeouts, stalling
 from .transport.connecting import Attempt
 from .transport.stream import Stream

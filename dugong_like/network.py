@@ -433,7 +433,7 @@ def co_tls_over(
         DugongError: what `tls.co_start_tls` raises.
 
     """
-    from .transport.tls_over import co_start_tls_over  # noqa: PLC0415 - ssl costs 10 ms
+    from .transport.start_tls import co_start_tls_over  # noqa: PLC0415 - ssl costs 10 ms
 
     if not isinstance(stream, WrappedStream):
         return (yield from co_start_tls_over(stream, context, hostname, timeout, any_protocol=True))

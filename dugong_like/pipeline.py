@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, cast
 
+from .combinators import Bundle
 from .errors import ConnectionClosed, ConnectionTimedOut, InvalidRequest
 from .exchanging import Exchanging
 from .message import BodyFollowing, HTTPResponse
 from .outgoing import Request
-from .polling import Bundle, Co, PollNeeded, run
+from .polling import Co, PollNeeded, run
 
 DEPTH: Final = 64  # requests: more would fill the buffers of servers, and be lost at once
 

@@ -3,7 +3,7 @@
 All of them are `polling.within` underneath, or a deadline on a `PollNeeded`, so they hold
 under every driver.
 
-Not here: the combinators that wrap any operation (polling.py).
+Not here: the limits that wrap any operation (polling.py, combinators.py).
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from .bodies import BodyReader
-from .connect import Route
 from .errors import BodyTooLarge, StateError
 from .heads import Informed
 from .http1.body import SIZED, UNTIL_CLOSE, Body
@@ -39,6 +38,7 @@ from .message import BodyFollowing, Exchange, HTTPResponse
 from .polling import Co
 from .receiving import Ending, ReceivingHalf
 from .roles import ReadingRole, Role
+from .route import Route
 from .sending import SendingHalf, Whole
 from .timeouts import Timeouts, limited
 from .timings import Timings

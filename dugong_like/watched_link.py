@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .budgets import Budget
-from .connect import Route
 from .errors import StateError
 from .http1.states import Link
 from .link import SharedLink
 from .polling import Co, run
 from .roles import FATAL, ReadingRole, Role, Turn
+from .route import Route
 from .timeouts import Timeouts, limited
 from .timings import Stopwatch
 from .trace import Info, Phases, Trace, tell_retry

@@ -8,12 +8,12 @@ import pytest
 from support import ScriptedServer, read_head
 
 from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
-from dugong_like.connect import Route
 from dugong_like.connection import finish
 from dugong_like.http1.limits import Limits
 from dugong_like.http1.states import Link
 from dugong_like.link import SharedLink
 from dugong_like.link import _open as inheritable
+from dugong_like.route import Route
 
 ROOT = Path(__file__).resolve().parent.parent
 

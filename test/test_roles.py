@@ -14,12 +14,12 @@ from dugong_like import (
     InvalidResponse,
     StateError,
 )
-from dugong_like.connect import Route
 from dugong_like.http1.limits import Limits
 from dugong_like.http1.states import Link
 from dugong_like.link import SharedLink, moving
 from dugong_like.polling import run
 from dugong_like.roles import ReadingRole, Role
+from dugong_like.route import Route
 from dugong_like.transport.buffer import ReceiveBuffer
 
 

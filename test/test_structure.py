@@ -19,6 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "errors": "",
     "polling": "errors",
+    "combinators": "errors polling",
     "headers": "",
     "fields": "",
     "arguments": "",
@@ -32,19 +33,20 @@ MAY_IMPORT = {
     "logs": "masking trace",
     "message": "errors fields http1 network masking timings",
     "http1": "errors headers",
-    "transport": "errors polling trace budgets",
+    "transport": "errors polling combinators trace budgets",
     "origin": "errors headers transport",
     "auth": "errors headers http1",
     "proxy": "errors headers http1 origin auth transport",  # of transport the type of a context
     "options": "errors headers origin transport",
-    "connect": "errors polling http1 transport origin options proxy timeouts trace",
-    "link": "errors polling http1 message transport connect closing timeouts timings",
+    "route": "http1 transport options proxy trace",
+    "connect": "errors polling transport origin proxy route timeouts trace",
+    "link": "errors polling http1 message transport connect route closing timeouts timings",
     "closing": "",
     "outgoing": "errors polling headers message",
-    "line": "errors polling",
+    "line": "errors polling combinators",
     "exchanging": "polling arguments http1 message operations outgoing",
     "streams": "errors polling arguments message operations outgoing exchanging line",
-    "pipeline": "errors polling message outgoing exchanging",
+    "pipeline": "errors polling combinators message outgoing exchanging",
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "files": "errors transport",
@@ -52,20 +54,23 @@ MAY_IMPORT = {
     "bodies": "errors http1 transport link files",
     "receiving": "errors polling http1 network message transport link roles heads bodies",
     "sending": "errors polling http1 message transport link roles receiving",
-    "watched_link": "errors polling http1 transport connect link roles budgets timeouts "
+    "watched_link": "errors polling http1 transport route link roles budgets timeouts "
     "timings trace",
-    "watched": "errors polling http1 message transport connect link roles heads bodies receiving "
+    "watched": "errors polling http1 message transport route link roles heads bodies receiving "
     "sending masking timeouts timings trace watched_link",
-    "operations": "errors polling headers arguments http1 message transport origin options proxy "
-    "connect link tls_facts receiving sending watched watched_link budgets timeouts trace logs",
+    "settings": "headers http1 message transport origin options proxy route link tls_facts "
+    "receiving sending watched watched_link budgets timeouts trace logs",
+    "operations": "errors polling headers arguments http1 message transport link settings "
+    "body_fields",
+    "body_fields": "headers message",
     "transfers": "errors polling transport files receiving sending",
     "connection": "polling arguments message transport operations transfers outgoing exchanging "
     "line streams",
     "drivers": "errors polling",
-    "cli": "errors polling headers message transport connection drivers",
+    "cli": "errors polling combinators headers message transport connection drivers",
     "__main__": "__init__ errors headers connection cli",
-    "__init__": "errors polling headers http1 network message transport auth proxy connection "
-    "drivers outgoing pipeline streams budgets logs timeouts timings",
+    "__init__": "errors polling combinators headers http1 network message transport auth proxy "
+    "connection drivers outgoing pipeline streams budgets logs timeouts timings",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
@@ -88,7 +93,7 @@ RESERVED = {
 RESERVED["socket"] |= {
     f"transport/{name}.py" for name in ("bulk", "options", "own", "resolvers", "unix", "wrapped")
 }
-RESERVED["socket"] |= {"operations.py", "options.py"}  # the type of an argument
+RESERVED["socket"] |= {"settings.py", "options.py"}  # the type of an argument
 RESERVED["socket"].add("polling.py")  # Wake, where select() takes nothing but sockets (Windows)
 NO_CLOCK = {"http1", "auth", "proxy", "errors", "headers", "message"}
 # Files without a test file of their own name, and where they are tested instead.
@@ -110,9 +115,13 @@ TESTED_ELSEWHERE = {
     "transport/secured.py": "transport/test_tls.py, transport/test_tls_over.py",
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
+    "body_fields.py": "test_connection.py, test_conformance_requests.py",
+    "settings.py": "test_connection.py, test_options.py",
     "closing.py": "test_exchanging.py",
     "line.py": "test_streams.py",
     "origin.py": "test_connection.py",
+    "route.py": "test_connect.py, test_link.py, test_connection.py",
+    "transport/start_tls.py": "transport/test_tls_over.py, test_tls_inside.py",
     "transport/stream.py": "test_sending.py, test_two_threads.py",
     "proxy/conversation.py": "a protocol of types; proxy/test_*.py keep to it",
     "bodies.py": "test_connection.py, test_interruptions.py",

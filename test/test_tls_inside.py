@@ -14,8 +14,9 @@ from test_tls_records import EVENTS, digits, drive, in_background, pieces, s_ser
 from tls_relay import relay
 
 from dugong_like import POLLIN, BodyFollowing, ConnectionClosed, NetworkStream
+from dugong_like.transport.start_tls import co_start_tls
 from dugong_like.transport.tcp import TCPStream
-from dugong_like.transport.tls_over import TLSOverStream, co_start_tls
+from dugong_like.transport.tls_over import TLSOverStream
 
 __all__ = ["drive", "s_server"]  # they are fixtures
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ..combinators import both
 from ..connection import HTTPConnection
 from ..errors import UnsupportedResponse
-from ..polling import Co, both, run
+from ..polling import Co, run
 
 if TYPE_CHECKING:
     from ..transport.tls import SSLContext

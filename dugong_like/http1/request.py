@@ -2,7 +2,7 @@
 
 Nothing leaves this file that could be read as more than the one request it is.
 
-Not here: which framing the body gets (operations.py), and bodies (chunked.py).
+Not here: which framing the body gets (body_fields.py), and bodies (chunked.py).
 """
 
 from __future__ import annotations

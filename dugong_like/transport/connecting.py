@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any, Final, Protocol
 
+from ..combinators import first_of
 from ..errors import ConnectFailed, ConnectionTimedOut
-from ..polling import POLLOUT, Co, PollNeeded, first_of
+from ..polling import POLLOUT, Co, PollNeeded
 from ..trace import Trace, co_told
 
 Address = tuple[socket.AddressFamily, Any]

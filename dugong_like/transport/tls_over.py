@@ -8,7 +8,8 @@ Bytes that were encrypted must be sent, in order, whoever has encrypted them: so
 be sent at once is kept, and the next call of either half goes on with it. A sender is told
 that its data are on their way when the last byte of them is.
 
-Not here: TLS over a socket, which costs less (tls.py).
+Not here: TLS over a socket, which costs less (tls.py), and the choice between the two
+(start_tls.py).
 """
 
 from __future__ import annotations
@@ -18,94 +19,18 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar, cast
 
 from ..errors import ConnectionClosed, InvalidRequest
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded
+from ..polling import POLLIN, POLLOUT, PollNeeded
 from . import tls
-from .fingerprints import Fingerprints
-from .secured import Secured, certified_name, co_shake_hands, failed, soon
+from .secured import Secured, failed, soon
 from .sessions import SessionPlace
 from .stream import Data, Part, Stream
-from .tcp import Socket, TCPStream
+from .tcp import Socket
 
 A = TypeVar("A")
 T = TypeVar("T")
 CHUNK: Final = 65536  # bytes taken from below at once
 MOST: Final = 65536  # bytes encrypted at once: four records
 NOTHING: Final = memoryview(b"")
-
-
-def co_start_tls(
-    under: Socket | Stream,
-    context: ssl.SSLContext,
-    hostname: str | None,
-    timeout: float | None,
-    *,
-    any_protocol: bool = False,
-    fingerprints: Fingerprints = (),
-    place: SessionPlace | None = None,
-) -> Co[tls.TLSStream | TLSOverStream]:
-    """Do the TLS handshake over *under*: a socket, or anything that carries bytes.
-
-    Args:
-        under: it is taken over, and closed if the handshake fails. A socket is connected and
-            non-blocking.
-        context: used as it is, never changed.
-        hostname: see `tls.co_start_tls`, which does the work over a socket or `TCPStream`.
-        timeout: seconds for the handshake; None sets no limit.
-        any_protocol, fingerprints, place: see there.
-
-    Raises:
-        CertificateInvalid, HandshakeFailed, ConnectionTimedOut, InvalidRequest: see there.
-
-    """
-    if isinstance(under, TCPStream):
-        under = under.release()
-    if isinstance(under, Socket):
-        return (
-            yield from tls.co_start_tls(
-                under,
-                context,
-                hostname,
-                timeout,
-                any_protocol=any_protocol,
-                fingerprints=fingerprints,
-                place=place,
-            )
-        )
-    return (
-        yield from co_start_tls_over(
-            under,
-            context,
-            hostname,
-            timeout,
-            any_protocol=any_protocol,
-            fingerprints=fingerprints,
-            place=place,
-        )
-    )
-
-
-def co_start_tls_over(
-    under: Stream,
-    context: ssl.SSLContext,
-    hostname: str | None,
-    timeout: float | None,
-    *,
-    any_protocol: bool = False,
-    fingerprints: Fingerprints = (),
-    place: SessionPlace | None = None,
-) -> Co[TLSOverStream]:
-    """Do what `co_start_tls` does in memory, whatever is below: `Stream.end_sending` is possible.
-
-    Raises:
-        CertificateInvalid, HandshakeFailed, ConnectionTimedOut, InvalidRequest: see there.
-
-    """
-    try:
-        stream = TLSOverStream(under, context, certified_name(hostname), place)
-    except BaseException:
-        under.close()
-        raise
-    return (yield from co_shake_hands(stream, fingerprints, place, timeout, any_protocol))
 
 
 class TLSOverStream(Secured):

@@ -27,13 +27,12 @@ from dugong_like import (
     run,
 )
 from dugong_like.drivers import aio
+from dugong_like.transport.start_tls import co_start_tls, co_start_tls_over
 from dugong_like.transport.tcp import TCPStream
 from dugong_like.transport.tls import TLSStream
 from dugong_like.transport.tls_over import (
     MOST,
     TLSOverStream,
-    co_start_tls,
-    co_start_tls_over,
 )
 from dugong_like.transport.waiting import co_receive
 

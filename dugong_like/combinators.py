@@ -1,0 +1,229 @@
+"""Operations made of operations: two at once, a race, and a limit to each wait.
+
+What they are made of waits for several descriptors; a `Bundle` shows them as one.
+
+Not here: what an operation is, and the limit to the whole of it, which the blocking driver
+sets (polling.py).
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Final, TypeVar, cast
+
+from .errors import ConnectionTimedOut
+from .polling import POLLIN, Co, PollNeeded, Source, timed_out, wait
+
+T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+
+PAUSE: Final = 0.02  # seconds between two looks where there is no epoll
+
+
+def stall(seconds: float, op: Co[T]) -> Co[T]:
+    """Run *op* and end it when nothing moves for *seconds*.
+
+    Any number of waits may add up to more than that; each single one may not.
+    Needless resumptions do not count as movement.
+
+    Args:
+        seconds: how long one wait may last.
+        op: the operation. It is closed in any case.
+
+    Returns:
+        The result of *op*.
+
+    Raises:
+        ConnectionTimedOut: what *op* waits for did not become ready in time.
+
+    """
+    try:
+        while True:
+            need = next(op)
+            limit = time.monotonic() + seconds
+            until = limit if need.deadline is None else min(limit, need.deadline)
+            yield need.until(until)
+            while not wait(need, 0) and time.monotonic() < until:
+                yield need.until(until)
+            if time.monotonic() >= limit and not wait(need, 0):
+                failure = ConnectionTimedOut(f"nothing moved for {seconds} seconds")
+                return timed_out(op, failure)
+    except StopIteration as end:
+        return cast("T", end.value)
+    finally:
+        op.close()
+
+
+class Bundle:
+    """Several waits seen as one descriptor.
+
+    An epoll object is itself pollable. Where there is none (outside Linux) the waits
+    take turns, each for `PAUSE` seconds.
+    """
+
+    def __init__(self) -> None:
+        self._epoll: select.epoll | None = None
+        self._source = Source(-1)  # that of the epoll object
+        self._registered: dict[int, PollNeeded] = {}
+        self._turn = 0
+
+    def need(self, needs: Iterable[PollNeeded], deadline: float | None = None) -> PollNeeded:
+        """Return one `PollNeeded` that is ready when one of *needs* is."""
+        joined: dict[int, PollNeeded] = {}
+        for need in needs:
+            fd = need[0]
+            other = joined.get(fd)
+            joined[fd] = need if other is None else _either(need, other)
+            if need.deadline is not None:
+                deadline = need.deadline if deadline is None else min(deadline, need.deadline)
+        if len(joined) == 1:
+            return joined.popitem()[1].until(deadline)
+        if not hasattr(select, "epoll"):
+            self._turn += 1
+            need = list(joined.values())[self._turn % len(joined)]
+            pause = time.monotonic() + PAUSE
+            return need.until(pause if deadline is None else min(pause, deadline))
+        self._register(joined)
+        return self._source.need(POLLIN, deadline)
+
+    def _register(self, needs: dict[int, PollNeeded]) -> None:
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            self._source = Source(self._epoll.fileno())
+        for fd in self._registered.keys() - needs.keys():
+            with suppress(OSError):  # closed meanwhile: it left by itself
+                self._epoll.unregister(fd)
+        for fd, need in needs.items():
+            last = self._registered.get(fd)
+            if last == need and need.source is not None and last.source is need.source:
+                continue
+            # Also when the mask is as before: the number may belong to a new file by now.
+            try:
+                self._epoll.modify(fd, need[1])
+            except FileNotFoundError:
+                self._epoll.register(fd, need[1])
+        self._registered = needs
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._epoll is not None:
+            self._source.close(self._epoll.close)
+
+
+def _either(need: PollNeeded, other: PollNeeded) -> PollNeeded:
+    """Return a wait for either of two things of one descriptor."""
+    return PollNeeded(need[0], need[1] | other[1], None, need.source or other.source)
+
+
+class _Step:
+    """One of several operations that run interleaved: its wait, and how it ended."""
+
+    def __init__(self, op: Co[Any]) -> None:
+        self.op = op
+        self.need: PollNeeded | None = None
+        self.done = False
+        self.result: Any = None
+
+    def resume(self) -> None:
+        try:
+            self.need = next(self.op)
+        except StopIteration as end:
+            self.need = None
+            self.done = True
+            self.result = end.value
+
+
+def both(op1: Co[A], op2: Co[B]) -> Co[tuple[A, B]]:
+    """Run two operations interleaved in one, for example a writer and a reader.
+
+    Returns:
+        The two results, in the order of the arguments.
+
+    Raises:
+        Exception: what the first of them raised; the other one is closed.
+
+    """
+    steps = [_Step(op1), _Step(op2)]
+    bundle = Bundle()
+    try:
+        while True:
+            for step in steps:
+                if not step.done:
+                    step.resume()
+            needs = [step.need for step in steps if step.need is not None]
+            if not needs:
+                return steps[0].result, steps[1].result
+            yield bundle.need(needs)
+    finally:
+        bundle.close()
+        _close_all(step.op for step in steps)
+
+
+def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:
+    """Race *ops*: the first to succeed wins, the others are closed.
+
+    Args:
+        ops: the operations, in the order in which they are started.
+        stagger: seconds after which the next one is started while the earlier
+            ones still wait; a failure starts the next one at once.
+
+    Returns:
+        The result of the winner.
+
+    Raises:
+        ValueError: there are no *ops*.
+        Exception: all have failed; this is what the last one raised.
+
+    """
+    if not ops:
+        raise ValueError("first_of() needs at least one operation")
+    waiting: list[_Step] = []
+    unstarted: Iterator[Co[T]] = iter(ops)
+    bundle = Bundle()
+    start_at: float | None = -math.inf
+    failure: Exception | None = None
+    try:
+        while True:
+            if start_at is not None and time.monotonic() >= start_at:
+                fresh = next(unstarted, None)
+                start_at = None if fresh is None else time.monotonic() + stagger
+                if fresh is not None:
+                    waiting.append(_Step(fresh))
+            for step in list(waiting):
+                try:
+                    step.resume()
+                except Exception as exc:  # noqa: BLE001 - raised again when nobody is left
+                    waiting.remove(step)
+                    failure = exc
+                    start_at = start_at and -math.inf
+                    continue
+                if step.done:
+                    return cast("T", step.result)
+            if start_at is not None and time.monotonic() >= start_at:
+                continue
+            needs = [step.need for step in waiting if step.need is not None]
+            if not needs:
+                assert failure is not None
+                raise failure
+            yield bundle.need(needs, start_at)
+    finally:
+        bundle.close()
+        _close_all(step.op for step in waiting)
+        _close_all(ops)
+
+
+def _close_all(ops: Iterable[Co[Any]]) -> None:
+    """Close every one of *ops*, also when closing one of them fails."""
+    problem: BaseException | None = None
+    for op in ops:
+        try:
+            op.close()
+        except BaseException as exc:  # noqa: BLE001 - raised below, when all are closed
+            problem = exc
+    if problem is not None:
+        raise problem

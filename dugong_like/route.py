@@ -1,0 +1,75 @@
+"""The way to an origin: where to connect to, and how. Plain data.
+
+Not here: going there (connect.py), and the checks of what the caller gave (settings.py,
+options.py).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .http1.limits import Limits
+from .options import PLAIN, TransportOptions
+from .trace import Trace
+from .transport.resolve import literal
+
+if TYPE_CHECKING:
+    from .proxy.proxy import Proxy
+    from .transport.tls import SSLContext
+
+
+class Route:
+    """Where to connect to, and how. Nothing of it is ever changed.
+
+    Attributes:
+        hostname: host of the origin.
+        port: port of the origin.
+        ssl_context: for https, else None.
+        proxy: the proxy, or None.
+        limits: for the answer of the proxy.
+        test_hostnames: see `co_resolve`.
+        options: of the way there.
+        first: host and port of who is connected to, the proxy or the origin.
+        address: the same as a socket address; None if it has to be looked up, or is not used.
+        has_tls: True if the stream is TLS, to the origin or just to a proxy.
+        trace: who is told of each step, or None.
+
+    """
+
+    __slots__ = (
+        *("address", "first", "has_tls", "hostname", "limits", "options", "port", "proxy"),
+        *("ssl_context", "test_hostnames", "trace"),
+    )
+
+    def __init__(
+        self,
+        hostname: str,
+        port: int,
+        ssl_context: SSLContext | None,
+        proxy: Proxy | None,
+        limits: Limits,
+        test_hostnames: Sequence[str] = (),
+        options: TransportOptions = PLAIN,
+    ) -> None:
+        self.hostname = hostname
+        self.port = port
+        self.ssl_context = ssl_context
+        self.proxy = proxy
+        self.limits = limits
+        self.test_hostnames = test_hostnames
+        self.trace: Trace | None = None
+        self.first = (hostname, port) if proxy is None else (proxy.hostname, proxy.port)
+        self.options = options
+        self.address = literal(*self.first) if options.can_use(self.first[0]) else None
+        to_proxy = proxy is not None and proxy.ssl_context is not None
+        self.has_tls = ssl_context is not None or to_proxy
+        if ssl_context is not None:  # loaded now: with a socket open it might fail
+            from .transport import start_tls  # noqa: F401, PLC0415
+
+    def told(self, trace: Trace) -> Route:
+        """Return the same route, with *trace* told of each step."""
+        route = copy.copy(self)
+        route.trace = trace
+        return route

@@ -1,0 +1,90 @@
+"""Starting TLS over anything that carries bytes, in the way that costs least.
+
+Not here: the two ways (tls.py over a socket, tls_over.py over any stream).
+"""
+
+from __future__ import annotations
+
+from ..polling import Co
+from . import tls
+from .fingerprints import Fingerprints
+from .secured import certified_name, co_shake_hands
+from .sessions import SessionPlace
+from .stream import Stream
+from .tcp import Socket, TCPStream
+from .tls_over import TLSOverStream
+
+
+def co_start_tls(
+    under: Socket | Stream,
+    context: tls.SSLContext,
+    hostname: str | None,
+    timeout: float | None,
+    *,
+    any_protocol: bool = False,
+    fingerprints: Fingerprints = (),
+    place: SessionPlace | None = None,
+) -> Co[tls.TLSStream | TLSOverStream]:
+    """Do the TLS handshake over *under*: a socket, or anything that carries bytes.
+
+    Args:
+        under: it is taken over, and closed if the handshake fails. A socket is connected and
+            non-blocking.
+        context: used as it is, never changed.
+        hostname: see `tls.co_start_tls`, which does the work over a socket or `TCPStream`.
+        timeout: seconds for the handshake; None sets no limit.
+        any_protocol, fingerprints, place: see there.
+
+    Raises:
+        CertificateInvalid, HandshakeFailed, ConnectionTimedOut, InvalidRequest: see there.
+
+    """
+    if isinstance(under, TCPStream):
+        under = under.release()
+    if isinstance(under, Socket):
+        return (
+            yield from tls.co_start_tls(
+                under,
+                context,
+                hostname,
+                timeout,
+                any_protocol=any_protocol,
+                fingerprints=fingerprints,
+                place=place,
+            )
+        )
+    return (
+        yield from co_start_tls_over(
+            under,
+            context,
+            hostname,
+            timeout,
+            any_protocol=any_protocol,
+            fingerprints=fingerprints,
+            place=place,
+        )
+    )
+
+
+def co_start_tls_over(
+    under: Stream,
+    context: tls.SSLContext,
+    hostname: str | None,
+    timeout: float | None,
+    *,
+    any_protocol: bool = False,
+    fingerprints: Fingerprints = (),
+    place: SessionPlace | None = None,
+) -> Co[TLSOverStream]:
+    """Do what `co_start_tls` does in memory, whatever is below: `Stream.end_sending` is possible.
+
+    Raises:
+        CertificateInvalid, HandshakeFailed, ConnectionTimedOut, InvalidRequest: see there.
+
+    """
+    try:
+        stream = TLSOverStream(under, context, certified_name(hostname), place)
+    except BaseException:
+        under.close()
+        raise
+    return (yield from co_shake_hands(stream, fingerprints, place, timeout, any_protocol))

@@ -1,0 +1,286 @@
+"""Operations made of operations: limits, two at once, races."""
+
+import os
+import select
+import socket
+import threading
+import time
+
+import pytest
+
+from dugong_like import (
+    POLLIN,
+    POLLOUT,
+    ConnectionTimedOut,
+    DugongError,
+    PollNeeded,
+    Wake,
+    both,
+    combinators,
+    first_of,
+    polling,
+    run,
+    stall,
+    within,
+)
+
+
+@pytest.fixture
+def pair():
+    left, right = socket.socketpair()
+    with left, right:
+        left.setblocking(False)
+        yield left, right
+
+
+@pytest.fixture(params=["poll", "select"])
+def waiting(request, monkeypatch):
+    """Both ways to wait for one descriptor."""
+    for module in (polling, combinators):
+        monkeypatch.setattr(module, "wait", getattr(polling, f"_wait_{request.param}"))
+
+
+def receive(sock, deadline=None):
+    while True:
+        try:
+            return sock.recv(100)
+        except BlockingIOError:
+            yield PollNeeded(sock.fileno(), POLLIN, deadline)
+
+
+def value(result, waits=()):
+    """An operation that waits for *waits* and returns *result*, or raises it."""
+    yield from waits
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def test_source_is_handed_on_by_what_operations_are_made_of(waiting):
+    def op(wake, times):
+        for _ in range(times):
+            yield wake._source.need(POLLIN)
+
+    with Wake() as one, Wake() as other:
+        [source, other_source] = one._source, other._source
+        deadline = time.monotonic() + 5
+        for need in (*within(deadline, op(one, 2)), next(stall(5, op(one, 1)))):
+            assert need.source is source
+            assert need.deadline is not None
+        [(first, second)] = [(next(op(one, 1)), next(op(one, 1)).until(deadline))]
+        joined = combinators.Bundle().need([first, PollNeeded(one.fd, POLLOUT), second])
+        assert (joined, joined.deadline) == ((one.fd, POLLIN | POLLOUT), deadline)
+        assert joined.source is source
+        needs = list(both(op(one, 4), op(other, 2)))
+        bundled = {need.source for need in needs} - {source, other_source}
+        assert len(bundled) == 1
+        assert bundled.pop().closed
+        assert needs[-1].source is source
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e9], ids=["inf", "decades"])
+def test_limits_may_be_as_far_as_they_like(pair, waiting, seconds):
+    for limit in (lambda op: within(time.monotonic() + seconds, op), lambda op: stall(seconds, op)):
+        timer = threading.Timer(0.02, pair[1].send, [b"x"])
+        timer.start()
+        assert run(limit(receive(pair[0])), timeout=seconds) == b"x"
+        timer.join()
+    assert PollNeeded(pair[0].fileno(), POLLOUT).poll(seconds)
+
+
+@pytest.mark.parametrize("limit", [lambda op: within(time.monotonic() + 0.05, op),
+                                   lambda op: stall(0.05, op)])  # fmt: skip
+def test_limits_tell_the_operation_that_its_time_is_over(pair, limit):
+    def swallows():
+        try:
+            yield from receive(pair[0])
+        except ConnectionTimedOut:
+            return "in the last moment"
+
+    def goes_on():
+        while True:
+            try:
+                yield from receive(pair[0])
+            except ConnectionTimedOut:
+                continue
+
+    with pytest.raises(ConnectionTimedOut):
+        run(limit(receive(pair[0])))
+    assert run(limit(swallows())) == "in the last moment"
+    with pytest.raises(DugongError, match="went on"):
+        run(limit(goes_on()))
+
+
+@pytest.mark.feature("A56")
+def test_trickle_is_no_stall_but_ends_at_a_total_limit(pair):
+    def trickle():
+        for _ in range(8):
+            time.sleep(0.03)
+            pair[1].send(b"x")
+
+    def collect():
+        got = b""
+        while len(got) < 8:
+            got += yield from receive(pair[0])
+        return got
+
+    sender = threading.Thread(target=trickle)
+    sender.start()
+    assert run(stall(5, collect())) == b"x" * 8
+    sender.join()
+    sender = threading.Thread(target=trickle)
+    sender.start()
+    with pytest.raises(ConnectionTimedOut):
+        run(within(time.monotonic() + 0.1, collect()))
+    sender.join()
+
+
+def test_needless_resumption_is_no_movement(pair):
+    operation = stall(0.05, receive(pair[0]))
+    next(operation)
+    with pytest.raises(ConnectionTimedOut, match=r"0\.05 seconds"):
+        while True:
+            time.sleep(0.01)
+            next(operation)
+
+
+def test_stall_keeps_an_earlier_deadline_of_the_operation(pair):
+    soon = time.monotonic() + 0.02
+    operation = stall(60, receive(pair[0], soon))
+
+    assert next(operation).deadline == soon
+    time.sleep(0.03)
+    assert next(operation).deadline == soon  # the operation decides, and here it goes on
+
+
+# ---- both, first_of
+
+
+@pytest.fixture(params=[True, False], ids=["epoll", "no epoll"])
+def bundles(request, monkeypatch):
+    if not request.param:
+        monkeypatch.delattr(select, "epoll")
+
+
+def test_both_gives_both_results(pair, bundles):
+    def sender():
+        yield PollNeeded(pair[1].fileno(), POLLOUT)
+        pair[1].send(b"hello")
+        return "sent"
+
+    assert run(both(receive(pair[0]), sender())) == (b"hello", "sent")
+    assert run(both(value(1), value(2))) == (1, 2)
+
+
+def test_both_on_one_descriptor_is_one_wait(pair):
+    fd = pair[0].fileno()
+    operation = both(value(1, [PollNeeded(fd, POLLIN)]), value(2, [PollNeeded(fd, POLLOUT, 5.0)]))
+
+    need = next(operation)
+
+    assert (need, need.deadline) == ((fd, POLLIN | POLLOUT), 5.0)
+    operation.close()
+
+
+def test_failure_of_one_closes_the_other(pair, bundles):
+    log = []
+
+    def forever():
+        try:
+            while True:
+                yield PollNeeded(pair[0].fileno(), POLLIN)
+        finally:
+            log.append("closed")
+
+    with pytest.raises(LookupError):
+        run(both(forever(), value(LookupError(), [PollNeeded(pair[1].fileno(), POLLOUT)])))
+    assert log == ["closed"]
+
+
+def test_first_result_wins_and_the_others_are_closed(pair, bundles):
+    log = []
+
+    def forever():
+        try:
+            while True:
+                yield PollNeeded(pair[0].fileno(), POLLIN)
+        finally:
+            log.append("closed")
+
+    ready = PollNeeded(pair[1].fileno(), POLLOUT)
+    assert run(first_of(forever(), value("won", [ready, ready]))) == "won"
+    assert log == ["closed"]
+    assert run(first_of(value("at once"), forever())) == "at once"
+    assert log == ["closed"]
+
+
+def test_failures_are_passed_by_while_somebody_may_win(pair, bundles):
+    ready = PollNeeded(pair[1].fileno(), POLLOUT)
+
+    assert run(first_of(value(LookupError()), value("won", [ready]))) == "won"
+    assert run(first_of(value(LookupError(), [ready]), value("won", [ready, ready]))) == "won"
+    with pytest.raises(KeyError):
+        run(first_of(value(LookupError()), value(KeyError())))
+    with pytest.raises(ValueError, match="at least one"):
+        run(first_of())
+
+
+def test_staggered_start(pair, bundles):
+    started = []
+
+    def op(name, result, waits=()):
+        started.append((name, time.monotonic()))
+        return (yield from value(result, waits))
+
+    def forever(name):
+        started.append((name, time.monotonic()))
+        while True:
+            yield PollNeeded(pair[0].fileno(), POLLIN)
+
+    begin = time.monotonic()
+    assert run(first_of(forever("a"), forever("b"), op("c", "won"), stagger=0.05)) == "won"
+    times = {name: at - begin for name, at in started}
+    assert times["a"] < 0.04
+    assert 0.05 <= times["b"] < 0.2
+    assert 0.1 <= times["c"] < 0.4
+    started.clear()
+    begin = time.monotonic()
+    assert run(first_of(op("a", LookupError()), op("b", "won"), stagger=60)) == "won"
+    assert time.monotonic() - begin < 5
+
+
+def test_every_operation_is_closed_even_if_closing_one_fails(pair):
+    log = []
+
+    def stubborn():
+        try:
+            yield PollNeeded(pair[0].fileno(), POLLIN)
+        finally:
+            log.append("first")
+            raise LookupError("while closing")
+
+    def other():
+        try:
+            yield PollNeeded(pair[0].fileno(), POLLIN)
+        finally:
+            log.append("second")
+
+    operation = both(stubborn(), other())
+    next(operation)
+    with pytest.raises(LookupError):
+        operation.close()
+    assert log == ["first", "second"]
+
+
+def test_bundle_follows_what_is_waited_for(pair):
+    bundle = combinators.Bundle()
+    reader, writer = os.pipe()
+    try:
+        quiet = PollNeeded(pair[0].fileno(), POLLIN)
+        assert not bundle.need([quiet, PollNeeded(reader, POLLIN)]).poll(0)
+        os.close(reader)
+        assert bundle.need([quiet, PollNeeded(writer, POLLOUT)], 5.0).deadline == 5.0
+        assert bundle.need([quiet, PollNeeded(writer, POLLOUT)]).poll(0)
+    finally:
+        os.close(writer)
+        bundle.close()
