@@ -40,7 +40,7 @@ class Ending:
     It has no way back to the receiving half, which would be garbage in circles then.
 
     Attributes:
-        response: the present response.
+        response: the present response; None between two of them, for it may be large.
         reusable: may the connection be used after it?
     """
 
@@ -55,7 +55,7 @@ class Ending:
 
     def __call__(self, body: Body | None) -> None:
         """End the response; *body* is what has been read, None if there was none."""
-        response = self.response
+        response, self.response = self.response, None
         assert response is not None
         if body is not None and body.trailers:
             response.set_trailers(body.trailers)
@@ -73,7 +73,6 @@ class Ending:
         elif link.state is Link.SWITCHED and link.raw_stream is not None:
             pending.popleft()
             response.offer(partial(hand_over, self._role, buffer, link.raw_stream))
-            self.response = None
             return
         else:
             link.end_use(response)
