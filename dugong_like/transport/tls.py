@@ -21,7 +21,7 @@ from .fingerprints import Fingerprints
 from .secured import Secured, certified_name, co_shake_hands, failed, soon
 from .sessions import SessionPlace
 from .stream import Data, Part
-from .tcp import SendingDescriptor, hold_back, looker, shut_down
+from .tcp import Looker, SendingDescriptor, hold_back, looker, shut_down
 
 T = TypeVar("T")
 SSLContext = ssl.SSLContext
@@ -104,6 +104,10 @@ def _close_forgotten(exc: Exception) -> None:
 class TLSStream(Secured):
     """TLS over a socket; see `tcp.Stream`."""
 
+    __slots__ = (
+        *("_block", "_failure", "_lock", "_look", "_recv_mask", "_send_mask", "_sender"),
+        *("_sock", "fd", "waiting"),
+    )
     bulk = None  # what the socket carries are not the bytes
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
@@ -116,8 +120,8 @@ class TLSStream(Secured):
         self.fd = sock.fileno()
         self._source = Source(self.fd)
         self._read_need = self._source.need(POLLIN)
-        self._look = looker(self.fd)
-        self._block = looker(self.fd)  # another one: no two threads may use the same
+        self._look: Looker | None = None
+        self._block: Looker | None = None  # another one: no two threads may use the same
         self.waiting = False
 
     def handshake(self) -> bool | None:
@@ -222,7 +226,10 @@ class TLSStream(Secured):
     def wait_to_recv(self, timeout: float | None) -> bool:
         """See `Stream.wait_to_recv`."""
         self.waiting = True
-        return bool(self._block(milliseconds(timeout)))
+        block = self._block
+        if block is None:
+            block = self._block = looker(self.fd)
+        return bool(block(milliseconds(timeout)))
 
     def has_buffered(self) -> bool:
         """See `Stream.has_buffered`: TLS decrypts whole records."""
@@ -231,7 +238,10 @@ class TLSStream(Secured):
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""
-        return not self.has_buffered() and not self._look(0)
+        look = self._look
+        if look is None:
+            look = self._look = looker(self.fd)
+        return not self.has_buffered() and not look(0)
 
     def is_idle(self) -> bool:
         """See `Stream.is_idle`. Session tickets and the like count as nothing."""
