@@ -67,8 +67,8 @@ class HTTPConnection(Exchanging, Transfers):
             and goes only with a context that does not check names.
         fingerprint: ``"sha256:…"`` of the server's certificate, or several of which one has to
             fit. Checked in addition to what the context checks.
-        tls_sessions: whether TLS sessions are resumed when the connection is made again; a
-            `TLSSessions` shares them with other connections.
+        tls_sessions: whether TLS sessions are resumed when the connection is made again, but
+            for after `close`; a `TLSSessions` shares them with other connections.
         socket_options: see `SocketOptions`.
         uds: path of a unix domain socket to connect to instead of *hostname* and *port*, which
             still say whose requests these are; an abstract name begins with ``"\\0"`` (Linux).
@@ -250,12 +250,16 @@ class HTTPConnection(Exchanging, Transfers):
 
         Streams that are active end with `ConnectionClosed`, and are waited for. Raises
         nothing; may be called in any state, but not by an operation that drives a stream.
+        The connection can be used again, but does not resume its TLS session, unless that is
+        in a `TLSSessions` of the caller's.
         """
+        self._forgo_session()
         self.disconnect()
         yield from self.co_wait_closed()
 
     def close(self) -> None:
         """Close the connection, as `co_close` does, but wait for nobody."""
+        self._forgo_session()
         self.disconnect()
 
     def __enter__(self) -> Self:

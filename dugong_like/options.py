@@ -36,11 +36,13 @@ class TransportOptions:
         server_name: the name for TLS with the origin; None for none.
         fingerprints: of the origin's certificate; empty to check none.
         sessions: where TLS sessions with the origin are kept; None to resume none.
+        shares_sessions: True if other connections look there too.
 
     """
 
     __slots__ = (
-        *("fingerprints", "own", "path", "resolver", "server_name", "sessions", "sockets"),
+        *("fingerprints", "own", "path", "resolver", "server_name", "sessions"),
+        *("shares_sessions", "sockets"),
     )
 
     def __init__(self) -> None:
@@ -51,6 +53,7 @@ class TransportOptions:
         self.server_name: str | None = None
         self.fingerprints: Fingerprints = ()
         self.sessions: TLSSessions | None = None
+        self.shares_sessions = False
 
     @property
     def family(self) -> int:
@@ -121,6 +124,7 @@ def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
         options.server_name = _server_name(hostname, ssl_context, server_hostname)
         options.fingerprints = _fingerprints(fingerprint)
         options.sessions = _sessions(tls_sessions)
+        options.shares_sessions = not isinstance(tls_sessions, bool)
     if sock is not None:  # the last step, for if there is an error the socket stays the caller's
         options.own = _own(sock)
     return options

@@ -28,6 +28,7 @@ from dugong_like import (
     SocketOptions,
     StateError,
     TLSSessions,
+    run,
     tls_context,
 )
 from dugong_like.options import PLAIN
@@ -720,6 +721,21 @@ def test_session_is_resumed_when_the_connection_is_made_again(
                 assert resumed == expected
             else:
                 assert resumed[-1] is expected[-1]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_closed_connection_keeps_its_session_for_others_only(certificate, ca_file, shared):
+    context = tls_context(ca=ca_file)
+    options = {"tls_sessions": TLSSessions()} if shared else {}
+    with ScriptedServer(answering(OK, OK), certificate.server_context()) as server:
+        conn = HTTPConnection("localhost", server.port, context, timeout=5, **options)
+        for number in range(3):
+            assert run(co_ask(conn)) == 200
+            assert conn.session_reused is (shared and number > 0)
+            if number % 2:
+                run(conn.co_close())
+            else:
+                conn.close()
 
 
 def test_session_after_the_server_has_closed_an_idle_connection(drive, certificate, ca_file):
