@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import ScriptedServer, read_head
+from support import ScriptedServer, open_descriptors, read_head
 
 from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
 from dugong_like.connection import finish
@@ -13,6 +13,7 @@ from dugong_like.http1.limits import Limits
 from dugong_like.http1.states import Link
 from dugong_like.link import SharedLink
 from dugong_like.link import _open as inheritable
+from dugong_like.message import Exchange
 from dugong_like.route import Route
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,6 +59,35 @@ def test_closed_connection_cannot_be_spent(link):
     link.spend()
 
     assert link.state is Link.CLOSED
+
+
+def test_no_request_is_put_behind_the_last_response(link):
+    finish(link.open())
+    first, second, third = (Exchange("GET", path) for path in "123")
+    link.pending.append(first)
+    link.append(second)
+    link.end_use("the first response")
+    with pytest.raises(ConnectionClosed, match="takes no further request"):
+        link.append(third)
+    assert list(link.pending) == [second]
+    with pytest.raises(ConnectionClosed, match="the first response was the last one"):
+        link.check_unbroken()
+
+
+def test_connection_that_comes_too_late_is_closed(link):
+    opening = link.open()
+    assert opening is None
+    late = link.abandon()
+    assert link.abandoned
+    before = open_descriptors()
+    with pytest.raises(ConnectionClosed, match="closed meanwhile"):
+        link._opened(late)
+    assert open_descriptors() == before - 1
+    assert link.raw_stream is None
+    successor = link.successor()
+    finish(successor.open())
+    assert successor.stream is not late
+    successor.drop()
 
 
 def test_connections_that_nobody_has_any_more_are_forgotten():

@@ -104,6 +104,21 @@ def test_get(driver):
     assert told.events[-1] == "connection.close"
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_requests_that_are_sent_together_are_told_one_by_one(driver):
+    told = Told()
+    with ScriptedServer(answering(OK, OK)) as server:
+        with HTTPConnection("127.0.0.1", server.port, trace=told) as conn:
+            exchanges = driver(conn.co_send_requests([("GET", "/1"), ("GET", "/2")]))
+            assert told.events == [*TCP, *SENT, *SENT]
+            requests = [info["request"] for event, info in told if event == SENT[0]]
+            assert requests == exchanges
+            assert [response.path for response in conn.responses() if conn.readall() == b"ok"] == [
+                "/1",
+                "/2",
+            ]
+
+
 @pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
 def test_what_the_events_say():
     told = Told()
