@@ -53,18 +53,20 @@ class Operations(Settings):
         link.closing.want()
         reads = receiving.role.take_for_a_look()
         stream = None
-        with moving():
-            if link.abandoned:
-                pass  # by somebody else, just now
-            elif reads is not None and (sends := sending.role.try_take()) is not None:
-                sending.reset()
-                receiving.reset()
-                stream = link.detach()
-                sends.release()
-            else:
-                stream = self._abandon()
-        if reads is not None:
-            receiving.role.give_back(reads)
+        try:
+            with moving():
+                if link.abandoned:
+                    pass  # by somebody else, just now
+                elif reads is not None and (sends := sending.role.try_take()) is not None:
+                    sending.reset()
+                    receiving.reset()
+                    stream = link.detach()
+                    sends.release()
+                else:
+                    stream = self._abandon()
+        finally:
+            if reads is not None:
+                receiving.role.give_back(reads)
         if stream is not None:
             if link.abandoned:
                 stream.shut_down()  # wakes who waits for it

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from small_operations import receive, value
 
 from dugong_like import (
     POLLIN,
@@ -38,22 +39,6 @@ def waiting(request, monkeypatch):
     """Both ways to wait for one descriptor."""
     for module in (polling, combinators):
         monkeypatch.setattr(module, "wait", getattr(polling, f"_wait_{request.param}"))
-
-
-def receive(sock, deadline=None):
-    while True:
-        try:
-            return sock.recv(100)
-        except BlockingIOError:
-            yield PollNeeded(sock.fileno(), POLLIN, deadline)
-
-
-def value(result, waits=()):
-    """An operation that waits for *waits* and returns *result*, or raises it."""
-    yield from waits
-    if isinstance(result, Exception):
-        raise result
-    return result
 
 
 def test_source_is_handed_on_by_what_operations_are_made_of(waiting):

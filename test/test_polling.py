@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from small_operations import receive, value
 
 from dugong_like import (
     POLLIN,
@@ -32,22 +33,6 @@ def pair():
 def waiting(request, monkeypatch):
     """Both ways to wait for one descriptor."""
     monkeypatch.setattr(polling, "wait", getattr(polling, f"_wait_{request.param}"))
-
-
-def receive(sock, deadline=None):
-    while True:
-        try:
-            return sock.recv(100)
-        except BlockingIOError:
-            yield PollNeeded(sock.fileno(), POLLIN, deadline)
-
-
-def value(result, waits=()):
-    """An operation that waits for *waits* and returns *result*, or raises it."""
-    yield from waits
-    if isinstance(result, Exception):
-        raise result
-    return result
 
 
 @pytest.mark.feature("B38")

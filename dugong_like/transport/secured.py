@@ -66,6 +66,27 @@ class Secured:
             self._place = None  # such a session may not be resumed (RFC 5246 section 7.2.2)
         return cut_off_or_lost(exc)
 
+    def recv(self, size: int) -> bytes | None:
+        """See `Stream.recv`."""
+        raise NotImplementedError
+
+    def is_quiet(self) -> bool:
+        """See `Stream.is_quiet`."""
+        raise NotImplementedError
+
+    def is_idle(self) -> bool:
+        """See `Stream.is_idle`. Session tickets and the like count as nothing."""
+        if self.is_quiet():
+            return True
+        try:
+            if self.recv(1) is None:
+                return True
+        except ConnectionClosed:
+            pass  # most servers that close an idle connection do not take leave
+        with self._lock:
+            self.save_session()
+        return False
+
     @property
     def tls(self) -> TLSObject:
         """See `Stream.tls`."""

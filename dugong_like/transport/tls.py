@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
-from ..errors import ConnectionClosed, InvalidRequest, StateError
+from ..errors import InvalidRequest, StateError
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded, Source, milliseconds
 from .fingerprints import Fingerprints
 from .secured import Secured, certified_name, co_shake_hands, failed, soon
@@ -242,19 +242,6 @@ class TLSStream(Secured):
         if look is None:
             look = self._look = looker(self.fd)
         return not self.has_buffered() and not look(0)
-
-    def is_idle(self) -> bool:
-        """See `Stream.is_idle`. Session tickets and the like count as nothing."""
-        if self.is_quiet():
-            return True
-        try:
-            if self.recv(1) is None:
-                return True
-        except ConnectionClosed:
-            pass  # most servers that close an idle connection do not take leave
-        with self._lock:
-            self.save_session()
-        return False
 
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""

@@ -271,19 +271,6 @@ class TLSOverStream(Secured):
         """See `Stream.is_quiet`."""
         return not self.has_buffered() and self._inner.is_quiet()
 
-    def is_idle(self) -> bool:
-        """See `Stream.is_idle`. Session tickets and the like count as nothing."""
-        if self.is_quiet():
-            return True
-        try:
-            if self.recv(1) is None:
-                return True
-        except ConnectionClosed:
-            pass  # most servers that close an idle connection do not take leave
-        with self._lock:
-            self.save_session()
-        return False
-
     @property
     def sock(self) -> Socket:
         """See `Stream.sock`."""
