@@ -15,7 +15,7 @@ from typing import Final
 from .errors import InvalidResponse, StateError
 from .files import Sink, SinkFailed
 from .http1.body import SIZED, Body
-from .http1.states import Link
+from .http1.states import BROKEN
 from .link import SharedLink
 from .transport.buffer import ReceiveBuffer
 from .transport.bulk import AT_ONCE, LOW_WATER, BulkStream, CannotSplice, Pipe
@@ -142,7 +142,7 @@ class BodyReader:
         buffer = self._buffer
         owed = self._owed
         if self.body is SIZED and owed <= buffer.end - buffer.begin and not kept:
-            if self._link.state is Link.BROKEN:
+            if self._link.state is BROKEN:
                 self._link.check_unbroken()
             data = buffer.take(owed)  # it is here as a whole, as most are
             self._owed = 0
@@ -279,7 +279,7 @@ class BodyReader:
             if not self.known:
                 raise StateError("there is no body to read: call read_response() first")
             return 0
-        if self._link.state is Link.BROKEN:
+        if self._link.state is BROKEN:
             self._link.check_unbroken()
         if self._owed:
             return self._owed
@@ -319,7 +319,7 @@ class BodyReader:
         drained, self._drained = self._drained, False
         if not drained or self._owed < 2 * LOW_WATER or self._buffer.begin < self._buffer.end:
             return False
-        if self.body is None or self._link.state is Link.BROKEN:
+        if self.body is None or self._link.state is BROKEN:
             return False
         return self._link.stream.bulk is not None
 
@@ -348,7 +348,7 @@ class BodyReader:
         way, and a deadline is looked at.
         """
         received = self._buffer.received
-        if received - self._turn_began < TURN or stream.has_buffered():
+        if received - self._turn_began < TURN or stream.buffered:
             return False
         self._turn_began = received
         return True

@@ -114,7 +114,8 @@ class HTTPConnection(Exchanging, Transfers):
         expect100: bool = False,
     ) -> Exchange:
         """Blocking twin of `co_send_request`."""
-        exchange, going = self._request(method, path, headers, body, expect100)
+        exchange, head, whole = self._build(method, path, headers, body, expect100)
+        going = self._sending.request(exchange, head, whole)
         if going is not None:
             run(going)
         return exchange

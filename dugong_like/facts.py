@@ -22,7 +22,7 @@ FACTS: Final[dict[str, Callable[[Stream], Any]]] = {
     "fd": lambda stream: stream.fd,
     "client_addr": lambda stream: stream.sock.getsockname(),
     "server_addr": lambda stream: stream.sock.getpeername(),
-    "is_readable": lambda stream: stream.has_buffered() or PollNeeded(stream.fd, POLLIN).poll(0),
+    "is_readable": lambda stream: stream.buffered or PollNeeded(stream.fd, POLLIN).poll(0),
     "is_writable": lambda stream: PollNeeded(stream.fd, POLLOUT).poll(0),
 }
 OF_TLS: Final[dict[str, Callable[[Stream], Any]]] = {

@@ -22,6 +22,8 @@ class FieldsMessage(Message):
 
     """
 
+    _wire: bytes | None = None  # once the message has been filled
+
     def __init__(self, wire: bytes, lower: bytes | None = None) -> None:
         self._wire = wire
         self._lower = wire.lower() if lower is None else lower
@@ -40,19 +42,21 @@ class FieldsMessage(Message):
 
     def get(self, name: str, failobj: Any = None) -> Any:
         """Return the value of the first field called *name*, or *failobj*."""
-        if "_wire" not in self.__dict__:
+        wire = self._wire
+        if wire is None:
             return super().get(name, failobj)
         begin, end = self._find(name, 0)
-        return self._wire[begin:end].decode("latin-1").strip(" \t") if begin else failobj
+        return wire[begin:end].decode("latin-1").strip(" \t") if begin else failobj
 
     def get_all(self, name: str, failobj: Any = None) -> Any:
         """Return the values of all fields called *name*, or *failobj* if there are none."""
-        if "_wire" not in self.__dict__:
+        wire = self._wire
+        if wire is None:
             return super().get_all(name, failobj)
         values = []
         begin, end = self._find(name, 0)
         while begin:
-            values.append(self._wire[begin:end].decode("latin-1").strip(" \t"))
+            values.append(wire[begin:end].decode("latin-1").strip(" \t"))
             begin, end = self._find(name, end)
         return values or failobj
 
@@ -73,12 +77,11 @@ class FieldsMessage(Message):
 
     def _find(self, name: str, start: int) -> tuple[int, int]:
         """Return where the value of a field begins and ends; 0, 0 if there is none."""
-        try:
-            key = b"\r\n%b:" % name.lower().encode("ascii")
-        except UnicodeEncodeError:
+        if not name.isascii() or ":" in name or "\n" in name:
             return 0, 0
+        key = f"\r\n{name}:".encode().lower()
         at = self._lower.find(key, start)
-        if at < 0 or key.count(b":") > 1 or key.count(b"\n") > 1:
+        if at < 0:
             return 0, 0
         begin = at + len(key)
         return begin, self._lower.find(b"\r", begin)

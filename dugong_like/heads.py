@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .errors import ConnectionClosed, ContinueTimedOut, InvalidResponse
-from .http1.head import Head, Section, parse_head
+from .http1.head import Head, Section, find_head, parse_head
 from .http1.limits import Limits
 from .link import SharedLink
 from .message import Exchange, HTTPResponse
@@ -68,7 +68,7 @@ class HeadReader:
                 return head
             if not exchange.awaited:
                 exchange.awaited = True
-                if exchange.sent and len(self._link.pending) == 1 and not stream.has_buffered():
+                if exchange.sent and len(self._link.pending) == 1 and not stream.buffered:
                     return None  # just sent: its answer cannot be here yet, and looking costs
             if not (filled := buffer.fill(stream)):
                 if filled is None:
@@ -85,17 +85,15 @@ class HeadReader:
         """
         buffer = self._buffer
         while (begin := buffer.begin) < buffer.end:
-            stop = -1
+            head = None
             if self._section is None:  # as most do, it may have come in one piece
-                stop = buffer.data.find(b"\r\n\r\n", begin, buffer.end) + 4
-            size = stop - begin
-            if stop <= 3 or size > self._harmless:  # noqa: PLR2004 - not found, or to look at
+                head = find_head(buffer.data, begin, buffer.end, self._limits.fields)
+            if head is None or head.end - begin > self._harmless:
                 stop = self._find_end()
                 if stop < 0:
                     return None
-                size = stop - begin
-            head = parse_head(buffer.data, self._limits.fields, begin, stop)
-            buffer.begin = stop
+                head = parse_head(buffer.data, self._limits.fields, begin, stop)
+            buffer.begin = head.end
             if head.status >= FINAL:
                 self._informational = 0
                 return head
@@ -103,7 +101,7 @@ class HeadReader:
                 if not exchange.upgrades or exchange.method == "CONNECT":
                     raise InvalidResponse("101 (Switching Protocols) without having been asked")
                 return head
-            self._note_informational(exchange, head, size)
+            self._note_informational(exchange, head, head.end - begin)
             if head.status == CONTINUE and exchange.expects_continue:
                 exchange.expects_continue = False
                 return head

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from .closing import Closing
 from .connect import at_once, begin, co_open
 from .errors import ConnectionClosed, Sent
-from .http1.states import LINK, Link, Linked, follow
+from .http1.states import BROKEN, CLOSED, LINK, OPEN, Linked, follow
 from .message import Exchange
 from .polling import Co
 from .route import Route
@@ -68,7 +68,7 @@ class SharedLink:
         else:
             self.limit(timeout)
         self.pending: deque[Exchange] = deque()
-        self.state = Link.CLOSED
+        self.state = CLOSED
         self.raw_stream: Stream | None = None
         self.sender_waits = False
         self.used = False
@@ -129,7 +129,7 @@ class SharedLink:
 
     def check_unbroken(self) -> None:
         """Raise `ConnectionClosed` if the connection is broken."""
-        if self.state is not Link.BROKEN:
+        if self.state is not BROKEN:
             return
         with _moving:  # another thread may be about to say why
             failure = self._failure
@@ -184,7 +184,7 @@ class SharedLink:
 
         """
         with _moving:  # see `end_use`
-            if self.state is Link.OPEN:
+            if self.state is OPEN:
                 self.pending.append(exchange)
                 return
         raise ConnectionClosed("the connection takes no further request, since a moment ago")
@@ -234,7 +234,7 @@ class SharedLink:
     def _fail(self, failure: Exception) -> bool:
         """Break the connection, and return True if it was not broken before."""
         self._move(Linked.FAILED)
-        if self._failure is not None or self.state is not Link.BROKEN:
+        if self._failure is not None or self.state is not BROKEN:
             return False
         # Without its traceback, which leads back to here: the descriptor would stay open
         # until the garbage collector runs.
@@ -268,7 +268,7 @@ class SharedLink:
         """Forget the stream and what is pending; return the stream, to be closed."""
         with _moving:
             stream = self.raw_stream
-            if stream is not None or self.state is not Link.CLOSED:
+            if stream is not None or self.state is not CLOSED:
                 self._move(Linked.DROPPED)
                 _open.discard(self)
                 self.raw_stream = None

@@ -16,6 +16,7 @@ from .masking import mask_target
 if TYPE_CHECKING:
     from email.message import Message
 
+    from .fields import FieldsMessage
     from .http1.head import Head
     from .network import NetworkStream
     from .timings import Timings
@@ -196,7 +197,13 @@ class HTTPResponse:
         )
 
 
-def _message(wire: bytes, lower: bytes | None = None) -> Message:
-    from .fields import FieldsMessage  # noqa: PLC0415 - 10 ms that many programs never need
+_fields_message: type[FieldsMessage] | None = None  # kept, as to import it takes its time
 
-    return FieldsMessage(wire, lower)
+
+def _message(wire: bytes, lower: bytes | None = None) -> Message:
+    global _fields_message  # noqa: PLW0603 - it is the same for all
+    if _fields_message is None:
+        from .fields import FieldsMessage  # noqa: PLC0415 - 10 ms that many programs never need
+
+        _fields_message = FieldsMessage
+    return _fields_message(wire, lower)

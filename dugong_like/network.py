@@ -357,7 +357,7 @@ class NetworkStream:
 
     def _is_over(self, which: int, stream: Stream) -> bool:
         """Say whether to wait all the same: others of the same loop have their turn then."""
-        if self._unwaited[which] < TURN or (which == 0 and stream.has_buffered()):
+        if self._unwaited[which] < TURN or (which == 0 and stream.buffered):
             return False
         self._unwaited[which] = 0
         return True

@@ -183,7 +183,8 @@ class Operations(Settings):
             DugongError: what `co_connect` raises.
 
         """
-        exchange, going = self._request(method, path, headers, body, expect100)
+        exchange, head, whole = self._build(method, path, headers, body, expect100)
+        going = self._sending.request(exchange, head, whole)
         if going is not None:
             yield from going
         return exchange
@@ -229,18 +230,6 @@ class Operations(Settings):
             raise TypeError("bodies of requests that are sent together cannot follow")
         exchange, head, whole = self._build(method, path, headers, body, False)
         return exchange, head, cast("memoryview | None", whole)
-
-    def _request(
-        self,
-        method: str,
-        path: str,
-        headers: Fields | None,
-        body: Buffer | BodyFollowing | None,
-        expect100: bool,
-    ) -> tuple[Exchange, Co[None] | None]:
-        """Begin to send a request; see `co_send_request` and `SendingHalf.begin`."""
-        exchange, head, body = self._build(method, path, headers, body, expect100)
-        return exchange, self._sending.request(exchange, head, body)
 
     def _build(
         self,

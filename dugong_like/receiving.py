@@ -21,7 +21,7 @@ from .http1.chunked import ChunkedBody
 from .http1.framing import Kind, ends_http, frame
 from .http1.head import Head
 from .http1.limits import Limits
-from .http1.states import Link
+from .http1.states import BROKEN, OPEN, SWITCHED
 from .link import SharedLink
 from .message import Exchange, HTTPResponse
 from .network import NetworkStream
@@ -53,7 +53,7 @@ class Ending:
         self.response: HTTPResponse | None = None
         self.reusable = False
 
-    def __call__(self, body: Body | None) -> None:
+    def end(self, body: Body | None) -> None:
         """End the response; *body* is what has been read, None if there was none."""
         response, self.response = self.response, None
         assert response is not None
@@ -70,13 +70,13 @@ class Ending:
         # if it is not spent by then.
         if self.reusable and not surplus:
             pending.popleft()
-        elif link.state is Link.SWITCHED and link.raw_stream is not None:
+        elif link.state is SWITCHED and link.raw_stream is not None:
             pending.popleft()
             response.offer(partial(hand_over, self._role, buffer, link.raw_stream))
             return
         else:
             link.end_use(response)
-        if link.state is not Link.OPEN and not pending and link.raw_stream:
+        if link.state is not OPEN and not pending and link.raw_stream:
             link.raw_stream.say_goodbye()
             link.closing.end(None)
 
@@ -125,7 +125,7 @@ class ReceivingHalf:
         self.role = self.kind_of_role(link, self._buffer)
         self.heads = HeadReader(link, self._buffer, limits, on_informational)
         self._ending = self.kind_of_ending(self.role, self._buffer)
-        self.bodies = self.kind_of_bodies(link, self._buffer, self._ending)
+        self.bodies = self.kind_of_bodies(link, self._buffer, self._ending.end)
         self._final: Head | None = None  # read while a body was being sent, for `read_response`
         self._learn: Callable[[bytes], object] | None = None
 
@@ -180,13 +180,14 @@ class ReceivingHalf:
             ConnectionClosed: another thread has closed the connection.
         """
         link, buffer = self._link, self._buffer
-        if buffer.begin < buffer.end or len(link.pending) != 1:
+        pending = link.pending
+        if buffer.begin < buffer.end or len(pending) != 1:
             return
-        exchange = link.pending[0]
+        exchange = pending[0]
         if exchange.awaited or not exchange.sent or exchange.expects_continue:
             return
         stream = link.raw_stream
-        if stream is not None and link.state is not Link.BROKEN and not stream.has_buffered():
+        if stream is not None and link.state is not BROKEN and not stream.buffered:
             exchange.awaited = True
             if not stream.wait_to_recv(link.timeout):
                 raise nothing_moved(link.timeout, "read")
@@ -217,7 +218,7 @@ class ReceivingHalf:
         """Make an attempt to read the next response; see `Operations.co_read_response`."""
         link = self._link
         pending = link.pending
-        if link.state is Link.BROKEN:
+        if link.state is BROKEN:
             link.check_unbroken()
         if self.bodies.body is not None or not pending or pending[0].abandoned:
             if not self._skip_abandoned():
@@ -275,7 +276,7 @@ class ReceivingHalf:
         if length:
             bodies.begin(SIZED, length)
         elif length == 0:
-            ending(None)
+            ending.end(None)
         elif kind is Kind.CHUNKED:
             bodies.begin(ChunkedBody(self._limits), 0)
         elif kind is Kind.UNTIL_CLOSE:
@@ -317,7 +318,7 @@ class ReceivingHalf:
             return True
         try:
             if link.pending or link.raw_stream is not stream:  # by now
-                return link.state is Link.OPEN
+                return link.state is OPEN
             if (filled := buffer.fill(stream)) is None:
                 return True  # session tickets and the like
             reason = ConnectionClosed("the server has closed the idle connection")

@@ -21,7 +21,7 @@ from .errors import (
     TransportError,
 )
 from .http1.chunked import CRLF, chunk_start, last_chunk
-from .http1.states import SENDING, Link, Sending, Sent, follow
+from .http1.states import BROKEN, OPEN, READY, SENDING, Sending, Sent, follow
 from .link import SharedLink
 from .message import BodyFollowing, Exchange
 from .polling import Co
@@ -32,7 +32,7 @@ from .transport.stream import TURN, Part, Stream, rest
 
 MOMENT: Final = 1.0  # seconds for an operation to end that does not wait any more
 Whole = tuple[Exchange, bytes, Part | None]  # a request: its head, and its body if it has one
-COMPLETE: Final = (Sending.READY, Sending.SWITCHING)  # there is no body to write
+COMPLETE: Final = (READY, Sending.SWITCHING)  # there is no body to write
 
 
 class SendingHalf:
@@ -63,7 +63,7 @@ class SendingHalf:
 
     def reset(self) -> None:
         """Forget the request that was being sent. For who has the role."""
-        self._state = Sending.READY
+        self._state = READY
         self._exchange: Exchange | None = None  # whose body is being written
         self._remaining: int | None = None  # bytes of body to write; None: chunked
         self._unwaited = 0  # bytes sent since the last wait
@@ -115,7 +115,7 @@ class SendingHalf:
         response, or is the end of the stream.
         """
         link = self._link
-        if link.state is not Link.OPEN:
+        if link.state is not OPEN:
             return False
         if link.pending:
             if not self._receiving.has_surplus():
@@ -132,7 +132,7 @@ class SendingHalf:
     def _connect(self) -> Co[None] | None:
         """Connect, as there is no connection that takes a request."""
         link = self._link
-        if link.state is Link.BROKEN:
+        if link.state is BROKEN:
             link.check_unbroken()
         if link.pending:
             raise ConnectionClosed(
@@ -171,7 +171,7 @@ class SendingHalf:
         exchange = self._exchange
         if exchange is not None and exchange.answered:
             self._step(Sent.ANSWERED)
-        if self._state is not Sending.READY:
+        if self._state is not READY:
             missing = self._remaining if self._state is not Sending.SWITCHING else None
             owed = "" if missing is None else f", {missing} bytes are missing"
             raise StateError(
@@ -193,7 +193,7 @@ class SendingHalf:
         # Not by `begin`, as this is a part of the shortest way that a request can take.
         turn = self.role.take()
         try:
-            if self._state is not Sending.READY or self._link.state is Link.BROKEN:
+            if self._state is not READY or self._link.state is BROKEN:
                 self._check_ready()
             connecting = None if self.is_connected() else self._connect()
             if connecting is None:
@@ -347,7 +347,7 @@ class SendingHalf:
         """Break the connection if the body of *exchange* is not complete and not refused."""
         if (
             self._exchange is exchange
-            and self._state is not Sending.READY
+            and self._state is not READY
             and not exchange.answered
         ):
             self._break(StateError("the body of a request was given up"))
@@ -500,7 +500,7 @@ class SendingHalf:
         if not isinstance(exc, ConnectionClosed):
             self._break(exc if isinstance(exc, Exception) else StateError(repr(exc)))
             return
-        if self._state is not Sending.READY:
+        if self._state is not READY:
             self._step(Sent.ANSWERED)
         elif untouched and exc.request_sent == "maybe":
             exc.request_sent = "no"

@@ -148,12 +148,12 @@ class WatchedEnding(Ending):
         self._link.receiving.complete(RECEIVE_HEAD, info)
         self._link.receiving.start(RECEIVE_BODY, {"response": response})
 
-    def __call__(self, body: Body | None) -> None:
-        """See `Ending`."""
+    def end(self, body: Body | None) -> None:
+        """See `Ending.end`."""
         response = self.response
         assert response is not None
         self.tell_head()
-        super().__call__(body)
+        super().end(body)
         link = self._link
         if body is not None and body.trailers:
             fields = masked_lines(body.trailers)

@@ -24,6 +24,7 @@ class ScriptedStream:
 
     fd = 1_000_000  # nobody may really wait for it
     waiting = False
+    buffered = False
     bulk = None
 
     def __init__(self, incoming=(), rooms=()):
@@ -73,9 +74,6 @@ class ScriptedStream:
 
     def wanted_by_send(self, deadline, *, watch=False):
         return PollNeeded(self.fd + 1, POLLOUT | POLLIN if watch else POLLOUT, deadline)
-
-    def has_buffered(self):
-        return False
 
     def is_idle(self):
         return not self.incoming

@@ -56,6 +56,7 @@ class Script:
 
     fd = 0
     waiting = False
+    buffered = False
     bulk = None
 
     def __init__(self, data: bytes, size: int) -> None:
@@ -91,10 +92,6 @@ class Script:
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """Return something that nobody waits for."""
         return PollNeeded(self.fd, POLLOUT, deadline)
-
-    def has_buffered(self) -> bool:
-        """Return False."""
-        return False
 
     def is_idle(self) -> bool:
         """Return True."""

@@ -43,9 +43,8 @@ class Framing(NamedTuple):
 
 SWITCHING_PROTOCOLS: Final = 101
 OK: Final = 200
-NO_CONTENT: Final = 204
+BODILESS: Final = (204, 304)  # No Content, Not Modified
 MULTIPLE_CHOICES: Final = 300
-NOT_MODIFIED: Final = 304
 
 SIZED: Final = Kind.SIZED  # an attribute of an enumeration takes its time
 KEEP_ALIVE: Final = [b" keep-alive"]  # the value as nearly all servers write it
@@ -75,7 +74,7 @@ def frame(method: str, head: Head) -> Framing:
     reusable = head.minor > 0
     if not reusable or codings or (options and options != KEEP_ALIVE):
         reusable = _persists(head, length, codings, options)
-    if method == "HEAD" or status < OK or status == NO_CONTENT or status == NOT_MODIFIED:  # noqa: PLR1714, SIM109 - fast
+    if method == "HEAD" or (status != OK and (status < OK or status in BODILESS)):
         return Framing(Kind.NONE, 0, reusable)
     if method == "CONNECT" and status < MULTIPLE_CHOICES:
         return Framing(Kind.NONE, 0, False)

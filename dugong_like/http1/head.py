@@ -27,7 +27,7 @@ FIELD_LINE: Final = NAME + rb"++:" + VALUE + rb"\r\n"
 
 _head = re.compile(
     STATUS_LINE.removesuffix(rb"\r\n") + rb"(\r\n(?:" + FIELD_LINE + rb")*+)\r\n"
-).fullmatch
+).match
 _status_line = re.compile(STATUS_LINE).fullmatch
 _field_line = re.compile(FIELD_LINE).fullmatch
 _folded_line = re.compile(rb"[ \t]" + VALUE + rb"\r\n").fullmatch
@@ -57,17 +57,34 @@ class Head:
         reason: reason phrase.
         fields: CRLF, and the field lines, each with its CRLF: so every name stands behind one.
         lower: the same in lower case.
+        end: where the head ended in what it was taken from.
 
     """
 
-    __slots__ = ("fields", "lower", "minor", "reason", "status")
+    __slots__ = ("end", "fields", "lower", "minor", "reason", "status")
 
-    def __init__(self, minor: int, status: int, reason: bytes, fields: bytes) -> None:
-        self.minor = minor
-        self.status = status
-        self.reason = reason
+    def __init__(self, match: re.Match[bytes], end: int) -> None:
+        minor, status, reason, fields = match.groups()
+        self.minor = minor[0] - ZERO
+        self.status = int(status)
+        self.reason = reason or b""
         self.fields = fields
         self.lower = fields.lower()
+        self.end = end
+
+
+def find_head(data: bytearray, begin: int, end: int, max_fields: int = MAX_FIELDS) -> Head | None:
+    """Return the facts of the head that ``data[begin:end]`` begins with.
+
+    None says that it is not complete, or that there is something about a line to mend or to
+    complain of: `parse_head` does, when it has arrived as a whole.
+
+    Raises:
+        InvalidResponse: there are too many fields.
+
+    """
+    match = _head(data, begin, end)
+    return None if match is None else _checked(Head(match, match.end()), max_fields)
 
 
 def parse_head(
@@ -76,7 +93,7 @@ def parse_head(
     """Return the facts of a complete head, its empty line included.
 
     Args:
-        data: what has the head as ``data[begin:end]``.
+        data: what has the head as ``data[begin:end]``, and no other empty line before *end*.
         max_fields: how many field lines it may have.
         begin: where it begins.
         end: where it ends.
@@ -89,13 +106,16 @@ def parse_head(
     if match is None:
         line, _, rest = bytes(data[begin:end]).partition(b"\r\n")
         check_line(line + b"\r\n", first=True)
-        block = line + b"\r\n" + parse_fields(rest, max_fields) + b"\r\n"
-        match = _head(block)
+        match = _head(line + b"\r\n" + parse_fields(rest, max_fields) + b"\r\n")
         assert match is not None
-    minor, status, reason, fields = match.groups()
+    return _checked(Head(match, end), max_fields)
+
+
+def _checked(head: Head, max_fields: int) -> Head:
+    fields = head.fields
     if len(fields) > SHORTEST_LINE * max_fields:  # else there cannot be too many
         _check_count(fields.count(b"\n") - 1, max_fields)
-    return Head(minor[0] - ZERO, int(status), reason or b"", fields)
+    return head
 
 
 def parse_fields(block: bytes, max_fields: int = MAX_FIELDS) -> bytes:

@@ -65,6 +65,14 @@ class Link(Enum):
     BROKEN = "the connection is broken"
 
 
+# An attribute of an enumeration takes 0.05 us, ten times as long as a name of a module.
+READY: Final = Sending.READY
+CLOSED: Final = Link.CLOSED
+OPEN: Final = Link.OPEN
+SWITCHED: Final = Link.SWITCHED
+BROKEN: Final = Link.BROKEN
+
+
 class Linked(Enum):
     """What moves the connection."""
 

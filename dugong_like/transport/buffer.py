@@ -7,6 +7,7 @@ Not here: receiving (tcp.py, tls.py) and parsing (http1/).
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final, Protocol
 
 BUFFER_SIZE: Final = 65536  # bytes; a whole head fits, and four TLS records
@@ -14,7 +15,7 @@ MOST_SPARE: Final = 16  # stretches of one size that are kept for the next borro
 
 Memory = tuple[bytearray, memoryview]
 NOTHING: Final[Memory] = bytearray(), memoryview(b"")
-_spare: Final[dict[int, list[Memory]]] = {}  # by size; append and pop are atomic
+_spare: Final[dict[int, deque[Memory]]] = {}  # by size; append and pop are atomic
 
 
 class Receiver(Protocol):
@@ -40,10 +41,15 @@ class ReceiveBuffer:
 
     """
 
-    __slots__ = ("_view", "begin", "data", "end", "received", "size", "wanted")
+    __slots__ = (
+        *("_memory", "_spare", "_view", "begin", "data", "end", "received", "size", "wanted"),
+    )
 
     def __init__(self, size: int = BUFFER_SIZE) -> None:
+        self._memory: Memory | None = None  # what was borrowed
         self.data, self._view = NOTHING
+        spare = _spare.get(size)
+        self._spare = _spare.setdefault(size, deque(maxlen=MOST_SPARE)) if spare is None else spare
         self.size = size
         self.begin = 0
         self.end = 0
@@ -52,6 +58,7 @@ class ReceiveBuffer:
 
     def clear(self) -> None:
         """Forget all bytes. Somebody may be receiving into the memory, so nobody gets it."""
+        self._memory = None
         self.data, self._view = NOTHING
         self.end = self.begin = 0
 
@@ -63,7 +70,9 @@ class ReceiveBuffer:
         """
         if not self.data:
             self._borrow()
-        room = self.room() if self.end else self._view
+            room = self._view
+        else:
+            room = self.room()
         memory = self.data
         count = stream.recv_into(room)
         if self.data is not memory:
@@ -88,24 +97,27 @@ class ReceiveBuffer:
 
     def give_back(self) -> None:
         """Let others have the memory; there are no bytes in it."""
-        if len(self.data) == self.size:
-            spare = _spare.setdefault(self.size, [])
-            if len(spare) < MOST_SPARE:
-                spare.append((self.data, self._view))
+        memory = self._memory
+        if memory is not None:
+            self._memory = None
+            self._spare.append(memory)
         self.data, self._view = NOTHING
         self.end = self.begin = 0
 
     def _borrow(self) -> None:
         try:
-            self.data, self._view = _spare[self.size].pop()
-        except LookupError:
-            self.data = bytearray(self.size)
-            self._view = memoryview(self.data)
+            memory = self._spare.pop()
+        except IndexError:
+            data = bytearray(self.size)
+            memory = data, memoryview(data)
+        self._memory = memory
+        self.data, self._view = memory
 
     def _make_room(self) -> None:
         """Move the bytes to the front; if they fill the memory, double it."""
         kept = self.data[self.begin : self.end]
         if self.begin == 0:
+            self._memory = None  # nobody borrows this much
             self.data = bytearray(2 * len(self.data))
             self._view = memoryview(self.data)
         self.data[: len(kept)] = kept

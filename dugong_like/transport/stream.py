@@ -32,6 +32,11 @@ class Stream(Protocol):
     waiting: bool
 
     @property
+    def buffered(self) -> bool:
+        """True if something has been received below that `recv` would give at once."""
+        ...
+
+    @property
     def sock(self) -> socket.socket:
         """The socket below everything: to look at, not to use."""
         ...
@@ -91,10 +96,6 @@ class Stream(Protocol):
 
     def wait_to_recv(self, timeout: float | None) -> bool:
         """Block for *timeout* seconds or until `recv` need not; False: it still would."""
-        ...
-
-    def has_buffered(self) -> bool:
-        """Return True if bytes have been received below that `recv` would give at once."""
         ...
 
     def is_quiet(self) -> bool:

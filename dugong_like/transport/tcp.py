@@ -90,6 +90,8 @@ def duplicate_fd(sock: socket.socket) -> int:
 class TCPStream:
     """Plain TCP; see `Stream`. Takes over *sock*, which must be connected and non-blocking."""
 
+    buffered = False  # nothing lies between the socket and `recv`
+
     __slots__ = (
         *("_block", "_closed", "_failure", "_look", "_low_water", "_read_need", "_recv"),
         *("_recv_into", "_send", "_sender", "_sending", "_sock", "_source", "fd", "waiting"),
@@ -177,7 +179,8 @@ class TCPStream:
         """See `BulkStream.wait_to_gather`."""
         self.waiting = True
         self._set_low_water(count)
-        return self._wait(timeout)
+        block = self._block or self._make_block()
+        return bool(block(milliseconds(timeout)))
 
     def _set_low_water(self, count: int) -> None:
         """Set the mark: to 1 before anything else is waited for. For the receiving half."""
@@ -252,17 +255,12 @@ class TCPStream:
         self.waiting = True
         if self._low_water != 1:
             self._set_low_water(1)
-        return self._wait(timeout)
+        block = self._block or self._make_block()
+        return bool(block(None if timeout is None else milliseconds(timeout)))
 
-    def _wait(self, timeout: float | None) -> bool:
-        block = self._block
-        if block is None:
-            block = self._block = looker(self.fd)
-        return bool(block(milliseconds(timeout)))
-
-    def has_buffered(self) -> bool:
-        """See `Stream.has_buffered`: nothing lies between the socket and `recv`."""
-        return False
+    def _make_block(self) -> Looker:
+        self._block = looker(self.fd)
+        return self._block
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""

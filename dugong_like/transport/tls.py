@@ -106,7 +106,7 @@ class TLSStream(Secured):
 
     __slots__ = (
         *("_block", "_failure", "_lock", "_look", "_recv_mask", "_send_mask", "_sender"),
-        *("_sock", "fd", "waiting"),
+        *("_sock", "buffered", "fd", "waiting"),
     )
     bulk = None  # what the socket carries are not the bytes
 
@@ -123,6 +123,9 @@ class TLSStream(Secured):
         self._look: Looker | None = None
         self._block: Looker | None = None  # another one: no two threads may use the same
         self.waiting = False
+        # The rest of a record of which a part was asked for. It is noted, as asking OpenSSL
+        # takes the lock and calls twice, in each request.
+        self.buffered = False
 
     def handshake(self) -> bool | None:
         """Go on with the handshake; None says that it would block.
@@ -156,6 +159,8 @@ class TLSStream(Secured):
                     total += count
             except OSError as exc:
                 self._end_early(exc)
+                return total
+        self.buffered = total == len(buffer) and self._sock.pending() > 0
         return total
 
     def _end_early(self, exc: OSError) -> None:
@@ -164,21 +169,24 @@ class TLSStream(Secured):
             self._recv_mask = _mask(exc)
         else:
             self._failure = exc
+        self.buffered = self._failure is not None
 
     def recv(self, size: int) -> bytes | None:
         """See `Stream.recv`."""
-        return self._receive(self._sock.recv if size <= RECORD else self._recv_whole, size)
+        return self._receive(self._recv_pieces, size)
 
-    def _recv_whole(self, size: int) -> bytes:
-        """Receive more than a record, if there is more; in memory of the right size."""
-        pieces = [self._sock.recv(RECORD)]
+    def _recv_pieces(self, size: int) -> bytes:
+        """Receive a record or less, and what is behind it if there is more: in memory of its size."""
+        pieces = [self._sock.recv(min(size, RECORD))]
         left = min(size, MOST_RECORDS) - RECORD
         try:
-            while len(pieces[-1]) == RECORD and left:
+            while len(pieces[-1]) == RECORD and left > 0:
                 pieces.append(self._sock.recv(min(left, RECORD)))
                 left -= len(pieces[-1])
         except OSError as exc:
             self._end_early(exc)
+        else:
+            self.buffered = self._sock.pending() > 0
         return b"".join(pieces)
 
     def _receive(self, call: Callable[[Any], T], argument: object) -> T | None:
@@ -190,6 +198,7 @@ class TLSStream(Secured):
                 return call(argument)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
             self._recv_mask = _mask(want)
+            self.buffered = False
             return None
         except OSError as exc:
             raise self.gone(exc) from exc
@@ -229,19 +238,14 @@ class TLSStream(Secured):
         block = self._block
         if block is None:
             block = self._block = looker(self.fd)
-        return bool(block(milliseconds(timeout)))
-
-    def has_buffered(self) -> bool:
-        """See `Stream.has_buffered`: TLS decrypts whole records."""
-        with self._lock:
-            return self._sock.pending() > 0
+        return bool(block(None if timeout is None else milliseconds(timeout)))
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""
         look = self._look
         if look is None:
             look = self._look = looker(self.fd)
-        return not self.has_buffered() and not look(0)
+        return not self.buffered and not look(0)
 
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""

@@ -256,20 +256,21 @@ class TLSOverStream(Secured):
 
     # ---- looking
 
-    def has_buffered(self) -> bool:
-        """See `Stream.has_buffered`. May say True for a part of a record, until `recv` looks."""
+    @property
+    def buffered(self) -> bool:
+        """See `Stream.buffered`. May say True for a part of a record, until `recv` looks."""
         with self._lock:
             return (
                 bool(self._ahead)
                 or self._object.pending() > 0
                 or self._incoming.pending > 0
                 or self._incoming.eof
-                or self._inner.has_buffered()
+                or self._inner.buffered
             )
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""
-        return not self.has_buffered() and self._inner.is_quiet()
+        return not self.buffered and self._inner.is_quiet()
 
     @property
     def sock(self) -> Socket:

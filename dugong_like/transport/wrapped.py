@@ -81,9 +81,10 @@ class WrappedStream:
         """See `Stream.wait_to_recv`."""
         return self.inner.wait_to_recv(timeout)
 
-    def has_buffered(self) -> bool:
-        """See `Stream.has_buffered`."""
-        return self.inner.has_buffered()
+    @property
+    def buffered(self) -> bool:
+        """See `Stream.buffered`."""
+        return self.inner.buffered
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""

@@ -36,7 +36,7 @@ def test_receiving_says_when_it_would_block_and_when_it_is_over(peers):
     assert stream.recv_into(memoryview(buffer)) is None
     assert stream.recv(10) is None
     assert stream.is_idle()
-    assert not stream.has_buffered()
+    assert not stream.buffered
     other.sendall(b"abcdef")
     need = stream.wanted_by_recv(None)
     assert need.poll(5)

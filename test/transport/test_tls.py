@@ -96,7 +96,7 @@ def test_records_are_decrypted_whole_and_the_rest_is_buffered(streams):
     stream = streams(lambda sock: (sock.sendall(b"x" * 1000), sock.recv(1)))
 
     assert receive(stream, 1) == b"x"
-    assert stream.has_buffered()
+    assert stream.buffered
     assert not stream.is_idle()
 
 

@@ -238,7 +238,7 @@ def test_end_of_what_is_below_is_no_end(quiet_context, trusting):
         with pytest.raises(ConnectionClosed, match="without close_notify"):
             while receive() is None:
                 pass
-    assert inner.has_buffered()
+    assert inner.buffered
     assert not inner.is_idle()
 
 
