@@ -141,7 +141,7 @@ class HTTPConnection(Exchanging, Transfers):
         receiving = self._receiving
         if receiving.heads.continue_timeout is not None:
             return run(receiving.co_read_response())
-        return receiving.role.block(receiving.read_response, None, receiving.await_response)
+        return receiving.role.block(receiving.read_response, None, receiving.is_early)
 
     def next_response(self) -> HTTPResponse | None:
         """Blocking twin of `co_next_response`."""

@@ -66,10 +66,6 @@ class HeadReader:
         while True:
             if buffer.begin < buffer.end and (head := self.take(exchange)) is not None:
                 return head
-            if not exchange.awaited:
-                exchange.awaited = True
-                if exchange.sent and len(self._link.pending) == 1 and not stream.buffered:
-                    return None  # just sent: its answer cannot be here yet, and looking costs
             if not (filled := buffer.fill(stream)):
                 if filled is None:
                     return None

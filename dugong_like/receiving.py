@@ -29,7 +29,6 @@ from .polling import Co, within
 from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
 from .transport.stream import Stream
-from .transport.waiting import nothing_moved
 
 PROXY_AUTHENTICATION_REQUIRED: Final = 407
 
@@ -170,39 +169,31 @@ class ReceivingHalf:
 
     # ---- the operation that reads a response
 
-    def await_response(self) -> None:
-        """Block until something arrives, if nothing has that could be the next response.
+    def is_early(self) -> bool:
+        """Return True if the next response cannot be here, as its request was sent just now.
 
-        For `ReadingRole.block`: the first attempt succeeds mostly if this comes before it.
-
-        Raises:
-            ConnectionTimedOut: nothing has arrived for the time-out of the connection.
-            ConnectionClosed: another thread has closed the connection.
+        Then it is better to wait first, and to make the first attempt after that.
         """
         link, buffer = self._link, self._buffer
         pending = link.pending
         if buffer.begin < buffer.end or len(pending) != 1:
-            return
+            return False
         exchange = pending[0]
         if exchange.awaited or not exchange.sent or exchange.expects_continue:
-            return
+            return False
+        exchange.awaited = True
         stream = link.raw_stream
-        if stream is not None and link.state is not BROKEN and not stream.buffered:
-            exchange.awaited = True
-            if not stream.wait_to_recv(link.timeout):
-                raise nothing_moved(link.timeout, "read")
-            if link.raw_stream is not stream:
-                raise ConnectionClosed("the connection was closed meanwhile")
+        return stream is not None and link.state is not BROKEN and not stream.buffered
 
     def co_read_response(self) -> Co[HTTPResponse]:
         """See `Operations.co_read_response`."""
         if self.heads.continue_timeout is None:
-            return self.role.co(self.read_response, None)
+            return self.role.co(self.read_response, None, self.is_early)
         return self._co_read_in_time()
 
     def _co_read_in_time(self) -> Co[HTTPResponse]:
         """Read a response; a body that waits for 100 (Continue) shall not do so for ever."""
-        reading = self.role.co(self.read_response, None)
+        reading = self.role.co(self.read_response, None, self.is_early)
         pending = self._link.pending
         if self.heads.continue_timeout is None or not pending or not pending[0].expects_continue:
             return (yield from reading)

@@ -186,16 +186,13 @@ class ReadingRole(Role):
         self,
         attempt: Callable[[A], T | None],
         argument: A,
-        first: Callable[[], object] | None = None,
+        is_early: Callable[[], bool] | None = None,
     ) -> T:
-        """Make attempts until one succeeds, blocking the thread in between; see `co`.
-
-        *first* is called before them, and may block.
-        """
+        """Make attempts until one succeeds, blocking the thread in between; see `co`."""
         turn = self.take()
         try:
-            if first is not None:
-                first()
+            if is_early is not None and is_early():
+                self._block()
             result = attempt(argument)
             if result is None and self._buffer.wanted:
                 result = self._gather_and_try(attempt, argument)
@@ -206,12 +203,29 @@ class ReadingRole(Role):
             turn.release()
         return run(self.co(attempt, argument, tried=True)) if result is None else result
 
-    def co(self, attempt: Callable[[A], T | None], argument: A, *, tried: bool = False) -> Co[T]:
+    def _block(self) -> None:
+        """Wait, for `block`, until something arrives."""
+        link = self.link
+        stream = link.raw_stream
+        if stream is not None and not stream.wait_to_recv(link.timeout):
+            raise nothing_moved(link.timeout, "read")
+        if stream is None or link.raw_stream is not stream:
+            raise closed_meanwhile()
+
+    def co(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        is_early: Callable[[], bool] | None = None,
+        *,
+        tried: bool = False,
+    ) -> Co[T]:
         """Make attempts until one succeeds, and wait until something arrives in between.
 
         Args:
             attempt: see the top of this file.
             argument: what to call it with.
+            is_early: called, if given, before the first attempt: True has it wait first.
             tried: True if it has been made just now, so that waiting comes first.
 
         Raises:
@@ -225,13 +239,15 @@ class ReadingRole(Role):
         link, buffer = self.link, self._buffer
         try:
             received, deadline = -1, None
+            if is_early is not None:
+                tried = is_early()
             while True:
                 if not tried and (result := attempt(argument)) is not None:
                     return result
                 tried = False
                 stream = link.raw_stream
                 if stream is None:
-                    raise ConnectionClosed("the connection was closed meanwhile")
+                    raise closed_meanwhile()
                 if link.timeout is not None:
                     now = time.monotonic()
                     if deadline is None or received != buffer.received:
@@ -277,3 +293,8 @@ class ReadingRole(Role):
         timeout = self.link.timeout
         bulk.wait_to_gather(wanted, PATIENCE if timeout is None else min(PATIENCE, timeout))
         return attempt(argument)
+
+
+def closed_meanwhile() -> ConnectionClosed:
+    """Return the error of an operation whose connection somebody else has closed."""
+    return ConnectionClosed("the connection was closed meanwhile")

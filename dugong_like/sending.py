@@ -345,11 +345,7 @@ class SendingHalf:
 
     def give_up(self, exchange: Exchange) -> None:
         """Break the connection if the body of *exchange* is not complete and not refused."""
-        if (
-            self._exchange is exchange
-            and self._state is not READY
-            and not exchange.answered
-        ):
+        if self._exchange is exchange and self._state is not READY and not exchange.answered:
             self._break(StateError("the body of a request was given up"))
 
     def _finish(self, exchange: Exchange, data: Part) -> Co[None] | None:

@@ -191,6 +191,10 @@ class WatchedReceiving(ReceivingHalf):
     def _informed(self) -> Informed | None:
         return self._inform
 
+    def is_early(self) -> bool:
+        """See `ReceivingHalf.is_early`: never, as it is the first attempt that is told of."""
+        return False
+
     def read_response(self, _: None) -> HTTPResponse | None:
         """See `ReceivingHalf.read_response`."""
         pending = self._link.pending

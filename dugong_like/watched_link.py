@@ -242,14 +242,21 @@ class WatchedReadingRole(ReadingRole):
         self,
         attempt: Callable[[A], T | None],
         argument: A,
-        first: Callable[[], object] | None = None,  # noqa: ARG002 - it would wait without a limit
+        is_early: Callable[[], bool] | None = None,
     ) -> T:
         """See `ReadingRole.block`."""
-        return run(self.co(attempt, argument))
+        return run(self.co(attempt, argument, is_early))
 
-    def co(self, attempt: Callable[[A], T | None], argument: A, *, tried: bool = False) -> Co[T]:
+    def co(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        is_early: Callable[[], bool] | None = None,
+        *,
+        tried: bool = False,
+    ) -> Co[T]:
         """See `ReadingRole.co`."""
-        reading = super().co(attempt, argument, tried=tried)
+        reading = super().co(attempt, argument, is_early, tried=tried)
         total = self.link.timeouts.total
         if total is None:
             return reading

@@ -77,6 +77,7 @@ RESERVED = {
     "socket": {
         "transport/stream.py",
         "transport/connecting.py",
+        "transport/descriptors.py",
         "transport/tcp.py",
         "transport/tls.py",
         "transport/resolve.py",

@@ -13,9 +13,9 @@ from typing import Final, Protocol, TypeVar
 
 from ..errors import CertificateInvalid, ConnectionClosed, HandshakeFailed
 from ..polling import Co, PollNeeded
+from .descriptors import lost
 from .fingerprints import Fingerprints, check_fingerprint
 from .sessions import SessionPlace
-from .tcp import lost
 from .waiting import co_attempt
 
 CROSSED: Final = 0.05  # seconds after which to try again what the other half may have done
@@ -25,6 +25,8 @@ TLSObject = ssl.SSLSocket | ssl.SSLObject
 
 class Secured:
     """What is the same in all TLS streams. Each call into *tls* is made under `_lock`."""
+
+    __slots__ = ("_lock", "_place", "_tls")
 
     def __init__(self, tls: TLSObject) -> None:
         self._tls = tls

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +43,8 @@ class TLSSessions:
     def __init__(self, max_entries: int = MAX_SESSIONS) -> None:
         if max_entries < 1:
             raise InvalidOption(f"a store of {max_entries} sessions keeps none")
-        self._kept: deque[tuple[Hashable, SSLSession]] = deque(maxlen=max_entries)
+        self._kept: list[tuple[Hashable, SSLSession]] = []  # small for one connection's own
+        self._max_entries = max_entries
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -69,6 +69,8 @@ class TLSSessions:
     def put(self, key: Hashable, session: SSLSession) -> None:
         """Keep *session*."""
         with _lock:
+            if len(self._kept) == self._max_entries:
+                del self._kept[0]
             self._kept.append((key, session))
 
 

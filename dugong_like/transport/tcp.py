@@ -6,16 +6,13 @@ TLS (tls.py).
 
 from __future__ import annotations
 
-import os
-import select
 import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from ..errors import ConnectionClosed
-from ..polling import POLLIN, POLLOUT, PollNeeded, Source, milliseconds
+from ..polling import POLLIN, POLLOUT, PollNeeded
 from .bulk import (
     IS_LINUX,
     BulkStream,
@@ -25,6 +22,7 @@ from .bulk import (
     send_parts,
     set_low_water,
 )
+from .descriptors import Waits, lost
 from .stream import Part
 
 Socket = socket.socket
@@ -32,86 +30,21 @@ Socket = socket.socket
 MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
 MOMENT: Final = 0.0005  # seconds: for another thread to end a system call that does not wait
 
-Looker = Callable[[int | None], object]
 
-
-class SendingDescriptor:
-    """The descriptor that the sending half waits for: a duplicate, made when needed.
-
-    Event loops take one waiter for each direction of a descriptor. While a body is
-    written the sender waits for both directions, and so may the receiver; with a
-    number of its own each half can.
-    """
-
-    __slots__ = ("_closed", "_duplicate", "_sock", "_source")
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._duplicate: socket.socket | None = None
-        self._source: Source | None = None  # that of the duplicate
-        self._closed = False
-
-    def need(self, mask: int, deadline: float | None) -> PollNeeded:
-        """Return a wait for *mask*.
-
-        Raises:
-            ConnectionClosed: the socket was closed meanwhile, by another thread.
-
-        """
-        source = self._source
-        if source is None:
-            sock = self._sock
-            try:
-                fd = duplicate_fd(sock)
-            except OSError as exc:
-                raise lost(exc) from exc
-            self._duplicate = socket.socket(sock.family, sock.type, sock.proto, fd)
-            self._source = source = Source(fd)
-            if self._closed:  # by another thread, which need not have seen the source
-                self.close()
-        if source.closed:
-            raise ConnectionClosed("connection lost: it was closed", request_sent="maybe")
-        return source.need(mask, deadline)
-
-    def close(self) -> None:
-        """Give the duplicate back."""
-        self._closed = True  # before the look at the source: who makes it does the opposite
-        if self._source is not None and self._duplicate is not None:
-            self._source.close(self._duplicate.close)
-
-
-def duplicate_fd(sock: socket.socket) -> int:
-    """Return another descriptor for the same socket."""
-    if os.name == "posix":
-        return os.dup(sock.fileno())
-    return sock.dup().detach()
-
-
-class TCPStream:
+class TCPStream(Waits):
     """Plain TCP; see `Stream`. Takes over *sock*, which must be connected and non-blocking."""
 
     buffered = False  # nothing lies between the socket and `recv`
 
-    __slots__ = (
-        *("_block", "_closed", "_failure", "_look", "_low_water", "_read_need", "_recv"),
-        *("_recv_into", "_send", "_sender", "_sending", "_sock", "_source", "fd", "waiting"),
-    )
+    __slots__ = ("_failure", "_low_water", "_recv", "_recv_into", "_send", "_sending", "waiting")
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self.fd = sock.fileno()
+        super().__init__(sock)
         self.waiting = False
         self._recv = sock.recv
         self._recv_into = sock.recv_into
         self._send = sock.send
-        # What is needed by some connections only is made by them: most live for one request.
-        self._read_need: PollNeeded | None = None
-        self._look: Looker | None = None
-        self._block: Looker | None = None  # another one: no two threads may use the same
-        self._sender: SendingDescriptor | None = None
         self._low_water = 1
-        self._source: Source | None = None
-        self._closed = False
         # The system tells once that the connection was reset, and ends the stream after
         # that: who reads would take it for a proper end if the sender was told. Another
         # thread may be about to note what it was told as long as it is sending.
@@ -173,14 +106,13 @@ class TCPStream:
         """See `BulkStream.wanted_by_gathering`."""
         self.waiting = True
         self._set_low_water(count)
-        return self._need(deadline)
+        return self.need(POLLIN, deadline)
 
     def wait_to_gather(self, count: int, timeout: float) -> bool:
         """See `BulkStream.wait_to_gather`."""
         self.waiting = True
         self._set_low_water(count)
-        block = self._block or self._make_block()
-        return bool(block(milliseconds(timeout)))
+        return self.blocks(timeout)
 
     def _set_low_water(self, count: int) -> None:
         """Set the mark: to 1 before anything else is waited for. For the receiving half."""
@@ -224,52 +156,26 @@ class TCPStream:
         self.waiting = True
         if self._low_water != 1:
             self._set_low_water(1)
-        if deadline is not None:
-            return self._need(deadline)
-        need = self._read_need
-        if need is None:
-            need = self._read_need = self._need(None)
-        return need
-
-    def _need(self, deadline: float | None) -> PollNeeded:
-        source = self._source
-        if source is None:
-            source = self._source = Source(self.fd)
-            if self._closed:  # by another thread, which need not have seen the source
-                source.closed = True
-        return source.need(POLLIN, deadline)
+        return self.need(POLLIN, deadline)
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""
         if watch and self._low_water != 1:  # which is for the other half to change
             set_low_water(self._sock, 1)
-        sender = self._sender
-        if sender is None:
-            sender = self._sender = SendingDescriptor(self._sock)
-            if self._closed:
-                sender.close()
-        return sender.need(POLLIN | POLLOUT if watch else POLLOUT, deadline)
+        return self.sending_need(POLLIN | POLLOUT if watch else POLLOUT, deadline)
 
     def wait_to_recv(self, timeout: float | None) -> bool:
         """See `Stream.wait_to_recv`."""
         self.waiting = True
         if self._low_water != 1:
             self._set_low_water(1)
-        block = self._block or self._make_block()
-        return bool(block(None if timeout is None else milliseconds(timeout)))
-
-    def _make_block(self) -> Looker:
-        self._block = looker(self.fd)
-        return self._block
+        return self.blocks(timeout)
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""
         if self._low_water != 1:  # which is not for the sender to change
             set_low_water(self._sock, 1)
-        look = self._look
-        if look is None:
-            look = self._look = looker(self.fd)
-        return not look(0)
+        return self.is_unreadable()
 
     is_idle = is_quiet
 
@@ -297,32 +203,8 @@ class TCPStream:
 
     def release(self) -> Socket:
         """Give up the socket without closing it, and return it: somebody else goes on with it."""
-        if self._sender is not None:
-            self._sender.close()
-        if self._source is not None:
-            self._source.close(lambda: None)  # loops forget it: what comes next has its own
-            self._source = self._read_need = None
+        self.give_up()
         return self._sock
-
-    def close(self) -> None:
-        """See `Stream.close`."""
-        self._closed = True  # before the look at what is made when needed: who makes it does
-        if self._sender is not None:  # the opposite
-            self._sender.close()
-        if self._source is None:
-            self._sock.close()
-        else:
-            self._source.close(self._sock.close)
-
-
-def looker(fd: int) -> Looker:
-    """Return what waits so many milliseconds until *fd* is readable: something true if it is."""
-    if not hasattr(select, "poll"):
-        need = PollNeeded(fd, POLLIN)
-        return lambda limit: need.poll(None if limit is None else limit / 1000)
-    poller = select.poll()  # one that is registered once is the cheapest look
-    poller.register(fd, POLLIN)
-    return poller.poll
 
 
 def send_many(sock: socket.socket, parts: Sequence[Part]) -> int:
@@ -351,8 +233,3 @@ def shut_down(sock: socket.socket, how: int) -> None:
         socket.socket.shutdown(sock, how)
     except OSError:
         pass  # the peer was faster
-
-
-def lost(exc: OSError) -> ConnectionClosed:
-    """Return *exc*, which a socket raised while it was connected, as `ConnectionClosed`."""
-    return ConnectionClosed(f"connection lost: {exc.strerror or exc}", request_sent="maybe")

@@ -16,12 +16,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from ..errors import InvalidRequest, StateError
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded, Source, milliseconds
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded
+from .descriptors import Waits
 from .fingerprints import Fingerprints
 from .secured import Secured, certified_name, co_shake_hands, failed, soon
 from .sessions import SessionPlace
 from .stream import Data, Part
-from .tcp import Looker, SendingDescriptor, hold_back, looker, shut_down
+from .tcp import hold_back, shut_down
 
 T = TypeVar("T")
 SSLContext = ssl.SSLContext
@@ -105,24 +106,19 @@ class TLSStream(Secured):
     """TLS over a socket; see `tcp.Stream`."""
 
     __slots__ = (
-        *("_block", "_failure", "_lock", "_look", "_recv_mask", "_send_mask", "_sender"),
-        *("_sock", "buffered", "fd", "waiting"),
+        *("_failure", "_recv_mask", "_send_mask", "_sock", "_waits", "buffered", "fd", "waiting"),
     )
     bulk = None  # what the socket carries are not the bytes
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
         super().__init__(sock)
         self._sock = sock
+        self._waits = Waits(sock)
+        self.fd = sock.fileno()
+        self.waiting = False
         self._recv_mask = POLLIN
         self._send_mask = POLLOUT
-        self._sender = SendingDescriptor(sock)
         self._failure: OSError | None = None  # for the next call: this one has received something
-        self.fd = sock.fileno()
-        self._source = Source(self.fd)
-        self._read_need = self._source.need(POLLIN)
-        self._look: Looker | None = None
-        self._block: Looker | None = None  # another one: no two threads may use the same
-        self.waiting = False
         # The rest of a record of which a part was asked for. It is noted, as asking OpenSSL
         # takes the lock and calls twice, in each request.
         self.buffered = False
@@ -176,7 +172,7 @@ class TLSStream(Secured):
         return self._receive(self._recv_pieces, size)
 
     def _recv_pieces(self, size: int) -> bytes:
-        """Receive a record or less, and what is behind it if there is more: in memory of its size."""
+        """Receive a record or less, and those behind it, in memory of the right size."""
         pieces = [self._sock.recv(min(size, RECORD))]
         left = min(size, MOST_RECORDS) - RECORD
         try:
@@ -220,32 +216,24 @@ class TLSStream(Secured):
         """See `Stream.wanted_by_recv`."""
         self.waiting = True
         if self._recv_mask != POLLIN:
-            return self._source.need(POLLOUT, soon(deadline))
-        if deadline is None:
-            return self._read_need
-        return self._source.need(POLLIN, deadline)
+            return self._waits.need(POLLOUT, soon(deadline))
+        return self._waits.need(POLLIN, deadline)
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""
         mask = self._send_mask
         if mask == POLLIN:
             deadline = soon(deadline)
-        return self._sender.need(mask | POLLIN if watch else mask, deadline)
+        return self._waits.sending_need(mask | POLLIN if watch else mask, deadline)
 
     def wait_to_recv(self, timeout: float | None) -> bool:
         """See `Stream.wait_to_recv`."""
         self.waiting = True
-        block = self._block
-        if block is None:
-            block = self._block = looker(self.fd)
-        return bool(block(None if timeout is None else milliseconds(timeout)))
+        return self._waits.blocks(timeout)
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""
-        look = self._look
-        if look is None:
-            look = self._look = looker(self.fd)
-        return not self.buffered and not look(0)
+        return not self.buffered and self._waits.is_unreadable()
 
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""
@@ -283,8 +271,7 @@ class TLSStream(Secured):
 
     def close(self) -> None:
         """See `Stream.close`."""
-        self._sender.close()
-        self._source.close(self._sock.close)
+        self._waits.close()
 
     @property
     def sock(self) -> socket.socket:

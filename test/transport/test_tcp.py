@@ -7,15 +7,9 @@ import threading
 from concurrent import futures
 
 import pytest
-from support import open_descriptors
 
 from dugong_like import POLLIN, POLLOUT, ConnectionClosed
-from dugong_like.transport import tcp
-from dugong_like.transport.tcp import (
-    SendingDescriptor,
-    TCPStream,
-    send_many,
-)
+from dugong_like.transport.tcp import TCPStream, send_many
 
 
 @pytest.fixture
@@ -191,31 +185,3 @@ def test_systems_without_sendmsg_send_the_first_part():
             return len(part)
 
     assert send_many(Windows(), [b"abc", b"de"]) == 3
-
-
-def test_duplicate_where_descriptors_are_no_files(peers, monkeypatch):
-    stream, _ = peers
-    monkeypatch.setattr(tcp.os, "name", "nt")
-    fd = tcp.duplicate_fd(stream._sock)
-    assert fd != stream.fd
-    os.close(fd)
-
-
-@pytest.mark.parametrize("after", ["the look at the sender", "the look at its source"])
-def test_descriptor_that_is_made_while_another_thread_closes_is_given_back(
-    peers, monkeypatch, after
-):
-    stream, _ = peers
-    before = open_descriptors()
-    if after == "the look at its source":
-        stream._sender = SendingDescriptor(stream._sock)
-
-    def close_and_duplicate(sock):
-        fd = os.dup(sock.fileno())  # as if it were done before the socket is closed
-        stream.close()
-        return fd
-
-    monkeypatch.setattr(tcp, "duplicate_fd", close_and_duplicate)
-    with pytest.raises(ConnectionClosed, match="it was closed"):
-        stream.wanted_by_send(None)
-    assert open_descriptors() == before - 1

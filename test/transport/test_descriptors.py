@@ -1,0 +1,80 @@
+"""Descriptors that are waited for: each half has its own, made when needed, and given back."""
+
+import os
+import socket
+
+import pytest
+from support import open_descriptors
+
+from dugong_like import POLLIN, ConnectionClosed
+from dugong_like.transport import descriptors
+from dugong_like.transport.descriptors import SendingDescriptor, Waits
+
+
+@pytest.fixture
+def peers():
+    mine, other = socket.socketpair()
+    waits = Waits(mine)
+    with other:
+        yield waits, other
+    waits.close()
+
+
+def test_nothing_is_made_before_it_is_needed(peers):
+    waits, _ = peers
+    before = open_descriptors()
+    assert waits.is_unreadable()
+    assert waits.need(POLLIN, None) is waits.need(POLLIN, None)
+    assert open_descriptors() == before
+
+    waits.sending_need(POLLIN, None)
+    assert open_descriptors() == before + 1
+    waits.close()
+    assert open_descriptors() == before - 1
+
+
+def test_what_is_asked_for_after_closing_is_closed(peers):
+    waits, _ = peers
+    waits.close()
+
+    assert waits.need(POLLIN, None).source.closed
+    with pytest.raises(ConnectionClosed):
+        waits.sending_need(POLLIN, None)
+
+
+def test_blocking_ends_when_something_arrives_or_time_is_over(peers):
+    waits, other = peers
+    assert not waits.blocks(0.01)
+    other.send(b"x")
+
+    assert waits.blocks(None)
+    assert waits.blocks(5)
+    assert not waits.is_unreadable()
+
+
+def test_duplicate_where_descriptors_are_no_files(peers, monkeypatch):
+    waits, _ = peers
+    monkeypatch.setattr(descriptors.os, "name", "nt")
+    fd = descriptors.duplicate_fd(waits._sock)
+    assert fd != waits.fd
+    os.close(fd)
+
+
+@pytest.mark.parametrize("after", ["the look at the sender", "the look at its source"])
+def test_descriptor_that_is_made_while_another_thread_closes_is_given_back(
+    peers, monkeypatch, after
+):
+    waits, _ = peers
+    before = open_descriptors()
+    if after == "the look at its source":
+        waits._sender = SendingDescriptor(waits._sock)
+
+    def close_and_duplicate(sock):
+        fd = os.dup(sock.fileno())  # as if it were done before the socket is closed
+        waits.close()
+        return fd
+
+    monkeypatch.setattr(descriptors, "duplicate_fd", close_and_duplicate)
+    with pytest.raises(ConnectionClosed, match="it was closed"):
+        waits.sending_need(POLLIN, None)
+    assert open_descriptors() == before - 1
