@@ -53,7 +53,8 @@ MAY_IMPORT = {
     "tls_facts": "transport facts link",
     "bodies": "errors http1 transport link files",
     "receiving": "errors polling http1 network message transport link roles heads bodies",
-    "sending": "errors polling http1 message transport link roles receiving",
+    "transmitting": "errors polling http1 message transport link receiving",
+    "sending": "errors polling http1 message transport link roles receiving transmitting",
     "watched_link": "errors polling http1 transport route link roles budgets timeouts "
     "timings trace",
     "watched": "errors polling http1 message transport route link roles heads bodies receiving "
@@ -126,6 +127,7 @@ TESTED_ELSEWHERE = {
     "transport/stream.py": "test_sending.py, test_two_threads.py",
     "proxy/conversation.py": "a protocol of types; proxy/test_*.py keep to it",
     "bodies.py": "test_connection.py, test_interruptions.py",
+    "transmitting.py": "test_sending.py, test_early_answer.py",
     "facts.py": "test_network.py",
     "watched_link.py": "test_watched.py, test_timeouts.py",
     "transport/wrapped.py": "transport/test_wiredump.py, transport/test_paced.py",

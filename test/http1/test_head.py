@@ -3,7 +3,7 @@
 import pytest
 
 from dugong_like import InvalidResponse
-from dugong_like.http1.head import Section, check_line, parse_fields, parse_head
+from dugong_like.http1.head import Section, check_line, find_head, parse_fields, parse_head
 from dugong_like.http1.limits import MAX_FIELDS, Limits
 
 LIMITS = Limits()
@@ -170,6 +170,19 @@ def test_fields_stand_behind_crlf():
     head = parse_head(b"HTTP/1.1 200 Content-Length: 5\r\nCONTENT-Length: 6\r\n\r\n")
 
     assert head.fields == b"\r\nCONTENT-Length: 6\r\n"
+
+
+def test_head_is_found_with_what_is_behind_it_only_when_it_is_complete_and_right():
+    head = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n"
+    data = bytearray(b"??" + head + b"X: y\r\n\r\n")
+
+    found = find_head(data, 2, len(data))
+    assert (found.status, found.fields, found.end) == (200, b"\r\nA: b\r\n", 2 + len(head))
+    for stop in range(2, 2 + len(head)):
+        assert find_head(data, 2, stop) is None, stop
+    assert find_head(bytearray(head.replace(b": b", b" b")), 0, len(head) - 1) is None
+    with pytest.raises(InvalidResponse, match="2 header fields"):
+        find_head(data.replace(b"A: b", b"A: %b\r\nC: d" % (b"x" * 9)), 2, len(data) + 15, 1)
 
 
 # ---- trailer sections

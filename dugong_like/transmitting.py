@@ -1,0 +1,176 @@
+"""Putting the parts of a request on the stream: at once, or when there is room.
+
+While it waits until more can be sent it also watches for an answer: a server that
+says no before it has the whole body is heard at once (RFC 9112 section 9.5).
+
+Not here: what is sent, and when (sending.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from .errors import (
+    ConnectionClosed,
+    ConnectionTimedOut,
+    ProtocolError,
+    StateError,
+    TransportError,
+)
+from .http1.states import READY, SENDING, Sending, Sent, follow
+from .link import SharedLink
+from .message import Exchange
+from .polling import Co
+from .receiving import ReceivingHalf
+from .transport.stream import TURN, Part, Stream, rest
+
+
+class Transmitter:
+    """What the sending half sends with: to be inherited.
+
+    Args:
+        link: leads to the stream.
+        receiving: where an answer arrives.
+
+    """
+
+    __slots__ = ("_link", "_receiving", "_state", "_unwaited")
+
+    def __init__(self, link: SharedLink, receiving: ReceivingHalf) -> None:
+        self._link = link
+        self._receiving = receiving
+        self._state = READY
+        self._unwaited = 0  # bytes sent since the last wait
+
+    def _step(self, event: Sent) -> None:
+        self._state = follow(SENDING, self._state, event)
+
+    def _start(self, exchange: Exchange, parts: list[Part], complete: bool) -> Co[None] | None:
+        """Try to send *parts*, which end the request if *complete*; None says that all is sent."""
+        total = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
+        try:
+            stream = self._link.raw_stream or self._link.stream
+            count = self._try(stream, exchange, parts, complete, total)
+        except BaseException as exc:
+            self._stopped(exc, untouched=True)
+            raise
+        if count == total:
+            return None
+        return self._co_go_on(stream, exchange, parts, complete, count or 0)
+
+    def _try(
+        self, stream: Stream, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
+    ) -> int | None:
+        """Send what can be sent of *parts* at once; None says nothing."""
+        if exchange.answered:
+            raise ConnectionClosed(
+                "the server has answered before the request was complete", request_sent="yes"
+            )
+        if self._unwaited >= TURN:
+            return None  # where there is always room, others have their turn now and then
+        # Set before the call, for the answer may be read before the call returns.
+        exchange.sent = complete
+        count = stream.send(parts)
+        if count != total:
+            exchange.sent = False
+            if count is None:
+                return None
+        self._unwaited += count
+        return count
+
+    def _co_go_on(
+        self,
+        stream: Stream,
+        exchange: Exchange,
+        parts: Sequence[Part],
+        complete: bool,
+        count: int,
+    ) -> Co[None]:
+        """Send *parts*, of which *count* bytes are sent already."""
+        finished = False
+        try:
+            parts = rest(parts, count)
+            while parts:
+                total = sum(map(len, parts))
+                sent = self._try(stream, exchange, parts, complete, total)
+                if sent is None:
+                    sent = yield from self._co_wait(stream, exchange, parts, complete, total)
+                count += sent
+                parts = rest(parts, sent)
+            finished = True
+        except Exception as exc:
+            self._stopped(exc, untouched=count == 0)
+            finished = True
+            raise
+        finally:
+            if not finished:
+                self._break(StateError("sending a request was given up in the middle"))
+
+    def _co_wait(
+        self, stream: Stream, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
+    ) -> Co[int]:
+        """Wait until something of *parts* can be sent, and send it, or an answer is here."""
+        link = self._link
+        limit = link.write_timeout
+        deadline = None if limit is None else time.monotonic() + limit
+        while True:
+            self._unwaited = 0
+            # Set before the look at the exchange: who answers it does the opposite.
+            link.sender_waits = True
+            try:
+                receiving = self._receiving
+                watch = receiving.is_next(exchange) and not receiving.role.is_taken()
+                if not exchange.answered:
+                    yield stream.wanted_by_send(deadline, watch=watch)
+            finally:
+                link.sender_waits = False
+            if link.raw_stream is not stream:
+                link.check_unbroken()
+            if watch:
+                self._look(stream, exchange)
+            sent = self._try(stream, exchange, parts, complete, total)
+            if sent is not None:
+                return sent
+            if deadline is not None and time.monotonic() >= deadline:
+                raise ConnectionTimedOut(
+                    f"nothing could be sent for {limit} seconds (write time-out)",
+                    request_sent="maybe",
+                    phase="write",
+                )
+
+    def _look(self, stream: Stream, exchange: Exchange) -> None:
+        """Stop if the server has answered already, or closed the connection."""
+        status = self._receiving.look_ahead(stream, exchange)
+        if status is not None:
+            raise ConnectionClosed(
+                f"the server answered {status} before the request was complete; "
+                "read_response() gives the answer",
+                request_sent="yes",
+            )
+
+    def _stopped(self, exc: BaseException, *, untouched: bool) -> None:
+        """Note that sending has ended with *exc*; *untouched* if nothing had been sent.
+
+        If it was the peer that ended it, the request counts as sent: its response can
+        still be read, but nothing else be sent.
+        """
+        if isinstance(exc, ProtocolError):
+            exc.request_sent = "yes"
+        elif isinstance(exc, TransportError) and (not untouched or self._state is Sending.BODY):
+            exc.request_sent = "yes" if exc.request_sent == "yes" else "maybe"
+        if not isinstance(exc, ConnectionClosed):
+            self._break(exc if isinstance(exc, Exception) else StateError(repr(exc)))
+            return
+        if self._state is not READY:
+            self._step(Sent.ANSWERED)
+        elif untouched and exc.request_sent == "maybe":
+            exc.request_sent = "no"
+        self._link.spend()
+
+    def _break(self, failure: Exception) -> None:
+        """Break the connection because of *failure*; who waits for a response is woken."""
+        self._link.fail(failure)
+        stream = self._link.raw_stream
+        if stream is not None and self._receiving.role.is_taken():
+            stream.shut_down()
