@@ -66,7 +66,8 @@ class Exchange:
         upgrades: True if the request asked for another protocol, by Upgrade or by CONNECT.
         closes: True if the request said that none would follow on its connection.
         abandoned: True if nobody will read the response.
-        awaited: True when somebody has tried to read the response.
+        fresh: True if nothing else was pending when it was sent, and nobody has waited for the
+            response yet.
         hand_over: gives the stream up, if the response has ended HTTP on it.
         stream: what it gave.
         timings: how long its phases took; None if nobody asked for it.
@@ -79,7 +80,7 @@ class Exchange:
     upgrades = False
     closes = False
     abandoned = False
-    awaited = False
+    fresh = False
     hand_over: Callable[[], NetworkStream] | None = None
     stream: NetworkStream | None = None
     informational: tuple[HTTPResponse, ...] = ()

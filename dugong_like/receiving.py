@@ -179,9 +179,9 @@ class ReceivingHalf:
         if buffer.begin < buffer.end or len(pending) != 1:
             return False
         exchange = pending[0]
-        if exchange.awaited or not exchange.sent or exchange.expects_continue:
+        if not exchange.fresh or not exchange.sent or exchange.expects_continue:
             return False
-        exchange.awaited = True
+        exchange.fresh = False
         stream = link.raw_stream
         return stream is not None and link.state is not BROKEN and not stream.buffered
 

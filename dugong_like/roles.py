@@ -239,8 +239,8 @@ class ReadingRole(Role):
         link, buffer = self.link, self._buffer
         try:
             received, deadline = -1, None
-            if is_early is not None:
-                tried = is_early()
+            early = is_early is not None and is_early()
+            tried = tried or early
             while True:
                 if not tried and (result := attempt(argument)) is not None:
                     return result
@@ -257,6 +257,9 @@ class ReadingRole(Role):
                 if buffer.wanted:
                     yield self._gather(stream, deadline)
                 else:
+                    if not early:  # else the request has said it
+                        stream.acknowledge()
+                    early = False
                     yield stream.wanted_by_recv(deadline)
         except BaseException as exc:
             self.note(exc)

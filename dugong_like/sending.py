@@ -225,6 +225,7 @@ class SendingHalf(Transmitter):
         if link.pending:
             link.append(exchange)
         else:
+            exchange.fresh = True
             link.pending.append(exchange)
         complete = True
         if body is not None:

@@ -26,6 +26,7 @@ class ScriptedStream:
     waiting = False
     buffered = False
     bulk = None
+    acknowledged = 0  # times
 
     def __init__(self, incoming=(), rooms=()):
         self.incoming = list(incoming)
@@ -74,6 +75,9 @@ class ScriptedStream:
 
     def wanted_by_send(self, deadline, *, watch=False):
         return PollNeeded(self.fd + 1, POLLOUT | POLLIN if watch else POLLOUT, deadline)
+
+    def acknowledge(self):
+        self.acknowledged += 1
 
     def is_idle(self):
         return not self.incoming

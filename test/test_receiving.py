@@ -481,3 +481,29 @@ def test_broken_connection_gives_back_its_descriptor_without_garbage_collection(
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("way", ["blocking", "generator"])
+def test_server_is_told_what_has_arrived_when_more_is_waited_for(monkeypatch, way):
+    """It may hold back the rest until then (Nagle), and the system may take 40 ms (delayed ACK)."""
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    monkeypatch.setattr("dugong_like.roles.run", finish)  # nobody may really wait
+
+    def read(*incoming, name):
+        stream.incoming = list(incoming)
+        return (
+            finish(getattr(conn, f"co_{name}")()) if way == "generator" else getattr(conn, name)()
+        )
+
+    conn.send_request("GET", "/")
+    assert read(OK[:-2], name="read_response").status == 200
+    assert stream.acknowledged == 0, "the request has told that already"
+    assert read(WOULD_BLOCK, OK[-2:], name="readall") == b"ok"
+    assert stream.acknowledged == 1
+
+    conn.send_requests([("GET", "/1"), ("GET", "/2")])
+    for acknowledged in (2, 3):
+        assert read(WOULD_BLOCK, OK, name="read_response").status == 200
+        assert read(name="readall") == b"ok"
+        assert stream.acknowledged == acknowledged

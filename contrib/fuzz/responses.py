@@ -93,6 +93,9 @@ class Script:
         """Return something that nobody waits for."""
         return PollNeeded(self.fd, POLLOUT, deadline)
 
+    def acknowledge(self) -> None:
+        """Do nothing."""
+
     def is_idle(self) -> bool:
         """Return True."""
         return True

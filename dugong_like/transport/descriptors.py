@@ -12,10 +12,12 @@ import os
 import select
 import socket
 from collections.abc import Callable
+from typing import Final
 
 from ..errors import ConnectionClosed
 from ..polling import POLLIN, PollNeeded, Source, milliseconds
 
+QUICK_ACK: Final[int] = getattr(socket, "TCP_QUICKACK", 0)  # Linux; holds for the moment only
 Looker = Callable[[int | None], object]
 
 
@@ -28,7 +30,16 @@ class Waits:
     """
 
     __slots__ = (
-        *("_block", "_closed", "_look", "_read_need", "_sender", "_sock", "_source"),
+        *(
+            "_acknowledges",
+            "_block",
+            "_closed",
+            "_look",
+            "_read_need",
+            "_sender",
+            "_sock",
+            "_source",
+        ),
         *("fd",),
     )
 
@@ -36,6 +47,7 @@ class Waits:
         self._sock = sock
         self.fd = sock.fileno()
         self._closed = False
+        self._acknowledges = QUICK_ACK != 0
         self._source: Source | None = None
         self._read_need: PollNeeded | None = None
         self._sender: SendingDescriptor | None = None
@@ -74,6 +86,14 @@ class Waits:
         if block is None:
             block = self._block = looker(self.fd)
         return bool(block(None if timeout is None else milliseconds(timeout)))
+
+    def acknowledge(self) -> None:
+        """See `Stream.acknowledge`."""
+        if self._acknowledges:
+            try:
+                self._sock.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
+            except OSError:  # it is no TCP connection, or is gone
+                self._acknowledges = False
 
     def is_unreadable(self) -> bool:
         """Look whether nothing is there to be received; for the sending half."""

@@ -98,6 +98,14 @@ class Stream(Protocol):
         """Block for *timeout* seconds or until `recv` need not; False: it still would."""
         ...
 
+    def acknowledge(self) -> None:
+        """Have the system tell the peer at once what has arrived, where it can do that.
+
+        It may send no more before it hears of that, if what it has is less than a packet
+        (RFC 9293 section 3.7.4), and the system may take its time (section 3.8.6.3).
+        """
+        ...
+
     def is_quiet(self) -> bool:
         """Return True if `recv` would block; False says that it might not."""
         ...

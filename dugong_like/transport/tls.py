@@ -231,6 +231,10 @@ class TLSStream(Secured):
         self.waiting = True
         return self._waits.blocks(timeout)
 
+    def acknowledge(self) -> None:
+        """See `Stream.acknowledge`."""
+        self._waits.acknowledge()
+
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""
         return not self.buffered and self._waits.is_unreadable()

@@ -268,6 +268,10 @@ class TLSOverStream(Secured):
                 or self._inner.buffered
             )
 
+    def acknowledge(self) -> None:
+        """See `Stream.acknowledge`."""
+        self._inner.acknowledge()
+
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""
         return not self.buffered and self._inner.is_quiet()

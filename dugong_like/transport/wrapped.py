@@ -86,6 +86,10 @@ class WrappedStream:
         """See `Stream.buffered`."""
         return self.inner.buffered
 
+    def acknowledge(self) -> None:
+        """See `Stream.acknowledge`."""
+        self.inner.acknowledge()
+
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""
         return self.inner.is_quiet()

@@ -78,3 +78,17 @@ def test_descriptor_that_is_made_while_another_thread_closes_is_given_back(
     with pytest.raises(ConnectionClosed, match="it was closed"):
         waits.sending_need(POLLIN, None)
     assert open_descriptors() == before - 1
+
+
+def test_peer_is_told_at_once_over_tcp_and_nothing_happens_elsewhere(peers):
+    waits, _ = peers
+    waits.acknowledge()
+    waits.acknowledge()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        tcp = Waits(socket.create_connection(listener.getsockname()))
+    tcp.acknowledge()
+    if hasattr(socket, "TCP_QUICKACK"):
+        assert tcp._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 1
+    tcp.close()
+    tcp.acknowledge()
