@@ -146,7 +146,8 @@ class BodyReader:
                 self._link.check_unbroken()
             data = buffer.take(owed)  # it is here as a whole, as most are
             self._owed = 0
-            self._end()
+            self.body = None
+            self._ended(SIZED)
             return data
         while True:
             piece = self._piece(MAX_PIECE)

@@ -60,14 +60,15 @@ class Ending:
             response.set_trailers(body.trailers)
         link, buffer = self._link, self._buffer
         pending = link.pending
-        surplus = False
+        reusable = self.reusable
         if len(pending) == 1:
-            surplus = buffer.begin < buffer.end
-            if not surplus:
+            if buffer.begin == buffer.end:
                 buffer.give_back()
+            else:
+                reusable = False  # nobody has asked for that
         # When nothing is pending any more a thread that sends goes on: with this connection,
         # if it is not spent by then.
-        if self.reusable and not surplus:
+        if reusable:
             pending.popleft()
         elif link.state is SWITCHED and link.raw_stream is not None:
             pending.popleft()

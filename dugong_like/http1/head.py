@@ -84,7 +84,12 @@ def find_head(data: bytearray, begin: int, end: int, max_fields: int = MAX_FIELD
 
     """
     match = _head(data, begin, end)
-    return None if match is None else _checked(Head(match, match.end()), max_fields)
+    if match is None:
+        return None
+    head = Head(match, match.end())
+    if len(head.fields) > SHORTEST_LINE * max_fields:  # else there cannot be too many
+        _check_count(head.fields.count(b"\n") - 1, max_fields)
+    return head
 
 
 def parse_head(
@@ -108,13 +113,8 @@ def parse_head(
         check_line(line + b"\r\n", first=True)
         match = _head(line + b"\r\n" + parse_fields(rest, max_fields) + b"\r\n")
         assert match is not None
-    return _checked(Head(match, end), max_fields)
-
-
-def _checked(head: Head, max_fields: int) -> Head:
-    fields = head.fields
-    if len(fields) > SHORTEST_LINE * max_fields:  # else there cannot be too many
-        _check_count(fields.count(b"\n") - 1, max_fields)
+    head = Head(match, end)
+    _check_count(head.fields.count(b"\n") - 1, max_fields)
     return head
 
 
@@ -157,7 +157,7 @@ def content_length(value: bytes, earlier: int | None) -> int:
     value = value.strip(b" \t")
     if len(value) > MAX_DIGITS:
         value = value.lstrip(b"0") or b"0"
-    if len(value) > MAX_DIGITS or not value.isdigit():  # of bytes: ASCII digits only
+    if not value.isdigit() or len(value) > MAX_DIGITS:  # of bytes: ASCII digits only
         raise InvalidResponse(
             f"Content-Length is not a number of up to {MAX_DIGITS} digits: {value[:SHOWN]!r}",
         )
