@@ -69,6 +69,7 @@ def co_receive(
     """
     result = receive(argument)
     if result is None:
+        stream.acknowledge()
         result = yield from co_attempt(receive, argument, stream.wanted_by_recv, timeout, phase)
     return result
 

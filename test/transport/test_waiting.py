@@ -4,10 +4,11 @@ import socket
 import time
 
 import pytest
+from streams import WOULD_BLOCK, ScriptedStream, finish
 
 from dugong_like import ConnectionTimedOut, run
 from dugong_like.transport.tcp import TCPStream
-from dugong_like.transport.waiting import co_attempt
+from dugong_like.transport.waiting import co_attempt, co_receive
 
 
 @pytest.fixture
@@ -34,3 +35,12 @@ def test_attempt_is_repeated_until_it_succeeds_or_the_time_is_over(stream):
     with pytest.raises(ConnectionTimedOut, match=r"0\.05 seconds"):
         run(co_attempt(stream.recv, 10, stream.wanted_by_recv, 0.05))
     assert time.monotonic() - start < 2
+
+
+def test_peer_is_told_what_has_arrived_when_more_is_waited_for():
+    stream = ScriptedStream([WOULD_BLOCK, b"x", b"y"])
+
+    assert finish(co_receive(stream, stream.recv, 10, None)) == b"x"
+    assert stream.acknowledged == 1
+    assert finish(co_receive(stream, stream.recv, 10, None)) == b"y"
+    assert stream.acknowledged == 1
