@@ -47,6 +47,7 @@ from .timeouts import Timeouts
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
+    from .abilities import cipher_supported, features
     from .auth import BasicAuth, DigestAuth
     from .budgets import Budget, RateLimit
     from .drivers.aio import AioFuture
@@ -121,7 +122,9 @@ __all__ = [
     "UnsupportedResponse",
     "Wake",
     "both",
+    "cipher_supported",
     "default_ssl_context",
+    "features",
     "first_of",
     "is_temp_network_error",
     "log_events",
@@ -149,6 +152,8 @@ _LATER = {
     "Budget": ".budgets",
     "RateLimit": ".budgets",
     "Timings": ".timings",
+    "cipher_supported": ".abilities",
+    "features": ".abilities",
     "log_events": ".logs",
 }
 

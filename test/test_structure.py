@@ -17,6 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each part may import the parts named behind it, and itself.
 MAY_IMPORT = {
+    "abilities": "transport",
     "errors": "",
     "polling": "errors",
     "combinators": "errors polling",
@@ -70,7 +71,7 @@ MAY_IMPORT = {
     "cli": "errors polling combinators headers message transport connection drivers",
     "__main__": "__init__ errors headers connection cli",
     "__init__": "errors polling combinators headers http1 network message transport auth proxy "
-    "connection drivers outgoing pipeline streams budgets logs timeouts timings",
+    "connection drivers outgoing pipeline streams abilities budgets logs timeouts timings",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
@@ -88,12 +89,14 @@ RESERVED = {
     "asyncio": {"drivers/aio.py", "drivers/watches.py", "cli/ways.py"},
     "trio": {"drivers/trio.py"},
     "gevent": {"drivers/gevent.py"},
-    "importlib": set(),  # imports that this test would not see
+    "importlib": {"abilities.py"},  # imports that this test would not see; it only looks
 }
 RESERVED["socket"] |= {
     f"transport/{name}.py" for name in ("bulk", "options", "own", "resolvers", "unix", "wrapped")
 }
 RESERVED["socket"] |= {"settings.py", "options.py"}  # the type of an argument
+RESERVED["socket"].add("abilities.py")  # which asks what there is, as with ssl
+RESERVED["ssl"].add("abilities.py")
 RESERVED["socket"].add("polling.py")  # Wake, where select() takes nothing but sockets (Windows)
 NO_CLOCK = {"http1", "auth", "proxy", "errors", "headers", "message"}
 # Files without a test file of their own name, and where they are tested instead.
