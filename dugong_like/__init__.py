@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .transport.options import SocketOptions
     from .transport.resolvers import CachingResolver
     from .transport.sessions import TLSSessions
+    from .url import URL, Origin
 
 __version__ = "0.1.0"
 
@@ -74,6 +75,7 @@ __all__ = [
     "MAX_LINE_SIZE",
     "POLLIN",
     "POLLOUT",
+    "URL",
     "AioFuture",
     "Answer",
     "BasicAuth",
@@ -105,6 +107,7 @@ __all__ = [
     "InvalidResponse",
     "LoopThread",
     "NetworkStream",
+    "Origin",
     "Pipeline",
     "PollNeeded",
     "ProtocolError",
@@ -142,10 +145,12 @@ _LATER = {
     "DigestAuth": ".auth",
     "HTTPStream": ".streams",
     "LoopThread": ".drivers.loopthread",
+    "Origin": ".url",
     "Pipeline": ".pipeline",
     "Proxy": ".proxy.proxy",
     "SocketOptions": ".transport.options",
     "CachingResolver": ".transport.resolvers",
+    "URL": ".url",
     "TLSSessions": ".transport.sessions",
     "default_ssl_context": ".transport.contexts",
     "tls_context": ".transport.contexts",

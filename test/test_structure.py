@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "transport": "errors polling combinators trace budgets",
     "origin": "errors headers transport",
     "auth": "errors headers http1",
-    "proxy": "errors headers http1 origin auth transport",  # of transport the type of a context
+    "url": "errors headers masking origin",
+    "proxy": "errors headers http1 masking origin auth transport",  # its type of contexts
     "options": "errors headers origin transport",
     "route": "http1 transport options proxy trace",
     "connect": "errors polling transport origin proxy route timeouts trace",
@@ -66,12 +67,12 @@ MAY_IMPORT = {
     "body_fields": "headers message",
     "transfers": "errors polling transport files receiving sending",
     "connection": "polling arguments message transport operations transfers outgoing exchanging "
-    "line streams",
+    "line streams url",
     "drivers": "errors polling",
-    "cli": "errors polling combinators headers message transport connection drivers",
-    "__main__": "__init__ errors headers connection cli",
+    "cli": "errors polling combinators headers masking message url connection drivers",
+    "__main__": "__init__ errors headers connection url cli",
     "__init__": "errors polling combinators headers http1 network message transport auth proxy "
-    "connection drivers outgoing pipeline streams abilities budgets logs timeouts timings",
+    "connection drivers outgoing pipeline streams abilities budgets url logs timeouts timings",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
