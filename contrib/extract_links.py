@@ -16,8 +16,7 @@ import sys
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
-from dugong_like import URL, DugongError, HTTPConnection, InvalidRequest
-from dugong_like.drivers import aio
+from dugong_like import URL, AsyncConnection, DugongError, HTTPConnection, InvalidRequest
 
 MAX_PAGE = 2 << 20  # bytes; longer pages are cut off here
 
@@ -59,7 +58,7 @@ class Crawler:
 
     async def work(self) -> None:
         """Fetch pages until there are no more; one connection, used again and again."""
-        with HTTPConnection.to(self.origin, timeout=20) as conn:
+        async with AsyncConnection(HTTPConnection.to(self.origin, timeout=20)) as conn:
             while True:
                 url = await self.queue.get()
                 try:
@@ -69,23 +68,23 @@ class Crawler:
                         self.add(there)
                 except DugongError as exc:
                     self.failures += 1
-                    conn.reset()
+                    conn.connection.reset()
                     print(f"{url}: {exc}", file=sys.stderr)
                 finally:
                     self.queue.task_done()
 
 
-async def links_of(conn: HTTPConnection, url: URL) -> list[str]:
+async def links_of(conn: AsyncConnection, url: URL) -> list[str]:
     """Return the links of one page; none if it is not HTML or not there."""
-    await aio.run(conn.co_send_request("GET", url.target))
-    response = await aio.run(conn.co_read_response())
+    await conn.send_request("GET", url.target)
+    response = await conn.read_response()
     if response.status != 200 or response.headers.get_content_type() != "text/html":
-        await aio.run(conn.co_discard())
+        await conn.discard()
         return []
     page = io.BytesIO()
-    while page.tell() < MAX_PAGE and (piece := await aio.run(conn.co_read(65536))):
+    while page.tell() < MAX_PAGE and (piece := await conn.read(65536)):
         page.write(piece)
-    await aio.run(conn.co_discard())
+    await conn.discard()
     parser = LinkParser()
     parser.feed(page.getvalue().decode(response.headers.get_content_charset("utf-8"), "replace"))
     return parser.links

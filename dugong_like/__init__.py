@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .budgets import Budget, RateLimit
     from .drivers.aio import AioFuture
     from .drivers.loopthread import LoopThread
+    from .facade import AsyncConnection, async_connect
     from .logs import log_events
     from .pipeline import Answer, Pipeline
     from .proxy.proxy import Proxy
@@ -78,6 +79,7 @@ __all__ = [
     "URL",
     "AioFuture",
     "Answer",
+    "AsyncConnection",
     "BasicAuth",
     "BodyFollowing",
     "BodyTooLarge",
@@ -124,6 +126,7 @@ __all__ = [
     "TunnelRefused",
     "UnsupportedResponse",
     "Wake",
+    "async_connect",
     "both",
     "cipher_supported",
     "default_ssl_context",
@@ -141,6 +144,7 @@ __all__ = [
 _LATER = {
     "AioFuture": ".drivers.aio",
     "Answer": ".pipeline",
+    "AsyncConnection": ".facade",
     "BasicAuth": ".auth",
     "DigestAuth": ".auth",
     "HTTPStream": ".streams",
@@ -157,6 +161,7 @@ _LATER = {
     "Budget": ".budgets",
     "RateLimit": ".budgets",
     "Timings": ".timings",
+    "async_connect": ".facade",
     "cipher_supported": ".abilities",
     "features": ".abilities",
     "log_events": ".logs",

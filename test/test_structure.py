@@ -69,10 +69,12 @@ MAY_IMPORT = {
     "connection": "polling arguments message transport operations transfers outgoing exchanging "
     "line streams url",
     "drivers": "errors polling",
+    "facade": "polling message outgoing connection drivers",
     "cli": "errors polling combinators headers masking message url connection drivers",
     "__main__": "__init__ errors headers connection url cli",
     "__init__": "errors polling combinators headers http1 network message transport auth proxy "
-    "connection drivers outgoing pipeline streams abilities budgets url logs timeouts timings",
+    "connection drivers outgoing pipeline streams abilities budgets "
+    "facade url logs timeouts timings",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
