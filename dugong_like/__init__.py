@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .budgets import Budget, RateLimit
     from .drivers.aio import AioFuture
     from .drivers.loopthread import LoopThread
+    from .drivers.loopthreads import LoopThreads
     from .facade import AsyncConnection, async_connect
     from .logs import log_events
     from .pipeline import Answer, Pipeline
@@ -108,6 +109,7 @@ __all__ = [
     "InvalidRequest",
     "InvalidResponse",
     "LoopThread",
+    "LoopThreads",
     "NetworkStream",
     "Origin",
     "Pipeline",
@@ -149,6 +151,7 @@ _LATER = {
     "DigestAuth": ".auth",
     "HTTPStream": ".streams",
     "LoopThread": ".drivers.loopthread",
+    "LoopThreads": ".drivers.loopthreads",
     "Origin": ".url",
     "Pipeline": ".pipeline",
     "Proxy": ".proxy.proxy",
