@@ -49,7 +49,7 @@ from .transport.buffer import BUFFER_SIZE
 if TYPE_CHECKING:
     from .abilities import cipher_supported, features
     from .auth import BasicAuth, DigestAuth
-    from .budgets import Budget, RateLimit
+    from .budgets import Budget, LowestRate, RateLimit
     from .drivers.aio import AioFuture
     from .drivers.loopthread import LoopThread
     from .drivers.loopthreads import LoopThreads
@@ -110,6 +110,7 @@ __all__ = [
     "InvalidResponse",
     "LoopThread",
     "LoopThreads",
+    "LowestRate",
     "NetworkStream",
     "Origin",
     "Pipeline",
@@ -162,6 +163,7 @@ _LATER = {
     "default_ssl_context": ".transport.contexts",
     "tls_context": ".transport.contexts",
     "Budget": ".budgets",
+    "LowestRate": ".budgets",
     "RateLimit": ".budgets",
     "Timings": ".timings",
     "async_connect": ".facade",
