@@ -57,12 +57,15 @@ if TYPE_CHECKING:
     from .logs import log_events
     from .pipeline import Answer, Pipeline
     from .proxy.proxy import Proxy
+    from .scripted import ScriptedStream, ScriptedTransport
     from .streams import HTTPStream
     from .timings import Timings
+    from .transport.base import BaseStream, Transport
     from .transport.contexts import default_ssl_context, tls_context
     from .transport.options import SocketOptions
     from .transport.resolvers import CachingResolver
     from .transport.sessions import TLSSessions
+    from .transport.stream import Stream
     from .url import URL, Origin
 
 __version__ = "0.1.0"
@@ -81,6 +84,7 @@ __all__ = [
     "AioFuture",
     "Answer",
     "AsyncConnection",
+    "BaseStream",
     "BasicAuth",
     "BodyFollowing",
     "BodyTooLarge",
@@ -119,12 +123,16 @@ __all__ = [
     "Proxy",
     "RateLimit",
     "Request",
+    "ScriptedStream",
+    "ScriptedTransport",
     "SocketOptions",
     "StateError",
+    "Stream",
     "TLSSessions",
     "Target",
     "Timeouts",
     "Timings",
+    "Transport",
     "TransportError",
     "TunnelRefused",
     "UnsupportedResponse",
@@ -156,6 +164,11 @@ _LATER = {
     "Origin": ".url",
     "Pipeline": ".pipeline",
     "Proxy": ".proxy.proxy",
+    "BaseStream": ".transport.base",
+    "ScriptedStream": ".scripted",
+    "ScriptedTransport": ".scripted",
+    "Stream": ".transport.stream",
+    "Transport": ".transport.base",
     "SocketOptions": ".transport.options",
     "CachingResolver": ".transport.resolvers",
     "URL": ".url",

@@ -79,6 +79,8 @@ class HTTPConnection(Exchanging, Transfers):
         resolver: whom to ask for addresses: ``resolver(host, port)`` returns a list of
             ``(family, socket address)``. It is called in a helper thread and may block; or it
             is a generator function that yields `PollNeeded`. See `CachingResolver`.
+        transport: what makes streams to take the place of sockets: a `Transport`, for tests a
+            `ScriptedTransport`.
         trace: called with the name and the facts of each event, ``(str, dict)``, by
             whatever thread the event happens in. What it raises ends the operation and
             breaks the connection.

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "transport": "errors polling combinators trace budgets",
     "origin": "errors headers transport",
     "auth": "errors headers http1",
+    "scripted": "errors polling transport",
     "url": "errors headers masking origin",
     "proxy": "errors headers http1 masking origin auth transport",  # its type of contexts
     "options": "errors headers origin transport",
@@ -74,7 +75,7 @@ MAY_IMPORT = {
     "__main__": "__init__ errors headers connection url cli",
     "__init__": "errors polling combinators headers http1 network message transport auth proxy "
     "connection drivers outgoing pipeline streams abilities budgets "
-    "facade url logs timeouts timings",
+    "facade scripted url logs timeouts timings",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
@@ -98,6 +99,7 @@ RESERVED["socket"] |= {
     f"transport/{name}.py" for name in ("bulk", "options", "own", "resolvers", "unix", "wrapped")
 }
 RESERVED["socket"] |= {"settings.py", "options.py"}  # the type of an argument
+RESERVED["socket"].add("transport/base.py")  # the type of an attribute
 RESERVED["socket"].add("abilities.py")  # which asks what there is, as with ssl
 RESERVED["ssl"].add("abilities.py")
 RESERVED["socket"].add("polling.py")  # Wake, where select() takes nothing but sockets (Windows)
