@@ -28,7 +28,8 @@ from inspect import isawaitable, iscoroutine
 from typing import Any, Final, TypeVar
 
 import httpx
-from httpx_network import PHASES, AsyncNetwork, ErrorTable, Network, SyncNetwork, errors_as
+from httpx_errors import PHASES
+from httpx_network import AsyncNetwork, Network, SyncNetwork, errors_as
 
 import dugong_like
 from dugong_like import (
@@ -50,22 +51,6 @@ Key = tuple[Origin, str | None]  # and the name for TLS, if it is another one
 PIECE: Final = 65536  # bytes of a body at a time
 FRAMING: Final = {b"content-length", b"transfer-encoding"}
 LOG: Final = log_events()
-ERRORS: Final[ErrorTable] = [  # the first that fits, while connecting, writing and reading
-    (dugong_like.InvalidRequest, [httpx.LocalProtocolError] * 3),
-    (dugong_like.ExcessBodyData, [httpx.LocalProtocolError] * 3),
-    (dugong_like.StateError, [httpx.LocalProtocolError] * 3),  # such as too little of a body
-    (dugong_like.ProtocolError, [httpx.RemoteProtocolError] * 3),
-    (
-        dugong_like.ConnectionTimedOut,
-        [httpx.ConnectTimeout, httpx.WriteTimeout, httpx.ReadTimeout],
-    ),
-    (dugong_like.TunnelRefused, [httpx.ProxyError] * 3),
-    (
-        dugong_like.ConnectionClosed,
-        [httpx.ConnectError, httpx.WriteError, httpx.RemoteProtocolError],
-    ),
-    (dugong_like.TransportError, [httpx.ConnectError, httpx.WriteError, httpx.ReadError]),
-]
 
 
 class Teller:
@@ -137,7 +122,7 @@ class Phases:
 
     def errors(self) -> AbstractContextManager[None]:
         """Raise errors of this library as those of httpx."""
-        return errors_as(ERRORS, lambda: self.now)
+        return errors_as(httpx, lambda: self.now)
 
 
 class Connections:
@@ -185,7 +170,7 @@ def key_of(request: httpx.Request) -> Key:
     url = request.url
     if url.scheme not in {"http", "https"}:
         raise httpx.UnsupportedProtocol(f"no requests to {url.scheme!r} URLs", request=request)
-    with errors_as(ERRORS, lambda: "connect"):
+    with errors_as(httpx, lambda: "connect"):
         origin = Origin(url.scheme, url.host, url.port)
     return origin, request.extensions.get("sni_hostname")
 
