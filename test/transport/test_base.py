@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from support import ScriptedServer, answering, pattern
+from support import ScriptedServer, answering, pattern, wait_until
 from test_drivers_http import DRIVERS, co_conversation
 
 from dugong_like import (
@@ -135,6 +135,7 @@ def test_end_of_the_server_is_seen():
                 conn.send_request("GET", "/")
                 assert conn.read_response().status == 200
                 conn.discard()
+                wait_until(lambda: not conn.is_open())
     assert server.connections == 3
 
 
