@@ -1,5 +1,6 @@
 """Rates and budgets: no faster, and no more, than was said, under every driver."""
 
+import threading
 import time
 
 import pytest
@@ -177,23 +178,33 @@ def test_abandoned_responses_may_be_of_any_size(monkeypatch):
 # ---- the lowest rate
 
 
-def dripping(sock):
-    """A byte every 20 milliseconds: `timeout` never sees anything of that."""
-    head = read_head(sock)
-    if head.startswith(b"PUT"):
-        for _ in range(25):
-            sock.recv(100)
-            time.sleep(0.02)
-    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    for _ in range(100):
-        sock.sendall(b"x")
-        time.sleep(0.02)
+@pytest.fixture
+def dripping():
+    """A server that moves some bytes every 20 milliseconds: `timeout` sees nothing of that."""
+    over = threading.Event()
+
+    def handler(sock):
+        head = read_head(sock)
+        if not head.startswith(b"PUT"):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not over.wait(0.02):
+            if head.startswith(b"PUT"):
+                sock.recv(100)
+            else:
+                sock.sendall(b"x")
+
+    class Dripping(ScriptedServer):
+        def __exit__(self, *exc):
+            over.set()
+            super().__exit__(*exc)
+
+    return lambda tls=None: Dripping(handler, tls)
 
 
 @pytest.mark.feature("A56")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_lowest_rate_holds_in_both_directions(driver, tls, certificate, trusting):
+def test_a_lowest_rate_holds_in_both_directions(driver, tls, dripping, certificate, trusting):
     def co_receive(conn):
         yield from conn.co_send_request("GET", "/")
         yield from conn.co_read_response()
@@ -203,23 +214,23 @@ def test_a_lowest_rate_holds_in_both_directions(driver, tls, certificate, trusti
         yield from conn.co_send_request("PUT", "/", body=bytes(50_000_000))
 
     server_context = certificate.server_context() if tls else None
-    budget = Budget(lowest_rate=LowestRate(100_000, 0.3))
+    budget = Budget(lowest_rate=LowestRate(100_000, 0.1))
     context = trusting if tls else None
-    with ScriptedServer(dripping, server_context) as server:
+    with dripping(server_context) as server:
         for co_use in (co_receive, co_send):
             with HTTPConnection(
                 "localhost", server.port, context, budget=budget, timeout=5
             ) as conn:
                 start = time.monotonic()
-                with pytest.raises(ConnectionTimedOut, match="100000 bytes per second over 0.3"):
+                with pytest.raises(ConnectionTimedOut, match="100000 bytes per second over 0.1"):
                     driver(co_use(conn))
-                assert 0.3 <= time.monotonic() - start < 3
+                assert 0.1 <= time.monotonic() - start < 3
 
 
 @pytest.mark.feature("A56")
-def test_a_lowest_rate_holds_for_blocking_calls_piece_by_piece():
+def test_a_lowest_rate_holds_for_blocking_calls_piece_by_piece(dripping):
     """Each call returns at once, with a byte; all of them together take too long."""
-    with ScriptedServer(dripping) as server:
+    with dripping() as server:
         budget = Budget(lowest_rate=LowestRate(1000, 0.3))
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             conn.send_request("GET", "/")
@@ -231,11 +242,11 @@ def test_a_lowest_rate_holds_for_blocking_calls_piece_by_piece():
             assert caught.value.phase == "rate"
             assert caught.value.request_sent == "yes"
             received += conn.read(1)  # nothing is lost, and the connection goes on
-            assert 5 < len(received) < 100
+            assert 0 < len(received) < 100
 
 
-def test_sending_too_slowly_breaks_the_connection():
-    with ScriptedServer(dripping) as server:
+def test_sending_too_slowly_breaks_the_connection(dripping):
+    with dripping() as server:
         budget = Budget(lowest_rate=LowestRate(1_000_000_000, 0.1))
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             with pytest.raises(ConnectionTimedOut) as caught:
@@ -254,7 +265,7 @@ def test_each_exchange_has_its_own_interval():
             sock.sendall(b"HTTP/1.1 204 \r\n\r\n")
 
     with ScriptedServer(slowly) as server:
-        budget = Budget(lowest_rate=LowestRate(100_000, 0.2))
+        budget = Budget(lowest_rate=LowestRate(100_000, 0.4))
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             for _ in range(10):
                 conn.send_request("GET", "/")
@@ -307,8 +318,8 @@ def test_another_protocol_may_rest():
                 assert stream.read(10) == b"hello"
 
 
-def test_new_connection_has_a_new_interval():
-    with ScriptedServer(dripping) as server:
+def test_new_connection_has_a_new_interval(dripping):
+    with dripping() as server:
         budget = Budget(lowest_rate=LowestRate(100_000, 0.2))
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             for _ in range(2):
