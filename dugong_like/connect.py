@@ -120,7 +120,7 @@ def _co_stream(route: Route, timeouts: Timeouts, attempt: Attempt | None = None)
         name, event = name_of(path), "connection.connect_unix_socket"
         opening = transport.co_connect_unix(path)
         info = {"path": os.fsdecode(path), "timeout": limit}
-    told = co_told(route.trace, event, opening, info, undo=_close)
+    told = co_told(route.trace, event, opening, info, result=_no_addresses, undo=_close)
     return (yield from limited(limit, "connect", told, f"no connection to {name}"))
 
 
@@ -363,6 +363,11 @@ def _co_secure(
         if secured is None:  # perhaps it has not even begun
             stream.close()
     return secured
+
+
+def _no_addresses(_: Stream) -> Info:
+    """Return what `addresses_of` does, of a stream that may have none."""
+    return {"local_address": None, "server_address": None}
 
 
 def _close(stream: Stream) -> None:

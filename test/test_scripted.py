@@ -218,6 +218,8 @@ def test_traces_dumps_and_limits(tmp_path):
     names = [event for event, _ in events]
     assert names[:2] == ["connection.connect_tcp.started", "connection.connect_tcp.complete"]
     assert events[0][1] == {"host": "example.org", "port": 80, "local_address": None, "timeout": 5}
+    nowhere = {"local_address": None, "server_address": None}
+    assert events[1][1] == {"return_value": nowhere}
     assert "dns.resolve.started" not in names
     assert OK[-2:] in (tmp_path / "dump").read_bytes()
 
@@ -232,6 +234,13 @@ def test_descriptors_are_given_back():
             except ConnectionTimedOut:
                 pass
     assert open_descriptors() == before
+
+
+def test_pieces_are_cut_but_never_joined():
+    stream = ScriptedStream([b"hello", b"world"])
+
+    assert [stream.recv(2) for _ in range(4)] == [b"he", b"ll", b"o", b"wo"]
+    assert stream.incoming == [b"rld"]
 
 
 def test_closed_streams_give_nothing():
