@@ -15,15 +15,15 @@ import os
 import sys
 import time
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from dugong_like import (
+    URL,
     BodyFollowing,
     ConnectionClosed,
     ContinueTimedOut,
     DugongError,
     HTTPConnection,
-    default_ssl_context,
     is_temp_network_error,
 )
 
@@ -92,14 +92,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("url")
     options = parser.parse_args(argv)
-    url = urlsplit(options.url)
-    context = default_ssl_context() if url.scheme == "https" else None
+    url = URL(options.url)
     failures = stored = total = 0
-    with HTTPConnection(url.hostname, url.port, context, timeout=30, expect100_timeout=2) as conn:
+    with HTTPConnection.to(url, timeout=30, expect100_timeout=2) as conn:
         for file in sorted(path for path in options.directory.rglob("*") if path.is_file()):
             name = quote(file.relative_to(options.directory).as_posix())
             try:
-                total += upload_with_retries(conn, file, f"{url.path.rstrip('/')}/{name}")
+                total += upload_with_retries(conn, file, f"{url.target.rstrip('/')}/{name}")
                 stored += 1
             except (DugongError, OSError, Refused) as exc:
                 failures += 1

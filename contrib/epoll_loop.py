@@ -13,9 +13,8 @@ import select
 import sys
 import time
 from collections.abc import Generator
-from urllib.parse import urlsplit
 
-from dugong_like import Co, DugongError, HTTPConnection, PollNeeded, default_ssl_context
+from dugong_like import URL, Co, DugongError, HTTPConnection, PollNeeded
 
 
 def co_fetch(conn: HTTPConnection, path: str, times: int) -> Co[int]:
@@ -82,13 +81,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--connections", type=int, default=200)
     parser.add_argument("--requests", type=int, default=10, help="over each connection")
     options = parser.parse_args(argv)
-    url = urlsplit(options.url)
-    context = default_ssl_context() if url.scheme == "https" else None
+    url = URL(options.url)
     loop = EpollLoop()
     start = time.perf_counter()
     for _ in range(options.connections):
-        conn = HTTPConnection(url.hostname, url.port, context, timeout=30)
-        loop.resume(co_fetch(conn, url.path or "/", options.requests))
+        conn = HTTPConnection.to(url, timeout=30)
+        loop.resume(co_fetch(conn, url.target, options.requests))
     loop.run()
     seconds = time.perf_counter() - start
     failures = [result for result in loop.results if isinstance(result, Exception)]

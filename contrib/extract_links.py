@@ -14,10 +14,9 @@ import asyncio
 import io
 import sys
 from html.parser import HTMLParser
-from urllib.parse import SplitResult, urldefrag, urljoin, urlsplit
+from urllib.parse import urljoin
 
-from dugong_like import DugongError, HTTPConnection, default_ssl_context
-from dugong_like.drivers import aio
+from dugong_like import URL, AsyncConnection, DugongError, HTTPConnection, InvalidRequest
 
 MAX_PAGE = 2 << 20  # bytes; longer pages are cut off here
 
@@ -39,53 +38,53 @@ class Crawler:
     """Fetches pages of one host and knows which it has seen."""
 
     def __init__(self, start: str, most: int) -> None:
-        self.origin = urlsplit(start)
+        self.origin = URL(start).origin
         self.left = most
-        self.queue: asyncio.Queue[str] = asyncio.Queue()
-        self.seen: set[str] = set()
+        self.queue: asyncio.Queue[URL] = asyncio.Queue()
+        self.seen: set[URL] = set()
         self.failures = 0
         self.add(start)
 
-    def add(self, url: str) -> None:
-        """Take *url* into the queue if it is new and of this host."""
-        url = urldefrag(url).url
-        parts = urlsplit(url)
-        ours = (parts.scheme, parts.netloc) == (self.origin.scheme, self.origin.netloc)
-        if ours and url not in self.seen and self.left > 0:
+    def add(self, link: str) -> None:
+        """Take *link* into the queue if it is new and of this host."""
+        try:
+            url = URL(link)
+        except InvalidRequest:
+            return  # mailto: and the like, and what is none
+        if url.origin == self.origin and url not in self.seen and self.left > 0:
             self.left -= 1
             self.seen.add(url)
             self.queue.put_nowait(url)
 
     async def work(self) -> None:
         """Fetch pages until there are no more; one connection, used again and again."""
-        context = default_ssl_context() if self.origin.scheme == "https" else None
-        with HTTPConnection(self.origin.hostname, self.origin.port, context, timeout=20) as conn:
+        async with AsyncConnection(HTTPConnection.to(self.origin, timeout=20)) as conn:
             while True:
                 url = await self.queue.get()
                 try:
-                    for link in await links_of(conn, urlsplit(url)):
-                        print(f"{url} -> {urljoin(url, link)}")
-                        self.add(urljoin(url, link))
+                    for link in await links_of(conn, url):
+                        there = urljoin(str(url), link)
+                        print(f"{url} -> {there}")
+                        self.add(there)
                 except DugongError as exc:
                     self.failures += 1
-                    conn.reset()
+                    conn.connection.reset()
                     print(f"{url}: {exc}", file=sys.stderr)
                 finally:
                     self.queue.task_done()
 
 
-async def links_of(conn: HTTPConnection, url: SplitResult) -> list[str]:
+async def links_of(conn: AsyncConnection, url: URL) -> list[str]:
     """Return the links of one page; none if it is not HTML or not there."""
-    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    await aio.run(conn.co_send_request("GET", path))
-    response = await aio.run(conn.co_read_response())
+    await conn.send_request("GET", url.target)
+    response = await conn.read_response()
     if response.status != 200 or response.headers.get_content_type() != "text/html":
-        await aio.run(conn.co_discard())
+        await conn.discard()
         return []
     page = io.BytesIO()
-    while page.tell() < MAX_PAGE and (piece := await aio.run(conn.co_read(65536))):
+    while page.tell() < MAX_PAGE and (piece := await conn.read(65536)):
         page.write(piece)
-    await aio.run(conn.co_discard())
+    await conn.discard()
     parser = LinkParser()
     parser.feed(page.getvalue().decode(response.headers.get_content_charset("utf-8"), "replace"))
     return parser.links

@@ -6,39 +6,39 @@ tells facts only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from ssl import SSLContext
-from typing import Any, Final, TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 import httpcore
+from httpx_errors import ERRORS, STREAM_ERRORS, Table, name_of
 
 import dugong_like
 from dugong_like import Co, HTTPConnection, NetworkStream, run, stall
 from dugong_like.drivers import aio
 
 T = TypeVar("T")
-ErrorTable = Sequence[tuple[type[Exception], Sequence[type[Exception]]]]
-PHASES: Final = ("connect", "write", "read")
-ERRORS: Final[ErrorTable] = [  # httpx has none of its own for a "network_stream"
-    (
-        dugong_like.ConnectionTimedOut,
-        [httpcore.ConnectTimeout, httpcore.WriteTimeout, httpcore.ReadTimeout],
-    ),
-    (dugong_like.DugongError, [httpcore.ConnectError, httpcore.WriteError, httpcore.ReadError]),
-]
 
 
 @contextmanager
-def errors_as(table: ErrorTable, phase: Callable[[], str]) -> Iterator[None]:
-    """Raise errors of this library as *table* has them for the *phase* that it is then."""
+def errors_as(
+    theirs: ModuleType, phase: Callable[[], str], table: Table = ERRORS
+) -> Iterator[None]:
+    """Raise errors of this library as *theirs*, by *table* and the *phase* that it is then."""
     try:
         yield
     except dugong_like.DugongError as exc:
-        for ours, theirs in table:
-            if isinstance(exc, ours):
-                raise theirs[PHASES.index(phase())](str(exc)) from exc
-        raise
+        name = name_of(exc, phase(), table)
+        if name is None:
+            raise
+        raise getattr(theirs, name)(str(exc)) from exc
+
+
+def errors_of_streams(phase: str) -> AbstractContextManager[None]:
+    """Raise errors of this library as httpcore does: httpx has none for a "network_stream"."""
+    return errors_as(httpcore, lambda: phase, STREAM_ERRORS)
 
 
 class Network:
@@ -65,17 +65,17 @@ class Network:
 
     def co_read(self, size: int, timeout: float | None) -> Co[bytes]:
         """Read up to *size* bytes."""
-        with errors_as(ERRORS, lambda: "read"):
+        with errors_of_streams("read"):
             return (yield from limited(timeout, self.stream.co_read(size)))
 
     def co_write(self, data: bytes, timeout: float | None) -> Co[None]:
         """Write all of *data*."""
-        with errors_as(ERRORS, lambda: "write"):
+        with errors_of_streams("write"):
             yield from limited(timeout, self.stream.co_write(data))
 
     def co_start_tls(self, context: SSLContext, name: str | None, timeout: float | None) -> Co[Any]:
         """Go on in TLS."""
-        with errors_as(ERRORS, lambda: "connect"):
+        with errors_of_streams("connect"):
             yield from limited(timeout, self.stream.co_start_tls(context, name or ""))
         return self
 

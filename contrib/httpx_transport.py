@@ -28,7 +28,8 @@ from inspect import isawaitable, iscoroutine
 from typing import Any, Final, TypeVar
 
 import httpx
-from httpx_network import PHASES, AsyncNetwork, ErrorTable, Network, SyncNetwork, errors_as
+from httpx_errors import PHASES
+from httpx_network import AsyncNetwork, Network, SyncNetwork, errors_as
 
 import dugong_like
 from dugong_like import (
@@ -36,6 +37,7 @@ from dugong_like import (
     Co,
     HTTPConnection,
     HTTPResponse,
+    Origin,
     Target,
     Timeouts,
     default_ssl_context,
@@ -45,26 +47,10 @@ from dugong_like import (
 from dugong_like.drivers import aio
 
 T = TypeVar("T")
-Origin = tuple[str, str, int, str | None]
+Key = tuple[Origin, str | None]  # and the name for TLS, if it is another one
 PIECE: Final = 65536  # bytes of a body at a time
 FRAMING: Final = {b"content-length", b"transfer-encoding"}
 LOG: Final = log_events()
-ERRORS: Final[ErrorTable] = [  # the first that fits, while connecting, writing and reading
-    (dugong_like.InvalidRequest, [httpx.LocalProtocolError] * 3),
-    (dugong_like.ExcessBodyData, [httpx.LocalProtocolError] * 3),
-    (dugong_like.StateError, [httpx.LocalProtocolError] * 3),  # such as too little of a body
-    (dugong_like.ProtocolError, [httpx.RemoteProtocolError] * 3),
-    (
-        dugong_like.ConnectionTimedOut,
-        [httpx.ConnectTimeout, httpx.WriteTimeout, httpx.ReadTimeout],
-    ),
-    (dugong_like.TunnelRefused, [httpx.ProxyError] * 3),
-    (
-        dugong_like.ConnectionClosed,
-        [httpx.ConnectError, httpx.WriteError, httpx.RemoteProtocolError],
-    ),
-    (dugong_like.TransportError, [httpx.ConnectError, httpx.WriteError, httpx.ReadError]),
-]
 
 
 class Teller:
@@ -136,7 +122,7 @@ class Phases:
 
     def errors(self) -> AbstractContextManager[None]:
         """Raise errors of this library as those of httpx."""
-        return errors_as(ERRORS, lambda: self.now)
+        return errors_as(httpx, lambda: self.now)
 
 
 class Connections:
@@ -147,19 +133,20 @@ class Connections:
     def __init__(self, *, verify: Any = True, proxy: Any = None) -> None:
         self._context = default_ssl_context() if verify is True else verify
         self._proxy = proxy
-        self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
+        self._idle: defaultdict[Key, list[Connection]] = defaultdict(list)
 
     def take(self, request: httpx.Request) -> Connection:
         """Return a connection to the origin of *request*, idle or new."""
-        origin = origin_of(request)
-        if self._idle[origin]:
-            return self._idle[origin].pop()
-        scheme, host, port, name = origin
-        context, options = None, {}
-        if scheme == "https":
-            context, options = self._context, {} if name is None else {"server_hostname": name}
-        return Connection(
-            host, port, context, self._proxy, asynchronous=self.asynchronous, **options
+        origin, name = key = key_of(request)
+        if self._idle[key]:
+            return self._idle[key].pop()
+        options = {"server_hostname": name} if origin.secure and name is not None else {}
+        return Connection.to(
+            origin,
+            ssl_context=self._context,
+            proxy=self._proxy,
+            asynchronous=self.asynchronous,
+            **options,
         )
 
     def give_back(self, request: httpx.Request, conn: Connection) -> None:
@@ -168,7 +155,7 @@ class Connections:
             conn.disconnect()
             return
         conn.teller.trace = None
-        self._idle[origin_of(request)].append(conn)
+        self._idle[key_of(request)].append(conn)
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -178,13 +165,14 @@ class Connections:
         self._idle.clear()
 
 
-def origin_of(request: httpx.Request) -> Origin:
-    """Return what a connection has to lead to: scheme, host, port, and the name in TLS."""
+def key_of(request: httpx.Request) -> Key:
+    """Return what a connection has to lead to."""
     url = request.url
     if url.scheme not in {"http", "https"}:
         raise httpx.UnsupportedProtocol(f"no requests to {url.scheme!r} URLs", request=request)
-    port = url.port or (443 if url.scheme == "https" else 80)
-    return url.scheme, url.host, port, request.extensions.get("sni_hostname")
+    with errors_as(httpx, lambda: "connect"):
+        origin = Origin(url.scheme, url.host, url.port)
+    return origin, request.extensions.get("sni_hostname")
 
 
 def target_of(request: httpx.Request) -> str:

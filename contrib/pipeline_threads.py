@@ -14,9 +14,8 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from queue import Queue
-from urllib.parse import urlsplit
 
-from dugong_like import DugongError, Exchange, HTTPConnection, default_ssl_context
+from dugong_like import URL, DugongError, Exchange, HTTPConnection
 
 AHEAD = 200  # requests that may be waiting for their response
 END = None
@@ -56,12 +55,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url")
     options = parser.parse_args(argv)
-    url = urlsplit(options.url)
-    context = default_ssl_context() if url.scheme == "https" else None
+    url = URL(options.url)
     paths = (line.strip() for line in sys.stdin if line.strip())
     sent: Queue[Exchange | Exception | None] = Queue(AHEAD)
     worst = 0
-    with HTTPConnection(url.hostname, url.port, context, timeout=30) as conn:
+    with HTTPConnection.to(url, timeout=30) as conn:
         # A daemon: if the reader fails, the writer may wait for ever for room in the queue.
         writer = threading.Thread(target=write_requests, args=(conn, paths, sent), daemon=True)
         writer.start()
@@ -70,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"{status} {length:>10} {path}")
                 worst = max(worst, status)
         except DugongError as exc:
-            print(f"{url.hostname}: {exc}", file=sys.stderr)
+            print(f"{url.host}: {exc}", file=sys.stderr)
             return 1
         writer.join()
     return 4 if worst >= 400 else 0

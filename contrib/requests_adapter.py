@@ -30,7 +30,7 @@ from urllib3 import HTTPResponse as RawResponse
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 import dugong_like
-from dugong_like import BodyFollowing, HTTPConnection, Timeouts, default_ssl_context
+from dugong_like import BodyFollowing, HTTPConnection, Origin, Timeouts, default_ssl_context
 
 Key = tuple[Any, ...]
 PIECE = 65536  # bytes of a body at a time
@@ -124,7 +124,8 @@ class Adapter(BaseAdapter):
         proxy = select_proxy(request.url, proxies)
         url = urlsplit(request.url)
         with errors_of_requests(request):
-            key = (url.scheme, url.hostname, url.port, proxy, str(verify), cert)
+            origin = Origin(url.scheme, url.hostname or "", url.port)
+            key = (origin, proxy, str(verify), cert)
             conn = self._take(key)
             try:
                 conn.timeout = Timeouts(connect=connect, read=read, write=read)
@@ -139,9 +140,9 @@ class Adapter(BaseAdapter):
         with self._lock:
             if self._idle[key]:
                 return self._idle[key].pop()
-        scheme, host, port, proxy, verify, cert = key
-        context = context_for(verify, cert) if scheme == "https" else None
-        return HTTPConnection(host or "", port, context, proxy)
+        origin, proxy, verify, cert = key
+        context = context_for(verify, cert) if origin.secure else None
+        return HTTPConnection.to(origin, ssl_context=context, proxy=proxy)
 
     def give_back(self, key: Key, conn: HTTPConnection) -> None:
         """Keep *conn*, if its response has been read to its end."""

@@ -17,18 +17,17 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from urllib.parse import urlsplit
 
 from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 
 from dugong_like import (
+    URL,
     Co,
     DugongError,
     HTTPConnection,
     NetworkStream,
-    default_ssl_context,
     run,
 )
 
@@ -157,13 +156,11 @@ def main(argv: list[str] | None = None) -> int:
         "--driver", choices=["blocking", "asyncio", "trio", "loop"], default="blocking"
     )
     options = parser.parse_args(argv)
-    url = urlsplit(options.url)
-    context = default_ssl_context() if url.scheme == "wss" else None
-    conn = HTTPConnection(url.hostname, url.port, context, timeout=30)
+    url = URL(options.url)
+    conn = HTTPConnection.to(url, timeout=30)
     lines = (line.rstrip("\n") for line in sys.stdin)
-    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     try:
-        run_on(options.driver, co_talk(conn, path, lines, print))
+        run_on(options.driver, co_talk(conn, url.target, lines, print))
     except DugongError as exc:
         print(f"websocket: {exc}", file=sys.stderr)
         return 1

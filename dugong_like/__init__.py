@@ -47,19 +47,26 @@ from .timeouts import Timeouts
 from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
+    from .abilities import cipher_supported, features
     from .auth import BasicAuth, DigestAuth
-    from .budgets import Budget, RateLimit
+    from .budgets import Budget, LowestRate, RateLimit
     from .drivers.aio import AioFuture
     from .drivers.loopthread import LoopThread
+    from .drivers.loopthreads import LoopThreads
+    from .facade import AsyncConnection, async_connect
     from .logs import log_events
     from .pipeline import Answer, Pipeline
     from .proxy.proxy import Proxy
+    from .scripted import ScriptedStream, ScriptedTransport
     from .streams import HTTPStream
     from .timings import Timings
+    from .transport.base import BaseStream, Transport
     from .transport.contexts import default_ssl_context, tls_context
     from .transport.options import SocketOptions
     from .transport.resolvers import CachingResolver
     from .transport.sessions import TLSSessions
+    from .transport.stream import Stream
+    from .url import URL, Origin
 
 __version__ = "0.1.0"
 
@@ -73,8 +80,11 @@ __all__ = [
     "MAX_LINE_SIZE",
     "POLLIN",
     "POLLOUT",
+    "URL",
     "AioFuture",
     "Answer",
+    "AsyncConnection",
+    "BaseStream",
     "BasicAuth",
     "BodyFollowing",
     "BodyTooLarge",
@@ -103,25 +113,35 @@ __all__ = [
     "InvalidRequest",
     "InvalidResponse",
     "LoopThread",
+    "LoopThreads",
+    "LowestRate",
     "NetworkStream",
+    "Origin",
     "Pipeline",
     "PollNeeded",
     "ProtocolError",
     "Proxy",
     "RateLimit",
     "Request",
+    "ScriptedStream",
+    "ScriptedTransport",
     "SocketOptions",
     "StateError",
+    "Stream",
     "TLSSessions",
     "Target",
     "Timeouts",
     "Timings",
+    "Transport",
     "TransportError",
     "TunnelRefused",
     "UnsupportedResponse",
     "Wake",
+    "async_connect",
     "both",
+    "cipher_supported",
     "default_ssl_context",
+    "features",
     "first_of",
     "is_temp_network_error",
     "log_events",
@@ -135,20 +155,33 @@ __all__ = [
 _LATER = {
     "AioFuture": ".drivers.aio",
     "Answer": ".pipeline",
+    "AsyncConnection": ".facade",
     "BasicAuth": ".auth",
     "DigestAuth": ".auth",
     "HTTPStream": ".streams",
     "LoopThread": ".drivers.loopthread",
+    "LoopThreads": ".drivers.loopthreads",
+    "Origin": ".url",
     "Pipeline": ".pipeline",
     "Proxy": ".proxy.proxy",
+    "BaseStream": ".transport.base",
+    "ScriptedStream": ".scripted",
+    "ScriptedTransport": ".scripted",
+    "Stream": ".transport.stream",
+    "Transport": ".transport.base",
     "SocketOptions": ".transport.options",
     "CachingResolver": ".transport.resolvers",
+    "URL": ".url",
     "TLSSessions": ".transport.sessions",
     "default_ssl_context": ".transport.contexts",
     "tls_context": ".transport.contexts",
     "Budget": ".budgets",
+    "LowestRate": ".budgets",
     "RateLimit": ".budgets",
     "Timings": ".timings",
+    "async_connect": ".facade",
+    "cipher_supported": ".abilities",
+    "features": ".abilities",
     "log_events": ".logs",
 }
 

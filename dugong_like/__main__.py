@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from . import __version__
 from .cli import demo as demos
 from .cli import transfer
-from .cli.urls import Target, parse_url
+from .cli.urls import parse_url
 from .connection import HTTPConnection
 from .errors import DugongError, InvalidRequest
 from .headers import CaseInsensitiveDict
+from .url import URL
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,23 +109,21 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _get(options: argparse.Namespace) -> int:
-    target = parse_url(options.url)
-    with _connection(target, options) as conn:
-        return transfer.get(conn, target, CaseInsensitiveDict(options.header), options.output)
+    url = parse_url(options.url)
+    with _connection(url, options) as conn:
+        return transfer.get(conn, url.target, CaseInsensitiveDict(options.header), options.output)
 
 
 def _put(options: argparse.Namespace) -> int:
-    target = parse_url(options.url)
-    with _connection(target, options) as conn:
-        return transfer.put(conn, target, CaseInsensitiveDict(options.header), options.file)
+    url = parse_url(options.url)
+    with _connection(url, options) as conn:
+        return transfer.put(conn, url.target, CaseInsensitiveDict(options.header), options.file)
 
 
-def _connection(target: Target, options: argparse.Namespace) -> HTTPConnection:
-    return HTTPConnection(
-        target.hostname,
-        target.port,
-        target.ssl_context,
-        options.proxy,
+def _connection(url: URL, options: argparse.Namespace) -> HTTPConnection:
+    return HTTPConnection.to(
+        url,
+        proxy=options.proxy,
         timeout=options.timeout,
         expect100_timeout=transfer.CONTINUE_TIME,
     )

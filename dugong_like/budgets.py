@@ -1,10 +1,10 @@
-"""Budgets: how many bytes a second may pass, and how many at all.
+"""Budgets: how many bytes a second may pass, or have to, and how many at all.
 
 Whoever has to wait for its share waits through `PollNeeded` like everybody else: for a
 `Wake` that nobody sets, with a deadline.
 
-Not here: the stream that keeps to a rate (transport/paced.py), and counting the bytes of
-a body (watched.py).
+Not here: the streams that keep to a rate (transport/paced.py, transport/lowest_rate.py), and
+counting the bytes of a body (watched.py).
 """
 
 from __future__ import annotations
@@ -92,6 +92,35 @@ class RateLimit:
         return f"RateLimit({self.bytes_per_second}, {self.burst})"
 
 
+@dataclass(frozen=True, slots=True)
+class LowestRate:
+    """So many bytes a second that a connection has to move while an operation waits for it.
+
+    An operation during which less was moved for *seconds* raises `ConnectionTimedOut`, whose
+    ``phase`` is ``"rate"``. What was moved is counted in intervals, so after a complete stop this
+    takes up to twice as long. Both directions count together, and each response that is complete
+    begins a new interval. The time that a server takes until it answers counts; the time of your
+    program does not, nor that of connecting, nor what a `RateLimit` holds back.
+
+    Args:
+        bytes_per_second: the rate, over one interval.
+        seconds: how long the interval is: waiting of the two halves of a connection, added up.
+
+    Raises:
+        ValueError: one of them is not positive, or not finite.
+
+    """
+
+    bytes_per_second: float
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.bytes_per_second < math.inf:
+            raise ValueError(f"a lowest rate of {self.bytes_per_second} bytes per second")
+        if not 0 < self.seconds < math.inf:
+            raise ValueError(f"a lowest rate over {self.seconds} seconds")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """What a connection may take of the network. None, the default of each, sets no limit.
@@ -101,16 +130,21 @@ class Budget:
         upload: how fast bytes may be sent, all that is HTTP counted.
         max_body: bytes of a response's body that are delivered; `BodyTooLarge` is raised
             before there would be more, and at once if the length is known.
+        lowest_rate: how slow it may be while an operation waits.
 
     Raises:
         ValueError: *max_body* is negative.
+        TypeError: *lowest_rate* is no `LowestRate`.
 
     """
 
     download: RateLimit | None = None
     upload: RateLimit | None = None
     max_body: int | None = None
+    lowest_rate: LowestRate | None = None
 
     def __post_init__(self) -> None:
         if self.max_body is not None and self.max_body < 0:
             raise ValueError(f"a budget of {self.max_body} bytes")
+        if not isinstance(self.lowest_rate, LowestRate | None):
+            raise TypeError(f"lowest_rate is LowestRate(…), not {self.lowest_rate!r}")

@@ -92,7 +92,7 @@ def co_open(
     """
     timeouts = as_timeouts(timeout)
     if route.proxy is None:
-        stream: Stream = TCPStream((yield from _co_reach(route, timeouts, attempt)))
+        stream = yield from _co_stream(route, timeouts, attempt)
     else:
         stream = yield from _co_through(route.proxy, route, timeouts)
     if route.ssl_context is None:
@@ -101,6 +101,27 @@ def co_open(
 
 
 # ---- to the origin, or to the proxy
+
+
+def _co_stream(route: Route, timeouts: Timeouts, attempt: Attempt | None = None) -> Co[Stream]:
+    """Open a stream to the proxy or, without one, to the origin; see `_co_reach`."""
+    transport = route.options.transport
+    if transport is None:
+        return TCPStream((yield from _co_reach(route, timeouts, attempt)))
+    limit, path = timeouts.to_reach, route.options.path
+    if path is None:
+        host, port = route.first
+        name, event = authority(host, port), "connection.connect_tcp"
+        opening = transport.co_connect_tcp(host, port)
+        info: Info = {"host": host, "port": port, "local_address": None, "timeout": limit}
+    else:
+        from .transport.unix import name_of  # noqa: PLC0415 - for those who use it
+
+        name, event = name_of(path), "connection.connect_unix_socket"
+        opening = transport.co_connect_unix(path)
+        info = {"path": os.fsdecode(path), "timeout": limit}
+    told = co_told(route.trace, event, opening, info, result=_no_addresses, undo=_close)
+    return (yield from limited(limit, "connect", told, f"no connection to {name}"))
 
 
 def _co_reach(route: Route, timeouts: Timeouts, attempt: Attempt | None = None) -> Co[Socket]:
@@ -224,7 +245,7 @@ def _co_addresses(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[list[str
 
 
 def _co_reach_proxy(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[Stream]:
-    stream = TCPStream((yield from _co_reach(route, timeouts)))
+    stream = yield from _co_stream(route, timeouts)
     if proxy.ssl_context is None:
         return stream
     try:
@@ -342,6 +363,11 @@ def _co_secure(
         if secured is None:  # perhaps it has not even begun
             stream.close()
     return secured
+
+
+def _no_addresses(_: Stream) -> Info:
+    """Return what `addresses_of` does, of a stream that may have none."""
+    return {"local_address": None, "server_address": None}
 
 
 def _close(stream: Stream) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from .line import Line
     from .streams import HTTPStream
+    from .transport.tls import SSLContext
+    from .url import URL, Origin
 
 
 class HTTPConnection(Exchanging, Transfers):
@@ -77,6 +79,8 @@ class HTTPConnection(Exchanging, Transfers):
         resolver: whom to ask for addresses: ``resolver(host, port)`` returns a list of
             ``(family, socket address)``. It is called in a helper thread and may block; or it
             is a generator function that yields `PollNeeded`. See `CachingResolver`.
+        transport: what makes streams to take the place of sockets: a `Transport`, for tests a
+            `ScriptedTransport`.
         trace: called with the name and the facts of each event, ``(str, dict)``, by
             whatever thread the event happens in. What it raises ends the operation and
             breaks the connection.
@@ -100,6 +104,35 @@ class HTTPConnection(Exchanging, Transfers):
 
     _line: Line[HTTPStream] | None = None  # of the streams, when there has been one
     _shutdown: tuple[Future[None], object] | None = None  # and the end that it is about
+
+    @classmethod
+    def to(
+        cls, place: URL | Origin | str, *, ssl_context: SSLContext | None = None, **options: Any
+    ) -> Self:
+        """Return a connection to the server of a URL.
+
+        Args:
+            place: a `URL`, its text, or an `Origin`. Of a URL the connection takes host and port
+                only; what to ask for is its ``target``.
+            ssl_context: used if the scheme is https or wss, when `default_ssl_context` is the
+                default; of no effect otherwise.
+            options: other arguments of `HTTPConnection`, such as *timeout*.
+
+        Raises:
+            InvalidRequest: *place* is no such URL.
+            Exception: what `HTTPConnection` raises.
+
+        """
+        from .url import as_origin  # noqa: PLC0415 - for those who use it
+
+        origin = as_origin(place)
+        if not origin.secure:
+            ssl_context = None
+        elif ssl_context is None:
+            from .transport.contexts import default_ssl_context  # noqa: PLC0415 - https only
+
+            ssl_context = default_ssl_context()
+        return cls(origin.host, origin.port, ssl_context, **options)
 
     def connect(self) -> None:
         """Blocking twin of `co_connect`."""

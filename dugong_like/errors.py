@@ -119,8 +119,9 @@ class ConnectionTimedOut(TransportError, TimeoutError):
 
     Attributes:
         phase: which of the `Timeouts` it was: ``"dns"``, ``"connect"``, ``"tls"``,
-            ``"proxy"``, ``"read"``, ``"write"``, ``"total"`` or ``"expect100"``; ``""``
-            if it was none of them but a limit of your own, as `within` sets it.
+            ``"proxy"``, ``"read"``, ``"write"``, ``"total"`` or ``"expect100"``; ``"rate"`` for a
+            `LowestRate`; ``""`` if it was none of these but a limit of your own, as `within`
+            sets it.
 
     """
 

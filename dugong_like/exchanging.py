@@ -60,8 +60,17 @@ class Exchanging(Operations):
             complete = True
         finally:
             if not complete:
-                self._sending.give_up(exchange)
+                self.give_up(exchange)
         return exchange
+
+    def give_up(self, exchange: Exchange) -> None:
+        """Say that the rest of a request's body will not be written.
+
+        Its end cannot be told to the server, so the connection is broken: sending and reading
+        raise `ConnectionClosed` until `reset`. Nothing happens if the body is complete, or if the
+        server has answered before it had the whole body: the answer can be read.
+        """
+        self._sending.give_up(exchange)
 
     def co_next_response(self) -> Co[HTTPResponse | None]:
         """Read the next response, as `co_read_response`; None if none is pending.

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 MASK: Final = "[masked]"
+SHOWN: Final = 60  # characters of a bad value that an error message shows
 SECRET: Final = frozenset(
     [
         *("authorization", "authentication-info", "cookie", "set-cookie"),
@@ -22,6 +23,14 @@ _userinfo = re.compile(r"(?<=//)[^/?#\s]*@")  # RFC 3986 section 3.2.1
 def mask_target(target: str) -> str:
     """Return *target*, a request target or URL, without user name and password."""
     return _userinfo.sub(f"{MASK}@", target) if "@" in target else target
+
+
+def shown_url(text: str) -> str:
+    """Return the beginning of *text*, perhaps no URL at all, without what may be credentials."""
+    if "@" not in text:
+        return text[:SHOWN]
+    scheme, found, _ = text.partition("://")
+    return f"{scheme[:SHOWN] if found else ''}://...@{text.rpartition('@')[2][:SHOWN]}"
 
 
 def mask_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from .transport.resolve import family_of
 if TYPE_CHECKING:
     import socket
 
+    from .transport.base import Transport
     from .transport.fingerprints import Fingerprints
     from .transport.options import SocketOptions
     from .transport.own import OwnSocket
@@ -37,12 +38,13 @@ class TransportOptions:
         fingerprints: of the origin's certificate; empty to check none.
         sessions: where TLS sessions with the origin are kept; None to resume none.
         shares_sessions: True if other connections look there too.
+        transport: what makes streams instead of sockets, or None.
 
     """
 
     __slots__ = (
         *("fingerprints", "own", "path", "resolver", "server_name", "sessions"),
-        *("shares_sessions", "sockets"),
+        *("shares_sessions", "sockets", "transport"),
     )
 
     def __init__(self) -> None:
@@ -54,6 +56,7 @@ class TransportOptions:
         self.fingerprints: Fingerprints = ()
         self.sessions: TLSSessions | None = None
         self.shares_sessions = False
+        self.transport: Transport | None = None
 
     @property
     def family(self) -> int:
@@ -64,7 +67,9 @@ class TransportOptions:
         """Say whether *host*, if it is an IP address, is who is connected to, and can be."""
         if self is PLAIN:
             return True
-        return self.path is None and self.own is None and self.family in {0, family_of(host)}
+        if self.path is not None or self.own is not None or self.transport is not None:
+            return False
+        return self.family in {0, family_of(host)}
 
     def session_place(
         self, context: SSLContext, name: str | None, hostname: str, port: int
@@ -79,7 +84,7 @@ class TransportOptions:
 
 
 PLAIN: Final = TransportOptions()
-NOTHING: Final = (None,) * 5
+NOTHING: Final = (None,) * 6
 
 
 def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
@@ -93,6 +98,7 @@ def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
     uds: str | bytes | os.PathLike[str] | None,
     sock: socket.socket | None,
     resolver: Resolver | None,
+    transport: Transport | None,
 ) -> TransportOptions:
     """Check options, and put them together.
 
@@ -106,7 +112,7 @@ def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
         TypeError: one has the wrong type.
 
     """
-    given = socket_options, uds, sock, resolver, fingerprint
+    given = socket_options, uds, sock, resolver, fingerprint, transport
     if ssl_context is None and given == NOTHING and server_hostname == "" and tls_sessions is True:
         return PLAIN
     if socket_options is not None:
@@ -114,10 +120,12 @@ def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
     if resolver is not None and not callable(resolver):
         raise TypeError(f"resolver is a function, not {resolver!r}")
     _check_together(socket_options, uds, sock, resolver)
+    _check_transport(transport, socket_options, sock, resolver)
     options = TransportOptions()
     options.sockets = socket_options
     options.path = None if uds is None else _path(uds)
     options.resolver = resolver
+    options.transport = transport
     if ssl_context is None:
         _refuse_without_tls(server_hostname, fingerprint, tls_sessions)
     else:
@@ -151,6 +159,22 @@ def _check_together(
             raise InvalidOption("uds needs no address: resolver would mean nothing")
         if socket_options is not None and socket_options.only_family:
             raise InvalidOption("uds has no IP address: family and local_address mean nothing")
+
+
+def _check_transport(
+    transport: object, socket_options: object, sock: object, resolver: object
+) -> None:
+    """Refuse what is no transport, and what would be without effect together with one."""
+    if transport is None:
+        return
+    if not all(
+        callable(getattr(transport, name, None)) for name in ("co_connect_tcp", "co_connect_unix")
+    ):
+        raise TypeError(f"transport has co_connect_tcp and co_connect_unix, unlike {transport!r}")
+    others = {"sock": sock, "resolver": resolver, "socket_options": socket_options}
+    for name, value in others.items():
+        if value is not None:
+            raise InvalidOption(f"transport makes the connections: {name} would mean nothing")
 
 
 def _refuse_without_tls(

@@ -16,6 +16,10 @@ from .transport.resolve import is_address
 HTTP_PORT: Final = 80
 HTTPS_PORT: Final = 443
 MAX_PORT: Final = 65535
+PLACE: Final = (
+    r"(?P<host>\[[^\x00-\x20\x7f\[\]@/?#\\]+\]|[^\x00-\x20\x7f\[\]@/?#\\:]+)"
+    r"(?::(?P<port>[0-9]{0,5}))?"
+)  # a regular expression: host and port in a URL (RFC 3986 section 3.2), for `read_place`
 
 _address = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~]+)?").fullmatch  # perhaps with a zone
 _name = re.compile(r"(?:[A-Za-z0-9\-_~]+\.)*[A-Za-z0-9\-_~]+\.?").fullmatch
@@ -61,3 +65,29 @@ def authority(hostname: str, port: int, default_port: int | None = None) -> str:
     """Return ``host:port``, or ``host`` if *port* is the default (RFC 9110 section 7.2)."""
     host = f"[{hostname.partition('%')[0]}]" if ":" in hostname else hostname
     return host if port == default_port else f"{host}:{port}"
+
+
+def read_place(host: str, port: str | None) -> tuple[str, int | None]:
+    """Return host and port that `PLACE` has found in a URL; the port None if there is none.
+
+    The host is a name in ASCII, or an address without brackets, in lower case but for the zone
+    of an IPv6 address (RFC 6874).
+
+    Raises:
+        InvalidRequest: it cannot be a host, or a port.
+
+    """
+    if host.startswith("["):
+        host = host[1:-1].replace("%25", "%", 1)  # a zone
+        if ":" not in host:
+            raise InvalidRequest(f"not an IPv6 address: {host[:60]!r}")
+    address, percent, zone = host.partition("%")
+    number = int(port) if port else None
+    name = check_hostname(address.lower() + percent + zone)
+    return name, None if number is None else check_port(number)
+
+
+def place_in_url(host: str, port: int, default_port: int | None = None) -> str:
+    """Return host and port as in a URL, with the zone of an IPv6 address; see `authority`."""
+    name = f"[{host.replace('%', '%25', 1)}]" if ":" in host else host
+    return name if port == default_port else f"{name}:{port}"

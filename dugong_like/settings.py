@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from .budgets import Budget
     from .proxy.proxy import Proxy
+    from .transport.base import Transport
     from .transport.options import SocketOptions
     from .transport.resolvers import Resolver
     from .transport.sessions import TLSSessions
@@ -98,6 +99,7 @@ class Settings(TLSFacts):
         uds: str | bytes | os.PathLike[str] | None = None,
         sock: socket | None = None,
         resolver: Resolver | None = None,
+        transport: Transport | None = None,
         trace: Trace | None = None,
         timings: bool = False,
         trace_file: TraceFile | None = None,
@@ -151,6 +153,7 @@ class Settings(TLSFacts):
             uds=uds,
             sock=sock,
             resolver=resolver,
+            transport=transport,
         )
         test_names = tuple(dns_test_hostnames)
         route = Route(ascii_name, port, ssl_context, checked, limits, test_names, options)

@@ -44,6 +44,7 @@ from .timeouts import Timeouts, limited
 from .timings import Timings
 from .trace import Info
 from .transport.buffer import ReceiveBuffer
+from .transport.lowest_rate import SENDING
 from .transport.stream import Part
 from .watched_link import WatchedLink, WatchedReadingRole, WatchedRole, Wishes
 
@@ -155,6 +156,8 @@ class WatchedEnding(Ending):
         self.tell_head()
         super().end(body)
         link = self._link
+        if link.meter is not None:
+            link.meter.restart()
         if body is not None and body.trailers:
             fields = masked_lines(body.trailers)
             link.tell("http11.trailers", {"response": response, "headers": fields})
@@ -300,6 +303,7 @@ class WatchedSending(SendingHalf):
         if phases.name is None and self._state is Sending.BODY:
             phases.start(SEND_BODY, {"request": self._exchange})
         super()._stopped(exc, untouched=untouched)
+        self._link.stop_waiting(SENDING)
         phases.fail(exc)
 
 

@@ -24,6 +24,7 @@ from .timeouts import Timeouts, limited
 from .timings import Stopwatch
 from .trace import Info, Phases, Trace, tell_retry
 from .transport.connecting import Attempt
+from .transport.lowest_rate import RECEIVING, SENDING, Meter, MeteredStream
 from .transport.paced import PacedStream
 from .transport.stream import Stream
 from .transport.wiredump import TraceFile, WireDump
@@ -65,14 +66,15 @@ class WatchedLink(SharedLink):
         receiving: the phase that the receiving half is in.
         stopwatch: None if no timings are wanted.
         budget: what may pass.
+        meter: what is moved; None if it may be as little as it likes.
 
     """
 
     limits_operations = True
 
     __slots__ = (
-        *("_dump", "_pid", "_raised", "_trace", "_untold", "_wishes", "budget", "receiving"),
-        *("sending", "stopwatch", "timings", "traced"),
+        *("_dump", "_pid", "_raised", "_trace", "_untold", "_wishes", "budget", "meter"),
+        *("receiving", "sending", "stopwatch", "timings", "traced"),
     )
 
     def __init__(
@@ -91,6 +93,7 @@ class WatchedLink(SharedLink):
         self.stopwatch = Stopwatch() if wishes.timings else None
         self.timings = None
         self.budget = wishes.budget or Budget()
+        self.meter: Meter | None = None
         self.traced = wishes.trace is not None
         self.sending = Phases(self.tell)
         self.receiving = Phases(self.tell)
@@ -161,11 +164,26 @@ class WatchedLink(SharedLink):
         return another
 
     def _wrap(self, stream: Stream) -> Stream:
+        if self.budget.lowest_rate is not None:
+            self.meter = Meter(self.budget.lowest_rate)
+            stream = MeteredStream(stream, self.meter)
         if self._dump is not None:
             stream = self._dump.wrap(stream)
         if self.budget.download is not None or self.budget.upload is not None:
             stream = PacedStream(stream, self.budget.download, self.budget.upload)
         return stream
+
+    def hand_over(self) -> Stream | None:
+        """See `SharedLink.hand_over`. What follows may rest as long as it likes."""
+        stream = super().hand_over()
+        if self.meter is not None:
+            self.meter.stop()
+        return stream
+
+    def stop_waiting(self, who: int) -> None:
+        """Note that an operation of one half has ended, which may have waited."""
+        if self.meter is not None:
+            self.meter.leave(who)
 
     def detach(self) -> Stream | None:
         """See `SharedLink.detach`."""
@@ -211,6 +229,7 @@ class WatchedRole(Role):
     def note(self, exc: BaseException) -> None:
         """See `Role.note`."""
         super().note(exc)
+        self.link.stop_waiting(SENDING)
         self.link.sending.fail(exc)
 
 
@@ -233,6 +252,7 @@ class WatchedReadingRole(ReadingRole):
     def note(self, exc: BaseException) -> None:
         """See `Role.note`. To be given up does reading no harm, and is no failure."""
         super().note(exc)
+        self.link.stop_waiting(RECEIVING)
         if not isinstance(exc, GeneratorExit):
             link = self.link
             for_good = isinstance(exc, FATAL) or link.state is Link.BROKEN

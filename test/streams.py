@@ -2,6 +2,7 @@
 
 import os
 
+import dugong_like
 from dugong_like import ConnectionClosed, HTTPConnection, PollNeeded
 from dugong_like.polling import POLLIN, POLLOUT
 from dugong_like.transport.bulk import FileStretch
@@ -10,60 +11,23 @@ WOULD_BLOCK = None
 END = b""
 
 
-class ScriptedStream:
-    """A `Stream` that gives what it was given, and takes as much as it is told to take.
+class ScriptedStream(dugong_like.ScriptedStream):
+    """One that a test drives step by step: nobody waits for it, and no end follows by itself.
 
-    Attributes:
-        incoming: what `recv` gives next: bytes, `WOULD_BLOCK`, `END` or an exception.
-            When there is nothing left it would block.
-        rooms: how many bytes `send` takes next, `WOULD_BLOCK` or an exception. When there
-            is nothing left it takes everything.
-        sent: what was taken.
-
+    When there is nothing left to receive it would block, and what is left has arrived already.
     """
 
-    fd = 1_000_000  # nobody may really wait for it
-    waiting = False
-    buffered = False
-    bulk = None
+    fd = 1_000_000
     acknowledged = 0  # times
-
-    def __init__(self, incoming=(), rooms=()):
-        self.incoming = list(incoming)
-        self.rooms = list(rooms)
-        self.sent = b""
-        self.closed = False
 
     def recv(self, size):
         self.waiting = False
         assert not self.closed
-        if not self.incoming:
-            return WOULD_BLOCK
-        piece = self.incoming.pop(0)
-        if isinstance(piece, Exception):
-            raise piece
-        if piece and len(piece) > size:
-            self.incoming.insert(0, piece[size:])
-            piece = piece[:size]
-        return piece
-
-    def recv_into(self, buffer):
-        piece = self.recv(len(buffer))
-        if piece is WOULD_BLOCK:
-            return WOULD_BLOCK
-        buffer[: len(piece)] = piece
-        return len(piece)
+        return super().recv(size) if self.incoming else WOULD_BLOCK
 
     def send(self, parts):
         assert not self.closed
-        room = self.rooms.pop(0) if self.rooms else sum(map(len, parts))
-        if room is WOULD_BLOCK:
-            return WOULD_BLOCK
-        if isinstance(room, Exception):
-            raise room
-        data = b"".join(parts)[:room]
-        self.sent += data
-        return len(data)
+        return super().send(parts)
 
     def wanted_by_recv(self, deadline):
         self.waiting = True
@@ -88,9 +52,6 @@ class ScriptedStream:
     def shut_down_writing(self):
         self.rooms = [BrokenPipeError()] * 100
 
-    def say_goodbye(self):
-        pass
-
     def end_sending(self):
         room = self.rooms.pop(0) if self.rooms else True
         if isinstance(room, Exception):
@@ -99,9 +60,6 @@ class ScriptedStream:
 
     def shut_down(self):
         pass
-
-    def close(self):
-        self.closed = True
 
 
 class GrudgingStream(ScriptedStream):

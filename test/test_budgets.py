@@ -1,5 +1,6 @@
 """Rates and budgets: no faster, and no more, than was said, under every driver."""
 
+import threading
 import time
 
 import pytest
@@ -7,7 +8,17 @@ from streams import ScriptedStream, connection, finish
 from support import ScriptedServer, pattern, read_head
 from test_drivers_http import DRIVERS
 
-from dugong_like import BodyTooLarge, Budget, HTTPConnection, RateLimit, run
+from dugong_like import (
+    BodyTooLarge,
+    Budget,
+    ConnectionClosed,
+    ConnectionTimedOut,
+    HTTPConnection,
+    LowestRate,
+    RateLimit,
+    run,
+    within,
+)
 
 SIZE = 60_000
 RATE = 200_000  # bytes per second: SIZE takes 0.3 s, of which the burst saves 0.1
@@ -162,3 +173,178 @@ def test_abandoned_responses_may_be_of_any_size(monkeypatch):
     finish(conn.co_read_response())
 
     assert finish(conn.co_readall()) == b"ok"
+
+
+# ---- the lowest rate
+
+
+@pytest.fixture
+def dripping():
+    """A server that moves some bytes every 20 milliseconds: `timeout` sees nothing of that."""
+    over = threading.Event()
+
+    def handler(sock):
+        head = read_head(sock)
+        if not head.startswith(b"PUT"):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not over.wait(0.02):
+            if head.startswith(b"PUT"):
+                sock.recv(100)
+            else:
+                sock.sendall(b"x")
+
+    class Dripping(ScriptedServer):
+        def __exit__(self, *exc):
+            over.set()
+            super().__exit__(*exc)
+
+    return lambda tls=None: Dripping(handler, tls)
+
+
+@pytest.mark.feature("A56")
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_lowest_rate_holds_in_both_directions(driver, tls, dripping, certificate, trusting):
+    def co_receive(conn):
+        yield from conn.co_send_request("GET", "/")
+        yield from conn.co_read_response()
+        yield from conn.co_readall()
+
+    def co_send(conn):
+        yield from conn.co_send_request("PUT", "/", body=bytes(50_000_000))
+
+    server_context = certificate.server_context() if tls else None
+    budget = Budget(lowest_rate=LowestRate(100_000, 0.1))
+    context = trusting if tls else None
+    with dripping(server_context) as server:
+        for co_use in (co_receive, co_send):
+            with HTTPConnection(
+                "localhost", server.port, context, budget=budget, timeout=5
+            ) as conn:
+                start = time.monotonic()
+                with pytest.raises(ConnectionTimedOut, match="100000 bytes per second over 0.1"):
+                    driver(co_use(conn))
+                assert 0.1 <= time.monotonic() - start < 3
+
+
+@pytest.mark.feature("A56")
+def test_a_lowest_rate_holds_for_blocking_calls_piece_by_piece(dripping):
+    """Each call returns at once, with a byte; all of them together take too long."""
+    with dripping() as server:
+        budget = Budget(lowest_rate=LowestRate(1000, 0.3))
+        with HTTPConnection("localhost", server.port, budget=budget) as conn:
+            conn.send_request("GET", "/")
+            conn.read_response()
+            received = b""
+            with pytest.raises(ConnectionTimedOut) as caught:
+                while True:
+                    received += conn.read(100)
+            assert caught.value.phase == "rate"
+            assert caught.value.request_sent == "yes"
+            received += conn.read(1)  # nothing is lost, and the connection goes on
+            assert 0 < len(received) < 100
+
+
+def test_sending_too_slowly_breaks_the_connection(dripping):
+    with dripping() as server:
+        budget = Budget(lowest_rate=LowestRate(1_000_000_000, 0.1))
+        with HTTPConnection("localhost", server.port, budget=budget) as conn:
+            with pytest.raises(ConnectionTimedOut) as caught:
+                conn.send_request("PUT", "/", body=bytes(50_000_000))
+            assert caught.value.request_sent == "maybe"
+            with pytest.raises(ConnectionClosed, match="lowest rate"):
+                conn.read_response()
+
+
+def test_each_exchange_has_its_own_interval():
+    """Many small answers that each take a while are no slow transfer."""
+
+    def slowly(sock):
+        while read_head(sock):
+            time.sleep(0.05)
+            sock.sendall(b"HTTP/1.1 204 \r\n\r\n")
+
+    with ScriptedServer(slowly) as server:
+        budget = Budget(lowest_rate=LowestRate(100_000, 0.4))
+        with HTTPConnection("localhost", server.port, budget=budget) as conn:
+            for _ in range(10):
+                conn.send_request("GET", "/")
+                assert conn.read_response().status == 204
+
+
+@pytest.mark.parametrize("what", ["program", "given up"])
+def test_time_in_which_nobody_waits_does_not_count(what):
+    def later(sock):
+        read_head(sock)
+        time.sleep(0.7)
+        sock.sendall(b"HTTP/1.1 204 \r\n\r\n")
+
+    with ScriptedServer(later) as server:
+        budget = Budget(lowest_rate=LowestRate(1000, 0.3))
+        with HTTPConnection("localhost", server.port, budget=budget) as conn:
+            conn.send_request("GET", "/")
+            if what == "given up":
+                with pytest.raises(ConnectionTimedOut, match="deadline"):
+                    run(within(time.monotonic() + 0.05, conn.co_read_response()))
+                op = conn.co_read_response()
+                next(op)
+                op.close()
+            time.sleep(0.6)
+            assert conn.read_response().status == 204
+
+
+def test_what_a_limit_holds_back_is_not_slow():
+    with ScriptedServer(giving) as server:
+        budget = Budget(
+            download=RateLimit(RATE), upload=RateLimit(RATE), lowest_rate=LowestRate(1e9, 0.2)
+        )
+        with HTTPConnection("localhost", server.port, budget=budget) as conn:
+            assert run(co_get(conn)) == pattern(SIZE)
+            assert run(co_put(conn)) == 204
+
+
+def test_another_protocol_may_rest():
+    def switching(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 101 \r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n")
+        time.sleep(0.4)
+        sock.sendall(b"hello")
+
+    with ScriptedServer(switching) as server:
+        budget = Budget(lowest_rate=LowestRate(1000, 0.1))
+        with HTTPConnection("localhost", server.port, budget=budget) as conn:
+            conn.send_request("GET", "/", {"Upgrade": "echo", "Connection": "upgrade"})
+            with conn.read_response().stream as stream:
+                assert stream.read(10) == b"hello"
+
+
+def test_new_connection_has_a_new_interval(dripping):
+    with dripping() as server:
+        budget = Budget(lowest_rate=LowestRate(100_000, 0.2))
+        with HTTPConnection("localhost", server.port, budget=budget) as conn:
+            for _ in range(2):
+                conn.send_request("GET", "/")
+                with pytest.raises(ConnectionTimedOut):
+                    conn.read_response()
+                    conn.readall()
+                conn.reset()
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds"), [(0, 1), (-1, 1), (float("inf"), 1), (1, 0), (1, float("nan"))]
+)
+def test_lowest_rates_that_make_no_sense(rate, seconds):
+    with pytest.raises(ValueError, match="lowest rate"):
+        LowestRate(rate, seconds)
+
+
+def test_lowest_rate_has_a_type():
+    with pytest.raises(TypeError, match="lowest_rate is"):
+        Budget(lowest_rate=(1000, 30))
+
+
+def test_without_a_lowest_rate_nothing_is_in_between(monkeypatch):
+    conn = connection(monkeypatch, ScriptedStream(), budget=Budget(max_body=1))
+    finish(conn.co_connect())
+
+    assert type(conn._link.raw_stream) is ScriptedStream

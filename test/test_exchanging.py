@@ -62,6 +62,33 @@ def test_request_is_sent_as_often_as_one_likes(monkeypatch, body, wire):
         assert stream.sent.endswith(wire)
 
 
+def test_rest_of_a_body_is_given_up(monkeypatch):
+    conn = connection(monkeypatch, ScriptedStream(), ScriptedStream(), ScriptedStream())
+    exchange = conn.send_request("PUT", "/", body=BodyFollowing(10))
+    conn.write(b"12345")
+    conn.give_up(exchange)
+    for use in (conn.read_response, lambda: conn.write(b"12345")):
+        with pytest.raises(ConnectionClosed, match="given up"):
+            use()
+    conn.reset()
+
+    exchange = conn.send_request("PUT", "/", body=BodyFollowing(3))
+    conn.write(b"abc")
+    conn.give_up(exchange)  # it is complete
+    conn.send_request("GET", "/")
+    conn.give_up(exchange)
+    conn.reset()
+
+    # a server that has answered before it had everything
+    exchange = conn.send_request("PUT", "/", body=BodyFollowing(3))
+    conn._link.raw_stream.incoming = [OK]
+    with pytest.raises(ConnectionClosed) as caught:
+        conn.write(b"abc")
+    assert caught.value.request_sent == "yes"
+    conn.give_up(exchange)
+    assert conn.read_response().status == 200
+
+
 def test_body_that_ends_early_or_fails_breaks_the_connection(monkeypatch):
     class Shrinking(io.BytesIO):
         def readinto(self, buffer):

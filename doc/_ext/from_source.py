@@ -2,7 +2,8 @@
 
 ``.. marked-table:: features.toml feature`` lists the rows of features.toml with the tests
 that are marked with ``@pytest.mark.feature("B12")``. ``.. names-table:: names.toml awscrt``
-lists the rows of one table of names.toml, each with a test. ``.. state-table:: SENDING`` shows a
+lists the rows of one table of names.toml, each with a test. ``.. errors-table:: ours`` and
+``.. errors-table:: theirs`` show contrib/httpx_errors.py. ``.. state-table:: SENDING`` shows a
 table of dugong_like/http1/states.py. ``.. import-table::`` lists which file imports which.
 
 In signatures, the type of operations is put back as it is in the source: ``Co[T]``.
@@ -10,6 +11,7 @@ In signatures, the type of operations is put back as it is in the source: ``Co[T
 
 import ast
 import re
+import runpy
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -140,6 +142,35 @@ def is_test(name: str) -> bool:
     return not function or f"::{function}" in dict(functions(ast.parse(path.read_text())))
 
 
+class ErrorsTable(Directive):
+    """The exceptions here and those of httpx and httpcore: ``ours`` first, or ``theirs``."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        source = ROOT / "contrib" / "httpx_errors.py"
+        self.state.document.settings.env.note_dependency(str(source))
+        names = runpy.run_path(str(source))
+        if self.arguments == ["ours"]:
+            rows = [
+                [self._text(f"`{ours}`"), *(nodes.literal(text=name) for name in theirs)]
+                for ours, theirs in names["ERRORS"].items()
+            ]
+            header = ["Here", *(f"There, when it is to {phase}" for phase in names["PHASES"])]
+            return [table([28, 24, 24, 24], header, rows)]
+        rows = []
+        for name, here in names["THEIRS"].items():
+            text = here if isinstance(here, str) else ", ".join(f"`{ours}`" for ours in here)
+            rows.append([nodes.literal(text=name), self._text(text)])
+        return [table([30, 70], ["There", "Here"], rows)]
+
+    def _text(self, text: str) -> nodes.Node:
+        parsed, problems = self.state.inline_text(text, self.lineno)
+        assert not problems, problems
+        return nodes.inline("", "", *parsed)
+
+
 class StateTable(Directive):
     """One of the machines in http1/states.py."""
 
@@ -194,6 +225,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx about the directives."""
     app.add_directive("marked-table", MarkedTable)
     app.add_directive("names-table", NamesTable)
+    app.add_directive("errors-table", ErrorsTable)
     app.add_directive("state-table", StateTable)
     app.add_directive("import-table", ImportTable)
     app.connect("autodoc-process-signature", shorten)

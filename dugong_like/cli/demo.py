@@ -19,10 +19,11 @@ from typing import Final
 from ..connection import HTTPConnection
 from ..errors import UnsupportedResponse
 from ..message import BodyFollowing
+from ..url import Origin
 from .progress import Bar, progress_bar
 from .server import demo_server
 from .urls import parse_url
-from .ways import WAYS, Origin, Way
+from .ways import TIMEOUT, WAYS, Way
 
 FILES: Final = 2000
 PIECE: Final = 65536  # bytes
@@ -91,7 +92,7 @@ def _measure_files(folder: Path, count: int, seed: int, *, damage: bool) -> list
     digests = [hashlib.sha256(path.read_bytes()).digest() for path in files]
     total = sum(path.stat().st_size for path in files)
     with demo_server(paths[count // 2] if damage else None) as port:
-        origin = Origin("127.0.0.1", port)
+        origin = Origin("http", "127.0.0.1", port)
         rows = []
         for name, chunked in (("upload, sized", False), ("upload, chunked", True)):
             with progress_bar(name, total) as bar:
@@ -103,12 +104,11 @@ def _measure_files(folder: Path, count: int, seed: int, *, damage: bool) -> list
 
 
 def _measure_url(url: str) -> Iterator[Row]:
-    target = parse_url(url)
-    origin = Origin(target.hostname, target.port, target.ssl_context)
+    place = parse_url(url)
     digests: list[bytes] = []
     for name, way in WAYS.items():
         with progress_bar(name, None) as bar:
-            yield _measure(name, way, origin, [target.path] * URL_TIMES, digests, bar)
+            yield _measure(name, way, place.origin, [place.target] * URL_TIMES, digests, bar)
 
 
 def _measure_upload(
@@ -122,7 +122,7 @@ def _measure_upload(
 ) -> Row:
     start, cpu = time.perf_counter(), time.process_time()
     total = 0
-    with origin.connection() as conn:
+    with HTTPConnection.to(origin, timeout=TIMEOUT) as conn:
         for file, path in zip(files, paths, strict=True):
             total += _upload(conn, file, path, chunked, bar)
     return Row(

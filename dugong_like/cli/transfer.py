@@ -18,7 +18,6 @@ from ..errors import ConnectionClosed, ContinueTimedOut
 from ..headers import CaseInsensitiveDict
 from ..message import BodyFollowing, HTTPResponse
 from .progress import progress_bar
-from .urls import Target
 
 PIECE: Final = 262144  # bytes
 ASK_FIRST: Final = 1 << 20  # bytes of body from which on 100 (Continue) is asked for
@@ -28,7 +27,7 @@ ERROR: Final = 400  # the first status code that means failure
 STATUS_FAILED: Final = 4  # exit status for those
 
 
-def get(conn: HTTPConnection, target: Target, fields: CaseInsensitiveDict, file: str | None) -> int:
+def get(conn: HTTPConnection, target: str, fields: CaseInsensitiveDict, file: str | None) -> int:
     """Download *target* into *file*, or to standard output.
 
     Returns:
@@ -40,11 +39,11 @@ def get(conn: HTTPConnection, target: Target, fields: CaseInsensitiveDict, file:
         OSError: *file* cannot be written.
 
     """
-    conn.send_request("GET", target.path, fields)
+    conn.send_request("GET", target, fields)
     response = conn.read_response()
     if response.status >= ERROR:
         return _failed(conn, response)
-    with _output(file) as output, progress_bar(target.path, response.length) as bar:
+    with _output(file) as output, progress_bar(target, response.length) as bar:
         buffer = bytearray(PIECE)
         view = memoryview(buffer)
         while count := conn.readinto(buffer):
@@ -53,7 +52,7 @@ def get(conn: HTTPConnection, target: Target, fields: CaseInsensitiveDict, file:
     return 0
 
 
-def put(conn: HTTPConnection, target: Target, fields: CaseInsensitiveDict, file: str) -> int:
+def put(conn: HTTPConnection, target: str, fields: CaseInsensitiveDict, file: str) -> int:
     """Upload *file*, or standard input for ``-``, to *target*.
 
     Returns:
@@ -73,13 +72,13 @@ def put(conn: HTTPConnection, target: Target, fields: CaseInsensitiveDict, file:
 
 def _put_stream(
     conn: HTTPConnection,
-    target: Target,
+    target: str,
     fields: CaseInsensitiveDict,
     source: BinaryIO,
     size: int | None,
 ) -> int:
     asks = size is None or size >= ASK_FIRST
-    conn.send_request("PUT", target.path, fields, BodyFollowing(size), expect100=asks)
+    conn.send_request("PUT", target, fields, BodyFollowing(size), expect100=asks)
     if asks:
         try:
             response = conn.read_response()
@@ -97,9 +96,9 @@ def _put_stream(
     return _answered(conn, conn.read_response())
 
 
-def _send_body(conn: HTTPConnection, target: Target, source: BinaryIO, size: int | None) -> None:
+def _send_body(conn: HTTPConnection, target: str, source: BinaryIO, size: int | None) -> None:
     left = size
-    with progress_bar(target.path, size) as bar:
+    with progress_bar(target, size) as bar:
         while piece := source.read(PIECE if left is None else min(PIECE, left)):
             conn.write(piece)
             bar.update(len(piece))

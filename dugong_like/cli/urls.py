@@ -1,50 +1,29 @@
-"""URLs of the command line: what to connect to, and what to ask for."""
+"""URLs of the command line, as people type them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlsplit
+import re
+from typing import Final
+from urllib.parse import quote
 
 from ..errors import InvalidRequest
+from ..masking import shown_url
+from ..url import URL
 
-if TYPE_CHECKING:
-    from ..transport.tls import SSLContext
-
-PORTS: Final = {"http": 80, "https": 443}
-SAFE: Final = "!$%&'()*+,/:;=?@[]~"  # what stays as it is in path and query (RFC 3986 section 2)
-
-
-@dataclass(frozen=True)
-class Target:
-    """A URL, taken apart."""
-
-    hostname: str
-    port: int
-    path: str
-    ssl_context: SSLContext | None
+SAFE: Final = "!#$%&'()*+,/:;=?@[]~"  # what stays as it is behind the host (RFC 3986 section 2)
+_place = re.compile(r"[^:/?#]*://[^/?#]*").match
 
 
-def parse_url(text: str) -> Target:
-    """Take apart the URL *text*; its fragment is dropped (RFC 9110 section 7.1).
+def parse_url(text: str) -> URL:
+    """Take apart the URL *text*, in which blanks and letters of all languages are encoded first.
 
     Raises:
         InvalidRequest: it is no http or https URL, or carries a user name.
 
     """
-    try:
-        url = urlsplit(text)
-        port = url.port
-    except ValueError as exc:
-        raise InvalidRequest(f"not a URL: {text!r}: {exc}") from exc
-    if url.scheme not in PORTS or not url.hostname:
-        raise InvalidRequest(f"not a URL that begins with http:// or https://: {text!r}")
-    if url.username is not None:
-        raise InvalidRequest("a user name in a URL is not supported")
-    path = quote((url.path or "/") + (f"?{url.query}" if url.query else ""), safe=SAFE)
-    context = None
-    if url.scheme == "https":
-        from ..transport.contexts import default_ssl_context  # noqa: PLC0415 - https only
-
-        context = default_ssl_context()
-    return Target(url.hostname, port or PORTS[url.scheme], path, context)
+    place = _place(text)
+    if place is not None:
+        text = place[0] + quote(text[place.end() :], safe=SAFE)
+    if not text.lower().startswith(("http://", "https://")):
+        raise InvalidRequest(f"not a URL that begins with http:// or https://: {shown_url(text)!r}")
+    return URL(text)

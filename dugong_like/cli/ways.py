@@ -9,35 +9,19 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..combinators import both
 from ..connection import HTTPConnection
 from ..errors import UnsupportedResponse
 from ..polling import Co, run
-
-if TYPE_CHECKING:
-    from ..transport.tls import SSLContext
+from ..url import Origin
 
 Got = Callable[[int, bytes], None]  # number of the path, body
-Way = Callable[["Origin", Sequence[str], Got], None]
+Way = Callable[[Origin, Sequence[str], Got], None]
 CONNECTIONS: Final = 8  # of the ways that use several
 WINDOW: Final = 100  # requests that are sent ahead
 TIMEOUT: Final = 60  # seconds without anything moving
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where the files are."""
-
-    hostname: str
-    port: int
-    ssl_context: SSLContext | None = None
-
-    def connection(self) -> HTTPConnection:
-        """Return a new connection."""
-        return HTTPConnection(self.hostname, self.port, self.ssl_context, timeout=TIMEOUT)
 
 
 def co_body(conn: HTTPConnection, path: str) -> Co[bytes]:
@@ -57,7 +41,7 @@ def co_get(conn: HTTPConnection, path: str) -> Co[bytes]:
 
 def blocking(origin: Origin, paths: Sequence[str], got: Got) -> None:
     """One after the other, with calls that block."""
-    with origin.connection() as conn:
+    with HTTPConnection.to(origin, timeout=TIMEOUT) as conn:
         for number, path in enumerate(paths):
             got(number, run(co_get(conn, path)))
 
@@ -77,7 +61,7 @@ def two_threads(origin: Origin, paths: Sequence[str], got: Got) -> None:
         except Exception as exc:  # noqa: BLE001 - the reader raises it
             sent.put(exc)
 
-    with origin.connection() as conn:
+    with HTTPConnection.to(origin, timeout=TIMEOUT) as conn:
         conn.connect()
         writer = threading.Thread(target=write)
         writer.start()
@@ -99,7 +83,7 @@ def two_threads(origin: Origin, paths: Sequence[str], got: Got) -> None:
 
 def two_generators(origin: Origin, paths: Sequence[str], got: Got) -> None:
     """One connection, one thread: a generator sends, another one reads."""
-    with origin.connection() as conn:
+    with HTTPConnection.to(origin, timeout=TIMEOUT) as conn:
 
         def co_write() -> Co[None]:
             for path in paths:
@@ -115,7 +99,7 @@ def two_generators(origin: Origin, paths: Sequence[str], got: Got) -> None:
 
 def co_worker(origin: Origin, work: Iterator[tuple[int, str]], got: Got) -> Co[None]:
     """Get files over one connection until there are no more."""
-    with origin.connection() as conn:
+    with HTTPConnection.to(origin, timeout=TIMEOUT) as conn:
         for number, path in work:
             got(number, (yield from co_get(conn, path)))
 

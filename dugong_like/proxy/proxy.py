@@ -17,7 +17,17 @@ from ..errors import InvalidRequest
 from ..headers import CaseInsensitiveDict, exact, field_pairs
 from ..http1.limits import Limits
 from ..http1.request import FRAMING, encode_fields
-from ..origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
+from ..masking import shown_url
+from ..origin import (
+    HTTP_PORT,
+    HTTPS_PORT,
+    PLACE,
+    authority,
+    check_hostname,
+    check_port,
+    place_in_url,
+    read_place,
+)
 from . import socks4, socks5
 from .conversation import Conversation
 from .forward import Forwarding
@@ -39,13 +49,12 @@ MODES: Final = ("auto", "forward", "tunnel")
 NOT_FOR_PROXIES: Final = FRAMING | frozenset(
     ["connection", "expect", "host", "keep-alive", "te", "trailer", "upgrade"]
 )
-SHOWN: Final = 60  # characters of a bad value that an error message shows
+
 
 _url = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*)://"
     r"(?:(?P<login>(?:[A-Za-z0-9\-._~!$&'()*+,;=:]|%[0-9A-Fa-f]{2})*)@)?"
-    r"(?P<host>\[[^\x00-\x20\x7f\[\]@/?#\\]+\]|[^\x00-\x20\x7f\[\]@/?#\\:]+)"
-    r"(?::(?P<port>[0-9]{0,5}))?/?",
+    rf"{PLACE}/?",
 ).fullmatch  # RFC 3986 section 3.2
 
 
@@ -271,12 +280,7 @@ def as_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:
     if not isinstance(proxy, tuple | list) or len(proxy) != 2:  # noqa: PLR2004 - a pair
         raise TypeError(f"a proxy is a Proxy, a URL, or a pair of host and port, not {proxy!r}")
     host, port = proxy
-    return Proxy(f"http://{authority_of_pair(check_hostname(host), check_port(port))}")
-
-
-def authority_of_pair(host: str, port: int) -> str:
-    """Return host and port as in a URL, with the zone of an IPv6 address."""
-    return f"[{host.replace('%', '%25')}]:{port}" if ":" in host else f"{host}:{port}"
+    return Proxy(f"http://{place_in_url(check_hostname(host), check_port(port))}")
 
 
 def _parse_url(url: str) -> tuple[str, BasicAuth | None, str, int]:
@@ -288,20 +292,13 @@ def _parse_url(url: str) -> tuple[str, BasicAuth | None, str, int]:
     if match is None:
         raise InvalidRequest(
             f"not the URL of a proxy (scheme, host and port, user and password "
-            f"percent-encoded): {_without_login(url)!r}"
+            f"percent-encoded): {shown_url(url)!r}"
         )
     scheme = match["scheme"].lower()
     if scheme not in PORTS:
         raise InvalidRequest(f"not the URL of a proxy: its scheme is not one of {', '.join(PORTS)}")
-    host = match["host"]
-    if host.startswith("["):
-        host = host[1:-1].replace("%25", "%", 1)  # a zone (RFC 6874)
-        if ":" not in host:
-            raise InvalidRequest(f"not an IPv6 address: {host[:SHOWN]!r}")
-    address, percent, zone = host.partition("%")
-    port = int(match["port"]) if match["port"] else PORTS[scheme]
-    host = check_hostname(address.lower() + percent + zone)
-    return scheme, _login(match["login"]), host, check_port(port)
+    host, port = read_place(match["host"], match["port"])
+    return scheme, _login(match["login"]), host, PORTS[scheme] if port is None else port
 
 
 def _login(text: str | None) -> BasicAuth | None:
@@ -313,14 +310,6 @@ def _login(text: str | None) -> BasicAuth | None:
         return BasicAuth(unquote(user, errors="strict"), unquote(password, errors="strict"))
     except UnicodeDecodeError:
         raise InvalidRequest("the credentials in the URL of a proxy are not UTF-8") from None
-
-
-def _without_login(url: str) -> str:
-    """Return the beginning of *url* without what may be credentials."""
-    scheme, found, rest = url.partition("://")
-    if "@" in url:
-        return f"{scheme[:SHOWN] if found else ''}://...@{rest.rpartition('@')[2][:SHOWN]}"
-    return url[:SHOWN]
 
 
 def _check_fields(

@@ -67,8 +67,8 @@ class PacedStream(WrappedStream):
 
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
         """See `Stream.wanted_by_recv`."""
-        need = self.inner.wanted_by_recv(deadline)
-        return self._download.need(deadline) or need
+        need = self._download.need(deadline)
+        return need or self.inner.wanted_by_recv(deadline)
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""

@@ -1,0 +1,101 @@
+"""Which exception of this library is which one of httpx and httpcore, and the other way round.
+
+Names only, so that nothing is imported: httpx_transport.py raises by this table, and the tables in
+the documentation are made from it. httpx and httpcore have the same names for the same things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+PHASES: Final = ("connect", "write", "read")  # what a request is at; a column of the tables each
+Table = Mapping[str, tuple[str, str, str]]
+
+LOCAL: Final = ("LocalProtocolError",) * 3
+REMOTE: Final = ("RemoteProtocolError",) * 3
+TIMED_OUT: Final = ("ConnectTimeout", "WriteTimeout", "ReadTimeout")
+FAILED: Final = ("ConnectError", "WriteError", "ReadError")
+
+# What a request raises, for each exception of this library. One that is not here, such as one that
+# is derived from them, is what the class is that it is derived from.
+ERRORS: Final[Table] = {
+    "StateError": LOCAL,  # such as too little of a body
+    "InvalidRequest": LOCAL,
+    "InvalidOption": LOCAL,
+    "ExcessBodyData": LOCAL,
+    "FileTooShort": LOCAL,
+    "BodyTooLarge": FAILED,
+    "ProtocolError": REMOTE,
+    "InvalidResponse": REMOTE,
+    "UnsupportedResponse": REMOTE,
+    "TransportError": FAILED,
+    "ConnectionClosed": ("ConnectError", "WriteError", "RemoteProtocolError"),
+    "ConnectionTimedOut": TIMED_OUT,
+    "ContinueTimedOut": TIMED_OUT,
+    "ConnectFailed": FAILED,
+    "HandshakeFailed": FAILED,
+    "CertificateInvalid": FAILED,
+    "TunnelRefused": ("ProxyError",) * 3,
+    "HostnameNotResolvable": FAILED,
+    "DNSUnavailable": FAILED,
+}
+# What a "network_stream" raises: a protocol that is not HTTP has no errors of HTTP.
+STREAM_ERRORS: Final[Table] = {"DugongError": FAILED, "ConnectionTimedOut": TIMED_OUT}
+
+# The other way round: what to catch here instead of each of theirs; of more than one the first is
+# what it mostly is. If there is none it says why.
+THEIRS: Final[Mapping[str, tuple[str, ...] | str]] = {
+    "ConnectError": (
+        *("ConnectFailed", "HostnameNotResolvable", "DNSUnavailable", "HandshakeFailed"),
+        *("CertificateInvalid", "ConnectionClosed", "TransportError", "BodyTooLarge"),
+    ),
+    "ConnectTimeout": ("ConnectionTimedOut", "ContinueTimedOut"),
+    "ReadError": (
+        *("TransportError", "BodyTooLarge", "ConnectFailed", "HandshakeFailed"),
+        *("CertificateInvalid", "HostnameNotResolvable", "DNSUnavailable"),
+    ),
+    "ReadTimeout": ("ConnectionTimedOut", "ContinueTimedOut"),
+    "WriteError": (
+        *("ConnectionClosed", "TransportError", "BodyTooLarge", "ConnectFailed"),
+        *("HandshakeFailed", "CertificateInvalid", "HostnameNotResolvable", "DNSUnavailable"),
+    ),
+    "WriteTimeout": ("ConnectionTimedOut", "ContinueTimedOut"),
+    "ProxyError": ("TunnelRefused",),
+    "LocalProtocolError": (
+        *("InvalidRequest", "StateError", "ExcessBodyData", "FileTooShort", "InvalidOption"),
+    ),
+    "RemoteProtocolError": (
+        *("InvalidResponse", "UnsupportedResponse", "ProtocolError", "ConnectionClosed"),
+    ),
+    "UnsupportedProtocol": "a scheme that is none is `InvalidRequest` of a `URL`",
+    "InvalidURL": "`InvalidRequest` of a `URL`",
+    "PoolTimeout": "there is no pool yet",
+    "ConnectionNotAvailable": "`StateError`: another operation has its turn",
+    "CloseError": "closing raises nothing",
+    "NetworkError": "`TransportError`; there it is what the errors of connecting, reading and "
+    "writing have in common",
+    "TimeoutException": "`ConnectionTimedOut`; there it is what the time-outs have in common",
+    "ProtocolError": "`ProtocolError`, which is the server's fault; `InvalidRequest` and "
+    "`StateError` are the caller's",
+    "TransportError": "`DugongError`; there it is what all of a transport have in common",
+    "RequestError": "`DugongError`",
+    "HTTPError": "`DugongError`",
+    "HTTPStatusError": "any status is a response; `HTTPResponse`",
+    "TooManyRedirects": "redirects are left to the caller",
+    "DecodingError": "decompression is left to the caller",
+    "CookieConflict": "cookies are left to the caller",
+    "StreamError": "`StateError`",
+    "StreamConsumed": 'reading on gives ``b""``',
+    "StreamClosed": "`ConnectionClosed`",
+    "RequestNotRead": "bodies of requests are not kept",
+    "ResponseNotRead": "`StateError`, if another response is to be read",
+}
+
+
+def name_of(exc: BaseException, phase: str, table: Table = ERRORS) -> str | None:
+    """Return what *exc* is called there in a phase, one of `PHASES`; None if it is none of ours."""
+    for kind in type(exc).__mro__:
+        if kind.__name__ in table:
+            return table[kind.__name__][PHASES.index(phase)]
+    return None

@@ -1,0 +1,127 @@
+"""Several background threads, of which the one with the least to do gets the next operation.
+
+With the global lock of Python this helps only where the lock is not held, as in TLS and in other
+system calls; without it (free threading) each thread has a processor of its own.
+
+Not here: one such thread (loopthread.py), and a thread for each operation (threads.py).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Self, TypeVar
+
+from ..polling import Co
+from .loopthread import LoopThread
+
+T = TypeVar("T")
+
+
+class LoopThreads:
+    """So many `LoopThread` objects as one; a context manager that starts and stops them.
+
+    What is said of `LoopThread` holds for each of them, also for the child after a fork.
+
+    Args:
+        count: how many threads.
+        name: of the threads, each with a number behind it.
+        daemon: see `LoopThread`.
+        backend: see `Loop`.
+
+    Raises:
+        ValueError: *count* is less than 1.
+        KeyError: there is no such backend.
+
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        name: str = "dugong_like-loop",
+        daemon: bool = True,
+        backend: str | None = None,
+    ) -> None:
+        if count < 1:
+            raise ValueError(f"{count} threads")
+        self._threads = [
+            LoopThread(name=f"{name}-{number}", daemon=daemon, backend=backend)
+            for number in range(count)
+        ]
+        # What each has to do. Sets need no lock, which the child of a fork might find taken.
+        self._jobs: dict[LoopThread, set[Future[Any]]] = {thread: set() for thread in self._threads}
+
+    def __len__(self) -> int:
+        return len(self._threads)
+
+    def start(self) -> Self:
+        """Start the threads, and return this object.
+
+        Raises:
+            RuntimeError: they have been started before, or one cannot be started: then all are
+                stopped.
+
+        """
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def is_alive(self) -> bool:
+        """Return True while any of the threads runs."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def least_busy(self) -> LoopThread:
+        """Return the thread with the fewest operations that have not ended.
+
+        For operations that belong together, such as `HTTPStream` objects of one connection.
+        Only operations that were handed to `submit` of this object are counted.
+        """
+        return min(self._threads, key=lambda thread: len(self._jobs[thread]))
+
+    def submit(self, op: Co[T]) -> Future[T]:
+        """Run *op* on the thread that is `least_busy`; see `LoopThread.submit`.
+
+        Raises:
+            RuntimeError: the threads have been stopped, or are those of the parent process; *op*
+                is closed.
+
+        """
+        thread = self.least_busy()
+        future = thread.submit(op)
+        self._jobs[thread].add(future)
+        forget: Callable[[Future[T]], object] = self._jobs[thread].discard
+        future.add_done_callback(forget)
+        return future
+
+    def stop(self) -> None:
+        """Close all operations and end the threads; see `LoopThread.stop`."""
+        for thread in self._threads:
+            thread.stop()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until all threads have ended, *timeout* seconds at most; True if they have.
+
+        Raises:
+            RuntimeError: they were not started, or one of them calls this.
+
+        """
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        ended = True
+        for thread in self._threads:
+            left = None if timeout is None else max(deadline - time.monotonic(), 0)
+            ended = thread.join(left) and ended
+        return ended
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+        self.join()

@@ -1,0 +1,42 @@
+"""Which driver is the one for the loop that runs here.
+
+Not here: the drivers (aio.py, trio.py), of which only the one that is needed is imported.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Protocol, TypeVar
+
+from ..polling import Co
+
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """What runs an operation in a coroutine: `run` of a driver, or what does the same."""
+
+    async def __call__(self, op: Co[T], /) -> T:
+        """Run *op* and return its result; close it if the task is cancelled."""
+        ...
+
+
+def runner() -> Runner:
+    """Return ``run`` of the driver for asyncio or trio, whichever runs the present task.
+
+    Raises:
+        RuntimeError: neither does.
+
+    """
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        from .trio import run as run_on_trio  # noqa: PLC0415 - for those who use it
+
+        return run_on_trio
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        raise RuntimeError("neither asyncio nor trio runs here")
+    asyncio.get_running_loop()
+    from .aio import run  # noqa: PLC0415 - for those who use it
+
+    return run
