@@ -179,6 +179,10 @@ class HTTPConnection(Exchanging, Transfers):
         """Blocking twin of `co_read_raw`."""
         return self._receiving.role.block(self._receiving.read_raw, check_size(size))
 
+    def wait_closed(self) -> Exception | None:
+        """Blocking twin of `co_wait_closed`."""
+        return run(self.co_wait_closed())
+
     def request(
         self,
         request: Request,

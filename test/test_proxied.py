@@ -180,7 +180,7 @@ def way(request, certificate, trusting):
     return make
 
 
-@pytest.mark.feature("A6", "C32")
+@pytest.mark.feature("A6", "A24", "C32")
 @pytest.mark.reliability(60, 61)
 @pytest.mark.parametrize("persists", [True, False])
 def test_request_through_every_kind_of_proxy(drive, way, persists):
@@ -198,6 +198,7 @@ def test_request_through_every_kind_of_proxy(drive, way, persists):
         assert len(some.asked) == 1
 
 
+@pytest.mark.feature("A2", "C37")
 @pytest.mark.reliability(45, 60)
 def test_operation_given_up_at_every_wait_leaves_nothing_open(way):
     server, _, conn = way(pause=0.0003, persists=False)
@@ -509,6 +510,7 @@ def test_end_of_a_forwarding_connection_is_told_to_the_proxy(certificate, trusti
 # ---- what a connection says of its proxy, and refuses
 
 
+@pytest.mark.feature("A6", "B2")
 def test_proxy_can_be_read():
     proxy = Proxy("socks5h://a:b@proxy.test")
 

@@ -125,7 +125,7 @@ def test_proxy_py_over_tls_has_to_be_who_it_says(trusting, proxies, certificate)
             HTTPConnection("localhost", 80, proxy=proxy, timeout=20).connect()
 
 
-@pytest.mark.feature("A25", "C32")
+@pytest.mark.feature("A24", "A25", "C32")
 @pytest.mark.parametrize(("mode", "tls"), MODES)
 @pytest.mark.parametrize("scheme", ["none", "basic", "digest"])
 @pytest.mark.reliability(60)

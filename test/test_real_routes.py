@@ -52,6 +52,7 @@ def co_ask(conn, path="/"):
 # ---- unix domain sockets
 
 
+@pytest.mark.feature("A4")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_nginx_on_a_unix_domain_socket(drive, ports, folder, trusting, tls):
     path = str(folder / ("https" if tls else "http"))
@@ -77,6 +78,7 @@ def known(ca):
     return chain, someone.private_key_pem.bytes()
 
 
+@pytest.mark.feature("A46")
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
 def test_client_certificate_for_nginx(drive, ports, ca_file, known, version):
     context = tls_context(ca=ca_file, client_cert=known)

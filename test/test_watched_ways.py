@@ -34,7 +34,6 @@ from dugong_like import (
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 FEW = DRIVERS[::4]
-FEATURES = pytest.mark.feature("C4", "C5", "C6", "C10")
 INSIDE = ("https", "tunnel", True)  # TLS inside TLS
 EVERY = [*WAYS, INSIDE]
 UNIX = pair("connection.connect_unix_socket")
@@ -84,8 +83,7 @@ def told_by(way, certificate, trusting, driver, told, **options):
 # ---- through proxies
 
 
-@FEATURES
-@pytest.mark.feature("C43")
+@pytest.mark.feature("C4", "C6", "C10", "C43")
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("way", EVERY, ids=str)
 def test_every_tunnel_is_told(driver, way, certificate, trusting):
@@ -110,8 +108,7 @@ def test_every_tunnel_is_told(driver, way, certificate, trusting):
     assert (info["host"], info["port"], info["timeout"]) == ("localhost", proxy.port, 10)
 
 
-@FEATURES
-@pytest.mark.feature("C7")
+@pytest.mark.feature("C7", "C10")
 @pytest.mark.parametrize("driver", FEW)
 def test_a_tunnel_that_is_asked_for_again_on_another_connection(driver, certificate, trusting):
     told = Told()
@@ -125,7 +122,7 @@ def test_a_tunnel_that_is_asked_for_again_on_another_connection(driver, certific
     assert answers == [False, True]
 
 
-@FEATURES
+@pytest.mark.feature("C6", "C10")
 @pytest.mark.parametrize("driver", FEW)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_forwards_is_told_of_by_its_address(driver, scheme, certificate, trusting):
@@ -145,7 +142,7 @@ def test_a_proxy_that_forwards_is_told_of_by_its_address(driver, scheme, certifi
     assert told.info("connection.close") == {"host": "origin.test", "port": 80}
 
 
-@FEATURES
+@pytest.mark.feature("C6", "C10")
 @pytest.mark.parametrize("driver", FEW)
 def test_which_tls_it_is(driver, certificate, trusting):
     """TLS inside TLS: one handshake is told as the proxy's, one as the server's."""
@@ -172,7 +169,7 @@ REFUSALS = {
 }
 
 
-@FEATURES
+@pytest.mark.feature("C5", "C10")
 @pytest.mark.parametrize("driver", FEW)
 @pytest.mark.parametrize("scheme", REFUSALS)
 def test_a_proxy_that_does_not_go_along(driver, scheme, trusting):
@@ -243,7 +240,7 @@ def test_proxies_are_logged_without_their_passwords(caplog, mode):
 # ---- other ways
 
 
-@FEATURES
+@pytest.mark.feature("C4", "C5", "C6")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_unix_domain_socket_is_told(driver, tmp_path):
     path = str(tmp_path / "socket")
@@ -264,7 +261,7 @@ def test_a_unix_domain_socket_is_told(driver, tmp_path):
     assert told[-1][1]["exception"] is caught.value
 
 
-@FEATURES
+@pytest.mark.feature("C6")
 @pytest.mark.parametrize("driver", FEW)
 def test_nobody_connects_a_socket_of_ones_own(driver, certificate, trusting):
     told = Told()
@@ -299,7 +296,7 @@ def test_own_socket_stays_the_callers_if_one_of_these_is_bad(options, error):
         assert left.fileno() >= 0
 
 
-@FEATURES
+@pytest.mark.feature("C6")
 @pytest.mark.parametrize("driver", FEW)
 def test_a_resolver_of_ones_own_is_told(driver):
     def resolver(host, port):
