@@ -18,6 +18,7 @@ from dugong_like import (
     DugongError,
     HTTPConnection,
     Proxy,
+    Target,
     TunnelRefused,
 )
 
@@ -88,7 +89,7 @@ def test_proxy_py_with_a_password(drive, start, trusting, proxies, mode, tls):
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-def test_wrong_password(start, trusting, proxies, tls):
+def test_wrong_password(drive, start, trusting, proxies, tls):
     port = proxies(servers.forward_proxy, login="me:secret").port
     server = start("uvicorn-h11", tls=tls)
     for url in (f"http://127.0.0.1:{port}", f"http://me:wrong@127.0.0.1:{port}"):
@@ -97,12 +98,10 @@ def test_wrong_password(start, trusting, proxies, tls):
         ) as conn:
             if tls:
                 with pytest.raises(TunnelRefused) as refusal:
-                    conn.connect()
+                    drive(conn.co_connect())
                 assert refusal.value.status == 407
             else:
-                conn.send_request("GET", "/bytes/1")
-                assert conn.read_response().status == 407
-                conn.discard()
+                assert drive(co_fetch(conn))[0] == 407
 
 
 @pytest.mark.parametrize("mode", ["auto", "tunnel"])
@@ -163,12 +162,39 @@ def test_squid_with_a_wrong_password(drive, trusting, proxies, scheme):
         assert b"Squid" in refusal.value.body or b"squid" in refusal.value.body
 
 
-def test_squid_says_why_it_refuses(trusting, proxies):
+def test_squid_says_why_it_refuses(drive, trusting, proxies):
     server = proxies(servers.squid, "none")
     proxy = f"http://127.0.0.1:{server.port}"
     with pytest.raises(TunnelRefused) as refusal:
-        HTTPConnection("refused.test", 443, trusting, proxy, timeout=20).connect()
+        drive(HTTPConnection("refused.test", 443, trusting, proxy, timeout=20).co_connect())
     assert (refusal.value.status, refusal.value.reason) == (403, "Forbidden")
+
+
+@pytest.mark.feature("C13", "C17", "C19")
+def test_squid_without_being_told_that_it_is_a_proxy(drive, start, trusting, proxies):
+    """The caller says what a `Proxy` would: absolute-form, and CONNECT with TLS in the tunnel."""
+    port, secure = start("uvicorn-h11").port, start("uvicorn-h11", tls=True).port
+
+    def co_all():
+        squid = proxies(servers.squid, "none").port
+        with HTTPConnection("127.0.0.1", squid, timeout=20) as conn:
+            target = Target(f"http://localhost:{port}/bytes/1024")
+            yield from conn.co_send_request("GET", target, {"Host": f"localhost:{port}"})
+            assert (yield from conn.co_read_response()).status == 200
+            assert (yield from conn.co_readall()) == pattern(1024)
+            yield from conn.co_send_request("CONNECT", f"localhost:{secure}")
+            with (yield from conn.co_read_response()).stream as stream:
+                yield from stream.co_start_tls(trusting, "localhost")
+                request = b"GET /bytes/1024 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                yield from stream.co_write(request)
+                got = b""
+                while piece := (yield from stream.co_read(1000)):
+                    got += piece
+                return got
+
+    got = drive(co_all())
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert got.endswith(b"\r\n\r\n" + pattern(1024))
 
 
 # ---- SOCKS
