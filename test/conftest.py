@@ -149,3 +149,9 @@ def slow_names(monkeypatch):
     monkeypatch.setattr("dugong_like.transport.resolve.socket.getaddrinfo", getaddrinfo)
     yield
     go_on.set()
+
+
+def pytest_itemcollected(item):
+    """See to what doc/features.rst says of tests with real programs: each way of waiting."""
+    if item.get_closest_marker("real"):
+        assert item.callspec.params.keys() & {"drive", "driver"}, f"{item.name} has one way only"

@@ -125,6 +125,7 @@ def test_proxy_py_over_tls_has_to_be_who_it_says(trusting, proxies, certificate)
 
 
 @pytest.mark.feature("A24", "A25", "C32")
+@pytest.mark.real("squid-auth")
 @pytest.mark.parametrize(("mode", "tls"), MODES)
 @pytest.mark.parametrize("scheme", ["none", "basic", "digest"])
 @pytest.mark.reliability(60)
@@ -142,6 +143,7 @@ def test_squid(drive, start, trusting, proxies, scheme, mode, tls):
 
 
 @pytest.mark.feature("A26", "A27", "C32")
+@pytest.mark.real("squid-tls")
 @pytest.mark.parametrize(("mode", "tls"), MODES)
 def test_squid_over_tls(drive, start, trusting, proxies, certificate, mode, tls):
     server = proxies(servers.squid, "basic", certificate=certificate)
@@ -151,6 +153,7 @@ def test_squid_over_tls(drive, start, trusting, proxies, certificate, mode, tls)
 
 
 @pytest.mark.feature("A25")
+@pytest.mark.real("squid-auth")
 @pytest.mark.parametrize("scheme", ["basic", "digest"])
 def test_squid_with_a_wrong_password(drive, trusting, proxies, scheme):
     server = proxies(servers.squid, scheme)
@@ -162,6 +165,7 @@ def test_squid_with_a_wrong_password(drive, trusting, proxies, scheme):
         assert b"Squid" in refusal.value.body or b"squid" in refusal.value.body
 
 
+@pytest.mark.real("squid-connect")
 def test_squid_says_why_it_refuses(drive, trusting, proxies):
     server = proxies(servers.squid, "none")
     proxy = f"http://127.0.0.1:{server.port}"
@@ -171,6 +175,7 @@ def test_squid_says_why_it_refuses(drive, trusting, proxies):
 
 
 @pytest.mark.feature("C13", "C17", "C19")
+@pytest.mark.real("squid-connect")
 def test_squid_without_being_told_that_it_is_a_proxy(drive, start, trusting, proxies):
     """The caller says what a `Proxy` would: absolute-form, and CONNECT with TLS in the tunnel."""
     port, secure = start("uvicorn-h11").port, start("uvicorn-h11", tls=True).port
@@ -201,6 +206,7 @@ def test_squid_without_being_told_that_it_is_a_proxy(drive, start, trusting, pro
 
 
 @pytest.mark.feature("C34")
+@pytest.mark.real("socks")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4a"])
 def test_dante(drive, start, trusting, proxies, scheme, tls):
@@ -211,6 +217,7 @@ def test_dante(drive, start, trusting, proxies, scheme, tls):
     exchange(drive, start, trusting, proxy, tls=tls, host=host)
 
 
+@pytest.mark.real("socks")
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4a"])
 def test_dante_says_why_it_refuses(drive, proxies, scheme):
     server = proxies(servers.dante)
@@ -227,6 +234,7 @@ def test_dante_says_why_it_refuses(drive, proxies, scheme):
 
 
 @pytest.mark.feature("C34")
+@pytest.mark.real("socks")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
 def test_microsocks_with_a_password(drive, start, trusting, proxies, scheme, tls):
