@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from weakref import WeakSet
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
@@ -51,6 +51,8 @@ class NetworkStream:
 
     """
 
+    _open: ClassVar[WeakSet[NetworkStream]] = WeakSet()  # those that a child process has to drop
+
     def __init__(self, stream: Stream, received: bytes = b"", timeout: float | None = None) -> None:
         self.timeout = timeout
         self._stream: Stream | None = stream
@@ -60,8 +62,9 @@ class NetworkStream:
         self._said_all = False
         self._reading = Lock()
         self._writing = Lock()
+        self._forgetting = RLock()  # a handler of signals may close it as well
         self._unwaited = [0, 0]  # bytes read and written since the last wait
-        _open.add(self)
+        self._open.add(self)
 
     # ---- operations
 
@@ -247,6 +250,12 @@ class NetworkStream:
         if stream is not None:
             stream.close()
 
+    @classmethod
+    def drop_all(cls) -> None:
+        """Drop every stream there is, in a child process: they are the parent's."""
+        for stream in list(cls._open):
+            stream.drop()
+
     # ---- facts
 
     def get_extra_info(self, name: str) -> Any:
@@ -291,9 +300,11 @@ class NetworkStream:
         return self._stream
 
     def _forget(self) -> Stream | None:
-        stream, self._stream = self._stream, None
+        """Return the stream, which the caller closes; None if another thread does so."""
+        with self._forgetting:
+            stream, self._stream = self._stream, None
         self._received = b""
-        _open.discard(self)
+        self._open.discard(self)
         return stream
 
     def _fail(self, failure: Exception) -> None:
@@ -442,13 +453,5 @@ def co_tls_over(
     return stream
 
 
-_open: WeakSet[NetworkStream] = WeakSet()  # those that a child process has to drop
-
-
-def _drop_inherited() -> None:
-    for stream in list(_open):
-        stream.drop()
-
-
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_drop_inherited)
+    os.register_at_fork(after_in_child=NetworkStream.drop_all)

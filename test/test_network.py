@@ -364,6 +364,34 @@ def test_closing_wakes_another_thread(pair, use):
     assert failures
 
 
+def test_two_threads_that_close_it_close_what_is_below_once():
+    """Without the GIL they do so at the very same time."""
+
+    class Below(ScriptedStream):
+        closings = 0
+
+        def close(self):
+            self.closings += 1
+
+    below = [Below() for _ in range(2000)]
+    streams = [NetworkStream(one) for one in below]
+    at = [0, 0]
+
+    def close_all(mine):
+        for number, stream in enumerate(streams):
+            at[mine] = number
+            while at[1 - mine] < number:
+                time.sleep(0)  # a thread that spins would keep the other one away
+            stream.close()
+
+    threads = [threading.Thread(target=close_all, args=(mine,)) for mine in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {one.closings for one in below} == {1}
+
+
 def test_a_broken_write_wakes_the_reader(pair):
     stream, _ = pair
     failures = []

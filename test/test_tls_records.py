@@ -75,7 +75,7 @@ class OpenSSL:
 
     def __init__(self, process):
         self._process = process
-        self._said = bytearray()
+        self._said = b""  # replaced as a whole, as two threads look at it
         self._listener = threading.Thread(target=self._listen)
         self._listener.start()
         wait_until(lambda: re.search(rb"ACCEPT \S*:(\d+)\n", self._said) or process.poll())
