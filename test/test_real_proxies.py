@@ -1,6 +1,7 @@
 """Real proxies: proxy.py, Squid, Dante and microsocks, under several ways of waiting."""
 
 import shutil
+import socket
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -231,6 +232,26 @@ def test_dante_says_why_it_refuses(drive, proxies, scheme):
             assert refusal.value.status == 91
         else:
             assert refusal.value.status == {"127.0.0.3": 2, "127.0.0.1": 5}[host]
+
+
+@pytest.mark.feature("C7", "C34")
+@pytest.mark.real("socks")
+def test_dante_is_asked_again_for_the_next_address(drive, start, proxies):
+    events = []
+    port = start("uvicorn-h11").port
+
+    def resolver(host, port):  # Dante is told not to connect to the first one
+        return [(socket.AF_INET, (address, port)) for address in ("127.0.0.3", "127.0.0.1")]
+
+    conn = HTTPConnection(
+        *("origin.test", port, None, f"socks5://127.0.0.1:{proxies(servers.dante).port}"),
+        resolver=resolver, trace=lambda event, info: events.append(event), timeout=20,
+    )  # fmt: skip
+    with conn:
+        assert drive(co_fetch(conn)) == (200, pattern(70_000))
+    said = [event for event in events if event.startswith(("proxy", "connection.retry"))]
+    asked = ["proxy.socks5.started", "proxy.socks5.complete"]
+    assert said == [*asked, "connection.retry", *asked]
 
 
 @pytest.mark.feature("C34")

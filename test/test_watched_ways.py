@@ -122,6 +122,39 @@ def test_a_tunnel_that_is_asked_for_again_on_another_connection(driver, certific
     assert answers == [False, True]
 
 
+@pytest.mark.feature("C7", "C10")
+@pytest.mark.parametrize("driver", FEW)
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_server_whose_first_address_socks5_does_not_reach(driver, reached):
+    """The next address needs another connection to the proxy."""
+
+    def resolver(host, port):
+        return [(socket.AF_INET, (f"10.0.0.{number}", port)) for number in (1, 2)]
+
+    some = SomeProxy(reply=b"\5\5\0\1" + bytes(6))  # to the first of the questions
+    told = Told()
+    with ScriptedServer(some if reached else refusing) as server:
+        url = f"socks5://127.0.0.1:{server.port}"
+        conn = HTTPConnection("origin.test", proxy=url, resolver=resolver, trace=told, timeout=10)
+        with conn:
+            if reached:
+                assert driver(co_get(conn)) == (200, b"ok")
+                assert [address[:4] for address in some.asked] == [b"\x0a\0\0\1", b"\x0a\0\0\2"]
+            else:
+                with pytest.raises(TunnelRefused, match="connection refused"):
+                    driver(co_get(conn))
+
+    first = [*pair("dns.resolve"), *TCP, *pair("proxy.socks5"), "connection.retry"]
+    end = "complete" if reached else "failed"
+    second = [*TCP, "proxy.socks5.started", f"proxy.socks5.{end}"]
+    after = [*SENT, *HEAD, *BODY, "connection.close"] if reached else []
+    assert told.events == [*first, *second, *after]
+    answers = [info["return_value"] for event, info in told if event == "proxy.socks5.complete"]
+    assert answers == [False, True][: 1 + reached]
+    info = {"host": "origin.test", "port": 80, "exception": None, "requests": 0}
+    assert told.info("connection.retry") == info
+
+
 @pytest.mark.feature("C6", "C10")
 @pytest.mark.parametrize("driver", FEW)
 @pytest.mark.parametrize("scheme", ["http", "https"])
