@@ -6,6 +6,7 @@ tells facts only.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ssl import SSLContext
@@ -27,6 +28,16 @@ ERRORS: Final[ErrorTable] = [  # httpx has none of its own for a "network_stream
     ),
     (dugong_like.DugongError, [httpcore.ConnectError, httpcore.WriteError, httpcore.ReadError]),
 ]
+
+
+async def drive(op: Co[T]) -> T:
+    """Run *op* under the loop that runs here: trio, or else asyncio."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        from dugong_like.drivers.trio import run as run_on_trio
+
+        return await run_on_trio(op)
+    return await aio.run(op)
 
 
 @contextmanager
@@ -119,11 +130,11 @@ class AsyncNetwork(Network, httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         """See httpcore."""
-        return await aio.run(self.co_read(max_bytes, timeout))
+        return await drive(self.co_read(max_bytes, timeout))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """See httpcore."""
-        await aio.run(self.co_write(buffer, timeout))
+        await drive(self.co_write(buffer, timeout))
 
     async def aclose(self) -> None:
         """See httpcore."""
@@ -136,7 +147,7 @@ class AsyncNetwork(Network, httpcore.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> httpcore.AsyncNetworkStream:
         """See httpcore."""
-        return await aio.run(self.co_start_tls(ssl_context, server_hostname, timeout))
+        return await drive(self.co_start_tls(ssl_context, server_hostname, timeout))
 
 
 def limited(timeout: float | None, op: Co[T]) -> Co[T]:
