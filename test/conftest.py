@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import servers
 import trustme
+from support import open_descriptors, wait_until
 
 NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -125,6 +126,14 @@ def proxy(tmp_path_factory):
     """A forward proxy that also opens tunnels."""
     with servers.forward_proxy(tmp_path_factory.mktemp("proxy")) as server:
         yield server
+
+
+@pytest.fixture
+def nothing_is_left_open():
+    """See that a test closes what it opened, without help from the garbage collector."""
+    before = open_descriptors()
+    yield
+    wait_until(lambda: open_descriptors() <= before)
 
 
 SERVERS = ["granian", "uvicorn-httptools", "uvicorn-h11", "nginx", "haproxy"]

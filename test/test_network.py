@@ -8,7 +8,6 @@ import os
 import select
 import socket
 import ssl
-import sys
 import threading
 import time
 import weakref
@@ -16,7 +15,7 @@ from contextlib import suppress
 
 import pytest
 from streams import END, WOULD_BLOCK, ScriptedStream, finish
-from support import ScriptedServer, open_descriptors, read_exactly, wait_until
+from support import ScriptedServer, on_two_threads, open_descriptors, read_exactly, wait_until
 from tls_relay import relay
 
 from dugong_like import (
@@ -366,9 +365,6 @@ def test_closing_wakes_another_thread(pair, use):
 
 
 def test_two_threads_that_close_it_close_what_is_below_once():
-    """Without the GIL they do so at the very same time."""
-    take_turns = getattr(sys, "_is_gil_enabled", lambda: True)()
-
     class Below(ScriptedStream):
         closings = 0
 
@@ -377,21 +373,7 @@ def test_two_threads_that_close_it_close_what_is_below_once():
 
     below = [Below() for _ in range(2000)]
     streams = [NetworkStream(one) for one in below]
-    at = [0, 0]
-
-    def close_all(mine):
-        for number, stream in enumerate(streams):
-            at[mine] = number
-            while at[1 - mine] < number:
-                if take_turns:
-                    time.sleep(0)
-            stream.close()
-
-    threads = [threading.Thread(target=close_all, args=(mine,)) for mine in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    on_two_threads(lambda number: streams[number].close())
     assert {one.closings for one in below} == {1}
 
 

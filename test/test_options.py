@@ -36,14 +36,7 @@ from dugong_like.options import PLAIN
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_open():
-    """See that each test closes what it opened, without help from the garbage collector."""
-    before = open_descriptors()
-    yield
-    wait_until(lambda: open_descriptors() <= before)
+pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 
 
 @pytest.fixture(params=WAYS)

@@ -3,12 +3,12 @@
 import os
 import select
 import socket
-import sys
 import threading
 import time
 
 import pytest
 from small_operations import receive, value
+from support import on_two_threads
 
 from dugong_like import (
     POLLIN,
@@ -78,25 +78,9 @@ def test_source_is_closed_when_every_loop_has_forgotten_it():
 
 
 def test_source_that_two_threads_close_is_given_back_once():
-    """Without the GIL they do so at the very same time."""
-    take_turns = getattr(sys, "_is_gil_enabled", lambda: True)()
     sources = [polling.Source(1) for _ in range(2000)]
     log = [[] for _ in sources]
-    at = [0, 0]
-
-    def close_all(mine):
-        for number, source in enumerate(sources):
-            at[mine] = number
-            while at[1 - mine] < number:
-                if take_turns:
-                    time.sleep(0)
-            source.close(lambda number=number: log[number].append("closed"))
-
-    threads = [threading.Thread(target=close_all, args=(mine,)) for mine in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    on_two_threads(lambda number: sources[number].close(lambda: log[number].append("closed")))
     assert log == [["closed"]] * len(sources)
 
 

@@ -1,6 +1,5 @@
 """Connections through proxies that follow a script: every scheme, cut off and given up anywhere."""
 
-import asyncio
 import socket
 import time
 
@@ -14,6 +13,7 @@ from support import (
     read_head,
     wait_until,
 )
+from ways import on_asyncio
 
 from dugong_like import (
     CertificateInvalid,
@@ -32,17 +32,12 @@ from dugong_like import (
     within,
 )
 from dugong_like.connect import co_converse
-from dugong_like.drivers import aio
 from dugong_like.http1.limits import Limits
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 ESTABLISHED = b"HTTP/1.1 200 Go\r\n\r\n"
 CHALLENGE = b'HTTP/1.1 407 No\r\nProxy-Authenticate: Digest realm="r", nonce="n", qop="auth"\r\n'
 NEVER = 1000  # more waits than any operation here has
-
-
-def on_asyncio(operation):
-    return asyncio.run(aio.run(operation))
 
 
 @pytest.fixture(params=[run, on_asyncio])

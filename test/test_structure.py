@@ -123,7 +123,7 @@ TESTED_ELSEWHERE = {
     "line.py": "test_streams.py",
     "origin.py": "test_connection.py",
     "route.py": "test_connect.py, test_link.py, test_connection.py",
-    "transport/start_tls.py": "transport/test_tls_over.py, test_tls_inside.py",
+    "transport/start_tls.py": "transport/test_tls_over.py, test_tls_events.py",
     "transport/stream.py": "test_sending.py, test_two_threads.py",
     "proxy/conversation.py": "a protocol of types; proxy/test_*.py keep to it",
     "bodies.py": "test_connection.py, test_interruptions.py",
