@@ -208,7 +208,7 @@ class NetworkStream(Turns):
             if self._failure is None:
                 stream.say_goodbye()
             stream.shut_down()  # wakes who waits
-            stream.close()
+            self._leave(stream)
 
     def __enter__(self) -> Self:
         return self

@@ -35,6 +35,7 @@ class Turns:
         self._received = received
         self._failure: Exception | None = None
         self._deaf: Exception | None = None  # why the peer takes no more, though it may be heard
+        self._left: Stream | None = None  # what is closed when no operation uses it any more
         self._said_all = False
         self._reading = Lock()
         self._writing = Lock()
@@ -50,6 +51,8 @@ class Turns:
             yield
         finally:
             lock.release()
+            if self._left is not None:
+                self._close_left()
 
     def _usable(self) -> Stream:
         """Return the stream if it is neither closed nor broken."""
@@ -67,12 +70,29 @@ class Turns:
         self._open.discard(self)
         return stream
 
+    def _leave(self, stream: Stream) -> None:
+        """Close *stream* as soon as no operation uses it any more.
+
+        Another thread may be about to wait for its descriptor. If that was closed now, its number
+        could be another file's by then, and the wait would not end.
+        """
+        self._left = stream
+        self._close_left()
+
+    def _close_left(self) -> None:
+        with self._forgetting:
+            if self._reading.locked() or self._writing.locked():
+                return  # it is done by the operation, at its end
+            stream, self._left = self._left, None
+        if stream is not None:
+            stream.close()
+
     def __del__(self) -> None:
         self.drop()
 
     def drop(self) -> None:
         """Give the descriptors back without a word to the peer, as a child process does."""
-        stream = self._forget()
+        stream = self._forget() or self._left
         if stream is not None:
             stream.close()
 
@@ -80,7 +100,12 @@ class Turns:
     def drop_all(cls) -> None:
         """Drop every stream there is, in a child process: they are the parent's."""
         for stream in list(cls._open):
-            stream.drop()
+            stream.drop_inherited()
+
+    def drop_inherited(self) -> None:
+        """See `drop_all`; a thread that has stayed behind in the parent may hold the lock."""
+        self._forgetting = RLock()
+        self.drop()
 
     def _fail(self, failure: Exception) -> None:
         """Let every further use raise `ConnectionClosed`."""

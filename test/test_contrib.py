@@ -212,6 +212,14 @@ def test_mutated_responses_are_read_alike_however_they_are_cut():
     assert out.endswith("; 0 violations\n")
 
 
+def test_threads_do_not_get_in_each_others_way():
+    kinds = ["own_connections", "network_streams", "loop_thread", "callback_streams", "names"]
+    status, out, _ = contrib("freethreaded/stress.py", "--seconds", 0.3, *kinds)
+
+    assert status == 0, out
+    assert [line.split(":")[0] for line in out.splitlines()[1:]] == kinds
+
+
 @pytest.mark.reliability(30)
 def test_calls_raise_what_they_document():
     status, out, _ = contrib("fuzz/calls.py", "--talks", 3000)

@@ -364,6 +364,23 @@ def test_closing_wakes_another_thread(pair, use):
     assert failures
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_descriptor_stays_until_the_last_operation_has_ended(pair, order):
+    """Who is just about to wait for it would else wait for another file with its number."""
+    stream, _ = pair
+    fd = stream.get_extra_info("fd")
+    operations = [stream.co_read(1), stream.co_write(bytes(10_000_000))]
+    for op in operations:
+        next(op)
+    stream.close()
+    for op in operations[::order]:
+        os.fstat(fd)
+        with pytest.raises(ConnectionClosed):
+            next(op)
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(fd)
+
+
 def test_two_threads_that_close_it_close_what_is_below_once():
     class Below(ScriptedStream):
         closings = 0
