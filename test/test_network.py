@@ -148,6 +148,7 @@ def test_time_outs_are_told_to_the_driver():
     assert next(NetworkStream(ScriptedStream()).co_read(1)).deadline is None
 
 
+@pytest.mark.feature("C17")
 def test_the_end_is_said_while_there_is_more_to_read():
     script = ScriptedStream([b"x", b"y", END])
     stream = NetworkStream(script)

@@ -465,7 +465,7 @@ def test_options_are_values():
 # ---- resolvers
 
 
-@pytest.mark.feature("A3")
+@pytest.mark.feature("A3", "A44")
 def test_resolver(drive, certificate, trusting):
     with ScriptedServer(answering(OK), certificate.server_context()) as server:
         asked = []
