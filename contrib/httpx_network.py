@@ -17,7 +17,7 @@ from httpx_errors import ERRORS, STREAM_ERRORS, Table, name_of
 
 import dugong_like
 from dugong_like import Co, HTTPConnection, NetworkStream, run, stall
-from dugong_like.drivers import aio
+from dugong_like.drivers.running import runner
 
 T = TypeVar("T")
 
@@ -119,11 +119,11 @@ class AsyncNetwork(Network, httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         """See httpcore."""
-        return await aio.run(self.co_read(max_bytes, timeout))
+        return await runner()(self.co_read(max_bytes, timeout))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """See httpcore."""
-        await aio.run(self.co_write(buffer, timeout))
+        await runner()(self.co_write(buffer, timeout))
 
     async def aclose(self) -> None:
         """See httpcore."""
@@ -136,7 +136,7 @@ class AsyncNetwork(Network, httpcore.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> httpcore.AsyncNetworkStream:
         """See httpcore."""
-        return await aio.run(self.co_start_tls(ssl_context, server_hostname, timeout))
+        return await runner()(self.co_start_tls(ssl_context, server_hostname, timeout))
 
 
 def limited(timeout: float | None, op: Co[T]) -> Co[T]:

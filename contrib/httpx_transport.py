@@ -22,7 +22,7 @@ that it is told of has ended.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from inspect import isawaitable, iscoroutine
 from typing import Any, Final, TypeVar
@@ -44,7 +44,7 @@ from dugong_like import (
     log_events,
     run,
 )
-from dugong_like.drivers import aio
+from dugong_like.drivers.running import runner
 
 T = TypeVar("T")
 Key = tuple[Origin, str | None]  # and the name for TLS, if it is another one
@@ -94,7 +94,14 @@ class Teller:
 
 
 class Connection(HTTPConnection):
-    """A connection that serves one request of httpx after the other."""
+    """A connection that serves one request of httpx after the other.
+
+    Attributes:
+        phase: what the present one is at, of `PHASES`.
+
+    """
+
+    phase = "connect"
 
     def __init__(self, *arguments: Any, asynchronous: bool, **options: Any) -> None:
         self.teller = Teller(asynchronous=asynchronous)
@@ -105,24 +112,18 @@ class Connection(HTTPConnection):
         limits = request.extensions.get("timeout", {})
         self.timeout = Timeouts(**{name: limits.get(name) for name in PHASES})
         self.teller.trace = request.extensions.get("trace")
+        self.phase = "connect"
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Raise errors of this library as those of httpx."""
+        return errors_as(httpx, lambda: self.phase)
 
     async def result(self, op: Co[T]) -> T:
         """Run *op*, an operation of this connection, and whatever the trace does about it."""
         try:
-            return await aio.run(op)
+            return await runner()(op)
         finally:
             await self.teller.catch_up()
-
-
-class Phases:
-    """What a request is at: one of `PHASES`."""
-
-    def __init__(self) -> None:
-        self.now = "connect"
-
-    def errors(self) -> AbstractContextManager[None]:
-        """Raise errors of this library as those of httpx."""
-        return errors_as(httpx, lambda: self.now)
 
 
 class Connections:
@@ -184,10 +185,10 @@ def target_of(request: httpx.Request) -> str:
     return text if request.method == "CONNECT" else Target(text)
 
 
-def co_send_head(conn: HTTPConnection, request: httpx.Request, phases: Phases) -> Co[bool]:
+def co_send_head(conn: Connection, request: httpx.Request) -> Co[bool]:
     """Connect and send the head; return whether a body follows."""
     yield from conn.co_connect()
-    phases.now = "write"
+    conn.phase = "write"
     length = request.headers.get("Content-Length")
     body = BodyFollowing(None if length is None else int(length))
     if length is None and "Transfer-Encoding" not in request.headers:
@@ -227,24 +228,19 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     """
 
     def __init__(
-        self,
-        owner: Connections,
-        request: httpx.Request,
-        conn: Connection,
-        phases: Phases,
-        network: Network,
+        self, owner: Connections, request: httpx.Request, conn: Connection, network: Network
     ) -> None:
         self.network = network
-        self._owner, self._request, self._conn, self._phases = owner, request, conn, phases
+        self._owner, self._request, self._conn = owner, request, conn
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
-        with self._phases.errors():
+        with self._conn.errors():
             while piece := self._conn.read(PIECE):
                 yield piece
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with self._phases.errors():
+        with self._conn.errors():
             while piece := await self._conn.result(self._conn.co_read(PIECE)):
                 yield piece
 
@@ -267,39 +263,37 @@ class Transport(Connections, httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request* and return the response; its body is still to be read."""
         conn = self.take(request)
-        phases = Phases()
         try:
             conn.begin(request)
-            with phases.errors():
-                if run(co_send_head(conn, request, phases)):
+            with conn.errors():
+                if run(co_send_head(conn, request)):
                     send_body(conn, request)
-                phases.now = "read"
+                conn.phase = "read"
                 head = conn.read_response()
             network = SyncNetwork(conn, head.stream if left_http(request, head) else None)
-            return response_of(head, Body(self, request, conn, phases, network))
+            return response_of(head, Body(self, request, conn, network))
         except BaseException:
             conn.disconnect()
             raise
 
 
 class AsyncTransport(Connections, httpx.AsyncBaseTransport):
-    """For `httpx.AsyncClient` on asyncio. Takes what `Transport` takes."""
+    """For `httpx.AsyncClient`, on asyncio and on trio. Takes what `Transport` takes."""
 
     asynchronous = True
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request* and return the response; its body is still to be read."""
         conn = self.take(request)
-        phases = Phases()
         try:
             conn.begin(request)
-            with phases.errors():
-                if await conn.result(co_send_head(conn, request, phases)):
+            with conn.errors():
+                if await conn.result(co_send_head(conn, request)):
                     await send_body_async(conn, request)
-                phases.now = "read"
+                conn.phase = "read"
                 head = await conn.result(conn.co_read_response())
             network = AsyncNetwork(conn, head.stream if left_http(request, head) else None)
-            return response_of(head, Body(self, request, conn, phases, network))
+            return response_of(head, Body(self, request, conn, network))
         except BaseException:
             conn.disconnect()
             await conn.teller.catch_up()
@@ -323,10 +317,15 @@ def send_body(conn: HTTPConnection, request: httpx.Request) -> None:
 
 async def send_body_async(conn: Connection, request: httpx.Request) -> None:
     """Write the body of *request*, until the server has answered."""
+    assert isinstance(request.stream, httpx.AsyncByteStream)
+    pieces = aiter(request.stream)
     try:
-        async for piece in request.stream:
+        async for piece in pieces:
             await conn.result(conn.co_write(piece))
         await conn.result(conn.co_finish())
     except dugong_like.ConnectionClosed as exc:
         if exc.request_sent != "yes":
             raise
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()  # trio does not like to do that later

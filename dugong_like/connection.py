@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
@@ -213,6 +212,10 @@ class HTTPConnection(Exchanging, Transfers):
         """Blocking twin of `co_read_raw`."""
         return self._receiving.role.block(self._receiving.read_raw, check_size(size))
 
+    def wait_closed(self) -> Exception | None:
+        """Blocking twin of `co_wait_closed`."""
+        return run(self.co_wait_closed())
+
     def request(
         self,
         request: Request,
@@ -299,12 +302,7 @@ class HTTPConnection(Exchanging, Transfers):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
     def __del__(self) -> None:

@@ -1,39 +1,30 @@
 """NetworkStream: a connection that has left HTTP, after 101 or a 2xx to CONNECT.
 
-What `transport` offers as attempts is made into operations here, each with its blocking twin.
-One operation reads and one writes at a time. A reader that is interrupted loses nothing; a
-writer that is interrupted breaks the stream, as nobody can say how much the peer has got.
+The operations that users run, each with its blocking twin, and facts.
 
-Not here: when a connection leaves HTTP (receiving.py), and sockets and TLS (transport/).
+Not here: what they are made of (turns.py), when a connection leaves HTTP (receiving.py), and
+sockets and TLS (transport/).
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Lock
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, Self
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
 from .errors import ConnectionClosed, HandshakeFailed, StateError
 from .facts import fact
 from .origin import check_hostname
 from .polling import Co, run
-from .transport.stream import TURN, Stream
-from .transport.waiting import co_attempt, co_receive
+from .transport.stream import Stream
 from .transport.wrapped import WrappedStream
+from .turns import Turns
 
 if TYPE_CHECKING:
+    from .timings import Timings
     from .transport.tls import SSLContext
 
-A = TypeVar("A")
-T = TypeVar("T")
 
-
-class NetworkStream:
+class NetworkStream(Turns):
     """Bytes to and from the peer, with no HTTP around them; `HTTPResponse.stream` gives it.
 
     Each operation exists twice: ``co_x`` returns a generator that yields `PollNeeded` where it
@@ -48,20 +39,12 @@ class NetworkStream:
     Attributes:
         timeout: seconds that may pass without anything moving; None waits for ever. At first it
             is that of the connection.
+        timings: of the exchange that gave the stream; None unless
+            ``HTTPConnection(timings=True)`` asked.
 
     """
 
-    def __init__(self, stream: Stream, received: bytes = b"", timeout: float | None = None) -> None:
-        self.timeout = timeout
-        self._stream: Stream | None = stream
-        self._received = received
-        self._failure: Exception | None = None
-        self._deaf: Exception | None = None  # why the peer takes no more, though it may be heard
-        self._said_all = False
-        self._reading = Lock()
-        self._writing = Lock()
-        self._unwaited = [0, 0]  # bytes read and written since the last wait
-        _open.add(self)
+    timings: Timings | None = None
 
     # ---- operations
 
@@ -225,27 +208,13 @@ class NetworkStream:
             if self._failure is None:
                 stream.say_goodbye()
             stream.shut_down()  # wakes who waits
-            stream.close()
+            self._leave(stream)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        self.drop()
-
-    def drop(self) -> None:
-        """Give the descriptors back without a word to the peer, as a child process does."""
-        stream = self._forget()
-        if stream is not None:
-            stream.close()
 
     # ---- facts
 
@@ -258,170 +227,21 @@ class NetworkStream:
                 there is room to write; and with TLS ``"ssl_object"``, ``"tls_version"``,
                 ``"cipher"`` (name, protocol, secret bits), ``"alpn"`` and ``"peercert"`` (as
                 `ssl.SSLSocket.getpeercert` has it). The objects are to be looked at, not used.
+                ``"timings"``: `timings`, also when the stream is closed.
 
         Returns:
             The fact; None if there is none, as of TLS without TLS, for another name, and when
             the stream is closed.
 
         """
+        if name == "timings":
+            return self.timings
         stream = self._stream
         if stream is None:
             return None
         if name == "is_readable" and self._received:
             return True
         return fact(stream, name)
-
-    # ---- what operations are made of
-
-    @contextmanager
-    def _turn(self, lock: Lock, what: str) -> Iterator[None]:
-        if not lock.acquire(blocking=False):
-            raise StateError(f"another operation is {what} on this stream")
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _usable(self) -> Stream:
-        """Return the stream if it is neither closed nor broken."""
-        if self._failure is not None:
-            raise ConnectionClosed(f"the stream is broken: {self._failure}") from self._failure
-        if self._stream is None:
-            raise ConnectionClosed("the stream is closed")
-        return self._stream
-
-    def _forget(self) -> Stream | None:
-        stream, self._stream = self._stream, None
-        self._received = b""
-        _open.discard(self)
-        return stream
-
-    def _fail(self, failure: Exception) -> None:
-        """Let every further use raise `ConnectionClosed`."""
-        if self._failure is None:
-            # Without its traceback, which leads back to here.
-            self._failure = failure.with_traceback(None)
-
-    def _co_receive(self, attempt: Callable[[A], T | None], argument: A) -> Co[T]:
-        with self._turn(self._reading, "reading"):
-            stream = self._usable()
-            try:
-                return (yield from co_receive(stream, attempt, argument, self.timeout))
-            except ConnectionClosed as exc:
-                if self._stream is stream:
-                    self._fail(ConnectionClosed(str(exc)))
-                    stream.shut_down_writing()
-                raise
-            except (TimeoutError, GeneratorExit):
-                raise
-            except BaseException as exc:  # from outside, such as Ctrl-C
-                if not stream.waiting:
-                    self._fail(StateError(f"reading was interrupted by {exc!r}"))
-                raise
-            finally:
-                stream.waiting = False
-
-    def _recv(self, size: int) -> bytes | None:
-        """Make an attempt to read; see `co_read`."""
-        stream = self._usable()
-        if size == 0:
-            return b""
-        if self._received:
-            data, self._received = self._received[:size], self._received[size:]
-            return data
-        if self._is_over(0, stream):
-            return None
-        received = stream.recv(size)
-        if received == b"":
-            self._usable()  # was it us who ended it?
-        self._unwaited[0] += len(received or b"")
-        return received
-
-    def _recv_into(self, target: memoryview) -> int | None:
-        """Make an attempt to read; see `co_readinto`."""
-        stream = self._usable()
-        if not target:
-            return 0
-        if self._received:
-            count = min(len(target), len(self._received))
-            target[:count] = self._received[:count]
-            self._received = self._received[count:]
-            return count
-        if self._is_over(0, stream):
-            return None
-        filled = stream.recv_into(target)
-        if filled == 0:
-            self._usable()
-        self._unwaited[0] += filled or 0
-        return filled
-
-    def _is_over(self, which: int, stream: Stream) -> bool:
-        """Say whether to wait all the same: others of the same loop have their turn then."""
-        if self._unwaited[which] < TURN or (which == 0 and stream.buffered):
-            return False
-        self._unwaited[which] = 0
-        return True
-
-    @contextmanager
-    def _sending(self) -> Iterator[Stream]:
-        """Have the turn to write; what is not done as a whole breaks the stream."""
-        with self._turn(self._writing, "writing"):
-            stream = self._usable()
-            if self._deaf is not None:
-                raise ConnectionClosed(f"the peer takes no more: {self._deaf}") from self._deaf
-            whole = False
-            try:
-                yield stream
-                whole = True
-            except StateError:  # nothing was sent at all
-                whole = True
-                raise
-            except ConnectionClosed as exc:
-                whole = True
-                self._deaf = ConnectionClosed(str(exc))
-                raise
-            finally:
-                if not whole:
-                    self._break(stream)
-
-    def _co_send(self, data: memoryview) -> Co[None]:
-        with self._sending() as stream:
-            if self._said_all:
-                raise StateError("the end of what is written has been said")
-            while data:
-                sent = self._send(data)
-                if sent is None:
-                    sent = yield from co_attempt(
-                        self._send, data, stream.wanted_by_send, self.timeout, "write"
-                    )
-                data = data[sent:]
-
-    def _co_end(self) -> Co[None]:
-        with self._sending() as stream:
-            if not self._said_all and self._end(stream) is None:
-                yield from co_attempt(
-                    self._end, stream, stream.wanted_by_send, self.timeout, "write"
-                )
-            self._said_all = True
-
-    def _end(self, stream: Stream) -> bool | None:
-        self._usable()
-        return stream.end_sending()
-
-    def _send(self, data: memoryview) -> int | None:
-        stream = self._usable()
-        if self._is_over(1, stream):
-            return None
-        sent = stream.send([data])
-        if sent is not None:
-            self._unwaited[1] += sent
-        return sent
-
-    def _break(self, stream: Stream) -> None:
-        """Note that a part of what was to be written is missing; a reader is woken."""
-        if self._stream is stream:
-            self._fail(StateError("writing was given up in the middle"))
-            stream.shut_down()
 
 
 def co_tls_over(
@@ -440,15 +260,3 @@ def co_tls_over(
     bare = yield from co_start_tls_over(stream.bare, context, hostname, timeout, any_protocol=True)
     stream.replace_bare(bare)
     return stream
-
-
-_open: WeakSet[NetworkStream] = WeakSet()  # those that a child process has to drop
-
-
-def _drop_inherited() -> None:
-    for stream in list(_open):
-        stream.drop()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_drop_inherited)

@@ -58,11 +58,12 @@ class Source:
 
     """
 
-    __slots__ = ("closed", "fd", "registrations")
+    __slots__ = ("_not_closed", "closed", "fd", "registrations")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.closed = False
+        self._not_closed = [True]  # pop is atomic: of several threads one closes
         self.registrations: dict[object, Any] = {}  # a `Registration` for each loop
 
     def need(self, mask: int, deadline: float | None = None) -> PollNeeded:
@@ -75,9 +76,14 @@ class Source:
         That may be later: a loop that runs in another thread does it there. Nothing
         happens the second time.
         """
-        if not self.closed:
-            self.closed = True
-            self._tell(give_back)
+        if self.closed:
+            return
+        self.closed = True
+        try:
+            self._not_closed.pop()
+        except IndexError:
+            return
+        self._tell(give_back)
 
     def _tell(self, give_back: Callable[[], object]) -> None:
         try:

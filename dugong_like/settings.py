@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from .budgets import Budget
+    from .proxy.forward import Forwarding
     from .proxy.proxy import Proxy
     from .transport.base import Transport
     from .transport.options import SocketOptions
@@ -107,20 +108,19 @@ class Settings(TLSFacts):
     ) -> None:
         self._hostname = hostname
         self.content_md5 = content_md5
-        ascii_name, port, host, self._heads = _origin(
+        self._timeout = timeout
+        self._expect100_timeout = expect100_timeout
+        ascii_name, port, host, heads = _origin(
             exact(hostname), port, HTTP_PORT if ssl_context is None else HTTPS_PORT
         )
         checked = None if proxy is None else checked_proxy(proxy)
+        self._proxy_given = checked is proxy  # as such, not as a pair or URL
         forwarding = None
-        if http_version not in VERSIONS:
-            raise ValueError(f"HTTP {http_version!r}; only 1.0 and 1.1 are spoken")
-        prefix, lines, minor = "", None, VERSIONS[http_version]
         if checked is not None and checked.forwards(ascii_name, https=ssl_context is not None):
             forwarding = checked.forwarding()
-            prefix, lines = f"http://{host}", forwarding.lines
-        if prefix or minor != 1:
-            self._heads = RequestHeads(host, prefix, lines, minor)
-        self._proxy_given = checked is proxy  # as such, not as a pair or URL
+        if forwarding is not None or http_version != "1.1":
+            heads = _other_heads(host, forwarding, http_version)
+        self._heads = heads
         limits = _limits(
             max_line_size,
             max_header_size,
@@ -131,16 +131,7 @@ class Settings(TLSFacts):
         )
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
-        wishes = None
-        if (
-            isinstance(timeout, Timeouts)
-            or trace is not None
-            or timings
-            or trace_file is not None
-            or budget is not None
-            or _is_logged()
-        ):
-            wishes = _wishes(trace, timings, trace_file, budget)
+        wishes = _wishes(timeout, trace, timings, trace_file, budget)
         if sock is not None:
             as_timeouts(timeout)  # if there is an error the socket stays the caller's
         options = transport_options(
@@ -171,8 +162,6 @@ class Settings(TLSFacts):
             self._limit_continue(expect100_timeout)
         if forwarding is not None:
             self._receiving.on_proxy_challenge(forwarding.learn)
-        self._timeout = timeout
-        self._expect100_timeout = expect100_timeout
 
     @property
     def hostname(self) -> str:
@@ -240,6 +229,21 @@ def _origin(
     return name, port, host, RequestHeads(host)
 
 
+def _other_heads(host: str, forwarding: Forwarding | None, http_version: str) -> RequestHeads:
+    """Return what writes heads for a proxy that forwards, or of another version.
+
+    Raises:
+        ValueError: *http_version* is none that is spoken.
+
+    """
+    if http_version not in VERSIONS:
+        raise ValueError(f"HTTP {http_version!r}; only 1.0 and 1.1 are spoken")
+    minor = VERSIONS[http_version]
+    if forwarding is None:
+        return RequestHeads(host, "", None, minor)
+    return RequestHeads(host, f"http://{host}", forwarding.lines, minor)
+
+
 _logs_wanted: Callable[[], bool] | None = None  # see logs.is_wanted
 
 
@@ -256,15 +260,25 @@ def _is_logged() -> bool:
 
 
 def _wishes(
-    trace: Trace | None, timings: bool, trace_file: TraceFile | None, budget: Budget | None
-) -> Wishes:
-    """Return what is wanted; without a trace, one that logs if somebody listens."""
-    from .watched_link import Wishes  # noqa: PLC0415 - for those who want to be told
+    timeout: float | Timeouts | None,
+    trace: Trace | None,
+    timings: bool,
+    trace_file: TraceFile | None,
+    budget: Budget | None,
+) -> Wishes | None:
+    """Return what is wanted besides that the connection works; None if that is all.
 
+    Without a trace it is one that logs, if somebody listens.
+    """
     if trace is None and _is_logged():
         from .logs import log_event  # noqa: PLC0415 - loaded already
 
         trace = log_event
+    limits_phases = isinstance(timeout, Timeouts)
+    if trace is None and trace_file is None and budget is None and not (timings or limits_phases):
+        return None
+    from .watched_link import Wishes  # noqa: PLC0415 - for those who want to be told
+
     return Wishes(trace, timings, trace_file, budget)
 
 

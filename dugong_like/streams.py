@@ -167,6 +167,10 @@ class HTTPStream:
             yield from wake.co_wait()
         return self.completion_future.result()
 
+    def complete(self) -> int:
+        """Blocking twin of `co_complete`."""
+        return run(self.co_complete())
+
     def _co_promised(self) -> Co[int]:
         """Drive the exchange on the thread given to `activate`."""
         if not self._line.drive(self._place, promised=True):

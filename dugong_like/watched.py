@@ -23,6 +23,7 @@ parts do (link.py, sending.py, receiving.py, bodies.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from .bodies import BodyReader
@@ -35,8 +36,9 @@ from .http1.states import Link, Sending, Sent
 from .link import SharedLink
 from .masking import mask_target, masked_lines
 from .message import BodyFollowing, Exchange, HTTPResponse
+from .network import NetworkStream
 from .polling import Co
-from .receiving import Ending, ReceivingHalf
+from .receiving import Ending, ReceivingHalf, hand_over
 from .roles import ReadingRole, Role
 from .route import Route
 from .sending import SendingHalf, Whole
@@ -45,7 +47,7 @@ from .timings import Timings
 from .trace import Info
 from .transport.buffer import ReceiveBuffer
 from .transport.lowest_rate import SENDING
-from .transport.stream import Part
+from .transport.stream import Part, Stream
 from .watched_link import WatchedLink, WatchedReadingRole, WatchedRole, Wishes
 
 SEND_HEAD: Final = "http11.send_request_headers"
@@ -161,11 +163,22 @@ class WatchedEnding(Ending):
         if body is not None and body.trailers:
             fields = masked_lines(body.trailers)
             link.tell("http11.trailers", {"response": response, "headers": fields})
-        if response.timings is not None:
-            response.timings.note_end()
+        if (timings := response.timings) is not None:
+            timings.note_end()
+            if link.state is Link.SWITCHED and (stream := link.raw_stream) is not None:
+                response.offer(partial(hand_over_timed, timings, self._role, self._buffer, stream))
         link.receiving.complete(RECEIVE_BODY, {"return_value": None})
         link.receiving.start(CLOSE_RESPONSE, {"response": response})
         link.receiving.complete(CLOSE_RESPONSE, {"return_value": None})
+
+
+def hand_over_timed(
+    timings: Timings, role: ReadingRole, buffer: ReceiveBuffer, stream: Stream
+) -> NetworkStream:
+    """Do what `hand_over` does, and let the stream tell *timings*."""
+    handed = hand_over(role, buffer, stream)
+    handed.timings = timings
+    return handed
 
 
 class WatchedReceiving(ReceivingHalf):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import servers
 import trustme
+from support import open_descriptors, wait_until
 
 NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -127,6 +128,14 @@ def proxy(tmp_path_factory):
         yield server
 
 
+@pytest.fixture
+def nothing_is_left_open():
+    """See that a test closes what it opened, without help from the garbage collector."""
+    before = open_descriptors()
+    yield
+    wait_until(lambda: open_descriptors() <= before)
+
+
 SERVERS = ["granian", "uvicorn-httptools", "uvicorn-h11", "nginx", "haproxy"]
 
 
@@ -149,3 +158,9 @@ def slow_names(monkeypatch):
     monkeypatch.setattr("dugong_like.transport.resolve.socket.getaddrinfo", getaddrinfo)
     yield
     go_on.set()
+
+
+def pytest_itemcollected(item):
+    """See to what doc/features.rst says of tests with real programs: each way of waiting."""
+    if item.get_closest_marker("real"):
+        assert item.callspec.params.keys() & {"drive", "driver"}, f"{item.name} has one way only"

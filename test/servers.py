@@ -19,6 +19,8 @@ from support import program
 
 TEST = Path(__file__).parent
 START_TIME = 30  # seconds until a server has to accept connections
+# Not every Python that the library is tried with has the servers: see contrib/freethreaded.
+PYTHON = os.environ.get("DUGONG_LIKE_SERVER_PYTHON", sys.executable)
 
 
 @dataclass
@@ -102,7 +104,7 @@ def running(command, port, log, host="127.0.0.1"):
 def granian(folder, certificate=None, host="127.0.0.1"):
     """granian: hyper, written in Rust."""
     port = free_port(host)
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", host]
+    command = [PYTHON, "-m", "granian", "--interface", "asgi", "--host", host]
     command += ["--port", port, "--no-ws", "--http", "1", "app:app"]
     if certificate:
         command += ["--ssl-certificate", certificate.chain, "--ssl-keyfile", certificate.key]
@@ -114,7 +116,7 @@ def granian(folder, certificate=None, host="127.0.0.1"):
 def uvicorn(folder, http, certificate=None, host="127.0.0.1", ws="none"):
     """Uvicorn with httptools (llhttp, written in C) or h11 (pure Python); *ws*: "wsproto"."""
     port = free_port(host)
-    command = [sys.executable, "-m", "uvicorn", "--host", host, "--port", port, "--http", http]
+    command = [PYTHON, "-m", "uvicorn", "--host", host, "--port", port, "--http", http]
     command += ["--no-access-log", "--log-level", "warning", "--ws", ws, "app:app"]
     if certificate:
         command += ["--ssl-certfile", certificate.chain, "--ssl-keyfile", certificate.key]
@@ -297,7 +299,7 @@ def routes(folder, ca_file, certificate, one, two):
 def forward_proxy(folder, certificate=None, login=None):
     """proxy.py: forwards requests and opens tunnels, but not to the host refused.test."""
     port = free_port()
-    command = [sys.executable, "-m", "proxy", "--hostname", "127.0.0.1", "--port", port]
+    command = [PYTHON, "-m", "proxy", "--hostname", "127.0.0.1", "--port", port]
     command += ["--num-workers", "1", "--num-acceptors", "1", "--log-level", "ERROR"]
     command += ["--plugins", "proxy.plugin.FilterByUpstreamHostPlugin"]
     command += ["--filtered-upstream-hosts", "refused.test"]

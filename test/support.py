@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import ssl
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -47,6 +48,29 @@ def wait_until(true, seconds=5):
     while not true():
         assert time.monotonic() < deadline, "it never became true"
         time.sleep(0.005)
+
+
+def on_two_threads(work, rounds=2000):
+    """Have two threads call *work* with each number up to *rounds*, at the very same moment.
+
+    With the GIL that is never so, and they take turns.
+    """
+    take_turns = getattr(sys, "_is_gil_enabled", lambda: True)()
+    at = [0, 0]
+
+    def go(mine):
+        for number in range(rounds):
+            at[mine] = number
+            while at[1 - mine] < number:
+                if take_turns:
+                    time.sleep(0)
+            work(number)
+
+    threads = [threading.Thread(target=go, args=(mine,)) for mine in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def open_descriptors():

@@ -10,12 +10,16 @@ import re
 import socket
 import sys
 import time
+from contextlib import aclosing
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import httpcore
 import httpx
 import pytest
 import requests
+import trio
 from support import ScriptedServer, black_hole, pattern, read_exactly, read_head
 from test_websocket import echo
 from wsproto import ConnectionType
@@ -101,19 +105,35 @@ def test_what_is_derived_is_what_it_is_derived_from():
     assert httpx_errors.name_of(LookupError(), "read") is None
 
 
+class OnTrio:
+    """What `asyncio.Runner` is for asyncio."""
+
+    def run(self, coroutine):
+        async def main():
+            return await coroutine
+
+        return trio.run(main)
+
+    def close(self):
+        pass
+
+
 class Async:
     """`httpx.AsyncClient` with the methods of `httpx.Client`."""
 
-    def __init__(self, transport, **options):
-        self._options = {"transport": transport, **options}
-        self._runner = asyncio.Runner()
-        self._client = httpx.AsyncClient(**self._options)
+    def __init__(self, runner, **options):
+        self._runner = runner()
+        self._client = httpx.AsyncClient(**options)
         self.cookies = self._client.cookies
 
     def request(self, method, url, **options):
-        if isinstance(options.get("content"), list):
-            options["content"] = self._pieces(options["content"])
-        return self._runner.run(self._client.request(method, url, **options))
+        return self._runner.run(self._request(method, url, **options))
+
+    async def _request(self, method, url, content=None, **options):
+        if not isinstance(content, list):
+            return await self._client.request(method, url, content=content, **options)
+        async with aclosing(self._pieces(content)) as pieces:
+            return await self._client.request(method, url, content=pieces, **options)
 
     async def _pieces(self, pieces):
         for piece in pieces:
@@ -128,6 +148,9 @@ class Async:
                 return await co_say(response, asynchronous)
 
         return self._runner.run(main())
+
+    def call(self, main):
+        return self._runner.run(main(self._client))
 
     def close(self):
         if not self._client.is_closed:
@@ -153,16 +176,16 @@ async def synchronous(result):
     return result
 
 
-@pytest.fixture(params=["httpx", "httpx-async"])
+@pytest.fixture(params=["httpx", "httpx-asyncio", "httpx-trio"])
 def make(request, trusting):
     """A function that makes a client of httpx."""
     made = []
 
     def make(proxy=None, **options):
-        synchronous = request.param == "httpx"
-        kind = httpx_transport.Transport if synchronous else httpx_transport.AsyncTransport
-        transport = kind(verify=trusting, proxy=proxy)
-        client = (Sync if synchronous else Async)(transport=transport, trust_env=False, **options)
+        runner = {"httpx-asyncio": asyncio.Runner, "httpx-trio": OnTrio}.get(request.param)
+        kind = httpx_transport.AsyncTransport if runner else httpx_transport.Transport
+        options |= {"transport": kind(verify=trusting, proxy=proxy), "trust_env": False}
+        client = Async(runner, **options) if runner else Sync(**options)
         made.append(client)
         return client
 
@@ -320,6 +343,21 @@ def slow(sock):
     read_head(sock)
     time.sleep(0.5)
     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+@pytest.mark.parametrize("make", ["httpx-asyncio", "httpx-trio"], indirect=True)
+def test_httpx_gives_up_a_request(make):
+    async def main(client):
+        with anyio.move_on_after(0.1) as limit:
+            await client.get(f"{url}/silent")
+        assert limit.cancelled_caught
+        return (await client.get(f"{url}/end")).text
+
+    client = make(timeout=None)
+    with ScriptedServer(wandering) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        assert client.call(main) == "0"
+        assert server.connections == 2
 
 
 def test_httpx_cannot_connect(make):
@@ -519,7 +557,7 @@ def teller(client, events, fault=None):
         events.append((event, info))
 
     async def trace_async(event, info):
-        await asyncio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         trace(event, info)
 
     return trace if isinstance(client, Sync) else trace_async

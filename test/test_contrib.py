@@ -102,6 +102,7 @@ def test_backup_upload_reports_what_was_refused(tree):
     assert "3 files stored" in out
 
 
+@pytest.mark.feature("B55")
 def test_pipeline_threads_prints_every_response_in_order(start):
     server = start("uvicorn-httptools")
     sizes = [number * 37 % 5000 for number in range(1000)]
@@ -133,6 +134,7 @@ def test_pipeline_threads_fails_when_the_connection_ends():
     assert err.startswith("127.0.0.1: ")
 
 
+@pytest.mark.feature("B55", "B56")
 def test_epoll_loop_drives_200_connections(start):
     server = start("granian")
 
@@ -155,6 +157,7 @@ def test_epoll_loop_reports_failures():
     assert "cannot connect" in err
 
 
+@pytest.mark.feature("B55")
 def test_extract_links_crawls_one_host():
     pages = {
         "/": b'<a href="a">A</a> <a href="/b?x=1#y">B</a> <a href="http://other.invalid/">O</a>',
@@ -207,6 +210,14 @@ def test_mutated_responses_are_read_alike_however_they_are_cut():
     assert status == 0, out
     assert out.startswith("5000 mutants: ")
     assert out.endswith("; 0 violations\n")
+
+
+def test_threads_do_not_get_in_each_others_way():
+    kinds = ["own_connections", "network_streams", "loop_thread", "callback_streams", "names"]
+    status, out, _ = contrib("freethreaded/stress.py", "--seconds", 0.3, *kinds)
+
+    assert status == 0, out
+    assert [line.split(":")[0] for line in out.splitlines()[1:]] == kinds
 
 
 @pytest.mark.reliability(30)

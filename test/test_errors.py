@@ -20,7 +20,7 @@ RETRYABLE = {
 }  # fmt: skip
 
 
-@pytest.mark.feature("A51", "B43", "B44", "B45", "B46", "B47")
+@pytest.mark.feature("A51", "B42", "B43", "B44", "B45", "B46", "B47")
 @pytest.mark.parametrize("kind", ALL)
 def test_every_exception_is_public_pickles_and_says_whether_to_retry(kind):
     assert getattr(dugong_like, kind.__name__) is kind

@@ -8,14 +8,17 @@ import struct
 import pytest
 from streams import END, ScriptedStream, connection, finish
 from support import ScriptedServer, answering, read_head, wait_until
+from test_drivers_http import DRIVERS
 
 from dugong_like import (
     BodyFollowing,
     ConnectionClosed,
     Headers,
     HTTPConnection,
+    InvalidResponse,
     Request,
     StateError,
+    both,
     run,
 )
 
@@ -116,6 +119,7 @@ def test_request_that_is_given_up_between_two_pieces_breaks_the_connection(monke
     assert isinstance(conn.close_reason, StateError)
 
 
+@pytest.mark.feature("A21")
 def test_bodies_arrive_at_a_real_server(start, tmp_path):
     (tmp_path / "file").write_bytes(bytes(300_000))
     with HTTPConnection("127.0.0.1", start("uvicorn-h11").port) as conn:
@@ -156,6 +160,7 @@ def test_going_through_the_responses(monkeypatch):
     conn.send_request("GET", "/")
 
 
+@pytest.mark.feature("A14", "A15", "A16")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_open_connection_is_open_until_it_is_closed(start, trusting, tls):
     server = start("granian", tls=tls)
@@ -185,7 +190,7 @@ def reset_by(sock):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-@pytest.mark.feature("A15")
+@pytest.mark.feature("A15", "A16")
 @pytest.mark.parametrize("how", ["end", "reset", "surplus"])
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_end_of_an_idle_connection_is_seen(certificate, trusting, how, tls):
@@ -234,6 +239,21 @@ def test_wait_for_the_end_gives_its_reason():
         assert type(finish(waiting)) is type(caught.value)
         assert type(future.exception(0)) is type(caught.value)
         conn.close()
+
+
+@pytest.mark.feature("A16")
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_end_is_waited_for_under_every_driver(driver):
+    def co_ask(conn):
+        yield from conn.co_send_request("GET", "/")
+        with pytest.raises(InvalidResponse):
+            yield from conn.co_read_response()
+
+    with ScriptedServer(answering(b"nonsense\r\n\r\n")) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
+            reason, _ = driver(both(conn.co_wait_closed(), co_ask(conn)))
+            assert isinstance(reason, InvalidResponse)
+            assert conn.wait_closed() is reason is conn.close_reason
 
 
 def test_last_response_ends_the_connection_in_order(monkeypatch):

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import ScriptedServer, open_descriptors, read_head
+from support import ScriptedServer, read_head
 
 from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
 from dugong_like.connection import finish
@@ -79,10 +79,10 @@ def test_connection_that_comes_too_late_is_closed(link):
     assert opening is None
     late = link.abandon()
     assert link.abandoned
-    before = open_descriptors()
+    assert late.sock.fileno() >= 0
     with pytest.raises(ConnectionClosed, match="closed meanwhile"):
         link._opened(late)
-    assert open_descriptors() == before - 1
+    assert late.sock.fileno() == -1
     assert link.raw_stream is None
     successor = link.successor()
     finish(successor.open())

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import pytest
 from streams import END, WOULD_BLOCK, ScriptedStream, finish
-from support import ScriptedServer, open_descriptors, read_exactly, wait_until
+from support import ScriptedServer, on_two_threads, open_descriptors, read_exactly, wait_until
 from tls_relay import relay
 
 from dugong_like import (
@@ -148,6 +148,7 @@ def test_time_outs_are_told_to_the_driver():
     assert next(NetworkStream(ScriptedStream()).co_read(1)).deadline is None
 
 
+@pytest.mark.feature("C17")
 def test_the_end_is_said_while_there_is_more_to_read():
     script = ScriptedStream([b"x", b"y", END])
     stream = NetworkStream(script)
@@ -362,6 +363,36 @@ def test_closing_wakes_another_thread(pair, use):
     stream.close()
     thread.join(5)
     assert failures
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_descriptor_stays_until_the_last_operation_has_ended(pair, order):
+    """Who is just about to wait for it would else wait for another file with its number."""
+    stream, _ = pair
+    fd = stream.get_extra_info("fd")
+    operations = [stream.co_read(1), stream.co_write(bytes(10_000_000))]
+    for op in operations:
+        next(op)
+    stream.close()
+    for op in operations[::order]:
+        os.fstat(fd)
+        with pytest.raises(ConnectionClosed):
+            next(op)
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(fd)
+
+
+def test_two_threads_that_close_it_close_what_is_below_once():
+    class Below(ScriptedStream):
+        closings = 0
+
+        def close(self):
+            self.closings += 1
+
+    below = [Below() for _ in range(2000)]
+    streams = [NetworkStream(one) for one in below]
+    on_two_threads(lambda number: streams[number].close())
+    assert {one.closings for one in below} == {1}
 
 
 def test_a_broken_write_wakes_the_reader(pair):

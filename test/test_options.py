@@ -36,14 +36,7 @@ from dugong_like.options import PLAIN
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_open():
-    """See that each test closes what it opened, without help from the garbage collector."""
-    before = open_descriptors()
-    yield
-    wait_until(lambda: open_descriptors() <= before)
+pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 
 
 @pytest.fixture(params=WAYS)
@@ -96,6 +89,7 @@ def path(tmp_path):
     return str(tmp_path / "socket")
 
 
+@pytest.mark.feature("A4")
 @pytest.mark.parametrize("form", [str, os.fsencode, os.path.abspath])
 def test_unix_domain_socket(drive, path, form):
     heads = []
@@ -471,7 +465,7 @@ def test_options_are_values():
 # ---- resolvers
 
 
-@pytest.mark.feature("A3")
+@pytest.mark.feature("A3", "A44")
 def test_resolver(drive, certificate, trusting):
     with ScriptedServer(answering(OK), certificate.server_context()) as server:
         asked = []
@@ -503,6 +497,7 @@ def test_resolver_is_asked_for_the_proxy(drive):
     assert asked == [("proxy.test", 3128)]
 
 
+@pytest.mark.feature("C33")
 def test_resolver_is_asked_for_the_server_behind_a_proxy_that_wants_addresses(drive):
     """socks5 without h: this machine looks up."""
     asked = []
@@ -791,6 +786,7 @@ def test_session_made_without_verification_is_not_resumed_with_it(drive, other_c
             ask(drive, "localhost", server.port, context, tls_sessions=sessions)
 
 
+@pytest.mark.feature("C33")
 def test_session_through_a_tunnel(drive, certificate, ca_file):
     with ScriptedServer(answering(OK), certificate.server_context()) as origin:
 
@@ -810,6 +806,7 @@ def test_session_through_a_tunnel(drive, certificate, ca_file):
             conn.close()
 
 
+@pytest.mark.feature("A27", "C33")
 def test_server_behind_a_proxy_that_speaks_tls(drive, certificate, trusting, other_certificate):
     """TLS inside TLS, with everything that is asked of the inner one."""
     inner = certificate.server_context()

@@ -84,6 +84,7 @@ def test_any_binary_stream_will_do(name):
         source.begin()
 
 
+@pytest.mark.feature("A21")
 def test_stream_that_can_tell_is_measured_from_where_it_stands():
     file = io.BytesIO(b"0123456789")
     file.seek(4)

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from small_operations import receive, value
+from support import on_two_threads
 
 from dugong_like import (
     POLLIN,
@@ -76,6 +77,13 @@ def test_source_is_closed_when_every_loop_has_forgotten_it():
     assert log == ["closed"]
 
 
+def test_source_that_two_threads_close_is_given_back_once():
+    sources = [polling.Source(1) for _ in range(2000)]
+    log = [[] for _ in sources]
+    on_two_threads(lambda number: sources[number].close(lambda: log[number].append("closed")))
+    assert log == [["closed"]] * len(sources)
+
+
 @pytest.mark.feature("B39", "B53")
 def test_poll_looks_waits_and_gives_up(pair, waiting):
     need = PollNeeded(pair[0].fileno(), POLLIN)
@@ -101,6 +109,7 @@ def test_poll_sees_a_hang_up(pair, waiting):
     assert PollNeeded(pair[0].fileno(), POLLIN).poll(1)
 
 
+@pytest.mark.feature("B41")
 def test_run_returns_what_the_operation_returns(pair, waiting):
     timer = threading.Timer(0.05, pair[1].send, [b"data"])
     timer.start()
@@ -112,6 +121,7 @@ def test_run_returns_what_the_operation_returns(pair, waiting):
         run(value(LookupError()))
 
 
+@pytest.mark.feature("B41")
 def test_run_has_a_time_limit_and_closes_the_operation(pair, waiting):
     log = []
 
@@ -156,6 +166,7 @@ def end(request, monkeypatch):
     monkeypatch.setattr(polling, "_end", getattr(polling, request.param))
 
 
+@pytest.mark.feature("B53")
 def test_wake_is_ready_between_set_and_clear(end):
     with Wake() as wake:
         need = PollNeeded(wake.fd, POLLIN)
@@ -189,6 +200,7 @@ def test_waiting_for_a_wake_has_a_deadline(end):
         assert run(wake.co_wait(time.monotonic() + 0.05)) is False
 
 
+@pytest.mark.feature("B53")
 def test_every_system_has_an_end(monkeypatch):
     monkeypatch.delattr(os, "eventfd", raising=False)
     assert type(polling._end()).__name__ == "_Pipe"

@@ -1,6 +1,5 @@
 """Connections through proxies that follow a script: every scheme, cut off and given up anywhere."""
 
-import asyncio
 import socket
 import time
 
@@ -14,6 +13,7 @@ from support import (
     read_head,
     wait_until,
 )
+from ways import on_asyncio
 
 from dugong_like import (
     CertificateInvalid,
@@ -32,17 +32,12 @@ from dugong_like import (
     within,
 )
 from dugong_like.connect import co_converse
-from dugong_like.drivers import aio
 from dugong_like.http1.limits import Limits
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 ESTABLISHED = b"HTTP/1.1 200 Go\r\n\r\n"
 CHALLENGE = b'HTTP/1.1 407 No\r\nProxy-Authenticate: Digest realm="r", nonce="n", qop="auth"\r\n'
 NEVER = 1000  # more waits than any operation here has
-
-
-def on_asyncio(operation):
-    return asyncio.run(aio.run(operation))
 
 
 @pytest.fixture(params=[run, on_asyncio])
@@ -180,7 +175,7 @@ def way(request, certificate, trusting):
     return make
 
 
-@pytest.mark.feature("A6", "C32")
+@pytest.mark.feature("A6", "A24", "C32")
 @pytest.mark.reliability(60, 61)
 @pytest.mark.parametrize("persists", [True, False])
 def test_request_through_every_kind_of_proxy(drive, way, persists):
@@ -198,6 +193,7 @@ def test_request_through_every_kind_of_proxy(drive, way, persists):
         assert len(some.asked) == 1
 
 
+@pytest.mark.feature("A2", "C37")
 @pytest.mark.reliability(45, 60)
 def test_operation_given_up_at_every_wait_leaves_nothing_open(way):
     server, _, conn = way(pause=0.0003, persists=False)
@@ -509,6 +505,7 @@ def test_end_of_a_forwarding_connection_is_told_to_the_proxy(certificate, trusti
 # ---- what a connection says of its proxy, and refuses
 
 
+@pytest.mark.feature("A6", "B2")
 def test_proxy_can_be_read():
     proxy = Proxy("socks5h://a:b@proxy.test")
 

@@ -1,6 +1,7 @@
 """Real proxies: proxy.py, Squid, Dante and microsocks, under several ways of waiting."""
 
 import shutil
+import socket
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from dugong_like import (
     DugongError,
     HTTPConnection,
     Proxy,
+    Target,
     TunnelRefused,
 )
 
@@ -88,7 +90,7 @@ def test_proxy_py_with_a_password(drive, start, trusting, proxies, mode, tls):
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-def test_wrong_password(start, trusting, proxies, tls):
+def test_wrong_password(drive, start, trusting, proxies, tls):
     port = proxies(servers.forward_proxy, login="me:secret").port
     server = start("uvicorn-h11", tls=tls)
     for url in (f"http://127.0.0.1:{port}", f"http://me:wrong@127.0.0.1:{port}"):
@@ -97,12 +99,10 @@ def test_wrong_password(start, trusting, proxies, tls):
         ) as conn:
             if tls:
                 with pytest.raises(TunnelRefused) as refusal:
-                    conn.connect()
+                    drive(conn.co_connect())
                 assert refusal.value.status == 407
             else:
-                conn.send_request("GET", "/bytes/1")
-                assert conn.read_response().status == 407
-                conn.discard()
+                assert drive(co_fetch(conn))[0] == 407
 
 
 @pytest.mark.parametrize("mode", ["auto", "tunnel"])
@@ -125,7 +125,8 @@ def test_proxy_py_over_tls_has_to_be_who_it_says(trusting, proxies, certificate)
             HTTPConnection("localhost", 80, proxy=proxy, timeout=20).connect()
 
 
-@pytest.mark.feature("A25", "C32")
+@pytest.mark.feature("A24", "A25", "C32")
+@pytest.mark.real("squid-auth")
 @pytest.mark.parametrize(("mode", "tls"), MODES)
 @pytest.mark.parametrize("scheme", ["none", "basic", "digest"])
 @pytest.mark.reliability(60)
@@ -143,6 +144,7 @@ def test_squid(drive, start, trusting, proxies, scheme, mode, tls):
 
 
 @pytest.mark.feature("A26", "A27", "C32")
+@pytest.mark.real("squid-tls")
 @pytest.mark.parametrize(("mode", "tls"), MODES)
 def test_squid_over_tls(drive, start, trusting, proxies, certificate, mode, tls):
     server = proxies(servers.squid, "basic", certificate=certificate)
@@ -152,6 +154,7 @@ def test_squid_over_tls(drive, start, trusting, proxies, certificate, mode, tls)
 
 
 @pytest.mark.feature("A25")
+@pytest.mark.real("squid-auth")
 @pytest.mark.parametrize("scheme", ["basic", "digest"])
 def test_squid_with_a_wrong_password(drive, trusting, proxies, scheme):
     server = proxies(servers.squid, scheme)
@@ -163,18 +166,48 @@ def test_squid_with_a_wrong_password(drive, trusting, proxies, scheme):
         assert b"Squid" in refusal.value.body or b"squid" in refusal.value.body
 
 
-def test_squid_says_why_it_refuses(trusting, proxies):
+@pytest.mark.real("squid-connect")
+def test_squid_says_why_it_refuses(drive, trusting, proxies):
     server = proxies(servers.squid, "none")
     proxy = f"http://127.0.0.1:{server.port}"
     with pytest.raises(TunnelRefused) as refusal:
-        HTTPConnection("refused.test", 443, trusting, proxy, timeout=20).connect()
+        drive(HTTPConnection("refused.test", 443, trusting, proxy, timeout=20).co_connect())
     assert (refusal.value.status, refusal.value.reason) == (403, "Forbidden")
+
+
+@pytest.mark.feature("C13", "C17", "C19")
+@pytest.mark.real("squid-connect")
+def test_squid_without_being_told_that_it_is_a_proxy(drive, start, trusting, proxies):
+    """The caller says what a `Proxy` would: absolute-form, and CONNECT with TLS in the tunnel."""
+    port, secure = start("uvicorn-h11").port, start("uvicorn-h11", tls=True).port
+
+    def co_all():
+        squid = proxies(servers.squid, "none").port
+        with HTTPConnection("127.0.0.1", squid, timeout=20) as conn:
+            target = Target(f"http://localhost:{port}/bytes/1024")
+            yield from conn.co_send_request("GET", target, {"Host": f"localhost:{port}"})
+            assert (yield from conn.co_read_response()).status == 200
+            assert (yield from conn.co_readall()) == pattern(1024)
+            yield from conn.co_send_request("CONNECT", f"localhost:{secure}")
+            with (yield from conn.co_read_response()).stream as stream:
+                yield from stream.co_start_tls(trusting, "localhost")
+                request = b"GET /bytes/1024 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                yield from stream.co_write(request)
+                got = b""
+                while piece := (yield from stream.co_read(1000)):
+                    got += piece
+                return got
+
+    got = drive(co_all())
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert got.endswith(b"\r\n\r\n" + pattern(1024))
 
 
 # ---- SOCKS
 
 
 @pytest.mark.feature("C34")
+@pytest.mark.real("socks")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4a"])
 def test_dante(drive, start, trusting, proxies, scheme, tls):
@@ -185,6 +218,7 @@ def test_dante(drive, start, trusting, proxies, scheme, tls):
     exchange(drive, start, trusting, proxy, tls=tls, host=host)
 
 
+@pytest.mark.real("socks")
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4a"])
 def test_dante_says_why_it_refuses(drive, proxies, scheme):
     server = proxies(servers.dante)
@@ -200,7 +234,28 @@ def test_dante_says_why_it_refuses(drive, proxies, scheme):
             assert refusal.value.status == {"127.0.0.3": 2, "127.0.0.1": 5}[host]
 
 
+@pytest.mark.feature("C7", "C34")
+@pytest.mark.real("socks")
+def test_dante_is_asked_again_for_the_next_address(drive, start, proxies):
+    events = []
+    port = start("uvicorn-h11").port
+
+    def resolver(host, port):  # Dante is told not to connect to the first one
+        return [(socket.AF_INET, (address, port)) for address in ("127.0.0.3", "127.0.0.1")]
+
+    conn = HTTPConnection(
+        *("origin.test", port, None, f"socks5://127.0.0.1:{proxies(servers.dante).port}"),
+        resolver=resolver, trace=lambda event, info: events.append(event), timeout=20,
+    )  # fmt: skip
+    with conn:
+        assert drive(co_fetch(conn)) == (200, pattern(70_000))
+    said = [event for event in events if event.startswith(("proxy", "connection.retry"))]
+    asked = ["proxy.socks5.started", "proxy.socks5.complete"]
+    assert said == [*asked, "connection.retry", *asked]
+
+
 @pytest.mark.feature("C34")
+@pytest.mark.real("socks")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
 def test_microsocks_with_a_password(drive, start, trusting, proxies, scheme, tls):

@@ -52,6 +52,8 @@ def co_ask(conn, path="/"):
 # ---- unix domain sockets
 
 
+@pytest.mark.feature("A4")
+@pytest.mark.real("unix")
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_nginx_on_a_unix_domain_socket(drive, ports, folder, trusting, tls):
     path = str(folder / ("https" if tls else "http"))
@@ -77,6 +79,8 @@ def known(ca):
     return chain, someone.private_key_pem.bytes()
 
 
+@pytest.mark.feature("A46")
+@pytest.mark.real("certificate")
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
 def test_client_certificate_for_nginx(drive, ports, ca_file, known, version):
     context = tls_context(ca=ca_file, client_cert=known)
@@ -92,6 +96,7 @@ def test_client_certificate_for_nginx(drive, ports, ca_file, known, version):
     assert answers == [b".", b"r"]  # the second session was the first one, resumed
 
 
+@pytest.mark.real("certificate")
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
 def test_client_without_a_certificate_that_nginx_knows(drive, ports, ca_file, version):
     stranger = trustme.CA().issue_cert("someone@example.org", common_name="someone")
@@ -109,6 +114,7 @@ def test_client_without_a_certificate_that_nginx_knows(drive, ports, ca_file, ve
 
 
 @pytest.mark.feature("A48", "C12")
+@pytest.mark.real("haproxy")
 @pytest.mark.parametrize("name", ["one.test", "two.test"])
 def test_haproxy_chooses_by_name_and_tells_who_asks(drive, ports, trusting, name):
     """The certificates are different, so the wrong server would not be accepted."""
@@ -131,6 +137,7 @@ def test_haproxy_chooses_by_name_and_tells_who_asks(drive, ports, trusting, name
                 assert drive(co_ask(conn)) == (200, said)
 
 
+@pytest.mark.real("haproxy")
 def test_name_that_haproxy_does_not_know(drive, ports, trusting):
     conn = HTTPConnection(
         "localhost", ports["by-name"], trusting, server_hostname="three.test", timeout=20
@@ -141,6 +148,7 @@ def test_name_that_haproxy_does_not_know(drive, ports, trusting):
     assert failure.value.request_sent == "no"
 
 
+@pytest.mark.real("haproxy")
 def test_own_socket_with_the_proxy_protocol(drive, ports):
     """The caller says the first bytes himself, and hands the socket over."""
     sock = socket.create_connection(("127.0.0.1", ports["told"]))
@@ -150,6 +158,7 @@ def test_own_socket_with_the_proxy_protocol(drive, ports):
             assert drive(co_ask(conn)) == (200, b"192.0.2.1 1234")
 
 
+@pytest.mark.real("haproxy")
 def test_haproxy_refuses_who_does_not_say_it(drive, ports):
     with HTTPConnection("localhost", ports["told"], timeout=20) as conn:
         with pytest.raises(DugongError):

@@ -350,6 +350,7 @@ def test_sender_leaves_the_answer_to_an_operation_that_waits_for_it(monkeypatch)
     assert finish(reading).status == 200
 
 
+@pytest.mark.feature("B20")
 def test_raw_bytes_are_those_that_were_received_first(monkeypatch):
     conn = connection(monkeypatch, ScriptedStream([OK + b"rub", b"bish", WOULD_BLOCK, b"!", END]))
     conn.send_request("GET", "/")

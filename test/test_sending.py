@@ -101,6 +101,7 @@ def test_nothing_depends_on_how_much_the_network_takes_at_once(monkeypatch, seed
     assert stream.sent == wire
 
 
+@pytest.mark.feature("B6")
 def test_small_requests_take_one_call_each(monkeypatch):
     stream = ScriptedStream()
     calls = []

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 from streams import ScriptedStream, connection, finish
-from support import ScriptedServer, pattern, read_exactly, read_head, wait_until
+from support import ScriptedServer, answering, pattern, read_exactly, read_head, wait_until
 from test_drivers_http import DRIVERS
 
 from dugong_like import (
@@ -58,7 +58,7 @@ def said(target, error=None):
     return [(target, 200, fields), (target, b"hello"), (target, error)]
 
 
-@pytest.mark.feature("A9", "A10", "A11", "A17", "A18", "A19")
+@pytest.mark.feature("A9", "A10", "A11", "A17", "A18", "A19", "A20")
 def test_nothing_is_sent_before_it_is_driven(monkeypatch):
     log, script = Log(), ScriptedStream()
     conn = connection(monkeypatch, script)
@@ -85,11 +85,11 @@ def test_nothing_is_sent_before_it_is_driven(monkeypatch):
     for again in (stream.run, stream.activate):
         with pytest.raises(StateError):
             again()
-    assert run(stream.co_complete()) == 200
+    assert stream.complete() == 200
     assert repr(stream) == "<HTTPStream GET /a>"
 
 
-@pytest.mark.feature("A8")
+@pytest.mark.feature("A8", "A11", "A18")
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_same_streams_under_every_driver(start, trusting, driver, tls):
@@ -122,6 +122,29 @@ def test_same_streams_under_every_driver(start, trusting, driver, tls):
     assert json.loads(joined["/upload"])["length"] == 200_000
     assert all(joined[f"/chunked/{size}"] == pattern(size) for size in (100_000, 10, 300_000))
     assert list(bodies) == ["/chunked/100000", "/chunked/10", "/chunked/300000", "/upload"]
+
+
+@pytest.mark.feature("A10", "A11", "A12", "A13")
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_callbacks_under_every_driver(driver):
+    log, driving = Log(), set()
+
+    def fail(**kwargs):
+        raise ValueError("no")
+
+    def co_run(stream):
+        driving.add(threading.current_thread().name)
+        return (yield from stream.co_run())
+
+    with ScriptedServer(answering(OK, OK)) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
+            assert driver(co_run(log.stream(conn, target="/a"))) == 200
+            assert log.lines == said("/a")
+            assert log.threads == driving
+            bad = conn.request(Request(target="/b"), fail)
+            with pytest.raises(ValueError, match="no"):
+                driver(co_run(bad))
+            assert bad.completion_future.exception(0) is bad.exception
 
 
 @pytest.mark.feature("A13")
@@ -303,6 +326,7 @@ def test_close_ends_all_streams_and_the_connection_can_be_used_again():
             run(conn.co_close())
 
 
+@pytest.mark.feature("A14")
 def test_close_while_connecting_ends_the_stream():
     from support import black_hole
 

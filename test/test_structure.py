@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "fields": "",
     "arguments": "",
     "facts": "polling transport",
-    "network": "errors polling arguments transport facts origin",
+    "network": "errors polling arguments transport facts origin timings turns",
+    "turns": "errors polling transport",
     "trace": "polling",
     "masking": "",
     "timings": "",
@@ -60,8 +61,8 @@ MAY_IMPORT = {
     "sending": "errors polling http1 message transport link roles receiving transmitting",
     "watched_link": "errors polling http1 transport route link roles budgets timeouts "
     "timings trace",
-    "watched": "errors polling http1 message transport route link roles heads bodies receiving "
-    "sending masking timeouts timings trace watched_link",
+    "watched": "errors polling http1 message network transport route link roles heads bodies "
+    "receiving sending masking timeouts timings trace watched_link",
     "settings": "headers http1 message transport origin options proxy route link tls_facts "
     "receiving sending watched watched_link budgets timeouts trace logs",
     "operations": "errors polling headers arguments http1 message transport link settings "
@@ -128,10 +129,11 @@ TESTED_ELSEWHERE = {
     "body_fields.py": "test_connection.py, test_conformance_requests.py",
     "settings.py": "test_connection.py, test_options.py",
     "closing.py": "test_exchanging.py",
+    "turns.py": "test_network.py",
     "line.py": "test_streams.py",
     "origin.py": "test_connection.py",
     "route.py": "test_connect.py, test_link.py, test_connection.py",
-    "transport/start_tls.py": "transport/test_tls_over.py, test_tls_inside.py",
+    "transport/start_tls.py": "transport/test_tls_over.py, test_tls_events.py",
     "transport/stream.py": "test_sending.py, test_two_threads.py",
     "proxy/conversation.py": "a protocol of types; proxy/test_*.py keep to it",
     "bodies.py": "test_connection.py, test_interruptions.py",

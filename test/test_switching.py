@@ -331,6 +331,7 @@ def test_http_1_0(monkeypatch):
     assert second.sent.startswith(b"GET / HTTP/1.0\r\n")
 
 
+@pytest.mark.feature("A1", "A7")
 @pytest.mark.parametrize("version", ["1.2", "2", 1.0, None, "HTTP/1.1"])
 def test_other_versions_are_not_spoken(version):
     with pytest.raises(ValueError, match=r"1\.0 and 1\.1"):
@@ -412,6 +413,7 @@ def test_one_direction_of_https_cannot_be_ended_alone(conn):
             assert stream.read(1) == b""
 
 
+@pytest.mark.feature("C17", "C19")
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("drive", DRIVERS)
 def test_end_through_a_tunnel(drive, certificate, trusting, tls):

@@ -75,7 +75,7 @@ def co_put(conn):
         yield from conn.co_write(bytes(1 << 20))
 
 
-@pytest.mark.feature("C3")
+@pytest.mark.feature("A2", "C3")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_read_and_write_and_connect(driver):
     with ScriptedServer(silent) as server, ScriptedServer(deaf) as busy, black_hole() as hole:
@@ -90,7 +90,7 @@ def test_read_and_write_and_connect(driver):
             assert check(driver, conn.co_connect(), "connect").request_sent == "no"
 
 
-@pytest.mark.feature("C3")
+@pytest.mark.feature("A2", "C3")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_dns(driver, slow_names):
     conn = HTTPConnection("slow.test", timeout=Timeouts(dns=SOON, connect=30))
@@ -100,7 +100,7 @@ def test_dns(driver, slow_names):
     check(driver, conn.co_connect(), "connect")
 
 
-@pytest.mark.feature("C3")
+@pytest.mark.feature("A2", "C3")
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize(
     "limits", [Timeouts(tls=SOON, connect=30), Timeouts(connect=SOON), Timeouts(stall=SOON)]
@@ -111,7 +111,7 @@ def test_tls(driver, trusting, limits):
         check(driver, conn.co_connect(), "tls")
 
 
-@pytest.mark.feature("C3")
+@pytest.mark.feature("A2", "C3")
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("limits", [Timeouts(connect=SOON), Timeouts(stall=SOON)])
 def test_proxy(driver, trusting, limits):
@@ -152,16 +152,17 @@ def test_total_limits_blocking_calls():
 
 
 @pytest.mark.feature("C3")
-def test_expect100():
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_expect100(driver):
     with ScriptedServer(silent) as server:
         with HTTPConnection("127.0.0.1", server.port, timeout=Timeouts(expect100=SOON)) as conn:
-            conn.send_request("PUT", "/", body=BodyFollowing(1), expect100=True)
-            with pytest.raises(ContinueTimedOut) as caught:
-                conn.read_response()
-            assert caught.value.phase == "expect100"
-            conn.write(b"x")
+            driver(conn.co_send_request("PUT", "/", body=BodyFollowing(1), expect100=True))
+            failure = check(driver, conn.co_read_response(), "expect100")
+            assert isinstance(failure, ContinueTimedOut)
+            driver(conn.co_write(b"x"))
 
 
+@pytest.mark.feature("C3")
 def test_a_number_means_that_nothing_moves():
     assert as_timeouts(3) == Timeouts(stall=3)
     assert as_timeouts(None) == Timeouts()

@@ -2,10 +2,12 @@
 
 import pytest
 from support import ScriptedServer, answering
+from test_drivers_http import DRIVERS
 
 from dugong_like import ConnectionClosed, HTTPConnection, Timings
 from dugong_like.timings import Stopwatch
 
+SWITCH = b"HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -62,6 +64,25 @@ def test_the_connection_tells_those_of_the_last_response():
         conn.close()
 
     assert HTTPConnection("127.0.0.1", 1).get_extra_info("timings") is None
+
+
+@pytest.mark.feature("C18")
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_stream_that_has_left_http_tells_those_of_its_exchange(driver):
+    def co_leave(conn):
+        yield from conn.co_send_request("GET", "/", {"Upgrade": "x", "Connection": "upgrade"})
+        return (yield from conn.co_read_response()).stream
+
+    with ScriptedServer(answering(SWITCH)) as server:
+        for asked in (True, False):
+            with HTTPConnection("127.0.0.1", server.port, timings=asked) as conn:
+                with driver(co_leave(conn)) as stream:
+                    timings = stream.get_extra_info("timings")
+                    assert timings is stream.timings is conn.get_extra_info("timings")
+                    assert (timings is not None) == asked
+                    if asked:
+                        assert 0 < timings.connect < timings.first_byte <= timings.total
+            assert stream.get_extra_info("timings") is timings  # it is closed by now
 
 
 def test_who_closes_under_a_reader_keeps_the_timings():

@@ -3,7 +3,6 @@
 Most certificates are made here, with what no authority would sign.
 """
 
-import asyncio
 import datetime
 import ipaddress
 import operator
@@ -19,7 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from support import ScriptedServer, answering, open_descriptors, read_head, wait_until
+from support import ScriptedServer, answering, read_head
+from ways import on_asyncio
 
 from dugong_like import (
     CertificateInvalid,
@@ -29,20 +29,12 @@ from dugong_like import (
     HTTPConnection,
     run,
 )
-from dugong_like.drivers import aio
 from dugong_like.transport import contexts
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_open():
-    """See that each test closes what it opened, without help from the garbage collector."""
-    before = open_descriptors()
-    yield
-    wait_until(lambda: open_descriptors() <= before)
+pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 
 
 @pytest.fixture(autouse=True)
@@ -57,12 +49,9 @@ def names_lead_here(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", answer)
 
 
-@pytest.fixture(params=["blocking", "asyncio"])
+@pytest.fixture(params=[run, on_asyncio])
 def drive(request):
-    """Run an operation, blocking or in a task."""
-    if request.param == "blocking":
-        return run
-    return lambda op: asyncio.run(aio.run(op))
+    return request.param
 
 
 def own_default():

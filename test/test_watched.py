@@ -89,7 +89,7 @@ def putting(sock):
         sock.sendall(EMPTY)
 
 
-@pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
+@pytest.mark.feature("C4", "C5", "C6", "C7", "C8")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_get(driver):
     told = Told()
@@ -119,7 +119,7 @@ def test_requests_that_are_sent_together_are_told_one_by_one(driver):
             ]
 
 
-@pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
+@pytest.mark.feature("C5", "C6", "C7", "C8")
 def test_what_the_events_say():
     told = Told()
     with ScriptedServer(answering(OK, CHUNKED)) as server:
@@ -148,7 +148,7 @@ def test_what_the_events_say():
     assert told.info("connection.close") == {"host": "localhost", "port": port}
 
 
-@pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
+@pytest.mark.feature("C4", "C5", "C8")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_put_with_100_continue(driver):
     told = Told()
@@ -176,6 +176,7 @@ def test_bodies_that_follow(monkeypatch, length):
     assert told.events == SENT
 
 
+@pytest.mark.feature("C8")
 def test_informational_responses_reach_both(monkeypatch):
     told, seen = Told(), []
     stream = ScriptedStream([b"HTTP/1.1 103 Early\r\n\r\n" * 2 + OK])
@@ -194,7 +195,7 @@ def test_abandoned_responses_are_told_as_well(monkeypatch):
     assert told.events == [*SENT, *SENT, *HEAD, *BODY, *HEAD, *BODY]
 
 
-@pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
+@pytest.mark.feature("C4", "C5", "C6", "C10")
 @pytest.mark.parametrize("driver", DRIVERS[:7:3])
 def test_tls_and_proxies(start, trusting, proxy, driver):
     server = start("uvicorn-httptools", tls=True)
@@ -211,6 +212,7 @@ def test_tls_and_proxies(start, trusting, proxy, driver):
     assert told.info("connection.start_tls.complete")["return_value"]["version"] == "TLSv1.3"
 
 
+@pytest.mark.feature("C5", "C10")
 def test_a_proxy_that_says_no(trusting):
     told = Told()
     with ScriptedServer(answering(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")) as server:
@@ -223,7 +225,7 @@ def test_a_proxy_that_says_no(trusting):
     assert told.info("proxy.connect.failed")["exception"] is caught.value
 
 
-@pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
+@pytest.mark.feature("C4", "C5", "C6")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_connecting_fails(driver):
     told = Told()
@@ -243,6 +245,7 @@ def test_connecting_fails(driver):
     assert told.events == ["dns.resolve.started", "dns.resolve.failed"]
 
 
+@pytest.mark.feature("C5", "C8")
 def test_a_broken_response(monkeypatch):
     for incoming, failure in (([b"nonsense\r\n\r\n"], InvalidResponse), ([END], ConnectionClosed)):
         told = Told()
@@ -263,6 +266,7 @@ def test_a_body_that_is_cut_off(monkeypatch):
     assert told.events[-2:] == [BODY[0], "http11.receive_response_body.failed"]
 
 
+@pytest.mark.feature("C5", "C8")
 def test_an_answer_before_the_body_was_sent(monkeypatch):
     told = Told()
     conn = connection(monkeypatch, ScriptedStream(), trace=told)
@@ -304,7 +308,7 @@ def test_a_time_out_that_loses_nothing_is_told_and_the_phase_begins_again():
 EVERY = [*pair("dns.resolve"), *TCP, *SENT, *HEAD, *BODY]
 
 
-@pytest.mark.feature("C4", "C5", "C6", "C7", "C8", "C10")
+@pytest.mark.feature("C4")
 @pytest.mark.parametrize("failure", [LookupError, ValueError, KeyboardInterrupt, ConnectionClosed])
 @pytest.mark.parametrize("bad", EVERY)
 def test_what_a_trace_raises_ends_the_operation_and_leaves_a_connection_to_reset(bad, failure):

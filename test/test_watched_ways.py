@@ -34,7 +34,6 @@ from dugong_like import (
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 FEW = DRIVERS[::4]
-FEATURES = pytest.mark.feature("C4", "C5", "C6", "C10")
 INSIDE = ("https", "tunnel", True)  # TLS inside TLS
 EVERY = [*WAYS, INSIDE]
 UNIX = pair("connection.connect_unix_socket")
@@ -84,8 +83,7 @@ def told_by(way, certificate, trusting, driver, told, **options):
 # ---- through proxies
 
 
-@FEATURES
-@pytest.mark.feature("C43")
+@pytest.mark.feature("C4", "C6", "C10", "C43")
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("way", EVERY, ids=str)
 def test_every_tunnel_is_told(driver, way, certificate, trusting):
@@ -110,8 +108,7 @@ def test_every_tunnel_is_told(driver, way, certificate, trusting):
     assert (info["host"], info["port"], info["timeout"]) == ("localhost", proxy.port, 10)
 
 
-@FEATURES
-@pytest.mark.feature("C7")
+@pytest.mark.feature("C7", "C10")
 @pytest.mark.parametrize("driver", FEW)
 def test_a_tunnel_that_is_asked_for_again_on_another_connection(driver, certificate, trusting):
     told = Told()
@@ -125,7 +122,40 @@ def test_a_tunnel_that_is_asked_for_again_on_another_connection(driver, certific
     assert answers == [False, True]
 
 
-@FEATURES
+@pytest.mark.feature("C7", "C10")
+@pytest.mark.parametrize("driver", FEW)
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_server_whose_first_address_socks5_does_not_reach(driver, reached):
+    """The next address needs another connection to the proxy."""
+
+    def resolver(host, port):
+        return [(socket.AF_INET, (f"10.0.0.{number}", port)) for number in (1, 2)]
+
+    some = SomeProxy(reply=b"\5\5\0\1" + bytes(6))  # to the first of the questions
+    told = Told()
+    with ScriptedServer(some if reached else refusing) as server:
+        url = f"socks5://127.0.0.1:{server.port}"
+        conn = HTTPConnection("origin.test", proxy=url, resolver=resolver, trace=told, timeout=10)
+        with conn:
+            if reached:
+                assert driver(co_get(conn)) == (200, b"ok")
+                assert [address[:4] for address in some.asked] == [b"\x0a\0\0\1", b"\x0a\0\0\2"]
+            else:
+                with pytest.raises(TunnelRefused, match="connection refused"):
+                    driver(co_get(conn))
+
+    first = [*pair("dns.resolve"), *TCP, *pair("proxy.socks5"), "connection.retry"]
+    end = "complete" if reached else "failed"
+    second = [*TCP, "proxy.socks5.started", f"proxy.socks5.{end}"]
+    after = [*SENT, *HEAD, *BODY, "connection.close"] if reached else []
+    assert told.events == [*first, *second, *after]
+    answers = [info["return_value"] for event, info in told if event == "proxy.socks5.complete"]
+    assert answers == [False, True][: 1 + reached]
+    info = {"host": "origin.test", "port": 80, "exception": None, "requests": 0}
+    assert told.info("connection.retry") == info
+
+
+@pytest.mark.feature("C6", "C10")
 @pytest.mark.parametrize("driver", FEW)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_forwards_is_told_of_by_its_address(driver, scheme, certificate, trusting):
@@ -145,7 +175,7 @@ def test_a_proxy_that_forwards_is_told_of_by_its_address(driver, scheme, certifi
     assert told.info("connection.close") == {"host": "origin.test", "port": 80}
 
 
-@FEATURES
+@pytest.mark.feature("C6", "C10")
 @pytest.mark.parametrize("driver", FEW)
 def test_which_tls_it_is(driver, certificate, trusting):
     """TLS inside TLS: one handshake is told as the proxy's, one as the server's."""
@@ -172,7 +202,7 @@ REFUSALS = {
 }
 
 
-@FEATURES
+@pytest.mark.feature("C5", "C10")
 @pytest.mark.parametrize("driver", FEW)
 @pytest.mark.parametrize("scheme", REFUSALS)
 def test_a_proxy_that_does_not_go_along(driver, scheme, trusting):
@@ -243,7 +273,7 @@ def test_proxies_are_logged_without_their_passwords(caplog, mode):
 # ---- other ways
 
 
-@FEATURES
+@pytest.mark.feature("C4", "C5", "C6")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_unix_domain_socket_is_told(driver, tmp_path):
     path = str(tmp_path / "socket")
@@ -264,7 +294,7 @@ def test_a_unix_domain_socket_is_told(driver, tmp_path):
     assert told[-1][1]["exception"] is caught.value
 
 
-@FEATURES
+@pytest.mark.feature("C6")
 @pytest.mark.parametrize("driver", FEW)
 def test_nobody_connects_a_socket_of_ones_own(driver, certificate, trusting):
     told = Told()
@@ -299,7 +329,7 @@ def test_own_socket_stays_the_callers_if_one_of_these_is_bad(options, error):
         assert left.fileno() >= 0
 
 
-@FEATURES
+@pytest.mark.feature("C6")
 @pytest.mark.parametrize("driver", FEW)
 def test_a_resolver_of_ones_own_is_told(driver):
     def resolver(host, port):

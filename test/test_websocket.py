@@ -64,16 +64,25 @@ def test_echo(connect, driver):
     assert answers == LINES
 
 
+@pytest.fixture(scope="module", params=[False, True], ids=["ws", "wss"])
+def uvicorn(request, tmp_path_factory, certificate):
+    """uvicorn, which has wsproto as well; one for all tests, as it takes long to start."""
+    folder = tmp_path_factory.mktemp("websocket")
+    used = certificate if request.param else None
+    with servers.uvicorn(folder, "h11", used, ws="wsproto") as server:
+        yield server
+
+
 @pytest.mark.feature("C20")
-@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
-def test_echo_of_a_real_server(tmp_path, certificate, trusting, tls):
-    """uvicorn, which has wsproto as well; one server for all drivers, as it takes long to start."""
-    with servers.uvicorn(tmp_path, "h11", certificate if tls else None, ws="wsproto") as server:
-        for driver in DRIVERS:
-            conn = HTTPConnection("localhost", server.port, trusting if tls else None, timeout=30)
-            answers = []
-            assert run_on(driver, co_talk(conn, "/echo", LINES, answers.append)) == len(LINES)
-            assert answers == LINES
+@pytest.mark.real("websocket")
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_echo_of_a_real_server(uvicorn, trusting, driver):
+    context = trusting if uvicorn.tls else None
+    conn = HTTPConnection("localhost", uvicorn.port, context, timeout=30)
+    answers = []
+
+    assert run_on(driver, co_talk(conn, "/echo", LINES, answers.append)) == len(LINES)
+    assert answers == LINES
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

@@ -23,7 +23,7 @@ class OwnSocket:
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock: socket.socket | None = None
+        self._held: list[socket.socket] = []  # at most one; pop is atomic
         if not isinstance(sock, socket.socket):
             raise TypeError(f"sock is a connected socket, not {sock!r}")
         if hasattr(sock, "do_handshake"):
@@ -35,7 +35,7 @@ class OwnSocket:
             raise InvalidOption(f"sock is not connected: {exc.strerror}") from exc
         if kind != socket.SOCK_STREAM:
             raise InvalidOption("sock is not a stream of bytes, such as TCP")
-        self._sock = sock
+        self._held.append(sock)
 
     def take(self) -> socket.socket:
         """Return the socket, which belongs to the caller again, non-blocking.
@@ -44,20 +44,22 @@ class OwnSocket:
             StateError: it was taken before, or closed.
 
         """
-        sock, self._sock = self._sock, None
-        if sock is None:
+        try:
+            sock = self._held.pop()
+        except IndexError:
             raise StateError(
                 "the connection was made over a socket of yours, and that has ended: it cannot be "
                 "made again without another one"
-            )
+            ) from None
         sock.setblocking(False)
         return sock
 
     def close(self) -> None:
         """Close the socket, unless it was taken."""
-        sock, self._sock = self._sock, None
-        if sock is not None:
-            sock.close()
+        try:
+            self._held.pop().close()
+        except IndexError:
+            pass
 
     def __del__(self) -> None:
         self.close()

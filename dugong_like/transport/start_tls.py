@@ -5,6 +5,8 @@ Not here: the two ways (tls.py over a socket, tls_over.py over any stream).
 
 from __future__ import annotations
 
+from typing import TypedDict, Unpack
+
 from ..polling import Co
 from . import tls
 from .fingerprints import Fingerprints
@@ -15,15 +17,20 @@ from .tcp import Socket, TCPStream
 from .tls_over import TLSOverStream
 
 
+class Demands(TypedDict, total=False):
+    """What else is asked of a handshake; see `tls.co_start_tls`."""
+
+    any_protocol: bool
+    fingerprints: Fingerprints
+    place: SessionPlace | None
+
+
 def co_start_tls(
     under: Socket | Stream,
     context: tls.SSLContext,
     hostname: str | None,
     timeout: float | None,
-    *,
-    any_protocol: bool = False,
-    fingerprints: Fingerprints = (),
-    place: SessionPlace | None = None,
+    **demands: Unpack[Demands],
 ) -> Co[tls.TLSStream | TLSOverStream]:
     """Do the TLS handshake over *under*: a socket, or anything that carries bytes.
 
@@ -33,7 +40,7 @@ def co_start_tls(
         context: used as it is, never changed.
         hostname: see `tls.co_start_tls`, which does the work over a socket or `TCPStream`.
         timeout: seconds for the handshake; None sets no limit.
-        any_protocol, fingerprints, place: see there.
+        demands: see there.
 
     Raises:
         CertificateInvalid, HandshakeFailed, ConnectionTimedOut, InvalidRequest: see there.
@@ -42,28 +49,8 @@ def co_start_tls(
     if isinstance(under, TCPStream):
         under = under.release()
     if isinstance(under, Socket):
-        return (
-            yield from tls.co_start_tls(
-                under,
-                context,
-                hostname,
-                timeout,
-                any_protocol=any_protocol,
-                fingerprints=fingerprints,
-                place=place,
-            )
-        )
-    return (
-        yield from co_start_tls_over(
-            under,
-            context,
-            hostname,
-            timeout,
-            any_protocol=any_protocol,
-            fingerprints=fingerprints,
-            place=place,
-        )
-    )
+        return (yield from tls.co_start_tls(under, context, hostname, timeout, **demands))
+    return (yield from co_start_tls_over(under, context, hostname, timeout, **demands))
 
 
 def co_start_tls_over(

@@ -306,7 +306,7 @@ def test_result_of_an_operation_that_never_waits(driver):
     assert driver.run(op()) == 42
 
 
-@pytest.mark.feature("C35")
+@pytest.mark.feature("B56", "C35")
 def test_result_of_an_operation_that_waits(driver, pair):
     timer = later(0.05, pair[1].send, b"abc")
 
@@ -329,6 +329,7 @@ def test_exception_before_and_after_waiting(driver, pair):
         driver.run(late())
 
 
+@pytest.mark.feature("B56")
 def test_needless_resumption_is_harmless(driver, pair):
     def op():
         for _ in range(5):  # writable at once: resumed although nothing can be read
@@ -341,6 +342,7 @@ def test_needless_resumption_is_harmless(driver, pair):
     timer.join()
 
 
+@pytest.mark.feature("B56")
 def test_resumed_no_later_than_the_deadline(driver, pair):
     def op(deadline):
         resumed = 0
@@ -396,7 +398,7 @@ def test_a_later_and_an_earlier_deadline_take_the_place_of_another(driver, pair)
     assert driver.run(op()) < 1
 
 
-@pytest.mark.feature("C37")
+@pytest.mark.feature("B56", "C37")
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_cancelling_closes_the_operation_wherever_it_waits(driver, pair, steps):
     log = []
@@ -542,6 +544,7 @@ def sender(sock):
     sock.send(b"x")
 
 
+@pytest.mark.feature("B56")
 def test_two_operations_wait_for_the_two_directions_of_one_descriptor(driver, pair):
     def fill(sock):
         sent = 0

@@ -50,7 +50,6 @@ def test_task_that_has_not_ended_has_no_result(loop, pair):
     assert isinstance(task.exception(), CancelledError)
 
 
-@pytest.mark.feature("B56")
 def test_timers_are_kept_in_order(loop):
     with Wake() as wake, Wake() as other:
         start = time.monotonic()

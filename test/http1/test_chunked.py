@@ -71,6 +71,7 @@ def test_bodies_however_they_are_cut(wire):
         assert play(pieces) == (*GOOD[wire], True)
 
 
+@pytest.mark.feature("B35")
 @pytest.mark.parametrize("wire", BAD)
 def test_faulty_framing_however_it_is_cut(wire):
     for pieces in cuts(wire):

@@ -33,6 +33,7 @@ def test_other_targets_are_refused(target):
         check_target(target, "OPTIONS")
 
 
+@pytest.mark.feature("C13")
 @pytest.mark.parametrize("text", [*ABSOLUTE, "*", "/", "/a?b", "a.test:443", "[::1]:1"])
 def test_targets_of_every_form(text):
     target = Target(text)
@@ -112,6 +113,7 @@ def head(method, path, host=None, *, name="origin.test", prefix=""):
     return RequestHeads(name, prefix).build(method, path, fields, "").decode()
 
 
+@pytest.mark.feature("C13")
 def test_absolute_form_goes_out_as_it_is_if_host_agrees():
     first = "GET http://Origin.test/a?b HTTP/1.1\r\nHost: origin.test\r\n"
     assert head("GET", Target("http://Origin.test/a?b")).startswith(first)

@@ -11,6 +11,7 @@ def found(scheme="http", host="example.org", port=80, **environ):
     return proxy_url(scheme, host, port, environ)
 
 
+@pytest.mark.feature("A57")
 @pytest.mark.reliability(62)
 @pytest.mark.parametrize(
     ("environ", "http", "https"),
@@ -46,6 +47,7 @@ def test_variables(environ, http, https):
     assert found("https", **environ) == https
 
 
+@pytest.mark.feature("A57")
 @pytest.mark.reliability(62)
 def test_no_proxy():
     assert found(all_proxy=URL, no_proxy="example.org") is None

@@ -135,12 +135,14 @@ THROUGH_THE_PROXY = [
 ]
 
 
+@pytest.mark.feature("A57")
 @pytest.mark.reliability(62)
 @pytest.mark.parametrize(("entries", "host", "port"), DIRECT)
 def test_servers_that_are_reached_without_the_proxy(entries, host, port):
     assert is_exempt(entries, host, port)
 
 
+@pytest.mark.feature("A57")
 @pytest.mark.reliability(62)
 @pytest.mark.parametrize(("entries", "host", "port"), THROUGH_THE_PROXY)
 def test_servers_that_are_reached_through_the_proxy(entries, host, port):

@@ -162,6 +162,7 @@ def trusting_server(certificate, ca, monkeypatch):
     monkeypatch.setattr(type(certificate), "server_context", lambda self: context)
 
 
+@pytest.mark.feature("A46")
 @pytest.mark.usefixtures("trusting_server")
 def test_client_certificate_from_files_and_bytes(asking, client, tmp_path):
     chain, key, der = client

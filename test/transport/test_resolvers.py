@@ -7,7 +7,6 @@ import threading
 import time
 
 import pytest
-from support import open_descriptors, wait_until
 
 from dugong_like import (
     CachingResolver,
@@ -23,13 +22,7 @@ from dugong_like.transport.resolvers import co_look_up
 
 FOUR = (socket.AF_INET, ("127.0.0.1", 80))
 SIX = (socket.AF_INET6, ("::1", 80, 0, 0))
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_open():
-    before = open_descriptors()
-    yield
-    wait_until(lambda: open_descriptors() <= before)
+pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 
 
 def plain(host, port):

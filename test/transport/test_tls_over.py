@@ -1,6 +1,5 @@
 """TLS inside TLS: cut off at every byte, at full speed, with handshakes in the middle."""
 
-import asyncio
 import hashlib
 import itertools
 import random
@@ -12,8 +11,9 @@ from contextlib import suppress
 
 import pytest
 from streams import ScriptedStream, connection, finish
-from support import ScriptedServer, answering, open_descriptors, read_exactly, wait_until
+from support import ScriptedServer, answering, read_exactly, wait_until
 from tls_relay import relay
+from ways import on_asyncio
 
 from dugong_like import (
     POLLIN,
@@ -26,7 +26,6 @@ from dugong_like import (
     InvalidRequest,
     run,
 )
-from dugong_like.drivers import aio
 from dugong_like.transport.start_tls import co_start_tls, co_start_tls_over
 from dugong_like.transport.tcp import TCPStream
 from dugong_like.transport.tls import TLSStream
@@ -40,22 +39,12 @@ BOTH_VERSIONS = pytest.mark.parametrize(
     "version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"]
 )
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_left_open():
-    """See that each test closes what it opened, without help from the garbage collector."""
-    before = open_descriptors()
-    yield
-    wait_until(lambda: open_descriptors() <= before)
-
-
-@pytest.fixture(params=["blocking", "asyncio"])
+@pytest.fixture(params=[run, on_asyncio])
 def drive(request):
-    """Run an operation, blocking or in a task."""
-    if request.param == "blocking":
-        return run
-    return lambda op: asyncio.run(aio.run(op))
+    return request.param
 
 
 # ---- servers in memory: every byte can be seen, and the last one chosen
