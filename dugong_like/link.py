@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import os
+import weakref
 from collections import deque
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ class SharedLink:
 
     __slots__ = (
         *("_failure", "closing", "pending", "raw_stream", "route", "sender_waits", "state"),
-        *("abandoned", "timeout", "timeouts", "used", "write_timeout"),
+        *("__weakref__", "abandoned", "timeout", "timeouts", "used", "write_timeout"),
     )
 
     def __init__(self, route: Route, timeout: float | Timeouts | None) -> None:
@@ -276,6 +277,14 @@ class SharedLink:
         self.sender_waits = False  # whoever did is in the parent process
         self.pending.clear()
         return stream
+
+    def leave(self, stream: Stream) -> None:
+        """Have *stream*, which was abandoned, closed when the last operation that uses it ends.
+
+        Another thread may be about to wait for its descriptor: if that was closed now its number
+        could be another file's by then, and the wait would never end.
+        """
+        weakref.finalize(self, stream.close)
 
     def abandon(self) -> Stream | None:
         """Forget the stream, and nothing else; return it, to be closed.

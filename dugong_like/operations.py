@@ -70,8 +70,10 @@ class Operations(Settings):
         if stream is not None:
             if link.abandoned:
                 stream.shut_down()  # wakes who waits for it
+                link.leave(stream)
             link.tell_closed(stream)
-            stream.close()
+            if not link.abandoned:
+                stream.close()
         if (own := link.route.options.own) is not None:
             own.close()  # if it was never used
         link.closing.end(None)  # also if there was none

@@ -6,6 +6,7 @@ Against real servers, plain and with TLS; and with a third one who closes the co
 import asyncio
 import hashlib
 import json
+import os
 import tempfile
 import threading
 from queue import SimpleQueue
@@ -242,6 +243,40 @@ def test_who_closes_the_connection_takes_nothing_from_the_reader_of_a_response(e
                 threads[0].join(20)
                 assert not conn.response_pending()
         assert server.connections == 2
+
+
+@pytest.mark.reliability(43)
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("sends", [False, True], ids=["reader", "writer"])
+def test_descriptor_is_no_other_file_as_long_as_somebody_may_wait_for_it(
+    certificate, trusting, tls, sends
+):
+    """Or who is about to wait, while the connection is closed, would wait for that file."""
+    done = threading.Event()
+    context = certificate.server_context() if tls else None
+    with ScriptedServer(lambda sock: done.wait(20), context) as server:
+        conn = HTTPConnection("127.0.0.1", server.port, trusting if tls else None)
+        if sends:
+            conn.send_request("PUT", "/", body=BodyFollowing(1 << 30))
+            op = conn.co_write(bytes(100 << 20))
+        else:
+            conn.send_request("GET", "/")
+            op = conn.co_read_response()
+        need = next(op)
+        closer = threading.Thread(target=conn.disconnect)
+        closer.start()
+        closer.join(20)
+
+        with tempfile.TemporaryFile() as file:
+            assert file.fileno() != need.fd
+            assert need.poll(20)
+            with pytest.raises(ConnectionClosed):
+                next(op)
+            del op
+            with pytest.raises(OSError, match="Bad file"):
+                os.fstat(need.fd)
+        done.set()
+        conn.close()
 
 
 @pytest.mark.reliability(43)
