@@ -212,8 +212,10 @@ def test_mutated_responses_are_read_alike_however_they_are_cut():
     assert out.endswith("; 0 violations\n")
 
 
+@pytest.mark.feature("A42")
 def test_threads_do_not_get_in_each_others_way():
-    kinds = ["own_connections", "network_streams", "loop_thread", "callback_streams", "names"]
+    kinds = ["own_connections", "closed_connections", "network_streams", "loop_thread"]
+    kinds += ["callback_streams", "names"]
     status, out, _ = contrib("freethreaded/stress.py", "--seconds", 0.3, *kinds)
 
     assert status == 0, out
