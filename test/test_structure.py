@@ -119,6 +119,7 @@ TESTED_ELSEWHERE = {
     "cli/ways.py": "cli/test_command_line.py",
     "drivers/gevent.py": "drivers/test_contract.py",
     "drivers/pollers.py": "drivers/test_contract.py",
+    "drivers/task.py": "drivers/test_loop.py, drivers/test_contract.py",
     "drivers/trio.py": "drivers/test_contract.py",
     "tls_facts.py": "test_options.py",
     "transport/options.py": "test_options.py",

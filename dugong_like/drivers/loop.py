@@ -2,8 +2,8 @@
 
 It is also the reference for loops that users write.
 
-Not here: other threads (an operation that waits for one uses `Wake`), and how
-descriptors are polled (pollers.py).
+Not here: other threads (an operation that waits for one uses `Wake`), what is known of an
+operation and of a descriptor (task.py), and how descriptors are polled (pollers.py).
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError
 from contextlib import ExitStack
-from typing import Any, Final, Generic, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar
 
 from ..errors import StateError
 from ..polling import MAX_WAIT, POLLIN, POLLOUT, Co, PollNeeded, Source
 from .pollers import EpollPoller, Events, Poller, PollPoller, SelectPoller, best_poller
+from .task import Task, Watch
 
 T = TypeVar("T")
 BACKENDS: Final[dict[str, Callable[[], Poller]]] = {
@@ -30,134 +29,6 @@ BACKENDS: Final[dict[str, Callable[[], Poller]]] = {
     "select": SelectPoller,
 }
 SPARE_TIMERS: Final = 64  # overdue for removal, and not worth a look at all of them
-
-
-class Task(Generic[T]):
-    """An operation that a `Loop` runs."""
-
-    __slots__ = (
-        *("__weakref__", "_done", "_ended", "_exception", "_loop", "_result"),
-        *("alarm", "lasting", "need", "op", "watch"),
-    )
-
-    def __init__(self, loop: Loop, op: Co[T], ended: Callable[[Task[T]], object] | None) -> None:
-        self._loop = loop
-        self._ended = ended
-        self.op = op
-        self.need: PollNeeded | None = None  # what it waits for, if it does
-        self.watch: Watch | None = None  # where it waits
-        self.lasting: PollNeeded | None = None  # the same, if nothing is to be done for it again
-        self.alarm = math.inf  # seconds of time.monotonic: its first entry among the timers
-        self._done = False
-        self._result: T | None = None
-        self._exception: BaseException | None = None
-
-    def done(self) -> bool:
-        """Return True if the operation has ended."""
-        return self._done
-
-    def result(self) -> T:
-        """Return the result of the operation, or raise what it raised.
-
-        Raises:
-            StateError: it has not ended.
-            CancelledError: it was cancelled.
-
-        """
-        if not self._done:
-            raise StateError("the operation has not ended")
-        if self._exception is not None:
-            raise self._exception
-        return cast("T", self._result)
-
-    def exception(self) -> BaseException | None:
-        """Return what the operation raised, or None; `CancelledError` if it was cancelled.
-
-        Raises:
-            StateError: it has not ended.
-
-        """
-        if not self._done:
-            raise StateError("the operation has not ended")
-        return self._exception
-
-    def cancel(self) -> bool:
-        """Close the operation; return False if it had ended already.
-
-        Raises:
-            Exception: what the operation raised while it was closed; also its `exception`.
-
-        """
-        if self._done:
-            return False
-        self._loop.forget(self)
-        if not getattr(self.op, "gi_running", False):  # else it cancels itself: the loop closes it
-            try:
-                self.op.close()
-            except BaseException as exc:
-                self.end(None, exc)
-                raise
-        self.end(None, CancelledError())
-        return True
-
-    def end(self, result: T | None, exception: BaseException | None) -> None:
-        """Note how the operation ended, if it had not ended before; called by the loop."""
-        if self._done:
-            return
-        self._done = True
-        self._result = result
-        self._exception = exception
-        self.alarm = math.inf
-        self._loop.ended(self)
-        if self._ended is not None:
-            self._ended(self)
-
-
-class Watch:
-    """A descriptor: who waits for it, and what the poller knows. A `Registration`.
-
-    Attributes:
-        fd: the descriptor.
-        source: lets the poller keep it while nobody waits; None: it is armed for each wait.
-        armed: for what the poller keeps it.
-        reader: who waits until it is readable, or None.
-        writer: who waits until it is writable, or None.
-
-    """
-
-    __slots__ = ("_loop", "_pid", "armed", "fd", "reader", "source", "writer")
-
-    def __init__(self, loop: Loop, fd: int) -> None:
-        self._loop = loop
-        self._pid = os.getpid()
-        self.fd = fd
-        self.source: Source | None = None
-        self.armed = 0
-        self.reader: Task[Any] | None = None
-        self.writer: Task[Any] | None = None
-
-    def wanted(self) -> int:
-        """Return what the tasks wait for."""
-        mask = 0 if self.reader is None else POLLIN
-        return mask if self.writer is None else mask | POLLOUT
-
-    def waiting(self) -> list[Task[Any]]:
-        """Return who waits, everybody once."""
-        return list({task for task in (self.reader, self.writer) if task is not None})
-
-    def dismiss(self, task: Task[Any]) -> None:
-        """Note that *task* waits no longer."""
-        task.need = task.watch = task.lasting = None
-        if self.reader is task:
-            self.reader = None
-        if self.writer is task:
-            self.writer = None
-
-    def end(self, then: Callable[[], object]) -> None:
-        """See `Registration.end`."""
-        if self._pid == os.getpid():  # a child process shares the epoll object of its parent
-            self._loop.drop(self)
-        then()
 
 
 class Loop:

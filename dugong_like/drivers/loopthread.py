@@ -19,7 +19,8 @@ from typing import Final, Self, TypeVar
 from weakref import WeakSet
 
 from ..polling import Co, Wake
-from .loop import Loop, Task
+from .loop import Loop
+from .task import Task
 
 T = TypeVar("T")
 PATIENCE: Final = 1.0  # seconds that the end of the program waits for running operations to end
