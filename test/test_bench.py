@@ -1,5 +1,6 @@
 """The benchmark suite under contrib/bench/: that it runs, not how fast anything is."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -68,3 +69,18 @@ def test_an_unknown_workload_is_an_error():
 
     assert done.returncode == 2
     assert "no such workload: nothing" in done.stderr
+
+
+def test_steps_of_a_small_request_are_measured(capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    steps = importlib.import_module("contrib.bench.steps")
+    steps.main(rounds=2, times=6000)  # so many requests that sending has to wait once
+
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title.split() == ["step", "us"]
+    figures = {line[:38].strip(): float(line[38:]) for line in lines}
+    operations = ["send_request", "read_response", "readall"]
+    assert [name for name in figures if name in operations] == operations
+    total = sum(figures[name] for name in operations)
+    assert figures["together"] == pytest.approx(total, abs=0.02)
+    assert all(figure > 0 for figure in figures.values())

@@ -1,0 +1,157 @@
+"""What a small GET costs besides its system calls, step by step: where to look for more speed.
+
+The server is a stream in memory, so that only the library is measured. The steps that are indented
+are parts of the one above them; the rest of that are roles, states and bookkeeping.
+
+Run: ``python3 -m contrib.bench.steps``. Prints the best of many rounds, in microseconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from dugong_like import POLLIN, BaseStream, Co, Exchange, HTTPConnection, PollNeeded, Stream, Wake
+from dugong_like.http1.framing import frame
+from dugong_like.http1.head import find_head
+from dugong_like.http1.request import RequestHeads
+
+FIELDS: Final = (
+    b"Server: nginx/1.22.1",
+    b"Date: Sat, 21 Nov 2026 03:06:53 GMT",
+    b"Content-Type: application/octet-stream",
+    b"Content-Length: 1024",
+    b"Last-Modified: Sat, 21 Nov 2026 02:06:53 GMT",
+    b"Connection: keep-alive",
+    b'ETag: "5f5e-400"',
+    b"Accept-Ranges: bytes",
+)
+HEAD: Final = b"\r\n".join([b"HTTP/1.1 200 OK", *FIELDS, b"", b""])
+BODY: Final = bytes(1024)
+ROUNDS: Final = 60
+TIMES: Final = 2000  # in each round
+
+
+class Memory(BaseStream):
+    """A stream on which the same response is there as soon as a request has been sent."""
+
+    def __init__(self) -> None:
+        self._wake = Wake()
+        self._wake.set()
+        self.fd = self._wake.fd
+        self._requests = 0  # that have not been answered
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """Give a whole response."""
+        if not self._requests:
+            return None
+        self._requests -= 1
+        size = len(HEAD) + len(BODY)
+        buffer[:size] = HEAD + BODY
+        return size
+
+    def send(self, parts: Sequence[object]) -> int:
+        """Take a head."""
+        self._requests += 1
+        return len(parts[0])  # type: ignore[arg-type]  # there are no files
+
+    def wait_to_recv(self, timeout: float | None) -> bool:
+        """Return at once."""
+        return True
+
+    def is_idle(self) -> bool:
+        """Return True."""
+        return True
+
+    def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
+        """Return a wait that is over."""
+        return PollNeeded(self.fd, POLLIN)
+
+    def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
+        """Return a wait that is over."""
+        return PollNeeded(self.fd, POLLIN)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._wake.close()
+
+
+class InMemory:
+    """A `dugong_like.Transport` that makes such streams."""
+
+    def co_connect_tcp(self, host: str, port: int) -> Co[Stream]:
+        """Return a stream."""
+        yield from ()
+        return Memory()
+
+    def co_connect_unix(self, path: bytes) -> Co[Stream]:
+        """Return a stream."""
+        return self.co_connect_tcp("", 0)
+
+
+def operations(rounds: int, times: int) -> dict[str, float]:
+    """Return the seconds that each of the three operations of a small GET takes."""
+    clock = time.perf_counter
+    best = dict.fromkeys(("send_request", "read_response", "readall"), 1.0)
+    with HTTPConnection("h", transport=InMemory()) as conn:
+        for _ in range(rounds):
+            sending = reading = taking = 0.0
+            for _ in range(times):
+                start = clock()
+                conn.send_request("GET", "/small/01")
+                sent = clock()
+                conn.read_response()
+                read = clock()
+                conn.readall()
+                sending, reading = sending + sent - start, reading + read - sent
+                taking += clock() - read
+            spent = dict(zip(best, (sending, reading, taking), strict=True))
+            best = {name: min(best[name], spent[name] / times) for name in best}
+    return best
+
+
+def parts(rounds: int, times: int) -> Iterator[tuple[str, str, float]]:
+    """Yield, for parts of them, which operation it is, what is done, and the seconds it takes."""
+    buffer = bytearray(HEAD + BODY)
+    head = find_head(buffer, 0, len(buffer))
+    assert head is not None
+    heads = RequestHeads("h")
+    for operation, what, call in (
+        ("send_request", "the object of the exchange", lambda: Exchange("GET", "/small/01")),
+        ("send_request", "building the head", lambda: heads.build("GET", "/small/01", None, "")),
+        ("read_response", "checking the head", lambda: find_head(buffer, 0, len(buffer))),
+        ("read_response", "deciding on the framing", lambda: frame("GET", head)),
+    ):
+        yield operation, what, _best(call, rounds, times) - _best(_nothing, rounds, times)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _best(call: Callable[[], object], rounds: int, times: int) -> float:
+    best = 1.0
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for _ in range(times):
+            call()
+        best = min(best, (time.perf_counter() - start) / times)
+    return best
+
+
+def main(rounds: int = ROUNDS, times: int = TIMES) -> None:
+    """Measure, and print a table."""
+    measured = operations(rounds, times)
+    smaller = list(parts(rounds, times))
+    print(f"{'step':<40}us")
+    for name, seconds in measured.items():
+        print(f"{name:<38}{seconds * 1e6:5.2f}")
+        for operation, what, part in smaller:
+            if operation == name:
+                print(f"    {what:<34}{part * 1e6:5.2f}")
+    print(f"{'together':<38}{sum(measured.values()) * 1e6:5.2f}")
+
+
+if __name__ == "__main__":
+    main()
