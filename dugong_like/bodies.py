@@ -107,6 +107,7 @@ class BodyReader:
         else:
             stream = self._link.stream
             if self._is_over(stream) or (received := stream.recv_into(target)) is None:
+                self._note_blocked()
                 return None
             if not received:
                 return self._end_of_stream()
@@ -260,6 +261,7 @@ class BodyReader:
         else:
             stream = self._link.stream
             if self._is_over(stream) or (received := stream.recv(min(size, MAX_PIECE))) is None:
+                self._note_blocked()
                 return None
             if not received:
                 self._end_of_stream()
@@ -303,16 +305,17 @@ class BodyReader:
 
     def _receive(self, call: Callable[[int], int | None], owed: int) -> int | None:
         """Receive some of *owed* bytes past the buffer; the result is as in `_have_bytes`."""
-        if self._is_over(self._link.stream):
-            return None
-        if self._is_drained():
+        if self._is_over(self._link.stream) or self._is_drained():
+            self._note_blocked()
             return None
         count = call(owed)
+        if count is None:
+            self._note_blocked()
+            return None
         if count == 0:
             return self._end_of_stream()
-        if count:
-            self._buffer.received += count
-            self._drained = count < min(owed, AT_ONCE)
+        self._buffer.received += count
+        self._drained = count < min(owed, AT_ONCE)
         return count
 
     def _is_drained(self) -> bool:
@@ -340,7 +343,14 @@ class BodyReader:
     def _fill(self) -> int | None:
         """Receive into the buffer; 0 is the end of the stream, None says that it would block."""
         stream = self._link.stream
-        return None if self._is_over(stream) else self._buffer.fill(stream)
+        if self._is_over(stream) or (filled := self._buffer.fill(stream)) is None:
+            self._note_blocked()
+            return None
+        return filled
+
+    def _note_blocked(self) -> None:
+        """Tell who will wait whether the peer is in the middle of much, and holds nothing back."""
+        self._buffer.much = self._owed >= 2 * LOW_WATER
 
     def _is_over(self, stream: Stream) -> bool:
         """Say whether to wait although bytes may be there.

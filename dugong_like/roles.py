@@ -257,9 +257,9 @@ class ReadingRole(Role):
                 if buffer.wanted:
                     yield self._gather(stream, deadline)
                 else:
-                    if not early:  # else the request has said it
+                    if not early and not buffer.much:  # or the request has said it, or will soon
                         stream.acknowledge()
-                    early = False
+                    early = buffer.much = False
                     yield stream.wanted_by_recv(deadline)
         except BaseException as exc:
             self.note(exc)

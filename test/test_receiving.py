@@ -508,3 +508,25 @@ def test_server_is_told_what_has_arrived_when_more_is_waited_for(monkeypatch, wa
         assert read(WOULD_BLOCK, OK, name="read_response").status == 200
         assert read(name="readall") == b"ok"
         assert stream.acknowledged == acknowledged
+
+
+def test_nobody_is_told_in_the_middle_of_much(monkeypatch):
+    """What is more than a packet is held back by nobody, and each acknowledgement costs."""
+    size = 300_000
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
+    stream = ScriptedStream([head, WOULD_BLOCK, bytes(30_000), WOULD_BLOCK])
+    conn = connection(monkeypatch, stream)
+    conn.send_request("GET", "/")
+    finish(conn.co_read_response())
+    buffer = bytearray(200_000)
+
+    assert finish(conn.co_readinto(buffer)) == 30_000
+    stream.incoming += [bytes(200_000), WOULD_BLOCK, bytes(70_000)]
+    assert finish(conn.co_readinto(buffer)) == 200_000
+    assert stream.acknowledged == 0
+    assert finish(conn.co_readinto(buffer)) == 70_000
+    assert stream.acknowledged == 1, "the rest may be held back"
+    conn.send_request("GET", "/")
+    stream.incoming = [WOULD_BLOCK, OK]
+    finish(conn.co_read_response())
+    assert stream.acknowledged == 2

@@ -38,11 +38,14 @@ class ReceiveBuffer:
         received: bytes that have arrived so far, also where the buffer was passed by.
         wanted: how many should arrive before the attempt that has just failed is made again;
             0: any number. Whoever waits takes note and sets it back.
+        much: True if the attempt that has just failed is in the middle of much, so that the peer
+            holds nothing back. Whoever waits takes note and sets it back.
 
     """
 
     __slots__ = (
-        *("_memory", "_spare", "_view", "begin", "data", "end", "received", "size", "wanted"),
+        *("_memory", "_spare", "_view", "begin", "data", "end", "much", "received", "size"),
+        *("wanted",),
     )
 
     def __init__(self, size: int = BUFFER_SIZE) -> None:
@@ -55,6 +58,7 @@ class ReceiveBuffer:
         self.end = 0
         self.received = 0
         self.wanted = 0
+        self.much = False
 
     def clear(self) -> None:
         """Forget all bytes. Somebody may be receiving into the memory, so nobody gets it."""
