@@ -68,6 +68,7 @@ class HeadReader:
                 return head
             if not (filled := buffer.fill(stream)):
                 if filled is None:
+                    buffer.much = False
                     return None
                 raise self.end_of_stream()
 

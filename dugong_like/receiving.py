@@ -292,6 +292,7 @@ class ReceivingHalf:
             link.fail(StateError("read_raw() has been called"))
         if self._buffer.begin < self._buffer.end:
             return self._buffer.take(size)
+        self._buffer.much = False  # who knows
         return stream.recv(size)
 
     def is_silent(self) -> bool:

@@ -259,7 +259,7 @@ class ReadingRole(Role):
                 else:
                     if not early and not buffer.much:  # or the request has said it, or will soon
                         stream.acknowledge()
-                    early = buffer.much = False
+                    early = False
                     yield stream.wanted_by_recv(deadline)
         except BaseException as exc:
             self.note(exc)

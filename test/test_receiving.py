@@ -530,3 +530,16 @@ def test_nobody_is_told_in_the_middle_of_much(monkeypatch):
     stream.incoming = [WOULD_BLOCK, OK]
     finish(conn.co_read_response())
     assert stream.acknowledged == 2
+
+
+def test_server_is_told_behind_much_as_well(monkeypatch):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n"
+    stream = ScriptedStream([head, WOULD_BLOCK, bytes(300_000), WOULD_BLOCK, OK])
+    conn = connection(monkeypatch, stream)
+    conn.send_requests([("GET", "/1"), ("GET", "/2")])
+    finish(conn.co_read_response())
+
+    assert len(finish(conn.co_readall())) == 300_000
+    assert stream.acknowledged == 0
+    finish(conn.co_read_response())
+    assert stream.acknowledged == 1

@@ -39,7 +39,7 @@ class ReceiveBuffer:
         wanted: how many should arrive before the attempt that has just failed is made again;
             0: any number. Whoever waits takes note and sets it back.
         much: True if the attempt that has just failed is in the middle of much, so that the peer
-            holds nothing back. Whoever waits takes note and sets it back.
+            holds nothing back. Whoever makes an attempt that fails says it anew.
 
     """
 

@@ -30,17 +30,8 @@ class Waits:
     """
 
     __slots__ = (
-        *(
-            "_acknowledges",
-            "_block",
-            "_closed",
-            "_look",
-            "_read_need",
-            "_sender",
-            "_sock",
-            "_source",
-        ),
-        *("fd",),
+        *("_acknowledges", "_block", "_closed", "_look", "_read_need", "_sender", "_sock"),
+        *("_source", "fd"),
     )
 
     def __init__(self, sock: socket.socket) -> None:
