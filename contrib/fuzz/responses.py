@@ -23,6 +23,7 @@ import dugong_like.link
 from dugong_like import (
     POLLIN,
     POLLOUT,
+    BaseStream,
     Co,
     ConnectionClosed,
     HTTPConnection,
@@ -51,13 +52,10 @@ WHOLE = 1 << 20  # bytes: more than any mutant has
 MOST_WAITS = 100_000
 
 
-class Script:
+class Script(BaseStream):
     """A stream that gives *data* in pieces of *size* bytes, would block after each, then ends."""
 
     fd = 0
-    waiting = False
-    buffered = False
-    bulk = None
 
     def __init__(self, data: bytes, size: int) -> None:
         self._data = data
@@ -93,9 +91,6 @@ class Script:
         """Return something that nobody waits for."""
         return PollNeeded(self.fd, POLLOUT, deadline)
 
-    def acknowledge(self) -> None:
-        """Do nothing."""
-
     def is_idle(self) -> bool:
         """Return True."""
         return True
@@ -107,15 +102,6 @@ class Script:
     def is_quiet(self) -> bool:
         """Return False: whoever looks has to try."""
         return False
-
-    def say_goodbye(self) -> None:
-        """Do nothing."""
-
-    def shut_down_writing(self) -> None:
-        """Do nothing."""
-
-    def shut_down(self) -> None:
-        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing."""
