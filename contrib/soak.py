@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from queue import Queue
+from queue import SimpleQueue
 from typing import BinaryIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -264,7 +264,9 @@ def one_after_the_other(conn: HTTPConnection, count: Count) -> None:
 
 def on_two_threads(conn: HTTPConnection, count: Count) -> None:
     """Upload on another thread, and read here, until it is time."""
-    under_way: Queue[tuple[int, int] | Exception | None] = Queue(AHEAD)
+    under_way: SimpleQueue[tuple[int, int] | Exception | None] = SimpleQueue()
+    room = threading.Semaphore(AHEAD)
+    over = threading.Event()
     conn.connect()
 
     def write() -> None:
@@ -272,6 +274,9 @@ def on_two_threads(conn: HTTPConnection, count: Count) -> None:
         started = 0
         try:
             while count.goes_on(started):
+                room.acquire()
+                if over.is_set():
+                    return
                 size = chance.choice(LARGE)
                 start = chance.randrange(len(DATA) - size)
                 upload(conn, start, size, chance)
@@ -281,13 +286,21 @@ def on_two_threads(conn: HTTPConnection, count: Count) -> None:
         except Exception as exc:
             under_way.put(exc)
 
-    # A daemon: if the reader fails, the writer may wait for ever for room in the queue.
-    threading.Thread(target=write, daemon=True).start()
-    while (item := under_way.get()) is not None:
-        if isinstance(item, Exception):
-            raise item
-        check(conn, *item)
-        count.note(item[1], item[1])
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        while (item := under_way.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            check(conn, *item)
+            count.note(item[1], item[1])
+            room.release()
+    finally:
+        over.set()
+        room.release()
+        while writer.is_alive():  # if the reader failed, it may be about to connect again
+            conn.disconnect()
+            writer.join(0.01)
 
 
 def soak(options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from queue import Queue
 
@@ -22,6 +22,7 @@ from support import (
     ScriptedServer,
     read_exactly,
     read_head,
+    wait_until,
 )
 from ways import on_asyncio
 
@@ -225,6 +226,30 @@ def test_soak_ends_in_time_and_fails_if_more_memory_is_taken_than_allowed():
     assert err == "memory has grown by more than -1 MiB since the warm-up\n"
 
 
+@pytest.fixture
+def soaking():
+    """The program as a module."""
+    spec = importlib.util.spec_from_file_location("soak", ROOT / "contrib" / "soak.py")
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    return program
+
+
+@contextmanager
+def answering_wrongly(program, answer):
+    """Have *program* use a server that says *answer* to each first request of a connection."""
+
+    def wrong(sock):
+        read_head(sock)
+        sock.sendall(answer)
+        while answer and sock.recv(65536):
+            pass
+
+    with ScriptedServer(wrong) as server:
+        program.server = lambda tls: nullcontext((server.port, None))
+        yield
+
+
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
@@ -234,19 +259,25 @@ def test_soak_ends_in_time_and_fails_if_more_memory_is_taken_than_allowed():
     ],
 )
 @pytest.mark.parametrize("work", ["one_after_the_other", "on_two_threads"])
-def test_soak_fails_at_a_wrong_body(monkeypatch, capsys, answer, problem, work):
-    spec = importlib.util.spec_from_file_location("soak", ROOT / "contrib" / "soak.py")
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
-
-    def wrong(sock):
-        read_head(sock)
-        sock.sendall(answer)
-        while answer and sock.recv(65536):
-            pass
-
-    with ScriptedServer(wrong) as server:
-        monkeypatch.setattr(program, "server", lambda tls: nullcontext((server.port, None)))
-        two_threads = ["--two-threads"] if work == "on_two_threads" else []
-        assert program.main(["--requests", "10", *two_threads]) == 1
+def test_soak_fails_at_a_wrong_body(soaking, capsys, answer, problem, work):
+    two_threads = ["--two-threads"] if work == "on_two_threads" else []
+    with answering_wrongly(soaking, answer):
+        assert soaking.main(["--requests", "10", *two_threads]) == 1
     assert re.match(rf"after 0 requests: .*{problem}", capsys.readouterr().err)
+
+
+def test_soak_that_failed_leaves_no_writer_that_connects_again(soaking, monkeypatch, capsys):
+    sent = []
+
+    def upload(conn, *_):
+        """Send something; the second time not before the reader has failed."""
+        if sent:
+            wait_until(lambda: not conn.is_open())
+        conn.send_request("GET", "/")
+        sent.append(conn)
+
+    monkeypatch.setattr(soaking, "upload", upload)
+    with answering_wrongly(soaking, sized(b"12")):
+        assert soaking.main(["--requests", "10", "--two-threads"]) == 1
+    assert "2 bytes instead of" in capsys.readouterr().err
+    assert len(sent) == 2
