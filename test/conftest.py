@@ -20,6 +20,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+class ServerSocket(ssl.SSLSocket):
+    """Python before 3.13 leaves it open if the client has reset the connection already."""
+
+    def __del__(self):
+        self.close()
+
+
 @dataclass
 class Certificate:
     """Files of a certificate."""
@@ -29,6 +36,7 @@ class Certificate:
 
     def server_context(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.sslsocket_class = ServerSocket
         context.load_cert_chain(self.chain, self.key)
         return context
 

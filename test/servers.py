@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +34,15 @@ class Server:
     host: str = "127.0.0.1"
 
 
+def free_ports(count, host="127.0.0.1"):
+    """Return so many ports that nobody uses at *host*."""
+    with ExitStack() as stack:
+        return [stack.enter_context(refusing_port(host)) for _ in range(count)]
+
+
 def free_port(host="127.0.0.1"):
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    """Return a port that nobody uses at *host*."""
+    return free_ports(1, host)[0]
 
 
 @contextmanager
@@ -282,7 +286,7 @@ def routes(folder, ca_file, certificate, one, two):
     for size in (1024, 300_000):
         (files / str(size)).write_bytes((PATTERN * 2)[:size])
     names = ("TLSv1.2", "TLSv1.3", "one", "two", "by-name", "told")
-    ports = {name: free_port() for name in names}
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     user = "user root; " if os.geteuid() == 0 else ""
     fields = {"user": user, "folder": folder, "ca_file": ca_file, "certificate": certificate}
     config = folder / "nginx.conf"

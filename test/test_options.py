@@ -350,7 +350,7 @@ def test_local_address(drive, host, port):
         seen.append(sock.getpeername())
         answering(OK)(sock)
 
-    port = servers.free_port() if port is None else 0
+    port = servers.free_port("127.0.0.2") if port is None else 0
     options = SocketOptions(local_address=("127.0.0.2", port))
     for _ in range(2):  # the second one while the first one is in TIME_WAIT
         with ScriptedServer(handler) as server:

@@ -12,7 +12,16 @@ from contextlib import closing
 
 import pytest
 import servers
-from support import ScriptedServer, answering, black_hole, pattern, program, read_head, wait_until
+from support import (
+    ScriptedServer,
+    answering,
+    black_hole,
+    open_descriptors,
+    pattern,
+    program,
+    read_head,
+    wait_until,
+)
 
 APPS = ["granian", "uvicorn-httptools", "uvicorn-h11"]
 
@@ -142,6 +151,23 @@ def test_what_fails_in_a_script_fails_the_test():
             with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
                 sock.sendall(b"\r\n\r\n")
                 assert sock.recv(1) == b""
+
+
+def test_connection_reset_before_the_handshake_is_closed(certificate):
+    """Or it would be for the collector to find and to complain about, in some later test."""
+    before = open_descriptors()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        sock, _ = listener.accept()
+        sock.sendall(b"what nobody reads")
+        client.close()
+        with pytest.raises(OSError, match="reset"):
+            certificate.server_context().wrap_socket(sock, server_side=True)
+    assert open_descriptors() == before
+
+
+def test_ports_of_several_servers_differ():
+    assert len(set(servers.free_ports(100))) == 100
 
 
 def test_server_that_does_not_start_shows_its_output(tmp_path):
