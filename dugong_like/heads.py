@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .errors import ConnectionClosed, ContinueTimedOut, InvalidResponse
-from .http1.head import Head, Section, find_head, parse_head
+from .http1.head import Head, RecentHeads, Section, parse_head
 from .http1.limits import Limits
 from .link import SharedLink
 from .message import Exchange, HTTPResponse
@@ -30,8 +30,8 @@ class HeadReader:
     """
 
     __slots__ = (
-        *("_buffer", "_harmless", "_informational", "_limits", "_link", "on_informational"),
-        *("_section", "continue_timeout"),
+        *("_buffer", "_harmless", "_informational", "_limits", "_link", "_recent"),
+        *("_section", "continue_timeout", "on_informational"),
     )
 
     def __init__(
@@ -46,6 +46,7 @@ class HeadReader:
         self._buffer = buffer
         self._limits = limits
         self._harmless = min(limits.line_size, limits.header_size)  # bytes of head to take as is
+        self._recent = RecentHeads(limits.fields)
         self.on_informational = on_informational
         self.reset()
 
@@ -84,13 +85,13 @@ class HeadReader:
         while (begin := buffer.begin) < buffer.end:
             head = None
             if self._section is None:  # as most do, it may have come in one piece
-                head = find_head(buffer.data, begin, buffer.end, self._limits.fields)
-            if head is None or head.end - begin > self._harmless:
+                head = self._recent.find(buffer.data, begin, buffer.end)
+            if head is None or head.size > self._harmless:
                 stop = self._find_end()
                 if stop < 0:
                     return None
                 head = parse_head(buffer.data, self._limits.fields, begin, stop)
-            buffer.begin = head.end
+            buffer.begin = begin + head.size
             if head.status >= FINAL:
                 self._informational = 0
                 return head
@@ -98,7 +99,7 @@ class HeadReader:
                 if not exchange.upgrades or exchange.method == "CONNECT":
                     raise InvalidResponse("101 (Switching Protocols) without having been asked")
                 return head
-            self._note_informational(exchange, head, head.end - begin)
+            self._note_informational(exchange, head, head.size)
             if head.status == CONTINUE and exchange.expects_continue:
                 exchange.expects_continue = False
                 return head

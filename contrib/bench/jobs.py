@@ -65,12 +65,14 @@ class Job:
             work(self.count)
         return meter
 
-    def sequential(self) -> Meter:
+    def sequential(self, paths: list[str] = server.PATHS) -> Meter:
         """One GET after the other."""
         client = self.client
-        return self._measure(
-            lambda count: client.run(client.sequential, self.calls(server.PATHS, count))
-        )
+        return self._measure(lambda count: client.run(client.sequential, self.calls(paths, count)))
+
+    def unlike(self) -> Meter:
+        """One GET after the other; each response has a field that no other one has."""
+        return self.sequential(server.UNLIKE)
 
     def fields(self, paths: list[str] = server.FIELDS) -> Meter:
         """GETs with many fields in the answer, of which one is looked at."""

@@ -23,6 +23,7 @@ from typing import Final
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 SMALL: Final = 1024  # bytes of a small body
 PATHS: Final = [f"/small/{number:02}" for number in range(16)]  # bodies differ, lengths do not
+UNLIKE: Final = [path.replace("small", "unlike") for path in PATHS]  # no two heads are the same
 FIELDS: Final = [path.replace("small", "fields") for path in PATHS]  # with 50 response fields
 READ_FIELD: Final = 21  # the number of the one that is read, in the middle if possible
 USUAL_FIELDS: Final = 8  # that nginx sends with a file
@@ -118,10 +119,9 @@ class Site:
         certificate.private_key_and_cert_chain_pem.write_to_path(self.root / "cert.pem")
 
     def _config(self, counts_of_fields: Iterable[int]) -> str:
-        locations = _location(self.root, "/fields/", 50)
-        locations += "".join(
-            _location(self.root, f"/growth/{count}/", count) for count in counts_of_fields
-        )
+        locations = _location(self.root, "/unlike/", ["X-Request-Id $request_id"])
+        for path, count in [("/fields/", 50), *((f"/growth/{n}/", n) for n in counts_of_fields)]:
+            locations += _location(self.root, path, _fields(count))
         files = 20000
         with suppress(ImportError):
             import resource
@@ -159,14 +159,16 @@ class Site:
             yield
 
 
-def _location(root: Path, path: str, fields: int) -> str:
-    """Return the part of a configuration that adds fields to the usual ones."""
-    added = fields - USUAL_FIELDS
+def _fields(count: int) -> list[str]:
+    """Return what the usual fields lack to *count* of them."""
+    added = count - USUAL_FIELDS
     first = max(READ_FIELD - added // 2, 0)
-    lines = [
-        f"      add_header X-Field-{number} value-{number}-of-a-usual-length;\n"
-        for number in range(first, first + added)
-    ]
+    return [f"X-Field-{n} value-{n}-of-a-usual-length" for n in range(first, first + added)]
+
+
+def _location(root: Path, path: str, fields: Iterable[str]) -> str:
+    """Return the part of a configuration that adds *fields* to the usual ones."""
+    lines = [f"      add_header {field};\n" for field in fields]
     return f"    location {path} {{\n      alias {root}/www/small/;\n{''.join(lines)}    }}\n"
 
 

@@ -45,6 +45,7 @@ SWITCHING_PROTOCOLS: Final = 101
 OK: Final = 200
 BODILESS: Final = (204, 304)  # No Content, Not Modified
 MULTIPLE_CHOICES: Final = 300
+APART: Final = ("HEAD", "CONNECT")  # methods whose responses differ from others with the same head
 
 SIZED: Final = Kind.SIZED  # an attribute of an enumeration takes its time
 KEEP_ALIVE: Final = [b" keep-alive"]  # the value as nearly all servers write it
@@ -60,6 +61,14 @@ def frame(method: str, head: Head) -> Framing:
             that nobody can say where the body ends.
 
     """
+    if method in APART:
+        return _frame(method, head)
+    if head.framing is None:
+        head.framing = _frame(method, head)
+    return head.framing
+
+
+def _frame(method: str, head: Head) -> Framing:
     length: int | None = None
     codings: list[bytes] = []
     options: list[bytes] = []

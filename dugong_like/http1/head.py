@@ -13,12 +13,14 @@ Not here: what the fields mean for the body (framing.py).
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from ..errors import InvalidResponse
 from .limits import MAX_DIGITS, MAX_FIELDS, Limits
+
+if TYPE_CHECKING:
+    from .framing import Framing
 
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"  # field content, also the reason phrase
 NAME: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # of a field: a token of these
@@ -45,11 +47,14 @@ Checker = Callable[[bytes], re.Match[bytes] | None]
 SHORTEST_LINE: Final = len(b"A:\r\n")
 ZERO: Final = ord("0")
 LENGTH: Final = b"content-length:"
+MOST_KNOWN: Final = 64  # heads that are remembered
+LARGEST_KNOWN: Final = 4096  # bytes of one
+PATIENCE: Final = 64  # heads
 SHOWN: Final = 60  # bytes of a bad line that an error message shows
 
 
 class Head:
-    """The head of one response.
+    """The head of a response; of several, if they are the same bytes: see `RecentHeads`.
 
     Attributes:
         minor: minor version: 0 for HTTP/1.0.
@@ -57,20 +62,22 @@ class Head:
         reason: reason phrase.
         fields: CRLF, and the field lines, each with its CRLF: so every name stands behind one.
         lower: the same in lower case.
-        end: where the head ended in what it was taken from.
+        size: bytes of it, its empty line included, as it was sent.
+        framing: what `framing.frame` has found out, of most methods; None before.
 
     """
 
-    __slots__ = ("end", "fields", "lower", "minor", "reason", "status")
+    __slots__ = ("fields", "framing", "lower", "minor", "reason", "size", "status")
 
-    def __init__(self, match: re.Match[bytes], end: int) -> None:
+    def __init__(self, match: re.Match[bytes], size: int) -> None:
         minor, status, reason, fields = match.groups()
         self.minor = minor[0] - ZERO
         self.status = int(status)
         self.reason = reason or b""
         self.fields = fields
         self.lower = fields.lower()
-        self.end = end
+        self.size = size
+        self.framing: Framing | None = None
 
 
 def find_head(data: bytearray, begin: int, end: int, max_fields: int = MAX_FIELDS) -> Head | None:
@@ -86,14 +93,61 @@ def find_head(data: bytearray, begin: int, end: int, max_fields: int = MAX_FIELD
     match = _head(data, begin, end)
     if match is None:
         return None
-    head = Head(match, match.end())
+    head = Head(match, match.end() - begin)
     if len(head.fields) > SHORTEST_LINE * max_fields:  # else there cannot be too many
         _check_count(head.fields.count(b"\n") - 1, max_fields)
     return head
 
 
+class RecentHeads:
+    """Finds heads as `find_head` does, but those that are the same bytes again only once.
+
+    Servers repeat themselves: the answers to small uploads differ in their Date at most, which
+    changes once in a second. What is remembered is common to all connections with the usual
+    limit. Each has one of these, which gives up if its server never says the same twice.
+
+    Args:
+        max_fields: how many field lines a head may have.
+
+    Attributes:
+        patience: how many heads may still be new to it before it gives up.
+    """
+
+    __slots__ = ("_max_fields", "patience")
+    _known: ClassVar[dict[bytes, Head]] = {}
+
+    def __init__(self, max_fields: int = MAX_FIELDS) -> None:
+        self._max_fields = max_fields
+        self.patience = PATIENCE if max_fields == MAX_FIELDS else 0
+
+    def find(self, data: bytearray, begin: int, end: int) -> Head | None:
+        """See `find_head`."""
+        if not self.patience:
+            return find_head(data, begin, end, self._max_fields)
+        if (at := data.find(b"\r\n\r\n", begin, end)) < 0:
+            return None
+        stop = at + 4
+        if stop - begin > LARGEST_KNOWN:
+            return find_head(data, begin, end)
+        wire = bytes(data[begin:stop])
+        known = self._known
+        if (head := known.get(wire)) is not None:
+            self.patience = PATIENCE
+            return head
+        self.patience -= 1
+        head = find_head(data, begin, end)
+        if head is not None:
+            if len(known) >= MOST_KNOWN:
+                known.clear()
+            known[wire] = head
+        return head
+
+
 def parse_head(
-    data: bytes | bytearray, max_fields: int = MAX_FIELDS, begin: int = 0, end: int = sys.maxsize
+    data: bytes | bytearray,
+    max_fields: int = MAX_FIELDS,
+    begin: int = 0,
+    end: int | None = None,
 ) -> Head:
     """Return the facts of a complete head, its empty line included.
 
@@ -101,19 +155,20 @@ def parse_head(
         data: what has the head as ``data[begin:end]``, and no other empty line before *end*.
         max_fields: how many field lines it may have.
         begin: where it begins.
-        end: where it ends.
+        end: where it ends; None for the end of *data*.
 
     Raises:
         InvalidResponse: a line breaks the grammar, or there are too many fields.
 
     """
+    end = len(data) if end is None else end
     match = _head(data, begin, end)
     if match is None:
         line, _, rest = bytes(data[begin:end]).partition(b"\r\n")
         check_line(line + b"\r\n", first=True)
         match = _head(line + b"\r\n" + parse_fields(rest, max_fields) + b"\r\n")
         assert match is not None
-    head = Head(match, end)
+    head = Head(match, end - begin)
     _check_count(head.fields.count(b"\n") - 1, max_fields)
     return head
 

@@ -31,6 +31,19 @@ def test_successful_connect_has_no_body_and_ends_http():
     assert framing("Content-Length: 5", method="CONNECT", status=403).kind is Kind.SIZED
 
 
+def test_one_head_is_framed_for_each_method_in_its_way():
+    """Also if it is another response with the same bytes."""
+    head = parse_head(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+    sized = Framing(Kind.SIZED, 5, True)
+    for method in ("HEAD", "GET", "CONNECT", "PUT", "HEAD", "CONNECT", "DELETE"):
+        expected = {"HEAD": NONE, "CONNECT": Framing(Kind.NONE, 0, False)}.get(method, sized)
+        assert frame(method, head) == expected
+    wrong = parse_head(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n")
+    for method in ("GET", "GET", "HEAD"):
+        with pytest.raises(InvalidResponse):
+            frame(method, wrong)
+
+
 def test_205_is_framed_as_any_other():
     assert framing("Content-Length: 5", status=205) == Framing(Kind.SIZED, 5, True)
 

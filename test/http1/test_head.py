@@ -3,7 +3,17 @@
 import pytest
 
 from dugong_like import InvalidResponse
-from dugong_like.http1.head import Section, check_line, find_head, parse_fields, parse_head
+from dugong_like.http1.head import (
+    LARGEST_KNOWN,
+    MOST_KNOWN,
+    PATIENCE,
+    RecentHeads,
+    Section,
+    check_line,
+    find_head,
+    parse_fields,
+    parse_head,
+)
 from dugong_like.http1.limits import MAX_FIELDS, Limits
 
 LIMITS = Limits()
@@ -177,12 +187,83 @@ def test_head_is_found_with_what_is_behind_it_only_when_it_is_complete_and_right
     data = bytearray(b"??" + head + b"X: y\r\n\r\n")
 
     found = find_head(data, 2, len(data))
-    assert (found.status, found.fields, found.end) == (200, b"\r\nA: b\r\n", 2 + len(head))
+    assert (found.status, found.fields, found.size) == (200, b"\r\nA: b\r\n", len(head))
     for stop in range(2, 2 + len(head)):
         assert find_head(data, 2, stop) is None, stop
     assert find_head(bytearray(head.replace(b": b", b" b")), 0, len(head) - 1) is None
     with pytest.raises(InvalidResponse, match="2 header fields"):
         find_head(data.replace(b"A: b", b"A: %b\r\nC: d" % (b"x" * 9)), 2, len(data) + 15, 1)
+
+
+# ---- heads that come again
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch):
+    monkeypatch.setattr(RecentHeads, "_known", {})
+
+
+def numbered(number, more=b""):
+    return b"HTTP/1.1 200 OK\r\nA: %d\r\n%s\r\n" % (number, more)
+
+
+def found_in(recent, data, before=b"", behind=b""):
+    data = bytearray(before + data + behind)
+    return recent.find(data, len(before), len(data))
+
+
+def test_head_that_comes_again_is_the_same_one_wherever_it_stands():
+    first = found_in(RecentHeads(), numbered(1), behind=b"body\r\n\r\n")
+
+    assert (first.fields, first.size) == (b"\r\nA: 1\r\n", len(numbered(1)))
+    assert found_in(RecentHeads(), numbered(1), b"the body before", numbered(2)) is first
+    assert found_in(RecentHeads(), numbered(2), numbered(1)).fields == b"\r\nA: 2\r\n"
+    assert found_in(RecentHeads(), numbered(1).replace(b"A", b"a")).fields == b"\r\na: 1\r\n"
+
+
+def test_what_is_not_a_whole_and_right_head_is_not_known_the_second_time_either():
+    for wire in (b"HTTP/1.1 200 OK\r\nA: b\r\n", numbered(1, b"bad\r\n"), numbered(1, b" c\r\n")):
+        recent = RecentHeads()
+        assert found_in(recent, wire) is found_in(recent, wire) is None
+    assert RecentHeads._known == {}
+
+
+def test_who_takes_fewer_fields_knows_nothing_of_others():
+    wire = numbered(1, b"B: c\r\n" * 9)
+    assert found_in(RecentHeads(), wire).status == 200
+
+    with pytest.raises(InvalidResponse, match="10 header fields; at most 9"):
+        found_in(RecentHeads(9), wire)
+    more = numbered(1, b"B: c\r\n" * MAX_FIELDS)
+    assert found_in(RecentHeads(MAX_FIELDS + 1), more).status == 200
+    with pytest.raises(InvalidResponse, match=f"{MAX_FIELDS + 1} header fields"):
+        found_in(RecentHeads(), more)
+
+
+def test_few_heads_are_remembered_and_no_large_ones():
+    recent = RecentHeads()
+    for number in range(10 * MOST_KNOWN):
+        recent.patience = 1
+        assert found_in(recent, numbered(number)).fields == b"\r\nA: %d\r\n" % number
+        assert 1 <= len(RecentHeads._known) <= MOST_KNOWN
+
+    known = len(RecentHeads._known)
+    large = numbered(1, b"B: %s\r\n" % (b"c" * LARGEST_KNOWN))
+    assert found_in(recent, large).size == len(large)
+    assert len(RecentHeads._known) == known
+
+
+def test_server_that_never_says_the_same_twice_is_given_up():
+    recent = RecentHeads()
+    first, *_ = (found_in(recent, numbered(number)) for number in range(PATIENCE - 1))
+    assert found_in(recent, numbered(0)) is first
+    for number in range(PATIENCE, 2 * PATIENCE):
+        assert recent.patience == 2 * PATIENCE - number
+        found_in(recent, numbered(number))
+
+    last = numbered(2 * PATIENCE)
+    assert found_in(recent, last) is not found_in(recent, last)
+    assert found_in(RecentHeads(), last) is found_in(RecentHeads(), last)
 
 
 # ---- trailer sections
