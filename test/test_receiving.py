@@ -279,6 +279,20 @@ def test_large_reads_pass_the_buffer_by_and_small_ones_do_not(monkeypatch):
         assert memory[:50_000] == body[:50_000]
 
 
+def test_responses_of_the_same_bytes_have_nothing_in_common(monkeypatch):
+    """Their head is read once only."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nA: b\r\n\r\n"
+    conn = connection(monkeypatch, ScriptedStream([head + b"12", head, head + b"34"]))
+    expected = [("GET", b"12"), ("HEAD", b""), ("GET", b"34")]
+    conn.send_requests([(method, "/") for method, _ in expected])
+    for method, body in expected:
+        response = conn.read_response()
+        assert (response.method, response.length) == (method, len(body))
+        assert response.headers.items() == [("Content-Length", "2"), ("A", "b")]
+        del response.headers["A"]
+        assert conn.readall() == body
+
+
 def test_what_is_read_ahead_for_a_sender_goes_to_the_reader(monkeypatch):
     answer = b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno"
     for cut in range(1, len(answer)):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidResponse
 from .limits import MAX_DIGITS, MAX_FIELDS, Limits
@@ -47,6 +47,7 @@ Checker = Callable[[bytes], re.Match[bytes] | None]
 SHORTEST_LINE: Final = len(b"A:\r\n")
 ZERO: Final = ord("0")
 LENGTH: Final = b"content-length:"
+COOKIE: Final = b"\nset-cookie:"
 MOST_KNOWN: Final = 64  # heads that are remembered
 LARGEST_KNOWN: Final = 4096  # bytes of one
 PATIENCE: Final = 64  # heads
@@ -99,12 +100,16 @@ def find_head(data: bytearray, begin: int, end: int, max_fields: int = MAX_FIELD
     return head
 
 
+_known: Final[dict[bytes, Head]] = {}  # by their bytes; for all connections
+
+
 class RecentHeads:
     """Finds heads as `find_head` does, but those that are the same bytes again only once.
 
     Servers repeat themselves: the answers to small uploads differ in their Date at most, which
-    changes once in a second. What is remembered is common to all connections with the usual
-    limit. Each has one of these, which gives up if its server never says the same twice.
+    changes once in a second. What is remembered is common to all connections, and has no
+    cookies: they are secrets. Each connection has one of these, which gives up if its server
+    never says the same twice.
 
     Args:
         max_fields: how many field lines a head may have.
@@ -114,32 +119,33 @@ class RecentHeads:
     """
 
     __slots__ = ("_max_fields", "patience")
-    _known: ClassVar[dict[bytes, Head]] = {}
 
     def __init__(self, max_fields: int = MAX_FIELDS) -> None:
         self._max_fields = max_fields
-        self.patience = PATIENCE if max_fields == MAX_FIELDS else 0
+        self.patience = PATIENCE
 
     def find(self, data: bytearray, begin: int, end: int) -> Head | None:
         """See `find_head`."""
+        most = self._max_fields
         if not self.patience:
-            return find_head(data, begin, end, self._max_fields)
+            return find_head(data, begin, end, most)
         if (at := data.find(b"\r\n\r\n", begin, end)) < 0:
             return None
         stop = at + 4
         if stop - begin > LARGEST_KNOWN:
-            return find_head(data, begin, end)
+            return find_head(data, begin, end, most)
         wire = bytes(data[begin:stop])
-        known = self._known
-        if (head := known.get(wire)) is not None:
+        if (head := _known.get(wire)) is not None:
             self.patience = PATIENCE
+            if len(head.fields) > SHORTEST_LINE * most:  # others may take more of them
+                _check_count(head.fields.count(b"\n") - 1, most)
             return head
         self.patience -= 1
-        head = find_head(data, begin, end)
-        if head is not None:
-            if len(known) >= MOST_KNOWN:
-                known.clear()
-            known[wire] = head
+        head = find_head(data, begin, end, most)
+        if head is not None and COOKIE not in head.lower:
+            if len(_known) >= MOST_KNOWN:
+                _known.clear()
+            _known[wire] = head
         return head
 
 
