@@ -42,9 +42,10 @@ from .http1.target import Target
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .network import NetworkStream
 from .outgoing import Request
-from .polling import POLLIN, POLLOUT, Co, PollNeeded, Wake, run, within
+from .polling import POLLIN, POLLOUT, Co, PollNeeded, run, within
 from .timeouts import Timeouts
 from .transport.buffer import BUFFER_SIZE
+from .wake import Wake
 
 if TYPE_CHECKING:
     from .abilities import cipher_supported, features

@@ -15,7 +15,8 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from .polling import Co, Wake
+from .polling import Co
+from .wake import Wake
 
 SHARE: Final = 0.02  # seconds for which bytes are saved up before some are moved
 BURST: Final = 0.1  # seconds worth of bytes that may go at once, if nothing else is said

@@ -13,7 +13,8 @@ from .http1.states import Link
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .operations import Operations
 from .outgoing import Request, is_whole
-from .polling import Co, Wake
+from .polling import Co
+from .wake import Wake
 
 
 class Exchanging(Operations):

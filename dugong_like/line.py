@@ -15,7 +15,8 @@ from typing import Generic, TypeVar
 
 from .combinators import Bundle
 from .errors import ConnectionClosed, StateError
-from .polling import POLLIN, Co, PollNeeded, Wake
+from .polling import POLLIN, Co, PollNeeded
+from .wake import Wake
 
 W = TypeVar("W")
 T = TypeVar("T")

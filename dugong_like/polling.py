@@ -5,17 +5,15 @@ and nothing else; whoever runs it waits for that descriptor in any way it likes 
 resumes with ``next()``. Resuming too early is always harmless. Whoever gives up
 calls ``close()`` or ``throw()``. The result is the value of `StopIteration`.
 
-This file also has the one way to turn anything else into readiness of a descriptor
-(`Wake`), and the blocking driver (`run`) with the limit that it sets (`within`).
+This file also has the blocking driver (`run`) with the limit that it sets (`within`).
 
-Not here: the other ways to build operations from operations (combinators.py), the drivers
-for event loops (drivers/), and HTTP.
+Not here: waiting for what has no descriptor (wake.py), the other ways to build operations from
+operations (combinators.py), the drivers for event loops (drivers/), and HTTP.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import select
 import threading
 import time
@@ -272,135 +270,3 @@ def within(deadline: float, op: Co[T], failure: ConnectionTimedOut | None = None
         return cast("T", end.value)
     finally:
         op.close()
-
-
-class Wake:
-    """A flag that any thread may set and any loop can wait for.
-
-    It is an eventfd on Linux, a pipe on other Unix systems, a pair of sockets on
-    Windows. All methods may be called from any thread and after `close`.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._set = False
-        self._end: _End | None = _end()
-        self.fd: int = self._end.fileno()
-        self._source = Source(self.fd)
-
-    def set(self) -> None:
-        """Make the descriptor readable until `clear` is called."""
-        with self._lock:
-            if not self._set:
-                self._set = True
-                if self._end is not None:
-                    self._end.signal()
-
-    def clear(self) -> None:
-        """Make the descriptor unreadable again."""
-        with self._lock:
-            if self._set:
-                self._set = False
-                if self._end is not None:
-                    self._end.drain()
-
-    def is_set(self) -> bool:
-        """Return True between `set` and `clear`."""
-        return self._set
-
-    def co_wait(self, deadline: float | None = None) -> Co[bool]:
-        """Wait until the flag is set.
-
-        Args:
-            deadline: seconds of `time.monotonic`, or None to wait for ever.
-
-        Returns:
-            True if the flag is set, False if the deadline has passed.
-
-        """
-        while not self._set:
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-            yield PollNeeded(self.fd, POLLIN, deadline, self._source)
-        return True
-
-    def close(self) -> None:
-        """Give the descriptor back. Nobody may be waiting for it any more."""
-        with self._lock:
-            end, self._end = self._end, None
-        if end is not None:
-            self._source.close(end.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-
-class _End(Protocol):
-    def fileno(self) -> int: ...
-    def signal(self) -> None: ...
-    def drain(self) -> None: ...
-    def close(self) -> None: ...
-
-
-class _EventFD:
-    def __init__(self) -> None:
-        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def signal(self) -> None:
-        os.eventfd_write(self._fd, 1)
-
-    def drain(self) -> None:
-        os.eventfd_read(self._fd)
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-
-class _Pipe:
-    def __init__(self) -> None:
-        self._reader, self._writer = os.pipe()
-
-    def fileno(self) -> int:
-        return self._reader
-
-    def signal(self) -> None:
-        os.write(self._writer, b"!")
-
-    def drain(self) -> None:
-        os.read(self._reader, 1)
-
-    def close(self) -> None:
-        os.close(self._reader)
-        os.close(self._writer)
-
-
-class _SocketPair:
-    def __init__(self) -> None:
-        import socket  # noqa: PLC0415 - Windows only: select() takes nothing but sockets there
-
-        self._reader, self._writer = socket.socketpair()
-
-    def fileno(self) -> int:
-        return self._reader.fileno()
-
-    def signal(self) -> None:
-        self._writer.send(b"!")
-
-    def drain(self) -> None:
-        self._reader.recv(1)
-
-    def close(self) -> None:
-        self._reader.close()
-        self._writer.close()
-
-
-def _end() -> _End:
-    if hasattr(os, "eventfd"):
-        return _EventFD()
-    return _Pipe() if os.name == "posix" else _SocketPair()

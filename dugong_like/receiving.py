@@ -18,8 +18,9 @@ from .errors import ConnectionClosed, ConnectionTimedOut, ProtocolError, StateEr
 from .heads import CONTINUE, HeadReader, Informed
 from .http1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE, Body
 from .http1.chunked import ChunkedBody
-from .http1.framing import Kind, ends_http, frame
+from .http1.framing import ends_http, frame
 from .http1.head import Head
+from .http1.kinds import Kind
 from .http1.limits import Limits
 from .http1.states import BROKEN, OPEN, SWITCHED
 from .link import SharedLink

@@ -22,7 +22,8 @@ from .line import Line, Place, Stage
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .operations import Operations
 from .outgoing import Request
-from .polling import Co, Wake, run
+from .polling import Co, run
+from .wake import Wake
 
 Callback = Callable[..., object]
 PIECE: Final = 65536  # bytes of body that one call of `on_body` gets at most

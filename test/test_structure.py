@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "abilities": "transport",
     "errors": "",
     "polling": "errors",
+    "wake": "polling",
     "combinators": "errors polling",
     "headers": "",
     "fields": "",
@@ -31,14 +32,14 @@ MAY_IMPORT = {
     "masking": "",
     "timings": "",
     "timeouts": "errors polling",
-    "budgets": "polling",
+    "budgets": "polling wake",
     "logs": "masking trace",
     "message": "errors fields http1 network masking timings",
     "http1": "errors headers",
-    "transport": "errors polling combinators trace budgets",
+    "transport": "errors polling wake combinators trace budgets",
     "origin": "errors headers transport",
     "auth": "errors headers http1",
-    "scripted": "errors polling transport",
+    "scripted": "errors polling wake transport",
     "url": "errors headers masking origin",
     "proxy": "errors headers http1 masking origin auth transport",  # its type of contexts
     "options": "errors headers origin transport",
@@ -47,9 +48,9 @@ MAY_IMPORT = {
     "link": "errors polling http1 message transport connect route closing timeouts timings",
     "closing": "",
     "outgoing": "errors polling headers message",
-    "line": "errors polling combinators",
-    "exchanging": "polling arguments http1 message operations outgoing",
-    "streams": "errors polling arguments message operations outgoing exchanging line",
+    "line": "errors polling wake combinators",
+    "exchanging": "polling wake arguments http1 message operations outgoing",
+    "streams": "errors polling wake arguments message operations outgoing exchanging line",
     "pipeline": "errors polling combinators message outgoing exchanging",
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
@@ -65,18 +66,18 @@ MAY_IMPORT = {
     "receiving sending masking timeouts timings trace watched_link",
     "settings": "headers http1 message transport origin options proxy route link tls_facts "
     "receiving sending watched watched_link budgets timeouts trace logs",
-    "operations": "errors polling headers arguments http1 message transport link settings "
-    "body_fields",
+    "disconnect": "transport link settings",
+    "operations": "errors polling headers arguments http1 message disconnect body_fields",
     "body_fields": "headers message",
     "transfers": "errors polling transport files receiving sending",
     "connection": "polling arguments message transport operations transfers outgoing exchanging "
     "line streams url",
-    "drivers": "errors polling",
+    "drivers": "errors polling wake",
     "facade": "polling message outgoing connection drivers",
     "cli": "errors polling combinators headers masking message url connection drivers",
     "__main__": "__init__ errors headers connection url cli",
-    "__init__": "errors polling combinators headers http1 network message transport auth proxy "
-    "connection drivers outgoing pipeline streams abilities budgets "
+    "__init__": "errors polling wake combinators headers http1 network message transport auth "
+    "proxy connection drivers outgoing pipeline streams abilities budgets "
     "facade scripted url logs timeouts timings",
 }
 # Modules of the standard library that only some parts may touch.
@@ -105,7 +106,7 @@ RESERVED["socket"] |= {"settings.py", "options.py"}  # the type of an argument
 RESERVED["socket"].add("transport/base.py")  # the type of an attribute
 RESERVED["socket"].add("abilities.py")  # which asks what there is, as with ssl
 RESERVED["ssl"].add("abilities.py")
-RESERVED["socket"].add("polling.py")  # Wake, where select() takes nothing but sockets (Windows)
+RESERVED["socket"].add("wake.py")  # where select() takes nothing but sockets (Windows)
 NO_CLOCK = {"http1", "auth", "proxy", "errors", "headers", "message"}
 # Files without a test file of their own name, and where they are tested instead.
 TESTED_ELSEWHERE = {
@@ -125,8 +126,10 @@ TESTED_ELSEWHERE = {
     "transport/options.py": "test_options.py",
     "transport/own.py": "test_options.py",
     "transport/secured.py": "transport/test_tls.py, transport/test_tls_over.py",
+    "http1/kinds.py": "plain data; test_framing.py",
     "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
+    "disconnect.py": "test_connection.py, test_two_threads.py",
     "body_fields.py": "test_connection.py, test_conformance_requests.py",
     "settings.py": "test_connection.py, test_options.py",
     "closing.py": "test_exchanging.py",

@@ -19,8 +19,9 @@ from dugong_like import (
     run,
     within,
 )
-from dugong_like.polling import POLLIN, PollNeeded, Wake
+from dugong_like.polling import POLLIN, PollNeeded
 from dugong_like.timeouts import as_timeouts, limited
+from dugong_like.wake import Wake
 
 SOON = 0.1  # seconds
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -18,7 +18,8 @@ from contextlib import suppress
 from typing import Final, Self, TypeVar
 from weakref import WeakSet
 
-from ..polling import Co, Wake
+from ..polling import Co
+from ..wake import Wake
 from .loop import Loop
 from .task import Task
 

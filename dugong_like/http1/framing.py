@@ -9,37 +9,11 @@ Not here: reading bodies of the three kinds (body.py, chunked.py).
 from __future__ import annotations
 
 import re
-from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 from ..errors import InvalidResponse
 from .head import Head, content_length
-
-
-class Kind(Enum):
-    """How the end of a body is found."""
-
-    NONE = "no body"
-    SIZED = "Content-Length"
-    CHUNKED = "chunked"
-    UNTIL_CLOSE = "until the connection closes"
-    UNKNOWN = "a transfer coding that is not supported"
-
-
-class Framing(NamedTuple):
-    """The framing of one response.
-
-    Attributes:
-        kind: how the end of the body is found.
-        length: bytes of body; None if only its end will tell.
-        reusable: False if the connection cannot carry another request.
-
-    """
-
-    kind: Kind
-    length: int | None
-    reusable: bool
-
+from .kinds import Framing, Kind
 
 SWITCHING_PROTOCOLS: Final = 101
 OK: Final = 200

@@ -14,13 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..errors import InvalidResponse
+from .kinds import Framing
 from .limits import MAX_DIGITS, MAX_FIELDS, Limits
-
-if TYPE_CHECKING:
-    from .framing import Framing
 
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"  # field content, also the reason phrase
 NAME: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # of a field: a token of these

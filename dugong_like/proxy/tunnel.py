@@ -22,8 +22,9 @@ from ..headers import CaseInsensitiveDict
 from ..http1.body import ENDLESS, SIZED, UNTIL_CLOSE, Body, Source
 from ..http1.challenges import challenges_in
 from ..http1.chunked import ChunkedBody
-from ..http1.framing import Kind, frame
+from ..http1.framing import frame
 from ..http1.head import Head, Section, parse_head
+from ..http1.kinds import Kind
 from ..http1.limits import Limits
 from ..http1.request import encode_fields
 

@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 
 from ..budgets import RateLimit
-from ..polling import POLLIN, PollNeeded, Wake
+from ..polling import POLLIN, PollNeeded
+from ..wake import Wake
 from .stream import Part, Stream
 from .wiredump import beginning
 from .wrapped import WrappedStream

@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from ..errors import DNSUnavailable, HostnameNotResolvable
-from ..polling import Co, Wake
+from ..polling import Co
+from ..wake import Wake
 from .connecting import Address
 
 T = TypeVar("T")

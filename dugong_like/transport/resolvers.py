@@ -13,7 +13,8 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, cast
 
 from ..errors import DNSUnavailable, DugongError, HostnameNotResolvable, InvalidOption
-from ..polling import Co, Wake
+from ..polling import Co
+from ..wake import Wake
 from .connecting import Address
 from .resolve import NO_SUCH_NAME, co_in_thread, co_resolve, is_address
 

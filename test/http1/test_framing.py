@@ -3,8 +3,9 @@
 import pytest
 
 from dugong_like import InvalidResponse
-from dugong_like.http1.framing import Framing, Kind, frame, list_elements
+from dugong_like.http1.framing import frame, list_elements
 from dugong_like.http1.head import parse_head
+from dugong_like.http1.kinds import Framing, Kind
 
 
 def framing(*fields, method="GET", status=200, version="1.1"):
