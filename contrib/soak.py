@@ -284,7 +284,8 @@ def on_two_threads(conn: HTTPConnection, count: Count) -> None:
                 started += 1
             under_way.put(None)
         except Exception as exc:
-            under_way.put(exc)
+            # With its traceback it would be garbage in a circle if the reader has failed first.
+            under_way.put(exc.with_traceback(None))
 
     writer = threading.Thread(target=write)
     writer.start()

@@ -267,17 +267,28 @@ def test_soak_fails_at_a_wrong_body(soaking, capsys, answer, problem, work):
 
 
 def test_soak_that_failed_leaves_no_writer_that_connects_again(soaking, monkeypatch, capsys):
-    sent = []
+    begun = []
+    writers = []
+    again = threading.Event()
 
     def upload(conn, *_):
         """Send something; the second time not before the reader has failed."""
-        if sent:
+        begun.append(conn)
+        writers.append(threading.current_thread())
+        if len(begun) > 1:
+            again.set()
             wait_until(lambda: not conn.is_open())
         conn.send_request("GET", "/")
-        sent.append(conn)
+
+    def check(*_):
+        assert again.wait(10)
+        raise soaking.WrongBodyError("wrong")
 
     monkeypatch.setattr(soaking, "upload", upload)
+    monkeypatch.setattr(soaking, "check", check)
     with answering_wrongly(soaking, sized(b"12")):
         assert soaking.main(["--requests", "10", "--two-threads"]) == 1
-    assert "2 bytes instead of" in capsys.readouterr().err
-    assert len(sent) == 2
+        assert not writers[0].is_alive()
+    assert capsys.readouterr().err == "after 0 requests: WrongBodyError: wrong\n"
+    assert len(begun) == 2
+    assert not begun[0].is_open()
