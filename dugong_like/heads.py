@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Final
 
 from .errors import ConnectionClosed, ContinueTimedOut, InvalidResponse
-from .http1.head import Head, RecentHeads, Section, parse_head
+from .http1.head import Head, Section, parse_head
 from .http1.limits import Limits
+from .http1.recent import RecentHeads
 from .link import SharedLink
 from .message import Exchange, HTTPResponse
 from .transport.buffer import ReceiveBuffer

@@ -18,6 +18,8 @@ from dugong_like import (
     StateError,
     UnsupportedResponse,
 )
+from dugong_like.http1 import recent
+from dugong_like.http1.head import find_head
 from dugong_like.transport.stream import TURN
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -280,7 +282,10 @@ def test_large_reads_pass_the_buffer_by_and_small_ones_do_not(monkeypatch):
 
 
 def test_responses_of_the_same_bytes_have_nothing_in_common(monkeypatch):
-    """Their head is read once only."""
+    """Although their head is read once only."""
+    read = []
+    monkeypatch.setattr(recent, "_known", {})
+    monkeypatch.setattr(recent, "find_head", lambda *args: read.append(1) or find_head(*args))
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nA: b\r\n\r\n"
     conn = connection(monkeypatch, ScriptedStream([head + b"12", head, head + b"34"]))
     expected = [("GET", b"12"), ("HEAD", b""), ("GET", b"34")]
@@ -291,6 +296,20 @@ def test_responses_of_the_same_bytes_have_nothing_in_common(monkeypatch):
         assert response.headers.items() == [("Content-Length", "2"), ("A", "b")]
         del response.headers["A"]
         assert conn.readall() == body
+    assert read == [1]
+
+
+def test_head_that_is_known_may_still_be_too_large_for_others(monkeypatch):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: %s\r\n\r\n" % (b"b" * 100)
+    limits = {"max_line_size": 100}, {"max_header_size": 100}, {"max_fields": 1}
+    for given in ({}, *limits, {}):
+        conn = connection(monkeypatch, ScriptedStream([head]), **given)
+        conn.send_request("GET", "/")
+        if given:
+            with pytest.raises(InvalidResponse, match="more than 100|at most 1 "):
+                conn.read_response()
+        else:
+            assert conn.read_response().status == 200
 
 
 def test_what_is_read_ahead_for_a_sender_goes_to_the_reader(monkeypatch):

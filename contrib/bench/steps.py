@@ -15,7 +15,8 @@ from typing import Final
 
 from dugong_like import POLLIN, BaseStream, Co, Exchange, HTTPConnection, PollNeeded, Stream, Wake
 from dugong_like.http1.framing import frame
-from dugong_like.http1.head import RecentHeads, find_head
+from dugong_like.http1.head import find_head
+from dugong_like.http1.recent import RecentHeads
 from dugong_like.http1.request import RequestHeads
 
 FIELDS: Final = (

@@ -142,7 +142,7 @@ def _idle(name: str, count: int, quick: int, rounds: int = 3) -> Workload:
 WORKLOADS: Final = [
     Workload("sequential", "GET of 1 KiB, one after the other", "sequential", 5000, 300),
     Workload("sequential-tls", "GET of 1 KiB, one after the other", "sequential", 4000, 300),
-    Workload("unlike", "The same, and no two heads are alike", "unlike", 5000, 300),
+    Workload("unlike", "GET of 1 KiB, no two heads alike", "unlike", 5000, 300),
     Workload("fields", "50 response fields, reading one", "fields", 4000, 300),
     Workload("pipelined", "GETs, pipelined where the client can", "pipelined", 10000, 2000),
     Workload(

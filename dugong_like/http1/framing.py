@@ -1,7 +1,7 @@
 """Which framing the body of a response has (RFC 9112 section 6.3).
 
-One pure function: method, status, version and fields in; kind, length and whether
-the connection may carry another request out. Nothing else decides about framing.
+One function: method, status, version and fields in; kind, length and whether the connection
+may carry another request out. It depends on nothing else, and nothing else decides about framing.
 
 Not here: reading bodies of the three kinds (body.py, chunked.py).
 """

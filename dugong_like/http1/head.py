@@ -7,7 +7,7 @@ no line end is known here but those of the RFC.
 
 Trailer sections have the grammar of header fields and are read here too.
 
-Not here: what the fields mean for the body (framing.py).
+Not here: what the fields mean for the body (framing.py), and heads that come again (recent.py).
 """
 
 from __future__ import annotations
@@ -42,18 +42,13 @@ _line_start = re.compile(rb"\r|[ \t]" + VALUE + rb"\r?|" + FIRST_NAME).fullmatch
 _more_name = re.compile(MORE_NAME).fullmatch
 _more_value = re.compile(VALUE + rb"\r?").fullmatch
 Checker = Callable[[bytes], re.Match[bytes] | None]
-SHORTEST_LINE: Final = len(b"A:\r\n")
 ZERO: Final = ord("0")
 LENGTH: Final = b"content-length:"
-COOKIE: Final = b"\nset-cookie:"
-MOST_KNOWN: Final = 64  # heads that are remembered
-LARGEST_KNOWN: Final = 4096  # bytes of one
-PATIENCE: Final = 64  # heads
 SHOWN: Final = 60  # bytes of a bad line that an error message shows
 
 
 class Head:
-    """The head of a response; of several, if they are the same bytes: see `RecentHeads`.
+    """The head of a response; of several, if they are the same bytes (recent.py).
 
     Attributes:
         minor: minor version: 0 for HTTP/1.0.
@@ -61,12 +56,13 @@ class Head:
         reason: reason phrase.
         fields: CRLF, and the field lines, each with its CRLF: so every name stands behind one.
         lower: the same in lower case.
+        count: field lines.
         size: bytes of it, its empty line included, as it was sent.
         framing: what `framing.frame` has found out, of most methods; None before.
 
     """
 
-    __slots__ = ("fields", "framing", "lower", "minor", "reason", "size", "status")
+    __slots__ = ("count", "fields", "framing", "lower", "minor", "reason", "size", "status")
 
     def __init__(self, match: re.Match[bytes], size: int) -> None:
         minor, status, reason, fields = match.groups()
@@ -75,11 +71,14 @@ class Head:
         self.reason = reason or b""
         self.fields = fields
         self.lower = fields.lower()
+        self.count = fields.count(b"\n") - 1
         self.size = size
         self.framing: Framing | None = None
 
 
-def find_head(data: bytearray, begin: int, end: int, max_fields: int = MAX_FIELDS) -> Head | None:
+def find_head(
+    data: bytes | bytearray, begin: int, end: int, max_fields: int = MAX_FIELDS
+) -> Head | None:
     """Return the facts of the head that ``data[begin:end]`` begins with.
 
     None says that it is not complete, or that there is something about a line to mend or to
@@ -93,58 +92,8 @@ def find_head(data: bytearray, begin: int, end: int, max_fields: int = MAX_FIELD
     if match is None:
         return None
     head = Head(match, match.end() - begin)
-    if len(head.fields) > SHORTEST_LINE * max_fields:  # else there cannot be too many
-        _check_count(head.fields.count(b"\n") - 1, max_fields)
+    check_count(head.count, max_fields)
     return head
-
-
-_known: Final[dict[bytes, Head]] = {}  # by their bytes; for all connections
-
-
-class RecentHeads:
-    """Finds heads as `find_head` does, but those that are the same bytes again only once.
-
-    Servers repeat themselves: the answers to small uploads differ in their Date at most, which
-    changes once in a second. What is remembered is common to all connections, and has no
-    cookies: they are secrets. Each connection has one of these, which gives up if its server
-    never says the same twice.
-
-    Args:
-        max_fields: how many field lines a head may have.
-
-    Attributes:
-        patience: how many heads may still be new to it before it gives up.
-    """
-
-    __slots__ = ("_max_fields", "patience")
-
-    def __init__(self, max_fields: int = MAX_FIELDS) -> None:
-        self._max_fields = max_fields
-        self.patience = PATIENCE
-
-    def find(self, data: bytearray, begin: int, end: int) -> Head | None:
-        """See `find_head`."""
-        most = self._max_fields
-        if not self.patience:
-            return find_head(data, begin, end, most)
-        if (at := data.find(b"\r\n\r\n", begin, end)) < 0:
-            return None
-        stop = at + 4
-        if stop - begin > LARGEST_KNOWN:
-            return find_head(data, begin, end, most)
-        wire = bytes(data[begin:stop])
-        if (head := _known.get(wire)) is not None:
-            self.patience = PATIENCE
-            if len(head.fields) > SHORTEST_LINE * most:  # others may take more of them
-                _check_count(head.fields.count(b"\n") - 1, most)
-            return head
-        self.patience -= 1
-        head = find_head(data, begin, end, most)
-        if head is not None and COOKIE not in head.lower:
-            if len(_known) >= MOST_KNOWN:
-                _known.clear()
-            _known[wire] = head
-        return head
 
 
 def parse_head(
@@ -173,7 +122,7 @@ def parse_head(
         match = _head(line + b"\r\n" + parse_fields(rest, max_fields) + b"\r\n")
         assert match is not None
     head = Head(match, end - begin)
-    _check_count(head.fields.count(b"\n") - 1, max_fields)
+    check_count(head.count, max_fields)
     return head
 
 
@@ -197,11 +146,12 @@ def parse_fields(block: bytes, max_fields: int = MAX_FIELDS) -> bytes:
         else:
             pieces.append(b"\r\n" + text)
     fields = b"".join([*pieces, b"\r\n"])[2:]
-    _check_count(fields.count(b"\n"), max_fields)
+    check_count(fields.count(b"\n"), max_fields)
     return fields
 
 
-def _check_count(count: int, most: int) -> None:
+def check_count(count: int, most: int) -> None:
+    """Raise `InvalidResponse` if *count* fields are more than *most*."""
     if count > most:
         raise InvalidResponse(f"{count} header fields; at most {most} are taken")
 
@@ -311,7 +261,7 @@ class Section:
             check_line(bytes(line), first=False, folds=self._may_fold(offset))
             folded = line.startswith((b" ", b"\t"))
             self._count += not folded
-            _check_count(self._count, self._limits.fields)
+            check_count(self._count, self._limits.fields)
             if self._status:
                 self._check_length_field(line, folded)
 

@@ -3,12 +3,7 @@
 import pytest
 
 from dugong_like import InvalidResponse
-from dugong_like.http1 import head as heads
 from dugong_like.http1.head import (
-    LARGEST_KNOWN,
-    MOST_KNOWN,
-    PATIENCE,
-    RecentHeads,
     Section,
     check_line,
     find_head,
@@ -194,81 +189,6 @@ def test_head_is_found_with_what_is_behind_it_only_when_it_is_complete_and_right
     assert find_head(bytearray(head.replace(b": b", b" b")), 0, len(head) - 1) is None
     with pytest.raises(InvalidResponse, match="2 header fields"):
         find_head(data.replace(b"A: b", b"A: %b\r\nC: d" % (b"x" * 9)), 2, len(data) + 15, 1)
-
-
-# ---- heads that come again
-
-
-@pytest.fixture(autouse=True)
-def nothing_known(monkeypatch):
-    monkeypatch.setattr(heads, "_known", {})
-
-
-def numbered(number, more=b""):
-    return b"HTTP/1.1 200 OK\r\nA: %d\r\n%s\r\n" % (number, more)
-
-
-def found_in(recent, data, before=b"", behind=b""):
-    data = bytearray(before + data + behind)
-    return recent.find(data, len(before), len(data))
-
-
-def test_head_that_comes_again_is_the_same_one_wherever_it_stands():
-    first = found_in(RecentHeads(), numbered(1), behind=b"body\r\n\r\n")
-
-    assert (first.fields, first.size) == (b"\r\nA: 1\r\n", len(numbered(1)))
-    assert found_in(RecentHeads(), numbered(1), b"the body before", numbered(2)) is first
-    assert found_in(RecentHeads(), numbered(2), numbered(1)).fields == b"\r\nA: 2\r\n"
-    assert found_in(RecentHeads(), numbered(1).replace(b"A", b"a")).fields == b"\r\na: 1\r\n"
-
-
-def test_what_is_not_a_whole_and_right_head_is_not_known_the_second_time_either():
-    for wire in (b"HTTP/1.1 200 OK\r\nA: b\r\n", numbered(1, b"bad\r\n"), numbered(1, b" c\r\n")):
-        recent = RecentHeads()
-        assert found_in(recent, wire) is found_in(recent, wire) is None
-    assert heads._known == {}
-
-
-def test_known_head_may_still_have_more_fields_than_others_take():
-    wire = numbered(1, b"B: c\r\n" * 9)
-    known = found_in(RecentHeads(), wire)
-
-    for _ in range(2):
-        with pytest.raises(InvalidResponse, match="10 header fields; at most 9"):
-            found_in(RecentHeads(9), wire)
-    assert found_in(RecentHeads(10), wire) is known
-
-
-def test_cookies_are_not_remembered():
-    for line in (b"Set-Cookie: a=b\r\n", b"SET-COOKIE:a=b\r\n"):
-        assert found_in(RecentHeads(), numbered(1, line)).status == 200
-    assert heads._known == {}
-
-
-def test_few_heads_are_remembered_and_no_large_ones():
-    recent = RecentHeads()
-    for number in range(10 * MOST_KNOWN):
-        recent.patience = 1
-        assert found_in(recent, numbered(number)).fields == b"\r\nA: %d\r\n" % number
-        assert 1 <= len(heads._known) <= MOST_KNOWN
-
-    known = len(heads._known)
-    large = numbered(1, b"B: %s\r\n" % (b"c" * LARGEST_KNOWN))
-    assert found_in(recent, large).size == len(large)
-    assert len(heads._known) == known
-
-
-def test_server_that_never_says_the_same_twice_is_given_up():
-    recent = RecentHeads()
-    first, *_ = (found_in(recent, numbered(number)) for number in range(PATIENCE - 1))
-    assert found_in(recent, numbered(0)) is first
-    for number in range(PATIENCE, 2 * PATIENCE):
-        assert recent.patience == 2 * PATIENCE - number
-        found_in(recent, numbered(number))
-
-    last = numbered(2 * PATIENCE)
-    assert found_in(recent, last) is not found_in(recent, last)
-    assert found_in(RecentHeads(), last) is found_in(RecentHeads(), last)
 
 
 # ---- trailer sections
