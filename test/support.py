@@ -42,7 +42,7 @@ def program(name):
     return path
 
 
-def wait_until(true, seconds=5):
+def wait_until(true, seconds=20):
     """Wait until *true*() is; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -19,17 +19,16 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from responses import PIECES, SEEDS, Script, mutate
+from responses import PIECES, SEEDS, Script, Scripts, mutate
 
 import dugong_like
-import dugong_like.link
 from dugong_like import (
     BodyFollowing,
     ConnectionClosed,
@@ -127,13 +126,12 @@ class Talk:
             "fuzz.test",
             timeout=dice.choice([None, None, 0]),
             expect100_timeout=dice.choice([None, None, 0]),
+            transport=Scripts(self._stream),
         )
-        dugong_like.link.co_open = self._co_open  # type: ignore[assignment]  # no sockets
 
-    def _co_open(self, route: object, timeout: object) -> Generator[Any, None, Stream]:
+    def _stream(self) -> Stream:
         seeds = self._dice.choices(SEEDS, k=self._dice.randint(1, 4))
         data = b"".join(seeds)
-        yield from ()
         return Stream(self._dice, data if self._dice.random() < 0.5 else mutate(self._dice, data))
 
     def arguments(self, call: str) -> tuple[Any, ...]:
