@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "budgets": "polling wake",
     "logs": "masking trace",
     "message": "errors fields http1 network masking timings",
-    "http1": "errors headers",
+    "http1": "errors headers masking",
     "transport": "errors polling wake combinators trace budgets",
     "origin": "errors headers transport",
     "auth": "errors headers http1",

@@ -5,17 +5,18 @@ Not here: reading them (head.py).
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from ..masking import SECRET
 from .head import Head, check_count, find_head
 from .limits import MAX_FIELDS
 
 MOST_KNOWN: Final = 64  # heads that are remembered
 LARGEST_KNOWN: Final = 4096  # bytes of one
 PATIENCE: Final = 64  # heads
-# What lets its owner in is not kept (RFC 6265, RFC 9110 section 11.6.3).
-SECRET: Final = (b"\nset-cookie:", b"authentication-info:")
 
+_secret = re.compile(rb"\n(?:%s):" % "|".join(sorted(SECRET)).encode()).search  # what is not kept
 _known: Final[dict[bytes, Head]] = {}  # by their bytes; for all connections
 
 
@@ -56,7 +57,7 @@ class RecentHeads:
             return head
         self.patience -= 1
         head = find_head(wire, 0, len(wire), self._max_fields)
-        if head is not None and not any(name in head.lower for name in SECRET):
+        if head is not None and not _secret(head.lower):
             _known[wire] = head
             if len(_known) > MOST_KNOWN:
                 _known.clear()

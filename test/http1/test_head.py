@@ -3,13 +3,7 @@
 import pytest
 
 from dugong_like import InvalidResponse
-from dugong_like.http1.head import (
-    Section,
-    check_line,
-    find_head,
-    parse_fields,
-    parse_head,
-)
+from dugong_like.http1.head import Section, check_line, find_head, parse_fields, parse_head
 from dugong_like.http1.limits import MAX_FIELDS, Limits
 
 LIMITS = Limits()
