@@ -284,8 +284,12 @@ def on_two_threads(conn: HTTPConnection, count: Count) -> None:
                 started += 1
             under_way.put(None)
         except Exception as exc:
-            # With its traceback it would be garbage in a circle if the reader has failed first.
-            under_way.put(exc.with_traceback(None))
+            # Tracebacks, also of its causes, would keep what was in use open: garbage in a circle.
+            problem: BaseException | None = exc
+            while problem is not None:
+                problem.__traceback__ = None
+                problem = problem.__cause__ or problem.__context__
+            under_way.put(exc)
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -302,6 +306,7 @@ def on_two_threads(conn: HTTPConnection, count: Count) -> None:
         while writer.is_alive():  # if the reader failed, it may be about to connect again
             conn.disconnect()
             writer.join(0.01)
+        item = None  # which this frame, in the traceback of the same exception, would keep
 
 
 def soak(options: argparse.Namespace) -> int:
