@@ -284,11 +284,6 @@ def on_two_threads(conn: HTTPConnection, count: Count) -> None:
                 started += 1
             under_way.put(None)
         except Exception as exc:
-            # Tracebacks, also of its causes, would keep what was in use open: garbage in a circle.
-            problem: BaseException | None = exc
-            while problem is not None:
-                problem.__traceback__ = None
-                problem = problem.__cause__ or problem.__context__
             under_way.put(exc)
 
     writer = threading.Thread(target=write)
@@ -306,7 +301,6 @@ def on_two_threads(conn: HTTPConnection, count: Count) -> None:
         while writer.is_alive():  # if the reader failed, it may be about to connect again
             conn.disconnect()
             writer.join(0.01)
-        item = None  # which this frame, in the traceback of the same exception, would keep
 
 
 def soak(options: argparse.Namespace) -> int:

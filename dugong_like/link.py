@@ -16,6 +16,7 @@ import copy
 import os
 import weakref
 from collections import deque
+from collections.abc import Callable
 from threading import RLock
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ from .transport.stream import Stream
 if TYPE_CHECKING:
     from .timings import Timings
 
+NOBODY: frozenset[str] = frozenset()
+
 
 class SharedLink:
     """One connection to one origin, which may be closed and opened again.
@@ -49,6 +52,7 @@ class SharedLink:
         sender_waits: True while an operation waits until something can be sent.
         used: True if it has ever been open: then there may be something to forget.
         abandoned: True if only operations that were under way when it was closed know it.
+        users: the roles that these operations have, by their names.
         timings: of the response whose head was read last; None if nobody takes the time.
 
     """
@@ -58,7 +62,8 @@ class SharedLink:
 
     __slots__ = (
         *("_failure", "closing", "pending", "raw_stream", "route", "sender_waits", "state"),
-        *("__weakref__", "abandoned", "timeout", "timeouts", "used", "write_timeout"),
+        *("__weakref__", "_close_left", "abandoned", "timeout", "timeouts", "used", "users"),
+        "write_timeout",
     )
 
     def __init__(self, route: Route, timeout: float | Timeouts | None) -> None:
@@ -74,6 +79,8 @@ class SharedLink:
         self.sender_waits = False
         self.used = False
         self.abandoned = False
+        self.users = NOBODY
+        self._close_left: Callable[[], object] | None = None
         self._failure: Exception | None = None
         self.closing = Closing()
 
@@ -278,14 +285,6 @@ class SharedLink:
         self.pending.clear()
         return stream
 
-    def leave(self, stream: Stream) -> None:
-        """Have *stream*, which was abandoned, closed when the last operation that uses it ends.
-
-        Another thread may be about to wait for its descriptor: if that was closed now its number
-        could be another file's by then, and the wait would never end.
-        """
-        weakref.finalize(self, stream.close)
-
     def abandon(self) -> Stream | None:
         """Forget the stream, and nothing else; return it, to be closed.
 
@@ -298,6 +297,27 @@ class SharedLink:
             _open.discard(self)
             stream, self.raw_stream = self.raw_stream, None
         return stream
+
+    def leave(self, stream: Stream) -> None:
+        """Have *stream*, which was abandoned, closed when the last operation that uses it ends.
+
+        Another thread may be about to wait for its descriptor: if that was closed now its number
+        could be another file's by then, and the wait would never end.
+        """
+        # An operation that ends well does not say so, but it keeps nothing of this link either.
+        self._close_left = weakref.finalize(self, stream.close)
+        self.let_go(None)
+
+    def let_go(self, user: str | None) -> None:
+        """Note that the operation that has the role *user* fails, on an abandoned link.
+
+        Somebody may keep its exception, and with that this link.
+        """
+        with _moving:
+            self.users -= {user}
+            close = None if self.users else self._close_left
+        if close is not None:
+            close()
 
 
 def moving() -> RLock:

@@ -107,7 +107,9 @@ class Role:
 
     def note(self, exc: BaseException) -> None:
         """Break the link if *exc* has left the operation that has its turn in an unknown state."""
-        if not isinstance(exc, ORDERLY) and self.link.raw_stream:
+        if self.link.abandoned:
+            self.link.let_go(self.name)
+        elif not isinstance(exc, ORDERLY) and self.link.raw_stream:
             self.link.fail(StateError(f"{self.name} was interrupted by {exc!r}"))
 
 
@@ -161,8 +163,8 @@ class ReadingRole(Role):
             self._say_what_was_sent(exc)
         stream = self.link.raw_stream
         if stream is None:
-            return
-        if isinstance(exc, FATAL):
+            super().note(exc)
+        elif isinstance(exc, FATAL):
             self.link.fail(exc)
             stream.say_goodbye()
         elif not isinstance(exc, ORDERLY):

@@ -211,6 +211,45 @@ def test_operation_that_waits_while_the_connection_is_dropped_ends(monkeypatch, 
     assert conn.response_pending()
 
 
+@pytest.mark.parametrize("first", ["reader", "writer"])
+def test_connection_that_was_dropped_is_closed_by_who_leaves_it_last(monkeypatch, first):
+    stream = ScriptedStream()
+
+    def co_open(route, timeout):
+        yield from ()
+        return stream
+
+    monkeypatch.setattr("dugong_like.link.co_open", co_open)
+    conn = HTTPConnection("script.test")
+    conn.send_request("GET", "/1")
+    stream.rooms = [10, None]
+    operations = {"reader": conn.co_read_response(), "writer": conn.co_send_request("GET", "/2")}
+    next(operations["writer"])
+    next(operations["reader"])
+    conn.disconnect()
+    kept = []
+    for name in sorted(operations, key=lambda name: name != first):
+        assert not stream.closed
+        with pytest.raises(ConnectionClosed, match="closed meanwhile") as caught:
+            next(operations[name])
+        kept.append(caught)
+    assert stream.closed  # and not when the last exception has gone
+
+
+def test_connection_that_was_dropped_is_closed_if_its_operation_ends_well(monkeypatch):
+    stream = ScriptedStream([b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 204 No\r\n\r\n"])
+
+    def co_open(route, timeout):
+        yield from ()
+        return stream
+
+    monkeypatch.setattr("dugong_like.link.co_open", co_open)
+    conn = HTTPConnection("script.test", on_informational=lambda response: conn.disconnect())
+    conn.send_request("GET", "/")
+    assert conn.read_response().status == 204
+    assert stream.closed
+
+
 def test_writer_that_waits_while_the_connection_is_dropped_writes_nothing_to_the_next(monkeypatch):
     streams = [ScriptedStream(rooms=[10, None]), ScriptedStream()]
     opened = list(streams)

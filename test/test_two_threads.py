@@ -270,11 +270,11 @@ def test_descriptor_is_no_other_file_as_long_as_somebody_may_wait_for_it(
         with tempfile.TemporaryFile() as file:
             assert file.fileno() != need.fd
             assert need.poll(20)
-            with pytest.raises(ConnectionClosed):
+            with pytest.raises(ConnectionClosed) as kept:
                 next(op)
-            del op
-            with pytest.raises(OSError, match="Bad file"):
+            with pytest.raises(OSError, match="Bad file"):  # although the exception is kept
                 os.fstat(need.fd)
+        assert kept.tb is not None
         done.set()
         conn.close()
 
