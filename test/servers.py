@@ -3,7 +3,9 @@
 Each is a context manager that yields a `Server`, and ends the process it started.
 """
 
+import errno
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,6 +20,7 @@ from app import PATTERN
 from support import program
 
 TEST = Path(__file__).parent
+CHANCE = random.SystemRandom()  # which nobody else has seeded
 START_TIME = 30  # seconds until a server has to accept connections
 # Not every Python that the library is tried with has the servers: see contrib/freethreaded.
 PYTHON = os.environ.get("DUGONG_LIKE_SERVER_PYTHON", sys.executable)
@@ -35,9 +38,21 @@ class Server:
 
 
 def free_ports(count, host="127.0.0.1"):
-    """Return so many ports that nobody uses at *host*."""
+    """Return so many ports that nobody uses at *host*.
+
+    A moment may pass before a program has them. So they are none of those from 32768 on
+    that the system gives to whoever asks for any, as other tests do all the time.
+    """
+    ports = []
     with ExitStack() as stack:
-        return [stack.enter_context(refusing_port(host)) for _ in range(count)]
+        while len(ports) < count:
+            try:
+                port = CHANCE.randrange(20_000, 32_000)
+                ports.append(stack.enter_context(refusing_port(host, port)))
+            except OSError as exc:
+                if exc.errno != errno.EADDRINUSE:
+                    raise
+    return ports
 
 
 def free_port(host="127.0.0.1"):
@@ -46,10 +61,10 @@ def free_port(host="127.0.0.1"):
 
 
 @contextmanager
-def refusing_port(host="127.0.0.1"):
+def refusing_port(host="127.0.0.1", port=0):
     """A port that refuses connections: nobody else gets it, as it is bound."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as bound:
-        bound.bind((host, 0))
+        bound.bind((host, port))
         yield bound.getsockname()[1]
 
 

@@ -146,7 +146,8 @@ class ScriptedServer:
         self._acceptor.join()
         for sock in self._open:
             try:
-                sock.shutdown(socket.SHUT_RDWR)
+                # not that of `ssl.SSLSocket`, which takes TLS off under the handler's hands
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
             except OSError:
                 pass
         for worker in self._threads:

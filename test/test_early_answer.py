@@ -14,7 +14,7 @@ from dugong_like.drivers.loop import Loop
 ANSWER = b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nquota"
 SIZE = 1 << 30  # bytes announced; nobody could send them before the answer
 PIECE = bytes(100_000)
-HELD_BACK = 5  # seconds after which the servers give up, which the client must not wait for
+HELD_BACK = 20  # seconds after which the servers give up, which the client must not wait for
 heard = threading.Event()  # the client has the answer
 
 
@@ -223,10 +223,11 @@ def test_long_answer_is_read_to_its_end(style, tls, certificate, trusting):
         sock.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n" % len(page))
         time.sleep(0.1)  # the reader has ended the sending direction by now
         sock.sendall(page)
-        time.sleep(0.1)
+        heard.wait(HELD_BACK)  # to close now would be a reset, and lose what is on its way
 
     with ScriptedServer(handler, certificate.server_context() if tls else None) as server:
         conn = HTTPConnection("127.0.0.1", server.port, trusting if tls else None, timeout=10)
         with conn:
             conn.send_request("PUT", "/", body=BodyFollowing(SIZE))
             assert style(conn)[1] == (413, page)
+            heard.set()

@@ -3,6 +3,7 @@
 Each row of the table in the design notes, by running generators by hand up to their n-th wait.
 """
 
+import threading
 import time
 
 import pytest
@@ -83,7 +84,7 @@ def test_interrupted_name_lookup_and_connect_leave_it_closed():
         conn.send_request("GET", "/")
         assert conn.read_response().status == 200
         conn.close()
-    assert open_descriptors() == before
+    wait_until(lambda: open_descriptors() <= before)  # a name may still be looked up
 
 
 @pytest.mark.reliability(45)
@@ -107,7 +108,7 @@ def test_interrupted_tls_handshake_leaves_it_closed(certificate, trusting):
 def test_interrupted_proxy_handshake_leaves_it_closed(trusting, certificate):
     def proxy(sock):
         assert read_head(sock).startswith(b"CONNECT localhost:443 HTTP/1.1\r\n")
-        for byte in b"HTTP/1.1 200 Go\r\nVia: x\r\n\r\n":
+        for byte in b"HTTP/1.1 200 Go\r\nVia: " + b"x" * 10_000:  # until the client goes away
             sock.sendall(bytes([byte]))
             time.sleep(0.001)
 
@@ -127,8 +128,9 @@ def test_request_partly_written_breaks_the_connection(tls, certificate, trusting
         if read_head(sock).startswith(b"GET"):
             sock.sendall(OK)
         else:
-            time.sleep(0.3)
+            given_up.wait(30)
 
+    given_up = threading.Event()
     context = certificate.server_context() if tls else None
     with ScriptedServer(handler, context) as server:
         conn = HTTPConnection("127.0.0.1", server.port, trusting if tls else None, timeout=10)
@@ -137,6 +139,7 @@ def test_request_partly_written_breaks_the_connection(tls, certificate, trusting
             operation = conn.co_send_request("PUT", "/", body=bytes(50 << 20))
             next(operation)
             operation.close()
+            given_up.set()
             for use in (lambda: conn.send_request("GET", "/"), conn.read_response, conn.connect):
                 with pytest.raises(ConnectionClosed, match="given up in the middle"):
                     use()
@@ -148,13 +151,15 @@ def test_request_partly_written_breaks_the_connection(tls, certificate, trusting
 def test_body_partly_written_breaks_the_connection():
     def handler(sock):
         read_head(sock)
-        time.sleep(0.3)
+        given_up.wait(30)
 
+    given_up = threading.Event()
     with ScriptedServer(handler) as server, HTTPConnection("127.0.0.1", server.port) as conn:
         conn.send_request("PUT", "/", body=BodyFollowing())
         operation = conn.co_write(bytes(50 << 20))
         next(operation)
         operation.close()
+        given_up.set()
         with pytest.raises(ConnectionClosed):
             conn.write(b"x")
         conn.reset()
@@ -210,11 +215,13 @@ def test_interrupted_readall_keeps_what_it_had():
 
     for rest in ("readall", "read", "readinto"):
         with ScriptedServer(handler) as server:
-            with HTTPConnection("127.0.0.1", server.port, timeout=0.3) as conn:
+            with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
                 conn.send_request("GET", "/")
                 conn.read_response()
+                conn.timeout = 0.3
                 with pytest.raises(ConnectionTimedOut):
                     conn.readall()
+                conn.timeout = 20
                 conn.send_request("GET", "/")
                 if rest == "readall":
                     body = conn.readall()
@@ -342,7 +349,7 @@ def test_failed_connections_leave_no_descriptor():
         for _ in range(100):
             with pytest.raises(ConnectionError):
                 HTTPConnection("127.0.0.1", port).connect()
-        assert open_descriptors() == before
+        assert open_descriptors() <= before
 
 
 @pytest.mark.reliability(45)
@@ -403,8 +410,8 @@ def test_request_given_up_at_any_wait_can_be_made_again(tls, certificate, trusti
             operation.close()
             conn.reset()
             assert not conn.response_pending()
-            wait_until(lambda: open_descriptors() == before)  # those of the server as well
-        assert waits >= 3  # more, unless the server is faster than we are
+            wait_until(lambda: open_descriptors() <= before)  # those of the server as well
+        assert waits >= 2  # more, unless the server is faster than we are
         conn.reset()
         assert run(co_get(conn)) == (200, b"ok")
         conn.close()

@@ -151,7 +151,12 @@ def test_interrupted_on_the_way_through_a_unix_domain_socket(path, certificate, 
 def test_unix_domain_socket_and_a_time_limit(drive, path):
     """The server accepts, and does not go on."""
     context = tls_context(verify=False)
-    with ScriptedServer(lambda sock: sock.recv(1000) and time.sleep(0.5), path=path):
+
+    def silent(sock):
+        while sock.recv(65536):
+            pass
+
+    with ScriptedServer(silent, path=path):
         with pytest.raises(ConnectionTimedOut):
             drive(HTTPConnection("x", 443, context, uds=path, timeout=0.1).co_connect())
 
@@ -337,7 +342,7 @@ def test_option_that_the_system_refuses(drive):
         big = SocketOptions(keepalive=True, keepalive_idle=1 << 30)
         with pytest.raises(InvalidOption, match=r"refuses keepalive_idle=1073741824: "):
             ask(drive, "127.0.0.1", server.port, socket_options=big)
-    assert open_descriptors() == before
+    wait_until(lambda: open_descriptors() <= before)
 
 
 @pytest.mark.feature("A4")
@@ -532,7 +537,7 @@ def test_interrupted_while_a_resolver_is_asked():
     operation = conn.co_connect()
     next(operation)
     operation.close()
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 # ---- the name of the server
@@ -736,7 +741,7 @@ def test_closed_connection_keeps_its_session_for_others_only(certificate, ca_fil
 def test_session_after_the_server_has_closed_an_idle_connection(drive, certificate, ca_file):
     def handler(sock):
         answering(OK)(sock)
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # the test may have ended it
             sock.unwrap()
 
     with ScriptedServer(handler, certificate.server_context()) as server:

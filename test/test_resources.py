@@ -349,7 +349,7 @@ def test_no_descriptors_left_is_an_error_of_the_library(host, left, trusting):
         descriptors = open_descriptors()
         with descriptors_left(left), pytest.raises(TransportError):
             conn.connect()
-        assert open_descriptors() == descriptors
+        wait_until(lambda: open_descriptors() <= descriptors)  # a name may still be looked up
         conn.close()
 
 

@@ -663,7 +663,7 @@ def test_head_behind_a_body_that_nobody_reads_is_waited_for_as_always(monkeypatc
 
 @linux
 @pytest.mark.parametrize("way", [*WAYS, "readinto", "read"])
-@pytest.mark.parametrize("how", [run, partial(stall, 0.3), "no deadlines"])
+@pytest.mark.parametrize("how", [run, partial(stall, 1), "no deadlines"])
 def test_drip_below_the_mark_is_no_stall(way, how):
     """The server sends a little, and nothing more until the time is nearly over."""
     size = LARGE + 10_000
@@ -671,10 +671,10 @@ def test_drip_below_the_mark_is_no_stall(way, how):
     def drip(sock):
         read_head(sock)
         sock.sendall(SIZED % size)
-        for _ in range(10):
-            time.sleep(0.08)
+        for _ in range(8):
+            time.sleep(0.15)  # eight times: more than the limit
             sock.sendall(bytes(1000))
-        sock.sendall(bytes(size - 10_001))
+        sock.sendall(bytes(size - 8_001))
         time.sleep(0.1)
         sock.sendall(b"x")
         sock.recv(1)
@@ -693,7 +693,7 @@ def test_drip_below_the_mark_is_no_stall(way, how):
                 pass
 
     with ScriptedServer(drip) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=0.3) as conn:
+        with HTTPConnection("127.0.0.1", server.port, timeout=1) as conn:
             if how is run:
                 run(co_get(conn))
             elif how == "no deadlines":
@@ -725,7 +725,7 @@ def test_blocking_twins_do_not_wait_long_for_more(way):
             conn.timeout = 0.05
             with pytest.raises(ConnectionTimedOut):
                 conn.read(1 << 20) if way == "read" else conn.readinto(bytearray(1 << 20))
-            assert 0.05 <= time.monotonic() - began < 1
+            assert 0.05 <= time.monotonic() - began < 4
             conn.timeout = 5
             conn._link.raw_stream.send([b"?"])
             if way == "read":
