@@ -7,8 +7,10 @@ import importlib.util
 import io
 import json
 import re
+import select
 import socket
 import sys
+import threading
 import time
 from contextlib import aclosing
 from pathlib import Path
@@ -282,15 +284,17 @@ def test_httpx_gets_the_answer_to_an_upload_that_is_refused(make):
 )
 def test_httpx_gets_its_own_errors(make, path, error):
     with ScriptedServer(wandering) as server:
-        client = make(timeout=0.3)
+        client = make(timeout=httpx.Timeout(20, read=0.3 if path == "/silent" else 20))
         with pytest.raises(error):
             client.get(f"http://127.0.0.1:{server.port}{path}")
 
 
 def deaf(sock):
-    """Take the head, and no more."""
+    """Take the head, and no more, until the end of the test."""
     read_head(sock)
-    time.sleep(1)
+    poller = select.poll()
+    poller.register(sock, select.POLLRDHUP)
+    poller.poll(30_000)
 
 
 @pytest.mark.feature("C39")
@@ -347,14 +351,22 @@ def slow(sock):
 
 @pytest.mark.parametrize("make", ["httpx-asyncio", "httpx-trio"], indirect=True)
 def test_httpx_gives_up_a_request(make):
+    asked = threading.Event()
+
+    def handler(sock):
+        asked.set()
+        wandering(sock)
+
     async def main(client):
-        with anyio.move_on_after(0.1) as limit:
-            await client.get(f"{url}/silent")
-        assert limit.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.get, f"{url}/silent")
+            while not asked.is_set():  # noqa: ASYNC110 - another thread sets it
+                await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
         return (await client.get(f"{url}/end")).text
 
     client = make(timeout=None)
-    with ScriptedServer(wandering) as server:
+    with ScriptedServer(handler) as server:
         url = f"http://127.0.0.1:{server.port}"
         assert client.call(main) == "0"
         assert server.connections == 2
@@ -694,7 +706,9 @@ def test_requests_follows_redirects_with_cookies_and_decodes(session):
 )
 def test_requests_gets_its_own_errors(session, path, error):
     with ScriptedServer(wandering) as server, pytest.raises(error):
-        session.get(f"http://127.0.0.1:{server.port}{path}", timeout=0.3)
+        session.get(
+            f"http://127.0.0.1:{server.port}{path}", timeout=0.3 if path == "/silent" else 20
+        )
 
 
 def test_requests_cannot_connect(session, issue):

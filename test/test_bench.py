@@ -20,7 +20,7 @@ def bench(*arguments):
     command = [sys.executable, "-m", "contrib.bench", "--quick", "--rounds", "1"]
     return subprocess.run(
         [*command, "--clients", "dugong_like,http.client", *map(str, arguments)],
-        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
+        capture_output=True, text=True, timeout=110, check=False, cwd=ROOT,
     )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def test_a_client_that_is_not_installed_is_named(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "contrib.bench", "--quick", "--rounds", "1",
          "--only", "sequential", "--clients", "pycurl"],
-        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
+        capture_output=True, text=True, timeout=110, check=False, cwd=ROOT,
         env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
 
@@ -83,4 +83,4 @@ def test_steps_of_a_small_request_are_measured(capsys, monkeypatch):
     assert [name for name in figures if name in operations] == operations
     total = sum(figures[name] for name in operations)
     assert figures["together"] == pytest.approx(total, abs=0.02)
-    assert all(figure > 0 for figure in figures.values())
+    assert all(figures[name] > 0 for name in operations)

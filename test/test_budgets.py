@@ -2,10 +2,11 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from streams import ScriptedStream, connection, finish
-from support import ScriptedServer, pattern, read_head
+from support import ScriptedServer, pattern, read_head, wait_until
 from test_drivers_http import DRIVERS
 
 from dugong_like import (
@@ -19,6 +20,7 @@ from dugong_like import (
     run,
     within,
 )
+from dugong_like.transport.paced import Pace
 
 SIZE = 60_000
 RATE = 200_000  # bytes per second: SIZE takes 0.3 s, of which the burst saves 0.1
@@ -84,11 +86,14 @@ def test_a_rate_holds_for_blocking_calls():
     assert buffer == pattern(SIZE)
 
 
-def test_connections_share_a_limit():
+def test_connections_share_a_limit(monkeypatch):
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("dugong_like.budgets.time", clock)
     limit = RateLimit(RATE)
     limit.spend(limit.burst)
     assert limit.available() == 0
-    time.sleep(0.03)
+    now[0] += 0.03
     assert 0 < limit.available() < limit.burst
 
 
@@ -231,7 +236,7 @@ def test_a_lowest_rate_holds_in_both_directions(driver, tls, dripping, certifica
 def test_a_lowest_rate_holds_for_blocking_calls_piece_by_piece(dripping):
     """Each call returns at once, with a byte; all of them together take too long."""
     with dripping() as server:
-        budget = Budget(lowest_rate=LowestRate(1000, 0.3))
+        budget = Budget(lowest_rate=LowestRate(1000, 2))
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             conn.send_request("GET", "/")
             conn.read_response()
@@ -242,7 +247,7 @@ def test_a_lowest_rate_holds_for_blocking_calls_piece_by_piece(dripping):
             assert caught.value.phase == "rate"
             assert caught.value.request_sent == "yes"
             received += conn.read(1)  # nothing is lost, and the connection goes on
-            assert 0 < len(received) < 100
+            assert 0 < len(received) < 1000
 
 
 def test_sending_too_slowly_breaks_the_connection(dripping):
@@ -256,12 +261,26 @@ def test_sending_too_slowly_breaks_the_connection(dripping):
                 conn.read_response()
 
 
-def test_each_exchange_has_its_own_interval():
+@pytest.fixture
+def passing(monkeypatch):
+    """A function that lets seconds pass for the meter of lowest rates, for which none pass else."""
+    now = [1e9]  # so that no wait ends because of it
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("dugong_like.transport.lowest_rate.time", clock)
+
+    def passing(seconds):
+        now[0] += seconds
+
+    return passing
+
+
+def test_each_exchange_has_its_own_interval(passing):
     """Many small answers that each take a while are no slow transfer."""
 
     def slowly(sock):
         while read_head(sock):
-            time.sleep(0.05)
+            wait_until(lambda: conn._link.meter._waiting)
+            passing(0.3)
             sock.sendall(b"HTTP/1.1 204 \r\n\r\n")
 
     with ScriptedServer(slowly) as server:
@@ -273,10 +292,12 @@ def test_each_exchange_has_its_own_interval():
 
 
 @pytest.mark.parametrize("what", ["program", "given up"])
-def test_time_in_which_nobody_waits_does_not_count(what):
+def test_time_in_which_nobody_waits_does_not_count(what, passing):
+    go_on = threading.Event()
+
     def later(sock):
         read_head(sock)
-        time.sleep(0.7)
+        go_on.wait(20)
         sock.sendall(b"HTTP/1.1 204 \r\n\r\n")
 
     with ScriptedServer(later) as server:
@@ -289,11 +310,20 @@ def test_time_in_which_nobody_waits_does_not_count(what):
                 op = conn.co_read_response()
                 next(op)
                 op.close()
-            time.sleep(0.6)
+            passing(10)
+            go_on.set()
             assert conn.read_response().status == 204
 
 
-def test_what_a_limit_holds_back_is_not_slow():
+def test_what_a_limit_holds_back_is_not_slow(monkeypatch, passing):
+    share = Pace.share
+
+    def later(pace, wanted):
+        if pace._refused:
+            passing(0.1)  # while it was held back
+        return share(pace, wanted)
+
+    monkeypatch.setattr(Pace, "share", later)
     with ScriptedServer(giving) as server:
         budget = Budget(
             download=RateLimit(RATE), upload=RateLimit(RATE), lowest_rate=LowestRate(1e9, 0.2)
@@ -303,19 +333,26 @@ def test_what_a_limit_holds_back_is_not_slow():
             assert run(co_put(conn)) == 204
 
 
-def test_another_protocol_may_rest():
+def test_another_protocol_may_rest(passing):
+    begun = [threading.Event(), threading.Event()]
+
     def switching(sock):
         read_head(sock)
         sock.sendall(b"HTTP/1.1 101 \r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n")
-        time.sleep(0.4)
-        sock.sendall(b"hello")
+        for event, word in zip(begun, (b"hello", b"world"), strict=True):
+            event.wait(20)
+            time.sleep(0.1)  # for the reader to wait
+            passing(10)
+            sock.sendall(word)
 
     with ScriptedServer(switching) as server:
         budget = Budget(lowest_rate=LowestRate(1000, 0.1))
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             conn.send_request("GET", "/", {"Upgrade": "echo", "Connection": "upgrade"})
             with conn.read_response().stream as stream:
-                assert stream.read(10) == b"hello"
+                for event, word in zip(begun, (b"hello", b"world"), strict=True):
+                    event.set()
+                    assert stream.read(10) == word
 
 
 def test_new_connection_has_a_new_interval(dripping):

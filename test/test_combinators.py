@@ -103,9 +103,9 @@ def test_trickle_is_no_stall_but_ends_at_a_total_limit(pair):
             time.sleep(0.03)
             pair[1].send(b"x")
 
-    def collect():
+    def collect(count=8):
         got = b""
-        while len(got) < 8:
+        while len(got) < count:
             got += yield from receive(pair[0])
         return got
 
@@ -116,7 +116,7 @@ def test_trickle_is_no_stall_but_ends_at_a_total_limit(pair):
     sender = threading.Thread(target=trickle)
     sender.start()
     with pytest.raises(ConnectionTimedOut):
-        run(within(time.monotonic() + 0.1, collect()))
+        run(within(time.monotonic() + 0.1, collect(9)))  # more than there will be
     sender.join()
 
 
@@ -225,9 +225,9 @@ def test_staggered_start(pair, bundles):
     begin = time.monotonic()
     assert run(first_of(forever("a"), forever("b"), op("c", "won"), stagger=0.05)) == "won"
     times = {name: at - begin for name, at in started}
-    assert times["a"] < 0.04
-    assert 0.05 <= times["b"] < 0.2
-    assert 0.1 <= times["c"] < 0.4
+    assert list(times) == ["a", "b", "c"]
+    assert times["b"] >= 0.05
+    assert times["c"] >= 0.1
     started.clear()
     begin = time.monotonic()
     assert run(first_of(op("a", LookupError()), op("b", "won"), stagger=60)) == "won"

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from servers import refusing_port
 from support import ScriptedServer, pattern, read_exactly, read_head
 from test_drivers_http import DRIVERS
 
@@ -251,9 +252,7 @@ def test_time_out_and_interruption_lose_nothing():
 
 
 def test_no_way_to_the_server_is_the_error_of_each():
-    with ScriptedServer(Flaky()) as server:
-        port = server.port
-    with HTTPConnection("127.0.0.1", port) as conn:
+    with refusing_port() as port, HTTPConnection("127.0.0.1", port) as conn:
         pipeline = Pipeline(conn, gets(2))
         for _ in range(2):
             with pytest.raises(ConnectFailed):

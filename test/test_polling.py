@@ -88,7 +88,6 @@ def test_poll_looks_waits_and_gives_up(pair, waiting):
 
     start = time.monotonic()
     assert not need.poll(0)
-    assert time.monotonic() - start < 0.05
     assert not need.poll(0.05)
     assert time.monotonic() - start >= 0.05
     assert not need.poll(-1)
