@@ -44,7 +44,7 @@ NOT_HERE = {
     "python3 -m pip install . && python3 -m dugong_like demo",
     "python3 -m pip install '.[test]' && python3 -m pytest",
 }
-TIME_LIMIT = 60  # seconds for one document or command
+TIME_LIMIT = 110  # seconds for one document or command
 REDIRECT = """
 import os, socket
 
