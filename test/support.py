@@ -1,5 +1,6 @@
 """What tests share: bytes to compare with, scripted servers, a black hole."""
 
+import gc
 import os
 import shutil
 import socket
@@ -48,6 +49,18 @@ def wait_until(true, seconds=20):
     while not true():
         assert time.monotonic() < deadline, "it never became true"
         time.sleep(0.005)
+
+
+@contextmanager
+def little_work(seconds):
+    """Check that this thread works less than *seconds* in the block: it does not spin."""
+    gc.disable()  # a collection among 10,000 tests would be work, too
+    try:
+        start = time.thread_time()
+        yield
+        assert time.thread_time() - start < seconds, "it spins"
+    finally:
+        gc.enable()
 
 
 def on_two_threads(work, rounds=2000):

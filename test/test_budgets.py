@@ -103,7 +103,7 @@ def test_an_operation_of_ones_own_can_keep_to_a_rate(driver):
     start = time.monotonic()
     driver(limit.co_take(1100))
 
-    assert 0.09 < time.monotonic() - start < 3
+    assert 0.09 < time.monotonic() - start < 20
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("inf"), float("nan")])
@@ -224,12 +224,12 @@ def test_a_lowest_rate_holds_in_both_directions(driver, tls, dripping, certifica
     with dripping(server_context) as server:
         for co_use in (co_receive, co_send):
             with HTTPConnection(
-                "localhost", server.port, context, budget=budget, timeout=5
+                "localhost", server.port, context, budget=budget, timeout=30
             ) as conn:
                 start = time.monotonic()
                 with pytest.raises(ConnectionTimedOut, match="100000 bytes per second over 0.1"):
                     driver(co_use(conn))
-                assert 0.1 <= time.monotonic() - start < 3
+                assert 0.1 <= time.monotonic() - start < 20
 
 
 @pytest.mark.feature("A56")

@@ -1,8 +1,10 @@
 """When a connection may be used again, and whose response it is: lines 36 to 44 of the list."""
 
 import asyncio
+import select
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -60,12 +62,15 @@ class Server(ScriptedServer):
 @pytest.mark.parametrize("junk", [b"x", b"\r\n", POISON, TIMEOUT])
 @pytest.mark.parametrize("when", ["with", "later", "before the end"])
 def test_lines_36_and_37_junk_on_an_idle_connection(tls, junk, when, certificate, trusting):
+    said = threading.Event()
+
     def reply(sock, number, connection):
         if connection == 1:
             sock.sendall(OK + junk if when == "with" else OK)
             if when != "with":
                 time.sleep(0.02)
                 sock.sendall(junk)
+            said.set()
             return when == "later"
         sock.sendall(OK)
         return True
@@ -75,7 +80,8 @@ def test_lines_36_and_37_junk_on_an_idle_connection(tls, junk, when, certificate
         conn = HTTPConnection("127.0.0.1", server.port, trusting if tls else None, timeout=10)
         with conn:
             assert get(conn, "/1") == (200, b"ok")
-            time.sleep(0.1)
+            assert said.wait(20)
+            time.sleep(0.05)
             assert get(conn, "/2") == (200, b"ok")
             assert get(conn, "/3") == (200, b"ok")
     assert server.seen == [f"GET /{number} HTTP/1.1" for number in (1, 2, 3)]
@@ -98,7 +104,7 @@ def test_lines_37_and_41_closed_while_idle(tls, method, certificate, trusting):
         with conn:
             for number in range(5):
                 assert get(conn, f"/{number}", method) == (200, b"ok")
-                time.sleep(0.05)
+                assert select.select([conn.get_extra_info("socket")], [], [], 20)[0]  # its end
     assert server.seen == [f"{method} /{number} HTTP/1.1" for number in range(5)]
 
 
@@ -314,26 +320,31 @@ def test_line_42_endless_answers_end(kind, driver, slowly):
 def test_line_41_errors_say_whether_the_request_was_sent(
     tls, answer, end, error, sent, certificate, trusting
 ):
+    answered = threading.Event()
+
     def reply(sock, number, connection):
         sock.sendall(answer)
+        answered.set()
         return not end
 
     with Server(reply, certificate.server_context() if tls else None) as server:
         for way in ("blocking", "timeout", "within"):
             name, context = ("localhost", trusting) if tls else ("127.0.0.1", None)
-            limit = None if way == "within" else 0.1
-            with HTTPConnection(name, server.port, context, timeout=limit) as conn:
-                conn.connect()
+            seconds = 0.3 if error is ConnectionTimedOut else 20
+            with HTTPConnection(name, server.port, context, timeout=20) as conn:
+                answered.clear()
                 with pytest.raises(error) as failure:
                     conn.send_request("POST", "/", body=b"once only")
+                    assert answered.wait(20)
+                    conn.timeout = limit = None if way == "within" else seconds
                     if way == "blocking":
                         conn.read_response()
                         conn.readall()
                     else:
                         op = conn.co_read_response()
-                        run(op if limit else within(time.monotonic() + 0.1, op))
+                        run(op if limit else within(time.monotonic() + seconds, op))
                         op = conn.co_readall()
-                        run(op if limit else within(time.monotonic() + 0.1, op))
+                        run(op if limit else within(time.monotonic() + seconds, op))
                 assert failure.value.request_sent == sent
 
 

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 import math
+import threading
 import time
 
 import pytest
@@ -17,6 +18,7 @@ from dugong_like import (
     Request,
     Wake,
     async_connect,
+    run,
 )
 from dugong_like.drivers import aio
 
@@ -256,19 +258,22 @@ def test_body_that_is_not_completed_breaks_the_connection(loop, way):
 
 @pytest.mark.feature("A40")
 def test_cancelled_reading_loses_nothing(loop):
+    go_on = [threading.Event(), threading.Event()]
+
     def handler(sock):
         read_head(sock)
-        time.sleep(0.15)
-        sock.sendall(OK[:-1])
-        time.sleep(0.15)
-        sock.sendall(OK[-1:])
+        for event, piece in zip(go_on, (OK[:-1], OK[-1:]), strict=True):
+            assert event.wait(20)
+            sock.sendall(piece)
 
     async def main():
         async with async_connect("127.0.0.1", server.port) as conn:
             await conn.send_request("GET", "/")
             assert await loop.limited(0.02, conn.read_response())
+            go_on[0].set()
             assert (await conn.read_response()).status == 200
             assert await loop.limited(0.02, conn.readall())
+            go_on[1].set()
             assert await conn.readall() == b"ok"
 
     with ScriptedServer(handler) as server:
@@ -278,7 +283,7 @@ def test_cancelled_reading_loses_nothing(loop):
 def test_cancelled_sending_breaks_the_connection(loop):
     def handler(sock):
         read_head(sock)
-        wake.co_wait().send(None).poll(5)
+        run(wake.co_wait(time.monotonic() + 20))
 
     async def main():
         async with async_connect("127.0.0.1", server.port) as conn:

@@ -131,7 +131,7 @@ def test_run_has_a_time_limit_and_closes_the_operation(pair, waiting):
     start = time.monotonic()
     with pytest.raises(ConnectionTimedOut):
         run(op(), timeout=0.05)
-    assert 0.05 <= time.monotonic() - start < 2
+    assert 0.05 <= time.monotonic() - start < 20
     assert log == ["closed"]
     pair[1].send(b"x")
     assert run(op(), timeout=5) == b"x"

@@ -315,7 +315,7 @@ def test_memory_does_not_grow_with_the_number_of_requests(traced, certificate, t
                     descriptors = open_descriptors()
                 ways[number % len(ways)](conn)
             assert traced() - before < 10_000
-            assert open_descriptors() == descriptors
+            assert open_descriptors() <= descriptors
             assert not conn.response_pending()
             assert server.connections == 1
 

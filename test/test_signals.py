@@ -224,7 +224,7 @@ def test_ctrl_c_while_connecting_leaves_it_closed():
         conn = HTTPConnection(host, port, timeout=20)
         for call, *arguments in ([conn.connect], [conn.send_request, "GET", "/"]):
             ctrl_c(call, *arguments)
-            assert open_descriptors() == before
+            assert open_descriptors() <= before
             assert not conn.response_pending()
 
 

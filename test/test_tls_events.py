@@ -251,7 +251,7 @@ def test_handshake_that_the_reading_half_finishes_does_not_leave_the_sending_hal
         next(reading)
     start = time.monotonic()
     assert not need.poll(max(need.deadline - start, 0))  # what it waits for has been read
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10
     run(writing, timeout=5)
     wait_until(lambda: server.uploaded() == b"123456")
     server.say(sized(b"78"))

@@ -206,7 +206,11 @@ def when_read_to_its_end(conn, do):
 @pytest.mark.parametrize(
     "length", [b"", b"Content-Length: 300000\r\n"], ids=["until close", "sized"]
 )
-def test_writer_that_reconnects_takes_nothing_from_the_reader_of_the_last_response(length):
+def test_writer_that_reconnects_takes_nothing_from_the_reader_of_the_last_response(
+    monkeypatch, length
+):
+    monkeypatch.setattr("dugong_like.sending.MOMENT", 20.0)
+
     def handler(sock):
         if read_head(sock).startswith(b"GET /1 "):
             sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n%s\r\n" % length)

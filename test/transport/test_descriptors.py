@@ -25,7 +25,7 @@ def test_nothing_is_made_before_it_is_needed(peers):
     before = open_descriptors()
     assert waits.is_unreadable()
     assert waits.need(POLLIN, None) is waits.need(POLLIN, None)
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
     waits.sending_need(POLLIN, None)
     assert open_descriptors() == before + 1

@@ -1,7 +1,5 @@
 """A stream that keeps to a rate, in single steps; see also test_budgets.py."""
 
-import time
-
 from streams import ScriptedStream
 
 from dugong_like import RateLimit
@@ -16,7 +14,9 @@ def used_up(rate=100_000):
     return limit
 
 
-def test_without_a_share_it_says_that_it_would_block():
+def test_without_a_share_it_says_that_it_would_block(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("dugong_like.budgets.time.monotonic", lambda: now)
     inner = ScriptedStream([b"hello"])
     stream = PacedStream(inner, used_up(), used_up())
     try:
@@ -24,14 +24,13 @@ def test_without_a_share_it_says_that_it_would_block():
         assert stream.recv_into(memoryview(bytearray(10))) is None
         assert stream.waiting
         assert stream.send([b"abc"]) is None
-        now = time.monotonic()
         reading, writing = stream.wanted_by_recv(None), stream.wanted_by_send(None, watch=True)
         for need in (reading, writing):
             assert need.fd not in {inner.fd, inner.fd + 1}
             assert now < need.deadline < now + 1
         assert reading.fd != writing.fd
         assert stream.wanted_by_recv(now).deadline == now
-        time.sleep(0.03)
+        now += 0.03
         assert stream.recv(10) == b"hello"
         assert stream.wanted_by_recv(None).fd == inner.fd
         assert stream.send([b"abc"]) == 3

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 
 import pytest
 from support import open_descriptors, wait_until
@@ -53,23 +52,25 @@ def test_name_is_asked_for_on_a_daemon_thread_that_ends(helpers):
     assert ("127.0.0.1", 80) in [address[:2] for _, address in addresses] or addresses
     assert all(thread.daemon for thread in dns_threads())
     assert len(dns_threads()) <= 1
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
     wait_until(lambda: not dns_threads())
     run(co_resolve("localhost", 80))  # a new one is started
 
 
 def test_number_of_threads_is_bounded_and_every_question_is_answered(helpers, monkeypatch):
     most = 0
+    go_on = threading.Event()
 
     def slow(host, port, **kwargs):
         nonlocal most
         most = max(most, len(dns_threads()))
-        time.sleep(0.02)
+        go_on.wait(10)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     operations = [co_resolve(f"name{number}.test", 80) for number in range(30)]
     needs = [next(operation) for operation in operations]
+    go_on.set()
     for number, operation in enumerate(operations):
         assert needs[number].poll(5)
         with pytest.raises(StopIteration) as end:
@@ -90,7 +91,7 @@ def test_question_that_was_given_up_is_forgotten(helpers, monkeypatch):
     operation = co_resolve("name.test", 80)
     next(operation)
     operation.close()
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
     release.set()
 
 

@@ -94,9 +94,11 @@ def test_function_that_blocks_does_not_block_the_operation():
         next(operation)
     assert end.value.value == [FOUR]
     assert threads[0] is not threading.main_thread()
+    release.clear()
     operation = co_look_up("x.test", 80, slow)
     next(operation)
     operation.close()
+    release.set()
 
 
 def test_family_is_chosen():

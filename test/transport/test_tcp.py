@@ -1,6 +1,7 @@
 """TCP streams: nothing blocks, every end is told, each half has its own descriptor."""
 
 import os
+import select
 import socket
 import struct
 import threading
@@ -73,6 +74,7 @@ def test_reset_that_the_sender_was_told_of_is_no_end_of_the_stream(peers, receiv
     stream, other = peers
     other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     other.close()  # with RST
+    assert select.select([stream.fd], [], [], 5)[0]
     with pytest.raises(ConnectionClosed, match="reset"):
         stream.send([b"x"])
     for _ in range(2):
@@ -102,6 +104,7 @@ def test_reset_that_the_sender_is_just_being_told_of(peers, receive):
     stream._send = tell
     other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     other.close()  # with RST
+    assert select.select([stream.fd], [], [], 5)[0]
     with futures.ThreadPoolExecutor(2) as pool:
         writer = pool.submit(stream.send, [b"x"])
         assert told.wait(20)

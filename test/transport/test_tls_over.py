@@ -362,10 +362,12 @@ def test_two_threads_at_full_speed(nested, trusting, version):
     writer = threading.Thread(target=write)
     writer.start()
     buffer = memoryview(bytearray(100_000))
+    until = time.monotonic() + 100
     while b"!" + sent.digest() != received[-33:] or writer.is_alive():
         count = stream.recv_into(buffer)
         if count is None:
-            assert stream.wanted_by_recv(None).poll(30)
+            stream.wanted_by_recv(None).poll(0.1)  # the writer may still have to count its last
+            assert time.monotonic() < until
             continue
         assert count
         received += buffer[:count]
@@ -466,7 +468,7 @@ def test_server_inside_that_says_nothing(certificate, trusting, drive):
             start = time.monotonic()
             with pytest.raises(ConnectionTimedOut):
                 drive(co_dial(front.port, trusting, trusting, 0.3))
-            assert 0.3 <= time.monotonic() - start < 3
+            assert 0.3 <= time.monotonic() - start < 9
             operation = co_dial(front.port, trusting, trusting)
             need = next(operation)
             while need.poll(0.5):

@@ -90,7 +90,7 @@ def test_nobody_listens(tmp_path, make, reason):
     assert isinstance(failure.value.__cause__, OSError)
     with pytest.raises(ConnectFailed, match="connect to @nobody: Connection refused"):
         run(co_connect_unix(b"\0nobody", SocketOptions()))
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_full_queue_is_waited_for(tmp_path):
@@ -123,7 +123,7 @@ def test_full_queue_is_waited_for(tmp_path):
         waiting.close()
         for filler in fillers:
             filler.close()
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_connecting_that_takes_time(tmp_path, monkeypatch):

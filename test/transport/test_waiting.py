@@ -34,7 +34,7 @@ def test_attempt_is_repeated_until_it_succeeds_or_the_time_is_over(stream):
     start = time.monotonic()
     with pytest.raises(ConnectionTimedOut, match=r"0\.05 seconds"):
         run(co_attempt(stream.recv, 10, stream.wanted_by_recv, 0.05))
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 20
 
 
 def test_peer_is_told_what_has_arrived_when_more_is_waited_for():
