@@ -41,14 +41,14 @@ class Disconnecting(Settings):
                     stream = link.detach()
                     sends.release()
                 else:
-                    stream = self._abandon(reads is None)
+                    stream = self._abandon()
         finally:
             if reads is not None:
                 receiving.role.give_back(reads)
         if stream is not None:
             if link.abandoned:
                 stream.shut_down()  # wakes who waits for it
-                link.leave(stream)
+                link.leave(stream, (sending.role.turn, receiving.role.turn))
             link.tell_closed(stream)
             if not link.abandoned:
                 stream.close()
@@ -56,17 +56,13 @@ class Disconnecting(Settings):
             own.close()  # if it was never used
         link.closing.end(None)  # also if there was none
 
-    def _abandon(self, somebody_reads: bool) -> Stream | None:
+    def _abandon(self) -> Stream | None:
         """Leave the link and the halves to operations that use them, and go on with new ones.
 
         Returns the stream, to be closed.
         """
-        link = self._link
-        stream = link.abandon()
-        # Looked at only now: who takes a role from now on finds no stream.
-        roles = [self._sending.role, *([self._receiving.role] if somebody_reads else [])]
-        link.users = frozenset(role.name for role in roles if role.is_taken())
-        successor = link.successor()
+        stream = self._link.abandon()
+        successor = self._link.successor()
         receiving = self._receiving.successor(successor)
         self._sending = self._sending.successor(successor, receiving)
         self._receiving = receiving

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
-from threading import RLock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
 from .closing import Closing
@@ -33,8 +34,6 @@ from .transport.stream import Stream
 
 if TYPE_CHECKING:
     from .timings import Timings
-
-NOBODY: frozenset[str] = frozenset()
 
 
 class SharedLink:
@@ -52,7 +51,6 @@ class SharedLink:
         sender_waits: True while an operation waits until something can be sent.
         used: True if it has ever been open: then there may be something to forget.
         abandoned: True if only operations that were under way when it was closed know it.
-        users: the roles that these operations have, by their names.
         timings: of the response whose head was read last; None if nobody takes the time.
 
     """
@@ -62,7 +60,7 @@ class SharedLink:
 
     __slots__ = (
         *("_failure", "closing", "pending", "raw_stream", "route", "sender_waits", "state"),
-        *("__weakref__", "_close_left", "abandoned", "timeout", "timeouts", "used", "users"),
+        *("__weakref__", "_close_left", "_turns", "abandoned", "timeout", "timeouts", "used"),
         "write_timeout",
     )
 
@@ -79,8 +77,8 @@ class SharedLink:
         self.sender_waits = False
         self.used = False
         self.abandoned = False
-        self.users = NOBODY
         self._close_left: Callable[[], object] | None = None
+        self._turns: tuple[Lock, ...] = ()
         self._failure: Exception | None = None
         self.closing = Closing()
 
@@ -298,26 +296,35 @@ class SharedLink:
             stream, self.raw_stream = self.raw_stream, None
         return stream
 
-    def leave(self, stream: Stream) -> None:
+    def leave(self, stream: Stream, turns: tuple[Lock, ...]) -> None:
         """Have *stream*, which was abandoned, closed when the last operation that uses it ends.
 
         Another thread may be about to wait for its descriptor: if that was closed now its number
         could be another file's by then, and the wait would never end.
+
+        Args:
+            stream: what `abandon` returned.
+            turns: of the halves; they are locked while an operation runs.
+
         """
-        # An operation that ends well does not say so, but it keeps nothing of this link either.
+        self._turns = turns
+        # Should a turn never be given back, as after Ctrl-C in the wrong place.
         self._close_left = weakref.finalize(self, stream.close)
-        self.let_go(None)
+        self.let_go()
 
-    def let_go(self, user: str | None) -> None:
-        """Note that the operation that has the role *user* fails, on an abandoned link.
+    def let_go(self) -> None:
+        """Close what was abandoned, unless an operation is under way; called when one has ended.
 
-        Somebody may keep its exception, and with that this link.
+        Who takes a turn from now on finds no stream. Whoever keeps the exception of an
+        operation, and with that this link, keeps no descriptor open.
         """
-        with _moving:
-            self.users -= {user}
-            close = None if self.users else self._close_left
-        if close is not None:
+        close = self._close_left
+        if close is None or any(turn.locked() for turn in self._turns):
+            return
+        try:
             close()
+        except Exception:  # noqa: BLE001 - it is not that of the operation, which has its own end
+            sys.excepthook(*sys.exc_info())
 
 
 def moving() -> RLock:

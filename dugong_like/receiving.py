@@ -93,7 +93,7 @@ def hand_over(role: ReadingRole, buffer: ReceiveBuffer, stream: Stream) -> Netwo
         received = buffer.take(buffer.end - buffer.begin)
         buffer.give_back()
     finally:
-        turn.release()
+        role.end(turn)
     return NetworkStream(stream, received, link.timeout)
 
 

@@ -52,7 +52,7 @@ class Role:
             role.note(exc)
             raise
         finally:
-            turn.release()
+            role.end(turn)
 
     It is spelled out because that is the fastest way: a context manager costs two more
     calls for each of the three operations of a small request.
@@ -98,6 +98,17 @@ class Role:
         """
         return self._lock if self._lock.acquire(False) else None
 
+    @property
+    def turn(self) -> Turn:
+        """What is locked while an operation has the role."""
+        return self._lock
+
+    def end(self, turn: Turn) -> None:
+        """Give *turn* back; the last one closes a connection that was dropped meanwhile."""
+        turn.release()
+        if self.link.abandoned:
+            self.link.let_go()
+
     def is_taken(self) -> bool:
         """Return True while an operation has the role.
 
@@ -107,9 +118,7 @@ class Role:
 
     def note(self, exc: BaseException) -> None:
         """Break the link if *exc* has left the operation that has its turn in an unknown state."""
-        if self.link.abandoned:
-            self.link.let_go(self.name)
-        elif not isinstance(exc, ORDERLY) and self.link.raw_stream:
+        if not isinstance(exc, ORDERLY) and self.link.raw_stream:
             self.link.fail(StateError(f"{self.name} was interrupted by {exc!r}"))
 
 
@@ -156,6 +165,8 @@ class ReadingRole(Role):
         """Let the next operation have the role, after a look."""
         turn.release()
         self._looking.release()
+        if self.link.abandoned:
+            self.link.let_go()
 
     def note(self, exc: BaseException) -> None:
         """See `Role.note`; while the stream is `waiting` no exception loses anything."""
@@ -163,8 +174,8 @@ class ReadingRole(Role):
             self._say_what_was_sent(exc)
         stream = self.link.raw_stream
         if stream is None:
-            super().note(exc)
-        elif isinstance(exc, FATAL):
+            return
+        if isinstance(exc, FATAL):
             self.link.fail(exc)
             stream.say_goodbye()
         elif not isinstance(exc, ORDERLY):
@@ -202,7 +213,9 @@ class ReadingRole(Role):
             self.note(exc)
             raise
         finally:
-            turn.release()
+            turn.release()  # as `end` does, which is a call
+            if self.link.abandoned:
+                self.link.let_go()
         return run(self.co(attempt, argument, tried=True)) if result is None else result
 
     def _block(self) -> None:
@@ -268,7 +281,7 @@ class ReadingRole(Role):
             raise
         finally:
             buffer.wanted = 0
-            turn.release()
+            self.end(turn)
 
     def _gather(self, stream: Stream, deadline: float | None) -> PollNeeded:
         """Return a wait that ends when as much is there as is wanted, or soon.

@@ -81,11 +81,13 @@ class SendingHalf(Transmitter):
             going = step(*arguments)
         except BaseException as exc:
             self.role.note(exc)
-            turn.release()
+            self.role.end(turn)
             raise
         if going is not None:
             return self._co_in_turn(turn, going)
-        turn.release()
+        turn.release()  # as `Role.end` does, which is a call
+        if self._link.abandoned:
+            self._link.let_go()
         return None
 
     def _co_in_turn(self, turn: Turn, going: Co[None]) -> Co[None]:
@@ -95,7 +97,7 @@ class SendingHalf(Transmitter):
             self.role.note(exc)
             raise
         finally:
-            turn.release()
+            self.role.end(turn)
 
     def is_connected(self) -> bool:
         """Return True if there is a connection that takes a request.
@@ -191,11 +193,13 @@ class SendingHalf(Transmitter):
                 going = self._co_connect_and_request(connecting, exchange, head, body, before)
         except BaseException as exc:
             self.role.note(exc)
-            turn.release()
+            self.role.end(turn)
             raise
         if going is not None:
             return self._co_in_turn(turn, going)
-        turn.release()
+        turn.release()  # as `Role.end` does
+        if self._link.abandoned:
+            self._link.let_go()
         return None
 
     def _co_connect_and_request(

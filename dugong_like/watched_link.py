@@ -197,7 +197,8 @@ class WatchedLink(SharedLink):
         """See `SharedLink.tell_closed`. A child process tells nothing of its parent's connection.
 
         Raises:
-            BaseException: what the trace raises; *stream* is closed then.
+            BaseException: what the trace raises; *stream* is closed then, unless it was left
+                to the operations that use it.
 
         """
         if os.getpid() != self._pid:
@@ -206,7 +207,8 @@ class WatchedLink(SharedLink):
             self.tell("connection.close", {"host": self.route.hostname, "port": self.route.port})
         except BaseException:
             stream.shut_down()
-            stream.close()
+            if not self.abandoned:
+                stream.close()
             self.closing.end(None)
             raise
 

@@ -263,7 +263,7 @@ def test_sending_too_slowly_breaks_the_connection(dripping):
 
 @pytest.fixture
 def passing(monkeypatch):
-    """A function that lets seconds pass for the meter of lowest rates, for which none pass else."""
+    """A function that lets seconds pass for the meter of lowest rates; no others do."""
     now = [1e9]  # so that no wait ends because of it
     clock = SimpleNamespace(monotonic=lambda: now[0])
     monkeypatch.setattr("dugong_like.transport.lowest_rate.time", clock)
@@ -311,7 +311,7 @@ def test_time_in_which_nobody_waits_does_not_count(what, passing):
                 next(op)
                 op.close()
             passing(10)
-            go_on.set()
+            threading.Timer(0.1, go_on.set).start()  # while the reader waits
             assert conn.read_response().status == 204
 
 

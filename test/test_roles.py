@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
-from streams import ScriptedStream, finish
+from streams import END, ScriptedStream, finish
 
 from dugong_like import (
     ConnectionClosed,
@@ -212,8 +212,9 @@ def test_operation_that_waits_while_the_connection_is_dropped_ends(monkeypatch, 
     assert conn.response_pending()
 
 
-@pytest.mark.parametrize("first", ["reader", "writer"])
-def test_connection_that_was_dropped_is_closed_by_who_leaves_it_last(monkeypatch, first):
+@pytest.fixture
+def stream(monkeypatch):
+    """The only stream that connections get."""
     stream = ScriptedStream()
 
     def co_open(route, timeout):
@@ -221,6 +222,11 @@ def test_connection_that_was_dropped_is_closed_by_who_leaves_it_last(monkeypatch
         return stream
 
     monkeypatch.setattr("dugong_like.link.co_open", co_open)
+    return stream
+
+
+@pytest.mark.parametrize("first", ["reader", "writer"])
+def test_connection_that_was_dropped_is_closed_by_who_leaves_it_last(stream, first):
     conn = HTTPConnection("script.test")
     conn.send_request("GET", "/1")
     stream.rooms = [10, None]
@@ -237,18 +243,57 @@ def test_connection_that_was_dropped_is_closed_by_who_leaves_it_last(monkeypatch
     assert stream.closed  # and not when the last exception has gone
 
 
-def test_connection_that_was_dropped_is_closed_if_its_operation_ends_well(monkeypatch):
-    stream = ScriptedStream([b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 204 No\r\n\r\n"])
-
-    def co_open(route, timeout):
-        yield from ()
-        return stream
-
-    monkeypatch.setattr("dugong_like.link.co_open", co_open)
+def test_connection_that_was_dropped_is_closed_if_its_operation_ends_well(stream):
+    stream.incoming = [b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 204 No\r\n\r\n"]
     conn = HTTPConnection("script.test", on_informational=lambda response: conn.disconnect())
     conn.send_request("GET", "/")
     assert conn.read_response().status == 204
     assert stream.closed
+
+
+def test_connection_that_was_dropped_inside_an_operation_that_ends_well(stream):
+    def send_and_drop(parts):
+        count = ScriptedStream.send(stream, parts)
+        conn.disconnect()
+        return count
+
+    conn = HTTPConnection("script.test")
+    conn.send_request("GET", "/1")
+    reading = conn.co_read_response()
+    next(reading)
+    stream.send = send_and_drop
+    conn.send_request("GET", "/2")
+    assert not stream.closed
+    with pytest.raises(ConnectionClosed) as kept:
+        next(reading)
+    assert stream.closed
+    assert kept.tb is not None
+
+
+def test_connection_that_is_dropped_when_it_fails_is_closed(stream):
+    stream.incoming = [END]
+    conn = HTTPConnection("script.test")
+    conn.send_request("GET", "/")
+    conn._link.closing.add(conn.disconnect)
+    with pytest.raises(ConnectionClosed) as kept:
+        conn.read_response()
+    assert stream.closed
+    assert kept.tb is not None
+
+
+def test_what_closing_raises_is_not_the_error_of_the_operation(stream, capsys):
+    def close():
+        raise OSError("the disk is full")
+
+    conn = HTTPConnection("script.test")
+    conn.send_request("GET", "/")
+    reading = conn.co_read_response()
+    next(reading)
+    stream.close = close
+    conn.disconnect()
+    with pytest.raises(ConnectionClosed, match="closed meanwhile"):
+        next(reading)
+    assert capsys.readouterr().err.endswith("OSError: the disk is full\n")
 
 
 def test_writer_that_waits_while_the_connection_is_dropped_writes_nothing_to_the_next(monkeypatch):

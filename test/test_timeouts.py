@@ -108,7 +108,7 @@ def test_dns(driver, slow_names):
 )
 def test_tls(driver, trusting, limits):
     with ScriptedServer(silent) as server:
-        conn = HTTPConnection("127.0.0.1", server.port, trusting, timeout=limits)  # asks nobody
+        conn = HTTPConnection("127.0.0.1", server.port, trusting, timeout=limits)  # no name
         check(driver, conn.co_connect(), "tls")
 
 

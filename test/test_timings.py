@@ -89,7 +89,7 @@ def test_who_closes_under_a_reader_keeps_the_timings():
     def answer_once(sock):
         answering(OK)(sock)
         sock.recv(65536)  # the second request
-        sock.recv(65536)  # hang up after the client, who would else connect again
+        sock.recv(65536)  # hang up after the client, who would otherwise connect again
 
     with ScriptedServer(answer_once) as server:
         conn = HTTPConnection("127.0.0.1", server.port, timings=True)

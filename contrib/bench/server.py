@@ -6,6 +6,7 @@ measured. Uploads go to another server: see sink.py.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -216,12 +217,16 @@ def wait_for(port: int) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that nobody uses, none of those that the system gives away."""
+    """Return ports of 127.0.0.1 that nobody uses, none that the system hands out by itself."""
     ports: list[int] = []
     with ExitStack() as stack:
         while len(ports) < count:
             port = random.randrange(20_000, 32_000)
-            with suppress(OSError):  # somebody uses it
+            try:
                 stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            except OSError as exc:
+                if exc.errno != errno.EADDRINUSE:
+                    raise
+            else:
                 ports.append(port)
     return ports

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from ..connection import HTTPConnection
-from ..errors import ConnectionClosed, ContinueTimedOut
+from ..errors import ConnectionClosed, ContinueTimedOut, DugongError
 from ..headers import CaseInsensitiveDict
 from ..message import BodyFollowing, HTTPResponse
 from .progress import progress_bar
@@ -92,7 +92,13 @@ def _put_stream(
     except ConnectionClosed as exc:
         if exc.request_sent == "no":
             raise
-        # The server may have answered before it had everything, and the answer says why.
+        try:  # the server may have answered before it had everything, and the answer says why
+            response = conn.read_response()
+        except DugongError:
+            raise exc from None  # there is no answer: why sending failed says more
+        if exc.request_sent != "yes" and response.status < ERROR:
+            raise  # the server cannot have got what it says is well
+        return _answered(conn, response)
     return _answered(conn, conn.read_response())
 
 

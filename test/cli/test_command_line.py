@@ -15,6 +15,7 @@ from support import ScriptedServer, answering, black_hole, pattern, read_exactly
 from dugong_like import InvalidRequest
 from dugong_like.__main__ import main
 from dugong_like.cli.urls import parse_url
+from dugong_like.receiving import ReceivingHalf
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -190,13 +191,12 @@ def test_put_uploads_standard_input_chunked(start):
     assert ["transfer-encoding", "chunked"] in answer["headers"]
 
 
-@pytest.mark.parametrize("hangs_up", [False, True])
-def test_put_shows_an_early_answer(hangs_up):
+def test_put_shows_an_early_answer():
     def refuse(sock):
         read_head(sock)
         read_exactly(sock, 10)
         sock.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nquota")
-        while not hangs_up and sock.recv(65536):
+        while sock.recv(65536):
             pass
 
     with ScriptedServer(refuse) as server:
@@ -209,6 +209,35 @@ def test_put_shows_an_early_answer(hangs_up):
 
     assert (status, out) == (4, b"")
     assert err == "dugong_like: the server answered 413 Too Large\nquota"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "shown"),
+    [
+        (b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nquota", 4, "413 Too Large\nquota"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 1, "connection lost: "),
+        (b"", 1, "connection lost: "),
+    ],
+    ids=["refused", "taken", "no answer"],
+)
+def test_put_to_a_server_that_resets_the_connection(
+    monkeypatch, capfd, tmp_path, answer, status, shown
+):
+    """What has come before that is the answer, if it is one to an upload that failed."""
+
+    def refuse(sock):
+        read_head(sock)
+        read_exactly(sock, 10)
+        sock.sendall(answer)  # to close now, with bytes that nobody has read, is a reset
+
+    # The writer does not see the answer: it hears of the end first.
+    monkeypatch.setattr(ReceivingHalf, "look_ahead", lambda *_: None)
+    file = tmp_path / "file"
+    file.write_bytes(bytes(20_000_000))
+    monkeypatch.setattr("dugong_like.cli.transfer.ASK_FIRST", 1 << 30)  # it need not say 100
+    with ScriptedServer(refuse) as server:
+        assert main(["put", str(file), f"http://127.0.0.1:{server.port}/"]) == status
+    assert shown in capfd.readouterr().err
 
 
 def test_version_is_printed(capsys):

@@ -366,7 +366,7 @@ def test_two_threads_at_full_speed(nested, trusting, version):
     while b"!" + sent.digest() != received[-33:] or writer.is_alive():
         count = stream.recv_into(buffer)
         if count is None:
-            stream.wanted_by_recv(None).poll(0.1)  # the writer may still have to count its last
+            stream.wanted_by_recv(None).poll(0.1)  # the writer may still have to add its last
             assert time.monotonic() < until
             continue
         assert count
