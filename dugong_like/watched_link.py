@@ -247,7 +247,7 @@ class WatchedReadingRole(ReadingRole):
         try:
             self.link.receiving.resume()
         except BaseException:
-            turn.release()
+            self.end(turn)
             raise
         return turn
 
