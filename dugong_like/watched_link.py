@@ -206,8 +206,8 @@ class WatchedLink(SharedLink):
         try:
             self.tell("connection.close", {"host": self.route.hostname, "port": self.route.port})
         except BaseException:
-            stream.shut_down()
-            if not self.abandoned:
+            if not self.abandoned:  # else it is shut down, and may even be closed by now
+                stream.shut_down()
                 stream.close()
             self.closing.end(None)
             raise

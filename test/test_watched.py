@@ -371,6 +371,22 @@ def test_what_it_raises_at_the_end_comes_after_the_end(monkeypatch):
     conn.disconnect()
 
 
+def test_what_it_raises_at_the_end_closes_nothing_under_a_reader(monkeypatch):
+    """The reader may be about to wait for the descriptor."""
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream, trace=Told("connection.close"))
+    finish(conn.co_send_request("GET", "/"))
+    reading = conn.co_read_response()
+    next(reading)
+    with pytest.raises(LookupError):
+        conn.disconnect()
+
+    assert not stream.closed
+    with pytest.raises(ConnectionClosed, match="closed meanwhile"):
+        next(reading)
+    assert stream.closed
+
+
 def test_a_child_process_tells_nothing_of_the_parents_connection():
     told = Told()
     with ScriptedServer(answering(OK)) as server:
