@@ -304,7 +304,8 @@ class SharedLink:
 
         Args:
             stream: what `abandon` returned.
-            turns: of the halves; they are locked while an operation runs.
+            turns: of the halves; they are locked while an operation runs. Not the roles, which
+                have this link: it would be garbage in a circle.
 
         """
         self._turns = turns

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
-from streams import END, ScriptedStream, finish
+from streams import END, ScriptedStream, connection, finish
 
 from dugong_like import (
     ConnectionClosed,
@@ -192,13 +192,7 @@ def test_time_limit_is_for_what_does_not_move(link, monkeypatch):
 @pytest.mark.parametrize("end", [HTTPConnection.reset, HTTPConnection.disconnect])
 def test_operation_that_waits_while_the_connection_is_dropped_ends(monkeypatch, end):
     streams = [ScriptedStream(), ScriptedStream()]
-
-    def co_open(route, timeout):
-        yield from ()
-        return streams.pop(0)
-
-    monkeypatch.setattr("dugong_like.link.co_open", co_open)
-    conn = HTTPConnection("script.test")
+    conn = connection(monkeypatch, *streams)
     conn.send_request("GET", "/past")
     reading = conn.co_read_response()
     next(reading)
@@ -212,22 +206,10 @@ def test_operation_that_waits_while_the_connection_is_dropped_ends(monkeypatch, 
     assert conn.response_pending()
 
 
-@pytest.fixture
-def stream(monkeypatch):
-    """The only stream that connections get."""
-    stream = ScriptedStream()
-
-    def co_open(route, timeout):
-        yield from ()
-        return stream
-
-    monkeypatch.setattr("dugong_like.link.co_open", co_open)
-    return stream
-
-
 @pytest.mark.parametrize("first", ["reader", "writer"])
-def test_connection_that_was_dropped_is_closed_by_who_leaves_it_last(stream, first):
-    conn = HTTPConnection("script.test")
+def test_connection_that_was_dropped_is_closed_by_who_leaves_it_last(monkeypatch, first):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
     conn.send_request("GET", "/1")
     stream.rooms = [10, None]
     operations = {"reader": conn.co_read_response(), "writer": conn.co_send_request("GET", "/2")}
@@ -243,21 +225,22 @@ def test_connection_that_was_dropped_is_closed_by_who_leaves_it_last(stream, fir
     assert stream.closed  # and not when the last exception has gone
 
 
-def test_connection_that_was_dropped_is_closed_if_its_operation_ends_well(stream):
-    stream.incoming = [b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 204 No\r\n\r\n"]
-    conn = HTTPConnection("script.test", on_informational=lambda response: conn.disconnect())
+def test_connection_that_was_dropped_is_closed_if_its_operation_ends_well(monkeypatch):
+    stream = ScriptedStream([b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 204 No\r\n\r\n"])
+    conn = connection(monkeypatch, stream, on_informational=lambda response: conn.disconnect())
     conn.send_request("GET", "/")
     assert conn.read_response().status == 204
     assert stream.closed
 
 
-def test_connection_that_was_dropped_inside_an_operation_that_ends_well(stream):
+def test_connection_that_was_dropped_inside_an_operation_that_ends_well(monkeypatch):
     def send_and_drop(parts):
         count = ScriptedStream.send(stream, parts)
         conn.disconnect()
         return count
 
-    conn = HTTPConnection("script.test")
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
     conn.send_request("GET", "/1")
     reading = conn.co_read_response()
     next(reading)
@@ -270,9 +253,9 @@ def test_connection_that_was_dropped_inside_an_operation_that_ends_well(stream):
     assert kept.tb is not None
 
 
-def test_connection_that_is_dropped_when_it_fails_is_closed(stream):
-    stream.incoming = [END]
-    conn = HTTPConnection("script.test")
+def test_connection_that_is_dropped_when_it_fails_is_closed(monkeypatch):
+    stream = ScriptedStream([END])
+    conn = connection(monkeypatch, stream)
     conn.send_request("GET", "/")
     conn._link.closing.add(conn.disconnect)
     with pytest.raises(ConnectionClosed) as kept:
@@ -281,11 +264,12 @@ def test_connection_that_is_dropped_when_it_fails_is_closed(stream):
     assert kept.tb is not None
 
 
-def test_what_closing_raises_is_not_the_error_of_the_operation(stream, capsys):
+def test_what_closing_raises_is_not_the_error_of_the_operation(monkeypatch, capsys):
     def close():
         raise OSError("the disk is full")
 
-    conn = HTTPConnection("script.test")
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
     conn.send_request("GET", "/")
     reading = conn.co_read_response()
     next(reading)
@@ -298,22 +282,15 @@ def test_what_closing_raises_is_not_the_error_of_the_operation(stream, capsys):
 
 def test_writer_that_waits_while_the_connection_is_dropped_writes_nothing_to_the_next(monkeypatch):
     streams = [ScriptedStream(rooms=[10, None]), ScriptedStream()]
-    opened = list(streams)
-
-    def co_open(route, timeout):
-        yield from ()
-        return streams.pop(0)
-
-    monkeypatch.setattr("dugong_like.link.co_open", co_open)
-    conn = HTTPConnection("script.test")
+    conn = connection(monkeypatch, *streams)
     writing = conn.co_send_request("GET", "/past")
     next(writing)
     conn.reset()
     conn.send_request("GET", "/present")
     with pytest.raises(ConnectionClosed, match="closed meanwhile"):
         next(writing)
-    assert b"past" not in opened[1].sent
-    opened[1].incoming.append(b"HTTP/1.1 204 No\r\n\r\n")
+    assert b"past" not in streams[1].sent
+    streams[1].incoming.append(b"HTTP/1.1 204 No\r\n\r\n")
     assert conn.read_response().path == "/present"
     conn.send_request("GET", "/again")
-    assert b"/again" in opened[1].sent
+    assert b"/again" in streams[1].sent
