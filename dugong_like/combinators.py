@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
 from .errors import ConnectionTimedOut
-from .polling import POLLIN, Co, PollNeeded, Source, timed_out, wait
+from .polling import POLLIN, POLLOUT, Co, PollNeeded, Source, timed_out, wait
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -51,8 +51,8 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
             while not wait(need, 0) and time.monotonic() < until:
                 yield need.until(until)
             if time.monotonic() >= limit and not wait(need, 0):
-                failure = ConnectionTimedOut(f"nothing moved for {seconds} seconds")
-                return timed_out(op, failure)
+                what = "could be sent" if need[1] & POLLOUT else "arrived"
+                return timed_out(op, ConnectionTimedOut(f"nothing {what} for {seconds} s"))
     except StopIteration as end:
         return cast("T", end.value)
     finally:

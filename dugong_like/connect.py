@@ -291,7 +291,7 @@ def co_converse(stream: Stream, conversation: Conversation, timeout: float | Non
         TunnelRefused: the proxy said no.
         InvalidResponse: what it said is no answer.
         ConnectionClosed: it closed the connection.
-        ConnectionTimedOut: nothing moved for *timeout* seconds.
+        ConnectionTimedOut: nothing arrived, or could be sent, for *timeout* seconds.
 
     """
     buffer = ReceiveBuffer()
@@ -302,12 +302,15 @@ def co_converse(stream: Stream, conversation: Conversation, timeout: float | Non
             while rest:
                 sent = stream.send([rest])
                 if sent is None:
+                    unsent = "nothing could be sent to the proxy"
                     sent = yield from co_attempt(
-                        stream.send, [rest], stream.wanted_by_send, timeout, "proxy"
+                        stream.send, [rest], stream.wanted_by_send, timeout, "proxy", unsent
                     )
                 rest = rest[sent:]
             room = buffer.room()
-            received = yield from co_receive(stream, stream.recv_into, room, timeout, "proxy")
+            received = yield from co_receive(
+                stream, stream.recv_into, room, timeout, "proxy", "nothing arrived from the proxy"
+            )
             buffer.end += received
             if received:
                 over = conversation.receive(buffer)

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
+from .errors import InvalidRequest
 from .exchanging import Exchanging
 from .message import BodyFollowing, Exchange, HTTPResponse
-from .operations import Fields, trailer_lines
+from .operations import Fields
 from .outgoing import Request
 from .polling import Co, run
 from .transfers import Transfers
@@ -146,7 +147,11 @@ class HTTPConnection(Exchanging, Transfers):
         expect100: bool = False,
     ) -> Exchange:
         """Blocking twin of `co_send_request`."""
-        exchange, head, whole = self._build(method, path, headers, body, expect100)
+        try:
+            exchange, head, whole = self._build(method, path, headers, body, expect100)
+        except InvalidRequest as exc:
+            self.label_error(exc, method, path)
+            raise
         going = self._sending.request(exchange, head, whole)
         if going is not None:
             run(going)
@@ -166,7 +171,7 @@ class HTTPConnection(Exchanging, Transfers):
 
     def finish(self, trailers: Fields | None = None) -> None:
         """Blocking twin of `co_finish`."""
-        finish(self._sending.begin(self._sending.finish, trailer_lines(trailers)))
+        finish(self._sending.begin(self._sending.finish, self._trailer_lines(trailers)))
 
     def read_response(self) -> HTTPResponse:
         """Blocking twin of `co_read_response`."""

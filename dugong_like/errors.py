@@ -26,6 +26,10 @@ succeed later, on a new connection?) and `request_sent` (may the server have act
 on the request?). A request that is not idempotent may be repeated only if
 `request_sent` is ``"no"``.
 
+An error of an operation names what it was about, in front of its message and in two
+attributes: the request with its URL or, where there is none yet, the place that is connected
+to. `DugongError.label` does that where the operation ends (link.py, turns.py).
+
 Not here: what the standard library raises for arguments of the wrong type.
 """
 
@@ -35,6 +39,7 @@ import errno
 from typing import ClassVar, Final, Literal
 
 Sent = Literal["no", "maybe", "yes"]
+MAX_LABEL: Final = 500  # characters in front of a message; a URL may have thousands
 
 
 class DugongError(Exception):
@@ -45,15 +50,47 @@ class DugongError(Exception):
         request_sent: ``"no"`` if the server has certainly not seen the whole
             request, ``"yes"`` if a part of its response has arrived, ``"maybe"``
             if neither is known.
+        method: method of the request that it is about; empty if it is about no single request,
+            such as an error of connecting.
+        url: URL of that request, or of the origin, without credentials. Empty if it is about
+            neither.
 
     """
 
     retryable: ClassVar[bool] = False
     request_sent: Sent
+    method: str = ""
+    url: str = ""
 
     def __init__(self, message: str = "", *, request_sent: Sent = "no") -> None:
         super().__init__(message)
         self.request_sent = request_sent
+
+    def label(self, method: str, url: str, note: str = "") -> None:
+        """Put what the error is about in front of its message, unless that was done before.
+
+        An error that passes several layers, or is raised again, keeps its first label.
+
+        Args:
+            method: see the attribute.
+            url: see the attribute; not empty.
+            note: what else the message says of it.
+
+        """
+        if self.url:
+            return
+        self.method, self.url = method, url
+        text = str(self)
+        name = f"{method} {url}" if method else url
+        if f"{name}: " in text:
+            return  # the error that it follows from is about the same
+        if len(name) > MAX_LABEL:
+            name = f"{name[:MAX_LABEL]}..."
+        self.args = (f"{name}{note}: {text}" if text else f"{name}{note}",)
+
+    def append(self, text: str) -> None:
+        """Add *text* to the message, behind a comma."""
+        self.args = (f"{self}, {text}",)
 
 
 class StateError(DugongError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import cast
 
 from .arguments import Buffer
+from .errors import DugongError, StateError
 from .http1.states import Link
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .operations import Operations
@@ -49,7 +50,11 @@ class Exchanging(Operations):
                 )
             )
         source = request.source()
-        length = source.begin()
+        try:
+            length = source.begin()
+        except StateError as exc:
+            self.label_error(exc, request.method, request.target)
+            raise
         exchange = yield from self.co_send_request(
             request.method, request.target, request.headers, BodyFollowing(length)
         )
@@ -59,6 +64,9 @@ class Exchanging(Operations):
                 yield from self.co_write(data)
             yield from self.co_finish()
             complete = True
+        except DugongError as exc:
+            self.label_error(exc, request.method, request.target)  # if it is the source's
+            raise
         finally:
             if not complete:
                 self.give_up(exchange)

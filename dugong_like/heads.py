@@ -120,8 +120,7 @@ class HeadReader:
         """Let the body be written although nobody asked for it, and return the error."""
         exchange.expects_continue = False
         return ContinueTimedOut(
-            f"no 100 (Continue) within {self.continue_timeout} seconds; the body may be written "
-            "now",
+            f"no 100 (Continue) within {self.continue_timeout} s; the body may be written now",
             request_sent="maybe",
             phase="expect100",
         )

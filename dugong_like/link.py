@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from .closing import Closing
 from .connect import at_once, begin, co_open
-from .errors import ConnectionClosed, Sent
+from .errors import ConnectionClosed, DugongError, Sent
 from .http1.states import BROKEN, CLOSED, LINK, OPEN, Linked, follow
 from .message import Exchange
 from .polling import Co
@@ -146,12 +146,38 @@ class SharedLink:
             f"the connection is broken until reset() is called: {failure}", request_sent=sent
         ) from failure
 
+    def label(self, exc: BaseException, exchange: Exchange | None = None) -> None:
+        """Say in *exc*, if it is an error of the library, what it is about.
+
+        Args:
+            exc: what an operation has raised.
+            exchange: the request that it is about; None if there is none, as of connecting.
+
+        """
+        if not isinstance(exc, DugongError) or exc.url:
+            return
+        route = self.route
+        if exchange is None:
+            exc.label("", route.origin, route.detour)
+        else:
+            method = ascii(exchange.method)[1:-1]  # perhaps it is none
+            exc.label(method, route.url(method, exchange.path))
+
+    def label_received(self, exc: BaseException) -> None:
+        """As `label`, of an error of reading: it is about the first response that is pending."""
+        pending = self.pending
+        self.label(exc, pending[0] if pending else None)
+
     def open(self) -> Co[None] | None:
         """Connect, if that is possible at once; else return the operation that does it.
 
         Raises what `co_open` in connect.py raises.
         """
-        attempt = begin(self.route)
+        try:
+            attempt = begin(self.route)
+        except DugongError as exc:
+            self.label(exc)
+            raise
         if attempt is None or (stream := at_once(self.route, attempt)) is None:
             return self._co_open(attempt)
         self._opened(stream)
@@ -162,7 +188,12 @@ class SharedLink:
             going = co_open(self.route, self.timeouts)
         else:
             going = co_open(self.route, self.timeouts, attempt)
-        self._opened((yield from going))
+        try:
+            stream = yield from going
+        except DugongError as exc:
+            self.label(exc)
+            raise
+        self._opened(stream)
 
     def _opened(self, stream: Stream) -> None:
         with _moving:
@@ -203,9 +234,11 @@ class SharedLink:
         with _moving:  # the other thread shall not append a request in between
             self.spend()
             self.pending.popleft()
-            failed = bool(self.pending) and self._fail(
-                ConnectionClosed(f"{response} was the last one")
-            )
+            failed = False
+            if self.pending:
+                last = ConnectionClosed(f"{response} was the last one")
+                self.label(last)
+                failed = self._fail(last)
         if failed:
             self.closing.end(self._failure)
 
@@ -232,6 +265,7 @@ class SharedLink:
 
     def fail(self, failure: Exception) -> None:
         """Let every further use raise `ConnectionClosed`, with *failure* as its cause."""
+        self.label_received(failure)
         with _moving:
             failed = self._fail(failure)
         if failed:  # not under the lock, as there are others who are told

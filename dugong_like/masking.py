@@ -18,11 +18,23 @@ SECRET: Final = frozenset(
     ]
 )  # fields whose values let their owner in (RFC 9110 section 11, RFC 6265)
 _userinfo = re.compile(r"(?<=//)[^/?#\s]*@")  # RFC 3986 section 3.2.1
+# Parameters of a query whose values let their owner in: RFC 6750 section 2.3, what signs the URLs
+# of object stores, and what is in use for the rest.
+_parameter = re.compile(
+    r"(?<=[?&;])(?P<name>access_token|refresh_token|id_token|token|api[_-]?key|password|passwd|pwd"
+    r"|secret|client_secret|sig|signature|x-(?:amz|goog)-(?:signature|security-token))=[^&;#\s\"']*",
+    re.IGNORECASE,
+)
 
 
 def mask_target(target: str) -> str:
-    """Return *target*, a request target or URL, without user name and password."""
-    return _userinfo.sub(f"{MASK}@", target) if "@" in target else target
+    """Return *target*, a request target or URL, without what may let its owner in.
+
+    That is a user name with its password, and the values of parameters that are known for it.
+    """
+    if "@" in target:
+        target = _userinfo.sub(f"{MASK}@", target)
+    return _parameter.sub(rf"\g<name>={MASK}", target) if "?" in target else target
 
 
 def shown_url(text: str) -> str:

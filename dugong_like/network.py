@@ -35,6 +35,7 @@ class NetworkStream(Turns):
         stream: what carries the bytes; it is taken over.
         received: bytes that have been received already; they are read first.
         timeout: see below.
+        url: origin of the peer, for the messages of errors; empty for none.
 
     Attributes:
         timeout: seconds that may pass without anything moving; None waits for ever. At first it

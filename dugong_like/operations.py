@@ -100,11 +100,15 @@ class Operations(Disconnecting):
                 sending.
             ConnectionClosed: the connection was lost or is broken. If the server has
                 answered before it had everything, the answer can be read.
-            ConnectionTimedOut: nothing moved for `timeout` seconds.
+            ConnectionTimedOut: nothing arrived, or could be sent, for `timeout` seconds.
             DugongError: what `co_connect` raises.
 
         """
-        exchange, head, whole = self._build(method, path, headers, body, expect100)
+        try:
+            exchange, head, whole = self._build(method, path, headers, body, expect100)
+        except InvalidRequest as exc:
+            self.label_error(exc, method, path)
+            raise
         going = self._sending.request(exchange, head, whole)
         if going is not None:
             yield from going
@@ -137,7 +141,9 @@ class Operations(Disconnecting):
         exchanges = [exchange for exchange, _, _ in built]
         for exchange in exchanges[:-1]:
             if exchange.closes or exchange.upgrades:
-                raise InvalidRequest(f"{exchange} would be the last request of its connection")
+                last = InvalidRequest(f"{exchange} would be the last request of its connection")
+                self._link.label(last, exchange)
+                raise last
         going = self._sending.send_all(built) if built else None
         if going is not None:
             yield from going
@@ -149,7 +155,11 @@ class Operations(Disconnecting):
         """Return an exchange, with head and body, that can be sent at once."""
         if isinstance(body, BodyFollowing):
             raise TypeError("bodies of requests that are sent together cannot follow")
-        exchange, head, whole = self._build(method, path, headers, body, False)
+        try:
+            exchange, head, whole = self._build(method, path, headers, body, False)
+        except InvalidRequest as exc:
+            self.label_error(exc, method, path)
+            raise
         return exchange, head, cast("memoryview | None", whole)
 
     def _build(
@@ -184,6 +194,21 @@ class Operations(Disconnecting):
             framing += "Expect: 100-continue\r\n"
         exchange.closes = closes(fields, self._heads.minor)
         return exchange, self._heads.build(method, path, fields, framing), body
+
+    def label_error(self, exc: BaseException, method: str, path: str) -> None:
+        """Say in *exc* that it is about a request of this connection, which is not sent yet.
+
+        That is how the errors of `Request` objects and of streams get their URL. Nothing happens
+        if it says already what it is about, or is no `DugongError`.
+
+        Args:
+            exc: what is about to be raised.
+            method: request method.
+            path: request target.
+
+        """
+        target = path if type(path) is Target else exact(path)
+        self._link.label(exc, Exchange(exact(method), target))
 
     def co_write(self, buf: Buffer) -> Co[None]:
         """Write body data of the request that announced `BodyFollowing`.
@@ -224,9 +249,23 @@ class Operations(Disconnecting):
             ConnectionClosed, InvalidResponse, ConnectionTimedOut: see `co_write`.
 
         """
-        going = self._sending.begin(self._sending.finish, trailer_lines(trailers))
+        going = self._sending.begin(self._sending.finish, self._trailer_lines(trailers))
         if going is not None:
             yield from going
+
+    def _trailer_lines(self, trailers: Fields | None) -> bytes:
+        """Return *trailers* as field lines.
+
+        Raises:
+            InvalidRequest: they cannot be sent as they are.
+            TypeError: they are neither a mapping nor pairs.
+
+        """
+        try:
+            return encode_trailers(as_fields(trailers)) if trailers else b""
+        except InvalidRequest as exc:
+            self._sending.label(exc)
+            raise
 
     def co_read_response(self) -> Co[HTTPResponse]:
         """Read status and header fields of the next response.
@@ -332,14 +371,3 @@ class Operations(Disconnecting):
 
         """
         return self._receiving.role.co(self._receiving.read_raw, check_size(size))
-
-
-def trailer_lines(trailers: Fields | None) -> bytes:
-    """Return *trailers* as field lines.
-
-    Raises:
-        InvalidRequest: they cannot be sent as they are.
-        TypeError: they are neither a mapping nor pairs.
-
-    """
-    return encode_trailers(as_fields(trailers)) if trailers else b""

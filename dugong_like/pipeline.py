@@ -213,7 +213,9 @@ class Pipeline:
 
     def _co_send(self, request: Request) -> Co[object]:
         if isinstance(request.body, BodyFollowing):
-            raise InvalidRequest("the body of a request in a pipeline cannot follow")
+            refused = InvalidRequest("the body of a request in a pipeline cannot follow")
+            self._conn.label_error(refused, request.method, request.target)
+            raise refused
         return (yield from self._conn.co_send(request))
 
     def _co_answer(self, first: _Ticket) -> Co[Answer]:

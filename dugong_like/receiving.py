@@ -94,7 +94,7 @@ def hand_over(role: ReadingRole, buffer: ReceiveBuffer, stream: Stream) -> Netwo
         buffer.give_back()
     finally:
         role.end(turn)
-    return NetworkStream(stream, received, link.timeout)
+    return NetworkStream(stream, received, link.timeout, url=link.route.origin)
 
 
 class ReceivingHalf:
@@ -204,7 +204,9 @@ class ReceivingHalf:
             return (yield from within(until, reading))
         except ConnectionTimedOut:
             if time.monotonic() >= until and pending and pending[0].expects_continue:
-                raise self.heads.no_continue(pending[0]) from None
+                missing = self.heads.no_continue(pending[0])
+                self._link.label_received(missing)
+                raise missing from None
             raise
 
     def read_response(self, _: None) -> HTTPResponse | None:
@@ -322,6 +324,7 @@ class ReceivingHalf:
             reason = ConnectionClosed(str(exc))
         finally:
             self.role.give_back(turn)
+        link.label(reason)
         link.spend()
         link.closing.end(reason)
         return False

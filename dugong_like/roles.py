@@ -27,7 +27,7 @@ from .polling import Co, PollNeeded, run
 from .transport.buffer import ReceiveBuffer
 from .transport.bulk import PATIENCE
 from .transport.stream import Stream
-from .transport.waiting import nothing_moved
+from .transport.waiting import timed_out
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -88,7 +88,9 @@ class Role:
         with moving():  # nobody has it who closes the connection now
             if self._lock.acquire(False):
                 return self._lock
-        raise StateError(f"another operation is {self.name} on this connection")
+        busy = StateError(f"another operation is {self.name} on this connection")
+        self.link.label_received(busy)
+        raise busy
 
     def try_take(self) -> Turn | None:
         """Take a turn, or return None if an operation has it.
@@ -172,6 +174,7 @@ class ReadingRole(Role):
         """See `Role.note`; while the stream is `waiting` no exception loses anything."""
         if isinstance(exc, PEERS):
             self._say_what_was_sent(exc)
+        self.link.label_received(exc)
         stream = self.link.raw_stream
         if stream is None:
             return
@@ -223,7 +226,7 @@ class ReadingRole(Role):
         link = self.link
         stream = link.raw_stream
         if stream is not None and not stream.wait_to_recv(link.timeout):
-            raise nothing_moved(link.timeout, "read")
+            raise timed_out("nothing arrived", link.timeout, "read")
         if stream is None or link.raw_stream is not stream:
             raise closed_meanwhile()
 
@@ -268,7 +271,7 @@ class ReadingRole(Role):
                     if deadline is None or received != buffer.received:
                         received, deadline = buffer.received, now + link.timeout
                     elif now >= deadline:
-                        raise nothing_moved(link.timeout, "read")
+                        raise timed_out("nothing arrived", link.timeout, "read")
                 if buffer.wanted:
                     yield self._gather(stream, deadline)
                 else:

@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .http1.limits import Limits
+from .http1.target import Target, is_authority, is_path
+from .masking import mask_target
 from .options import PLAIN, TransportOptions
+from .origin import HTTP_PORT, HTTPS_PORT, place_in_url
 from .trace import Trace
 from .transport.resolve import literal
 
@@ -67,6 +70,32 @@ class Route:
         self.has_tls = ssl_context is not None or to_proxy
         if ssl_context is not None:  # loaded now: with a socket open it might fail
             from .transport import start_tls  # noqa: F401, PLC0415
+
+    @property
+    def origin(self) -> str:
+        """The origin as the beginning of a URL, such as ``https://example.org``."""
+        scheme, default = ("http", HTTP_PORT) if self.ssl_context is None else ("https", HTTPS_PORT)
+        return f"{scheme}://{place_in_url(self.hostname, self.port, default)}"
+
+    @property
+    def detour(self) -> str:
+        """What leads there, for messages: `` through the proxy http://p:3128``; often empty."""
+        proxy = self.proxy
+        if proxy is None:
+            return ""
+        return f" through the proxy {proxy.scheme}://{place_in_url(proxy.hostname, proxy.port)}"
+
+    def url(self, method: str, target: str) -> str:
+        """Return the URL that a request is about, for messages: without credentials.
+
+        That of a path is `origin` with the path, of ``*`` (RFC 9112 section 3.3) or what can be
+        no target the origin; other targets are URLs, or of CONNECT a host and a port.
+        """
+        if is_path(target):
+            return self.origin + mask_target(target)
+        if method == "CONNECT" and is_authority(target):
+            return target
+        return mask_target(target) if type(target) is Target else self.origin
 
     def told(self, trace: Trace) -> Route:
         """Return the same route, with *trace* told of each step."""

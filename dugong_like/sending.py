@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 from .errors import (
     ConnectionClosed,
+    DugongError,
     ExcessBodyData,
     StateError,
 )
@@ -41,13 +42,11 @@ class SendingHalf(Transmitter):
 
     kind_of_role: ClassVar[type[Role]] = Role
 
-    __slots__ = ("_exchange", "_remaining", "role")
+    __slots__ = ("role",)
 
     def __init__(self, link: SharedLink, receiving: ReceivingHalf) -> None:
         super().__init__(link, receiving)
         self.role = self.kind_of_role(link, "sending")
-        self._exchange: Exchange | None = None  # whose body is being written
-        self._remaining: int | None = None  # bytes of body to write; None: chunked
 
     def successor(self, link: SharedLink, receiving: ReceivingHalf) -> SendingHalf:
         """Return a new half that sends to *link*."""
@@ -56,7 +55,7 @@ class SendingHalf(Transmitter):
     def reset(self) -> None:
         """Forget the request that was being sent. For who has the role."""
         self._state = READY
-        self._exchange = None
+        self._exchange = self._uploading = None
         self._remaining = None
         self._unwaited = 0
 
@@ -80,20 +79,23 @@ class SendingHalf(Transmitter):
         try:
             going = step(*arguments)
         except BaseException as exc:
+            self.label(exc)
             self.role.note(exc)
             self.role.end(turn)
             raise
         if going is not None:
-            return self._co_in_turn(turn, going)
+            return self._co_in_turn(turn, going, self._exchange)
         turn.release()  # as `Role.end` does, which is a call
         if self._link.abandoned:
             self._link.let_go()
         return None
 
-    def _co_in_turn(self, turn: Turn, going: Co[None]) -> Co[None]:
+    def _co_in_turn(self, turn: Turn, going: Co[None], exchange: Exchange | None) -> Co[None]:
+        """Go on with an operation that is about *exchange*."""
         try:
             yield from going
         except BaseException as exc:
+            self._link.label(exc, exchange)
             self.role.note(exc)
             raise
         finally:
@@ -118,7 +120,11 @@ class SendingHalf(Transmitter):
 
     def connect(self) -> Co[None] | None:
         """See `Operations.co_connect`; a step for `begin`."""
-        return None if self.is_connected() else self._connect()
+        try:
+            return None if self.is_connected() else self._connect()
+        except DugongError as exc:
+            self._link.label(exc)  # and not the last request
+            raise
 
     def _connect(self) -> Co[None] | None:
         """Connect, as there is no connection that takes a request."""
@@ -192,11 +198,12 @@ class SendingHalf(Transmitter):
             else:
                 going = self._co_connect_and_request(connecting, exchange, head, body, before)
         except BaseException as exc:
+            self._link.label(exc, exchange)
             self.role.note(exc)
             self.role.end(turn)
             raise
         if going is not None:
-            return self._co_in_turn(turn, going)
+            return self._co_in_turn(turn, going, exchange)
         turn.release()  # as `Role.end` does
         if self._link.abandoned:
             self._link.let_go()
@@ -233,9 +240,12 @@ class SendingHalf(Transmitter):
             link.pending.append(exchange)
         complete = True
         if body is not None:
+            self._uploading = exchange
             if not isinstance(body, BodyFollowing):
+                self._length, self._remaining = len(body), 0
                 parts += [body] if body else []
             else:
+                self._length, self._chunked = body.length, 0
                 complete = body.length == 0
                 if not complete:
                     self._step(Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED)
@@ -316,6 +326,7 @@ class SendingHalf(Transmitter):
         if not data:
             return None
         if chunked:
+            self._chunked += len(data)
             return self._start(exchange, [chunk_start(len(data)), data, CRLF], False)
         assert self._remaining is not None
         self._remaining -= len(data)

@@ -218,6 +218,8 @@ class HTTPStream:
 
     def end(self, problem: BaseException | None) -> BaseException | None:
         """Tell everybody that the exchange has ended; return what went wrong at last."""
+        if problem is not None:
+            self._conn.label_error(problem, self.request.method, self.request.target)
         future = self.completion_future
         if self._on_done is not None:
             try:

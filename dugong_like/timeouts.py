@@ -150,7 +150,7 @@ def limited(seconds: float | None, phase: str, op: Co[T], what: str) -> Co[T]:
         seconds: the limit.
         phase: what to call it in the error.
         op: the operation. It is closed in any case.
-        what: what could not be had; completes "… within 3 seconds".
+        what: what could not be had; completes "… within 3 s".
 
     Raises:
         ConnectionTimedOut: the time has passed; it has *phase*.
@@ -159,6 +159,6 @@ def limited(seconds: float | None, phase: str, op: Co[T], what: str) -> Co[T]:
     """
     if seconds is None:
         return (yield from op)
-    message = f"{what} within {seconds} seconds ({phase} time-out)"
+    message = f"{what} within {seconds} s ({phase} time-out)"
     failure = ConnectionTimedOut(message, phase=phase)
     return (yield from within(time.monotonic() + seconds, op, failure))

@@ -35,13 +35,22 @@ class Transmitter:
 
     """
 
-    __slots__ = ("_link", "_receiving", "_state", "_unwaited")
+    __slots__ = (
+        *("_chunked", "_exchange", "_length", "_link", "_receiving", "_remaining", "_state"),
+        *("_unwaited", "_uploading"),
+    )
 
     def __init__(self, link: SharedLink, receiving: ReceivingHalf) -> None:
         self._link = link
         self._receiving = receiving
+        self._exchange: Exchange | None = None  # the last one: what errors are about
         self._state = READY
         self._unwaited = 0  # bytes sent since the last wait
+        # Of the last request that had a body:
+        self._uploading: Exchange | None = None
+        self._length: int | None = None  # bytes of its body; None: chunked
+        self._remaining: int | None = None  # those of them that nobody has given yet
+        self._chunked = 0  # bytes that were given; counted if it is chunked
 
     def _step(self, event: Sent) -> None:
         self._state = follow(SENDING, self._state, event)
@@ -53,6 +62,7 @@ class Transmitter:
             stream = self._link.raw_stream or self._link.stream
             count = self._try(stream, exchange, parts, complete, total)
         except BaseException as exc:
+            self._say_progress(exc, parts)
             self._stopped(exc, untouched=True)
             raise
         if count == total:
@@ -100,6 +110,7 @@ class Transmitter:
                 parts = rest(parts, sent)
             finished = True
         except Exception as exc:
+            self._say_progress(exc, parts)
             self._stopped(exc, untouched=count == 0)
             finished = True
             raise
@@ -134,10 +145,14 @@ class Transmitter:
                 return sent
             if deadline is not None and time.monotonic() >= deadline:
                 raise ConnectionTimedOut(
-                    f"nothing could be sent for {limit} seconds (write time-out)",
+                    f"nothing could be sent for {limit} s (write time-out)",
                     request_sent="maybe",
                     phase="write",
                 )
+
+    def label(self, exc: BaseException) -> None:
+        """Say in *exc*, if it is an error of the library, that it is about the last request."""
+        self._link.label(exc, self._exchange)
 
     def _look(self, stream: Stream, exchange: Exchange) -> None:
         """Stop if the server has answered already, or closed the connection."""
@@ -149,6 +164,18 @@ class Transmitter:
                 request_sent="yes",
             )
 
+    def _say_progress(self, exc: BaseException, unsent: Sequence[Part]) -> None:
+        """Say in *exc*, which keeps *unsent* from being sent, how much of the body is sent."""
+        if not isinstance(exc, TransportError) or self._uploading is not self._exchange:
+            return
+        length = self._length
+        if length is None:  # CRLF is behind the data of a chunk
+            owed, given, total = sum(map(len, unsent[-2:-1])), self._chunked, ""
+        else:
+            owed, given = sum(map(len, unsent[-1:])), length - (self._remaining or 0)
+            total = f" of {length:,}"
+        exc.append(f"{max(given - owed, 0):,}{total} bytes of the body written")
+
     def _stopped(self, exc: BaseException, *, untouched: bool) -> None:
         """Note that sending has ended with *exc*; *untouched* if nothing had been sent.
 
@@ -159,6 +186,7 @@ class Transmitter:
             exc.request_sent = "yes"
         elif isinstance(exc, TransportError) and (not untouched or self._state is Sending.BODY):
             exc.request_sent = "yes" if exc.request_sent == "yes" else "maybe"
+        self.label(exc)
         if not isinstance(exc, ConnectionClosed):
             self._break(exc if isinstance(exc, Exception) else StateError(repr(exc)))
             return
@@ -170,6 +198,7 @@ class Transmitter:
 
     def _break(self, failure: Exception) -> None:
         """Break the connection because of *failure*; who waits for a response is woken."""
+        self.label(failure)
         self._link.fail(failure)
         stream = self._link.raw_stream
         if stream is not None and self._receiving.role.is_taken():

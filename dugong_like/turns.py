@@ -12,13 +12,15 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock, RLock
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Final, TypeVar
 from weakref import WeakSet
 
-from .errors import ConnectionClosed, StateError
+from .errors import ConnectionClosed, DugongError, StateError
 from .polling import Co
 from .transport.stream import TURN, Stream
 from .transport.waiting import co_attempt, co_receive
+
+UNSENT: Final = "nothing could be sent"  # what a time limit on writing means
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -29,8 +31,16 @@ class Turns:
 
     _open: ClassVar[WeakSet[Turns]] = WeakSet()  # those that a child process has to drop
 
-    def __init__(self, stream: Stream, received: bytes = b"", timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        received: bytes = b"",
+        timeout: float | None = None,
+        *,
+        url: str = "",
+    ) -> None:
         self.timeout = timeout
+        self._url = url
         self._stream: Stream | None = stream
         self._received = received
         self._failure: Exception | None = None
@@ -46,13 +56,22 @@ class Turns:
     @contextmanager
     def _turn(self, lock: Lock, what: str) -> Iterator[None]:
         if not lock.acquire(blocking=False):
-            raise StateError(f"another operation is {what} on this stream")
+            raise self._labelled(StateError(f"another operation is {what} on this stream"))
         try:
             yield
+        except DugongError as exc:
+            self._labelled(exc)
+            raise
         finally:
             lock.release()
             if self._left is not None:
                 self._close_left()
+
+    def _labelled(self, exc: DugongError) -> DugongError:
+        """Return *exc*, which says what it is about."""
+        if self._url:
+            exc.label("", self._url, " (upgraded)")
+        return exc
 
     def _usable(self) -> Stream:
         """Return the stream if it is neither closed nor broken."""
@@ -203,7 +222,7 @@ class Turns:
                 sent = self._send(data)
                 if sent is None:
                     sent = yield from co_attempt(
-                        self._send, data, stream.wanted_by_send, self.timeout, "write"
+                        self._send, data, stream.wanted_by_send, self.timeout, "write", UNSENT
                     )
                 data = data[sent:]
 
@@ -211,7 +230,7 @@ class Turns:
         with self._sending() as stream:
             if not self._said_all and self._end(stream) is None:
                 yield from co_attempt(
-                    self._end, stream, stream.wanted_by_send, self.timeout, "write"
+                    self._end, stream, stream.wanted_by_send, self.timeout, "write", UNSENT
                 )
             self._said_all = True
 

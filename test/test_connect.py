@@ -133,7 +133,7 @@ def test_black_hole_with_a_time_limit():
     before = open_descriptors()
     with black_hole() as (host, port):
         start = time.monotonic()
-        with pytest.raises(ConnectionTimedOut, match=rf"{host}:{port} within 0\.2 seconds"):
+        with pytest.raises(ConnectionTimedOut, match=rf"{host}:{port} within 0\.2 s "):
             HTTPConnection(host, port, timeout=0.2).connect()
         with pytest.raises(ConnectionTimedOut):
             run(HTTPConnection(host, port).co_connect(), timeout=0.2)

@@ -44,7 +44,8 @@ def test_broken_connection_says_why_until_it_is_dropped(link):
     link.fail(InvalidResponse("first"))
     link.fail(InvalidResponse("second"))
 
-    with pytest.raises(ConnectionClosed, match=r"until reset\(\) is called: first") as failure:
+    why = rf"until reset\(\) is called: {link.route.origin}: first$"
+    with pytest.raises(ConnectionClosed, match=why) as failure:
         link.stream
     assert isinstance(failure.value.__cause__, InvalidResponse)
     assert link.raw_stream is not None

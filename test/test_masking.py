@@ -15,6 +15,11 @@ from dugong_like.message import Exchange
         ("socks5://a:b@c:1080", f"socks5://{MASK}@c:1080"),
         ("http://p:a@ss@host/", f"http://{MASK}@host/"),
         ("host:443", "host:443"),
+        ("/a?b=c&Password=x%20y&d=e", f"/a?b=c&Password={MASK}&d=e"),
+        ("/a?access_token=x", f"/a?access_token={MASK}"),
+        ("/a?X-Amz-Date=1&X-Amz-Signature=x#f", f"/a?X-Amz-Date=1&X-Amz-Signature={MASK}#f"),
+        ("/a?sv=1&sig=x;y=z", f"/a?sv=1&sig={MASK};y=z"),
+        ("/token=x?tokens=1&design=2", "/token=x?tokens=1&design=2"),
     ],
 )
 def test_targets_lose_user_name_and_password(target, shown):

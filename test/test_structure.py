@@ -43,13 +43,13 @@ MAY_IMPORT = {
     "url": "errors headers masking origin",
     "proxy": "errors headers http1 masking origin auth transport",  # its type of contexts
     "options": "errors headers origin transport",
-    "route": "http1 transport options proxy trace",
+    "route": "http1 transport options proxy trace masking origin",
     "connect": "errors polling transport origin proxy route timeouts trace",
     "link": "errors polling http1 message transport connect route closing timeouts timings",
     "closing": "",
     "outgoing": "errors polling headers message",
     "line": "errors polling wake combinators",
-    "exchanging": "polling wake arguments http1 message operations outgoing",
+    "exchanging": "errors polling wake arguments http1 message operations outgoing",
     "streams": "errors polling wake arguments message operations outgoing exchanging line",
     "pipeline": "errors polling combinators message outgoing exchanging",
     "roles": "errors polling message transport link",
@@ -70,8 +70,8 @@ MAY_IMPORT = {
     "operations": "errors polling headers arguments http1 message disconnect body_fields",
     "body_fields": "headers message",
     "transfers": "errors polling transport files receiving sending",
-    "connection": "polling arguments message transport operations transfers outgoing exchanging "
-    "line streams url",
+    "connection": "errors polling arguments message transport operations transfers outgoing "
+    "exchanging line streams url",
     "drivers": "errors polling wake",
     "facade": "polling message outgoing connection drivers",
     "cli": "errors polling combinators headers masking message url connection drivers",

@@ -59,7 +59,7 @@ def check(driver, op, phase, seconds=SOON):
         driver(op)
     assert seconds <= time.monotonic() - start < 5
     assert caught.value.phase == phase
-    assert f"{seconds} seconds" in str(caught.value)
+    assert f" {seconds} s" in str(caught.value)
     assert f"({phase} time-out)" in str(caught.value) or phase == "expect100"
     return caught.value
 

@@ -59,6 +59,16 @@ def is_port(match: re.Match[str] | None) -> bool:
     return match is not None and int(match["port"] or 0) <= MAX_PORT
 
 
+def is_path(target: str) -> bool:
+    """Return True if *target* is in origin-form."""
+    return target != "*" and _path(target) is not None
+
+
+def is_authority(target: str) -> bool:
+    """Return True if *target* is in authority-form."""
+    return is_port(_authority(target))
+
+
 def check_target(target: str, method: str) -> None:
     """Check the target of a *method* request.
 

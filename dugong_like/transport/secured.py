@@ -142,7 +142,7 @@ def co_shake_hands(
     try:
         if stream.handshake() is None:
             attempt: Callable[[None], bool | None] = lambda _: stream.handshake()  # noqa: E731
-            yield from co_attempt(attempt, None, stream.wanted_by_recv, timeout)
+            yield from co_attempt(attempt, None, stream.wanted_by_recv, timeout, "tls")
         stream.check_peer(fingerprints, any_protocol)
     except BaseException:
         stream.close()

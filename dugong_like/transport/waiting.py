@@ -23,6 +23,7 @@ def co_attempt(
     wanted: Callable[[float | None], PollNeeded],
     timeout: float | None,
     phase: str = "read",
+    what: str = "nothing arrived",
 ) -> Co[T]:
     """Wait, then call *attempt*, until it does not return None any more.
 
@@ -32,6 +33,7 @@ def co_attempt(
         wanted: gives what it waits for, with the given deadline.
         timeout: seconds that may pass until it succeeds; None sets no limit.
         phase: what that limits, for the error.
+        what: what has happened then, for its message.
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
@@ -44,7 +46,7 @@ def co_attempt(
         if result is not None:
             return result
         if deadline is not None and time.monotonic() >= deadline:
-            raise nothing_moved(timeout, phase)
+            raise timed_out(what, timeout, phase)
 
 
 def co_receive(
@@ -53,6 +55,7 @@ def co_receive(
     argument: A,
     timeout: float | None,
     phase: str = "read",
+    what: str = "nothing arrived",
 ) -> Co[T]:
     """Receive from *stream*, at once or after waiting.
 
@@ -62,6 +65,7 @@ def co_receive(
         argument: what to call that with.
         timeout: seconds that may pass until something arrives; None sets no limit.
         phase: what that limits, for the error.
+        what: what has happened then, for its message.
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
@@ -70,12 +74,18 @@ def co_receive(
     result = receive(argument)
     if result is None:
         stream.acknowledge()
-        result = yield from co_attempt(receive, argument, stream.wanted_by_recv, timeout, phase)
+        wanted = stream.wanted_by_recv
+        result = yield from co_attempt(receive, argument, wanted, timeout, phase, what)
     return result
 
 
-def nothing_moved(timeout: float | None, phase: str) -> ConnectionTimedOut:
-    """Return the error that nothing has moved for *timeout* seconds."""
-    return ConnectionTimedOut(
-        f"nothing moved for {timeout} seconds ({phase} time-out)", phase=phase
-    )
+def timed_out(what: str, timeout: float | None, phase: str) -> ConnectionTimedOut:
+    """Return the error that a time limit has passed.
+
+    Args:
+        what: what has happened, such as ``nothing arrived``.
+        timeout: for how many seconds.
+        phase: which of the `Timeouts` it was.
+
+    """
+    return ConnectionTimedOut(f"{what} for {timeout} s ({phase} time-out)", phase=phase)
