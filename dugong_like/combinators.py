@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
 from .errors import ConnectionTimedOut
-from .polling import POLLIN, POLLOUT, Co, PollNeeded, Source, timed_out, wait
+from .polling import POLLIN, POLLOUT, Co, PollNeeded, Source, check_operation, timed_out, wait
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -40,8 +40,10 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
 
     Raises:
         ConnectionTimedOut: what *op* waits for did not become ready in time.
+        TypeError: *op* is no operation.
 
     """
+    check_operation(op)
     try:
         while True:
             need = next(op)
@@ -145,9 +147,11 @@ def both(op1: Co[A], op2: Co[B]) -> Co[tuple[A, B]]:
         The two results, in the order of the arguments.
 
     Raises:
+        TypeError: one of them is no operation.
         Exception: what the first of them raised; the other one is closed.
 
     """
+    _check_all([op1, op2])
     steps = [_Step(op1), _Step(op2)]
     bundle = Bundle()
     try:
@@ -177,11 +181,13 @@ def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:
 
     Raises:
         ValueError: there are no *ops*.
+        TypeError: one of them is no operation.
         Exception: all have failed; this is what the last one raised.
 
     """
     if not ops:
         raise ValueError("first_of() needs at least one operation")
+    _check_all(ops)
     waiting: list[_Step] = []
     unstarted: Iterator[Co[T]] = iter(ops)
     bundle = Bundle()
@@ -215,6 +221,11 @@ def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:
         bundle.close()
         _close_all(step.op for step in waiting)
         _close_all(ops)
+
+
+def _check_all(ops: Iterable[Co[Any]]) -> None:
+    for op in ops:
+        check_operation(op)
 
 
 def _close_all(ops: Iterable[Co[Any]]) -> None:

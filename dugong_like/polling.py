@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from functools import partial
+from types import GeneratorType
 from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 from .errors import ConnectionTimedOut, DugongError
@@ -158,6 +159,24 @@ class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
 Co = Generator[PollNeeded, None, T]
 
 
+def check_operation(op: object) -> None:
+    """Check that *op* can be run: a generator, or what is resumed, thrown at and closed like one.
+
+    Raises:
+        TypeError: it is something else, such as the result of a blocking call.
+
+    """
+    if type(op) is GeneratorType or all(map(partial(hasattr, op), ("__next__", "throw", "close"))):
+        return
+    if hasattr(op, "cr_frame"):
+        op.close()  # type: ignore[attr-defined]  # a coroutine that nobody will await
+    missing = "()" if callable(op) else "co_"
+    raise TypeError(
+        f"{type(op).__name__} is no operation; an operation such as conn.co_readall() is needed: "
+        f"is {missing} missing?"
+    )
+
+
 class _Pollers(threading.local):
     """One registered poll object for each ``(fd, mask)``, for each thread.
 
@@ -215,9 +234,11 @@ def run(op: Co[T], timeout: float | None = None) -> T:
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
+        TypeError: *op* is no operation.
         Exception: whatever *op* raises.
 
     """
+    check_operation(op)
     if timeout is not None:
         op = within(time.monotonic() + timeout, op)
     try:
@@ -256,8 +277,10 @@ def within(deadline: float, op: Co[T], failure: ConnectionTimedOut | None = None
 
     Raises:
         ConnectionTimedOut: the deadline has passed and *op* still waits.
+        TypeError: *op* is no operation.
 
     """
+    check_operation(op)
     try:
         while True:
             need = next(op)

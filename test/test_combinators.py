@@ -269,3 +269,25 @@ def test_bundle_follows_what_is_waited_for(pair):
     finally:
         os.close(writer)
         bundle.close()
+
+
+@pytest.mark.parametrize(
+    "combine",
+    [
+        lambda op: within(time.monotonic() + 60, op),
+        lambda op: stall(60, op),
+        lambda op: both(op, idle()),
+        lambda op: both(idle(), op),
+        lambda op: first_of(op, idle()),
+        lambda op: first_of(idle(), op),
+    ],
+    ids=["within", "stall", "both", "both second", "first_of", "first_of second"],
+)
+def test_what_is_no_operation_is_refused_in_words_that_help(combine):
+    with pytest.raises(TypeError, match=r"^bytes is no operation; .* is co_ missing\?$"):
+        run(combine(b"the result of conn.readall()"))
+
+
+def idle():
+    """Wait for nothing."""
+    yield from ()

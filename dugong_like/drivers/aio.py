@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from contextvars import Context, copy_context
 from typing import Any, TypeVar, cast
 
-from ..polling import Co, PollNeeded
+from ..polling import Co, PollNeeded, check_operation
 from .watches import Waiter, Watch
 
 T = TypeVar("T")
@@ -36,10 +36,12 @@ class AioFuture(asyncio.Future[T]):
 
     Raises:
         RuntimeError: no loop is running, and none is given.
+        TypeError: *op* is no operation.
 
     """
 
     def __init__(self, op: Co[T], loop: asyncio.AbstractEventLoop | None = None) -> None:
+        check_operation(op)
         self._op = op
         self._waiter: _Steps | None = None
         loop = loop or asyncio.get_running_loop()
@@ -126,9 +128,11 @@ async def run(op: Co[T]) -> T:
     Raises:
         RuntimeError: another operation waits for the same direction of the same
             descriptor, or the loop has no `add_reader`.
+        TypeError: *op* is no operation.
         Exception: whatever *op* raises.
 
     """
+    check_operation(op)
     return await _co_run(op)
 
 

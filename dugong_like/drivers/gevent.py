@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 import gevent
 
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded, check_operation
 
 T = TypeVar("T")
 READ = 1  # libev's numbers, which gevent's watchers take
@@ -20,9 +20,11 @@ def run(op: Co[T]) -> T:
     A killed greenlet and an elapsed `gevent.Timeout` close the operation.
 
     Raises:
+        TypeError: *op* is no operation.
         Exception: whatever *op* raises.
 
     """
+    check_operation(op)
     try:
         while True:
             _wait(next(op))

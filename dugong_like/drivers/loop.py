@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from typing import Any, Final, Self, TypeVar
 
 from ..errors import StateError
-from ..polling import MAX_WAIT, POLLIN, POLLOUT, Co, PollNeeded, Source
+from ..polling import MAX_WAIT, POLLIN, POLLOUT, Co, PollNeeded, Source, check_operation
 from .pollers import EpollPoller, Events, Poller, PollPoller, SelectPoller, best_poller
 from .task import Task, Watch
 
@@ -55,7 +55,12 @@ class Loop:
         """Start *op*; it makes its first step when the loop runs.
 
         *ended* is called with the task when it has ended, in whatever way.
+
+        Raises:
+            TypeError: *op* is no operation.
+
         """
+        check_operation(op)
         task = Task(self, op, ended)
         self._tasks.add(task)
         self._ready.append(task)
@@ -65,6 +70,7 @@ class Loop:
         """Run *op* to its end, and the other operations meanwhile; return its result.
 
         Raises:
+            TypeError: *op* is no operation.
             Exception: whatever *op* raises.
 
         """

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Final, Self, TypeVar
 from weakref import WeakSet
 
-from ..polling import Co
+from ..polling import Co, check_operation
 from ..wake import Wake
 from .loop import Loop
 from .task import Task
@@ -86,8 +86,10 @@ class LoopThread:
         Raises:
             RuntimeError: the thread has been stopped, or is one of the parent process;
                 *op* is closed.
+            TypeError: *op* is no operation.
 
         """
+        check_operation(op)
         job = _Job(self, op)
         if not self.post(job.begin):
             op.close()

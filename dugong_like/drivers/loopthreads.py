@@ -91,6 +91,7 @@ class LoopThreads:
         Raises:
             RuntimeError: the threads have been stopped, or are those of the parent process; *op*
                 is closed.
+            TypeError: *op* is no operation.
 
         """
         thread = self.least_busy()

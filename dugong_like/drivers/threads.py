@@ -7,7 +7,7 @@ import time
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any, TypeVar, cast
 
-from ..polling import MAX_WAIT, POLLIN, Co, PollNeeded
+from ..polling import MAX_WAIT, POLLIN, Co, PollNeeded, check_operation
 from ..wake import Wake
 from .pollers import Poller, best_poller
 
@@ -28,8 +28,10 @@ def submit(op: Co[T], executor: Executor | None = None) -> Future[T]:
 
     Raises:
         RuntimeError: *executor* is shut down, or no thread can be started; *op* is closed.
+        TypeError: *op* is no operation.
 
     """
+    check_operation(op)
     future: _OperationFuture[T] = _OperationFuture(op)
     try:
         if executor is None:

@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 
 import trio
 
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded
+from ..polling import POLLIN, POLLOUT, Co, PollNeeded, check_operation
 
 T = TypeVar("T")
 
@@ -20,9 +20,11 @@ async def run(op: Co[T]) -> T:
     Raises:
         trio.BusyResourceError: another task waits for the same direction of the same
             descriptor.
+        TypeError: *op* is no operation.
         Exception: whatever *op* raises.
 
     """
+    check_operation(op)
     waited = False
     try:
         await trio.lowlevel.checkpoint_if_cancelled()

@@ -1194,3 +1194,49 @@ def test_threads_leave_no_thread_and_no_descriptor(pair):
         time.sleep(0.01)
     assert threading.active_count() <= count
     assert len(os.listdir("/proc/self/fd")) <= descriptors
+
+
+# ---- what is no operation
+
+
+async def coroutine():
+    """Do nothing."""
+
+
+NO_OPERATIONS = {
+    "int": lambda: 5,
+    "bytes": lambda: b"the result of conn.readall()",
+    "NoneType": lambda: None,
+    "list": list,
+    "list_iterator": lambda: iter([]),
+    "coroutine": coroutine,
+}
+
+
+@pytest.mark.parametrize("kind", NO_OPERATIONS)
+def test_what_is_no_operation_is_refused_in_words_that_help(driver, kind):
+    with pytest.raises(TypeError) as caught:
+        driver.run(NO_OPERATIONS[kind]())
+
+    assert str(caught.value) == (
+        f"{kind} is no operation; an operation such as conn.co_readall() is needed: is co_ missing?"
+    )
+
+
+def test_a_method_that_was_not_called_is_refused_in_words_that_help(driver):
+    with pytest.raises(TypeError, match=r"^method is no operation; .*: is \(\) missing\?$"):
+        driver.run(Wake().co_wait)
+
+
+def test_what_behaves_like_a_generator_is_an_operation(driver):
+    class Operation:
+        def __next__(self):
+            raise StopIteration(7)
+
+        def throw(self, exc):
+            raise exc
+
+        def close(self):
+            pass
+
+    assert driver.run(Operation()) == 7
