@@ -2,6 +2,7 @@
 
     DugongError
     |-- StateError                 you called out of order                 fix the caller
+    |   `-- StreamNotReady             a stream of yours cannot be waited for
     |-- InvalidRequest             the request cannot go on the wire       fix the caller
     |-- InvalidOption              an option cannot be what was given      fix the caller
     |-- ExcessBodyData             more body data than announced           fix the caller
@@ -95,6 +96,14 @@ class DugongError(Exception):
 
 class StateError(DugongError):
     """The operation makes no sense in the current state of the connection."""
+
+
+class StreamNotReady(StateError, BlockingIOError):
+    """A non-blocking stream of yours has to be waited for, and there is no way to do that.
+
+    It has no descriptor (``fileno``), or one that is ready although the stream is not. If it
+    was to be written, ``characters_written`` says how many of the bytes it has taken.
+    """
 
 
 class InvalidRequest(DugongError, ValueError):

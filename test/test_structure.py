@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "errors": "",
     "polling": "errors",
     "wake": "polling",
+    "binary_streams": "errors polling",
     "combinators": "errors polling",
     "headers": "",
     "fields": "",

@@ -1,0 +1,368 @@
+"""Reading and writing binary streams that somebody else opened, without losing a byte.
+
+Streams differ in what a call without effect looks like (see the `io` module): a raw one takes a
+part of what it is given, or returns None if it is non-blocking and nothing can be done now; a
+buffered one raises BlockingIOError, which says how much it has taken all the same; an object that
+merely has ``write`` often returns None when it has taken everything. Here all of them look the
+same: a number of bytes, or None for "not now", after which `BinaryWriter.need` or
+`BinaryReader.need` says what to wait for.
+
+Only non-blocking streams are waited for. The others block the thread, as they always do.
+
+Not here: regular files, whose bytes the system can move by itself (files.py).
+"""
+
+from __future__ import annotations
+
+import io
+import operator
+import os
+from typing import Any, Final
+
+from .errors import StateError, StreamNotReady
+from .polling import POLLIN, POLLOUT, Co, PollNeeded
+
+MAX_COPY: Final = 1 << 20  # bytes copied for one call of a `write` that may keep what it gets
+# Attempts in a row without effect on a descriptor that is ready. Other processes that use the
+# same pipe may be faster a few times; more than that is a stream that its descriptor says
+# nothing about, and waiting for it would never end.
+MAX_USELESS: Final = 1000
+
+
+def co_write_all(stream: Any, data: bytes | bytearray | memoryview) -> Co[int]:
+    """Write all of *data* to a binary stream; wait whenever it is non-blocking and full.
+
+    Args:
+        stream: a raw or buffered stream, or any object whose ``write`` takes bytes.
+        data: may be of any size, and may be used again afterwards.
+
+    Returns:
+        The number of bytes, ``len(data)``.
+
+    Raises:
+        TypeError: *stream* is a text stream, or has no ``write``.
+        StreamNotReady: *stream* takes nothing now, and cannot be waited for. Its
+            ``characters_written`` says how many bytes of *data* have been taken.
+        StateError: what ``write`` returned makes no sense.
+        Exception: whatever ``write`` raises. A `BinaryWriter` knows how much has been taken.
+
+    """
+    return BinaryWriter(stream).co_write_all(data)
+
+
+def co_flush(stream: Any) -> Co[None]:
+    """Flush a binary stream, if it can be; wait whenever it is non-blocking and full.
+
+    Raises:
+        TypeError, StreamNotReady: as in `co_write_all`.
+        Exception: whatever ``flush`` raises.
+
+    """
+    return BinaryWriter(stream).co_flush()
+
+
+def co_read_some(stream: Any, size: int) -> Co[bytes]:
+    """Read at least one and at most *size* bytes; wait while a non-blocking stream has none.
+
+    Args:
+        stream: a raw or buffered stream, or any object with ``read``, ``readinto`` or ``read1``
+            that gives bytes.
+        size: at least 1.
+
+    Returns:
+        The bytes; ``b""`` at the end of the stream, and only there.
+
+    Raises:
+        TypeError: *stream* gives text, or has none of these methods.
+        ValueError: *size* is less than 1.
+        StreamNotReady: *stream* has nothing now, and cannot be waited for.
+        StateError: it gave more than was asked for, or what it returned makes no sense.
+        Exception: whatever *stream* raises.
+
+    """
+    return BinaryReader(stream).co_read_some(size)
+
+
+def check_binary(stream: Any, *methods: str) -> None:
+    """Raise TypeError if *stream* is no binary stream with one of *methods*."""
+    if isinstance(stream, io.TextIOBase) or not any(hasattr(stream, name) for name in methods):
+        raise TypeError(
+            f"{type(stream).__name__} is no binary file to {methods[0]}: that is what open() "
+            f"returns for a mode with 'b', io.BytesIO, or the buffer attribute of a text stream"
+        )
+
+
+def prefers_readinto(stream: Any) -> bool:
+    """Return True if *stream* is to be read with ``readinto``, False if with ``read``.
+
+    Of the two it is the one that the most derived class has: a progress bar or a cipher may
+    have changed ``read`` alone, and a raw stream has ``readinto`` alone.
+    """
+    if not hasattr(stream, "read"):
+        return hasattr(stream, "readinto")
+    for kind in type(stream).__mro__:
+        if "readinto" in vars(kind):
+            return "read" not in vars(kind) or kind.__module__ == "_io"
+        if "read" in vars(kind):
+            break
+    return False
+
+
+class _Waiting:
+    """What readers and writers have in common: their descriptor may have to be waited for."""
+
+    def __init__(self, stream: Any, mask: int) -> None:
+        self._stream = stream
+        self._mask = mask
+        self._useless = 0  # attempts since something has moved
+
+    def need(self) -> PollNeeded:
+        """Return what to wait for after an attempt without effect. It does not block.
+
+        Raises:
+            StreamNotReady: there is no descriptor, or it is ready all the time and the stream
+                is not.
+            OSError, ValueError: the descriptor cannot be polled.
+
+        """
+        need = PollNeeded(self._descriptor(), self._mask)
+        self._useless += 1
+        if not need.poll(0):
+            self._useless = 0
+        elif self._useless > MAX_USELESS:
+            raise self._not_ready("although its descriptor is ready")
+        return need
+
+    def _descriptor(self) -> int:
+        try:
+            return operator.index(self._stream.fileno())
+        except (AttributeError, TypeError, OSError) as exc:
+            raise self._not_ready("and has no descriptor to wait for") from exc
+
+    def _not_ready(self, why: str) -> StreamNotReady:
+        now = "has nothing to read" if self._mask == POLLIN else "takes nothing"
+        return StreamNotReady(f"{type(self._stream).__name__} {now} now, {why}")
+
+    def _count(self, count: Any, most: int, what: str) -> int:
+        """Check what a method of the stream returned as a number of bytes."""
+        try:
+            number = operator.index(count)
+        except TypeError:
+            number = -1
+        if not 0 <= number <= most:
+            raise StateError(
+                f"{type(self._stream).__name__}.{what} returned {count!r} where at most {most} "
+                "bytes were asked for"
+            )
+        if number:
+            self._useless = 0
+        return number
+
+
+class BinaryWriter(_Waiting):
+    """Writes to a binary stream that somebody else opened.
+
+    Args:
+        stream: see `co_write_all`.
+
+    Attributes:
+        written: bytes that the stream has taken, whatever happened afterwards.
+
+    Raises:
+        TypeError: *stream* is a text stream, or has no ``write``.
+
+    """
+
+    def __init__(self, stream: Any) -> None:
+        check_binary(stream, "write")
+        super().__init__(stream, POLLOUT)
+        self.written = 0
+
+    def write_some(self, data: memoryview) -> int | None:
+        """Write the beginning of *data*, without waiting.
+
+        Returns:
+            How many bytes the stream has taken, at least one; None if it takes nothing now.
+
+        Raises:
+            StateError: what ``write`` returned makes no sense.
+            Exception: whatever ``write`` raises.
+
+        """
+        if not data:
+            return 0
+        count = self._write(data)
+        self.written += count
+        return count or None
+
+    def _write(self, data: memoryview) -> int:
+        given: memoryview | bytes = data
+        if not isinstance(self._stream, io.IOBase):  # it may keep it, and memory is used again
+            given = bytes(data[:MAX_COPY])
+        try:
+            count = self._stream.write(given)
+        except BlockingIOError as exc:
+            # Unlike the others it may have taken a part, which must not be written again.
+            count = getattr(exc, "characters_written", 0)
+        if count is None:
+            count = 0 if isinstance(self._stream, io.RawIOBase) else self._all_of(given)
+        return self._count(count, len(given), "write")
+
+    def _all_of(self, given: memoryview | bytes) -> int:
+        """Return what None means where `io.RawIOBase` does not say it: everything was taken.
+
+        Unless it may as well be the None of a non-blocking stream below.
+        """
+        try:
+            blocking = os.get_blocking(self._stream.fileno())
+        except (AttributeError, TypeError, OSError, ValueError):
+            return len(given)  # there is no descriptor
+        if not blocking:
+            raise StateError(
+                f"{type(self._stream).__name__}.write returned None and its descriptor is "
+                "non-blocking: whether it has taken anything cannot be known"
+            )
+        return len(given)
+
+    def co_write_all(self, data: bytes | bytearray | memoryview) -> Co[int]:
+        """See `co_write_all` of the module. Interrupted, `written` says how far it came."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        while left:
+            count = self.write_some(left)
+            if count is None:
+                try:
+                    need = self.need()
+                except StreamNotReady as exc:
+                    exc.characters_written = size - len(left)
+                    raise
+                yield need
+            else:
+                left = left[count:]
+        return size
+
+    def co_flush(self) -> Co[None]:
+        """See `co_flush` of the module."""
+        while not self.flush_some():
+            yield self.need()
+
+    def flush_some(self) -> bool:
+        """Flush without waiting; False says that it has to be done again.
+
+        Raises:
+            Exception: whatever ``flush`` raises.
+
+        """
+        if not hasattr(self._stream, "flush"):
+            return True
+        try:
+            self._stream.flush()
+        except BlockingIOError:
+            return False
+        self._useless = 0
+        return True
+
+
+class BinaryReader(_Waiting):
+    """Reads a binary stream that somebody else opened.
+
+    Args:
+        stream: see `co_read_some`.
+
+    Raises:
+        TypeError: *stream* is a text stream, or has no method to read with.
+
+    """
+
+    def __init__(self, stream: Any) -> None:
+        # read1 is the last choice: that of a non-blocking `io.BufferedReader` returns b"" when
+        # there is nothing yet.
+        check_binary(stream, "read", "readinto", "read1")
+        super().__init__(stream, POLLIN)
+        self._fills = prefers_readinto(stream)
+
+    def read_into(self, memory: memoryview) -> int | None:
+        """Read into the beginning of *memory*, which is not empty, without waiting.
+
+        Returns:
+            How many bytes were read; 0 at the end of the stream; None if there are none yet.
+
+        Raises:
+            TypeError: *stream* gives text, or what else is no bytes.
+            StateError: it gave more than was asked for, or what it returned makes no sense.
+            Exception: whatever it raises.
+
+        """
+        try:
+            if self._fills:
+                count = self._stream.readinto(memory)
+                return None if count is None else self._count(count, len(memory), "readinto")
+            data = self._read(len(memory))
+        except BlockingIOError:
+            return None
+        if data is None:
+            return None
+        memory[: len(data)] = data
+        return len(data)
+
+    def read_some(self, size: int) -> memoryview | None:
+        """Return at most *size* bytes, b"" at the end; None if there are none yet.
+
+        See `read_into` for what it raises.
+        """
+        if not self._fills:
+            try:
+                return self._read(size)
+            except BlockingIOError:
+                return None
+        memory = memoryview(bytearray(size))
+        count = self.read_into(memory)
+        return None if count is None else memory[:count]
+
+    def _read(self, size: int) -> memoryview | None:
+        read = getattr(self._stream, "read", None) or self._stream.read1
+        data = read(size)
+        if data is None:
+            return None
+        try:
+            view = memoryview(data).cast("B")
+        except TypeError:
+            raise TypeError(
+                f"{type(self._stream).__name__} gives {type(data).__name__} where bytes are "
+                "needed: is it a text stream, opened without 'b'?"
+            ) from None
+        if len(view) > size:
+            raise StateError(
+                f"{type(self._stream).__name__} gave {len(view)} bytes where {size} were asked for"
+            )
+        if view:
+            self._useless = 0
+        return view
+
+    def co_read_some(self, size: int) -> Co[bytes]:
+        """See `co_read_some` of the module."""
+        if size < 1:
+            raise ValueError(f"{size} bytes cannot be read: at least 1")
+        while (data := self.read_some(size)) is None:
+            yield self.need()
+        return bytes(data)
+
+    def co_read_into(self, memory: memoryview) -> Co[int]:
+        """Read into the beginning of *memory*; wait while there is nothing.
+
+        Args:
+            memory: at least one byte long.
+
+        Returns:
+            How many bytes were read; 0 at the end of the stream, and only there.
+
+        Raises:
+            ValueError: *memory* is empty.
+            Exception: what `co_read_some` raises.
+
+        """
+        if not memory:
+            raise ValueError("nothing can be read into memory of no bytes")
+        while (count := self.read_into(memory)) is None:
+            yield self.need()
+        return count
