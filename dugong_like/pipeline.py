@@ -2,25 +2,40 @@
 
 Sending and reading are interleaved by one operation, so that neither can block the
 other. When the connection ends early, what has not been answered and may be repeated is sent
-again on a new one.
+again on a new one. Servers end a connection after a number of requests; that number is
+learned, as everything unanswered at that moment is sent twice.
 
 Not here: requests and their bodies (outgoing.py), and how they are sent (exchanging.py).
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, cast
 
 from .combinators import Bundle
-from .errors import ConnectionClosed, ConnectionTimedOut, InvalidRequest
+from .errors import (
+    ConnectionClosed,
+    ConnectionTimedOut,
+    DugongError,
+    InvalidRequest,
+    Sent,
+    TransportError,
+)
 from .exchanging import Exchanging
+from .http1.request import closes
 from .message import BodyFollowing, HTTPResponse
 from .outgoing import Request
 from .polling import Co, PollNeeded, run
 
 DEPTH: Final = 64  # requests: more would fill the buffers of servers, and be lost at once
+MAX_FAILURES: Final = 3  # connections in a row that end without any answer, for one request
+SHARE: Final = 3  # answers for each request that may be lost when the limit shows itself
+SENT: Final[tuple[Sent, ...]] = ("no", "maybe", "yes")  # from the least to the most
+# Requests that may follow: draft-thomson-hybi-http-timeout-03 section 2.2; Apache sends it.
+_max = re.compile(r"(?:^|[,;\s])max\s*=\s*\"?([0-9]{1,9})(?![0-9])", re.IGNORECASE).search
 
 
 class Answer(NamedTuple):
@@ -35,25 +50,39 @@ class _Ticket:
     """A request on its way through the pipeline.
 
     Attributes:
-        repeated: True when it may have been sent before.
         op: what sends it, once that has begun.
         need: what that waits for, None if it has ended.
         sent: True when it is sent as a whole.
         failure: why it could not be sent.
+        rewindable: True if its body can be sent again; known when it has been begun.
+        repeatable: True if it may be sent again although the server may have acted on it.
+        tries: how often it was begun.
+        failures: connections in a row that it was the first on, and that gave no answer.
+        request_sent: the most that the failed tries say of `DugongError.request_sent`.
 
     """
 
+    __slots__ = (
+        *("failure", "failures", "need", "op", "repeatable", "request", "request_sent"),
+        *("rewindable", "sent", "tries"),
+    )
+
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.repeated = False
         self.op: Co[object] | None = None
         self.need: PollNeeded | None = None
         self.sent = False
         self.failure: Exception | None = None
+        self.rewindable = False
+        self.repeatable = False
+        self.tries = 0
+        self.failures = 0
+        self.request_sent: Sent = "no"
 
     def begin(self, op: Co[object]) -> None:
         """Send it by *op*."""
         self.op = op
+        self.tries += 1
         self.step()
 
     def step(self) -> None:
@@ -67,19 +96,97 @@ class _Ticket:
             self.need, self.failure = None, exc
 
     def stop(self) -> None:
-        """Give up sending it."""
+        """Give up sending it. An error of its own, such as one of its body, is kept."""
         if self.op is not None:
             self.op.close()
-        self.need, self.sent, self.failure = None, False, None
+        self.need, self.sent = None, False
+        if isinstance(self.failure, TransportError):
+            self.failure = None
 
-    def may_repeat(self) -> bool:
-        """Return True if it may be sent a second time."""
-        if self.repeated or not self.request.idempotent:
-            return False
+    def judge(self) -> None:
+        """Find out whether it may be sent a second time, and nothing has gone wrong with it."""
         try:
-            return self.request.rewindable()
-        except TypeError:
-            return False  # what is wrong with the body is told when it is sent
+            self.rewindable = self.request.rewindable()
+        except Exception:  # noqa: BLE001 - what is wrong with the body is told when it is sent
+            self.rewindable = False
+        self.repeatable = self.rewindable and self.request.idempotent and self.failure is None
+
+    def note_loss(self, problem: Exception) -> None:
+        """Take from *problem*, which has ended a try, what the server may have got."""
+        if isinstance(problem, DugongError):
+            self.request_sent = max(self.request_sent, problem.request_sent, key=SENT.index)
+
+    def give_up(self, problem: Exception) -> Exception:
+        """Return what to raise as *problem* was the last one: it says how often it was sent."""
+        if self.tries <= 1 or not isinstance(problem, DugongError):
+            return problem
+        if type(problem) is not ConnectionClosed:
+            problem.request_sent = self.request_sent
+            return problem
+        return ConnectionClosed(
+            f"the request was sent {self.tries} times, and each time the connection ended before "
+            f"the response was complete; at last: {problem}",
+            request_sent=self.request_sent,
+        )
+
+
+class _Pace:
+    """How many requests may be unanswered on the present connection.
+
+    When a server ends a connection after so many requests, all that are unanswered are sent
+    twice. So no more are sent on the next connection than were answered on the last one that
+    ended in this way. If that proves wrong, as more are answered, one more may be unanswered with
+    each answer. As long as nothing is known it is half of the depth, and from a few
+    times as many answers on all of it.
+
+    Attributes:
+        limit: requests that the server takes on a connection, as far as is known.
+        answered: requests that were answered on the present connection.
+        alone: True if the last connection failed: then the first request must be sent alone
+            (RFC 9112 section 9.3.2).
+
+    """
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self.limit: int | None = None
+        self.answered = 0
+        self.alone = False
+
+    def room(self) -> int:
+        """Return how many requests may be unanswered now: at least one."""
+        answered, limit = self.answered, self.limit
+        if self.alone and not answered:
+            return 1
+        if limit is None:
+            room = max((self._depth + 1) // 2, answered // SHARE)
+        elif answered < limit:
+            room = limit - answered
+        else:
+            room = answered - limit + 1
+        return min(self._depth, room)
+
+    def hear(self, response: HTTPResponse) -> None:
+        """Take what the first response on a connection may say of its limit."""
+        field = response.headers.get("Keep-Alive")
+        found = None if field is None else _max(field)
+        if found is not None:
+            self.limit = self.answered + int(found[1])
+
+    def end(self, *, learn: bool, failed: bool) -> None:
+        """Note that the next request goes on a new connection.
+
+        Args:
+            learn: True if it may have been the number of requests that ended this one.
+            failed: True if the server has not said that it would end it.
+
+        """
+        if learn and self.answered:
+            self.limit = self.answered
+        elif self.limit is not None and self.answered > self.limit:
+            self.limit = None
+        self.answered = 0
+        self.alone = failed
 
 
 class Pipeline:
@@ -87,17 +194,27 @@ class Pipeline:
 
     Requests whose method may be repeated (GET, HEAD, PUT, DELETE, OPTIONS, TRACE) are
     pipelined; any other one is sent when all before it have been answered, and nothing
-    is sent before it is (RFC 9112 section 9.3.2). If the connection ends before a
-    response has begun, the requests that may be repeated, and whose bodies can be read
-    again, are sent once more on a new connection, one at a time. None is sent a
-    third time, and a POST never a second time. A trace is told by ``connection.retry``.
+    is sent before it is (RFC 9112 section 9.3.2). If the connection ends, the requests without a
+    complete response are sent again on a new one: if they may be repeated, and their
+    bodies can be read again. If the server has not said that it would end the connection, the
+    first of them is alone until it is answered. A request is given up when it was the first
+    one on three connections in a row that ended without any answer. A POST is
+    sent again only if nothing of it can have reached the server. A trace is told by
+    ``connection.retry``.
+
+    Many servers end a connection after a number of requests, and all that are unanswered then
+    are sent twice. So that number is learned, from ``Keep-Alive: max=`` or from the first
+    connection that ends, and no more are sent on one connection until it proves wrong. Before it
+    is known half of *depth* are unanswered at a time, and all of it after three times as many
+    answers. A server that ends connections without ``Connection: close`` in its last
+    response gets one request too many on each of them.
 
     While it is used the other operations of the connection are its own.
 
     Args:
         conn: the connection, an `HTTPConnection` without pending responses.
         requests: the first ones; `add` takes more. Taken from the iterable as they are sent.
-        depth: how many may be unanswered at a time.
+        depth: how many may be unanswered at a time, at most.
 
     Raises:
         ValueError: *depth* is less than 1.
@@ -116,6 +233,8 @@ class Pipeline:
         self._waiting: deque[_Ticket] = deque()  # to be sent before all others
         self._open: deque[_Ticket] = deque()  # begun and not answered
         self._response: HTTPResponse | None = None  # whose body is being read
+        self._pace = _Pace(depth)
+        self._told = False  # the server has said that it ends the connection
 
     def add(self, request: Request) -> None:
         """Send *request* after all others."""
@@ -129,7 +248,8 @@ class Pipeline:
         the next call goes on waiting, as it does if this operation was closed.
 
         Raises:
-            ConnectionClosed: the connection ended, and the request may not be sent again.
+            ConnectionClosed: the connection ended, and the request may not be sent again, or
+                not once more; the message says how often it was sent.
             InvalidRequest: the request cannot be sent as it is, or its body is `BodyFollowing`.
             Exception: what its body raises.
             DugongError: what `co_send` and `co_readall` raise.
@@ -141,16 +261,22 @@ class Pipeline:
                 return None
             first = self._open[0]
             try:
-                answer = yield from self._co_answer(first)
+                if self._open[-1].need is None:
+                    answer = yield from self._co_read(first)
+                else:
+                    answer = yield from self._co_answer(first)
             except Exception as exc:
-                waits = isinstance(exc, ConnectionTimedOut) and first.failure is None
-                if waits or not self._recover(first, exc):
+                if isinstance(exc, ConnectionTimedOut) and first.failure is None:
                     raise
+                problem = self._recover(first, exc)
+                if problem is exc:
+                    raise
+                if problem is not None:
+                    self._conn.label_error(problem, first.request.method, first.request.target)
+                    raise problem from exc
             else:
                 self._open.popleft()
-                if first.need is not None:  # answered before it was sent as a whole
-                    first.step()
-                    first.stop()
+                self._note_answer(first, answer.response)
                 return answer
 
     def next(self) -> Answer | None:
@@ -181,6 +307,8 @@ class Pipeline:
         """Give up what is not answered. The connection is closed if there is anything."""
         if self._open:
             self._abort()
+            self._pace.end(learn=False, failed=False)
+        self._told = False
         self._open.clear()
         self._waiting.clear()
         self._added.clear()
@@ -190,18 +318,22 @@ class Pipeline:
 
     def _fill(self) -> None:
         """Begin to send as many requests as may be unanswered now."""
-        while len(self._open) < self._depth:
-            last = self._open[-1] if self._open else None
-            if last and not (last.sent and last.may_repeat() and self._conn.is_open()):
-                return
+        room = self._pace.room()
+        while len(self._open) < room:
+            if self._open:
+                last = self._open[-1]
+                if not (last.sent and last.repeatable and self._conn.is_open()):
+                    return
             ticket = self._upcoming()
             if ticket is None:
                 return
-            if last and not ticket.may_repeat():
+            ticket.judge()
+            if not ticket.repeatable and self._open:
                 self._waiting.appendleft(ticket)  # its turn is when the others are answered
                 return
             self._open.append(ticket)
-            ticket.begin(self._co_send(ticket.request))
+            if ticket.failure is None:
+                self._begin(ticket)
 
     def _upcoming(self) -> _Ticket | None:
         if self._waiting:
@@ -211,12 +343,17 @@ class Pipeline:
             request = self._added.popleft()
         return None if request is None else _Ticket(request)
 
-    def _co_send(self, request: Request) -> Co[object]:
-        if isinstance(request.body, BodyFollowing):
-            refused = InvalidRequest("the body of a request in a pipeline cannot follow")
-            self._conn.label_error(refused, request.method, request.target)
-            raise refused
-        return (yield from self._conn.co_send(request))
+    def _begin(self, ticket: _Ticket) -> None:
+        """Begin to send *ticket*: what cannot be repeated not as one request too many."""
+        if isinstance(ticket.request.body, BodyFollowing):
+            ticket.failure = InvalidRequest("the body of a request in a pipeline cannot follow")
+            self._conn.label_error(ticket.failure, ticket.request.method, ticket.request.target)
+            return
+        pace = self._pace
+        if not ticket.repeatable and pace.answered and pace.answered == pace.limit:
+            self._conn.reset()
+            pace.end(learn=False, failed=False)
+        ticket.begin(self._conn.co_send(ticket.request))
 
     def _co_answer(self, first: _Ticket) -> Co[Answer]:
         """Read the answer to *first*, and send others meanwhile."""
@@ -242,9 +379,11 @@ class Pipeline:
 
     def _co_read(self, first: _Ticket) -> Co[Answer]:
         conn, failure = self._conn, first.failure
-        # A server that closes the connection may have said why.
-        if failure and not (isinstance(failure, ConnectionClosed) and conn.response_pending()):
-            raise failure
+        if failure is not None:
+            # A server that closes the connection may have said why, unless it has got nothing.
+            heard = isinstance(failure, ConnectionClosed) and failure.request_sent != "no"
+            if not (heard and conn.response_pending()):
+                raise failure
         if self._response is None:
             try:
                 self._response = yield from conn.co_read_response()
@@ -254,25 +393,53 @@ class Pipeline:
         response, self._response = self._response, None
         return Answer(first.request, response, body)
 
-    def _recover(self, first: _Ticket, problem: Exception) -> bool:
-        """Get ready to go on after *problem*; False if *first* is given up because of it."""
-        begun, self._response = self._response is not None, None
+    def _note_answer(self, first: _Ticket, response: HTTPResponse) -> None:
+        """Note that *first* is answered; find out whether the connection goes on."""
+        pace, conn = self._pace, self._conn
+        pace.answered += 1
+        whole = first.sent
+        if first.need is not None:  # answered before it was sent as a whole
+            first.step()
+            first.stop()
+        if conn.is_open():
+            if pace.answered == 1:
+                pace.hear(response)
+        elif self._open:  # reading the next one will fail
+            self._told = self._open[-1].failure is None and conn.close_reason is not None
+        else:
+            limited = whole and conn.close_reason is None and not closes(first.request.headers)
+            pace.end(learn=limited, failed=False)
+
+    def _recover(self, first: _Ticket, problem: Exception) -> Exception | None:
+        """Get ready to go on after *problem*.
+
+        Returns:
+            What to raise if *first* is given up because of it; None if it is sent again.
+
+        """
+        self._response = None
         if first.failure is problem and self._conn.is_open():  # nothing of it was sent
             self._open.popleft()
-            return False
-        again = isinstance(problem, ConnectionClosed) and problem.request_sent != "yes"
-        again = again and not begun and first.may_repeat()
+            return problem
+        first.note_loss(problem)
+        unsent = first.failure is problem and first.request_sent == "no"
         self._abort()
+        lost = isinstance(problem, ConnectionClosed)
+        peer = self._open[-1].failure is None  # else it was a body that failed
+        if lost and peer and not self._pace.answered:
+            first.failures += 1
+        self._pace.end(learn=lost and peer, failed=not self._told)
+        self._told = False
+        again = lost and (first.repeatable or (unsent and first.rewindable))
+        again = again and first.failures < MAX_FAILURES
         if not again:
             self._open.popleft()
-        for ticket in self._open:
-            ticket.repeated = True
-        lost = len(self._open)
         self._waiting.extendleft(reversed(self._open))
+        count = len(self._open)
         self._open.clear()
-        if lost:
-            self._conn.tell_retry(problem, lost)
-        return again
+        if count:
+            self._conn.tell_retry(problem, count)
+        return None if again else first.give_up(problem)
 
     def _abort(self) -> None:
         """Close the connection, and stop sending."""

@@ -147,7 +147,7 @@ NGINX = """
 {user}daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
 http {{
-  access_log off; keepalive_requests 100000000; client_max_body_size 0;
+  access_log off; keepalive_requests {requests}; client_max_body_size 0;
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
   server {{
@@ -167,10 +167,11 @@ http {{
 
 
 @contextmanager
-def nginx(folder, backend, certificate=None):
+def nginx(folder, backend, certificate=None, requests=100_000_000):
     """nginx: files of /bytes/ from the disk, /upload and /chunked passed on to *backend*.
 
     PUT, GET and DELETE of /files/... keep files below *folder*/www (its WebDAV module).
+    It closes each connection after so many *requests*.
     """
     executable = program("nginx")
     folder.chmod(0o755)
@@ -186,9 +187,8 @@ def nginx(folder, backend, certificate=None):
         ssl = f" ssl; ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key}"
     config = folder / "nginx.conf"
     user = "user root; " if os.geteuid() == 0 else ""  # or it could not read the folder
-    config.write_text(
-        NGINX.format(user=user, folder=folder, port=port, ssl=ssl, backend=backend.port),
-    )
+    fields = {"user": user, "folder": folder, "ssl": ssl, "requests": requests}
+    config.write_text(NGINX.format(port=port, backend=backend.port, **fields))
     command = [executable, "-c", config, "-e", folder / "error.log"]
     with running(command, port, folder / "nginx.log"):
         yield Server("nginx", port, bool(certificate), folder)

@@ -1,11 +1,18 @@
 """Many requests at once: order, what is sent when, and what is sent again."""
 
+import math
+import random
+import socket
+import struct
 import threading
+from collections import Counter
+from contextlib import ExitStack
 
 import pytest
-from servers import refusing_port
+from servers import nginx, refusing_port
 from support import ScriptedServer, pattern, read_exactly, read_head
 from test_drivers_http import DRIVERS
+from ways import WAYS
 
 from dugong_like import (
     BodyFollowing,
@@ -17,6 +24,9 @@ from dugong_like import (
     InvalidResponse,
     Pipeline,
     Request,
+    ScriptedStream,
+    ScriptedTransport,
+    run,
 )
 
 
@@ -154,16 +164,18 @@ def test_server_that_closes_after_each_answer_is_coped_with():
 
 
 @pytest.mark.reliability(41)
-def test_nothing_is_sent_a_third_time():
-    flaky = Flaky(1, 0, 2)
+def test_no_request_is_tried_for_ever():
+    flaky = Flaky(1, 0, 0, 0, 2)
     with ScriptedServer(flaky) as server, HTTPConnection("127.0.0.1", server.port) as conn:
         pipeline = Pipeline(conn, gets(3))
         assert pipeline.next().body == b"/0"
-        with pytest.raises(ConnectionClosed):
+        with pytest.raises(ConnectionClosed, match="sent 4 times.*/1: ") as caught:
             pipeline.next()
+        assert caught.value.request_sent == "maybe"
+        assert caught.value.retryable
         assert pipeline.next().body == b"/2"
         assert pipeline.next() is None
-    assert flaky.seen == ["/0", "/1", "/1", "/2"]
+    assert flaky.seen == ["/0", "/1", "/1", "/1", "/1", "/2"]
 
 
 @pytest.mark.reliability(41)
@@ -186,21 +198,368 @@ def test_what_may_not_be_repeated_is_sent_once_and_alone(request_):
     assert flaky.seen == ["/0", "/post", "/last"]
 
 
-def test_answer_that_was_begun_is_not_asked_for_again():
+CUT = {
+    "head": answer("hello")[:30],
+    "body": answer("hello")[:-2],
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3\r\nwo",
+    "1xx": b"HTTP/1.1 103 Early Hints\r\n\r\n",
+}
+
+
+@pytest.mark.reliability(41)
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize("cut", CUT.values(), ids=CUT)
+def test_answer_that_was_begun_is_asked_for_again(cut, reset, tls, certificate, trusting):
     def serve(sock):
-        for _ in range(2):
-            read_head(sock)
-        if server.connections == 1:
-            sock.sendall(answer("hello")[:-2])
-        else:
+        for text in ("fine", "good"):
+            assert read_head(sock)
+            if server.connections == 1:
+                sock.sendall(cut)
+                if reset:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                return
+            sock.sendall(answer(text))
+
+    with ScriptedServer(serve, certificate.server_context() if tls else None) as server:
+        with HTTPConnection("localhost", server.port, trusting if tls else None) as conn:
+            answers = Pipeline(conn, gets(2)).run()
+    assert [each.body for each in answers] == [b"fine", b"good"]
+    assert all(not each.response.informational for each in answers)
+    assert server.connections == 2
+
+
+def test_body_whose_end_is_that_of_tls_is_asked_for_again_if_it_was_cut(certificate, trusting):
+    def serve(sock):
+        assert read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"whole"[: server.connections * 3])
+        if server.connections == 2:
+            sock.unwrap()  # close_notify; the first time it is missing
+
+    with ScriptedServer(serve, certificate.server_context()) as server:
+        with HTTPConnection("localhost", server.port, trusting) as conn:
+            [only] = Pipeline(conn, gets(1)).run()
+    assert only.body == b"whole"
+
+
+@pytest.mark.reliability(41)
+@pytest.mark.parametrize("cut", CUT.values(), ids=CUT)
+def test_answer_that_is_always_cut_is_asked_for_three_times(cut):
+    seen = []
+
+    def serve(sock):
+        while head := read_head(sock):
+            seen.append(target_of(head))
+            if seen[-1] == "/0":
+                sock.sendall(cut)
+                return
             sock.sendall(answer("fine"))
 
     with ScriptedServer(serve) as server, HTTPConnection("127.0.0.1", server.port) as conn:
         pipeline = Pipeline(conn, gets(2))
-        with pytest.raises(ConnectionClosed):
+        with pytest.raises(ConnectionClosed, match="sent 3 times.* at last: GET http.*/0: ") as caught:
             pipeline.next()
-        pipeline.close()
+        assert caught.value.request_sent == "yes"
+        assert caught.value.url == f"http://127.0.0.1:{server.port}/0"
+        assert isinstance(caught.value.__cause__, ConnectionClosed)
+        assert pipeline.next().body == b"fine"
         assert pipeline.next() is None
+    assert seen == ["/0"] * 3 + ["/1"]
+
+
+def test_after_a_failure_the_first_request_is_alone_until_it_is_answered():
+    """RFC 9112 section 9.3.2."""
+    transport = ScriptedTransport([answer("a")], [None, answer("b"), *[answer("c")] * 8])
+    with HTTPConnection("example.org", transport=transport) as conn:
+        pipeline = Pipeline(conn, gets(10))
+        assert pipeline.next().body == b"a"
+        op = pipeline.co_next()
+        while len(transport.streams) == 1 or not transport.streams[1].sent:
+            next(op)
+        assert transport.streams[0].sent.count(b"GET ") == 10
+        assert transport.streams[1].sent.count(b"GET ") == 1
+        assert run(op).body == b"b"
+        assert [each.body for each in pipeline] == [b"c"] * 8
+
+
+def test_after_a_close_that_was_announced_requests_are_pipelined_at_once():
+    last = answer("a", "Connection: close")
+    transport = ScriptedTransport([answer("a")] * 3 + [last], [answer("b")] * 6)
+    with HTTPConnection("example.org", transport=transport) as conn:
+        pipeline = Pipeline(conn, gets(10))
+        assert [pipeline.next().body for _ in range(4)] == [b"a"] * 4
+        assert pipeline.next().body == b"b"
+        assert transport.streams[1].sent.count(b"GET ") == 4  # the server takes so many
+        assert len(pipeline.run()) == 5
+
+
+class Counting(HTTPConnection):
+    """Counts the requests that are sent."""
+
+    sent = 0
+
+    def co_send(self, request):
+        self.sent += 1
+        return super().co_send(request)
+
+
+@pytest.mark.reliability(41)
+@pytest.mark.parametrize("field", ["Keep-Alive: timeout=5, max=9", 'keep-alive: Max = "9"'])
+def test_limit_that_the_server_tells_is_kept(field):
+    ten = [answer("a", field)] + [answer("a")] * 8 + [answer("a", "Connection: close")]
+    transport = ScriptedTransport(*[ten] * 5)
+    with Counting("example.org", transport=transport) as conn:
+        assert len(Pipeline(conn, gets(50), depth=8).run()) == 50
+        assert conn.sent == 50
+
+
+@pytest.mark.reliability(41)
+def test_limit_is_learned_when_a_connection_ends():
+    ten = [answer("a")] * 9 + [answer("a", "Connection: close")]
+    transport = ScriptedTransport(*[ten] * 50)
+    with Counting("example.org", transport=transport) as conn:
+        assert len(Pipeline(conn, gets(500)).run()) == 500
+        assert conn.sent == 531  # 32 were unanswered at most, the last one not among them
+    assert [stream.sent.count(b"GET ") for stream in transport.streams] == [41] + [10] * 49
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_server_that_closes_without_a_word_gets_one_request_too_many(told):
+    ten = [answer("a", *["Keep-Alive: max=9"] * told)] * 10
+    transport = ScriptedTransport(*[ten] * 50)
+    with Counting("example.org", transport=transport) as conn:
+        assert len(Pipeline(conn, gets(500)).run()) == 500
+        assert conn.sent <= 531 + 49 * (1 - told)
+
+
+def test_limit_that_proves_wrong_is_forgotten():
+    transport = ScriptedTransport([answer("a")] * 3, [answer("a")] * 400, [answer("a")] * 400)
+    with HTTPConnection("example.org", transport=transport) as conn:
+        pipeline = Pipeline(conn, gets(603))
+        assert len([pipeline.next() for _ in range(103)]) == 103
+        assert transport.streams[1].sent.count(b"GET ") == 100 + 63
+        assert len(pipeline.run()) == 500
+        assert [stream.sent.count(b"GET ") for stream in transport.streams][2:] == [200]
+
+
+def test_end_that_the_client_has_asked_for_is_no_limit():
+    transport = ScriptedTransport([answer("a")] * 3, [answer("a")] * 40)
+    requests = gets(43)
+    requests[2].headers.add("Connection", "close")
+    with Counting("example.org", transport=transport) as conn:
+        assert len(Pipeline(conn, requests).run()) == 43
+        assert conn.sent == 43
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_http_1_0_is_coped_with(length):
+    one = [b"HTTP/1.0 200 OK\r\n" + b"Content-Length: 2\r\n" * length + b"\r\nok"]
+    transport = ScriptedTransport(*[one] * 20)
+    with Counting("example.org", transport=transport) as conn:
+        assert [each.body for each in Pipeline(conn, gets(20), depth=8)] == [b"ok"] * 20
+        assert conn.sent == 20 + 3
+
+
+@pytest.mark.reliability(41)
+def test_what_may_not_be_repeated_is_not_one_request_too_many():
+    flaky = Flaky(5, 5, 5)
+    with ScriptedServer(flaky) as server, HTTPConnection("127.0.0.1", server.port) as conn:
+        requests = [*gets(10), Request("POST", "/post", body=b"abc"), Request(target="/last")]
+        answers = Pipeline(conn, requests).run()
+    assert [each.body.decode() for each in answers][9:] == ["/9", "/post", "/last"]
+    assert flaky.seen.count("/post") == 1
+
+
+@pytest.mark.reliability(41)
+def test_post_is_sent_again_if_nothing_of_it_was_sent():
+    gone = ScriptedStream([answer("a"), math.inf], rooms=[1000, ConnectionClosed("gone")])
+    transport = ScriptedTransport(gone, [answer("b")])
+    with HTTPConnection("example.org", transport=transport, content_md5=False) as conn:
+        pipeline = Pipeline(conn, [*gets(1), Request("POST", body=b"abc")])
+        assert [each.body for each in pipeline] == [b"a", b"b"]
+    assert b"POST" not in gone.sent
+
+
+@pytest.mark.reliability(41)
+@pytest.mark.parametrize("room", [10, 1000])
+def test_post_is_not_sent_again_if_a_part_of_it_was(room):
+    gone = ScriptedStream(
+        [answer("a"), None, ConnectionClosed("gone")], rooms=[1000, room, ConnectionClosed("gone")]
+    )
+    transport = ScriptedTransport(gone, [answer("b")])
+    with HTTPConnection("example.org", transport=transport) as conn:
+        pipeline = Pipeline(conn, [*gets(1), Request("POST", body=bytes(2000))])
+        assert pipeline.next().body == b"a"
+        with pytest.raises(ConnectionClosed) as caught:
+            pipeline.next()
+        assert caught.value.request_sent == "maybe"
+        assert pipeline.next() is None
+
+
+def test_body_that_fails_costs_no_other_request_its_answer():
+    begun = []
+
+    def failing():
+        begun.append(1)
+        yield b"a"
+        raise ZeroDivisionError
+
+    class Body:
+        def __iter__(self):
+            return failing()
+
+    transport = ScriptedTransport([None] * 5 + [answer("a")], [None] * 5 + [answer("b")] * 3)
+    requests = [*gets(2), Request("PUT", body=Body()), Request(target="/last")]
+    with HTTPConnection("example.org", transport=transport) as conn:
+        pipeline = Pipeline(conn, requests)
+        assert [pipeline.next().body for _ in range(2)] == [b"b"] * 2
+        with pytest.raises(ZeroDivisionError):
+            pipeline.next()
+        assert pipeline.next().body == b"b"
+        assert pipeline.next() is None
+    assert len(begun) == 1
+
+
+def test_body_that_has_failed_does_not_keep_others_from_being_given_up():
+    class Body:
+        def __iter__(self):
+            yield b"a"
+            raise ZeroDivisionError
+
+    transport = ScriptedTransport(*[[None] * 5 + [CUT["body"]]] * 9)
+    with HTTPConnection("example.org", transport=transport) as conn:
+        pipeline = Pipeline(conn, [*gets(1), Request("PUT", body=Body())])
+        with pytest.raises(ConnectionClosed, match="sent 4 times"):
+            pipeline.next()
+        with pytest.raises(ZeroDivisionError):
+            pipeline.next()
+        assert pipeline.next() is None
+
+
+def test_error_of_a_second_try_remembers_what_the_first_one_sent():
+    transport = ScriptedTransport([CUT["body"]], ConnectFailed("nobody is there"))
+    with HTTPConnection("example.org", transport=transport) as conn:
+        with pytest.raises(ConnectFailed) as caught:
+            Pipeline(conn, gets(1)).next()
+    assert caught.value.request_sent == "yes"
+
+
+class Tagging:
+    """A server that notes each request that is complete, and ends connections as the dice say."""
+
+    ENDS = ("close", "reset", "cut head", "cut body", "announced")
+
+    def __init__(self, seed):
+        self.dice = random.Random(seed)
+        self.seen = Counter()
+
+    def __call__(self, sock):
+        for _ in range(self.dice.randrange(1, 12)):
+            if not self.answer(sock, b""):
+                return
+        self.answer(sock, self.dice.choice(self.ENDS))
+
+    def answer(self, sock, end):
+        if not (head := read_head(sock)):
+            return False
+        if head.startswith((b"POST", b"PUT")):
+            read_exactly(sock, 1000)
+        self.seen[target_of(head)] += 1
+        whole = answer(target_of(head), *["Connection: close"] * (end == "announced"))
+        count = {"close": 0, "reset": 0, "cut head": 20, "cut body": len(whole) - 1}
+        sock.sendall(whole[: count.get(end, len(whole))])
+        if end == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return True
+
+
+@pytest.mark.reliability(41)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_nothing_unsafe_is_sent_twice_and_nothing_safe_is_lost(driver, seed):
+    tagging = Tagging(seed)
+    requests = []
+    for number in range(150):
+        method = tagging.dice.choice(["GET"] * 6 + ["PUT", "POST"])
+        body = None if method == "GET" else bytes(1000)
+        requests.append(Request(method, f"/{method}/{number}", body=body))
+    answered, failed = [], []
+
+    def co_all(pipeline):
+        while True:
+            try:
+                given = yield from pipeline.co_next()
+            except ConnectionClosed:
+                failed.append(pipeline)
+                continue
+            if given is None:
+                return
+            answered.append(given.request.target)
+            assert given.body.decode() == given.request.target
+
+    with ScriptedServer(tagging) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=60) as conn:
+            driver(co_all(Pipeline(conn, requests)))
+
+    missing = [each for each in requests if each.target not in answered]
+    assert [each.method for each in missing] == ["POST"] * len(failed)
+    assert max(tagging.seen[each.target] for each in requests if each.method == "POST") == 1
+    assert answered == [each.target for each in requests if each not in missing]
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory, start, certificate):
+    """A function that starts nginx, which closes each connection after so many requests."""
+    known = {}
+    with ExitStack() as stack:
+
+        def limited(requests, *, tls):
+            if (requests, tls) not in known:
+                server = nginx(
+                    tmp_path_factory.mktemp("limited"),
+                    start("uvicorn-httptools"),
+                    certificate if tls else None,
+                    requests,
+                )
+                known[requests, tls] = stack.enter_context(server)
+            return known[requests, tls]
+
+        yield limited
+
+
+@pytest.mark.feature("B50")
+@pytest.mark.reliability(41)
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize(
+    ("driver", "limit", "count"),
+    [*((driver, 100, 2000) for driver in DRIVERS), *((way, 1000, 4000) for way in WAYS)],
+)
+def test_nginx_that_closes_after_some_requests(limited, trusting, driver, limit, count, tls):
+    server = limited(limit, tls=tls)
+    with Counting("localhost", server.port, trusting if tls else None, timeout=60) as conn:
+        requests = (Request(target="/bytes/1024") for _ in range(count))
+        answers = driver(Pipeline(conn, requests, depth=64).co_run())
+
+        assert [each.body for each in answers] == [pattern(1024)] * count
+        assert conn.sent - count < count * 0.02
+
+
+def test_server_that_resets_with_requests_unread():
+    """It does not wait until the client has taken everything, as nginx does: answers get lost."""
+
+    def serve(sock):
+        with sock.makefile("rb") as requests:
+            for number in range(50):
+                while (line := requests.readline()) != b"\r\n":
+                    if not line:
+                        return
+                sock.sendall(answer("x" * 4096, *["Connection: close"] * (number == 49)))
+
+    with ScriptedServer(serve) as server:
+        with Counting("127.0.0.1", server.port, timeout=60) as conn:
+            answers = Pipeline(conn, gets(1000)).run()
+    assert [each.request.target for each in answers] == [f"/{n}" for n in range(1000)]
+    assert {each.body for each in answers} == {b"x" * 4096}
 
 
 def test_broken_protocol_is_the_error_of_one_request():
