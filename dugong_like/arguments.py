@@ -17,7 +17,26 @@ def as_bytes(buf: Buffer) -> memoryview:
         TypeError: it is not bytes-like, or not contiguous.
 
     """
-    return memoryview(buf).cast("B")
+    try:
+        return memoryview(buf).cast("B")
+    except TypeError as exc:
+        raise not_bytes(buf, exc) from None
+
+
+def not_bytes(data: object, exc: TypeError) -> TypeError:
+    """Return the error that *data* is not bytes-like, which `memoryview` has raised as *exc*."""
+    kind = type(data).__name__
+    if isinstance(data, bytes | bytearray | memoryview):
+        return exc  # it is not contiguous
+    if isinstance(data, str):
+        advice = ": encode it, as by text.encode()"
+    elif hasattr(data, "read"):
+        advice = ": for streams there are sendfile(), and send() with Request(…, body=stream)"
+    elif hasattr(data, "__next__"):
+        advice = ": for iterators there is send() with Request(…, body=iterator)"
+    else:
+        advice = ""
+    return TypeError(f"bytes, bytearray or memoryview are needed, not {kind}{advice}")
 
 
 def as_writable(buf: bytearray | memoryview) -> memoryview:
@@ -27,7 +46,11 @@ def as_writable(buf: bytearray | memoryview) -> memoryview:
         TypeError: it is not bytes-like, not contiguous, or cannot be written to.
 
     """
-    view = memoryview(buf).cast("B")
+    try:
+        view = memoryview(buf).cast("B")
+    except TypeError:
+        kind = type(buf).__name__
+        raise TypeError(f"a bytearray or a memoryview to read into is needed, not {kind}") from None
     if view.readonly:
         raise TypeError(f"it is not possible to read into {type(buf).__name__}, which is read-only")
     return view
@@ -41,7 +64,10 @@ def check_size(size: int) -> int:
         TypeError: it is no int.
 
     """
-    size = operator.index(size)
+    try:
+        size = operator.index(size)
+    except TypeError:
+        raise TypeError(f"a number of bytes is an int, not {size!r}") from None
     if size < 0:
         raise ValueError(f"it is not possible to read {size} bytes")
     return size

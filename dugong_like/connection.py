@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
 from .errors import InvalidRequest
@@ -309,6 +309,11 @@ class HTTPConnection(Exchanging, Transfers):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def __aenter__(self) -> NoReturn:
+        raise TypeError("'async with' goes with async_connect(…), which has the same arguments")
+
+    __aexit__ = __aenter__  # looked up before that, and never called
 
     def __del__(self) -> None:
         if hasattr(self, "_link") and self._link.raw_stream is not None:

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING
 
 from .closing import Closing
 from .connect import at_once, begin, co_open
-from .errors import ConnectionClosed, DugongError, Sent
+from .errors import ConnectionClosed, DugongError, ProtocolError, Sent, TransportError
 from .http1.states import BROKEN, CLOSED, LINK, OPEN, Linked, follow
 from .message import Exchange
+from .origin import HTTPS_PORT
 from .polling import Co
 from .route import Route
 from .timeouts import NO_LIMITS, Timeouts, stalling
@@ -34,6 +35,9 @@ from .transport.stream import Stream
 
 if TYPE_CHECKING:
     from .timings import Timings
+
+
+PEERS = (ProtocolError, TransportError)  # errors that the peer or the network have made
 
 
 class SharedLink:
@@ -162,6 +166,9 @@ class SharedLink:
         else:
             method = ascii(exchange.method)[1:-1]  # perhaps it is none
             exc.label(method, route.url(method, exchange.path))
+            unencrypted = route.port == HTTPS_PORT and route.ssl_context is None
+            if unencrypted and not exchange.answered and isinstance(exc, PEERS):
+                exc.append("on the port of https: is ssl_context=default_ssl_context() missing?")
 
     def label_received(self, exc: BaseException) -> None:
         """As `label`, of an error of reading: it is about the first response that is pending."""

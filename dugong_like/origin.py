@@ -11,6 +11,7 @@ from typing import Final
 
 from .errors import InvalidRequest
 from .headers import exact
+from .masking import shown_url
 from .transport.resolve import is_address
 
 HTTP_PORT: Final = 80
@@ -38,10 +39,24 @@ def check_hostname(hostname: str) -> str:
     try:
         name = hostname if hostname.isascii() else hostname.encode("idna").decode("ascii")
     except UnicodeError as exc:
-        raise InvalidRequest(f"not a host name: {hostname[:60]!r}") from exc
+        raise InvalidRequest(_problem(hostname)) from exc
     if not _name(name) and not (_address(name) and is_address(name)):
-        raise InvalidRequest(f"not a host name: {hostname[:60]!r}")
+        raise InvalidRequest(_problem(hostname))
     return name
+
+
+def _problem(hostname: str) -> str:
+    """Return what is wrong with *hostname*, and what to do about it."""
+    advice = ""
+    if "://" in hostname:
+        advice = " but a URL, for which there is HTTPConnection.to(url)"
+    elif re.search(r"[/?#]", hostname):
+        advice = "; what is asked for there goes with the request"
+    elif hostname.startswith("["):
+        advice = "; an IPv6 address has no brackets here, and the port is an argument of its own"
+    elif re.search(r"[^:]:[0-9]*$", hostname):
+        advice = "; the port is an argument of its own"
+    return f"not a host name{advice}: {shown_url(hostname)!r}"
 
 
 def check_port(port: int) -> int:
@@ -55,7 +70,10 @@ def check_port(port: int) -> int:
     if type(port) is not int:
         if isinstance(port, bool):
             raise TypeError(f"a port is a number, not {port}")
-        port = operator.index(port)
+        try:
+            port = operator.index(port)
+        except TypeError:
+            raise TypeError(f"a port is a number, not {port!r}") from None
     if not 0 < port <= MAX_PORT:
         raise InvalidRequest(f"not a port number from 1 to {MAX_PORT}: {port}")
     return port

@@ -108,7 +108,11 @@ class Source:
         self.body = body
         self._is_stream = any(hasattr(body, name) for name in ("readinto", "read1", "read"))
         if not self._is_stream and (isinstance(body, str) or not isinstance(body, Iterable)):
-            raise TypeError(f"a body cannot be {type(body).__name__}")
+            advice = ": encode it, as by text.encode()" if isinstance(body, str) else ""
+            raise TypeError(
+                "a body is bytes, BodyFollowing, a binary stream or an iterable of bytes, not "
+                f"{type(body).__name__}{advice}"
+            )
         self._start: int | None = None  # where the stream stood first; None: it cannot tell
         self._begun = False
         self._pieces: Iterator[Any] = iter(())
@@ -215,4 +219,6 @@ def as_piece(piece: Any) -> memoryview:
     try:
         return memoryview(piece).cast("B")
     except TypeError:
-        raise TypeError(f"a body consists of bytes, not of {type(piece).__name__}") from None
+        advice = ": open files with 'rb', and encode text" if isinstance(piece, str) else ""
+        kind = type(piece).__name__
+        raise TypeError(f"a body consists of bytes, not of {kind}{advice}") from None

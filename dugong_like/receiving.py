@@ -235,7 +235,10 @@ class ReceivingHalf:
         while True:
             if self.bodies.body is not None:
                 if not pending[0].abandoned:
-                    raise StateError("the body of the last response has not been read to its end")
+                    raise StateError(
+                        "the body of the last response has not been read to its end: "
+                        "call readall() or discard() first"
+                    )
                 if not self.bodies.discard(None):
                     return False
             if not pending:

@@ -22,7 +22,7 @@ from .errors import (
     StateError,
     TransportError,
 )
-from .link import SharedLink, moving
+from .link import PEERS, SharedLink, moving
 from .polling import Co, PollNeeded, run
 from .transport.buffer import ReceiveBuffer
 from .transport.bulk import PATIENCE
@@ -36,7 +36,6 @@ Turn = Lock
 # Exceptions that leave an operation at a place where it may be left: the library's own, those
 # about arguments, and what closes a generator, which it can only while it waits.
 ORDERLY = (DugongError, TypeError, ValueError, GeneratorExit)
-PEERS = (ProtocolError, TransportError)
 FATAL = (ProtocolError, ConnectionClosed)  # for who reads: what follows cannot be understood
 
 

@@ -369,7 +369,7 @@ class SendingHalf(Transmitter):
         """Return the exchange whose body may be written to now: not if there is an answer."""
         exchange = self._exchange
         if exchange is None or self._state in COMPLETE:
-            raise StateError("there is no body to write: no request announced one")
+            raise StateError("there is no body to write: no request announced one (BodyFollowing)")
         if self._state is Sending.AWAITING_CONTINUE:
             if exchange.expects_continue:
                 raise StateError("the body has to wait for 100 (Continue): call read_response()")

@@ -31,7 +31,7 @@ from .origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
 from .receiving import ReceivingHalf
 from .route import Route
 from .sending import SendingHalf
-from .timeouts import Timeouts, as_timeouts
+from .timeouts import Timeouts, as_timeouts, check_seconds
 from .tls_facts import TLSFacts
 from .trace import Trace
 from .transport.buffer import BUFFER_SIZE
@@ -129,6 +129,8 @@ class Settings(TLSFacts):
             max_chunk_line,
             max_extensions,
         )
+        if expect100_timeout is not None:
+            check_seconds(expect100_timeout, "expect100_timeout")
         if buffer_size < 1:
             raise ValueError(f"a receive buffer of {buffer_size} bytes")
         wishes = _wishes(timeout, trace, timings, trace_file, budget)

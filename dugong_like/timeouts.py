@@ -72,8 +72,8 @@ class Timeouts:
     ) -> None:
         given = (connect, dns, expect100, read, stall, tls, total, write)
         for name, seconds in zip(self.__slots__, given, strict=True):
-            if seconds is not None and (math.isnan(seconds) or seconds < 0):
-                raise ValueError(f"a time limit of {seconds} seconds for {name}")
+            if seconds is not None:
+                check_seconds(seconds, name)
             object.__setattr__(self, name, seconds)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -116,6 +116,22 @@ class Timeouts:
     def to_write(self) -> float | None:
         """Seconds that may pass without anything being sent."""
         return first(self.write, self.stall)
+
+
+def check_seconds(seconds: float, name: str) -> None:
+    """Check a time limit, which is called *name*.
+
+    Raises:
+        ValueError: it is negative or not a number.
+        TypeError: it has the wrong type.
+
+    """
+    try:
+        possible = not math.isnan(seconds) and seconds >= 0
+    except TypeError:
+        raise TypeError(f"{name} is a number of seconds, or None, not {seconds!r}") from None
+    if not possible:
+        raise ValueError(f"a time limit of {seconds} seconds for {name}")
 
 
 NO_LIMITS = Timeouts()

@@ -211,6 +211,8 @@ def _problem(text: str) -> str:
     rest = text.partition("://")[2]
     if "@" in re.split(r"[/?#]", rest, maxsplit=1)[0]:
         return f"a URL with a user name or a password: give them as a header field: {shown!r}"
+    if text and "://" not in text:
+        return f"not a URL: is https:// missing in front? {shown!r}"
     return f"not a URL (scheme, host, perhaps a port, and what is percent-encoded): {shown!r}"
 
 

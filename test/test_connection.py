@@ -405,7 +405,7 @@ def test_body_may_be_sent_when_the_time_for_100_is_over():
     with ScriptedServer(handler) as server:
         with HTTPConnection("127.0.0.1", server.port, expect100_timeout=0.1, timeout=10) as conn:
             conn.send_request("PUT", "/", body=BodyFollowing(5), expect100=True)
-            with pytest.raises(ContinueTimedOut, match=r"0\.1 seconds"):
+            with pytest.raises(ContinueTimedOut, match=r"within 0\.1 s;"):
                 conn.read_response()
             conn.write(b"hello")
             assert conn.read_response().status == 200
@@ -879,7 +879,7 @@ def test_timeout_is_about_nothing_moving():
             conn.timeout = 0.3
             conn.send_request("GET", "/")
             start = time.monotonic()
-            with pytest.raises(ConnectionTimedOut, match=r"0\.3 seconds") as failure:
+            with pytest.raises(ConnectionTimedOut, match=r"nothing arrived for 0\.3 s ") as failure:
                 conn.read_response()
             assert 0.3 <= time.monotonic() - start < 10
             assert isinstance(failure.value, TimeoutError)

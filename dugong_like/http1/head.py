@@ -45,6 +45,7 @@ Checker = Callable[[bytes], re.Match[bytes] | None]
 ZERO: Final = ord("0")
 LENGTH: Final = b"content-length:"
 SHOWN: Final = 60  # bytes of a bad line that an error message shows
+TLS_ALERT: Final = b"\x15"  # type of a record (RFC 8446 section 5.1); begins nothing in HTTP
 
 
 class Head:
@@ -190,9 +191,22 @@ def check_line(line: bytes, *, first: bool, folds: bool = False) -> None:
     """
     if first:
         if not _status_line(line):
-            raise InvalidResponse(f"not a status line of HTTP/1: {line[:SHOWN]!r}")
+            raise InvalidResponse(f"not a status line of HTTP/1{_instead(line)}: {line[:SHOWN]!r}")
     elif not _field_line(line) and not (folds and _folded_line(line)):
         raise InvalidResponse(f"not a header field: {line[:SHOWN]!r}")
+
+
+def _instead(line: bytes) -> str:
+    """Return what *line*, which begins a response, is instead of a status line, if that is known.
+
+    A server that speaks TLS sends an alert record (RFC 8446 section 5.1); one that speaks only
+    HTTP/2 a SETTINGS frame first (RFC 9113 section 3.4).
+    """
+    if line.startswith(TLS_ALERT):
+        return ", but TLS: is it https://, and ssl_context=default_ssl_context() missing?"
+    if line[:1] == b"\0" and line[3:5] == b"\x04\0":
+        return ", but HTTP/2, which is not spoken here"
+    return ""
 
 
 class Section:
@@ -289,7 +303,8 @@ class Section:
             right = (_line_start if self._may_fold(start - begin) else _first_line_start)(new)
         if not right:
             line = bytes(data[start : min(end, start + SHOWN)])
-            raise InvalidResponse(f"this cannot become a line of a head: {line!r}")
+            instead = _instead(line) if is_first else ""
+            raise InvalidResponse(f"this cannot become a line of a head{instead}: {line!r}")
         if is_first and end - begin < len(STATUS_LINE_LIKE):
             return  # too short to remember how far it is right
         looked_at = end - begin - new.endswith(b"\r")  # LF has to follow

@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from ..errors import InvalidRequest
 from ..headers import exact
+from ..masking import shown_url
 
 HOST: Final = r"(?:(?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])"  # RFC 3986 3.2.2
 _path = re.compile(r"/[\x21\x22\x24-\x7e]*|\*").fullmatch  # "#" begins a fragment
@@ -50,7 +51,7 @@ class Target(str):
             raise TypeError(f"a request target is a string, not {text!r}")
         text = exact(text)
         if not _path(text) and not is_port(_absolute(text)) and not is_port(_authority(text)):
-            raise InvalidRequest(f"not a request target: {text[:SHOWN]!r}")
+            raise InvalidRequest(f"not a request target: {shown_url(text)!r}")
         return str.__new__(cls, text)
 
 
@@ -80,13 +81,14 @@ def check_target(target: str, method: str) -> None:
     if method == "CONNECT":
         match = _authority(target)
         if match is None or not 0 < int(match["port"]) <= MAX_PORT:
-            raise InvalidRequest(f"CONNECT goes with host:port, not with {target[:SHOWN]!r}")
+            raise InvalidRequest(f"CONNECT goes with host:port, not with {shown_url(target)!r}")
     elif type(target) is Target and is_port(_absolute(target)):
         pass
     elif not _path(target):
+        advice = " (of a URL, that is URL(…).target)" if "://" in target else ""
         raise InvalidRequest(
             f"path must begin with '/' and have only visible ASCII characters but '#', the "
-            f"others percent-encoded: {target[:SHOWN]!r}",
+            f"others percent-encoded{advice}: {shown_url(target)!r}",
         )
     elif target == "*" and method != "OPTIONS":
         raise InvalidRequest(f"path '*' goes with OPTIONS only, not with {method}")
@@ -114,5 +116,5 @@ def check_agreement(target: str, host: str, *, forwarded: bool) -> bool:
             "be the same (RFC 9112 section 3.2.2)",
         )
     if forwarded and match["scheme"].lower() != "http":
-        raise InvalidRequest(f"through this proxy a target is http: {target[:SHOWN]!r}")
+        raise InvalidRequest(f"through this proxy a target is http: {shown_url(target)!r}")
     return True

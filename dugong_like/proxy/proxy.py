@@ -290,6 +290,10 @@ def _parse_url(url: str) -> tuple[str, BasicAuth | None, str, int]:
     url = exact(url)
     match = _url(url)
     if match is None:
+        if url and "://" not in url:
+            raise InvalidRequest(
+                f"not the URL of a proxy: is http:// missing in front? {shown_url(url)!r}"
+            )
         raise InvalidRequest(
             f"not the URL of a proxy (scheme, host and port, user and password "
             f"percent-encoded): {shown_url(url)!r}"

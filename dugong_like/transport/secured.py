@@ -186,5 +186,15 @@ def soon(deadline: float | None) -> float:
     return at if deadline is None else min(at, deadline)
 
 
+# What OpenSSL calls an answer that is no TLS, and the end of the stream.
+NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
+ENDED: Final = "UNEXPECTED_EOF_WHILE_READING"
+
+
 def _reason(exc: OSError) -> str:
-    return getattr(exc, "verify_message", "") or getattr(exc, "reason", "") or str(exc)
+    reason: str = getattr(exc, "reason", "") or ""
+    if reason in NO_TLS:
+        return f"the server speaks no TLS on this port: is it http://? ({reason})"
+    if reason == ENDED:
+        return f"the connection was closed: is TLS spoken on this port? ({reason})"
+    return getattr(exc, "verify_message", "") or reason or str(exc)
