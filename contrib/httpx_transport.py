@@ -194,8 +194,7 @@ def co_send_head(conn: Connection, request: httpx.Request) -> Co[bool]:
     if length is None and "Transfer-Encoding" not in request.headers:
         body = None
     left_out = FRAMING | {b"host"} if request.method == "CONNECT" else FRAMING  # it has its own
-    fields = [(n.decode(), v.decode("latin-1")) for n, v in request.headers.raw
-              if n.lower() not in left_out]  # fmt: skip
+    fields = [field for field in request.headers.raw if field[0].lower() not in left_out]
     yield from conn.co_send_request(request.method, target_of(request), fields, body)
     return body is not None
 

@@ -6,9 +6,9 @@ a response (http1/framing.py).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
-from .headers import Fields
 from .message import BodyFollowing
 
 # What to say of no body where the method means one (RFC 9110 section 8.6).
@@ -17,7 +17,7 @@ EMPTY: Final = dict.fromkeys(["POST", "PUT", "PATCH"], "Content-Length: 0\r\n")
 
 def framing_lines(
     method: str,
-    fields: Fields | None,
+    given: Collection[str],
     body: memoryview | BodyFollowing | None,
     *,
     with_md5: bool,
@@ -26,9 +26,9 @@ def framing_lines(
 
     Args:
         method: request method.
-        fields: those of the caller.
+        given: names of the caller's fields, in lower case.
         body: the body, or what is known of it.
-        with_md5: True to add Content-MD5 to a body that is there, unless *fields* have one.
+        with_md5: True to add Content-MD5 to a body that is there, unless it is *given*.
 
     """
     if body is None:
@@ -38,7 +38,7 @@ def framing_lines(
             return "Transfer-Encoding: chunked\r\n"
         return f"Content-Length: {body.length}\r\n"
     lines = f"Content-Length: {len(body)}\r\n"
-    if with_md5 and not (fields and "content-md5" in fields):
+    if with_md5 and "content-md5" not in given:
         lines += f"Content-MD5: {content_md5(body)}\r\n"
     return lines
 

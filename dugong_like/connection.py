@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from .arguments import Buffer, as_bytes, as_writable, check_size
 from .errors import InvalidRequest
 from .exchanging import Exchanging
+from .headers import Fields
 from .message import BodyFollowing, Exchange, HTTPResponse
-from .operations import Fields
 from .outgoing import Request
 from .polling import Co, run
 from .transfers import Transfers
@@ -49,7 +49,10 @@ class HTTPConnection(Exchanging, Transfers):
             phases apart; None waits for ever.
         expect100_timeout: seconds to wait for 100 (Continue); None waits for ever, unless
             `Timeouts.expect100` says otherwise.
-        content_md5: False to compute no Content-MD5 for bodies.
+        content_md5: True to add Content-MD5 to bodies given as bytes, False to add none. None
+            adds it in `send_request` and `send_requests` of this class only, as dugong does: not
+            with `Request`, nor what sends these, nor `AsyncConnection`. HTTP has it no more (RFC
+            7231 appendix B).
         http_version: ``"1.0"`` for a server that cannot do better: then there are no chunked
             bodies, no ``expect100`` and no Upgrade. Host and ``Connection: keep-alive`` are sent
             all the same; without keep-alive the next request gets a new connection.

@@ -7,10 +7,15 @@ Not here: the fields of responses (fields.py), and the grammar of fields on the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
-Pairs = Iterable[tuple[str, str]]
+Text = str | bytes  # bytes go on the wire as they are, str as Latin-1
+Pairs = Iterable[tuple[Text, Text]]
+# Fields as callers give them: each item of a mapping, or each pair, is one field.
+Fields = Mapping[str, Text] | Mapping[bytes, Text] | Pairs
+NO_PAIRS: Final = (str, bytes, bytearray)  # though they can have two elements
+PAIR: Final = 2  # elements
 
 
 class CaseInsensitiveDict(MutableMapping[str, str]):
@@ -83,36 +88,37 @@ class Headers:
     the same order: the order of different names means nothing (RFC 9110 section 5.3).
 
     Args:
-        name_value_pairs: a mapping, or pairs.
+        name_value_pairs: a mapping, or pairs. Names and values may be bytes, and are kept as the
+            str of the same Latin-1 characters.
 
     Raises:
-        TypeError: they are neither, or a name or value is no string.
+        TypeError: they are neither, or a name or value is neither str nor bytes.
 
     """
 
     __slots__ = ("_pairs",)
 
-    def __init__(self, name_value_pairs: Mapping[str, str] | Pairs = ()) -> None:
+    def __init__(self, name_value_pairs: Fields = ()) -> None:
         self._pairs: list[tuple[str, str]] = []
         self.add_pairs(name_value_pairs)
 
-    def add(self, name: str, value: str) -> None:
-        """Add a field; those of the same name stay. Raises TypeError for what is no string."""
+    def add(self, name: Text, value: Text) -> None:
+        """Add a field; those of the same name stay. Raises TypeError as the constructor does."""
         self._pairs.append(_strings(name, value))
 
-    def add_pairs(self, name_value_pairs: Mapping[str, str] | Pairs) -> None:
+    def add_pairs(self, name_value_pairs: Fields) -> None:
         """Add fields: all, or none if it raises TypeError as the constructor does."""
         self._pairs += [_strings(*pair) for pair in field_pairs(name_value_pairs)]
 
-    def set(self, name: str, value: str) -> None:
+    def set(self, name: Text, value: Text) -> None:
         """Have one field called *name*, where the first one was; all others are removed.
 
         Raises:
-            TypeError: *name* or *value* is no string.
+            TypeError: *name* or *value* is neither str nor bytes.
 
         """
         field = _strings(name, value)
-        places = self._places(name)
+        places = self._places(field[0])
         if not places:
             self._pairs.append(field)
             return
@@ -203,27 +209,15 @@ class Headers:
         return f"{type(self).__name__}({self._pairs!r})"
 
 
-def _strings(name: str, value: str) -> tuple[str, str]:
-    if not isinstance(name, str) or not isinstance(value, str):
-        raise TypeError(f"names and values of header fields are strings: {name!r}, {value!r}")
-    return exact(name), exact(value)
-
-
-Fields = CaseInsensitiveDict | Headers
-
-
-def as_fields(fields: Mapping[str, str] | Pairs) -> Fields:
-    """Return a copy of *fields*, of exact strings: as `Headers` if they are that.
-
-    Of anything else that has equal names only the last one counts.
-
-    Raises:
-        TypeError: they are neither a mapping nor pairs.
-
-    """
-    if isinstance(fields, Headers):
-        return fields.copy()
-    return CaseInsensitiveDict(field_pairs(fields))
+def _strings(name: object, value: object) -> tuple[str, str]:
+    """Return both as exact strings. Raises TypeError for what is neither str nor bytes."""
+    text = as_text(name)
+    if not isinstance(text, str):
+        raise TypeError(f"name of a header field is neither str nor bytes: {name!r}")
+    content = as_text(value)
+    if not isinstance(content, str):
+        raise TypeError(f"value of header field {text} is neither str nor bytes: {value!r}")
+    return text, content
 
 
 def exact(text: T) -> T | str:
@@ -235,19 +229,33 @@ def exact(text: T) -> T | str:
     return str.__str__(text) if isinstance(text, str) else text
 
 
-def field_pairs(fields: Mapping[str, str] | Pairs) -> list[tuple[str, str]]:
-    """Return names and values of *fields*, as exact strings where they are strings.
+def as_text(part: object) -> object:
+    """Return a name or value as an exact `str`: of bytes, the Latin-1 characters that they are.
+
+    What is neither str nor bytes is returned as it is.
+    """
+    return bytes.decode(part, "latin-1") if isinstance(part, bytes) else exact(part)
+
+
+def field_pairs(fields: Fields) -> Iterable[tuple[Any, Any]]:
+    """Return names and values of *fields* in their order, as they were given.
+
+    The result is to be used up at once: it may be a view of *fields*.
 
     Raises:
         TypeError: they are neither a mapping nor pairs.
 
     """
-    if isinstance(fields, str | bytes | bytearray):
+    if type(fields) is dict or isinstance(fields, Headers):
+        return fields.items()
+    if isinstance(fields, NO_PAIRS):
         raise TypeError(f"header fields are a mapping, or pairs of names and values: {fields!r}")
-    pairs = []
-    for pair in fields.items() if isinstance(fields, Mapping) else fields:
-        if isinstance(pair, str | bytes | bytearray) or len(pair) != 2:  # noqa: PLR2004 - a pair
+    pairs: list[Any]
+    if type(fields) is not list and isinstance(fields, Mapping):
+        pairs = list(fields.items())
+    else:
+        pairs = list(fields)
+    for pair in pairs:
+        if (type(pair) is not tuple and isinstance(pair, NO_PAIRS)) or len(pair) != PAIR:
             raise TypeError(f"not the name and the value of a header field: {pair!r}")
-        name, value = pair
-        pairs.append((exact(name), exact(value)))
     return pairs

@@ -9,20 +9,25 @@ head says of its body (body_fields.py), the blocking twins and the file-like fac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, cast
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
 from .body_fields import EMPTY, framing_lines
 from .disconnect import Disconnecting
 from .errors import InvalidRequest
-from .headers import as_fields, exact
-from .http1.request import check_meaning, check_version_0, closes, encode_trailers
+from .headers import Fields, exact
+from .http1.request import (
+    NO_FIELDS,
+    FieldLines,
+    check_meaning,
+    check_version_0,
+    closes,
+    encode_trailers,
+)
 from .http1.target import Target
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .polling import Co
-
-Fields = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 class Operations(Disconnecting):
@@ -75,15 +80,17 @@ class Operations(Disconnecting):
                 ``"host:port"`` with CONNECT, to a proxy that is given as *hostname*; or a
                 `Target`, whose host and port have to be those of Host. None of them changes
                 where the connection leads to.
-            headers: a mapping of names to values, or pairs. It is never changed. Of
-                names that differ in case only the last counts, but each field of
-                `Headers` is sent. Host, Accept-Encoding
-                and Connection win over the defaults; Content-Length and
-                Transfer-Encoding follow from the body and are refused. After
-                ``Connection: close`` the next request gets a new connection.
+            headers: a mapping of names to values, or any iterable of pairs, such as `Headers`.
+                Each item or pair is sent as one field, in this order, and never changed; one that
+                may be there only once, such as Host, is refused if it comes twice. Names and
+                values are str, sent as Latin-1, or bytes. Host, Accept-Encoding and Connection
+                win over the defaults; Content-Length and Transfer-Encoding follow from the body
+                and are refused. What TE and Upgrade need in Connection is added to it (RFC 9110
+                sections 7.8 and 10.1.4). After ``Connection: close`` the next request gets a new
+                connection.
             body: the body as bytes-like object, or `BodyFollowing`, or None for none.
-                With bytes a Content-MD5 is added unless `content_md5` is false or the
-                caller gives one. CONNECT and TRACE have none.
+                With bytes a Content-MD5 is added unless *content_md5* of the connection is
+                False or *headers* have one. CONNECT and TRACE have no body.
             expect100: True to have the body wait until the server asks for it (RFC 9110
                 section 10.1.1): call `co_read_response` before writing. Goes with
                 `BodyFollowing` only; nothing is waited for if the length is 0.
@@ -169,30 +176,39 @@ class Operations(Disconnecting):
         headers: Fields | None,
         body: Buffer | BodyFollowing | None,
         expect100: bool,
+        *,
+        with_md5: bool = True,
     ) -> tuple[Exchange, bytes, memoryview | BodyFollowing | None]:
-        """Return an exchange, its head, and its body as it can be sent."""
+        """Return an exchange, its head, and its body as it can be sent.
+
+        *with_md5* says whether Content-MD5 is added if `content_md5` does not say.
+        """
         if type(method) is not str or type(path) is not str:
             method, path = exact(method), path if type(path) is Target else exact(path)
         exchange = Exchange(method, path)
         if headers is None and body is None and not expect100 and method != "CONNECT":
-            return exchange, self._heads.build(method, path, None, EMPTY.get(method, "")), None
-        fields = None if headers is None else as_fields(headers)
+            framing = EMPTY.get(method, "")
+            return exchange, self._heads.build(method, path, NO_FIELDS, framing), None
+        fields = NO_FIELDS if headers is None else FieldLines(headers)
+        values = fields.values
         if body is not None and not isinstance(body, BodyFollowing):
             body = as_bytes(body)
         if expect100 and not isinstance(body, BodyFollowing):
             raise InvalidRequest("expect100 goes with BodyFollowing only")
         exchange.expects_continue = expect100 and body.length != 0  # type: ignore[union-attr]
-        exchange.upgrades = method == "CONNECT" or (fields is not None and "upgrade" in fields)
-        if expect100 and fields and "expect" in fields:
+        exchange.upgrades = method == "CONNECT" or "upgrade" in values
+        if expect100 and "expect" in values:
             raise InvalidRequest("Expect follows from expect100 and cannot be set as well")
-        check_meaning(fields, method, body is not None)
+        check_meaning(values, method, body is not None)
         if not self._heads.minor:
             unknown = isinstance(body, BodyFollowing) and body.length is None
-            check_version_0(fields, chunked=unknown, expects=expect100)
-        framing = framing_lines(method, fields, body, with_md5=self.content_md5)
+            check_version_0(values, chunked=unknown, expects=expect100)
+        if self.content_md5 is not None:
+            with_md5 = self.content_md5
+        framing = framing_lines(method, values, body, with_md5=with_md5)
         if exchange.expects_continue:
             framing += "Expect: 100-continue\r\n"
-        exchange.closes = closes(fields, self._heads.minor)
+        exchange.closes = closes(values, self._heads.minor)
         return exchange, self._heads.build(method, path, fields, framing), body
 
     def label_error(self, exc: BaseException, method: str, path: str) -> None:
@@ -214,9 +230,9 @@ class Operations(Disconnecting):
         """Write body data of the request that announced `BodyFollowing`.
 
         Args:
-            buf: bytes-like object of any length, also none. With a known length the body
-                is complete when that much has been written; a chunked one is ended by
-                `co_finish`.
+            buf: bytes-like object of any length. With a known length the body is complete when
+                that much has been written; a chunked one is ended by `co_finish`. No bytes change
+                nothing, also when the body is complete, or the request has none.
 
         Raises:
             ExcessBodyData: it is more than was announced; nothing of it was sent, and the
@@ -238,8 +254,8 @@ class Operations(Disconnecting):
         """End a chunked body (RFC 9112 section 7.1); does nothing if it is complete already.
 
         Args:
-            trailers: fields of the trailer section; none that say how to deliver or
-                understand the message, such as Host (RFC 9110 section 6.5.1).
+            trailers: fields of the trailer section, a mapping or pairs; none that say how to
+                deliver or understand the message, such as Host (RFC 9110 section 6.5.1).
 
         Raises:
             InvalidRequest: *trailers* cannot be sent as they are.
@@ -262,7 +278,7 @@ class Operations(Disconnecting):
 
         """
         try:
-            return encode_trailers(as_fields(trailers)) if trailers else b""
+            return encode_trailers(trailers) if trailers else b""
         except InvalidRequest as exc:
             self._sending.label(exc)
             raise

@@ -7,11 +7,11 @@ Not here: what a request may consist of, which is checked when it is sent
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from .errors import StateError
-from .headers import Headers, Pairs
+from .headers import Fields, Headers
 from .message import BodyFollowing
 from .polling import POLLIN, Co, PollNeeded
 
@@ -27,7 +27,8 @@ class Request:
     Args:
         method: request method.
         target: request target: path and query, percent-encoded.
-        headers: `Headers`, which is then used as it is; or a mapping or pairs.
+        headers: `Headers`, which is then used as it is; or a mapping or pairs, each of which
+            is one field.
         body: None, bytes-like, `BodyFollowing`, a binary stream (what has ``readinto``,
             ``read1`` or ``read``), or an iterable of bytes. A stream is sent from where it
             stands; its length is found out by ``seek`` and ``tell`` where that is
@@ -45,7 +46,7 @@ class Request:
         self,
         method: str = "GET",
         target: str = "/",
-        headers: Mapping[str, str] | Pairs | None = None,
+        headers: Fields | None = None,
         body: Buffer | BodyFollowing | Iterable[bytes] | Any = None,
     ) -> None:
         self.method = method

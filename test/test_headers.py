@@ -1,5 +1,6 @@
 """CaseInsensitiveDict, Headers, and the message that responses give out."""
 
+import collections
 import copy
 import enum
 from collections.abc import MutableMapping
@@ -7,7 +8,7 @@ from collections.abc import MutableMapping
 import pytest
 
 from dugong_like import CaseInsensitiveDict, Headers
-from dugong_like.headers import field_pairs
+from dugong_like.headers import as_text, field_pairs
 
 
 @pytest.mark.feature("B37")
@@ -81,12 +82,38 @@ class Named(str, enum.Enum):  # noqa: UP042 - of 3.11, whose str() is its name
     NAME = "A"
 
 
-def test_pairs_are_exact_strings_in_their_order():
-    pairs = field_pairs([("B", "1"), ["a", Odd("2")], (Named.NAME, 3)])
+class Bytes(bytes):
+    """Bytes whose methods say something else."""
 
-    assert pairs == [("B", "1"), ("a", "2"), ("A", 3)]
-    assert [type(part) for pair in pairs for part in pair] == [str] * 5 + [int]
-    assert field_pairs({"A": "b"}) == field_pairs(CaseInsensitiveDict(A="b")) == [("A", "b")]
+    def decode(self, *_):
+        return "odd\r\n"
+
+
+A_B = [("A", "b")]
+
+
+def test_pairs_come_in_their_order():
+    pairs = [("B", "1"), ["a", b"2"], ("B", 3)]
+
+    for given in (pairs, tuple(pairs), iter(pairs)):
+        assert list(field_pairs(given)) == pairs
+    assert list(field_pairs({"A": "b", "a": "c"})) == [("A", "b"), ("a", "c")]
+    for fields in (
+        CaseInsensitiveDict(A="b"),
+        Headers(A_B),
+        dict(A_B),
+        collections.OrderedDict(A_B),
+    ):
+        assert list(field_pairs(fields)) == A_B
+
+
+def test_text_is_an_exact_str():
+    strings = [(Odd("2"), "2"), (Named.NAME, "A"), ("x", "x")]
+    for part, text in [*strings, (b"\xff", "ÿ"), (Bytes(b"a"), "a")]:
+        assert as_text(part) == text
+        assert type(as_text(part)) is str
+    for part in (5, None, bytearray(b"a")):
+        assert as_text(part) is part
 
 
 @pytest.mark.parametrize(
@@ -157,6 +184,16 @@ def test_headers_are_equal_if_they_mean_the_same():
     assert copy.deepcopy(many()) == many()
     with pytest.raises(TypeError):
         hash(many())
+
+
+@pytest.mark.feature("A22")
+def test_headers_take_bytes_and_give_strings():
+    headers = Headers([(b"A", b"\xe4"), ("B", b"c")])
+    headers.add(b"C", "d")
+    headers.set(b"b", b"e")
+    assert headers.items() == [("A", "ä"), ("b", "e"), ("C", "d")]
+    with pytest.raises(TypeError, match="value of header field A is neither str nor bytes: None"):
+        headers.add("A", None)
 
 
 @pytest.mark.parametrize("bad", ["text", [("a",)], [("a", "b", "c")], [("a", 5)], [(5, "a")], 7])

@@ -69,10 +69,10 @@ MAY_IMPORT = {
     "receiving sending watched watched_link budgets timeouts trace logs",
     "disconnect": "transport link settings",
     "operations": "errors polling headers arguments http1 message disconnect body_fields",
-    "body_fields": "headers message",
+    "body_fields": "message",
     "transfers": "errors polling transport files receiving sending",
-    "connection": "errors polling arguments message transport operations transfers outgoing "
-    "exchanging line streams url",
+    "connection": "errors polling headers arguments message transport operations transfers "
+    "outgoing exchanging line streams url",
     "drivers": "errors polling wake",
     "facade": "polling message outgoing connection drivers",
     "cli": "errors polling combinators headers masking message url connection drivers",

@@ -8,10 +8,12 @@ Not here: the target in absolute-form (http1/request.py).
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ..auth import AuthSession
-from ..headers import CaseInsensitiveDict, Fields
+from ..headers import Headers
 from ..http1.challenges import challenges_in
-from ..http1.request import encode_fields
+from ..http1.request import FieldLines
 
 
 class Forwarding:
@@ -25,24 +27,20 @@ class Forwarding:
 
     __slots__ = ("_lines", "_session")
 
-    def __init__(self, fields: CaseInsensitiveDict, session: AuthSession | None) -> None:
-        self._lines = {
-            name.lower(): encode_fields({name: value}).decode("latin-1")
-            for name, value in fields.items()
-        }
+    def __init__(self, fields: Headers, session: AuthSession | None) -> None:
+        self._lines = [(name.lower(), FieldLines([(name, value)]).text) for name, value in fields]
         self._session = session
 
-    def lines(self, method: str, target: str, given: Fields | None) -> str:
+    def lines(self, method: str, target: str, given: Collection[str]) -> str:
         """Return field lines for a request, each with its CRLF.
 
         Args:
             method: its method.
             target: its target in absolute-form.
-            given: its fields, which win.
+            given: names of its fields, in lower case; these win.
 
         """
-        given = given or CaseInsensitiveDict()
-        lines = [line for name, line in self._lines.items() if name not in given]
+        lines = [line for name, line in self._lines if name not in given]
         if self._session is not None and "proxy-authorization" not in given:
             value = self._session.value(method, target)
             if value is not None:

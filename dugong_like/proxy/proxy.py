@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from ..auth import Auth, BasicAuth
 from ..errors import InvalidRequest
-from ..headers import CaseInsensitiveDict, exact, field_pairs
+from ..headers import Fields, Headers, exact, field_pairs
 from ..http1.limits import Limits
-from ..http1.request import FRAMING, encode_fields
+from ..http1.request import FRAMING, FieldLines
 from ..masking import shown_url
 from ..origin import (
     HTTP_PORT,
@@ -47,7 +47,10 @@ PORTS: Final = {
 MODES: Final = ("auto", "forward", "tunnel")
 # What the library says itself, or what concerns the connection and not the proxy.
 NOT_FOR_PROXIES: Final = FRAMING | frozenset(
-    ["connection", "expect", "host", "keep-alive", "te", "trailer", "upgrade"]
+    [
+        *("connection", "expect", "host", "http2-settings"),
+        *("keep-alive", "te", "trailer", "upgrade"),
+    ]
 )
 
 
@@ -105,7 +108,7 @@ class Proxy:
         *,
         ssl_context: SSLContext | None = None,
         auth: Auth | None = None,
-        headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+        headers: Fields | None = None,
         mode: str = "auto",
     ) -> None:
         self.scheme, login, self.hostname, self.port = _parse_url(url)
@@ -253,7 +256,8 @@ class Proxy:
 
     def _key(self) -> tuple[Any, ...]:
         where = (self.scheme, self.hostname, self.port, self.mode)
-        return (*where, self.auth, self.ssl_context, tuple(self._fields.lower_items()))
+        fields = [(name.lower(), value) for name, value in self._fields]
+        return (*where, self.auth, self.ssl_context, tuple(fields))
 
     def __eq__(self, other: object) -> bool:
         return self._key() == other._key() if isinstance(other, Proxy) else NotImplemented
@@ -316,12 +320,18 @@ def _login(text: str | None) -> BasicAuth | None:
         raise InvalidRequest("the credentials in the URL of a proxy are not UTF-8") from None
 
 
-def _check_fields(
-    headers: Mapping[str, str] | Iterable[tuple[str, str]] | None,
-) -> CaseInsensitiveDict:
-    fields = CaseInsensitiveDict(field_pairs(headers or ()))
-    encode_fields(fields)
-    for name in fields:
+def _check_fields(headers: Fields | None) -> Headers:
+    """Return the fields for a proxy, checked.
+
+    Raises:
+        InvalidRequest: one of them cannot be sent, or not to a proxy.
+        TypeError: they are neither a mapping nor pairs.
+
+    """
+    pairs = list(field_pairs(headers or ()))
+    FieldLines(pairs)
+    fields = Headers(pairs)
+    for name in fields.keys():  # noqa: SIM118 - iterating over `Headers` gives pairs
         if name.lower() in NOT_FOR_PROXIES:
             raise InvalidRequest(f"{name} cannot be a field for a proxy")
     return fields

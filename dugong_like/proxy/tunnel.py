@@ -18,7 +18,7 @@ from ..errors import (
     InvalidResponse,
     TunnelRefused,
 )
-from ..headers import CaseInsensitiveDict
+from ..headers import Headers
 from ..http1.body import ENDLESS, SIZED, UNTIL_CLOSE, Body, Source
 from ..http1.challenges import challenges_in
 from ..http1.chunked import ChunkedBody
@@ -26,7 +26,7 @@ from ..http1.framing import frame
 from ..http1.head import Head, Section, parse_head
 from ..http1.kinds import Kind
 from ..http1.limits import Limits
-from ..http1.request import encode_fields
+from ..http1.request import FieldLines
 
 OK: Final = range(200, 300)
 INFORMATIONAL: Final = range(100, 200)
@@ -49,13 +49,13 @@ class Tunnel:
         self,
         authority: str,
         limits: Limits,
-        fields: CaseInsensitiveDict | None = None,
+        fields: Headers | None = None,
         session: AuthSession | None = None,
     ) -> None:
         self.opened = False
         self._authority = authority
         self._limits = limits
-        self._fields = fields or CaseInsensitiveDict()
+        self._fields = fields or Headers()
         self._session = session
         self._answered = False  # has a challenge been answered?
         self._begin()
@@ -67,10 +67,10 @@ class Tunnel:
         if self._session is not None:
             self._value = self._session.value("CONNECT", self._authority)
         if self._value is not None:
-            fields["Proxy-Authorization"] = self._value
+            fields.set("Proxy-Authorization", self._value)
         self.to_send = (
             f"CONNECT {self._authority} HTTP/1.1\r\nHost: {self._authority}\r\n".encode("ascii")
-            + encode_fields(fields)
+            + FieldLines(fields).encode()
             + b"\r\n"
         )
         self._section = Section(self._limits, status=True)

@@ -143,12 +143,30 @@ def test_arguments_that_cannot_be(url, options, error):
         {"A": "b\r\nX: y"}, {"A\r\n": "b"}, {"A": "\0"}, {"A": "\u010a"}, {"": "b"}, {"A b": "c"},
         {"A": None}, {"content-LENGTH": "5"}, {"Transfer-Encoding": "chunked"}, {"HOST": "x"},
         {"connection": "close"}, {"Expect": "100-continue"}, {"Upgrade": "x"}, {"TE": "trailers"},
-        {"Trailer": "x"}, {"Keep-Alive": "x"},
+        {"Trailer": "x"}, {"Keep-Alive": "x"}, {"HTTP2-Settings": "x"}, {"A": 5},
+        [("Proxy-Authorization", "x"), ("proxy-authorization", "y")],
     ],
 )  # fmt: skip
 def test_fields_that_cannot_be(headers):
     with pytest.raises(InvalidRequest):
         Proxy("http://proxy.test", headers=headers)
+
+
+@pytest.mark.feature("B8")
+def test_each_pair_is_a_field_for_the_proxy():
+    headers = [("X-Tag", "one"), (b"x-tag", b"tw\xf6"), ("Via", "1.1 me")]
+    proxy = Proxy("http://proxy.test", headers=iter(headers), auth=BasicAuth("a", "b"))
+    credentials = "Proxy-Authorization: Basic YTpi\r\n"
+
+    for _ in range(2):
+        sent = proxy.conversation("example.org", 443, Limits(), []).to_send.decode("latin-1")
+        assert "\r\nX-Tag: one\r\nx-tag: twö\r\nVia: 1.1 me\r\n" + credentials in sent
+        lines = proxy.forwarding().lines("GET", "/", ())
+        assert lines == "X-Tag: one\r\nx-tag: twö\r\nVia: 1.1 me\r\n" + credentials
+    assert proxy.forwarding().lines("GET", "/", {"x-tag": ""}) == "Via: 1.1 me\r\n" + credentials
+    same = Proxy("http://proxy.test", headers=headers, auth=BasicAuth("a", "b"))
+    assert (same == proxy, hash(same) == hash(proxy)) == (True, True)
+    assert Proxy("http://proxy.test", headers=headers[1:], auth=BasicAuth("a", "b")) != proxy
 
 
 def test_context():
@@ -223,7 +241,7 @@ def test_own_authorization_wins():
 
     assert b"\r\nproxy-authorization: mine\r\n" in sent
     assert sent.lower().count(b"proxy-authorization") == 1
-    assert proxy.forwarding().lines("GET", "/", None) == "proxy-authorization: mine\r\n"
+    assert proxy.forwarding().lines("GET", "/", ()) == "proxy-authorization: mine\r\n"
 
 
 def test_pairs_and_urls():

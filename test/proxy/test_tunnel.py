@@ -5,9 +5,9 @@ from talk import END, by_bytes, every_cut, play, whole
 
 from dugong_like import (
     BasicAuth,
-    CaseInsensitiveDict,
     ConnectionClosed,
     DigestAuth,
+    Headers,
     InvalidResponse,
     TunnelRefused,
 )
@@ -22,7 +22,7 @@ REFUSED = b"HTTP/1.1 407 No\r\n" + DIGEST + b"\r\n"
 
 def tunnel(fields=None, auth=None):
     session = None if auth is None else auth.session()
-    return Tunnel("example.org:443", Limits(), fields and CaseInsensitiveDict(fields), session)
+    return Tunnel("example.org:443", Limits(), fields and Headers(fields), session)
 
 
 def ask(answer, *, cut=whole, end=False):
