@@ -320,6 +320,9 @@ class SendingHalf(Transmitter):
 
     def write(self, data: memoryview | FileStretch) -> Co[None] | None:
         """See `Operations.co_write`; *data* consists of bytes. A step for `begin`."""
+        if not data and self.is_complete():
+            self._link.check_unbroken()
+            return None
         chunked = self.check_room(len(data))
         exchange = self._exchange
         assert exchange is not None

@@ -109,8 +109,8 @@ def start_upload(sending: SendingHalf, source: Source) -> Co[None] | None:
     """Check that *source* can be sent; return what sends it. A step for `SendingHalf.begin`."""
     if sending.is_complete():
         source.measure()
-        if source.size == 0:
-            return None  # the length said so
+        if not source.size:  # unknown: it is read, as it may be empty
+            return None if source.size == 0 else co_upload(sending, source, 0)
     chunked = sending.check_room(source.size or 0)
     if source.size is None and not chunked:
         source.measure()
