@@ -142,7 +142,7 @@ class Adapter(BaseAdapter):
                 return self._idle[key].pop()
         origin, proxy, verify, cert = key
         context = context_for(verify, cert) if origin.secure else None
-        return HTTPConnection.to(origin, ssl_context=context, proxy=proxy)
+        return HTTPConnection.to(origin, ssl_context=context, proxy=proxy, content_md5=False)
 
     def give_back(self, key: Key, conn: HTTPConnection) -> None:
         """Keep *conn*, if its response has been read to its end."""
@@ -153,12 +153,13 @@ class Adapter(BaseAdapter):
                 self._idle[key].append(conn)
 
     def _send(self, conn: HTTPConnection, request: requests.PreparedRequest) -> None:
-        fields = {n: v if isinstance(v, str) else v.decode("latin-1")
-                  for n, v in request.headers.items() if n.lower() not in FRAMING}  # fmt: skip
+        fields = [field for field in request.headers.items() if field[0].lower() not in FRAMING]
         length = request.headers.get("Content-Length")
         body = request.body
         if isinstance(body, str):
             body = body.encode()
+        elif body is None and length == "0" and request.method != "TRACE":
+            body = b""  # as requests has said so, of DELETE for example
         if body is None or isinstance(body, bytes):
             conn.send_request(request.method or "", request.path_url, fields, body)
             return

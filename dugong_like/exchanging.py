@@ -25,7 +25,8 @@ class Exchanging(Operations):
         """Send *request* with its body.
 
         The request is not changed. It may be sent again if its body can be: bytes always,
-        a stream that is seekable from where it stood at first, a list of pieces.
+        a stream that is seekable from where it stood at first, a list of pieces. Content-MD5 is
+        added to bytes only if the connection was made with ``content_md5=True``.
 
         Returns:
             The exchange, as `co_send_request` does. With `BodyFollowing` the body is to
@@ -41,14 +42,14 @@ class Exchanging(Operations):
 
         """
         if is_whole(request.body):
-            return (
-                yield from self.co_send_request(
-                    request.method,
-                    request.target,
-                    request.headers,
-                    cast("Buffer | BodyFollowing | None", request.body),
-                )
+            body = cast("Buffer | BodyFollowing | None", request.body)
+            exchange, head, whole = self._build(
+                request.method, request.target, request.headers, body, False, with_md5=False
             )
+            going = self._sending.request(exchange, head, whole)
+            if going is not None:
+                yield from going
+            return exchange
         source = request.source()
         try:
             length = source.begin()

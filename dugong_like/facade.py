@@ -59,7 +59,8 @@ class AsyncConnection:
     see :ref:`interrupted`. One task may send while another one reads.
 
     Args:
-        connection: what to operate.
+        connection: what to operate. If it was not said whether it adds Content-MD5 to bodies, it
+            does not do so from now on.
         run: runs operations, such as `dugong_like.drivers.aio.run`; if None it is that of asyncio
             or trio, whichever runs the present task.
 
@@ -75,6 +76,8 @@ class AsyncConnection:
     def __init__(self, connection: HTTPConnection, run: Runner | None = None) -> None:
         self.connection = connection
         self.run = runner() if run is None else run
+        if connection.content_md5 is None:
+            connection.content_md5 = False
 
     connect = awaited(HTTPConnection.co_connect)
     send_request = awaited(HTTPConnection.co_send_request)

@@ -82,7 +82,7 @@ class Settings(TLSFacts):
         *,
         timeout: float | Timeouts | None = None,
         expect100_timeout: float | None = None,
-        content_md5: bool = True,
+        content_md5: bool | None = None,
         http_version: str = "1.1",
         buffer_size: int = BUFFER_SIZE,
         max_line_size: int = MAX_LINE_SIZE,

@@ -666,7 +666,76 @@ def test_httpx_is_logged_without_a_trace_and_with_one(make, caplog):
             assert [line.split()[0] for line in caplog.messages[-10:]] == FROM_HEAD_TO_END
 
 
+class Recording:
+    """Answers each request, and keeps what it was: its head and, after a length, its body."""
+
+    def __init__(self):
+        self.requests = []
+
+    def __call__(self, sock):
+        while head := read_head(sock):
+            length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
+            body = read_exactly(sock, int(length[1])) if length else b""
+            while length is None and b"chunked" in head.lower() and not body.endswith(b"0\r\n\r\n"):
+                body += read_exactly(sock, 1)
+            self.requests.append((head, body))
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    def last(self):
+        """Return request line, sorted field lines, and body of the last request."""
+        head, body = self.requests[-1]
+        line, *fields = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+        return line, sorted(fields), body
+
+
+SEVERAL = [("X-Tag", "one"), ("Cookie", "a=1"), ("x-tag", "two"), ("Cookie", "b=2")]
+
+
+@pytest.mark.feature("A41", "B8")
+def test_httpx_sends_each_of_several_fields_and_every_empty_body(make):
+    """It is what httpx sends with its own transport."""
+    record = Recording()
+    with ScriptedServer(record) as server, httpx.Client(trust_env=False) as theirs:
+        ours, url = make(), f"http://127.0.0.1:{server.port}/"
+        for method, options in [
+            ("GET", {"headers": SEVERAL}),
+            ("PUT", {"headers": [(b"X-Raw", b"\xff"), (b"X-Raw", b"\xe4")], "content": b"body"}),
+            ("GET", {"headers": {"Content-Length": "0"}}),
+            *((method, {}) for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")),
+            *((method, {"content": b""}) for method in ("GET", "POST", "DELETE")),
+        ]:
+            seen = []
+            for client in (theirs, ours):
+                assert client.request(method, url, **options).status_code == 200
+                seen.append(record.last())
+            assert seen[0] == seen[1]
+        assert ours.request("POST", url, content=[b"", b"a", b""]).status_code == 200
+        assert record.last()[2] == b"1\r\na\r\n0\r\n\r\n"
+        assert ours.request("POST", url, content=[b""]).status_code == 200
+        assert record.last()[2] == b"0\r\n\r\n"
+
+
 # ---- requests
+
+
+def test_requests_sends_fields_and_empty_bodies_as_with_urllib3(session):
+    record = Recording()
+    with ScriptedServer(record) as server, requests.Session() as theirs:
+        theirs.trust_env = False
+        url = f"http://127.0.0.1:{server.port}/"
+        fields = {"X-Raw": b"\xff", "X-Text": "\xe4", "Cookie": "a=1; b=2", "TE": "trailers",
+                  "Connection": "TE"}  # fmt: skip
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            for options in ({"headers": fields}, {}, {"data": b""}, {"data": ""}, {"data": b"body"},
+                            {"data": [b"", b"a", b""]}, {"data": [b""]}):  # fmt: skip
+                seen = []
+                for client in (theirs, session):
+                    given = dict(options)
+                    if isinstance(given.get("data"), list):
+                        given["data"] = iter(given["data"])
+                    assert client.request(method, url, **given).status_code == 200
+                    seen.append(record.last())
+                assert seen[0] == seen[1]
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
