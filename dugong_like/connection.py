@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
-from .errors import InvalidRequest
 from .exchanging import Exchanging
 from .headers import Fields
 from .message import BodyFollowing, Exchange, HTTPResponse
@@ -150,11 +149,7 @@ class HTTPConnection(Exchanging, Transfers):
         expect100: bool = False,
     ) -> Exchange:
         """Blocking twin of `co_send_request`."""
-        try:
-            exchange, head, whole = self._build(method, path, headers, body, expect100)
-        except InvalidRequest as exc:
-            self.label_error(exc, method, path)
-            raise
+        exchange, head, whole = self._build(method, path, headers, body, expect100)
         going = self._sending.request(exchange, head, whole)
         if going is not None:
             run(going)

@@ -111,11 +111,7 @@ class Operations(Disconnecting):
             DugongError: what `co_connect` raises.
 
         """
-        try:
-            exchange, head, whole = self._build(method, path, headers, body, expect100)
-        except InvalidRequest as exc:
-            self.label_error(exc, method, path)
-            raise
+        exchange, head, whole = self._build(method, path, headers, body, expect100)
         going = self._sending.request(exchange, head, whole)
         if going is not None:
             yield from going
@@ -162,11 +158,7 @@ class Operations(Disconnecting):
         """Return an exchange, with head and body, that can be sent at once."""
         if isinstance(body, BodyFollowing):
             raise TypeError("bodies of requests that are sent together cannot follow")
-        try:
-            exchange, head, whole = self._build(method, path, headers, body, False)
-        except InvalidRequest as exc:
-            self.label_error(exc, method, path)
-            raise
+        exchange, head, whole = self._build(method, path, headers, body, False)
         return exchange, head, cast("memoryview | None", whole)
 
     def _build(
@@ -183,33 +175,37 @@ class Operations(Disconnecting):
 
         *with_md5* says whether Content-MD5 is added if `content_md5` does not say.
         """
-        if type(method) is not str or type(path) is not str:
-            method, path = exact(method), path if type(path) is Target else exact(path)
-        exchange = Exchange(method, path)
-        if headers is None and body is None and not expect100 and method != "CONNECT":
-            framing = EMPTY.get(method, "")
-            return exchange, self._heads.build(method, path, NO_FIELDS, framing), None
-        fields = NO_FIELDS if headers is None else FieldLines(headers)
-        values = fields.values
-        if body is not None and not isinstance(body, BodyFollowing):
-            body = as_bytes(body)
-        if expect100 and not isinstance(body, BodyFollowing):
-            raise InvalidRequest("expect100 goes with BodyFollowing only")
-        exchange.expects_continue = expect100 and body.length != 0  # type: ignore[union-attr]
-        exchange.upgrades = method == "CONNECT" or "upgrade" in values
-        if expect100 and "expect" in values:
-            raise InvalidRequest("Expect follows from expect100 and cannot be set as well")
-        check_meaning(values, method, body is not None)
-        if not self._heads.minor:
-            unknown = isinstance(body, BodyFollowing) and body.length is None
-            check_version_0(values, chunked=unknown, expects=expect100)
-        if self.content_md5 is not None:
-            with_md5 = self.content_md5
-        framing = framing_lines(method, values, body, with_md5=with_md5)
-        if exchange.expects_continue:
-            framing += "Expect: 100-continue\r\n"
-        exchange.closes = closes(values, self._heads.minor)
-        return exchange, self._heads.build(method, path, fields, framing), body
+        try:
+            if type(method) is not str or type(path) is not str:
+                method, path = exact(method), path if type(path) is Target else exact(path)
+            exchange = Exchange(method, path)
+            if headers is None and body is None and not expect100 and method != "CONNECT":
+                framing = EMPTY.get(method, "")
+                return exchange, self._heads.build(method, path, NO_FIELDS, framing), None
+            fields = NO_FIELDS if headers is None else FieldLines(headers)
+            values = fields.values
+            if body is not None and not isinstance(body, BodyFollowing):
+                body = as_bytes(body)
+            if expect100 and not isinstance(body, BodyFollowing):
+                raise InvalidRequest("expect100 goes with BodyFollowing only")
+            exchange.expects_continue = expect100 and body.length != 0  # type: ignore[union-attr]
+            exchange.upgrades = method == "CONNECT" or "upgrade" in values
+            if expect100 and "expect" in values:
+                raise InvalidRequest("Expect follows from expect100 and cannot be set as well")
+            check_meaning(values, method, body is not None)
+            if not self._heads.minor:
+                unknown = isinstance(body, BodyFollowing) and body.length is None
+                check_version_0(values, chunked=unknown, expects=expect100)
+            if self.content_md5 is not None:
+                with_md5 = self.content_md5
+            framing = framing_lines(method, values, body, with_md5=with_md5)
+            if exchange.expects_continue:
+                framing += "Expect: 100-continue\r\n"
+            exchange.closes = closes(values, self._heads.minor)
+            return exchange, self._heads.build(method, path, fields, framing), body
+        except InvalidRequest as exc:
+            self.label_error(exc, method, path)
+            raise
 
     def label_error(self, exc: BaseException, method: str, path: str) -> None:
         """Say in *exc* that it is about a request of this connection, which is not sent yet.

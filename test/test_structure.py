@@ -71,7 +71,7 @@ MAY_IMPORT = {
     "operations": "errors polling headers arguments http1 message disconnect body_fields",
     "body_fields": "message",
     "transfers": "errors polling transport files receiving sending",
-    "connection": "errors polling headers arguments message transport operations transfers "
+    "connection": "polling headers arguments message transport operations transfers "
     "outgoing exchanging line streams url",
     "drivers": "errors polling wake",
     "facade": "polling message outgoing connection drivers",
