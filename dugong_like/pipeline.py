@@ -25,8 +25,7 @@ from .errors import (
     TransportError,
 )
 from .exchanging import Exchanging
-from .http1.request import closes
-from .message import BodyFollowing, HTTPResponse
+from .message import BodyFollowing, Exchange, HTTPResponse
 from .outgoing import Request
 from .polling import Co, PollNeeded, run
 
@@ -53,6 +52,7 @@ class _Ticket:
         op: what sends it, once that has begun.
         need: what that waits for, None if it has ended.
         sent: True when it is sent as a whole.
+        closes: True if it was the last of its connection, as it said ``Connection: close``.
         failure: why it could not be sent.
         rewindable: True if its body can be sent again; known when it has been begun.
         repeatable: True if it may be sent again although the server may have acted on it.
@@ -63,15 +63,16 @@ class _Ticket:
     """
 
     __slots__ = (
-        *("failure", "failures", "need", "op", "repeatable", "request", "request_sent"),
+        *("closes", "failure", "failures", "need", "op", "repeatable", "request", "request_sent"),
         *("rewindable", "sent", "tries"),
     )
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.op: Co[object] | None = None
+        self.op: Co[Exchange] | None = None
         self.need: PollNeeded | None = None
         self.sent = False
+        self.closes = False
         self.failure: Exception | None = None
         self.rewindable = False
         self.repeatable = False
@@ -79,7 +80,7 @@ class _Ticket:
         self.failures = 0
         self.request_sent: Sent = "no"
 
-    def begin(self, op: Co[object]) -> None:
+    def begin(self, op: Co[Exchange]) -> None:
         """Send it by *op*."""
         self.op = op
         self.tries += 1
@@ -90,8 +91,9 @@ class _Ticket:
         assert self.op is not None
         try:
             self.need = next(self.op)
-        except StopIteration:
+        except StopIteration as end:
             self.need, self.sent = None, True
+            self.closes = end.value.closes
         except Exception as exc:  # noqa: BLE001 - raised where its answer would be
             self.need, self.failure = None, exc
 
@@ -407,7 +409,7 @@ class Pipeline:
         elif self._open:  # reading the next one will fail
             self._told = self._open[-1].failure is None and conn.close_reason is not None
         else:
-            limited = whole and conn.close_reason is None and not closes(first.request.headers)
+            limited = whole and conn.close_reason is None and not first.closes
             pace.end(learn=limited, failed=False)
 
     def _recover(self, first: _Ticket, problem: Exception) -> Exception | None:

@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "line": "errors polling wake combinators",
     "exchanging": "errors polling wake arguments http1 message operations outgoing",
     "streams": "errors polling wake arguments message operations outgoing exchanging line",
-    "pipeline": "errors polling combinators http1 message outgoing exchanging",
+    "pipeline": "errors polling combinators message outgoing exchanging",
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "files": "errors transport",
