@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .combinators import both, first_of, stall
 from .connection import HTTPConnection
@@ -42,6 +42,7 @@ from .http1.limits import (
 from .http1.target import Target
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .network import NetworkStream
+from .origin import HTTP_PORT, HTTPS_PORT
 from .outgoing import Request
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, run, within
 from .timeouts import Timeouts
@@ -72,8 +73,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# Hosts that exist, for ``HTTPConnection(dns_test_hostnames=…)``; by default nobody is asked.
+DNS_TEST_HOSTNAMES: Final = (
+    ("www.google.com", HTTP_PORT),
+    ("www.iana.org", HTTP_PORT),
+    ("C.root-servers.org", 53),
+)
+
 __all__ = [
     "BUFFER_SIZE",
+    "DNS_TEST_HOSTNAMES",
+    "HTTPS_PORT",
+    "HTTP_PORT",
     "MAX_CHUNK_LINE",
     "MAX_EXTENSIONS",
     "MAX_FIELDS",
@@ -186,6 +197,7 @@ _LATER = {
     "cipher_supported": ".abilities",
     "features": ".abilities",
     "log_events": ".logs",
+    "ssl": ".transport.contexts",  # a name of python-dugong: the module of the standard library
 }
 
 

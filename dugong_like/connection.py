@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
 from .exchanging import Exchanging
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .streams import HTTPStream
     from .transport.tls import SSLContext
     from .url import URL, Origin
+
+T = TypeVar("T")
 
 
 class HTTPConnection(Exchanging, Transfers):
@@ -65,7 +67,8 @@ class HTTPConnection(Exchanging, Transfers):
         max_extensions: bytes of chunk extensions in one body.
         on_informational: called with each 1xx response when it arrives.
         dns_test_hostnames: names to look up when *hostname* does not exist, to tell that
-            from a name service that is out of order. By default nobody is asked.
+            from a name service that is out of order; or pairs of name and port, as in
+            `DNS_TEST_HOSTNAMES`. By default nobody is asked.
         server_hostname: the name for TLS, told to the server (SNI) and looked for in its
             certificate, which may be an IP address; empty for *hostname*. None tells none,
             and goes only with a context that does not check names.
@@ -172,8 +175,15 @@ class HTTPConnection(Exchanging, Transfers):
         finish(self._sending.begin(self._sending.finish, self._trailer_lines(trailers)))
 
     def read_response(self) -> HTTPResponse:
-        """Blocking twin of `co_read_response`."""
-        receiving = self._receiving
+        """Blocking twin of `co_read_response`.
+
+        If the response is not here, and this is the thread that has to complete the body of its
+        request, it is `StateError`: the server would wait for the body, and we for the server.
+        That is the thread that has sent the head, or was the last one to write.
+        """
+        receiving, sending = self._receiving, self._sending
+        if sending.is_writing():  # only here: in a generator somebody else may write meanwhile
+            return run(unless(sending.check_not_owed, receiving.co_read_response()))
         if receiving.heads.continue_timeout is not None:
             return run(receiving.co_read_response())
         return receiving.role.block(receiving.read_response, None, receiving.is_early)
@@ -343,6 +353,21 @@ class HTTPConnection(Exchanging, Transfers):
     def body_file(self) -> BodyFile:
         """Return the present response body as a file; closing it leaves the connection open."""
         return BodyFile(self)
+
+
+def unless(check: Callable[[], object], op: Co[T]) -> Co[T]:
+    """Run *op*, and call *check*, which may raise, each time that it would wait."""
+    try:
+        while True:
+            try:
+                need = next(op)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            check()
+            yield need
+    finally:
+        op.close()
 
 
 def finish(going: Co[None] | None) -> None:

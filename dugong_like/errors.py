@@ -93,6 +93,11 @@ class DugongError(Exception):
         """Add *text* to the message, behind a comma."""
         self.args = (f"{self}, {text}",)
 
+    @property
+    def msg(self) -> str:
+        """The message, as ``str()`` gives it; the name that python-dugong has for it."""
+        return str(self)
+
 
 class StateError(DugongError):
     """The operation makes no sense in the current state of the connection."""
@@ -223,13 +228,32 @@ class TunnelRefused(TransportError):
 
 
 class HostnameNotResolvable(TransportError):
-    """The name service says that the host name does not exist or has no address."""
+    """The name service says that the host name does not exist or has no address.
+
+    Attributes:
+        name: the host name. An exception made with nothing but a host name, as python-dugong
+            makes it, has that one.
+
+    """
 
     retryable = False
 
+    def __init__(self, message: str = "", *, request_sent: Sent = "no", name: str = "") -> None:
+        super().__init__(message, request_sent=request_sent)
+        self.name = name or message
+
 
 class DNSUnavailable(TransportError):
-    """The host name could not be looked up; it may well exist."""
+    """The host name could not be looked up; it may well exist.
+
+    Attributes:
+        name: the host name; see `HostnameNotResolvable`.
+
+    """
+
+    def __init__(self, message: str = "", *, request_sent: Sent = "no", name: str = "") -> None:
+        super().__init__(message, request_sent=request_sent)
+        self.name = name or message
 
 
 MAX_REFUSAL_BODY: Final = 65536  # bytes; an error page of a proxy is a few KiB

@@ -30,11 +30,11 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
 
     def __init__(
         self,
-        data: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        data: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
         **kwargs: str,
     ) -> None:
         self._items: dict[str, tuple[str, str]] = {}
-        self.update(data, **kwargs)
+        self.update(() if data is None else data, **kwargs)
 
     def __setitem__(self, key: str, value: str) -> None:
         try:

@@ -62,6 +62,8 @@ class Exchange:
         path: request target as given.
         sent: True when the last byte of the request has been handed to the system.
         answered: True when the head of its final response has been read.
+        owed_by: the thread that has to write the rest of the body, as `threading.get_ident` gives
+            it: the one that sent the head, or has written last; 0 if no body follows the head.
         expects_continue: True while the body waits for 100 (Continue).
         upgrades: True if the request asked for another protocol, by Upgrade or by CONNECT.
         closes: True if the request said that none would follow on its connection.
@@ -76,6 +78,7 @@ class Exchange:
 
     sent = False
     answered = False
+    owed_by = 0
     expects_continue = False
     upgrades = False
     closes = False

@@ -42,6 +42,21 @@ class Operations(Disconnecting):
         """Return True if a response is outstanding, or partly read."""
         return bool(self._link.pending)
 
+    @property
+    def body_owed(self) -> float | None:
+        """Bytes of the present request body that have not been written yet (an `int`).
+
+        None if there are none: no body is being written, it is complete, or the server has
+        answered without it. `math.inf` for a chunked body until `finish` is called. As long as it
+        is not None the connection takes no other request, so it should not go back to a pool.
+        """
+        return self._sending.owed
+
+    @property
+    def _out_remaining(self) -> float | None:
+        """`body_owed`, under the name that S3QL asks python-dugong for: true if any are."""
+        return self._sending.owed
+
     def co_connect(self) -> Co[None]:
         """Connect, unless there is a connection that takes a request.
 

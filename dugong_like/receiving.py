@@ -169,6 +169,14 @@ class ReceivingHalf:
         except IndexError:
             return False
 
+    def waits_for(self, exchange: Exchange) -> bool:
+        """Return True if the response to *exchange* is next, and nothing of it has arrived."""
+        return (
+            self._final is None
+            and self.is_next(exchange)
+            and self._buffer.begin == self._buffer.end
+        )
+
     # ---- the operation that reads a response
 
     def is_early(self) -> bool:

@@ -6,7 +6,9 @@ Not here: how they get onto the stream (transmitting.py), what a head looks like
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from threading import get_ident
 from typing import Any, ClassVar, Final
 
 from .errors import (
@@ -248,6 +250,7 @@ class SendingHalf(Transmitter):
                 self._length, self._chunked = body.length, 0
                 complete = body.length == 0
                 if not complete:
+                    exchange.owed_by = get_ident()
                     self._step(Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED)
                 self._remaining = body.length
         self._exchange = exchange
@@ -286,6 +289,41 @@ class SendingHalf(Transmitter):
             self._link.spend()
         if exchange.upgrades and complete:
             self._step(Sent.SWITCH)
+
+    def is_writing(self) -> bool:
+        """Return True if the body of a request is to be written, or was until it was answered."""
+        return self._state is Sending.BODY or self._state is Sending.AWAITING_CONTINUE
+
+    @property
+    def owed(self) -> float | None:
+        """Bytes of the request body that are to be written; see `HTTPConnection.body_owed`."""
+        exchange = self._exchange
+        if self._state in COMPLETE or exchange is None or exchange.answered or exchange.sent:
+            return None
+        return math.inf if self._remaining is None else self._remaining
+
+    def check_not_owed(self) -> None:
+        """Check that waiting for the next response makes sense in this thread.
+
+        Raises:
+            StateError: it is the response to the request whose body this thread has to write, and
+                nothing of it has arrived: the server waits for the body, and would be waited
+                for for ever.
+
+        """
+        exchange, owed = self._exchange, self.owed
+        if owed is None or exchange is None or exchange.owed_by != get_ident():
+            return
+        if exchange.expects_continue or not self._receiving.waits_for(exchange):
+            return
+        missing = "finish() was not called"
+        if self._length is not None:
+            missing = f"{self._length - (self._remaining or 0)} of {self._length} bytes of it written"
+        error = StateError(
+            f"the response cannot be waited for before this thread has sent the whole body: {missing}"
+        )
+        self.label(error)
+        raise error
 
     def has_bulk(self) -> bool:
         """Return True if a `FileStretch` can be sent."""
@@ -328,6 +366,7 @@ class SendingHalf(Transmitter):
         assert exchange is not None
         if not data:
             return None
+        exchange.owed_by = get_ident()
         if chunked:
             self._chunked += len(data)
             return self._start(exchange, [chunk_start(len(data)), data, CRLF], False)

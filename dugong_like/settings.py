@@ -92,7 +92,7 @@ class Settings(TLSFacts):
         max_chunk_line: int = MAX_CHUNK_LINE,
         max_extensions: int = MAX_EXTENSIONS,
         on_informational: Callable[[HTTPResponse], object] | None = None,
-        dns_test_hostnames: Sequence[str] = (),
+        dns_test_hostnames: Sequence[str | tuple[str, int]] = (),
         server_hostname: str | None = "",
         fingerprint: str | Iterable[str] | None = None,
         tls_sessions: TLSSessions | bool = True,
@@ -148,7 +148,7 @@ class Settings(TLSFacts):
             resolver=resolver,
             transport=transport,
         )
-        test_names = tuple(dns_test_hostnames)
+        test_names = tuple(one if isinstance(one, str) else one[0] for one in dns_test_hostnames)
         route = Route(ascii_name, port, ssl_context, checked, limits, test_names, options)
         if wishes is None:
             self._link = SharedLink(route, timeout)

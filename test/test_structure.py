@@ -78,7 +78,7 @@ MAY_IMPORT = {
     "cli": "errors polling combinators headers masking message url connection drivers",
     "__main__": "__init__ errors headers connection url cli",
     "__init__": "errors polling wake combinators headers http1 network message transport auth "
-    "proxy connection drivers outgoing pipeline streams abilities budgets "
+    "origin proxy connection drivers outgoing pipeline streams abilities budgets "
     "facade scripted url logs timeouts timings",
 }
 # Modules of the standard library that only some parts may touch.

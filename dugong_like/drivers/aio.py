@@ -32,10 +32,11 @@ class AioFuture(asyncio.Future[T]):
 
     Args:
         op: the operation.
-        loop: the event loop; the running one if None.
+        loop: the event loop. If None it is the running one, else the one that is set
+            (`asyncio.set_event_loop`), as with `asyncio.Future`.
 
     Raises:
-        RuntimeError: no loop is running, and none is given.
+        RuntimeError: none is given, running or set.
         TypeError: *op* is no operation.
 
     """
@@ -44,7 +45,7 @@ class AioFuture(asyncio.Future[T]):
         check_operation(op)
         self._op = op
         self._waiter: _Steps | None = None
-        loop = loop or asyncio.get_running_loop()
+        loop = loop or asyncio.get_event_loop()
         super().__init__(loop=loop)
         self._context = copy_context()
         loop.call_soon(self._resume, context=self._context)

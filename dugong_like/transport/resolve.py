@@ -57,21 +57,25 @@ def co_resolve(
         try:
             return look_up(host, port, family)  # asks nobody
         except socket.gaierror as exc:  # it has another family, or its scope does not exist
-            raise HostnameNotResolvable(f"{host} cannot be used: {exc.strerror}") from exc
+            raise HostnameNotResolvable(
+                f"{host} cannot be used: {exc.strerror}", name=host
+            ) from exc
         except OSError as exc:  # there are no descriptors left, not even to load a codec
-            raise DNSUnavailable(f"cannot look up {host}: {exc.strerror}") from exc
+            raise DNSUnavailable(f"cannot look up {host}: {exc.strerror}", name=host) from exc
     answer = yield from _co_ask(host, port, family)
     if isinstance(answer, list):
         return answer
     if answer.errno not in NO_SUCH_NAME:
-        raise DNSUnavailable(f"cannot look up {host}: {answer.strerror}") from answer
+        raise DNSUnavailable(f"cannot look up {host}: {answer.strerror}", name=host) from answer
     for name in test_hostnames:
         if isinstance((yield from _co_ask(name, port, family)), list):
             break
     else:
         if test_hostnames:
-            raise DNSUnavailable(f"neither {host} nor a test name can be looked up") from answer
-    raise HostnameNotResolvable(f"{host} does not exist: {answer.strerror}") from answer
+            raise DNSUnavailable(
+                f"neither {host} nor a test name can be looked up", name=host
+            ) from answer
+    raise HostnameNotResolvable(f"{host} does not exist: {answer.strerror}", name=host) from answer
 
 
 def family_of(host: str) -> socket.AddressFamily | None:
@@ -147,12 +151,12 @@ def co_in_thread(ask: Callable[[], T], host: str) -> Co[T]:
     try:
         question = _Question(ask)
     except OSError as exc:  # there are no descriptors left
-        raise DNSUnavailable(f"cannot look up {host}: {exc.strerror}") from exc
+        raise DNSUnavailable(f"cannot look up {host}: {exc.strerror}", name=host) from exc
     try:
         _helpers.take(question)
         yield from question.answered.co_wait()
     except RuntimeError as exc:  # there are no threads left
-        raise DNSUnavailable(f"cannot look up {host}: {exc}") from exc
+        raise DNSUnavailable(f"cannot look up {host}: {exc}", name=host) from exc
     finally:
         question.answered.close()
     if question.failure is not None:

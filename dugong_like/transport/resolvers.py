@@ -53,13 +53,13 @@ def co_look_up(host: str, port: int, resolver: Resolver, family: int = 0) -> Co[
     except OSError as exc:
         what = f"the resolver has no answer for {host}: {exc.strerror or exc}"
         if isinstance(exc, socket.gaierror) and exc.errno in NO_SUCH_NAME:
-            raise HostnameNotResolvable(what) from exc
-        raise DNSUnavailable(what) from exc
+            raise HostnameNotResolvable(what, name=host) from exc
+        raise DNSUnavailable(what, name=host) from exc
     addresses = [_check(address) for address in answer]
     usable = [address for address in addresses if family in {0, address[0]}]
     if not usable:
         what = f"no address of this family, of {len(addresses)}," if addresses else "no address"
-        raise HostnameNotResolvable(f"the resolver has {what} for {host}")
+        raise HostnameNotResolvable(f"the resolver has {what} for {host}", name=host)
     return usable
 
 
