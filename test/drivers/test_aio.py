@@ -113,8 +113,9 @@ def test_loop_can_be_given(pair):
 
 
 def test_without_a_loop_there_is_no_future(pair):
+    asyncio.set_event_loop(None)
     operation = wait(pair[0])
-    with pytest.raises(RuntimeError, match="no running event loop"):
+    with pytest.raises(RuntimeError, match="no current event loop"):
         AioFuture(operation)
     gc.collect()  # of the future that was never made
 
