@@ -318,10 +318,9 @@ class SendingHalf(Transmitter):
             return
         missing = "finish() was not called"
         if self._length is not None:
-            missing = f"{self._length - (self._remaining or 0)} of {self._length} bytes of it written"
-        error = StateError(
-            f"the response cannot be waited for before this thread has sent the whole body: {missing}"
-        )
+            written = self._length - (self._remaining or 0)
+            missing = f"{written} of {self._length} bytes of the body written"
+        error = StateError(f"the response waits for the rest of the request: {missing}")
         self.label(error)
         raise error
 
