@@ -199,7 +199,7 @@ class HTTPConnection(Exchanging, Transfers):
     def read(self, len_: int | None = None) -> bytes:
         """Blocking twin of `co_read`."""
         # io.TextIOWrapper asks for -1 bytes and means all.
-        if len_ is None or len_ < 0:
+        if len_ is None or (type(len_) is int and len_ < 0):
             return self.readall()
         bodies, size = self._receiving.bodies, check_size(len_)
         return self._receiving.role.block(
