@@ -1,81 +1,118 @@
 """The command line: ``python3 -m dugong_like demo``, ``get`` and ``put``.
 
-Exit status: 0 all is well; 1 it did not work, or a byte was different; 2 the arguments
-make no sense; 4 the server answered 400 or above; 130 interrupted.
+Exit status: 0 all is well; 1 it did not work, or a byte was different; 2 the arguments make no
+sense; 3 the server answered with a redirect, 4 with a status of 400 or above, 5 with 304 (Not
+Modified); 128 and the number of the signal if one ended it; 141 if nobody read the output any more.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .cli import demo as demos
 from .cli import transfer
+from .cli.options import (
+    FILES,
+    Parser,
+    PrintVersion,
+    field,
+    file_count,
+    file_name,
+    time_limit,
+    whole_number,
+)
+from .cli.outcome import (
+    FAILED,
+    READER_GONE,
+    SIGNALLED,
+    WRONG_ARGUMENTS,
+    CommandFailed,
+    reason_of,
+)
+from .cli.output_file import OutputFile
+from .cli.standard import complain, occupy_closed
+from .cli.stopping import Stopped, stop_on_signals
+from .cli.upload import open_upload
 from .cli.urls import parse_url
 from .connection import HTTPConnection
 from .errors import DugongError, InvalidRequest
-from .headers import CaseInsensitiveDict
+from .headers import Headers
 from .url import URL
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line *argv* (that of the process if None); return the exit status."""
-    options = _parser().parse_args(argv)
+    """Run the command line *argv* (that of the process if None); return the exit status.
+
+    Raises:
+        SystemExit: for --help and --version, and arguments that make no sense.
+
+    """
+    occupy_closed()
+    with stop_on_signals():
+        try:
+            return _run(argv)
+        except KeyboardInterrupt as exc:
+            number = exc.signal if isinstance(exc, Stopped) else signal.SIGINT
+            complain("interrupted" if number == signal.SIGINT else f"ended by {number.name}")
+            return SIGNALLED + number
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
+        options = _parser().parse_args(argv)
         status: int = options.run(options)
-    except InvalidRequest as exc:
-        return _complain(exc, 2)
-    except (DugongError, OSError) as exc:
-        return _complain(exc, 1)
-    except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+    except BrokenPipeError:
+        return READER_GONE  # nobody needs to be told: who reads no further, as head, knows it
+    except MemoryError:
+        complain("there is not enough memory")
+        return FAILED
+    except (CommandFailed, DugongError, OSError) as exc:
+        complain(reason_of(exc))
+        return WRONG_ARGUMENTS if isinstance(exc, InvalidRequest) else FAILED
     return status
 
 
-def _complain(problem: object, status: int) -> int:
-    print(f"dugong_like: {problem}", file=sys.stderr)
-    return status
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python3 -m dugong_like",
         description="An HTTP/1.1 client that works on every loop.",
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--version", action=PrintVersion, version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="send files up and down in every way, and compare")
     demo.add_argument("--url", help="download this, many times, instead of the demo's own files")
     demo.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    demo.add_argument("--files", type=_count, default=demos.FILES, help="how many (%(default)s)")
-    demo.add_argument("--seed", type=int, default=1, help="of the files' contents (%(default)s)")
+    demo.add_argument("--files", type=file_count, default=FILES, help="how many (%(default)s)")
+    demo.add_argument(
+        "--seed", type=whole_number, default=1, help="of the files' contents (%(default)s)"
+    )
     demo.add_argument("--damage", action="store_true", help="send a wrong byte, to see it found")
     demo.set_defaults(run=_demo)
 
     get = commands.add_parser("get", help="download a URL")
     get.add_argument("url", metavar="URL")
-    get.add_argument("-o", "--output", metavar="FILE", help="write there, not to standard output")
+    get.add_argument(
+        "-o", "--output", metavar="FILE", type=file_name,
+        help="write there, not to standard output",
+    )  # fmt: skip
     get.set_defaults(run=_get)
 
     put = commands.add_parser("put", help="upload a file")
-    put.add_argument("file", metavar="FILE", help="'-' is standard input")
+    put.add_argument("file", metavar="FILE", type=file_name, help="'-' is standard input")
     put.add_argument("url", metavar="URL")
     put.set_defaults(run=_put)
 
     for command in (get, put):
         command.add_argument(
-            "-H",
-            "--header",
-            action="append",
-            default=[],
-            metavar="'NAME: VALUE'",
-            type=_field,
-        )
+            "-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", type=field,
+            help="a field of the request; all that are given are sent",
+        )  # fmt: skip
         command.add_argument(
-            "--timeout", type=float, default=60, metavar="SECONDS",
+            "--timeout", type=time_limit, default=60, metavar="SECONDS",
             help="give up when nothing moves for so long (%(default)s)",
         )  # fmt: skip
         command.add_argument(
@@ -84,22 +121,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError("at least one file is needed")
-    return count
-
-
-def _field(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon:
-        raise argparse.ArgumentTypeError(f"no colon in {text!r}")
-    return name, value.strip(" \t")
-
-
 def _demo(options: argparse.Namespace) -> int:
-    return demos.demo(
+    from .cli.demo import demo  # noqa: PLC0415 - half of the time that the other commands take
+
+    return demo(
         options.url,
         as_json=options.json,
         files=options.files,
@@ -109,15 +134,16 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _get(options: argparse.Namespace) -> int:
-    url = parse_url(options.url)
+    url, fields = parse_url(options.url), Headers(options.header)
+    file = None if options.output in {None, "-"} else OutputFile(options.output)
     with _connection(url, options) as conn:
-        return transfer.get(conn, url.target, CaseInsensitiveDict(options.header), options.output)
+        return transfer.get(conn, url, fields, file, options.timeout)
 
 
 def _put(options: argparse.Namespace) -> int:
-    url = parse_url(options.url)
-    with _connection(url, options) as conn:
-        return transfer.put(conn, url.target, CaseInsensitiveDict(options.header), options.file)
+    url, fields = parse_url(options.url), Headers(options.header)
+    with open_upload(options.file) as upload, _connection(url, options) as conn:
+        return transfer.put(conn, url, fields, upload, options.timeout)
 
 
 def _connection(url: URL, options: argparse.Namespace) -> HTTPConnection:
@@ -126,6 +152,7 @@ def _connection(url: URL, options: argparse.Namespace) -> HTTPConnection:
         proxy=options.proxy,
         timeout=options.timeout,
         expect100_timeout=transfer.CONTINUE_TIME,
+        content_md5=False,
     )
 
 

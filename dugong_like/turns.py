@@ -12,13 +12,15 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock, RLock
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Final, TypeVar
 from weakref import WeakSet
 
 from .errors import ConnectionClosed, DugongError, StateError
 from .polling import Co
 from .transport.stream import TURN, Stream
-from .transport.waiting import co_attempt_to_send, co_receive
+from .transport.waiting import co_attempt, co_receive
+
+UNSENT: Final = "nothing could be sent"  # what a time limit on writing means
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -219,16 +221,16 @@ class Turns:
             while data:
                 sent = self._send(data)
                 if sent is None:
-                    sent = yield from co_attempt_to_send(
-                        self._send, data, stream.wanted_by_send, self.timeout
+                    sent = yield from co_attempt(
+                        self._send, data, stream.wanted_by_send, self.timeout, "write", UNSENT
                     )
                 data = data[sent:]
 
     def _co_end(self) -> Co[None]:
         with self._sending() as stream:
             if not self._said_all and self._end(stream) is None:
-                yield from co_attempt_to_send(
-                    self._end, stream, stream.wanted_by_send, self.timeout
+                yield from co_attempt(
+                    self._end, stream, stream.wanted_by_send, self.timeout, "write", UNSENT
                 )
             self._said_all = True
 

@@ -22,8 +22,7 @@ MAY_IMPORT = {
     "polling": "errors",
     "wake": "polling",
     "binary_streams": "errors polling",
-    "progress": "polling",
-    "combinators": "errors polling progress",
+    "combinators": "errors polling",
     "headers": "",
     "fields": "",
     "arguments": "",
@@ -38,7 +37,7 @@ MAY_IMPORT = {
     "logs": "masking trace",
     "message": "errors fields http1 network masking timings",
     "http1": "errors headers masking",
-    "transport": "errors polling wake progress combinators trace budgets",
+    "transport": "errors polling wake combinators trace budgets",
     "origin": "errors headers masking transport",
     "auth": "errors headers http1",
     "scripted": "errors polling wake transport",
@@ -60,7 +59,7 @@ MAY_IMPORT = {
     "tls_facts": "transport facts link",
     "bodies": "errors http1 transport link files",
     "receiving": "errors polling http1 network message transport link roles heads bodies",
-    "transmitting": "errors polling progress http1 message transport link receiving",
+    "transmitting": "errors polling http1 message transport link receiving",
     "sending": "errors polling http1 message transport link roles receiving transmitting",
     "watched_link": "errors polling http1 transport route link roles budgets timeouts "
     "timings trace",
@@ -76,7 +75,8 @@ MAY_IMPORT = {
     "outgoing exchanging line streams url",
     "drivers": "errors polling wake",
     "facade": "polling message outgoing connection drivers",
-    "cli": "errors polling combinators headers masking message url connection drivers",
+    "cli": "errors polling binary_streams combinators headers masking message url connection "
+    "drivers",
     "__main__": "__init__ errors headers connection url cli",
     "__init__": "errors polling wake combinators headers http1 network message transport auth "
     "origin proxy connection drivers outgoing pipeline streams abilities budgets "

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -20,12 +19,13 @@ from ..connection import HTTPConnection
 from ..errors import UnsupportedResponse
 from ..message import BodyFollowing
 from ..url import Origin
+from .outcome import FAILED, SUCCESS
 from .progress import Bar, progress_bar
 from .server import demo_server
+from .standard import complain, print_output
 from .urls import parse_url
 from .ways import TIMEOUT, WAYS, Way
 
-FILES: Final = 2000
 PIECE: Final = 65536  # bytes
 URL_TIMES: Final = 20  # downloads of --url in each way
 CREATED: Final = 201
@@ -56,17 +56,22 @@ def demo(url: str | None, *, as_json: bool, files: int, seed: int, damage: bool)
     Returns:
         Exit status: 0, or 1 if a byte was different.
 
+    Raises:
+        DugongError: a transfer did not work.
+        OSError: there is no room for the files, or standard output cannot be written.
+
     """
     if url is not None:
         rows = list(_measure_url(url))
     else:
         with TemporaryDirectory(prefix="dugong_like-") as folder:
             rows = _measure_files(Path(folder), files, seed, damage=damage)
-    print(json.dumps([asdict(row) for row in rows], indent=2) if as_json else _table(rows))
+    text = json.dumps([asdict(row) for row in rows], indent=2) if as_json else _table(rows)
     wrong = [f"{row.way}: {path}" for row in rows for path in row.wrong]
     for line in wrong:
-        print(f"dugong_like: different bytes: {line}", file=sys.stderr)
-    return 1 if wrong else 0
+        complain(f"different bytes: {line}")
+    print_output(f"{text}\n")
+    return FAILED if wrong else SUCCESS
 
 
 def make_files(folder: Path, count: int, seed: int) -> list[Path]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Protocol, Self
 
+from .standard import is_terminal
+
 
 class Bar(Protocol):
     """What both kinds of bars can do; a context manager."""
@@ -20,6 +22,31 @@ class Bar(Protocol):
     def __exit__(self, *exc: object) -> object: ...
 
 
+class Terminal:
+    """Standard error for a bar, which must not end a transfer because it cannot be shown."""
+
+    def __init__(self) -> None:
+        self.encoding = getattr(sys.stderr, "encoding", "utf-8")  # tqdm wants to know
+
+    def write(self, text: str) -> None:
+        """Write *text*, or nothing."""
+        try:
+            sys.stderr.write(text)
+        except (OSError, ValueError):
+            pass
+
+    def flush(self) -> None:
+        """Show what was written."""
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            pass
+
+    def fileno(self) -> int:
+        """Return the descriptor, to which tqdm asks the width."""
+        return sys.stderr.fileno()
+
+
 class PlainBar:
     """One line that is written over and over."""
 
@@ -29,6 +56,7 @@ class PlainBar:
         self._shown = shown
         self._count = 0
         self._text = ""
+        self._terminal = Terminal()
 
     def update(self, count: int) -> None:
         """See `Bar.update`."""
@@ -41,23 +69,33 @@ class PlainBar:
             text = f"{self._what}: {self._count / 2**20:.0f} MiB"
         if text != self._text:
             self._text = text
-            sys.stderr.write(f"\r{text}")
-            sys.stderr.flush()
+            self._terminal.write(f"\r{text}")
+            self._terminal.flush()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         if self._text:
-            sys.stderr.write("\n")
+            self._terminal.write("\n")
+            self._terminal.flush()
 
 
-def progress_bar(what: str, total: int | None) -> Bar:
-    """Return a bar for *total* bytes (None: nobody knows); silent without a terminal."""
-    shown = sys.stderr.isatty()
+def progress_bar(what: str, total: int | None, *, wanted: bool = True) -> Bar:
+    """Return a bar.
+
+    Args:
+        what: what it is about.
+        total: bytes; None: nobody knows.
+        wanted: False for one that is not shown; nor is it without a terminal.
+
+    """
+    shown = wanted and is_terminal(sys.stderr)
     try:
         from tqdm import tqdm  # noqa: PLC0415 - optional, and slow to import
     except ImportError:
         return PlainBar(what, total, shown=shown)
-    bar: Any = tqdm(total=total, desc=what, unit="B", unit_scale=True, disable=not shown)
+    bar: Any = tqdm(
+        total=total, desc=what, unit="B", unit_scale=True, disable=not shown, file=Terminal()
+    )
     return bar  # type: ignore[no-any-return]  # tqdm has no types

@@ -1,94 +1,129 @@
 """``get`` and ``put``: one file down or up, in bounded memory.
 
-Not here: parsing of arguments (__main__.py).
+Not here: the arguments (options.py), the files (output_file.py, upload.py), and how a
+command ends (outcome.py).
 """
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO, Final
+import re
+from typing import Final
 
 from ..connection import HTTPConnection
 from ..errors import ConnectionClosed, ContinueTimedOut, DugongError
-from ..headers import CaseInsensitiveDict
+from ..headers import Headers
+from ..masking import mask_target
 from ..message import BodyFollowing, HTTPResponse
+from ..url import URL
+from .outcome import (
+    REDIRECTED,
+    REFUSED,
+    SUCCESS,
+    CommandFailed,
+    reason_of,
+    status_of,
+)
+from .output_file import OutputFile
 from .progress import progress_bar
+from .standard import Writer, complain, standard_error, standard_output
+from .upload import PIECE, Upload
 
-PIECE: Final = 262144  # bytes
 ASK_FIRST: Final = 1 << 20  # bytes of body from which on 100 (Continue) is asked for
 CONTINUE_TIME: Final = 1.0  # seconds to wait for it, as curl does
 CONTINUE: Final = 100
-ERROR: Final = 400  # the first status code that means failure
-STATUS_FAILED: Final = 4  # exit status for those
+PARTIAL: Final = 206
+MAX_PAGE: Final = 4096  # bytes of an error page that a terminal gets; they are a screen or two
+
+# Media types that are text for people (RFC 6838 section 4.2.8 has the suffixes).
+_is_text = re.compile(
+    r"(?i)(?:text/[^;]*|application/(?:[^;]*\+)?(?:json|xml))[ \t]*(?:;.*)?", re.DOTALL
+).fullmatch
 
 
-def get(conn: HTTPConnection, target: str, fields: CaseInsensitiveDict, file: str | None) -> int:
-    """Download *target* into *file*, or to standard output.
-
-    Returns:
-        Exit status: 0, or `STATUS_FAILED` if the server answered 400 or above. Then
-        nothing is written to *file*, and the body goes to standard error.
-
-    Raises:
-        DugongError: it did not work; *file* is untouched.
-        OSError: *file* cannot be written.
-
-    """
-    conn.send_request("GET", target, fields)
-    response = conn.read_response()
-    if response.status >= ERROR:
-        return _failed(conn, response)
-    with _output(file) as output, progress_bar(target, response.length) as bar:
-        buffer = bytearray(PIECE)
-        view = memoryview(buffer)
-        while count := conn.readinto(buffer):
-            output.write(view[:count])
-            bar.update(count)
-    return 0
-
-
-def put(conn: HTTPConnection, target: str, fields: CaseInsensitiveDict, file: str) -> int:
-    """Upload *file*, or standard input for ``-``, to *target*.
-
-    Returns:
-        Exit status: 0, or `STATUS_FAILED` if the server answered 400 or above.
-
-    Raises:
-        DugongError: it did not work.
-        OSError: *file* cannot be read.
-
-    """
-    if file == "-":
-        return _put_stream(conn, target, fields, sys.stdin.buffer, None)
-    with Path(file).open("rb") as source:
-        size = os.fstat(source.fileno()).st_size if Path(file).is_file() else None
-        return _put_stream(conn, target, fields, source, size)
-
-
-def _put_stream(
+def get(
     conn: HTTPConnection,
-    target: str,
-    fields: CaseInsensitiveDict,
-    source: BinaryIO,
-    size: int | None,
+    url: URL,
+    fields: Headers,
+    file: OutputFile | None,
+    timeout: float | None,
 ) -> int:
-    asks = size is None or size >= ASK_FIRST
-    conn.send_request("PUT", target, fields, BodyFollowing(size), expect100=asks)
-    if asks:
-        try:
-            response = conn.read_response()
-        except ContinueTimedOut:
-            pass  # an old server: it gets the body unasked
-        else:
-            if response.status != CONTINUE:
-                return _answered(conn, response)
+    """Download *url* into *file*, or to standard output if it is None.
+
+    Args:
+        conn: a connection to the server.
+        url: what to ask for.
+        fields: of the request.
+        file: where to write.
+        timeout: how many seconds a non-blocking output may take nothing; None for any number.
+
+    Returns:
+        Exit status, see `status_of`. Unless it is 0 nothing is written to *file* or to
+        standard output, and the body of an error goes to standard error.
+
+    Raises:
+        CommandFailed: it did not work; *file* is untouched.
+        InvalidRequest: *url* or *fields* cannot be sent.
+        OSError: *file* or standard output cannot be written.
+
+    """
+    conn.send_request("GET", url.target, fields)
+    response = conn.read_response()
+    if status_of(response.status) != SUCCESS:
+        return _not_done(conn, url, response)
+    if response.status == PARTIAL and "range" not in fields:
+        raise CommandFailed(f"{_told(url, response)}, a part that nobody has asked for")
+    with standard_output(timeout) if file is None else file.open(timeout) as output:
+        _copy_body(conn, output, url, response.length, with_bar=not output.is_terminal)
+    return SUCCESS
+
+
+def put(
+    conn: HTTPConnection, url: URL, fields: Headers, upload: Upload, timeout: float | None
+) -> int:
+    """Upload *upload* to *url*, and write the body of the answer to standard output.
+
+    The arguments are those of `get`.
+
+    Returns:
+        Exit status, see `status_of`. Unless it is 0 nothing was stored.
+
+    Raises:
+        CommandFailed: it did not work.
+        InvalidRequest: *url* or *fields* cannot be sent.
+        OSError: *upload* cannot be read.
+
+    """
+    response = _put(conn, url, fields, upload)
+    if status_of(response.status) != SUCCESS:
+        return _not_done(conn, url, response)
     try:
-        _send_body(conn, target, source, size)
+        with standard_output(timeout) as output:
+            _copy_body(conn, output, url, None, with_bar=False)
+    except BrokenPipeError:
+        raise
+    except (DugongError, OSError) as exc:
+        raise CommandFailed(f"{_told(url, response)}, but: {reason_of(exc)}") from exc
+    return SUCCESS
+
+
+def _put(conn: HTTPConnection, url: URL, fields: Headers, upload: Upload) -> HTTPResponse:
+    """Send the request and return the response, which may come before all is sent."""
+    whole, size = upload.whole(), upload.size
+    asks = size is None or size >= ASK_FIRST
+    try:
+        if whole is not None:
+            conn.send_request("PUT", url.target, fields, whole)
+            return conn.read_response()
+        conn.send_request("PUT", url.target, fields, BodyFollowing(size), expect100=asks)
+        if asks:
+            try:
+                response = conn.read_response()
+            except ContinueTimedOut:
+                pass  # an old server: it gets the body unasked
+            else:
+                if response.status != CONTINUE:
+                    return response
+        _send_body(conn, url, upload)
     except ConnectionClosed as exc:
         if exc.request_sent == "no":
             raise
@@ -96,64 +131,87 @@ def _put_stream(
             response = conn.read_response()
         except DugongError:
             raise exc from None  # there is no answer: why sending failed says more
-        if exc.request_sent != "yes" and response.status < ERROR:
+        if exc.request_sent != "yes" and status_of(response.status) == SUCCESS:
             raise  # the server cannot have got what it says is well
-        return _answered(conn, response)
-    return _answered(conn, conn.read_response())
+        return response
+    return conn.read_response()
 
 
-def _send_body(conn: HTTPConnection, target: str, source: BinaryIO, size: int | None) -> None:
-    left = size
-    with progress_bar(target, size) as bar:
-        while piece := source.read(PIECE if left is None else min(PIECE, left)):
+def _send_body(conn: HTTPConnection, url: URL, upload: Upload) -> None:
+    with progress_bar(url.target, upload.size) as bar:
+        for piece in upload.pieces():
             conn.write(piece)
             bar.update(len(piece))
-            left = None if left is None else left - len(piece)
-        if left:
-            raise OSError(f"the file has become shorter: {left} of {size} bytes are missing")
         conn.finish()
 
 
-def _answered(conn: HTTPConnection, response: HTTPResponse) -> int:
-    if response.status >= ERROR:
-        return _failed(conn, response)
-    _copy_body(conn, sys.stdout.buffer)
-    return 0
+def _copy_body(
+    conn: HTTPConnection, output: Writer, url: URL, length: int | None, *, with_bar: bool
+) -> None:
+    buffer = bytearray(PIECE)
+    view = memoryview(buffer)
+    with progress_bar(url.target, length, wanted=with_bar) as bar:
+        while count := conn.readinto(buffer):
+            output.write(view[:count])
+            bar.update(count)
 
 
-def _failed(conn: HTTPConnection, response: HTTPResponse) -> int:
-    sys.stderr.write(f"dugong_like: the server answered {response.status} {response.reason}\n")
-    sys.stderr.flush()
-    _copy_body(conn, sys.stderr.buffer)
-    return STATUS_FAILED
+def _told(url: URL, response: HTTPResponse) -> str:
+    """Return which request was answered, and how."""
+    answer = f"{response.status} {response.reason}".rstrip()
+    return f"{response.method} {mask_target(str(url))}: the server answered {answer}"
 
 
-def _copy_body(conn: HTTPConnection, output: BinaryIO) -> None:
-    while piece := conn.read(PIECE):
-        output.write(piece)
-    output.flush()
+def _not_done(conn: HTTPConnection, url: URL, response: HTTPResponse) -> int:
+    """Say what the server has answered instead of doing it, and return the exit status."""
+    status = status_of(response.status)
+    line = _told(url, response)
+    if status == REDIRECTED:
+        place = response.headers.get("Location")
+        to = "" if place is None else f" to {mask_target(str(place))}"
+        line += f": a redirect{to}, which is not followed"
+    complain(line)
+    if status == REFUSED:
+        try:
+            _show_page(conn, response)
+        except DugongError as exc:
+            complain(reason_of(exc))
+    return status
 
 
-@contextmanager
-def _output(file: str | None) -> Iterator[BinaryIO]:
-    """Open *file* for writing; it changes only when all is there. None is standard output."""
-    if file is None or file == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    path = Path(file)
-    if path.exists() and not path.is_file():  # such as /dev/null
-        with path.open("wb") as output:
-            yield output
-        return
-    number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+def _show_page(conn: HTTPConnection, response: HTTPResponse) -> None:
+    """Write the body of an error to standard error; to a terminal only if it is a short text."""
     try:
-        with os.fdopen(number, "wb") as output:
-            yield output
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)  # mkstemp lets nobody else read
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+        with standard_error() as error:
+            if not error.is_terminal:
+                _copy_page(conn, error)
+            elif _is_text(str(response.headers.get("Content-Type", ""))):
+                page = _read_page(conn)
+                error.write(page if page[-1:] in {b"", b"\n"} else page + b"\n")
+    except OSError as exc:
+        if isinstance(exc, DugongError):
+            raise
+        # nobody can be told
+
+
+def _copy_page(conn: HTTPConnection, error: Writer) -> None:
+    last = b"\n"
+    try:
+        while last_piece := conn.read(PIECE):
+            error.write(last_piece)
+            last = last_piece[-1:]
+    except DugongError:
+        if last != b"\n":
+            error.write(b"\n")  # another line follows
         raise
+
+
+def _read_page(conn: HTTPConnection) -> bytes:
+    """Return the body, or nothing if it is too long."""
+    page = b""
+    while len(page) <= MAX_PAGE:
+        piece = conn.read(MAX_PAGE + 1 - len(page))
+        if not piece:
+            return page
+        page += piece
+    return b""

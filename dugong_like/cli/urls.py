@@ -18,9 +18,13 @@ def parse_url(text: str) -> URL:
     """Take apart the URL *text*, in which blanks and letters of all languages are encoded first.
 
     Raises:
-        InvalidRequest: it is no http or https URL, or carries a user name.
+        InvalidRequest: it is no http or https URL, or carries a user name, or is not UTF-8.
 
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a byte of the command line that could not be decoded
+        raise InvalidRequest(f"not a URL, as it is not UTF-8: {shown_url(text)!r}") from None
     place = _place(text)
     if place is not None:
         text = place[0] + quote(text[place.end() :], safe=SAFE)

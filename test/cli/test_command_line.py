@@ -4,13 +4,24 @@ import hashlib
 import json
 import os
 import pty
+import shlex
+import signal
 import subprocess
 import sys
 import termios
+import threading
 from pathlib import Path
 
 import pytest
-from support import ScriptedServer, answering, black_hole, pattern, read_exactly, read_head
+from support import (
+    ScriptedServer,
+    answering,
+    black_hole,
+    pattern,
+    read_exactly,
+    read_head,
+    wait_until,
+)
 
 from dugong_like import InvalidRequest
 from dugong_like.__main__ import main
@@ -109,10 +120,11 @@ def test_get_reports_an_error_status_and_leaves_the_file_alone(start, tmp_path):
     file = tmp_path / "file"
     file.write_text("old")
 
-    status, out, err = command("get", f"http://127.0.0.1:{server.port}/status/404", "-o", file)
+    url = f"http://127.0.0.1:{server.port}/status/404"
+    status, out, err = command("get", url, "-o", file)
 
     assert (status, out) == (4, b"")
-    assert err.startswith("dugong_like: the server answered 404")
+    assert err.startswith(f"dugong_like: GET {url}: the server answered 404")
     assert file.read_text() == "old"
 
 
@@ -137,16 +149,49 @@ def test_get_never_leaves_half_a_file(tmp_path):
         (["get", "http://127.0.0.1:99999/"], 2, "not a port number"),
         (["get", "http://127.0.0.1:1/", "-H", "Bad"], 2, "no colon"),
         (["get", "http://127.0.0.1:1/", "-H", "Bad Name: x"], 2, "not a token"),
-        (["put", "/no/such/file", "http://127.0.0.1:1/"], 1, "No such file"),
+        (["put", "no such file", "http://127.0.0.1:1/"], 1, "no such file: No such file"),
+        (["put", "/", "http://127.0.0.1:1/"], 1, "/: Is a directory"),
+        (["put", "", "http://127.0.0.1:1/"], 2, "not the name of a file"),
+        (["put", "/dev/null", "http://127.0.0.1:1/"], 1, "Connection refused"),
+        (["get", ""], 2, "http://"),
+        (["get", "http://"], 2, "not a URL"),
+        (["get", "http://127.0.0.1:1/caf\udce9"], 2, "not UTF-8"),
+        (["get", "http://caf\udce9/"], 2, "not UTF-8"),
+        (["get", "http://127.0.0.1:1/", "-o", ""], 2, "not the name of a file"),
+        (["get", "http://127.0.0.1:1/", "-o", "/missing\udce9/a"], 1, "/missing\\xe9/a: No such"),
+        (["get", "http://127.0.0.1:1/", "-o", "/"], 1, "/: Is a directory"),
+        (["get", "http://127.0.0.1:1/", "-H", ""], 2, "no colon"),
+        (["get", "http://127.0.0.1:1/", "-H", ":x"], 2, "not a token"),
+        (["get", "http://127.0.0.1:1/", "-H", "X: caf\udce9"], 2, "Latin-1"),
+        (["get", "http://127.0.0.1:1/", "-H", "X: a\nb"], 2, "control characters"),
+        (["get", "http://127.0.0.1:1/", "-HHost:a", "-HHost:b"], 2, "only once"),
+        (["get", "http://127.0.0.1:1/", "--proxy="], 2, "not the URL of a proxy"),
+        (["get", "http://127.0.0.1:1/", "--proxy", "http://caf\udce9/"], 2, "not a host name"),
+        (["get", "http://127.0.0.1:1/", "--timeout", "nan"], 2, "not a number of seconds"),
+        (["get", "http://127.0.0.1:1/", "--timeout", "-1"], 2, "not a number of seconds"),
+        (["get", "http://127.0.0.1:1/", "--timeout", "1e300"], 1, "Connection refused"),
+        (["get", "http://127.0.0.1:1/", "--timeout", "inf"], 1, "Connection refused"),
+        (["demo", "--url", "http://127.0.0.1:1/\udce9"], 2, "not UTF-8"),
+        (["demo", "--url", "http://127.0.0.1:1/"], 1, "Connection refused"),
+        (["demo", "--files", "9" * 5000], 2, "not a number of files"),
+        (["demo", "--seed", "9" * 5000], 2, "not a whole number"),
         (["demo", "--files", "0"], 2, "at least one"),
+        (["demo", "--nonsense=\udce9\n"], 2, "--nonsense=\\xe9\\x0a"),
         ([], 2, "COMMAND"),
     ],
 )
-def test_errors_are_one_line_and_an_exit_status(arguments, status, words):
-    code, out, err = command(*arguments)
+def test_errors_are_one_line_and_an_exit_status(arguments, status, words, capfd):
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = end.code
 
-    assert (code, out) == (status, b"")
-    assert words in err.splitlines()[-1]
+    out, err = capfd.readouterr()
+    assert (code, out) == (status, "")
+    assert words in err
+    assert err.startswith("dugong_like: ")
+    assert err.count("\n") == 1
+    assert len(err) < 300
 
 
 def test_get_gives_up_in_time():
@@ -201,15 +246,11 @@ def test_put_shows_an_early_answer():
             pass
 
     with ScriptedServer(refuse) as server:
-        status, out, err = command(
-            "put",
-            "-",
-            f"http://127.0.0.1:{server.port}/",
-            stdin=bytes(20_000_000),
-        )
+        url = f"http://127.0.0.1:{server.port}/"
+        status, out, err = command("put", "-", url, stdin=bytes(20_000_000))
 
     assert (status, out) == (4, b"")
-    assert err == "dugong_like: the server answered 413 Too Large\nquota"
+    assert err == f"dugong_like: PUT {url}: the server answered 413 Too Large\nquota"
 
 
 @pytest.mark.parametrize(
@@ -239,6 +280,400 @@ def test_put_to_a_server_that_resets_the_connection(
     with ScriptedServer(refuse) as server:
         assert main(["put", str(file), f"http://127.0.0.1:{server.port}/"]) == status
     assert shown in capfd.readouterr().err
+
+
+def head(status, *fields, length=0):
+    lines = [f"HTTP/1.1 {status}", *fields, f"Content-Length: {length}", "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+MOVED = head("307 Temporary Redirect", "Location: /other\x9b", length=5) + b"moved"
+NOT_DONE = {
+    "redirect": (
+        MOVED,
+        3,
+        "307 Temporary Redirect: a redirect to /other\\x9b, which is not followed",
+    ),
+    "nowhere": (head("300 Multiple Choices"), 3, "300 Multiple Choices: a redirect, which is"),
+    "not modified": (head("304 Not Modified", 'ETag: "1"'), 5, "304 Not Modified"),
+    "no reason": (head("404 "), 4, "the server answered 404"),
+    "failed": (head("412 Precondition Failed"), 4, "412 Precondition Failed"),
+}
+
+
+@pytest.mark.parametrize("command", ["get", "put"])
+@pytest.mark.parametrize(("answer", "status", "words"), NOT_DONE.values(), ids=NOT_DONE)
+def test_only_2xx_is_success(tmp_path, capfd, command, answer, status, words):
+    file = tmp_path / "file"
+    file.write_text("precious")
+
+    with ScriptedServer(answering_any(answer)) as server:
+        url = f"http://127.0.0.1:{server.port}/?token=secret"
+        arguments = [url, "-o", str(file)] if command == "get" else [str(file), url]
+        assert main([command, *arguments]) == status
+
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert f"{command.upper()} http://127.0.0.1:{server.port}/?token=[masked]: the server" in err
+    assert words in err
+    assert file.read_text() == "precious"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def answering_any(answer):
+    """Return a handler that reads a request, perhaps with a body of 8 bytes, and answers."""
+
+    def handler(sock):
+        if b"content-length" in read_head(sock).lower():
+            read_exactly(sock, 8)
+        sock.sendall(answer)
+
+    return handler
+
+
+@pytest.mark.parametrize(("asked", "status"), [([], 1), (["-H", "Range: bytes=0-2"], 0)])
+def test_a_part_is_taken_only_if_it_was_asked_for(tmp_path, capfd, asked, status):
+    file = tmp_path / "file"
+    file.write_text("precious")
+    answer = head("206 Partial Content", "Content-Range: bytes 0-2/9", length=3) + b"new"
+
+    with ScriptedServer(answering(answer)) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        assert main(["get", url, "-o", str(file), *asked]) == status
+
+    assert file.read_text() == ("precious" if status else "new")
+
+
+def test_all_fields_of_one_name_are_sent(tmp_path, capfd):
+    heads = []
+
+    def handler(sock):
+        heads.append(read_head(sock).split(b"\r\n"))
+        sock.sendall(head("200 OK"))
+
+    given = ["X-Tag: one", "x-tag: two", "Accept: text/plain", "Accept: text/html", "X-Tag: one"]
+    with ScriptedServer(handler) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        options = [part for field in given for part in ("-H", field)]
+        assert main(["get", url, *options]) == 0
+        assert main(["put", "/dev/null", url, *options]) == 0
+
+    for lines in heads:
+        sent = [line.decode() for line in lines if line.lower().startswith((b"x-tag", b"accept:"))]
+        assert sent == given
+
+
+def test_what_is_uploaded_has_no_digest_that_nobody_asked_for(start, tmp_path, capfd):
+    server = start("uvicorn-h11")
+    (tmp_path / "file").write_bytes(b"body")
+
+    assert main(["put", str(tmp_path / "file"), f"http://127.0.0.1:{server.port}/upload"]) == 0
+
+    names = [name for name, _ in json.loads(capfd.readouterr().out)["headers"]]
+    assert "content-length" in names
+    assert "content-md5" not in names
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and /dev/full")
+@pytest.mark.parametrize("file", ["/proc/version", "/proc/self/limits"])
+def test_put_sends_files_whose_size_is_said_to_be_0(start, capfd, file):
+    server = start("uvicorn-h11")
+
+    assert main(["put", file, f"http://127.0.0.1:{server.port}/upload"]) == 0
+
+    assert json.loads(capfd.readouterr().out)["length"] == len(Path(file).read_bytes())
+
+
+BIG = 1_000_000  # bytes, more than a pipe takes
+PAGES = {
+    "/small": head("200 OK", length=3) + b"new",
+    "/big": head("200 OK", length=BIG) + bytes(BIG),
+    "/nothing": head("200 OK"),
+    "/missing": head("404 \x9bNo", "Content-Type: text/plain", length=8) + b"\x1b[2J no\n",
+    "/binary": head("404 No", "Content-Type: image/png", length=4) + b"\x89PNG",
+    "/long": head("404 No", "Content-Type: text/html", length=5000) + b"long " * 1000,
+    "/cut": head("404 No", "Content-Type: application/problem+json", length=50) + b"{",
+    "/problem": head("404 No", "Content-Type: application/problem+json", length=2) + b"{}",
+}
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """Run a server with `PAGES`; return the beginning of its URLs."""
+
+    def handler(sock):
+        request = read_head(sock).split()
+        if request:
+            if request[0] == b"PUT" and b"chunked" in request:
+                sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                body = b""
+                while not body.endswith(b"0\r\n\r\n"):
+                    body += sock.recv(65536)
+            sock.sendall(PAGES[request[1].decode()])
+
+    with ScriptedServer(handler) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+def shell(line, **environment):
+    """Run *line*, in which $D is the command; return status, output and error output."""
+    command = f"{shlex.quote(sys.executable)} -m dugong_like"
+    done = subprocess.run(
+        ["bash", "-c", line], stdin=subprocess.DEVNULL, capture_output=True, timeout=100,
+        check=False, cwd="/",
+        env={**os.environ, "PYTHONPATH": str(ROOT), "D": command, **environment},
+    )  # fmt: skip
+    assert b"Traceback" not in done.stderr, done.stderr
+    assert b"Exception ignored" not in done.stderr, done.stderr
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+CLOSED = "standard output: Bad file descriptor"
+FULL = "standard output: No space left on device"
+STREAMS = {
+    "$D get $U/small >&-": (1, "", CLOSED),
+    "$D get $U/nothing >&-": (0, "", ""),
+    "$D get $U/small >/dev/full": (1, "", FULL),
+    "$D get $U/big >/dev/full": (1, "", FULL),
+    "PYTHONUNBUFFERED=1 $D get $U/small >/dev/full": (1, "", FULL),
+    "PYTHONUNBUFFERED=1 $D get $U/missing 2>/dev/full": (4, "", ""),
+    "$D get $U/small 2>&-": (0, "new", ""),
+    "$D get $U/missing 2>&-": (4, "", ""),
+    "$D get $U/missing 2>/dev/full": (4, "", ""),
+    "$D get $U/small <&- >&- 2>&-": (1, "", ""),
+    "$D put - $U/small <&-": (1, "", "standard input: Bad file descriptor"),
+    "$D put - $U/small 0>/dev/null": (1, "", "standard input: Bad file descriptor"),
+    "$D put - $U/nothing >&-": (0, "", ""),
+    "$D put - $U/small >/dev/full": (1, "", f"the server answered 200 OK, but: {FULL}"),
+    "$D --help >/dev/full": (1, "", FULL),
+    "$D --help >&-": (1, "", CLOSED),
+    "$D get --help 2>&- | grep -o usage": (0, "usage\n", ""),
+    "$D --version >/dev/full": (1, "", FULL),
+    "$D --nonsense 2>&-": (2, "", ""),
+    "$D demo --files 0 2>/dev/full": (2, "", ""),
+    "$D demo --files 1 --json >/dev/full": (1, "", FULL),
+    "$D demo --files 1 >&- 2>&-": (1, "", ""),
+    "$D get $U/big | head -c 1; exit ${PIPESTATUS[0]}": (141, "\0", ""),
+    "$D get $U/big -o /dev/stdout | head -c 1; exit ${PIPESTATUS[0]}": (141, "\0", ""),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs bash and /dev/full")
+@pytest.mark.parametrize("line", STREAMS)
+def test_standard_streams_that_are_closed_or_full_or_not_read(pages, line):
+    status, out, words = STREAMS[line]
+
+    code, shown, err = shell(line, U=pages)
+
+    assert (code, shown) == (status, out)
+    assert words in err
+    assert err.count("\n") == bool(words)
+
+
+@pytest.fixture
+def unread():
+    """Yield the descriptor of a pipe that nobody reads any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["get", "/small"],
+        ["get", "/big"],
+        ["get", "/big", "-o", "/dev/stdout"],
+        ["put", "/dev/null", "/small"],
+        ["--help"],
+        ["--version"],
+        ["demo", "--files", "1"],
+    ],
+    ids=" ".join,
+)
+def test_output_that_nobody_reads_is_no_message(pages, unread, arguments):
+    """As with ``| head``; a shell says 141 of a program that SIGPIPE has ended."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dugong_like", *with_host(arguments, pages)],
+        stdout=unread, stderr=subprocess.PIPE, timeout=100, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_errors_that_nobody_reads_change_no_status(pages, unread):
+    done = subprocess.run(
+        [sys.executable, "-m", "dugong_like", "get", f"{pages}/missing"],
+        stdout=subprocess.PIPE, stderr=unread, timeout=100, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (4, b"")
+
+
+def with_host(arguments, pages):
+    return [f"{pages}{text}" if text[:1] == "/" and text in PAGES else text for text in arguments]
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("blocking", [True, False])
+def test_everything_gets_through_a_pipe(pages, unbuffered, blocking):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, blocking)
+    with subprocess.Popen(
+        [sys.executable, "-m", "dugong_like", "get", f"{pages}/big"],
+        stdout=writer, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    ) as process:  # fmt: skip
+        os.close(writer)
+        with os.fdopen(reader, "rb") as stream:
+            assert stream.read() == bytes(BIG)
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_file_that_takes_no_more_is_an_error(pages, tmp_path, unbuffered):
+    """The last write is a short one, which is no error by itself."""
+    with (tmp_path / "out").open("wb") as out:
+        line = f"ulimit -f 500; exec {shlex.quote(sys.executable)} -m dugong_like get {pages}/big"
+        done = subprocess.run(
+            ["bash", "-c", line],
+            stdout=out, stderr=subprocess.PIPE, timeout=100, check=False, cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr == b"dugong_like: standard output: File too large\n"
+
+
+def on_terminal(arguments, output=True, errors=True, **environment):
+    """Run the command on a terminal; return its status and what is shown there."""
+    controller, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (25, 100))
+    with subprocess.Popen(
+        [sys.executable, "-m", "dugong_like", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=terminal if output else subprocess.DEVNULL,
+        stderr=terminal if errors else subprocess.DEVNULL,
+        cwd=ROOT, env={**os.environ, **environment},
+    ) as process:  # fmt: skip
+        os.close(terminal)
+        shown = b""
+        try:
+            while piece := os.read(controller, 65536):
+                shown += piece
+        except OSError:
+            pass  # how Linux says that nobody has the terminal any more
+    os.close(controller)
+    return process.returncode, shown.replace(b"\r\n", b"\n").decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("/missing", "\\x1b[2J no\n"),
+        ("/problem", "{}\n"),
+        ("/binary", ""),
+        ("/long", ""),
+    ],
+)
+def test_a_terminal_gets_an_error_page_only_if_it_is_a_short_text(pages, path, page):
+    status, shown = on_terminal(["get", f"{pages}{path}"])
+
+    line, _, rest = shown.partition("\n")
+    assert status == 4
+    assert "the server answered 404" in line
+    assert rest == page
+    assert "\x1b" not in shown
+    assert "\x9b" not in shown
+
+
+def test_a_page_that_is_cut_off_is_told_and_is_still_an_answer(pages):
+    status, shown = on_terminal(["get", f"{pages}/cut"])
+    code, _, err = command("get", f"{pages}/cut")
+
+    assert status == code == 4
+    for text in (shown, err):
+        lines = text.splitlines()
+        assert "the server answered 404 No" in lines[0]
+        assert "ended with 49 of 50 body bytes missing" in lines[-1]
+    assert lines[1] == "{"
+
+
+def test_a_pipe_gets_an_error_page_as_it_is(pages):
+    assert command("get", f"{pages}/long")[2].endswith("long long ")
+    assert command("get", f"{pages}/missing")[2].endswith("404 \\x9bNo\n\x1b[2J no\n")
+
+
+@pytest.mark.parametrize("options", [[], ["-o", "/dev/stdout"]], ids=["output", "file"])
+def test_a_body_reaches_a_terminal_without_control_characters(options):
+    body = "caf\u00e9\x1b]0;title\x07\r\n\u202e".encode() + b"\x9b\xff"
+    with ScriptedServer(answering(head("200 OK", length=len(body)) + body)) as server:
+        status, shown = on_terminal(
+            ["get", f"http://127.0.0.1:{server.port}/", *options], PYTHONIOENCODING="utf-8"
+        )
+
+    assert status == 0
+    assert shown == "caf\u00e9\\x1b]0;title\\x07\n\\u202e\ufffd\ufffd"
+
+
+def test_a_bar_is_shown_only_where_it_does_not_disturb_the_body(pages, tmp_path):
+    assert on_terminal(["get", f"{pages}/small"]) == (0, "new")
+    status, shown = on_terminal(["get", f"{pages}/small", "-o", str(tmp_path / "file")])
+    assert status == 0
+    assert "/small" in shown
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_signal_leaves_no_partial_file(tmp_path, number, exists):
+    ended = threading.Event()
+
+    def half(sock):
+        read_head(sock)
+        sock.sendall(head("200 OK", length=10) + b"half")
+        ended.wait(60)
+
+    file = tmp_path / "file"
+    if exists:
+        file.write_text("old")
+    with ScriptedServer(half) as server, subprocess.Popen(
+        [sys.executable, "-m", "dugong_like", "get", "-o", file,
+         f"http://127.0.0.1:{server.port}/"],
+        stderr=subprocess.PIPE, cwd=ROOT,
+    ) as process:  # fmt: skip
+        wait_until(lambda: set(os.listdir(tmp_path)) - {"file"}, 60)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        ended.set()
+
+    name = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
+    assert (process.returncode, err.decode()) == (128 + number, f"dugong_like: {name}\n")
+    assert os.listdir(tmp_path) == (["file"] if exists else [])
+    assert not exists or file.read_text() == "old"
+
+
+def test_nohup_is_respected(tmp_path):
+    """A signal that was ignored when the command began stays so."""
+    started, hung_up = threading.Event(), threading.Event()
+
+    def slow(sock):
+        read_head(sock)
+        started.set()
+        hung_up.wait(60)
+        sock.sendall(PAGES["/small"])
+
+    with ScriptedServer(slow) as server, subprocess.Popen(
+        ["bash", "-c", 'trap "" HUP; exec "$@"', "-", sys.executable, "-m", "dugong_like", "get",
+         f"http://127.0.0.1:{server.port}/"],
+        stdout=subprocess.PIPE, cwd=ROOT,
+    ) as process:  # fmt: skip
+        started.wait(60)
+        process.send_signal(signal.SIGHUP)
+        hung_up.set()
+        out, _ = process.communicate(timeout=60)
+
+    assert (process.returncode, out) == (0, b"new")
 
 
 def test_version_is_printed(capsys):

@@ -1,0 +1,63 @@
+"""Text from elsewhere, made harmless for a terminal and for the lines of a log.
+
+A server chooses its reason phrases, its fields and its pages, and a user may have copied a URL from
+anywhere. Control characters in them could move the cursor, set the title of the window, type into
+the shell (ECMA-48), or show a line in another order than it has (Unicode Annex 9).
+
+Not here: what is shown at all (transfer.py).
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from typing import Final
+
+# C0 but for tab and newline, DEL, C1, the characters that change the direction of text, the
+# separators that some programs take for the end of a line, and half characters (surrogates).
+_harmful = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_line_ends = re.compile("[\t\n]")
+BYTE: Final = 0xDC00  # a byte that could not be decoded is this and its value (PEP 383)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if BYTE + 0x80 <= code <= BYTE + 0xFF:
+        code -= BYTE
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - Latin-1
+
+
+def harmless(text: str) -> str:
+    r"""Return *text* with an escape such as ``\x1b`` for each character that could do harm.
+
+    Tabs and newlines stay. So does everything else, a backslash included: the result is to be
+    read by people and not to be decoded.
+    """
+    return _harmful.sub(_escape, text)
+
+
+def one_line(text: str) -> str:
+    """Return *text* as `harmless` does, without tabs and newlines as well."""
+    return _line_ends.sub(_escape, harmless(text))
+
+
+class HarmlessText:
+    """Makes text of a stream of bytes, which is cut anywhere, for a terminal.
+
+    What is not UTF-8 becomes U+FFFD, and every end of line a newline.
+    """
+
+    def __init__(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
+
+    def add(self, data: bytes | memoryview) -> str:
+        """Return what can be shown now that *data* is here."""
+        return harmless(self._decoder.decode(bytes(data)))
+
+    def end(self) -> str:
+        """Return the rest."""
+        return harmless(self._decoder.decode(b"", final=True))

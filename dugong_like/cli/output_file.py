@@ -1,0 +1,255 @@
+"""``-o FILE``: a file that changes only when all is there, and otherwise stays what it was.
+
+What is received goes into a new file in the same folder. When it is complete
+
+- the new file takes the place of FILE, if it can be like it: owner, permissions, extended
+  attributes, one name only. So somebody who reads FILE sees the old or the new one;
+- else it is copied into FILE, which keeps everything: where FILE has several hard links, or belongs
+  to somebody else, or has something mounted on it. Without a folder to write to, the bytes are
+  kept in a file without a name in the folder for temporary files until then.
+
+Symbolic links are followed. Devices, pipes and descriptors (``/dev/stdout``) are written to as the
+bytes come: they have nothing to lose.
+
+Not here: standard output (standard.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from .outcome import with_name
+from .standard import Writer
+from .stopping import removed_at_the_end, signals_held
+
+MAX_LINKS: Final = 40  # as Linux follows
+COPY: Final = 1 << 20  # bytes at once
+PERMISSIONS: Final = 0o777  # not set-user-ID: bytes of a server get no rights of anybody
+WRITE_BITS: Final = 0o222
+NO_ROOM: Final = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+OWN: Final = ("/dev", "/proc/self", "/proc/thread-self")
+PREFIX: Final = ".dugong-"
+BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows
+WRITE: Final = os.O_WRONLY | BINARY
+
+_is_descriptors = re.compile(r"/dev/fd|/proc/[0-9]+(?:/task/[0-9]+)?/fd").fullmatch
+
+
+class OutputFile:
+    """A file to be written, looked at before there is anything to write.
+
+    Args:
+        name: as the user gave it.
+
+    Raises:
+        OSError: it could not be written; the error is about *name*.
+
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._descriptor: int | None = None  # one of ours, to be written to
+        self._old: os.stat_result | None = None  # what is there
+        try:
+            self._path = self._follow()
+            self._examine()
+        except OSError as exc:
+            raise with_name(exc, name) from exc
+
+    def _follow(self) -> Path:
+        """Return where the links of the name lead, for a descriptor the link to it."""
+        path = Path(self._name)
+        if self._name.endswith("/"):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        for _ in range(MAX_LINKS):
+            folder = Path(os.path.realpath(path.parent))
+            path = folder / path.name
+            if _is_descriptors(str(folder)):
+                if str(folder) in _own_descriptors():
+                    # now, before one of our sockets may get that number
+                    self._descriptor = _duplicate(path.name)
+                return path
+            if not path.is_symlink():
+                return path
+            path = folder / path.readlink()
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+    def _examine(self) -> None:
+        if self._descriptor is not None:
+            return
+        try:
+            self._old = self._path.stat()
+        except FileNotFoundError:
+            folder = self._path.parent
+            folder.stat()
+            if not _allows(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+            return
+        mode = self._old.st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # Without a bit for anybody it is protected, from the superuser too.
+        is_protected = stat.S_ISREG(mode) and not mode & WRITE_BITS
+        if is_protected or not _allows(self._path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    @contextmanager
+    def open(self, patience: float | None) -> Iterator[Writer]:
+        """Yield what the bytes are written with; the file has them when the block has ended.
+
+        Args:
+            patience: seconds, see `Writer`.
+
+        Raises:
+            OSError: it cannot be written; the error is about the name that the user gave.
+            Stopped: a signal has come, and the file is as it was, or has everything.
+
+        """
+        if self._is_written_at_once():
+            with self._opened() as stream:
+                writer = Writer(stream, self._name, patience)
+                yield writer
+                writer.end()
+            return
+        with self._new_file() as (stream, path):
+            writer = Writer(stream, self._name, patience)
+            yield writer
+            writer.end()
+            try:
+                self._take(stream, path)
+            except OSError as exc:
+                raise with_name(exc, self._name) from exc
+
+    def _is_written_at_once(self) -> bool:
+        if self._descriptor is not None or _is_descriptors(str(self._path.parent)):
+            return True
+        return self._old is not None and not stat.S_ISREG(self._old.st_mode)
+
+    def _opened(self) -> BinaryIO:
+        if self._descriptor is not None:
+            return os.fdopen(self._descriptor, "wb", buffering=0)
+        try:
+            return os.fdopen(os.open(self._path, WRITE | os.O_TRUNC), "wb", buffering=0)
+        except OSError as exc:
+            raise with_name(exc, self._name) from exc
+
+    @contextmanager
+    def _new_file(self) -> Iterator[tuple[BinaryIO, Path | None]]:
+        """Yield a new file and its path, None if it has no name; afterwards it is gone."""
+        path = self._path.parent / f"{PREFIX}{os.urandom(8).hex()}"
+        mode = 0o666 if self._old is None else 0o600  # nobody sees in it what FILE will hide
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY
+        with removed_at_the_end(path):
+            try:
+                stream = os.fdopen(os.open(path, flags, mode), "w+b", buffering=0)
+            except OSError as exc:
+                if self._old is None:
+                    raise with_name(exc, self._name) from exc
+                stream = None
+            if stream is not None:
+                with stream:
+                    yield stream, path
+                return
+        from tempfile import TemporaryFile  # noqa: PLC0415 - slow, and seldom needed
+
+        with TemporaryFile(buffering=0) as nameless:
+            yield nameless, None
+
+    def _take(self, stream: BinaryIO, path: Path | None) -> None:
+        """Have FILE be what *stream*, which is at *path*, has in it."""
+        if path is not None and self._make_like_old(stream):
+            try:
+                path.replace(self._path)
+            except OSError:
+                if self._old is None:
+                    raise
+            else:
+                return
+        self._copy(stream)
+
+    def _make_like_old(self, stream: BinaryIO) -> bool:
+        """Give the new file what the old one has; False: not everything can be."""
+        old = self._old
+        if old is None:
+            return True
+        if old.st_nlink > 1:
+            return False
+        if not hasattr(os, "fchown"):
+            return True  # Windows, where permissions come from the folder
+        try:
+            os.fchown(stream.fileno(), old.st_uid, old.st_gid)
+            os.fchmod(stream.fileno(), old.st_mode & PERMISSIONS)
+            return _attributes(stream.fileno()) == _attributes(self._path)
+        except OSError:
+            return False
+
+    def _copy(self, stream: BinaryIO) -> None:
+        from shutil import copyfileobj  # noqa: PLC0415 - slow, and seldom needed
+
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        with signals_held(), os.fdopen(os.open(self._path, WRITE), "wb") as target:
+            _reserve(target.fileno(), size)
+            copyfileobj(stream, target, COPY)
+            target.truncate()
+
+
+def _allows(path: Path, mode: int) -> bool:
+    """Return True if the system would let this process, with its effective user, do *mode*."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _own_descriptors() -> set[str]:
+    return {
+        os.path.realpath(f"{folder}/fd") for folder in ("/dev", "/proc/self", "/proc/thread-self")
+    }
+
+
+def _duplicate(number: str) -> int:
+    try:
+        return os.dup(int(number))
+    except (ValueError, OverflowError):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
+
+
+def _attributes(file: int | Path) -> dict[str, bytes]:
+    """Return the extended attributes, access control lists among them.
+
+    Raises:
+        OSError: they cannot be read.
+
+    """
+    if not hasattr(os, "listxattr"):
+        return {}
+    try:
+        names = os.listxattr(file)
+    except OSError as exc:
+        if exc.errno == errno.EOPNOTSUPP:
+            return {}
+        raise
+    return {name: os.getxattr(file, name) for name in names}
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Get the room for *size* bytes before anything is overwritten, where that can be asked for.
+
+    Raises:
+        OSError: there is none; the file is as it was.
+
+    """
+    before = os.fstat(descriptor).st_size
+    if size <= before or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as exc:
+        if exc.errno in NO_ROOM:
+            os.ftruncate(descriptor, before)
+            raise

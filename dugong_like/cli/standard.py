@@ -1,0 +1,168 @@
+"""Standard input, output and error of the process, each of which may be closed, full or a terminal.
+
+What is written goes to the descriptor at once, past the buffers of `sys.stdout`: what a buffer
+still holds when it cannot be written, Python tries again at the exit, and then ends with the
+status 120.
+
+Not here: other files (output_file.py, upload.py), and what is made harmless (harmless.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Final, TextIO, cast
+
+from ..binary_streams import co_flush, co_write_all
+from ..combinators import stall
+from ..errors import ConnectionTimedOut
+from ..polling import Co, run
+from .harmless import HarmlessText, one_line
+from .outcome import with_name
+
+OUTPUT: Final = "standard output"
+ERROR: Final = "standard error"
+INPUT: Final = "standard input"
+PATIENCE: Final = 60  # seconds; see `Writer`
+NAME: Final = "dugong_like"
+# How a closed one is opened instead: so that using it is an error.
+WRONG_WAYS: Final = (("stdin", os.O_WRONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_RDONLY))
+
+
+def occupy_closed() -> None:
+    """Give the numbers of closed standard streams away.
+
+    Else the next socket would get one of them, and whatever a library or a process of ours
+    writes to standard error would be sent to the server.
+    """
+    for name, flags in WRONG_WAYS:
+        if getattr(sys, name) is None:
+            try:
+                os.open(os.devnull, flags)  # it gets the lowest number that is free
+            except OSError:
+                return  # it can be done without
+
+
+def binary(stream: TextIO | None) -> BinaryIO | None:
+    """Return what is below the buffer of *stream*, a standard stream; None if it is closed."""
+    if stream is None:
+        return None
+    buffer = stream.buffer
+    return cast("BinaryIO", getattr(buffer, "raw", buffer))
+
+
+def is_terminal(stream: TextIO | BinaryIO | None) -> bool:
+    """Return True if *stream* is a terminal; one that is closed is not."""
+    try:
+        return stream is not None and stream.isatty()
+    except (OSError, ValueError):
+        return False
+
+
+class Writer:
+    """Writes all that it is given, also to non-blocking streams.
+
+    Only text reaches a terminal, without control characters.
+
+    Args:
+        stream: a binary stream; None for one that is closed.
+        name: of the stream, for errors.
+        patience: how many seconds a non-blocking stream may take nothing; None for any number.
+
+    Attributes:
+        is_terminal: True if the stream is one.
+
+    """
+
+    def __init__(
+        self, stream: BinaryIO | None, name: str, patience: float | None = PATIENCE
+    ) -> None:
+        self._stream = stream
+        self._name = name
+        self._patience = math.inf if patience is None else patience
+        self.is_terminal = is_terminal(stream)
+        self._text = HarmlessText() if self.is_terminal else None
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write *data*.
+
+        Raises:
+            OSError: that is not possible; `BrokenPipeError` if nobody reads it any more.
+
+        """
+        if self._text is not None:
+            data = encoded(self._text.add(data))
+        self._write(data)
+
+    def end(self) -> None:
+        """Write what was held back, such as half a character. Raises what `write` does."""
+        if self._text is not None:
+            self._write(encoded(self._text.end()))
+        if self._stream is not None:
+            self._run(co_flush(self._stream))
+
+    def _write(self, data: bytes | memoryview) -> None:
+        if self._stream is not None:
+            self._run(co_write_all(self._stream, data))
+        elif data:
+            raise closed(self._name)
+
+    def _run(self, op: Co[object]) -> None:
+        try:
+            run(stall(self._patience, op))
+        except ConnectionTimedOut as exc:
+            raise TimeoutError(
+                f"{self._name}: nobody has read for {self._patience:g} seconds"
+            ) from exc
+        except OSError as exc:
+            raise with_name(exc, self._name) from exc
+
+
+def encoded(text: str) -> bytes:
+    """Return *text* in the encoding of this system's terminals."""
+    return text.encode(getattr(sys.stdout, "encoding", None) or "utf-8", "backslashreplace")
+
+
+def closed(name: str) -> OSError:
+    """Return the error of the system for a closed stream, about *name*."""
+    return OSError(errno.EBADF, os.strerror(errno.EBADF), name)
+
+
+@contextmanager
+def standard_output(patience: float | None = PATIENCE) -> Iterator[Writer]:
+    """Yield a `Writer` to standard output. Raises what it does."""
+    output = Writer(binary(sys.stdout), OUTPUT, patience)
+    yield output
+    output.end()
+
+
+@contextmanager
+def standard_error() -> Iterator[Writer]:
+    """Yield a `Writer` to standard error. Raises what it does."""
+    error = Writer(binary(sys.stderr), ERROR)
+    yield error
+    error.end()
+
+
+def print_output(text: str) -> None:
+    """Write *text*, of our own making, to standard output.
+
+    Raises:
+        OSError: that is not possible, or it is closed.
+
+    """
+    with standard_output() as output:
+        output.write(encoded(text))
+
+
+def complain(text: str) -> None:
+    """Write *text* as one line to standard error; if that is not possible, nobody can be told."""
+    try:
+        with standard_error() as error:
+            error.write(encoded(f"{NAME}: {one_line(text)}\n"))
+    except OSError:
+        pass

@@ -1,0 +1,135 @@
+import io
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from dugong_like.cli.outcome import CommandFailed
+from dugong_like.cli.upload import PIECE, Upload, open_upload
+
+
+def read_all(file):
+    """Return the size that is announced, and what is sent."""
+    with open_upload(str(file)) as upload:
+        return upload.size, b"".join(upload.pieces())
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE])
+def test_a_regular_file_has_its_length(tmp_path, size):
+    file = tmp_path / "file"
+    file.write_bytes(bytes(size))
+
+    assert read_all(file) == (size, bytes(size))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="these are files of Linux")
+@pytest.mark.parametrize(
+    "file", ["/proc/version", "/proc/self/status", "/sys/kernel/mm/transparent_hugepage/enabled"]
+)
+def test_a_size_of_the_kernel_that_is_none_is_not_believed(file):
+    """The files of /proc have the size 0 and those of /sys 4096, whatever is in them."""
+    if not Path(file).exists():
+        pytest.skip(f"there is no {file}")
+    size, sent = read_all(file)
+
+    assert size == len(sent) > 0
+
+
+def test_a_long_file_of_size_0_has_no_length():
+    class Proc(io.FileIO):
+        """Says that it is empty, as files of /proc do, and is not."""
+
+        left = 3 * PIECE
+
+        def readinto(self, memory):
+            count = min(len(memory), self.left)
+            self.left -= count
+            return count
+
+    with Proc("/dev/null") as zeros, Path(os.devnull).open("rb") as null:
+        assert Upload(zeros, "zeros").size is None
+        assert Upload(null, "null").size == 0
+
+
+def test_standard_input_that_is_a_file_has_the_length_that_is_left(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(bytes(3 * PIECE))
+
+    with file.open("rb", buffering=0) as stream:
+        stream.seek(100)
+        upload = Upload(stream, "standard input")
+        assert upload.size == 3 * PIECE - 100
+        assert len(b"".join(upload.pieces())) == upload.size
+
+
+def test_what_is_added_meanwhile_is_not_sent(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(bytes(2 * PIECE))
+
+    with open_upload(str(file)) as upload:
+        with file.open("ab") as end:
+            end.write(b"more")
+        assert len(b"".join(upload.pieces())) == upload.size == 2 * PIECE
+
+
+def test_a_file_that_has_become_shorter_is_an_error(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(bytes(3 * PIECE))
+
+    with open_upload(str(file)) as upload:
+        os.truncate(file, 2 * PIECE)
+        with pytest.raises(CommandFailed, match=f"{file}: .* {PIECE} of {3 * PIECE} bytes"):
+            list(upload.pieces())
+
+
+def test_a_pipe_is_sent_as_it_comes(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    wanted = threading.Event()
+
+    def write():
+        with fifo.open("wb", buffering=0) as end:
+            end.write(b"first")
+            wanted.wait(60)
+            end.write(b"second")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with open_upload(str(fifo)) as upload:
+        pieces = upload.pieces()
+        assert upload.size is None
+        assert next(pieces) == b"first"
+        wanted.set()
+        assert b"".join(pieces) == b"second"
+    writer.join()
+
+
+@pytest.mark.parametrize("data", [b"", b"late"])
+def test_a_non_blocking_pipe_that_has_nothing_yet_is_waited_for(data):
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    late = threading.Timer(0.05, lambda: (os.write(writer, data), os.close(writer)))
+    late.start()
+
+    with os.fdopen(reader, "rb", buffering=0) as stream:
+        upload = Upload(stream, "pipe")
+        assert b"".join(upload.pieces()) == data
+    assert upload.size == (None if data else 0)
+    late.join()
+
+
+@pytest.mark.parametrize("name", ["missing", ".", "missing/file"])
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path, name):
+    with pytest.raises(OSError) as problem, open_upload(str(tmp_path / name)):
+        pass
+
+    assert problem.value.filename == str(tmp_path / name)
+
+
+def test_closed_standard_input_is_an_error(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+
+    with pytest.raises(OSError, match="standard input"), open_upload("-"):
+        pass
