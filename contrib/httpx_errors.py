@@ -36,6 +36,7 @@ ERRORS: Final[Table] = {
     "ConnectFailed": FAILED,
     "HandshakeFailed": FAILED,
     "CertificateInvalid": FAILED,
+    "ClientCertificateRefused": FAILED,
     "TunnelRefused": ("ProxyError",) * 3,
     "HostnameNotResolvable": FAILED,
     "DNSUnavailable": FAILED,
@@ -48,17 +49,20 @@ STREAM_ERRORS: Final[Table] = {"DugongError": FAILED, "ConnectionTimedOut": TIME
 THEIRS: Final[Mapping[str, tuple[str, ...] | str]] = {
     "ConnectError": (
         *("ConnectFailed", "HostnameNotResolvable", "DNSUnavailable", "HandshakeFailed"),
-        *("CertificateInvalid", "ConnectionClosed", "TransportError", "BodyTooLarge"),
+        *("CertificateInvalid", "ClientCertificateRefused", "ConnectionClosed"),
+        *("TransportError", "BodyTooLarge"),
     ),
     "ConnectTimeout": ("ConnectionTimedOut", "ContinueTimedOut"),
     "ReadError": (
         *("TransportError", "BodyTooLarge", "ConnectFailed", "HandshakeFailed"),
-        *("CertificateInvalid", "HostnameNotResolvable", "DNSUnavailable"),
+        *("CertificateInvalid", "ClientCertificateRefused", "HostnameNotResolvable"),
+        "DNSUnavailable",
     ),
     "ReadTimeout": ("ConnectionTimedOut", "ContinueTimedOut"),
     "WriteError": (
         *("ConnectionClosed", "TransportError", "BodyTooLarge", "ConnectFailed"),
-        *("HandshakeFailed", "CertificateInvalid", "HostnameNotResolvable", "DNSUnavailable"),
+        *("HandshakeFailed", "CertificateInvalid", "ClientCertificateRefused"),
+        *("HostnameNotResolvable", "DNSUnavailable"),
     ),
     "WriteTimeout": ("ConnectionTimedOut", "ContinueTimedOut"),
     "ProxyError": ("TunnelRefused",),

@@ -42,7 +42,9 @@ ERRORS = [  # the first that fits
     (dugong_like.TunnelRefused, exceptions.ProxyError),
     (dugong_like.DugongError, exceptions.ConnectionError),
 ]
-CONNECTING = {"connect", "tls", "proxy"}  # what a time limit may be for, before the request
+STEPS = {"dns", "connect", "tls"}
+# What a time limit may be for, before the request.
+CONNECTING = STEPS | {"proxy"} | {f"proxy-{step}" for step in STEPS}
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from .connection import HTTPConnection
 from .errors import (
     BodyTooLarge,
     CertificateInvalid,
+    ClientCertificateRefused,
     ConnectFailed,
     ConnectionClosed,
     ConnectionTimedOut,
@@ -105,6 +106,7 @@ __all__ = [
     "CachingResolver",
     "CaseInsensitiveDict",
     "CertificateInvalid",
+    "ClientCertificateRefused",
     "Co",
     "ConnectFailed",
     "ConnectionClosed",

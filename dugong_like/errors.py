@@ -17,7 +17,8 @@
         |   `-- ContinueTimedOut           no 100 (Continue): the body may be sent now
         |-- ConnectFailed              no address accepted the connection
         |-- HandshakeFailed            TLS could not be set up
-        |   `-- CertificateInvalid         the peer is not who it should be
+        |   |-- CertificateInvalid         the peer is not who it should be
+        |   `-- ClientCertificateRefused   the peer wants another client certificate
         |-- TunnelRefused              the proxy said no to CONNECT or SOCKS
         |-- HostnameNotResolvable      the name does not exist
         `-- DNSUnavailable             nobody can say whether the name exists
@@ -25,7 +26,8 @@
 Each carries two answers for code that retries: `retryable` (may the same call
 succeed later, on a new connection?) and `request_sent` (may the server have acted
 on the request?). A request that is not idempotent may be repeated only if
-`request_sent` is ``"no"``.
+`request_sent` is ``"no"``. Those of connecting also say in `phase` at which step that
+was, and whether with the server or with a proxy.
 
 An error of an operation names what it was about, in front of its message and in two
 attributes: the request with its URL or, where there is none yet, the place that is connected
@@ -37,7 +39,7 @@ Not here: what the standard library raises for arguments of the wrong type.
 from __future__ import annotations
 
 import errno
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 Sent = Literal["no", "maybe", "yes"]
 MAX_LABEL: Final = 500  # characters in front of a message; a URL may have thousands
@@ -55,13 +57,18 @@ class DugongError(Exception):
             such as an error of connecting.
         url: URL of that request, or of the origin, without credentials. Empty if it is about
             neither.
+        phase: the step of connecting that failed. With the server: ``"dns"``,
+            ``"connect"``, ``"tls"``; with a proxy: ``"proxy-dns"``, ``"proxy-connect"``,
+            ``"proxy-tls"``, and ``"proxy"`` for what is said with it. ``""`` if it was none
+            of these; `ConnectionTimedOut` has some more.
 
     """
 
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     request_sent: Sent
     method: str = ""
     url: str = ""
+    phase: str = ""
 
     def __init__(self, message: str = "", *, request_sent: Sent = "no") -> None:
         super().__init__(message)
@@ -169,10 +176,11 @@ class ConnectionTimedOut(TransportError, TimeoutError):
     """Nothing moved for `HTTPConnection.timeout` seconds, or a deadline passed.
 
     Attributes:
-        phase: which of the `Timeouts` it was: ``"dns"``, ``"connect"``, ``"tls"``,
-            ``"proxy"``, ``"read"``, ``"write"``, ``"total"`` or ``"expect100"``; ``"rate"`` for a
-            `LowestRate`; ``""`` if it was none of these but a limit of your own, as `within`
-            sets it.
+        phase: which of the `Timeouts` it was: a step of connecting, as in `DugongError`, of
+            which ``"proxy-dns"``, ``"proxy-connect"`` and ``"proxy-tls"`` are limited by the
+            same `Timeouts` as those with the server; ``"read"``, ``"write"``, ``"total"`` or
+            ``"expect100"``; ``"rate"`` for a `LowestRate`; ``""`` if it was none of these but a
+            limit of your own, as `within` sets it.
 
     """
 
@@ -191,9 +199,25 @@ class ContinueTimedOut(ConnectionTimedOut):
 class ConnectFailed(TransportError, ConnectionError):
     """No address of the host accepted a connection; `__cause__` has the last error."""
 
+    phase = "connect"
+
 
 class HandshakeFailed(TransportError):
-    """TLS could not be set up; `__cause__` has the error of the `ssl` module."""
+    """TLS could not be set up; `__cause__` has the error of the `ssl` module.
+
+    `retryable` is False if it was the peer who ended the handshake, with an alert which says
+    that it will not agree to what is offered (RFC 8446 section 6.2), such as
+    handshake_failure or protocol_version.
+    """
+
+    phase = "tls"
+
+    def __init__(
+        self, message: str = "", *, request_sent: Sent = "no", retryable: bool | None = None
+    ) -> None:
+        super().__init__(message, request_sent=request_sent)
+        if retryable is not None:
+            self.retryable = retryable
 
 
 class CertificateInvalid(HandshakeFailed):
@@ -202,17 +226,35 @@ class CertificateInvalid(HandshakeFailed):
     retryable = False
 
 
+class ClientCertificateRefused(HandshakeFailed, ConnectionClosed):
+    """The peer does not accept the client's certificate, or misses one (RFC 8446 section 6.2).
+
+    It says so by an alert, which the message names. With TLS 1.3 it arrives after the
+    handshake, when a request is sent or its response is read: so this is a
+    `ConnectionClosed` as well. `__cause__` has the error of the `ssl` module.
+    """
+
+    retryable = False
+
+
 class TunnelRefused(TransportError):
     """The proxy did not open a tunnel (RFC 9110 section 9.3.6, RFC 1928 section 6).
+
+    `retryable` is True if that may be different soon: the answer was 408, 429, 502, 503 or
+    504; the reply of SOCKS5 was 1, 3, 4, 5 or 6, all of them about the network behind
+    the proxy; that of SOCKS4 was 91, which stands for all of these.
 
     Attributes:
         status: status code of the proxy's answer; of SOCKS the code in its reply.
         reason: its reason phrase; of SOCKS what the code means.
         body: its body, cut off after 65536 bytes; of SOCKS none.
+        retry_after: value of its field Retry-After, seconds or a date (RFC 9110 section
+            10.2.3); None if there is none.
 
     """
 
     retryable = False
+    phase = "proxy"
 
     def __init__(
         self,
@@ -220,11 +262,16 @@ class TunnelRefused(TransportError):
         status: int = 0,
         reason: str = "",
         body: bytes = b"",
+        *,
+        retryable: bool = False,
+        retry_after: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.body = body
+        self.retryable = retryable
+        self.retry_after = retry_after
 
 
 class HostnameNotResolvable(TransportError):
@@ -237,6 +284,7 @@ class HostnameNotResolvable(TransportError):
     """
 
     retryable = False
+    phase = "dns"
 
     def __init__(self, message: str = "", *, request_sent: Sent = "no", name: str = "") -> None:
         super().__init__(message, request_sent=request_sent)
@@ -254,6 +302,8 @@ class DNSUnavailable(TransportError):
     def __init__(self, message: str = "", *, request_sent: Sent = "no", name: str = "") -> None:
         super().__init__(message, request_sent=request_sent)
         self.name = name or message
+
+    phase = "dns"
 
 
 MAX_REFUSAL_BODY: Final = 65536  # bytes; an error page of a proxy is a few KiB

@@ -146,9 +146,12 @@ class SharedLink:
         sent: Sent = "maybe" if self.pending else "no"
         if self.abandoned:
             raise ConnectionClosed("the connection was closed meanwhile", request_sent=sent)
-        raise ConnectionClosed(
+        broken = ConnectionClosed(
             f"the connection is broken until reset() is called: {failure}", request_sent=sent
-        ) from failure
+        )
+        if isinstance(failure, ConnectionClosed):
+            broken.retryable = failure.retryable
+        raise broken from failure
 
     def label(self, exc: BaseException, exchange: Exchange | None = None) -> None:
         """Say in *exc*, if it is an error of the library, what it is about.

@@ -432,7 +432,8 @@ class Pipeline:
             first.failures += 1
         self._pace.end(learn=lost and peer, failed=not self._told)
         self._told = False
-        again = lost and (first.repeatable or (unsent and first.rewindable))
+        again = isinstance(problem, ConnectionClosed) and problem.retryable
+        again = again and (first.repeatable or (unsent and first.rewindable))
         again = again and first.failures < MAX_FAILURES
         if not again:
             self._open.popleft()

@@ -14,7 +14,13 @@ from functools import partial
 from typing import ClassVar, Final
 
 from .bodies import BodyReader
-from .errors import ConnectionClosed, ConnectionTimedOut, ProtocolError, StateError
+from .errors import (
+    ClientCertificateRefused,
+    ConnectionClosed,
+    ConnectionTimedOut,
+    ProtocolError,
+    StateError,
+)
 from .heads import CONTINUE, HeadReader, Informed
 from .http1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE, Body
 from .http1.chunked import ChunkedBody
@@ -331,6 +337,8 @@ class ReceivingHalf:
             reason = ConnectionClosed("the server has closed the idle connection")
             if filled:
                 reason = ConnectionClosed("the server has sent what nobody asked for")
+        except ClientCertificateRefused as exc:
+            reason = ClientCertificateRefused(str(exc))
         except (ConnectionClosed, ProtocolError) as exc:
             reason = ConnectionClosed(str(exc))
         finally:

@@ -12,6 +12,7 @@ from threading import get_ident
 from typing import Any, ClassVar, Final
 
 from .errors import (
+    ClientCertificateRefused,
     ConnectionClosed,
     DugongError,
     ExcessBodyData,
@@ -108,6 +109,10 @@ class SendingHalf(Transmitter):
 
         With nothing pending nothing may have arrived: it would be taken for the
         response, or is the end of the stream.
+
+        Raises:
+            ClientCertificateRefused: that is why it has ended, and would be the next time.
+
         """
         link = self._link
         if link.state is not OPEN:
@@ -115,8 +120,15 @@ class SendingHalf(Transmitter):
         if link.pending:
             if not self._receiving.has_surplus():
                 return True
-        elif link.raw_stream is None or link.raw_stream.is_idle():
+        elif link.raw_stream is None:
             return True
+        else:
+            try:
+                if link.raw_stream.is_idle():
+                    return True
+            except ClientCertificateRefused:
+                link.spend()
+                raise
         link.spend()  # the look has taken what there was: a second one would see nothing
         return False
 

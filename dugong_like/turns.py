@@ -8,6 +8,7 @@ Not here: the operations that users run (network.py), and sockets and TLS (trans
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,7 +77,7 @@ class Turns:
     def _usable(self) -> Stream:
         """Return the stream if it is neither closed nor broken."""
         if self._failure is not None:
-            raise ConnectionClosed(f"the stream is broken: {self._failure}") from self._failure
+            raise after(self._failure, "the stream is broken")
         if self._stream is None:
             raise ConnectionClosed("the stream is closed")
         return self._stream
@@ -139,7 +140,7 @@ class Turns:
                 return (yield from co_receive(stream, attempt, argument, self.timeout))
             except ConnectionClosed as exc:
                 if self._stream is stream:
-                    self._fail(ConnectionClosed(str(exc)))
+                    self._fail(copy.copy(exc))
                     stream.shut_down_writing()
                 raise
             except (TimeoutError, GeneratorExit):
@@ -198,7 +199,7 @@ class Turns:
         with self._turn(self._writing, "writing"):
             stream = self._usable()
             if self._deaf is not None:
-                raise ConnectionClosed(f"the peer takes no more: {self._deaf}") from self._deaf
+                raise after(self._deaf, "the peer takes no more")
             whole = False
             try:
                 yield stream
@@ -208,7 +209,7 @@ class Turns:
                 raise
             except ConnectionClosed as exc:
                 whole = True
-                self._deaf = ConnectionClosed(str(exc))
+                self._deaf = copy.copy(exc)  # without its traceback, which leads back to here
                 raise
             finally:
                 if not whole:
@@ -252,6 +253,15 @@ class Turns:
         if self._stream is stream:
             self._fail(StateError("writing was given up in the middle"))
             stream.shut_down()
+
+
+def after(failure: Exception, what: str) -> ConnectionClosed:
+    """Return the error of what comes after *failure*, because of which *what* is so."""
+    error = ConnectionClosed(f"{what}: {failure}")
+    if isinstance(failure, ConnectionClosed):
+        error.retryable = failure.retryable
+    error.__cause__ = failure
+    return error
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

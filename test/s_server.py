@@ -109,16 +109,16 @@ class OpenSSL:
 
 @contextmanager
 def s_servers(certificate):
-    """Yield a function that starts s_server with a version of TLS, and returns it."""
+    """Yield a function that starts s_server with a version of TLS and options, and returns it."""
     openssl = program("openssl")
     servers = []
 
-    def start(version):
+    def start(version, *options):
         process = subprocess.Popen(
             [
                 openssl, "s_server", "-accept", "127.0.0.1:0", "-naccept", "1",
                 "-cert", certificate.chain, "-cert_chain", certificate.chain,
-                "-key", certificate.key, f"-tls{version.replace('.', '_')}",
+                "-key", certificate.key, f"-tls{version.replace('.', '_')}", *options,
             ],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip

@@ -105,9 +105,7 @@ def _close_forgotten(exc: Exception) -> None:
 class TLSStream(Secured):
     """TLS over a socket; see `tcp.Stream`."""
 
-    __slots__ = (
-        *("_failure", "_recv_mask", "_send_mask", "_sock", "_waits", "buffered", "fd", "waiting"),
-    )
+    __slots__ = (*("_recv_mask", "_send_mask", "_sock", "_waits", "buffered", "fd", "waiting"),)
     bulk = None  # what the socket carries are not the bytes
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
@@ -118,7 +116,6 @@ class TLSStream(Secured):
         self.waiting = False
         self._recv_mask = POLLIN
         self._send_mask = POLLOUT
-        self._failure: OSError | None = None  # for the next call: this one has received something
         # The rest of a record of which a part was asked for. It is noted, as asking OpenSSL
         # takes the lock and calls twice, in each request.
         self.buffered = False
@@ -146,6 +143,10 @@ class TLSStream(Secured):
 
     def _recv_records(self, buffer: memoryview) -> int:
         """Receive a record, and the ones behind it if it is a full one: there mostly are some."""
+        if self._kept is not None:
+            data = self._take_kept(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
         count = total = self._sock.recv_into(buffer)
         if count == RECORD and len(buffer) > RECORD:
             buffer = buffer[:MOST_RECORDS]
@@ -164,8 +165,8 @@ class TLSStream(Secured):
         if isinstance(exc, ssl.SSLWantReadError | ssl.SSLWantWriteError):
             self._recv_mask = _mask(exc)
         else:
-            self._failure = exc
-        self.buffered = self._failure is not None
+            self._keep(b"", exc)
+        self.buffered = self._kept is not None
 
     def recv(self, size: int) -> bytes | None:
         """See `Stream.recv`."""
@@ -173,6 +174,8 @@ class TLSStream(Secured):
 
     def _recv_pieces(self, size: int) -> bytes:
         """Receive a record or less, and those behind it, in memory of the right size."""
+        if self._kept is not None:
+            return self._take_kept(size)
         pieces = [self._sock.recv(min(size, RECORD))]
         left = min(size, MOST_RECORDS) - RECORD
         try:
@@ -187,30 +190,41 @@ class TLSStream(Secured):
 
     def _receive(self, call: Callable[[Any], T], argument: object) -> T | None:
         self.waiting = False
-        try:
-            if self._failure is not None:
-                raise self._failure
-            with self._lock:
+        with self._lock:
+            try:
                 return call(argument)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
-            self._recv_mask = _mask(want)
-            self.buffered = False
-            return None
-        except OSError as exc:
-            raise self.gone(exc) from exc
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+                self._recv_mask = _mask(want)
+                self.buffered = False
+                return None
+            except OSError as exc:
+                self._keep(b"", exc)
+                raise self.gone(exc) from exc
 
     def send(self, parts: Sequence[Part]) -> int | None:
         """See `Stream.send`."""
         pieces = cast("Sequence[Data]", parts)  # without `bulk` there are no others
         data = pieces[0] if len(pieces) == 1 or len(pieces[0]) >= RECORD else _one_record(pieces)
-        try:
-            with self._lock:
+        with self._lock:
+            try:
                 return self._sock.send(data)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
-            self._send_mask = _mask(want)
-            return None
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+                self._send_mask = _mask(want)
+                return None
+            except OSError as exc:
+                reason = self._why(exc)
+                raise self.gone(reason) from reason
+
+    def _look_for_reason(self) -> None:
+        """See `Secured._look_for_reason`."""
+        try:
+            if data := self._sock.recv(RECORD):
+                self._keep(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
         except OSError as exc:
-            raise self.gone(exc) from exc
+            self._keep(b"", exc)
+        self.buffered = self._kept is not None
 
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
         """See `Stream.wanted_by_recv`."""
@@ -241,6 +255,7 @@ class TLSStream(Secured):
 
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""
+        self._ended = True
         shut_down(self._sock, socket.SHUT_WR)
 
     def end_sending(self) -> bool | None:
@@ -258,6 +273,7 @@ class TLSStream(Secured):
 
     def shut_down(self) -> None:
         """See `Stream.shut_down`."""
+        self._ended = True
         shut_down(self._sock, socket.SHUT_RDWR)
 
     def notify_close(self) -> None:
@@ -265,6 +281,7 @@ class TLSStream(Secured):
 
         The connection, or its sending direction, is ended next.
         """
+        self._ended = True
         hold_back(self._sock)  # it goes in one packet with the end
         try:
             with self._lock:

@@ -72,7 +72,6 @@ class TLSOverStream(Secured):
         self._inner = inner
         self._unsent = NOTHING  # encrypted bytes that are being sent
         self._taken: int | None = None  # bytes of the sender's that are being sent
-        self._ahead = b""  # what was received when the sending direction was ended
         self._notified = False  # close_notify is on its way
         # A handshake in the middle, which either half may move on with what the other waits for:
         self._recv_crossed = False  # there may be one
@@ -147,8 +146,8 @@ class TLSOverStream(Secured):
         return self._receive(self._read_into, buffer)
 
     def _read_into(self, buffer: memoryview) -> int:
-        if self._ahead:
-            data = self._take_ahead(len(buffer))
+        if self._kept is not None:
+            data = self._take_kept(len(buffer))
             buffer[: len(data)] = data
             return len(data)
         try:
@@ -161,16 +160,12 @@ class TLSOverStream(Secured):
         return self._receive(self._read, size)
 
     def _read(self, size: int) -> bytes:
-        if self._ahead:
-            return self._take_ahead(size)
+        if self._kept is not None:
+            return self._take_kept(size)
         try:
             return self._object.read(size)
         except ssl.SSLZeroReturnError:
             return b""
-
-    def _take_ahead(self, size: int) -> bytes:
-        data, self._ahead = self._ahead[:size], self._ahead[size:]
-        return data
 
     def _receive(self, read: Callable[[A], T], argument: A) -> T | None:
         self.waiting = False
@@ -181,6 +176,7 @@ class TLSOverStream(Secured):
                 except ssl.SSLWantReadError:
                     pass
                 except OSError as exc:
+                    self._keep(b"", exc)
                     raise self.gone(exc) from exc
                 else:
                     self._recv_crossed = False
@@ -201,16 +197,45 @@ class TLSOverStream(Secured):
                 except ssl.SSLWantReadError:
                     pass
                 except OSError as exc:
-                    raise self.gone(exc) from exc
+                    reason = self._why(exc)
+                    raise self.gone(reason) from reason
                 self._send_crossed = self._taken is None
                 if self._send_crossed:
                     self._recv_crossed = True
-                    if not self._flush() or not self._pull():
+                    if not self._flush_or_say_why() or not self._pull():
                         return None
-            if not self._flush():
+            if not self._flush_or_say_why():
                 return None
             count, self._taken = self._taken, None
             return count
+
+    def _flush_or_say_why(self) -> bool:
+        """Do what `_flush` does; if the peer is gone say what it has said before."""
+        try:
+            return self._flush()
+        except ConnectionClosed as exc:
+            reason = self._why(exc)
+            if reason is exc:
+                raise
+            raise self.gone(reason) from reason
+
+    def _look_for_reason(self) -> None:
+        """See `Secured._look_for_reason`."""
+        while self._kept is None:
+            try:
+                data = self._read(CHUNK)
+            except ssl.SSLWantReadError:
+                try:
+                    if not self._pull():
+                        return
+                except ConnectionClosed:  # the stream below will say it again
+                    return
+            except OSError as exc:
+                self._keep(b"", exc)
+            else:
+                if not data:  # close_notify
+                    return
+                self._keep(data)
 
     def _encrypt(self, parts: Sequence[Part]) -> int:
         """Encrypt the beginning of *parts* and return how many bytes that was.
@@ -261,7 +286,7 @@ class TLSOverStream(Secured):
         """See `Stream.buffered`. May say True for a part of a record, until `recv` looks."""
         with self._lock:
             return (
-                bool(self._ahead)
+                self._kept is not None
                 or self._object.pending() > 0
                 or self._incoming.pending > 0
                 or self._incoming.eof
@@ -285,6 +310,7 @@ class TLSOverStream(Secured):
 
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""
+        self._ended = True
         self._inner.shut_down_writing()
 
     def end_sending(self) -> bool | None:
@@ -297,10 +323,10 @@ class TLSOverStream(Secured):
                 self._notified = self._say_end()
                 if not self._notified:  # in the middle of a handshake, which has to end before
                     self._send_crossed = self._recv_crossed = True
-                    if not self._flush() or not self._pull():
+                    if not self._flush_or_say_why() or not self._pull():
                         return None
             self._send_crossed = False
-            return True if self._flush() else None
+            return True if self._flush_or_say_why() else None
 
     def _say_end(self) -> bool:
         """Let TLS write close_notify; False says that it cannot yet.
@@ -318,16 +344,20 @@ class TLSOverStream(Secured):
         except OSError as exc:
             if getattr(exc, "reason", None) == "SHUTDOWN_WHILE_IN_INIT":
                 return False
-            raise self.gone(exc) from exc
+            reason = self._why(exc)
+            raise self.gone(reason) from reason
         return True
 
     def _read_ahead(self) -> None:
         """Take what has arrived: OpenSSL takes no data while it writes close_notify."""
         try:
             while data := self._object.read(CHUNK):
-                self._ahead += data
+                self._keep(data)
         except ssl.SSLWantReadError:
             pass
+        except OSError as exc:
+            self._keep(b"", exc)
+            raise
 
     def say_goodbye(self) -> None:
         """See `Stream.say_goodbye`: close_notify, then the goodbye of the stream below."""
@@ -341,6 +371,7 @@ class TLSOverStream(Secured):
             self._inner.notify_close()
 
     def _notify(self) -> None:
+        self._ended = True
         with self._lock:
             self.save_session()
             try:
@@ -351,6 +382,7 @@ class TLSOverStream(Secured):
 
     def shut_down(self) -> None:
         """See `Stream.shut_down`."""
+        self._ended = True
         self._inner.shut_down()
 
     def close(self) -> None:
