@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar, cast
 
 from .errors import ConnectionTimedOut
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, Source, check_operation, timed_out, wait
+from .progress import ProgressDeadline
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -39,26 +40,37 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
         The result of *op*.
 
     Raises:
-        ConnectionTimedOut: what *op* waits for did not become ready in time.
+        ConnectionTimedOut: what *op* waits for did not become ready in time; and if it waits to
+            send, the peer has acknowledged nothing meanwhile, as far as the system tells.
         TypeError: *op* is no operation.
 
     """
     check_operation(op)
+    limit = ProgressDeadline(seconds)
     try:
         while True:
             need = next(op)
-            limit = time.monotonic() + seconds
-            until = limit if need.deadline is None else min(limit, need.deadline)
-            yield need.until(until)
-            while not wait(need, 0) and time.monotonic() < until:
-                yield need.until(until)
-            if time.monotonic() >= limit and not wait(need, 0):
-                what = "could be sent" if need[1] & POLLOUT else "arrived"
-                return timed_out(op, ConnectionTimedOut(f"nothing {what} for {seconds} s"))
+            if not limit.is_for(need):
+                limit = ProgressDeadline(seconds)
+            while True:
+                yield limit.limit(need) if need[1] & POLLOUT else _earlier(need, limit.at)
+                if wait(need, 0):
+                    limit = ProgressDeadline(seconds)
+                    break
+                if limit.has_passed():
+                    what = "could be sent" if need[1] & POLLOUT else "arrived"
+                    return timed_out(op, ConnectionTimedOut(f"nothing {what} for {seconds} s"))
+                if need.deadline is not None and time.monotonic() >= need.deadline:
+                    break
     except StopIteration as end:
         return cast("T", end.value)
     finally:
         op.close()
+
+
+def _earlier(need: PollNeeded, deadline: float) -> PollNeeded:
+    """Return the wait *need* with *deadline*, unless its own is earlier."""
+    return need.until(deadline if need.deadline is None else min(deadline, need.deadline))
 
 
 class Bundle:

@@ -31,7 +31,7 @@ from .transport.connecting import (
 from .transport.resolve import co_resolve, is_address
 from .transport.stream import Stream
 from .transport.tcp import Socket, TCPStream
-from .transport.waiting import co_attempt, co_receive
+from .transport.waiting import co_attempt_to_send, co_receive
 
 if TYPE_CHECKING:
     from .proxy.conversation import Conversation
@@ -303,7 +303,7 @@ def co_converse(stream: Stream, conversation: Conversation, timeout: float | Non
                 sent = stream.send([rest])
                 if sent is None:
                     unsent = "nothing could be sent to the proxy"
-                    sent = yield from co_attempt(
+                    sent = yield from co_attempt_to_send(
                         stream.send, [rest], stream.wanted_by_send, timeout, "proxy", unsent
                     )
                 rest = rest[sent:]

@@ -31,7 +31,8 @@ class Timeouts:
         dns: looking up the name; `connect` then limits the rest only.
         tls: the handshake of TLS, instead of `connect`.
         read: how long nothing may arrive while a response is awaited or read.
-        write: how long nothing may be sent while there is something to send.
+        write: how long nothing may be sent, nor be acknowledged by the peer, while there is
+            something to send.
         stall: for each of the above that is not given: how long nothing may move. A number
             as ``HTTPConnection(timeout=…)`` means this.
         total: one operation, from call to result, connecting included: one

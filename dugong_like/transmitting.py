@@ -8,7 +8,6 @@ Not here: what is sent, and when (sending.py).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from .errors import (
@@ -22,6 +21,7 @@ from .http1.states import READY, SENDING, Sending, Sent, follow
 from .link import SharedLink
 from .message import Exchange
 from .polling import Co
+from .progress import ProgressDeadline
 from .receiving import ReceivingHalf
 from .transport.stream import TURN, Part, Stream, rest
 
@@ -123,8 +123,8 @@ class Transmitter:
     ) -> Co[int]:
         """Wait until something of *parts* can be sent, and send it, or an answer is here."""
         link = self._link
-        limit = link.write_timeout
-        deadline = None if limit is None else time.monotonic() + limit
+        timeout = link.write_timeout
+        limit = None if timeout is None else ProgressDeadline(timeout)
         while True:
             self._unwaited = 0
             # Set before the look at the exchange: who answers it does the opposite.
@@ -133,7 +133,8 @@ class Transmitter:
                 receiving = self._receiving
                 watch = receiving.is_next(exchange) and not receiving.role.is_taken()
                 if not exchange.answered:
-                    yield stream.wanted_by_send(deadline, watch=watch)
+                    need = stream.wanted_by_send(None if limit is None else limit.at, watch=watch)
+                    yield need if limit is None else limit.limit(need)
             finally:
                 link.sender_waits = False
             if link.raw_stream is not stream:
@@ -143,9 +144,9 @@ class Transmitter:
             sent = self._try(stream, exchange, parts, complete, total)
             if sent is not None:
                 return sent
-            if deadline is not None and time.monotonic() >= deadline:
+            if limit is not None and limit.has_passed():
                 raise ConnectionTimedOut(
-                    f"nothing could be sent for {limit} s (write time-out)",
+                    f"nothing could be sent for {timeout} s (write time-out)",
                     request_sent="maybe",
                     phase="write",
                 )

@@ -13,15 +13,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock, RLock
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, TypeVar
 from weakref import WeakSet
 
 from .errors import ConnectionClosed, DugongError, StateError
 from .polling import Co
 from .transport.stream import TURN, Stream
-from .transport.waiting import co_attempt, co_receive
-
-UNSENT: Final = "nothing could be sent"  # what a time limit on writing means
+from .transport.waiting import co_attempt_to_send, co_receive
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -222,16 +220,16 @@ class Turns:
             while data:
                 sent = self._send(data)
                 if sent is None:
-                    sent = yield from co_attempt(
-                        self._send, data, stream.wanted_by_send, self.timeout, "write", UNSENT
+                    sent = yield from co_attempt_to_send(
+                        self._send, data, stream.wanted_by_send, self.timeout
                     )
                 data = data[sent:]
 
     def _co_end(self) -> Co[None]:
         with self._sending() as stream:
             if not self._said_all and self._end(stream) is None:
-                yield from co_attempt(
-                    self._end, stream, stream.wanted_by_send, self.timeout, "write", UNSENT
+                yield from co_attempt_to_send(
+                    self._end, stream, stream.wanted_by_send, self.timeout
                 )
             self._said_all = True
 

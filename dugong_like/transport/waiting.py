@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from ..errors import ConnectionTimedOut
 from ..polling import Co, PollNeeded
+from ..progress import ProgressDeadline
 from .stream import Stream
 
 A = TypeVar("A")
@@ -46,6 +47,38 @@ def co_attempt(
         if result is not None:
             return result
         if deadline is not None and time.monotonic() >= deadline:
+            raise timed_out(what, timeout, phase)
+
+
+def co_attempt_to_send(
+    attempt: Callable[[A], T | None],
+    argument: A,
+    wanted: Callable[[float | None], PollNeeded],
+    timeout: float | None,
+    phase: str = "write",
+    what: str = "nothing could be sent",
+) -> Co[T]:
+    """Do what `co_attempt` does, for an attempt to send, of which the peer may take a part.
+
+    Args:
+        attempt: a call that would block.
+        argument: what to call it with.
+        wanted: gives what it waits for, with the given deadline.
+        timeout: seconds that may pass without progress (see progress.py); None sets no limit.
+        phase: what that limits, for the error.
+        what: what has happened then, for its message.
+
+    Raises:
+        ConnectionTimedOut: *timeout* seconds have passed without progress.
+
+    """
+    limit = None if timeout is None else ProgressDeadline(timeout)
+    while True:
+        yield wanted(None) if limit is None else limit.limit(wanted(limit.at))
+        result = attempt(argument)
+        if result is not None:
+            return result
+        if limit is not None and limit.has_passed():
             raise timed_out(what, timeout, phase)
 
 
