@@ -216,7 +216,8 @@ def _strings(name: object, value: object) -> tuple[str, str]:
         raise TypeError(f"name of a header field is neither str nor bytes: {name!r}")
     content = as_text(value)
     if not isinstance(content, str):
-        raise TypeError(f"value of header field {text} is neither str nor bytes: {value!r}")
+        kind = type(value).__name__  # and not the value, which may be secret
+        raise TypeError(f"value of header field {text} is neither str nor bytes but {kind}")
     return text, content
 
 
@@ -249,7 +250,8 @@ def field_pairs(fields: Fields) -> Iterable[tuple[Any, Any]]:
     if type(fields) is dict or isinstance(fields, Headers):
         return fields.items()
     if isinstance(fields, NO_PAIRS):
-        raise TypeError(f"header fields are a mapping, or pairs of names and values: {fields!r}")
+        kind = type(fields).__name__
+        raise TypeError(f"header fields are a mapping, or pairs of names and values, not {kind}")
     pairs: list[Any]
     if type(fields) is not list and isinstance(fields, Mapping):
         pairs = list(fields.items())
@@ -257,5 +259,6 @@ def field_pairs(fields: Fields) -> Iterable[tuple[Any, Any]]:
         pairs = list(fields)
     for pair in pairs:
         if (type(pair) is not tuple and isinstance(pair, NO_PAIRS)) or len(pair) != PAIR:
-            raise TypeError(f"not the name and the value of a header field: {pair!r}")
+            kind = type(pair).__name__
+            raise TypeError(f"a header field is a pair of name and value, not {kind}")
     return pairs

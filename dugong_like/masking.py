@@ -52,6 +52,13 @@ def mask_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
+def shown_line(line: bytes) -> bytes:
+    """Return *line*, perhaps no field line at all, without the value if that would be secret."""
+    name, colon, _ = line.partition(b":")
+    is_secret = colon and name.strip(b" \t").lower().decode("latin-1") in SECRET
+    return name + colon + b" " + MASK.encode() if is_secret else line
+
+
 def masked_lines(lines: bytes) -> list[tuple[str, str]]:
     """Return field lines, each ended by CRLF, as `mask_fields` does; others are passed by."""
     pairs = []

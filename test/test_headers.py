@@ -192,7 +192,7 @@ def test_headers_take_bytes_and_give_strings():
     headers.add(b"C", "d")
     headers.set(b"b", b"e")
     assert headers.items() == [("A", "ä"), ("b", "e"), ("C", "d")]
-    with pytest.raises(TypeError, match="value of header field A is neither str nor bytes: None"):
+    with pytest.raises(TypeError, match="header field A is neither str nor bytes but NoneType"):
         headers.add("A", None)
 
 

@@ -29,6 +29,7 @@ from dugong_like import (
     ExcessBodyData,
     FileTooShort,
     HandshakeFailed,
+    Headers,
     HostnameNotResolvable,
     HTTPConnection,
     InvalidRequest,
@@ -778,6 +779,55 @@ def test_what_cannot_be_sent_gets_into_no_message_as_it_is(do, method, path):
     assert "http://example.org" in str(caught.value)
     assert SECRET not in repr(caught.value)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        f"Authorization: {SECRET}",
+        [f"Authorization: {SECRET}"],
+        [("Authorization", SECRET, "x")],
+        {"Authorization": f"{SECRET}\n"},
+        {"Authorization": [SECRET]},
+        {f"Authorization: {SECRET}": ""},
+        [("Authorization", SECRET), ("Authorization", SECRET)],
+        {"Host": f"me:{SECRET}@h"},
+    ],
+)
+def test_fields_with_secrets_that_cannot_be_sent(do, headers):
+    with pytest.raises((InvalidRequest, TypeError)) as caught:
+        get(do, scripted(OK), "/a", headers)
+
+    assert SECRET not in repr(caught.value)
+
+
+@pytest.mark.parametrize("headers", [[("Cookie", [SECRET])], [SECRET]])
+def test_secrets_that_are_no_fields(headers):
+    with pytest.raises(TypeError) as caught:
+        Headers(headers)
+
+    assert SECRET not in repr(caught.value)
+
+
+@pytest.mark.parametrize("line", [b"Set-Cookie : %s", b"Set-Cookie: \0%s", b"Set-Cookie: %s\0"])
+@pytest.mark.parametrize("end", [b"\r\n\r\n", b""])
+def test_fields_with_secrets_that_cannot_be_received(do, line, end):
+    head = OK[: OK.index(b"\r\n") + 2] + line % SECRET.encode() + end
+    with pytest.raises(InvalidResponse) as caught:
+        get(do, scripted(head, math.inf, timeout=30))
+
+    assert "Set-Cookie" in str(caught.value)
+    assert SECRET not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxy", [{"http": f"http://me:{SECRET}@p"}, f"me:{SECRET}@p:1", f"{SECRET}@p"]
+)
+def test_proxies_with_secrets_that_cannot_be(proxy):
+    with pytest.raises((InvalidRequest, TypeError)) as caught:
+        HTTPConnection("h", proxy=proxy)
+
+    assert SECRET not in repr(caught.value)
 
 
 @pytest.mark.parametrize(

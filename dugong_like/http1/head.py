@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ..errors import InvalidResponse
+from ..masking import shown_line
 from .kinds import Framing
 from .limits import MAX_DIGITS, MAX_FIELDS, Limits
 
@@ -193,7 +194,7 @@ def check_line(line: bytes, *, first: bool, folds: bool = False) -> None:
         if not _status_line(line):
             raise InvalidResponse(f"not a status line of HTTP/1{_instead(line)}: {line[:SHOWN]!r}")
     elif not _field_line(line) and not (folds and _folded_line(line)):
-        raise InvalidResponse(f"not a header field: {line[:SHOWN]!r}")
+        raise InvalidResponse(f"not a header field: {shown_line(line)[:SHOWN]!r}")
 
 
 def _instead(line: bytes) -> str:
@@ -304,7 +305,8 @@ class Section:
         if not right:
             line = bytes(data[start : min(end, start + SHOWN)])
             instead = _instead(line) if is_first else ""
-            raise InvalidResponse(f"this cannot become a line of a head{instead}: {line!r}")
+            shown = shown_line(line)
+            raise InvalidResponse(f"this cannot become a line of a head{instead}: {shown!r}")
         if is_first and end - begin < len(STATUS_LINE_LIKE):
             return  # too short to remember how far it is right
         looked_at = end - begin - new.endswith(b"\r")  # LF has to follow

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 
 from ..errors import InvalidRequest
 from ..headers import Fields, as_text, field_pairs
-from ..masking import mask_fields
+from ..masking import mask_fields, shown_url
 from .target import HOST, check_agreement, check_target
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
@@ -84,7 +84,7 @@ def check_host(value: str) -> None:
     """
     match = _host(value)
     if match is None or int(match[2] or 0) > MAX_PORT:
-        raise InvalidRequest(f"Host is not a host and a port: {value!r}")
+        raise InvalidRequest(f"Host is not a host and a port: {shown_url(value)!r}")
 
 
 class FieldLines:
@@ -141,7 +141,8 @@ class FieldLines:
 def _key(name: str) -> str:
     """Return the name of a field in lower case, checked. Most programs use few of them."""
     if not _token(name):
-        raise InvalidRequest(f"name of a header field is not a token: {name[:SHOWN]!r}")
+        shown = f"{name.partition(':')[0][:SHOWN]}:..." if ":" in name else name[:SHOWN]
+        raise InvalidRequest(f"name of a header field is not a token: {shown!r}")
     key = name.lower()
     if key in FRAMING:
         raise InvalidRequest(f"{name} follows from the body and cannot be set")
@@ -160,7 +161,8 @@ def _as_value(name: str, value: object) -> str:
     """Return the value of the field *name*, which is no `str`, as an exact one."""
     text = as_text(value)
     if not isinstance(text, str):
-        raise InvalidRequest(f"value of header field {name} is neither str nor bytes: {value!r}")
+        kind = type(value).__name__
+        raise InvalidRequest(f"value of header field {name} is neither str nor bytes but {kind}")
     return text
 
 
@@ -184,7 +186,7 @@ def _refuse_value(lines: Iterable[str]) -> None:
         if not _value(value):
             raise InvalidRequest(
                 f"value of header field {name} is not of Latin-1 characters without control "
-                f"characters: {value[:SHOWN]!r}"
+                f"characters: {mask_fields([(name, value)])[0][1][:SHOWN]!r}"
             )
 
 

@@ -282,7 +282,8 @@ def as_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:
     if isinstance(proxy, str):
         return Proxy(proxy)
     if not isinstance(proxy, tuple | list) or len(proxy) != 2:  # noqa: PLR2004 - a pair
-        raise TypeError(f"a proxy is a Proxy, a URL, or a pair of host and port, not {proxy!r}")
+        kind = type(proxy).__name__
+        raise TypeError(f"a proxy is a Proxy, a URL, or a pair of host and port, not {kind}")
     host, port = proxy
     return Proxy(f"http://{place_in_url(check_hostname(host), check_port(port))}")
 
