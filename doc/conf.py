@@ -2,7 +2,10 @@
 
 import sys
 from importlib.util import find_spec
+from inspect import cleandoc
 from pathlib import Path
+
+from sphinx.application import Sphinx
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
@@ -24,6 +27,20 @@ autodoc_typehints = "signature"
 autodoc_mock_imports = [name for name in ("trio", "gevent") if find_spec(name) is None]
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+
+
+def keep_twins_short(
+    app: object, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Show of a twin only what it says of itself: the operation is beside it on the same page."""
+    if own := getattr(obj, "own_doc", None):
+        lines[:] = cleandoc(own).splitlines()
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what this file adds."""
+    app.connect("autodoc-process-docstring", keep_twins_short, priority=1)
+
 
 html_theme = "furo"
 html_title = f"dugong_like {version}"

@@ -10,26 +10,36 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, Unpack
 
 from .arguments import Buffer, as_bytes, as_writable, check_size
 from .exchanging import Exchanging
 from .headers import Fields
+from .http1.states import Link
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .outgoing import Request
 from .polling import Co, run
 from .transfers import Transfers
 from .transport.bulk import LOW_WATER
+from .twins import twin_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from .connection_options import ConnectionOptions
     from .line import Line
     from .streams import HTTPStream
     from .transport.tls import SSLContext
     from .url import URL, Origin
 
 T = TypeVar("T")
+STATES: Final = {
+    Link.CLOSED: "closed",
+    Link.OPEN: "open",
+    Link.SPENT: "not reusable",
+    Link.SWITCHED: "upgraded",
+    Link.BROKEN: "broken until reset()",
+}
 
 
 class HTTPConnection(Exchanging, Transfers):
@@ -112,7 +122,11 @@ class HTTPConnection(Exchanging, Transfers):
 
     @classmethod
     def to(
-        cls, place: URL | Origin | str, *, ssl_context: SSLContext | None = None, **options: Any
+        cls,
+        place: URL | Origin | str,
+        *,
+        ssl_context: SSLContext | None = None,
+        **options: Unpack[ConnectionOptions],
     ) -> Self:
         """Return a connection to the server of a URL.
 
@@ -139,10 +153,12 @@ class HTTPConnection(Exchanging, Transfers):
             ssl_context = default_ssl_context()
         return cls(origin.host, origin.port, ssl_context, **options)
 
+    @twin_of(Exchanging.co_connect)
     def connect(self) -> None:
         """Blocking twin of `co_connect`."""
         finish(self._sending.begin(self._sending.connect))
 
+    @twin_of(Exchanging.co_send_request)
     def send_request(
         self,
         method: str,
@@ -158,22 +174,27 @@ class HTTPConnection(Exchanging, Transfers):
             run(going)
         return exchange
 
+    @twin_of(Exchanging.co_send_requests)
     def send_requests(self, requests: Iterable[tuple[Any, ...]]) -> list[Exchange]:
         """Blocking twin of `co_send_requests`."""
         return run(self.co_send_requests(requests))
 
+    @twin_of(Exchanging.co_send)
     def send(self, request: Request) -> Exchange:
         """Blocking twin of `co_send`."""
         return run(self.co_send(request))
 
+    @twin_of(Exchanging.co_write)
     def write(self, buf: Buffer) -> None:
         """Blocking twin of `co_write`."""
         finish(self._sending.begin(self._sending.write, as_bytes(buf)))
 
+    @twin_of(Exchanging.co_finish)
     def finish(self, trailers: Fields | None = None) -> None:
         """Blocking twin of `co_finish`."""
         finish(self._sending.begin(self._sending.finish, self._trailer_lines(trailers)))
 
+    @twin_of(Exchanging.co_read_response)
     def read_response(self) -> HTTPResponse:
         """Blocking twin of `co_read_response`.
 
@@ -188,6 +209,7 @@ class HTTPConnection(Exchanging, Transfers):
             return run(receiving.co_read_response())
         return receiving.role.block(receiving.read_response, None, receiving.is_early)
 
+    @twin_of(Exchanging.co_next_response)
     def next_response(self) -> HTTPResponse | None:
         """Blocking twin of `co_next_response`."""
         return self.read_response() if self.response_pending() else None
@@ -196,6 +218,7 @@ class HTTPConnection(Exchanging, Transfers):
         """Iterate over the responses while any is pending; see `co_next_response`."""
         return iter(self.next_response, None)
 
+    @twin_of(Exchanging.co_read)
     def read(self, len_: int | None = None) -> bytes:
         """Blocking twin of `co_read`."""
         # io.TextIOWrapper asks for -1 bytes and means all.
@@ -206,6 +229,7 @@ class HTTPConnection(Exchanging, Transfers):
             bodies.read if size < LOW_WATER else bodies.read_patiently, size
         )
 
+    @twin_of(Exchanging.co_readinto)
     def readinto(self, buf: bytearray | memoryview) -> int:
         """Blocking twin of `co_readinto`."""
         bodies, view = self._receiving.bodies, as_writable(buf)
@@ -213,18 +237,22 @@ class HTTPConnection(Exchanging, Transfers):
             bodies.readinto if len(view) < LOW_WATER else bodies.readinto_patiently, view
         )
 
+    @twin_of(Exchanging.co_readall)
     def readall(self) -> bytes:
         """Blocking twin of `co_readall`."""
         return self._receiving.role.block(self._receiving.bodies.readall, None)
 
+    @twin_of(Exchanging.co_discard)
     def discard(self) -> None:
         """Blocking twin of `co_discard`."""
         self._receiving.role.block(self._receiving.bodies.discard, None)
 
+    @twin_of(Exchanging.co_read_raw)
     def read_raw(self, size: int) -> bytes:
         """Blocking twin of `co_read_raw`."""
         return self._receiving.role.block(self._receiving.read_raw, check_size(size))
 
+    @twin_of(Exchanging.co_wait_closed)
     def wait_closed(self) -> Exception | None:
         """Blocking twin of `co_wait_closed`."""
         return run(self.co_wait_closed())
@@ -311,6 +339,14 @@ class HTTPConnection(Exchanging, Transfers):
         """Close the connection, as `co_close` does, but wait for nobody."""
         self._forgo_session()
         self.disconnect()
+
+    def __repr__(self) -> str:
+        """Return the origin, the state, and how many responses are pending."""
+        link = self._link
+        count = len(link.pending)
+        pending = f", {count} response{'s' * (count > 1)} pending" if count else ""
+        name, route = type(self).__name__, link.route
+        return f"<{name} {route.origin}{route.detour}: {STATES[link.state]}{pending}>"
 
     def __enter__(self) -> Self:
         return self

@@ -20,6 +20,7 @@ from .drivers.running import Runner, runner
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .outgoing import Request
 from .polling import Co
+from .twins import twin_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,6 +43,7 @@ def awaited(
     method.__qualname__ = f"AsyncConnection.{method.__name__}"
     method.__module__ = __name__
     method.__doc__ = f"Awaitable twin of `HTTPConnection.{name}`."
+    twin_of(operation)(method)
     signature = inspect.signature(operation)
     result = str(signature.return_annotation).removeprefix("Co[").removesuffix("]")
     method.__dict__["__signature__"] = signature.replace(return_annotation=result)
@@ -125,6 +127,9 @@ class AsyncConnection:
             if (close := getattr(pieces, "aclose", None)) is not None:
                 await close()
         return exchange
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.connection!r}>"
 
     def pieces(self, size: int = PIECE) -> AsyncPieces[bytes]:
         """Iterate over the present body: ``async for piece in conn.pieces()``.

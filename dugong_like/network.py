@@ -18,6 +18,7 @@ from .polling import Co, run
 from .transport.stream import Stream
 from .transport.wrapped import WrappedStream
 from .turns import Turns
+from .twins import twin_of
 
 if TYPE_CHECKING:
     from .timings import Timings
@@ -182,26 +183,32 @@ class NetworkStream(Turns):
 
     # ---- their blocking twins
 
+    @twin_of(co_read)
     def read(self, size: int) -> bytes:
         """Blocking twin of `co_read`."""
         return run(self.co_read(size))
 
+    @twin_of(co_readinto)
     def readinto(self, buf: bytearray | memoryview) -> int:
         """Blocking twin of `co_readinto`."""
         return run(self.co_readinto(buf))
 
+    @twin_of(co_write)
     def write(self, data: Buffer) -> None:
         """Blocking twin of `co_write`."""
         run(self.co_write(data))
 
+    @twin_of(co_write_eof)
     def write_eof(self) -> None:
         """Blocking twin of `co_write_eof`."""
         run(self.co_write_eof())
 
+    @twin_of(co_start_tls)
     def start_tls(self, context: SSLContext, server_hostname: str) -> Self:
         """Blocking twin of `co_start_tls`."""
         return run(self.co_start_tls(context, server_hostname))
 
+    @twin_of(co_close)
     def close(self) -> None:
         """Blocking twin of `co_close`."""
         stream = self._forget()

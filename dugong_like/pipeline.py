@@ -28,6 +28,7 @@ from .exchanging import Exchanging
 from .message import BodyFollowing, Exchange, HTTPResponse
 from .outgoing import Request
 from .polling import Co, PollNeeded, run
+from .twins import twin_of
 
 DEPTH: Final = 64  # requests: more would fill the buffers of servers, and be lost at once
 MAX_FAILURES: Final = 3  # connections in a row that end without any answer, for one request
@@ -281,6 +282,7 @@ class Pipeline:
                 self._note_answer(first, answer.response)
                 return answer
 
+    @twin_of(co_next)
     def next(self) -> Answer | None:
         """Blocking twin of `co_next`."""
         return run(self.co_next())
@@ -297,6 +299,7 @@ class Pipeline:
             answers.append(answer)
         return answers
 
+    @twin_of(co_run)
     def run(self) -> list[Answer]:
         """Blocking twin of `co_run`."""
         return run(self.co_run())

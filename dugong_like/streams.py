@@ -23,6 +23,7 @@ from .message import BodyFollowing, Exchange, HTTPResponse
 from .operations import Operations
 from .outgoing import Request
 from .polling import Co, run
+from .twins import twin_of
 from .wake import Wake
 
 Callback = Callable[..., object]
@@ -147,6 +148,7 @@ class HTTPStream:
             raise StateError("another operation drives this stream, or it has ended")
         return (yield from self._co_drive())
 
+    @twin_of(co_run)
     def run(self) -> int:
         """Blocking twin of `co_run`."""
         return run(self.co_run())
@@ -168,6 +170,7 @@ class HTTPStream:
             yield from wake.co_wait()
         return self.completion_future.result()
 
+    @twin_of(co_complete)
     def complete(self) -> int:
         """Blocking twin of `co_complete`."""
         return run(self.co_complete())

@@ -15,6 +15,7 @@ from .polling import Co, run
 from .receiving import ReceivingHalf
 from .sending import SendingHalf
 from .transport.bulk import FileFailed, FileStretch
+from .twins import twin_of
 
 # Bytes of a chunk that is not read here. Its framing is two more calls of the system, but
 # there are servers that take a chunk into memory as a whole.
@@ -66,6 +67,7 @@ class Transfers:
             source.restore()
         return source.sent
 
+    @twin_of(co_sendfile)
     def sendfile(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int:
         """Blocking twin of `co_sendfile`."""
         return run(self.co_sendfile(file, offset, count))
@@ -100,6 +102,7 @@ class Transfers:
             raise sink.failure
         return sink.written
 
+    @twin_of(co_recv_to_file)
     def recv_to_file(self, file: BinaryIO) -> int:
         """Blocking twin of `co_recv_to_file`."""
         return run(self.co_recv_to_file(file))

@@ -25,8 +25,10 @@ from dugong_like import (
     InvalidResponse,
     NetworkStream,
     PollNeeded,
+    ScriptedTransport,
     StateError,
     UnsupportedResponse,
+    default_ssl_context,
     run,
 )
 
@@ -1012,3 +1014,23 @@ def test_one_operation_at_a_time_in_each_half(recorder):
 def test_there_is_no_certificate_without_tls(recorder):
     assert recorder.conn.get_ssl_peercert() is None
     assert recorder.conn.get_ssl_cipher() is None
+
+
+def test_its_representation_says_where_it_leads_and_what_is_pending():
+    script = [OK, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"]
+    conn = HTTPConnection("example.org", 8080, transport=ScriptedTransport(script))
+    assert repr(conn) == "<HTTPConnection http://example.org:8080: closed>"
+    conn.send_request("GET", "/secret?token=1")
+    assert repr(conn) == "<HTTPConnection http://example.org:8080: open, 1 response pending>"
+    conn.send_request("GET", "/")
+    assert repr(conn) == "<HTTPConnection http://example.org:8080: open, 2 responses pending>"
+    conn.reset()
+    assert repr(conn) == "<HTTPConnection http://example.org:8080: closed>"
+
+
+def test_its_representation_names_the_proxy_without_its_password():
+    context = default_ssl_context()
+    conn = HTTPConnection("example.org", ssl_context=context, proxy="http://me:secret@proxy:3128")
+    assert repr(conn) == (
+        "<HTTPConnection https://example.org through the proxy http://proxy:3128: closed>"
+    )

@@ -374,7 +374,7 @@ def test_nothing_is_missing_and_signatures_are_the_same(loop):
         assert list(ours.parameters.values()) == list(theirs.parameters.values())
         assert f"Co[{ours.return_annotation}]" == theirs.return_annotation
         assert inspect.iscoroutinefunction(method)
-        assert method.__doc__ == f"Awaitable twin of `HTTPConnection.{name}`."
+        assert method.own_doc == f"Awaitable twin of `HTTPConnection.{name}`."
         assert method.__qualname__ == f"AsyncConnection.{name.removeprefix('co_')}"
     for name in ("co_close", "co_send"):
         assert inspect.iscoroutinefunction(getattr(AsyncConnection, name.removeprefix("co_")))

@@ -19,6 +19,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "abilities": "transport",
     "errors": "",
+    "twins": "",
+    "connection_options": "budgets message proxy timeouts trace transport",
     "polling": "errors",
     "wake": "polling",
     "binary_streams": "errors polling",
@@ -28,7 +30,7 @@ MAY_IMPORT = {
     "fields": "",
     "arguments": "",
     "facts": "polling transport",
-    "network": "errors polling arguments transport facts origin timings turns",
+    "network": "twins errors polling arguments transport facts origin timings turns",
     "turns": "errors polling transport",
     "trace": "polling",
     "masking": "",
@@ -52,8 +54,8 @@ MAY_IMPORT = {
     "outgoing": "errors polling headers message",
     "line": "errors polling wake combinators",
     "exchanging": "errors polling wake arguments http1 message operations outgoing",
-    "streams": "errors polling wake arguments message operations outgoing exchanging line",
-    "pipeline": "errors polling combinators message outgoing exchanging",
+    "streams": "twins errors polling wake arguments message operations outgoing exchanging line",
+    "pipeline": "twins errors polling combinators message outgoing exchanging",
     "roles": "errors polling message transport link",
     "heads": "errors http1 message transport link",
     "files": "errors transport",
@@ -71,11 +73,11 @@ MAY_IMPORT = {
     "disconnect": "transport link settings",
     "operations": "errors polling headers arguments http1 message disconnect body_fields",
     "body_fields": "message",
-    "transfers": "errors polling transport files receiving sending",
-    "connection": "polling headers arguments message transport operations transfers "
-    "outgoing exchanging line streams url",
+    "transfers": "twins errors polling transport files receiving sending",
+    "connection": "twins connection_options polling headers http1 arguments message transport "
+    "operations transfers outgoing exchanging line streams url",
     "drivers": "errors polling wake",
-    "facade": "polling message outgoing connection drivers",
+    "facade": "twins polling message outgoing connection drivers",
     "cli": "errors polling binary_streams combinators headers masking message url connection "
     "drivers",
     "__main__": "__init__ errors headers connection url cli",
@@ -105,7 +107,11 @@ RESERVED = {
 RESERVED["socket"] |= {
     f"transport/{name}.py" for name in ("bulk", "options", "own", "resolvers", "unix", "wrapped")
 }
-RESERVED["socket"] |= {"settings.py", "options.py"}  # the type of an argument
+RESERVED["socket"] |= {
+    "settings.py",
+    "options.py",
+    "connection_options.py",
+}  # the type of an argument
 RESERVED["socket"].add("transport/base.py")  # the type of an attribute
 RESERVED["socket"].add("abilities.py")  # which asks what there is, as with ssl
 RESERVED["ssl"].add("abilities.py")

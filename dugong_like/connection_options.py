@@ -1,0 +1,53 @@
+"""The optional arguments of `HTTPConnection`, for the types of what passes them on.
+
+Not here: what they mean (connection.py), and their defaults (settings.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from socket import socket
+from typing import TypedDict
+
+from .budgets import Budget
+from .message import HTTPResponse
+from .proxy.proxy import Proxy
+from .timeouts import Timeouts
+from .trace import Trace
+from .transport.base import Transport
+from .transport.options import SocketOptions
+from .transport.resolvers import Resolver
+from .transport.sessions import TLSSessions
+from .transport.wiredump import TraceFile
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """The arguments of `HTTPConnection` but for the server and the context for TLS."""
+
+    proxy: Proxy | tuple[str, int] | str | None
+    timeout: float | Timeouts | None
+    expect100_timeout: float | None
+    content_md5: bool | None
+    http_version: str
+    buffer_size: int
+    max_line_size: int
+    max_header_size: int
+    max_fields: int
+    max_informational: int
+    max_chunk_line: int
+    max_extensions: int
+    on_informational: Callable[[HTTPResponse], object] | None
+    dns_test_hostnames: Sequence[str | tuple[str, int]]
+    server_hostname: str | None
+    fingerprint: str | Iterable[str] | None
+    tls_sessions: TLSSessions | bool
+    socket_options: SocketOptions | None
+    uds: str | bytes | os.PathLike[str] | None
+    sock: socket | None
+    resolver: Resolver | None
+    transport: Transport | None
+    trace: Trace | None
+    timings: bool
+    trace_file: TraceFile | None
+    budget: Budget | None

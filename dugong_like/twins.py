@@ -1,0 +1,31 @@
+"""Documentation for the twins of an operation: that of the operation itself, which is written once.
+
+Not here: the twins (connection.py, transfers.py, facade.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def twin_of(operation: Callable[..., Any]) -> Callable[[F], F]:
+    """Return a decorator that gives a twin the documentation of *operation*.
+
+    It begins with the summary of the operation, followed by what the twin says of itself and by
+    the rest, which names the other operations without ``co_``. What the twin says of itself is
+    kept as its attribute ``own_doc``.
+    """
+
+    def document(twin: F) -> F:
+        own, whole = twin.__doc__, operation.__doc__
+        if own is not None and whole is not None:  # with -OO there is neither
+            summary, _, rest = whole.replace("co_", "").partition("\n")
+            twin.__dict__["own_doc"] = own
+            margin = rest[: len(rest) - len(rest.lstrip())].rpartition("\n")[2]
+            twin.__doc__ = f"{summary}\n\n{margin}{own.rstrip()}\n{rest}"
+        return twin
+
+    return document
