@@ -32,6 +32,8 @@ def not_bytes(data: object, exc: TypeError) -> TypeError:
         advice = ": encode it, as by text.encode()"
     elif hasattr(data, "read"):
         advice = ": for streams there are sendfile(), and send() with Request(…, body=stream)"
+    elif isinstance(data, dict | list):
+        advice = ": encode it, as by json.dumps(…).encode()"
     elif hasattr(data, "__next__"):
         advice = ": for iterators there is send() with Request(…, body=iterator)"
     else:

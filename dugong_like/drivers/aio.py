@@ -10,6 +10,7 @@ import asyncio
 import types
 from collections.abc import Callable, Generator
 from contextvars import Context, copy_context
+from types import GeneratorType
 from typing import Any, TypeVar, cast
 
 from ..polling import Co, PollNeeded, check_operation
@@ -133,7 +134,8 @@ async def run(op: Co[T]) -> T:
         Exception: whatever *op* raises.
 
     """
-    check_operation(op)
+    if type(op) is not GeneratorType:  # which is seldom, and a call each time takes longer
+        check_operation(op)
     return await _co_run(op)
 
 
