@@ -14,16 +14,18 @@ import argparse
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from dugong_like import (
     URL,
+    AnsweredEarly,
     BodyFollowing,
-    ConnectionClosed,
     ContinueTimedOut,
     DugongError,
     HTTPConnection,
+    HTTPResponse,
     is_temp_network_error,
 )
 
@@ -48,28 +50,36 @@ def upload(conn: HTTPConnection, file: Path, target: str) -> int:
             except ContinueTimedOut:
                 pass  # an old server: it gets the body unasked
         if answer is None or answer.status == CONTINUE:
-            send_body(conn, source, size)
+            try:
+                send_body(conn, source, size)
+            except AnsweredEarly as exc:
+                with suppress(DugongError):
+                    conn.read_response()
+                raise refusal(conn, exc.response) from None
             answer = conn.read_response()
-        text = conn.read(200)
-        conn.discard()
     if answer.status not in CREATED:
-        raise Refused(f"{answer.status} {answer.reason} {text.decode('latin-1')}".strip())
+        raise refusal(conn, answer)
+    conn.discard()
     return size
 
 
 def send_body(conn: HTTPConnection, source, size: int) -> None:
-    """Send the body; stop without an error if the server has answered already."""
+    """Send the body, as much as the file had when it was opened."""
     sent = 0
-    try:
-        while sent < size:
-            piece = source.read(min(PIECE, size - sent))
-            if not piece:
-                raise Refused(f"the file has become shorter: {sent} of {size} bytes")
-            conn.write(piece)
-            sent += len(piece)
-    except ConnectionClosed as exc:
-        if exc.request_sent != "yes":
-            raise
+    while sent < size:
+        piece = source.read(min(PIECE, size - sent))
+        if not piece:
+            raise Refused(f"the file has become shorter: {sent} of {size} bytes")
+        conn.write(piece)
+        sent += len(piece)
+
+
+def refusal(conn: HTTPConnection, answer: HTTPResponse) -> Refused:
+    """Return the error that *answer* is, with the beginning of its text if that can be read."""
+    text = b""
+    with suppress(DugongError):
+        text = conn.read(200)
+    return Refused(f"{answer.status} {answer.reason} {text.decode('latin-1')}".strip())
 
 
 def upload_with_retries(conn: HTTPConnection, file: Path, target: str) -> int:

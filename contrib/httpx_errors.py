@@ -31,6 +31,7 @@ ERRORS: Final[Table] = {
     "UnsupportedResponse": REMOTE,
     "TransportError": FAILED,
     "ConnectionClosed": ("ConnectError", "WriteError", "RemoteProtocolError"),
+    "AnsweredEarly": ("ConnectError", "WriteError", "RemoteProtocolError"),
     "ConnectionTimedOut": TIMED_OUT,
     "ContinueTimedOut": TIMED_OUT,
     "ConnectFailed": FAILED,

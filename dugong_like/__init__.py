@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .combinators import both, first_of, stall
 from .connection import HTTPConnection
 from .errors import (
+    AnsweredEarly,
     BodyTooLarge,
     CertificateInvalid,
     ClientCertificateRefused,
@@ -97,6 +98,7 @@ __all__ = [
     "URL",
     "AioFuture",
     "Answer",
+    "AnsweredEarly",
     "AsyncConnection",
     "BaseStream",
     "BasicAuth",

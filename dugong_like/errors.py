@@ -13,6 +13,7 @@
     |   `-- UnsupportedResponse        HTTP, but the end of it cannot be found
     `-- TransportError             the bytes did not get through           retry, mostly
         |-- ConnectionClosed           the connection ended too early
+        |   `-- AnsweredEarly              the server had enough of the request: read its answer
         |-- ConnectionTimedOut         nothing moved, or the deadline passed
         |   `-- ContinueTimedOut           no 100 (Continue): the body may be sent now
         |-- ConnectFailed              no address accepted the connection
@@ -39,7 +40,7 @@ Not here: what the standard library raises for arguments of the wrong type.
 from __future__ import annotations
 
 import errno
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 Sent = Literal["no", "maybe", "yes"]
 MAX_LABEL: Final = 500  # characters in front of a message; a URL may have thousands
@@ -170,6 +171,35 @@ class TransportError(DugongError):
 
 class ConnectionClosed(TransportError, ConnectionError):
     """The connection ended before the request or its response was complete."""
+
+
+class AnsweredEarly(ConnectionClosed):
+    """The server gave its final response before it had the whole request (RFC 9112 section 9.5).
+
+    Nothing more of the request is sent, and the connection takes no further one. The same request
+    would most likely get the same response, so it is not `retryable`. The body of the response can
+    be read as that of any other: `HTTPConnection.read_response` comes first, unless another
+    operation has called it.
+
+    Attributes:
+        response: the `HTTPResponse`, with status and fields. It is equal to what
+            `HTTPConnection.read_response` returns, but an object of its own, without trailers.
+
+    """
+
+    retryable = False
+
+    def __init__(
+        self, message: str = "", *, request_sent: Sent = "no", response: Any = None
+    ) -> None:
+        super().__init__(message, request_sent=request_sent)
+        self.response = response
+
+    @classmethod
+    def by(cls, response: Any, more: str = "") -> AnsweredEarly:
+        """Return the error that *response* is; *more* goes behind the message."""
+        message = f"the server answered {response.status} before the request was complete{more}"
+        return cls(message, request_sent="yes", response=response)
 
 
 class ConnectionTimedOut(TransportError, TimeoutError):

@@ -35,8 +35,7 @@ class Exchanging(Operations):
         Raises:
             StateError: the body has been read and cannot be read again, or is shorter
                 than it was when its length was found out, which breaks the connection.
-            ConnectionClosed: see `co_write`; the response can be read if the server has
-                answered before it had the whole body.
+            ConnectionClosed, AnsweredEarly: see `co_write`.
             Exception: what reading the body raises; the connection is then broken.
             DugongError: what `co_send_request` and `co_write` raise.
 

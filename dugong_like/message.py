@@ -61,7 +61,7 @@ class Exchange:
         method: request method.
         path: request target as given.
         sent: True when the last byte of the request has been handed to the system.
-        answered: True when the head of its final response has been read.
+        final: the head of its final response, when that has been read.
         owed_by: the thread that has to write the rest of the body, as `threading.get_ident` gives
             it: the one that sent the head, or has written last; 0 if no body follows the head.
         expects_continue: True while the body waits for 100 (Continue).
@@ -77,7 +77,7 @@ class Exchange:
     """
 
     sent = False
-    answered = False
+    final: Head | None = None
     owed_by = 0
     expects_continue = False
     upgrades = False
@@ -92,6 +92,11 @@ class Exchange:
     def __init__(self, method: str, path: str) -> None:
         self.method = method
         self.path = path
+
+    @property
+    def answered(self) -> bool:
+        """True when the head of its final response has been read."""
+        return self.final is not None
 
     def abandon(self) -> None:
         """Say that nobody will read the response.

@@ -120,8 +120,8 @@ class Operations(Disconnecting):
             StateError: the body of the last request is not complete, or it was CONNECT or had
                 an Upgrade field and its response has not been read, or another operation is
                 sending.
-            ConnectionClosed: the connection was lost or is broken. If the server has
-                answered before it had everything, the answer can be read.
+            ConnectionClosed: the connection was lost or is broken.
+            AnsweredEarly: see `co_write`.
             ConnectionTimedOut: nothing arrived, or could be sent, for `timeout` seconds.
             DugongError: what `co_connect` raises.
 
@@ -251,8 +251,13 @@ class Operations(Disconnecting):
             TypeError: *buf* is not bytes-like.
             StateError: no body is to be written, or it has to wait for 100 (Continue),
                 or another operation is sending.
-            ConnectionClosed: the connection was lost, or the server has answered before
-                it had the whole body. The answer can be read.
+            AnsweredEarly: the server has answered before it had the whole request. That is
+                found out also where the connection was lost behind the answer. The error has the
+                response; `co_read_response` returns it, and its body can be read. If another
+                operation reads at that moment it gets the response, and this error follows as soon
+                as it has the head. Where the connection is lost before that, or responses to
+                earlier requests are still to be read, it is the plain ConnectionClosed.
+            ConnectionClosed: the connection was lost.
             InvalidResponse: what the server sent meanwhile is no response.
             ConnectionTimedOut: nothing could be sent for `timeout` seconds.
 
@@ -273,7 +278,7 @@ class Operations(Disconnecting):
             TypeError: *trailers* are not names and values.
             StateError: no chunked body is being written, or a body of known length is
                 not complete, which breaks the connection.
-            ConnectionClosed, InvalidResponse, ConnectionTimedOut: see `co_write`.
+            AnsweredEarly, ConnectionClosed, InvalidResponse, ConnectionTimedOut: see `co_write`.
 
         """
         going = self._sending.begin(self._sending.finish, self._trailer_lines(trailers))

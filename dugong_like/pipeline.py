@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, cast
 
 from .combinators import Bundle
 from .errors import (
+    AnsweredEarly,
     ConnectionClosed,
     ConnectionTimedOut,
     DugongError,
@@ -33,6 +34,7 @@ from .twins import twin_of
 DEPTH: Final = 64  # requests: more would fill the buffers of servers, and be lost at once
 MAX_FAILURES: Final = 3  # connections in a row that end without any answer, for one request
 SHARE: Final = 3  # answers for each request that may be lost when the limit shows itself
+CUT: Final = ", and ended the connection before its answer was"
 SENT: Final[tuple[Sent, ...]] = ("no", "maybe", "yes")  # from the least to the most
 # Requests that may follow: draft-thomson-hybi-http-timeout-03 section 2.2; Apache sends it.
 _max = re.compile(r"(?:^|[,;\s])max\s*=\s*\"?([0-9]{1,9})(?![0-9])", re.IGNORECASE).search
@@ -253,6 +255,8 @@ class Pipeline:
         Raises:
             ConnectionClosed: the connection ended, and the request may not be sent again, or
                 not once more; the message says how often it was sent.
+            AnsweredEarly: the server answered before it had the whole request, and ended the
+                connection before that answer was complete.
             InvalidRequest: the request cannot be sent as it is, or its body is `BodyFollowing`.
             Exception: what its body raises.
             DugongError: what `co_send` and `co_readall` raise.
@@ -389,12 +393,14 @@ class Pipeline:
             heard = isinstance(failure, ConnectionClosed) and failure.request_sent != "no"
             if not (heard and conn.response_pending()):
                 raise failure
-        if self._response is None:
-            try:
+        try:
+            if self._response is None:
                 self._response = yield from conn.co_read_response()
-            except ConnectionClosed as exc:
-                raise (failure or exc) from None
-        body = yield from conn.co_readall()
+            body = yield from conn.co_readall()
+        except ConnectionClosed as exc:
+            if failure is None or self._response is not None:
+                raise
+            raise failure from exc
         response, self._response = self._response, None
         return Answer(first.request, response, body)
 
@@ -422,14 +428,16 @@ class Pipeline:
             What to raise if *first* is given up because of it; None if it is sent again.
 
         """
-        self._response = None
+        response, self._response = self._response, None
         if first.failure is problem and self._conn.is_open():  # nothing of it was sent
             self._open.popleft()
             return problem
+        if response is not None and not first.sent and isinstance(problem, ConnectionClosed):
+            problem = AnsweredEarly.by(response, CUT)
         first.note_loss(problem)
         unsent = first.failure is problem and first.request_sent == "no"
         self._abort()
-        lost = isinstance(problem, ConnectionClosed)
+        lost = isinstance(problem, ConnectionClosed) and problem.retryable
         peer = self._open[-1].failure is None  # else it was a body that failed
         if lost and peer and not self._pace.answered:
             first.failures += 1

@@ -278,7 +278,7 @@ class ReceivingHalf:
             ending.reusable = False
             self._link.switch()  # before the sender hears that there is an answer
         exchange.expects_continue = False
-        exchange.answered = True
+        exchange.final = head
         if not exchange.sent:  # the sender has to stop
             self._link.spend()
             self._link.stop_sending()
@@ -348,18 +348,18 @@ class ReceivingHalf:
         link.closing.end(reason)
         return False
 
-    def look_ahead(self, stream: Stream, exchange: Exchange) -> int | None:
+    def look_ahead(self, stream: Stream, exchange: Exchange) -> HTTPResponse | None:
         """Look, for the sender of *exchange*, whether its final answer has begun.
 
         Never waits, and does nothing while another operation reads, or if what arrives next
-        belongs to another request.
+        belongs to another request. The answer remains the next one for `read_response`.
 
         Returns:
-            The status code of the final answer; None if there is none yet.
+            The final answer, if its head is here; None if there is none yet.
 
         Raises:
             ConnectionClosed: the server has closed the connection.
-            InvalidResponse: what it sent is no response.
+            InvalidResponse: what it sent is no response, or its framing makes no sense.
         """
         buffer = self._buffer
         if not self.is_next(exchange):
@@ -372,17 +372,19 @@ class ReceivingHalf:
         try:
             if not self.is_next(exchange):  # any more
                 return None
-            if self._final is None:
+            while self._final is None:
                 self._final = self.heads.take(exchange)
-            if self._final is None:
-                filled = buffer.fill(stream)
-                if filled is None:
-                    return None
-                if filled == 0:
+                if self._final is None and not (filled := buffer.fill(stream)):
+                    if filled is None:
+                        return None
                     raise self.heads.end_of_stream()
-                self._final = self.heads.take(exchange)
-            if self._final is None or self._final.status == CONTINUE:
+            if self._final.status == CONTINUE:
                 return None  # a 100 that was asked for is for `read_response`
-            return self._final.status
+            return answer_of(exchange, self._final)
         finally:
             self.role.give_back(turn)
+
+
+def answer_of(exchange: Exchange, head: Head) -> HTTPResponse:
+    """Return the response to *exchange* that *head* begins. Raises what `frame` does."""
+    return HTTPResponse(exchange, head, frame(exchange.method, head).length)

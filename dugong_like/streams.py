@@ -16,7 +16,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Final, Protocol
 
-from .errors import ConnectionClosed, InvalidRequest, StateError
+from .errors import AnsweredEarly, ConnectionClosed, InvalidRequest, StateError
 from .exchanging import Exchanging
 from .line import Line, Place, Stage
 from .message import BodyFollowing, Exchange, HTTPResponse
@@ -27,6 +27,7 @@ from .twins import twin_of
 from .wake import Wake
 
 Callback = Callable[..., object]
+CUT: Final = ", and ended the connection before its answer was"
 PIECE: Final = 65536  # bytes of body that one call of `on_body` gets at most
 
 
@@ -140,6 +141,7 @@ class HTTPStream:
             ConnectionClosed: the connection ended, or was closed, before the exchange was
                 complete. If the server answers before it has the whole body, that is
                 no error: it counts as the response.
+            AnsweredEarly: it did so, and the connection ended before that response was complete.
             Exception: what a callback or the body of the request raises.
             DugongError: what `co_send`, `co_read_response` and `co_read` raise.
 
@@ -262,7 +264,12 @@ class HTTPStream:
                 status_code=response.status,
                 headers=list(response.headers.items()),
             )
-        yield from self._co_read_body()
+        try:
+            yield from self._co_read_body()
+        except ConnectionClosed as exc:
+            if failure is None or place.doomed:
+                raise
+            raise AnsweredEarly.by(response, CUT) from exc
         return response.status
 
     def _co_read_body(self) -> Co[None]:

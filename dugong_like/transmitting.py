@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .errors import (
+    AnsweredEarly,
     ConnectionClosed,
     ConnectionTimedOut,
     ProtocolError,
@@ -22,7 +23,7 @@ from .link import SharedLink
 from .message import Exchange
 from .polling import Co
 from .progress import ProgressDeadline
-from .receiving import ReceivingHalf
+from .receiving import ReceivingHalf, answer_of
 from .transport.stream import TURN, Part, Stream, rest
 
 
@@ -62,9 +63,12 @@ class Transmitter:
             stream = self._link.raw_stream or self._link.stream
             count = self._try(stream, exchange, parts, complete, total)
         except BaseException as exc:
-            self._say_progress(exc, parts)
-            self._stopped(exc, untouched=True)
-            raise
+            problem = self._explain(exc, exchange, untouched=True)
+            self._say_progress(problem, parts)
+            self._stopped(problem, untouched=True)
+            if problem is exc:
+                raise
+            raise problem from exc
         if count == total:
             return None
         return self._co_go_on(stream, exchange, parts, complete, count or 0)
@@ -73,10 +77,8 @@ class Transmitter:
         self, stream: Stream, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
     ) -> int | None:
         """Send what can be sent of *parts* at once; None says nothing."""
-        if exchange.answered:
-            raise ConnectionClosed(
-                "the server has answered before the request was complete", request_sent="yes"
-            )
+        if exchange.final is not None:
+            raise AnsweredEarly.by(answer_of(exchange, exchange.final))
         if self._unwaited >= TURN:
             return None  # where there is always room, others have their turn now and then
         # Set before the call, for the answer may be read before the call returns.
@@ -110,10 +112,13 @@ class Transmitter:
                 parts = rest(parts, sent)
             finished = True
         except Exception as exc:
-            self._say_progress(exc, parts)
-            self._stopped(exc, untouched=count == 0)
+            problem = self._explain(exc, exchange, untouched=count == 0)
+            self._say_progress(problem, parts)
+            self._stopped(problem, untouched=count == 0)
             finished = True
-            raise
+            if problem is exc:
+                raise
+            raise problem from exc
         finally:
             if not finished:
                 self._break(StateError("sending a request was given up in the middle"))
@@ -132,7 +137,7 @@ class Transmitter:
             try:
                 receiving = self._receiving
                 watch = receiving.is_next(exchange) and not receiving.role.is_taken()
-                if not exchange.answered:
+                if exchange.final is None:
                     need = stream.wanted_by_send(None if limit is None else limit.at, watch=watch)
                     yield need if limit is None else limit.limit(need)
             finally:
@@ -157,13 +162,31 @@ class Transmitter:
 
     def _look(self, stream: Stream, exchange: Exchange) -> None:
         """Stop if the server has answered already, or closed the connection."""
-        status = self._receiving.look_ahead(stream, exchange)
-        if status is not None:
-            raise ConnectionClosed(
-                f"the server answered {status} before the request was complete; "
-                "read_response() gives the answer",
-                request_sent="yes",
-            )
+        response = self._receiving.look_ahead(stream, exchange)
+        if response is not None:
+            raise AnsweredEarly.by(response, "; read_response() gives the answer")
+
+    def _explain(self, exc: BaseException, exchange: Exchange, *, untouched: bool) -> BaseException:
+        """Return what to raise for *exc*: another error if the server has said why it ended this.
+
+        A server that will not have a request may close the connection behind its answer, and
+        that may be heard first. What has arrived is no answer to a request of which nothing was
+        sent (*untouched*).
+        """
+        if type(exc) is not ConnectionClosed or (untouched and self._state is READY):
+            return exc
+        if exchange.final is not None:  # another operation has read it
+            return AnsweredEarly.by(answer_of(exchange, exchange.final))
+        stream = self._link.raw_stream
+        if stream is None:
+            return exc
+        try:
+            self._look(stream, exchange)
+        except AnsweredEarly as answered:
+            return answered
+        except (ConnectionClosed, ProtocolError):
+            pass  # whoever reads will hear of it
+        return exc
 
     def _say_progress(self, exc: BaseException, unsent: Sequence[Part]) -> None:
         """Say in *exc*, which keeps *unsent* from being sent, how much of the body is sent."""

@@ -1,6 +1,7 @@
 """The programs under contrib/, run as their users would run them."""
 
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -34,6 +35,8 @@ class Store:
         self.files = {}
         self.drops = 0  # connections to close in the middle of a body
         self.refuses = ""
+        self.regrets = ""  # as well, but in the middle of the body
+        self.tries = 0  # of what it regrets
         self.lock = threading.Lock()
 
     def __call__(self, sock):
@@ -50,6 +53,12 @@ class Store:
             if drop:
                 read_exactly(sock, size // 2)
                 return
+            if self.regrets and self.regrets in path:
+                self.tries += 1
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                read_exactly(sock, size // 2)
+                sock.sendall(b"HTTP/1.1 507 Full\r\nContent-Length: 2\r\n\r\nno")
+                return  # with something unread: a reset
             self.files[path] = read_exactly(sock, size)
             sock.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
 
@@ -100,6 +109,21 @@ def test_backup_upload_reports_what_was_refused(tree):
     assert status == 1
     assert "413 Too Large no" in err
     assert "3 files stored" in out
+
+
+def test_backup_upload_sends_what_is_refused_in_the_middle_only_once(tree):
+    folder, files = tree
+    (folder / "large").write_bytes(bytes(30_000_000))
+    store = Store()
+    store.regrets = "large"
+
+    with ScriptedServer(store) as server:
+        status, out, err = contrib("backup_upload.py", folder, f"http://127.0.0.1:{server.port}")
+
+    assert (status, store.tries) == (1, 1)
+    assert "507 Full no" in err
+    assert "attempt" not in err
+    assert "4 files stored" in out
 
 
 @pytest.mark.feature("B55")

@@ -1,13 +1,26 @@
 """A final answer while the request is still being written: heard at once, in every style."""
 
 import asyncio
+import socket
+import tempfile
 import threading
 import time
 
 import pytest
 from support import ScriptedServer, pattern, read_exactly, read_head, wait_until
+from test_drivers_http import DRIVERS
 
-from dugong_like import BodyFollowing, ConnectionClosed, HTTPConnection, both, run
+from dugong_like import (
+    AnsweredEarly,
+    BodyFollowing,
+    ConnectionClosed,
+    HTTPConnection,
+    Pipeline,
+    Request,
+    both,
+    is_temp_network_error,
+    run,
+)
 from dugong_like.drivers import aio
 from dugong_like.drivers.loop import Loop
 
@@ -57,6 +70,15 @@ def co_write_all(conn):
     except ConnectionClosed as exc:
         return sent, exc
     raise AssertionError("the whole body was written")
+
+
+def assert_answered_early(exc):
+    assert type(exc) is AnsweredEarly
+    assert isinstance(exc, ConnectionClosed)
+    assert (exc.request_sent, exc.retryable, is_temp_network_error(exc)) == ("yes", False, False)
+    response = exc.response
+    assert (response.status, response.reason, response.length) == (413, "Too Large", 5)
+    assert response.headers["content-length"] == "5"
 
 
 def co_read_answer(conn):
@@ -157,7 +179,7 @@ def test_answer_is_delivered_at_once(style, server_does, tls, length, certificat
             heard.set()
             assert (status, body) == (413, b"quota")
             assert sent < SIZE
-            assert exc.request_sent in {"yes", "maybe"}
+            assert_answered_early(exc)
             assert not conn.response_pending()
             conn.send_request("GET", "/")  # on a new connection
             wait_until(lambda: server.connections == 2)
@@ -168,7 +190,7 @@ def test_answer_is_delivered_at_once(style, server_does, tls, length, certificat
 def test_body_in_one_piece_is_interrupted_too():
     with ScriptedServer(stops_reading) as server:
         with HTTPConnection("127.0.0.1", server.port, timeout=10, content_md5=False) as conn:
-            with pytest.raises(ConnectionClosed, match="answered 413"):
+            with pytest.raises(AnsweredEarly, match="answered 413"):
                 conn.send_request("PUT", "/", body=bytes(100 << 20))
             assert conn.read_response().status == 413
             assert conn.readall() == b"quota"
@@ -231,3 +253,138 @@ def test_long_answer_is_read_to_its_end(style, tls, certificate, trusting):
             conn.send_request("PUT", "/", body=BodyFollowing(SIZE))
             assert style(conn)[1] == (413, page)
             heard.set()
+
+
+def resets(sock):
+    """Answer, and close the connection with a part of the request unread."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or the reset may overtake it
+    read_head(sock)
+    read_exactly(sock, 1000)
+    sock.sendall(ANSWER)
+
+
+def pieces():
+    while True:
+        yield PIECE
+
+
+def co_write(conn):
+    yield from conn.co_send_request("PUT", "/", body=BodyFollowing(SIZE))
+    for piece in pieces():
+        yield from conn.co_write(piece)
+
+
+def co_write_chunks(conn):
+    yield from conn.co_send_request("PUT", "/", body=BodyFollowing())
+    for piece in pieces():
+        yield from conn.co_write(piece)
+
+
+def co_sendfile(conn):
+    with tempfile.TemporaryFile() as file:
+        file.truncate(SIZE)
+        yield from conn.co_send_request("PUT", "/", body=BodyFollowing(SIZE))
+        yield from conn.co_sendfile(file)
+
+
+def co_send_bytes(conn):
+    yield from conn.co_send(Request("PUT", "/", body=bytes(100 << 20)))
+
+
+def co_send_file(conn):
+    with tempfile.TemporaryFile() as file:
+        file.truncate(SIZE)
+        yield from conn.co_send(Request("PUT", "/", body=file))
+
+
+def co_send_pieces(conn):
+    yield from conn.co_send(Request("PUT", "/", body=pieces()))
+
+
+def co_send_together(conn):
+    yield from conn.co_send_requests([("PUT", "/", None, bytes(100 << 20))])
+
+
+UPLOADS = [
+    co_write, co_write_chunks, co_sendfile, co_send_bytes, co_send_file, co_send_pieces,
+    co_send_together,
+]  # fmt: skip
+
+
+def co_upload_and_read(conn, co_upload):
+    try:
+        yield from co_upload(conn)
+    except ConnectionClosed as exc:
+        return exc, (yield from co_read_answer(conn))
+    raise AssertionError("the whole request was sent")
+
+
+@pytest.mark.reliability(43)
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("server_does", [stops_reading, resets])
+@pytest.mark.parametrize(
+    ("driver", "co_upload"),
+    [*((run, each) for each in UPLOADS), *((driver, co_write) for driver in DRIVERS)],
+)
+def test_every_way_to_send_a_body_gives_the_response(
+    driver, co_upload, server_does, tls, certificate, trusting
+):
+    """Also if the server resets the connection behind it, and that is heard first."""
+    with ScriptedServer(server_does, certificate.server_context() if tls else None) as server:
+        with HTTPConnection(
+            "localhost", server.port, trusting if tls else None, timeout=30, content_md5=False
+        ) as conn:
+            exc, answer = driver(co_upload_and_read(conn, co_upload))
+            heard.set()
+    assert_answered_early(exc)
+    assert answer == (413, b"quota")
+
+
+@pytest.mark.reliability(43)
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_no_answer_of_a_reset_is_lost_on_two_threads(tls, certificate, trusting):
+    """The reader has it; the writer may hear of the reset before the reader has the head."""
+    with ScriptedServer(resets, certificate.server_context() if tls else None) as server:
+        with HTTPConnection(
+            "localhost", server.port, trusting if tls else None, timeout=30
+        ) as conn:
+            conn.send_request("PUT", "/", body=BodyFollowing(SIZE))
+            (_, exc), answer = two_threads(conn)
+    assert answer == (413, b"quota")
+    if type(exc) is not ConnectionClosed:
+        assert_answered_early(exc)
+
+
+@pytest.mark.reliability(43)
+@pytest.mark.parametrize("body", [bytes(50 << 20), [PIECE] * 500])
+def test_streams_and_pipelines_take_it_for_the_response(body):
+    with ScriptedServer(resets) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=30, content_md5=False) as conn:
+            assert conn.request(Request("PUT", "/", body=body)).run() == 413
+            [only] = Pipeline(conn, [Request("PUT", "/", body=body)]).run()
+            assert (only.response.status, only.body) == (413, b"quota")
+        assert server.connections == 2
+
+
+def cuts_its_answer(sock):
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    read_head(sock)
+    read_exactly(sock, 1000)
+    sock.sendall(ANSWER[:-1])
+
+
+@pytest.mark.reliability(41)
+@pytest.mark.parametrize("body", [bytes(50 << 20), [PIECE] * 500])
+def test_request_that_was_refused_is_not_repeated_even_if_the_answer_is_cut(body):
+    with ScriptedServer(cuts_its_answer) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=30, content_md5=False) as conn:
+            request = Request("PUT", "/", body=body)
+            with pytest.raises(AnsweredEarly) as early:
+                Pipeline(conn, [request]).run()
+            assert_answered_early(early.value)
+            stream = conn.request(request)
+            with pytest.raises(AnsweredEarly):
+                stream.run()
+            assert_answered_early(stream.exception)
+            assert stream.response_status_code == 413
+        assert server.connections == 2

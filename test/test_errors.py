@@ -1,5 +1,6 @@
 """The tree of exceptions: what a caller may conclude from each."""
 
+import copy
 import errno
 import pickle
 import ssl
@@ -8,7 +9,14 @@ import pytest
 
 import dugong_like
 from dugong_like import errors
-from dugong_like.errors import DugongError, TunnelRefused, is_temp_network_error
+from dugong_like.errors import (
+    AnsweredEarly,
+    DugongError,
+    TunnelRefused,
+    is_temp_network_error,
+)
+from dugong_like.http1.head import parse_head
+from dugong_like.message import Exchange, HTTPResponse
 
 ALL = [
     value for value in vars(errors).values()
@@ -38,6 +46,7 @@ def test_every_exception_is_public_pickles_and_says_whether_to_retry(kind):
 
 def test_places_in_the_tree_and_among_the_builtin_ones():
     assert issubclass(errors.ConnectionClosed, ConnectionError)
+    assert issubclass(errors.AnsweredEarly, errors.ConnectionClosed)
     assert issubclass(errors.ConnectFailed, ConnectionError)
     assert issubclass(errors.ConnectionTimedOut, TimeoutError)
     assert issubclass(errors.ContinueTimedOut, errors.ConnectionTimedOut)
@@ -51,6 +60,15 @@ def test_refused_tunnel_carries_the_answer():
     exc = pickle.loads(pickle.dumps(TunnelRefused("no", 403, "Forbidden", b"why")))
 
     assert (str(exc), exc.status, exc.reason, exc.body) == ("no", 403, "Forbidden", b"why")
+
+
+def test_early_answer_carries_the_response():
+    exchange = Exchange("PUT", "/")
+    head = parse_head(b"HTTP/1.1 413 No\r\nX-A: b\r\n\r\n", 10, 0, 27)
+    early = AnsweredEarly("no", request_sent="yes", response=HTTPResponse(exchange, head, 0))
+    for exc in (early, pickle.loads(pickle.dumps(early)), copy.copy(early)):
+        assert (str(exc), exc.request_sent, exc.response.status) == ("no", "yes", 413)
+        assert exc.response.headers["x-a"] == "b"
 
 
 @pytest.mark.feature("B42")

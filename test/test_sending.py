@@ -7,6 +7,7 @@ from streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
 from support import pattern
 
 from dugong_like import (
+    AnsweredEarly,
     BodyFollowing,
     ConnectionClosed,
     ConnectionTimedOut,
@@ -201,8 +202,9 @@ def test_answer_that_was_read_by_another_operation_ends_the_writer(monkeypatch):
     stream.incoming = [ANSWER]
     reading = conn.co_read_response()
     assert finish(reading).status == 413
-    with pytest.raises(ConnectionClosed, match="answered before the request was complete"):
+    with pytest.raises(AnsweredEarly, match="answered 413 before the request") as early:
         next(writing)
+    assert early.value.response.status == 413
     assert finish(conn.co_readall()) == b"no"
 
 
@@ -214,7 +216,7 @@ def test_answer_read_between_two_writes_ends_the_body(monkeypatch):
         finish(conn.co_read_response())
         finish(conn.co_discard())
         if next_call == "write":
-            with pytest.raises(ConnectionClosed, match="answered before"):
+            with pytest.raises(AnsweredEarly, match="answered 413 before"):
                 finish(conn.co_write(b"x"))
         finish(conn.co_send_request("GET", "/next"))
         assert new.sent.startswith(b"GET /next ")
@@ -231,12 +233,114 @@ def test_lost_while_writing(monkeypatch, incoming):
     stream.incoming = list(incoming)
     with pytest.raises(ConnectionClosed) as failure:
         finish(conn.co_write(bytes(10)))
-    assert failure.value.request_sent == ("yes" if incoming == [ANSWER] else "maybe")
+    assert type(failure.value) is (AnsweredEarly if ANSWER in incoming else ConnectionClosed)
+    assert failure.value.request_sent == ("maybe" if incoming == [END] * 2 else "yes")
     if ANSWER in incoming:
         assert finish(conn.co_read_response()).status == 413
     else:
         with pytest.raises(ConnectionClosed):
             finish(conn.co_read_response())
+
+
+@pytest.mark.parametrize("trailers", [None, {"X-Sum": "5"}])
+def test_answer_before_the_end_of_a_chunked_body(monkeypatch, trailers):
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    conn.send_request("PUT", "/", body=BodyFollowing())
+    conn.write(b"forbidden")
+    stream.incoming = [ANSWER]
+    with pytest.raises(AnsweredEarly, match="answered 413 before") as early:
+        conn.finish(trailers)
+    assert early.value.response.status == 413
+    assert conn.read_response().status == 413
+    assert conn.readall() == b"no"
+
+
+class Refusing(ScriptedStream):
+    """A stream whose peer answers and closes the connection when something is sent to it."""
+
+    def __init__(self, takes, *answer):
+        super().__init__(rooms=[*takes, LOST])
+        self.answer = list(answer)
+
+    def send(self, parts):
+        if self.rooms[0] is LOST:
+            self.incoming = self.answer
+        return super().send(parts)
+
+
+@pytest.mark.reliability(43)
+@pytest.mark.parametrize("cut", [*range(0, len(ANSWER) - 1, 7), len(ANSWER)])
+@pytest.mark.parametrize("takes", [[5], [1000], [1000, 3]])
+def test_what_was_said_before_the_connection_was_lost_is_heard(monkeypatch, takes, cut):
+    """However the answer arrives, and whether the head or the body was being sent."""
+    pieces = [piece for piece in (ANSWER[:cut], ANSWER[cut:]) if piece]
+    conn = connection(monkeypatch, Refusing(takes, *pieces))
+    with pytest.raises(AnsweredEarly, match=r"answered 413 before.* [03] of 9 bytes") as early:
+        conn.send_request("PUT", "/", body=BodyFollowing(9))
+        conn.write(b"forbidden")
+    assert isinstance(early.value.__cause__, ConnectionClosed)
+    assert (early.value.request_sent, early.value.retryable) == ("yes", False)
+    response = early.value.response
+    assert (response.status, response.reason, response.length) == (413, "No", 2)
+    again = conn.read_response()
+    assert (again.status, again.headers.items()) == (413, response.headers.items())
+    assert conn.readall() == b"no"
+
+
+def test_what_came_before_a_request_is_not_its_answer(monkeypatch):
+    timed_out = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
+    conn = connection(monkeypatch, Refusing([], timed_out))
+    with pytest.raises(ConnectionClosed) as failure:
+        conn.send_request("POST", "/", body=b"x")
+    assert type(failure.value) is ConnectionClosed
+    assert (failure.value.request_sent, failure.value.retryable) == ("no", True)
+
+
+@pytest.mark.parametrize("answer", [b"nonsense\r\n\r\n", ANSWER[:20], b"", END])
+def test_what_is_no_answer_explains_nothing(monkeypatch, answer):
+    conn = connection(monkeypatch, Refusing([5], answer, END))
+    with pytest.raises(ConnectionClosed) as failure:
+        conn.send_request("PUT", "/", body=b"forbidden")
+    assert type(failure.value) is ConnectionClosed
+    assert (failure.value.request_sent, failure.value.retryable) == ("maybe", True)
+    assert str(LOST) in str(failure.value)
+
+
+def test_answer_to_an_earlier_request_explains_nothing(monkeypatch):
+    conn = connection(monkeypatch, Refusing([1000, 1000], OK + ANSWER))
+    conn.send_request("GET", "/")
+    conn.send_request("PUT", "/", body=BodyFollowing(9))
+    with pytest.raises(ConnectionClosed) as failure:
+        conn.write(b"forbidden")
+    assert type(failure.value) is ConnectionClosed
+    assert conn.read_response().status == 200
+    conn.discard()
+    assert conn.read_response().status == 413
+
+
+def test_answer_that_another_operation_is_about_to_read_is_its_own(monkeypatch):
+    conn = connection(monkeypatch, Refusing([1000], ANSWER))
+    conn.send_request("PUT", "/", body=BodyFollowing(9))
+    reading = conn.co_read_response()
+    next(reading)
+    with pytest.raises(ConnectionClosed) as failure:
+        conn.write(b"forbidden")
+    assert type(failure.value) is ConnectionClosed
+    assert finish(reading).status == 413
+
+
+def test_answer_whose_framing_makes_no_sense_is_the_error_of_the_writer(monkeypatch):
+    answer = ANSWER.replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\n")
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    conn.send_request("PUT", "/", body=BodyFollowing(9))
+    stream.incoming = [answer]
+    with pytest.raises(InvalidResponse) as failure:
+        conn.write(b"forbidden")
+    assert failure.value.request_sent == "yes"
+    with pytest.raises(ConnectionClosed, match="broken"):
+        conn.read_response()
 
 
 @pytest.mark.reliability(41)
