@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from .errors import (
     AnsweredEarly,
+    ClientCertificateRefused,
     ConnectionClosed,
     ConnectionTimedOut,
     ProtocolError,
@@ -182,8 +183,8 @@ class Transmitter:
             return exc
         try:
             self._look(stream, exchange)
-        except AnsweredEarly as answered:
-            return answered
+        except (AnsweredEarly, ClientCertificateRefused) as said:
+            return said
         except (ConnectionClosed, ProtocolError):
             pass  # whoever reads will hear of it
         return exc

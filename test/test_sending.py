@@ -9,6 +9,7 @@ from support import pattern
 from dugong_like import (
     AnsweredEarly,
     BodyFollowing,
+    ClientCertificateRefused,
     ConnectionClosed,
     ConnectionTimedOut,
     ExcessBodyData,
@@ -305,6 +306,12 @@ def test_what_is_no_answer_explains_nothing(monkeypatch, answer):
     assert type(failure.value) is ConnectionClosed
     assert (failure.value.request_sent, failure.value.retryable) == ("maybe", True)
     assert str(LOST) in str(failure.value)
+
+
+def test_refused_certificate_explains_the_loss(monkeypatch):
+    conn = connection(monkeypatch, Refusing([5], ClientCertificateRefused("alert")))
+    with pytest.raises(ClientCertificateRefused, match="alert"):
+        conn.send_request("PUT", "/", body=b"forbidden")
 
 
 def test_answer_to_an_earlier_request_explains_nothing(monkeypatch):
