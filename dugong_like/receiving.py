@@ -94,7 +94,9 @@ def hand_over(role: ReadingRole, buffer: ReceiveBuffer, stream: Stream) -> Netwo
     turn = role.take()
     try:
         if link.raw_stream is not stream:
-            raise StateError("the connection was closed before anybody took its stream")
+            closed = StateError("the connection was closed before anybody took its stream")
+            link.label(closed)
+            raise closed
         link.hand_over()
         received = buffer.take(buffer.end - buffer.begin)
         buffer.give_back()

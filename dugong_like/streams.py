@@ -116,7 +116,11 @@ class HTTPStream:
             RuntimeError: the thread was stopped; the stream is as it was.
 
         """
-        self._line.join(self._place, promised=thread is not None)
+        try:
+            self._line.join(self._place, promised=thread is not None)
+        except StateError as exc:
+            self._label(exc)
+            raise
         if thread is None:
             return
         try:
@@ -147,7 +151,9 @@ class HTTPStream:
 
         """
         if not self._line.drive(self._place):
-            raise StateError("another operation drives this stream, or it has ended")
+            busy = StateError("another operation drives this stream, or it has ended")
+            self._label(busy)
+            raise busy
         return (yield from self._co_drive())
 
     @twin_of(co_run)
@@ -221,10 +227,13 @@ class HTTPStream:
             self._exchange.abandon()
         self._line.leave(self._place)
 
+    def _label(self, problem: BaseException) -> None:
+        self._conn.label_error(problem, self.request.method, self.request.target)
+
     def end(self, problem: BaseException | None) -> BaseException | None:
         """Tell everybody that the exchange has ended; return what went wrong at last."""
         if problem is not None:
-            self._conn.label_error(problem, self.request.method, self.request.target)
+            self._label(problem)
         future = self.completion_future
         if self._on_done is not None:
             try:

@@ -74,6 +74,22 @@ def test_each_exception_has_a_place_in_the_table():
                 assert issubclass(getattr(httpcore, name), Exception)
 
 
+def test_errors_name_the_request():
+    with ScriptedServer(lambda sock: read_head(sock) and sock.sendall(b"hello\r\n\r\n")) as server:
+        url = f"http://127.0.0.1:{server.port}/a?b"
+        named = f"GET {url}: not a status line"
+        with httpx.Client(transport=httpx_transport.Transport(), trust_env=False) as client:
+            with pytest.raises(httpx.RemoteProtocolError, match=re.escape(named)) as caught:
+                client.get(url.replace("//", "//me:sesame@"))
+            assert "sesame" not in repr(caught.value)
+        with requests.Session() as session:
+            session.trust_env = False
+            session.mount("http://", requests_adapter.Adapter())
+            with pytest.raises(requests.ConnectionError, match=re.escape(named)) as caught:
+                session.get(url.replace("//", "//me:sesame@"))
+            assert "sesame" not in repr(caught.value)
+
+
 @pytest.mark.feature("C39")
 def test_both_directions_agree():
     for name, here in httpx_errors.THEIRS.items():

@@ -19,6 +19,7 @@ from dugong_like import (
     BodyFollowing,
     BodyTooLarge,
     Budget,
+    CachingResolver,
     CertificateInvalid,
     ConnectFailed,
     ConnectionClosed,
@@ -45,6 +46,7 @@ from dugong_like import (
     Timeouts,
     TunnelRefused,
     UnsupportedResponse,
+    Wake,
     default_ssl_context,
     run,
     within,
@@ -140,6 +142,24 @@ def no_room_for_a_whole_body(do):
 
 def total(do):
     get(do, scripted(math.inf, timeout=Timeouts(total=SOON)))
+
+
+def total_in_an_upload(do):
+    conn = scripted(math.inf, rooms=[1000, 500], timeout=Timeouts(total=SOON))
+    do(conn, "send_request", "GET", "/a", body=BodyFollowing(1 << 30))
+    write_much(do, conn)
+
+
+def limit_in_an_upload(do):
+    conn = scripted(math.inf, rooms=[1000, 500])
+    do(conn, "send_request", "GET", "/a", body=BodyFollowing(1 << 30))
+    run(within(0, conn.co_write(bytes(10_000))))
+
+
+def no_room_in_a_file(do):
+    conn = scripted(math.inf, rooms=[1000, 500], timeout=SOON)
+    do(conn, "send_request", "GET", "/a", body=BodyFollowing(1 << 30))
+    do(conn, "sendfile", io.BytesIO(bytes(10_000)))
 
 
 def expect100(do):
@@ -323,6 +343,18 @@ REQUESTS = {
         "(write time-out), 0 of 5,000 bytes of the body written",
     ),
     total: (ConnectionTimedOut, f": it could not be read within {SOON} s (total time-out)"),
+    total_in_an_upload: (
+        ConnectionTimedOut,
+        f"not be sent within {SOON} s (total time-out), 500 of 1,073,741,824 bytes of the body w",
+    ),
+    limit_in_an_upload: (
+        ConnectionTimedOut,
+        ": the deadline has passed, 500 of 1,073,741,824 bytes of the body written",
+    ),
+    no_room_in_a_file: (
+        ConnectionTimedOut,
+        f"could be sent for {SOON} s (write time-out), 500 of 1,073,741,824 bytes of the body",
+    ),
     expect100: (ContinueTimedOut, f": no 100 (Continue) within {SOON} s; the body may"),
     closed: (ConnectionClosed, ": the server closed the connection without a response"),
     closed_in_the_head: (ConnectionClosed, ": the connection ended inside the head"),
@@ -413,8 +445,6 @@ def scripted_failure(do, port):
 
 def slow_dns(do, port):
     def co_resolver(host, port):
-        from dugong_like import Wake
-
         with Wake() as never:
             yield from never.co_wait()
 
@@ -642,6 +672,56 @@ def test_an_error_after_another_request_names_both(do):
     assert str(conn.close_reason) == str(caught.value.__cause__)
     assert str(conn.close_reason).startswith("GET http://example.org/first: not a status line")
     assert str(conn.shutdown_future.exception()) == str(conn.close_reason)
+
+
+def test_an_error_that_several_have_waited_for():
+    """One look-up may be for several connections; each error names its own."""
+    asked = Wake()
+
+    def co_resolver(host, port):
+        yield from asked.co_wait()
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    resolver = CachingResolver(co_resolver)
+    contexts = [None, default_ssl_context(), None]
+    conns = [HTTPConnection("h.test", 1, context, resolver=resolver) for context in contexts]
+    connecting = [conn.co_connect() for conn in conns]
+    for operation in connecting:
+        next(operation)
+    asked.set()
+    problems = []
+    for operation in connecting:
+        with pytest.raises(HostnameNotResolvable) as caught:
+            run(operation)
+        problems.append(caught.value)
+    asked.close()
+
+    assert [exc.url for exc in problems] == [
+        "http://h.test:1",
+        "https://h.test:1",
+        "http://h.test:1",
+    ]
+    for exc in problems:
+        assert str(exc).startswith(f"{exc.url}: the resolver")
+        assert isinstance(exc.__cause__, socket.gaierror)
+
+
+def test_a_stream_that_is_driven_already_names_its_request(do):
+    stream = scripted(OK).request(Request("GET", "/a"))
+    do(stream, "run")
+    with pytest.raises(StateError, match="^GET http://example.org/a: another operation drives"):
+        do(stream, "run")
+    with pytest.raises(StateError, match="^GET http://example.org/a: this has been activated"):
+        stream.activate()
+
+
+def test_a_stream_that_is_taken_too_late_names_the_origin(do):
+    conn = scripted(SWITCHING)
+    do(conn, "send_request", "GET", "/a", UPGRADE)
+    response = do(conn, "read_response")
+    conn.close()
+    with pytest.raises(StateError, match="^http://example.org: the connection was closed before"):
+        response.stream
 
 
 def test_the_end_of_an_idle_connection_names_the_origin(do):

@@ -5,6 +5,7 @@ Not here: the system's (resolve.py).
 
 from __future__ import annotations
 
+import copy
 import os
 import socket
 import threading
@@ -173,6 +174,15 @@ class CachingResolver:
                 del self._answers[next(iter(self._answers))]
 
 
+def anew(failure: Exception | None) -> Exception | None:
+    """Return a copy of *failure* if it is an error of the library, else *failure*."""
+    if not isinstance(failure, DugongError):
+        return failure
+    copied = copy.copy(failure)
+    copied.__cause__ = failure.__cause__
+    return copied
+
+
 class _Answer:
     __slots__ = ("addresses", "until")
 
@@ -186,9 +196,21 @@ class _Question:
 
     def __init__(self) -> None:
         self.answer: Addresses | None = None
-        self.failure: Exception | None = None
+        self._failure: Exception | None = None
         self._waiting: list[Wake] = []
         self._over = False
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why there is no answer; one of the library is another object each time it is asked for.
+
+        For an error names the connection that it is about, and these are several.
+        """
+        return anew(self._failure)
+
+    @failure.setter
+    def failure(self, failure: Exception) -> None:
+        self._failure = anew(failure)
 
     def co_wait(self) -> Co[None]:
         """Wait until there is an answer, or nobody asks any more."""
