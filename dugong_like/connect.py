@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .errors import HandshakeFailed
+from .errors import ConnectionClosed, HandshakeFailed, ProtocolError, TransportError
 from .origin import authority
 from .polling import Co
 from .route import Route
@@ -111,7 +111,7 @@ def _co_stream(route: Route, timeouts: Timeouts, attempt: Attempt | None = None)
     limit, path = timeouts.to_reach, route.options.path
     if path is None:
         host, port = route.first
-        name, event = authority(host, port), "connection.connect_tcp"
+        name, event = route.peer, "connection.connect_tcp"
         opening = transport.co_connect_tcp(host, port)
         info: Info = {"host": host, "port": port, "local_address": None, "timeout": limit}
     else:
@@ -133,7 +133,7 @@ def _co_reach(route: Route, timeouts: Timeouts, attempt: Attempt | None = None) 
         return attempt.sock
     if route.options.own is not None:
         return route.options.own.take()
-    name = authority(*route.first)
+    name = route.peer
     limit = timeouts.to_reach
     if attempt is not None:
         connecting = co_finish_tcp(attempt, name)
@@ -188,7 +188,7 @@ def _co_look_up(
 def _co_connect(addresses: Sequence[Address], route: Route, limit: float | None) -> Co[Socket]:
     """Connect to one of *addresses*; *limit* is told only."""
     sockets = route.options.sockets
-    connecting = co_connect_tcp(addresses, authority(*route.first), sockets, route.trace)
+    connecting = co_connect_tcp(addresses, route.peer, sockets, route.trace)
     if route.trace is None:
         return connecting
     host, port = route.first
@@ -245,13 +245,14 @@ def _co_addresses(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[list[str
 
 
 def _co_reach_proxy(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[Stream]:
-    stream = yield from _co_stream(route, timeouts)
-    if proxy.ssl_context is None:
-        return stream
     try:
+        stream = yield from _co_stream(route, timeouts)
+        if proxy.ssl_context is None:
+            return stream
         return (yield from _co_secure(stream, proxy.ssl_context, route, timeouts, proxy))
-    except HandshakeFailed as exc:
-        raise type(exc)(f"{proxy}: {exc}") from exc.__cause__
+    except TransportError as exc:
+        exc.blame_proxy(route.peer)
+        raise
 
 
 def _co_pass_proxy(
@@ -267,8 +268,11 @@ def _co_pass_proxy(
     )
     passed = False
     try:
-        opened = yield from limited(limit, "proxy", told, f"no tunnel through {name}")
+        opened = yield from limited(limit, "proxy", told, f"no tunnel through {route.peer}")
         passed = True
+    except (TransportError, ProtocolError) as exc:
+        exc.blame_proxy(route.peer)
+        raise
     finally:
         if not passed:  # perhaps it has not even begun
             stream.close()
@@ -296,31 +300,52 @@ def co_converse(stream: Stream, conversation: Conversation, timeout: float | Non
     """
     buffer = ReceiveBuffer()
     over = False
+    lost: ConnectionClosed | None = None
     try:
         while not over:
-            rest, conversation.to_send = memoryview(conversation.to_send), b""
-            while rest:
-                sent = stream.send([rest])
-                if sent is None:
-                    unsent = "nothing could be sent to the proxy"
-                    sent = yield from co_attempt_to_send(
-                        stream.send, [rest], stream.wanted_by_send, timeout, "proxy", unsent
-                    )
-                rest = rest[sent:]
-            room = buffer.room()
-            received = yield from co_receive(
-                stream, stream.recv_into, room, timeout, "proxy", "nothing arrived from the proxy"
-            )
+            try:
+                yield from _co_say(stream, conversation, timeout)
+                received = yield from _co_hear(stream, buffer, timeout)
+            except ConnectionClosed as exc:
+                lost, received = exc, _hear_the_rest(stream, buffer)
             buffer.end += received
             if received:
                 over = conversation.receive(buffer)
             else:
-                conversation.end_of_stream()
+                conversation.end_of_stream(lost)
                 over = True
         return conversation.opened
     finally:
         if not (over and conversation.opened):
             stream.close()
+
+
+def _co_say(stream: Stream, conversation: Conversation, timeout: float | None) -> Co[None]:
+    """Send what the proxy has to hear."""
+    rest, conversation.to_send = memoryview(conversation.to_send), b""
+    while rest:
+        sent = stream.send([rest])
+        if sent is None:
+            unsent = "nothing could be sent to the proxy"
+            sent = yield from co_attempt_to_send(
+                stream.send, [rest], stream.wanted_by_send, timeout, "proxy", unsent
+            )
+        rest = rest[sent:]
+
+
+def _co_hear(stream: Stream, buffer: ReceiveBuffer, timeout: float | None) -> Co[int]:
+    """Receive into the room of *buffer*, and return how many bytes that was."""
+    return co_receive(
+        stream, stream.recv_into, buffer.room(), timeout, "proxy", "nothing arrived from the proxy"
+    )
+
+
+def _hear_the_rest(stream: Stream, buffer: ReceiveBuffer) -> int:
+    """Do the same when the connection is lost: what was said before may still be here."""
+    try:
+        return stream.recv_into(buffer.room()) or 0
+    except ConnectionClosed:
+        return 0
 
 
 # ---- TLS
@@ -362,6 +387,10 @@ def _co_secure(
     secured: Stream | None = None
     try:
         secured = yield from limited(limit, "tls", told, f"no TLS with {authority(host, port)}")
+    except HandshakeFailed as exc:
+        if proxy is None and route.proxy is not None:
+            exc.args = (f"{authority(host, port)}: {exc}",)  # it was not the proxy
+        raise
     finally:
         if secured is None:  # perhaps it has not even begun
             stream.close()

@@ -43,6 +43,7 @@ import errno
 from typing import Any, Final, Literal
 
 Sent = Literal["no", "maybe", "yes"]
+STEPS: Final = frozenset(["dns", "connect", "tls"])  # of connecting, with a server or a proxy
 MAX_LABEL: Final = 500  # characters in front of a message; a URL may have thousands
 
 
@@ -96,6 +97,20 @@ class DugongError(Exception):
         if len(name) > MAX_LABEL:
             name = f"{name[:MAX_LABEL]}..."
         self.args = (f"{name}{note}: {text}" if text else f"{name}{note}",)
+
+    def blame_proxy(self, name: str) -> None:
+        """Say in `phase` and in the message that it was a proxy, not the server.
+
+        Args:
+            name: what to call it, with its host and port.
+
+        """
+        if self.phase in STEPS:
+            self.phase = f"proxy-{self.phase}"
+        elif not self.phase:
+            self.phase = "proxy"
+        if "the proxy" not in (text := str(self)):
+            self.args = (f"{name}: {text}",)
 
     def append(self, text: str) -> None:
         """Add *text* to the message, behind a comma."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from .bodies import BodyReader
 from .errors import (
@@ -36,8 +36,6 @@ from .polling import Co, within
 from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
 from .transport.stream import Stream
-
-PROXY_AUTHENTICATION_REQUIRED: Final = 407
 
 
 class Ending:
@@ -121,7 +119,7 @@ class ReceivingHalf:
     kind_of_ending: ClassVar[type[Ending]] = Ending
 
     __slots__ = (
-        *("_buffer", "_ending", "_final", "_learn", "_limits", "_link"),
+        *("_buffer", "_ending", "_final", "_hear", "_limits", "_link"),
         *("bodies", "heads", "role"),
     )
 
@@ -136,14 +134,14 @@ class ReceivingHalf:
         self._ending = self.kind_of_ending(self.role, self._buffer)
         self.bodies = self.kind_of_bodies(link, self._buffer, self._ending.end)
         self._final: Head | None = None  # read while a body was being sent, for `read_response`
-        self._learn: Callable[[bytes], object] | None = None
+        self._hear: Callable[[Head], bool] | None = None
 
     def successor(self, link: SharedLink) -> ReceivingHalf:
         """Return a new half that reads from *link* and is told the same."""
         successor = type(self)(link, self._limits, self._buffer.size, self._informed)
         successor.heads.continue_timeout = self.heads.continue_timeout
-        if self._learn is not None:
-            successor.on_proxy_challenge(self._learn)
+        if self._hear is not None:
+            successor.on_forwarded(self._hear)
         return successor
 
     @property
@@ -158,9 +156,9 @@ class ReceivingHalf:
         self.bodies.reset()
         self._final = None
 
-    def on_proxy_challenge(self, learn: Callable[[bytes], object]) -> None:
-        """Call *learn* with the header fields of each 407, which is read as any other response."""
-        self._learn = learn
+    def on_forwarded(self, hear: Callable[[Head], bool]) -> None:
+        """Call *hear* with each final head: a proxy has forwarded it; see `Forwarding.hear`."""
+        self._hear = hear
 
     def has_surplus(self) -> bool:
         """Return True if there are bytes behind the only response that is pending."""
@@ -274,8 +272,8 @@ class ReceivingHalf:
         """Turn a final head into a response, and get ready for its body."""
         ending = self._ending
         kind, length, ending.reusable = frame(exchange.method, head)
-        if head.status == PROXY_AUTHENTICATION_REQUIRED and self._learn is not None:
-            self._learn(head.fields)
+        if self._hear is not None and not self._hear(head):
+            ending.reusable = False
         if exchange.upgrades and exchange.sent and ends_http(exchange.method, head.status):
             ending.reusable = False
             self._link.switch()  # before the sender hears that there is an answer

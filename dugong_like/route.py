@@ -14,7 +14,7 @@ from .http1.limits import Limits
 from .http1.target import Target, is_authority, is_path
 from .masking import mask_target
 from .options import PLAIN, TransportOptions
-from .origin import HTTP_PORT, HTTPS_PORT, place_in_url
+from .origin import HTTP_PORT, HTTPS_PORT, authority, place_in_url
 from .trace import Trace
 from .transport.resolve import literal
 
@@ -76,6 +76,12 @@ class Route:
         """The origin as the beginning of a URL, such as ``https://example.org``."""
         scheme, default = ("http", HTTP_PORT) if self.ssl_context is None else ("https", HTTPS_PORT)
         return f"{scheme}://{place_in_url(self.hostname, self.port, default)}"
+
+    @property
+    def peer(self) -> str:
+        """What is connected to, for messages: ``example.org:443``, ``the proxy p:3128``."""
+        name = authority(*self.first)
+        return name if self.proxy is None else f"the proxy {name}"
 
     @property
     def detour(self) -> str:

@@ -163,7 +163,7 @@ class Settings(TLSFacts):
             )
             self._limit_continue(expect100_timeout)
         if forwarding is not None:
-            self._receiving.on_proxy_challenge(forwarding.learn)
+            self._receiving.on_forwarded(forwarding.hear)
 
     @property
     def hostname(self) -> str:

@@ -1,8 +1,10 @@
 """Conversations with proxies as scripts: what has to be sent, and what is answered, without I/O."""
 
+from dugong_like import ConnectionClosed
 from dugong_like.transport.buffer import ReceiveBuffer
 
 END = object()  # in place of an answer: the proxy closes the connection
+LOST = ConnectionClosed("connection lost: reset", request_sent="maybe")  # or resets it
 
 
 def whole(data):
@@ -41,8 +43,8 @@ def play(conversation, *connections, cut=whole):
                 expected(sent)
             else:
                 assert sent == expected
-            if answer is END:
-                conversation.end_of_stream()
+            if answer is END or isinstance(answer, ConnectionClosed):
+                conversation.end_of_stream(*([] if answer is END else [answer]))
                 over = True
                 continue
             for piece in cut(answer):

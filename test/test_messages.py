@@ -548,7 +548,7 @@ def read_on(sock):
     ("handler", "text"),
     [
         (answering(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"), ""),
-        (answering(b"hello\r\n\r\n"), "not a status line"),
+        (answering(b"hello\r\n\r\n"), "the proxy 127.0.0.1:{port}: not a status line"),
         (answering(b""), ""),
         (read_on, f"nothing arrived from the proxy for {SOON} s (proxy time-out)"),
     ],
@@ -564,7 +564,7 @@ def test_an_error_with_a_proxy_names_it_and_the_origin(do, handler, text):
             get(do, conn)
 
     detour = f" through the proxy http://127.0.0.1:{server.port}"
-    check_place(caught.value, "https://h.test:1", text, detour)
+    check_place(caught.value, "https://h.test:1", text.format(port=server.port), detour)
 
 
 def test_a_proxy_that_refuses_is_named(do):

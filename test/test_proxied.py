@@ -61,6 +61,13 @@ class SomeProxy:
         inside: heads inside of tunnels.
         asked: what SOCKS was asked to connect to.
 
+    Args:
+        origin: context for TLS as the origin, or None.
+        pause: seconds between two bytes.
+        persists: False to have the connection end after a 407; a field line, or nothing, to say
+            it in that way instead of the usual one.
+        reply: what SOCKS5 answers at first.
+
     """
 
     def __init__(self, *, origin=None, pause=0, persists=True, reply=b"\5\0\0\1" + bytes(6)):
@@ -90,9 +97,10 @@ class SomeProxy:
             self.heads.append(first + head)
             first = b""
             if b"Digest" not in head:
-                more = b"" if self._persists else b"Connection: close\r\n"
+                ways_to_end = {True: b"", False: b"Connection: close\r\n"}
+                more = ways_to_end.get(self._persists, self._persists)
                 send(sock, CHALLENGE + more + b"Content-Length: 3\r\n\r\nwhy", self._pause)
-                if not self._persists:
+                if self._persists is not True:
                     return
             elif self.heads[-1].startswith(b"CONNECT"):
                 send(sock, ESTABLISHED, self._pause)
@@ -178,7 +186,7 @@ def way(request, certificate, trusting):
 
 @pytest.mark.feature("A6", "A24", "C32")
 @pytest.mark.reliability(60, 61)
-@pytest.mark.parametrize("persists", [True, False])
+@pytest.mark.parametrize("persists", [True, False, b"Proxy-Connection: close\r\n", b""])
 def test_request_through_every_kind_of_proxy(drive, way, persists):
     server, some, conn = way(persists=persists)
     with server, conn:
@@ -189,7 +197,7 @@ def test_request_through_every_kind_of_proxy(drive, way, persists):
     assert not any(b"proxy-auth" in head.lower() for head in some.inside)
     if some.heads:
         assert [head.count(b"Proxy-Authorization") for head in some.heads] == [0, 1]
-        assert server.connections == (1 if persists else 2)
+        assert server.connections == (1 if persists is True else 2)
     else:
         assert len(some.asked) == 1
 
@@ -374,6 +382,19 @@ def test_digest_with_forwarding_begins_with_a_407(drive, certificate, trusting, 
     assert b'uri="http://other.test/a"' in some.heads[3]
 
 
+@pytest.mark.parametrize("line", [b"Connection: close\r\n", b"Proxy-Connection: close\r\n"])
+def test_forwarding_proxy_that_closes_after_its_407(drive, line):
+    """The next request, which answers it, does not go to a connection that ends."""
+    some = SomeProxy(persists=line)
+    with ScriptedServer(some) as server:
+        with HTTPConnection("example.test", 80, proxy=proxy_of("http", server), timeout=20) as conn:
+            assert drive(co_get(conn)) == (407, b"why")
+            assert not conn.is_open()
+            for _ in range(2):
+                assert drive(co_get(conn)) == (200, b"ok")
+        assert server.connections == 2
+
+
 @pytest.mark.reliability(60)
 def test_fields_of_a_request_win_over_those_for_the_proxy():
     some = SomeProxy()
@@ -475,7 +496,7 @@ def test_certificate_has_to_be_that_of_the_proxy(
         with ScriptedServer(some, bad.server_context()) as server:
             proxy = proxy_of("https", server, ssl_context=trusting, mode=mode)
             conn = HTTPConnection("other.example", 80, proxy=proxy, timeout=5)
-            with pytest.raises(CertificateInvalid, match=r"<Proxy https://localhost:\d+>: "):
+            with pytest.raises(CertificateInvalid, match=r": the proxy localhost:\d+: cert"):
                 drive(conn.co_connect())
         assert some.heads == []
 
@@ -487,7 +508,7 @@ def test_proxy_that_does_not_speak_tls(drive, trusting):
 
     with ScriptedServer(plain) as server:
         proxy = Proxy(f"https://localhost:{server.port}", ssl_context=trusting)
-        with pytest.raises(HandshakeFailed, match="Proxy"):
+        with pytest.raises(HandshakeFailed, match=r"the proxy localhost:\d+: TLS"):
             drive(HTTPConnection("localhost", 80, proxy=proxy, timeout=5).co_connect())
 
 

@@ -25,6 +25,7 @@ SIZED: Final = Kind.SIZED  # an attribute of an enumeration takes its time
 KEEP_ALIVE: Final = [b" keep-alive"]  # the value as nearly all servers write it
 new_framing = tuple.__new__  # of a class of tuples; its own constructor is slow
 _framing_fields = re.compile(rb"\n(connection|content-length|transfer-encoding):([^\r]*+)").findall
+_proxy_options = re.compile(rb"\nproxy-connection:([^\r]*+)").findall
 
 
 def frame(method: str, head: Head) -> Framing:
@@ -66,6 +67,15 @@ def _frame(method: str, head: Head) -> Framing:
     if length is not None:
         return new_framing(Framing, (SIZED, length, reusable))
     return Framing(Kind.UNTIL_CLOSE, None, False)
+
+
+def closes_proxy(head: Head) -> bool:
+    """Say whether the response of a proxy has ``Proxy-Connection: close``.
+
+    The field is no standard, but proxies say in it what belongs to Connection (RFC 9112
+    appendix C.2.2).
+    """
+    return b"close" in list_elements(_proxy_options(head.lower))
 
 
 def ends_http(method: str, status: int) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..errors import ConnectionClosed
 from ..http1.body import Source
 
 
@@ -40,12 +41,15 @@ class Conversation(Protocol):
         """
         ...
 
-    def end_of_stream(self) -> None:
-        """Note that the proxy has closed the connection; to return is to go on with a new one.
+    def end_of_stream(self, failure: ConnectionClosed | None = None) -> None:
+        """Note that the connection has ended; to return is to go on with a new one.
+
+        Args:
+            failure: why; None if the proxy has closed it in order.
 
         Raises:
             TunnelRefused: the proxy said no.
-            ConnectionClosed: it did not answer.
+            ConnectionClosed: it did not answer; *failure*, if there is one.
 
         """
         ...

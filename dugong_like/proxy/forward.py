@@ -9,11 +9,16 @@ Not here: the target in absolute-form (http1/request.py).
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from ..auth import AuthSession
 from ..headers import Headers
 from ..http1.challenges import challenges_in
+from ..http1.framing import closes_proxy
+from ..http1.head import Head
 from ..http1.request import FieldLines
+
+AUTHENTICATION_REQUIRED: Final = 407
 
 
 class Forwarding:
@@ -47,7 +52,13 @@ class Forwarding:
                 lines.append(f"Proxy-Authorization: {value}\r\n")
         return "".join(lines)
 
-    def learn(self, fields: bytes) -> None:
-        """Take the header *fields* of a 407: the next request may answer its challenge."""
-        if self._session is not None:
-            self._session.learn(challenges_in(fields, b"proxy-authenticate"), None)
+    def hear(self, head: Head) -> bool:
+        """Take the *head* of a final response: the next request may answer its challenge.
+
+        Returns:
+            False if the proxy says that it closes the connection.
+
+        """
+        if head.status == AUTHENTICATION_REQUIRED and self._session is not None:
+            self._session.learn(challenges_in(head.fields, b"proxy-authenticate"), None)
+        return not closes_proxy(head)

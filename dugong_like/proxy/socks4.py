@@ -18,11 +18,12 @@ VERSION: Final = 4
 CONNECT: Final = 1
 REPLY_SIZE: Final = 8  # bytes
 GRANTED: Final = 90
+FAILED: Final = 91  # all that is not about identd: also where SOCKS5 says "host unreachable"
 MAX_TEXT: Final = 255  # bytes of a name; the note sets no limit
 SHOWN: Final = 20  # bytes of a bad answer that an error message shows
 
 REPLIES: Final = {
-    91: "rejected or failed",
+    FAILED: "rejected or failed",
     92: "the proxy cannot ask the identd of this machine",
     93: "the identd of this machine names another user",
 }
@@ -67,6 +68,7 @@ class Socks4:
                 f"the proxy did not connect to {self._name}: {reason} (SOCKS4, {code})",
                 code,
                 reason,
+                retryable=code == FAILED,
             )
         if len(answer) > REPLY_SIZE:
             raise InvalidResponse("the proxy sent bytes that nobody had asked for")
@@ -74,6 +76,8 @@ class Socks4:
         self.opened = True
         return True
 
-    def end_of_stream(self) -> None:
-        """Raise `ConnectionClosed`: the proxy still owed an answer."""
-        raise ConnectionClosed("the proxy closed the connection instead of answering SOCKS4")
+    def end_of_stream(self, failure: ConnectionClosed | None = None) -> None:
+        """Raise *failure*, or `ConnectionClosed`: the proxy still owed an answer."""
+        raise failure or ConnectionClosed(
+            "the proxy closed the connection instead of answering SOCKS4"
+        )

@@ -25,6 +25,7 @@ IPV4: Final = 1
 NAME: Final = 3
 IPV6: Final = 4
 MAX_TEXT: Final = 255  # bytes of a name or password: their length is one byte
+TEMPORARY: Final = frozenset([1, 3, 4, 5, 6])  # of REPLIES: the network behind it, or its failure
 SHOWN: Final = 20  # bytes of a bad answer that an error message shows
 
 REPLIES: Final = {  # RFC 1928 section 6
@@ -71,6 +72,7 @@ class Socks5:
         self._port = port
         self._name = name
         self._login = login
+        self._temporary = False  # may one of those that were not reached be so later?
         self.opened = False
         self._begin()
 
@@ -93,9 +95,11 @@ class Socks5:
             raise InvalidResponse("the proxy sent bytes that nobody had asked for")
         return over
 
-    def end_of_stream(self) -> None:
-        """Raise `ConnectionClosed`: the proxy still owed an answer."""
-        raise ConnectionClosed("the proxy closed the connection instead of answering SOCKS5")
+    def end_of_stream(self, failure: ConnectionClosed | None = None) -> None:
+        """Raise *failure*, or `ConnectionClosed`: the proxy still owed an answer."""
+        raise failure or ConnectionClosed(
+            "the proxy closed the connection instead of answering SOCKS5"
+        )
 
     # ---- answers; each returns the bytes that it has, 0 if there have to be more
 
@@ -115,6 +119,8 @@ class Socks5:
             self._take = self._take_verdict
         elif method == NO_LOGIN:
             self._ask()
+        elif method == LOGIN:  # though it was not offered
+            self._refuse(method, "it wants user name and password")
         else:
             raise InvalidResponse(f"the proxy chose a way to log in that was not offered: {method}")
         return 2
@@ -144,8 +150,10 @@ class Socks5:
             return 0
         if (code := answer[1]) != 0:  # whatever follows
             del self._hosts[0]
+            self._temporary |= code in TEMPORARY
             if not self._hosts:
-                self._refuse(code, REPLIES.get(code, "unknown reason"))
+                reason = REPLIES.get(code, "unknown reason")
+                self._refuse(code, reason, retryable=self._temporary)
             self._begin()  # with the next address, on another connection
             self._over = True
             return len(answer)
@@ -155,9 +163,12 @@ class Socks5:
             return size
         return 0
 
-    def _refuse(self, code: int, reason: str) -> NoReturn:
+    def _refuse(self, code: int, reason: str, *, retryable: bool = False) -> NoReturn:
         raise TunnelRefused(
-            f"the proxy did not connect to {self._name}: {reason} (SOCKS5, {code})", code, reason
+            f"the proxy did not connect to {self._name}: {reason} (SOCKS5, {code})",
+            code,
+            reason,
+            retryable=retryable,
         )
 
 

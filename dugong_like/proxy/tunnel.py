@@ -1,7 +1,8 @@
 """CONNECT: a tunnel through an HTTP proxy (RFC 9110 section 9.3.6).
 
 A 407 whose challenge can be answered is answered, once: on the same connection if that
-persists, else on a new one.
+persists, else on a new one. Some proxies close it without having said so: that shows only when
+the answer is sent, or is not answered, and then it is sent once more on a new one.
 
 Not here: forwarding without a tunnel (forward.py), credentials (auth.py), and TLS inside
 the tunnel (connect.py).
@@ -9,6 +10,7 @@ the tunnel (connect.py).
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from ..auth import AuthSession
@@ -22,7 +24,7 @@ from ..headers import Headers
 from ..http1.body import ENDLESS, SIZED, UNTIL_CLOSE, Body, Source
 from ..http1.challenges import challenges_in
 from ..http1.chunked import ChunkedBody
-from ..http1.framing import frame
+from ..http1.framing import closes_proxy, frame
 from ..http1.head import Head, Section, parse_head
 from ..http1.kinds import Kind
 from ..http1.limits import Limits
@@ -32,6 +34,11 @@ OK: Final = range(200, 300)
 INFORMATIONAL: Final = range(100, 200)
 SWITCHING_PROTOCOLS: Final = 101
 AUTHENTICATION_REQUIRED: Final = 407
+# What may be different soon: Request Timeout, in which the proxy waited for us; Too Many Requests
+# (RFC 6585); Bad Gateway, Service Unavailable and Gateway Timeout (RFC 9110 section 15.6).
+TEMPORARY: Final = frozenset([408, 429, 502, 503, 504])
+
+_find_retry_after = re.compile(rb"(?i:\nretry-after):([^\r]*+)").findall
 
 
 class Tunnel:
@@ -58,6 +65,7 @@ class Tunnel:
         self._fields = fields or Headers()
         self._session = session
         self._answered = False  # has a challenge been answered?
+        self._doubtful = False  # has it been on the same connection, and nothing heard since?
         self._begin()
 
     def _begin(self) -> None:
@@ -83,6 +91,7 @@ class Tunnel:
 
     def receive(self, source: Source) -> bool:
         """Take what has arrived; see `Conversation.receive`."""
+        self._doubtful = False
         while self._body is None:
             stop = self._section.find_end(source.data, source.begin, source.end)
             if stop < 0:
@@ -104,13 +113,20 @@ class Tunnel:
             return False
         here = whole and self._reusable and source.begin == source.end
         self._end_refusal()
+        self._doubtful = here
         return not here
 
-    def end_of_stream(self) -> None:
-        """Note that the proxy has closed the connection; see `Conversation.end_of_stream`."""
-        if self._refusal is None:
-            raise ConnectionClosed("the proxy closed the connection instead of opening a tunnel")
-        self._end_refusal()
+    def end_of_stream(self, failure: ConnectionClosed | None = None) -> None:
+        """Note that the connection has ended; see `Conversation.end_of_stream`."""
+        if self._refusal is not None:
+            self._end_refusal(failure)
+        elif self._doubtful and (failure is None or failure.retryable):
+            self._doubtful = False
+            self._begin()
+        else:
+            raise failure or ConnectionClosed(
+                "the proxy closed the connection instead of opening a tunnel"
+            )
 
     def _note(self, head: Head) -> None:
         """Take an answer that does not open the tunnel."""
@@ -125,6 +141,8 @@ class Tunnel:
             f"the proxy did not open a tunnel to {self._authority}: {head.status} {reason}",
             head.status,
             reason,
+            retryable=head.status in TEMPORARY,
+            retry_after=_retry_after(head.fields),
         )
         framing = frame("CONNECT", head)
         if framing.kind is Kind.NONE:
@@ -135,7 +153,7 @@ class Tunnel:
             self._body = ChunkedBody(self._limits)
         else:
             self._body, self._owed = UNTIL_CLOSE, ENDLESS
-        self._reusable = framing.reusable
+        self._reusable = framing.reusable and not closes_proxy(head)
         if head.status == AUTHENTICATION_REQUIRED and self._session and not self._answered:
             challenges = challenges_in(head.fields, b"proxy-authenticate")
             self._again = self._session.learn(challenges, self._value)
@@ -157,10 +175,16 @@ class Tunnel:
                 return False
         return True if following == 0 else None
 
-    def _end_refusal(self) -> None:
+    def _end_refusal(self, failure: ConnectionClosed | None = None) -> None:
         """Ask once more, if there is something to add; else say that it is refused."""
         assert self._refusal is not None
         if not self._again:
-            raise self._refusal
+            raise self._refusal from failure
         self._answered = True
         self._begin()
+
+
+def _retry_after(fields: bytes) -> str | None:
+    """Return the value of Retry-After (RFC 9110 section 10.2.3); None without, or with several."""
+    values = _find_retry_after(fields)
+    return values[0].strip(b" \t").decode("latin-1") if len(values) == 1 else None

@@ -1,7 +1,7 @@
 """SOCKS4a as scripts, cut at every byte."""
 
 import pytest
-from talk import END, every_cut, play
+from talk import END, LOST, every_cut, play
 
 from dugong_like import ConnectionClosed, InvalidRequest, InvalidResponse, TunnelRefused
 from dugong_like.proxy.socks4 import REPLIES, Socks4, check_name
@@ -32,6 +32,8 @@ def test_refusals_have_names(code):
         play(socks(), [(ASKED, bytes([0, code]) + bytes(6))])
     assert refusal.value.status == code
     assert refusal.value.reason == REPLIES.get(code, "unknown reason")
+    assert refusal.value.retryable is (code == 91)
+    assert refusal.value.phase == "proxy"
 
 
 @pytest.mark.parametrize("answer", [b"H", b"\4\x5a", b"\5", DONE + b"x"])
@@ -40,6 +42,12 @@ def test_what_is_not_socks4(answer):
     with pytest.raises(InvalidResponse):
         play(conversation, [(ASKED, answer)])
     assert not conversation.opened
+
+
+def test_connection_that_is_lost_says_why():
+    with pytest.raises(ConnectionClosed, match="reset") as failure:
+        play(socks(), [(ASKED, LOST)])
+    assert failure.value.retryable
 
 
 @pytest.mark.parametrize("answer", [b"", DONE[:-1]])

@@ -1,7 +1,7 @@
 """SOCKS5 as scripts: RFC 1928 and 1929, cut at every byte."""
 
 import pytest
-from talk import END, by_bytes, every_cut, play
+from talk import END, LOST, by_bytes, every_cut, play
 
 from dugong_like import BasicAuth, ConnectionClosed, InvalidRequest, InvalidResponse, TunnelRefused
 from dugong_like.proxy.socks5 import REPLIES, Socks5, check_login, check_name
@@ -66,6 +66,8 @@ def test_refusals_have_names(code, rest):
     assert refusal.value.status == code
     assert refusal.value.reason == REPLIES.get(code, "unknown reason")
     assert refusal.value.request_sent == "no"
+    assert refusal.value.retryable is (code in {1, 3, 4, 5, 6})
+    assert refusal.value.phase == "proxy"
 
 
 @pytest.mark.parametrize("login", [None, LOGIN])
@@ -74,6 +76,14 @@ def test_no_way_to_log_in(login):
     with pytest.raises(TunnelRefused, match="does not accept") as refusal:
         play(socks(login=login), [(hello, b"\5\xff")], cut=by_bytes)
     assert refusal.value.status == 255
+    assert not refusal.value.retryable
+
+
+def test_login_that_is_asked_for_without_having_been_offered():
+    with pytest.raises(TunnelRefused, match="wants user name and password") as refusal:
+        play(socks(), [(HELLO, b"\5\2")], cut=by_bytes)
+    assert refusal.value.status == 2
+    assert not refusal.value.retryable
 
 
 @pytest.mark.reliability(60)
@@ -83,6 +93,7 @@ def test_wrong_password(verdict):
         play(socks(login=LOGIN), [(HELLO_LOGIN, b"\5\2"), (SAID, bytes([1, verdict]))])
     assert (refusal.value.status, refusal.value.body) == (verdict, b"")
     assert "pä" not in str(refusal.value)
+    assert not refusal.value.retryable  # though 1 is a general failure, as a reply
 
 
 def test_next_address_is_asked_for_on_a_new_connection():
@@ -94,12 +105,22 @@ def test_next_address_is_asked_for_on_a_new_connection():
     assert play(socks(*both), refused, [(HELLO, b"\5\0"), (four, DONE)])
     with pytest.raises(TunnelRefused, match="host unreachable"):
         play(socks(*both), refused, [(HELLO, b"\5\0"), (four, b"\5\4")])
+    with pytest.raises(TunnelRefused, match="not allowed") as refusal:
+        play(socks(*both), refused, [(HELLO, b"\5\0"), (four, b"\5\2")])
+    assert refusal.value.retryable  # the first one may be reached later
+
+
+def test_connection_that_is_lost_says_why():
+    for script in ([(HELLO, LOST)], [(HELLO, b"\5\0"), (NAME, LOST)]):
+        with pytest.raises(ConnectionClosed, match="reset") as failure:
+            play(socks(), script)
+        assert failure.value.retryable
 
 
 @pytest.mark.parametrize(
     "script",
     [
-        [b"H"], [b"\4\0"], [b"\0"], [b"\5\1"], [b"\5\2"],  # a password was not offered
+        [b"H"], [b"\4\0"], [b"\0"], [b"\5\1"], [b"\5\3"],  # GSSAPI was not offered
         [b"\5\0x"], [b"\5\0", b"\4"], [b"\5\0", b"\5\0\0\2\0"], [b"\5\0", b"\5\0\0\0\0"],
         [b"\5\0", DONE + b"x"],
     ],

@@ -1,10 +1,11 @@
 """The conversation with a proxy about a tunnel, cut everywhere."""
 
 import pytest
-from talk import END, by_bytes, every_cut, play, whole
+from talk import END, LOST, by_bytes, every_cut, play, whole
 
 from dugong_like import (
     BasicAuth,
+    ClientCertificateRefused,
     ConnectionClosed,
     DigestAuth,
     Headers,
@@ -81,6 +82,33 @@ def test_refusal_without_a_body(status):
     assert refusal.value.body == b""
 
 
+@pytest.mark.parametrize(
+    "status",
+    [101, 300, 400, 401, 403, 404, 405, 407, 408, 421, 429, 451, 500, 501, *range(502, 512)],
+)
+def test_what_may_be_different_soon(status):
+    with pytest.raises(TunnelRefused) as refusal:
+        ask(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
+    assert refusal.value.retryable is (status in {408, 429, 502, 503, 504})
+    assert refusal.value.phase == "proxy"
+
+
+@pytest.mark.parametrize(
+    ("fields", "value"),
+    [
+        (b"", None),
+        (b"Retry-After: 7\r\n", "7"),
+        (b"retry-after:\tFri, 31 Dec 1999 23:59:59 GMT \r\n", "Fri, 31 Dec 1999 23:59:59 GMT"),
+        (b"Retry-After: 7\r\nRetry-After: 8\r\n", None),  # nobody can say which
+        (b"X-Retry-After: 7\r\n", None),
+    ],
+)
+def test_when_to_ask_again(fields, value):
+    with pytest.raises(TunnelRefused) as refusal:
+        ask(b"HTTP/1.1 503 No\r\n%bContent-Length: 0\r\n\r\n" % fields)
+    assert refusal.value.retry_after == value
+
+
 def test_refusal_until_close_ends_with_the_stream():
     with pytest.raises(TunnelRefused) as refusal:
         ask(b"HTTP/1.1 502 Bad\r\n\r\nwhy", cut=by_bytes, end=True)
@@ -92,6 +120,19 @@ def test_broken_body_does_not_hide_the_refusal():
     with pytest.raises(TunnelRefused) as refusal:
         ask(b"HTTP/1.1 502 Bad\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nwhy\r\nzzz\r\n")
     assert refusal.value.body == b"why"
+
+
+@pytest.mark.parametrize("rest", [b"Content-Length: 9\r\n\r\nwhy", b"\r\nwhy"])
+def test_reset_does_not_hide_the_refusal(rest):
+    with pytest.raises(TunnelRefused) as refusal:
+        play(tunnel(), [(ASKED, b"HTTP/1.1 403 No\r\n" + rest), (b"", LOST)])
+    assert (refusal.value.status, refusal.value.body) == (403, b"why")
+    assert refusal.value.__cause__ is LOST
+
+
+def test_reset_instead_of_an_answer():
+    with pytest.raises(ConnectionClosed, match="reset"):
+        play(tunnel(auth=DigestAuth("a", "b")), [(ASKED, LOST)])
 
 
 @pytest.mark.reliability(61)
@@ -169,6 +210,8 @@ def test_challenge_is_answered_on_the_same_connection(rest):
     "rest",
     [
         b"Connection: close\r\nContent-Length: 3\r\n\r\nwhy",
+        b"Proxy-Connection: Close\r\nContent-Length: 3\r\n\r\nwhy",
+        b"Connection: keep-alive\r\nproxy-connection: x,close\r\nContent-Length: 0\r\n\r\n",
         b"Content-Length: 3\r\n\r\nwhy?",  # out of step
         b"Content-Length: 100000\r\n\r\n" + bytes(65536),  # not worth waiting for
         b"\r\n" + bytes(65536),
@@ -186,6 +229,37 @@ def test_challenge_is_answered_on_a_new_connection_if_the_old_one_has_ended(rest
         conversation = tunnel(auth=DigestAuth("a", "b"))
         script = [(ASKED, REFUSED + rest), (b"", END)]
         assert play(conversation, script, [(answers, OK)], cut=cut)
+
+
+@pytest.mark.parametrize("end", [END, LOST])
+def test_challenge_is_answered_on_a_new_connection_if_the_old_one_ends_without_a_word(end):
+    refused = REFUSED + b"Content-Length: 0\r\n\r\n"
+    ended = [(ASKED, refused), (answers, end)]
+    conversation = tunnel(auth=DigestAuth("a", "b"))
+    assert play(conversation, ended, [(answers, OK)])
+
+    # Once: a refusal there is one, and so is an end.
+    with pytest.raises(TunnelRefused, match="407"):
+        play(tunnel(auth=DigestAuth("a", "b")), ended, [(answers, refused)])
+    with pytest.raises(ConnectionClosed):
+        play(tunnel(auth=DigestAuth("a", "b")), ended, [(answers, end)])
+
+
+@pytest.mark.parametrize("begun", [b"H", OK[:-1], b"HTTP/1.1 100 Go\r\n\r\n"])
+@pytest.mark.parametrize("end", [END, LOST])
+def test_challenge_is_not_answered_again_if_there_was_a_word(begun, end):
+    refused = REFUSED + b"Content-Length: 0\r\n\r\n"
+    with pytest.raises(ConnectionClosed):
+        play(tunnel(auth=DigestAuth("a", "b")), [(ASKED, refused), (answers, begun), (b"", end)])
+
+
+def test_challenge_is_not_answered_again_where_that_is_of_no_use():
+    refused = REFUSED + b"Content-Length: 0\r\n\r\n"
+    with pytest.raises(ClientCertificateRefused):
+        play(
+            tunnel(auth=DigestAuth("a", "b")),
+            [(ASKED, refused), (answers, ClientCertificateRefused("no"))],
+        )
 
 
 @pytest.mark.parametrize("stale", [b"", b", stale=true"])
