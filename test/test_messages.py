@@ -636,6 +636,17 @@ def test_a_server_of_http_2(do):
         get(do, scripted(settings))
 
 
+def test_real_servers_with_the_wrong_scheme(do, start):
+    for name in ("granian", "nginx"):
+        conn = HTTPConnection("127.0.0.1", start(name).port, default_ssl_context())
+        with pytest.raises(HandshakeFailed, match="the server speaks no TLS on this port"):
+            get(do, conn)
+    with pytest.raises(InvalidResponse, match="but TLS: is it https://"):
+        get(do, HTTPConnection("127.0.0.1", start("granian", tls=True).port))
+    page = get(do, HTTPConnection("127.0.0.1", start("nginx", tls=True).port))
+    assert b"The plain HTTP request was sent to HTTPS port" in page  # an answer, and no error
+
+
 @pytest.mark.parametrize(
     "script", [[b""], [ConnectionClosed("reset")], [b"hello\r\n\r\n"], [OK[:5]], [math.inf]]
 )
