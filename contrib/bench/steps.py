@@ -17,7 +17,7 @@ from dugong_like import POLLIN, BaseStream, Co, Exchange, HTTPConnection, PollNe
 from dugong_like.http1.framing import frame
 from dugong_like.http1.head import find_head
 from dugong_like.http1.recent import RecentHeads
-from dugong_like.http1.request import RequestHeads
+from dugong_like.http1.request import NO_FIELDS, RequestHeads
 
 FIELDS: Final = (
     b"Server: nginx/1.22.1",
@@ -128,7 +128,11 @@ def parts(rounds: int, times: int) -> Iterator[tuple[str, str, float]]:
 
     for operation, what, call in (
         ("send_request", "the object of the exchange", lambda: Exchange("GET", "/small/01")),
-        ("send_request", "building the head", lambda: heads.build("GET", "/small/01", None, "")),
+        (
+            "send_request",
+            "building the head",
+            lambda: heads.build("GET", "/small/01", NO_FIELDS, ""),
+        ),
         ("read_response", "knowing the head again", lambda: recent.find(buffer, 0, end)),
         (NEW, "checking it", lambda: find_head(buffer, 0, end)),
         (NEW, "deciding on the framing", frame_anew),

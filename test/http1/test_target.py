@@ -2,8 +2,8 @@
 
 import pytest
 
-from dugong_like import CaseInsensitiveDict, InvalidRequest, Target
-from dugong_like.http1.request import RequestHeads
+from dugong_like import InvalidRequest, Target
+from dugong_like.http1.request import NO_FIELDS, FieldLines, RequestHeads
 from dugong_like.http1.target import check_target
 
 FORBIDDEN = ["\r", "\n", "\0", "\x0b", "\x7f", "\x1f", " ", "#", "\u010a", "\u560d", "\u2028", "é"]
@@ -109,7 +109,7 @@ def test_star_goes_with_options_only(target):
 
 
 def head(method, path, host=None, *, name="origin.test", prefix=""):
-    fields = None if host is None else CaseInsensitiveDict(Host=host)
+    fields = NO_FIELDS if host is None else FieldLines({"Host": host})
     return RequestHeads(name, prefix).build(method, path, fields, "").decode()
 
 
