@@ -29,7 +29,7 @@ from dugong_like import (
     both,
     run,
 )
-from dugong_like.transport import resolve
+from dugong_like.transport import helper_threads
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HELPER = "dugong_like-dns"  # threads that stay for a while, at most 8 of them
@@ -357,7 +357,7 @@ def test_no_threads_left_is_an_error_of_the_library(monkeypatch):
     def start(thread):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(resolve, "_helpers", resolve._Helpers())
+    monkeypatch.setattr(helper_threads, "_helpers", helper_threads.Helpers())
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(DNSUnavailable, match="can't start new thread"):
         HTTPConnection("localhost", 1).connect()

@@ -17,7 +17,8 @@ from ..errors import DNSUnavailable, DugongError, HostnameNotResolvable, Invalid
 from ..polling import Co
 from ..wake import Wake
 from .connecting import Address
-from .resolve import NO_SUCH_NAME, co_in_thread, co_resolve, is_address
+from .helper_threads import co_in_thread
+from .resolve import NO_SUCH_NAME, co_resolve, is_address
 
 MAX_ENTRIES: Final = 1000  # hosts; a few hundred bytes each
 MAX_AGE: Final = 60.0  # seconds; the system does not tell how long an answer holds
@@ -39,7 +40,7 @@ def co_look_up(host: str, port: int, resolver: Resolver, family: int = 0) -> Co[
 
     Raises:
         HostnameNotResolvable: there is no such name, or it has no address of *family*.
-        DNSUnavailable: there was no answer.
+        DNSUnavailable: there was no answer, or so many earlier look-ups hang that nobody was asked.
         TypeError: the resolver has returned something else.
         Exception: what the resolver raises. `socket.gaierror` and other `OSError` are told as
             those of the system are.
