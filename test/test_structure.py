@@ -97,7 +97,8 @@ RESERVED = {
         "cli/server.py",
     },
     "ssl": {
-        f"transport/{name}.py" for name in ("contexts", "secured", "sessions", "tls", "tls_over")
+        f"transport/{name}.py"
+        for name in ("authorities", "contexts", "secured", "sessions", "tls", "tls_over")
     },
     "asyncio": {"drivers/aio.py", "drivers/watches.py", "cli/ways.py"},
     "trio": {"drivers/trio.py"},

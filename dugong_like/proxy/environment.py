@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from .no_proxy import is_exempt
 
 
-def proxy_url(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> str | None:
-    """Return the URL of the proxy for a server; None for none.
+def proxy_url(
+    scheme: str, host: str, port: int, environ: Mapping[str, str]
+) -> tuple[str, str] | None:
+    """Return the URL of the proxy for a server, behind the variable it is from; None for none.
 
     Args:
         scheme: ``http`` or ``https``.
@@ -25,10 +27,10 @@ def proxy_url(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> 
     exactly = dict(environ)  # on Windows os.environ would find names in any case
     if is_exempt(_variable("no_proxy", exactly), host, port):
         return None
-    url = _variable(f"{scheme}_proxy", exactly) or _variable("all_proxy", exactly)
-    if not url:
-        return None
-    return url if "://" in url else f"http://{url}"
+    for name in (f"{scheme}_proxy", "all_proxy"):
+        if url := _variable(name, exactly):
+            return name, url if "://" in url else f"http://{url}"
+    return None
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:

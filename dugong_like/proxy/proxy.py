@@ -181,15 +181,22 @@ class Proxy:
             environ: the variables.
 
         Raises:
-            InvalidRequest: *scheme*, *host* or *port*, or the URL of the proxy, cannot be.
+            InvalidRequest: *scheme*, *host* or *port*, or the URL of the proxy, cannot be. For the
+                URL the message names the variable.
 
         """
         from .environment import proxy_url  # noqa: PLC0415 - for those who ask
 
         if scheme not in {"http", "https"}:
             raise InvalidRequest(f"neither http nor https: {scheme!r}")
-        url = proxy_url(scheme, check_hostname(host), check_port(port), environ)
-        return None if url is None else cls(url)
+        found = proxy_url(scheme, check_hostname(host), check_port(port), environ)
+        if found is None:
+            return None
+        variable, url = found
+        try:
+            return cls(url)
+        except InvalidRequest as exc:
+            raise InvalidRequest(f"{variable} in the environment: {exc}") from exc
 
     def forwards(self, hostname: str, *, https: bool) -> bool:
         """Say whether requests to a server are forwarded; if not, through a tunnel.

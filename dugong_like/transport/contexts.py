@@ -3,28 +3,24 @@
 Whatever is not set here can be set in the `ssl.SSLContext` that is returned, before it is
 used, and any other context will do as well.
 
-Not here: handshakes (tls.py), and what is asked of one connection only: the name of the
-server (options.py) and the fingerprint of its certificate (fingerprints.py).
+Not here: the authorities (authorities.py), handshakes (tls.py), and what is asked of one
+connection only: the name of the server (options.py) and the fingerprint of its certificate
+(fingerprints.py).
 """
 
 from __future__ import annotations
 
 import functools
 import os
-import re
 import ssl
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any, Final, NoReturn
-
-import certifi
+from typing import Final, NoReturn
 
 from ..errors import InvalidOption
+from .authorities import FilePath, Source, name_of, reason_of, trusting
 
-FilePath = str | os.PathLike[str]
-Source = FilePath | bytes  # a file, or its contents
 Password = str | bytes
 ClientCertificate = (
     Source | tuple[Source, Source | None] | tuple[Source, Source | None, Password | None]
@@ -32,8 +28,6 @@ ClientCertificate = (
 
 VERSIONS: Final = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 MAX_PROTOCOL: Final = 255  # bytes of the name of a protocol (RFC 7301 section 3.1)
-_hashed = re.compile(r"[0-9a-f]{8}\.[0-9]+").fullmatch  # what OpenSSL looks for in a directory
-_place = re.compile(r" *\(_ssl\.c:[0-9]+\)$")  # what Python adds to messages of OpenSSL
 
 
 @functools.cache
@@ -45,7 +39,8 @@ def default_ssl_context() -> ssl.SSLContext:
     At least TLS 1.2. The context is made at the first call, once for the process.
 
     Raises:
-        InvalidOption: the file that ``SSLKEYLOGFILE`` names cannot be written to.
+        InvalidOption: one of these variables leads nowhere: no certificate can be read there, or
+            the file for keys cannot be written to. The message names variable, value and reason.
 
     """
     return tls_context()
@@ -69,7 +64,8 @@ def tls_context(  # noqa: PLR0913 - each is one setting
             read and change everything, unless the connection is given a *fingerprint*.
         ca: the authorities to trust instead of those of the system (where there are none,
             those of certifi): a file in PEM, a directory as ``openssl rehash`` makes it, or the
-            certificates themselves as bytes, in PEM or DER.
+            certificates themselves as bytes, in PEM or DER. For None ``SSL_CERT_FILE`` and
+            ``SSL_CERT_DIR`` count, as for `default_ssl_context`.
         client_cert: what to show to a server that asks who we are: a file in PEM with
             key and certificates, or such bytes, or ``(certificates, key)`` or
             ``(certificates, key, password)``, each a file or bytes; a key of None is in
@@ -89,12 +85,12 @@ def tls_context(  # noqa: PLR0913 - each is one setting
         only (RFC 9110 section 4.3.4), and a stream that is cut off is an error.
 
     Raises:
-        InvalidOption: a file cannot be used, or an argument makes no sense; the message
-            names it, and the reason.
+        InvalidOption: a file cannot be used, also one that a variable of the environment names,
+            or an argument makes no sense; the message names it, and the reason.
         TypeError: an argument has the wrong type.
 
     """
-    context = _trusting(ca)
+    context = trusting(ca)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -112,79 +108,12 @@ def tls_context(  # noqa: PLR0913 - each is one setting
     return context
 
 
-def _reason(exc: Exception) -> str:
-    """Return what OpenSSL or the system complains of."""
-    if isinstance(exc, ssl.SSLError):
-        text = _place.sub("", getattr(exc, "reason", None) or str(exc))
-        return text.lower().replace("_", " ")
-    return getattr(exc, "strerror", None) or str(exc)
-
-
-# ---- whom to trust
-
-
-def _trusting(ca: FilePath | bytes | None) -> ssl.SSLContext:
-    where = {} if ca is None else _authorities(ca)
-    try:
-        context = ssl.create_default_context(**where)  # it sees to SSLKEYLOGFILE, too
-    except (OSError, ValueError) as exc:
-        if (log := getattr(exc, "filename", None)) is not None:
-            raise InvalidOption(f"cannot write keys to {log}: {_reason(exc)}") from exc
-        raise InvalidOption(f"cannot load authorities from {_name(ca)}: {_reason(exc)}") from exc
-    paths = ssl.get_default_verify_paths()
-    if ca is None and not context.get_ca_certs() and not _has_certificates(paths.capath):
-        context.load_verify_locations(certifi.where())
-    return context
-
-
-def _authorities(ca: FilePath | bytes) -> dict[str, Any]:
-    """Return the argument of `ssl.create_default_context` for *ca*."""
-    if isinstance(ca, bytes | bytearray | memoryview):
-        data = bytes(ca)
-        if not data:
-            raise InvalidOption("cannot load authorities from bytes: there are none")
-        # Comments between the certificates may be in any encoding.
-        return {"cadata": data.decode("ascii", "ignore") if b"-----BEGIN" in data else data}
-    path = os.fspath(ca)
-    if not Path(path).is_dir():
-        return {"cafile": path}
-    try:
-        with os.scandir(path) as entries:
-            usable = any(_hashed(entry.name) for entry in entries)
-    except OSError as exc:
-        raise InvalidOption(f"cannot load authorities from {path}: {_reason(exc)}") from exc
-    if not usable:  # OpenSSL would find none, and say nothing
-        raise InvalidOption(
-            f"cannot load authorities from {path}: none of its files has a name as "
-            "'openssl rehash' gives it"
-        )
-    return {"capath": path}
-
-
-def _name(source: Source | None) -> str:
-    """Return how to call the source of certificates or keys in messages."""
-    if source is None:
-        return "the system"
-    return os.fsdecode(source) if isinstance(source, str | os.PathLike) else "bytes"
-
-
-def _has_certificates(folder: str | None) -> bool:
-    """Say whether *folder* has certificates that are looked up when they are needed."""
-    if folder is None:
-        return False
-    try:
-        with os.scandir(folder) as entries:
-            return any(entries)
-    except OSError:
-        return False
-
-
 # ---- what to show
 
 
 def _load_client(context: ssl.SSLContext, client: ClientCertificate) -> None:
     certificates, key, password = _client_parts(client)
-    names = _name(certificates) if key is None else f"{_name(certificates)} and {_name(key)}"
+    names = name_of(certificates) if key is None else f"{name_of(certificates)} and {name_of(key)}"
     what = f"cannot load the client certificate from {names}"
 
     def no_password() -> NoReturn:  # or OpenSSL would ask whoever sits at the terminal
@@ -198,7 +127,7 @@ def _load_client(context: ssl.SSLContext, client: ClientCertificate) -> None:
         except InvalidOption:
             raise
         except (OSError, ValueError) as exc:
-            reason = _reason(exc)
+            reason = reason_of(exc)
             if reason.endswith("pem lib"):  # all that OpenSSL has to say
                 reason = "no certificate and key in PEM" if password is None else "wrong password"
             raise InvalidOption(f"{what}: {reason}") from exc
@@ -295,4 +224,4 @@ def _log_keys(context: ssl.SSLContext, path: FilePath) -> None:
     try:
         context.keylog_filename = os.fspath(path)
     except OSError as exc:
-        raise InvalidOption(f"cannot write keys to {_name(path)}: {_reason(exc)}") from exc
+        raise InvalidOption(f"cannot write keys to {name_of(path)}: {reason_of(exc)}") from exc

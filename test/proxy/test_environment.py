@@ -8,7 +8,8 @@ URL = "http://proxy.test:3128"
 
 
 def found(scheme="http", host="example.org", port=80, **environ):
-    return proxy_url(scheme, host, port, environ)
+    found = proxy_url(scheme, host, port, environ)
+    return None if found is None else found[1]
 
 
 @pytest.mark.feature("A57")
@@ -74,6 +75,6 @@ def test_environment_that_knows_no_case():
 
     environ = Windows(HTTP_PROXY=URL)
     assert "http_proxy" in environ
-    assert proxy_url("http", "example.org", 80, environ) == URL
+    assert proxy_url("http", "example.org", 80, environ) == ("http_proxy", URL)
     environ = Windows(HTTP_PROXY=URL, REQUEST_METHOD="GET")
     assert proxy_url("http", "example.org", 80, environ) is None

@@ -286,3 +286,16 @@ def test_proxy_of_the_environment(monkeypatch):
 def test_environment_that_makes_no_sense(arguments, error):
     with pytest.raises(error):
         Proxy.from_env(*arguments, {"http_proxy": "http://proxy\r\n.test"})
+
+
+@pytest.mark.reliability(62)
+@pytest.mark.parametrize("variable", ["https_proxy", "all_proxy"])
+@pytest.mark.parametrize(
+    "value",
+    ["nonsense:x", "ftp://proxy.test", "http://me:se cret@proxy.test", "http://proxy.test/x"],
+)
+def test_variable_that_names_no_proxy_is_an_error_and_is_named(variable, value):
+    for name in (variable, variable.upper()):
+        with pytest.raises(InvalidRequest, match=f"^{variable} in the environment: ") as failure:
+            Proxy.from_env("https", "example.org", 443, {name: value})
+        assert "se cret" not in str(failure.value)

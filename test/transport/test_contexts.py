@@ -12,7 +12,7 @@ from support import ScriptedServer, open_descriptors, program
 
 from dugong_like import CertificateInvalid, DugongError, HandshakeFailed, HTTPConnection
 from dugong_like.errors import InvalidOption
-from dugong_like.transport import contexts
+from dugong_like.transport import authorities, contexts
 from dugong_like.transport.contexts import default_ssl_context, tls_context
 
 NEXT_YEAR = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=365)
@@ -117,7 +117,7 @@ def test_directory_that_cannot_be_read(tmp_path, monkeypatch):
     def fail(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(contexts.os, "scandir", fail)
+    monkeypatch.setattr(authorities.os, "scandir", fail)
     with pytest.raises(InvalidOption, match=r"authorities from .*: Permission denied"):
         tls_context(ca=tmp_path)
 
@@ -377,11 +377,3 @@ def test_default_context_is_made_once_and_sees_that_a_stream_was_cut_off():
     assert context.check_hostname
     assert context.verify_mode == ssl.CERT_REQUIRED
     assert tls_context() is not tls_context()
-
-
-def test_folders_without_certificates(tmp_path):
-    assert not contexts._has_certificates(None)
-    assert not contexts._has_certificates(str(tmp_path))
-    assert not contexts._has_certificates(str(tmp_path / "no"))
-    (tmp_path / "file").touch()
-    assert contexts._has_certificates(str(tmp_path))
