@@ -18,11 +18,11 @@ Not here: what is looked up (resolve.py, resolvers.py).
 from __future__ import annotations
 
 import os
-import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 from ..errors import DNSUnavailable
@@ -56,9 +56,12 @@ def co_in_thread(call: Callable[[], T], host: str) -> Co[T]:
         question = yield from _co_ask(call, host)
         if question.answered.is_set():
             break
-    if question.failure is not None:
-        raise question.failure
-    return question.answer
+    try:
+        if question.failure is not None:
+            raise question.failure
+        return question.answer
+    finally:
+        del question  # or the failure would keep this frame, which keeps the failure
 
 
 def _co_ask(call: Callable[[], T], host: str) -> Co[Question[T]]:
@@ -104,17 +107,11 @@ class Question(Generic[T]):
         self.answered = Wake()
 
     def ask(self) -> None:
-        """Make the call."""
+        """Make the call; `answered` is set by the caller of this."""
         try:
             self.answer = self._call()
         except BaseException as exc:  # noqa: BLE001 - it is for the operation that waits
             self.failure = exc
-        self.answered.set()
-
-    def refuse(self, failure: Exception) -> None:
-        """Let *failure* be the end of it."""
-        self.failure = failure
-        self.answered.set()
 
     def is_stuck(self, now: float) -> bool:
         """Return True if the call has been under way for too long."""
@@ -130,7 +127,10 @@ class Helpers:
         self._queue: deque[Question[Any]] = deque()
         self._running: set[Question[Any]] = set()
         self._spare: set[threading.Thread] = set()  # the threads that run no question
-        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()  # each wakes a spare thread
+        # Unlocked to have one spare thread look, which locks it. Of all things that wait with a
+        # limit this one alone may be used in the middle of itself, by the garbage collector.
+        self._bell = threading.Lock()
+        self._bell.acquire()
 
     def take(self, question: Question[Any]) -> None:
         """Put *question* into the queue.
@@ -146,7 +146,7 @@ class Helpers:
             thread = self._another_spare()
             others = bool(self._running)
         if thread is None:
-            self._calls.put(None)
+            self._ring()
         elif (failure := self._start(thread)) is not None and not others:
             raise DNSUnavailable(f"cannot look up {question.host}: {failure}") from failure
 
@@ -157,7 +157,12 @@ class Helpers:
         """
         question.wanted = False
         if not question.answered.is_set():
-            self._calls.put(None)
+            self._ring()
+
+    def _ring(self) -> None:
+        """Have one of the spare threads look what there is to do."""
+        with suppress(RuntimeError):  # it has rung already
+            self._bell.release()
 
     # ---- the rules; the lock is held
 
@@ -226,13 +231,17 @@ class Helpers:
             question.began = time.monotonic()
             self._running.add(question)
             self._spare.discard(thread)
-            another = self._another_spare() if self._queue else None
+            more = bool(self._queue)
+            another = self._another_spare() if more else None
         if another is not None:
             self._start(another)
+        elif more:
+            self._ring()
         question.ask()
         with self._lock:
             self._running.discard(question)
             self._spare.add(thread)
+        question.answered.set()
         return True
 
     def _rest(self, thread: threading.Thread) -> bool:
@@ -244,10 +253,9 @@ class Helpers:
                 self._queue.clear()
             pause = min(self._time_to_next(), IDLE_TIME) if self._queue else IDLE_TIME
         for question, failure in refused:
-            question.refuse(failure)
-        try:
-            self._calls.get(timeout=pause)
-        except queue.Empty:
+            question.failure = failure
+            question.answered.set()
+        if not self._bell.acquire(timeout=pause):
             with self._lock:
                 if not self._queue:
                     self._spare.discard(thread)

@@ -114,7 +114,7 @@ def asked(names, *operations):
     for operation in operations:
         next(operation)
     helpers = helper_threads._helpers
-    wait_until(lambda: helpers._calls.empty() and (helpers._queue or len(names.asked) > before))
+    wait_until(lambda: helpers._bell.locked() and (helpers._queue or len(names.asked) > before))
     return len(names.asked) > before
 
 
