@@ -230,6 +230,7 @@ def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:
                 raise failure
             yield bundle.need(needs, start_at)
     finally:
+        failure = None  # which keeps the frames of the operation that failed, and this one
         bundle.close()
         _close_all(step.op for step in waiting)
         _close_all(ops)

@@ -106,6 +106,8 @@ def co_open(
 def _co_stream(route: Route, timeouts: Timeouts, attempt: Attempt | None = None) -> Co[Stream]:
     """Open a stream to the proxy or, without one, to the origin; see `_co_reach`."""
     transport = route.options.transport
+    if route.options.own is not None:
+        return route.options.own.take()
     if transport is None:
         return TCPStream((yield from _co_reach(route, timeouts, attempt)))
     limit, path = timeouts.to_reach, route.options.path
@@ -131,8 +133,6 @@ def _co_reach(route: Route, timeouts: Timeouts, attempt: Attempt | None = None) 
     """
     if attempt is not None and attempt.connected:
         return attempt.sock
-    if route.options.own is not None:
-        return route.options.own.take()
     name = route.peer
     limit = timeouts.to_reach
     if attempt is not None:

@@ -17,6 +17,7 @@ from .exchanging import Exchanging
 from .headers import Fields
 from .http1.states import Link
 from .message import BodyFollowing, Exchange, HTTPResponse
+from .options import check_context
 from .outgoing import Request
 from .polling import Co, run
 from .transfers import Transfers
@@ -139,12 +140,15 @@ class HTTPConnection(Exchanging, Transfers):
 
         Raises:
             InvalidRequest: *place* is no such URL.
+            TypeError, InvalidOption: *ssl_context* is none, or one for servers.
             Exception: what `HTTPConnection` raises.
 
         """
         from .url import as_origin  # noqa: PLC0415 - for those who use it
 
         origin = as_origin(place)
+        if ssl_context is not None:
+            check_context(ssl_context)
         if not origin.secure:
             ssl_context = None
         elif ssl_context is None:

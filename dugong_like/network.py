@@ -139,7 +139,9 @@ class NetworkStream(Turns):
             CertificateInvalid: the certificate is not accepted.
             HandshakeFailed: the peer does not speak TLS, or not as *context* demands.
             InvalidRequest: *server_hostname* cannot be the name of a host.
-            TypeError: it is no string.
+            InvalidOption: *context* is one for servers.
+            TypeError: *server_hostname* is no string, or *context* no `ssl.SSLContext`. With these
+                three nothing happens to the stream.
             StateError: another operation is reading or writing; bytes have been received that
                 nobody has read, which no server of TLS has sent; or `co_write_eof` said that
                 nothing would follow (nothing happens to the stream).
@@ -147,6 +149,8 @@ class NetworkStream(Turns):
             ConnectionTimedOut: the handshake took more than `timeout` seconds.
 
         """
+        from .transport.tls import check_context  # noqa: PLC0415 - ssl costs 10 ms
+
         name = check_hostname(server_hostname)
         with self._turn(self._reading, "reading"), self._turn(self._writing, "writing"):
             stream = self._usable()
@@ -156,6 +160,7 @@ class NetworkStream(Turns):
                 raise StateError(
                     f"{len(self._received)} bytes have been received in front of TLS: read them"
                 )
+            check_context(context)
             secured: Stream | None = None
             try:
                 secured = yield from co_tls_over(stream, context, name, self.timeout)

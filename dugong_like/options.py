@@ -129,6 +129,7 @@ def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
     if ssl_context is None:
         _refuse_without_tls(server_hostname, fingerprint, tls_sessions)
     else:
+        check_context(ssl_context)
         options.server_name = _server_name(hostname, ssl_context, server_hostname)
         options.fingerprints = _fingerprints(fingerprint)
         options.sessions = _sessions(tls_sessions)
@@ -136,6 +137,13 @@ def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
     if sock is not None:  # the last step, for if there is an error the socket stays the caller's
         options.own = _own(sock)
     return options
+
+
+def check_context(context: object) -> None:
+    """Check a context for https; see `tls.check_context`."""
+    from .transport import tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
+
+    tls.check_context(context)
 
 
 def _check_type(options: object) -> None:

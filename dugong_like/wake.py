@@ -85,6 +85,8 @@ class _End(Protocol):
 
 
 class _EventFD:
+    _fd = -1  # until there is one, and when it is closed
+
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
@@ -98,10 +100,16 @@ class _EventFD:
         os.eventfd_read(self._fd)
 
     def close(self) -> None:
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1
+        if fd != -1:
+            os.close(fd)
+
+    __del__ = close
 
 
 class _Pipe:
+    _reader = _writer = -1
+
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
 
@@ -115,8 +123,12 @@ class _Pipe:
         os.read(self._reader, 1)
 
     def close(self) -> None:
-        os.close(self._reader)
-        os.close(self._writer)
+        ends, self._reader, self._writer = (self._reader, self._writer), -1, -1
+        for fd in ends:
+            if fd != -1:
+                os.close(fd)
+
+    __del__ = close
 
 
 class _SocketPair:

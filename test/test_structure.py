@@ -75,7 +75,7 @@ MAY_IMPORT = {
     "body_fields": "message",
     "transfers": "twins errors polling transport files receiving sending",
     "connection": "twins connection_options polling headers http1 arguments message transport "
-    "operations transfers outgoing exchanging line streams url",
+    "operations options transfers outgoing exchanging line streams url",
     "drivers": "errors polling wake",
     "facade": "twins polling message outgoing connection drivers",
     "cli": "errors polling binary_streams combinators headers masking message url connection "

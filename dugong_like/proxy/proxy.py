@@ -86,6 +86,7 @@ class Proxy:
     Raises:
         InvalidRequest: one of them cannot be, or not together with the others. Credentials
             are not shown.
+        InvalidOption: *ssl_context* is one for servers, or the default one cannot be made.
         TypeError: one of them has the wrong type.
 
     Attributes:
@@ -135,12 +136,11 @@ class Proxy:
                 raise InvalidRequest(f"ssl_context goes with https, not with {self.scheme}")
             return None
         from ..transport.contexts import default_ssl_context  # noqa: PLC0415 - slow
-        from ..transport.tls import SSLContext  # noqa: PLC0415
+        from ..transport.tls import check_context  # noqa: PLC0415
 
         if given is None:
             return default_ssl_context()
-        if not isinstance(given, SSLContext):
-            raise TypeError(f"ssl_context is no SSLContext: {given!r}")
+        check_context(given)
         return given
 
     def _check_socks(self) -> None:

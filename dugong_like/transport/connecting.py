@@ -20,6 +20,7 @@ from ..combinators import first_of
 from ..errors import ConnectFailed, ConnectionTimedOut
 from ..polling import POLLOUT, Co, PollNeeded
 from ..trace import Trace, co_told
+from .descriptors import OwnedSocket
 
 Address = tuple[socket.AddressFamily, Any]
 
@@ -91,7 +92,7 @@ class Attempt:
 
 def new_socket(family: int) -> socket.socket:
     """Return a socket that is non-blocking and not connected."""
-    sock = socket.socket(family, SOCKET_TYPE)
+    sock = OwnedSocket(family, SOCKET_TYPE)
     if SOCKET_TYPE == socket.SOCK_STREAM:
         sock.setblocking(False)
     return sock

@@ -3,6 +3,10 @@
 All of it is made when it is first needed: most connections live for one request, and those
 that are idle shall cost little.
 
+Whatever has a descriptor closes it when it is dropped. A stream passes through many hands until
+somebody has it who closes it, and Ctrl-C may hit any of them; so may the failure of an operation
+that has not even begun.
+
 Not here: what is sent and received (tcp.py, tls.py).
 """
 
@@ -12,6 +16,7 @@ import os
 import select
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from ..errors import ConnectionClosed
@@ -19,6 +24,15 @@ from ..polling import POLLIN, PollNeeded, Source, milliseconds
 
 QUICK_ACK: Final[int] = getattr(socket, "TCP_QUICKACK", 0)  # Linux; holds for the moment only
 Looker = Callable[[int | None], object]
+
+
+class OwnedSocket(socket.socket):
+    """A socket that nobody else has: it is closed when it is dropped, without a warning."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Waits:
@@ -35,13 +49,13 @@ class Waits:
     )
 
     def __init__(self, sock: socket.socket) -> None:
+        self._closed = False
+        self._source: Source | None = None
+        self._sender: SendingDescriptor | None = None
         self._sock = sock
         self.fd = sock.fileno()
-        self._closed = False
         self._acknowledges = QUICK_ACK != 0
-        self._source: Source | None = None
         self._read_need: PollNeeded | None = None
-        self._sender: SendingDescriptor | None = None
         self._look: Looker | None = None
         self._block: Looker | None = None  # another one: no two threads may use the same
 
@@ -94,7 +108,7 @@ class Waits:
         return not look(0)
 
     def give_up(self) -> None:
-        """Have loops forget the descriptor, which goes on as somebody else's."""
+        """Have loops forget the descriptor, which goes on as that of another stream."""
         if self._sender is not None:
             self._sender.close()
         if self._source is not None:
@@ -110,6 +124,11 @@ class Waits:
             self._sock.close()
         else:
             self._source.close(self._sock.close)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # if it was not even made
+            if not self._closed and self._sock.fileno() != -1:
+                self.close()
 
 
 class SendingDescriptor:
@@ -139,11 +158,10 @@ class SendingDescriptor:
         if source is None:
             sock = self._sock
             try:
-                fd = duplicate_fd(sock)
+                self._duplicate = duplicate(sock)
             except OSError as exc:
                 raise lost(exc) from exc
-            self._duplicate = socket.socket(sock.family, sock.type, sock.proto, fd)
-            self._source = source = Source(fd)
+            self._source = source = Source(self._duplicate.fileno())
             if self._closed:  # by another thread, which need not have seen the source
                 self.close()
         if source.closed:
@@ -157,11 +175,16 @@ class SendingDescriptor:
             self._source.close(self._duplicate.close)
 
 
-def duplicate_fd(sock: socket.socket) -> int:
-    """Return another descriptor for the same socket."""
-    if os.name == "posix":
-        return os.dup(sock.fileno())
-    return sock.dup().detach()
+def duplicate(sock: socket.socket) -> socket.socket:
+    """Return another descriptor for the same socket, also for one that speaks TLS."""
+    fd = -1
+    try:
+        fd = os.dup(sock.fileno()) if os.name == "posix" else sock.dup().detach()
+        return OwnedSocket(sock.family, sock.type, sock.proto, fd)
+    except BaseException:
+        if fd != -1:
+            socket.close(fd)
+        raise
 
 
 def looker(fd: int) -> Looker:

@@ -148,7 +148,8 @@ class Helpers:
         if thread is None:
             self._ring()
         elif (failure := self._start(thread)) is not None and not others:
-            raise DNSUnavailable(f"cannot look up {question.host}: {failure}") from failure
+            what = f"cannot look up {question.host}: {failure}"
+            raise DNSUnavailable(what, name=question.host) from failure
 
     def give_up(self, question: Question[Any]) -> None:
         """Note that nobody waits for *question* any more; called in any case.
@@ -180,7 +181,8 @@ class Helpers:
     def _refusal(self, question: Question[Any]) -> DNSUnavailable:
         return DNSUnavailable(
             f"cannot look up {question.host}: {len(self._running)} look-ups are stuck, "
-            f"and there are at most {MAX_THREADS} threads for them"
+            f"and there are at most {MAX_THREADS} threads for them",
+            name=question.host,
         )
 
     def _time_to_next(self) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 
 from ..errors import InvalidOption, StateError
+from .tcp import TCPStream
 
 
 class OwnSocket:
@@ -37,22 +38,27 @@ class OwnSocket:
             raise InvalidOption("sock is not a stream of bytes, such as TCP")
         self._held.append(sock)
 
-    def take(self) -> socket.socket:
-        """Return the socket, which belongs to the caller again, non-blocking.
+    def take(self) -> TCPStream:
+        """Return the socket as a stream, non-blocking; it belongs to that from now on.
 
         Raises:
             StateError: it was taken before, or closed.
 
         """
+        sock = None
         try:
             sock = self._held.pop()
+            sock.setblocking(False)
+            return TCPStream(sock)
         except IndexError:
             raise StateError(
                 "the connection was made over a socket of yours, and that has ended: it cannot be "
                 "made again without another one"
             ) from None
-        sock.setblocking(False)
-        return sock
+        except BaseException:
+            if sock is not None:
+                sock.close()
+            raise
 
     def close(self) -> None:
         """Close the socket, unless it was taken."""

@@ -133,33 +133,41 @@ class CachingResolver:
         """Return the addresses of *host*. Raises what `co_look_up` raises."""
         name = host.lower(), port
         key = (*name, _generation)
-        while True:
-            with _lock:
-                known = self._find(name)
-                if known is not None:
-                    return known
-                question = self._questions.get(key)
-                first = question is None
+        mine: _Question | None = None
+        question: _Question | None = None
+        try:
+            while True:
+                with _lock:
+                    known = self._find(name)
+                    if known is not None:
+                        return known
+                    question = self._questions.get(key)
+                    if question is None:
+                        mine = self._questions[key] = _Question()
                 if question is None:
-                    question = self._questions[key] = _Question()
-            if not first:
+                    assert mine is not None
+                    return (yield from self._co_ask(host, port, mine))
                 yield from question.co_wait()
                 if question.failure is not None:
                     raise question.failure
                 if question.answer is not None:
                     return question.answer
-                continue  # who has asked has given up, so somebody else has to
-            try:
-                question.answer = yield from co_look_up(host, port, self._resolver)
-                self._keep(name, question.answer)
-                return question.answer
-            except Exception as exc:
-                question.failure = exc
-                raise
-            finally:
+                # The one that has asked has given up, so somebody else has to.
+        finally:
+            if mine is not None:
                 with _lock:
-                    del self._questions[key]
-                question.end()
+                    self._questions.pop(key, None)
+                mine.end()
+            question = mine = None  # a failure would keep this frame, which keeps the failure
+
+    def _co_ask(self, host: str, port: int, question: _Question) -> Co[Addresses]:
+        try:
+            question.answer = yield from co_look_up(host, port, self._resolver)
+        except Exception as exc:
+            question.failure = exc
+            raise
+        self._keep((host.lower(), port), question.answer)
+        return question.answer
 
     def _find(self, name: tuple[str, int]) -> Addresses | None:
         answer = self._answers.pop(name, None)

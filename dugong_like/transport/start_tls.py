@@ -46,9 +46,7 @@ def co_start_tls(
         CertificateInvalid, HandshakeFailed, ConnectionTimedOut, InvalidRequest: see there.
 
     """
-    if isinstance(under, TCPStream):
-        under = under.release()
-    if isinstance(under, Socket):
+    if isinstance(under, TCPStream | Socket):
         return (yield from tls.co_start_tls(under, context, hostname, timeout, **demands))
     return (yield from co_start_tls_over(under, context, hostname, timeout, **demands))
 

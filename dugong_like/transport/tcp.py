@@ -201,11 +201,6 @@ class TCPStream(Waits):
 
     tls = None
 
-    def release(self) -> Socket:
-        """Give up the socket without closing it, and return it: somebody else goes on with it."""
-        self.give_up()
-        return self._sock
-
 
 def send_many(sock: socket.socket, parts: Sequence[Part]) -> int:
     """Send several parts, with one system call mostly, and return how many bytes went out."""

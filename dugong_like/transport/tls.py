@@ -15,14 +15,14 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
-from ..errors import InvalidRequest, StateError
+from ..errors import InvalidOption, InvalidRequest, StateError
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded
 from .descriptors import Waits
 from .fingerprints import Fingerprints
 from .secured import Secured, certified_name, co_shake_hands, failed, soon
 from .sessions import SessionPlace
 from .stream import Data, Part
-from .tcp import hold_back, shut_down
+from .tcp import TCPStream, hold_back, shut_down
 
 T = TypeVar("T")
 SSLContext = ssl.SSLContext
@@ -30,8 +30,24 @@ RECORD: Final = 16384  # bytes of payload in the largest TLS record (RFC 8446 se
 MOST_RECORDS: Final = 262144  # bytes received with one call: the lock is not held for longer
 
 
+def check_context(context: object) -> None:
+    """Check what the caller gave as a context, while no socket is open yet.
+
+    Raises:
+        TypeError: it is no `ssl.SSLContext`.
+        InvalidOption: it is one for servers.
+
+    """
+    if not isinstance(context, SSLContext):
+        raise TypeError(f"ssl_context is an ssl.SSLContext, not {context!r}")
+    if context.protocol is ssl.PROTOCOL_TLS_SERVER:
+        raise InvalidOption(
+            "ssl_context is one for servers (PROTOCOL_TLS_SERVER), see tls_context() for clients"
+        )
+
+
 def co_start_tls(
-    sock: socket.socket,
+    under: TCPStream | socket.socket,
     context: ssl.SSLContext,
     hostname: str | None,
     timeout: float | None,
@@ -40,10 +56,10 @@ def co_start_tls(
     fingerprints: Fingerprints = (),
     place: SessionPlace | None = None,
 ) -> Co[TLSStream]:
-    """Do the TLS handshake over *sock*, which is connected and non-blocking.
+    """Do the TLS handshake over *under*, which is connected and non-blocking.
 
     Args:
-        sock: it is taken over, and closed if the handshake fails.
+        under: it is taken over, and closed if the handshake fails.
         context: used as it is, never changed.
         hostname: for SNI and for the check of the certificate, as `certified_name` has it;
             None sends none, which a context that checks names does not allow.
@@ -60,14 +76,24 @@ def co_start_tls(
         InvalidRequest: *hostname* cannot be the name of a certificate.
 
     """
-    stream = TLSStream(_wrap(sock, context, certified_name(hostname), place))
+    secured = None
+    try:
+        if isinstance(under, TCPStream):
+            under.give_up()
+            secured = _wrap(under.sock, context, certified_name(hostname), place)
+        else:
+            secured = _wrap(under, context, certified_name(hostname), place)
+        stream = TLSStream(secured)
+    except BaseException:
+        (under if secured is None else secured).close()
+        raise
     return (yield from co_shake_hands(stream, fingerprints, place, timeout, any_protocol))
 
 
 def _wrap(
     sock: socket.socket, context: ssl.SSLContext, name: str | None, place: SessionPlace | None
 ) -> ssl.SSLSocket:
-    """Return *sock*, which is taken over, in TLS; nothing is sent yet."""
+    """Return *sock*, which is taken over unless that fails, in TLS; nothing is sent yet."""
     try:
         return context.wrap_socket(
             sock,
@@ -82,8 +108,9 @@ def _wrap(
     except ValueError as exc:
         _close_forgotten(exc)
         raise bad_name(name, exc) from exc
-    finally:
-        sock.close()  # if it was not taken over
+    except BaseException as exc:
+        _close_forgotten(exc)
+        raise
 
 
 def bad_name(name: str | None, exc: ValueError) -> InvalidRequest:
@@ -92,7 +119,7 @@ def bad_name(name: str | None, exc: ValueError) -> InvalidRequest:
     return InvalidRequest(f"{what}: {exc}")
 
 
-def _close_forgotten(exc: Exception) -> None:
+def _close_forgotten(exc: BaseException) -> None:
     """Close the socket that `ssl` has made and, failing with *exc*, not closed."""
     traceback = exc.__traceback__
     while traceback is not None:

@@ -1,6 +1,5 @@
 """Descriptors that are waited for: each half has its own, made when needed, and given back."""
 
-import os
 import socket
 
 import pytest
@@ -55,9 +54,43 @@ def test_blocking_ends_when_something_arrives_or_time_is_over(peers):
 def test_duplicate_where_descriptors_are_no_files(peers, monkeypatch):
     waits, _ = peers
     monkeypatch.setattr(descriptors.os, "name", "nt")
-    fd = descriptors.duplicate_fd(waits._sock)
-    assert fd != waits.fd
-    os.close(fd)
+    duplicate = descriptors.duplicate(waits._sock)
+    monkeypatch.undo()
+    assert duplicate.getsockname() == waits._sock.getsockname()
+    assert duplicate.fileno() != waits.fd
+    duplicate.close()
+
+
+def test_duplicate_that_cannot_be_wrapped_is_closed(peers, monkeypatch):
+    def fail(*arguments):
+        raise MemoryError
+
+    waits, _ = peers
+    before = open_descriptors()
+    monkeypatch.setattr(descriptors, "OwnedSocket", fail)
+    with pytest.raises(MemoryError):
+        descriptors.duplicate(waits._sock)
+    assert open_descriptors() == before
+
+
+def test_what_is_dropped_is_closed_and_loops_forget_it(peers):
+    class Registration:
+        def end(self, then):
+            ended.append(then)
+            then()
+
+    ended = []
+    waits, _ = peers
+    before = open_descriptors()
+    more = Waits(socket.socket())
+    more.sending_need(POLLIN, None)
+    more.need(POLLIN, None).source.registrations["loop"] = Registration()
+    del more
+    assert len(ended) == 1
+    with pytest.raises(AttributeError):
+        Waits(None)
+    descriptors.OwnedSocket()
+    assert open_descriptors() == before
 
 
 @pytest.mark.parametrize("after", ["the look at the sender", "the look at its source"])
@@ -70,11 +103,11 @@ def test_descriptor_that_is_made_while_another_thread_closes_is_given_back(
         waits._sender = SendingDescriptor(waits._sock)
 
     def close_and_duplicate(sock):
-        fd = os.dup(sock.fileno())  # as if it were done before the socket is closed
+        duplicate = sock.dup()  # as if it were done before the socket is closed
         waits.close()
-        return fd
+        return duplicate
 
-    monkeypatch.setattr(descriptors, "duplicate_fd", close_and_duplicate)
+    monkeypatch.setattr(descriptors, "duplicate", close_and_duplicate)
     with pytest.raises(ConnectionClosed, match="it was closed"):
         waits.sending_need(POLLIN, None)
     assert open_descriptors() == before - 1

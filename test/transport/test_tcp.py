@@ -173,10 +173,10 @@ def test_ending_the_sending_direction_wakes_who_waits_to_send(peers):
     stream.shut_down_writing()
 
 
-def test_released_stream_leaves_the_socket_open(peers):
+def test_stream_that_is_given_up_leaves_the_socket_open(peers):
     stream, _ = peers
     fd = stream.wanted_by_send(None).fd
-    stream.release()
+    stream.give_up()
     os.fstat(stream.fd)
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(fd)
