@@ -8,7 +8,6 @@ Modified); 128 and the number of the signal if one ended it; 141 if nobody read 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -27,14 +26,13 @@ from .cli.options import (
 from .cli.outcome import (
     FAILED,
     READER_GONE,
-    SIGNALLED,
     WRONG_ARGUMENTS,
     CommandFailed,
     reason_of,
 )
 from .cli.output_file import OutputFile
 from .cli.standard import complain, occupy_closed
-from .cli.stopping import Stopped, stop_on_signals
+from .cli.stopping import stop_on_signals
 from .cli.upload import open_upload
 from .cli.urls import parse_url
 from .connection import HTTPConnection
@@ -52,12 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     occupy_closed()
     with stop_on_signals():
-        try:
-            return _run(argv)
-        except KeyboardInterrupt as exc:
-            number = exc.signal if isinstance(exc, Stopped) else signal.SIGINT
-            complain("interrupted" if number == signal.SIGINT else f"ended by {number.name}")
-            return SIGNALLED + number
+        return _run(argv)
 
 
 def _run(argv: Sequence[str] | None) -> int:

@@ -10,6 +10,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from .outcome import FAILED, SUCCESS
 from .progress import Bar, progress_bar
 from .server import demo_server
 from .standard import complain, print_output
+from .stopping import signals_held, undone
 from .urls import parse_url
 from .ways import TIMEOUT, WAYS, Way
 
@@ -64,14 +66,24 @@ def demo(url: str | None, *, as_json: bool, files: int, seed: int, damage: bool)
     if url is not None:
         rows = list(_measure_url(url))
     else:
-        with TemporaryDirectory(prefix="dugong_like-") as folder:
-            rows = _measure_files(Path(folder), files, seed, damage=damage)
+        with _folder() as folder:
+            rows = _measure_files(folder, files, seed, damage=damage)
     text = json.dumps([asdict(row) for row in rows], indent=2) if as_json else _table(rows)
     wrong = [f"{row.way}: {path}" for row in rows for path in row.wrong]
     for line in wrong:
         complain(f"different bytes: {line}")
     print_output(f"{text}\n")
     return FAILED if wrong else SUCCESS
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Yield a new folder, which is gone at the end, also if a signal comes."""
+    with ExitStack() as stack:
+        with signals_held():
+            folder = TemporaryDirectory(prefix="dugong_like-", ignore_cleanup_errors=True)
+            stack.enter_context(undone(folder.cleanup))
+        yield Path(folder.name)
 
 
 def make_files(folder: Path, count: int, seed: int) -> list[Path]:

@@ -22,12 +22,13 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from .outcome import with_name
 from .standard import Writer
-from .stopping import removed_at_the_end, signals_held
+from .stopping import signals_held, undone
 
 MAX_LINKS: Final = 40  # as Linux follows
 COPY: Final = 1 << 20  # bytes at once
@@ -109,7 +110,6 @@ class OutputFile:
 
         Raises:
             OSError: it cannot be written; the error is about the name that the user gave.
-            Stopped: a signal has come, and the file is as it was, or has everything.
 
         """
         if self._is_written_at_once():
@@ -146,7 +146,7 @@ class OutputFile:
         path = self._path.parent / f"{PREFIX}{os.urandom(8).hex()}"
         mode = 0o666 if self._old is None else 0o600  # nobody sees in it what FILE will hide
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY
-        with removed_at_the_end(path):
+        with undone(partial(_remove, path)):
             try:
                 stream = os.fdopen(os.open(path, flags, mode), "w+b", buffering=0)
             except OSError as exc:
@@ -199,6 +199,13 @@ class OutputFile:
             _reserve(target.fileno(), size)
             copyfileobj(stream, target, COPY)
             target.truncate()
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass  # the folder is gone, or was made read-only: there is nothing else to do
 
 
 def _allows(path: Path, mode: int) -> bool:

@@ -7,11 +7,15 @@ is all that is added. It is no part of the library: use a real server for anythi
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from os import _exit as exit_at_once
 from typing import Any, ClassVar
 
 READY_TIME = 20  # seconds that the process may take to start
@@ -73,12 +77,32 @@ class _Server(ThreadingHTTPServer):
 
 def _serve(ready: Connection, damaged: str | None) -> None:
     Handler.damaged = damaged
+    threading.Thread(target=_end_with_parent, args=(ready,), daemon=True).start()
+    with _Server(("127.0.0.1", 0), Handler) as server:
+        ready.send(server.server_address[1])
+        server.serve_forever()
+
+
+def _end_with_parent(pipe: Connection) -> None:
+    """End this process when the other end of *pipe* is closed, however the parent has ended."""
     try:
-        with _Server(("127.0.0.1", 0), Handler) as server:
-            ready.send(server.server_address[1])
-            server.serve_forever()
-    except KeyboardInterrupt:
-        pass  # Ctrl-C reaches this process as well
+        pipe.poll(None)
+    finally:
+        exit_at_once(0)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Have processes that are started in the block never get Ctrl-C, which is for this one."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # as starting that changes the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -95,7 +119,8 @@ def demo_server(damaged: str | None = None) -> Iterator[int]:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there, damaged), daemon=True)
-    process.start()
+    with _without_interrupts():
+        process.start()
     there.close()
     try:
         if not here.poll(READY_TIME):

@@ -20,7 +20,7 @@ from typing import BinaryIO, Final, TextIO, cast
 from ..binary_streams import co_flush, co_write_all
 from ..combinators import stall
 from ..errors import ConnectionTimedOut
-from ..polling import Co, run
+from ..polling import POLLOUT, Co, PollNeeded, run
 from .harmless import HarmlessText, one_line
 from .outcome import with_name
 
@@ -157,6 +157,21 @@ def print_output(text: str) -> None:
     """
     with standard_output() as output:
         output.write(encoded(text))
+
+
+def complain_at_once(text: str) -> None:
+    """As `complain`, but rather not at all than waiting for somebody to read.
+
+    On a terminal on a line of its own, behind a bar or what it shows of Ctrl-C.
+    """
+    try:
+        stream = binary(sys.stderr)
+        # A pipe that is ready takes so little without blocking (PIPE_BUF).
+        if stream is not None and PollNeeded(stream.fileno(), POLLOUT).poll(0):
+            start = "\n" if is_terminal(stream) else ""
+            os.write(stream.fileno(), encoded(f"{start}{NAME}: {one_line(text)}\n"))
+    except (OSError, ValueError):
+        pass
 
 
 def complain(text: str) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from dugong_like.cli import output_file
 from dugong_like.cli.output_file import OutputFile
-from dugong_like.cli.stopping import Stopped, stop_on_signals
+from dugong_like.cli.stopping import stop_on_signals
 
 NOBODY = 65534
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links, modes and owners of POSIX")
@@ -26,6 +26,14 @@ needs_root = pytest.mark.skipif(
     os.name != "nt" and os.geteuid() != 0, reason="only the superuser may give a file away"
 )
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc or /dev/full")
+
+
+class Ended(BaseException):
+    """What ends the process in these tests."""
+
+
+def end(status):
+    raise Ended(status)
 
 
 def write(name, data=b"new"):
@@ -323,7 +331,7 @@ def test_a_signal_leaves_everything_as_it_was(folder, number):
     file = folder / "file"
     file.write_bytes(b"old")
 
-    with pytest.raises(Stopped), stop_on_signals(), OutputFile(str(file)).open(None) as output:
+    with pytest.raises(Ended), stop_on_signals(end), OutputFile(str(file)).open(None) as output:
         output.write(b"half")
         signal.raise_signal(number)
 
@@ -339,7 +347,7 @@ def test_a_signal_between_creating_and_opening_leaves_nothing(folder, monkeypatc
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(output_file.os, "open", interrupted)
-    with pytest.raises(Stopped), stop_on_signals():
+    with pytest.raises(Ended), stop_on_signals(end):
         write(folder / "file")
 
     assert os.listdir(folder) == []
@@ -355,7 +363,7 @@ def test_a_signal_while_the_old_file_is_overwritten_waits_until_all_is_there(fol
         reserve(*arguments)
 
     monkeypatch.setattr(output_file, "_reserve", interrupted)
-    with pytest.raises(Stopped), stop_on_signals():
+    with pytest.raises(Ended), stop_on_signals(end):
         write(folder / "one", b"new and longer")
 
     assert (folder / "two").read_bytes() == b"new and longer"
