@@ -232,7 +232,6 @@ class Pipeline:
         if depth < 1:
             raise ValueError(f"a pipeline of {depth} requests")
         self._conn = conn
-        self._depth = depth
         self._coming: Iterator[Request] = iter(requests)
         self._added: deque[Request] = deque()
         self._waiting: deque[_Ticket] = deque()  # to be sent before all others
@@ -268,7 +267,7 @@ class Pipeline:
                 return None
             first = self._open[0]
             try:
-                if self._open[-1].need is None:
+                if self._open[-1].need is None:  # nothing is to be sent while it is waited for
                     answer = yield from self._co_read(first)
                 else:
                     answer = yield from self._co_answer(first)
@@ -443,8 +442,7 @@ class Pipeline:
             first.failures += 1
         self._pace.end(learn=lost and peer, failed=not self._told)
         self._told = False
-        again = isinstance(problem, ConnectionClosed) and problem.retryable
-        again = again and (first.repeatable or (unsent and first.rewindable))
+        again = lost and (first.repeatable or (unsent and first.rewindable))
         again = again and first.failures < MAX_FAILURES
         if not again:
             self._open.popleft()
