@@ -415,9 +415,10 @@ def tunnel(server, scheme="http", **options):
 def test_looking_up_a_proxy(driver, slow_names):
     way = ("proxy.test", 3128)
     conn = HTTPConnection("10.0.0.1", proxy=way, timeout=Timeouts(dns=SOON, connect=30))
-    assert "no address of proxy.test" in str(check(driver, conn.co_connect(), "dns"))
+    assert "no address of proxy.test" in str(check(driver, conn.co_connect(), "proxy-dns"))
     conn.timeout = Timeouts(connect=SOON)
-    assert "no connection to proxy.test:3128" in str(check(driver, conn.co_connect(), "connect"))
+    failure = check(driver, conn.co_connect(), "proxy-connect")
+    assert "no connection to the proxy proxy.test:3128" in str(failure)
 
 
 @pytest.mark.feature("C3")
@@ -434,8 +435,8 @@ def test_connecting_to_a_proxy(driver):
     with black_hole() as hole:
         limits = Timeouts(connect=SOON, stall=30)
         conn = HTTPConnection("origin.test", proxy=hole, timeout=limits)
-        failure = check(driver, conn.co_connect(), "connect")
-        assert f"no connection to {hole[0]}:{hole[1]}" in str(failure)
+        failure = check(driver, conn.co_connect(), "proxy-connect")
+        assert f"no connection to the proxy {hole[0]}:{hole[1]}" in str(failure)
 
 
 @pytest.mark.feature("C3")
@@ -444,7 +445,8 @@ def test_connecting_to_a_proxy(driver):
 def test_tls_with_a_proxy_and_through_it(driver, limits, trusting):
     with ScriptedServer(silent) as server:
         way = tunnel(server, "https", ssl_context=trusting)
-        failure = check(driver, HTTPConnection("x", proxy=way, timeout=limits).co_connect(), "tls")
+        conn = HTTPConnection("x", proxy=way, timeout=limits)
+        failure = check(driver, conn.co_connect(), "proxy-tls")
         assert f"no TLS with 127.0.0.1:{server.port}" in str(failure)
     # A proxy that answers at once, whatever else this machine does.
     way = Proxy("http://proxy.test", mode="tunnel")
@@ -469,7 +471,7 @@ def test_a_proxy_that_goes_on_and_on(driver, scheme):
         for limits in (Timeouts(connect=SOON, stall=30), Timeouts(connect=SOON, tls=30, dns=30)):
             conn = HTTPConnection("x", proxy=tunnel(server, scheme), timeout=limits)
             failure = check(driver, conn.co_connect(), "proxy")
-            assert f"no tunnel through 127.0.0.1:{server.port}" in str(failure)
+            assert f"no tunnel through the proxy 127.0.0.1:{server.port}" in str(failure)
 
 
 @pytest.mark.feature("C3")
