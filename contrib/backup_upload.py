@@ -30,7 +30,6 @@ from dugong_like import (
 )
 
 ATTEMPTS = 5
-PIECE = 262144  # bytes
 CONTINUE, CREATED = 100, (200, 201, 204)
 
 
@@ -41,21 +40,12 @@ class Refused(Exception):
 def upload(conn: HTTPConnection, file: Path, target: str) -> int:
     """Upload one file and return its size."""
     with file.open("rb") as source:
-        size = os.fstat(source.fileno()).st_size
-        conn.send_request("PUT", target, body=BodyFollowing(size), expect100=True)
-        answer = None
-        if size:
-            try:
-                answer = conn.read_response()
-            except ContinueTimedOut:
-                pass  # an old server: it gets the body unasked
-        if answer is None or answer.status == CONTINUE:
-            try:
-                send_body(conn, source, size)
-            except AnsweredEarly as exc:
-                with suppress(DugongError):
-                    conn.read_response()
-                raise refusal(conn, exc.response) from None
+        if size := os.fstat(source.fileno()).st_size:
+            answer = send(conn, source, size, target)
+        else:  # it is empty, or of /proc: then there is something in it all the same
+            data = source.read()
+            size = len(data)
+            conn.send_request("PUT", target, body=data)
             answer = conn.read_response()
     if answer.status not in CREATED:
         raise refusal(conn, answer)
@@ -63,15 +53,23 @@ def upload(conn: HTTPConnection, file: Path, target: str) -> int:
     return size
 
 
-def send_body(conn: HTTPConnection, source, size: int) -> None:
-    """Send the body, as much as the file had when it was opened."""
-    sent = 0
-    while sent < size:
-        piece = source.read(min(PIECE, size - sent))
-        if not piece:
-            raise Refused(f"the file has become shorter: {sent} of {size} bytes")
-        conn.write(piece)
-        sent += len(piece)
+def send(conn: HTTPConnection, source, size: int, target: str) -> HTTPResponse:
+    """Send a file, as much as it had when it was opened, and return the answer."""
+    conn.send_request("PUT", target, body=BodyFollowing(size), expect100=True)
+    try:
+        answer = conn.read_response()
+    except ContinueTimedOut:
+        pass  # an old server: it gets the body unasked
+    else:
+        if answer.status != CONTINUE:
+            return answer
+    try:
+        conn.sendfile(source, 0, size)
+    except AnsweredEarly as exc:
+        with suppress(DugongError):
+            conn.read_response()
+        raise refusal(conn, exc.response) from None
+    return conn.read_response()
 
 
 def refusal(conn: HTTPConnection, answer: HTTPResponse) -> Refused:

@@ -21,6 +21,7 @@ FAILED: Final = ("ConnectError", "WriteError", "ReadError")
 # is derived from them, is what the class is that it is derived from.
 ERRORS: Final[Table] = {
     "StateError": LOCAL,  # such as too little of a body
+    "StreamNotReady": LOCAL,
     "InvalidRequest": LOCAL,
     "InvalidOption": LOCAL,
     "ExcessBodyData": LOCAL,

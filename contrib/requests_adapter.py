@@ -12,6 +12,7 @@ rest, becomes `Timeouts`; the second one limits how long nothing may be read, or
 
 from __future__ import annotations
 
+import io
 import ssl
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -30,7 +31,15 @@ from urllib3 import HTTPResponse as RawResponse
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 import dugong_like
-from dugong_like import BodyFollowing, HTTPConnection, Origin, Timeouts, default_ssl_context
+from dugong_like import (
+    BodyFollowing,
+    HTTPConnection,
+    Origin,
+    Timeouts,
+    default_ssl_context,
+    run,
+)
+from dugong_like.binary_streams import co_read_some
 
 Key = tuple[Any, ...]
 PIECE = 65536  # bytes of a body at a time
@@ -168,7 +177,7 @@ class Adapter(BaseAdapter):
         following = BodyFollowing(None if length is None else int(length))
         conn.send_request(request.method or "", request.path_url, fields, following)
         try:
-            for piece in iter(lambda: body.read(PIECE), b"") if hasattr(body, "read") else body:
+            for piece in pieces_of(body):
                 conn.write(piece if isinstance(piece, bytes) else piece.encode())
             conn.finish()
         except dugong_like.ConnectionClosed as exc:
@@ -202,6 +211,17 @@ class Adapter(BaseAdapter):
                 for conn in connections:
                     conn.disconnect()
             self._idle.clear()
+
+
+def pieces_of(body: Any) -> Iterator[bytes | str]:
+    """Yield a body piece by piece: a stream to its end, waiting for it if it is non-blocking."""
+    if not hasattr(body, "read"):
+        yield from body
+    elif isinstance(body, io.TextIOBase):
+        yield from iter(lambda: body.read(PIECE), "")
+    else:
+        while piece := run(co_read_some(body, PIECE)):
+            yield piece
 
 
 def context_for(verify: str, cert: str | tuple[str, str] | None) -> ssl.SSLContext:

@@ -83,9 +83,14 @@ def co_read_some(stream: Any, size: int) -> Co[bytes]:
     return BinaryReader(stream).co_read_some(size)
 
 
+def is_binary(stream: Any, *methods: str) -> bool:
+    """Return True if *stream* may be a binary stream, and has one of *methods*."""
+    return not isinstance(stream, io.TextIOBase) and any(hasattr(stream, m) for m in methods)
+
+
 def check_binary(stream: Any, *methods: str) -> None:
     """Raise TypeError if *stream* is no binary stream with one of *methods*."""
-    if isinstance(stream, io.TextIOBase) or not any(hasattr(stream, name) for name in methods):
+    if not is_binary(stream, *methods):
         raise TypeError(
             f"{type(stream).__name__} is no binary file to {methods[0]}: that is what open() "
             f"returns for a mode with 'b', io.BytesIO, or the buffer attribute of a text stream"

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from .errors import InvalidResponse, StateError
-from .files import Sink, SinkFailed
+from .files import NotTaken, Sink
 from .http1.body import SIZED, Body
 from .http1.states import BROKEN
 from .link import SharedLink
@@ -184,7 +184,8 @@ class BodyReader:
     def save(self, sink: Sink) -> bool | None:
         """See `Transfers.co_recv_to_file`; True says that it is done, False that *sink* failed.
 
-        What *sink* has not taken is still here.
+        None says that something has to arrive, or that *sink* is full; see `Sink.wanted`. What
+        it has not taken is still here.
         """
         if (stream := self._link.raw_stream) is not None:
             stream.waiting = False  # what is here is on its way from now on
@@ -194,8 +195,8 @@ class BodyReader:
                 return self._save_next(sink)
             except CannotSplice:
                 sink.splices = False
-            except SinkFailed:
-                return False
+            except NotTaken:
+                return None if sink.failure is None else False
 
     def _save_kept(self, sink: Sink) -> None:
         kept = self._kept
@@ -226,7 +227,7 @@ class BodyReader:
             if count:
                 self._took(count)
                 sink.empty(pipe, count)
-        except (SinkFailed, CannotSplice):
+        except (NotTaken, CannotSplice):
             if left := pipe.take():
                 self._kept.append(left)
             pipe.give_back()

@@ -55,9 +55,13 @@ class Exchanging(Operations):
         except StateError as exc:
             self.label_error(exc, request.method, request.target)
             raise
-        exchange = yield from self.co_send_request(
-            request.method, request.target, request.headers, BodyFollowing(length)
-        )
+        try:
+            exchange = yield from self.co_send_request(
+                request.method, request.target, request.headers, BodyFollowing(length)
+            )
+        except BaseException:
+            source.restore()
+            raise
         complete = False
         try:
             while data := (yield from source.co_next()):

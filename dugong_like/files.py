@@ -1,39 +1,20 @@
 """Files that are sent and received: with their descriptors where they have any, else by reading.
 
-A *real* file is one that `open` returns, of a regular file: what its descriptor gives is what
-it gives. That of a `gzip.GzipFile` gives something else, and a pipe has no places.
-
-Not here: how bytes get from a file into a socket and back (transport/bulk.py).
+Not here: which files that are and how streams are measured (stream_parts.py), other streams
+(binary_streams.py), and how bytes get from a file into a socket and back (transport/bulk.py).
 """
 
 from __future__ import annotations
 
-import io
 import operator
 import os
-import stat
-from typing import Any, Final
+from typing import Any
 
-from .errors import FileTooShort
+from .binary_streams import BinaryWriter, check_binary
+from .errors import FileTooShort, StreamNotReady
+from .polling import Co, PollNeeded
+from .stream_parts import BUFFERED, StreamPart, is_stored, place_of, real_file
 from .transport.bulk import PIECE, FileStretch, Pipe, can_splice
-
-BUFFERED: Final = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
-
-
-def real_file(file: Any) -> Any:
-    """Return the file object behind *file* whose descriptor can be used in its place, or None."""
-    if type(file).__module__ == "tempfile":
-        file = getattr(file, "file", file)  # of a NamedTemporaryFile
-    raw = file.raw if type(file) in BUFFERED else file
-    if type(raw) is not io.FileIO or not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
-        return None
-    return file
-
-
-def check_binary(file: Any, method: str) -> None:
-    """Raise TypeError if *file* is no binary file that has *method*."""
-    if isinstance(file, io.TextIOBase) or not hasattr(file, method):
-        raise TypeError(f"{type(file).__name__} is no binary file to {method}")
 
 
 class Source:
@@ -58,7 +39,7 @@ class Source:
     """
 
     def __init__(self, file: Any, offset: int, count: int | None) -> None:
-        check_binary(file, "read")
+        check_binary(file, "read", "readinto", "read1")
         if operator.index(offset) < 0 or (count is not None and operator.index(count) < 0):
             raise ValueError(f"there are no {count} bytes from {offset}")
         self.size = count
@@ -66,31 +47,38 @@ class Source:
         self._file = file
         self._offset = offset
         self._place: int | None = None  # where the file was before it was read
+        self._part: StreamPart | None = None
         self._memory: memoryview | None = None
         self._real = real_file(file)
         if self._real is not None:
             self._examine(count)
-        elif offset and not self._has_places():
-            raise ValueError(f"{type(file).__name__} cannot be read from another place")
+        if self._real is None or not hasattr(os, "preadv"):
+            self._place = place_of(file)
+            if offset and self._place is None:
+                raise ValueError(f"{type(file).__name__} cannot be read from another place")
+            start = None if self._place is None else offset
+            self._part = StreamPart(file, start, self.size, PIECE)
 
     def _examine(self, count: int | None) -> None:
         self._real.flush()  # what was written into it is part of it
-        there = os.fstat(self._real.fileno()).st_size
-        if there:  # files of /proc say 0, whatever is in them
-            there = max(there - self._offset, 0)
-            if count is not None and count > there:
-                raise FileTooShort(f"{count} bytes were to be sent where {there} are left")
-            self.size = there if count is None else count
+        status = os.fstat(self._real.fileno())
+        there = max(status.st_size - self._offset, 0)
+        if not is_stored(status) and not self._has(there):
+            return
+        if count is not None and count > there:
+            raise FileTooShort(f"{count} bytes were to be sent where {there} are left")
+        self.size = there if count is None else count
 
-    def _has_places(self) -> bool:
-        return hasattr(self._file, "seekable") and bool(self._file.seekable())
+    def _has(self, there: int) -> bool:
+        """Look whether *there* bytes can be read from the offset on, or if many, the first."""
+        if not hasattr(os, "pread"):
+            return there > 0
+        return len(os.pread(self._real.fileno(), PIECE, self._offset)) == min(there, PIECE)
 
     def measure(self) -> None:
         """Find out the size, if the file can tell."""
-        if self.size is None and self._has_places():
-            place = self._file.tell()
-            self.size = max(self._file.seek(0, os.SEEK_END) - self._offset, 0)
-            self._file.seek(place)
+        if self.size is None and self._part is not None:
+            self.size = self._part.measure()
 
     def stretch(self, count: int) -> FileStretch | None:
         """Return the next *count* bytes at most, to be sent unread; None: they must be read."""
@@ -98,42 +86,30 @@ class Source:
             return None
         return FileStretch(self._real, self._offset + self.sent, min(count, self.size - self.sent))
 
-    def piece(self) -> memoryview:
+    def co_piece(self) -> Co[memoryview]:
         """Return the next bytes, as memory that the next call uses again; empty at the end.
 
         Raises:
             FileTooShort: it has ended before the size.
-            Exception: it cannot be read.
+            Exception: it cannot be read, or not be waited for; see `StreamPart.co_next`.
 
         """
-        size = PIECE if self.size is None else min(self.size - self.sent, PIECE)
-        if size == 0:
+        if self.sent == self.size:
             return memoryview(b"")
-        if self._memory is None:
-            self._memory = memoryview(bytearray(size))
-        count = self._read_into(self._memory[:size])
-        if count == 0 and self.size is not None:
+        data = self._read() if self._part is None else (yield from self._part.co_next())
+        if not data and self.size is not None:
             raise FileTooShort(
                 f"the file ended {self.size - self.sent} bytes too early",
                 request_sent="maybe",
             )
-        return self._memory[:count]
+        return data
 
-    def _read_into(self, memory: memoryview) -> int:
-        if self._real is not None and hasattr(os, "preadv"):
-            return os.preadv(self._real.fileno(), [memory], self._offset + self.sent)
-        if self._place is None and self._has_places():
-            self._place = self._file.tell()
-            self._file.seek(self._offset)
-        if hasattr(self._file, "readinto"):
-            count = self._file.readinto(memory)
-        else:
-            data = self._file.read(len(memory))
-            count = None if data is None else len(data)
-            memory[:count] = data or b""
-        if count is None:
-            raise BlockingIOError("the file has nothing to read at once")
-        return int(count)
+    def _read(self) -> memoryview:
+        size = PIECE if self.size is None else min(self.size - self.sent, PIECE)
+        if self._memory is None:
+            self._memory = memoryview(bytearray(size))
+        memory = self._memory[:size]
+        return memory[: os.preadv(self._real.fileno(), [memory], self._offset + self.sent)]
 
     def restore(self) -> None:
         """Put the file back to where it was."""
@@ -144,15 +120,15 @@ class Source:
                 pass  # it was closed meanwhile, or is worse
 
 
-class SinkFailed(Exception):
-    """The file does not take the bytes, see `Sink.failure`."""
+class NotTaken(Exception):
+    """The file does not take the bytes (`Sink.failure`), or not now (`Sink.wanted`)."""
 
 
 class Sink:
     """A file that takes what is received, from its present position.
 
     Args:
-        file: a binary file. It is flushed.
+        file: a binary file. It is flushed if it is a regular one.
 
     Attributes:
         splices: whether `empty` is possible.
@@ -167,12 +143,12 @@ class Sink:
     """
 
     def __init__(self, file: Any) -> None:
-        check_binary(file, "write")
-        self._file = file
+        self._writer = BinaryWriter(file)
         self._real = real_file(file)
         self.splices = self._real is not None and can_splice()
         self.written = 0
         self.failure: Exception | None = None
+        self._is_full = False  # the last call of `write` has written nothing
         if self._real is not None:
             self._real.flush()
 
@@ -180,33 +156,44 @@ class Sink:
         """Write the beginning of *data* and return how many bytes that was, at least one.
 
         Raises:
-            SinkFailed: it does not take them.
+            NotTaken: it does not take them.
 
         """
+        count: int | None
         try:
-            count = self._write(data)
+            if self._real is not None:
+                count = os.write(self._real.fileno(), data)
+            else:
+                count = self._writer.write_some(data)
         except Exception as exc:
             self.failure = exc
-            raise SinkFailed from exc
+            raise NotTaken from exc
+        self._is_full = not count
+        if not count:
+            raise NotTaken
         self.written += count
         return count
 
-    def _write(self, data: memoryview) -> int:
-        if self._real is not None:
-            return os.write(self._real.fileno(), data)
-        if not isinstance(self._file, io.IOBase):  # it need not know that memory is used again
-            count = self._file.write(bytes(data))
-            return len(data) if count is None else int(count)
-        count = self._file.write(data)
-        if not count:
-            raise BlockingIOError("the file takes nothing at once")
-        return int(count)
+    def wanted(self) -> PollNeeded | None:
+        """Return what to wait for if the file has taken nothing, as it is full; else None.
+
+        Raises:
+            StreamNotReady: it cannot be waited for. ``characters_written`` is `written`.
+
+        """
+        if not self._is_full:
+            return None
+        try:
+            return self._writer.need()
+        except StreamNotReady as exc:
+            exc.characters_written = self.written
+            raise
 
     def empty(self, pipe: Pipe, count: int) -> None:
         """Write *count* bytes, all that are in *pipe*. If that fails the rest is still there.
 
         Raises:
-            SinkFailed: the file does not take them.
+            NotTaken: the file does not take them.
             CannotSplice: they have to be read.
 
         """
@@ -215,7 +202,7 @@ class Sink:
                 self.written += moved
         except (OSError, ValueError) as exc:
             self.failure = exc
-            raise SinkFailed from exc
+            raise NotTaken from exc
 
     def settle(self) -> None:
         """Tell the file object where its descriptor has come to."""

@@ -6,19 +6,19 @@ Not here: what a request may consist of, which is checked when it is sent
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from .binary_streams import check_binary
 from .errors import StateError
 from .headers import Fields, Headers
 from .message import BodyFollowing
-from .polling import POLLIN, Co, PollNeeded
+from .polling import Co
+from .stream_parts import StreamPart, place_of
 
 Buffer = bytes | bytearray | memoryview
 # Asking for these a second time changes nothing (RFC 9110 section 9.2.2).
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
-PIECE: Final = 65536  # bytes read from a file at once
 
 
 class Request:
@@ -32,7 +32,8 @@ class Request:
         body: None, bytes-like, `BodyFollowing`, a binary stream (what has ``readinto``,
             ``read1`` or ``read``), or an iterable of bytes. A stream is sent from where it
             stands; its length is found out by ``seek`` and ``tell`` where that is
-            possible, otherwise, as with an iterable, the body is chunked.
+            possible and what is read agrees with it, otherwise, as with an iterable, the body
+            is chunked.
 
     Attributes:
         method: as given; as is ``target``.
@@ -108,111 +109,68 @@ class Source:
     def __init__(self, body: Any) -> None:
         self.body = body
         self._is_stream = any(hasattr(body, name) for name in ("readinto", "read1", "read"))
-        if not self._is_stream and (isinstance(body, str) or not isinstance(body, Iterable)):
-            advice = ": encode it, as by text.encode()" if isinstance(body, str) else ""
-            raise TypeError(
-                "a body is bytes, BodyFollowing, a binary stream or an iterable of bytes, not "
-                f"{type(body).__name__}{advice}"
-            )
+        if self._is_stream:
+            check_binary(body, "read", "readinto", "read1")
+        elif isinstance(body, str) or not isinstance(body, Iterable):
+            raise TypeError(f"a body cannot be {type(body).__name__}")
         self._start: int | None = None  # where the stream stood first; None: it cannot tell
         self._begun = False
         self._pieces: Iterator[Any] = iter(())
-        self._left: int | None = None  # bytes to be sent; None: up to the end
-        self._memory = bytearray()
+        self._part: StreamPart | None = None  # of the stream
 
     def rewindable(self) -> bool:
         """Return True if `begin` can be called a second time."""
         if self._is_stream:
-            return self._position() is not None
+            return place_of(self.body) is not None
         return iter(self.body) is not self.body
 
     def begin(self) -> int | None:
         """Go to the beginning; return how many bytes follow, None if nobody knows.
 
         Raises:
-            StateError: it has been read, and cannot be read again.
-            OSError, ValueError: what the stream raises.
+            StateError: it has been read, and cannot be read again; or the stream cannot be put
+                back to where it was.
+            TypeError: it is a stream that gives text.
+            Exception: what the stream raises.
 
         """
         if self._begun and not self.rewindable():
             raise StateError("the body has been read, and cannot be read a second time")
         if not self._is_stream:
             self._pieces = iter(self.body)
-            self._left = None
-        elif self._begun:
-            self.body.seek(self._start)
-            self._left = self._measure()
-        else:
-            self._start = self._position()
-            self._left = self._measure()
+            self._begun = True
+            return None
+        if not self._begun:
+            self._start = place_of(self.body)
         self._begun = True
-        return self._left
+        self._part = StreamPart(self.body, self._start)
+        return self._part.measure()
 
-    def _position(self) -> int | None:
-        try:
-            if hasattr(self.body, "seekable") and not self.body.seekable():
-                return None
-            return int(self.body.tell())
-        except (AttributeError, OSError):
-            return None
-
-    def _measure(self) -> int | None:
-        """Return the number of bytes up to the end.
-
-        A file that seems to be empty may be one that the kernel makes while it is read,
-        as those of /proc are, so that is not believed.
-        """
-        here = self._position()
-        if here is None:
-            return None
-        try:
-            end = int(self.body.seek(0, io.SEEK_END))
-            self.body.seek(here)
-        except (OSError, TypeError):
-            return None
-        return max(end - here, 0) or (0 if isinstance(self.body, io.BytesIO) else None)
+    def restore(self) -> None:
+        """Put a stream back to where it began, if that is possible: nothing of it was sent."""
+        if self._start is not None:
+            try:
+                self.body.seek(self._start)
+            except (OSError, ValueError):
+                pass  # it was closed meanwhile, or is worse
 
     def co_next(self) -> Co[Buffer]:
         """Return the next piece, valid until the next call; ``b""`` at the end.
 
         Raises:
             TypeError: a piece is not bytes-like; a text file gives such ones.
-            StateError: the stream is non-blocking, has nothing now, and no descriptor.
+            StreamNotReady: the stream is non-blocking, has nothing now, and cannot be waited
+                for.
+            StateError: the stream gives other bytes than its positions count.
             Exception: what the stream or the iterable raises.
 
         """
-        if not self._is_stream:
-            for piece in self._pieces:
-                if len(as_piece(piece)):
-                    return as_piece(piece)
-            return b""
-        size = PIECE if self._left is None else min(self._left, PIECE)
-        if not size:
-            return b""
-        while (piece := self._read(size)) is None:
-            try:
-                fd = self.body.fileno()
-            except (AttributeError, OSError):
-                raise StateError("the body has nothing to read now, and cannot say when") from None
-            yield PollNeeded(fd, POLLIN)
-        if self._left is not None:
-            self._left -= len(piece)
-        return piece
-
-    def _read(self, size: int) -> Buffer | None:
-        """Read at most *size* bytes; None says that there are none yet."""
-        if not hasattr(self.body, "readinto"):
-            read = getattr(self.body, "read1", None) or self.body.read
-            data = read(size)
-            if data is None:
-                return None
-            if len(as_piece(data)) > size:
-                raise StateError(f"the stream gave {len(data)} bytes where {size} were asked for")
-            return as_piece(data)
-        if not self._memory:
-            self._memory = bytearray(PIECE)
-        count = self.body.readinto(memoryview(self._memory)[:size])
-        return None if count is None else memoryview(self._memory)[:count]
+        if self._part is not None:
+            return (yield from self._part.co_next())
+        for piece in self._pieces:
+            if len(as_piece(piece)):
+                return as_piece(piece)
+        return b""
 
 
 def as_piece(piece: Any) -> memoryview:

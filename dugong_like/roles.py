@@ -236,6 +236,7 @@ class ReadingRole(Role):
         is_early: Callable[[], bool] | None = None,
         *,
         tried: bool = False,
+        elsewhere: Callable[[], PollNeeded | None] | None = None,
     ) -> Co[T]:
         """Make attempts until one succeeds, and wait until something arrives in between.
 
@@ -244,6 +245,8 @@ class ReadingRole(Role):
             argument: what to call it with.
             is_early: called, if given, before the first attempt: True has it wait first.
             tried: True if it has been made just now, so that waiting comes first.
+            elsewhere: called, if given, after an attempt that did not succeed: what it has to
+                wait for instead of the connection, without a limit; None if it has not.
 
         Raises:
             StateError: another operation is reading.
@@ -265,19 +268,21 @@ class ReadingRole(Role):
                 stream = link.raw_stream
                 if stream is None:
                     raise closed_meanwhile()
+                if elsewhere is not None and (need := elsewhere()) is not None:
+                    deadline = None
+                    yield need
+                    continue
                 if link.timeout is not None:
                     now = time.monotonic()
                     if deadline is None or received != buffer.received:
                         received, deadline = buffer.received, now + link.timeout
                     elif now >= deadline:
                         raise timed_out("nothing arrived", link.timeout, "read")
-                if buffer.wanted:
-                    yield self._gather(stream, deadline)
-                else:
-                    if not early and not buffer.much:  # or the request has said it, or will soon
-                        stream.acknowledge()
-                    early = False
-                    yield stream.wanted_by_recv(deadline)
+                wanted = buffer.wanted
+                if not (early or buffer.much or wanted):  # or the request said it, or will soon
+                    stream.acknowledge()
+                early = False
+                yield self._gather(stream, deadline) if wanted else stream.wanted_by_recv(deadline)
         except BaseException as exc:
             self.note(exc)
             raise

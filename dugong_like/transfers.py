@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import BinaryIO, Final
 
+from .errors import StateError
 from .files import Sink, Source
 from .polling import Co, run
 from .receiving import ReceivingHalf
@@ -32,8 +33,9 @@ class Transfers:
         """Write body data from a file, as `co_write` does.
 
         Over plain TCP a regular file opened with `open` is sent by the system (on Linux), else
-        it is read in pieces. Reading it may block the thread. The position of *file* plays no
-        part, and is afterwards what it was; only one that has no places, such as a pipe,
+        it is read in pieces. Reading it may block the thread; one that is non-blocking, and
+        has a descriptor, is waited for, without a time limit. The position of *file* plays no
+        part, and is afterwards what it was; only one that has no positions, such as a pipe,
         is read from where it is. With a body in chunks, `co_finish` has to follow.
 
         Args:
@@ -51,10 +53,12 @@ class Transfers:
             FileTooShort: *file* has fewer bytes. If it had them at the beginning the connection
                 is broken, else nothing was sent.
             TypeError: *file* is no binary file, or a number no number.
-            ValueError: a number is negative, or *file* is closed, or has no places and *offset*
-                is not 0.
-            OSError: *file* cannot be read. If it could be at the beginning the connection is
-                broken, else nothing was sent.
+            ValueError: a number is negative, or *file* is closed, or has no positions and
+                *offset* is not 0.
+            StreamNotReady: *file* has nothing now, and cannot be waited for.
+            StateError: *file* gives other bytes than its positions count.
+            OSError: *file* cannot be read. After these three, if it could be read at the
+                beginning, the connection is broken, else nothing was sent.
             DugongError: what `co_write` raises.
 
         """
@@ -76,11 +80,12 @@ class Transfers:
         """Read the rest of the body into a file, from the present position of the file.
 
         Over plain TCP the system moves the bytes into a regular file opened with `open` (on
-        Linux). Writing it may block the thread. Interrupted, it loses nothing: what had arrived
-        is in *file*, and the next call goes on where this one stood.
+        Linux). Writing it may block the thread; a file that is non-blocking, and has a
+        descriptor, is waited for, without a time limit. Interrupted, it loses nothing: what
+        had arrived is in *file*, and the next call goes on where this one stood.
 
         Args:
-            file: a binary file. It is flushed at the beginning, not at the end.
+            file: a binary file. A regular one is flushed at the beginning; none is at the end.
 
         Returns:
             How many bytes were written.
@@ -90,12 +95,16 @@ class Transfers:
             OSError, ValueError: *file* cannot be written, or is closed. What has arrived and
                 was not written will be returned by the next call that reads: the connection
                 is all right. So it is after any other exception from the ``write`` of *file*.
+            StreamNotReady: it is one of these, *file* takes nothing now and cannot be waited
+                for; ``characters_written`` says how many bytes of the body it has taken.
             DugongError: what `co_read` raises. What has arrived is in *file*.
 
         """
         sink = Sink(file)
         try:
-            yield from self._receiving.role.co(self._receiving.bodies.save, sink)
+            yield from self._receiving.role.co(
+                self._receiving.bodies.save, sink, elsewhere=sink.wanted
+            )
         finally:
             sink.settle()
         if sink.failure is not None:
@@ -125,7 +134,7 @@ def start_upload(sending: SendingHalf, source: Source) -> Co[None] | None:
 def co_upload(sending: SendingHalf, source: Source, most: int | None) -> Co[None]:
     """Send *source* in pieces: of *most* bytes where the system sends them, 0: it does not."""
     try:
-        while data := next_part(sending, source, most or 0):
+        while data := (yield from co_next_part(sending, source, most or 0)):
             going = sending.write(data)
             if going is not None:
                 yield from going
@@ -134,13 +143,16 @@ def co_upload(sending: SendingHalf, source: Source, most: int | None) -> Co[None
         raise exc.error from None
 
 
-def next_part(sending: SendingHalf, source: Source, most: int) -> memoryview | FileStretch:
+def co_next_part(sending: SendingHalf, source: Source, most: int) -> Co[memoryview | FileStretch]:
     """Return what to send next of *source*; empty at its end. If it fails, nobody can go on."""
     stretch = source.stretch(most)
     if stretch is not None:
         return stretch
     try:
-        return source.piece()
+        return (yield from source.co_piece())
     except Exception as exc:
         sending.break_off(exc)
+        raise
+    except GeneratorExit:  # the caller will never know how much was sent
+        sending.break_off(StateError("sendfile was interrupted while it waited for the file"))
         raise

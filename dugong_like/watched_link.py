@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from .binary_streams import is_binary
 from .budgets import Budget
 from .errors import StateError
 from .http1.states import Link
 from .link import SharedLink
-from .polling import Co, run
+from .polling import Co, PollNeeded, run
 from .roles import FATAL, ReadingRole, Role, Turn
 from .route import Route
 from .timeouts import Timeouts, limited
@@ -54,7 +55,7 @@ class Wishes:
         if self.budget is not None and not isinstance(self.budget, Budget):
             raise TypeError(f"budget is Budget(…), not {self.budget!r}")
         file = self.trace_file
-        if not isinstance(file, str | os.PathLike | None) and not hasattr(file, "write"):
+        if not isinstance(file, str | os.PathLike | None) and not is_binary(file, "write"):
             raise TypeError(f"trace_file is a path or a binary file, not {file!r}")
 
 
@@ -276,9 +277,10 @@ class WatchedReadingRole(ReadingRole):
         is_early: Callable[[], bool] | None = None,
         *,
         tried: bool = False,
+        elsewhere: Callable[[], PollNeeded | None] | None = None,
     ) -> Co[T]:
         """See `ReadingRole.co`."""
-        reading = super().co(attempt, argument, is_early, tried=tried)
+        reading = super().co(attempt, argument, is_early, tried=tried, elsewhere=elsewhere)
         total = self.link.timeouts.total
         if total is None:
             return reading

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import os
 import re
 import select
 import socket
@@ -14,6 +15,7 @@ import threading
 import time
 from contextlib import aclosing
 from pathlib import Path
+from pipes import Feed, pipe
 
 import anyio
 import anyio.lowlevel
@@ -303,6 +305,50 @@ def test_httpx_gets_its_own_errors(make, path, error):
         client = make(timeout=httpx.Timeout(20, read=0.3 if path == "/silent" else 20))
         with pytest.raises(error):
             client.get(f"http://127.0.0.1:{server.port}{path}")
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("buffering", [0, 8192])
+def test_requests_sends_a_pipe_to_its_end(session, start, buffering, blocks):
+    server = start("granian")
+    with pipe(reader_blocks=blocks) as (reader, writer):
+        feed = Feed(writer, pattern(SIZE))
+        body = os.fdopen(reader, "rb", buffering, closefd=False)
+        try:
+            seen = session.put(
+                f"http://localhost:{server.port}/upload", Starting(body, feed)
+            ).json()
+        finally:
+            feed.join()
+    assert seen["sha256"] == hashlib.sha256(pattern(SIZE)).hexdigest()
+
+
+class Starting:
+    """A stream that has nothing when it is read first; then a thread begins to feed it."""
+
+    def __init__(self, stream, feed):
+        self._stream, self._feed = stream, feed
+
+    def __iter__(self):  # or requests would not take it for a stream
+        raise AssertionError("it is read")
+
+    def fileno(self):
+        return self._stream.fileno()
+
+    def read(self, size):
+        if self._feed.ident is None:
+            try:
+                if not os.get_blocking(self.fileno()):
+                    return self._stream.read(size)
+            finally:
+                self._feed.start()
+        return self._stream.read(size)
+
+
+def test_requests_sends_a_text_stream(session, start):
+    server = start("granian")
+    seen = session.put(f"http://localhost:{server.port}/upload", io.StringIO("a" * SIZE)).json()
+    assert seen["sha256"] == hashlib.sha256(b"a" * SIZE).hexdigest()
 
 
 def deaf(sock):

@@ -1,11 +1,10 @@
 """Streams that others opened: no byte is lost or written twice, and none is made up."""
 
-import contextlib
 import gzip
 import io
 import os
 import tempfile
-import threading
+from pipes import Drain, Feed, pipe
 
 import pytest
 from streams import finish
@@ -25,33 +24,6 @@ from dugong_like.binary_streams import (
 )
 
 DATA = pattern(300_001)  # several times what a pipe holds
-
-
-@contextlib.contextmanager
-def pipe(reader_blocks=True, writer_blocks=True):
-    """Yield the two descriptors of a pipe; the ends that are left are closed."""
-    ends = os.pipe()
-    for end, blocks in zip(ends, (reader_blocks, writer_blocks), strict=True):
-        os.set_blocking(end, blocks)
-    try:
-        yield ends
-    finally:
-        for end in ends:
-            with contextlib.suppress(OSError):
-                os.close(end)
-
-
-class Drain(threading.Thread):
-    """Reads a descriptor to its end."""
-
-    def __init__(self, fd):
-        super().__init__()
-        self._fd = fd
-        self.data = b""
-
-    def run(self):
-        while piece := os.read(self._fd, 5000):
-            self.data += piece
 
 
 class Script(io.RawIOBase):
@@ -138,7 +110,7 @@ def test_everything_arrives_once_whatever_the_kind_of_stream(make, blocks, way):
         for piece in (DATA[:1], DATA[1:], b""):
             assert way(co_write_all(stream, piece)) == len(piece)
         way(co_flush(stream))
-        os.close(writer)
+        writer.close()
         drain.join()
 
     assert drain.data == DATA
@@ -262,7 +234,7 @@ def test_flush_waits_too(way):
         drain = Drain(reader)
         drain.start()
         way(op)
-        os.close(writer)
+        writer.close()
         drain.join()
 
     assert drain.data == DATA[:taken]
@@ -312,7 +284,7 @@ def everything(way, stream, size=70_000):
 @pytest.mark.parametrize("retold", [True, False])
 def test_a_pipe_is_read_to_its_end_and_not_to_its_first_pause(retold, buffering, blocks, way):
     with pipe(reader_blocks=blocks) as (reader, writer):
-        feeder = threading.Thread(target=feed, args=(writer,))
+        feeder = Feed(writer, DATA)
         stream = open(reader, "rb", buffering, closefd=False)  # noqa: SIM115 - a number
         op = co_read_some(stream, 10)
         if not blocks:
@@ -322,12 +294,6 @@ def test_a_pipe_is_read_to_its_end_and_not_to_its_first_pause(retold, buffering,
         feeder.join()
 
     assert data == DATA
-
-
-def feed(writer):
-    for start in range(0, len(DATA), 10_000):
-        os.write(writer, DATA[start : start + 10_000])
-    os.close(writer)
 
 
 def test_none_is_not_the_end():
@@ -353,20 +319,10 @@ def test_nothing_yet_without_descriptor_is_an_error(name, none_yet):
 
 
 def test_a_stream_that_never_has_anything_is_not_waited_for_for_ever():
-    with Drained() as ready, pytest.raises(StreamNotReady, match="although its desc"):
-        finish(co_read_some(Script(None, fd=ready), 5), MAX_USELESS + 2)
-
-
-class Drained:
-    """A pipe that is ready to be read, as its other end is closed."""
-
-    def __enter__(self):
-        self._reader, writer = os.pipe()
-        os.close(writer)
-        return self._reader
-
-    def __exit__(self, *_):
-        os.close(self._reader)
+    with pipe() as (reader, writer):
+        writer.close()  # its end is something to read
+        with pytest.raises(StreamNotReady, match="although its desc"):
+            finish(co_read_some(Script(None, fd=reader), 5), MAX_USELESS + 2)
 
 
 @pytest.mark.parametrize("count", [-1, 6, "2", 2.0, b""])

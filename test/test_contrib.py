@@ -85,6 +85,19 @@ def test_backup_upload_stores_every_file(tree):
     assert store.files == {f"/b/{name.replace(' ', '%20')}": data for name, data in files.items()}
 
 
+def test_backup_upload_stores_files_whose_size_the_system_does_not_say(tmp_path):
+    (tmp_path / "link").symlink_to("/proc/version")
+    if not (tmp_path / "link").exists():
+        pytest.skip("needs /proc")
+    store = Store()
+
+    with ScriptedServer(store) as server:
+        status, _, err = contrib("backup_upload.py", tmp_path, f"http://127.0.0.1:{server.port}")
+
+    assert (status, err) == (0, "")
+    assert store.files == {"/link": Path("/proc/version").read_bytes()}
+
+
 def test_backup_upload_tries_again_when_the_connection_is_dropped(tree):
     folder, files = tree
     store = Store()

@@ -1,26 +1,32 @@
 """Sending whole requests, going through the responses, and how a connection ends."""
 
+import hashlib
 import io
 import json
+import os
 import socket
 import struct
+from pipes import Feed, pipe
 
 import pytest
 from streams import END, ScriptedStream, connection, finish
-from support import ScriptedServer, answering, read_head, wait_until
+from support import ScriptedServer, answering, pattern, read_head, wait_until
 from test_drivers_http import DRIVERS
+from test_stream_parts import Doubled, Halved, Made, Quiet, Signed, finish_reading, mapped
 
 from dugong_like import (
     BodyFollowing,
     ConnectionClosed,
     Headers,
     HTTPConnection,
+    InvalidRequest,
     InvalidResponse,
     Request,
     StateError,
     both,
     run,
 )
+from dugong_like.stream_parts import PIECE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -92,13 +98,13 @@ def test_rest_of_a_body_is_given_up(monkeypatch):
 def test_body_that_ends_early_or_fails_breaks_the_connection(monkeypatch):
     class Shrinking(io.BytesIO):
         def readinto(self, buffer):
-            return 0
+            return super().readinto(buffer) if self.tell() < PIECE else 0
 
     def pieces():
         yield b"a"
         raise ValueError("no more")
 
-    for body, problem in ((Shrinking(b"hello"), StateError), (pieces(), ValueError)):
+    for body, problem in ((Shrinking(bytes(PIECE + 1)), StateError), (pieces(), ValueError)):
         conn = connection(monkeypatch, ScriptedStream())
         with pytest.raises(problem):
             conn.send(Request("PUT", body=body))
@@ -114,6 +120,61 @@ def test_request_that_is_given_up_between_two_pieces_breaks_the_connection(monke
     next(op)
     op.close()
     assert isinstance(conn.close_reason, StateError)
+
+
+def test_stream_stays_where_it_was_if_nothing_was_sent(monkeypatch):
+    file = Quiet(bytes(2 * PIECE))
+    file.seek(3)
+    conn = connection(monkeypatch, ScriptedStream())
+    with pytest.raises(InvalidRequest):
+        conn.send(Request("PUT", "no target", body=file))
+    assert file.tell() == 3
+
+
+@pytest.mark.parametrize("kind", [Quiet, Doubled, Halved, Made, Signed, mapped])
+@pytest.mark.parametrize("start", [0, 7])
+def test_streams_whose_length_is_hard_to_know_are_sent_as_a_whole(monkeypatch, kind, start):
+    expected = finish_reading(kind(bytes(range(250))), start)
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    body = kind(bytes(range(250)))
+    body.seek(start)
+    conn.send(Request("PUT", body=body))
+    head, _, wire = stream.sent.partition(b"\r\n\r\n")
+    if kind in (Quiet, mapped):
+        assert f"Content-Length: {len(expected)}".encode() in head
+        assert wire == expected
+    else:
+        assert b"Transfer-Encoding: chunked" in head
+        assert wire == b"%x\r\n%s\r\n0\r\n\r\n" % (len(expected), expected)
+
+
+@pytest.mark.parametrize("buffering", [0, 8192])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_pipe_that_does_not_block_is_a_body_up_to_its_end(start, driver, buffering):
+    server = start("uvicorn-httptools")
+    data = pattern(300_000)
+
+    def co_put(body):
+        yield from conn.co_send(Request("PUT", "/upload", body=body))
+        yield from conn.co_read_response()
+        return json.loads((yield from conn.co_readall()))["sha256"]
+
+    with (
+        HTTPConnection("localhost", server.port, timeout=30) as conn,
+        pipe(reader_blocks=False) as (reader, writer),
+    ):
+        op = co_put(os.fdopen(reader, "rb", buffering, closefd=False))
+        while next(op).fd != reader:  # until it waits for the pipe, in which is nothing
+            pass
+        feed = Feed(writer, data)
+        feed.start()
+        try:
+            digest = driver(op)
+        finally:
+            feed.join()
+
+    assert digest == hashlib.sha256(data).hexdigest()
 
 
 @pytest.mark.feature("A21")

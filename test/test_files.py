@@ -5,14 +5,14 @@ import errno
 import gzip
 import io
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
+from streams import finish
 from support import pattern
 
-from dugong_like import FileTooShort
-from dugong_like.files import Sink, SinkFailed, Source, real_file
+from dugong_like import POLLIN, POLLOUT, FileTooShort, StreamNotReady
+from dugong_like.files import NotTaken, Sink, Source
 from dugong_like.transport.bulk import PIECE
 
 DATA = pattern(2 * PIECE + 1000)
@@ -64,36 +64,9 @@ def keep():
         yield lambda file: stack.enter_context(file) if hasattr(file, "close") else file
 
 
-def test_real_files_are_those_of_open(path, tmp_path):
-    for mode in ("rb", "r+b", "ab", "w+b"):
-        for buffering in (-1, 0):
-            with (tmp_path / "other").open(mode if mode != "rb" else "w+b", buffering) as file:
-                assert real_file(file) is file
-    with tempfile.TemporaryFile() as file:
-        assert real_file(file) is file
-    with tempfile.NamedTemporaryFile() as file:
-        assert real_file(file) is file.file
-
-
-def test_other_files_are_not(path):
-    class Reversed(io.FileIO):
-        """What it gives is not what is there."""
-
-    with gzip.open(path, "wb") as file:
-        assert real_file(file) is None
-        assert real_file(io.BufferedWriter(file)) is None
-    with Reversed(path) as file:
-        assert real_file(file) is None
-    with pipe_with(b"x") as file, Path(os.devnull).open("rb") as device:
-        assert real_file(file) is real_file(device) is None
-    assert real_file(io.BytesIO()) is real_file(OnlyRead(b"")) is None
-    with tempfile.SpooledTemporaryFile() as file:
-        assert real_file(file) is None
-
-
 def pieces(source):
     data = b""
-    while piece := source.piece():
+    while piece := finish(source.co_piece()):
         data += piece
         source.sent += len(piece)
     source.restore()
@@ -168,17 +141,34 @@ def test_less_than_was_asked_for(path):
     with path.open("rb") as file, pytest.raises(FileTooShort, match="11 bytes .* 10 are left"):
         Source(file, len(DATA) - 10, 11)
     source = Source(io.BytesIO(b"123"), 1, 3)
-    source.sent += len(source.piece())
+    source.sent += len(finish(source.co_piece()))
     with pytest.raises(FileTooShort, match="1 bytes too early"):
-        source.piece()
+        finish(source.co_piece())
 
 
-def test_file_that_has_nothing_at_once():
+def test_pipe_that_has_nothing_yet_is_waited_for():
     reader, writer = os.pipe2(os.O_NONBLOCK)
     with os.fdopen(reader, "rb", 0) as file:
-        with pytest.raises(BlockingIOError):
-            Source(file, 0, None).piece()
+        op = Source(file, 0, None).co_piece()
+        assert tuple(next(op)) == (reader, POLLIN)
+        os.write(writer, b"abc")
+        assert finish(op) == b"abc"
     os.close(writer)
+
+
+class Idle(io.RawIOBase):
+    """Neither has nor takes anything, and there is no telling when it will."""
+
+    def readinto(self, buffer):
+        return None
+
+    def write(self, data):
+        return None
+
+
+def test_stream_that_has_nothing_yet_and_cannot_be_waited_for():
+    with pytest.raises(StreamNotReady, match="no descriptor"):
+        finish(Source(Idle(), 0, None).co_piece())
 
 
 @pytest.mark.parametrize("use", [lambda file: Source(file, 0, None), Sink])
@@ -211,7 +201,7 @@ def test_numbers_that_make_no_sense():
 def test_restoring_a_closed_file_is_no_error():
     file = io.BytesIO(b"x")
     source = Source(file, 0, 1)
-    source.piece()
+    finish(source.co_piece())
     file.close()
     source.restore()
 
@@ -262,17 +252,62 @@ def test_sink_that_fails():
         def write(self, data):
             raise OSError(errno.ENOSPC, "full")
 
-    class Busy(io.RawIOBase):
-        def write(self, data):
-            return None
+    sink = Sink(Full())
+    with pytest.raises(NotTaken):
+        sink.write(memoryview(b"abc"))
+    assert isinstance(sink.failure, OSError)
+    assert sink.written == 0
+    sink.settle()
 
-    for file, error in ((Full(), OSError), (Busy(), BlockingIOError)):
+
+def test_sink_that_is_full_is_not_one_that_fails():
+    reader, writer = os.pipe2(os.O_NONBLOCK)
+    with os.fdopen(writer, "wb", 0) as file:
         sink = Sink(file)
-        with pytest.raises(SinkFailed):
-            sink.write(memoryview(b"abc"))
-        assert isinstance(sink.failure, error)
-        assert sink.written == 0
-        sink.settle()
+        with pytest.raises(NotTaken):
+            while True:
+                sink.write(memoryview(DATA))
+        assert sink.failure is None
+        assert tuple(sink.wanted()) == (writer, POLLOUT)
+        assert sink.written == len(os.read(reader, 1 << 20))
+    os.close(reader)
+    sink = Sink(Idle())
+    with pytest.raises(NotTaken):
+        sink.write(memoryview(DATA))
+    with pytest.raises(StreamNotReady) as info:
+        sink.wanted()
+    assert info.value.characters_written == 0
+
+
+@pytest.mark.parametrize("size", [0, 20])
+@pytest.mark.parametrize("said", [0, 4096])
+def test_size_of_a_file_in_which_nothing_is_stored_is_looked_at(monkeypatch, tmp_path, said, size):
+    path = tmp_path / "made by the kernel"
+    path.write_bytes(DATA[:size])
+    status = os.stat_result([*path.stat()[:6], said, *path.stat()[7:10]], {"st_blocks": 0})
+    monkeypatch.setattr(os, "fstat", lambda fd: status)
+    with path.open("rb") as file:
+        source = Source(file, 0, None)
+        assert source.size == (size if size == said else None)
+        assert not source.stretch(10)
+        assert pieces(source) == DATA[:size]
+
+
+def test_holes_are_data(tmp_path):
+    with (tmp_path / "hole").open("w+b") as file:
+        file.truncate(10 << 20)
+        assert Source(file, 5, None).size == (10 << 20) - 5
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").exists(), reason="needs /sys")
+def test_files_of_sys_are_shorter_than_they_say():
+    for path in Path("/sys/kernel").iterdir():
+        if path.is_file() and os.access(path, os.R_OK) and path.stat().st_size == 4096:
+            break
+    else:
+        pytest.skip("there is none")
+    with path.open("rb") as file:
+        assert pieces(Source(file, 0, None)) == path.read_bytes()
 
 
 def test_settling_a_closed_file_is_no_error(path):
@@ -280,6 +315,6 @@ def test_settling_a_closed_file_is_no_error(path):
     sink = Sink(file)
     file.close()
     sink.settle()
-    with pytest.raises(SinkFailed):
+    with pytest.raises(NotTaken):
         sink.write(memoryview(b"abc"))
     assert isinstance(sink.failure, ValueError)

@@ -10,10 +10,13 @@ import sys
 import tempfile
 import time
 from functools import partial
+from pipes import Drain, Feed, pipe
 
 import pytest
 from streams import END, WOULD_BLOCK, BulkyScript, ScriptedStream, connection, finish
 from support import ScriptedServer, pattern, read_exactly, read_head
+from test_drivers_http import DRIVERS
+from test_stream_parts import Doubled, Made, Quiet, finish_reading, mapped
 
 from dugong_like import (
     BodyFollowing,
@@ -23,12 +26,16 @@ from dugong_like import (
     FileTooShort,
     HTTPConnection,
     StateError,
+    StreamNotReady,
+    Timeouts,
     run,
     stall,
 )
 from dugong_like import files as files_module
 from dugong_like import transfers as transfers_module
+from dugong_like.binary_streams import co_flush
 from dugong_like.drivers.loop import Loop
+from dugong_like.polling import POLLIN, POLLOUT
 from dugong_like.transport import bulk
 from dugong_like.transport.bulk import LOW_WATER, PATIENCE
 from dugong_like.transport.stream import TURN
@@ -877,3 +884,197 @@ def test_reset_in_the_middle_of_a_file():
             at = file.tell()
             file.seek(0)
             assert file.read() == pattern(at)
+
+
+# ---- streams that do not block
+
+
+def buffered(fd):
+    return os.fdopen(fd, "wb", 8192, closefd=False)
+
+
+def unbuffered(fd):
+    return os.fdopen(fd, "wb", 0, closefd=False)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("make", [buffered, unbuffered])
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_pipe_gets_everything_once(start, trusting, driver, blocks, make, tls):
+    server = start("uvicorn-httptools", tls=tls)
+
+    def co_get(file):
+        yield from conn.co_send_request("GET", "/bytes/400000")
+        yield from conn.co_send_request("GET", "/chunked/300000")
+        for size in (400_000, 300_000):
+            yield from conn.co_read_response()
+            assert (yield from conn.co_recv_to_file(file)) == size
+        yield from co_flush(file)
+
+    with (
+        HTTPConnection("localhost", server.port, trusting if tls else None, timeout=30) as conn,
+        pipe(writer_blocks=blocks) as (reader, writer),
+    ):
+        drain = Drain(reader)
+        drain.start()
+        try:
+            driver(co_get(make(writer)))
+        finally:
+            writer.close()
+            drain.join()
+
+    assert drain.data == pattern(400_000) + pattern(300_000)
+
+
+@pytest.mark.parametrize("length", [None, 300_000], ids=["chunked", "sized"])
+@pytest.mark.parametrize("buffering", [0, 8192])
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_pipe_is_sent_to_its_end(start, driver, blocks, buffering, length):
+    server = start("uvicorn-httptools")
+    data = pattern(300_000)
+
+    def co_put(file):
+        yield from conn.co_send_request("PUT", "/upload", body=BodyFollowing(length))
+        assert (yield from conn.co_sendfile(file)) == len(data)
+        yield from conn.co_finish()
+        yield from conn.co_read_response()
+        return json.loads((yield from conn.co_readall()))["sha256"]
+
+    with (
+        HTTPConnection("localhost", server.port, timeout=30) as conn,
+        pipe(reader_blocks=blocks) as (reader, writer),
+    ):
+        op = co_put(os.fdopen(reader, "rb", buffering, closefd=False))
+        if not blocks:
+            while next(op).fd != reader:  # until it waits for the pipe, in which is nothing
+                pass
+        feed = Feed(writer, data)
+        feed.start()
+        try:
+            digest = driver(op)
+        finally:
+            feed.join()
+
+    assert digest == hashlib.sha256(data).hexdigest()
+
+
+@both_ways
+@pytest.mark.parametrize("kind", RESPONSES)
+def test_nobody_else_reads_while_a_full_file_is_waited_for(monkeypatch, made, kind):
+    conn, _ = begin(monkeypatch, made, RESPONSES[kind])
+    with pipe(writer_blocks=False) as (reader, writer):
+        op = conn.co_recv_to_file(unbuffered(writer))
+        while next(op) != (writer, POLLOUT):
+            pass
+        with pytest.raises(StateError, match="another operation is reading"):
+            conn.readall()
+        op.close()  # nothing is lost: what the pipe has not taken is still to be read
+        there = os.read(reader, 1 << 20)
+
+    assert there + finish(conn.co_readall()) == DATA
+
+
+@both_ways
+def test_limits_of_an_operation_hold_while_a_full_file_is_waited_for(monkeypatch, made):
+    limits = [(None, False), (10, False), (Timeouts(read=10), False), (Timeouts(total=1000), True)]
+    for timeout, limited in limits:
+        conn, _ = begin(monkeypatch, made, RESPONSES["sized"], timeout=timeout)
+        with pipe(writer_blocks=False) as (_, writer):
+            op = conn.co_recv_to_file(unbuffered(writer))
+            while (need := next(op)) != (writer, POLLOUT):
+                pass
+            assert (need.deadline is not None) is limited
+            op.close()
+
+
+class Grudging(Limited):
+    """A file that is full after so many bytes, and cannot be waited for."""
+
+    def write(self, data):
+        return super().write(data) if self.room else self.refuse(data)
+
+    def refuse(self, data):
+        return None
+
+
+class Partial(Grudging):
+    """One that takes a part of what it refuses, as buffers do."""
+
+    def refuse(self, data):
+        taken = bytes(data[:10])
+        self.data += taken
+        self.refuse = lambda data: 0
+        raise BlockingIOError(errno.EAGAIN, "full", len(taken))
+
+
+@both_ways
+@pytest.mark.parametrize("kind", RESPONSES)
+@pytest.mark.parametrize("room", [0, 1, 999, 70_001])
+@pytest.mark.parametrize("file_kind", [Grudging, Partial])
+def test_what_a_full_file_does_not_take_is_still_to_be_read(
+    monkeypatch, made, kind, room, file_kind
+):
+    conn, _ = begin(monkeypatch, made, RESPONSES[kind])
+    file = file_kind(room)
+    with pytest.raises(StreamNotReady, match="takes nothing now") as info:
+        finish(conn.co_recv_to_file(file))
+    assert info.value.characters_written == len(file.data) >= room
+    assert file.data + finish(conn.co_readall()) == DATA
+    assert not conn.response_pending()
+
+
+def test_file_that_returns_nonsense_loses_nothing(monkeypatch):
+    class Odd(io.RawIOBase):
+        def write(self, data):
+            return len(data) + 1
+
+    conn, _ = begin(monkeypatch, ScriptedStream, RESPONSES["sized"])
+    with pytest.raises(StateError, match="returned"):
+        finish(conn.co_recv_to_file(Odd()))
+    assert finish(conn.co_readall()) == DATA
+
+
+def test_pipe_that_has_nothing_yet_and_cannot_be_waited_for_breaks_the_connection(monkeypatch):
+    class Idle(io.RawIOBase):
+        def readinto(self, buffer):
+            return None
+
+    conn = connection(monkeypatch, ScriptedStream())
+    conn.send_request("PUT", "/", body=BodyFollowing(5))
+    with pytest.raises(StreamNotReady, match="has nothing to read now"):
+        conn.sendfile(Idle())
+    assert_broken(conn)
+
+
+@framed
+def test_given_up_while_it_waits_for_a_pipe_breaks_the_connection(monkeypatch, length):
+    conn = connection(monkeypatch, ScriptedStream())
+    conn.send_request("PUT", "/", body=BodyFollowing(length))
+    with pipe(reader_blocks=False) as (reader, writer):
+        os.write(writer, b"abc")
+        op = conn.co_sendfile(os.fdopen(reader, "rb", 0, closefd=False))
+        while next(op) != (reader, POLLIN):
+            pass
+        op.close()
+    assert_broken(conn)
+
+
+@pytest.mark.parametrize("kind", [io.BytesIO, Quiet, Doubled, mapped, Made])
+@pytest.mark.parametrize("length", ["chunked", "sized"])
+def test_files_of_any_kind_are_sent_from_an_offset_and_stay_where_they_are(
+    monkeypatch, kind, length
+):
+    expected = finish_reading(kind(DATA), 7)
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    file = kind(DATA)
+    file.seek(3)
+    conn.send_request(
+        "PUT", "/", body=BodyFollowing(None if length == "chunked" else len(expected))
+    )
+    assert conn.sendfile(file, 7) == len(expected)
+    conn.finish()
+    assert body_of(stream.sent) == expected
+    assert file.tell() == 3

@@ -27,9 +27,12 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import BinaryIO, Final, cast
 
+from ..binary_streams import BinaryReader, BinaryWriter
+from ..polling import run
 from .stream import Data, Part, Stream
 from .wrapped import WrappedStream
 
+PIECE: Final = 65536  # bytes of a dump read at once
 PLACE: Final = "%d"  # in a path: the number of the connection
 
 TraceFile = str | os.PathLike[str] | BinaryIO
@@ -41,6 +44,7 @@ class WireDump:
     Args:
         target: a binary file, or the path of one, to which is added. ``%d`` in a path is
             replaced by 1 for the first connection that is opened, 2 for the next, and so on.
+            Writing may block the thread, also if the file is non-blocking and full.
 
     """
 
@@ -81,6 +85,8 @@ class DumpedStream(WrappedStream):
     def __init__(self, inner: Stream, file: BinaryIO, *, ours: bool) -> None:
         super().__init__(inner)
         self._file = file
+        self._writer = BinaryWriter(file)
+        self._unwritten = bytearray()
         self._ours = ours
         self._lock = Lock()
         self._opened = time.monotonic()
@@ -130,9 +136,12 @@ class DumpedStream(WrappedStream):
 
     def _write(self, record: bytes) -> None:
         with self._lock:
-            left = memoryview(record)
-            while left:  # a raw file may take a part only
-                left = left[self._file.write(left) or 0 :]
+            self._unwritten += record
+            before = self._writer.written
+            try:
+                run(self._writer.co_write_all(bytes(self._unwritten)))
+            finally:  # what has failed goes in front of the next record, or none could be read
+                del self._unwritten[: self._writer.written - before]
 
 
 def beginning(parts: Sequence[Part], count: int) -> Iterator[Data]:
@@ -145,7 +154,7 @@ def beginning(parts: Sequence[Part], count: int) -> Iterator[Data]:
 
 
 def read_dump(file: BinaryIO) -> Iterator[tuple[str, float, bytes]]:
-    """Read what was written as ``trace_file``.
+    """Read what was written as ``trace_file``, blocking the thread while there is nothing yet.
 
     Yields:
         ``">"`` or ``"<"``, the seconds since the connection was opened, and the bytes.
@@ -154,11 +163,26 @@ def read_dump(file: BinaryIO) -> Iterator[tuple[str, float, bytes]]:
         ValueError: it is no wire dump, or its end is missing.
 
     """
-    for line in file:
+    reader = BinaryReader(file)
+    kept = bytearray()
+
+    def take(size: int | None) -> bytes:
+        """Return *size* bytes, or a line; less if the file ends."""
+        while (size is None and b"\n" not in kept) or (size is not None and len(kept) < size):
+            data = run(reader.co_read_some(PIECE))
+            if not data:
+                break
+            kept.extend(data)
+        end = kept.find(b"\n") + 1 or len(kept) if size is None else size
+        taken = bytes(kept[:end])
+        del kept[:end]
+        return taken
+
+    while line := take(None):
         if line.startswith(b"# "):
             continue
         direction, seconds, size = line.decode("ascii").split(" ")
-        data = file.read(int(size) + 1)
+        data = take(int(size) + 1)
         if direction not in {"<", ">"} or len(data) != int(size) + 1 or not data.endswith(b"\n"):
             raise ValueError(f"not a record of a wire dump: {line!r}")
         yield direction, float(seconds), data[:-1]

@@ -4,13 +4,16 @@ import io
 import os
 import re
 from pathlib import Path
+from pipes import Drain, Feed, pipe
 
 import pytest
 from streams import ScriptedStream, connection, finish
 from support import ScriptedServer, answering, open_descriptors, pattern, wait_until
 from test_drivers_http import DRIVERS, co_conversation
+from ways import WAYS
 
-from dugong_like import HTTPConnection, run
+from dugong_like import HTTPConnection, StreamNotReady, run
+from dugong_like.binary_streams import co_flush
 from dugong_like.transport.wiredump import WireDump, beginning, read_dump
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -131,6 +134,93 @@ def test_a_file_may_take_a_part_at_a_time():
 
     assert bytes_of(file, "<") == b"hello"
     assert file.getvalue().count(b"closed") == 1
+
+
+@pytest.mark.parametrize("buffering", [0, 8192])
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("driver", WAYS)
+def test_a_pipe_gets_every_byte_once(driver, blocks, buffering):
+    def co_use(conn):
+        yield from co_get(conn)
+        yield from conn.co_close()
+
+    with ScriptedServer(answering(BIG)) as server, pipe(writer_blocks=blocks) as (reader, writer):
+        drain = Drain(reader)
+        drain.start()
+        file = os.fdopen(writer, "wb", buffering, closefd=False)
+        try:
+            driver(co_use(HTTPConnection("127.0.0.1", server.port, trace_file=file)))
+            run(co_flush(file))
+        finally:
+            writer.close()
+            drain.join()
+
+    assert bytes_of(io.BytesIO(drain.data), "<") == BIG
+
+
+def test_a_record_that_was_cut_off_is_gone_on_with():
+    class Choking(io.RawIOBase):
+        """Takes 60 bytes, then nothing, then everything."""
+
+        room = 60
+
+        def __init__(self):
+            self.data = b""
+
+        def write(self, data):
+            taken = bytes(data[: self.room])
+            self.room -= len(taken)
+            self.data += taken
+            return len(taken) or None
+
+    file = Choking()
+    stream = WireDump(file).wrap(ScriptedStream([b"hello", b"world"]))
+    with pytest.raises(StreamNotReady):
+        stream.recv(10)
+    with pytest.raises(StreamNotReady):
+        stream.recv(10)
+    file.room = 1000
+    stream.close()
+
+    assert bytes_of(io.BytesIO(file.data), "<") == b"helloworld"
+
+
+@pytest.mark.parametrize("way", ["a byte at a time", "in a pipe", "in a pipe that does not block"])
+def test_a_dump_is_read_from_any_binary_stream(way):
+    file = io.BytesIO()
+    stream = WireDump(file).wrap(ScriptedStream([pattern(100_000)]))
+    received = b""
+    while len(received) < 100_000:
+        received += stream.recv(30_000)
+    stream.close()
+
+    if way == "a byte at a time":
+        file.seek(0)
+        assert b"".join(data for _, _, data in read_dump(Dribbling(file))) == received
+        return
+    with pipe(reader_blocks=way == "in a pipe") as (reader, writer):
+        feed = Feed(writer, file.getvalue())
+        feed.start()
+        end = os.fdopen(reader, "rb", 0, closefd=False)
+        data = b"".join(data for _, _, data in read_dump(end))
+        feed.join()
+    assert data == received
+
+
+class Dribbling(io.RawIOBase):
+    def __init__(self, file):
+        self._file = file
+
+    def readinto(self, buffer):
+        data = self._file.read(1)
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@pytest.mark.parametrize("file", [io.StringIO(), 5, object()])
+def test_what_is_no_binary_file_is_refused_when_the_connection_is_made(file):
+    with pytest.raises(TypeError, match="a path or a binary file"):
+        HTTPConnection("h", trace_file=file)
 
 
 def test_what_is_no_dump_is_refused():
