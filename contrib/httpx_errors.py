@@ -52,7 +52,7 @@ THEIRS: Final[Mapping[str, tuple[str, ...] | str]] = {
     "ConnectError": (
         *("ConnectFailed", "HostnameNotResolvable", "DNSUnavailable", "HandshakeFailed"),
         *("CertificateInvalid", "ClientCertificateRefused", "ConnectionClosed"),
-        *("TransportError", "BodyTooLarge"),
+        *("TransportError", "BodyTooLarge", "AnsweredEarly"),
     ),
     "ConnectTimeout": ("ConnectionTimedOut", "ContinueTimedOut"),
     "ReadError": (
@@ -62,7 +62,7 @@ THEIRS: Final[Mapping[str, tuple[str, ...] | str]] = {
     ),
     "ReadTimeout": ("ConnectionTimedOut", "ContinueTimedOut"),
     "WriteError": (
-        *("ConnectionClosed", "TransportError", "BodyTooLarge", "ConnectFailed"),
+        *("ConnectionClosed", "TransportError", "BodyTooLarge", "ConnectFailed", "AnsweredEarly"),
         *("HandshakeFailed", "CertificateInvalid", "ClientCertificateRefused"),
         *("HostnameNotResolvable", "DNSUnavailable"),
     ),
@@ -70,9 +70,11 @@ THEIRS: Final[Mapping[str, tuple[str, ...] | str]] = {
     "ProxyError": ("TunnelRefused",),
     "LocalProtocolError": (
         *("InvalidRequest", "StateError", "ExcessBodyData", "FileTooShort", "InvalidOption"),
+        "StreamNotReady",
     ),
     "RemoteProtocolError": (
         *("InvalidResponse", "UnsupportedResponse", "ProtocolError", "ConnectionClosed"),
+        "AnsweredEarly",
     ),
     "UnsupportedProtocol": "a scheme that is none is `InvalidRequest` of a `URL`",
     "InvalidURL": "`InvalidRequest` of a `URL`",
