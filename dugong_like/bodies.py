@@ -19,7 +19,7 @@ from .http1.states import BROKEN
 from .link import SharedLink
 from .transport.buffer import ReceiveBuffer
 from .transport.bulk import AT_ONCE, LOW_WATER, BulkStream, CannotSplice, Pipe
-from .transport.stream import TURN, Stream
+from .transport.stream import STEP
 
 MAX_PIECE: Final = 262144  # bytes asked for at once: memory never follows announced lengths
 
@@ -40,7 +40,7 @@ class BodyReader:
 
     __slots__ = (
         *("_buffer", "_drained", "_ended", "_kept", "_length", "_link", "_owed"),
-        *("_turn_began", "body", "known"),
+        *("body", "known"),
     )
 
     def __init__(
@@ -54,7 +54,6 @@ class BodyReader:
         self._owed = 0  # bytes of payload that come next, in front of any further framing
         self._length = 0  # bytes of a whole body of known length
         self._kept: list[bytes | memoryview] = []  # what an interrupted `readall` had
-        self._turn_began = 0  # bytes received when others had their turn last
         self._drained = False  # the last call has received less than it could have
 
     def reset(self) -> None:
@@ -106,7 +105,7 @@ class BodyReader:
             count = buffer.take_into(target)
         else:
             stream = self._link.stream
-            if self._is_over(stream) or (received := stream.recv_into(target)) is None:
+            if buffer.is_turn_over() or (received := stream.recv_into(target)) is None:
                 self._note_blocked()
                 return None
             if not received:
@@ -151,6 +150,8 @@ class BodyReader:
             self._ended(SIZED)
             return data
         while True:
+            if buffer.is_turn_over():
+                return None
             piece = self._piece(MAX_PIECE)
             if piece is None:
                 self._want_much()
@@ -170,6 +171,8 @@ class BodyReader:
         self._kept.clear()
         buffer = self._buffer
         while owed := self._next():
+            if buffer.is_turn_over():
+                return None
             if (bulk := self._bulk(owed)) is not None:
                 count = self._receive(bulk.discard, owed)
             elif count := self._have_bytes():
@@ -207,6 +210,8 @@ class BodyReader:
     def _save_next(self, sink: Sink) -> bool | None:
         buffer = self._buffer
         while owed := self._next():
+            if buffer.is_turn_over():
+                return None
             bulk = self._bulk(owed) if sink.splices else None
             if bulk is not None:
                 count = self._splice(bulk, sink, owed)
@@ -261,7 +266,7 @@ class BodyReader:
             data = buffer.take(size)
         else:
             stream = self._link.stream
-            if self._is_over(stream) or (received := stream.recv(min(size, MAX_PIECE))) is None:
+            if buffer.is_turn_over() or (received := stream.recv(min(size, MAX_PIECE))) is None:
                 self._note_blocked()
                 return None
             if not received:
@@ -306,7 +311,7 @@ class BodyReader:
 
     def _receive(self, call: Callable[[int], int | None], owed: int) -> int | None:
         """Receive some of *owed* bytes past the buffer; the result is as in `_have_bytes`."""
-        if self._is_over(self._link.stream) or self._is_drained():
+        if self._buffer.is_turn_over() or self._is_drained():
             self._note_blocked()
             return None
         count = call(owed)
@@ -343,8 +348,8 @@ class BodyReader:
 
     def _fill(self) -> int | None:
         """Receive into the buffer; 0 is the end of the stream, None says that it would block."""
-        stream = self._link.stream
-        if self._is_over(stream) or (filled := self._buffer.fill(stream)) is None:
+        buffer = self._buffer
+        if buffer.is_turn_over() or (filled := buffer.fill(self._link.stream)) is None:
             self._note_blocked()
             return None
         return filled
@@ -352,18 +357,6 @@ class BodyReader:
     def _note_blocked(self) -> None:
         """Tell who will wait whether the peer is in the middle of much, and holds nothing back."""
         self._buffer.much = self._owed >= 2 * LOW_WATER
-
-    def _is_over(self, stream: Stream) -> bool:
-        """Say whether to wait although bytes may be there.
-
-        Where they never fail to be, other operations of the same loop have their turn this
-        way, and a deadline is looked at.
-        """
-        received = self._buffer.received
-        if received - self._turn_began < TURN or stream.buffered:
-            return False
-        self._turn_began = received
-        return True
 
     def _took(self, count: int) -> None:
         """Note that payload was taken; look, without waiting, whether it was the last."""
@@ -373,6 +366,7 @@ class BodyReader:
         body = self.body
         assert body is not None
         if body is not SIZED:
+            self._buffer.turn_ends -= STEP
             try:
                 following = body.next(self._buffer)
             except InvalidResponse:

@@ -23,7 +23,14 @@ from typing import TYPE_CHECKING
 
 from .closing import Closing
 from .connect import at_once, begin, co_open
-from .errors import ConnectionClosed, DugongError, ProtocolError, Sent, TransportError
+from .errors import (
+    ConnectFailed,
+    ConnectionClosed,
+    DugongError,
+    ProtocolError,
+    Sent,
+    TransportError,
+)
 from .http1.states import BROKEN, CLOSED, LINK, OPEN, Linked, follow
 from .message import Exchange
 from .origin import HTTPS_PORT
@@ -32,6 +39,7 @@ from .route import Route
 from .timeouts import NO_LIMITS, Timeouts, stalling
 from .transport.connecting import Attempt
 from .transport.stream import Stream
+from .wake import co_checkpoint
 
 if TYPE_CHECKING:
     from .timings import Timings
@@ -185,6 +193,9 @@ class SharedLink:
         """
         try:
             attempt = begin(self.route)
+        except ConnectFailed as exc:
+            self.label(exc)
+            return self._co_fail(exc)
         except DugongError as exc:
             self.label(exc)
             raise
@@ -200,10 +211,20 @@ class SharedLink:
             going = co_open(self.route, self.timeouts, attempt)
         try:
             stream = yield from going
+        except ConnectFailed as exc:
+            self.label(exc)
+            yield from co_checkpoint()  # as `_co_fail` has it
+            raise
         except DugongError as exc:
             self.label(exc)
             raise
         self._opened(stream)
+
+    @staticmethod
+    def _co_fail(failure: ConnectFailed) -> Co[None]:
+        """Raise *failure*, but let others run before: it may be tried again and again."""
+        yield from co_checkpoint()
+        raise failure
 
     def _opened(self, stream: Stream) -> None:
         with _moving:

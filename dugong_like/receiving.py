@@ -35,7 +35,7 @@ from .network import NetworkStream
 from .polling import Co, within
 from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
-from .transport.stream import Stream
+from .transport.stream import STEP, Stream
 
 
 class Ending:
@@ -246,7 +246,8 @@ class ReceivingHalf:
     def _skip_abandoned(self) -> bool:
         """Go to the first response that somebody wants to read; False: it has to arrive first."""
         pending = self._link.pending
-        while True:
+        while not self._buffer.is_turn_over():
+            self._buffer.turn_ends -= STEP
             if self.bodies.body is not None:
                 if not pending[0].abandoned:
                     raise StateError(
@@ -267,6 +268,7 @@ class ReceivingHalf:
             self._final = None
             if head.status != CONTINUE:
                 self._begin_response(exchange, head)
+        return False
 
     def _begin_response(self, exchange: Exchange, head: Head) -> HTTPResponse:
         """Turn a final head into a response, and get ready for its body."""
@@ -313,7 +315,9 @@ class ReceivingHalf:
         if self._buffer.begin < self._buffer.end:
             return self._buffer.take(size)
         self._buffer.much = False  # who knows
-        return stream.recv(size)
+        data = stream.recv(size)
+        self._buffer.received += len(data or b"")
+        return data
 
     def is_silent(self) -> bool:
         """Return True if nothing has arrived, not even the end of the stream.

@@ -26,8 +26,9 @@ from .link import PEERS, SharedLink, moving
 from .polling import Co, PollNeeded, run
 from .transport.buffer import ReceiveBuffer
 from .transport.bulk import PATIENCE
-from .transport.stream import Stream
+from .transport.stream import STEP, TURN, Stream
 from .transport.waiting import timed_out
+from .wake import co_checkpoint
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -257,14 +258,21 @@ class ReadingRole(Role):
         """
         turn = self.take()
         link, buffer = self.link, self._buffer
+        buffer.turn_ends -= STEP
         try:
             received, deadline = -1, None
             early = is_early is not None and is_early()
             tried = tried or early
             while True:
+                if buffer.received >= buffer.turn_ends:
+                    buffer.begin_turn()
+                    yield from co_checkpoint()
+                    tried = False  # it may have failed for that, and not as nothing is there
                 if not tried and (result := attempt(argument)) is not None:
                     return result
                 tried = False
+                if buffer.received >= buffer.turn_ends:
+                    continue  # the attempt need not wait for anything else
                 stream = link.raw_stream
                 if stream is None:
                     raise closed_meanwhile()
@@ -278,17 +286,24 @@ class ReadingRole(Role):
                         received, deadline = buffer.received, now + link.timeout
                     elif now >= deadline:
                         raise timed_out("nothing arrived", link.timeout, "read")
-                wanted = buffer.wanted
-                if not (early or buffer.much or wanted):  # or the request said it, or will soon
-                    stream.acknowledge()
+                yield self._need(stream, deadline, early)
                 early = False
-                yield self._gather(stream, deadline) if wanted else stream.wanted_by_recv(deadline)
         except BaseException as exc:
             self.note(exc)
             raise
         finally:
             buffer.wanted = 0
             self.end(turn)
+
+    def _need(self, stream: Stream, deadline: float | None, early: bool) -> PollNeeded:
+        """Return what to wait for when an attempt has failed."""
+        buffer = self._buffer
+        buffer.turn_ends = buffer.received + TURN
+        if buffer.wanted:
+            return self._gather(stream, deadline)
+        if not early and not buffer.much:  # or the request has said it, or will soon
+            stream.acknowledge()
+        return stream.wanted_by_recv(deadline)
 
     def _gather(self, stream: Stream, deadline: float | None) -> PollNeeded:
         """Return a wait that ends when as much is there as is wanted, or soon.
@@ -316,6 +331,7 @@ class ReadingRole(Role):
         self._gathered = buffer.received
         wanted, buffer.wanted = buffer.wanted, 0
         timeout = self.link.timeout
+        buffer.begin_turn()
         bulk.wait_to_gather(wanted, PATIENCE if timeout is None else min(PATIENCE, timeout))
         return attempt(argument)
 

@@ -60,7 +60,6 @@ class SendingHalf(Transmitter):
         self._state = READY
         self._exchange = self._uploading = None
         self._remaining = None
-        self._unwaited = 0
 
     def begin(self, step: Callable[..., Co[None] | None], *arguments: Any) -> Co[None] | None:
         """Begin an operation of this half.

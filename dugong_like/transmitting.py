@@ -25,7 +25,8 @@ from .message import Exchange
 from .polling import Co
 from .progress import ProgressDeadline
 from .receiving import ReceivingHalf, answer_of
-from .transport.stream import TURN, Part, Stream, rest
+from .transport.stream import STEP, TURN, Part, Stream, rest
+from .wake import co_checkpoint
 
 
 class Transmitter:
@@ -47,7 +48,7 @@ class Transmitter:
         self._receiving = receiving
         self._exchange: Exchange | None = None  # the last one: what errors are about
         self._state = READY
-        self._unwaited = 0  # bytes sent since the last wait
+        self._unwaited = 0  # done since the last wait, as `TURN` counts it
         # Of the last request that had a body:
         self._uploading: Exchange | None = None
         self._length: int | None = None  # bytes of its body; None: chunked
@@ -81,7 +82,7 @@ class Transmitter:
         if exchange.final is not None:
             raise AnsweredEarly.by(answer_of(exchange, exchange.final))
         if self._unwaited >= TURN:
-            return None  # where there is always room, others have their turn now and then
+            return None  # see `_co_go_on`
         # Set before the call, for the answer may be read before the call returns.
         exchange.sent = complete
         count = stream.send(parts)
@@ -89,7 +90,7 @@ class Transmitter:
             exchange.sent = False
             if count is None:
                 return None
-        self._unwaited += count
+        self._unwaited += count + STEP
         return count
 
     def _co_go_on(
@@ -105,6 +106,12 @@ class Transmitter:
         try:
             parts = rest(parts, count)
             while parts:
+                if self._unwaited >= TURN:  # as there is always room
+                    self._unwaited = 0
+                    yield from co_checkpoint()
+                    if self._link.raw_stream is not stream:
+                        self._link.check_unbroken()
+                    self._look(stream, exchange)
                 total = sum(map(len, parts))
                 sent = self._try(stream, exchange, parts, complete, total)
                 if sent is None:

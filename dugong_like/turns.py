@@ -18,8 +18,9 @@ from weakref import WeakSet
 
 from .errors import ConnectionClosed, DugongError, StateError
 from .polling import Co
-from .transport.stream import TURN, Stream
+from .transport.stream import STEP, TURN, Stream
 from .transport.waiting import co_attempt_to_send, co_receive
+from .wake import co_checkpoint
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -49,7 +50,7 @@ class Turns:
         self._reading = Lock()
         self._writing = Lock()
         self._forgetting = RLock()  # a handler of signals may close it as well
-        self._unwaited = [0, 0]  # bytes read and written since the last wait
+        self._unwaited = [0, 0]  # done by either since, as `TURN` counts it
         self._open.add(self)
 
     @contextmanager
@@ -133,6 +134,8 @@ class Turns:
 
     def _co_receive(self, attempt: Callable[[A], T | None], argument: A) -> Co[T]:
         with self._turn(self._reading, "reading"):
+            if self._is_over(0):
+                yield from co_checkpoint()
             stream = self._usable()
             try:
                 return (yield from co_receive(stream, attempt, argument, self.timeout))
@@ -158,8 +161,6 @@ class Turns:
         if self._received:
             data, self._received = self._received[:size], self._received[size:]
             return data
-        if self._is_over(0, stream):
-            return None
         received = stream.recv(size)
         if received == b"":
             self._usable()  # was it us who ended it?
@@ -176,17 +177,16 @@ class Turns:
             target[:count] = self._received[:count]
             self._received = self._received[count:]
             return count
-        if self._is_over(0, stream):
-            return None
         filled = stream.recv_into(target)
         if filled == 0:
             self._usable()
         self._unwaited[0] += filled or 0
         return filled
 
-    def _is_over(self, which: int, stream: Stream) -> bool:
-        """Say whether to wait all the same: others of the same loop have their turn then."""
-        if self._unwaited[which] < TURN or (which == 0 and stream.buffered):
+    def _is_over(self, which: int) -> bool:
+        """Count a step; return True if others of the same loop shall have their turn before it."""
+        self._unwaited[which] += STEP
+        if self._unwaited[which] < TURN:
             return False
         self._unwaited[which] = 0
         return True
@@ -218,6 +218,8 @@ class Turns:
             if self._said_all:
                 raise StateError("the end of what is written has been said")
             while data:
+                if self._is_over(1):
+                    yield from co_checkpoint()
                 sent = self._send(data)
                 if sent is None:
                     sent = yield from co_attempt_to_send(
@@ -239,8 +241,6 @@ class Turns:
 
     def _send(self, data: memoryview) -> int | None:
         stream = self._usable()
-        if self._is_over(1, stream):
-            return None
         sent = stream.send([data])
         if sent is not None:
             self._unwaited[1] += sent

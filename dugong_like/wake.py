@@ -1,5 +1,7 @@
 """The one way to turn anything else into readiness of a descriptor: a flag that can be waited for.
 
+Also, made of such a flag: `co_checkpoint`, with which who need not wait lets others run.
+
 Not here: what a wait is (polling.py).
 """
 
@@ -8,9 +10,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from .polling import POLLIN, Co, PollNeeded, Source
+
+MOST_READY: Final = 16  # descriptors that are kept for checkpoints
 
 
 class Wake:
@@ -75,6 +79,33 @@ class Wake:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def co_checkpoint() -> Co[None]:
+    """Let the other operations of the same loop run: wait, once, for what is there already.
+
+    Nothing happens if there are no descriptors left.
+    """
+    try:
+        ready = _ready.pop()
+    except IndexError:
+        try:
+            ready = Wake()
+        except OSError:
+            return
+        ready.set()
+    try:
+        yield PollNeeded(ready.fd, POLLIN)
+    finally:
+        if len(_ready) < MOST_READY:
+            _ready.append(ready)
+        else:
+            ready.close()
+
+
+# Flags that are set for ever. No two operations wait for the same one, as loops do not allow that;
+# a child process shares them with its parent, and neither changes them.
+_ready: Final[list[Wake]] = []
 
 
 class _End(Protocol):

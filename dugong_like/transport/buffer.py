@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, Protocol
 
+from .stream import TURN
+
 BUFFER_SIZE: Final = 65536  # bytes; a whole head fits, and four TLS records
 MOST_SPARE: Final = 16  # stretches of one size that are kept for the next borrower
 
@@ -38,6 +40,8 @@ class ReceiveBuffer:
         received: bytes that have arrived so far, also where the buffer was passed by.
         wanted: how many should arrive before the attempt that has just failed is made again;
             0: any number. Whoever waits takes note and sets it back.
+        turn_ends: `received` when others have their turn; each step takes `STEP` off it. Whoever
+            makes attempts that fail for that reason lets the next turn begin.
         much: True if the attempt that has just failed is in the middle of much, so that the peer
             holds nothing back. Whoever makes an attempt that fails says it anew.
 
@@ -45,7 +49,7 @@ class ReceiveBuffer:
 
     __slots__ = (
         *("_memory", "_spare", "_view", "begin", "data", "end", "much", "received", "size"),
-        *("wanted",),
+        *("turn_ends", "wanted"),
     )
 
     def __init__(self, size: int = BUFFER_SIZE) -> None:
@@ -57,8 +61,17 @@ class ReceiveBuffer:
         self.begin = 0
         self.end = 0
         self.received = 0
+        self.turn_ends = TURN
         self.wanted = 0
         self.much = False
+
+    def is_turn_over(self) -> bool:
+        """Return True if others of the same loop shall have their turn before anything else."""
+        return self.received >= self.turn_ends
+
+    def begin_turn(self) -> None:
+        """Note that others have their turn now."""
+        self.turn_ends = self.received + TURN
 
     def clear(self) -> None:
         """Forget all bytes. Somebody may be receiving into the memory, so nobody gets it."""

@@ -12,7 +12,11 @@ from typing import Any, Final, Protocol
 from ..polling import PollNeeded
 from .bulk import BulkStream, FileStretch
 
-TURN: Final = 1 << 20  # bytes moved without waiting, after which others have their turn
+# What may be done without waiting, in bytes; then others of the same loop have their turn. As time
+# passes in each step, however little it moves, each counts as some bytes more: 512 small ones are
+# a turn, which is a few milliseconds.
+TURN: Final = 1 << 20
+STEP: Final = 2048
 
 Data = bytes | memoryview
 Part = Data | FileStretch
