@@ -32,7 +32,9 @@ class OwnedSocket(socket.socket):
     __slots__ = ()
 
     def __del__(self) -> None:
-        self.close()
+        with suppress(AttributeError):  # if it was not even made
+            if self.fileno() != -1:
+                self.close()
 
 
 class Waits:
