@@ -56,6 +56,41 @@ def test_places_in_the_tree_and_among_the_builtin_ones():
     assert errors.ConnectionClosed("x", request_sent="yes").request_sent == "yes"
 
 
+def test_whether_to_retry_may_depend_on_what_has_happened():
+    for retryable in (True, False):
+        tunnel = TunnelRefused("no", 503, retryable=retryable, retry_after="7")
+        for exc in (tunnel, errors.HandshakeFailed("no", retryable=retryable)):
+            again = pickle.loads(pickle.dumps(exc))
+            assert is_temp_network_error(again) is again.retryable is retryable
+    assert pickle.loads(pickle.dumps(tunnel)).retry_after == "7"
+    assert TunnelRefused.retryable is False
+    assert errors.HandshakeFailed("no").retryable is True
+
+
+def test_phases_of_proxies():
+    steps = {
+        errors.HostnameNotResolvable: "dns",
+        errors.DNSUnavailable: "dns",
+        errors.ConnectFailed: "connect",
+        errors.HandshakeFailed: "tls",
+        errors.CertificateInvalid: "tls",
+        errors.ClientCertificateRefused: "tls",
+    }
+    for kind, step in steps.items():
+        exc = kind("no")
+        assert exc.phase == step
+        exc.blame_proxy("the proxy p:1")
+        exc.blame_proxy("the proxy p:1")
+        assert (exc.phase, str(exc)) == (f"proxy-{step}", "the proxy p:1: no")
+        assert pickle.loads(pickle.dumps(exc)).phase == f"proxy-{step}"
+    for exc in (errors.ConnectionClosed("no"), errors.InvalidResponse("no"), TunnelRefused("no")):
+        exc.blame_proxy("the proxy p:1")
+        assert exc.phase == "proxy"
+    limited = errors.ConnectionTimedOut("no", phase="total")
+    limited.blame_proxy("the proxy p:1")
+    assert limited.phase == "total"
+
+
 def test_refused_tunnel_carries_the_answer():
     exc = pickle.loads(pickle.dumps(TunnelRefused("no", 403, "Forbidden", b"why")))
 
