@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 from typing import Any, Protocol, Self
 
-from .standard import is_terminal
+from ..binary_streams import co_write_all
+from ..polling import run
+from .standard import binary, encoded, is_terminal
 
 
 class Bar(Protocol):
@@ -26,24 +28,22 @@ class Terminal:
     """Standard error for a bar, which must not end a transfer because it cannot be shown."""
 
     def __init__(self) -> None:
+        self._stream = binary(sys.stderr)
         self.encoding = getattr(sys.stderr, "encoding", "utf-8")  # tqdm wants to know
 
     def write(self, text: str) -> None:
         """Write *text*, or nothing."""
         try:
-            sys.stderr.write(text)
+            if self._stream is not None:
+                run(co_write_all(self._stream, encoded(text)))
         except (OSError, ValueError):
-            pass
+            self._stream = None  # it is gone, and will not come back
 
     def flush(self) -> None:
-        """Show what was written."""
-        try:
-            sys.stderr.flush()
-        except (OSError, ValueError):
-            pass
+        """Do nothing: nothing is held back."""
 
     def fileno(self) -> int:
-        """Return the descriptor, to which tqdm asks the width."""
+        """Return the descriptor, which tqdm asks for the width."""
         return sys.stderr.fileno()
 
 
@@ -70,7 +70,6 @@ class PlainBar:
         if text != self._text:
             self._text = text
             self._terminal.write(f"\r{text}")
-            self._terminal.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +77,6 @@ class PlainBar:
     def __exit__(self, *exc: object) -> None:
         if self._text:
             self._terminal.write("\n")
-            self._terminal.flush()
 
 
 def progress_bar(what: str, total: int | None, *, wanted: bool = True) -> Bar:

@@ -1,6 +1,8 @@
 """The command line, run as a newcomer would run it."""
 
+import errno
 import hashlib
+import io
 import json
 import os
 import pty
@@ -25,6 +27,7 @@ from support import (
 
 from dugong_like import InvalidRequest
 from dugong_like.__main__ import main
+from dugong_like.cli.progress import progress_bar
 from dugong_like.cli.urls import parse_url
 from dugong_like.receiving import ReceivingHalf
 
@@ -621,6 +624,43 @@ def test_a_bar_is_shown_only_where_it_does_not_disturb_the_body(pages, tmp_path)
     status, shown = on_terminal(["get", f"{pages}/small", "-o", str(tmp_path / "file")])
     assert status == 0
     assert "/small" in shown
+
+
+class GoneTerminal(io.FileIO):
+    """A terminal that somebody has hung up."""
+
+    def isatty(self):
+        return True
+
+    def write(self, data):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("bar", ["tqdm", "plain"])
+def test_a_bar_that_cannot_be_shown_ends_no_transfer(pages, tmp_path, monkeypatch, bar):
+    if bar == "plain":
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    with GoneTerminal(os.devnull, "w") as raw, io.TextIOWrapper(io.BufferedWriter(raw)) as gone:
+        monkeypatch.setattr(sys, "stderr", gone)
+        assert main(["get", f"{pages}/big", "-o", str(tmp_path / "file")]) == 0
+        monkeypatch.undo()
+        gone.flush()  # nothing is left that would fail at the exit
+
+    assert (tmp_path / "file").read_bytes() == bytes(BIG)
+
+
+def test_a_bar_is_shown_without_tqdm_too(monkeypatch):
+    controller, terminal = pty.openpty()
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with os.fdopen(terminal, "w") as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        with progress_bar("what", 200) as bar:
+            bar.update(100)
+            bar.update(100)
+        shown = os.read(controller, 1000)
+    os.close(controller)
+
+    assert shown == b"\rwhat:  50 %\rwhat: 100 %\r\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
