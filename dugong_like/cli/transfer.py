@@ -122,7 +122,7 @@ def _put(conn: HTTPConnection, url: URL, fields: Headers, upload: Upload) -> HTT
                 pass  # an old server: it gets the body unasked
             else:
                 if response.status != CONTINUE:
-                    return response
+                    return _early(url, response)
         _send_body(conn, url, upload)
     except ConnectionClosed as exc:
         if exc.request_sent == "no":
@@ -133,8 +133,20 @@ def _put(conn: HTTPConnection, url: URL, fields: Headers, upload: Upload) -> HTT
             raise exc from None  # there is no answer: why sending failed says more
         if exc.request_sent != "yes" and status_of(response.status) == SUCCESS:
             raise  # the server cannot have got what it says is well
-        return response
+        return _early(url, response)
     return conn.read_response()
+
+
+def _early(url: URL, response: HTTPResponse) -> HTTPResponse:
+    """Return *response*, which has come before everything was sent.
+
+    Raises:
+        CommandFailed: it says that all is well, of a part.
+
+    """
+    if status_of(response.status) == SUCCESS:
+        raise CommandFailed(f"{_told(url, response)} before it had everything")
+    return response
 
 
 def _send_body(conn: HTTPConnection, url: URL, upload: Upload) -> None:

@@ -256,6 +256,33 @@ def test_put_shows_an_early_answer():
     assert err == f"dugong_like: PUT {url}: the server answered 413 Too Large\nquota"
 
 
+@pytest.mark.parametrize("asks", [True, False])
+@pytest.mark.parametrize(("code", "status"), [("201 Created", 1), ("307 Moved", 3), ("413 No", 4)])
+def test_an_answer_before_everything_was_sent_is_no_success(
+    tmp_path, capfd, monkeypatch, asks, code, status
+):
+    done = threading.Event()
+
+    def answer(sock):
+        read_head(sock)
+        sock.sendall(f"HTTP/1.1 {code}\r\nContent-Length: 2\r\n\r\nok".encode())
+        done.wait(60)  # and reads nothing, so that not all can be sent
+
+    file = tmp_path / "file"
+    with file.open("wb") as sparse:
+        sparse.truncate(50_000_000)  # bytes, more than the system takes without a reader
+    if not asks:
+        monkeypatch.setattr("dugong_like.cli.transfer.ASK_FIRST", 1 << 30)
+    with ScriptedServer(answer) as server:
+        assert main(["put", str(file), f"http://127.0.0.1:{server.port}/"]) == status
+        done.set()
+
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert f"the server answered {code}" in err
+    assert ("before it had everything" in err) == (status == 1)
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "shown"),
     [
