@@ -260,7 +260,8 @@ class ReadingRole(Role):
         link, buffer = self.link, self._buffer
         buffer.turn_ends -= STEP
         try:
-            received, deadline = -1, None
+            received = -1
+            deadline: float | None = None
             early = is_early is not None and is_early()
             tried = tried or early
             while True:
@@ -281,11 +282,8 @@ class ReadingRole(Role):
                     yield need
                     continue
                 if link.timeout is not None:
-                    now = time.monotonic()
-                    if deadline is None or received != buffer.received:
-                        received, deadline = buffer.received, now + link.timeout
-                    elif now >= deadline:
-                        raise timed_out("nothing arrived", link.timeout, "read")
+                    deadline = self._deadline(link.timeout, received, deadline)
+                    received = buffer.received
                 yield self._need(stream, deadline, early)
                 early = False
         except BaseException as exc:
@@ -294,6 +292,20 @@ class ReadingRole(Role):
         finally:
             buffer.wanted = 0
             self.end(turn)
+
+    def _deadline(self, timeout: float, received: int, deadline: float | None) -> float:
+        """Return until when to wait: *deadline*, unless more than *received* bytes are here.
+
+        Raises:
+            ConnectionTimedOut: it is over.
+
+        """
+        now = time.monotonic()
+        if deadline is None or received != self._buffer.received:
+            return now + timeout
+        if now >= deadline:
+            raise timed_out("nothing arrived", timeout, "read")
+        return deadline
 
     def _need(self, stream: Stream, deadline: float | None, early: bool) -> PollNeeded:
         """Return what to wait for when an attempt has failed."""
