@@ -276,7 +276,9 @@ class ClientCertificateRefused(HandshakeFailed, ConnectionClosed):
 
     It says so by an alert, which the message names. With TLS 1.3 it arrives after the
     handshake, when a request is sent or its response is read: so this is a
-    `ConnectionClosed` as well. `__cause__` has the error of the `ssl` module.
+    `ConnectionClosed` as well. `__cause__` has the error of the `ssl` module. If the alert gets
+    lost on its way, as a reset may have the network or another system drop it, it is a plain
+    `ConnectionClosed`.
     """
 
     retryable = False
