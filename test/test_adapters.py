@@ -15,7 +15,6 @@ import threading
 import time
 from contextlib import aclosing
 from pathlib import Path
-from pipes import Feed, pipe
 
 import anyio
 import anyio.lowlevel
@@ -24,6 +23,7 @@ import httpx
 import pytest
 import requests
 import trio
+from pipe_ends import Feed, pipe
 from support import ScriptedServer, black_hole, pattern, read_exactly, read_head
 from test_websocket import echo
 from wsproto import ConnectionType

@@ -4,9 +4,9 @@ import gzip
 import io
 import os
 import tempfile
-from pipes import Drain, Feed, pipe
 
 import pytest
+from pipe_ends import Drain, Feed, pipe
 from streams import finish
 from support import pattern
 from ways import WAYS
@@ -66,8 +66,12 @@ class Script(io.RawIOBase):
         return data
 
     def flush(self):
-        if self.results:
+        if not self.closed:
             self._next()
+
+    def close(self):
+        self.results = [None]  # closing flushes
+        super().close()
 
 
 class Duck:

@@ -6,9 +6,9 @@ import json
 import os
 import socket
 import struct
-from pipes import Feed, pipe
 
 import pytest
+from pipe_ends import Feed, pipe
 from streams import END, ScriptedStream, connection, finish
 from support import ScriptedServer, answering, pattern, read_head, wait_until
 from test_drivers_http import DRIVERS

@@ -1,6 +1,9 @@
 """Many requests at once: order, what is sent when, and what is sent again."""
 
+import hashlib
+import json
 import math
+import os
 import random
 import socket
 import struct
@@ -9,6 +12,7 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
+from pipe_ends import Feed, pipe
 from servers import nginx, refusing_port
 from support import ScriptedServer, pattern, read_exactly, read_head
 from test_drivers_http import DRIVERS
@@ -640,3 +644,28 @@ def test_body_that_is_refused_has_an_answer():
         except ConnectionClosed:
             pass  # the server's reset was faster
         assert pipeline.next().body == b"no"
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_body_that_is_not_here_yet_is_waited_for(start, driver):
+    """Two bodies come from pipes, the first of which is fed when the second is complete."""
+    server = start("uvicorn-httptools")
+    data = pattern(200_000)
+    with ExitStack() as stack, HTTPConnection("localhost", server.port, timeout=30) as conn:
+        ends = [stack.enter_context(pipe(reader_blocks=False)) for _ in range(2)]
+        files = [os.fdopen(reader, "rb", 0, closefd=False) for reader, _ in ends]
+        requests = [Request("PUT", "/upload", body=file) for file in files]
+        op = Pipeline(conn, [Request("GET", "/bytes/5"), *requests]).co_run()
+        feeds = [Feed(writer, data) for _, writer in ends]
+        feeds[1].start()
+        next(op)
+        feeds[0].start()
+        try:
+            first, *others = driver(op)
+        finally:
+            for feed in feeds:
+                feed.join()
+
+    assert first.body == pattern(5)
+    for answer in others:
+        assert json.loads(answer.body)["sha256"] == hashlib.sha256(data).hexdigest()

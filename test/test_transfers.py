@@ -10,9 +10,9 @@ import sys
 import tempfile
 import time
 from functools import partial
-from pipes import Drain, Feed, pipe
 
 import pytest
+from pipe_ends import Drain, Feed, pipe
 from streams import END, WOULD_BLOCK, BulkyScript, ScriptedStream, connection, finish
 from support import ScriptedServer, pattern, read_exactly, read_head
 from test_drivers_http import DRIVERS

@@ -4,9 +4,9 @@ import io
 import os
 import re
 from pathlib import Path
-from pipes import Drain, Feed, pipe
 
 import pytest
+from pipe_ends import Drain, Feed, pipe
 from streams import ScriptedStream, connection, finish
 from support import ScriptedServer, answering, open_descriptors, pattern, wait_until
 from test_drivers_http import DRIVERS, co_conversation
