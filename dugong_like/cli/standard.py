@@ -28,6 +28,7 @@ OUTPUT: Final = "standard output"
 ERROR: Final = "standard error"
 INPUT: Final = "standard input"
 PATIENCE: Final = 60  # seconds; see `Writer`
+MAX_LINE: Final = 2000  # characters of a message; a server may send a Location of 64 KiB
 NAME: Final = "dugong_like"
 # How a closed one is opened instead: so that using it is an error.
 WRONG_WAYS: Final = (("stdin", os.O_WRONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_RDONLY))
@@ -159,6 +160,11 @@ def print_output(text: str) -> None:
         output.write(encoded(text))
 
 
+def _line(text: str) -> bytes:
+    shown = text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}..."
+    return encoded(f"{NAME}: {one_line(shown)}\n")
+
+
 def complain_at_once(text: str) -> None:
     """As `complain`, but rather not at all than waiting for somebody to read.
 
@@ -168,8 +174,8 @@ def complain_at_once(text: str) -> None:
         stream = binary(sys.stderr)
         # A pipe that is ready takes so little without blocking (PIPE_BUF).
         if stream is not None and PollNeeded(stream.fileno(), POLLOUT).poll(0):
-            start = "\n" if is_terminal(stream) else ""
-            os.write(stream.fileno(), encoded(f"{start}{NAME}: {one_line(text)}\n"))
+            start = b"\n" if is_terminal(stream) else b""
+            os.write(stream.fileno(), start + _line(text))
     except (OSError, ValueError):
         pass
 
@@ -178,6 +184,6 @@ def complain(text: str) -> None:
     """Write *text* as one line to standard error; if that is not possible, nobody can be told."""
     try:
         with standard_error() as error:
-            error.write(encoded(f"{NAME}: {one_line(text)}\n"))
+            error.write(_line(text))
     except OSError:
         pass

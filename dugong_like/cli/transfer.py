@@ -109,7 +109,7 @@ def put(
 def _put(conn: HTTPConnection, url: URL, fields: Headers, upload: Upload) -> HTTPResponse:
     """Send the request and return the response, which may come before all is sent."""
     whole, size = upload.whole(), upload.size
-    asks = size is None or size >= ASK_FIRST
+    asks = (size is None or size >= ASK_FIRST) and "expect" not in fields
     try:
         if whole is not None:
             conn.send_request("PUT", url.target, fields, whole)

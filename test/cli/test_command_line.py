@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -557,6 +558,36 @@ def test_everything_gets_through_a_pipe(pages, unbuffered, blocking):
         with os.fdopen(reader, "rb") as stream:
             assert stream.read() == bytes(BIG)
     assert process.returncode == 0
+
+
+def test_everything_is_read_from_a_non_blocking_pipe(start):
+    server = start("uvicorn-h11")
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with subprocess.Popen(
+        [sys.executable, "-m", "dugong_like", "put", "-", f"http://127.0.0.1:{server.port}/upload"],
+        stdin=reader, stdout=subprocess.PIPE, cwd=ROOT,
+    ) as process:  # fmt: skip
+        os.close(reader)
+        with os.fdopen(writer, "wb", buffering=0) as stream:
+            for _ in range(3):
+                stream.write(b"part ")
+                time.sleep(0.05)  # what comes later is no end, however long it takes
+        out, _ = process.communicate(timeout=60)
+
+    assert (process.returncode, json.loads(out)["length"]) == (0, 15)
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_expect_may_be_a_field_of_the_user(start, tmp_path, capfd, size):
+    server = start("uvicorn-h11")
+    file = tmp_path / "file"
+    file.write_bytes(bytes(size))
+
+    url = f"http://127.0.0.1:{server.port}/upload"
+    assert main(["put", str(file), url, "-H", "Expect: 100-continue"]) == 0
+
+    assert json.loads(capfd.readouterr().out)["length"] == size
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")

@@ -112,6 +112,12 @@ def test_a_complaint_is_one_line_of_harmless_text(capfd):
     assert capfd.readouterr() == ("", "dugong_like: caf\\xe9: a\\x0ab \\x1b[m\n")
 
 
+def test_a_complaint_has_a_limited_length(capfd):
+    complain("x" * 100_000)
+
+    assert len(capfd.readouterr().err) < 3000
+
+
 def test_a_complaint_that_nobody_can_get_is_no_error(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     complain("lost")
