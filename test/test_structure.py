@@ -130,7 +130,6 @@ TESTED_ELSEWHERE = {
     "cli/transfer.py": "cli/test_command_line.py",
     "cli/urls.py": "cli/test_command_line.py",
     "cli/ways.py": "cli/test_command_line.py",
-    "drivers/gevent.py": "drivers/test_contract.py",
     "drivers/pollers.py": "drivers/test_contract.py",
     "drivers/task.py": "drivers/test_loop.py, drivers/test_contract.py",
     "drivers/trio.py": "drivers/test_contract.py",

@@ -166,7 +166,8 @@ class Loop:
             return late
         try:
             return self._poller.wait(0 if self._ready else self._time_left())
-        except OSError:  # select: somebody has closed one; let everybody find out
+        except (OSError, ValueError):  # select, or poll of gevent: somebody has closed one
+            # Let everybody find out.
             for watch in self._watches.values():
                 self._poller.disarm(watch.fd)
                 watch.armed = 0

@@ -27,7 +27,6 @@ Address = tuple[socket.AddressFamily, Any]
 ATTEMPT_DELAY: Final = 0.25  # seconds between two attempts (RFC 8305 section 5)
 CONNECTING: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR, errno.EALREADY}
 CONNECTS_TWICE: Final = sys.platform == "linux"  # others begin anew where the first call failed
-SOCKET_TYPE: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 
 
 class Opener(Protocol):
@@ -91,10 +90,13 @@ class Attempt:
 
 
 def new_socket(family: int) -> socket.socket:
-    """Return a socket that is non-blocking and not connected."""
-    sock = OwnedSocket(family, SOCKET_TYPE)
-    if SOCKET_TYPE == socket.SOCK_STREAM:
-        sock.setblocking(False)
+    """Return a socket that is non-blocking and not connected.
+
+    SOCK_NONBLOCK would save a system call, but only the system sees it: a class that takes the
+    place of `socket.socket`, as that of gevent, goes by `setblocking` alone, and waits otherwise.
+    """
+    sock = OwnedSocket(family, socket.SOCK_STREAM)
+    sock.setblocking(False)
     return sock
 
 

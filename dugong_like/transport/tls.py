@@ -13,9 +13,10 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
-from ..errors import InvalidOption, InvalidRequest, StateError
+from ..errors import ConnectionClosed, InvalidOption, InvalidRequest, StateError
 from ..polling import POLLIN, POLLOUT, Co, PollNeeded
 from .descriptors import Waits
 from .fingerprints import Fingerprints
@@ -125,7 +126,8 @@ def _close_forgotten(exc: BaseException) -> None:
     while traceback is not None:
         made = traceback.tb_frame.f_locals.get("self")
         if isinstance(made, ssl.SSLSocket):
-            made.close()
+            with suppress(AttributeError, RecursionError):  # it has no descriptor yet (gevent)
+                made.close()
         traceback = traceback.tb_next
 
 
@@ -234,10 +236,15 @@ class TLSStream(Secured):
         data = pieces[0] if len(pieces) == 1 or len(pieces[0]) >= RECORD else _one_record(pieces)
         with self._lock:
             try:
-                return self._sock.send(data)
+                # Not `send`: unwrapped, it would send plain text, and that of gevent returns 0
+                # where it should say what it waits for.
+                return self._sock.write(data)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
                 self._send_mask = _mask(want)
                 return None
+            except ValueError as exc:  # another thread has closed or unwrapped it
+                lost = "connection lost: it was closed"
+                raise ConnectionClosed(lost, request_sent="maybe") from exc
             except OSError as exc:
                 reason = self._why(exc)
                 raise self.gone(reason) from reason

@@ -44,8 +44,14 @@ def test_attempt_that_fails_closes_its_socket(monkeypatch, twice):
         assert open_descriptors() <= before
 
 
-def test_types_of_sockets_that_block_at_first_are_set_not_to(monkeypatch):
-    monkeypatch.setattr(connecting, "SOCKET_TYPE", socket.SOCK_STREAM)
+def test_sockets_do_not_block(monkeypatch):
+    class Deaf(connecting.OwnedSocket):
+        """It does not listen to SOCK_NONBLOCK, as that of gevent."""
+
+        def __init__(self, family, kind):
+            super().__init__(family, kind & ~getattr(socket, "SOCK_NONBLOCK", 0))
+
+    monkeypatch.setattr(connecting, "OwnedSocket", Deaf)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         attempt = Attempt((socket.AF_INET, listener.getsockname()))
         assert not attempt.sock.getblocking()

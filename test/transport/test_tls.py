@@ -185,7 +185,7 @@ def test_crossed_wants_are_waited_for():
         def recv(self, size):
             raise ssl.SSLWantWriteError
 
-        def send(self, data):
+        def write(self, data):
             raise ssl.SSLWantReadError
 
     left, right = socket.socketpair()
