@@ -112,7 +112,11 @@ class Source:
         if self._is_stream:
             check_binary(body, "read", "readinto", "read1")
         elif isinstance(body, str) or not isinstance(body, Iterable):
-            raise TypeError(f"a body cannot be {type(body).__name__}")
+            advice = ": encode it, as by text.encode()" if isinstance(body, str) else ""
+            raise TypeError(
+                "a body is bytes, BodyFollowing, a binary stream or an iterable of bytes, not "
+                f"{type(body).__name__}{advice}"
+            )
         self._start: int | None = None  # where the stream stood first; None: it cannot tell
         self._begun = False
         self._pieces: Iterator[Any] = iter(())

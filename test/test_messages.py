@@ -387,7 +387,7 @@ REQUESTS = {
     bad_trailer: (InvalidRequest, "annot be a trailer field"),
     last_of_several: (InvalidRequest, ": <Exchange GET /a> would be the last request"),
     body_read_already: (StateError, ": the body has been read, and cannot be read a second time"),
-    stream_too_generous: (StateError, ": the stream gave"),
+    stream_too_generous: (StateError, ": Generous gave 65537 bytes where 65536 were asked for"),
     in_a_pipeline: (InvalidResponse, ": not a status line"),
     body_to_follow_in_a_pipeline: (InvalidRequest, ": the body of a request in a pipeline"),
     in_a_stream: (InvalidResponse, ": not a status line"),
@@ -1043,7 +1043,7 @@ def test_arguments_of_a_connection(make, kind, text):
         ),
         (
             lambda do, conn: do(conn, "send", Request("PUT", "/", body=io.StringIO("text"))),
-            "not of str: open files with 'rb', and encode text",
+            "StringIO is no binary file to read: that is what open() returns for a mode with 'b'",
         ),
         (lambda do, conn: do(conn, "read", "5"), "a number of bytes is an int, not '5'"),
         (lambda do, conn: do(conn, "readinto", "x"), "a bytearray or a memoryview to read into is"),
