@@ -38,8 +38,10 @@ from dugong_like import (
     SocketOptions,
     Timeouts,
     TLSSessions,
+    run,
 )
 from dugong_like.transport import connecting
+from dugong_like.wake import co_checkpoint
 
 pytestmark = pytest.mark.reliability(45)
 PACKAGE = str(Path(dugong_like.__file__).parent)
@@ -51,6 +53,7 @@ SAMPLE = {"line": 4, "call": 2, "after call": 1, "throw": 1, "close": 1}
 @pytest.fixture(scope="module")
 def place(certificate, tmp_path_factory):
     """The ports of all servers and proxies; nothing else in this process is open or closed."""
+    run(co_checkpoint())  # what all connections share is open from now on
     with peers(certificate, tmp_path_factory.mktemp("peers")) as found, socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # and refuses
         yield {**found, "refusing": bound.getsockname()[1]}
