@@ -223,8 +223,11 @@ class SharedLink:
     @staticmethod
     def _co_fail(failure: ConnectFailed) -> Co[None]:
         """Raise *failure*, but let others run before: it may be tried again and again."""
-        yield from co_checkpoint()
-        raise failure
+        try:
+            yield from co_checkpoint()
+            raise failure
+        finally:
+            del failure  # or it would keep this frame, which keeps it, and what was half open
 
     def _opened(self, stream: Stream) -> None:
         with _moving:
