@@ -35,7 +35,7 @@ COPY: Final = 1 << 20  # bytes at once
 PERMISSIONS: Final = 0o777  # not set-user-ID: bytes of a server get no rights of anybody
 WRITE_BITS: Final = 0o222
 NO_ROOM: Final = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-OWN: Final = ("/dev", "/proc/self", "/proc/thread-self")
+OWN: Final = ("/dev", "/proc/self", "/proc/thread-self")  # folders with our descriptors in fd
 PREFIX: Final = ".dugong-"
 BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows
 WRITE: Final = os.O_WRONLY | BINARY
@@ -214,9 +214,7 @@ def _allows(path: Path, mode: int) -> bool:
 
 
 def _own_descriptors() -> set[str]:
-    return {
-        os.path.realpath(f"{folder}/fd") for folder in ("/dev", "/proc/self", "/proc/thread-self")
-    }
+    return {os.path.realpath(f"{folder}/fd") for folder in OWN}
 
 
 def _duplicate(number: str) -> int:
