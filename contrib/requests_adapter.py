@@ -4,21 +4,32 @@
     session.mount("http://", Adapter())
     session.mount("https://", Adapter())
 
-Idle connections are kept, one list for each origin and proxy. requests does what a client
+Idle connections are kept, one list for each origin, proxy and trust. requests does what a client
 does (redirects, cookies, authentication, proxies from the environment), urllib3 decodes bodies, and
-this library does what a connection does. A time-out, or a pair of them for connecting and for the
-rest, becomes `Timeouts`; the second one limits how long nothing may be read, or written.
+this library does what a connection does. All arguments mean what they mean with the adapter of
+requests itself, and fail with the same exceptions, except that
+
+- the time-out for reading also limits how long nothing may be written, with `ReadTimeout`;
+- a text file is sent chunked, as the length of its text in UTF-8 is not known;
+- no User-Agent is sent if the session has removed that field;
+- what is not HTTP is `ConnectionError`, also two lengths that differ; `InvalidHeader` is for fields
+  of the request;
+- 103 (Early Hints) is passed over, as each 1xx response but 101 is;
+- the certificate of a proxy is verified for http as it is for https;
+- SOCKS needs no other package.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import ssl
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -26,34 +37,53 @@ from requests import exceptions
 from requests.adapters import BaseAdapter
 from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_encoding_from_headers, select_proxy
+from requests.utils import (
+    get_auth_from_url,
+    get_encoding_from_headers,
+    prepend_scheme_if_needed,
+    select_proxy,
+)
 from urllib3 import HTTPResponse as RawResponse
-from urllib3.exceptions import ProtocolError, ReadTimeoutError
+from urllib3 import Timeout
+from urllib3.exceptions import LocationValueError, ProtocolError, ReadTimeoutError
+from urllib3.util import parse_url
 
 import dugong_like
 from dugong_like import (
     BodyFollowing,
     HTTPConnection,
+    HTTPResponse,
     Origin,
+    Proxy,
     Timeouts,
     default_ssl_context,
     run,
+    tls_context,
 )
 from dugong_like.binary_streams import co_read_some
 
-Key = tuple[Any, ...]
-PIECE = 65536  # bytes of a body at a time
-FRAMING = {"content-length", "transfer-encoding"}
-ERRORS = [  # the first that fits
-    (dugong_like.InvalidRequest, exceptions.InvalidURL),
-    (dugong_like.CertificateInvalid, exceptions.SSLError),
+Certificate = str | tuple[str, str] | None  # of the client: one file, or it and its key
+PIECE: Final = 65536  # bytes of a body at a time
+FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+ERRORS: Final = [  # the first that fits
+    (dugong_like.InvalidRequest, exceptions.InvalidHeader),
+    (dugong_like.InvalidOption, exceptions.SSLError),
     (dugong_like.HandshakeFailed, exceptions.SSLError),
     (dugong_like.TunnelRefused, exceptions.ProxyError),
     (dugong_like.DugongError, exceptions.ConnectionError),
 ]
-STEPS = {"dns", "connect", "tls"}
-# What a time limit may be for, before the request.
-CONNECTING = STEPS | {"proxy"} | {f"proxy-{step}" for step in STEPS}
+STEPS: Final = {"dns", "connect", "tls"}
+WITH_PROXY: Final = {f"proxy-{step}" for step in STEPS}  # nothing has been said to it yet
+CONNECTING: Final = STEPS | {"proxy"}
+
+
+class Key(NamedTuple):
+    """What two requests must have in common to use the same connection."""
+
+    origin: Origin
+    proxy: str | None
+    verify: bool | str
+    cert: Certificate
 
 
 @contextmanager
@@ -61,14 +91,17 @@ def errors_of_requests(request: requests.PreparedRequest) -> Iterator[None]:
     """Raise errors of this library as those of requests."""
     try:
         yield
-    except dugong_like.ConnectionTimedOut as exc:
-        early = exc.phase in CONNECTING
-        error = exceptions.ConnectTimeout if early else exceptions.ReadTimeout
-        raise error(exc, request=request) from exc
     except dugong_like.DugongError as exc:
-        for ours, theirs in ERRORS:
-            if isinstance(exc, ours):
-                raise theirs(exc, request=request) from exc
+        raise error_for(exc)(exc, request=request) from exc
+
+
+def error_for(exc: dugong_like.DugongError) -> type[exceptions.RequestException]:
+    """Return the exception of requests that *exc* is."""
+    if exc.phase in WITH_PROXY:
+        return exceptions.ProxyError
+    if isinstance(exc, dugong_like.ConnectionTimedOut):
+        return exceptions.ConnectTimeout if exc.phase in CONNECTING else exceptions.ReadTimeout
+    return next(theirs for ours, theirs in ERRORS if isinstance(exc, ours))
 
 
 class Body:
@@ -79,7 +112,20 @@ class Body:
         self.closed = False
 
     def read(self, size: int | None = None) -> bytes:
-        """Read *size* bytes at most, the rest if None."""
+        """Read *size* bytes, fewer only at the end; the rest if None."""
+        if size is None:
+            return self._read(None)
+        pieces = []
+        while size > 0 and (piece := self._read(size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def read1(self, size: int = PIECE) -> bytes:
+        """Read *size* bytes at most, those that come first; none only at the end."""
+        return self._read(size)
+
+    def _read(self, size: int | None) -> bytes:
         if self.closed:
             return b""
         try:
@@ -99,8 +145,23 @@ class Body:
             self._owner.give_back(self._key, self._conn)
 
 
+class Raw(RawResponse):
+    """A response of urllib3 whose body is a `Body`: its chunks are read by this library."""
+
+    def supports_chunked_reads(self) -> bool:
+        """Return True: of a chunked body `stream` gives what has arrived, without delay."""
+        return True
+
+    def read_chunked(
+        self, amt: int | None = None, decode_content: bool | None = None
+    ) -> Generator[bytes, None, None]:
+        """Yield the body in pieces of *amt* bytes at most, as they arrive."""
+        while data := self.read1(PIECE if amt is None else amt, decode_content):
+            yield data
+
+
 class Original:
-    """What requests looks for cookies in."""
+    """The response of `http.client` in which requests looks for cookies."""
 
     def __init__(self, msg: Any) -> None:
         self.msg = msg
@@ -114,33 +175,49 @@ class Original:
 
 
 class Adapter(BaseAdapter):
-    """See the top of this file."""
+    """See the top of this file. It can be pickled, and then has no connections."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._reset()
+
+    def _reset(self) -> None:
         self._lock = Lock()
         self._idle: defaultdict[Key, list[HTTPConnection]] = defaultdict(list)
+        self._contexts: dict[tuple[bool | str, Certificate], ssl.SSLContext] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {"_lock", "_idle", "_contexts"}
+        return {name: value for name, value in vars(self).items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._reset()
 
     def send(
         self,
         request: requests.PreparedRequest,
         stream: bool = False,
-        timeout: float | tuple[float | None, float | None] | None = None,
-        verify: bool | str = True,
-        cert: str | tuple[str, str] | None = None,
-        proxies: Mapping[str, str] | None = None,
+        timeout: float | tuple[float | None, float | None] | Timeout | None = None,
+        verify: bool | str | os.PathLike[str] = True,
+        cert: Certificate = None,
+        proxies: dict[str, str] | None = None,
     ) -> requests.Response:
-        """Send *request* and return the response; its body is still to be read."""
-        connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-        proxy = select_proxy(request.url, proxies)
-        url = urlsplit(request.url)
+        """Send *request* and return the response; its body is still to be read.
+
+        Raises:
+            RequestException: as with the adapter of requests.
+            OSError: a file that *verify* or *cert* names does not exist.
+            ValueError: *timeout* is no time-out.
+
+        """
+        limits = time_limits(timeout)
+        key = key_of(request, verify, cert, proxies)
         with errors_of_requests(request):
-            origin = Origin(url.scheme, url.hostname or "", url.port)
-            key = (origin, proxy, str(verify), cert)
             conn = self._take(key)
             try:
-                conn.timeout = Timeouts(connect=connect, read=read, write=read)
-                self._send(conn, request)
+                self._connect(conn, limits, request)
+                send(conn, request, left_out=fields_left_out(key.proxy))
                 head = conn.read_response()
             except BaseException:
                 conn.disconnect()
@@ -151,9 +228,40 @@ class Adapter(BaseAdapter):
         with self._lock:
             if self._idle[key]:
                 return self._idle[key].pop()
-        origin, proxy, verify, cert = key
-        context = context_for(verify, cert) if origin.secure else None
-        return HTTPConnection.to(origin, ssl_context=context, proxy=proxy, content_md5=False)
+        context = self._context(key.verify, key.cert) if key.origin.secure else None
+        return HTTPConnection.to(
+            key.origin, ssl_context=context, proxy=self._proxy(key), content_md5=False
+        )
+
+    def _proxy(self, key: Key) -> Proxy | None:
+        if key.proxy is None:
+            return None
+        secure = urlsplit(key.proxy).scheme == "https"
+        context = self._context(key.verify, None) if secure else None
+        try:
+            return Proxy(key.proxy, ssl_context=context)
+        except dugong_like.InvalidRequest as exc:
+            raise exceptions.InvalidProxyURL(exc) from exc
+
+    def _context(self, verify: bool | str, cert: Certificate) -> ssl.SSLContext:
+        """Return the context for *verify* and *cert*, the same one each time."""
+        context = self._contexts.get((verify, cert))
+        if context is None:
+            context = self._contexts.setdefault((verify, cert), context_for(verify, cert))
+        return context
+
+    def _connect(
+        self, conn: HTTPConnection, limits: Timeout, request: requests.PreparedRequest
+    ) -> None:
+        """Connect, and limit what follows by the rest of the time."""
+        limits.start_connect()
+        conn.timeout = Timeouts(connect=Timeout.resolve_default_timeout(limits.connect_timeout))
+        conn.connect()
+        rest = Timeout.resolve_default_timeout(limits.read_timeout)
+        if rest == 0:
+            message = f"{request.method} {request.url}: all {limits.total} s went on connecting"
+            raise exceptions.ReadTimeout(message, request=request)
+        conn.timeout = Timeouts(connect=rest, read=rest, write=rest)
 
     def give_back(self, key: Key, conn: HTTPConnection) -> None:
         """Keep *conn*, if its response has been read to its end."""
@@ -163,54 +271,136 @@ class Adapter(BaseAdapter):
             with self._lock:
                 self._idle[key].append(conn)
 
-    def _send(self, conn: HTTPConnection, request: requests.PreparedRequest) -> None:
-        fields = [field for field in request.headers.items() if field[0].lower() not in FRAMING]
-        length = request.headers.get("Content-Length")
-        body = request.body
-        if isinstance(body, str):
-            body = body.encode()
-        elif body is None and length == "0" and request.method != "TRACE":
-            body = b""  # as requests has said so, of DELETE for example
-        if body is None or isinstance(body, bytes):
-            conn.send_request(request.method or "", request.path_url, fields, body)
-            return
-        following = BodyFollowing(None if length is None else int(length))
-        conn.send_request(request.method or "", request.path_url, fields, following)
-        try:
-            for piece in pieces_of(body):
-                conn.write(piece if isinstance(piece, bytes) else piece.encode())
-            conn.finish()
-        except dugong_like.ConnectionClosed as exc:
-            if exc.request_sent != "yes":  # else there is an answer to be read
-                raise
-
     def _response(
-        self, request: requests.PreparedRequest, head: Any, body: Body
+        self, request: requests.PreparedRequest, head: HTTPResponse, body: Body
     ) -> requests.Response:
         response = requests.Response()
-        response.status_code, response.reason = head.status, head.reason
-        response.headers = CaseInsensitiveDict()
-        for name in dict.fromkeys(map(str.lower, head.headers.keys())):
-            response.headers[name.title()] = ", ".join(head.headers.get_all(name))
-        response.encoding = get_encoding_from_headers(response.headers)
-        response.raw = RawResponse(
-            body=body, headers=head.headers.items(), status=head.status, reason=head.reason,
-            preload_content=False, decode_content=False, original_response=Original(head.headers),
+        response.raw = raw = Raw(
+            body=body,  # type: ignore[arg-type]  # a file, as `http.client.HTTPResponse` is
+            headers=head.headers.items(),  # type: ignore[arg-type]  # pairs are taken as well
+            status=head.status,
+            version=int(head.http_version.replace(".", "")),
+            version_string=f"HTTP/{head.http_version}",
+            reason=head.reason,
+            preload_content=False,
+            decode_content=False,
+            original_response=Original(head.headers),  # type: ignore[arg-type]
             request_method=request.method,
-        )  # fmt: skip
-        response.url, response.request, response.connection = request.url, request, self
-        extract_cookies_to_jar(response.cookies, request, response.raw)
+            request_url=request.path_url,
+        )
+        response.status_code, response.reason = head.status, head.reason
+        response.headers = CaseInsensitiveDict(raw.headers)
+        response.encoding = get_encoding_from_headers(response.headers)
+        response.url, response.request = str(request.url), request
+        response.connection = self  # type: ignore[assignment]  # each adapter is one
+        extract_cookies_to_jar(response.cookies, request, raw)
         if head.length == 0:
             body.close()
         return response
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections, and forget the certificates."""
         with self._lock:
             for connections in self._idle.values():
                 for conn in connections:
                     conn.disconnect()
             self._idle.clear()
+            self._contexts.clear()
+
+
+def key_of(
+    request: requests.PreparedRequest,
+    verify: bool | str | os.PathLike[str],
+    cert: Certificate,
+    proxies: dict[str, str] | None,
+) -> Key:
+    """Return what the connection for *request* has to be."""
+    try:
+        url = urlsplit(str(request.url))
+        origin = Origin(url.scheme, url.hostname or "", url.port)
+    except (ValueError, dugong_like.InvalidRequest) as exc:
+        raise exceptions.InvalidURL(exc, request=request) from exc
+    place = verify if isinstance(verify, bool) else os.fspath(verify)
+    pair = cert if cert is None or isinstance(cert, str) else (cert[0], cert[1])
+    return Key(origin, proxy_url(request, proxies), place, pair)
+
+
+def proxy_url(request: requests.PreparedRequest, proxies: dict[str, str] | None) -> str | None:
+    """Return the URL of the proxy for *request*, with a scheme; None for none."""
+    place = select_proxy(str(request.url), proxies)
+    if not place:
+        return None
+    try:
+        url = prepend_scheme_if_needed(place, "http")
+        host = parse_url(url).host
+    except LocationValueError as exc:
+        raise exceptions.InvalidProxyURL(exc, request=request) from exc
+    if not host:
+        raise exceptions.InvalidProxyURL("the URL of the proxy has no host", request=request)
+    return url
+
+
+def fields_left_out(proxy: str | None) -> frozenset[str]:
+    """Return the fields of a request that are not sent as they are.
+
+    requests repeats the credentials of a proxy as a field, after a redirect.
+    """
+    if proxy is None or not get_auth_from_url(proxy)[0]:
+        return FRAMING
+    return FRAMING | {"proxy-authorization"}
+
+
+def time_limits(timeout: float | tuple[float | None, float | None] | Timeout | None) -> Timeout:
+    """Return *timeout* as urllib3 has it: for connecting, for reading, and for both together.
+
+    Raises:
+        ValueError: it is neither one number nor a pair, or not above 0.
+
+    """
+    if isinstance(timeout, Timeout):
+        return timeout.clone()
+    if isinstance(timeout, tuple):
+        if len(timeout) != 2:
+            raise ValueError(f"a time-out is a number or (connect, read), not {timeout}")
+        return Timeout(connect=timeout[0], read=timeout[1])
+    return Timeout(connect=timeout, read=timeout)
+
+
+def send(conn: HTTPConnection, request: requests.PreparedRequest, left_out: frozenset[str]) -> None:
+    """Send *request*, until the server has answered."""
+    fields = [field for field in request.headers.items() if field[0].lower() not in left_out]
+    method, length = request.method or "", request.headers.get("Content-Length")
+    body = whole(request.body)
+    if body is None and length == "0" and method != "TRACE":
+        body = b""  # as requests has said so, of DELETE for example
+    if body is None or isinstance(body, bytes | memoryview):
+        conn.send_request(method, request.path_url, fields, body)
+        return
+    if length is not None and isinstance(body, io.TextIOBase):
+        length = None  # it counts characters, or the bytes of another encoding
+    following = BodyFollowing(None if length is None else int(length))
+    conn.send_request(method, request.path_url, fields, following)
+    try:
+        for piece in pieces_of(body):
+            conn.write(piece.encode() if isinstance(piece, str) else piece)
+        conn.finish()
+    except dugong_like.ConnectionClosed as exc:
+        if exc.request_sent != "yes":  # else there is a response to be read
+            raise
+
+
+def whole(body: Any) -> Any:
+    """Return *body* as bytes or a view of them if all of it is in memory, else as it is."""
+    if isinstance(body, io.StringIO):
+        body = body.read()
+    if isinstance(body, str):
+        return body.encode()
+    if body is None or isinstance(body, bytes) or hasattr(body, "read"):
+        return body
+    try:
+        return memoryview(body).cast("B")
+    except TypeError:
+        return body  # an iterable
 
 
 def pieces_of(body: Any) -> Iterator[bytes | str]:
@@ -224,14 +414,18 @@ def pieces_of(body: Any) -> Iterator[bytes | str]:
             yield piece
 
 
-def context_for(verify: str, cert: str | tuple[str, str] | None) -> ssl.SSLContext:
-    """Return the context for what requests calls *verify* and *cert*."""
-    if verify == "True" and cert is None:
+def context_for(verify: bool | str, cert: Certificate) -> ssl.SSLContext:
+    """Return a context for *verify* and *cert* of requests.
+
+    Raises:
+        OSError: there is no such file or directory.
+        InvalidOption: there is, but not with certificates.
+
+    """
+    if verify is True and cert is None:
         return default_ssl_context()
-    context = ssl.create_default_context(cafile=None if verify in {"True", "False"} else verify)
-    if verify == "False":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if cert is not None:
-        context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
-    return context
+    for path in (verify, *((cert,) if isinstance(cert, str) else cert or ())):
+        if isinstance(path, str) and not Path(path).exists():
+            raise FileNotFoundError(f"no certificates, as there is no file {path!r}")
+    authorities = None if isinstance(verify, bool) else verify
+    return tls_context(verify=verify is not False, ca=authorities, client_cert=cert)

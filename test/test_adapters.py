@@ -3,18 +3,15 @@
 import asyncio
 import gzip
 import hashlib
-import importlib.util
 import io
 import json
 import os
 import re
 import select
 import socket
-import sys
 import threading
 import time
 from contextlib import aclosing
-from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -23,6 +20,7 @@ import httpx
 import pytest
 import requests
 import trio
+from contrib_program import program
 from pipe_ends import Feed, pipe
 from support import ScriptedServer, black_hole, pattern, read_exactly, read_head
 from test_websocket import echo
@@ -32,17 +30,7 @@ from wsproto.events import CloseConnection, TextMessage
 
 import dugong_like
 
-CONTRIB = Path(__file__).resolve().parent.parent / "contrib"
 SIZE = 300_000
-
-
-def program(name):
-    spec = importlib.util.spec_from_file_location(name, CONTRIB / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
 
 httpx_errors = program("httpx_errors")  # the next ones import it, as their neighbour
 httpx_network = program("httpx_network")

@@ -1,0 +1,571 @@
+"""The adapter for requests beside that of requests itself: the same calls, the same outcome.
+
+Each row of `CALLS` is one call on a session, made once with each adapter, against the same server:
+status, fields, body or exception are compared, and the bytes that were sent.
+"""
+
+import email.utils
+import gzip
+import io
+import pickle
+import re
+import shutil
+import subprocess
+import threading
+import zlib
+
+import pytest
+import requests
+import urllib3
+from contrib_program import program
+from requests.auth import HTTPDigestAuth
+from servers import refusing_port
+from support import ScriptedServer, black_hole, pattern, read_exactly, read_head
+from support import program as installed
+
+requests_adapter = program("requests_adapter")
+
+TEXT = b"hello, world! " * 100
+GZIP = gzip.compress(TEXT, mtime=0)
+
+
+def sized(body, *fields, status=b"200 OK"):
+    """Return an answer with Content-Length."""
+    lines = b"".join(field + b"\r\n" for field in fields)
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n%s" % (status, len(body), lines, body)
+
+
+def chunked(*pieces, fields=b"", trailers=b""):
+    """Return an answer in chunks."""
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + fields
+    return head + b"\r\n" + chunks + b"0\r\n" + trailers + b"\r\n"
+
+
+ANSWERS = {
+    "/": sized(b"ok", b"x-oDD-case: 1", b"X-Twice: a", b"X-Other: b", b"x-twice: c"),
+    "/type": sized("häh".encode("latin-1"), b"Content-Type: text/plain; charset=iso-8859-1"),
+    "/json": sized(b'{"a": [1, 2]}', b"Content-Type: application/json"),
+    "/lines": sized(b"one\ntwo\r\nthree"),
+    "/raw-value": sized(b"", b"X-Raw: \xe4\xff"),
+    "/big": sized(pattern(100_000)),
+    "/gzip": sized(GZIP, b"Content-Encoding: gzip"),
+    "/deflate": sized(zlib.compress(TEXT), b"Content-Encoding: deflate"),
+    "/no-gzip": sized(b"this is not compressed", b"Content-Encoding: gzip"),
+    "/chunked": chunked(b"one", b"two", b"three"),
+    "/chunked-gzip": chunked(GZIP[:5], GZIP[5:], fields=b"Content-Encoding: gzip\r\n"),
+    "/trailers": chunked(b"one", fields=b"Trailer: X-Sum\r\n", trailers=b"X-Sum: 1\r\n"),
+    "/cookies": sized(b"", b"Set-Cookie: a=1; Path=/", b"Set-Cookie: b=2; Expires=%s" % (
+        email.utils.formatdate(4_000_000_000, usegmt=True).encode())),
+    "/204": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "/304": b"HTTP/1.1 304 Not Modified\r\nETag: x\r\nContent-Length: 5\r\n\r\n",
+    "/no-reason": b"HTTP/1.1 299 \r\nContent-Length: 0\r\n\r\n",
+    "/404": sized(b"not here", status=b"404 Not Found"),
+    "/hints": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + sized(b"ok"),
+    "/302": sized(b"", b"Location: /json", status=b"302 Found"),
+    "/303": sized(b"", b"Location: /", status=b"303 See Other"),
+    "/307": sized(b"", b"Location: /", status=b"307 Temporary Redirect"),
+    "/loop": sized(b"", b"Location: /loop", status=b"302 Found"),
+    "/401": sized(b"", b'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"',
+                  status=b"401 Unauthorized"),
+}  # fmt: skip
+CLOSING = {  # answers after which the connection is closed
+    "/1.0": b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
+    "/until-close": b"HTTP/1.1 200 OK\r\n\r\nuntil the end",
+    "/closing": sized(b"bye", b"Connection: close"),
+    "/left": sized(b"and away"),  # without saying so
+    "/short": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
+    "/short-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+    "/no-last-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    "/bad-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nhello\r\n",
+    "/two-lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+    "/junk": b"this is not HTTP\r\n\r\n",
+    "/nothing": b"",
+}
+
+
+class Playground:
+    """Answers by path, and keeps each request: its line, sorted field lines, and body."""
+
+    def __init__(self):
+        self.requests = []
+        self.seen = threading.Semaphore(0)  # one for each piece of "/live" that has been read
+        self.left = threading.Semaphore(0)  # one for each connection closed after "/left"
+
+    def __call__(self, sock):
+        while head := read_head(sock):
+            body = b""
+            if b"\r\nExpect: " not in head:
+                body = self.body(sock, head)
+            line, *fields = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+            path = re.sub(rb"^http://[^/]+", b"", line.split()[1]).decode().partition("?")[0]
+            # CONNECT is written otherwise, and nobody waits until this one has arrived.
+            if path != "/silent" and not line.startswith(b"CONNECT "):
+                self.requests.append((line, sorted(fields), body))
+            if path == "/silent":
+                sock.recv(1)
+                return
+            if path == "/live":
+                sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for piece in (b"one", b"two"):
+                    sock.sendall(b"3\r\n%s\r\n" % piece)
+                    assert self.seen.acquire(timeout=20)
+                sock.sendall(b"0\r\n\r\n")
+                continue
+            if path == "/half":
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+                sock.recv(1)
+                return
+            if path == "/echo":
+                sock.sendall(sized(body))
+            elif line.startswith(b"HEAD "):
+                sock.sendall(ANSWERS[path].partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+            elif path in CLOSING or line.startswith(b"CONNECT "):
+                sock.sendall(CLOSING.get(path, sized(b"", status=b"407 Login, please")))
+                sock.close()
+                if path == "/left":
+                    self.left.release()
+                return
+            else:
+                sock.sendall(ANSWERS[path])
+
+    def body(self, sock, head):
+        """Read the body of a request, out of its chunks if need be."""
+        length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
+        if length:
+            return read_exactly(sock, int(length[1]))
+        body = b""
+        if b"\r\ntransfer-encoding: chunked" in head.lower():
+            while size := int(line_of(sock), 16):
+                body += read_exactly(sock, size)
+                line_of(sock)
+            line_of(sock)
+        return body
+
+
+def without_tls(sock):
+    """Answer what is no request in plain text."""
+    sock.recv(65536)
+    sock.sendall(sized(b"", status=b"400 Bad Request"))
+
+
+def line_of(sock):
+    """Read a line."""
+    line = b""
+    while not line.endswith(b"\r\n"):
+        line += read_exactly(sock, 1)
+    return line
+
+
+class Side:
+    """One of the two sessions, and where its calls go."""
+
+    def __init__(self, session, places):
+        self.session = session
+        vars(self).update(places)
+
+    def get(self, path, **options):
+        return self.session.get(self.http + path, **options)
+
+    def put(self, path, data, **options):
+        return self.session.put(self.http + path, data=data, **options)
+
+    def raw(self, path, **options):
+        return self.get(path, stream=True, **options).raw
+
+    def prepared(self, **changes):
+        """Send a request that was changed after it had been checked."""
+        request = requests.Request("GET", self.http + "/").prepare()
+        for name, value in changes.pop("headers", {}).items():
+            request.headers[name] = value
+        vars(request).update(changes)
+        return self.session.send(request)
+
+    def put_file(self, mode):
+        path = self.folder / "file"
+        path.write_text("text of a file")
+        with path.open(mode) as file:
+            return self.put("/echo", file)
+
+
+def into(raw, size):
+    """Read with `readinto`."""
+    room = bytearray(size)
+    return raw.readinto(room), bytes(room)
+
+
+def facts(raw):
+    """Return what is known of a raw response."""
+    names = ("status", "reason", "version", "length_remaining", "chunked")
+    before = [getattr(raw, name) for name in names]
+    first = raw.read(3), raw.tell(), raw.closed
+    return before, first, raw.read(), raw.closed, list(raw.headers.items())
+
+
+def hooked(side):
+    """Have a hook replace a response by what it saw."""
+    seen = []
+    side.session.hooks["response"].append(lambda response, **options: seen.append(options))
+    side.get("/302")
+    return [sorted(options) for options in seen]
+
+
+def with_env(side, url, **environ):
+    """Ask for *url* with variables in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        side.session.trust_env = True
+        return side.session.get(url)
+
+
+def live(side):
+    """Return the pieces of a body whose next one only comes when this one has been read."""
+    pieces = []
+    for piece in side.get("/live", stream=True).iter_content(1000):
+        pieces.append(piece)
+        side.playground.seen.release()
+    return pieces
+
+
+def left(side):
+    """Use a connection again that the server has closed without saying so."""
+    first = side.get("/left").text
+    assert side.playground.left.acquire(timeout=20)
+    return first, side.get("/").text
+
+
+def late(side):
+    """Read the rest of a body that never comes."""
+    response = side.get("/half", stream=True, timeout=(20, 1))
+    return next(response.iter_content(5)), response.content
+
+
+def at(stream, position):
+    """Return *stream*, of which the beginning has been read."""
+    stream.read(position)
+    return stream
+
+
+def login(side):
+    """Return the URL of the proxy with credentials."""
+    return side.http.replace("://", "://me:se%40same@")
+
+
+CALLS = {
+    # -- responses
+    "fields as they were written": lambda s: list(s.get("/").headers.items()),
+    "text and its encoding": lambda s: s.get("/type").text,
+    "JSON": lambda s: s.get("/json").json(),
+    "lines": lambda s: list(s.get("/lines", stream=True).iter_lines()),
+    "value that is not ASCII": lambda s: s.get("/raw-value"),
+    "100 kB": lambda s: s.get("/big"),
+    "pieces of 1,000 bytes": lambda s: list(s.get("/big", stream=True).iter_content(1000)),
+    "pieces of any size": lambda s: b"".join(s.get("/big", stream=True).iter_content(None)),
+    "gzip": lambda s: s.get("/gzip"),
+    "gzip in small pieces": lambda s: list(s.get("/gzip", stream=True).iter_content(100)),
+    "deflate": lambda s: s.get("/deflate"),
+    "gzip that is none": lambda s: s.get("/no-gzip"),
+    "chunked": lambda s: s.get("/chunked"),
+    "chunked, piece by piece": lambda s: b"|".join(s.get("/chunked", stream=True).iter_content(2)),
+    "chunked, as they come": live,
+    "chunked and gzip": lambda s: s.get("/chunked-gzip"),
+    "trailers": lambda s: s.get("/trailers"),
+    "cookies": lambda s: (s.get("/cookies").cookies.get_dict(), s.get("/").text),
+    "no content": lambda s: s.get("/204"),
+    "not modified": lambda s: s.get("/304"),
+    "no reason": lambda s: s.get("/no-reason"),
+    "not found": lambda s: s.get("/404").raise_for_status(),
+    "HEAD": lambda s: s.session.head(s.http + "/big"),
+    "HTTP/1.0": lambda s: s.get("/1.0"),
+    "until the end": lambda s: s.get("/until-close"),
+    "close and again": lambda s: [s.get("/closing").text, s.get("/").text],
+    "closed silently, and again": left,
+    # -- raw
+    "facts of raw": lambda s: facts(s.raw("/lines")),
+    "facts of raw of HTTP/1.0": lambda s: facts(s.raw("/1.0")),
+    "facts of raw of chunks": lambda s: facts(s.raw("/chunked")),
+    "raw, compressed": lambda s: s.raw("/gzip").read(),
+    "raw, decoded": lambda s: s.raw("/gzip").read(decode_content=True),
+    "raw, all that was asked for": lambda s: [len(s.raw("/big").read(n)) for n in (1, 99_999)],
+    "raw.stream": lambda s: [len(piece) for piece in s.raw("/big").stream(30_000)],
+    "raw.stream of chunks": lambda s: b"".join(s.raw("/chunked-gzip").stream(decode_content=True)),
+    "raw.read_chunked": lambda s: b"".join(s.raw("/chunked").read_chunked()),
+    "raw.read1": lambda s: s.raw("/lines").read1(3),
+    "raw.readinto": lambda s: into(s.raw("/big"), 70_000),
+    "raw in a TextIOWrapper": lambda s: io.TextIOWrapper(s.raw("/lines")).readlines(),
+    "raw.getheader": lambda s: (s.raw("/").getheader("X-TWICE"), s.raw("/").info()["X-Other"]),
+    "raw.headers.getlist": lambda s: s.raw("/").headers.getlist("x-twice"),
+    "raw, closed early": lambda s: [s.raw("/big").close(), s.get("/").text],
+    # -- requests
+    "parameters": lambda s: s.get("/?a=b", params={"c": "d e", "f": ["g", "h"]}),
+    "other methods": lambda s: s.session.request("purge", s.http + "/"),
+    "form": lambda s: s.put("/echo", {"a": "b c"}),
+    "JSON to send": lambda s: s.session.post(s.http + "/echo", json={"a": 1}),
+    "files": lambda s: s.session.post(s.http + "/echo", files={"f": ("name", b"content")}),
+    "bytes": lambda s: s.put("/echo", b"\x00\xff"),
+    "bytearray": lambda s: s.put("/echo", bytearray(b"\x00\xff")),
+    "str": lambda s: s.put("/echo", "häh"),
+    "no bytes": lambda s: s.put("/echo", b""),
+    "BytesIO": lambda s: s.put("/echo", io.BytesIO(b"x" * 100_000)),
+    "BytesIO, not from the beginning": lambda s: s.put("/echo", at(io.BytesIO(b"abcdef"), 3)),
+    "StringIO": lambda s: s.put("/echo", io.StringIO("text")),
+    "file": lambda s: s.put_file("rb"),
+    "generator": lambda s: s.put("/echo", iter([b"a", b"", b"bc"])),
+    "generator of str": lambda s: s.put("/echo", iter(["a", "ä"])),
+    "generator that raises": lambda s: s.put("/echo", (1 // x for x in (0,))),
+    "generator of what cannot be sent": lambda s: s.put("/echo", iter([[1]])),
+    "fields": lambda s: s.get("/", headers={"X-A": "1", "User-Agent": "me", "x-b": b"\xff"}),
+    "Host": lambda s: s.get("/", headers={"Host": "other.test"}),
+    "Connection": lambda s: s.get("/", headers={"Connection": "close"}),
+    "name that cannot be sent": lambda s: s.get("/", headers={"a b\n": "1"}),
+    "value that cannot be sent": lambda s: s.get("/", headers={"a": "1\r\nb: 2"}),
+    "cookies to send": lambda s: s.get("/", cookies={"a": "1", "b": "2"}),
+    "login": lambda s: s.get("/", auth=("me", "sesame")),
+    "Digest": lambda s: s.get("/401", auth=HTTPDigestAuth("me", "sesame")).status_code,
+    "hooks": hooked,
+    # -- redirects
+    "redirect": lambda s: s.get("/302"),
+    "redirect, not followed": lambda s: s.get("/302", allow_redirects=False),
+    "redirect in a loop": lambda s: s.get("/loop"),
+    "redirect after POST": lambda s: s.session.post(s.http + "/303", data=b"body"),
+    "redirect with bytes": lambda s: s.put("/307", b"body"),
+    "redirect with a file": lambda s: s.put("/307", at(io.BytesIO(b"body"), 1)),
+    "redirect with a generator": lambda s: s.put("/307", iter([b"body"])),
+    # -- what goes wrong
+    "too short": lambda s: s.get("/short"),
+    "too short, raw": lambda s: s.raw("/short").read(),
+    "too short, in pieces": lambda s: list(s.get("/short", stream=True).iter_content(3)),
+    "chunk that is too short": lambda s: s.get("/short-chunk"),
+    "chunk that is missing": lambda s: s.get("/no-last-chunk"),
+    "chunk that is none": lambda s: s.get("/bad-chunk"),
+    "junk": lambda s: s.get("/junk"),
+    "nothing at all": lambda s: s.get("/nothing"),
+    "nobody there": lambda s: s.session.get(f"http://127.0.0.1:{s.refusing}/"),
+    "URL without host": lambda s: s.session.get("http:///path"),
+    "URL with a bad port": lambda s: s.session.get("http://localhost:x/"),
+    # -- time-outs
+    "time-out of reading": lambda s: s.get("/silent", timeout=0.2),
+    "two time-outs": lambda s: s.get("/silent", timeout=(20, 0.2)),
+    "urllib3.Timeout": lambda s: s.get("/silent", timeout=urllib3.Timeout(20, read=0.2)),
+    "urllib3.Timeout, total": lambda s: s.get("/silent", timeout=urllib3.Timeout(0.2)),
+    "urllib3.Timeout, enough": lambda s: s.get("/", timeout=urllib3.Timeout(20, connect=None)),
+    "time-out within the body": late,
+    "time-out of connecting": lambda s: s.session.get(s.black_hole, timeout=(0.2, None)),
+    "time-out of 0": lambda s: s.get("/", timeout=0),
+    "three time-outs": lambda s: s.get("/", timeout=(1, 2, 3)),
+    "time-out that is none": lambda s: s.get("/", timeout="soon"),
+    # -- TLS
+    "authorities in a file": lambda s: s.session.get(s.https + "/", verify=s.ca_file),
+    "authorities in a folder": lambda s: s.session.get(s.https + "/", verify=s.ca_folder),
+    "wrong folder": lambda s: s.session.get(s.https + "/", verify=s.empty_folder),
+    "any certificate": lambda s: s.session.get(s.https + "/", verify=False),
+    "unknown authority": lambda s: s.session.get(s.https + "/"),
+    "other name": lambda s: s.session.get(s.other_name + "/", verify=s.ca_file),
+    "no file": lambda s: s.session.get(s.https + "/", verify="False"),
+    "no certificates": lambda s: s.session.get(s.https + "/", verify=__file__),
+    "no certificate of the client": lambda s: s.session.get(s.https + "/", cert="missing"),
+    "no TLS": lambda s: s.session.get(s.no_tls, verify=s.ca_file),
+    "authorities in the environment": lambda s: with_env(
+        s, s.https + "/", REQUESTS_CA_BUNDLE=s.ca_file
+    ),
+    # -- proxies
+    "proxy": lambda s: s.get("/json", proxies={"http": s.http}),
+    "proxy without a scheme": lambda s: s.get("/json", proxies={"http": s.http[len("http://") :]}),
+    "proxy with a login": lambda s: s.get("/json", proxies={"http": login(s)}),
+    "proxy with a login, after a redirect": lambda s: s.get("/302", proxies={"http": login(s)}),
+    "proxy for one host": lambda s: s.get("/json", proxies={"http://127.0.0.1": s.http}),
+    "proxy that refuses": lambda s: s.session.get(s.https + "/", proxies={"https": s.http}),
+    "proxy in the environment": lambda s: with_env(s, s.http + "/json", http_proxy=s.http),
+    "no_proxy": lambda s: with_env(
+        s, s.http + "/", http_proxy=f"http://127.0.0.1:{s.refusing}", no_proxy="127.0.0.1"
+    ),
+    "proxy with TLS": lambda s: s.get("/json", proxies={"http": s.https}, verify=s.ca_file),
+    "no proxy there": lambda s: s.get("/", proxies={"http": f"http://127.0.0.1:{s.refusing}"}),
+    "no proxy there for https": lambda s: s.session.get(
+        s.https, proxies={"https": f"http://127.0.0.1:{s.refusing}"}
+    ),
+    "proxy that does not let in": lambda s: s.get(
+        "/", proxies={"http": s.black_hole}, timeout=(0.2, None)
+    ),
+    **{
+        f"proxy {url!r}": lambda s, url=url: s.get("/", proxies={"http": url})
+        for url in ("http:/bad:3128", "http://:8080", "http://", "http:///example.test:8080")
+    },
+}
+
+
+def outcome(places, adapter, call):
+    """Return what comes of *call*, and what was sent.
+
+    Of an exception that is its class, of a response what a program sees of it.
+    """
+    playground = places["playground"]
+    playground.requests.clear()
+    with requests.Session() as session:
+        session.trust_env = False
+        if adapter is not None:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, adapter)
+        try:
+            result = call(Side(session, places))
+        except Exception as exc:
+            result = type(exc)
+    if isinstance(result, requests.Response):
+        seen = [result, *result.history]
+        result = [
+            (one.status_code, one.reason, one.url, list(one.headers.items()), one.content)
+            for one in seen
+        ]
+        result += [one.cookies.get_dict() for one in seen]
+    return result, list(playground.requests)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory, certificate, other_certificate, ca_file):
+    """The servers of the calls, and other places that they name."""
+    folder = tmp_path_factory.mktemp("places")
+    trusted, empty = folder / "trusted", folder / "empty"
+    trusted.mkdir()
+    empty.mkdir()
+    shutil.copy(ca_file, trusted / "ca.pem")
+    subprocess.run([installed("openssl"), "rehash", trusted], check=True)
+    playground = Playground()
+    with (
+        ScriptedServer(playground) as plain,
+        ScriptedServer(playground, certificate.server_context()) as secure,
+        ScriptedServer(playground, other_certificate.server_context()) as other,
+        ScriptedServer(without_tls) as no_tls,
+        refusing_port() as refusing,
+        black_hole() as (host, port),
+    ):
+        yield {
+            "http": f"http://127.0.0.1:{plain.port}",
+            "https": f"https://127.0.0.1:{secure.port}",
+            "other_name": f"https://127.0.0.1:{other.port}",
+            "black_hole": f"http://{host}:{port}",
+            "no_tls": f"https://127.0.0.1:{no_tls.port}",
+            "refusing": refusing,
+            "ca_file": str(ca_file),
+            "ca_folder": str(trusted),
+            "empty_folder": str(empty),
+            "folder": folder,
+            "playground": playground,
+        }
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+@pytest.mark.parametrize("name", CALLS)
+def test_call_has_the_same_outcome_with_both_adapters(places, monkeypatch, name):
+    monkeypatch.setattr("urllib3.filepost.choose_boundary", lambda: "boundary")
+    monkeypatch.setattr("os.urandom", bytes)  # so that Digest is the same twice
+    monkeypatch.setattr("time.ctime", lambda: "now")
+    theirs = outcome(places, None, CALLS[name])
+    ours = outcome(places, requests_adapter.Adapter(), CALLS[name])
+
+    assert ours[1] == theirs[1]
+    if isinstance(theirs[0], type):
+        assert issubclass(ours[0], theirs[0])
+    else:
+        assert ours[0] == theirs[0]
+
+
+@pytest.fixture
+def side(places):
+    """A session with the adapter for this library."""
+    places["playground"].requests.clear()
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("http://", requests_adapter.Adapter())
+        yield Side(session, places)
+
+
+@pytest.mark.filterwarnings("ignore::requests.exceptions.FileModeWarning")
+def test_what_is_not_the_same(side):
+    """All the differences that the adapter has for a reason."""
+    sent = side.playground.requests
+    assert side.put("/echo", io.StringIO("häh")).content == "häh".encode()  # requests counts 3
+    assert b"Content-Length: 4" in sent[-1][1]
+    assert side.put_file("r").content == b"text of a file"
+    assert b"Transfer-Encoding: chunked" in sent[-1][1]
+    side.get("/", headers={"User-Agent": None})  # urllib3 sends its own name then
+    assert not [line for line in sent[-1][1] if line.startswith(b"User-Agent")]
+    with side.get("/hints") as response:  # http.client takes 103 for the response
+        assert (response.status_code, response.text) == (200, "ok")
+    with pytest.raises(requests.ConnectionError, match="Content-Length"):
+        side.get("/two-lengths")  # which is InvalidHeader, as for a field of the request
+    assert side.raw("/1.0").version_string == "HTTP/1.0"
+    with pytest.raises(requests.exceptions.ProxyError, match="certificate"):
+        side.get("/", proxies={"http": side.https})  # as it is for https
+
+
+@pytest.mark.parametrize("field", [("X", "1\r\nY: 2"), ("a b", "1"), ("X", b"\0"), ("Host", "a b")])
+def test_field_that_was_not_checked_by_requests_is_refused(side, field):
+    request = requests.Request("GET", side.http + "/").prepare()
+    request.headers[field[0]] = field[1]
+    with pytest.raises(requests.exceptions.InvalidHeader) as caught:
+        side.session.send(request)
+    assert caught.value.request is request
+    assert isinstance(caught.value, ValueError)
+    assert not side.playground.requests
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "http://a b/", "socks5://%0@127.0.0.1"])
+def test_proxy_that_cannot_be_is_its_own_error(side, url):
+    with pytest.raises(requests.exceptions.InvalidProxyURL):
+        side.get("/", proxies={"http": url})
+
+
+def test_session_is_pickled_with_the_adapter(side):
+    side.session.adapters["http://"].name = "kept"
+    assert side.get("/cookies").ok
+    with pickle.loads(pickle.dumps(side.session)) as session:
+        copy = session.get_adapter(side.http)
+        assert copy is not side.session.get_adapter(side.http)
+        assert copy.name == "kept"
+        assert session.get(side.http).text == side.get("/").text == "ok"
+        assert session.cookies.get_dict() == {"a": "1", "b": "2"}
+
+
+def test_time_in_total_includes_connecting(side, monkeypatch):
+    """The clock of urllib3 says that connecting took 5 of 8 seconds, or all of them."""
+    timeouts = []
+    real = requests_adapter.Timeouts
+    monkeypatch.setattr(
+        requests_adapter, "Timeouts", lambda **limits: timeouts.append(limits) or real(**limits)
+    )
+    monkeypatch.setattr(urllib3.Timeout, "get_connect_duration", lambda self: 5.0)
+    for limits, connect, rest in [
+        (urllib3.Timeout(8), 8, 3),
+        (urllib3.Timeout(8, connect=6, read=2), 6, 2),
+        (urllib3.Timeout(connect=None, read=7), None, 7),
+    ]:
+        assert side.get("/", timeout=limits).ok
+        assert timeouts[-2]["connect"] == connect
+        assert timeouts[-1] == {"connect": rest, "read": rest, "write": rest}
+    with pytest.raises(requests.ReadTimeout, match="4 s went on connecting"):
+        side.get("/", timeout=urllib3.Timeout(4))
+
+
+def test_one_time_limit_object_serves_many_requests(side):
+    """It is not changed, so it may be used again, also by other threads."""
+    limits = urllib3.Timeout(20)
+    for _ in range(3):
+        assert side.get("/", timeout=limits).ok
+    with pytest.raises(urllib3.exceptions.TimeoutStateError):
+        limits.get_connect_duration()
+
+
+def test_authorities_are_read_once(side, monkeypatch):
+    made = []
+    real = requests_adapter.context_for
+    monkeypatch.setattr(
+        requests_adapter, "context_for", lambda *given: made.append(given) or real(*given)
+    )
+    side.session.mount("https://", requests_adapter.Adapter())
+    for _ in range(2):
+        response = side.session.get(
+            side.https + "/closing", verify=side.ca_file, headers={"Connection": "close"}
+        )
+        assert response.text == "bye"
+    assert made == [(side.ca_file, None)]
