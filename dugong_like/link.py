@@ -19,7 +19,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from threading import Lock, RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .closing import Closing
 from .connect import at_once, begin, co_open
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .timings import Timings
 
 
+E = TypeVar("E", bound=BaseException)
 PEERS = (ProtocolError, TransportError)  # errors that the peer or the network have made
 
 
@@ -154,12 +155,7 @@ class SharedLink:
         sent: Sent = "maybe" if self.pending else "no"
         if self.abandoned:
             raise ConnectionClosed("the connection was closed meanwhile", request_sent=sent)
-        broken = ConnectionClosed(
-            f"the connection is broken until reset() is called: {failure}", request_sent=sent
-        )
-        if isinstance(failure, ConnectionClosed):
-            broken.retryable = failure.retryable
-        raise broken from failure
+        raise _broken(failure, sent) from failure  # in no variable, see `SharedLink.labelled`
 
     def label(self, exc: BaseException, exchange: Exchange | None = None) -> None:
         """Say in *exc*, if it is an error of the library, what it is about.
@@ -180,6 +176,15 @@ class SharedLink:
             unencrypted = route.port == HTTPS_PORT and route.ssl_context is None
             if unencrypted and not exchange.answered and isinstance(exc, PEERS):
                 exc.append("on the port of https: is ssl_context=default_ssl_context() missing?")
+
+    def labelled(self, exc: E, exchange: Exchange | None = None) -> E:
+        """Return *exc*, about to be raised, with its label; see `label`.
+
+        It is in no variable of who raises it then: it leads to the frame by its traceback, and both
+        would be garbage in a circle, with the link and its descriptor.
+        """
+        self.label(exc, exchange)
+        return exc
 
     def label_received(self, exc: BaseException) -> None:
         """As `label`, of an error of reading: it is about the first response that is pending."""
@@ -394,6 +399,16 @@ class SharedLink:
             close()
         except Exception:  # noqa: BLE001 - it is not that of the operation, which has its own end
             sys.excepthook(*sys.exc_info())
+
+
+def _broken(failure: Exception | None, sent: Sent) -> ConnectionClosed:
+    """Return the error of using a connection that *failure* has broken."""
+    broken = ConnectionClosed(
+        f"the connection is broken until reset() is called: {failure}", request_sent=sent
+    )
+    if isinstance(failure, ConnectionClosed):
+        broken.retryable = failure.retryable
+    return broken
 
 
 def moving() -> RLock:

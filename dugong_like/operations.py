@@ -159,9 +159,8 @@ class Operations(Disconnecting):
         exchanges = [exchange for exchange, _, _ in built]
         for exchange in exchanges[:-1]:
             if exchange.closes or exchange.upgrades:
-                last = InvalidRequest(f"{exchange} would be the last request of its connection")
-                self._link.label(last, exchange)
-                raise last
+                what = f"{exchange} would be the last request of its connection"
+                raise self._link.labelled(InvalidRequest(what), exchange)
         going = self._sending.send_all(built) if built else None
         if going is not None:
             yield from going

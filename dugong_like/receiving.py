@@ -92,9 +92,8 @@ def hand_over(role: ReadingRole, buffer: ReceiveBuffer, stream: Stream) -> Netwo
     turn = role.take()
     try:
         if link.raw_stream is not stream:
-            closed = StateError("the connection was closed before anybody took its stream")
-            link.label(closed)
-            raise closed
+            what = "the connection was closed before anybody took its stream"
+            raise link.labelled(StateError(what))
         link.hand_over()
         received = buffer.take(buffer.end - buffer.begin)
         buffer.give_back()
@@ -218,9 +217,8 @@ class ReceivingHalf:
             return (yield from within(until, reading))
         except ConnectionTimedOut:
             if time.monotonic() >= until and pending and pending[0].expects_continue:
-                missing = self.heads.no_continue(pending[0])
-                self._link.label_received(missing)
-                raise missing from None
+                first = pending[0]
+                raise self._link.labelled(self.heads.no_continue(first), first) from None
             raise
 
     def read_response(self, _: None) -> HTTPResponse | None:

@@ -88,9 +88,11 @@ class Role:
         with moving():  # nobody has it who closes the connection now
             if self._lock.acquire(False):
                 return self._lock
-        busy = StateError(f"another operation is {self.name} on this connection")
-        self.link.label_received(busy)
-        raise busy
+        link = self.link
+        raise link.labelled(
+            StateError(f"another operation is {self.name} on this connection"),
+            link.pending[0] if link.pending else None,
+        )
 
     def try_take(self) -> Turn | None:
         """Take a turn, or return None if an operation has it.

@@ -151,9 +151,7 @@ class HTTPStream:
 
         """
         if not self._line.drive(self._place):
-            busy = StateError("another operation drives this stream, or it has ended")
-            self._label(busy)
-            raise busy
+            raise self._busy()
         return (yield from self._co_drive())
 
     @twin_of(co_run)
@@ -226,6 +224,11 @@ class HTTPStream:
         elif self._exchange is not None:
             self._exchange.abandon()
         self._line.leave(self._place)
+
+    def _busy(self) -> StateError:
+        busy = StateError("another operation drives this stream, or it has ended")
+        self._label(busy)
+        return busy
 
     def _label(self, problem: BaseException) -> None:
         self._conn.label_error(problem, self.request.method, self.request.target)
