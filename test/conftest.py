@@ -1,5 +1,9 @@
-"""Fixtures: certificates, and the real servers, started when a test first asks for one."""
+"""Fixtures: certificates, and the real servers, started when a test first asks for one.
 
+Options: ``--slow`` for the tests that take long, and ``--tenth`` for a tenth of all.
+"""
+
+import collections
 import datetime
 import signal
 import socket
@@ -10,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import servers
+import support
 import trustme
 from support import open_descriptors, wait_until
 
@@ -166,6 +171,55 @@ def slow_names(monkeypatch):
     monkeypatch.setattr("dugong_like.transport.resolve.socket.getaddrinfo", getaddrinfo)
     yield
     go_on.set()
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("dugong_like")
+    group.addoption(
+        "--slow", action="store_true",
+        help="also the tests marked slow, and all examples of those that make them up",
+    )  # fmt: skip
+    group.addoption(
+        "--tenth", action="store_true",
+        help="each test function, but of its sets of parameters only every tenth",
+    )  # fmt: skip
+
+
+def pytest_configure(config):
+    support.SHARE_OF_EXAMPLES = 1 if config.getoption("--slow") else 10
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    left_out = []
+    if not config.getoption("--slow"):
+        left_out += [item for item in items if item.get_closest_marker("slow")]
+    if config.getoption("--tenth"):
+        left_out += not_in_the_tenth(items)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
+
+
+def not_in_the_tenth(items):
+    """Return all but the first of ten sets of parameters of each test function."""
+    seen = collections.Counter()
+    left_out = []
+    for item in items:
+        function = item.nodeid.partition("[")[0]
+        if seen[function] % 10:
+            left_out.append(item)
+        seen[function] += 1
+    return left_out
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say what was left out: nobody who reads "passed" shall take it for everything."""
+    if config.getoption("--tenth"):
+        terminalreporter.write_line("a tenth of the tests: leave out --tenth for all of them")
+    if not config.getoption("--slow"):
+        terminalreporter.write_line("without the slow tests: add --slow to have them as well")
 
 
 def pytest_itemcollected(item):

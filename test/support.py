@@ -26,6 +26,14 @@ DEBIAN = {
 }  # the package of each program
 
 
+SHARE_OF_EXAMPLES = 1  # one of so many is tried; see ``--slow`` in conftest.py
+
+
+def examples(count):
+    """Return how many of *count* examples a property test tries: all of them with ``--slow``."""
+    return max(count // SHARE_OF_EXAMPLES, 10)
+
+
 def pattern(size):
     """Return the *size* bytes that the servers answer ``/bytes/SIZE`` with."""
     return (PATTERN * (size // len(PATTERN) + 1))[:size]

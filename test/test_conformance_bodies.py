@@ -6,6 +6,7 @@ import pytest
 from conversations import Player, StarvedError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 from dugong_like.http1.limits import MAX_CHUNK_LINE, MAX_EXTENSIONS, MAX_HEADER_SIZE
 
@@ -289,7 +290,7 @@ PIECES = st.sampled_from(
 
 
 @pytest.mark.reliability(29, 30, 39)
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=examples(300), deadline=None, derandomize=True)
 @given(
     pieces=st.lists(PIECES | st.binary(max_size=4), max_size=20),
     end=st.booleans(),

@@ -7,6 +7,7 @@ import pytest
 from conversations import Player, StarvedError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import examples
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -142,7 +143,10 @@ def responses(draw):
 
 @pytest.mark.reliability(29, 30)
 @settings(
-    max_examples=2000, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(2000),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(wire=responses(), method=st.sampled_from(["GET", "GET", "HEAD"]), end=st.booleans())
 def test_same_verdict_as_h11_but_for_the_differences(wire, method, end):
