@@ -34,6 +34,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from faulty import cuts, keepalive, records, stalls, uploads
 from faulty.stage import Case, Dice, Place, Violation
 
+from dugong_like.wake import checkpoint_descriptors
+
 SCENARIOS: dict[str, Callable[[Place, int, Dice], Iterator[Case]]] = {
     "cuts": cuts.cuts,
     "pipelined": cuts.pipelined,
@@ -135,7 +137,8 @@ def open_things() -> tuple[int, int]:
     """Return how many descriptors (Linux) and threads there are."""
     gc.collect()
     descriptors = Path("/proc/self/fd")
-    return len(list(descriptors.iterdir())) if descriptors.exists() else 0, threading.active_count()
+    count = len(list(descriptors.iterdir())) if descriptors.exists() else 0
+    return max(count - checkpoint_descriptors(), 0), threading.active_count()
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

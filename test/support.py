@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 from app import PATTERN
 
-from dugong_like import wake
+from dugong_like.wake import checkpoint_descriptors
 
 DEBIAN = {
     "nginx": "nginx-light",
@@ -101,7 +101,7 @@ def open_descriptors():
 
     Those that are kept for the next checkpoint do not count: they are of no connection.
     """
-    return len(os.listdir("/proc/self/fd")) - len(wake._ready)
+    return len(os.listdir("/proc/self/fd")) - checkpoint_descriptors()
 
 
 class ScriptedServer:

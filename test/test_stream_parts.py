@@ -120,7 +120,7 @@ class Made:
 @pytest.mark.parametrize("kind", [io.BytesIO, Quiet, Lying, Wrapper, Slow, Louder, mapped])
 def test_length_is_found_out_and_the_position_stays(kind, start, data):
     if kind is mapped and not data:
-        pytest.skip("there are no empty ones")
+        data = SHORT  # there are no empty ones
     with contextlib.closing(kind(data)) as stream:
         stream.seek(start)
         assert end_of(stream) == len(data)

@@ -50,7 +50,7 @@ FILES = {
 def test_everything_works_where_gevent_has_patched(what):
     wanted = [f"not {name}" for name in (*NO_SUCH_LOOP, *NOT_SO)]
     # The rewriting of assertions, and pretty tracebacks, compile: no greenlet may be left then.
-    options = ["-q", "--assert=plain", "--tb=native", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    options = ["-q", "--assert=plain", "--tb=native", "-p", "no:cacheprovider", "-n", "0"]
     child = subprocess.run(
         [sys.executable, "patched.py", *options, "-k", " and ".join(wanted), *FILES[what]],
         cwd=HERE,
