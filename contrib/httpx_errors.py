@@ -96,6 +96,7 @@ THEIRS: Final[Mapping[str, tuple[str, ...] | str]] = {
     "StreamError": "`StateError`",
     "StreamConsumed": 'reading on gives ``b""``',
     "StreamClosed": "`ConnectionClosed`",
+    "SSEError": "events are left to the caller",
     "RequestNotRead": "bodies of requests are not kept",
     "ResponseNotRead": "`StateError`, if another response is to be read",
 }

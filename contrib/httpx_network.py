@@ -6,13 +6,12 @@ tells facts only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from ssl import SSLContext
 from types import ModuleType
 from typing import Any, TypeVar
 
-import httpcore
 from httpx_errors import ERRORS, STREAM_ERRORS, Table, name_of
 
 import dugong_like
@@ -36,25 +35,35 @@ def errors_as(
         raise getattr(theirs, name)(str(exc)) from exc
 
 
-def errors_of_streams(phase: str) -> AbstractContextManager[None]:
-    """Raise errors of this library as httpcore does: httpx has none for a "network_stream"."""
-    return errors_as(httpcore, lambda: phase, STREAM_ERRORS)
-
-
 class Network:
     """What `SyncNetwork` and `AsyncNetwork` are made of: the stream of a response for httpx.
 
+    Errors of this library are raised as those of httpcore: httpx has none for it.
+
     Args:
+        core: `httpcore`, or `httpcore2`.
         conn: what facts are of, while HTTP is spoken.
         stream: what to read and write, if it is not spoken any more.
+        known: facts about a connection that is still being made.
 
     """
 
-    def __init__(self, conn: HTTPConnection, stream: NetworkStream | None) -> None:
+    def __init__(
+        self,
+        core: ModuleType,
+        conn: HTTPConnection,
+        stream: NetworkStream | None = None,
+        known: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._core = core
         self._conn = conn
         self._stream = stream
+        self._known = known or {}
         if stream is not None:
             stream.timeout = None  # each call has its own
+
+    def _errors(self, phase: str) -> AbstractContextManager[None]:
+        return errors_as(self._core, lambda: phase, STREAM_ERRORS)
 
     @property
     def stream(self) -> NetworkStream:
@@ -65,22 +74,24 @@ class Network:
 
     def co_read(self, size: int, timeout: float | None) -> Co[bytes]:
         """Read up to *size* bytes."""
-        with errors_of_streams("read"):
+        with self._errors("read"):
             return (yield from limited(timeout, self.stream.co_read(size)))
 
     def co_write(self, data: bytes, timeout: float | None) -> Co[None]:
         """Write all of *data*."""
-        with errors_of_streams("write"):
+        with self._errors("write"):
             yield from limited(timeout, self.stream.co_write(data))
 
     def co_start_tls(self, context: SSLContext, name: str | None, timeout: float | None) -> Co[Any]:
         """Go on in TLS."""
-        with errors_of_streams("connect"):
+        with self._errors("connect"):
             yield from limited(timeout, self.stream.co_start_tls(context, name or ""))
         return self
 
     def get_extra_info(self, info: str) -> Any:
         """Return a fact about the connection; None if there is none."""
+        if info in self._known:
+            return self._known[info]
         return (self._stream or self._conn).get_extra_info(info)
 
     def end(self) -> None:
@@ -89,8 +100,8 @@ class Network:
             self._stream.close()
 
 
-class SyncNetwork(Network, httpcore.NetworkStream):
-    """For `httpx.Client`."""
+class SyncNetwork(Network):
+    """For a blocking client; it becomes a `NetworkStream` of httpcore."""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """See httpcore."""
@@ -109,13 +120,13 @@ class SyncNetwork(Network, httpcore.NetworkStream):
         ssl_context: SSLContext,
         server_hostname: str | None = None,
         timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
+    ) -> Any:
         """See httpcore."""
         return run(self.co_start_tls(ssl_context, server_hostname, timeout))
 
 
-class AsyncNetwork(Network, httpcore.AsyncNetworkStream):
-    """For `httpx.AsyncClient`. The arguments are those of httpcore."""
+class AsyncNetwork(Network):
+    """For an asynchronous client; it becomes an `AsyncNetworkStream` of httpcore."""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         """See httpcore."""
@@ -134,7 +145,7 @@ class AsyncNetwork(Network, httpcore.AsyncNetworkStream):
         ssl_context: SSLContext,
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
-    ) -> httpcore.AsyncNetworkStream:
+    ) -> Any:
         """See httpcore."""
         return await runner()(self.co_start_tls(ssl_context, server_hostname, timeout))
 

@@ -1,7 +1,10 @@
-"""Unmodified httpx on this library: a transport for `httpx.Client` and one for `httpx.AsyncClient`.
+"""Unmodified httpx and httpx2 on this library: a transport for `Client`, one for `AsyncClient`.
 
     client = httpx.Client(transport=Transport())
-    client = httpx.AsyncClient(transport=AsyncTransport())
+    client = httpx2.AsyncClient(transport=AsyncTransport())
+
+The same classes serve httpx and httpx2: each request says which of them it is of, and so neither
+is imported here. They have the methods of `BaseTransport` and `AsyncBaseTransport`.
 
 Both keep idle connections, one list for each origin. httpx does what a client does (redirects,
 cookies, authentication, decoding), this library what a connection does. The time-outs for
@@ -13,110 +16,120 @@ response has "http_version", "reason_phrase" and "network_stream" (httpx_network
 101 and after a 2xx to CONNECT can be read and written, until the response is closed.
 
 "trace" is told of its own request, and of the connection while that serves it: also when it is
-made, or closed. The events and their facts are those of this library, most of them with the
-names that httpcore gives them. With `httpx.AsyncClient` it may be an ``async def`` function, as
-httpcore wants it: what it returns is awaited, in the order of the events, when the operation
-that it is told of has ended.
+made, or closed. Events and facts are those of httpcore (httpx_trace.py). With `AsyncClient` it
+may be an ``async def`` function, as httpcore wants it: what it returns is awaited, in the order
+of the events, when the operation that it is told of has ended.
 """
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractContextManager
-from inspect import isawaitable, iscoroutine
-from typing import Any, Final, TypeVar
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
-import httpx
+from httpx_edition import Edition, derived, edition_of
 from httpx_errors import PHASES
 from httpx_network import AsyncNetwork, Network, SyncNetwork, errors_as
+from httpx_trace import Facts, Teller, raw
 
 import dugong_like
 from dugong_like import (
+    BasicAuth,
     BodyFollowing,
     Co,
     HTTPConnection,
     HTTPResponse,
     Origin,
+    Proxy,
     Target,
     Timeouts,
     default_ssl_context,
-    log_events,
     run,
+    tls_context,
 )
 from dugong_like.drivers.running import runner
+
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
+
+    Request = httpx.Request | httpx2.Request
+
+    class SyncBase(httpx.BaseTransport, httpx2.BaseTransport):  # type: ignore[misc]
+        """What a type checker takes `Transport` for."""
+
+    class AsyncBase(httpx.AsyncBaseTransport, httpx2.AsyncBaseTransport):  # type: ignore[misc]
+        """What a type checker takes `AsyncTransport` for."""
+else:
+    SyncBase = AsyncBase = object
 
 T = TypeVar("T")
 Key = tuple[Origin, str | None]  # and the name for TLS, if it is another one
 PIECE: Final = 65536  # bytes of a body at a time
 FRAMING: Final = {b"content-length", b"transfer-encoding"}
-LOG: Final = log_events()
+MAX_HEAD: Final = 100 * 1024  # bytes; what httpcore takes
 
 
-class Teller:
-    """The trace of a connection: tells that of the request which the connection serves.
+class Limits(TypedDict, total=False):
+    """How much a server may send besides bodies; see `HTTPConnection`."""
 
-    Args:
-        asynchronous: True if that may be an ``async def`` function.
+    max_line_size: int
+    max_header_size: int
+    max_fields: int
+    max_informational: int
+    max_chunk_line: int
+    max_extensions: int
 
-    Attributes:
-        trace: the one of the present request, or None.
 
-    """
-
-    def __init__(self, *, asynchronous: bool) -> None:
-        self.trace: Callable[[str, dict[str, Any]], Any] | None = None
-        self._asynchronous = asynchronous
-        self._told: list[Awaitable[Any]] = []
-
-    def __call__(self, event: str, info: dict[str, Any]) -> None:
-        """Tell of *event*; called by the connection."""
-        LOG(event, info)  # a connection that has a trace does not do it by itself
-        if self.trace is None:
-            return
-        told = self.trace(event, info)
-        if self._asynchronous and isawaitable(told):
-            self._told.append(told)
-        elif iscoroutine(told):
-            told.close()
-            raise TypeError('with httpx.Client "trace" has to be a plain function')
-
-    async def catch_up(self) -> None:
-        """Await what the trace has returned since the last call, until one of them raises."""
-        told, self._told = iter(self._told), []
-        try:
-            for awaitable in told:
-                await awaitable
-        finally:
-            for awaitable in told:
-                if iscoroutine(awaitable):
-                    awaitable.close()  # else Python warns that it was not awaited
+# httpcore limits a head as a whole: it may be one line, or as many as fit.
+DEFAULTS: Final = Limits(max_line_size=MAX_HEAD, max_header_size=MAX_HEAD, max_fields=MAX_HEAD)
 
 
 class Connection(HTTPConnection):
     """A connection that serves one request of httpx after the other.
 
     Attributes:
-        phase: what the present one is at, of `PHASES`.
+        edition: what the present one is of.
+        phase: what it is at, of `PHASES`.
 
     """
 
+    edition: Edition
     phase = "connect"
 
     def __init__(self, *arguments: Any, asynchronous: bool, **options: Any) -> None:
-        self.teller = Teller(asynchronous=asynchronous)
+        self._asynchronous = asynchronous
+        self.teller = Teller(self._told_stream, asynchronous=asynchronous)
         super().__init__(*arguments, trace=self.teller, **options)
 
-    def begin(self, request: httpx.Request) -> None:
+    def begin(self, request: Request) -> None:
         """Keep to the time-outs of *request*, and tell its trace from now on."""
+        self.edition = edition_of(request)
+        self.phase = "connect"
         limits = request.extensions.get("timeout", {})
         self.timeout = Timeouts(**{name: limits.get(name) for name in PHASES})
-        self.teller.trace = request.extensions.get("trace")
-        self.phase = "connect"
+        assert not isinstance(self.proxy, tuple)  # see `proxy_for`
+        self.teller.begin(request, self.edition, self.proxy)
 
     def errors(self) -> AbstractContextManager[None]:
         """Raise errors of this library as those of httpx."""
-        return errors_as(httpx, lambda: self.phase)
+        return errors_as(self.edition.client, lambda: self.phase)
+
+    def network(self, *arguments: Any, **options: Any) -> Network:
+        """Return a "network_stream"; the arguments are those of `Network` after the first two."""
+        core = self.edition.core
+        kind: type[Network] = (
+            derived(AsyncNetwork, core.AsyncNetworkStream)
+            if self._asynchronous
+            else derived(SyncNetwork, core.NetworkStream)
+        )
+        return kind(core, self, *arguments, **options)
+
+    def _told_stream(self, known: Facts) -> Network:
+        return self.network(known=known)
 
     async def result(self, op: Co[T]) -> T:
         """Run *op*, an operation of this connection, and whatever the trace does about it."""
@@ -127,36 +140,51 @@ class Connection(HTTPConnection):
 
 
 class Connections:
-    """Idle connections, and how requests are sent on one."""
+    """Idle connections, and how requests are sent on one.
+
+    Args:
+        verify: an `ssl.SSLContext`; or False, a file or a folder, see `tls_context`.
+        cert: what to show to servers that ask for it; see `tls_context`.
+        proxy: a `Proxy`, that of httpx, or a URL.
+        limits: what a server may send. By default a head may have 100 KiB, as with httpcore.
+
+    Raises:
+        InvalidOption, InvalidRequest, TypeError: one of them cannot be.
+
+    """
 
     asynchronous = False
 
-    def __init__(self, *, verify: Any = True, proxy: Any = None) -> None:
-        self._context = default_ssl_context() if verify is True else verify
-        self._proxy = proxy
+    def __init__(
+        self,
+        *,
+        verify: SSLContext | bool | str | os.PathLike[str] = True,
+        cert: Any = None,
+        proxy: Any = None,
+        **limits: Unpack[Limits],
+    ) -> None:
+        self._context = context_for(verify, cert)
+        self._proxy = proxy_for(proxy)
+        self._limits: Limits = {**DEFAULTS, **limits}
         self._idle: defaultdict[Key, list[Connection]] = defaultdict(list)
 
-    def take(self, request: httpx.Request) -> Connection:
-        """Return a connection to the origin of *request*, idle or new."""
-        origin, name = key = key_of(request)
+    def take(self, key: Key) -> Connection:
+        """Return a connection for *key*, idle or new."""
         if self._idle[key]:
             return self._idle[key].pop()
-        options = {"server_hostname": name} if origin.secure and name is not None else {}
-        return Connection.to(
-            origin,
-            ssl_context=self._context,
-            proxy=self._proxy,
-            asynchronous=self.asynchronous,
-            **options,
-        )
+        origin, name = key
+        options: dict[str, Any] = {**self._limits, "asynchronous": self.asynchronous}
+        if origin.secure and name is not None:
+            options["server_hostname"] = name
+        return Connection.to(origin, ssl_context=self._context, proxy=self._proxy, **options)
 
-    def give_back(self, request: httpx.Request, conn: Connection) -> None:
+    def give_back(self, key: Key, conn: Connection) -> None:
         """Keep *conn*, if its response has been read to its end and it can take a request."""
         if conn.response_pending() or not conn.is_open():
             conn.disconnect()
             return
-        conn.teller.trace = None
-        self._idle[key_of(request)].append(conn)
+        conn.teller.end()
+        self._idle[key].append(conn)
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -165,18 +193,61 @@ class Connections:
                 conn.disconnect()
         self._idle.clear()
 
+    def response(self, key: Key, conn: Connection, request: Request, head: HTTPResponse) -> Any:
+        """Return what httpx wants to have of a response; its body is still to be read."""
+        client = conn.edition.client
+        network = conn.network(head.stream if left_http(request, head) else None)
+        kind = derived(Body, client.SyncByteStream, client.AsyncByteStream)
+        return client.Response(
+            head.status,
+            headers=raw(head),
+            stream=kind(self, key, conn, network),
+            extensions={
+                "http_version": b"HTTP/" + head.http_version.encode(),
+                "reason_phrase": head.reason.encode("latin-1"),
+                "network_stream": network,
+            },
+        )
 
-def key_of(request: httpx.Request) -> Key:
+
+def context_for(verify: SSLContext | bool | str | os.PathLike[str], cert: Any) -> SSLContext:
+    """Return the context for *verify* and *cert* of httpx."""
+    if isinstance(verify, SSLContext):
+        if cert is not None:
+            raise TypeError("cert goes with verify as a flag or a path; a context has its own")
+        return verify
+    if verify is True and cert is None:
+        return default_ssl_context()
+    authorities = None if isinstance(verify, bool) else verify
+    return tls_context(verify=verify is not False, ca=authorities, client_cert=cert)
+
+
+def proxy_for(proxy: Any) -> Proxy | None:
+    """Return *proxy*, which may be that of httpx, or a URL of its."""
+    if proxy is None or isinstance(proxy, Proxy):
+        return proxy
+    if isinstance(proxy, tuple):
+        return Proxy("http://{}:{}".format(*proxy))
+    if not hasattr(proxy, "raw_auth"):
+        return Proxy(str(proxy))
+    login = None if proxy.auth is None else BasicAuth(*proxy.auth)
+    return Proxy(
+        str(proxy.url), auth=login, headers=proxy.headers.raw, ssl_context=proxy.ssl_context
+    )
+
+
+def key_of(request: Request) -> Key:
     """Return what a connection has to lead to."""
-    url = request.url
+    client, url = edition_of(request).client, request.url
     if url.scheme not in {"http", "https"}:
-        raise httpx.UnsupportedProtocol(f"no requests to {url.scheme!r} URLs", request=request)
-    with errors_as(httpx, lambda: "connect"):
+        message = f"no requests to {url.scheme!r} URLs"
+        raise client.UnsupportedProtocol(message, request=request)
+    with errors_as(client, lambda: "connect"):
         origin = Origin(url.scheme, url.host, url.port)
     return origin, request.extensions.get("sni_hostname")
 
 
-def target_of(request: httpx.Request) -> str:
+def target_of(request: Request) -> str:
     """Return the request target: the path, if the request does not say otherwise."""
     target: bytes | None = request.extensions.get("target")
     if target is None:
@@ -185,70 +256,58 @@ def target_of(request: httpx.Request) -> str:
     return text if request.method == "CONNECT" else Target(text)
 
 
-def co_send_head(conn: Connection, request: httpx.Request) -> Co[bool]:
+def co_send_head(conn: Connection, request: Request) -> Co[bool]:
     """Connect and send the head; return whether a body follows."""
     yield from conn.co_connect()
     conn.phase = "write"
     length = request.headers.get("Content-Length")
-    body = BodyFollowing(None if length is None else int(length))
-    if length is None and "Transfer-Encoding" not in request.headers:
-        body = None
+    body = None
+    if length is not None or "Transfer-Encoding" in request.headers:
+        body = BodyFollowing(None if length is None else int(length))
     left_out = FRAMING | {b"host"} if request.method == "CONNECT" else FRAMING  # it has its own
     fields = [field for field in request.headers.raw if field[0].lower() not in left_out]
     yield from conn.co_send_request(request.method, target_of(request), fields, body)
     return body is not None
 
 
-def left_http(request: httpx.Request, head: HTTPResponse) -> bool:
+def left_http(request: Request, head: HTTPResponse) -> bool:
     """Say whether *head* has ended HTTP on its connection."""
     return head.status == 101 or (request.method == "CONNECT" and 200 <= head.status < 300)
 
 
-def response_of(head: HTTPResponse, body: Body) -> httpx.Response:
-    """Return what httpx wants to have of a response."""
-    return httpx.Response(
-        head.status,
-        headers=[(n.encode("latin-1"), v.encode("latin-1")) for n, v in head.headers.items()],
-        stream=body,
-        extensions={
-            "http_version": b"HTTP/" + head.http_version.encode(),
-            "reason_phrase": head.reason.encode("latin-1"),
-            "network_stream": body.network,
-        },
-    )
-
-
-class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+class Body:
     """The body of a response, read while httpx asks for it.
 
-    Attributes:
-        network: the stream below it, for the "network_stream" of the response.
-
+    It becomes a `SyncByteStream` and an `AsyncByteStream`.
     """
 
-    def __init__(
-        self, owner: Connections, request: httpx.Request, conn: Connection, network: Network
-    ) -> None:
-        self.network = network
-        self._owner, self._request, self._conn = owner, request, conn
+    def __init__(self, owner: Connections, key: Key, conn: Connection, network: Network) -> None:
+        self._owner, self._key, self._conn, self._network = owner, key, conn, network
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
         with self._conn.errors():
-            while piece := self._conn.read(PIECE):
+            while self._open and (piece := self._conn.read(PIECE)):
                 yield piece
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> Self:
+        return self  # and no generator, which trio wants to be closed
+
+    async def __anext__(self) -> bytes:
+        if not self._open:
+            raise StopAsyncIteration
         with self._conn.errors():
-            while piece := await self._conn.result(self._conn.co_read(PIECE)):
-                yield piece
+            piece = await self._conn.result(self._conn.co_read(PIECE))
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
     def close(self) -> None:
         """Give the connection back, and close the stream that it has given up."""
         if self._open:
             self._open = False
-            self.network.end()
-            self._owner.give_back(self._request, self._conn)
+            self._network.end()
+            self._owner.give_back(self._key, self._conn)
 
     async def aclose(self) -> None:
         """Give the connection back, and close the stream that it has given up."""
@@ -256,12 +315,19 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         await self._conn.teller.catch_up()
 
 
-class Transport(Connections, httpx.BaseTransport):
-    """For `httpx.Client`. Takes *verify*, an `ssl.SSLContext` or True, and *proxy*."""
+class Transport(Connections, SyncBase):
+    """For `Client` of httpx and of httpx2. The arguments are those of `Connections`."""
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def handle_request(self, request: Request) -> Any:
         """Send *request* and return the response; its body is still to be read."""
-        conn = self.take(request)
+        key = key_of(request)
+        conn = self.take(key)
         try:
             conn.begin(request)
             with conn.errors():
@@ -269,21 +335,27 @@ class Transport(Connections, httpx.BaseTransport):
                     send_body(conn, request)
                 conn.phase = "read"
                 head = conn.read_response()
-            network = SyncNetwork(conn, head.stream if left_http(request, head) else None)
-            return response_of(head, Body(self, request, conn, network))
+            return self.response(key, conn, request, head)
         except BaseException:
             conn.disconnect()
             raise
 
 
-class AsyncTransport(Connections, httpx.AsyncBaseTransport):
-    """For `httpx.AsyncClient`, on asyncio and on trio. Takes what `Transport` takes."""
+class AsyncTransport(Connections, AsyncBase):
+    """For `AsyncClient` of httpx and of httpx2, on asyncio and on trio; as `Transport`."""
 
     asynchronous = True
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def handle_async_request(self, request: Request) -> Any:
         """Send *request* and return the response; its body is still to be read."""
-        conn = self.take(request)
+        key = key_of(request)
+        conn = self.take(key)
         try:
             conn.begin(request)
             with conn.errors():
@@ -291,8 +363,7 @@ class AsyncTransport(Connections, httpx.AsyncBaseTransport):
                     await send_body_async(conn, request)
                 conn.phase = "read"
                 head = await conn.result(conn.co_read_response())
-            network = AsyncNetwork(conn, head.stream if left_http(request, head) else None)
-            return response_of(head, Body(self, request, conn, network))
+            return self.response(key, conn, request, head)
         except BaseException:
             conn.disconnect()
             await conn.teller.catch_up()
@@ -303,7 +374,7 @@ class AsyncTransport(Connections, httpx.AsyncBaseTransport):
         self.close()
 
 
-def send_body(conn: HTTPConnection, request: httpx.Request) -> None:
+def send_body(conn: Connection, request: Any) -> None:
     """Write the body of *request*, until the server has answered."""
     try:
         for piece in request.stream:
@@ -314,9 +385,8 @@ def send_body(conn: HTTPConnection, request: httpx.Request) -> None:
             raise
 
 
-async def send_body_async(conn: Connection, request: httpx.Request) -> None:
+async def send_body_async(conn: Connection, request: Any) -> None:
     """Write the body of *request*, until the server has answered."""
-    assert isinstance(request.stream, httpx.AsyncByteStream)
     pieces = aiter(request.stream)
     try:
         async for piece in pieces:

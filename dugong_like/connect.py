@@ -414,4 +414,5 @@ def _agreed(stream: Stream) -> Info:
         "cipher": tls.cipher(),
         "alpn": tls.selected_alpn_protocol(),
         "session_reused": tls.session_reused,
+        "ssl_object": tls,
     }

@@ -16,7 +16,9 @@ from contextlib import aclosing
 import anyio
 import anyio.lowlevel
 import httpcore
+import httpcore2
 import httpx
+import httpx2
 import pytest
 import requests
 import trio
@@ -33,7 +35,9 @@ import dugong_like
 SIZE = 300_000
 
 httpx_errors = program("httpx_errors")  # the next ones import it, as their neighbour
+httpx_edition = program("httpx_edition")
 httpx_network = program("httpx_network")
+httpx_trace = program("httpx_trace")
 httpx_transport = program("httpx_transport")
 requests_adapter = program("requests_adapter")
 
@@ -49,7 +53,11 @@ def exceptions_of(module):
 
 
 OURS = exceptions_of(dugong_like)
-THEIRS = {**exceptions_of(httpcore), **exceptions_of(httpx)}
+THEIRS = {
+    name: kind
+    for module in (httpcore, httpx, httpcore2, httpx2)
+    for name, kind in exceptions_of(module).items()
+}
 
 
 @pytest.mark.feature("C39")
@@ -60,8 +68,9 @@ def test_each_exception_has_a_place_in_the_table():
         for names in table.values():
             assert len(names) == len(httpx_errors.PHASES)
             for name in names:
-                assert issubclass(getattr(httpx, name), httpx.TransportError)
-                assert issubclass(getattr(httpcore, name), Exception)
+                for client, core in EDITIONS.values():
+                    assert issubclass(getattr(client, name), client.TransportError)
+                    assert issubclass(getattr(core, name), Exception)
 
 
 def test_errors_name_the_request():
@@ -127,11 +136,11 @@ class OnTrio:
 
 
 class Async:
-    """`httpx.AsyncClient` with the methods of `httpx.Client`."""
+    """`AsyncClient` with the methods of `Client`."""
 
-    def __init__(self, runner, **options):
+    def __init__(self, runner, theirs, **options):
         self._runner = runner()
-        self._client = httpx.AsyncClient(**options)
+        self._client = theirs.AsyncClient(**options)
         self.cookies = self._client.cookies
 
     def request(self, method, url, **options):
@@ -166,8 +175,8 @@ class Async:
             self._runner.close()
 
 
-class Sync(httpx.Client):
-    """`httpx.Client` that runs coroutines which never wait."""
+class Sync:
+    """What a `Client` has in addition: it runs coroutines which never wait."""
 
     def talk(self, method, url, co_say, **options):
         with self.stream(method, url, **options) as response:
@@ -184,21 +193,45 @@ async def synchronous(result):
     return result
 
 
-@pytest.fixture(params=["httpx", "httpx-asyncio", "httpx-trio"])
-def make(request, trusting):
-    """A function that makes a client of httpx."""
-    made = []
+class Make:
+    """Makes clients of one of the two, for one way of waiting.
 
-    def make(proxy=None, **options):
-        runner = {"httpx-asyncio": asyncio.Runner, "httpx-trio": OnTrio}.get(request.param)
-        kind = httpx_transport.AsyncTransport if runner else httpx_transport.Transport
-        options |= {"transport": kind(verify=trusting, proxy=proxy), "trust_env": False}
-        client = Async(runner, **options) if runner else Sync(**options)
-        made.append(client)
+    Attributes:
+        httpx: the module of the clients.
+        httpcore: the one that it is based on.
+
+    """
+
+    def __init__(self, name, context):
+        name, _, runner = name.partition("-")
+        self.httpx, self.httpcore = EDITIONS[name]
+        self._runner = RUNNERS.get(runner)
+        self._context = context
+        self.made = []
+
+    def __call__(self, proxy=None, limits=None, **options):
+        kind = httpx_transport.AsyncTransport if self._runner else httpx_transport.Transport
+        transport = kind(verify=self._context, proxy=proxy, **(limits or {}))
+        options |= {"transport": transport, "trust_env": False}
+        if self._runner:
+            client = Async(self._runner, self.httpx, **options)
+        else:
+            client = type("Client", (Sync, self.httpx.Client), {})(**options)
+        self.made.append(client)
         return client
 
+
+RUNNERS = {"asyncio": asyncio.Runner, "trio": OnTrio}
+EDITIONS = {"httpx": (httpx, httpcore), "httpx2": (httpx2, httpcore2)}
+WAYS = [f"{name}{runner}" for name in EDITIONS for runner in ("", "-asyncio", "-trio")]
+
+
+@pytest.fixture(params=WAYS)
+def make(request, trusting):
+    """What makes clients of httpx and of httpx2."""
+    make = Make(request.param, trusting)
     yield make
-    for client in made:
+    for client in make.made:
         client.close()
 
 
@@ -283,15 +316,15 @@ def test_httpx_gets_the_answer_to_an_upload_that_is_refused(make):
 @pytest.mark.parametrize(
     ("path", "error"),
     [
-        ("/silent", httpx.ReadTimeout),
-        ("/short", httpx.RemoteProtocolError),
-        ("/junk", httpx.RemoteProtocolError),
+        ("/silent", "ReadTimeout"),
+        ("/short", "RemoteProtocolError"),
+        ("/junk", "RemoteProtocolError"),
     ],
 )
 def test_httpx_gets_its_own_errors(make, path, error):
     with ScriptedServer(wandering) as server:
-        client = make(timeout=httpx.Timeout(20, read=0.3 if path == "/silent" else 20))
-        with pytest.raises(error):
+        client = make(timeout=make.httpx.Timeout(20, read=0.3 if path == "/silent" else 20))
+        with pytest.raises(getattr(make.httpx, error)):
             client.get(f"http://127.0.0.1:{server.port}{path}")
 
 
@@ -351,12 +384,12 @@ def deaf(sock):
 def test_httpx_gets_its_own_errors_while_writing(make):
     pieces = [bytes(1 << 20)] * 30
     with ScriptedServer(deaf) as server:
-        with pytest.raises(httpx.WriteTimeout):
-            make(timeout=httpx.Timeout(20, write=0.2)).request(
+        with pytest.raises(make.httpx.WriteTimeout):
+            make(timeout=make.httpx.Timeout(20, write=0.2)).request(
                 "PUT", f"http://127.0.0.1:{server.port}/", content=pieces
             )
         for content in ([b"much too long"], [b"x"]):
-            with pytest.raises(httpx.LocalProtocolError):
+            with pytest.raises(make.httpx.LocalProtocolError):
                 make().request(
                     "PUT", f"http://127.0.0.1:{server.port}/", content=content,
                     headers={"Content-Length": "5"},
@@ -364,8 +397,8 @@ def test_httpx_gets_its_own_errors_while_writing(make):
 
 
 def test_httpx_connects_in_time(make):
-    with black_hole() as (host, port), pytest.raises(httpx.ConnectTimeout):
-        make(timeout=httpx.Timeout(20, connect=0.1)).get(f"http://{host}:{port}/")
+    with black_hole() as (host, port), pytest.raises(make.httpx.ConnectTimeout):
+        make(timeout=make.httpx.Timeout(20, connect=0.1)).get(f"http://{host}:{port}/")
 
 
 def mute(sock):
@@ -378,14 +411,14 @@ def test_httpx_waits_for_each_phase_as_long_as_it_may(make):
     with ScriptedServer(mute) as server:
         url = f"http://127.0.0.1:{server.port}/"
         for limits, scheme, error in [
-            ({"connect": 0.2}, "https", httpx.ConnectTimeout),
-            ({"read": 0.2}, "http", httpx.ReadTimeout),
+            ({"connect": 0.2}, "https", make.httpx.ConnectTimeout),
+            ({"read": 0.2}, "http", make.httpx.ReadTimeout),
         ]:
-            client = make(timeout=httpx.Timeout(**dict.fromkeys(WAITS, None) | limits))
+            client = make(timeout=make.httpx.Timeout(**dict.fromkeys(WAITS, None) | limits))
             with pytest.raises(error):
                 client.get(url.replace("http", scheme))
     with ScriptedServer(slow) as server:
-        client = make(timeout=httpx.Timeout(None, connect=0.2, write=0.2))
+        client = make(timeout=make.httpx.Timeout(None, connect=0.2, write=0.2))
         assert client.get(f"http://127.0.0.1:{server.port}/").text == "ok"
 
 
@@ -399,7 +432,7 @@ def slow(sock):
     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
-@pytest.mark.parametrize("make", ["httpx-asyncio", "httpx-trio"], indirect=True)
+@pytest.mark.parametrize("make", [way for way in WAYS if "-" in way], indirect=True)
 def test_httpx_gives_up_a_request(make):
     asked = threading.Event()
 
@@ -425,9 +458,9 @@ def test_httpx_gives_up_a_request(make):
 def test_httpx_cannot_connect(make):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        with pytest.raises(httpx.ConnectError):
+        with pytest.raises(make.httpx.ConnectError):
             make().get(f"http://127.0.0.1:{unused.getsockname()[1]}/")
-    with pytest.raises(httpx.UnsupportedProtocol):
+    with pytest.raises(make.httpx.UnsupportedProtocol):
         make().get("ftp://127.0.0.1/")
 
 
@@ -447,7 +480,7 @@ def test_httpx_goes_through_a_proxy(make, start, proxy, tls):
     url = f"{'https' if tls else 'http'}://localhost:{server.port}/bytes/1000"
     assert client.get(url).content == pattern(1000)
     if tls:
-        with pytest.raises(httpx.ProxyError, match="418"):
+        with pytest.raises(make.httpx.ProxyError, match="418"):
             client.get("https://refused.test/")
 
 
@@ -490,11 +523,11 @@ def test_httpx_leaves_http(make, method, options):
             got += await wait(stream.read(100_000, 5))
         assert got == data
         assert stream.get_extra_info("server_addr")[1] == server.port
-        with pytest.raises(httpcore.ReadTimeout):
+        with pytest.raises(make.httpcore.ReadTimeout):
             await wait(stream.read(1, 0.05))
-        with pytest.raises(httpcore.WriteTimeout):
+        with pytest.raises(make.httpcore.WriteTimeout):
             await wait(stream.write(bytes(50 << 20), 0.2))
-        with pytest.raises(httpcore.ReadError):
+        with pytest.raises(make.httpcore.ReadError):
             await wait(stream.read(1))
         return response.status_code, stream
 
@@ -513,7 +546,7 @@ def test_httpx_knows_what_is_below_an_ordinary_response(make, start):
         stream = response.extensions["network_stream"]
         assert stream.get_extra_info("server_addr")[1] == server.port
         assert stream.get_extra_info("ssl_object").version() == "TLSv1.3"
-        with pytest.raises(httpcore.ReadError, match="HTTP is spoken"):
+        with pytest.raises(make.httpcore.ReadError, match="HTTP is spoken"):
             await wait(stream.read(1))
         return response.status_code
 
@@ -548,7 +581,7 @@ def test_httpx_gets_its_own_errors_of_a_handshake(make, trusting, name):
     async def co_say(response, wait):
         stream = response.extensions["network_stream"]
         assert await wait(stream.read(5)) == b"hello"
-        with pytest.raises(httpcore.ConnectError):
+        with pytest.raises(make.httpcore.ConnectError):
             await wait(stream.start_tls(trusting, name, 5))
 
     with ScriptedServer(leaving) as server:
@@ -565,7 +598,7 @@ def test_httpx_sends_other_targets(make):
             response = make().request(method, f"http://{host}/", extensions={"target": target})
             assert response.content.startswith(b"%s %s HTTP/1.1\r\n" % (method.encode(), target))
         for method, target in [("GET", "/ä".encode()), ("GET", b"*"), ("CONNECT", b"/")]:
-            with pytest.raises(httpx.LocalProtocolError):
+            with pytest.raises(make.httpx.LocalProtocolError):
                 make().request(method, f"http://{host}/", extensions={"target": target})
 
 
@@ -579,7 +612,7 @@ def test_httpx_names_another_server(make, issue):
         for _ in range(2):
             assert client.get(url, extensions={"sni_hostname": "other.test"}).status_code == 200
         assert (names, server.connections) == (["other.test"], 1)
-        with pytest.raises(httpx.ConnectError, match="certificate not accepted"):
+        with pytest.raises(make.httpx.ConnectError, match="certificate not accepted"):
             client.get(url)
 
 
@@ -649,13 +682,13 @@ def test_httpx_traces_each_request_by_itself(make):
     assert names[-12:] == ["connection.attempt.complete", "connection.connect_tcp.complete",
                            *FROM_HEAD_TO_END]  # fmt: skip
     assert [event for event, _ in second] == FROM_HEAD_TO_END
-    assert second[5][1]["status"] == 200
+    assert second[5][1]["return_value"][:3] == (b"HTTP/1.1", 200, b"OK")
 
 
 def test_httpx_traces_what_fails_and_the_end(make):
     with ScriptedServer(wandering) as server:
         client, events = make(), []
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises(make.httpx.RemoteProtocolError):
             url = f"http://127.0.0.1:{server.port}/junk"
             client.get(url, extensions={"trace": teller(client, events)})
 
@@ -745,7 +778,7 @@ SEVERAL = [("X-Tag", "one"), ("Cookie", "a=1"), ("x-tag", "two"), ("Cookie", "b=
 def test_httpx_sends_each_of_several_fields_and_every_empty_body(make):
     """It is what httpx sends with its own transport."""
     record = Recording()
-    with ScriptedServer(record) as server, httpx.Client(trust_env=False) as theirs:
+    with ScriptedServer(record) as server, make.httpx.Client(trust_env=False) as theirs:
         ours, url = make(), f"http://127.0.0.1:{server.port}/"
         for method, options in [
             ("GET", {"headers": SEVERAL}),

@@ -1,0 +1,53 @@
+"""httpx or httpx2: the one that a request is of, and classes that are derived from its own.
+
+Both have the same names for the same things, and each asks for instances of its own classes. So
+the transports ask each request which one it is of, and import neither.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+NAMES: Final = {"httpx": "httpcore", "httpx2": "httpcore2"}  # and what each is based on
+
+
+class Edition:
+    """One of the two.
+
+    Attributes:
+        client: the module `httpx` or `httpx2`.
+        core: the module that it is based on, `httpcore` or `httpcore2`.
+
+    """
+
+    def __init__(self, name: str) -> None:
+        self.client: ModuleType = sys.modules[name]
+        self.core: ModuleType = import_module(NAMES[name])
+
+
+edition = functools.cache(Edition)
+
+
+def edition_of(request: Any) -> Edition:
+    """Return the edition whose Request, or a class derived from it, *request* is an instance of.
+
+    Raises:
+        TypeError: it is of neither.
+
+    """
+    for kind in type(request).__mro__:
+        name = kind.__module__.partition(".")[0]
+        if name in NAMES:
+            return edition(name)
+    raise TypeError(f"a request of httpx or httpx2 is needed, not {type(request).__name__}")
+
+
+@functools.cache
+def derived(kind: type[T], *theirs: type) -> type[T]:
+    """Return *kind* as a class that is derived from classes of httpx as well; *kind* wins."""
+    return type(kind.__name__, (kind, *theirs), {"__doc__": kind.__doc__})

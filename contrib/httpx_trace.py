@@ -1,0 +1,167 @@
+"""What the "trace" of a request is told: the events of this library, in the form of httpcore.
+
+The facts of an event that httpcore has too are those that httpcore gives, and no others. What
+httpcore has no event for is told as this library tells it: "dns.resolve", "connection.attempt",
+"proxy.connect", "http11.informational", "http11.trailers", "connection.close".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
+from inspect import isawaitable, iscoroutine
+from typing import Any, Final
+
+from httpx_edition import Edition  # noqa: TC002 - cheap
+from httpx_errors import name_of
+
+from dugong_like import HTTPResponse, Proxy, log_events
+
+Facts = dict[str, Any]
+Trace = Callable[[str, Facts], Any]
+LOG: Final = log_events()
+# What httpcore calls an event of ours if there is a proxy.
+WITH_HTTP_PROXY: Final = {
+    "connection.start_tls": "proxy.start_tls",
+    "proxy.start_tls": "connection.start_tls",
+}
+WITH_SOCKS: Final = {
+    "connection.connect_tcp": "socks.connect_tcp",
+    "connection.start_tls": "socks.start_tls",
+}
+CONNECTED: Final = frozenset({"connection.connect_tcp", "connection.connect_unix_socket"})
+SECURED: Final = frozenset({"connection.start_tls", "proxy.start_tls"})
+WITH_REQUEST: Final = frozenset(
+    f"http11.{phase}"
+    for phase in (
+        *("send_request_headers", "send_request_body"),
+        *("receive_response_headers", "receive_response_body"),
+    )
+)
+OF_HTTPCORE: Final = CONNECTED | SECURED | WITH_REQUEST | {"http11.response_closed"}
+
+
+class Teller:
+    """The trace of a connection: tells that of the request which the connection serves.
+
+    Args:
+        stream: makes the "network_stream" of facts.
+        asynchronous: True if the trace of a request may be an ``async def`` function.
+
+    """
+
+    def __init__(self, stream: Callable[[Facts], Any], *, asynchronous: bool) -> None:
+        self._stream = stream
+        self._asynchronous = asynchronous
+        self._told: list[Awaitable[Any]] = []
+        self._listener: Listener | None = None
+
+    def begin(self, request: Any, edition: Edition, proxy: Proxy | None) -> None:
+        """Tell the trace of *request*, if it has one, from now on."""
+        trace = request.extensions.get("trace")
+        self._listener = trace and Listener(trace, request, edition, proxy)
+
+    def end(self) -> None:
+        """Tell nobody from now on."""
+        self._listener = None
+
+    def __call__(self, event: str, info: Facts) -> None:
+        """Tell of *event*; called by the connection."""
+        LOG(event, info)  # a connection that has a trace does not do it by itself
+        if self._listener is None:
+            return
+        told = self._listener.tell(event, info, self._stream)
+        if self._asynchronous and isawaitable(told):
+            self._told.append(told)
+        elif iscoroutine(told):
+            told.close()
+            raise TypeError('with a blocking client "trace" has to be a plain function')
+
+    async def catch_up(self) -> None:
+        """Await what the trace has returned since the last call, until one of them raises."""
+        told, self._told = iter(self._told), []
+        try:
+            for awaitable in told:
+                await awaitable
+        finally:
+            for awaitable in told:
+                if iscoroutine(awaitable):
+                    awaitable.close()  # else Python warns that it was not awaited
+
+
+class Listener:
+    """The trace of one request, and what it is told."""
+
+    def __init__(self, trace: Trace, request: Any, edition: Edition, proxy: Proxy | None) -> None:
+        self._trace, self._given, self._edition = trace, request, edition
+        self._known: Facts = {}  # about the connection that is being made
+        self._names: Mapping[str, str] = {}
+        if proxy is not None:
+            self._names = WITH_HTTP_PROXY if proxy.speaks_http else WITH_SOCKS
+
+    @cached_property
+    def _request(self) -> Any:
+        """The request as httpcore has it."""
+        given, core = self._given, self._edition.core
+        url = core.URL(
+            scheme=given.url.raw_scheme,
+            host=given.url.raw_host,
+            port=given.url.port,
+            target=given.url.raw_path,
+        )
+        return core.Request(
+            method=given.method,
+            url=url,
+            headers=given.headers.raw,
+            content=given.stream,
+            extensions=given.extensions,
+        )
+
+    def tell(self, event: str, info: Facts, stream: Callable[[Facts], Any]) -> Any:
+        """Tell of *event*, and return what the trace returns."""
+        phase, _, when = event.rpartition(".")
+        if phase in OF_HTTPCORE:
+            event = f"{self._names.get(phase, phase)}.{when}"
+            info = getattr(self, f"_{when}")(phase, info, stream)
+        return self._trace(event, info)
+
+    def _started(self, phase: str, info: Facts, _: object) -> Facts:
+        if phase in WITH_REQUEST:
+            return {"request": self._request}
+        if phase in CONNECTED:
+            return {**info, "socket_options": None}
+        return info if phase in SECURED else {}
+
+    def _complete(self, phase: str, info: Facts, stream: Callable[[Facts], Any]) -> Facts:
+        result = info["return_value"]
+        if phase in CONNECTED:
+            here, there = result["local_address"], result["server_address"]
+            self._known = {"client_addr": here, "server_addr": there, "ssl_object": None}
+            result = stream(self._known)
+        elif phase in SECURED:
+            self._known = {**self._known, "ssl_object": result["ssl_object"]}
+            result = stream(self._known)
+        elif isinstance(result, HTTPResponse):
+            version, reason = f"HTTP/{result.http_version}", result.reason
+            result = (version.encode(), result.status, reason.encode("latin-1"), raw(result))
+        return {"return_value": result}
+
+    def _failed(self, phase: str, info: Facts, _: object) -> Facts:
+        exc = info["exception"]
+        name = name_of(exc, "connect" if phase in CONNECTED | SECURED else phase_of(phase))
+        if name is None:
+            return info
+        theirs = getattr(self._edition.core, name)(str(exc))
+        theirs.__cause__ = exc
+        return {"exception": theirs}
+
+
+def phase_of(event: str) -> str:
+    """Return which of `httpx_errors.PHASES` an event of HTTP belongs to."""
+    return "write" if event.startswith("http11.send_") else "read"
+
+
+def raw(response: HTTPResponse) -> list[tuple[bytes, bytes]]:
+    """Return the fields of *response* as they came."""
+    fields = response.headers.items()
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
