@@ -28,6 +28,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractContextManager
 from ssl import SSLContext
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from httpx_edition import Edition, derived, edition_of
@@ -70,6 +71,7 @@ T = TypeVar("T")
 Key = tuple[Origin, str | None]  # and the name for TLS, if it is another one
 PIECE: Final = 65536  # bytes of a body at a time
 FRAMING: Final = {b"content-length", b"transfer-encoding"}
+SCHEMES: Final = {"http", "https", "ws", "wss"}
 MAX_HEAD: Final = 100 * 1024  # bytes; what httpcore takes
 
 
@@ -166,12 +168,14 @@ class Connections:
         self._context = context_for(verify, cert)
         self._proxy = proxy_for(proxy)
         self._limits: Limits = {**DEFAULTS, **limits}
+        self._lock = Lock()  # threads may share a client
         self._idle: defaultdict[Key, list[Connection]] = defaultdict(list)
 
     def take(self, key: Key) -> Connection:
         """Return a connection for *key*, idle or new."""
-        if self._idle[key]:
-            return self._idle[key].pop()
+        with self._lock:
+            if self._idle[key]:
+                return self._idle[key].pop()
         origin, name = key
         options: dict[str, Any] = {**self._limits, "asynchronous": self.asynchronous}
         if origin.secure and name is not None:
@@ -184,14 +188,16 @@ class Connections:
             conn.disconnect()
             return
         conn.teller.end()
-        self._idle[key].append(conn)
+        with self._lock:
+            self._idle[key].append(conn)
 
     def close(self) -> None:
         """Close the idle connections."""
-        for connections in self._idle.values():
-            for conn in connections:
-                conn.disconnect()
-        self._idle.clear()
+        with self._lock:
+            for connections in self._idle.values():
+                for conn in connections:
+                    conn.disconnect()
+            self._idle.clear()
 
     def response(self, key: Key, conn: Connection, request: Request, head: HTTPResponse) -> Any:
         """Return what httpx wants to have of a response; its body is still to be read."""
@@ -239,7 +245,7 @@ def proxy_for(proxy: Any) -> Proxy | None:
 def key_of(request: Request) -> Key:
     """Return what a connection has to lead to."""
     client, url = edition_of(request).client, request.url
-    if url.scheme not in {"http", "https"}:
+    if url.scheme not in SCHEMES:
         message = f"no requests to {url.scheme!r} URLs"
         raise client.UnsupportedProtocol(message, request=request)
     with errors_as(client, lambda: "connect"):

@@ -6,6 +6,9 @@ Each row of `CALLS` is one call on a client, made once with each transport, agai
 import importlib
 import subprocess
 import sys
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from functools import partial
 
 import pytest
@@ -15,6 +18,7 @@ from playground import Playground, sized
 from servers import refusing_port
 from support import ScriptedServer, answering, black_hole, read_head
 from test_adapters import EDITIONS, RUNNERS, WAYS, Async, Sync
+from test_websocket import echo
 
 httpx_transport = program("httpx_transport")
 
@@ -407,6 +411,69 @@ def test_head_that_is_too_large(way, size, fields, limits):
         with pytest.raises(error):
             client.get(f"http://127.0.0.1:{server.port}/")
         client.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_body_is_given_as_it_comes(places, way):
+    """Its next piece is sent when this one has been read."""
+    client = client_of(way, True)
+
+    async def co_say(response, wait):
+        pieces = []
+        if "-" in way:
+            async with aclosing(response.aiter_raw()) as stream:
+                async for piece in stream:
+                    pieces.append(piece)
+                    places["playground"].seen.release()
+        else:
+            for piece in response.iter_raw():
+                pieces.append(piece)
+                places["playground"].seen.release()
+        return pieces
+
+    assert client.talk("GET", places["http"] + "/live", co_say) == [b"one", b"two"]
+    client.close()
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.startswith("httpx2")])
+def test_websocket_of_httpx2(way):
+    """Which reads and writes at the same time."""
+    text = "x" * 50_000
+    with ScriptedServer(echo) as server:
+        url = f"ws://127.0.0.1:{server.port}/greet"
+        client = client_of(way, True, timeout=20)
+
+        async def main(client):
+            async with client.websocket(url) as ws:
+                welcome = await ws.receive_text(timeout=20)
+                await ws.send_text(text)
+                return welcome, await ws.receive_text(timeout=20)
+
+        if "-" in way:
+            seen = client.call(main)
+        else:
+            with client.websocket(url) as ws:
+                welcome = ws.receive_text(timeout=20)
+                ws.send_text(text)
+                seen = welcome, ws.receive_text(timeout=20)
+        client.close()
+    assert seen == ("welcome", text)
+
+
+@pytest.mark.parametrize("name", EDITIONS)
+def test_threads_may_share_a_client(places, name):
+    def work():
+        for number in range(30):
+            path = ("/big", "/", "/json", "/closing")[number % 4]
+            contents[path].add(client.get(places["http"] + path).content)
+
+    contents = defaultdict(set)
+    client = client_of(name, True)
+    with ThreadPoolExecutor() as executor:
+        for done in [executor.submit(work) for _ in range(8)]:
+            done.result()
+    client.close()
+    assert [len(seen) for seen in contents.values()] == [1] * 4
 
 
 def test_one_transport_serves_both():

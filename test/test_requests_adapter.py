@@ -8,6 +8,8 @@ import io
 import pickle
 import shutil
 import subprocess
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -112,6 +114,23 @@ def at(stream, position):
     return stream
 
 
+class Unmeasured:
+    """A stream that can be read, and nothing else."""
+
+    def __init__(self, data):
+        self._data, self.read = data, io.BytesIO(data).read
+
+    def __iter__(self):  # or requests would not take it for a stream
+        raise AssertionError("it is read")
+
+
+class Measured(Unmeasured):
+    """One that knows how long it is, as the encoder of requests_toolbelt does."""
+
+    def __len__(self):
+        return len(self._data)
+
+
 def login(side):
     """Return the URL of the proxy with credentials."""
     return side.http.replace("://", "://me:se%40same@")
@@ -161,6 +180,10 @@ CALLS = {
     "raw in a TextIOWrapper": lambda s: io.TextIOWrapper(s.raw("/lines")).readlines(),
     "raw.getheader": lambda s: (s.raw("/").getheader("X-TWICE"), s.raw("/").info()["X-Other"]),
     "raw.headers.getlist": lambda s: s.raw("/").headers.getlist("x-twice"),
+    "raw.data": lambda s: s.raw("/gzip").data,
+    "raw.drain_conn": lambda s: [s.raw("/big").drain_conn(), s.get("/").text],
+    "raw.release_conn": lambda s: [s.raw("/").release_conn(), s.get("/").text],
+    "raw, byte by byte": lambda s: list(s.get("/lines", stream=True).iter_content(1)),
     "raw, closed early": lambda s: [s.raw("/big").close(), s.get("/").text],
     # -- requests
     "parameters": lambda s: s.get("/?a=b", params={"c": "d e", "f": ["g", "h"]}),
@@ -176,6 +199,8 @@ CALLS = {
     "BytesIO, not from the beginning": lambda s: s.put("/echo", at(io.BytesIO(b"abcdef"), 3)),
     "StringIO": lambda s: s.put("/echo", io.StringIO("text")),
     "file": lambda s: s.put_file("rb"),
+    "stream with a length": lambda s: s.put("/echo", Measured(b"x" * 100_000)),
+    "stream of unknown length": lambda s: s.put("/echo", Unmeasured(b"x" * 100_000)),
     "generator": lambda s: s.put("/echo", iter([b"a", b"", b"bc"])),
     "generator of str": lambda s: s.put("/echo", iter(["a", "ä"])),
     "generator that raises": lambda s: s.put("/echo", (1 // x for x in (0,))),
@@ -434,3 +459,16 @@ def test_authorities_are_read_once(side, monkeypatch):
         )
         assert response.text == "bye"
     assert made == [(side.ca_file, None)]
+
+
+def test_threads_may_share_a_session(side):
+    def work():
+        for number in range(30):
+            path = ("/big", "/", "/json", "/closing")[number % 4]
+            contents[path].add(side.get(path).content)
+
+    contents = defaultdict(set)
+    with ThreadPoolExecutor() as executor:
+        for done in [executor.submit(work) for _ in range(8)]:
+            done.result()
+    assert [len(seen) for seen in contents.values()] == [1] * 4
