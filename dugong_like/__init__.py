@@ -42,10 +42,10 @@ from .http1.limits import (
     MAX_LINE_SIZE,
 )
 from .http1.target import Target
-from .message import BodyFollowing, Exchange, HTTPResponse
+from .message import Exchange, HTTPResponse
 from .network import NetworkStream
 from .origin import HTTP_PORT, HTTPS_PORT
-from .outgoing import Request
+from .outgoing import BodyFollowing, Request
 from .polling import POLLIN, POLLOUT, Co, PollNeeded, run, within
 from .timeouts import Timeouts
 from .transport.buffer import BUFFER_SIZE

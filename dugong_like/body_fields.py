@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from .message import BodyFollowing
+from .outgoing import BodyFollowing
 
 # What to say of no body where the method means one (RFC 9110 section 8.6).
 EMPTY: Final = dict.fromkeys(["POST", "PUT", "PATCH"], "Content-Length: 0\r\n")

@@ -16,9 +16,9 @@ from .arguments import Buffer, as_bytes, as_writable, check_size
 from .exchanging import Exchanging
 from .headers import Fields
 from .http1.states import Link
-from .message import BodyFollowing, Exchange, HTTPResponse
+from .message import Exchange, HTTPResponse
 from .options import check_context
-from .outgoing import Request
+from .outgoing import BodyFollowing, Request
 from .polling import Co, run
 from .transfers import Transfers
 from .transport.bulk import LOW_WATER

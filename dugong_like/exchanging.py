@@ -11,9 +11,9 @@ from typing import cast
 from .arguments import Buffer
 from .errors import DugongError, StateError
 from .http1.states import Link
-from .message import BodyFollowing, Exchange, HTTPResponse
+from .message import Exchange, HTTPResponse
 from .operations import Operations
-from .outgoing import Request, is_whole
+from .outgoing import BodyFollowing, Request, is_whole
 from .polling import Co
 from .wake import Wake
 

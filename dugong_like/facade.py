@@ -17,8 +17,8 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
 
 from .connection import HTTPConnection
 from .drivers.running import Runner, runner
-from .message import BodyFollowing, Exchange, HTTPResponse
-from .outgoing import Request
+from .message import Exchange, HTTPResponse
+from .outgoing import BodyFollowing, Request
 from .polling import Co
 from .twins import twin_of
 

@@ -6,7 +6,6 @@ wire (http1/).
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,38 +19,6 @@ if TYPE_CHECKING:
     from .http1.head import Head
     from .network import NetworkStream
     from .timings import Timings
-
-
-class BodyFollowing:
-    """Says that the body of a request will be written in separate calls.
-
-    Args:
-        length: how many bytes will be written. None means that nobody knows yet: the
-            body is then sent with the chunked transfer coding (RFC 9112 section 7.1)
-            and ended by `HTTPConnection.finish`.
-
-    Raises:
-        ValueError: *length* is negative.
-        TypeError: *length* is no int.
-
-    """
-
-    __slots__ = ("_length",)
-
-    def __init__(self, length: int | None = None) -> None:
-        if length is not None:
-            length = int(operator.index(length))
-            if length < 0:
-                raise ValueError(f"a body cannot have {length} bytes")
-        self._length = length
-
-    @property
-    def length(self) -> int | None:
-        """How many bytes will be written; None if nobody knows."""
-        return self._length
-
-    def __repr__(self) -> str:
-        return f"BodyFollowing({'' if self.length is None else self.length})"
 
 
 class Exchange:

@@ -26,7 +26,8 @@ from .http1.request import (
     encode_trailers,
 )
 from .http1.target import Target
-from .message import BodyFollowing, Exchange, HTTPResponse
+from .message import Exchange, HTTPResponse
+from .outgoing import BodyFollowing
 from .polling import Co
 
 

@@ -6,19 +6,51 @@ Not here: what a request may consist of, which is checked when it is sent
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from .binary_streams import check_binary
 from .errors import StateError
 from .headers import Fields, Headers
-from .message import BodyFollowing
 from .polling import Co
 from .stream_parts import StreamPart, place_of
 
 Buffer = bytes | bytearray | memoryview
 # Asking for these a second time changes nothing (RFC 9110 section 9.2.2).
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+
+
+class BodyFollowing:
+    """Says that the body of a request will be written in separate calls.
+
+    Args:
+        length: how many bytes will be written. None means that nobody knows yet: the
+            body is then sent with the chunked transfer coding (RFC 9112 section 7.1)
+            and ended by `HTTPConnection.finish`.
+
+    Raises:
+        ValueError: *length* is negative.
+        TypeError: *length* is no int.
+
+    """
+
+    __slots__ = ("_length",)
+
+    def __init__(self, length: int | None = None) -> None:
+        if length is not None:
+            length = int(operator.index(length))
+            if length < 0:
+                raise ValueError(f"a body cannot have {length} bytes")
+        self._length = length
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes will be written; None if nobody knows."""
+        return self._length
+
+    def __repr__(self) -> str:
+        return f"BodyFollowing({'' if self.length is None else self.length})"
 
 
 class Request:

@@ -26,8 +26,8 @@ from .errors import (
     TransportError,
 )
 from .exchanging import Exchanging
-from .message import BodyFollowing, Exchange, HTTPResponse
-from .outgoing import Request
+from .message import Exchange, HTTPResponse
+from .outgoing import BodyFollowing, Request
 from .polling import Co, PollNeeded, run
 from .twins import twin_of
 

@@ -21,7 +21,8 @@ from .errors import (
 from .http1.chunked import CRLF, chunk_start, last_chunk
 from .http1.states import BROKEN, OPEN, READY, Sending, Sent
 from .link import SharedLink
-from .message import BodyFollowing, Exchange
+from .message import Exchange
+from .outgoing import BodyFollowing
 from .polling import Co
 from .receiving import ReceivingHalf
 from .roles import Role, Turn

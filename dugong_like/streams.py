@@ -19,9 +19,9 @@ from typing import Final, Protocol
 from .errors import AnsweredEarly, ConnectionClosed, InvalidRequest, StateError
 from .exchanging import Exchanging
 from .line import Line, Place, Stage
-from .message import BodyFollowing, Exchange, HTTPResponse
+from .message import Exchange, HTTPResponse
 from .operations import Operations
-from .outgoing import Request
+from .outgoing import BodyFollowing, Request
 from .polling import Co, run
 from .twins import twin_of
 from .wake import Wake

@@ -35,8 +35,9 @@ from .http1.limits import Limits
 from .http1.states import Link, Sending, Sent
 from .link import SharedLink
 from .masking import mask_target, masked_lines
-from .message import BodyFollowing, Exchange, HTTPResponse
+from .message import Exchange, HTTPResponse
 from .network import NetworkStream
+from .outgoing import BodyFollowing
 from .polling import Co
 from .receiving import Ending, ReceivingHalf, hand_over
 from .roles import ReadingRole, Role

@@ -17,108 +17,123 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each part may import the parts named behind it, and itself.
 MAY_IMPORT = {
+    "__init__": "abilities auth budgets combinators connection drivers errors facade headers "
+    "http1 logs message network origin outgoing pipeline polling proxy scripted streams "
+    "timeouts timings transport url wake",
+    "__main__": "__init__ cli connection errors headers url",
     "abilities": "transport",
-    "errors": "",
-    "twins": "",
-    "connection_options": "budgets message proxy timeouts trace transport",
-    "polling": "errors",
-    "wake": "polling",
-    "binary_streams": "errors polling",
-    "stream_parts": "errors polling binary_streams",
-    "progress": "polling",
-    "combinators": "errors polling progress",
-    "headers": "",
-    "fields": "",
     "arguments": "",
-    "facts": "polling transport",
-    "network": "twins errors polling arguments transport facts origin timings turns",
-    "turns": "errors polling wake transport",
-    "trace": "polling",
-    "masking": "",
-    "timings": "",
-    "timeouts": "errors polling",
-    "budgets": "polling wake",
-    "logs": "masking trace",
-    "message": "errors fields http1 network masking timings",
-    "http1": "errors headers masking",
-    "transport": "errors polling wake progress combinators trace budgets binary_streams",
-    "origin": "errors headers masking transport",
     "auth": "errors headers http1",
-    "scripted": "errors polling wake transport",
-    "url": "errors headers masking origin",
-    "proxy": "errors headers http1 masking origin auth transport",  # its type of contexts
-    "options": "errors headers origin transport",
-    "route": "http1 transport options proxy trace masking origin",
-    "connect": "errors polling transport origin proxy route timeouts trace",
-    "link": "errors origin polling wake http1 message transport connect route closing timeouts "
-    "timings",
+    "binary_streams": "errors polling",
+    "bodies": "errors files http1 link transport",
+    "body_fields": "outgoing",
+    "budgets": "polling wake",
+    "cli": "binary_streams combinators connection drivers errors headers masking message "
+    "outgoing polling url",
     "closing": "",
-    "outgoing": "errors polling headers message binary_streams stream_parts",
-    "line": "errors polling wake combinators",
-    "exchanging": "errors polling wake arguments http1 message operations outgoing",
-    "streams": "twins errors polling wake arguments message operations outgoing exchanging line",
-    "pipeline": "twins errors polling combinators message outgoing exchanging",
-    "roles": "errors polling wake message transport link",
-    "heads": "errors http1 message transport link",
-    "files": "errors polling transport binary_streams stream_parts",
-    "tls_facts": "transport facts link",
-    "bodies": "errors http1 transport link files",
-    "receiving": "errors polling http1 network message transport link roles heads bodies",
-    "transmitting": "errors polling progress wake http1 message transport link receiving",
-    "sending": "errors polling http1 message transport link roles receiving transmitting",
-    "watched_link": "errors polling binary_streams http1 transport route link roles budgets "
-    "timeouts timings trace",
-    "watched": "errors polling http1 message network transport route link roles heads bodies "
-    "receiving sending masking timeouts timings trace watched_link",
-    "settings": "headers http1 message transport origin options proxy route link tls_facts "
-    "receiving sending watched watched_link budgets timeouts trace logs",
-    "disconnect": "transport link settings",
-    "operations": "errors polling headers arguments http1 message disconnect body_fields",
-    "body_fields": "message",
-    "transfers": "twins errors polling transport files receiving sending",
-    "connection": "twins connection_options polling headers http1 arguments message transport "
-    "operations options transfers outgoing exchanging line streams url",
+    "combinators": "errors polling progress",
+    "connect": "errors origin polling proxy route timeouts trace transport",
+    "connection": "arguments connection_options exchanging headers http1 line message options "
+    "outgoing polling streams transfers transport twins url",
+    "connection_options": "budgets message proxy timeouts trace transport",
+    "disconnect": "link settings transport",
     "drivers": "errors polling wake",
-    "facade": "twins polling message outgoing connection drivers",
-    "cli": "errors polling binary_streams combinators headers masking message url connection "
-    "drivers",
-    "__main__": "__init__ errors headers connection url cli",
-    "__init__": "errors polling wake combinators headers http1 network message transport auth "
-    "origin proxy connection drivers outgoing pipeline streams abilities budgets "
-    "facade scripted url logs timeouts timings",
+    "errors": "",
+    "exchanging": "arguments errors http1 message operations outgoing polling wake",
+    "facade": "connection drivers message outgoing polling twins",
+    "facts": "polling transport",
+    "fields": "",
+    "files": "binary_streams errors polling stream_parts transport",
+    "headers": "",
+    "heads": "errors http1 link message transport",
+    "http1": "errors headers masking",
+    "line": "combinators errors polling wake",
+    "link": "closing connect errors http1 message origin polling route timeouts timings "
+    "transport wake",
+    "logs": "masking trace",
+    "masking": "",
+    "message": "errors fields http1 masking network timings",
+    "network": "arguments errors facts origin polling timings transport turns twins",
+    "operations": "arguments body_fields disconnect errors headers http1 message outgoing polling",
+    "options": "errors headers origin transport",
+    "origin": "errors headers masking",
+    "outgoing": "binary_streams errors headers polling stream_parts",
+    "pipeline": "combinators errors exchanging message outgoing polling twins",
+    "polling": "errors",
+    "progress": "polling",
+    "proxy": "auth errors headers http1 masking origin transport",
+    "receiving": "bodies errors heads http1 link message network polling roles transport",
+    "roles": "errors link polling transport wake",
+    "route": "http1 masking options origin proxy trace transport",
+    "scripted": "errors polling transport wake",
+    "sending": "errors http1 link message outgoing polling receiving roles transmitting transport",
+    "settings": "budgets headers http1 link logs message options origin proxy receiving route "
+    "sending timeouts tls_facts trace transport watched watched_link",
+    "stream_parts": "binary_streams errors polling",
+    "streams": "errors exchanging line message operations outgoing polling twins wake",
+    "timeouts": "errors polling",
+    "timings": "",
+    "tls_facts": "facts link transport",
+    "trace": "polling",
+    "transfers": "errors files polling receiving sending transport twins",
+    "transmitting": "errors http1 link message polling progress receiving transport wake",
+    "transport": "binary_streams budgets combinators errors polling progress trace wake",
+    "turns": "errors polling transport wake",
+    "twins": "",
+    "url": "errors headers masking origin",
+    "wake": "polling",
+    "watched": "bodies errors heads http1 link masking message network outgoing polling "
+    "receiving roles route sending timeouts timings trace transport watched_link",
+    "watched_link": "binary_streams budgets errors http1 link polling roles route timeouts "
+    "timings trace transport",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
     "socket": {
-        "transport/stream.py",
+        "abilities.py",  # which asks what there is
+        "cli/server.py",
+        "connection_options.py",  # the type of an argument
+        "options.py",  # the type of an argument
+        "settings.py",  # the type of an argument
+        "transport/base.py",  # the type of an attribute
+        "transport/bulk.py",
         "transport/connecting.py",
         "transport/descriptors.py",
+        "transport/options.py",
+        "transport/own.py",
+        "transport/resolve.py",
+        "transport/resolvers.py",
+        "transport/stream.py",
         "transport/tcp.py",
         "transport/tls.py",
-        "transport/resolve.py",
-        "cli/server.py",
+        "transport/unix.py",
+        "transport/wrapped.py",
+        "wake.py",  # where select() takes nothing but sockets (Windows)
     },
     "ssl": {
-        f"transport/{name}.py"
-        for name in ("authorities", "contexts", "secured", "sessions", "tls", "tls_over")
+        "abilities.py",
+        "transport/authorities.py",
+        "transport/contexts.py",
+        "transport/secured.py",
+        "transport/sessions.py",
+        "transport/tls.py",
+        "transport/tls_over.py",
     },
-    "asyncio": {"drivers/aio.py", "drivers/watches.py", "cli/ways.py"},
-    "trio": {"drivers/trio.py"},
-    "gevent": {"drivers/gevent.py"},
-    "importlib": {"abilities.py"},  # imports that this test would not see; it only looks
+    "asyncio": {
+        "cli/ways.py",
+        "drivers/aio.py",
+        "drivers/watches.py",
+    },
+    "trio": {
+        "drivers/trio.py",
+    },
+    "gevent": {
+        "drivers/gevent.py",
+    },
+    "importlib": {
+        "abilities.py",
+    },
 }
-RESERVED["socket"] |= {
-    f"transport/{name}.py" for name in ("bulk", "options", "own", "resolvers", "unix", "wrapped")
-}
-RESERVED["socket"] |= {
-    "settings.py",
-    "options.py",
-    "connection_options.py",
-}  # the type of an argument
-RESERVED["socket"].add("transport/base.py")  # the type of an attribute
-RESERVED["socket"].add("abilities.py")  # which asks what there is, as with ssl
-RESERVED["ssl"].add("abilities.py")
-RESERVED["socket"].add("wake.py")  # where select() takes nothing but sockets (Windows)
 NO_CLOCK = {"http1", "auth", "proxy", "errors", "headers", "message"}
 # Files without a test file of their own name, and where they are tested instead.
 TESTED_ELSEWHERE = {

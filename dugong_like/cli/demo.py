@@ -18,7 +18,7 @@ from typing import Final
 
 from ..connection import HTTPConnection
 from ..errors import UnsupportedResponse
-from ..message import BodyFollowing
+from ..outgoing import BodyFollowing
 from ..url import Origin
 from .outcome import FAILED, SUCCESS
 from .progress import Bar, progress_bar

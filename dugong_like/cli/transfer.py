@@ -13,7 +13,8 @@ from ..connection import HTTPConnection
 from ..errors import ConnectionClosed, ContinueTimedOut, DugongError
 from ..headers import Headers
 from ..masking import mask_target
-from ..message import BodyFollowing, HTTPResponse
+from ..message import HTTPResponse
+from ..outgoing import BodyFollowing
 from ..url import URL
 from .outcome import (
     REDIRECTED,
