@@ -1,7 +1,7 @@
 """What the head of a request says of its body: Content-Length, chunks, Content-MD5.
 
-Not here: the other fields, and that a caller may not set these (http1/request.py); the body of
-a response (http1/framing.py).
+Not here: the other fields, and that a caller may not set these (http1/request.py);
+the body of a response (http1/framing.py).
 """
 
 from __future__ import annotations

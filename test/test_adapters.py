@@ -23,9 +23,9 @@ import pytest
 import requests
 import trio
 from contrib_program import program
+from echo import echo
 from pipe_ends import Feed, pipe
 from support import ScriptedServer, black_hole, pattern, read_exactly, read_head
-from test_websocket import echo
 from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import CloseConnection, TextMessage

@@ -5,9 +5,9 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from every_driver import DRIVERS
 from streams import ScriptedStream, connection, finish
 from support import ScriptedServer, pattern, read_head, wait_until
-from test_drivers_http import DRIVERS
 
 from dugong_like import (
     BodyTooLarge,

@@ -7,8 +7,8 @@ import threading
 import time
 
 import pytest
+from every_driver import DRIVERS
 from support import ScriptedServer, pattern, read_exactly, read_head, wait_until
-from test_drivers_http import DRIVERS
 
 from dugong_like import (
     AnsweredEarly,

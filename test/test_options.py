@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 import servers
+from interrupted import interrupted_everywhere
 from support import ScriptedServer, answering, open_descriptors, program, read_head, wait_until
 from tls_relay import relay
 from ways import WAYS
@@ -56,29 +57,6 @@ def ask(drive, *arguments, look=lambda conn: None, **options):
     with HTTPConnection(*arguments, timeout=5, **options) as conn:
         assert drive(co_ask(conn)) == 200
         return look(conn)
-
-
-def interrupted_everywhere(make):
-    """Give up the connecting of what *make* returns after 0, 1, 2… steps; nothing stays open."""
-    before = open_descriptors()
-    for steps in range(1000):
-        conn = make()
-        operation = conn.co_connect()
-        done = False
-        for _ in range(steps):
-            try:
-                need = next(operation)
-            except StopIteration:
-                done = True
-                break
-            need.poll(1)
-        operation.close()
-        if done:
-            conn.close()
-            return
-        conn.close()
-        wait_until(lambda: open_descriptors() <= before)  # those of the server are here, too
-    raise AssertionError("it never ended")
 
 
 # ---- unix domain sockets

@@ -12,10 +12,10 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
+from every_driver import DRIVERS
 from pipe_ends import Feed, pipe
 from servers import nginx, refusing_port
 from support import ScriptedServer, pattern, read_exactly, read_head
-from test_drivers_http import DRIVERS
 from ways import WAYS
 
 from dugong_like import (

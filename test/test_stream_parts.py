@@ -3,12 +3,12 @@
 import contextlib
 import gzip
 import io
-import mmap
 import os
 import tempfile
 from pathlib import Path
 
 import pytest
+from odd_streams import Doubled, Halved, Made, Quiet, Signed, Wrapper, finish_reading, mapped
 from streams import finish
 from support import pattern
 
@@ -27,35 +27,12 @@ def everything(part):
     return data
 
 
-def mapped(data):
-    memory = mmap.mmap(-1, len(data))
-    memory[:] = data
-    return memory
-
-
-class Quiet(io.BytesIO):
-    """Its `seek` returns nothing, as that of `mmap` did for long."""
-
-    def seek(self, *place):
-        super().seek(*place)
-
-
 class Lying(io.BytesIO):
     """Its `seek` returns what makes no sense."""
 
     def seek(self, *place):
         super().seek(*place)
         return -7
-
-
-class Wrapper:
-    """Hands on to another stream what it does not have itself."""
-
-    def __init__(self, data):
-        self._inner = io.BytesIO(data)
-
-    def __getattr__(self, name):
-        return getattr(self._inner, name)
 
 
 class Slow(Wrapper):
@@ -70,49 +47,6 @@ class Louder(Wrapper):
 
     def read(self, size):
         return self._inner.read(size).upper()
-
-
-class Doubled(Wrapper):
-    """Gives each byte twice, and the position of the stream below: base64 does such things."""
-
-    def read(self, size):
-        return b"".join(bytes([byte]) * 2 for byte in self._inner.read(size // 2))
-
-
-class Halved(Wrapper):
-    """Gives every second byte: a decompressor does such things."""
-
-    def read(self, size):
-        return self._inner.read(2 * size)[::2]
-
-
-class Signed(Wrapper):
-    """Gives something more at the end."""
-
-    tail = b"signature"
-
-    def read(self, size):
-        if data := self._inner.read(size):
-            return data
-        data, self.tail = self.tail[:size], self.tail[size:]
-        return data
-
-
-class Made:
-    """As a file of /proc: its end is at 0 although there is something in it."""
-
-    def __init__(self, data, end=0):
-        self._inner = io.BytesIO(data)
-        self._end = end
-
-    def read(self, size):
-        return self._inner.read(size)
-
-    def tell(self):
-        return self._inner.tell()
-
-    def seek(self, place, whence=0):
-        return self._inner.seek(self._end if whence == os.SEEK_END else place)
 
 
 @sizes
@@ -137,11 +71,6 @@ def test_length_that_does_not_agree_with_what_is_read_is_not_believed(kind, data
     part = StreamPart(kind(data), 0)
     assert part.measure() == (None if data else 0)
     assert everything(part) == finish_reading(kind(data))
-
-
-def finish_reading(stream, start=0):
-    stream.seek(start)
-    return b"".join(iter(lambda: stream.read(PIECE), b""))
 
 
 @pytest.mark.parametrize("end", [0, 4096, 10**9])

@@ -8,9 +8,9 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack
 
 import pytest
+from every_driver import DRIVERS
 from streams import ScriptedStream, connection, finish
 from support import ScriptedServer, answering, pattern, read_exactly, read_head, wait_until
-from test_drivers_http import DRIVERS
 
 from dugong_like import (
     BodyFollowing,

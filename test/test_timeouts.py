@@ -1,14 +1,14 @@
 """Time limits of each phase: which one it was, and that it holds under every driver."""
 
 import pickle
-import select
 import threading
 import time
 
 import pytest
+from every_driver import DRIVERS
+from silence import SOON, check, deaf, silent
 from streams import finish
 from support import ScriptedServer, answering, black_hole, read_head
-from test_drivers_http import DRIVERS
 
 from dugong_like import (
     BodyFollowing,
@@ -23,21 +23,7 @@ from dugong_like.polling import POLLIN, PollNeeded
 from dugong_like.timeouts import as_timeouts, limited
 from dugong_like.wake import Wake
 
-SOON = 0.1  # seconds
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-def silent(sock):
-    while sock.recv(65536):
-        pass
-
-
-def deaf(sock):
-    """Read no body, and stay until the server is ended: a client may be slow to give up."""
-    read_head(sock)
-    poller = select.poll()
-    poller.register(sock, 0)  # for the end, which is told in any case
-    poller.poll(30_000)
 
 
 def dripping(enough):
@@ -51,19 +37,6 @@ def dripping(enough):
         sock.sendall(b"\r\nContent-Length: 2\r\n\r\nok")
 
     return handler
-
-
-def check(driver, op, phase, seconds=SOON):
-    """Check that *op* is ended in *phase*; the message names the limit, for proxies too."""
-    start = time.monotonic()
-    with pytest.raises(ConnectionTimedOut) as caught:
-        driver(op)
-    assert seconds <= time.monotonic() - start < 5
-    assert caught.value.phase == phase
-    assert f" {seconds} s" in str(caught.value)
-    limit = phase.removeprefix("proxy-")
-    assert f"({limit} time-out)" in str(caught.value) or phase == "expect100"
-    return caught.value
 
 
 def co_get(conn):

@@ -6,9 +6,10 @@ import socket
 
 import pytest
 import servers
+from every_driver import DRIVERS, co_conversation
 from streams import END, ScriptedStream, connection, finish
 from support import ScriptedServer, answering, pattern, read_exactly, read_head
-from test_drivers_http import DRIVERS, co_conversation
+from told import BODY, HEAD, SENT, TCP, Told, pair
 
 from dugong_like import (
     BodyFollowing,
@@ -32,40 +33,6 @@ BIG = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + pattern(300_000)
 EMPTY = b"HTTP/1.1 204 No Content\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nT: u\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-def pair(*names):
-    return [f"{name}.{end}" for name in names for end in ("started", "complete")]
-
-
-SENT = pair("http11.send_request_headers", "http11.send_request_body")
-HEAD = pair("http11.receive_response_headers")
-BODY = pair("http11.receive_response_body", "http11.response_closed")
-TCP = [
-    *("connection.connect_tcp.started", *pair("connection.attempt")),
-    "connection.connect_tcp.complete",
-]
-
-
-class Told(list):
-    """A trace that keeps events, and raises at one of them."""
-
-    def __init__(self, bad=None, failure=LookupError):
-        super().__init__()
-        self.bad, self.failure = bad, failure
-
-    def __call__(self, event, info):
-        assert "secret" not in repr(info)
-        self.append((event, info))
-        if event == self.bad:
-            raise self.failure(event)
-
-    @property
-    def events(self):
-        return [event for event, _ in self]
-
-    def info(self, event):
-        return dict(self)[event]
 
 
 def co_get(conn, path="/"):

@@ -10,13 +10,13 @@ import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from every_driver import DRIVERS
+from interrupted import interrupted_everywhere
+from proxy_ways import WAYS, SomeProxy, co_get, proxy_of
+from silence import SOON, check, deaf, silent
 from support import ScriptedServer, answering, black_hole, open_descriptors, read_head, wait_until
-from test_drivers_http import DRIVERS
-from test_options import interrupted_everywhere
-from test_proxied import WAYS, SomeProxy, co_get, proxy_of
-from test_timeouts import SOON, check, deaf, silent
-from test_watched import BODY, HEAD, SENT, TCP, Told, pair
 from tls_relay import relay
+from told import BODY, HEAD, SENT, TCP, Told, pair
 
 from dugong_like import (
     Budget,

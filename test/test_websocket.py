@@ -7,17 +7,8 @@ from pathlib import Path
 
 import pytest
 import servers
+from echo import echo
 from support import ScriptedServer
-from wsproto import ConnectionType, WSConnection
-from wsproto.events import (
-    AcceptConnection,
-    BytesMessage,
-    CloseConnection,
-    Ping,
-    RejectConnection,
-    Request,
-    TextMessage,
-)
 
 from contrib.websocket import co_open, co_talk, run_on
 from dugong_like import HTTPConnection
@@ -25,28 +16,6 @@ from dugong_like import HTTPConnection
 ROOT = Path(__file__).resolve().parent.parent
 DRIVERS = ["blocking", "asyncio", "trio", "loop"]
 LINES = ["hello", "", "grüße", "x" * 200_000, "bye"]
-
-
-def echo(sock):
-    """Accept, say hello behind the head at once, ping, and echo until the client closes."""
-    ws = WSConnection(ConnectionType.SERVER)
-    while data := sock.recv(65536):
-        ws.receive_data(data)
-        for event in ws.events():
-            if isinstance(event, Request):
-                if event.target == "/no":
-                    sock.sendall(ws.send(RejectConnection(status_code=403)))
-                    return
-                out = ws.send(AcceptConnection())
-                if event.target == "/greet":
-                    out += ws.send(TextMessage("welcome"))
-                sock.sendall(out + ws.send(Ping(b"?")))
-            elif isinstance(event, TextMessage | BytesMessage):
-                answer = type(event)(event.data, message_finished=event.message_finished)
-                sock.sendall(ws.send(answer))
-            elif isinstance(event, CloseConnection):
-                sock.sendall(ws.send(event.response()))
-                return
 
 
 @pytest.fixture(params=[False, True], ids=["ws", "wss"])

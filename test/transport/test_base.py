@@ -3,8 +3,8 @@
 import socket
 
 import pytest
+from every_driver import DRIVERS, co_conversation
 from support import ScriptedServer, answering, pattern, wait_until
-from test_drivers_http import DRIVERS, co_conversation
 
 from dugong_like import (
     POLLIN,

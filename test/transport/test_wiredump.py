@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from every_driver import DRIVERS, co_conversation
 from pipe_ends import Drain, Feed, pipe
 from streams import ScriptedStream, connection, finish
 from support import ScriptedServer, answering, open_descriptors, pattern, wait_until
-from test_drivers_http import DRIVERS, co_conversation
 from ways import WAYS
 
 from dugong_like import HTTPConnection, StreamNotReady, run
