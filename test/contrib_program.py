@@ -2,9 +2,10 @@
 
 import importlib.util
 import sys
-from pathlib import Path
 
-CONTRIB = Path(__file__).resolve().parent.parent / "contrib"
+from support import ROOT
+
+CONTRIB = ROOT / "contrib"
 
 
 def program(name):

@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from app import PATTERN
 
 from dugong_like.wake import checkpoint_descriptors
 
+ROOT = Path(__file__).resolve().parent.parent
 DEBIAN = {
     "nginx": "nginx-light",
     "haproxy": "haproxy",

@@ -8,10 +8,9 @@ import ssl
 import subprocess
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
-from support import ScriptedServer, answering
+from support import ROOT, ScriptedServer, answering
 
 from dugong_like import (
     HTTPConnection,
@@ -24,7 +23,7 @@ from dugong_like import (
 )
 from dugong_like.drivers.loop import Loop
 
-PAGE = Path(__file__).resolve().parent.parent / "doc" / "supported.rst"
+PAGE = ROOT / "doc" / "supported.rst"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import certifi
 import pytest
 import servers
 from support import (
+    ROOT,
     ScriptedServer,
     answering,
     black_hole,
@@ -39,7 +39,6 @@ from dugong_like import (
 from dugong_like.origin import authority
 from dugong_like.transport import connecting
 
-ROOT = Path(__file__).resolve().parent.parent
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 TABLE = {}  # what the names of these tests lead to
 

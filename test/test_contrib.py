@@ -8,9 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from support import ScriptedServer, pattern, read_exactly, read_head
+from support import ROOT, ScriptedServer, pattern, read_exactly, read_head
 
-ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = [  # of faults.py
     "cuts", "pipelined", "stalls", "drips", "endless", "records",
     "stale", "killed", "uploads", "stuck",

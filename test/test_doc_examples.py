@@ -30,10 +30,10 @@ from typing import Any
 import pytest
 import trustme
 from relay import Relay
+from support import ROOT
 
 import dugong_like
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "doc").glob("*.rst")])
 BLOCK = re.compile(
     r"^(?:```(?P<fence>\w+)\n(?P<fenced>.*?)^```$"
@@ -47,6 +47,7 @@ NOT_HERE = {
 TIME_LIMIT = 110  # seconds for one document or command
 REDIRECT = """
 import os, socket
+from support import ROOT
 
 ask = socket.getaddrinfo
 PORTS = {80: int(os.environ["EXAMPLE_HTTP"]), 443: int(os.environ["EXAMPLE_HTTPS"])}

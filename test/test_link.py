@@ -2,10 +2,9 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from support import ScriptedServer, read_head
+from support import ROOT, ScriptedServer, read_head
 
 from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
 from dugong_like.connection import finish
@@ -15,8 +14,6 @@ from dugong_like.link import SharedLink
 from dugong_like.link import _open as inheritable
 from dugong_like.message import Exchange
 from dugong_like.route import Route
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture

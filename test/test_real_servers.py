@@ -5,14 +5,12 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from support import pattern
+from support import ROOT, pattern
 
 from dugong_like import BodyFollowing, HTTPConnection, TunnelRefused
 
-ROOT = Path(__file__).resolve().parent.parent
 GIB = 1 << 30
 
 

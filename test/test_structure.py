@@ -7,11 +7,10 @@ import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "dugong_like"
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -13,12 +13,12 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from queue import Queue
 
 import pytest
 from s_server import digits, in_background, pieces, sized
 from support import (
+    ROOT,
     ScriptedServer,
     read_exactly,
     read_head,
@@ -197,8 +197,6 @@ def test_two_threads_at_full_speed_over_one_connection(certificate, trusting, ve
 
 
 # ---- the same for as long as one likes
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def soak(*options):

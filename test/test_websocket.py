@@ -3,17 +3,15 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import servers
 from echo import echo
-from support import ScriptedServer
+from support import ROOT, ScriptedServer
 
 from contrib.websocket import co_open, co_talk, run_on
 from dugong_like import HTTPConnection
 
-ROOT = Path(__file__).resolve().parent.parent
 DRIVERS = ["blocking", "asyncio", "trio", "loop"]
 LINES = ["hello", "", "grüße", "x" * 200_000, "bye"]
 

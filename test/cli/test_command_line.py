@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from support import (
+    ROOT,
     ScriptedServer,
     answering,
     black_hole,
@@ -31,8 +32,6 @@ from dugong_like.__main__ import main
 from dugong_like.cli.progress import progress_bar
 from dugong_like.cli.urls import parse_url
 from dugong_like.receiving import ReceivingHalf
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(*arguments, stdin=b"", **environment):

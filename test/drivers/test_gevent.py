@@ -5,12 +5,12 @@ Not here: the driver in a process that is not patched (test_contract.py, test_dr
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support import ROOT
 
 pytest.importorskip("gevent")
-HERE = Path(__file__).resolve().parent.parent
+HERE = ROOT / "test"
 
 # What cannot be so in such a process.
 NO_SUCH_LOOP = {

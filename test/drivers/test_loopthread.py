@@ -9,15 +9,12 @@ import textwrap
 import threading
 import time
 from concurrent.futures import CancelledError, wait
-from pathlib import Path
 
 import pytest
-from support import open_descriptors, wait_until
+from support import ROOT, open_descriptors, wait_until
 
 from dugong_like import POLLIN, PollNeeded, StateError, Wake
 from dugong_like.drivers.loopthread import LoopThread
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def value(result):

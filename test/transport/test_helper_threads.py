@@ -12,10 +12,9 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
-from support import open_descriptors, wait_until
+from support import ROOT, open_descriptors, wait_until
 from ways import WAYS
 
 from dugong_like import (
@@ -35,7 +34,6 @@ from dugong_like.transport.resolve import co_resolve
 from dugong_like.transport.resolvers import co_look_up
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
-ROOT = Path(__file__).resolve().parent.parent.parent
 HOUR = 3600
 others = set()
 
