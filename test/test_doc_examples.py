@@ -47,7 +47,6 @@ NOT_HERE = {
 TIME_LIMIT = 110  # seconds for one document or command
 REDIRECT = """
 import os, socket
-from support import ROOT
 
 ask = socket.getaddrinfo
 PORTS = {80: int(os.environ["EXAMPLE_HTTP"]), 443: int(os.environ["EXAMPLE_HTTPS"])}

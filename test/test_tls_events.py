@@ -3,6 +3,7 @@
 Not here: what the servers of Python can do, such as tickets that come late (test_tls_records.py).
 """
 
+import functools
 import re
 import socket
 import time
@@ -130,8 +131,29 @@ def test_between_two_responses(reach, drive, version, event):
     assert (server.handshakes() >= 8) is (version == "1.2")
 
 
+def despite_openssl(test):
+    """Have *test* made again if OpenSSL ends the connection, as doc/supported.rst says it may.
+
+    It does if the server asks for two handshakes, or keys, while one record is half sent, which a
+    busy machine brings about.
+    """
+
+    @functools.wraps(test)
+    def tried(*arguments, **named):
+        for _ in range(4):
+            try:
+                return test(*arguments, **named)
+            except ConnectionClosed as exc:
+                if "BAD_LENGTH" not in str(exc):
+                    raise
+        return test(*arguments, **named)
+
+    return tried
+
+
 @EACH_EVENT
 @pytest.mark.parametrize("length", [5_000_000, None], ids=["sized", "chunked"])
+@despite_openssl
 def test_during_an_upload(reach, drive, version, event, length):
     server, conn = reach(version)
     body = digits(5_000_000)
@@ -159,6 +181,7 @@ def test_during_an_upload(reach, drive, version, event, length):
 
 
 @EACH_EVENT
+@despite_openssl
 def test_while_one_thread_uploads_and_another_one_waits_for_the_response(reach, version, event):
     """The one that waits may finish a handshake that the other one waits for."""
     server, conn = reach(version)

@@ -252,7 +252,10 @@ def answering_wrongly(program, answer):
     ("answer", "problem"),
     [
         # The writer may see the answer first.
-        (sized(b"12"), "(2 bytes instead of|ConnectionClosed: .*the server answered)"),
+        (
+            sized(b"12"),
+            "(2 bytes instead of|(ConnectionClosed|AnsweredEarly): .*the server answered)",
+        ),
         (b"", "ConnectionClosed: "),
     ],
 )
