@@ -33,6 +33,7 @@ ANSWERS = {
     "/raw-value": sized(b"", b"X-Raw: \xe4\xff"),
     "/big": sized(pattern(100_000)),
     "/gzip": sized(GZIP, b"Content-Encoding: gzip"),
+    "/gzip-of-nothing": sized(b"", b"Content-Encoding: gzip"),
     "/deflate": sized(zlib.compress(TEXT), b"Content-Encoding: deflate"),
     "/no-gzip": sized(b"this is not compressed", b"Content-Encoding: gzip"),
     "/chunked": chunked(b"one", b"two", b"three"),
@@ -77,9 +78,7 @@ class Playground:
 
     def __call__(self, sock):
         while head := read_head(sock):
-            body = b""
-            if b"\r\nExpect: " not in head:
-                body = self.body(sock, head)
+            body = self.body(sock, head)
             line, *fields = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
             path = re.sub(rb"^http://[^/]+", b"", line.split()[1]).decode().partition("?")[0]
             # CONNECT is written otherwise, and nobody waits until the others have arrived.
@@ -99,10 +98,11 @@ class Playground:
                 sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
                 sock.recv(1)
                 return
+            answer = ANSWERS.get(path, ANSWERS["/404"])
             if path == "/echo":
                 sock.sendall(sized(body))
             elif line.startswith(b"HEAD "):
-                sock.sendall(ANSWERS[path].partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+                sock.sendall(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
             elif path in CLOSING or line.startswith(b"CONNECT "):
                 sock.sendall(CLOSING.get(path, sized(b"", status=b"407 Login, please")))
                 sock.close()
@@ -110,7 +110,7 @@ class Playground:
                     self.left.release()
                 return
             else:
-                sock.sendall(ANSWERS[path])
+                sock.sendall(answer)
 
     def body(self, sock, head):
         """Read the body of a request, out of its chunks if need be."""

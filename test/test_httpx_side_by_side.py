@@ -89,6 +89,27 @@ def left(call):
     return first, call.get("/").text
 
 
+async def status(response, wait):
+    """Read nothing of the body."""
+    return response.status_code
+
+
+def reading(module):
+    """Return an authentication that wants to have whole bodies."""
+
+    class Reading(module.Auth):
+        requires_request_body = requires_response_body = True
+
+        def auth_flow(self, request):
+            request.headers["X-Sent"] = request.content.decode()
+            response = yield request
+            request.headers["X-Answered"] = response.text
+            yield request
+
+    return Reading()
+
+
+USUAL = {"httpx", "httpx-trio", "httpx2-asyncio"}  # for all calls; the others with --slow
 FOLLOW = {"follow_redirects": True}
 CALLS = {
     # -- responses
@@ -113,7 +134,20 @@ CALLS = {
     "until the end": lambda c: c.get("/until-close"),
     "close and again": lambda c: [c.get("/closing").text, c.get("/").text],
     "closed silently, and again": left,
+    "gzip of nothing": lambda c: c.get("/gzip-of-nothing"),
+    "deflate": lambda c: c.get("/deflate"),
+    "body that is given up": lambda c: [c.client.talk("GET", c.http + "/big", status), c.get("/")],
     # -- requests
+    "path that is not ASCII": lambda c: c.get("/ä b/%7e/../x;y"),
+    "query that is not ASCII": lambda c: c.get("/?ä=ö b&c=%2f#fragment"),
+    "query and no path": lambda c: c.client.get(c.http + "?a=b"),
+    "two slashes": lambda c: c.get("//a//b"),
+    "IPv6": lambda c: c.client.get(c.ipv6 + "/"),
+    "host in capitals": lambda c: c.client.get(c.http.replace("127.0.0.1", "LocalHost")),
+    "method that cannot be sent": lambda c: c("A B", "/"),
+    "files": lambda c: c("POST", "/echo", files={"f": ("name", b"content")}),
+    "Expect": lambda c: c("PUT", "/echo", content=b"body", headers={"Expect": "100-continue"}),
+    "value that is empty": lambda c: c.get("/", headers={"X-A": ""}),
     "parameters": lambda c: c.get("/?a=b", params={"c": "d e", "f": ["g", "h"]}),
     "other methods": lambda c: c("PURGE", "/"),
     "form": lambda c: c("POST", "/echo", data={"a": "b c"}),
@@ -132,6 +166,12 @@ CALLS = {
     "login": lambda c: c.get("/", auth=("me", "sesame")),
     "login in the URL": lambda c: c.client.get(c.http.replace("//", "//me:sesame@")),
     "Digest": lambda c: c.get("/401", auth=c.httpx.DigestAuth("me", "sesame")),
+    "Digest with a body": lambda c: c(
+        "PUT", "/401", content=b"body", auth=c.httpx.DigestAuth("me", "sesame")
+    ),
+    "login that reads what is sent and answered": lambda c: c(
+        "PUT", "/echo", content=[b"a", b"b"], auth=reading(c.httpx)
+    ),
     "hooks": hooked,
     # -- redirects
     "redirect": lambda c: c.get("/302", **FOLLOW),
@@ -166,11 +206,13 @@ def places():
     playground = Playground()
     with (
         ScriptedServer(playground) as server,
+        ScriptedServer(playground, host="::1") as ipv6,
         refusing_port() as refusing,
         black_hole() as (host, port),
     ):
         yield {
             "http": f"http://127.0.0.1:{server.port}",
+            "ipv6": f"http://[::1]:{ipv6.port}",
             "black_hole": f"http://{host}:{port}",
             "refusing": refusing,
             "playground": playground,
@@ -192,6 +234,8 @@ def outcome(places, way, own, call):
                  one.headers.raw, one.content)
                 for one in (result, *result.history)
             ]  # fmt: skip
+        elif isinstance(result, list):
+            result = [getattr(one, "content", one) for one in result]
         result = result, dict(client.cookies)
     except Exception as exc:
         result = type(exc)
@@ -201,7 +245,10 @@ def outcome(places, way, own, call):
 
 
 @pytest.mark.filterwarnings("ignore:Async generator 'http(x|core)2?[.]:ResourceWarning")
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way",
+    [way if way in USUAL else pytest.param(way, marks=pytest.mark.slow) for way in WAYS],
+)
 @pytest.mark.parametrize("name", CALLS)
 def test_call_has_the_same_outcome_with_both_transports(places, monkeypatch, way, name):
     monkeypatch.setattr("os.urandom", bytes)  # so that Digest is the same twice

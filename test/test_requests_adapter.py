@@ -7,9 +7,11 @@ status, fields, body or exception are compared, and the bytes that were sent.
 import io
 import pickle
 import shutil
+import ssl
 import subprocess
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
@@ -165,6 +167,10 @@ CALLS = {
     "until the end": lambda s: s.get("/until-close"),
     "close and again": lambda s: [s.get("/closing").text, s.get("/").text],
     "closed silently, and again": left,
+    "HEAD of what is compressed": lambda s: s.session.head(s.http + "/gzip"),
+    "gzip of nothing": lambda s: s.get("/gzip-of-nothing"),
+    "read when the session is closed": lambda s: (s.get("/big", stream=True), s.session.close())[0],
+    "pickled response": lambda s: pickle.loads(pickle.dumps(s.get("/"))),
     # -- raw
     "facts of raw": lambda s: facts(s.raw("/lines")),
     "facts of raw of HTTP/1.0": lambda s: facts(s.raw("/1.0")),
@@ -188,6 +194,13 @@ CALLS = {
     # -- requests
     "parameters": lambda s: s.get("/?a=b", params={"c": "d e", "f": ["g", "h"]}),
     "other methods": lambda s: s.session.request("purge", s.http + "/"),
+    "method that cannot be sent": lambda s: s.session.request("A B", s.http + "/"),
+    "path that is not ASCII": lambda s: s.get("/ä b/%7e/../x;y"),
+    "query that is not ASCII": lambda s: s.get("/?ä=ö b&c=%2f#fragment"),
+    "query and no path": lambda s: s.session.get(s.http + "?a=b"),
+    "two slashes": lambda s: s.get("//a//b"),
+    "IPv6": lambda s: s.session.get(s.ipv6 + "/"),
+    "host in capitals": lambda s: s.session.get(s.http.replace("127.0.0.1", "LocalHost")),
     "form": lambda s: s.put("/echo", {"a": "b c"}),
     "JSON to send": lambda s: s.session.post(s.http + "/echo", json={"a": 1}),
     "files": lambda s: s.session.post(s.http + "/echo", files={"f": ("name", b"content")}),
@@ -207,12 +220,17 @@ CALLS = {
     "generator of what cannot be sent": lambda s: s.put("/echo", iter([[1]])),
     "fields": lambda s: s.get("/", headers={"X-A": "1", "User-Agent": "me", "x-b": b"\xff"}),
     "Host": lambda s: s.get("/", headers={"Host": "other.test"}),
+    "Expect": lambda s: s.put("/echo", b"body", headers={"Expect": "100-continue"}),
+    "value that is empty": lambda s: s.get("/", headers={"X-A": ""}),
     "Connection": lambda s: s.get("/", headers={"Connection": "close"}),
     "name that cannot be sent": lambda s: s.get("/", headers={"a b\n": "1"}),
     "value that cannot be sent": lambda s: s.get("/", headers={"a": "1\r\nb: 2"}),
     "cookies to send": lambda s: s.get("/", cookies={"a": "1", "b": "2"}),
     "login": lambda s: s.get("/", auth=("me", "sesame")),
     "Digest": lambda s: s.get("/401", auth=HTTPDigestAuth("me", "sesame")).status_code,
+    "Digest with a body": lambda s: s.session.put(
+        s.http + "/401", io.BytesIO(b"body"), auth=HTTPDigestAuth("me", "sesame")
+    ),
     "hooks": hooked,
     # -- redirects
     "redirect": lambda s: s.get("/302"),
@@ -247,6 +265,13 @@ CALLS = {
     "time-out that is none": lambda s: s.get("/", timeout="soon"),
     # -- TLS
     "authorities in a file": lambda s: s.session.get(s.https + "/", verify=s.ca_file),
+    "authorities in a Path": lambda s: s.session.get(s.https + "/", verify=Path(s.ca_file)),
+    "certificate of the client": lambda s: s.session.get(
+        s.mutual + "/", verify=s.ca_file, cert=s.chain_and_key
+    ),
+    "certificate of the client in one file": lambda s: s.session.get(
+        s.mutual + "/", verify=s.ca_file, cert=s.own
+    ),
     "authorities in a folder": lambda s: s.session.get(s.https + "/", verify=s.ca_folder),
     "wrong folder": lambda s: s.session.get(s.https + "/", verify=s.empty_folder),
     "any certificate": lambda s: s.session.get(s.https + "/", verify=False),
@@ -264,6 +289,10 @@ CALLS = {
     "proxy without a scheme": lambda s: s.get("/json", proxies={"http": s.http[len("http://") :]}),
     "proxy with a login": lambda s: s.get("/json", proxies={"http": login(s)}),
     "proxy with a login, after a redirect": lambda s: s.get("/302", proxies={"http": login(s)}),
+    "proxy with a login that is not encoded": lambda s: s.get(
+        "/json", proxies={"http": login(s).replace("%40", "@")}
+    ),
+    "proxy for all": lambda s: s.get("/json", proxies={"all": s.http}),
     "proxy for one host": lambda s: s.get("/json", proxies={"http://127.0.0.1": s.http}),
     "proxy that refuses": lambda s: s.session.get(s.https + "/", proxies={"https": s.http}),
     "proxy in the environment": lambda s: with_env(s, s.http + "/json", http_proxy=s.http),
@@ -320,11 +349,18 @@ def places(tmp_path_factory, certificate, other_certificate, ca_file):
     empty.mkdir()
     shutil.copy(ca_file, trusted / "ca.pem")
     subprocess.run([installed("openssl"), "rehash", trusted], check=True)
+    own = folder / "own.pem"
+    own.write_bytes(certificate.key.read_bytes() + certificate.chain.read_bytes())
+    mutual = certificate.server_context()
+    mutual.verify_mode = ssl.CERT_REQUIRED
+    mutual.load_verify_locations(ca_file)
     playground = Playground()
     with (
         ScriptedServer(playground) as plain,
         ScriptedServer(playground, certificate.server_context()) as secure,
         ScriptedServer(playground, other_certificate.server_context()) as other,
+        ScriptedServer(playground, mutual) as mutually,
+        ScriptedServer(playground, host="::1") as ipv6,
         ScriptedServer(without_tls) as no_tls,
         refusing_port() as refusing,
         black_hole() as (host, port),
@@ -333,6 +369,10 @@ def places(tmp_path_factory, certificate, other_certificate, ca_file):
             "http": f"http://127.0.0.1:{plain.port}",
             "https": f"https://127.0.0.1:{secure.port}",
             "other_name": f"https://127.0.0.1:{other.port}",
+            "mutual": f"https://127.0.0.1:{mutually.port}",
+            "ipv6": f"http://[::1]:{ipv6.port}",
+            "own": str(own),
+            "chain_and_key": (str(certificate.chain), str(certificate.key)),
             "black_hole": f"http://{host}:{port}",
             "no_tls": f"https://127.0.0.1:{no_tls.port}",
             "refusing": refusing,
