@@ -1,4 +1,4 @@
-"""Which exception of this library is which one of httpx and httpcore, and the other way round.
+"""Exceptions of this library as those of httpx and httpcore, and the other way round.
 
 Names only, so that nothing is imported: httpx_transport.py raises by this table, and the tables in
 the documentation are made from it. httpx and httpcore have the same names for the same things.
@@ -17,8 +17,8 @@ REMOTE: Final = ("RemoteProtocolError",) * 3
 TIMED_OUT: Final = ("ConnectTimeout", "WriteTimeout", "ReadTimeout")
 FAILED: Final = ("ConnectError", "WriteError", "ReadError")
 
-# What a request raises, for each exception of this library. One that is not here, such as one that
-# is derived from them, is what the class is that it is derived from.
+# The exception that a request raises, for each exception of this library. One that is not here,
+# such as one that is derived from them, is what the class is that it is derived from.
 ERRORS: Final[Table] = {
     "StateError": LOCAL,  # such as too little of a body
     "StreamNotReady": LOCAL,
@@ -43,7 +43,7 @@ ERRORS: Final[Table] = {
     "HostnameNotResolvable": FAILED,
     "DNSUnavailable": FAILED,
 }
-# What a "network_stream" raises: a protocol that is not HTTP has no errors of HTTP.
+# The same of a "network_stream": a protocol that is not HTTP has no errors of HTTP.
 STREAM_ERRORS: Final[Table] = {"DugongError": FAILED, "ConnectionTimedOut": TIMED_OUT}
 
 # The other way round: what to catch here instead of each of theirs; of more than one the first is

@@ -1,7 +1,7 @@
-"""What httpx and httpcore call "network_stream": the stream of a response, for httpx_transport.py.
+"""The "network_stream" of httpx and httpcore: the stream of a response, for httpx_transport.py.
 
 After 101, and after a 2xx to CONNECT, it can be read and written; of any other response it
-tells facts only.
+has facts only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def errors_as(
 
 
 class Network:
-    """What `SyncNetwork` and `AsyncNetwork` are made of: the stream of a response for httpx.
+    """The stream of a response for httpx: base of `SyncNetwork` and `AsyncNetwork`.
 
     Errors of this library are raised as those of httpcore: httpx has none for it.
 
@@ -67,7 +67,7 @@ class Network:
 
     @property
     def stream(self) -> NetworkStream:
-        """What can be read and written."""
+        """The stream below, which can be read and written."""
         if self._stream is None:
             raise dugong_like.StateError("HTTP is spoken here: read the body of the response")
         return self._stream

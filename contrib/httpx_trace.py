@@ -1,8 +1,9 @@
-"""What the "trace" of a request is told: the events of this library, in the form of httpcore.
+"""The "trace" of a request: events of this library, in the form of httpcore.
 
-The facts of an event that httpcore has too are those that httpcore gives, and no others. What
-httpcore has no event for is told as this library tells it: "dns.resolve", "connection.attempt",
-"proxy.connect", "http11.informational", "http11.trailers", "connection.close".
+The facts of an event that httpcore has too are those that httpcore gives, and no others. Events
+that httpcore does not have are reported as they are: "dns.resolve", "connection.attempt",
+"proxy.connect", "http11.informational", "http11.trailers", "connection.close". Of the request
+for a tunnel there is only "proxy.connect", where httpcore reports each step of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dugong_like import HTTPResponse, Proxy, log_events
 Facts = dict[str, Any]
 Trace = Callable[[str, Facts], Any]
 LOG: Final = log_events()
-# What httpcore calls an event of ours if there is a proxy.
+# Names that httpcore has for events of ours if there is a proxy.
 WITH_HTTP_PROXY: Final = {
     "connection.start_tls": "proxy.start_tls",
     "proxy.start_tls": "connection.start_tls",
@@ -41,8 +42,8 @@ WITH_REQUEST: Final = frozenset(
 OF_HTTPCORE: Final = CONNECTED | SECURED | WITH_REQUEST | {"http11.response_closed"}
 
 
-class Teller:
-    """The trace of a connection: tells that of the request which the connection serves.
+class ConnectionTrace:
+    """The trace of a connection: reports to that of the request which the connection serves.
 
     Args:
         stream: makes the "network_stream" of facts.
@@ -53,44 +54,44 @@ class Teller:
     def __init__(self, stream: Callable[[Facts], Any], *, asynchronous: bool) -> None:
         self._stream = stream
         self._asynchronous = asynchronous
-        self._told: list[Awaitable[Any]] = []
-        self._listener: Listener | None = None
+        self._pending: list[Awaitable[Any]] = []
+        self._present: RequestTrace | None = None
 
     def begin(self, request: Any, edition: Edition, proxy: Proxy | None) -> None:
-        """Tell the trace of *request*, if it has one, from now on."""
+        """Report to the trace of *request*, if it has one, from now on."""
         trace = request.extensions.get("trace")
-        self._listener = trace and Listener(trace, request, edition, proxy)
+        self._present = trace and RequestTrace(trace, request, edition, proxy)
 
     def end(self) -> None:
-        """Tell nobody from now on."""
-        self._listener = None
+        """Report to no request from now on."""
+        self._present = None
 
     def __call__(self, event: str, info: Facts) -> None:
-        """Tell of *event*; called by the connection."""
+        """Report *event*; called by the connection."""
         LOG(event, info)  # a connection that has a trace does not do it by itself
-        if self._listener is None:
+        if self._present is None:
             return
-        told = self._listener.tell(event, info, self._stream)
-        if self._asynchronous and isawaitable(told):
-            self._told.append(told)
-        elif iscoroutine(told):
-            told.close()
+        result = self._present.report(event, info, self._stream)
+        if self._asynchronous and isawaitable(result):
+            self._pending.append(result)
+        elif iscoroutine(result):
+            result.close()
             raise TypeError('with a blocking client "trace" has to be a plain function')
 
     async def catch_up(self) -> None:
         """Await what the trace has returned since the last call, until one of them raises."""
-        told, self._told = iter(self._told), []
+        pending, self._pending = iter(self._pending), []
         try:
-            for awaitable in told:
+            for awaitable in pending:
                 await awaitable
         finally:
-            for awaitable in told:
+            for awaitable in pending:
                 if iscoroutine(awaitable):
                     awaitable.close()  # else Python warns that it was not awaited
 
 
-class Listener:
-    """The trace of one request, and what it is told."""
+class RequestTrace:
+    """The trace of one request, and the facts that it gets."""
 
     def __init__(self, trace: Trace, request: Any, edition: Edition, proxy: Proxy | None) -> None:
         self._trace, self._given, self._edition = trace, request, edition
@@ -117,8 +118,8 @@ class Listener:
             extensions=given.extensions,
         )
 
-    def tell(self, event: str, info: Facts, stream: Callable[[Facts], Any]) -> Any:
-        """Tell of *event*, and return what the trace returns."""
+    def report(self, event: str, info: Facts, stream: Callable[[Facts], Any]) -> Any:
+        """Report *event*, and return what the trace returns."""
         phase, _, when = event.rpartition(".")
         if phase in OF_HTTPCORE:
             event = f"{self._names.get(phase, phase)}.{when}"

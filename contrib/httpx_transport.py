@@ -15,10 +15,10 @@ Of the extensions of a request "timeout", "sni_hostname", "target" and "trace" a
 response has "http_version", "reason_phrase" and "network_stream" (httpx_network.py), which after
 101 and after a 2xx to CONNECT can be read and written, until the response is closed.
 
-"trace" is told of its own request, and of the connection while that serves it: also when it is
-made, or closed. Events and facts are those of httpcore (httpx_trace.py). With `AsyncClient` it
-may be an ``async def`` function, as httpcore wants it: what it returns is awaited, in the order
-of the events, when the operation that it is told of has ended.
+"trace" gets the events of its own request, and of the connection while that serves it: also when
+it is made, or closed. Events and facts are those of httpcore (httpx_trace.py). With `AsyncClient`
+it may be an ``async def`` function, as httpcore wants it: what it returns is awaited, in the order
+of the events, when the operation that they are about has ended.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 from httpx_edition import Edition, derived, edition_of
 from httpx_errors import PHASES
 from httpx_network import AsyncNetwork, Network, SyncNetwork, errors_as
-from httpx_trace import Facts, Teller, raw
+from httpx_trace import ConnectionTrace, Facts, raw
 
 import dugong_like
 from dugong_like import (
@@ -60,10 +60,10 @@ if TYPE_CHECKING:
     Request = httpx.Request | httpx2.Request
 
     class SyncBase(httpx.BaseTransport, httpx2.BaseTransport):  # type: ignore[misc]
-        """What a type checker takes `Transport` for."""
+        """Base of `Transport` for type checkers."""
 
     class AsyncBase(httpx.AsyncBaseTransport, httpx2.AsyncBaseTransport):  # type: ignore[misc]
-        """What a type checker takes `AsyncTransport` for."""
+        """Base of `AsyncTransport` for type checkers."""
 else:
     SyncBase = AsyncBase = object
 
@@ -104,17 +104,17 @@ class Connection(HTTPConnection):
 
     def __init__(self, *arguments: Any, asynchronous: bool, **options: Any) -> None:
         self._asynchronous = asynchronous
-        self.teller = Teller(self._told_stream, asynchronous=asynchronous)
-        super().__init__(*arguments, trace=self.teller, **options)
+        self.trace = ConnectionTrace(self._stream_with, asynchronous=asynchronous)
+        super().__init__(*arguments, trace=self.trace, **options)
 
     def begin(self, request: Request) -> None:
-        """Keep to the time-outs of *request*, and tell its trace from now on."""
+        """Keep to the time-outs of *request*, and report to its trace from now on."""
         self.edition = edition_of(request)
         self.phase = "connect"
         limits = request.extensions.get("timeout", {})
         self.timeout = Timeouts(**{name: limits.get(name) for name in PHASES})
         assert not isinstance(self.proxy, tuple)  # see `proxy_for`
-        self.teller.begin(request, self.edition, self.proxy)
+        self.trace.begin(request, self.edition, self.proxy)
 
     def errors(self) -> AbstractContextManager[None]:
         """Raise errors of this library as those of httpx."""
@@ -130,7 +130,7 @@ class Connection(HTTPConnection):
         )
         return kind(core, self, *arguments, **options)
 
-    def _told_stream(self, known: Facts) -> Network:
+    def _stream_with(self, known: Facts) -> Network:
         return self.network(known=known)
 
     async def result(self, op: Co[T]) -> T:
@@ -138,7 +138,7 @@ class Connection(HTTPConnection):
         try:
             return await runner()(op)
         finally:
-            await self.teller.catch_up()
+            await self.trace.catch_up()
 
 
 class Connections:
@@ -187,7 +187,7 @@ class Connections:
         if conn.response_pending() or not conn.is_open():
             conn.disconnect()
             return
-        conn.teller.end()
+        conn.trace.end()
         with self._lock:
             self._idle[key].append(conn)
 
@@ -318,7 +318,7 @@ class Body:
     async def aclose(self) -> None:
         """Give the connection back, and close the stream that it has given up."""
         self.close()
-        await self._conn.teller.catch_up()
+        await self._conn.trace.catch_up()
 
 
 class Transport(Connections, SyncBase):
@@ -372,7 +372,7 @@ class AsyncTransport(Connections, AsyncBase):
             return self.response(key, conn, request, head)
         except BaseException:
             conn.disconnect()
-            await conn.teller.catch_up()
+            await conn.trace.catch_up()
             raise
 
     async def aclose(self) -> None:

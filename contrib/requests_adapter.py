@@ -78,7 +78,7 @@ CONNECTING: Final = STEPS | {"proxy"}
 
 
 class Key(NamedTuple):
-    """What two requests must have in common to use the same connection."""
+    """Properties of a connection; requests that have the same ones may share it."""
 
     origin: Origin
     proxy: str | None
