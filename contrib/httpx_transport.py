@@ -25,8 +25,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from ssl import SSLContext
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
@@ -182,14 +183,17 @@ class Connections:
             options["server_hostname"] = name
         return Connection.to(origin, ssl_context=self._context, proxy=self._proxy, **options)
 
-    def give_back(self, key: Key, conn: Connection) -> None:
-        """Keep *conn*, if its response has been read to its end and it can take a request."""
+    def give_back(self, conn: Connection, key: Key, idle: list[Connection]) -> None:
+        """Keep *conn* in *idle*, if it can take a request and `close` was not called."""
         if conn.response_pending() or not conn.is_open():
             conn.disconnect()
             return
         conn.trace.end()
         with self._lock:
-            self._idle[key].append(conn)
+            if self._idle.get(key) is idle:
+                idle.append(conn)
+                return
+        conn.disconnect()
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -207,7 +211,7 @@ class Connections:
         return client.Response(
             head.status,
             headers=raw(head),
-            stream=kind(self, key, conn, network),
+            stream=kind(conn, network, partial(self.give_back, conn, key, self._idle[key])),
             extensions={
                 "http_version": b"HTTP/" + head.http_version.encode(),
                 "reason_phrase": head.reason.encode("latin-1"),
@@ -287,8 +291,8 @@ class Body:
     It becomes a `SyncByteStream` and an `AsyncByteStream`.
     """
 
-    def __init__(self, owner: Connections, key: Key, conn: Connection, network: Network) -> None:
-        self._owner, self._key, self._conn, self._network = owner, key, conn, network
+    def __init__(self, conn: Connection, network: Network, give_back: Callable[[], None]) -> None:
+        self._conn, self._network, self._give_back = conn, network, give_back
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -313,7 +317,7 @@ class Body:
         if self._open:
             self._open = False
             self._network.end()
-            self._owner.give_back(self._key, self._conn)
+            self._give_back()
 
     async def aclose(self) -> None:
         """Give the connection back, and close the stream that it has given up."""

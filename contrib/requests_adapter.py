@@ -25,8 +25,9 @@ import io
 import os
 import ssl
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, NamedTuple
@@ -107,8 +108,8 @@ def error_for(exc: dugong_like.DugongError) -> type[exceptions.RequestException]
 class Body:
     """The body of a response as a file, whose errors are those that urllib3 would raise."""
 
-    def __init__(self, owner: Adapter, key: Key, conn: HTTPConnection) -> None:
-        self._owner, self._key, self._conn = owner, key, conn
+    def __init__(self, conn: HTTPConnection, give_back: Callable[[], None]) -> None:
+        self._conn, self._give_back = conn, give_back
         self.closed = False
 
     def read(self, size: int | None = None) -> bytes:
@@ -142,7 +143,7 @@ class Body:
         """Give the connection back; read or not."""
         if not self.closed:
             self.closed = True
-            self._owner.give_back(self._key, self._conn)
+            self._give_back()
 
 
 class Raw(RawResponse):
@@ -222,7 +223,8 @@ class Adapter(BaseAdapter):
             except BaseException:
                 conn.disconnect()
                 raise
-        return self._response(request, head, Body(self, key, conn))
+        give_back = partial(self._give_back, conn, key, self._idle[key])
+        return self._response(request, head, Body(conn, give_back))
 
     def _take(self, key: Key) -> HTTPConnection:
         with self._lock:
@@ -263,13 +265,13 @@ class Adapter(BaseAdapter):
             raise exceptions.ReadTimeout(message, request=request)
         conn.timeout = Timeouts(connect=rest, read=rest, write=rest)
 
-    def give_back(self, key: Key, conn: HTTPConnection) -> None:
-        """Keep *conn*, if its response has been read to its end."""
-        if conn.response_pending():
-            conn.disconnect()
-        else:
-            with self._lock:
-                self._idle[key].append(conn)
+    def _give_back(self, conn: HTTPConnection, key: Key, idle: list[HTTPConnection]) -> None:
+        """Keep *conn* in *idle*, if its response was read to its end and `close` not called."""
+        with self._lock:
+            if self._idle.get(key) is idle and not conn.response_pending():
+                idle.append(conn)
+                return
+        conn.disconnect()
 
     def _response(
         self, request: requests.PreparedRequest, head: HTTPResponse, body: Body

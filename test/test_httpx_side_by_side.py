@@ -16,7 +16,15 @@ from click.testing import CliRunner
 from contrib_program import CONTRIB, program
 from playground import Playground, sized
 from servers import refusing_port
-from support import ScriptedServer, answering, black_hole, read_head
+from support import (
+    ScriptedServer,
+    answering,
+    black_hole,
+    open_descriptors,
+    pattern,
+    read_head,
+    wait_until,
+)
 from test_adapters import EDITIONS, RUNNERS, WAYS, Async, Sync
 from test_websocket import echo
 
@@ -505,6 +513,20 @@ def test_websocket_of_httpx2(way):
                 seen = welcome, ws.receive_text(timeout=20)
         client.close()
     assert seen == ("welcome", text)
+
+
+@pytest.mark.parametrize("name", EDITIONS)
+def test_connection_is_closed_if_its_transport_is(places, name):
+    """Also if that was busy; and the transport can be used again."""
+    transport = httpx_transport.Transport()
+    request = EDITIONS[name][0].Request("GET", places["http"] + "/big")
+    response = transport.handle_request(request)
+    transport.close()
+    before = open_descriptors()
+    assert response.read() == pattern(100_000)
+    wait_until(lambda: open_descriptors() < before)
+    assert transport.handle_request(request).read() == pattern(100_000)
+    transport.close()
 
 
 @pytest.mark.parametrize("name", EDITIONS)

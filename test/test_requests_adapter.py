@@ -20,7 +20,7 @@ from contrib_program import program
 from playground import Playground, without_tls
 from requests.auth import HTTPDigestAuth
 from servers import refusing_port
-from support import ScriptedServer, black_hole
+from support import ScriptedServer, black_hole, open_descriptors, pattern, wait_until
 from support import program as installed
 
 requests_adapter = program("requests_adapter")
@@ -499,6 +499,16 @@ def test_authorities_are_read_once(side, monkeypatch):
         )
         assert response.text == "bye"
     assert made == [(side.ca_file, None)]
+
+
+def test_connection_is_closed_if_its_session_is(side):
+    """Also if that was busy; and the session can be used again."""
+    response = side.get("/big", stream=True)
+    side.session.close()
+    before = open_descriptors()
+    assert response.content == pattern(100_000)
+    wait_until(lambda: open_descriptors() < before)
+    assert side.get("/").text == "ok"
 
 
 def test_threads_may_share_a_session(side):
