@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from faulty import cuts, keepalive, records, stalls, uploads
 from faulty.stage import Case, Dice, Place, Violation
 
-from dugong_like.wake import checkpoint_descriptors
+from dugong_like.polling.wake import checkpoint_descriptors
 
 SCENARIOS: dict[str, Callable[[Place, int, Dice], Iterator[Case]]] = {
     "cuts": cuts.cuts,

@@ -61,7 +61,7 @@ from dugong_like import (
     run,
     tls_context,
 )
-from dugong_like.binary_streams import co_read_some
+from dugong_like.polling.binary_streams import co_read_some
 
 Certificate = str | tuple[str, str] | None  # of the client: one file, or it and its key
 PIECE: Final = 65536  # bytes of a body at a time

@@ -30,7 +30,7 @@ from typing import BinaryIO
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dugong_like import BodyFollowing, HTTPConnection
-from dugong_like.wake import checkpoint_descriptors
+from dugong_like.polling.wake import checkpoint_descriptors
 
 DATA = random.Random(1).randbytes(2_000_000)  # every body is a piece of it
 WARM_UP = 5000  # requests at most before memory is looked at the first time

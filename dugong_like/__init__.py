@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .combinators import both, first_of, stall
 from .connection import HTTPConnection
 from .errors import (
     AnsweredEarly,
@@ -46,21 +45,22 @@ from .message import Exchange, HTTPResponse
 from .network import NetworkStream
 from .origin import HTTP_PORT, HTTPS_PORT
 from .outgoing import BodyFollowing, Request
-from .polling import POLLIN, POLLOUT, Co, PollNeeded, run, within
-from .timeouts import Timeouts
+from .polling.combinators import both, first_of, stall
+from .polling.contract import POLLIN, POLLOUT, Co, PollNeeded, run, within
+from .polling.timeouts import Timeouts
+from .polling.wake import Wake
 from .transport.buffer import BUFFER_SIZE
-from .wake import Wake
 
 if TYPE_CHECKING:
     from .abilities import cipher_supported, features
     from .auth import BasicAuth, DigestAuth
-    from .budgets import Budget, LowestRate, RateLimit
     from .drivers.aio import AioFuture
     from .drivers.loopthread import LoopThread
     from .drivers.loopthreads import LoopThreads
     from .facade import AsyncConnection, async_connect
     from .logs import log_events
     from .pipeline import Answer, Pipeline
+    from .polling.rates import Budget, LowestRate, RateLimit
     from .proxy.proxy import Proxy
     from .scripted import ScriptedStream, ScriptedTransport
     from .streams import HTTPStream
@@ -193,9 +193,9 @@ _LATER = {
     "TLSSessions": ".transport.sessions",
     "default_ssl_context": ".transport.contexts",
     "tls_context": ".transport.contexts",
-    "Budget": ".budgets",
-    "LowestRate": ".budgets",
-    "RateLimit": ".budgets",
+    "Budget": ".polling.rates",
+    "LowestRate": ".polling.rates",
+    "RateLimit": ".polling.rates",
     "Timings": ".timings",
     "async_connect": ".facade",
     "cipher_supported": ".abilities",

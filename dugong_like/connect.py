@@ -13,11 +13,16 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .errors import ConnectionClosed, HandshakeFailed, ProtocolError, TransportError
+from .errors import (
+    ConnectionClosed,
+    HandshakeFailed,
+    ProtocolError,
+    TransportError,
+)
 from .origin import authority
-from .polling import Co
+from .polling.contract import Co
+from .polling.timeouts import NO_LIMITS, Timeouts, as_timeouts, first, limited
 from .route import Route
-from .timeouts import NO_LIMITS, Timeouts, as_timeouts, first, limited
 from .trace import Info, co_told, tell_retry
 from .transport.buffer import ReceiveBuffer
 from .transport.connecting import (

@@ -19,10 +19,10 @@ from .http1.states import Link
 from .message import Exchange, HTTPResponse
 from .options import check_context
 from .outgoing import BodyFollowing, Request
-from .polling import Co, run
+from .polling.contract import Co, run
+from .polling.twin_documentation import twin_of
 from .transfers import Transfers
 from .transport.bulk import LOW_WATER
-from .twins import twin_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from socket import socket
 from typing import TypedDict
 
-from .budgets import Budget
 from .message import HTTPResponse
+from .polling.rates import Budget
+from .polling.timeouts import Timeouts
 from .proxy.proxy import Proxy
-from .timeouts import Timeouts
 from .trace import Trace
 from .transport.base import Transport
 from .transport.options import SocketOptions

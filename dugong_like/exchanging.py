@@ -14,8 +14,8 @@ from .http1.states import Link
 from .message import Exchange, HTTPResponse
 from .operations import Operations
 from .outgoing import BodyFollowing, Request, is_whole
-from .polling import Co
-from .wake import Wake
+from .polling.contract import Co
+from .polling.wake import Wake
 
 
 class Exchanging(Operations):

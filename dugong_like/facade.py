@@ -19,8 +19,8 @@ from .connection import HTTPConnection
 from .drivers.running import Runner, runner
 from .message import Exchange, HTTPResponse
 from .outgoing import BodyFollowing, Request
-from .polling import Co
-from .twins import twin_of
+from .polling.contract import Co
+from .polling.twin_documentation import twin_of
 
 P = ParamSpec("P")
 T = TypeVar("T")

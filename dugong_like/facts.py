@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from .polling import POLLIN, POLLOUT, PollNeeded
+from .polling.contract import POLLIN, POLLOUT, PollNeeded
 from .transport.stream import Stream
 
 

@@ -10,10 +10,10 @@ import operator
 import os
 from typing import Any
 
-from .binary_streams import BinaryWriter, check_binary
 from .errors import FileTooShort, StreamNotReady
-from .polling import Co, PollNeeded
-from .stream_parts import BUFFERED, StreamPart, is_stored, place_of, real_file
+from .polling.binary_streams import BinaryWriter, check_binary
+from .polling.contract import Co, PollNeeded
+from .polling.stream_parts import BUFFERED, StreamPart, is_stored, place_of, real_file
 from .transport.bulk import PIECE, FileStretch, Pipe, can_splice
 
 

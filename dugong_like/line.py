@@ -13,10 +13,10 @@ from enum import IntEnum
 from threading import RLock
 from typing import Generic, TypeVar
 
-from .combinators import Bundle
 from .errors import ConnectionClosed, StateError
-from .polling import POLLIN, Co, PollNeeded
-from .wake import Wake
+from .polling.combinators import Bundle
+from .polling.contract import POLLIN, Co, PollNeeded
+from .polling.wake import Wake
 
 W = TypeVar("W")
 T = TypeVar("T")

@@ -34,12 +34,12 @@ from .errors import (
 from .http1.states import BROKEN, CLOSED, LINK, OPEN, Linked, follow
 from .message import Exchange
 from .origin import HTTPS_PORT
-from .polling import Co
+from .polling.contract import Co
+from .polling.timeouts import NO_LIMITS, Timeouts, stalling
+from .polling.wake import co_checkpoint
 from .route import Route
-from .timeouts import NO_LIMITS, Timeouts, stalling
 from .transport.connecting import Attempt
 from .transport.stream import Stream
-from .wake import co_checkpoint
 
 if TYPE_CHECKING:
     from .timings import Timings

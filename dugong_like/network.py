@@ -14,11 +14,11 @@ from .arguments import Buffer, as_bytes, as_writable, check_size
 from .errors import ConnectionClosed, HandshakeFailed, StateError
 from .facts import fact
 from .origin import check_hostname
-from .polling import Co, run
+from .polling.contract import Co, run
+from .polling.twin_documentation import twin_of
 from .transport.stream import Stream
 from .transport.wrapped import WrappedStream
 from .turns import Turns
-from .twins import twin_of
 
 if TYPE_CHECKING:
     from .timings import Timings

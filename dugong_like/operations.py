@@ -28,7 +28,7 @@ from .http1.request import (
 from .http1.target import Target
 from .message import Exchange, HTTPResponse
 from .outgoing import BodyFollowing
-from .polling import Co
+from .polling.contract import Co
 
 
 class Operations(Disconnecting):

@@ -10,11 +10,11 @@ import operator
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from .binary_streams import check_binary
 from .errors import StateError
 from .headers import Fields, Headers
-from .polling import Co
-from .stream_parts import StreamPart, place_of
+from .polling.binary_streams import check_binary
+from .polling.contract import Co
+from .polling.stream_parts import StreamPart, place_of
 
 Buffer = bytes | bytearray | memoryview
 # Asking for these a second time changes nothing (RFC 9110 section 9.2.2).

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, cast
 
-from .combinators import Bundle
 from .errors import (
     AnsweredEarly,
     ConnectionClosed,
@@ -28,8 +27,9 @@ from .errors import (
 from .exchanging import Exchanging
 from .message import Exchange, HTTPResponse
 from .outgoing import BodyFollowing, Request
-from .polling import Co, PollNeeded, run
-from .twins import twin_of
+from .polling.combinators import Bundle
+from .polling.contract import Co, PollNeeded, run
+from .polling.twin_documentation import twin_of
 
 DEPTH: Final = 64  # requests: more would fill the buffers of servers, and be lost at once
 MAX_FAILURES: Final = 3  # connections in a row that end without any answer, for one request

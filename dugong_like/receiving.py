@@ -32,7 +32,7 @@ from .http1.states import BROKEN, OPEN, SWITCHED
 from .link import SharedLink
 from .message import Exchange, HTTPResponse
 from .network import NetworkStream
-from .polling import Co, within
+from .polling.contract import Co, within
 from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
 from .transport.stream import STEP, Stream

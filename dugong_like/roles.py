@@ -23,12 +23,12 @@ from .errors import (
     TransportError,
 )
 from .link import PEERS, SharedLink, moving
-from .polling import Co, PollNeeded, run
+from .polling.contract import Co, PollNeeded, run
+from .polling.wake import co_checkpoint
 from .transport.buffer import ReceiveBuffer
 from .transport.bulk import PATIENCE
 from .transport.stream import STEP, TURN, Stream
 from .transport.waiting import timed_out
-from .wake import co_checkpoint
 
 A = TypeVar("A")
 T = TypeVar("T")

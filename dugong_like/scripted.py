@@ -14,10 +14,10 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 from .errors import ConnectFailed, ConnectionClosed
-from .polling import POLLIN, Co, PollNeeded
+from .polling.contract import POLLIN, Co, PollNeeded
+from .polling.wake import Wake
 from .transport.base import BaseStream
 from .transport.stream import Data, Part, Stream
-from .wake import Wake
 
 Event = bytes | float | Exception | None  # what comes, a pause in seconds, or what goes wrong
 Room = int | None | Exception  # bytes that are taken; None: not now

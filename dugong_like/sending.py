@@ -23,7 +23,7 @@ from .http1.states import BROKEN, OPEN, READY, Sending, Sent
 from .link import SharedLink
 from .message import Exchange
 from .outgoing import BodyFollowing
-from .polling import Co
+from .polling.contract import Co
 from .receiving import ReceivingHalf
 from .roles import Role, Turn
 from .transmitting import Transmitter

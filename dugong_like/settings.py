@@ -27,11 +27,17 @@ from .http1.request import RequestHeads
 from .link import SharedLink
 from .message import HTTPResponse
 from .options import transport_options
-from .origin import HTTP_PORT, HTTPS_PORT, authority, check_hostname, check_port
+from .origin import (
+    HTTP_PORT,
+    HTTPS_PORT,
+    authority,
+    check_hostname,
+    check_port,
+)
+from .polling.timeouts import Timeouts, as_timeouts, check_seconds
 from .receiving import ReceivingHalf
 from .route import Route
 from .sending import SendingHalf
-from .timeouts import Timeouts, as_timeouts, check_seconds
 from .tls_facts import TLSFacts
 from .trace import Trace
 from .transport.buffer import BUFFER_SIZE
@@ -40,7 +46,7 @@ if TYPE_CHECKING:
     import os
     from socket import socket
 
-    from .budgets import Budget
+    from .polling.rates import Budget
     from .proxy.forward import Forwarding
     from .proxy.proxy import Proxy
     from .transport.base import Transport

@@ -22,9 +22,9 @@ from .line import Line, Place, Stage
 from .message import Exchange, HTTPResponse
 from .operations import Operations
 from .outgoing import BodyFollowing, Request
-from .polling import Co, run
-from .twins import twin_of
-from .wake import Wake
+from .polling.contract import Co, run
+from .polling.twin_documentation import twin_of
+from .polling.wake import Wake
 
 Callback = Callable[..., object]
 CUT: Final = ", and ended the connection before its answer was"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .polling import Co
+from .polling.contract import Co
 
 T = TypeVar("T")
 Info = dict[str, Any]

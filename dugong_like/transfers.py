@@ -12,11 +12,11 @@ from typing import BinaryIO, Final
 
 from .errors import StateError
 from .files import Sink, Source
-from .polling import Co, run
+from .polling.contract import Co, run
+from .polling.twin_documentation import twin_of
 from .receiving import ReceivingHalf
 from .sending import SendingHalf
 from .transport.bulk import FileFailed, FileStretch
-from .twins import twin_of
 
 # Bytes of a chunk that is not read here. Its framing is two more calls of the system, but
 # there are servers that take a chunk into memory as a whole.

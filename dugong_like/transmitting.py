@@ -22,11 +22,11 @@ from .errors import (
 from .http1.states import READY, SENDING, Sending, Sent, follow
 from .link import SharedLink
 from .message import Exchange
-from .polling import Co
-from .progress import ProgressDeadline
+from .polling.contract import Co
+from .polling.progress import ProgressDeadline
+from .polling.wake import co_checkpoint
 from .receiving import ReceivingHalf, answer_of
 from .transport.stream import STEP, TURN, Part, Stream, rest
-from .wake import co_checkpoint
 
 
 class Transmitter:

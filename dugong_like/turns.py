@@ -17,10 +17,10 @@ from typing import ClassVar, TypeVar
 from weakref import WeakSet
 
 from .errors import ConnectionClosed, DugongError, StateError
-from .polling import Co
+from .polling.contract import Co
+from .polling.wake import co_checkpoint
 from .transport.stream import STEP, TURN, Stream
 from .transport.waiting import co_attempt_to_send, co_receive
-from .wake import co_checkpoint
 
 A = TypeVar("A")
 T = TypeVar("T")

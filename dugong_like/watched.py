@@ -38,12 +38,12 @@ from .masking import mask_target, masked_lines
 from .message import Exchange, HTTPResponse
 from .network import NetworkStream
 from .outgoing import BodyFollowing
-from .polling import Co
+from .polling.contract import Co
+from .polling.timeouts import Timeouts, limited
 from .receiving import Ending, ReceivingHalf, hand_over
 from .roles import ReadingRole, Role
 from .route import Route
 from .sending import SendingHalf, Whole
-from .timeouts import Timeouts, limited
 from .timings import Timings
 from .trace import Info
 from .transport.buffer import ReceiveBuffer

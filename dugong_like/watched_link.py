@@ -13,15 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .binary_streams import is_binary
-from .budgets import Budget
 from .errors import StateError
 from .http1.states import Link
 from .link import SharedLink
-from .polling import Co, PollNeeded, run
+from .polling.binary_streams import is_binary
+from .polling.contract import Co, PollNeeded, run
+from .polling.rates import Budget
+from .polling.timeouts import Timeouts, limited
 from .roles import FATAL, ReadingRole, Role, Turn
 from .route import Route
-from .timeouts import Timeouts, limited
 from .timings import Stopwatch
 from .trace import Info, Phases, Trace, tell_retry
 from .transport.connecting import Attempt

@@ -4,7 +4,7 @@ import io
 import mmap
 import os
 
-from dugong_like.stream_parts import PIECE
+from dugong_like.polling.stream_parts import PIECE
 
 
 def mapped(data):

@@ -4,7 +4,7 @@ import os
 
 import dugong_like
 from dugong_like import ConnectionClosed, HTTPConnection, PollNeeded
-from dugong_like.polling import POLLIN, POLLOUT
+from dugong_like.polling.contract import POLLIN, POLLOUT
 from dugong_like.transport.bulk import FileStretch
 
 WOULD_BLOCK = None

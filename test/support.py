@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from app import PATTERN
 
-from dugong_like.wake import checkpoint_descriptors
+from dugong_like.polling.wake import checkpoint_descriptors
 
 ROOT = Path(__file__).resolve().parent.parent
 DEBIAN = {

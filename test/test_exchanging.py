@@ -26,7 +26,7 @@ from dugong_like import (
     both,
     run,
 )
-from dugong_like.stream_parts import PIECE
+from dugong_like.polling.stream_parts import PIECE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

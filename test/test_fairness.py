@@ -19,15 +19,15 @@ from dugong_like import (
     ScriptedTransport,
     Wake,
     both,
-    polling,
     run,
-    wake,
 )
 from dugong_like.drivers import aio
 from dugong_like.drivers.loop import Loop
 from dugong_like.drivers.loopthread import LoopThread
+from dugong_like.polling import contract as polling
+from dugong_like.polling import wake
+from dugong_like.polling.wake import co_checkpoint
 from dugong_like.transport.stream import STEP, TURN
-from dugong_like.wake import co_checkpoint
 
 MOST = TURN // STEP  # steps of a turn
 COUNT = 4 * MOST

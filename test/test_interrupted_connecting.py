@@ -38,8 +38,8 @@ from dugong_like import (
     SocketOptions,
     Timeouts,
     TLSSessions,
-    wake,
 )
+from dugong_like.polling import wake
 from dugong_like.transport import connecting
 
 pytestmark = pytest.mark.reliability(45)

@@ -29,8 +29,8 @@ from dugong_like import (
     both,
     run,
 )
-from dugong_like.polling import POLLIN, POLLOUT
-from dugong_like.progress import LOOKS
+from dugong_like.polling.contract import POLLIN, POLLOUT
+from dugong_like.polling.progress import LOOKS
 from dugong_like.transport.stream import TURN
 from dugong_like.transport.tcp import TCPStream
 

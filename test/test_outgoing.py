@@ -10,7 +10,7 @@ from streams import finish
 
 from dugong_like import POLLIN, BodyFollowing, Headers, Request, StateError
 from dugong_like.outgoing import Source, is_whole
-from dugong_like.stream_parts import PIECE
+from dugong_like.polling.stream_parts import PIECE
 
 
 def everything(source):

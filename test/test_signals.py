@@ -23,8 +23,9 @@ from support import (
     wait_until,
 )
 
-from dugong_like import BodyFollowing, ConnectionClosed, HTTPConnection, polling
+from dugong_like import BodyFollowing, ConnectionClosed, HTTPConnection
 from dugong_like.drivers import aio
+from dugong_like.polling import contract as polling
 
 pytestmark = [
     pytest.mark.reliability(45),

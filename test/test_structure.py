@@ -16,75 +16,63 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each part may import the parts named behind it, and itself.
 MAY_IMPORT = {
-    "__init__": "abilities auth budgets combinators connection drivers errors facade headers "
-    "http1 logs message network origin outgoing pipeline polling proxy scripted streams "
-    "timeouts timings transport url wake",
+    "__init__": "abilities auth connection drivers errors facade headers http1 logs message "
+    "network origin outgoing pipeline polling proxy scripted streams timings transport url",
     "__main__": "__init__ cli connection errors headers url",
     "abilities": "transport",
     "arguments": "",
     "auth": "errors headers http1",
-    "binary_streams": "errors polling",
     "bodies": "errors files http1 link transport",
     "body_fields": "outgoing",
-    "budgets": "polling wake",
-    "cli": "binary_streams combinators connection drivers errors headers masking message "
-    "outgoing polling url",
+    "cli": "connection drivers errors headers masking message outgoing polling url",
     "closing": "",
-    "combinators": "errors polling progress",
-    "connect": "errors origin polling proxy route timeouts trace transport",
+    "connect": "errors origin polling proxy route trace transport",
     "connection": "arguments connection_options exchanging headers http1 line message options "
-    "outgoing polling streams transfers transport twins url",
-    "connection_options": "budgets message proxy timeouts trace transport",
+    "outgoing polling streams transfers transport url",
+    "connection_options": "message polling proxy trace transport",
     "disconnect": "link settings transport",
-    "drivers": "errors polling wake",
+    "drivers": "errors polling",
     "errors": "",
-    "exchanging": "arguments errors http1 message operations outgoing polling wake",
-    "facade": "connection drivers message outgoing polling twins",
+    "exchanging": "arguments errors http1 message operations outgoing polling",
+    "facade": "connection drivers message outgoing polling",
     "facts": "polling transport",
     "fields": "",
-    "files": "binary_streams errors polling stream_parts transport",
+    "files": "errors polling transport",
     "headers": "",
     "heads": "errors http1 link message transport",
     "http1": "errors headers masking",
-    "line": "combinators errors polling wake",
-    "link": "closing connect errors http1 message origin polling route timeouts timings "
-    "transport wake",
+    "line": "errors polling",
+    "link": "closing connect errors http1 message origin polling route timings transport",
     "logs": "masking trace",
     "masking": "",
     "message": "errors fields http1 masking network timings",
-    "network": "arguments errors facts origin polling timings transport turns twins",
+    "network": "arguments errors facts origin polling timings transport turns",
     "operations": "arguments body_fields disconnect errors headers http1 message outgoing polling",
     "options": "errors headers origin transport",
     "origin": "errors headers masking",
-    "outgoing": "binary_streams errors headers polling stream_parts",
-    "pipeline": "combinators errors exchanging message outgoing polling twins",
+    "outgoing": "errors headers polling",
+    "pipeline": "errors exchanging message outgoing polling",
     "polling": "errors",
-    "progress": "polling",
     "proxy": "auth errors headers http1 masking origin transport",
     "receiving": "bodies errors heads http1 link message network polling roles transport",
-    "roles": "errors link polling transport wake",
+    "roles": "errors link polling transport",
     "route": "http1 masking options origin proxy trace transport",
-    "scripted": "errors polling transport wake",
+    "scripted": "errors polling transport",
     "sending": "errors http1 link message outgoing polling receiving roles transmitting transport",
-    "settings": "budgets headers http1 link logs message options origin proxy receiving route "
-    "sending timeouts tls_facts trace transport watched watched_link",
-    "stream_parts": "binary_streams errors polling",
-    "streams": "errors exchanging line message operations outgoing polling twins wake",
-    "timeouts": "errors polling",
+    "settings": "headers http1 link logs message options origin polling proxy receiving route "
+    "sending tls_facts trace transport watched watched_link",
+    "streams": "errors exchanging line message operations outgoing polling",
     "timings": "",
     "tls_facts": "facts link transport",
     "trace": "polling",
-    "transfers": "errors files polling receiving sending transport twins",
-    "transmitting": "errors http1 link message polling progress receiving transport wake",
-    "transport": "binary_streams budgets combinators errors polling progress trace wake",
-    "turns": "errors polling transport wake",
-    "twins": "",
+    "transfers": "errors files polling receiving sending transport",
+    "transmitting": "errors http1 link message polling receiving transport",
+    "transport": "errors polling trace",
+    "turns": "errors polling transport",
     "url": "errors headers masking origin",
-    "wake": "polling",
     "watched": "bodies errors heads http1 link masking message network outgoing polling "
-    "receiving roles route sending timeouts timings trace transport watched_link",
-    "watched_link": "binary_streams budgets errors http1 link polling roles route timeouts "
-    "timings trace transport",
+    "receiving roles route sending timings trace transport watched_link",
+    "watched_link": "errors http1 link polling roles route timings trace transport",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
@@ -107,7 +95,7 @@ RESERVED = {
         "transport/tls.py",
         "transport/unix.py",
         "transport/wrapped.py",
-        "wake.py",  # where select() takes nothing but sockets (Windows)
+        "polling/wake.py",  # where select() takes nothing but sockets (Windows)
     },
     "ssl": {
         "abilities.py",
@@ -294,6 +282,6 @@ def test_async_parts_are_imported_when_they_are_asked_for():
         dugong_like.nonsense
     assert dugong_like.Proxy.__module__ == "dugong_like.proxy.proxy"
     assert dugong_like.DigestAuth.__module__ == "dugong_like.auth"
-    assert dugong_like.RateLimit.__module__ == "dugong_like.budgets"
+    assert dugong_like.RateLimit.__module__ == "dugong_like.polling.rates"
     assert dugong_like.Timings.__module__ == "dugong_like.timings"
     assert set(dugong_like.__all__) <= {*dir(dugong_like), *dugong_like._LATER}

@@ -3,7 +3,7 @@
 import pytest
 from streams import finish
 
-from dugong_like.polling import POLLIN, PollNeeded
+from dugong_like.polling.contract import POLLIN, PollNeeded
 from dugong_like.trace import Phases, co_told
 
 

@@ -33,9 +33,9 @@ from dugong_like import (
 )
 from dugong_like import files as files_module
 from dugong_like import transfers as transfers_module
-from dugong_like.binary_streams import co_flush
 from dugong_like.drivers.loop import Loop
-from dugong_like.polling import POLLIN, POLLOUT
+from dugong_like.polling.binary_streams import co_flush
+from dugong_like.polling.contract import POLLIN, POLLOUT
 from dugong_like.transport import bulk
 from dugong_like.transport.bulk import LOW_WATER, PATIENCE
 from dugong_like.transport.stream import TURN

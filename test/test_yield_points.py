@@ -19,7 +19,7 @@ from dugong_like import (
     HTTPConnection,
     PollNeeded,
 )
-from dugong_like.polling import POLLOUT
+from dugong_like.polling.contract import POLLOUT
 
 pytestmark = pytest.mark.reliability(32, 33, 34, 40, 45)
 

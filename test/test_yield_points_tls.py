@@ -14,7 +14,7 @@ import pytest
 from support import ScriptedServer, open_descriptors, read_head, wait_until
 
 from dugong_like import ConnectionTimedOut, DugongError, HTTPConnection, PollNeeded
-from dugong_like.polling import POLLIN
+from dugong_like.polling.contract import POLLIN
 from dugong_like.transport import connecting
 
 pytestmark = pytest.mark.reliability(35, 42, 45)

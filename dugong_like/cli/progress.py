@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Protocol, Self
 
-from ..binary_streams import co_write_all
-from ..polling import run
+from ..polling.binary_streams import co_write_all
+from ..polling.contract import run
 from .standard import binary, encoded, is_terminal
 
 

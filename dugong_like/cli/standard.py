@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Final, TextIO, cast
 
-from ..binary_streams import co_flush, co_write_all
-from ..combinators import stall
 from ..errors import ConnectionTimedOut
-from ..polling import POLLOUT, Co, PollNeeded, run
+from ..polling.binary_streams import co_flush, co_write_all
+from ..polling.combinators import stall
+from ..polling.contract import POLLOUT, Co, PollNeeded, run
 from .harmless import HarmlessText, one_line
 from .outcome import with_name
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from ..binary_streams import co_read_some
-from ..polling import run
+from ..polling.binary_streams import co_read_some
+from ..polling.contract import run
 from .outcome import CommandFailed, with_name
 from .standard import INPUT, binary, closed
 

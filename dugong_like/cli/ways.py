@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from ..combinators import both
 from ..connection import HTTPConnection
 from ..errors import UnsupportedResponse
-from ..polling import Co, run
+from ..polling.combinators import both
+from ..polling.contract import Co, run
 from ..url import Origin
 
 Got = Callable[[int, bytes], None]  # number of the path, body

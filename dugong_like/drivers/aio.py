@@ -13,7 +13,7 @@ from contextvars import Context, copy_context
 from types import GeneratorType
 from typing import Any, TypeVar, cast
 
-from ..polling import Co, PollNeeded, check_operation
+from ..polling.contract import Co, PollNeeded, check_operation
 from .watches import Waiter, Watch
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 import gevent
 
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded, check_operation
+from ..polling.contract import POLLIN, POLLOUT, Co, PollNeeded, check_operation
 
 T = TypeVar("T")
 READ = 1  # libev's numbers, which gevent's watchers take

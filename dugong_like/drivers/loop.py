@@ -18,8 +18,23 @@ from contextlib import ExitStack
 from typing import Any, Final, Self, TypeVar
 
 from ..errors import StateError
-from ..polling import MAX_WAIT, POLLIN, POLLOUT, Co, PollNeeded, Source, check_operation
-from .pollers import EpollPoller, Events, Poller, PollPoller, SelectPoller, best_poller
+from ..polling.contract import (
+    MAX_WAIT,
+    POLLIN,
+    POLLOUT,
+    Co,
+    PollNeeded,
+    Source,
+    check_operation,
+)
+from .pollers import (
+    EpollPoller,
+    Events,
+    Poller,
+    PollPoller,
+    SelectPoller,
+    best_poller,
+)
 from .task import Task, Watch
 
 T = TypeVar("T")

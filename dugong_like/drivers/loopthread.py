@@ -18,8 +18,8 @@ from contextlib import suppress
 from typing import Final, Self, TypeVar
 from weakref import WeakSet
 
-from ..polling import Co, check_operation
-from ..wake import Wake
+from ..polling.contract import Co, check_operation
+from ..polling.wake import Wake
 from .loop import Loop
 from .task import Task
 

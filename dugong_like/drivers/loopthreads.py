@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
-from ..polling import Co
+from ..polling.contract import Co
 from .loopthread import LoopThread
 
 T = TypeVar("T")

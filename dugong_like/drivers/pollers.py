@@ -14,7 +14,7 @@ import select
 from contextlib import suppress
 from typing import Protocol
 
-from ..polling import POLLIN, POLLOUT
+from ..polling.contract import POLLIN, POLLOUT
 
 Events = list[tuple[int, int]]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Protocol, TypeVar
 
-from ..polling import Co
+from ..polling.contract import Co
 
 T = TypeVar("T")
 

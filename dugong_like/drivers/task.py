@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ..errors import StateError
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded, Source
+from ..polling.contract import POLLIN, POLLOUT, Co, PollNeeded, Source
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ import time
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any, TypeVar, cast
 
-from ..polling import MAX_WAIT, POLLIN, Co, PollNeeded, check_operation
-from ..wake import Wake
+from ..polling.contract import MAX_WAIT, POLLIN, Co, PollNeeded, check_operation
+from ..polling.wake import Wake
 from .pollers import Poller, best_poller
 
 T = TypeVar("T")

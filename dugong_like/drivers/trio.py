@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 
 import trio
 
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded, check_operation
+from ..polling.contract import POLLIN, POLLOUT, Co, PollNeeded, check_operation
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from contextvars import Context
 from typing import Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from ..polling import POLLIN, POLLOUT, PollNeeded, Source
+from ..polling.contract import POLLIN, POLLOUT, PollNeeded, Source
 
 File = tuple[int, int]  # device and inode
 

@@ -11,7 +11,12 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Final
 
-from ..errors import ConnectionClosed, InvalidRequest, InvalidResponse, TunnelRefused
+from ..errors import (
+    ConnectionClosed,
+    InvalidRequest,
+    InvalidResponse,
+    TunnelRefused,
+)
 from ..http1.body import Source
 
 VERSION: Final = 4

@@ -12,7 +12,12 @@ from ipaddress import ip_address
 from typing import Final, NoReturn
 
 from ..auth import BasicAuth
-from ..errors import ConnectionClosed, InvalidRequest, InvalidResponse, TunnelRefused
+from ..errors import (
+    ConnectionClosed,
+    InvalidRequest,
+    InvalidResponse,
+    TunnelRefused,
+)
 from ..http1.body import Source
 
 VERSION: Final = 5

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..errors import StateError
-from ..polling import Co, PollNeeded
+from ..polling.contract import Co, PollNeeded
 from .bulk import BulkStream
 from .stream import Part, Stream
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from ..errors import TEMPORARY_ERRNOS, FileTooShort
-from ..polling import PollNeeded
+from ..polling.contract import PollNeeded
 
 IS_LINUX: Final = sys.platform == "linux"
 # Bytes that should be there before who wants much more is woken: fewer and larger calls. More

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any, Final, Protocol
 
-from ..combinators import first_of
 from ..errors import ConnectFailed, ConnectionTimedOut
-from ..polling import POLLOUT, Co, PollNeeded
+from ..polling.combinators import first_of
+from ..polling.contract import POLLOUT, Co, PollNeeded
 from ..trace import Trace, co_told
 from .descriptors import OwnedSocket
 

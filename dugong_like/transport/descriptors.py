@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Final
 
 from ..errors import ConnectionClosed
-from ..polling import POLLIN, PollNeeded, Source, milliseconds
+from ..polling.contract import POLLIN, PollNeeded, Source, milliseconds
 
 QUICK_ACK: Final[int] = getattr(socket, "TCP_QUICKACK", 0)  # Linux; holds for the moment only
 Looker = Callable[[int | None], object]

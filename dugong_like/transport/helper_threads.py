@@ -26,8 +26,8 @@ from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 from ..errors import DNSUnavailable
-from ..polling import Co
-from ..wake import Wake
+from ..polling.contract import Co
+from ..polling.wake import Wake
 
 T = TypeVar("T")
 MAX_AT_ONCE: Final = 8  # look-ups that run and are not stuck

@@ -1,6 +1,6 @@
 """A stream that keeps to a rate: it says "would block" while its share is used up.
 
-Not here: the rate (budgets.py).
+Not here: the rate (rates.py).
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from ..budgets import RateLimit
-from ..polling import POLLIN, PollNeeded
-from ..wake import Wake
+from ..polling.contract import POLLIN, PollNeeded
+from ..polling.rates import RateLimit
+from ..polling.wake import Wake
 from .stream import Part, Stream
 from .wiredump import beginning
 from .wrapped import WrappedStream

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..errors import DNSUnavailable, HostnameNotResolvable
-from ..polling import Co
+from ..polling.contract import Co
 from .connecting import Address
 from .helper_threads import co_in_thread
 

@@ -13,9 +13,14 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, cast
 
-from ..errors import DNSUnavailable, DugongError, HostnameNotResolvable, InvalidOption
-from ..polling import Co
-from ..wake import Wake
+from ..errors import (
+    DNSUnavailable,
+    DugongError,
+    HostnameNotResolvable,
+    InvalidOption,
+)
+from ..polling.contract import Co
+from ..polling.wake import Wake
 from .connecting import Address
 from .helper_threads import co_in_thread
 from .resolve import NO_SUCH_NAME, co_resolve, is_address

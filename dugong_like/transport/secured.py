@@ -25,7 +25,7 @@ from ..errors import (
     ConnectionClosed,
     HandshakeFailed,
 )
-from ..polling import Co, PollNeeded
+from ..polling.contract import Co, PollNeeded
 from .descriptors import lost
 from .fingerprints import Fingerprints, check_fingerprint
 from .sessions import SessionPlace

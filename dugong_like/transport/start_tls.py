@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TypedDict, Unpack
 
-from ..polling import Co
+from ..polling.contract import Co
 from . import tls
 from .fingerprints import Fingerprints
 from .secured import certified_name, co_shake_hands

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from ..polling import PollNeeded
+from ..polling.contract import PollNeeded
 from .bulk import BulkStream, FileStretch
 
 # What may be done without waiting, in bytes; then others of the same loop have their turn. As time

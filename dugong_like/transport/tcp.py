@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from ..polling import POLLIN, POLLOUT, PollNeeded
+from ..polling.contract import POLLIN, POLLOUT, PollNeeded
 from .bulk import (
     IS_LINUX,
     BulkStream,

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
 from ..errors import ConnectionClosed, InvalidOption, InvalidRequest, StateError
-from ..polling import POLLIN, POLLOUT, Co, PollNeeded
+from ..polling.contract import POLLIN, POLLOUT, Co, PollNeeded
 from .descriptors import Waits
 from .fingerprints import Fingerprints
 from .secured import Secured, certified_name, co_shake_hands, failed, soon

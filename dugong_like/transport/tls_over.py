@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar, cast
 
 from ..errors import ConnectionClosed, InvalidRequest
-from ..polling import POLLIN, POLLOUT, PollNeeded
+from ..polling.contract import POLLIN, POLLOUT, PollNeeded
 from . import tls
 from .secured import Secured, failed, soon
 from .sessions import SessionPlace

@@ -13,8 +13,8 @@ import time
 from typing import Final
 
 from ..errors import InvalidOption
-from ..polling import POLLOUT, Co, PollNeeded
-from ..wake import Wake
+from ..polling.contract import POLLOUT, Co, PollNeeded
+from ..polling.wake import Wake
 from .connecting import Opener, co_naming, is_connected, new_socket
 
 LONGEST: Final = 107 if sys.platform == "linux" else 103  # bytes; sun_path, less the NUL at its end

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..errors import ConnectionTimedOut
-from ..polling import Co, PollNeeded
-from ..progress import ProgressDeadline
+from ..polling.contract import Co, PollNeeded
+from ..polling.progress import ProgressDeadline
 from .stream import Stream
 
 A = TypeVar("A")

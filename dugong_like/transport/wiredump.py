@@ -27,8 +27,8 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import BinaryIO, Final, cast
 
-from ..binary_streams import BinaryReader, BinaryWriter
-from ..polling import run
+from ..polling.binary_streams import BinaryReader, BinaryWriter
+from ..polling.contract import run
 from .stream import Data, Part, Stream
 from .wrapped import WrappedStream
 

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from ..polling import PollNeeded
+from ..polling.contract import PollNeeded
 from .stream import Part, Stream
 
 

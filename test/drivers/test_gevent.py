@@ -41,7 +41,7 @@ FILES = {
         "transport/test_tls.py",
         "transport/test_connecting.py",
         "transport/test_unix.py",
-        "test_wake.py",
+        "polling/test_wake.py",
     ],
 }
 

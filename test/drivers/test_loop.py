@@ -12,7 +12,7 @@ from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake
 from dugong_like.drivers import pollers
 from dugong_like.drivers.loop import Loop
 from dugong_like.drivers.threads import CancelledError
-from dugong_like.polling import Source
+from dugong_like.polling.contract import Source
 
 
 @pytest.fixture(params=["epoll", "poll", "select"])

@@ -1,4 +1,4 @@
-"""Connections that have to move something, by a clock of the test; see also test_budgets.py."""
+"""Connections that have to move something, by a clock of the test; see also test_rates.py."""
 
 import pytest
 from streams import ScriptedStream

@@ -1,4 +1,4 @@
-"""A stream that keeps to a rate, in single steps; see also test_budgets.py."""
+"""A stream that keeps to a rate, in single steps; see also test_rates.py."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ def used_up(rate=100_000):
 
 def test_without_a_share_it_says_that_it_would_block(monkeypatch):
     now = 1000.0
-    monkeypatch.setattr("dugong_like.budgets.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("dugong_like.polling.rates.time", SimpleNamespace(monotonic=lambda: now))
     inner = ScriptedStream([b"hello"])
     stream = PacedStream(inner, used_up(), used_up())
     try:

@@ -13,7 +13,7 @@ from support import ScriptedServer, answering, open_descriptors, pattern, wait_u
 from ways import WAYS
 
 from dugong_like import HTTPConnection, StreamNotReady, run
-from dugong_like.binary_streams import co_flush
+from dugong_like.polling.binary_streams import co_flush
 from dugong_like.transport.wiredump import WireDump, beginning, read_dump
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

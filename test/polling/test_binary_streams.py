@@ -12,7 +12,7 @@ from support import pattern
 from ways import WAYS
 
 from dugong_like import POLLIN, POLLOUT, StateError, StreamNotReady
-from dugong_like.binary_streams import (
+from dugong_like.polling.binary_streams import (
     MAX_COPY,
     MAX_USELESS,
     BinaryReader,

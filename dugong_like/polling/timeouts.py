@@ -3,7 +3,7 @@
 All of them are `polling.within` underneath, or a deadline on a `PollNeeded`, so they hold
 under every driver.
 
-Not here: the limits that wrap any operation (polling.py, combinators.py).
+Not here: the limits that wrap any operation (contract.py, combinators.py).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import math
 import time
 from typing import Any, TypeVar
 
-from .errors import ConnectionTimedOut
-from .polling import Co, within
+from ..errors import ConnectionTimedOut
+from .contract import Co, within
 
 T = TypeVar("T")
 

@@ -19,9 +19,9 @@ from dugong_like import (
     run,
     within,
 )
-from dugong_like.polling import POLLIN, PollNeeded
-from dugong_like.timeouts import as_timeouts, limited
-from dugong_like.wake import Wake
+from dugong_like.polling.contract import POLLIN, PollNeeded
+from dugong_like.polling.timeouts import as_timeouts, limited
+from dugong_like.polling.wake import Wake
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -3,7 +3,7 @@
 What they are made of waits for several descriptors; a `Bundle` shows them as one.
 
 Not here: what an operation is, and the limit to the whole of it, which the blocking driver
-sets (polling.py).
+sets (contract.py).
 """
 
 from __future__ import annotations
@@ -15,8 +15,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
-from .errors import ConnectionTimedOut
-from .polling import POLLIN, POLLOUT, Co, PollNeeded, Source, check_operation, timed_out, wait
+from ..errors import ConnectionTimedOut
+from .contract import (
+    POLLIN,
+    POLLOUT,
+    Co,
+    PollNeeded,
+    Source,
+    check_operation,
+    timed_out,
+    wait,
+)
 from .progress import ProgressDeadline
 
 T = TypeVar("T")

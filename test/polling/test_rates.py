@@ -89,7 +89,7 @@ def test_a_rate_holds_for_blocking_calls():
 def test_connections_share_a_limit(monkeypatch):
     now = [0.0]
     clock = SimpleNamespace(monotonic=lambda: now[0])
-    monkeypatch.setattr("dugong_like.budgets.time", clock)
+    monkeypatch.setattr("dugong_like.polling.rates.time", clock)
     limit = RateLimit(RATE)
     limit.spend(limit.burst)
     assert limit.available() == 0

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from .polling import Co
+from .contract import Co
 from .wake import Wake
 
 SHARE: Final = 0.02  # seconds for which bytes are saved up before some are moved

@@ -18,9 +18,9 @@ import os
 import stat
 from typing import Any, Final
 
+from ..errors import StateError
 from .binary_streams import BinaryReader
-from .errors import StateError
-from .polling import Co
+from .contract import Co
 
 PIECE: Final = 65536  # bytes read at once, and read ahead where positions have to be checked
 BUFFERED: Final = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)

@@ -19,7 +19,7 @@ import sys
 import time
 from typing import Final
 
-from .polling import POLLOUT, PollNeeded
+from .contract import POLLOUT, PollNeeded
 
 LOOKS: Final = 8  # in each period: a time-out comes by an eighth of it too late, and never early
 NOTHING: Final = bytes(4)  # an int of C

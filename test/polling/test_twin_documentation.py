@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from dugong_like import AsyncConnection, HTTPConnection, HTTPStream, NetworkStream, Pipeline
-from dugong_like.twins import twin_of
+from dugong_like.polling.twin_documentation import twin_of
 
 OWNERS = [HTTPConnection, NetworkStream, HTTPStream, Pipeline]
 NO_TWINS = {("HTTPConnection", "co_close")}  # `close` does not wait

@@ -19,8 +19,8 @@ import operator
 import os
 from typing import Any, Final
 
-from .errors import StateError, StreamNotReady
-from .polling import POLLIN, POLLOUT, Co, PollNeeded
+from ..errors import StateError, StreamNotReady
+from .contract import POLLIN, POLLOUT, Co, PollNeeded
 
 MAX_COPY: Final = 1 << 20  # bytes copied for one call of a `write` that may keep what it gets
 # Attempts in a row without effect on a descriptor that is ready. Other processes that use the

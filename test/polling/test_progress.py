@@ -26,10 +26,10 @@ from dugong_like import (
     RateLimit,
     ScriptedTransport,
     Timeouts,
-    progress,
     stall,
 )
-from dugong_like.progress import LOOKS, ProgressDeadline, unacknowledged
+from dugong_like.polling import progress
+from dugong_like.polling.progress import LOOKS, ProgressDeadline, unacknowledged
 from dugong_like.transport.tcp import TCPStream
 from dugong_like.transport.tls_over import TLSOverStream
 
@@ -51,7 +51,7 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(progress, "time", clock)
-    monkeypatch.setattr("dugong_like.combinators.time", clock)
+    monkeypatch.setattr("dugong_like.polling.combinators.time", clock)
     return clock
 
 

@@ -9,15 +9,8 @@ import pytest
 from small_operations import receive, value
 from support import on_two_threads
 
-from dugong_like import (
-    POLLIN,
-    POLLOUT,
-    ConnectionTimedOut,
-    PollNeeded,
-    polling,
-    run,
-    within,
-)
+from dugong_like import POLLIN, POLLOUT, ConnectionTimedOut, PollNeeded, run, within
+from dugong_like.polling import contract as polling
 
 
 @pytest.fixture

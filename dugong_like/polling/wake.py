@@ -2,7 +2,7 @@
 
 Also, made of such a flag: `co_checkpoint`, with which who need not wait lets others run.
 
-Not here: what a wait is (polling.py).
+Not here: what a wait is (contract.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Final, Protocol, Self
 
-from .polling import POLLIN, Co, PollNeeded, Source
+from .contract import POLLIN, Co, PollNeeded, Source
 
 MOST_READY: Final = 16  # descriptors that are kept for checkpoints
 

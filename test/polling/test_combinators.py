@@ -17,13 +17,13 @@ from dugong_like import (
     PollNeeded,
     Wake,
     both,
-    combinators,
     first_of,
-    polling,
     run,
     stall,
     within,
 )
+from dugong_like.polling import combinators
+from dugong_like.polling import contract as polling
 
 
 @pytest.fixture

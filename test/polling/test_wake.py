@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dugong_like import POLLIN, PollNeeded, Wake, run
-from dugong_like import wake as wake_
+from dugong_like.polling import wake as wake_
 
 
 @pytest.fixture(params=["_EventFD", "_Pipe", "_SocketPair"])

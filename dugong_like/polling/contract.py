@@ -22,7 +22,7 @@ from functools import partial
 from types import GeneratorType
 from typing import Any, Final, Protocol, Self, TypeVar, cast
 
-from .errors import ConnectionTimedOut, DugongError
+from ..errors import ConnectionTimedOut, DugongError
 
 T = TypeVar("T")
 

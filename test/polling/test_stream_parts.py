@@ -13,7 +13,15 @@ from streams import finish
 from support import pattern
 
 from dugong_like import POLLIN, StateError, StreamNotReady
-from dugong_like.stream_parts import PIECE, StreamPart, end_of, is_simple, place_of, put, real_file
+from dugong_like.polling.stream_parts import (
+    PIECE,
+    StreamPart,
+    end_of,
+    is_simple,
+    place_of,
+    put,
+    real_file,
+)
 
 SHORT, LONG = pattern(1000), pattern(PIECE + 1000)
 sizes = pytest.mark.parametrize("data", [b"", SHORT, LONG[:PIECE], LONG], ids=len)

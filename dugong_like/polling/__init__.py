@@ -1,0 +1,1 @@
+"""What an operation is, and what is made of operations: no sockets, no HTTP."""
