@@ -31,8 +31,7 @@ from .errors import (
     UnsupportedResponse,
     is_temp_network_error,
 )
-from .headers import CaseInsensitiveDict, Headers
-from .http1.limits import (
+from .http.h1.limits import (
     MAX_CHUNK_LINE,
     MAX_EXTENSIONS,
     MAX_FIELDS,
@@ -40,11 +39,12 @@ from .http1.limits import (
     MAX_INFORMATIONAL,
     MAX_LINE_SIZE,
 )
-from .http1.target import Target
+from .http.headers import CaseInsensitiveDict, Headers
+from .http.hosts import HTTP_PORT, HTTPS_PORT
+from .http.request import BodyFollowing, Request
+from .http.target import Target
 from .message import Exchange, HTTPResponse
 from .network import NetworkStream
-from .origin import HTTP_PORT, HTTPS_PORT
-from .outgoing import BodyFollowing, Request
 from .polling.combinators import both, first_of, stall
 from .polling.contract import POLLIN, POLLOUT, Co, PollNeeded, run, within
 from .polling.timeouts import Timeouts
@@ -53,11 +53,12 @@ from .transport.buffer import BUFFER_SIZE
 
 if TYPE_CHECKING:
     from .abilities import cipher_supported, features
-    from .auth import BasicAuth, DigestAuth
     from .drivers.aio import AioFuture
     from .drivers.loopthread import LoopThread
     from .drivers.loopthreads import LoopThreads
     from .facade import AsyncConnection, async_connect
+    from .http.auth import BasicAuth, DigestAuth
+    from .http.url import URL, Origin
     from .logs import log_events
     from .pipeline import Answer, Pipeline
     from .polling.rates import Budget, LowestRate, RateLimit
@@ -71,7 +72,6 @@ if TYPE_CHECKING:
     from .transport.resolvers import CachingResolver
     from .transport.sessions import TLSSessions
     from .transport.stream import Stream
-    from .url import URL, Origin
 
 __version__ = "0.1.0"
 
@@ -174,12 +174,12 @@ _LATER = {
     "AioFuture": ".drivers.aio",
     "Answer": ".pipeline",
     "AsyncConnection": ".facade",
-    "BasicAuth": ".auth",
-    "DigestAuth": ".auth",
+    "BasicAuth": ".http.auth",
+    "DigestAuth": ".http.auth",
     "HTTPStream": ".streams",
     "LoopThread": ".drivers.loopthread",
     "LoopThreads": ".drivers.loopthreads",
-    "Origin": ".url",
+    "Origin": ".http.url",
     "Pipeline": ".pipeline",
     "Proxy": ".proxy.proxy",
     "BaseStream": ".transport.base",
@@ -189,7 +189,7 @@ _LATER = {
     "Transport": ".transport.base",
     "SocketOptions": ".transport.options",
     "CachingResolver": ".transport.resolvers",
-    "URL": ".url",
+    "URL": ".http.url",
     "TLSSessions": ".transport.sessions",
     "default_ssl_context": ".transport.contexts",
     "tls_context": ".transport.contexts",

@@ -37,8 +37,8 @@ from .cli.upload import open_upload
 from .cli.urls import parse_url
 from .connection import HTTPConnection
 from .errors import DugongError, InvalidRequest
-from .headers import Headers
-from .url import URL
+from .http.headers import Headers
+from .http.url import URL
 
 
 def main(argv: Sequence[str] | None = None) -> int:

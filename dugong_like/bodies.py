@@ -14,7 +14,7 @@ from typing import Final
 
 from .errors import InvalidResponse, StateError
 from .files import NotTaken, Sink
-from .http1.body import SIZED, Body
+from .http.h1.body import SIZED, Body
 from .http1.states import BROKEN
 from .link import SharedLink
 from .transport.buffer import ReceiveBuffer

@@ -19,7 +19,7 @@ from .errors import (
     ProtocolError,
     TransportError,
 )
-from .origin import authority
+from .http.hosts import authority
 from .polling.contract import Co
 from .polling.timeouts import NO_LIMITS, Timeouts, as_timeouts, first, limited
 from .route import Route

@@ -12,13 +12,13 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, Unpack
 
-from .arguments import Buffer, as_bytes, as_writable, check_size
 from .exchanging import Exchanging
-from .headers import Fields
+from .http.arguments import Buffer, as_bytes, as_writable, check_size
+from .http.headers import Fields
+from .http.request import BodyFollowing, Request
 from .http1.states import Link
 from .message import Exchange, HTTPResponse
 from .options import check_context
-from .outgoing import BodyFollowing, Request
 from .polling.contract import Co, run
 from .polling.twin_documentation import twin_of
 from .transfers import Transfers
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from .connection_options import ConnectionOptions
+    from .http.url import URL, Origin
     from .line import Line
     from .streams import HTTPStream
     from .transport.tls import SSLContext
-    from .url import URL, Origin
 
 T = TypeVar("T")
 STATES: Final = {
@@ -144,7 +144,7 @@ class HTTPConnection(Exchanging, Transfers):
             Exception: what `HTTPConnection` raises.
 
         """
-        from .url import as_origin  # noqa: PLC0415 - for those who use it
+        from .http.url import as_origin  # noqa: PLC0415 - for those who use it
 
         origin = as_origin(place)
         if ssl_context is not None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import cast
 
-from .arguments import Buffer
 from .errors import DugongError, StateError
+from .http.arguments import Buffer
+from .http.request import BodyFollowing, Request, is_whole
 from .http1.states import Link
 from .message import Exchange, HTTPResponse
 from .operations import Operations
-from .outgoing import BodyFollowing, Request, is_whole
 from .polling.contract import Co
 from .polling.wake import Wake
 

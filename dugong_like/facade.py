@@ -17,8 +17,8 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
 
 from .connection import HTTPConnection
 from .drivers.running import Runner, runner
+from .http.request import BodyFollowing, Request
 from .message import Exchange, HTTPResponse
-from .outgoing import BodyFollowing, Request
 from .polling.contract import Co
 from .polling.twin_documentation import twin_of
 

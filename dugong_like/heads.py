@@ -1,6 +1,6 @@
 """Receiving the heads of responses, the informational ones in front of them included.
 
-Not here: their grammar (http1/head.py), and what a final head leads to (receiving.py).
+Not here: their grammar (http/h1/response_head.py), and what a final head leads to (receiving.py).
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Final
 
 from .errors import ConnectionClosed, ContinueTimedOut, InvalidResponse
-from .http1.head import Head, Section, parse_head
-from .http1.limits import Limits
-from .http1.recent import RecentHeads
+from .http.h1.head_cache import RecentHeads
+from .http.h1.limits import Limits
+from .http.h1.response_head import Head, Section, parse_head
 from .link import SharedLink
 from .message import Exchange, HTTPResponse
 from .transport.buffer import ReceiveBuffer

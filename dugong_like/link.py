@@ -31,9 +31,9 @@ from .errors import (
     Sent,
     TransportError,
 )
+from .http.hosts import HTTPS_PORT
 from .http1.states import BROKEN, CLOSED, LINK, OPEN, Linked, follow
 from .message import Exchange
-from .origin import HTTPS_PORT
 from .polling.contract import Co
 from .polling.timeouts import NO_LIMITS, Timeouts, stalling
 from .polling.wake import co_checkpoint

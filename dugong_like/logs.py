@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-from .masking import mask_target
+from .http.redaction import mask_target
 from .trace import Info, Trace
 
 CONNECTION: Final = logging.getLogger("dugong_like.connection")

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .errors import StateError
-from .masking import mask_target
+from .http.redaction import mask_target
 
 if TYPE_CHECKING:
     from email.message import Message
 
-    from .fields import FieldsMessage
-    from .http1.head import Head
+    from .http.h1.response_head import Head
+    from .http.lazy_message import FieldsMessage
     from .network import NetworkStream
     from .timings import Timings
 
@@ -179,7 +179,7 @@ _fields_message: type[FieldsMessage] | None = None  # kept, as to import it take
 def _message(wire: bytes, lower: bytes | None = None) -> Message:
     global _fields_message  # noqa: PLW0603 - it is the same for all
     if _fields_message is None:
-        from .fields import FieldsMessage  # noqa: PLC0415 - 10 ms that many programs never need
+        from .http.lazy_message import FieldsMessage  # noqa: PLC0415 - 10 ms that many programs never need
 
         _fields_message = FieldsMessage
     return _fields_message(wire, lower)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from .arguments import Buffer, as_bytes, as_writable, check_size
 from .errors import ConnectionClosed, HandshakeFailed, StateError
 from .facts import fact
-from .origin import check_hostname
+from .http.arguments import Buffer, as_bytes, as_writable, check_size
+from .http.hosts import check_hostname
 from .polling.contract import Co, run
 from .polling.twin_documentation import twin_of
 from .transport.stream import Stream

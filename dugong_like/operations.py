@@ -12,12 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-from .arguments import Buffer, as_bytes, as_writable, check_size
-from .body_fields import EMPTY, framing_lines
 from .disconnect import Disconnecting
 from .errors import InvalidRequest
-from .headers import Fields, exact
-from .http1.request import (
+from .http.arguments import Buffer, as_bytes, as_writable, check_size
+from .http.h1.body_fields import EMPTY, framing_lines
+from .http.h1.request_head import (
     NO_FIELDS,
     FieldLines,
     check_meaning,
@@ -25,9 +24,10 @@ from .http1.request import (
     closes,
     encode_trailers,
 )
-from .http1.target import Target
+from .http.headers import Fields, exact
+from .http.request import BodyFollowing
+from .http.target import Target
 from .message import Exchange, HTTPResponse
-from .outgoing import BodyFollowing
 from .polling.contract import Co
 
 

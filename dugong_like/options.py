@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from .errors import InvalidOption
-from .headers import exact
-from .origin import check_hostname
+from .http.headers import exact
+from .http.hosts import check_hostname
 from .transport.resolve import family_of
 
 if TYPE_CHECKING:

@@ -22,12 +22,12 @@ from .errors import (
     StateError,
 )
 from .heads import CONTINUE, HeadReader, Informed
-from .http1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE, Body
-from .http1.chunked import ChunkedBody
-from .http1.framing import ends_http, frame
-from .http1.head import Head
-from .http1.kinds import Kind
-from .http1.limits import Limits
+from .http.h1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE, Body
+from .http.h1.body_kinds import Kind
+from .http.h1.chunked import ChunkedBody
+from .http.h1.framing import ends_http, frame
+from .http.h1.limits import Limits
+from .http.h1.response_head import Head
 from .http1.states import BROKEN, OPEN, SWITCHED
 from .link import SharedLink
 from .message import Exchange, HTTPResponse

@@ -10,11 +10,11 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .http1.limits import Limits
-from .http1.target import Target, is_authority, is_path
-from .masking import mask_target
+from .http.h1.limits import Limits
+from .http.hosts import HTTP_PORT, HTTPS_PORT, authority, place_in_url
+from .http.redaction import mask_target
+from .http.target import Target, is_authority, is_path
 from .options import PLAIN, TransportOptions
-from .origin import HTTP_PORT, HTTPS_PORT, authority, place_in_url
 from .trace import Trace
 from .transport.resolve import literal
 

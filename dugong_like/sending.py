@@ -1,7 +1,7 @@
 """The sending half of a connection: heads and bodies of requests.
 
 Not here: how they get onto the stream (transmitting.py), what a head looks like
-(http1/request.py), and responses (receiving.py).
+(http/h1/request_head.py), and responses (receiving.py).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .errors import (
     ExcessBodyData,
     StateError,
 )
-from .http1.chunked import CRLF, chunk_start, last_chunk
+from .http.h1.chunked import CRLF, chunk_start, last_chunk
+from .http.request import BodyFollowing
 from .http1.states import BROKEN, OPEN, READY, Sending, Sent
 from .link import SharedLink
 from .message import Exchange
-from .outgoing import BodyFollowing
 from .polling.contract import Co
 from .receiving import ReceivingHalf
 from .roles import Role, Turn

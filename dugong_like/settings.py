@@ -13,8 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from .headers import exact
-from .http1.limits import (
+from .http.h1.limits import (
     MAX_CHUNK_LINE,
     MAX_EXTENSIONS,
     MAX_FIELDS,
@@ -23,17 +22,18 @@ from .http1.limits import (
     MAX_LINE_SIZE,
     Limits,
 )
-from .http1.request import RequestHeads
-from .link import SharedLink
-from .message import HTTPResponse
-from .options import transport_options
-from .origin import (
+from .http.h1.request_head import RequestHeads
+from .http.headers import exact
+from .http.hosts import (
     HTTP_PORT,
     HTTPS_PORT,
     authority,
     check_hostname,
     check_port,
 )
+from .link import SharedLink
+from .message import HTTPResponse
+from .options import transport_options
 from .polling.timeouts import Timeouts, as_timeouts, check_seconds
 from .receiving import ReceivingHalf
 from .route import Route

@@ -6,7 +6,7 @@ one connection take turns: they send in the order in which they were activated, 
 their responses in the same order. Who is driven does what is to be done for those in
 front that nobody drives.
 
-Not here: waiting in line (line.py), and what is sent (outgoing.py).
+Not here: waiting in line (line.py), and what is sent (request.py).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Final, Protocol
 
 from .errors import AnsweredEarly, ConnectionClosed, InvalidRequest, StateError
 from .exchanging import Exchanging
+from .http.request import BodyFollowing, Request
 from .line import Line, Place, Stage
 from .message import Exchange, HTTPResponse
 from .operations import Operations
-from .outgoing import BodyFollowing, Request
 from .polling.contract import Co, run
 from .polling.twin_documentation import twin_of
 from .polling.wake import Wake

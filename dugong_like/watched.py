@@ -29,15 +29,15 @@ from typing import Any, ClassVar, Final
 from .bodies import BodyReader
 from .errors import BodyTooLarge, StateError
 from .heads import Informed
-from .http1.body import SIZED, UNTIL_CLOSE, Body
-from .http1.head import Head
-from .http1.limits import Limits
+from .http.h1.body import SIZED, UNTIL_CLOSE, Body
+from .http.h1.limits import Limits
+from .http.h1.response_head import Head
+from .http.redaction import mask_target, masked_lines
+from .http.request import BodyFollowing
 from .http1.states import Link, Sending, Sent
 from .link import SharedLink
-from .masking import mask_target, masked_lines
 from .message import Exchange, HTTPResponse
 from .network import NetworkStream
-from .outgoing import BodyFollowing
 from .polling.contract import Co
 from .polling.timeouts import Timeouts, limited
 from .receiving import Ending, ReceivingHalf, hand_over

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import examples
 
-from dugong_like.http1.limits import MAX_CHUNK_LINE, MAX_EXTENSIONS, MAX_HEADER_SIZE
+from dugong_like.http.h1.limits import MAX_CHUNK_LINE, MAX_EXTENSIONS, MAX_HEADER_SIZE
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

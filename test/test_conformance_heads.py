@@ -5,7 +5,7 @@ import time
 import pytest
 from conversations import Player
 
-from dugong_like.http1.limits import MAX_FIELDS, MAX_HEADER_SIZE, MAX_INFORMATIONAL, MAX_LINE_SIZE
+from dugong_like.http.h1.limits import MAX_FIELDS, MAX_HEADER_SIZE, MAX_INFORMATIONAL, MAX_LINE_SIZE
 
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = b"Content-Length: 0\r\n\r\n"

@@ -36,7 +36,7 @@ from dugong_like import (
     run,
     within,
 )
-from dugong_like.origin import authority
+from dugong_like.http.hosts import authority
 from dugong_like.transport import connecting
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

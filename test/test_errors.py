@@ -15,7 +15,7 @@ from dugong_like.errors import (
     TunnelRefused,
     is_temp_network_error,
 )
-from dugong_like.http1.head import parse_head
+from dugong_like.http.h1.response_head import parse_head
 from dugong_like.message import Exchange, HTTPResponse
 
 ALL = [

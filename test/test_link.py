@@ -8,7 +8,7 @@ from support import ROOT, ScriptedServer, read_head
 
 from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
 from dugong_like.connection import finish
-from dugong_like.http1.limits import Limits
+from dugong_like.http.h1.limits import Limits
 from dugong_like.http1.states import Link
 from dugong_like.link import SharedLink
 from dugong_like.link import _open as inheritable

@@ -6,7 +6,7 @@ from email.message import Message
 import pytest
 
 from dugong_like import BodyFollowing, Exchange, HTTPResponse
-from dugong_like.http1.head import parse_head
+from dugong_like.http.h1.response_head import parse_head
 
 
 @pytest.mark.feature("B7")

@@ -52,7 +52,7 @@ from dugong_like import (
     within,
 )
 from dugong_like.errors import MAX_LABEL
-from dugong_like.masking import MASK
+from dugong_like.http.redaction import MASK
 
 SOON = 0.1  # seconds
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -33,7 +33,7 @@ from dugong_like import (
     within,
 )
 from dugong_like.connect import co_converse
-from dugong_like.http1.limits import Limits
+from dugong_like.http.h1.limits import Limits
 
 NEVER = 1000  # more waits than any operation here has
 

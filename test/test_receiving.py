@@ -18,8 +18,8 @@ from dugong_like import (
     StateError,
     UnsupportedResponse,
 )
-from dugong_like.http1 import recent
-from dugong_like.http1.head import find_head
+from dugong_like.http.h1 import head_cache as recent
+from dugong_like.http.h1.response_head import find_head
 from dugong_like.transport.stream import TURN
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

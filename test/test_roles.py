@@ -15,7 +15,7 @@ from dugong_like import (
     InvalidResponse,
     StateError,
 )
-from dugong_like.http1.limits import Limits
+from dugong_like.http.h1.limits import Limits
 from dugong_like.http1.states import Link
 from dugong_like.link import SharedLink, moving
 from dugong_like.polling.contract import run

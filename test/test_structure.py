@@ -16,52 +16,45 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each part may import the parts named behind it, and itself.
 MAY_IMPORT = {
-    "__init__": "abilities auth connection drivers errors facade headers http1 logs message "
-    "network origin outgoing pipeline polling proxy scripted streams timings transport url",
-    "__main__": "__init__ cli connection errors headers url",
+    "__init__": "abilities connection drivers errors facade http logs message network pipeline "
+    "polling proxy scripted streams timings transport",
+    "__main__": "__init__ cli connection errors http",
     "abilities": "transport",
-    "arguments": "",
-    "auth": "errors headers http1",
-    "bodies": "errors files http1 link transport",
-    "body_fields": "outgoing",
-    "cli": "connection drivers errors headers masking message outgoing polling url",
+    "bodies": "errors files http http1 link transport",
+    "cli": "connection drivers errors http message polling",
     "closing": "",
-    "connect": "errors origin polling proxy route trace transport",
-    "connection": "arguments connection_options exchanging headers http1 line message options "
-    "outgoing polling streams transfers transport url",
+    "connect": "errors http polling proxy route trace transport",
+    "connection": "connection_options exchanging http http1 line message options polling "
+    "streams transfers transport",
     "connection_options": "message polling proxy trace transport",
     "disconnect": "link settings transport",
     "drivers": "errors polling",
     "errors": "",
-    "exchanging": "arguments errors http1 message operations outgoing polling",
-    "facade": "connection drivers message outgoing polling",
+    "exchanging": "errors http http1 message operations polling",
+    "facade": "connection drivers http message polling",
     "facts": "polling transport",
-    "fields": "",
     "files": "errors polling transport",
-    "headers": "",
-    "heads": "errors http1 link message transport",
-    "http1": "errors headers masking",
+    "heads": "errors http link message transport",
+    "http": "errors polling",
+    "http1": "errors",
     "line": "errors polling",
-    "link": "closing connect errors http1 message origin polling route timings transport",
-    "logs": "masking trace",
-    "masking": "",
-    "message": "errors fields http1 masking network timings",
-    "network": "arguments errors facts origin polling timings transport turns",
-    "operations": "arguments body_fields disconnect errors headers http1 message outgoing polling",
-    "options": "errors headers origin transport",
-    "origin": "errors headers masking",
-    "outgoing": "errors headers polling",
-    "pipeline": "errors exchanging message outgoing polling",
+    "link": "closing connect errors http http1 message polling route timings transport",
+    "logs": "http trace",
+    "message": "errors http network timings",
+    "network": "errors facts http polling timings transport turns",
+    "operations": "disconnect errors http message polling",
+    "options": "errors http transport",
+    "pipeline": "errors exchanging http message polling",
     "polling": "errors",
-    "proxy": "auth errors headers http1 masking origin transport",
-    "receiving": "bodies errors heads http1 link message network polling roles transport",
+    "proxy": "errors http transport",
+    "receiving": "bodies errors heads http http1 link message network polling roles transport",
     "roles": "errors link polling transport",
-    "route": "http1 masking options origin proxy trace transport",
+    "route": "http options proxy trace transport",
     "scripted": "errors polling transport",
-    "sending": "errors http1 link message outgoing polling receiving roles transmitting transport",
-    "settings": "headers http1 link logs message options origin polling proxy receiving route "
-    "sending tls_facts trace transport watched watched_link",
-    "streams": "errors exchanging line message operations outgoing polling",
+    "sending": "errors http http1 link message polling receiving roles transmitting transport",
+    "settings": "http link logs message options polling proxy receiving route sending tls_facts "
+    "trace transport watched watched_link",
+    "streams": "errors exchanging http line message operations polling",
     "timings": "",
     "tls_facts": "facts link transport",
     "trace": "polling",
@@ -69,9 +62,8 @@ MAY_IMPORT = {
     "transmitting": "errors http1 link message polling receiving transport",
     "transport": "errors polling trace",
     "turns": "errors polling transport",
-    "url": "errors headers masking origin",
-    "watched": "bodies errors heads http1 link masking message network outgoing polling "
-    "receiving roles route sending timings trace transport watched_link",
+    "watched": "bodies errors heads http http1 link message network polling receiving roles "
+    "route sending timings trace transport watched_link",
     "watched_link": "errors http1 link polling roles route timings trace transport",
 }
 # Modules of the standard library that only some parts may touch.
@@ -139,16 +131,16 @@ TESTED_ELSEWHERE = {
     "transport/options.py": "test_options.py",
     "transport/own.py": "test_options.py",
     "transport/secured.py": "test_tls.py, test_tls_over.py",
-    "http1/kinds.py": "plain data; test_framing.py",
-    "http1/limits.py": "constants, enforced in test_head.py and test_chunked.py",
+    "http/h1/body_kinds.py": "plain data; test_framing.py",
+    "http/h1/limits.py": "constants, enforced in test_response_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
     "disconnect.py": "test_connection.py, test_two_threads.py",
-    "body_fields.py": "test_connection.py, test_conformance_requests.py",
+    "http/h1/body_fields.py": "test_connection.py, test_conformance_requests.py",
     "settings.py": "test_connection.py, test_options.py",
     "closing.py": "test_exchanging.py",
     "turns.py": "test_network.py",
     "line.py": "test_streams.py",
-    "origin.py": "test_connection.py",
+    "http/hosts.py": "test_connection.py",
     "route.py": "test_connect.py, test_link.py, test_connection.py",
     "transport/start_tls.py": "test_tls_over.py, test_tls_events.py",
     "transport/stream.py": "test_sending.py, test_two_threads.py",
@@ -281,7 +273,7 @@ def test_async_parts_are_imported_when_they_are_asked_for():
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         dugong_like.nonsense
     assert dugong_like.Proxy.__module__ == "dugong_like.proxy.proxy"
-    assert dugong_like.DigestAuth.__module__ == "dugong_like.auth"
+    assert dugong_like.DigestAuth.__module__ == "dugong_like.http.auth"
     assert dugong_like.RateLimit.__module__ == "dugong_like.polling.rates"
     assert dugong_like.Timings.__module__ == "dugong_like.timings"
     assert set(dugong_like.__all__) <= {*dir(dugong_like), *dugong_like._LATER}

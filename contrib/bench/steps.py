@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from dugong_like import POLLIN, BaseStream, Co, Exchange, HTTPConnection, PollNeeded, Stream, Wake
-from dugong_like.http1.framing import frame
-from dugong_like.http1.head import find_head
-from dugong_like.http1.recent import RecentHeads
-from dugong_like.http1.request import NO_FIELDS, RequestHeads
+from dugong_like.http.h1.framing import frame
+from dugong_like.http.h1.head_cache import RecentHeads
+from dugong_like.http.h1.request_head import NO_FIELDS, RequestHeads
+from dugong_like.http.h1.response_head import find_head
 
 FIELDS: Final = (
     b"Server: nginx/1.22.1",

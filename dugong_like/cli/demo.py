@@ -18,8 +18,8 @@ from typing import Final
 
 from ..connection import HTTPConnection
 from ..errors import UnsupportedResponse
-from ..outgoing import BodyFollowing
-from ..url import Origin
+from ..http.request import BodyFollowing
+from ..http.url import Origin
 from .outcome import FAILED, SUCCESS
 from .progress import Bar, progress_bar
 from .server import demo_server

@@ -11,11 +11,11 @@ from typing import Final
 
 from ..connection import HTTPConnection
 from ..errors import ConnectionClosed, ContinueTimedOut, DugongError
-from ..headers import Headers
-from ..masking import mask_target
+from ..http.headers import Headers
+from ..http.redaction import mask_target
+from ..http.request import BodyFollowing
+from ..http.url import URL
 from ..message import HTTPResponse
-from ..outgoing import BodyFollowing
-from ..url import URL
 from .outcome import (
     REDIRECTED,
     REFUSED,

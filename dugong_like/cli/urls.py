@@ -7,8 +7,8 @@ from typing import Final
 from urllib.parse import quote
 
 from ..errors import InvalidRequest
-from ..masking import shown_url
-from ..url import URL
+from ..http.redaction import shown_url
+from ..http.url import URL
 
 SAFE: Final = "!#$%&'()*+,/:;=?@[]~"  # what stays as it is behind the host (RFC 3986 section 2)
 _place = re.compile(r"[^:/?#]*://[^/?#]*").match

@@ -13,9 +13,9 @@ from typing import Final
 
 from ..connection import HTTPConnection
 from ..errors import UnsupportedResponse
+from ..http.url import Origin
 from ..polling.combinators import both
 from ..polling.contract import Co, run
-from ..url import Origin
 
 Got = Callable[[int, bytes], None]  # number of the path, body
 Way = Callable[[Origin, Sequence[str], Got], None]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..errors import ConnectionClosed
-from ..http1.body import Source
+from ..http.h1.body import Source
 
 
 class Conversation(Protocol):

@@ -3,7 +3,7 @@
 The proxy reads every request, so each one has the fields for it. None of them is ever
 part of a request inside a tunnel.
 
-Not here: the target in absolute-form (http1/request.py).
+Not here: the target in absolute-form (http/h1/request_head.py).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from ..auth import AuthSession
-from ..headers import Headers
-from ..http1.challenges import challenges_in
-from ..http1.framing import closes_proxy
-from ..http1.head import Head
-from ..http1.request import FieldLines
+from ..http.auth import AuthSession
+from ..http.challenges import challenges_in
+from ..http.h1.framing import closes_proxy
+from ..http.h1.request_head import FieldLines
+from ..http.h1.response_head import Head
+from ..http.headers import Headers
 
 AUTHENTICATION_REQUIRED: Final = 407
 

@@ -22,7 +22,7 @@ from ipaddress import (
 from typing import Final
 
 from ..errors import InvalidRequest
-from ..origin import check_hostname
+from ..http.hosts import check_hostname
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

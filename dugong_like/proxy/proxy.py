@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from ..auth import Auth, BasicAuth
 from ..errors import InvalidRequest
-from ..headers import Fields, Headers, exact, field_pairs
-from ..http1.limits import Limits
-from ..http1.request import FRAMING, FieldLines
-from ..masking import shown_url
-from ..origin import (
+from ..http.auth import Auth, BasicAuth
+from ..http.h1.limits import Limits
+from ..http.h1.request_head import FRAMING, FieldLines
+from ..http.headers import Fields, Headers, exact, field_pairs
+from ..http.hosts import (
     HTTP_PORT,
     HTTPS_PORT,
     PLACE,
@@ -28,6 +27,7 @@ from ..origin import (
     place_in_url,
     read_place,
 )
+from ..http.redaction import shown_url
 from . import socks4, socks5
 from .conversation import Conversation
 from .forward import Forwarding

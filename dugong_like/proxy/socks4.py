@@ -17,7 +17,7 @@ from ..errors import (
     InvalidResponse,
     TunnelRefused,
 )
-from ..http1.body import Source
+from ..http.h1.body import Source
 
 VERSION: Final = 4
 CONNECT: Final = 1

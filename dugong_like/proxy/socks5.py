@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Final, NoReturn
 
-from ..auth import BasicAuth
 from ..errors import (
     ConnectionClosed,
     InvalidRequest,
     InvalidResponse,
     TunnelRefused,
 )
-from ..http1.body import Source
+from ..http.auth import BasicAuth
+from ..http.h1.body import Source
 
 VERSION: Final = 5
 LOGIN_VERSION: Final = 1  # of the sub-negotiation (RFC 1929 section 2)

@@ -13,22 +13,22 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..auth import AuthSession
 from ..errors import (
     MAX_REFUSAL_BODY,
     ConnectionClosed,
     InvalidResponse,
     TunnelRefused,
 )
-from ..headers import Headers
-from ..http1.body import ENDLESS, SIZED, UNTIL_CLOSE, Body, Source
-from ..http1.challenges import challenges_in
-from ..http1.chunked import ChunkedBody
-from ..http1.framing import closes_proxy, frame
-from ..http1.head import Head, Section, parse_head
-from ..http1.kinds import Kind
-from ..http1.limits import Limits
-from ..http1.request import FieldLines
+from ..http.auth import AuthSession
+from ..http.challenges import challenges_in
+from ..http.h1.body import ENDLESS, SIZED, UNTIL_CLOSE, Body, Source
+from ..http.h1.body_kinds import Kind
+from ..http.h1.chunked import ChunkedBody
+from ..http.h1.framing import closes_proxy, frame
+from ..http.h1.limits import Limits
+from ..http.h1.request_head import FieldLines
+from ..http.h1.response_head import Head, Section, parse_head
+from ..http.headers import Headers
 
 OK: Final = range(200, 300)
 INFORMATIONAL: Final = range(100, 200)

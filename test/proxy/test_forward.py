@@ -3,8 +3,8 @@
 import pytest
 
 from dugong_like import BasicAuth, DigestAuth, Headers
-from dugong_like.http1.challenges import parse_challenges
-from dugong_like.http1.head import parse_head
+from dugong_like.http.challenges import parse_challenges
+from dugong_like.http.h1.response_head import parse_head
 from dugong_like.proxy.forward import Forwarding
 
 TARGET = "http://example.org/a"

@@ -4,7 +4,7 @@ import pytest
 from talk import play
 
 from dugong_like import BasicAuth, DigestAuth, InvalidRequest, Proxy, default_ssl_context
-from dugong_like.http1.limits import Limits
+from dugong_like.http.h1.limits import Limits
 from dugong_like.proxy.proxy import as_proxy
 
 

@@ -12,7 +12,7 @@ from dugong_like import (
     InvalidResponse,
     TunnelRefused,
 )
-from dugong_like.http1.limits import MAX_INFORMATIONAL, Limits
+from dugong_like.http.h1.limits import MAX_INFORMATIONAL, Limits
 from dugong_like.proxy.tunnel import Tunnel
 
 ASKED = b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n"

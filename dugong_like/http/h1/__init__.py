@@ -1,0 +1,1 @@
+"""The grammar of HTTP/1 (RFC 9112)."""

@@ -1,0 +1,51 @@
+"""What the head of a request says of its body: Content-Length, chunks, Content-MD5.
+
+Not here: the other fields, and that a caller may not set these (http/h1/request_head.py);
+the body of a response (http/h1/framing.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from ..request import BodyFollowing
+
+# What to say of no body where the method means one (RFC 9110 section 8.6).
+EMPTY: Final = dict.fromkeys(["POST", "PUT", "PATCH"], "Content-Length: 0\r\n")
+
+
+def framing_lines(
+    method: str,
+    given: Collection[str],
+    body: memoryview | BodyFollowing | None,
+    *,
+    with_md5: bool,
+) -> str:
+    """Return the field lines that follow from *body* (RFC 9112 section 6).
+
+    Args:
+        method: request method.
+        given: names of the caller's fields, in lower case.
+        body: the body, or what is known of it.
+        with_md5: True to add Content-MD5 to a body that is there, unless it is *given*.
+
+    """
+    if body is None:
+        return EMPTY.get(method, "")
+    if isinstance(body, BodyFollowing):
+        if body.length is None:
+            return "Transfer-Encoding: chunked\r\n"
+        return f"Content-Length: {body.length}\r\n"
+    lines = f"Content-Length: {len(body)}\r\n"
+    if with_md5 and "content-md5" not in given:
+        lines += f"Content-MD5: {content_md5(body)}\r\n"
+    return lines
+
+
+def content_md5(body: memoryview) -> str:
+    """Return the value of Content-MD5 for *body* (RFC 1864)."""
+    import hashlib  # noqa: PLC0415 - 5 ms that downloads never need
+    from base64 import b64encode  # noqa: PLC0415
+
+    return b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode("ascii")

@@ -1,0 +1,387 @@
+"""Heads of requests: check what the caller gave, and serialise it (RFC 9112 section 3).
+
+Nothing leaves this file that could be read as more than the one request it is.
+
+Not here: which framing the body gets (body_fields.py), and bodies (chunked.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final, NoReturn
+
+from ...errors import InvalidRequest
+from ..headers import Fields, as_text, field_pairs
+from ..redaction import mask_fields, shown_url
+from ..target import HOST, check_agreement, check_target
+
+_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_host = re.compile(rf"({HOST})(?::([0-9]{{1,5}}))?").fullmatch
+_origin_form = re.compile(r"/[\x21\x22\x24-\x7e]*").fullmatch
+COMMON: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+# What a recipient needs before the body, or what says who sends it to whom: RFC 9110 section 6.5.1.
+NO_TRAILERS: Final = FRAMING | frozenset(
+    [
+        *("age", "authorization", "cache-control", "connection", "content-encoding"),
+        *("content-range", "content-type", "cookie", "date", "expect", "expires", "host"),
+        *("if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since"),
+        *("keep-alive", "location", "max-forwards", "proxy-authenticate", "proxy-authorization"),
+        *("proxy-connection", "range", "retry-after", "set-cookie", "te", "trailer", "upgrade"),
+        *("vary", "warning", "www-authenticate"),
+    ]
+)
+# Fields with one value, of those that a client may send; two would mean one thing to one
+# recipient and another to the next (RFC 9110 section 5.3). Cookie is none of them any more: RFC
+# 6265 section 5.4 wanted one, its successor (draft-ietf-httpbis-rfc6265bis) allows several.
+SINGLE: Final = FRAMING | frozenset(
+    [
+        *("authorization", "content-location", "content-md5", "content-range", "content-type"),
+        *("date", "from", "host", "http2-settings", "if-modified-since", "if-range"),
+        *("if-unmodified-since", "max-forwards", "origin", "proxy-authorization", "range"),
+        *("referer", "user-agent"),
+    ]
+)
+# Fields for the next recipient only, and the connection options that say so to it: RFC 9110
+# sections 7.8 and 10.1.4, RFC 7540 section 3.2.1. Without them a proxy would pass the fields on.
+CONNECTION_OPTIONS: Final = {
+    "upgrade": "Upgrade",
+    "http2-settings": "HTTP2-Settings",
+    "te": "TE",
+}
+# Fields that are for everybody on the way and cannot be connection options (section 7.6.1).
+END_TO_END: Final = frozenset({"authorization", "cache-control", "content-length", "host"})
+# Requests whose content has no meaning, or would be taken for something else (section 9.3).
+BODILESS: Final = frozenset({"CONNECT", "TRACE"})
+MAX_PORT: Final = 65535
+KEEP_ALIVE: Final = "keep-alive"  # the connection option that is sent unless the caller gives any
+MEANINGFUL: Final = frozenset({"connection", "expect", "te", "trailer"})  # see `check_meaning`
+COMMON_LENGTH: Final = 64  # characters; longer names of fields are not remembered
+SHOWN: Final = 60  # characters of a bad value that an error message shows
+ForProxy = Callable[[str, str, Collection[str]], str]
+
+
+def check_method(method: str) -> None:
+    """Check a request method (RFC 9110 section 9.1).
+
+    Raises:
+        InvalidRequest: it is not a token.
+
+    """
+    if not _token(method):
+        raise InvalidRequest(f"method is not a token: {method[:SHOWN]!r}")
+
+
+def check_host(value: str) -> None:
+    """Check a value of Host (RFC 9110 section 7.2).
+
+    Raises:
+        InvalidRequest: it is not a host and perhaps a port.
+
+    """
+    match = _host(value)
+    if match is None or int(match[2] or 0) > MAX_PORT:
+        raise InvalidRequest(f"Host is not a host and a port: {shown_url(value)!r}")
+
+
+class FieldLines:
+    """The fields of a header or trailer section, checked, as they go on the wire.
+
+    Fields of one name stay apart and in their order. Connection names those that are for the next
+    recipient only (`CONNECTION_OPTIONS`), also if the caller has not named them.
+
+    Args:
+        fields: what the caller gave. It is neither changed nor kept.
+
+    Raises:
+        InvalidRequest: a name is not a token; a value has CR, LF, NUL or another control
+            character (RFC 9110 section 5.5) or one beyond Latin-1, or is neither str nor bytes;
+            a field would change the framing; or one comes twice that may not.
+        TypeError: *fields* are neither a mapping nor pairs, or a name is neither str nor bytes.
+
+    Attributes:
+        text: the field lines, each with its CRLF, of Latin-1 characters.
+        values: the names in lower case, each with its value. Several values of one name are one
+            list, separated by commas (RFC 9110 section 5.3).
+
+    """
+
+    __slots__ = ("text", "values")
+
+    def __init__(self, fields: Fields = ()) -> None:
+        lines: list[str] = []
+        values: dict[str, str] = {}
+        for given_name, given_value in field_pairs(fields):
+            name = given_name if type(given_name) is str else _as_name(given_name)
+            value = given_value if type(given_value) is str else _as_value(name, given_value)
+            key = _key(name) if len(name) <= COMMON_LENGTH else _key.__wrapped__(name)
+            if key not in values:
+                values[key] = value
+            elif key in SINGLE:
+                _refuse_second(lines, name, value)
+            else:
+                values[key] += f", {value}"
+            lines.append(f"{name}: {value}\r\n")
+        if not _value("".join(values.values())):  # one call for all of them
+            _refuse_value(lines)
+        if not CONNECTION_OPTIONS.keys().isdisjoint(values):
+            _name_options(lines, values)
+        self.text = "".join(lines)
+        self.values = values
+
+    def encode(self) -> bytes:
+        """Return the field lines."""
+        return self.text.encode("latin-1")
+
+
+@functools.lru_cache(maxsize=256)
+def _key(name: str) -> str:
+    """Return the name of a field in lower case, checked. Most programs use few of them."""
+    if not _token(name):
+        shown = f"{name.partition(':')[0][:SHOWN]}:..." if ":" in name else name[:SHOWN]
+        raise InvalidRequest(f"name of a header field is not a token: {shown!r}")
+    key = name.lower()
+    if key in FRAMING:
+        raise InvalidRequest(f"{name} follows from the body and cannot be set")
+    return key
+
+
+def _as_name(name: object) -> str:
+    """Return the name of a field, which is no `str`, as an exact one."""
+    text = as_text(name)
+    if not isinstance(text, str):
+        raise TypeError(f"name of a header field is neither str nor bytes: {name!r}")
+    return text
+
+
+def _as_value(name: str, value: object) -> str:
+    """Return the value of the field *name*, which is no `str`, as an exact one."""
+    text = as_text(value)
+    if not isinstance(text, str):
+        kind = type(value).__name__
+        raise InvalidRequest(f"value of header field {name} is neither str nor bytes but {kind}")
+    return text
+
+
+def _refuse_second(lines: Iterable[str], name: str, value: str) -> NoReturn:
+    """Raise `InvalidRequest` as one of the field *lines* has this *name* already."""
+    given = (line.removesuffix("\r\n").partition(": ") for line in lines)
+    first = next(parts for parts in given if parts[0].lower() == name.lower())
+    shown = [
+        f"{each}: {masked[:SHOWN]}"
+        for each, masked in mask_fields([(first[0], first[2]), (name, value)])
+    ]
+    raise InvalidRequest(
+        f"{name} may be there only once (RFC 9110 section 5.3): {shown[0]!r}, {shown[1]!r}"
+    )
+
+
+def _refuse_value(lines: Iterable[str]) -> None:
+    """Raise `InvalidRequest` that tells which of the field *lines* has a value that cannot be."""
+    for line in lines:
+        name, _, value = line.removesuffix("\r\n").partition(": ")
+        if not _value(value):
+            raise InvalidRequest(
+                f"value of header field {name} is not of Latin-1 characters without control "
+                f"characters: {mask_fields([(name, value)])[0][1][:SHOWN]!r}"
+            )
+
+
+def _name_options(lines: list[str], values: dict[str, str]) -> None:
+    """Have Connection name each of `CONNECTION_OPTIONS` that is there and is not named.
+
+    Both are changed. What the caller says in Connection stays in front; if he says nothing
+    it is the default.
+    """
+    named = list_members(values, "connection")
+    missing = [
+        option for key, option in CONNECTION_OPTIONS.items() if key in values and key not in named
+    ]
+    if not missing:
+        return
+    if "connection" not in values:
+        lines.insert(0, "")
+        place, name, value = 0, "Connection", KEEP_ALIVE
+        values["connection"] = value
+    else:
+        place = max(i for i, line in enumerate(lines) if line.lower().startswith("connection:"))
+        name, _, value = lines[place].removesuffix("\r\n").partition(": ")
+    kept = [value] if value.strip(" \t") else []
+    lines[place] = f"{name}: {', '.join(kept + missing)}\r\n"
+    values["connection"] = ", ".join([values["connection"], *missing])
+
+
+def list_members(values: Mapping[str, str], name: str) -> list[str]:
+    """Return the members of a list-based field (RFC 9110 section 5.6.1), in lower case.
+
+    Args:
+        values: of all fields, as in `FieldLines`.
+        name: of the field, in lower case.
+
+    """
+    if name not in values:
+        return []
+    return [member.strip(" \t").lower() for member in values[name].split(",")]
+
+
+def check_meaning(values: Mapping[str, str], method: str, has_body: bool) -> None:
+    """Check that fields do not say what a client must not say.
+
+    Args:
+        values: of the fields, as in `FieldLines`.
+        method: request method.
+        has_body: True if the request has a body, be it empty.
+
+    Raises:
+        InvalidRequest: they do.
+
+    """
+    if has_body and method in BODILESS:
+        raise InvalidRequest(f"{method} has no body (RFC 9110 section 9.3)")
+    if MEANINGFUL.isdisjoint(values):
+        return
+    if not has_body and "100-continue" in list_members(values, "expect"):
+        raise InvalidRequest("Expect: 100-continue goes with a body (RFC 9110 section 10.1.1)")
+    codings = [member.partition(";")[0].strip(" \t") for member in list_members(values, "te")]
+    if "chunked" in codings:
+        raise InvalidRequest("chunked is no member of TE (RFC 9110 section 10.1.4)")
+    for name, forbidden in (("connection", END_TO_END), ("trailer", NO_TRAILERS)):
+        if named := forbidden.intersection(list_members(values, name)):
+            raise InvalidRequest(f"{name.capitalize()} cannot name {', '.join(sorted(named))}")
+
+
+def encode_trailers(fields: Fields) -> bytes:
+    """Return *fields* as lines of a trailer section, each with its CRLF.
+
+    Raises:
+        InvalidRequest: what `FieldLines` says, or a field may not come behind the body.
+        TypeError: what `FieldLines` says.
+
+    """
+    lines = FieldLines(fields)
+    if named := NO_TRAILERS.intersection(lines.values):
+        shown = ", ".join(sorted(named))
+        raise InvalidRequest(f"{shown} cannot be a trailer field (RFC 9110 section 6.5.1)")
+    return lines.encode()
+
+
+def check_version_0(values: Mapping[str, str], *, chunked: bool, expects: bool) -> None:
+    """Check that a request has nothing that HTTP/1.0 does not know.
+
+    Args:
+        values: of the caller's fields, as in `FieldLines`.
+        chunked: True if the length of the body is not known.
+        expects: True if the body is to wait for 100 (Continue).
+
+    Raises:
+        InvalidRequest: it has; the server would wait for ever, or misunderstand it.
+
+    """
+    if chunked:
+        raise InvalidRequest("a body of unknown length needs HTTP/1.1 (RFC 9112 section 6.1)")
+    if expects or "expect" in values:
+        raise InvalidRequest("Expect needs HTTP/1.1 (RFC 9110 section 10.1.1)")
+    if "upgrade" in values:
+        raise InvalidRequest("Upgrade needs HTTP/1.1 (RFC 9110 section 7.8)")
+
+
+def closes(values: Mapping[str, str], minor: int = 1) -> bool:
+    """Return True if the fields say that no request will follow (RFC 9112 section 9.3).
+
+    With HTTP/1.0 (*minor* 0) that is so wherever they do not say the opposite.
+    """
+    if "connection" not in values:
+        return False  # the default of `RequestHeads` is sent
+    options = list_members(values, "connection")
+    return "close" in options or (minor == 0 and "keep-alive" not in options)
+
+
+NO_FIELDS: Final = FieldLines()
+
+
+class RequestHeads:
+    """Writes the heads of all requests of one connection.
+
+    Args:
+        host: value of the Host field (RFC 9110 section 7.2).
+        prefix: what makes a path the absolute-form that a forward proxy wants (RFC 9112
+            section 3.2.2), such as ``http://example.org``; empty without such a proxy.
+        for_proxy: called with method, target in absolute-form and the caller's fields; returns
+            field lines for that proxy, checked, each with CRLF.
+        minor: minor version of HTTP/1 that is spoken, 0 or 1.
+
+    """
+
+    __slots__ = ("_defaults", "_end", "_for_proxy", "_host", "_prefix", "_tail", "minor")
+
+    def __init__(
+        self, host: str, prefix: str = "", for_proxy: ForProxy | None = None, minor: int = 1
+    ) -> None:
+        self.minor = minor
+        self._end = f" HTTP/1.{minor}\r\n"  # of the request line
+        self._host = host
+        self._prefix = prefix
+        self._for_proxy = for_proxy
+        self._defaults = {
+            "host": f"Host: {host}\r\n",
+            "accept-encoding": "Accept-Encoding: identity\r\n",
+            "connection": f"Connection: {KEEP_ALIVE}\r\n",
+        }
+        self._tail = self._end + "".join(self._defaults.values())
+
+    def build(self, method: str, path: str, fields: FieldLines, framing: str) -> bytes:
+        """Return a whole head, its empty line included.
+
+        Args:
+            method: request method, an exact string.
+            path: request target as an exact string, in authority-form with CONNECT, else in
+                origin-form, or ``*`` with OPTIONS; or a `Target`.
+            fields: the caller's fields; they win over the default ones.
+            framing: field lines that follow from the body, each with CRLF.
+
+        Raises:
+            InvalidRequest: any of them cannot be sent as it is.
+
+        """
+        values = fields.values
+        text = fields.text
+        if method in COMMON and not self._prefix and _origin_form(path):  # as most are
+            target = path
+        else:
+            check_method(method)
+            check_target(path, method)
+            if method == "CONNECT" and "host" not in values:
+                values = {"host": path, **values}
+                text = f"Host: {path}\r\n{text}"
+            target = self._target(method, path, values)
+        if "host" in values:
+            host = values["host"]
+            check_host(host)
+            if self._prefix and host != self._host:
+                raise InvalidRequest(f"through this proxy Host has to be {self._host}")
+        if self._for_proxy is not None:
+            framing += self._for_proxy(method, target, values)
+        if not values or self._defaults.keys().isdisjoint(values):
+            tail = self._tail
+        else:
+            kept = [line for name, line in self._defaults.items() if name not in values]
+            tail = self._end + "".join(kept)
+        return f"{method} {target}{tail}{text}{framing}\r\n".encode("latin-1")
+
+    def _target(self, method: str, path: str, values: Mapping[str, str]) -> str:
+        """Return *path*, which is in a form that goes with *method*, as it goes on the wire."""
+        host = values.get("host", self._host)
+        if method == "CONNECT":
+            if self._prefix:
+                raise InvalidRequest("CONNECT goes to a proxy that is given as the host")
+            if host.lower() not in {path.lower(), path.lower().rpartition(":")[0]}:
+                raise InvalidRequest(f"with CONNECT {path[:SHOWN]} Host is that, too")
+            return path
+        if check_agreement(path, host, forwarded=bool(self._prefix)):
+            return path
+        if self._prefix:
+            return self._prefix + ("" if path == "*" else path)
+        return path

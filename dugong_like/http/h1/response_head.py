@@ -1,0 +1,322 @@
+"""Heads of responses: status line and header fields (RFC 9112 sections 2 to 5).
+
+One regular expression says whether a whole head is right; only when it says no are
+the lines looked at one by one, to mend what may be mended (obs-fold, section 5.2)
+and to name what is wrong. Everything is bytes: no character set, no white space and
+no line end is known here but those of the RFC.
+
+Trailer sections have the grammar of header fields and are read here too.
+
+Not here: what the fields mean for the body (framing.py), and heads that come again (head_cache.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from ...errors import InvalidResponse
+from ..redaction import shown_line
+from .body_kinds import Framing
+from .limits import MAX_DIGITS, MAX_FIELDS, Limits
+
+VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"  # field content, also the reason phrase
+NAME: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # of a field: a token of these
+STATUS_LINE: Final = rb"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: (" + VALUE + rb"))?+\r\n"
+FIELD_LINE: Final = NAME + rb"++:" + VALUE + rb"\r\n"
+
+_head = re.compile(
+    STATUS_LINE.removesuffix(rb"\r\n") + rb"(\r\n(?:" + FIELD_LINE + rb")*+)\r\n"
+).match
+_status_line = re.compile(STATUS_LINE).fullmatch
+_field_line = re.compile(FIELD_LINE).fullmatch
+_folded_line = re.compile(rb"[ \t]" + VALUE + rb"\r\n").fullmatch
+
+# Lines of which only the beginning has arrived, and what is behind a beginning that is right.
+STATUS_LINE_LIKE: Final = b"HTTP/1.1 200 "
+MORE_NAME: Final = NAME + rb"*+(?::" + VALUE + rb"\r?)?"
+FIRST_NAME: Final = NAME + rb"++(?::" + VALUE + rb"\r?)?"
+_status_start = re.compile(STATUS_LINE.removesuffix(rb"\r\n") + rb"\r?").fullmatch
+_first_line_start = re.compile(rb"\r|" + FIRST_NAME).fullmatch
+_line_start = re.compile(rb"\r|[ \t]" + VALUE + rb"\r?|" + FIRST_NAME).fullmatch
+_more_name = re.compile(MORE_NAME).fullmatch
+_more_value = re.compile(VALUE + rb"\r?").fullmatch
+Checker = Callable[[bytes], re.Match[bytes] | None]
+ZERO: Final = ord("0")
+LENGTH: Final = b"content-length:"
+SHOWN: Final = 60  # bytes of a bad line that an error message shows
+TLS_ALERT: Final = b"\x15"  # type of a record (RFC 8446 section 5.1); begins nothing in HTTP
+
+
+class Head:
+    """The head of a response; of several, if they are the same bytes (head_cache.py).
+
+    Attributes:
+        minor: minor version: 0 for HTTP/1.0.
+        status: status code.
+        reason: reason phrase.
+        fields: CRLF, and the field lines, each with its CRLF: so every name stands behind one.
+        lower: the same in lower case.
+        count: field lines.
+        size: bytes of it, its empty line included, as it was sent.
+        framing: what `framing.frame` has found out, of most methods; None before.
+
+    """
+
+    __slots__ = ("count", "fields", "framing", "lower", "minor", "reason", "size", "status")
+
+    def __init__(self, match: re.Match[bytes], size: int) -> None:
+        minor, status, reason, fields = match.groups()
+        self.minor = minor[0] - ZERO
+        self.status = int(status)
+        self.reason = reason or b""
+        self.fields = fields
+        self.lower = fields.lower()
+        self.count = fields.count(b"\n") - 1
+        self.size = size
+        self.framing: Framing | None = None
+
+
+def find_head(
+    data: bytes | bytearray, begin: int, end: int, max_fields: int = MAX_FIELDS
+) -> Head | None:
+    """Return the facts of the head that ``data[begin:end]`` begins with.
+
+    None says that it is not complete, or that there is something about a line to mend or to
+    complain of: `parse_head` does, when it has arrived as a whole.
+
+    Raises:
+        InvalidResponse: there are too many fields.
+
+    """
+    match = _head(data, begin, end)
+    if match is None:
+        return None
+    head = Head(match, match.end() - begin)
+    check_count(head.count, max_fields)
+    return head
+
+
+def parse_head(
+    data: bytes | bytearray,
+    max_fields: int = MAX_FIELDS,
+    begin: int = 0,
+    end: int | None = None,
+) -> Head:
+    """Return the facts of a complete head, its empty line included.
+
+    Args:
+        data: what has the head as ``data[begin:end]``, and no other empty line before *end*.
+        max_fields: how many field lines it may have.
+        begin: where it begins.
+        end: where it ends; None for the end of *data*.
+
+    Raises:
+        InvalidResponse: a line breaks the grammar, or there are too many fields.
+
+    """
+    end = len(data) if end is None else end
+    match = _head(data, begin, end)
+    if match is None:
+        line, _, rest = bytes(data[begin:end]).partition(b"\r\n")
+        check_line(line + b"\r\n", first=True)
+        match = _head(line + b"\r\n" + parse_fields(rest, max_fields) + b"\r\n")
+        assert match is not None
+    head = Head(match, end - begin)
+    check_count(head.count, max_fields)
+    return head
+
+
+def parse_fields(block: bytes, max_fields: int = MAX_FIELDS) -> bytes:
+    """Return the lines of a section, checked, with folds made into spaces.
+
+    Args:
+        block: field lines and the empty line that ends them, or just the empty line.
+        max_fields: how many field lines there may be.
+
+    Raises:
+        InvalidResponse: a line breaks the grammar, or there are too many fields.
+
+    """
+    pieces: list[bytes] = []
+    for line in block[:-2].split(b"\n")[:-1]:
+        check_line(line + b"\n", first=False, folds=bool(pieces))
+        text = line.rstrip(b" \t\r")
+        if line.startswith((b" ", b"\t")):
+            pieces.append(b" " + text.lstrip(b" \t") if text else b"")
+        else:
+            pieces.append(b"\r\n" + text)
+    fields = b"".join([*pieces, b"\r\n"])[2:]
+    check_count(fields.count(b"\n"), max_fields)
+    return fields
+
+
+def check_count(count: int, most: int) -> None:
+    """Raise `InvalidResponse` if *count* fields are more than *most*."""
+    if count > most:
+        raise InvalidResponse(f"{count} header fields; at most {most} are taken")
+
+
+def content_length(value: bytes, earlier: int | None) -> int:
+    """Return the number in *value*, which has to be the *earlier* one if there was one.
+
+    Raises:
+        InvalidResponse: it is another one, or no number of up to `MAX_DIGITS` digits.
+
+    """
+    value = value.strip(b" \t")
+    if len(value) > MAX_DIGITS:
+        value = value.lstrip(b"0") or b"0"
+    if not value.isdigit() or len(value) > MAX_DIGITS:  # of bytes: ASCII digits only
+        raise InvalidResponse(
+            f"Content-Length is not a number of up to {MAX_DIGITS} digits: {value[:SHOWN]!r}",
+        )
+    length = int(value)
+    if earlier is not None and earlier != length:
+        raise InvalidResponse(f"two values of Content-Length: {earlier} and {length}")
+    return length
+
+
+def check_line(line: bytes, *, first: bool, folds: bool = False) -> None:
+    """Check one line with its CRLF.
+
+    Args:
+        line: the line.
+        first: True for a status line.
+        folds: True if it may continue the line before it (obs-fold).
+
+    Raises:
+        InvalidResponse: the line breaks the grammar.
+
+    """
+    if first:
+        if not _status_line(line):
+            raise InvalidResponse(f"not a status line of HTTP/1{_instead(line)}: {line[:SHOWN]!r}")
+    elif not _field_line(line) and not (folds and _folded_line(line)):
+        raise InvalidResponse(f"not a header field: {shown_line(line)[:SHOWN]!r}")
+
+
+def _instead(line: bytes) -> str:
+    """Return what *line*, which begins a response, is instead of a status line, if that is known.
+
+    A server that speaks TLS sends an alert record (RFC 8446 section 5.1); one that speaks only
+    HTTP/2 a SETTINGS frame first (RFC 9113 section 3.4).
+    """
+    if line.startswith(TLS_ALERT):
+        return ", but TLS: is it https://, and ssl_context=default_ssl_context() missing?"
+    if line[:1] == b"\0" and line[3:5] == b"\x04\0":
+        return ", but HTTP/2, which is not spoken here"
+    return ""
+
+
+class Section:
+    """Finds the end of a head or a trailer section while it arrives, and no later error.
+
+    What can be seen to be wrong is an error at once: nobody waits for the rest of
+    something that cannot become right. No byte is looked at twice, so that sending them
+    one by one costs no more than time in proportion.
+    """
+
+    __slots__ = (
+        *("_after_first", "_checked", "_count", "_length", "_limits", "_looked_at"),
+        *("_rest", "_status", "_value"),
+    )
+
+    def __init__(self, limits: Limits, *, status: bool) -> None:
+        self._limits = limits
+        self._status = status  # does it begin with a status line?
+        self._checked = 0  # bytes of complete, checked lines
+        self._looked_at = 0  # bytes that need no second look
+        self._rest: Checker | None = None  # what the present line, begun already, goes on with
+        self._after_first = 0  # where the field lines begin
+        self._count = 0  # field lines so far
+        self._length: int | None = None  # Content-Length, if it was there
+        self._value: bytes | None = None  # of Content-Length, if that was the line before
+
+    def find_end(self, data: bytearray, begin: int, end: int) -> int:
+        """Look for the empty line in ``data[begin:end]``.
+
+        Returns:
+            Where the section ends, behind its empty line; -1 if more bytes are needed.
+
+        Raises:
+            InvalidResponse: a line breaks the grammar or is too long, or the section is.
+
+        """
+        if not self._status and data[begin : begin + 2] == b"\r\n"[: end - begin] and end > begin:
+            return begin + 2 if end - begin >= 2 else -1  # noqa: PLR2004 - the length of CRLF
+        at = data.find(b"\r\n\r\n", begin + max(self._looked_at - 3, 0), end)
+        stop = end if at < 0 else at + 4
+        if stop - begin > self._limits.header_size:
+            raise InvalidResponse(f"header section of more than {self._limits.header_size} bytes")
+        if at < 0 or stop - begin > self._limits.line_size:
+            self._check_lines(data, begin, stop)
+        return -1 if at < 0 else stop
+
+    def _check_lines(self, data: bytearray, begin: int, end: int) -> None:
+        start = begin + self._checked
+        look = max(start, begin + self._looked_at - 1)
+        while (at := data.find(b"\r\n", look, end)) >= 0:
+            self._check_length(at + 2 - start)
+            self._check_line(data[start : at + 2], start - begin)
+            start = look = at + 2
+            self._checked = self._looked_at = start - begin
+            self._rest = None
+        self._check_length(end - start)
+        if begin + self._looked_at < end:
+            self._check_rest(data, begin, start, end)
+
+    def _check_line(self, line: bytearray, offset: int) -> None:
+        """Check a complete line that begins *offset* bytes into the section."""
+        if self._status and offset == 0:
+            self._after_first = len(line)
+            check_line(bytes(line), first=True)
+        elif line != b"\r\n":  # the end of the section
+            check_line(bytes(line), first=False, folds=self._may_fold(offset))
+            folded = line.startswith((b" ", b"\t"))
+            self._count += not folded
+            check_count(self._count, self._limits.fields)
+            if self._status:
+                self._check_length_field(line, folded)
+
+    def _check_length_field(self, line: bytearray, folded: bool) -> None:
+        """Check the field line before *line* if it is Content-Length and not folded."""
+        value, self._value = self._value, None
+        if value is not None and not folded:
+            self._length = content_length(value, self._length)
+        if line[: len(LENGTH)].lower() == LENGTH:
+            self._value = bytes(line[len(LENGTH) : -2])
+
+    def _may_fold(self, offset: int) -> bool:
+        """Return False for the first field line: there is none that it could continue."""
+        return offset > self._after_first
+
+    def _check_rest(self, data: bytearray, begin: int, start: int, end: int) -> None:
+        """Check what there is of a line whose end has not arrived: what was not here before."""
+        new = bytes(data[begin + self._looked_at : end])
+        is_first = self._status and start == begin
+        if self._rest is not None:
+            right = self._rest(new)
+        elif is_first:
+            right = _status_start(new + STATUS_LINE_LIKE[len(new) :])
+        else:
+            right = (_line_start if self._may_fold(start - begin) else _first_line_start)(new)
+        if not right:
+            line = bytes(data[start : min(end, start + SHOWN)])
+            instead = _instead(line) if is_first else ""
+            shown = shown_line(line)
+            raise InvalidResponse(f"this cannot become a line of a head{instead}: {shown!r}")
+        if is_first and end - begin < len(STATUS_LINE_LIKE):
+            return  # too short to remember how far it is right
+        looked_at = end - begin - new.endswith(b"\r")  # LF has to follow
+        if looked_at > self._looked_at:
+            if is_first or b":" in new or new.startswith((b" ", b"\t")):
+                self._rest = _more_value
+            elif self._rest is None:
+                self._rest = _more_name
+            self._looked_at = looked_at
+
+    def _check_length(self, length: int) -> None:
+        if length > self._limits.line_size:
+            raise InvalidResponse(f"line of more than {self._limits.line_size} bytes")

@@ -1,0 +1,264 @@
+"""Header fields as callers give them.
+
+Not here: the fields of responses (lazy_message.py), and the grammar of fields on the wire
+(http/h1/response_head.py, http/h1/request_head.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+Text = str | bytes  # bytes go on the wire as they are, str as Latin-1
+Pairs = Iterable[tuple[Text, Text]]
+# Fields as callers give them: each item of a mapping, or each pair, is one field.
+Fields = Mapping[str, Text] | Mapping[bytes, Text] | Pairs
+NO_PAIRS: Final = (str, bytes, bytearray)  # though they can have two elements
+PAIR: Final = 2  # elements
+
+
+class CaseInsensitiveDict(MutableMapping[str, str]):
+    """A dict whose keys are compared without regard to case.
+
+    All keys are strings. Iteration gives each key as it was written when it was set
+    last. Where several keys differ in case only (in the constructor, in `update`, in
+    a comparison), the last one wins, as with the keys of a dict.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(
+        self,
+        data: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+        **kwargs: str,
+    ) -> None:
+        self._items: dict[str, tuple[str, str]] = {}
+        self.update(() if data is None else data, **kwargs)
+
+    def __setitem__(self, key: str, value: str) -> None:
+        try:
+            self._items[key.lower()] = (key, value)
+        except AttributeError:
+            raise TypeError(f"names of header fields are strings, not {key!r}") from None
+
+    def __getitem__(self, key: str) -> str:
+        return self._items[key.lower()][1]
+
+    def __delitem__(self, key: str) -> None:
+        del self._items[key.lower()]
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.lower() in self._items
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key, _ in self._items.values())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def lower_items(self) -> Iterator[tuple[str, str]]:
+        """Like `items`, with every key in lower case."""
+        return ((key, value) for key, (_, value) in self._items.items())
+
+    def copy(self) -> CaseInsensitiveDict:
+        """Return an independent dict with the same items."""
+        return CaseInsensitiveDict(self._items.values())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return dict(self.lower_items()) == dict(CaseInsensitiveDict(other).lower_items())
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, as dict is
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({dict(self.items())!r})"
+
+
+class Headers:
+    """Header fields in their order, any number of them with the same name.
+
+    Names are compared without regard to case and kept as they were written. Iteration
+    gives ``(name, value)`` pairs, and ``len()`` counts them. Where it is given as the
+    fields of a request, each pair becomes a line of its own. What the names and values
+    may consist of is checked when they are sent.
+
+    Two are equal if they have the same names with the same values, those of one name in
+    the same order: the order of different names means nothing (RFC 9110 section 5.3).
+
+    Args:
+        name_value_pairs: a mapping, or pairs. Names and values may be bytes, and are kept as the
+            str of the same Latin-1 characters.
+
+    Raises:
+        TypeError: they are neither, or a name or value is neither str nor bytes.
+
+    """
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, name_value_pairs: Fields = ()) -> None:
+        self._pairs: list[tuple[str, str]] = []
+        self.add_pairs(name_value_pairs)
+
+    def add(self, name: Text, value: Text) -> None:
+        """Add a field; those of the same name stay. Raises TypeError as the constructor does."""
+        self._pairs.append(_strings(name, value))
+
+    def add_pairs(self, name_value_pairs: Fields) -> None:
+        """Add fields: all, or none if it raises TypeError as the constructor does."""
+        self._pairs += [_strings(*pair) for pair in field_pairs(name_value_pairs)]
+
+    def set(self, name: Text, value: Text) -> None:
+        """Have one field called *name*, where the first one was; all others are removed.
+
+        Raises:
+            TypeError: *name* or *value* is neither str nor bytes.
+
+        """
+        field = _strings(name, value)
+        places = self._places(field[0])
+        if not places:
+            self._pairs.append(field)
+            return
+        self._pairs[places[0]] = field
+        for place in reversed(places[1:]):
+            del self._pairs[place]
+
+    def get_values(self, name: str) -> Iterator[str]:
+        """Return an iterator over the values of all fields called *name*, in their order."""
+        return iter([self._pairs[place][1] for place in self._places(name)])
+
+    def get(self, name: str, default: T = None) -> str | T:  # type: ignore[assignment]  # as dict
+        """Return the value of the first field called *name*, or *default*."""
+        return next(self.get_values(name), default)
+
+    def remove(self, name: str) -> None:
+        """Remove all fields called *name*.
+
+        Raises:
+            KeyError: there is none.
+
+        """
+        places = self._places(name)
+        if not places:
+            raise KeyError(name)
+        for place in reversed(places):
+            del self._pairs[place]
+
+    def remove_value(self, name: str, value: str) -> None:
+        """Remove the first field called *name* that has this very *value*.
+
+        Raises:
+            ValueError: there is none.
+
+        """
+        for place in self._places(name):
+            if self._pairs[place][1] == value:
+                del self._pairs[place]
+                return
+        raise ValueError(f"there is no field {name}: {value}")
+
+    def clear(self) -> None:
+        """Remove all fields."""
+        self._pairs.clear()
+
+    def copy(self) -> Headers:
+        """Return an independent object with the same fields."""
+        return Headers(self._pairs)
+
+    def items(self) -> list[tuple[str, str]]:
+        """Return the pairs as a list of its own."""
+        return self._pairs.copy()
+
+    def keys(self) -> list[str]:
+        """Return the names, repeated ones repeated."""
+        return [name for name, _ in self._pairs]
+
+    def _places(self, name: str) -> list[int]:
+        """Return where the fields called *name* are."""
+        if not isinstance(name, str):
+            return []
+        key = name.lower()
+        return [place for place, pair in enumerate(self._pairs) if pair[0].lower() == key]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self._places(name))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Headers):
+            return NotImplemented
+        return self._by_name() == other._by_name()
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, as list is
+
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name, value in self._pairs:
+            found.setdefault(name.lower(), []).append(value)
+        return found
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._pairs!r})"
+
+
+def _strings(name: object, value: object) -> tuple[str, str]:
+    """Return both as exact strings. Raises TypeError for what is neither str nor bytes."""
+    text = as_text(name)
+    if not isinstance(text, str):
+        raise TypeError(f"name of a header field is neither str nor bytes: {name!r}")
+    content = as_text(value)
+    if not isinstance(content, str):
+        kind = type(value).__name__  # and not the value, which may be secret
+        raise TypeError(f"value of header field {text} is neither str nor bytes but {kind}")
+    return text, content
+
+
+def exact(text: T) -> T | str:
+    """Return *text* as a `str` and no subclass, whose methods might say something else.
+
+    Of an enumeration that is a string too, for example, that is its value. What is no
+    string at all is returned as it is.
+    """
+    return str.__str__(text) if isinstance(text, str) else text
+
+
+def as_text(part: object) -> object:
+    """Return a name or value as an exact `str`: of bytes, the Latin-1 characters that they are.
+
+    What is neither str nor bytes is returned as it is.
+    """
+    return bytes.decode(part, "latin-1") if isinstance(part, bytes) else exact(part)
+
+
+def field_pairs(fields: Fields) -> Iterable[tuple[Any, Any]]:
+    """Return names and values of *fields* in their order, as they were given.
+
+    The result is to be used up at once: it may be a view of *fields*.
+
+    Raises:
+        TypeError: they are neither a mapping nor pairs.
+
+    """
+    if type(fields) is dict or isinstance(fields, Headers):
+        return fields.items()
+    if isinstance(fields, NO_PAIRS):
+        kind = type(fields).__name__
+        raise TypeError(f"header fields are a mapping, or pairs of names and values, not {kind}")
+    pairs: list[Any]
+    if type(fields) is not list and isinstance(fields, Mapping):
+        pairs = list(fields.items())
+    else:
+        pairs = list(fields)
+    for pair in pairs:
+        if (type(pair) is not tuple and isinstance(pair, NO_PAIRS)) or len(pair) != PAIR:
+            kind = type(pair).__name__
+            raise TypeError(f"a header field is a pair of name and value, not {kind}")
+    return pairs

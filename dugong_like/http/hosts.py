@@ -1,0 +1,121 @@
+"""Where to connect to, as the caller says it: host names and ports are checked.
+
+Not here: proxies (proxy/proxy.py), and how to get there (connect.py).
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from typing import Final
+
+from ..errors import InvalidRequest
+from .headers import exact
+from .redaction import shown_url
+
+HTTP_PORT: Final = 80
+HTTPS_PORT: Final = 443
+MAX_PORT: Final = 65535
+PLACE: Final = (
+    r"(?P<host>\[[^\x00-\x20\x7f\[\]@/?#\\]+\]|[^\x00-\x20\x7f\[\]@/?#\\:]+)"
+    r"(?::(?P<port>[0-9]{0,5}))?"
+)  # a regular expression: host and port in a URL (RFC 3986 section 3.2), for `read_place`
+
+_address = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~]+)?").fullmatch  # perhaps with a zone
+_name = re.compile(r"(?:[A-Za-z0-9\-_~]+\.)*[A-Za-z0-9\-_~]+\.?").fullmatch
+
+
+def is_ipv6_address(text: str) -> bool:
+    """Return True if *text* is an IPv6 address, perhaps with a zone (RFC 4007 section 11)."""
+    from ipaddress import IPv6Address  # noqa: PLC0415 - 3 ms that names never need
+
+    try:
+        IPv6Address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def check_hostname(hostname: str) -> str:
+    """Return *hostname* in ASCII: a name, an IPv4 address or an IPv6 address without brackets.
+
+    Raises:
+        InvalidRequest: it cannot be the name of a host.
+
+    """
+    if not isinstance(hostname, str):
+        raise TypeError(f"a host name is a string, not {hostname!r}")
+    hostname = exact(hostname)
+    try:
+        name = hostname if hostname.isascii() else hostname.encode("idna").decode("ascii")
+    except UnicodeError as exc:
+        raise InvalidRequest(_problem(hostname)) from exc
+    if not _name(name) and not (_address(name) and is_ipv6_address(name)):
+        raise InvalidRequest(_problem(hostname))
+    return name
+
+
+def _problem(hostname: str) -> str:
+    """Return what is wrong with *hostname*, and what to do about it."""
+    advice = ""
+    if "://" in hostname:
+        advice = " but a URL, for which there is HTTPConnection.to(url)"
+    elif re.search(r"[/?#]", hostname):
+        advice = "; what is asked for there goes with the request"
+    elif hostname.startswith("["):
+        advice = "; an IPv6 address has no brackets here, and the port is an argument of its own"
+    elif re.search(r"[^:]:[0-9]*$", hostname):
+        advice = "; the port is an argument of its own"
+    return f"not a host name{advice}: {shown_url(hostname)!r}"
+
+
+def check_port(port: int) -> int:
+    """Return *port*.
+
+    Raises:
+        InvalidRequest: it is not between 1 and 65535.
+        TypeError: it is no int.
+
+    """
+    if type(port) is not int:
+        if isinstance(port, bool):
+            raise TypeError(f"a port is a number, not {port}")
+        try:
+            port = operator.index(port)
+        except TypeError:
+            raise TypeError(f"a port is a number, not {port!r}") from None
+    if not 0 < port <= MAX_PORT:
+        raise InvalidRequest(f"not a port number from 1 to {MAX_PORT}: {port}")
+    return port
+
+
+def authority(hostname: str, port: int, default_port: int | None = None) -> str:
+    """Return ``host:port``, or ``host`` if *port* is the default (RFC 9110 section 7.2)."""
+    host = f"[{hostname.partition('%')[0]}]" if ":" in hostname else hostname
+    return host if port == default_port else f"{host}:{port}"
+
+
+def read_place(host: str, port: str | None) -> tuple[str, int | None]:
+    """Return host and port that `PLACE` has found in a URL; the port None if there is none.
+
+    The host is a name in ASCII, or an address without brackets, in lower case but for the zone
+    of an IPv6 address (RFC 6874).
+
+    Raises:
+        InvalidRequest: it cannot be a host, or a port.
+
+    """
+    if host.startswith("["):
+        host = host[1:-1].replace("%25", "%", 1)  # a zone
+        if ":" not in host:
+            raise InvalidRequest(f"not an IPv6 address: {host[:60]!r}")
+    address, percent, zone = host.partition("%")
+    number = int(port) if port else None
+    name = check_hostname(address.lower() + percent + zone)
+    return name, None if number is None else check_port(number)
+
+
+def place_in_url(host: str, port: int, default_port: int | None = None) -> str:
+    """Return host and port as in a URL, with the zone of an IPv6 address; see `authority`."""
+    name = f"[{host.replace('%', '%25', 1)}]" if ":" in host else host
+    return name if port == default_port else f"{name}:{port}"

@@ -1,0 +1,87 @@
+"""Header fields of a response as an `email.message.Message` that is filled when it has to be.
+
+Most programs look at one or two fields of a response, which are found in the bytes as they
+came. Imported when somebody looks: the email package costs 10 ms.
+
+Not here: the fields of requests (headers.py), and the grammar of fields (http/h1/response_head.py).
+"""
+
+from __future__ import annotations
+
+from email.message import Message
+from typing import Any
+
+
+class FieldsMessage(Message):
+    """Fields in their order, repeated ones repeated.
+
+    Args:
+        wire: CRLF, and checked field lines, each with its CRLF; values may have any byte
+            from 0x80 on, which comes out as the Latin-1 character of that number.
+        lower: the same in lower case, if that is known.
+
+    """
+
+    _wire: bytes | None = None  # once the message has been filled
+
+    def __init__(self, wire: bytes, lower: bytes | None = None) -> None:
+        self._wire = wire
+        self._lower = wire.lower() if lower is None else lower
+
+    def __getattr__(self, name: str) -> Any:
+        """Fill the message when the first of its own attributes is missing."""
+        wire = self.__dict__.pop("_wire", None)
+        if wire is None:
+            raise AttributeError(name)
+        super().__init__()
+        for line in wire.decode("latin-1").split("\r\n"):
+            field, colon, value = line.partition(":")
+            if colon:
+                self[field] = value.strip(" \t")
+        return getattr(self, name)
+
+    def get(self, name: str, failobj: Any = None) -> Any:
+        """Return the value of the first field called *name*, or *failobj*."""
+        wire = self._wire
+        if wire is None:
+            return super().get(name, failobj)
+        begin, end = self._find(name, 0)
+        return wire[begin:end].decode("latin-1").strip(" \t") if begin else failobj
+
+    def get_all(self, name: str, failobj: Any = None) -> Any:
+        """Return the values of all fields called *name*, or *failobj* if there are none."""
+        wire = self._wire
+        if wire is None:
+            return super().get_all(name, failobj)
+        values = []
+        begin, end = self._find(name, 0)
+        while begin:
+            values.append(wire[begin:end].decode("latin-1").strip(" \t"))
+            begin, end = self._find(name, end)
+        return values or failobj
+
+    def get_param(self, *args: Any, **kwargs: Any) -> Any:
+        """See `email.message.Message`; a parameter that cannot be understood is as if missing."""
+        try:
+            return super().get_param(*args, **kwargs)
+        except ValueError:  # a part number of thousands of digits
+            return args[1] if len(args) > 1 else kwargs.get("failobj")
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the value of the first field called *name*, or None."""
+        return self.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        """Return True if there is a field called *name*."""
+        return isinstance(name, str) and self.get(name) is not None
+
+    def _find(self, name: str, start: int) -> tuple[int, int]:
+        """Return where the value of a field begins and ends; 0, 0 if there is none."""
+        if not name.isascii() or ":" in name or "\n" in name:
+            return 0, 0
+        key = f"\r\n{name}:".encode().lower()
+        at = self._lower.find(key, start)
+        if at < 0:
+            return 0, 0
+        begin = at + len(key)
+        return begin, self._lower.find(b"\r", begin)

@@ -1,0 +1,219 @@
+"""Requests as objects, and the bodies of requests: from memory, files, or pieces.
+
+Not here: what a request may consist of, which is checked when it is sent
+(operations.py), and sending (exchanging.py).
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from ..errors import StateError
+from ..polling.binary_streams import check_binary
+from ..polling.contract import Co
+from ..polling.stream_parts import StreamPart, place_of
+from .headers import Fields, Headers
+
+Buffer = bytes | bytearray | memoryview
+# Asking for these a second time changes nothing (RFC 9110 section 9.2.2).
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+
+
+class BodyFollowing:
+    """Says that the body of a request will be written in separate calls.
+
+    Args:
+        length: how many bytes will be written. None means that nobody knows yet: the
+            body is then sent with the chunked transfer coding (RFC 9112 section 7.1)
+            and ended by `HTTPConnection.finish`.
+
+    Raises:
+        ValueError: *length* is negative.
+        TypeError: *length* is no int.
+
+    """
+
+    __slots__ = ("_length",)
+
+    def __init__(self, length: int | None = None) -> None:
+        if length is not None:
+            length = int(operator.index(length))
+            if length < 0:
+                raise ValueError(f"a body cannot have {length} bytes")
+        self._length = length
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes will be written; None if nobody knows."""
+        return self._length
+
+    def __repr__(self) -> str:
+        return f"BodyFollowing({'' if self.length is None else self.length})"
+
+
+class Request:
+    """A request that can be changed until it is sent, for example to sign it.
+
+    Args:
+        method: request method.
+        target: request target: path and query, percent-encoded.
+        headers: `Headers`, which is then used as it is; or a mapping or pairs, each of which
+            is one field.
+        body: None, bytes-like, `BodyFollowing`, a binary stream (what has ``readinto``,
+            ``read1`` or ``read``), or an iterable of bytes. A stream is sent from where it
+            stands; its length is found out by ``seek`` and ``tell`` where that is
+            possible and what is read agrees with it, otherwise, as with an iterable, the body
+            is chunked.
+
+    Attributes:
+        method: as given; as is ``target``.
+        headers: the fields as `Headers`.
+        body: as given. Reading a stream blocks as the stream does; one that is
+            non-blocking, and has a ``fileno``, is waited for.
+
+    """
+
+    def __init__(
+        self,
+        method: str = "GET",
+        target: str = "/",
+        headers: Fields | None = None,
+        body: Buffer | BodyFollowing | Iterable[bytes] | Any = None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers if isinstance(headers, Headers) else Headers(headers or ())
+        self.body = body
+        self._source: Source | None = None
+
+    @property
+    def idempotent(self) -> bool:
+        """True if the method may be repeated without harm (RFC 9110 section 9.2.2)."""
+        return self.method in IDEMPOTENT
+
+    def rewindable(self) -> bool:
+        """Return True if the body can be sent a second time."""
+        if is_whole(self.body):
+            return not isinstance(self.body, BodyFollowing)
+        return self.source().rewindable()
+
+    def source(self) -> Source:
+        """Return what reads the body, which is a stream or an iterable.
+
+        Raises:
+            TypeError: it is neither.
+
+        """
+        if self._source is None or self._source.body is not self.body:
+            self._source = Source(self.body)
+        return self._source
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target}>"
+
+
+def is_whole(body: object) -> bool:
+    """Return True if *body* is handed over as it is: there is none, it is bytes, or it follows."""
+    if body is None or isinstance(body, bytes | bytearray | memoryview | BodyFollowing):
+        return True
+    if isinstance(body, str) or hasattr(body, "read") or hasattr(body, "readinto"):
+        return False
+    try:
+        memoryview(body)  # type: ignore[arg-type]  # arrays and the like
+    except TypeError:
+        return False
+    return True
+
+
+class Source:
+    """A body that comes in pieces. Each sending of it begins where the first one began.
+
+    Args:
+        body: a binary stream, or an iterable of bytes-like pieces.
+
+    Raises:
+        TypeError: it is neither.
+
+    """
+
+    def __init__(self, body: Any) -> None:
+        self.body = body
+        self._is_stream = any(hasattr(body, name) for name in ("readinto", "read1", "read"))
+        if self._is_stream:
+            check_binary(body, "read", "readinto", "read1")
+        elif isinstance(body, str) or not isinstance(body, Iterable):
+            advice = ": encode it, as by text.encode()" if isinstance(body, str) else ""
+            raise TypeError(
+                "a body is bytes, BodyFollowing, a binary stream or an iterable of bytes, not "
+                f"{type(body).__name__}{advice}"
+            )
+        self._start: int | None = None  # where the stream stood first; None: it cannot tell
+        self._begun = False
+        self._pieces: Iterator[Any] = iter(())
+        self._part: StreamPart | None = None  # of the stream
+
+    def rewindable(self) -> bool:
+        """Return True if `begin` can be called a second time."""
+        if self._is_stream:
+            return place_of(self.body) is not None
+        return iter(self.body) is not self.body
+
+    def begin(self) -> int | None:
+        """Go to the beginning; return how many bytes follow, None if nobody knows.
+
+        Raises:
+            StateError: it has been read, and cannot be read again; or the stream cannot be put
+                back to where it was.
+            TypeError: it is a stream that gives text.
+            Exception: what the stream raises.
+
+        """
+        if self._begun and not self.rewindable():
+            raise StateError("the body has been read, and cannot be read a second time")
+        if not self._is_stream:
+            self._pieces = iter(self.body)
+            self._begun = True
+            return None
+        if not self._begun:
+            self._start = place_of(self.body)
+        self._begun = True
+        self._part = StreamPart(self.body, self._start)
+        return self._part.measure()
+
+    def restore(self) -> None:
+        """Put a stream back to where it began, if that is possible: nothing of it was sent."""
+        if self._start is not None:
+            try:
+                self.body.seek(self._start)
+            except (OSError, ValueError):
+                pass  # it was closed meanwhile, or is worse
+
+    def co_next(self) -> Co[Buffer]:
+        """Return the next piece, valid until the next call; ``b""`` at the end.
+
+        Raises:
+            TypeError: a piece is not bytes-like; a text file gives such ones.
+            StreamNotReady: the stream is non-blocking, has nothing now, and cannot be waited
+                for.
+            StateError: the stream gives other bytes than its positions count.
+            Exception: what the stream or the iterable raises.
+
+        """
+        if self._part is not None:
+            return (yield from self._part.co_next())
+        for piece in self._pieces:
+            if len(as_piece(piece)):
+                return as_piece(piece)
+        return b""
+
+
+def as_piece(piece: Any) -> memoryview:
+    """Return *piece* as a view of bytes. Raises TypeError if it is not bytes-like."""
+    try:
+        return memoryview(piece).cast("B")
+    except TypeError:
+        advice = ": open files with 'rb', and encode text" if isinstance(piece, str) else ""
+        kind = type(piece).__name__
+        raise TypeError(f"a body consists of bytes, not of {kind}{advice}") from None

@@ -1,0 +1,120 @@
+"""The four forms of a request target (RFC 9112 section 3.2): which one may stand where.
+
+A path that the caller gives as a plain string is in origin-form, or is ``*`` with OPTIONS, and
+stays that whatever is in it: a string that came from elsewhere cannot name another host. Who
+means another form says so with `Target`. CONNECT needs no such word, as it takes one form only.
+
+No form changes where the connection leads to.
+
+Not here: the rest of a head (h1/request_head.py).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Self
+
+from ..errors import InvalidRequest
+from .headers import exact
+from .redaction import shown_url
+
+HOST: Final = r"(?:(?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])"  # RFC 3986 3.2.2
+_path = re.compile(r"/[\x21\x22\x24-\x7e]*|\*").fullmatch  # "#" begins a fragment
+_absolute = re.compile(
+    rf"(?P<scheme>https?)://(?P<authority>{HOST}(?::(?P<port>[0-9]{{1,5}}))?)"
+    r"(?:[/?][\x21\x22\x24-\x7e]*)?",
+    re.IGNORECASE,
+).fullmatch
+_authority = re.compile(rf"(?P<host>{HOST}):(?P<port>[0-9]{{1,5}})").fullmatch
+MAX_PORT: Final = 65535
+SHOWN: Final = 60  # characters of a bad value that an error message shows
+
+
+class Target(str):
+    """A request target that is more than a path; to be given instead of one.
+
+    Args:
+        text: the target as it goes on the wire: in absolute-form, such as
+            ``"http://example.org/a?b"``, which a proxy wants, or any other form of RFC 9112
+            section 3.2. The scheme is http or https; there is no user, no password, no fragment.
+
+    Raises:
+        InvalidRequest: it is in none of the forms.
+        TypeError: it is no string.
+
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        if not isinstance(text, str):
+            raise TypeError(f"a request target is a string, not {text!r}")
+        text = exact(text)
+        if not _path(text) and not is_port(_absolute(text)) and not is_port(_authority(text)):
+            raise InvalidRequest(f"not a request target: {shown_url(text)!r}")
+        return str.__new__(cls, text)
+
+
+def is_port(match: re.Match[str] | None) -> bool:
+    """Return True if *match* is one, and its port is not too large, or missing."""
+    return match is not None and int(match["port"] or 0) <= MAX_PORT
+
+
+def is_path(target: str) -> bool:
+    """Return True if *target* is in origin-form."""
+    return target != "*" and _path(target) is not None
+
+
+def is_authority(target: str) -> bool:
+    """Return True if *target* is in authority-form."""
+    return is_port(_authority(target))
+
+
+def check_target(target: str, method: str) -> None:
+    """Check the target of a *method* request.
+
+    Raises:
+        InvalidRequest: it is in the wrong form for that, or has a blank, a control character,
+            a fragment or anything that is not ASCII.
+
+    """
+    if method == "CONNECT":
+        match = _authority(target)
+        if match is None or not 0 < int(match["port"]) <= MAX_PORT:
+            raise InvalidRequest(f"CONNECT goes with host:port, not with {shown_url(target)!r}")
+    elif type(target) is Target and is_port(_absolute(target)):
+        pass
+    elif not _path(target):
+        advice = " (of a URL, that is URL(…).target)" if "://" in target else ""
+        raise InvalidRequest(
+            f"path must begin with '/' and have only visible ASCII characters but '#', the "
+            f"others percent-encoded{advice}: {shown_url(target)!r}",
+        )
+    elif target == "*" and method != "OPTIONS":
+        raise InvalidRequest(f"path '*' goes with OPTIONS only, not with {method}")
+
+
+def check_agreement(target: str, host: str, *, forwarded: bool) -> bool:
+    """Say whether *target* is in absolute-form, which has to agree with Host.
+
+    Args:
+        target: one that `check_target` has passed.
+        host: value of the Host field that goes with it.
+        forwarded: True if a forward proxy chooses the way by it.
+
+    Raises:
+        InvalidRequest: it names another authority than *host* (RFC 9112 section 3.2.2), or leads
+            the proxy elsewhere.
+
+    """
+    match = _absolute(target)
+    if match is None:
+        return False
+    if match["authority"].lower() != host.lower():
+        raise InvalidRequest(
+            f"the target names {match['authority'][:SHOWN]} and Host {host[:SHOWN]}: they have to "
+            "be the same (RFC 9112 section 3.2.2)",
+        )
+    if forwarded and match["scheme"].lower() != "http":
+        raise InvalidRequest(f"through this proxy a target is http: {shown_url(target)!r}")
+    return True
