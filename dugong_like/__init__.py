@@ -44,15 +44,14 @@ from .http.hosts import HTTP_PORT, HTTPS_PORT
 from .http.request import BodyFollowing, Request
 from .http.target import Target
 from .message import Exchange, HTTPResponse
-from .network import NetworkStream
 from .polling.combinators import both, first_of, stall
 from .polling.contract import POLLIN, POLLOUT, Co, PollNeeded, run, within
 from .polling.timeouts import Timeouts
 from .polling.wake import Wake
 from .transport.buffer import BUFFER_SIZE
+from .transport.upgraded.network_stream import NetworkStream
 
 if TYPE_CHECKING:
-    from .abilities import cipher_supported, features
     from .drivers.aio import AioFuture
     from .drivers.loopthread import LoopThread
     from .drivers.loopthreads import LoopThreads
@@ -62,16 +61,17 @@ if TYPE_CHECKING:
     from .logs import log_events
     from .pipeline import Answer, Pipeline
     from .polling.rates import Budget, LowestRate, RateLimit
-    from .proxy.proxy import Proxy
-    from .scripted import ScriptedStream, ScriptedTransport
     from .streams import HTTPStream
-    from .timings import Timings
-    from .transport.base import BaseStream, Transport
-    from .transport.contexts import default_ssl_context, tls_context
-    from .transport.options import SocketOptions
-    from .transport.resolvers import CachingResolver
-    from .transport.sessions import TLSSessions
+    from .transport.connect.resolvers import CachingResolver
+    from .transport.connect.socket_options import SocketOptions
+    from .transport.custom import BaseStream, Transport
+    from .transport.features import cipher_supported, features
+    from .transport.proxy.proxy import Proxy
+    from .transport.scripted import ScriptedStream, ScriptedTransport
     from .transport.stream import Stream
+    from .transport.timings import Timings
+    from .transport.tls.contexts import default_ssl_context, tls_context
+    from .transport.tls.sessions import TLSSessions
 
 __version__ = "0.1.0"
 
@@ -181,27 +181,27 @@ _LATER = {
     "LoopThreads": ".drivers.loopthreads",
     "Origin": ".http.url",
     "Pipeline": ".pipeline",
-    "Proxy": ".proxy.proxy",
-    "BaseStream": ".transport.base",
-    "ScriptedStream": ".scripted",
-    "ScriptedTransport": ".scripted",
+    "Proxy": ".transport.proxy.proxy",
+    "BaseStream": ".transport.custom",
+    "ScriptedStream": ".transport.scripted",
+    "ScriptedTransport": ".transport.scripted",
     "Stream": ".transport.stream",
-    "Transport": ".transport.base",
-    "SocketOptions": ".transport.options",
-    "CachingResolver": ".transport.resolvers",
+    "Transport": ".transport.custom",
+    "SocketOptions": ".transport.connect.socket_options",
+    "CachingResolver": ".transport.connect.resolvers",
     "URL": ".http.url",
-    "TLSSessions": ".transport.sessions",
-    "default_ssl_context": ".transport.contexts",
-    "tls_context": ".transport.contexts",
+    "TLSSessions": ".transport.tls.sessions",
+    "default_ssl_context": ".transport.tls.contexts",
+    "tls_context": ".transport.tls.contexts",
     "Budget": ".polling.rates",
     "LowestRate": ".polling.rates",
     "RateLimit": ".polling.rates",
-    "Timings": ".timings",
+    "Timings": ".transport.timings",
     "async_connect": ".facade",
-    "cipher_supported": ".abilities",
-    "features": ".abilities",
+    "cipher_supported": ".transport.features",
+    "features": ".transport.features",
     "log_events": ".logs",
-    "ssl": ".transport.contexts",  # a name of python-dugong: the module of the standard library
+    "ssl": ".transport.tls.contexts",  # a name of python-dugong: the module of the standard library
 }
 
 

@@ -18,8 +18,8 @@ from .http.h1.body import SIZED, Body
 from .http1.states import BROKEN
 from .link import SharedLink
 from .transport.buffer import ReceiveBuffer
-from .transport.bulk import AT_ONCE, LOW_WATER, BulkStream, CannotSplice, Pipe
 from .transport.stream import STEP
+from .transport.zero_copy import AT_ONCE, LOW_WATER, BulkStream, CannotSplice, Pipe
 
 MAX_PIECE: Final = 262144  # bytes asked for at once: memory never follows announced lengths
 

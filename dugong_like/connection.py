@@ -18,11 +18,11 @@ from .http.headers import Fields
 from .http.request import BodyFollowing, Request
 from .http1.states import Link
 from .message import Exchange, HTTPResponse
-from .options import check_context
 from .polling.contract import Co, run
 from .polling.twin_documentation import twin_of
 from .transfers import Transfers
-from .transport.bulk import LOW_WATER
+from .transport.connect.options import check_context
+from .transport.zero_copy import LOW_WATER
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .http.url import URL, Origin
     from .line import Line
     from .streams import HTTPStream
-    from .transport.tls import SSLContext
+    from .transport.tls.over_socket import SSLContext
 
 T = TypeVar("T")
 STATES: Final = {
@@ -152,7 +152,7 @@ class HTTPConnection(Exchanging, Transfers):
         if not origin.secure:
             ssl_context = None
         elif ssl_context is None:
-            from .transport.contexts import default_ssl_context  # noqa: PLC0415 - https only
+            from .transport.tls.contexts import default_ssl_context  # noqa: PLC0415 - https only
 
             ssl_context = default_ssl_context()
         return cls(origin.host, origin.port, ssl_context, **options)

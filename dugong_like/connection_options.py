@@ -13,13 +13,13 @@ from typing import TypedDict
 from .message import HTTPResponse
 from .polling.rates import Budget
 from .polling.timeouts import Timeouts
-from .proxy.proxy import Proxy
-from .trace import Trace
-from .transport.base import Transport
-from .transport.options import SocketOptions
-from .transport.resolvers import Resolver
-from .transport.sessions import TLSSessions
-from .transport.wiredump import TraceFile
+from .transport.connect.resolvers import Resolver
+from .transport.connect.socket_options import SocketOptions
+from .transport.custom import Transport
+from .transport.filters.wire_dump import TraceFile
+from .transport.proxy.proxy import Proxy
+from .transport.tls.sessions import TLSSessions
+from .transport.trace import Trace
 
 
 class ConnectionOptions(TypedDict, total=False):

@@ -11,8 +11,8 @@ from .link import moving
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from .transport.secured import Secured
     from .transport.stream import Stream
+    from .transport.tls.handshake import Secured
 
 
 class Disconnecting(Settings):

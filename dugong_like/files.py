@@ -1,7 +1,7 @@
 """Files that are sent and received: with their descriptors where they have any, else by reading.
 
 Not here: which files that are and how streams are measured (stream_parts.py), other streams
-(binary_streams.py), and how bytes get from a file into a socket and back (transport/bulk.py).
+(binary_streams.py), and how bytes get from a file into a socket and back (transport/zero_copy.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .errors import FileTooShort, StreamNotReady
 from .polling.binary_streams import BinaryWriter, check_binary
 from .polling.contract import Co, PollNeeded
 from .polling.stream_parts import BUFFERED, StreamPart, is_stored, place_of, real_file
-from .transport.bulk import PIECE, FileStretch, Pipe, can_splice
+from .transport.zero_copy import PIECE, FileStretch, Pipe, can_splice
 
 
 class Source:

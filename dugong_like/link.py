@@ -22,7 +22,6 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING, TypeVar
 
 from .closing import Closing
-from .connect import at_once, begin, co_open
 from .errors import (
     ConnectFailed,
     ConnectionClosed,
@@ -37,12 +36,13 @@ from .message import Exchange
 from .polling.contract import Co
 from .polling.timeouts import NO_LIMITS, Timeouts, stalling
 from .polling.wake import co_checkpoint
-from .route import Route
-from .transport.connecting import Attempt
+from .transport.connect.happy_eyeballs import Attempt
+from .transport.connect.open import at_once, begin, co_open
+from .transport.connect.route import Route
 from .transport.stream import Stream
 
 if TYPE_CHECKING:
-    from .timings import Timings
+    from .transport.timings import Timings
 
 
 E = TypeVar("E", bound=BaseException)
@@ -194,7 +194,7 @@ class SharedLink:
     def open(self) -> Co[None] | None:
         """Connect, if that is possible at once; else return the operation that does it.
 
-        Raises what `co_open` in connect.py raises.
+        Raises what `co_open` in open.py raises.
         """
         try:
             attempt = begin(self.route)

@@ -11,7 +11,7 @@ import logging
 from typing import Any, Final
 
 from .http.redaction import mask_target
-from .trace import Info, Trace
+from .transport.trace import Info, Trace
 
 CONNECTION: Final = logging.getLogger("dugong_like.connection")
 HTTP1: Final = logging.getLogger("dugong_like.http1")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from .http.h1.response_head import Head
     from .http.lazy_message import FieldsMessage
-    from .network import NetworkStream
-    from .timings import Timings
+    from .transport.timings import Timings
+    from .transport.upgraded.network_stream import NetworkStream
 
 
 class Exchange:

@@ -31,11 +31,11 @@ from .http.h1.response_head import Head
 from .http1.states import BROKEN, OPEN, SWITCHED
 from .link import SharedLink
 from .message import Exchange, HTTPResponse
-from .network import NetworkStream
 from .polling.contract import Co, within
 from .roles import ReadingRole
 from .transport.buffer import ReceiveBuffer
 from .transport.stream import STEP, Stream
+from .transport.upgraded.network_stream import NetworkStream
 
 
 class Ending:

@@ -25,10 +25,10 @@ from .errors import (
 from .link import PEERS, SharedLink, moving
 from .polling.contract import Co, PollNeeded, run
 from .polling.wake import co_checkpoint
+from .transport.attempts import timed_out
 from .transport.buffer import ReceiveBuffer
-from .transport.bulk import PATIENCE
 from .transport.stream import STEP, TURN, Stream
-from .transport.waiting import timed_out
+from .transport.zero_copy import PATIENCE
 
 A = TypeVar("A")
 T = TypeVar("T")

@@ -27,8 +27,8 @@ from .polling.contract import Co
 from .receiving import ReceivingHalf
 from .roles import Role, Turn
 from .transmitting import Transmitter
-from .transport.bulk import FileStretch
 from .transport.stream import Part
+from .transport.zero_copy import FileStretch
 
 MOMENT: Final = 1.0  # seconds for an operation to end that does not wait any more
 Whole = tuple[Exchange, bytes, Part | None]  # a request: its head, and its body if it has one

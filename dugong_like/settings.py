@@ -33,28 +33,28 @@ from .http.hosts import (
 )
 from .link import SharedLink
 from .message import HTTPResponse
-from .options import transport_options
 from .polling.timeouts import Timeouts, as_timeouts, check_seconds
 from .receiving import ReceivingHalf
-from .route import Route
 from .sending import SendingHalf
 from .tls_facts import TLSFacts
-from .trace import Trace
 from .transport.buffer import BUFFER_SIZE
+from .transport.connect.options import transport_options
+from .transport.connect.route import Route
+from .transport.trace import Trace
 
 if TYPE_CHECKING:
     import os
     from socket import socket
 
     from .polling.rates import Budget
-    from .proxy.forward import Forwarding
-    from .proxy.proxy import Proxy
-    from .transport.base import Transport
-    from .transport.options import SocketOptions
-    from .transport.resolvers import Resolver
-    from .transport.sessions import TLSSessions
-    from .transport.tls import SSLContext
-    from .transport.wiredump import TraceFile
+    from .transport.connect.resolvers import Resolver
+    from .transport.connect.socket_options import SocketOptions
+    from .transport.custom import Transport
+    from .transport.filters.wire_dump import TraceFile
+    from .transport.proxy.forward import Forwarding
+    from .transport.proxy.proxy import Proxy
+    from .transport.tls.over_socket import SSLContext
+    from .transport.tls.sessions import TLSSessions
     from .watched_link import Wishes
 
 VERSIONS: Final = {"1.0": 0, "1.1": 1}
@@ -294,6 +294,6 @@ def checked_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:
     """Return what `as_proxy` returns, which most programs do not need."""
     if proxy is None:
         return None
-    from .proxy.proxy import as_proxy  # noqa: PLC0415 - 10 ms, for those who have one
+    from .transport.proxy.proxy import as_proxy  # noqa: PLC0415 - 10 ms, for those who have one
 
     return as_proxy(proxy)

@@ -1,17 +1,17 @@
 """What TLS has agreed on with the server, and facts about the connection below.
 
-Not here: how it comes about (transport/), and facts about any stream (facts.py).
+Not here: how it comes about (transport/), and facts about any stream (info.py).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from .facts import OF_TLS, fact
 from .link import SharedLink
+from .transport.info import OF_TLS, fact
 
 if TYPE_CHECKING:
-    from .transport.secured import TLSObject
+    from .transport.tls.handshake import TLSObject
 
 
 class TLSFacts:

@@ -3,7 +3,7 @@
 Where the system can move the bytes by itself they never come into the memory of the process;
 where it cannot, the results are the same.
 
-Not here: what the system can do (transport/bulk.py), and how files are read (files.py).
+Not here: what the system can do (transport/zero_copy.py), and how files are read (files.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .polling.contract import Co, run
 from .polling.twin_documentation import twin_of
 from .receiving import ReceivingHalf
 from .sending import SendingHalf
-from .transport.bulk import FileFailed, FileStretch
+from .transport.zero_copy import FileFailed, FileStretch
 
 # Bytes of a chunk that is not read here. Its framing is two more calls of the system, but
 # there are servers that take a chunk into memory as a whole.

@@ -16,7 +16,7 @@ Events of a request, in this order, each with ``started`` and ``complete`` or ``
     connection.close                host, port: one event
     connection.retry                host, port, exception, requests: one event
 
-Not here: the link (watched_link.py), the events of connecting (connect.py), and what the
+Not here: the link (watched_link.py), the events of connecting (open.py), and what the
 parts do (link.py, sending.py, receiving.py, bodies.py).
 """
 
@@ -37,18 +37,18 @@ from .http.request import BodyFollowing
 from .http1.states import Link, Sending, Sent
 from .link import SharedLink
 from .message import Exchange, HTTPResponse
-from .network import NetworkStream
 from .polling.contract import Co
 from .polling.timeouts import Timeouts, limited
 from .receiving import Ending, ReceivingHalf, hand_over
 from .roles import ReadingRole, Role
-from .route import Route
 from .sending import SendingHalf, Whole
-from .timings import Timings
-from .trace import Info
 from .transport.buffer import ReceiveBuffer
-from .transport.lowest_rate import SENDING
+from .transport.connect.route import Route
+from .transport.filters.minimum_rate import SENDING
 from .transport.stream import Part, Stream
+from .transport.timings import Timings
+from .transport.trace import Info
+from .transport.upgraded.network_stream import NetworkStream
 from .watched_link import WatchedLink, WatchedReadingRole, WatchedRole, Wishes
 
 SEND_HEAD: Final = "http11.send_request_headers"

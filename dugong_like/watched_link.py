@@ -21,15 +21,15 @@ from .polling.contract import Co, PollNeeded, run
 from .polling.rates import Budget
 from .polling.timeouts import Timeouts, limited
 from .roles import FATAL, ReadingRole, Role, Turn
-from .route import Route
-from .timings import Stopwatch
-from .trace import Info, Phases, Trace, tell_retry
-from .transport.connecting import Attempt
-from .transport.lowest_rate import RECEIVING, SENDING, Meter, MeteredStream
-from .transport.paced import PacedStream
+from .transport.connect.happy_eyeballs import Attempt
+from .transport.connect.route import Route
+from .transport.filters.base import WrappedStream
+from .transport.filters.minimum_rate import RECEIVING, SENDING, Meter, MeteredStream
+from .transport.filters.throttle import PacedStream
+from .transport.filters.wire_dump import TraceFile, WireDump
 from .transport.stream import Stream
-from .transport.wiredump import TraceFile, WireDump
-from .transport.wrapped import WrappedStream
+from .transport.timings import Stopwatch
+from .transport.trace import Info, Phases, Trace, tell_retry
 
 A = TypeVar("A")
 T = TypeVar("T")

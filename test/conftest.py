@@ -168,7 +168,7 @@ def slow_names(monkeypatch):
         go_on.wait(10)
         raise socket.gaierror(socket.EAI_NONAME, "too late")
 
-    monkeypatch.setattr("dugong_like.transport.resolve.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("dugong_like.transport.connect.dns.socket.getaddrinfo", getaddrinfo)
     yield
     go_on.set()
 

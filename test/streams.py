@@ -5,7 +5,7 @@ import os
 import dugong_like
 from dugong_like import ConnectionClosed, HTTPConnection, PollNeeded
 from dugong_like.polling.contract import POLLIN, POLLOUT
-from dugong_like.transport.bulk import FileStretch
+from dugong_like.transport.zero_copy import FileStretch
 
 WOULD_BLOCK = None
 END = b""

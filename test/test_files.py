@@ -13,7 +13,7 @@ from support import pattern
 
 from dugong_like import POLLIN, POLLOUT, FileTooShort, StreamNotReady
 from dugong_like.files import NotTaken, Sink, Source
-from dugong_like.transport.bulk import PIECE
+from dugong_like.transport.zero_copy import PIECE
 
 DATA = pattern(2 * PIECE + 1000)
 

@@ -40,11 +40,12 @@ from dugong_like import (
     TLSSessions,
 )
 from dugong_like.polling import wake
-from dugong_like.transport import connecting
+from dugong_like.transport.connect import happy_eyeballs as connecting
 
 pytestmark = pytest.mark.reliability(45)
 PACKAGE = str(Path(dugong_like.__file__).parent)
-CONNECTING = tuple(f"{PACKAGE}/{part}" for part in ("transport", "proxy", "connect.py"))
+CONNECTING = f"{PACKAGE}/transport/"
+UPGRADED = f"{PACKAGE}/transport/upgraded/"  # the stream after that, which is no part of it
 # How many steps of each kind are tried of each way, unless all are.
 SAMPLE = {"line": 4, "call": 2, "after call": 1, "throw": 1, "close": 1}
 
@@ -250,7 +251,8 @@ class Failing:
             raise self.make_failure()
 
     def _trace(self, frame, event, arg):
-        if not frame.f_code.co_filename.startswith(CONNECTING):
+        name = frame.f_code.co_filename
+        if not name.startswith(CONNECTING) or name.startswith(UPGRADED):
             return self._trace
         if event == "line" and not begins_or_ends_a_block(frame) and not is_dropping(frame):
             self._happen()

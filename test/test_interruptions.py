@@ -28,7 +28,7 @@ from dugong_like import (
     run,
     within,
 )
-from dugong_like.transport import connecting
+from dugong_like.transport.connect import happy_eyeballs as connecting
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NEVER = 1000  # more waits than any operation here has

@@ -13,7 +13,7 @@ from dugong_like.http1.states import Link
 from dugong_like.link import SharedLink
 from dugong_like.link import _open as inheritable
 from dugong_like.message import Exchange
-from dugong_like.route import Route
+from dugong_like.transport.connect.route import Route
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_connections_that_nobody_has_any_more_are_forgotten():
 FORKED = """
 import os, sys
 from dugong_like import HTTPConnection
-from dugong_like.transport.contexts import default_ssl_context
+from dugong_like.transport.tls.contexts import default_ssl_context
 port, tls = int(sys.argv[1]), sys.argv[2] == "tls"
 conn = HTTPConnection("localhost", port, default_ssl_context() if tls else None, timeout=10)
 conn.send_request("GET", "/parent")

@@ -32,8 +32,8 @@ from dugong_like import (
     run,
     within,
 )
-from dugong_like.connect import co_converse
 from dugong_like.http.h1.limits import Limits
+from dugong_like.transport.connect.open import co_converse
 
 NEVER = 1000  # more waits than any operation here has
 

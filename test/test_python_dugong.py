@@ -48,11 +48,11 @@ def test_the_test_names_can_be_given_as_they_are(monkeypatch):
 
     def look_up(host, *rest, **options):
         asked.append(host)
-        raise dugong_like.transport.resolve.socket.gaierror(
-            dugong_like.transport.resolve.socket.EAI_NONAME, "no such name"
+        raise dugong_like.transport.connect.dns.socket.gaierror(
+            dugong_like.transport.connect.dns.socket.EAI_NONAME, "no such name"
         )
 
-    monkeypatch.setattr("dugong_like.transport.resolve.socket.getaddrinfo", look_up)
+    monkeypatch.setattr("dugong_like.transport.connect.dns.socket.getaddrinfo", look_up)
     conn = HTTPConnection("nothing.invalid", dns_test_hostnames=dugong_like.DNS_TEST_HOSTNAMES)
 
     with pytest.raises(DNSUnavailable) as caught:

@@ -29,7 +29,7 @@ from dugong_like import (
     both,
     run,
 )
-from dugong_like.transport import helper_threads
+from dugong_like.transport.connect import helper_threads
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HELPER = "dugong_like-dns"  # threads that stay for a while, at most 8 of them

@@ -20,8 +20,8 @@ from dugong_like.http1.states import Link
 from dugong_like.link import SharedLink, moving
 from dugong_like.polling.contract import run
 from dugong_like.roles import ReadingRole, Role
-from dugong_like.route import Route
 from dugong_like.transport.buffer import ReceiveBuffer
+from dugong_like.transport.connect.route import Route
 
 
 @pytest.fixture

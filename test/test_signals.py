@@ -201,7 +201,7 @@ def go():
 
 @pytest.mark.usefixtures("descriptors")
 def test_ctrl_c_while_looking_up_leaves_it_closed(go, monkeypatch):
-    from dugong_like.transport import resolve
+    from dugong_like.transport.connect import dns as resolve
 
     look_up = resolve.look_up
 

@@ -16,87 +16,77 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each part may import the parts named behind it, and itself.
 MAY_IMPORT = {
-    "__init__": "abilities connection drivers errors facade http logs message network pipeline "
-    "polling proxy scripted streams timings transport",
+    "__init__": "connection drivers errors facade http logs message pipeline polling streams "
+    "transport",
     "__main__": "__init__ cli connection errors http",
-    "abilities": "transport",
     "bodies": "errors files http http1 link transport",
     "cli": "connection drivers errors http message polling",
     "closing": "",
-    "connect": "errors http polling proxy route trace transport",
-    "connection": "connection_options exchanging http http1 line message options polling "
-    "streams transfers transport",
-    "connection_options": "message polling proxy trace transport",
+    "connection": "connection_options exchanging http http1 line message polling streams "
+    "transfers transport",
+    "connection_options": "message polling transport",
     "disconnect": "link settings transport",
     "drivers": "errors polling",
     "errors": "",
     "exchanging": "errors http http1 message operations polling",
     "facade": "connection drivers http message polling",
-    "facts": "polling transport",
     "files": "errors polling transport",
     "heads": "errors http link message transport",
     "http": "errors polling",
     "http1": "errors",
     "line": "errors polling",
-    "link": "closing connect errors http http1 message polling route timings transport",
-    "logs": "http trace",
-    "message": "errors http network timings",
-    "network": "errors facts http polling timings transport turns",
+    "link": "closing errors http http1 message polling transport",
+    "logs": "http transport",
+    "message": "errors http transport",
     "operations": "disconnect errors http message polling",
-    "options": "errors http transport",
     "pipeline": "errors exchanging http message polling",
     "polling": "errors",
-    "proxy": "errors http transport",
-    "receiving": "bodies errors heads http http1 link message network polling roles transport",
+    "proxy": "",
+    "receiving": "bodies errors heads http http1 link message polling roles transport",
     "roles": "errors link polling transport",
-    "route": "http options proxy trace transport",
-    "scripted": "errors polling transport",
     "sending": "errors http http1 link message polling receiving roles transmitting transport",
-    "settings": "http link logs message options polling proxy receiving route sending tls_facts "
-    "trace transport watched watched_link",
+    "settings": "http link logs message polling receiving sending tls_facts transport watched "
+    "watched_link",
     "streams": "errors exchanging http line message operations polling",
-    "timings": "",
-    "tls_facts": "facts link transport",
-    "trace": "polling",
+    "tls_facts": "link transport",
     "transfers": "errors files polling receiving sending transport",
     "transmitting": "errors http1 link message polling receiving transport",
-    "transport": "errors polling trace",
-    "turns": "errors polling transport",
-    "watched": "bodies errors heads http http1 link message network polling receiving roles "
-    "route sending timings trace transport watched_link",
-    "watched_link": "errors http1 link polling roles route timings trace transport",
+    "transport": "errors http polling",
+    "watched": "bodies errors heads http http1 link message polling receiving roles sending "
+    "transport watched_link",
+    "watched_link": "errors http1 link polling roles transport",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
     "socket": {
-        "abilities.py",  # which asks what there is
+        "transport/features.py",  # which asks what there is
         "cli/server.py",
         "connection_options.py",  # the type of an argument
-        "options.py",  # the type of an argument
+        "transport/connect/options.py",  # the type of an argument
         "settings.py",  # the type of an argument
-        "transport/base.py",  # the type of an attribute
-        "transport/bulk.py",
-        "transport/connecting.py",
-        "transport/descriptors.py",
-        "transport/options.py",
-        "transport/own.py",
-        "transport/resolve.py",
-        "transport/resolvers.py",
+        "transport/custom.py",  # the type of an attribute
+        "transport/zero_copy.py",
+        "transport/connect/happy_eyeballs.py",
+        "transport/socket_waits.py",
+        "transport/connect/socket_options.py",
+        "transport/connect/existing_socket.py",
+        "transport/connect/dns.py",
+        "transport/connect/resolvers.py",
         "transport/stream.py",
         "transport/tcp.py",
-        "transport/tls.py",
-        "transport/unix.py",
-        "transport/wrapped.py",
+        "transport/tls/over_socket.py",
+        "transport/connect/unix.py",
+        "transport/filters/base.py",
         "polling/wake.py",  # where select() takes nothing but sockets (Windows)
     },
     "ssl": {
-        "abilities.py",
-        "transport/authorities.py",
-        "transport/contexts.py",
-        "transport/secured.py",
-        "transport/sessions.py",
-        "transport/tls.py",
-        "transport/tls_over.py",
+        "transport/features.py",
+        "transport/tls/authorities.py",
+        "transport/tls/contexts.py",
+        "transport/tls/handshake.py",
+        "transport/tls/sessions.py",
+        "transport/tls/over_socket.py",
+        "transport/tls/over_stream.py",
     },
     "asyncio": {
         "cli/ways.py",
@@ -110,7 +100,7 @@ RESERVED = {
         "drivers/gevent.py",
     },
     "importlib": {
-        "abilities.py",
+        "transport/features.py",
     },
 }
 NO_CLOCK = {"http1", "auth", "proxy", "errors", "headers", "message"}
@@ -128,9 +118,9 @@ TESTED_ELSEWHERE = {
     "drivers/task.py": "test_loop.py, test_contract.py",
     "drivers/trio.py": "test_contract.py",
     "tls_facts.py": "test_options.py",
-    "transport/options.py": "test_options.py",
-    "transport/own.py": "test_options.py",
-    "transport/secured.py": "test_tls.py, test_tls_over.py",
+    "transport/connect/socket_options.py": "test_options.py",
+    "transport/connect/existing_socket.py": "test_options.py",
+    "transport/tls/handshake.py": "test_over_socket.py, test_over_stream.py",
     "http/h1/body_kinds.py": "plain data; test_framing.py",
     "http/h1/limits.py": "constants, enforced in test_response_head.py and test_chunked.py",
     "operations.py": "test_connection.py",
@@ -138,18 +128,18 @@ TESTED_ELSEWHERE = {
     "http/h1/body_fields.py": "test_connection.py, test_conformance_requests.py",
     "settings.py": "test_connection.py, test_options.py",
     "closing.py": "test_exchanging.py",
-    "turns.py": "test_network.py",
+    "transport/upgraded/duplex.py": "test_network_stream.py",
     "line.py": "test_streams.py",
     "http/hosts.py": "test_connection.py",
-    "route.py": "test_connect.py, test_link.py, test_connection.py",
-    "transport/start_tls.py": "test_tls_over.py, test_tls_events.py",
+    "transport/connect/route.py": "test_open.py, test_link.py, test_connection.py",
+    "transport/tls/start.py": "test_over_stream.py, test_tls_events.py",
     "transport/stream.py": "test_sending.py, test_two_threads.py",
-    "proxy/conversation.py": "a protocol of types; proxy/test_*.py keep to it",
+    "transport/proxy/handshake.py": "a protocol of types; proxy/test_*.py keep to it",
     "bodies.py": "test_connection.py, test_interruptions.py",
     "transmitting.py": "test_sending.py, test_early_answer.py",
-    "facts.py": "test_network.py",
+    "transport/info.py": "test_network_stream.py",
     "watched_link.py": "test_watched.py, test_timeouts.py",
-    "transport/wrapped.py": "test_wiredump.py, test_paced.py",
+    "transport/filters/base.py": "test_wire_dump.py, test_throttle.py",
     "heads.py": "test_connection.py, test_interruptions.py",
 }
 
@@ -268,12 +258,12 @@ def test_async_parts_are_imported_when_they_are_asked_for():
     import dugong_like
 
     assert dugong_like.AioFuture.__module__ == "dugong_like.drivers.aio"
-    assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.contexts"
-    assert dugong_like.tls_context.__module__ == "dugong_like.transport.contexts"
+    assert dugong_like.default_ssl_context.__module__ == "dugong_like.transport.tls.contexts"
+    assert dugong_like.tls_context.__module__ == "dugong_like.transport.tls.contexts"
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         dugong_like.nonsense
-    assert dugong_like.Proxy.__module__ == "dugong_like.proxy.proxy"
+    assert dugong_like.Proxy.__module__ == "dugong_like.transport.proxy.proxy"
     assert dugong_like.DigestAuth.__module__ == "dugong_like.http.auth"
     assert dugong_like.RateLimit.__module__ == "dugong_like.polling.rates"
-    assert dugong_like.Timings.__module__ == "dugong_like.timings"
+    assert dugong_like.Timings.__module__ == "dugong_like.transport.timings"
     assert set(dugong_like.__all__) <= {*dir(dugong_like), *dugong_like._LATER}

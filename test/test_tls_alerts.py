@@ -34,8 +34,8 @@ from dugong_like import (
     tls_context,
 )
 from dugong_like.transport.tcp import TCPStream
-from dugong_like.transport.tls import TLSStream, co_start_tls
-from dugong_like.transport.tls_over import TLSOverStream
+from dugong_like.transport.tls.over_socket import TLSStream, co_start_tls
+from dugong_like.transport.tls.over_stream import TLSOverStream
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 MISSING, STRANGER = "TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA"

@@ -24,10 +24,10 @@ from dugong_like import (
     NetworkStream,
     run,
 )
-from dugong_like.transport.start_tls import co_start_tls
 from dugong_like.transport.tcp import TCPStream
-from dugong_like.transport.tls import TLSStream
-from dugong_like.transport.tls_over import TLSOverStream
+from dugong_like.transport.tls.over_socket import TLSStream
+from dugong_like.transport.tls.over_stream import TLSOverStream
+from dugong_like.transport.tls.start import co_start_tls
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 EACH_EVENT = pytest.mark.parametrize(("version", "event"), EVENTS)

@@ -29,7 +29,7 @@ from dugong_like import (
     HTTPConnection,
     run,
 )
-from dugong_like.transport import contexts
+from dugong_like.transport.tls import contexts
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NOW = datetime.datetime.now(datetime.UTC)

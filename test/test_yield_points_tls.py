@@ -15,7 +15,7 @@ from support import ScriptedServer, open_descriptors, read_head, wait_until
 
 from dugong_like import ConnectionTimedOut, DugongError, HTTPConnection, PollNeeded
 from dugong_like.polling.contract import POLLIN
-from dugong_like.transport import connecting
+from dugong_like.transport.connect import happy_eyeballs as connecting
 
 pytestmark = pytest.mark.reliability(35, 42, 45)
 

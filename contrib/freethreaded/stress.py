@@ -36,7 +36,7 @@ from dugong_like import (
     Wake,
     run,
 )
-from dugong_like.transport.resolvers import co_look_up
+from dugong_like.transport.connect.resolvers import co_look_up
 from dugong_like.transport.tcp import TCPStream
 
 THREADS = 6

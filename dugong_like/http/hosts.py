@@ -1,6 +1,6 @@
 """Where to connect to, as the caller says it: host names and ports are checked.
 
-Not here: proxies (proxy/proxy.py), and how to get there (connect.py).
+Not here: proxies (transport/proxy/proxy.py), and how to get there (open.py).
 """
 
 from __future__ import annotations

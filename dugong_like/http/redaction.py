@@ -1,6 +1,6 @@
 """Keeping secrets out of what is told, logged and shown.
 
-Not here: the wire dump, which has every byte as it was (transport/wiredump.py).
+Not here: the wire dump, which has every byte as it was (transport/filters/wire_dump.py).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Grammar: RFC 3986 sections 3 and 6.2, with what RFC 9110 section 4.2 says of ``h
 and RFC 6455 section 3 of ``ws`` and ``wss``.
 
 Not here: checks of names and ports (hosts.py), URLs of proxies, which may have a password
-(proxy/proxy.py), and joining a URL and a reference, which `urllib.parse.urljoin` does.
+(transport/proxy/proxy.py), and joining a URL and a reference, which `urllib.parse.urljoin` does.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ not say when the peer made it: it may have been right after the beginning.
 Progress is therefore what the peer has acknowledged, as far as the system tells, or what could be
 sent. It is looked for several times in each period, so that it is known when it was.
 
-Not here: time-outs of the other kinds (timeouts.py), and who waits (transport/waiting.py,
+Not here: time-outs of the other kinds (timeouts.py), and who waits (transport/attempts.py,
 transmitting.py, combinators.py).
 """
 

@@ -3,8 +3,8 @@
 Whoever has to wait for its share waits through `PollNeeded` like everybody else: for a
 `Wake` that nobody sets, with a deadline.
 
-Not here: the streams that keep to a rate (transport/paced.py,
-transport/lowest_rate.py), and counting the bytes of a body (watched.py).
+Not here: the streams that keep to a rate (transport/filters/throttle.py,
+transport/filters/minimum_rate.py), and counting the bytes of a body (watched.py).
 """
 
 from __future__ import annotations

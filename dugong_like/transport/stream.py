@@ -1,6 +1,7 @@
 """What the rest of the library knows of a connection: bytes in, bytes out, and what to wait for.
 
-Not here: the connections (tcp.py, tls.py), and what some of them can do with files (bulk.py).
+Not here: the connections (tcp.py, tls/over_socket.py), and what some of them can do with files
+(zero_copy.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from ..polling.contract import PollNeeded
-from .bulk import BulkStream, FileStretch
+from .zero_copy import BulkStream, FileStretch
 
 # What may be done without waiting, in bytes; then others of the same loop have their turn. As time
 # passes in each step, however little it moves, each counts as some bytes more: 512 small ones are

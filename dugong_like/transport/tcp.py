@@ -1,7 +1,8 @@
 """TCP connections: bytes in and out without ever blocking.
 
-Not here: opening them (connecting.py), waiting for what they send or receive (waiting.py), and
-TLS (tls.py).
+Not here: opening them (connect/happy_eyeballs.py), waiting for what they send or receive
+(attempts.py), and
+TLS (tls/over_socket.py).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from contextlib import suppress
 from typing import Final
 
 from ..polling.contract import POLLIN, POLLOUT, PollNeeded
-from .bulk import (
+from .socket_waits import Waits, lost
+from .stream import Part
+from .zero_copy import (
     IS_LINUX,
     BulkStream,
     FileStretch,
@@ -22,8 +25,6 @@ from .bulk import (
     send_parts,
     set_low_water,
 )
-from .descriptors import Waits, lost
-from .stream import Part
 
 Socket = socket.socket
 

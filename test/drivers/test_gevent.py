@@ -38,9 +38,9 @@ FILES = {
     "contract": ["drivers/test_contract.py"],
     "http": ["drivers/patched_http.py"],
     "sockets": [
-        "transport/test_tls.py",
-        "transport/test_connecting.py",
-        "transport/test_unix.py",
+        "transport/tls/test_over_socket.py",
+        "transport/connect/test_happy_eyeballs.py",
+        "transport/connect/test_unix.py",
         "polling/test_wake.py",
     ],
 }

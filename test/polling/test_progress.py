@@ -31,7 +31,7 @@ from dugong_like import (
 from dugong_like.polling import progress
 from dugong_like.polling.progress import LOOKS, ProgressDeadline, unacknowledged
 from dugong_like.transport.tcp import TCPStream
-from dugong_like.transport.tls_over import TLSOverStream
+from dugong_like.transport.tls.over_stream import TLSOverStream
 
 LIMIT = 8.0  # seconds, and a look each second
 LINUX = pytest.mark.skipif(os.uname().sysname != "Linux", reason="only Linux tells")

@@ -20,7 +20,7 @@ from dugong_like import (
     run,
     within,
 )
-from dugong_like.transport.paced import Pace
+from dugong_like.transport.filters.throttle import Pace
 
 SIZE = 60_000
 RATE = 200_000  # bytes per second: SIZE takes 0.3 s, of which the burst saves 0.1
@@ -266,7 +266,7 @@ def passing(monkeypatch):
     """A function that lets seconds pass for the meter of lowest rates; no others do."""
     now = [1e9]  # so that no wait ends because of it
     clock = SimpleNamespace(monotonic=lambda: now[0])
-    monkeypatch.setattr("dugong_like.transport.lowest_rate.time", clock)
+    monkeypatch.setattr("dugong_like.transport.filters.minimum_rate.time", clock)
 
     def passing(seconds):
         now[0] += seconds

@@ -1,0 +1,1 @@
+"""From an origin to a connected socket."""

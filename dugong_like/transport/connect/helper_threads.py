@@ -1,0 +1,278 @@
+"""Calls that block, made in helper threads: looking up names.
+
+An operation hands its call over and waits for a `Wake`. A look-up cannot be ended from outside,
+so a name service that does not answer keeps threads. Three rules keep it from keeping all:
+
+1. A look-up that nobody waits for any more leaves the queue, or, if it runs, its place.
+2. At most `MAX_AT_ONCE` run at the same time. One that is stuck does not count: it has run for
+   `STUCK_TIME`, or nobody waits for it any more.
+3. There are at most `MAX_THREADS` threads. When all are stuck further look-ups fail at once.
+
+While anything is in the queue one thread is spare: it takes the next look-up as soon as the
+rules allow, which may be because of nothing but the time. Threads are daemonic, and end when
+they have had nothing to do for `IDLE_TIME`.
+
+Not here: what is looked up (dns.py, resolvers.py).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, Generic, TypeVar
+
+from ...errors import DNSUnavailable
+from ...polling.contract import Co
+from ...polling.wake import Wake
+
+T = TypeVar("T")
+MAX_AT_ONCE: Final = 8  # look-ups that run and are not stuck
+MAX_THREADS: Final = 64  # in all; each that is stuck costs some 100 KiB of memory
+STUCK_TIME: Final = 3.0  # seconds; a name service that works answers sooner, mostly in 0.1
+IDLE_TIME: Final = 10.0  # seconds after which a thread without a look-up ends
+
+
+def co_in_thread(call: Callable[[], T], host: str) -> Co[T]:
+    """Make *call*, which may block, in a helper thread.
+
+    In a child process that was forked meanwhile it is made again, as the thread has stayed
+    behind.
+
+    Args:
+        call: returns the answer.
+        host: the name that it looks up, for errors.
+
+    Raises:
+        DNSUnavailable: there are no descriptors or no threads left, or too many look-ups are
+            stuck.
+        Exception: what *call* raises.
+
+    """
+    while True:
+        question = yield from _co_ask(call, host)
+        if question.answered.is_set():
+            break
+    try:
+        if question.failure is not None:
+            raise question.failure
+        return question.answer
+    finally:
+        del question  # or the failure would keep this frame, which keeps the failure
+
+
+def _co_ask(call: Callable[[], T], host: str) -> Co[Question[T]]:
+    """Return the question when it is answered, or this process is another one."""
+    helpers = _helpers
+    try:
+        question = Question(call, host)
+    except OSError as exc:  # there are no descriptors left
+        raise DNSUnavailable(f"cannot look up {host}: {exc.strerror}", name=host) from exc
+    try:
+        helpers.take(question)
+        for need in question.answered.co_wait():
+            yield need
+            if helpers is not _helpers:
+                break
+    finally:
+        helpers.give_up(question)
+        question.answered.close()
+    return question
+
+
+class Question(Generic[T]):
+    """A call that somebody waits for.
+
+    Attributes:
+        host: the name that is looked up.
+        answered: set when there is an answer or a failure.
+        wanted: False if nobody waits for it any more.
+        began: when the call was made, seconds of `time.monotonic`.
+        answer: what it returned.
+        failure: what it raised, or why it was not made; None if there is an answer.
+
+    """
+
+    answer: T
+
+    def __init__(self, call: Callable[[], T], host: str) -> None:
+        self._call = call
+        self.host = host
+        self.wanted = True
+        self.began = 0.0
+        self.failure: BaseException | None = None
+        self.answered = Wake()
+
+    def ask(self) -> None:
+        """Make the call; `answered` is set by the caller of this."""
+        try:
+            self.answer = self._call()
+        except BaseException as exc:  # noqa: BLE001 - it is for the operation that waits
+            self.failure = exc
+
+    def is_stuck(self, now: float) -> bool:
+        """Return True if the call has been under way for too long."""
+        return now - self.began >= STUCK_TIME
+
+
+class Helpers:
+    """The threads, and the questions that wait for one."""
+
+    def __init__(self) -> None:
+        # A signal handler may ask in the middle of asking, so the same thread may take it twice.
+        self._lock = threading.RLock()
+        self._queue: deque[Question[Any]] = deque()
+        self._running: set[Question[Any]] = set()
+        self._spare: set[threading.Thread] = set()  # the threads that run no question
+        # Unlocked to have one spare thread look, which locks it. Of all things that wait with a
+        # limit this one alone may be used in the middle of itself, by the garbage collector.
+        self._bell = threading.Lock()
+        self._bell.acquire()
+
+    def take(self, question: Question[Any]) -> None:
+        """Put *question* into the queue.
+
+        Raises:
+            DNSUnavailable: all threads are stuck, or none can be started.
+
+        """
+        with self._lock:
+            if self._all_stuck():
+                raise self._refusal(question)
+            self._queue.append(question)
+            thread = self._another_spare()
+            others = bool(self._running)
+        if thread is None:
+            self._ring()
+        elif (failure := self._start(thread)) is not None and not others:
+            what = f"cannot look up {question.host}: {failure}"
+            raise DNSUnavailable(what, name=question.host) from failure
+
+    def give_up(self, question: Question[Any]) -> None:
+        """Note that nobody waits for *question* any more; called in any case.
+
+        It takes no lock, as the garbage collector may close the operation that calls it anywhere.
+        """
+        question.wanted = False
+        if not question.answered.is_set():
+            self._ring()
+
+    def _ring(self) -> None:
+        """Have one of the spare threads look what there is to do."""
+        with suppress(RuntimeError):  # it has rung already
+            self._bell.release()
+
+    # ---- the rules; the lock is held
+
+    def _may_run_one_more(self) -> bool:
+        now = time.monotonic()
+        busy = sum(one.wanted and not one.is_stuck(now) for one in self._running)
+        return busy < MAX_AT_ONCE and len(self._running) < MAX_THREADS - 1  # the last is spare
+
+    def _all_stuck(self) -> bool:
+        """Return True if no thread is left, and none is to be expected back soon."""
+        now = time.monotonic()
+        enough = len(self._running) >= MAX_THREADS - 1
+        return enough and all(one.is_stuck(now) for one in self._running)
+
+    def _refusal(self, question: Question[Any]) -> DNSUnavailable:
+        return DNSUnavailable(
+            f"cannot look up {question.host}: {len(self._running)} look-ups are stuck, "
+            f"and there are at most {MAX_THREADS} threads for them",
+            name=question.host,
+        )
+
+    def _time_to_next(self) -> float:
+        """Return the seconds until one more of those that run is stuck; 0.0 if all are."""
+        now = time.monotonic()
+        young = (one.began + STUCK_TIME - now for one in self._running if not one.is_stuck(now))
+        return min(young, default=0.0)
+
+    # ---- the threads
+
+    def _another_spare(self) -> threading.Thread | None:
+        """Return a thread, not yet started, if there is none that is spare; the lock is held."""
+        if self._spare:
+            return None
+        thread = threading.Thread(target=self._work, name="dugong_like-dns", daemon=True)
+        self._spare.add(thread)
+        return thread
+
+    def _start(self, thread: threading.Thread) -> RuntimeError | None:
+        """Start *thread*; return why that is impossible: those that there are have to do."""
+        started = False
+        try:
+            thread.start()
+            started = True
+        except RuntimeError as exc:
+            return exc
+        finally:
+            if not started:  # interrupted in the middle it may be running: see _work
+                with self._lock:
+                    self._spare.discard(thread)
+        return None
+
+    def _work(self) -> None:
+        thread = threading.current_thread()
+        with self._lock:
+            self._spare.add(thread)
+        while self._ask_one(thread) or self._rest(thread):
+            pass
+
+    def _ask_one(self, thread: threading.Thread) -> bool:
+        """Ask the next question, if there is one and the rules allow it."""
+        with self._lock:
+            while self._queue and not self._queue[0].wanted:
+                self._queue.popleft()
+            if not self._queue or not self._may_run_one_more():
+                return False
+            question = self._queue.popleft()
+            question.began = time.monotonic()
+            self._running.add(question)
+            self._spare.discard(thread)
+            more = bool(self._queue)
+            another = self._another_spare() if more else None
+        if another is not None:
+            self._start(another)
+        elif more:
+            self._ring()
+        question.ask()
+        with self._lock:
+            self._running.discard(question)
+            self._spare.add(thread)
+        question.answered.set()
+        return True
+
+    def _rest(self, thread: threading.Thread) -> bool:
+        """Wait until there may be something to do; False if the thread is to end."""
+        refused: list[tuple[Question[Any], DNSUnavailable]] = []
+        with self._lock:
+            if self._queue and self._all_stuck():
+                refused = [(question, self._refusal(question)) for question in self._queue]
+                self._queue.clear()
+            pause = min(self._time_to_next(), IDLE_TIME) if self._queue else IDLE_TIME
+        for question, failure in refused:
+            question.failure = failure
+            question.answered.set()
+        if not self._bell.acquire(timeout=pause):
+            with self._lock:
+                if not self._queue:
+                    self._spare.discard(thread)
+                    return False
+        return True
+
+
+_helpers = Helpers()
+
+
+def forget_threads() -> None:
+    """Start anew in a child process: the threads have stayed behind in the parent."""
+    global _helpers  # noqa: PLW0603 - the one that the parent's threads know is not ours
+    _helpers = Helpers()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=forget_threads)

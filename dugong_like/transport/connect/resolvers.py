@@ -1,0 +1,258 @@
+"""Resolvers that the caller chooses instead of the system's: functions, operations, a cache.
+
+Not here: the system's (dns.py).
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Final, cast
+
+from ...errors import (
+    DNSUnavailable,
+    DugongError,
+    HostnameNotResolvable,
+    InvalidOption,
+)
+from ...polling.contract import Co
+from ...polling.wake import Wake
+from .dns import NO_SUCH_NAME, co_resolve, is_address
+from .happy_eyeballs import Address
+from .helper_threads import co_in_thread
+
+MAX_ENTRIES: Final = 1000  # hosts; a few hundred bytes each
+MAX_AGE: Final = 60.0  # seconds; the system does not tell how long an answer holds
+
+Addresses = Sequence[Address]
+Resolver = Callable[[str, int], Addresses | Co[Addresses]]
+
+
+def co_look_up(host: str, port: int, resolver: Resolver, family: int = 0) -> Co[Addresses]:
+    """Look up the addresses of *host*.
+
+    Args:
+        host: name or IP address; for the latter nobody is asked.
+        port: port number, for the addresses.
+        resolver: whom to ask: a function that returns family and socket address of each,
+            which is called in a helper thread, as it may block; or a generator function of
+            which this is the result.
+        family: that of the addresses; 0 for any.
+
+    Raises:
+        HostnameNotResolvable: there is no such name, or it has no address of *family*.
+        DNSUnavailable: there was no answer, or so many earlier look-ups hang that nobody was asked.
+        TypeError: the resolver has returned something else.
+        Exception: what the resolver raises. `socket.gaierror` and other `OSError` are told as
+            those of the system are.
+
+    """
+    if is_address(host):
+        return (yield from co_resolve(host, port, family=family))
+    try:
+        answer = yield from _co_ask(resolver, host, port)
+    except DugongError:
+        raise
+    except OSError as exc:
+        what = f"the resolver has no answer for {host}: {exc.strerror or exc}"
+        if isinstance(exc, socket.gaierror) and exc.errno in NO_SUCH_NAME:
+            raise HostnameNotResolvable(what, name=host) from exc
+        raise DNSUnavailable(what, name=host) from exc
+    addresses = [_check(address) for address in answer]
+    usable = [address for address in addresses if family in {0, address[0]}]
+    if not usable:
+        what = f"no address of this family, of {len(addresses)}," if addresses else "no address"
+        raise HostnameNotResolvable(f"the resolver has {what} for {host}", name=host)
+    return usable
+
+
+def _co_ask(resolver: Resolver, host: str, port: int) -> Co[Addresses]:
+    from inspect import isgeneratorfunction  # noqa: PLC0415 - it costs much
+
+    if isgeneratorfunction(resolver) or isgeneratorfunction(type(resolver).__call__):
+        answer: Any = resolver(host, port)
+    else:
+        answer = yield from co_in_thread(lambda: resolver(host, port), host)
+    if isinstance(answer, Generator):  # also that of a function which only calls another one
+        answer = yield from answer
+    if not isinstance(answer, list | tuple):
+        raise TypeError(f"a resolver returns a list of addresses, not {answer!r}")
+    return cast("Addresses", answer)
+
+
+def _check(address: Any) -> Address:
+    if isinstance(address, tuple) and len(address) == 2 and isinstance(address[1], tuple):  # noqa: PLR2004
+        return cast("Address", address)
+    raise TypeError(
+        "an address is a pair of family and socket address, such as "
+        f"(socket.AF_INET, ('127.0.0.1', 80)), not {address!r}"
+    )
+
+
+class CachingResolver:
+    """A resolver that remembers answers, for any number of connections, threads and loops.
+
+    While a question is on its way others that ask the same wait for its answer. That a host
+    does not exist is not remembered.
+
+    Args:
+        resolver: whom to ask, see `HTTPConnection`; None asks the system.
+        max_entries: how many hosts are remembered; the one that was asked for longest ago is
+            forgotten for a new one.
+        max_age: seconds that an answer holds.
+
+    Raises:
+        InvalidOption: *max_entries* is less than 1, or *max_age* less than 0.
+
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver | None = None,
+        max_entries: int = MAX_ENTRIES,
+        max_age: float = MAX_AGE,
+    ) -> None:
+        if max_entries < 1:
+            raise InvalidOption(f"a cache of {max_entries} entries keeps none")
+        if not max_age >= 0:
+            raise InvalidOption(f"answers cannot hold for {max_age} seconds")
+        self._resolver: Resolver = co_resolve if resolver is None else resolver
+        self._max_entries = max_entries
+        self._max_age = max_age
+        self._answers: dict[tuple[str, int], _Answer] = {}  # the one used last is the last
+        self._questions: dict[tuple[str, int, int], _Question] = {}
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def clear(self) -> None:
+        """Forget all answers."""
+        with _lock:
+            self._answers.clear()
+
+    def __call__(self, host: str, port: int) -> Co[Addresses]:
+        """Return the addresses of *host*. Raises what `co_look_up` raises."""
+        name = host.lower(), port
+        key = (*name, _generation)
+        mine: _Question | None = None
+        question: _Question | None = None
+        try:
+            while True:
+                with _lock:
+                    known = self._find(name)
+                    if known is not None:
+                        return known
+                    question = self._questions.get(key)
+                    if question is None:
+                        mine = self._questions[key] = _Question()
+                if question is None:
+                    assert mine is not None
+                    return (yield from self._co_ask(host, port, mine))
+                yield from question.co_wait()
+                if question.failure is not None:
+                    raise question.failure
+                if question.answer is not None:
+                    return question.answer
+                # The one that has asked has given up, so somebody else has to.
+        finally:
+            if mine is not None:
+                with _lock:
+                    self._questions.pop(key, None)
+                mine.end()
+            question = mine = None  # a failure would keep this frame, which keeps the failure
+
+    def _co_ask(self, host: str, port: int, question: _Question) -> Co[Addresses]:
+        try:
+            question.answer = yield from co_look_up(host, port, self._resolver)
+        except Exception as exc:
+            question.failure = exc
+            raise
+        self._keep((host.lower(), port), question.answer)
+        return question.answer
+
+    def _find(self, name: tuple[str, int]) -> Addresses | None:
+        answer = self._answers.pop(name, None)
+        if answer is None or time.monotonic() >= answer.until:
+            return None
+        self._answers[name] = answer
+        return answer.addresses
+
+    def _keep(self, name: tuple[str, int], addresses: Addresses) -> None:
+        with _lock:
+            self._answers[name] = _Answer(addresses, time.monotonic() + self._max_age)
+            while len(self._answers) > self._max_entries:
+                del self._answers[next(iter(self._answers))]
+
+
+def anew(failure: Exception | None) -> Exception | None:
+    """Return a copy of *failure* if it is an error of the library, else *failure*."""
+    if not isinstance(failure, DugongError):
+        return failure
+    copied = copy.copy(failure)
+    copied.__cause__ = failure.__cause__
+    return copied
+
+
+class _Answer:
+    __slots__ = ("addresses", "until")
+
+    def __init__(self, addresses: Addresses, until: float) -> None:
+        self.addresses = addresses
+        self.until = until  # seconds of time.monotonic
+
+
+class _Question:
+    """One that somebody has asked; others wait for it, each with a descriptor of its own."""
+
+    def __init__(self) -> None:
+        self.answer: Addresses | None = None
+        self._failure: Exception | None = None
+        self._waiting: list[Wake] = []
+        self._over = False
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why there is no answer; one of the library is another object each time it is asked for.
+
+        For an error names the connection that it is about, and these are several.
+        """
+        return anew(self._failure)
+
+    @failure.setter
+    def failure(self, failure: Exception) -> None:
+        self._failure = anew(failure)
+
+    def co_wait(self) -> Co[None]:
+        """Wait until there is an answer, or nobody asks any more."""
+        with Wake() as wake:
+            with _lock:
+                if self._over:
+                    return
+                self._waiting.append(wake)
+            yield from wake.co_wait()
+
+    def end(self) -> None:
+        """Wake all who wait."""
+        with _lock:
+            self._over = True
+        for wake in self._waiting:
+            wake.set()
+
+
+_lock = threading.Lock()  # of all caches; it is held for microseconds
+_generation = 0  # of this process, counted from the first parent
+
+
+def _start_anew() -> None:
+    """Ask anew in a child process: who has asked may have stayed behind in the parent."""
+    global _lock, _generation  # noqa: PLW0603 - they are for the process
+    _lock = threading.Lock()
+    _generation += 1
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_start_anew)

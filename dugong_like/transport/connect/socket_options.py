@@ -1,0 +1,172 @@
+"""Options of sockets: which family, from which address, and what the system is told of each.
+
+Not here: connecting (happy_eyeballs.py, unix.py).
+"""
+
+from __future__ import annotations
+
+import operator
+import socket
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ...errors import InvalidOption
+from .dns import family_of
+from .happy_eyeballs import new_socket
+
+FAMILIES: Final = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
+MAX_PORT: Final = 65535
+RawOption = tuple[int, int, int | bytes]
+# What the three numbers of keep-alive are called here and by the system.
+KEEPALIVE: Final = {
+    "keepalive_idle": "TCP_KEEPALIVE" if sys.platform == "darwin" else "TCP_KEEPIDLE",
+    "keepalive_interval": "TCP_KEEPINTVL",
+    "keepalive_probes": "TCP_KEEPCNT",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketOptions:
+    """How the sockets of a connection are made; for `HTTPConnection`.
+
+    Args:
+        family: `socket.AF_INET` or `socket.AF_INET6` to use no other addresses; None for
+            both, or that of *local_address*.
+        local_address: host, an IP address of this machine, and port to connect from; port 0
+            takes any. With another one the system refuses, for a minute or so, to connect to the
+            same server again (TIME_WAIT, RFC 9293 section 3.6.1).
+        keepalive: True to have the system look now and then whether the peer is still there,
+            while nothing moves (RFC 9293 section 3.8.4).
+        keepalive_idle: seconds without anything until it looks first; None: the system's,
+            mostly two hours.
+        keepalive_interval: seconds between two looks without an answer.
+        keepalive_probes: looks without an answer after which the connection is lost.
+        nodelay: True to send what is small at once (TCP_NODELAY), as requests should be.
+        raw: further options, ``(level, option, value)`` each, as `socket.socket.setsockopt`
+            has them. They are set before connecting, also on unix domain sockets, which the
+            other options do not concern.
+
+    Raises:
+        InvalidOption: one of them makes no sense, or not on this system.
+        TypeError: one of them has the wrong type.
+
+    """
+
+    family: int | None = None
+    local_address: tuple[str, int] | None = None
+    keepalive: bool = False
+    keepalive_idle: int | None = None
+    keepalive_interval: int | None = None
+    keepalive_probes: int | None = None
+    nodelay: bool = True
+    raw: Iterable[RawOption] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "raw", tuple(map(_check_raw, self.raw)))
+        if self.family is not None and self.family not in FAMILIES:
+            raise InvalidOption(f"family is AF_INET or AF_INET6, not {self.family!r}")
+        if self.local_address is not None:
+            _check_local(self.local_address, self.family)
+        for name, number in self._keepalive_numbers():
+            _check_number(name, number)
+            if not self.keepalive:
+                raise InvalidOption(f"{name} means nothing without keepalive=True")
+
+    def _keepalive_numbers(self) -> list[tuple[str, int]]:
+        given = [(name, getattr(self, name)) for name in KEEPALIVE]
+        return [(name, number) for name, number in given if number is not None]
+
+    @property
+    def only_family(self) -> int:
+        """The one family of addresses that can be used, 0 if there are several."""
+        if self.family is None and self.local_address is not None:
+            return family_of(self.local_address[0]) or 0
+        return self.family or 0
+
+    def open(self, family: int) -> socket.socket:
+        """Return a new socket, non-blocking and not connected.
+
+        Raises:
+            OSError: the system has no descriptors left, or no such local address.
+            InvalidOption: the system refuses one of the options.
+
+        """
+        sock = new_socket(family)
+        try:
+            if self.raw:
+                self._apply_raw(sock)
+            if family in FAMILIES:
+                self._apply(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _apply_raw(self, sock: socket.socket) -> None:
+        for level, option, value in self.raw:
+            try:
+                sock.setsockopt(level, option, value)
+            except OSError as exc:
+                raise InvalidOption(
+                    f"the system refuses the socket option {(level, option, value)}: {exc.strerror}"
+                ) from exc
+
+    def _apply(self, sock: socket.socket) -> None:
+        if self.nodelay:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.keepalive:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, number in self._keepalive_numbers():
+                _set_keepalive(sock, name, number)
+        if self.local_address is not None:
+            self._bind(sock, self.local_address)
+
+    @staticmethod
+    def _bind(sock: socket.socket, address: tuple[str, int]) -> None:
+        if address[1]:  # or even other servers would have to wait
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(address)
+        except OSError as exc:
+            raise OSError(exc.errno, f"{exc.strerror} (from {address[0]})") from exc
+
+
+def _set_keepalive(sock: socket.socket, name: str, number: int) -> None:
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, KEEPALIVE[name]), number)
+    except OSError as exc:
+        raise InvalidOption(f"the system refuses {name}={number}: {exc.strerror}") from exc
+
+
+def _check_number(name: str, number: int) -> None:
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"{name} is a whole number, not {number!r}")
+    if number < 1:
+        raise InvalidOption(f"{name} is at least 1, not {number}")
+    if not hasattr(socket, KEEPALIVE[name]):
+        raise InvalidOption(f"{name} cannot be set on this system")
+
+
+def _check_local(address: Any, family: int | None) -> None:
+    if not isinstance(address, tuple) or len(address) != 2:  # noqa: PLR2004 - a pair
+        raise TypeError(f"local_address is a pair of host and port, not {address!r}")
+    host, port = address
+    if not isinstance(host, str):
+        raise TypeError(f"the host of local_address is a string, not {host!r}")
+    own = family_of(host)
+    if own is None:
+        raise InvalidOption(f"local_address is an IP address of this machine, not {host[:60]!r}")
+    if family not in {None, own}:
+        raise InvalidOption(f"local_address {host} is {FAMILIES[own]}, and family is another one")
+    if not 0 <= operator.index(port) <= MAX_PORT:
+        raise InvalidOption(f"not a port number from 0 to {MAX_PORT}: {port}")
+
+
+def _check_raw(option: Any) -> RawOption:
+    if not isinstance(option, tuple | list) or len(option) != 3:  # noqa: PLR2004 - as said
+        raise TypeError(f"a raw option is (level, option, value), not {option!r}")
+    level, number, value = option
+    value = value if isinstance(value, bytes) else operator.index(value)
+    return operator.index(level), operator.index(number), value

@@ -1,0 +1,132 @@
+"""Transports of a user's own: what makes streams, and what is the same for most of them.
+
+A connection asks a `Transport` for a stream where it would otherwise open a socket. Everything
+above stays as it is: proxies, TLS (which is then done in memory), time limits, traces.
+
+Not here: what a stream has to offer (stream.py), and one that follows a script (scripted.py).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ..errors import StateError
+from ..polling.contract import Co, PollNeeded
+from .stream import Part, Stream
+from .zero_copy import BulkStream
+
+
+class Transport(Protocol):
+    """What makes the streams of a connection: ``HTTPConnection(…, transport=…)``.
+
+    The operations shall leave nothing open if they are closed or fail. A time limit is set from
+    outside. What fails is best raised as `ConnectFailed`.
+    """
+
+    def co_connect_tcp(self, host: str, port: int) -> Co[Stream]:
+        """Return a stream that leads to *host*, a name or address that nobody has looked up.
+
+        With a proxy it is that of the proxy.
+        """
+        ...
+
+    def co_connect_unix(self, path: bytes) -> Co[Stream]:
+        """Return a stream that leads to the unix domain socket *path*; called only with ``uds``."""
+        ...
+
+
+class BaseStream:
+    """A `Stream` of which five methods and one attribute are missing: to be derived from.
+
+    Missing are `recv_into`, `send`, `wanted_by_recv`, `wanted_by_send` and `close`, and `fd`. What
+    is here does nothing that could be wrong. Whoever has two directions that can be ended apart, or
+    wants to wake those who wait, overrides more of it.
+
+    Attributes:
+        fd: the descriptor that `wanted_by_recv` waits for.
+        waiting: see `Stream`: `wanted_by_recv` sets it, and receiving clears it.
+        buffered: see `Stream`; False: nothing is held back.
+
+    """
+
+    fd: int
+    waiting = False
+    buffered = False
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """See `Stream.recv_into`."""
+        raise NotImplementedError
+
+    def send(self, parts: Sequence[Part]) -> int | None:
+        """See `Stream.send`. *parts* are bytes-like, as there is no `bulk`."""
+        raise NotImplementedError
+
+    def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
+        """See `Stream.wanted_by_recv`."""
+        raise NotImplementedError
+
+    def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
+        """See `Stream.wanted_by_send`."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """See `Stream.close`."""
+        raise NotImplementedError
+
+    # ---- what follows from them
+
+    def recv(self, size: int) -> bytes | None:
+        """Receive as `recv_into` does."""
+        buffer = bytearray(size)
+        count = self.recv_into(memoryview(buffer))
+        return None if count is None else bytes(buffer[:count])
+
+    def wait_to_recv(self, timeout: float | None) -> bool:
+        """Poll what `wanted_by_recv` says."""
+        return self.wanted_by_recv(None).poll(timeout)
+
+    def is_quiet(self) -> bool:
+        """Return True if the descriptor is not readable, and nothing is `buffered`."""
+        if self.buffered:
+            return False
+        waiting = self.waiting
+        quiet = not self.wanted_by_recv(None).poll(0)
+        self.waiting = waiting
+        return quiet
+
+    def is_idle(self) -> bool:
+        """Return what `is_quiet` does."""
+        return self.is_quiet()
+
+    def acknowledge(self) -> None:
+        """Do nothing."""
+
+    def end_sending(self) -> bool | None:
+        """Raise `StateError`: only the whole stream can be ended."""
+        raise StateError("this stream can only be ended as a whole")
+
+    def shut_down_writing(self) -> None:
+        """Do nothing."""
+
+    def say_goodbye(self) -> None:
+        """Do nothing."""
+
+    def shut_down(self) -> None:
+        """Do nothing."""
+
+    @property
+    def sock(self) -> socket.socket:
+        """There is none: raises OSError, so that facts about it are None."""
+        raise OSError("this stream has no socket")
+
+    @property
+    def tls(self) -> Any:
+        """None: no TLS."""
+        return None
+
+    @property
+    def bulk(self) -> BulkStream | None:
+        """None: the system can do nothing with large amounts of bytes."""
+        return None

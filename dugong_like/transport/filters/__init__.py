@@ -1,0 +1,1 @@
+"""Streams around streams."""

@@ -1,0 +1,119 @@
+"""A stream around another stream: for whoever wants to see, or to slow down, what passes.
+
+Not here: who does (wire_dump.py, throttle.py).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from ...polling.contract import PollNeeded
+from ..stream import Part, Stream
+
+
+class WrappedStream:
+    """Does what the stream *inner* does; see `Stream`.
+
+    Attributes:
+        inner: the stream below.
+        bare: the stream below all that are wrapped around it.
+
+    """
+
+    bulk = None  # each byte has to pass here
+
+    def __init__(self, inner: Stream) -> None:
+        self.inner = inner
+        self.fd = inner.fd
+        self.bare: Stream = inner.bare if isinstance(inner, WrappedStream) else inner
+
+    def replace_bare(self, bare: Stream) -> None:
+        """Go on with *bare*, such as TLS over what was `bare`."""
+        if isinstance(self.inner, WrappedStream):
+            self.inner.replace_bare(bare)
+        else:
+            self.inner = bare
+        self.bare = bare
+        self.fd = bare.fd
+
+    @property
+    def sock(self) -> socket.socket:
+        """See `Stream.sock`."""
+        return self.inner.sock
+
+    @property
+    def tls(self) -> Any:
+        """See `Stream.tls`."""
+        return self.inner.tls
+
+    @property
+    def waiting(self) -> bool:
+        """See `Stream`."""
+        return self.inner.waiting
+
+    @waiting.setter
+    def waiting(self, waiting: bool) -> None:
+        self.inner.waiting = waiting
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """See `Stream.recv_into`."""
+        return self.inner.recv_into(buffer)
+
+    def recv(self, size: int) -> bytes | None:
+        """See `Stream.recv`."""
+        return self.inner.recv(size)
+
+    def send(self, parts: Sequence[Part]) -> int | None:
+        """See `Stream.send`."""
+        return self.inner.send(parts)
+
+    def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
+        """See `Stream.wanted_by_recv`."""
+        return self.inner.wanted_by_recv(deadline)
+
+    def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
+        """See `Stream.wanted_by_send`."""
+        return self.inner.wanted_by_send(deadline, watch=watch)
+
+    def wait_to_recv(self, timeout: float | None) -> bool:
+        """See `Stream.wait_to_recv`."""
+        return self.inner.wait_to_recv(timeout)
+
+    @property
+    def buffered(self) -> bool:
+        """See `Stream.buffered`."""
+        return self.inner.buffered
+
+    def acknowledge(self) -> None:
+        """See `Stream.acknowledge`."""
+        self.inner.acknowledge()
+
+    def is_quiet(self) -> bool:
+        """See `Stream.is_quiet`."""
+        return self.inner.is_quiet()
+
+    def is_idle(self) -> bool:
+        """See `Stream.is_idle`."""
+        return self.inner.is_idle()
+
+    def shut_down_writing(self) -> None:
+        """See `Stream.shut_down_writing`."""
+        self.inner.shut_down_writing()
+
+    def end_sending(self) -> bool | None:
+        """See `Stream.end_sending`."""
+        return self.inner.end_sending()
+
+    def say_goodbye(self) -> None:
+        """See `Stream.say_goodbye`."""
+        self.inner.say_goodbye()
+
+    def shut_down(self) -> None:
+        """See `Stream.shut_down`."""
+        self.inner.shut_down()
+
+    def close(self) -> None:
+        """See `Stream.close`."""
+        self.inner.close()

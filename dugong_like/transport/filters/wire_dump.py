@@ -1,0 +1,188 @@
+"""The wire dump: every byte that a connection sends and receives, once, in a file.
+
+A dump is a sequence of records. Each is a line of ASCII and, but for the first kind, so
+many bytes as it says and a line feed::
+
+    # 2026-11-21T10:15:00.123456+00:00 opened
+    > 0.000211 57
+    (57 bytes that were sent)
+    < 0.014310 131
+    (131 bytes that were received)
+    # 2026-11-21T10:15:02.470815+00:00 closed
+
+The number behind the direction is seconds since the connection was opened. What is
+sent in several goes is there in several records, each with what the system has taken.
+Over TLS it is the plain text; the handshakes, of TLS and with a proxy, are not there.
+**Passwords, cookies and bodies are**: a file that is made is readable for its owner only.
+
+Not here: what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from threading import Lock
+from typing import BinaryIO, Final, cast
+
+from ...polling.binary_streams import BinaryReader, BinaryWriter
+from ...polling.contract import run
+from ..stream import Data, Part, Stream
+from .base import WrappedStream
+
+PIECE: Final = 65536  # bytes of a dump read at once
+PLACE: Final = "%d"  # in a path: the number of the connection
+
+TraceFile = str | os.PathLike[str] | BinaryIO
+
+
+class WireDump:
+    """Where the bytes of one connection object go.
+
+    Args:
+        target: a binary file, or the path of one, to which is added. ``%d`` in a path is
+            replaced by 1 for the first connection that is opened, 2 for the next, and so on.
+            Writing may block the thread, also if the file is non-blocking and full.
+
+    """
+
+    def __init__(self, target: TraceFile) -> None:
+        self._target = target
+        self._opened = 0
+
+    def wrap(self, stream: Stream) -> DumpedStream:
+        """Return *stream*, which was just opened, with a file that listens.
+
+        Raises:
+            OSError: the file cannot be opened or written.
+
+        """
+        self._opened += 1
+        if not isinstance(self._target, (str, os.PathLike)):
+            return DumpedStream(stream, self._target, ours=False)
+        path = os.fspath(self._target).replace(PLACE, str(self._opened))
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        file = os.fdopen(fd, "ab", buffering=0)
+        try:
+            return DumpedStream(stream, file, ours=True)
+        except BaseException:
+            file.close()
+            raise
+
+
+class DumpedStream(WrappedStream):
+    """Writes everything that passes to a file.
+
+    Args:
+        inner: the stream below.
+        file: where to.
+        ours: True to close it in the end.
+
+    """
+
+    def __init__(self, inner: Stream, file: BinaryIO, *, ours: bool) -> None:
+        super().__init__(inner)
+        self._file = file
+        self._writer = BinaryWriter(file)
+        self._unwritten = bytearray()
+        self._ours = ours
+        self._lock = Lock()
+        self._opened = time.monotonic()
+        self._open = True
+        self._pid = os.getpid()
+        self._mark("opened")
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """See `Stream.recv_into`."""
+        count = self.inner.recv_into(buffer)
+        if count:
+            self._record("<", buffer[:count])
+        return count
+
+    def recv(self, size: int) -> bytes | None:
+        """See `Stream.recv`."""
+        data = self.inner.recv(size)
+        if data:
+            self._record("<", data)
+        return data
+
+    def send(self, parts: Sequence[Part]) -> int | None:
+        """See `Stream.send`."""
+        count = self.inner.send(parts)
+        if count:
+            self._record(">", b"".join(beginning(parts, count)))
+        return count
+
+    def close(self) -> None:
+        """See `Stream.close`."""
+        self.inner.close()
+        if self._open:
+            self._open = False
+            try:
+                if os.getpid() == self._pid:  # a child's copy goes; the connection stays
+                    self._mark("closed")
+            finally:
+                if self._ours:
+                    self._file.close()
+
+    def _record(self, direction: str, data: Data) -> None:
+        passed = time.monotonic() - self._opened
+        self._write(b"%s %.6f %d\n%s\n" % (direction.encode(), passed, len(data), data))
+
+    def _mark(self, what: str) -> None:
+        self._write(f"# {datetime.now(UTC).isoformat()} {what}\n".encode())
+
+    def _write(self, record: bytes) -> None:
+        with self._lock:
+            self._unwritten += record
+            before = self._writer.written
+            try:
+                run(self._writer.co_write_all(bytes(self._unwritten)))
+            finally:  # what has failed goes in front of the next record, or none could be read
+                del self._unwritten[: self._writer.written - before]
+
+
+def beginning(parts: Sequence[Part], count: int) -> Iterator[Data]:
+    """Yield the first *count* bytes of *parts*, which are in memory: there is no `bulk`."""
+    for part in cast("Sequence[Data]", parts):
+        if count <= 0:
+            return
+        yield part[:count]
+        count -= len(part)
+
+
+def read_dump(file: BinaryIO) -> Iterator[tuple[str, float, bytes]]:
+    """Read what was written as ``trace_file``, blocking the thread while there is nothing yet.
+
+    Yields:
+        ``">"`` or ``"<"``, the seconds since the connection was opened, and the bytes.
+
+    Raises:
+        ValueError: it is no wire dump, or its end is missing.
+
+    """
+    reader = BinaryReader(file)
+    kept = bytearray()
+
+    def take(size: int | None) -> bytes:
+        """Return *size* bytes, or a line; less if the file ends."""
+        while (size is None and b"\n" not in kept) or (size is not None and len(kept) < size):
+            data = run(reader.co_read_some(PIECE))
+            if not data:
+                break
+            kept.extend(data)
+        end = kept.find(b"\n") + 1 or len(kept) if size is None else size
+        taken = bytes(kept[:end])
+        del kept[:end]
+        return taken
+
+    while line := take(None):
+        if line.startswith(b"# "):
+            continue
+        direction, seconds, size = line.decode("ascii").split(" ")
+        data = take(int(size) + 1)
+        if direction not in {"<", ">"} or len(data) != int(size) + 1 or not data.endswith(b"\n"):
+            raise ValueError(f"not a record of a wire dump: {line!r}")
+        yield direction, float(seconds), data[:-1]

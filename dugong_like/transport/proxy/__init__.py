@@ -1,0 +1,1 @@
+"""Proxies: HTTP tunnels and forwarding, SOCKS."""

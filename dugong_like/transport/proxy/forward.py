@@ -1,0 +1,64 @@
+"""Forwarding: what goes to the proxy with each request (RFC 9112 section 3.2.2).
+
+The proxy reads every request, so each one has the fields for it. None of them is ever
+part of a request inside a tunnel.
+
+Not here: the target in absolute-form (http/h1/request_head.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from ...http.auth import AuthSession
+from ...http.challenges import challenges_in
+from ...http.h1.framing import closes_proxy
+from ...http.h1.request_head import FieldLines
+from ...http.h1.response_head import Head
+from ...http.headers import Headers
+
+AUTHENTICATION_REQUIRED: Final = 407
+
+
+class Forwarding:
+    """Fields for the proxy in requests that it forwards.
+
+    Args:
+        fields: header fields for the proxy, checked.
+        session: says who asks; None if nobody wants to know, or *fields* say it.
+
+    """
+
+    __slots__ = ("_lines", "_session")
+
+    def __init__(self, fields: Headers, session: AuthSession | None) -> None:
+        self._lines = [(name.lower(), FieldLines([(name, value)]).text) for name, value in fields]
+        self._session = session
+
+    def lines(self, method: str, target: str, given: Collection[str]) -> str:
+        """Return field lines for a request, each with its CRLF.
+
+        Args:
+            method: its method.
+            target: its target in absolute-form.
+            given: names of its fields, in lower case; these win.
+
+        """
+        lines = [line for name, line in self._lines if name not in given]
+        if self._session is not None and "proxy-authorization" not in given:
+            value = self._session.value(method, target)
+            if value is not None:
+                lines.append(f"Proxy-Authorization: {value}\r\n")
+        return "".join(lines)
+
+    def hear(self, head: Head) -> bool:
+        """Take the *head* of a final response: the next request may answer its challenge.
+
+        Returns:
+            False if the proxy says that it closes the connection.
+
+        """
+        if head.status == AUTHENTICATION_REQUIRED and self._session is not None:
+            self._session.learn(challenges_in(head.fields, b"proxy-authenticate"), None)
+        return not closes_proxy(head)

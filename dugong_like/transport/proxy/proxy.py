@@ -1,0 +1,345 @@
+"""Proxy: what a program says of a proxy. All of it is checked before anything is sent.
+
+Not here: the conversations with it (connect_tunnel.py, socks5.py, socks4.py, forward.py), and
+connecting (open.py).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from ...errors import InvalidRequest
+from ...http.auth import Auth, BasicAuth
+from ...http.h1.limits import Limits
+from ...http.h1.request_head import FRAMING, FieldLines
+from ...http.headers import Fields, Headers, exact, field_pairs
+from ...http.hosts import (
+    HTTP_PORT,
+    HTTPS_PORT,
+    PLACE,
+    authority,
+    check_hostname,
+    check_port,
+    place_in_url,
+    read_place,
+)
+from ...http.redaction import shown_url
+from . import socks4, socks5
+from .connect_tunnel import Tunnel
+from .forward import Forwarding
+from .handshake import Conversation
+
+if TYPE_CHECKING:
+    from ..tls.over_socket import SSLContext
+
+SOCKS_PORT: Final = 1080  # registered with IANA
+PORTS: Final = {
+    "http": HTTP_PORT,
+    "https": HTTPS_PORT,
+    "socks4a": SOCKS_PORT,
+    "socks5": SOCKS_PORT,
+    "socks5h": SOCKS_PORT,
+}
+MODES: Final = ("auto", "forward", "tunnel")
+# What the library says itself, or what concerns the connection and not the proxy.
+NOT_FOR_PROXIES: Final = FRAMING | frozenset(
+    [
+        *("connection", "expect", "host", "http2-settings"),
+        *("keep-alive", "te", "trailer", "upgrade"),
+    ]
+)
+
+
+_url = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*)://"
+    r"(?:(?P<login>(?:[A-Za-z0-9\-._~!$&'()*+,;=:]|%[0-9A-Fa-f]{2})*)@)?"
+    rf"{PLACE}/?",
+).fullmatch  # RFC 3986 section 3.2
+
+
+class Proxy:
+    """A proxy: where it is, how to speak with it, and as whom. It is never changed.
+
+    Two that say the same are equal. What a proxy has asked for (Digest) is kept in the
+    object, for all connections that use it, and shown to nobody else.
+
+    Args:
+        url: ``scheme://user:password@host:port``, all but scheme and host optional. The
+            scheme is ``http``, ``https`` (TLS to the proxy), ``socks5`` (this machine looks
+            up the name of the server), ``socks5h`` or ``socks4a`` (the proxy does). The
+            port is 80, 443 or 1080 if there is none. User and password are
+            percent-encoded; they are `BasicAuth` for HTTP, RFC 1929 for SOCKS5, and
+            SOCKS4a has no password.
+        ssl_context: for TLS to a proxy with ``https``; `default_ssl_context` if None.
+            The certificate has to be for the name of the proxy.
+        auth: `BasicAuth`, `DigestAuth` or another `Auth`, instead of the URL's.
+        headers: fields for the proxy: of the CONNECT request, or of each request that is
+            forwarded. A ``Proxy-Authorization`` wins over *auth*.
+        mode: ``"forward"`` gives the proxy whole requests, ``"tunnel"`` asks it for a
+            tunnel, ``"auto"`` forwards http and asks for a tunnel for https. SOCKS is a
+            tunnel.
+
+    Raises:
+        InvalidRequest: one of them cannot be, or not together with the others. Credentials
+            are not shown.
+        InvalidOption: *ssl_context* is one for servers, or the default one cannot be made.
+        TypeError: one of them has the wrong type.
+
+    Attributes:
+        scheme: scheme of the URL.
+        hostname: host of the proxy.
+        port: its port.
+        ssl_context: for TLS to the proxy, or None.
+        auth: credentials, or None.
+        mode: see above.
+
+    """
+
+    __slots__ = (
+        *("_fields", "_session", "auth", "hostname", "mode", "port", "scheme", "ssl_context"),
+    )
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        ssl_context: SSLContext | None = None,
+        auth: Auth | None = None,
+        headers: Fields | None = None,
+        mode: str = "auto",
+    ) -> None:
+        self.scheme, login, self.hostname, self.port = _parse_url(url)
+        if auth is not None and login is not None:
+            raise InvalidRequest("credentials in the URL of a proxy and in auth")
+        self.auth = auth if login is None else login
+        if self.auth is not None and not callable(getattr(self.auth, "session", None)):
+            raise TypeError(f"auth has no session(): {type(self.auth).__name__}")
+        self.mode = mode
+        self.ssl_context = self._context(ssl_context)
+        self._fields = _check_fields(headers)
+        if mode not in MODES:
+            raise InvalidRequest(f"not a mode of a proxy: {mode!r}")
+        if self.scheme in {"http", "https"}:
+            wins = "proxy-authorization" in self._fields
+            self._session = None if self.auth is None or wins else self.auth.session()
+        else:
+            self._session = None
+            self._check_socks()
+
+    def _context(self, given: SSLContext | None) -> SSLContext | None:
+        if self.scheme != "https":
+            if given is not None:
+                raise InvalidRequest(f"ssl_context goes with https, not with {self.scheme}")
+            return None
+        from ..tls.contexts import default_ssl_context  # noqa: PLC0415 - slow
+        from ..tls.over_socket import check_context  # noqa: PLC0415
+
+        if given is None:
+            return default_ssl_context()
+        check_context(given)
+        return given
+
+    def _check_socks(self) -> None:
+        if self.mode == "forward":
+            raise InvalidRequest("a SOCKS proxy forwards no requests")
+        if self._fields:
+            raise InvalidRequest("a SOCKS proxy takes no header fields")
+        if self.auth is None:
+            return
+        if not isinstance(self.auth, BasicAuth):
+            raise InvalidRequest("a SOCKS proxy takes BasicAuth only")
+        if self.scheme != "socks4a":
+            socks5.check_login(self.auth)
+        elif self.auth.password:
+            raise InvalidRequest("SOCKS4a has no passwords")
+
+    @classmethod
+    def from_env(
+        cls,
+        scheme: str,
+        host: str,
+        port: int,
+        environ: Mapping[str, str] = os.environ,
+    ) -> Proxy | None:
+        """Return the proxy that the environment names for a server; None for none.
+
+        Reads ``http_proxy`` or ``https_proxy``, else ``all_proxy``, and ``no_proxy``; each
+        also in upper case, but lower case wins, and ``HTTP_PROXY`` counts for nothing in
+        a CGI program, where any client can set it. ``no_proxy`` has names, which stand
+        for the hosts below them too, with or without a leading dot; addresses; networks
+        such as ``10.0.0.0/8``; names and addresses with a port; or ``*``. Malformed
+        entries stand for nothing.
+
+        Args:
+            scheme: ``"http"`` or ``"https"``, of what will be asked for.
+            host: name or address of the server.
+            port: its port.
+            environ: the variables.
+
+        Raises:
+            InvalidRequest: *scheme*, *host* or *port*, or the URL of the proxy, cannot be. For the
+                URL the message names the variable.
+
+        """
+        from .environment import proxy_url  # noqa: PLC0415 - for those who ask
+
+        if scheme not in {"http", "https"}:
+            raise InvalidRequest(f"neither http nor https: {scheme!r}")
+        found = proxy_url(scheme, check_hostname(host), check_port(port), environ)
+        if found is None:
+            return None
+        variable, url = found
+        try:
+            return cls(url)
+        except InvalidRequest as exc:
+            raise InvalidRequest(f"{variable} in the environment: {exc}") from exc
+
+    def forwards(self, hostname: str, *, https: bool) -> bool:
+        """Say whether requests to a server are forwarded; if not, through a tunnel.
+
+        Args:
+            hostname: the server, checked.
+            https: True if the requests are for an https origin.
+
+        Raises:
+            InvalidRequest: this proxy cannot lead there.
+
+        """
+        if self.scheme == "socks5h":
+            socks5.check_name(hostname)
+        elif self.scheme == "socks4a":
+            socks4.check_name(hostname)
+        elif self.mode == "forward" and https:
+            raise InvalidRequest("https cannot be forwarded, it needs a tunnel")
+        return self.mode == "forward" or (self.mode == "auto" and self.speaks_http and not https)
+
+    @property
+    def speaks_http(self) -> bool:
+        """False for SOCKS."""
+        return self.scheme in {"http", "https"}
+
+    @property
+    def protocol(self) -> str:
+        """What is spoken to get through it: ``connect``, ``socks5`` or ``socks4a``."""
+        return "connect" if self.speaks_http else self.scheme.removesuffix("h")
+
+    @property
+    def wants_addresses(self) -> bool:
+        """True if the name of the server has to be looked up here."""
+        return self.scheme == "socks5"
+
+    def forwarding(self) -> Forwarding:
+        """Return what goes with each request that is forwarded."""
+        return Forwarding(self._fields, self._session)
+
+    def conversation(
+        self, hostname: str, port: int, limits: Limits, addresses: Sequence[str]
+    ) -> Conversation:
+        """Return the conversation that asks for a way to a server.
+
+        Args:
+            hostname: the server, checked by `forwards`.
+            port: its port.
+            limits: for the answers.
+            addresses: of the server, if they are wanted.
+
+        """
+        name = authority(hostname, port)
+        if self.speaks_http:
+            return Tunnel(name, limits, self._fields, self._session)
+        assert self.auth is None or isinstance(self.auth, BasicAuth)  # see _check_socks
+        if self.scheme == "socks4a":
+            return socks4.Socks4(hostname, port, "" if self.auth is None else self.auth.user)
+        return socks5.Socks5(addresses or [hostname], port, name, self.auth)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(self, name):
+            raise AttributeError(f"a Proxy is never changed: {name}")
+        object.__setattr__(self, name, value)
+
+    def _key(self) -> tuple[Any, ...]:
+        where = (self.scheme, self.hostname, self.port, self.mode)
+        fields = [(name.lower(), value) for name, value in self._fields]
+        return (*where, self.auth, self.ssl_context, tuple(fields))
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Proxy) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return f"<Proxy {self.scheme}://{authority(self.hostname, self.port)}>"
+
+
+def as_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:
+    """Return *proxy*, which may also be a URL, or the host and port of an HTTP proxy.
+
+    Raises:
+        InvalidRequest: it cannot be a proxy.
+        TypeError: it is none of these.
+
+    """
+    if proxy is None or isinstance(proxy, Proxy):
+        return proxy
+    if isinstance(proxy, str):
+        return Proxy(proxy)
+    if not isinstance(proxy, tuple | list) or len(proxy) != 2:  # noqa: PLR2004 - a pair
+        kind = type(proxy).__name__
+        raise TypeError(f"a proxy is a Proxy, a URL, or a pair of host and port, not {kind}")
+    host, port = proxy
+    return Proxy(f"http://{place_in_url(check_hostname(host), check_port(port))}")
+
+
+def _parse_url(url: str) -> tuple[str, BasicAuth | None, str, int]:
+    """Return scheme, credentials, host and port."""
+    if not isinstance(url, str):
+        raise TypeError(f"the URL of a proxy is a string, not {type(url).__name__}")
+    url = exact(url)
+    match = _url(url)
+    if match is None:
+        if url and "://" not in url:
+            raise InvalidRequest(
+                f"not the URL of a proxy: is http:// missing in front? {shown_url(url)!r}"
+            )
+        raise InvalidRequest(
+            f"not the URL of a proxy (scheme, host and port, user and password "
+            f"percent-encoded): {shown_url(url)!r}"
+        )
+    scheme = match["scheme"].lower()
+    if scheme not in PORTS:
+        raise InvalidRequest(f"not the URL of a proxy: its scheme is not one of {', '.join(PORTS)}")
+    host, port = read_place(match["host"], match["port"])
+    return scheme, _login(match["login"]), host, PORTS[scheme] if port is None else port
+
+
+def _login(text: str | None) -> BasicAuth | None:
+    """Return the credentials in a URL, decoded."""
+    if text is None:
+        return None
+    user, _, password = text.partition(":")
+    try:
+        return BasicAuth(unquote(user, errors="strict"), unquote(password, errors="strict"))
+    except UnicodeDecodeError:
+        raise InvalidRequest("the credentials in the URL of a proxy are not UTF-8") from None
+
+
+def _check_fields(headers: Fields | None) -> Headers:
+    """Return the fields for a proxy, checked.
+
+    Raises:
+        InvalidRequest: one of them cannot be sent, or not to a proxy.
+        TypeError: they are neither a mapping nor pairs.
+
+    """
+    pairs = list(field_pairs(headers or ()))
+    FieldLines(pairs)
+    fields = Headers(pairs)
+    for name in fields.keys():  # noqa: SIM118 - iterating over `Headers` gives pairs
+        if name.lower() in NOT_FOR_PROXIES:
+            raise InvalidRequest(f"{name} cannot be a field for a proxy")
+    return fields

@@ -1,0 +1,203 @@
+"""SOCKS5: a connection through a proxy that knows no HTTP (RFC 1928, passwords RFC 1929).
+
+Each side waits for the other, so that bytes behind an answer are an error.
+
+Not here: names to addresses for ``socks5`` (open.py); ``socks5h`` leaves them to the proxy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Final, NoReturn
+
+from ...errors import (
+    ConnectionClosed,
+    InvalidRequest,
+    InvalidResponse,
+    TunnelRefused,
+)
+from ...http.auth import BasicAuth
+from ...http.h1.body import Source
+
+VERSION: Final = 5
+LOGIN_VERSION: Final = 1  # of the sub-negotiation (RFC 1929 section 2)
+CONNECT: Final = 1
+NO_LOGIN: Final = 0
+LOGIN: Final = 2
+NONE_ACCEPTABLE: Final = 0xFF
+IPV4: Final = 1
+NAME: Final = 3
+IPV6: Final = 4
+MAX_TEXT: Final = 255  # bytes of a name or password: their length is one byte
+TEMPORARY: Final = frozenset([1, 3, 4, 5, 6])  # of REPLIES: the network behind it, or its failure
+SHOWN: Final = 20  # bytes of a bad answer that an error message shows
+
+REPLIES: Final = {  # RFC 1928 section 6
+    1: "general failure of the proxy",
+    2: "not allowed by its rules",
+    3: "network unreachable",
+    4: "host unreachable",
+    5: "connection refused",
+    6: "TTL expired",
+    7: "command not supported",
+    8: "address type not supported",
+}
+
+
+def check_name(hostname: str) -> None:
+    """Raise `InvalidRequest` if *hostname* is too long for SOCKS5."""
+    if len(hostname) > MAX_TEXT:
+        raise InvalidRequest(f"a host name of more than {MAX_TEXT} bytes: {hostname[:60]!r}")
+
+
+def check_login(login: BasicAuth) -> None:
+    """Raise `InvalidRequest` if SOCKS5 cannot carry *login* (RFC 1929 section 2)."""
+    for text in (login.user, login.password):
+        if not 0 < len(text.encode()) <= MAX_TEXT:
+            raise InvalidRequest(f"user name and password of SOCKS5 have 1 to {MAX_TEXT} bytes")
+
+
+class Socks5:
+    """The conversation with the proxy; see `Conversation`.
+
+    Args:
+        hosts: what to connect to: a name, or addresses, each of which is asked for until
+            one is reached. At least one.
+        port: port of the server.
+        name: what to call the server in errors.
+        login: user name and password, checked; None to have none.
+
+    """
+
+    def __init__(
+        self, hosts: Sequence[str], port: int, name: str, login: BasicAuth | None = None
+    ) -> None:
+        self._hosts = list(hosts)
+        self._port = port
+        self._name = name
+        self._login = login
+        self._temporary = False  # may one of those that were not reached be so later?
+        self.opened = False
+        self._begin()
+
+    def _begin(self) -> None:
+        methods = [NO_LOGIN] if self._login is None else [NO_LOGIN, LOGIN]
+        self.to_send = bytes([VERSION, len(methods), *methods])
+        self._take = self._take_method  # what to do with the next answer
+        self._over = False
+
+    def receive(self, source: Source) -> bool:
+        """Take what has arrived; see `Conversation.receive`."""
+        answer = bytes(source.data[source.begin : source.end])
+        size = self._take(answer)
+        if size == 0:
+            return False
+        source.begin += size
+        over, self._over = self._over, False
+        if source.begin < source.end:
+            self.opened = False
+            raise InvalidResponse("the proxy sent bytes that nobody had asked for")
+        return over
+
+    def end_of_stream(self, failure: ConnectionClosed | None = None) -> None:
+        """Raise *failure*, or `ConnectionClosed`: the proxy still owed an answer."""
+        raise failure or ConnectionClosed(
+            "the proxy closed the connection instead of answering SOCKS5"
+        )
+
+    # ---- answers; each returns the bytes that it has, 0 if there have to be more
+
+    def _take_method(self, answer: bytes) -> int:
+        """Take the choice of a way to log in (RFC 1928 section 3)."""
+        if answer[0] != VERSION:
+            raise InvalidResponse(f"this is not SOCKS5: {answer[:SHOWN]!r}")
+        if len(answer) == 1:
+            return 0
+        method = answer[1]
+        if method == NONE_ACCEPTABLE:
+            offered = "no password" if self._login is None else "user name and password"
+            self._refuse(method, f"it does not accept {offered}")
+        if method == LOGIN and self._login is not None:
+            user, password = self._login.user.encode(), self._login.password.encode()
+            self.to_send = b"%c%c%b%c%b" % (LOGIN_VERSION, len(user), user, len(password), password)
+            self._take = self._take_verdict
+        elif method == NO_LOGIN:
+            self._ask()
+        elif method == LOGIN:  # though it was not offered
+            self._refuse(method, "it wants user name and password")
+        else:
+            raise InvalidResponse(f"the proxy chose a way to log in that was not offered: {method}")
+        return 2
+
+    def _take_verdict(self, answer: bytes) -> int:
+        """Take what became of user name and password (RFC 1929 section 2)."""
+        if answer[0] != LOGIN_VERSION:
+            raise InvalidResponse(f"no answer to a password: {answer[:SHOWN]!r}")
+        if len(answer) == 1:
+            return 0
+        if answer[1] != 0:
+            self._refuse(answer[1], "user name or password not accepted")
+        self._ask()
+        return 2
+
+    def _ask(self) -> None:
+        """Ask for a connection (RFC 1928 section 4)."""
+        host = socks_address(self._hosts[0])
+        self.to_send = bytes([VERSION, CONNECT, 0]) + host + self._port.to_bytes(2, "big")
+        self._take = self._take_reply
+
+    def _take_reply(self, answer: bytes) -> int:
+        """Take what became of the connection (RFC 1928 section 6)."""
+        if answer[0] != VERSION:
+            raise InvalidResponse(f"this is not SOCKS5: {answer[:SHOWN]!r}")
+        if len(answer) == 1:
+            return 0
+        if (code := answer[1]) != 0:  # whatever follows
+            del self._hosts[0]
+            self._temporary |= code in TEMPORARY
+            if not self._hosts:
+                reason = REPLIES.get(code, "unknown reason")
+                self._refuse(code, reason, retryable=self._temporary)
+            self._begin()  # with the next address, on another connection
+            self._over = True
+            return len(answer)
+        size = reply_size(answer)
+        if 0 < size <= len(answer):
+            self.opened = self._over = True
+            return size
+        return 0
+
+    def _refuse(self, code: int, reason: str, *, retryable: bool = False) -> NoReturn:
+        raise TunnelRefused(
+            f"the proxy did not connect to {self._name}: {reason} (SOCKS5, {code})",
+            code,
+            reason,
+            retryable=retryable,
+        )
+
+
+def reply_size(answer: bytes) -> int:
+    """Return how many bytes the reply has that *answer* begins; 0 if that is not known yet.
+
+    Raises:
+        InvalidResponse: its address is of an unknown type.
+
+    """
+    if len(answer) < 5:  # noqa: PLR2004 - the fifth byte may be the length of a name
+        return 0
+    kind = answer[3]
+    if kind not in {IPV4, NAME, IPV6}:
+        raise InvalidResponse(f"a reply with an unknown type of address: {answer[:SHOWN]!r}")
+    address = {IPV4: 4, NAME: 1 + answer[4], IPV6: 16}[kind]
+    return 4 + address + 2
+
+
+def socks_address(host: str) -> bytes:
+    """Return type and bytes of a name or an address, whose zone is left out."""
+    try:
+        packed = ip_address(host.partition("%")[0]).packed
+    except ValueError:
+        name = host.encode("ascii")
+        return bytes([NAME, len(name)]) + name
+    return bytes([IPV4 if len(packed) == 4 else IPV6]) + packed  # noqa: PLR2004 - bytes of IPv4

@@ -1,0 +1,208 @@
+"""Connections that follow a script: to test a program without a server, and without waiting.
+
+What is to be received arrives when somebody asks for it, and not before. So the answers to several
+requests are simply one after the other, and nothing depends on how fast anything is.
+
+Not here: other transports (transport/custom.py), and https: a script has no keys.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from ..errors import ConnectFailed, ConnectionClosed
+from ..polling.contract import POLLIN, Co, PollNeeded
+from ..polling.wake import Wake
+from .custom import BaseStream
+from .stream import Data, Part, Stream
+
+Event = bytes | float | Exception | None  # what comes, a pause in seconds, or what goes wrong
+Room = int | None | Exception  # bytes that are taken; None: not now
+
+
+class ScriptedStream(BaseStream):
+    """A stream that gives what it was given, and keeps what it gets. One `ScriptedTransport` makes.
+
+    Args:
+        incoming: what is received: pieces of bytes, which are never joined; None, which has the
+            reader wait once; numbers, which are pauses in seconds (`math.inf` for ever); and
+            exceptions, which are raised. The end of it, or ``b""``, is the end of the stream.
+        rooms: how many bytes each call takes that sends; None has the sender wait once; an
+            exception is raised. After the last one everything is taken.
+
+    Attributes:
+        incoming: what has not been received yet.
+        rooms: what has not been used of it.
+        sent: all bytes that were taken.
+        closed: True if the stream has been closed.
+        fd: -1 until somebody has waited.
+
+    """
+
+    fd = -1
+
+    def __init__(self, incoming: Iterable[Event] = (), rooms: Iterable[Room] = ()) -> None:
+        self.incoming = list(incoming)
+        self.rooms = list(rooms)
+        self.sent = b""
+        self.closed = False
+        self._deaf = False
+        self._until: float | None = None  # `time.monotonic` seconds at which a pause is over
+        self._wakes: list[Wake] = []  # of who receives, and of who sends
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """See `Stream.recv_into`."""
+        data = self.recv(len(buffer))
+        if data is None:
+            return None
+        buffer[: len(data)] = data
+        return len(data)
+
+    def recv(self, size: int) -> bytes | None:
+        """See `Stream.recv`."""
+        self.waiting = False
+        if self.closed:
+            raise ConnectionClosed("the stream is closed")
+        while self.incoming:
+            event = self.incoming[0]
+            if isinstance(event, bytes):
+                return self._give(event, size)
+            if isinstance(event, float | int) and not self._is_over(event):
+                return None
+            del self.incoming[0]
+            if isinstance(event, Exception):
+                raise event
+            if event is None:
+                return None
+        return b""
+
+    def _give(self, piece: bytes, size: int) -> bytes:
+        if len(piece) > size:
+            self.incoming[0] = piece[size:]
+        elif piece:  # the end stays there
+            del self.incoming[0]
+        return piece[:size]
+
+    def _is_over(self, seconds: float) -> bool:
+        """Return True if a pause is over; it begins when somebody asks for the first time."""
+        now = time.monotonic()
+        if self._until is None:
+            self._until = now + seconds
+            return False
+        if now < self._until:
+            return False
+        self._until = None
+        return True
+
+    def send(self, parts: Sequence[Part]) -> int | None:
+        """See `Stream.send`."""
+        if self.closed or self._deaf:
+            raise ConnectionClosed("the stream takes no more", request_sent="maybe")
+        total = sum(map(len, parts))
+        room = self.rooms.pop(0) if self.rooms else total
+        if room is None:
+            return None
+        if isinstance(room, Exception):
+            raise room
+        data = b"".join(cast("Sequence[Data]", parts))[:room]  # without `bulk` there are no files
+        self.sent += data
+        return len(data)
+
+    def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
+        """See `Stream.wanted_by_recv`."""
+        self.waiting = True
+        until, wake = self._until, self._wake(0)
+        if until is None:
+            wake.set()
+        else:
+            wake.clear()
+            if until < math.inf:
+                deadline = until if deadline is None else min(deadline, until)
+        return PollNeeded(wake.fd, POLLIN, deadline)
+
+    def wanted_by_send(
+        self,
+        deadline: float | None,
+        *,
+        watch: bool = False,  # noqa: ARG002 - what is to be received does not come unasked
+    ) -> PollNeeded:
+        """See `Stream.wanted_by_send`."""
+        self._wake(1).set()
+        return PollNeeded(self._wake(1).fd, POLLIN, deadline)
+
+    def is_quiet(self) -> bool:
+        """Return True unless the stream has ended, or failed: what is to come has not come."""
+        event = self.incoming[0] if self.incoming else b""
+        return not isinstance(event, Exception) and event != b""
+
+    def shut_down_writing(self) -> None:
+        """Take no more."""
+        self._deaf = True
+
+    def end_sending(self) -> bool | None:
+        """Take no more, and say that this was possible."""
+        self._deaf = True
+        return True
+
+    def shut_down(self) -> None:
+        """End the stream in both directions; whoever waits is woken."""
+        self._deaf = True
+        self.incoming = []
+        for wake in self._wakes:
+            wake.set()
+
+    def close(self) -> None:
+        """See `Stream.close`."""
+        self.closed = True
+        for wake in self._wakes:
+            wake.close()
+
+    def _wake(self, which: int) -> Wake:
+        if not self._wakes:
+            self._wakes = [Wake(), Wake()]
+            self.fd = self._wakes[0].fd
+        return self._wakes[which]
+
+
+class ScriptedTransport:
+    """A `Transport` that gives one scripted stream after the other.
+
+    Args:
+        scripts: for each connection: what is received, as `ScriptedStream` takes it; or such a
+            stream; or an exception, such as `ConnectFailed`, if there shall be no connection. When
+            none is left, connecting fails.
+
+    Attributes:
+        streams: the streams that were given, in order; ``streams[0].sent`` is what the first
+            connection has sent.
+        places: where the connections would have led: pairs of host and port, or paths as bytes.
+
+    """
+
+    def __init__(self, *scripts: Iterable[Event] | ScriptedStream | Exception) -> None:
+        self.streams: list[ScriptedStream] = []
+        self.places: list[tuple[str, int] | bytes] = []
+        self._scripts = list(scripts)
+
+    def co_connect_tcp(self, host: str, port: int) -> Co[Stream]:
+        """See `Transport.co_connect_tcp`."""
+        return self._co_connect((host, port))
+
+    def co_connect_unix(self, path: bytes) -> Co[Stream]:
+        """See `Transport.co_connect_unix`."""
+        return self._co_connect(path)
+
+    def _co_connect(self, place: tuple[str, int] | bytes) -> Co[Stream]:
+        yield from ()
+        self.places.append(place)
+        if not self._scripts:
+            raise ConnectFailed(f"no script is left for a connection to {place!r}")
+        script = self._scripts.pop(0)
+        if isinstance(script, Exception):
+            raise script
+        stream = script if isinstance(script, ScriptedStream) else ScriptedStream(script)
+        self.streams.append(stream)
+        return stream

@@ -1,0 +1,204 @@
+"""What a connected socket is waited for with, and looked at: its descriptor, and a duplicate.
+
+All of it is made when it is first needed: most connections live for one request, and those
+that are idle shall cost little.
+
+Whatever has a descriptor closes it when it is dropped. A stream passes through many hands until
+somebody has it who closes it, and Ctrl-C may hit any of them; so may the failure of an operation
+that has not even begun.
+
+Not here: what is sent and received (tcp.py, tls/over_socket.py).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from ..errors import ConnectionClosed
+from ..polling.contract import POLLIN, PollNeeded, Source, milliseconds
+
+QUICK_ACK: Final[int] = getattr(socket, "TCP_QUICKACK", 0)  # Linux; holds for the moment only
+Looker = Callable[[int | None], object]
+
+
+class OwnedSocket(socket.socket):
+    """A socket that nobody else has: it is closed when it is dropped, without a warning."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # if it was not even made
+            if self.fileno() != -1:
+                self.close()
+
+
+class Waits:
+    """The waits for one socket, of a stream that has it, or inherits this.
+
+    Attributes:
+        fd: the descriptor that the receiving half waits for.
+
+    """
+
+    __slots__ = (
+        *("_acknowledges", "_block", "_closed", "_look", "_read_need", "_sender", "_sock"),
+        *("_source", "fd"),
+    )
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._closed = False
+        self._source: Source | None = None
+        self._sender: SendingDescriptor | None = None
+        self._sock = sock
+        self.fd = sock.fileno()
+        self._acknowledges = QUICK_ACK != 0
+        self._read_need: PollNeeded | None = None
+        self._look: Looker | None = None
+        self._block: Looker | None = None  # another one: no two threads may use the same
+
+    def need(self, mask: int, deadline: float | None) -> PollNeeded:
+        """Return a wait of the receiving half."""
+        if deadline is not None or mask != POLLIN:
+            return self._known_source().need(mask, deadline)
+        need = self._read_need
+        if need is None:
+            need = self._read_need = self._known_source().need(POLLIN)
+        return need
+
+    def _known_source(self) -> Source:
+        source = self._source
+        if source is None:
+            source = self._source = Source(self.fd)
+            if self._closed:  # by another thread, which need not have seen the source
+                source.closed = True
+        return source
+
+    def sending_need(self, mask: int, deadline: float | None) -> PollNeeded:
+        """Return a wait of the sending half."""
+        sender = self._sender
+        if sender is None:
+            sender = self._sender = SendingDescriptor(self._sock)
+            if self._closed:
+                sender.close()
+        return sender.need(mask, deadline)
+
+    def blocks(self, timeout: float | None) -> bool:
+        """Block for *timeout* seconds or until the descriptor is readable; False: it is not."""
+        block = self._block
+        if block is None:
+            block = self._block = looker(self.fd)
+        return bool(block(None if timeout is None else milliseconds(timeout)))
+
+    def acknowledge(self) -> None:
+        """See `Stream.acknowledge`."""
+        if self._acknowledges:
+            try:
+                self._sock.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
+            except OSError:  # it is no TCP connection, or is gone
+                self._acknowledges = False
+
+    def is_unreadable(self) -> bool:
+        """Look whether nothing is there to be received; for the sending half."""
+        look = self._look
+        if look is None:
+            look = self._look = looker(self.fd)
+        return not look(0)
+
+    def give_up(self) -> None:
+        """Have loops forget the descriptor, which goes on as that of another stream."""
+        if self._sender is not None:
+            self._sender.close()
+        if self._source is not None:
+            self._source.close(lambda: None)
+            self._source = self._read_need = None
+
+    def close(self) -> None:
+        """Close the socket, and have loops forget it."""
+        self._closed = True  # before the look at what is made when needed: who makes it does
+        if self._sender is not None:  # the opposite
+            self._sender.close()
+        if self._source is None:
+            self._sock.close()
+        else:
+            self._source.close(self._sock.close)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # if it was not even made
+            if not self._closed and self._sock.fileno() != -1:
+                self.close()
+
+
+class SendingDescriptor:
+    """The descriptor that the sending half waits for: a duplicate, made when needed.
+
+    Event loops take one waiter for each direction of a descriptor. While a body is
+    written the sender waits for both directions, and so may the receiver; with a
+    number of its own each half can.
+    """
+
+    __slots__ = ("_closed", "_duplicate", "_sock", "_source")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._duplicate: socket.socket | None = None
+        self._source: Source | None = None  # that of the duplicate
+        self._closed = False
+
+    def need(self, mask: int, deadline: float | None) -> PollNeeded:
+        """Return a wait for *mask*.
+
+        Raises:
+            ConnectionClosed: the socket was closed meanwhile, by another thread.
+
+        """
+        source = self._source
+        if source is None:
+            sock = self._sock
+            try:
+                self._duplicate = duplicate(sock)
+            except OSError as exc:
+                raise lost(exc) from exc
+            self._source = source = Source(self._duplicate.fileno())
+            if self._closed:  # by another thread, which need not have seen the source
+                self.close()
+        if source.closed:
+            raise ConnectionClosed("connection lost: it was closed", request_sent="maybe")
+        return source.need(mask, deadline)
+
+    def close(self) -> None:
+        """Give the duplicate back."""
+        self._closed = True  # before the look at the source: who makes it does the opposite
+        if self._source is not None and self._duplicate is not None:
+            self._source.close(self._duplicate.close)
+
+
+def duplicate(sock: socket.socket) -> socket.socket:
+    """Return another descriptor for the same socket, also for one that speaks TLS."""
+    fd = -1
+    try:
+        fd = os.dup(sock.fileno()) if os.name == "posix" else sock.dup().detach()
+        return OwnedSocket(sock.family, sock.type, sock.proto, fd)
+    except BaseException:
+        if fd != -1:
+            socket.close(fd)
+        raise
+
+
+def looker(fd: int) -> Looker:
+    """Return what waits so many milliseconds until *fd* is readable: something true if it is."""
+    if not hasattr(select, "poll"):
+        need = PollNeeded(fd, POLLIN)
+        return lambda limit: need.poll(None if limit is None else limit / 1000)
+    poller = select.poll()  # one that is registered once is the cheapest look
+    poller.register(fd, POLLIN)
+    return poller.poll
+
+
+def lost(exc: OSError) -> ConnectionClosed:
+    """Return *exc*, which a socket raised while it was connected, as `ConnectionClosed`."""
+    return ConnectionClosed(f"connection lost: {exc.strerror or exc}", request_sent="maybe")

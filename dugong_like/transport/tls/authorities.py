@@ -1,0 +1,161 @@
+"""The authorities that a TLS context trusts: those that are given, the environment's, the system's.
+
+OpenSSL passes over files and directories of the environment that it cannot use. Here they are
+errors: if they were taken for "nothing was said", other authorities than those would be trusted.
+
+Not here: everything else about contexts (contexts.py).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from pathlib import Path
+from typing import Any, Final
+
+import certifi
+
+from ...errors import InvalidOption
+
+FilePath = str | os.PathLike[str]
+Source = FilePath | bytes  # a file, or its contents
+FILE: Final = "SSL_CERT_FILE"
+FOLDERS: Final = "SSL_CERT_DIR"  # several, with `os.pathsep` between them
+KEY_LOG: Final = "SSLKEYLOGFILE"
+EMPTY: Final = "it is empty"
+NO_CERTIFICATE: Final = "there is no certificate in it"
+_hashed = re.compile(r"[0-9a-f]{8}\.[0-9]+").fullmatch  # what OpenSSL looks for in a directory
+_place = re.compile(r" *\(_ssl\.c:[0-9]+\)$")  # what Python adds to messages of OpenSSL
+
+
+def trusting(ca: FilePath | bytes | None) -> ssl.SSLContext:
+    """Return a context that trusts *ca*, and whose connections log their keys if that is set.
+
+    Args:
+        ca: see `tls_context`. None stands for those that the environment names, besides which
+            OpenSSL may trust some of the system's; without any for those of the system; and
+            where there are none for those of certifi.
+
+    Raises:
+        InvalidOption: they cannot be used, or the file for keys cannot be written to. The message
+            names the argument, or the variable with its value, and the reason.
+        TypeError: *ca* has the wrong type.
+
+    """
+    if ca is not None:
+        return _context(name_of(ca), _arguments(ca))
+    named = _check_environment()
+    context = _context("the system", {})
+    if named or context.cert_store_stats()["x509"]:
+        return context
+    folder = ssl.get_default_verify_paths().openssl_capath  # looked into when there is need
+    if _problem_of_folder(folder) is None:
+        return context
+    return _context("certifi", {"cafile": certifi.where()})
+
+
+def reason_of(exc: Exception) -> str:
+    """Return what OpenSSL or the system complains of."""
+    if isinstance(exc, ssl.SSLError):
+        text = _place.sub("", getattr(exc, "reason", None) or str(exc))
+        return text.lower().replace("_", " ")
+    return getattr(exc, "strerror", None) or str(exc)
+
+
+def name_of(source: Source) -> str:
+    """Return how to call the source of certificates or keys in messages."""
+    return os.fsdecode(source) if isinstance(source, str | os.PathLike) else "bytes"
+
+
+def _context(name: str, where: dict[str, Any]) -> ssl.SSLContext:
+    """Return a context that trusts what is *where*, and logs keys if the environment says so."""
+    try:
+        context = ssl.create_default_context(**where)
+    except (OSError, ValueError) as exc:
+        if (log := getattr(exc, "filename", None)) is not None:  # only that of keys has one
+            raise InvalidOption(f"{KEY_LOG}: cannot write keys to {log}: {reason_of(exc)}") from exc
+        raise _unusable(name, reason_of(exc)) from exc
+    if where and "capath" not in where and not context.cert_store_stats()["x509"]:
+        raise _unusable(name, NO_CERTIFICATE)
+    return context
+
+
+def _unusable(name: str, reason: str) -> InvalidOption:
+    return InvalidOption(f"cannot load authorities from {name}: {reason}")
+
+
+# ---- what the caller names
+
+
+def _arguments(ca: FilePath | bytes) -> dict[str, Any]:
+    """Return the argument of `ssl.create_default_context` for *ca*.
+
+    Raises:
+        InvalidOption: there is nothing, or it is a directory that cannot be used.
+
+    """
+    if isinstance(ca, bytes | bytearray | memoryview):
+        data = bytes(ca)
+        if not data:
+            raise _unusable("bytes", "there are none")
+        # Comments between the certificates may be in any encoding.
+        return {"cadata": data.decode("ascii", "ignore") if b"-----BEGIN" in data else data}
+    path = os.fspath(ca)
+    if not path:
+        raise _unusable("a file", "its path is empty")
+    if not Path(path).is_dir():
+        return {"cafile": path}
+    if (problem := _problem_of_folder(path)) is not None:
+        raise _unusable(path, problem)
+    return {"capath": path}
+
+
+def _problem_of_folder(path: str) -> str | None:
+    """Return why OpenSSL would find no certificate in a directory, and say nothing; else None."""
+    try:
+        with os.scandir(path) as entries:
+            usable = any(_hashed(entry.name) and entry.is_file() for entry in entries)
+    except OSError as exc:
+        return reason_of(exc)
+    return None if usable else "none of its files has a name as 'openssl rehash' gives it"
+
+
+# ---- what the environment names
+
+
+def _check_environment() -> bool:
+    """Return True if the environment names authorities.
+
+    Raises:
+        InvalidOption: there are none where a variable says. Of several directories one will do.
+
+    """
+    file, folders = os.environ.get(FILE), os.environ.get(FOLDERS)
+    if file is not None and (problem := _problem_of_file(file)) is not None:
+        raise _leads_nowhere(FILE, file, problem)
+    if folders is not None:
+        problems = {path: _problem_of_folder(path) for path in folders.split(os.pathsep) if path}
+        if None not in problems.values():
+            told = [f"{path}: {problem}" for path, problem in problems.items()]
+            raise _leads_nowhere(FOLDERS, folders, "; ".join(told) or EMPTY)
+    return file is not None or folders is not None
+
+
+def _problem_of_file(path: str) -> str | None:
+    """Return why OpenSSL would find no certificate in a file, and say nothing; else None."""
+    if not path:
+        return EMPTY
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cafile=path)
+    except (OSError, ValueError) as exc:
+        return reason_of(exc)
+    return None if context.cert_store_stats()["x509"] else NO_CERTIFICATE
+
+
+def _leads_nowhere(variable: str, value: str, reason: str) -> InvalidOption:
+    return InvalidOption(
+        f"{variable}={value}: no authority can be loaded from there: {reason} "
+        "(unset it to trust those of the system)"
+    )

@@ -1,0 +1,228 @@
+"""TLS contexts: whom to trust, what to show of oneself, and which versions to speak.
+
+Whatever is not set here can be set in the `ssl.SSLContext` that is returned, before it is
+used, and any other context will do as well.
+
+Not here: the authorities (authorities.py), handshakes (over_socket.py), and what is asked of one
+connection only: the name of the server (transport/connect/socket_options.py) and the
+fingerprint of its certificate
+(fingerprints.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Final, NoReturn
+
+from ...errors import InvalidOption
+from .authorities import FilePath, Source, name_of, reason_of, trusting
+
+Password = str | bytes
+ClientCertificate = (
+    Source | tuple[Source, Source | None] | tuple[Source, Source | None, Password | None]
+)
+
+VERSIONS: Final = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+MAX_PROTOCOL: Final = 255  # bytes of the name of a protocol (RFC 7301 section 3.1)
+
+
+@functools.cache
+def default_ssl_context() -> ssl.SSLContext:
+    """Return the context for https that verifies certificate and host name.
+
+    The system's certificates are trusted; where there are none, those of certifi. The
+    variables ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and ``SSLKEYLOGFILE`` are honoured.
+    At least TLS 1.2. The context is made at the first call, once for the process.
+
+    Raises:
+        InvalidOption: one of these variables leads nowhere: no certificate can be read there, or
+            the file for keys cannot be written to. The message names variable, value and reason.
+
+    """
+    return tls_context()
+
+
+def tls_context(  # noqa: PLR0913 - each is one setting
+    *,
+    verify: bool = True,
+    ca: FilePath | bytes | None = None,
+    client_cert: ClientCertificate | None = None,
+    min_version: str | ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
+    max_version: str | ssl.TLSVersion | None = None,
+    ciphers: str | None = None,
+    alpn: Sequence[str] | None = ("http/1.1",),
+    keylog: FilePath | None = None,
+) -> ssl.SSLContext:
+    """Return a new TLS context for https. Make it once: it takes some 15 milliseconds.
+
+    Args:
+        verify: False to accept any certificate, for any name. Whoever is in between can then
+            read and change everything, unless the connection is given a *fingerprint*.
+        ca: the authorities to trust instead of those of the system (where there are none,
+            those of certifi): a file in PEM, a directory as ``openssl rehash`` makes it, or the
+            certificates themselves as bytes, in PEM or DER. For None ``SSL_CERT_FILE`` and
+            ``SSL_CERT_DIR`` count, as for `default_ssl_context`.
+        client_cert: what to show to a server that asks who we are: a file in PEM with
+            key and certificates, or such bytes, or ``(certificates, key)`` or
+            ``(certificates, key, password)``, each a file or bytes; a key of None is in
+            the same file as the certificates. Bytes never get to a disk where the system has
+            files in memory (Linux).
+        min_version: ``"TLSv1.2"``, ``"TLSv1.3"``, or the like of `ssl.TLSVersion`. Older ones
+            are not to be used (RFC 8996).
+        max_version: as *min_version*; None sets no limit.
+        ciphers: those of TLS 1.2, as OpenSSL writes lists of them; None takes Python's.
+        alpn: the protocols to offer (RFC 7301); None offers none. A server that chooses
+            another one than HTTP/1.1 is refused by the connection.
+        keylog: a file to append the keys of each connection to, for looking into what was
+            recorded; None takes the one that ``SSLKEYLOGFILE`` names, if it is set.
+
+    Returns:
+        The context. Names are compared with the subject alternative names of the certificate
+        only (RFC 9110 section 4.3.4), and a stream that is cut off is an error.
+
+    Raises:
+        InvalidOption: a file cannot be used, also one that a variable of the environment names,
+            or an argument makes no sense; the message names it, and the reason.
+        TypeError: an argument has the wrong type.
+
+    """
+    context = trusting(ca)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    _limit_versions(context, min_version, max_version)
+    # Some builds of Python set it (3.11.2 of Debian); a cut-off stream would look complete.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    context.hostname_checks_common_name = False  # RFC 9110 section 4.3.4
+    if client_cert is not None:
+        _load_client(context, client_cert)
+    if ciphers is not None:
+        _set_ciphers(context, ciphers)
+    _offer(context, alpn)
+    if keylog is not None:
+        _log_keys(context, keylog)
+    return context
+
+
+# ---- what to show
+
+
+def _load_client(context: ssl.SSLContext, client: ClientCertificate) -> None:
+    certificates, key, password = _client_parts(client)
+    names = name_of(certificates) if key is None else f"{name_of(certificates)} and {name_of(key)}"
+    what = f"cannot load the client certificate from {names}"
+
+    def no_password() -> NoReturn:  # or OpenSSL would ask whoever sits at the terminal
+        raise InvalidOption(f"{what}: the key is encrypted, and no password was given")
+
+    with ExitStack() as stack:
+        try:
+            cert_path = stack.enter_context(_as_file(certificates))
+            key_path = None if key is None else stack.enter_context(_as_file(key))
+            context.load_cert_chain(cert_path, key_path, password or no_password)
+        except InvalidOption:
+            raise
+        except (OSError, ValueError) as exc:
+            reason = reason_of(exc)
+            if reason.endswith("pem lib"):  # all that OpenSSL has to say
+                reason = "no certificate and key in PEM" if password is None else "wrong password"
+            raise InvalidOption(f"{what}: {reason}") from exc
+    # A server of TLS 1.3 may ask in the middle, for some paths only (RFC 8446 section 4.6.2).
+    context.post_handshake_auth = True
+
+
+def _client_parts(client: ClientCertificate) -> tuple[Source, Source | None, Password | None]:
+    if not isinstance(client, tuple | list):
+        client = (client, None)
+    if len(client) not in {2, 3}:
+        raise TypeError("a client certificate is (certificates, key) or (…, …, password)")
+    certificates, key, password = (*client, None)[:3]
+    for part in (certificates, key):
+        if part is not None and not isinstance(part, str | bytes | os.PathLike):
+            raise TypeError(f"a client certificate is in a file, or bytes, not {part!r}")
+    if certificates is None:
+        raise TypeError("a client certificate is in a file, or bytes, not None")
+    return certificates, key, password
+
+
+@contextmanager
+def _as_file(source: Source) -> Iterator[str]:
+    """Yield the path of a file with the contents of *source*, bytes or a path itself.
+
+    OpenSSL reads keys through Python from files only. Where there is memory that can be had
+    as a file nothing is written to a disk.
+    """
+    if not isinstance(source, bytes):
+        yield os.fspath(source)
+        return
+    if b"-----BEGIN" not in source:
+        raise InvalidOption("a client certificate given as bytes is in PEM: -----BEGIN …")
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("dugong_like")
+        path = f"/proc/self/fd/{fd}"
+    else:
+        fd, path = tempfile.mkstemp()  # for this user only
+    try:
+        with open(fd, "wb") as file:  # noqa: PTH123 - it is a number
+            file.write(source)
+            file.flush()
+            yield path
+    finally:
+        if not hasattr(os, "memfd_create"):
+            os.unlink(path)  # noqa: PTH108 - as it was made
+
+
+# ---- what to speak
+
+
+def _limit_versions(
+    context: ssl.SSLContext, low: str | ssl.TLSVersion, high: str | ssl.TLSVersion | None
+) -> None:
+    context.minimum_version = minimum = _version("min_version", low)
+    if high is None:
+        return
+    context.maximum_version = maximum = _version("max_version", high)
+    if maximum < minimum:
+        raise InvalidOption("max_version is TLS 1.2 and min_version TLS 1.3: nothing is left")
+
+
+def _version(option: str, version: str | ssl.TLSVersion) -> ssl.TLSVersion:
+    known = VERSIONS.get(version) if isinstance(version, str) else version
+    if known is None or known not in VERSIONS.values():
+        raise InvalidOption(f"{option} is one of {', '.join(VERSIONS)} (RFC 8996), not {version!r}")
+    return known
+
+
+def _set_ciphers(context: ssl.SSLContext, ciphers: str) -> None:
+    if not isinstance(ciphers, str):
+        raise TypeError(f"ciphers is a string as OpenSSL has it, not {ciphers!r}")
+    try:
+        context.set_ciphers(ciphers)
+    except ssl.SSLError as exc:
+        raise InvalidOption(f"OpenSSL has no cipher in {ciphers!r}") from exc
+
+
+def _offer(context: ssl.SSLContext, protocols: Sequence[str] | None) -> None:
+    if protocols is None:
+        return
+    if isinstance(protocols, str | bytes):
+        raise TypeError(f"alpn is a sequence of names, such as ({protocols!r},)")
+    for name in protocols:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a protocol is a string, not {name!r}")
+        if not name.isascii() or not 0 < len(name) <= MAX_PROTOCOL:
+            raise InvalidOption(f"not the name of a protocol (RFC 7301): {name[:60]!r}")
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+
+
+def _log_keys(context: ssl.SSLContext, path: FilePath) -> None:
+    try:
+        context.keylog_filename = os.fspath(path)
+    except OSError as exc:
+        raise InvalidOption(f"cannot write keys to {name_of(path)}: {reason_of(exc)}") from exc

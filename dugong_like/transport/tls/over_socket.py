@@ -1,0 +1,350 @@
+"""TLS over a socket: the handshake, and bytes in and out under a lock.
+
+Two threads on one non-blocking `SSLSocket` corrupt it, so each call into it is made
+under a lock of ours. No call blocks, so the lock is held for microseconds; waiting
+happens outside.
+
+Not here: the connection below (tcp.py), TLS over anything but a socket (over_stream.py), what
+has been agreed on (handshake.py), and contexts (contexts.py).
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeVar, cast
+
+from ...errors import ConnectionClosed, InvalidOption, InvalidRequest, StateError
+from ...polling.contract import POLLIN, POLLOUT, Co, PollNeeded
+from ..socket_waits import Waits
+from ..stream import Data, Part
+from ..tcp import TCPStream, hold_back, shut_down
+from .fingerprints import Fingerprints
+from .handshake import Secured, certified_name, co_shake_hands, failed, soon
+from .sessions import SessionPlace
+
+T = TypeVar("T")
+SSLContext = ssl.SSLContext
+RECORD: Final = 16384  # bytes of payload in the largest TLS record (RFC 8446 section 5.1)
+MOST_RECORDS: Final = 262144  # bytes received with one call: the lock is not held for longer
+
+
+def check_context(context: object) -> None:
+    """Check what the caller gave as a context, while no socket is open yet.
+
+    Raises:
+        TypeError: it is no `ssl.SSLContext`.
+        InvalidOption: it is one for servers.
+
+    """
+    if not isinstance(context, SSLContext):
+        raise TypeError(f"ssl_context is an ssl.SSLContext, not {context!r}")
+    if context.protocol is ssl.PROTOCOL_TLS_SERVER:
+        raise InvalidOption(
+            "ssl_context is one for servers (PROTOCOL_TLS_SERVER), see tls_context() for clients"
+        )
+
+
+def co_start_tls(
+    under: TCPStream | socket.socket,
+    context: ssl.SSLContext,
+    hostname: str | None,
+    timeout: float | None,
+    *,
+    any_protocol: bool = False,
+    fingerprints: Fingerprints = (),
+    place: SessionPlace | None = None,
+) -> Co[TLSStream]:
+    """Do the TLS handshake over *under*, which is connected and non-blocking.
+
+    Args:
+        under: it is taken over, and closed if the handshake fails.
+        context: used as it is, never changed.
+        hostname: for SNI and for the check of the certificate, as `certified_name` has it;
+            None sends none, which a context that checks names does not allow.
+        timeout: seconds for the handshake; None sets no limit.
+        any_protocol: True if the peer may choose any protocol by ALPN, not only HTTP/1.
+        fingerprints: of which the certificate has to have one, unless there are none.
+        place: where a session to resume comes from, and the one of this connection goes.
+
+    Raises:
+        CertificateInvalid: the certificate is not accepted, or has another fingerprint.
+        HandshakeFailed: the peer does not speak TLS, or not as the context demands, or
+            chose another protocol than HTTP/1.1 (ALPN).
+        ConnectionTimedOut: it was not complete after *timeout* seconds.
+        InvalidRequest: *hostname* cannot be the name of a certificate.
+
+    """
+    secured = None
+    try:
+        if isinstance(under, TCPStream):
+            under.give_up()
+            secured = _wrap(under.sock, context, certified_name(hostname), place)
+        else:
+            secured = _wrap(under, context, certified_name(hostname), place)
+        stream = TLSStream(secured)
+    except BaseException:
+        (under if secured is None else secured).close()
+        raise
+    return (yield from co_shake_hands(stream, fingerprints, place, timeout, any_protocol))
+
+
+def _wrap(
+    sock: socket.socket, context: ssl.SSLContext, name: str | None, place: SessionPlace | None
+) -> ssl.SSLSocket:
+    """Return *sock*, which is taken over unless that fails, in TLS; nothing is sent yet."""
+    try:
+        return context.wrap_socket(
+            sock,
+            server_hostname=name,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
+            session=None if place is None else place.take(),
+        )
+    except OSError as exc:  # the peer has reset the connection already
+        _close_forgotten(exc)
+        raise failed(exc) from exc
+    except ValueError as exc:
+        _close_forgotten(exc)
+        raise bad_name(name, exc) from exc
+    except BaseException as exc:
+        _close_forgotten(exc)
+        raise
+
+
+def bad_name(name: str | None, exc: ValueError) -> InvalidRequest:
+    """Return *exc*, which `ssl` raised because of *name*."""
+    what = "no host name" if name is None else f"not a host name for TLS: {name[:60]!r}"
+    return InvalidRequest(f"{what}: {exc}")
+
+
+def _close_forgotten(exc: BaseException) -> None:
+    """Close the socket that `ssl` has made and, failing with *exc*, not closed."""
+    traceback = exc.__traceback__
+    while traceback is not None:
+        made = traceback.tb_frame.f_locals.get("self")
+        if isinstance(made, ssl.SSLSocket):
+            with suppress(AttributeError, RecursionError):  # it has no descriptor yet (gevent)
+                made.close()
+        traceback = traceback.tb_next
+
+
+class TLSStream(Secured):
+    """TLS over a socket; see `tcp.Stream`."""
+
+    __slots__ = (*("_recv_mask", "_send_mask", "_sock", "_waits", "buffered", "fd", "waiting"),)
+    bulk = None  # what the socket carries are not the bytes
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        super().__init__(sock)
+        self._sock = sock
+        self._waits = Waits(sock)
+        self.fd = sock.fileno()
+        self.waiting = False
+        self._recv_mask = POLLIN
+        self._send_mask = POLLOUT
+        # The rest of a record of which a part was asked for. It is noted, as asking OpenSSL
+        # takes the lock and calls twice, in each request.
+        self.buffered = False
+
+    def handshake(self) -> bool | None:
+        """Go on with the handshake; None says that it would block.
+
+        Raises:
+            CertificateInvalid: the certificate is not accepted.
+            HandshakeFailed: the handshake failed in another way.
+
+        """
+        try:
+            self._sock.do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+            self._recv_mask = _mask(want)
+            return None
+        except OSError as exc:
+            raise failed(exc) from exc
+        return True
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """See `Stream.recv_into`."""
+        return self._receive(self._recv_records, buffer)
+
+    def _recv_records(self, buffer: memoryview) -> int:
+        """Receive a record, and the ones behind it if it is a full one: there mostly are some."""
+        if self._kept is not None:
+            data = self._take_kept(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+        count = total = self._sock.recv_into(buffer)
+        if count == RECORD and len(buffer) > RECORD:
+            buffer = buffer[:MOST_RECORDS]
+            try:
+                while count == RECORD and total < len(buffer):
+                    count = self._sock.recv_into(buffer[total:])
+                    total += count
+            except OSError as exc:
+                self._end_early(exc)
+                return total
+        self.buffered = total == len(buffer) and self._sock.pending() > 0
+        return total
+
+    def _end_early(self, exc: OSError) -> None:
+        """Note that receiving has ended with *exc*, behind something that is to be returned."""
+        if isinstance(exc, ssl.SSLWantReadError | ssl.SSLWantWriteError):
+            self._recv_mask = _mask(exc)
+        else:
+            self._keep(b"", exc)
+        self.buffered = self._kept is not None
+
+    def recv(self, size: int) -> bytes | None:
+        """See `Stream.recv`."""
+        return self._receive(self._recv_pieces, size)
+
+    def _recv_pieces(self, size: int) -> bytes:
+        """Receive a record or less, and those behind it, in memory of the right size."""
+        if self._kept is not None:
+            return self._take_kept(size)
+        pieces = [self._sock.recv(min(size, RECORD))]
+        left = min(size, MOST_RECORDS) - RECORD
+        try:
+            while len(pieces[-1]) == RECORD and left > 0:
+                pieces.append(self._sock.recv(min(left, RECORD)))
+                left -= len(pieces[-1])
+        except OSError as exc:
+            self._end_early(exc)
+        else:
+            self.buffered = self._sock.pending() > 0
+        return b"".join(pieces)
+
+    def _receive(self, call: Callable[[Any], T], argument: object) -> T | None:
+        self.waiting = False
+        with self._lock:
+            try:
+                return call(argument)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+                self._recv_mask = _mask(want)
+                self.buffered = False
+                return None
+            except OSError as exc:
+                self._keep(b"", exc)
+                raise self.gone(exc) from exc
+
+    def send(self, parts: Sequence[Part]) -> int | None:
+        """See `Stream.send`."""
+        pieces = cast("Sequence[Data]", parts)  # without `bulk` there are no others
+        data = pieces[0] if len(pieces) == 1 or len(pieces[0]) >= RECORD else _one_record(pieces)
+        with self._lock:
+            try:
+                # Not `send`: unwrapped, it would send plain text, and that of gevent returns 0
+                # where it should say what it waits for.
+                return self._sock.write(data)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+                self._send_mask = _mask(want)
+                return None
+            except ValueError as exc:  # another thread has closed or unwrapped it
+                lost = "connection lost: it was closed"
+                raise ConnectionClosed(lost, request_sent="maybe") from exc
+            except OSError as exc:
+                reason = self._why(exc)
+                raise self.gone(reason) from reason
+
+    def _look_for_reason(self) -> None:
+        """See `Secured._look_for_reason`."""
+        try:
+            if data := self._sock.recv(RECORD):
+                self._keep(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+        except OSError as exc:
+            self._keep(b"", exc)
+        self.buffered = self._kept is not None
+
+    def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
+        """See `Stream.wanted_by_recv`."""
+        self.waiting = True
+        if self._recv_mask != POLLIN:
+            return self._waits.need(POLLOUT, soon(deadline))
+        return self._waits.need(POLLIN, deadline)
+
+    def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
+        """See `Stream.wanted_by_send`."""
+        mask = self._send_mask
+        if mask == POLLIN:
+            deadline = soon(deadline)
+        return self._waits.sending_need(mask | POLLIN if watch else mask, deadline)
+
+    def wait_to_recv(self, timeout: float | None) -> bool:
+        """See `Stream.wait_to_recv`."""
+        self.waiting = True
+        return self._waits.blocks(timeout)
+
+    def acknowledge(self) -> None:
+        """See `Stream.acknowledge`."""
+        self._waits.acknowledge()
+
+    def is_quiet(self) -> bool:
+        """See `Stream.is_quiet`."""
+        return not self.buffered and self._waits.is_unreadable()
+
+    def shut_down_writing(self) -> None:
+        """See `Stream.shut_down_writing`."""
+        self._ended = True
+        shut_down(self._sock, socket.SHUT_WR)
+
+    def end_sending(self) -> bool | None:
+        """See `Stream.end_sending`, which is not possible here.
+
+        `ssl.SSLSocket.unwrap` sends close_notify, and then reads: OpenSSL gives up the connection
+        if that are data. In over_stream.py nothing arrives that was not put there.
+        """
+        raise StateError("TLS that was begun with the connection ends in both directions at once")
+
+    def say_goodbye(self) -> None:
+        """See `Stream.say_goodbye`: close_notify, then FIN."""
+        self.notify_close()
+        self.shut_down_writing()
+
+    def shut_down(self) -> None:
+        """See `Stream.shut_down`."""
+        self._ended = True
+        shut_down(self._sock, socket.SHUT_RDWR)
+
+    def notify_close(self) -> None:
+        """Send close_notify (RFC 8446 section 6.1) if that is possible at once.
+
+        The connection, or its sending direction, is ended next.
+        """
+        self._ended = True
+        hold_back(self._sock)  # it goes in one packet with the end
+        try:
+            with self._lock:
+                self.save_session()  # what is unwrapped has none any more
+                self._sock.unwrap()
+        except (OSError, ValueError):
+            pass  # the peer need not answer, and the connection may be gone
+
+    def close(self) -> None:
+        """See `Stream.close`."""
+        self._waits.close()
+
+    @property
+    def sock(self) -> socket.socket:
+        """See `Stream.sock`."""
+        return self._sock
+
+
+def _mask(want: ssl.SSLError) -> int:
+    return POLLIN if isinstance(want, ssl.SSLWantReadError) else POLLOUT
+
+
+def _one_record(parts: Sequence[Data]) -> bytes:
+    """Join the beginning of *parts*, so that a small one does not get a record of its own."""
+    room = RECORD
+    pieces = []
+    for part in parts:
+        pieces.append(part[:room])
+        room -= len(pieces[-1])
+        if room <= 0:
+            break
+    return b"".join(pieces)

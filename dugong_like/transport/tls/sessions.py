@@ -1,0 +1,105 @@
+"""TLS sessions that are kept, so that the next handshake with the same server is a short one.
+
+A resumed session saves a round trip (TLS 1.2) and all signatures; the certificate is that of
+the first handshake and is not sent again (RFC 8446 section 2.2, RFC 5077). Each session is
+used once, since whoever listens could tell two connections with the same ticket to be of one
+client (RFC 8446 appendix C.4); the new connection brings new tickets.
+
+Not here: taking sessions out of a connection when it ends (handshake.py). Python gives the last
+ticket only, and has no way of telling that one has arrived.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Final
+
+from ...errors import InvalidOption
+
+if TYPE_CHECKING:
+    from ssl import SSLSession
+
+MAX_SESSIONS: Final = 100  # some KiB each
+
+
+class TLSSessions:
+    """A store of TLS sessions, which connections may share, also in several threads.
+
+    A session is resumed only with the same `ssl.SSLContext`, host, port and server name it
+    was made with. Its certificate is not verified again: after a change of what the context
+    trusts, or shows of itself, call `clear`.
+
+    Args:
+        max_entries: how many sessions are kept; the oldest is forgotten for a new one.
+
+    Raises:
+        InvalidOption: *max_entries* is less than 1.
+
+    """
+
+    def __init__(self, max_entries: int = MAX_SESSIONS) -> None:
+        if max_entries < 1:
+            raise InvalidOption(f"a store of {max_entries} sessions keeps none")
+        self._kept: list[tuple[Hashable, SSLSession]] = []  # small for one connection's own
+        self._max_entries = max_entries
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def clear(self) -> None:
+        """Forget all sessions: the next handshakes are whole ones."""
+        with _lock:
+            self._kept.clear()
+
+    def take(self, key: Hashable) -> SSLSession | None:
+        """Return the newest session that was put under *key* and is still good, and forget it."""
+        now = time.time()  # sessions count from the epoch
+        with _lock:
+            for place in range(len(self._kept) - 1, -1, -1):
+                kept_for, session = self._kept[place]
+                if kept_for == key:
+                    del self._kept[place]
+                    if now < session.time + session.timeout:
+                        return session
+        return None
+
+    def put(self, key: Hashable, session: SSLSession) -> None:
+        """Keep *session*."""
+        with _lock:
+            if len(self._kept) == self._max_entries:
+                del self._kept[0]
+            self._kept.append((key, session))
+
+
+class SessionPlace:
+    """Where the sessions of one kind of connection are kept: a store, and a key of it."""
+
+    __slots__ = ("_key", "_store")
+
+    def __init__(self, store: TLSSessions, key: Hashable) -> None:
+        self._store = store
+        self._key = key
+
+    def take(self) -> SSLSession | None:
+        """See `TLSSessions.take`."""
+        return self._store.take(self._key)
+
+    def put(self, session: SSLSession) -> None:
+        """See `TLSSessions.put`."""
+        self._store.put(self._key, session)
+
+
+_lock = threading.Lock()  # of all stores; it is held for microseconds
+
+
+def _renew_lock() -> None:
+    """Start anew in a child process: a thread that has stayed behind may hold the lock."""
+    global _lock  # noqa: PLW0603 - it is for the process
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_renew_lock)

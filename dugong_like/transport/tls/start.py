@@ -1,0 +1,75 @@
+"""Starting TLS over anything that carries bytes, in the way that costs least.
+
+Not here: the two ways (over_socket.py over a socket, over_stream.py over any stream).
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict, Unpack
+
+from ...polling.contract import Co
+from ..stream import Stream
+from ..tcp import Socket, TCPStream
+from . import over_socket as tls
+from .fingerprints import Fingerprints
+from .handshake import certified_name, co_shake_hands
+from .over_stream import TLSOverStream
+from .sessions import SessionPlace
+
+
+class Demands(TypedDict, total=False):
+    """What else is asked of a handshake; see `tls.co_start_tls`."""
+
+    any_protocol: bool
+    fingerprints: Fingerprints
+    place: SessionPlace | None
+
+
+def co_start_tls(
+    under: Socket | Stream,
+    context: tls.SSLContext,
+    hostname: str | None,
+    timeout: float | None,
+    **demands: Unpack[Demands],
+) -> Co[tls.TLSStream | TLSOverStream]:
+    """Do the TLS handshake over *under*: a socket, or anything that carries bytes.
+
+    Args:
+        under: it is taken over, and closed if the handshake fails. A socket is connected and
+            non-blocking.
+        context: used as it is, never changed.
+        hostname: see `tls.co_start_tls`, which does the work over a socket or `TCPStream`.
+        timeout: seconds for the handshake; None sets no limit.
+        demands: see there.
+
+    Raises:
+        CertificateInvalid, HandshakeFailed, ConnectionTimedOut, InvalidRequest: see there.
+
+    """
+    if isinstance(under, TCPStream | Socket):
+        return (yield from tls.co_start_tls(under, context, hostname, timeout, **demands))
+    return (yield from co_start_tls_over(under, context, hostname, timeout, **demands))
+
+
+def co_start_tls_over(
+    under: Stream,
+    context: tls.SSLContext,
+    hostname: str | None,
+    timeout: float | None,
+    *,
+    any_protocol: bool = False,
+    fingerprints: Fingerprints = (),
+    place: SessionPlace | None = None,
+) -> Co[TLSOverStream]:
+    """Do what `co_start_tls` does in memory, whatever is below: `Stream.end_sending` is possible.
+
+    Raises:
+        CertificateInvalid, HandshakeFailed, ConnectionTimedOut, InvalidRequest: see there.
+
+    """
+    try:
+        stream = TLSOverStream(under, context, certified_name(hostname), place)
+    except BaseException:
+        under.close()
+        raise
+    return (yield from co_shake_hands(stream, fingerprints, place, timeout, any_protocol))

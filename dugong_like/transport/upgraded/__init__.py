@@ -1,0 +1,1 @@
+"""The stream after HTTP: 101 (Switching Protocols) and CONNECT."""

@@ -1,0 +1,266 @@
+"""Bytes over a stream without HTTP: whose turn it is, and what an interruption leaves behind.
+
+One operation reads and one writes at a time. A reader that is interrupted loses nothing; a
+writer that is interrupted breaks the stream, as nobody can say how much the peer has got.
+
+Not here: the operations that users run (network_stream.py), and sockets and TLS (transport/).
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock, RLock
+from typing import ClassVar, TypeVar
+from weakref import WeakSet
+
+from ...errors import ConnectionClosed, DugongError, StateError
+from ...polling.contract import Co
+from ...polling.wake import co_checkpoint
+from ..attempts import co_attempt_to_send, co_receive
+from ..stream import STEP, TURN, Stream
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+class Turns:
+    """What the operations of `NetworkStream` are made of; for the arguments see there."""
+
+    _open: ClassVar[WeakSet[Turns]] = WeakSet()  # those that a child process has to drop
+
+    def __init__(
+        self,
+        stream: Stream,
+        received: bytes = b"",
+        timeout: float | None = None,
+        *,
+        url: str = "",
+    ) -> None:
+        self.timeout = timeout
+        self._url = url
+        self._stream: Stream | None = stream
+        self._received = received
+        self._failure: Exception | None = None
+        self._deaf: Exception | None = None  # why the peer takes no more, though it may be heard
+        self._left: Stream | None = None  # what is closed when no operation uses it any more
+        self._said_all = False
+        self._reading = Lock()
+        self._writing = Lock()
+        self._forgetting = RLock()  # a handler of signals may close it as well
+        self._unwaited = [0, 0]  # done by either since, as `TURN` counts it
+        self._open.add(self)
+
+    @contextmanager
+    def _turn(self, lock: Lock, what: str) -> Iterator[None]:
+        if not lock.acquire(blocking=False):
+            raise self._labelled(StateError(f"another operation is {what} on this stream"))
+        try:
+            yield
+        except DugongError as exc:
+            self._labelled(exc)
+            raise
+        finally:
+            lock.release()
+            if self._left is not None:
+                self._close_left()
+
+    def _labelled(self, exc: DugongError) -> DugongError:
+        """Return *exc*, which says what it is about."""
+        if self._url:
+            exc.label("", self._url, " (upgraded)")
+        return exc
+
+    def _usable(self) -> Stream:
+        """Return the stream if it is neither closed nor broken."""
+        if self._failure is not None:
+            raise after(self._failure, "the stream is broken")
+        if self._stream is None:
+            raise ConnectionClosed("the stream is closed")
+        return self._stream
+
+    def _forget(self) -> Stream | None:
+        """Return the stream, which the caller closes; None if another thread does so."""
+        with self._forgetting:
+            stream, self._stream = self._stream, None
+        self._received = b""
+        self._open.discard(self)
+        return stream
+
+    def _leave(self, stream: Stream) -> None:
+        """Close *stream* as soon as no operation uses it any more.
+
+        Another thread may be about to wait for its descriptor. If that was closed now, its number
+        could be another file's by then, and the wait would not end.
+        """
+        self._left = stream
+        self._close_left()
+
+    def _close_left(self) -> None:
+        with self._forgetting:
+            if self._reading.locked() or self._writing.locked():
+                return  # it is done by the operation, at its end
+            stream, self._left = self._left, None
+        if stream is not None:
+            stream.close()
+
+    def __del__(self) -> None:
+        self.drop()
+
+    def drop(self) -> None:
+        """Give the descriptors back without a word to the peer, as a child process does."""
+        stream = self._forget() or self._left
+        if stream is not None:
+            stream.close()
+
+    @classmethod
+    def drop_all(cls) -> None:
+        """Drop every stream there is, in a child process: they are the parent's."""
+        for stream in list(cls._open):
+            stream.drop_inherited()
+
+    def drop_inherited(self) -> None:
+        """See `drop_all`; a thread that has stayed behind in the parent may hold the lock."""
+        self._forgetting = RLock()
+        self.drop()
+
+    def _fail(self, failure: Exception) -> None:
+        """Let every further use raise `ConnectionClosed`."""
+        if self._failure is None:
+            # Without its traceback, which leads back to here.
+            self._failure = failure.with_traceback(None)
+
+    def _co_receive(self, attempt: Callable[[A], T | None], argument: A) -> Co[T]:
+        with self._turn(self._reading, "reading"):
+            if self._is_over(0):
+                yield from co_checkpoint()
+            stream = self._usable()
+            try:
+                return (yield from co_receive(stream, attempt, argument, self.timeout))
+            except ConnectionClosed as exc:
+                if self._stream is stream:
+                    self._fail(copy.copy(exc))
+                    stream.shut_down_writing()
+                raise
+            except (TimeoutError, GeneratorExit):
+                raise
+            except BaseException as exc:  # from outside, such as Ctrl-C
+                if not stream.waiting:
+                    self._fail(StateError(f"reading was interrupted by {exc!r}"))
+                raise
+            finally:
+                stream.waiting = False
+
+    def _recv(self, size: int) -> bytes | None:
+        """Make an attempt to read; see `co_read`."""
+        stream = self._usable()
+        if size == 0:
+            return b""
+        if self._received:
+            data, self._received = self._received[:size], self._received[size:]
+            return data
+        received = stream.recv(size)
+        if received == b"":
+            self._usable()  # was it us who ended it?
+        self._unwaited[0] += len(received or b"")
+        return received
+
+    def _recv_into(self, target: memoryview) -> int | None:
+        """Make an attempt to read; see `co_readinto`."""
+        stream = self._usable()
+        if not target:
+            return 0
+        if self._received:
+            count = min(len(target), len(self._received))
+            target[:count] = self._received[:count]
+            self._received = self._received[count:]
+            return count
+        filled = stream.recv_into(target)
+        if filled == 0:
+            self._usable()
+        self._unwaited[0] += filled or 0
+        return filled
+
+    def _is_over(self, which: int) -> bool:
+        """Count a step; return True if others of the same loop shall have their turn before it."""
+        self._unwaited[which] += STEP
+        if self._unwaited[which] < TURN:
+            return False
+        self._unwaited[which] = 0
+        return True
+
+    @contextmanager
+    def _sending(self) -> Iterator[Stream]:
+        """Have the turn to write; what is not done as a whole breaks the stream."""
+        with self._turn(self._writing, "writing"):
+            stream = self._usable()
+            if self._deaf is not None:
+                raise after(self._deaf, "the peer takes no more")
+            whole = False
+            try:
+                yield stream
+                whole = True
+            except StateError:  # nothing was sent at all
+                whole = True
+                raise
+            except ConnectionClosed as exc:
+                whole = True
+                self._deaf = copy.copy(exc)  # without its traceback, which leads back to here
+                raise
+            finally:
+                if not whole:
+                    self._break(stream)
+
+    def _co_send(self, data: memoryview) -> Co[None]:
+        with self._sending() as stream:
+            if self._said_all:
+                raise StateError("the end of what is written has been said")
+            while data:
+                if self._is_over(1):
+                    yield from co_checkpoint()
+                sent = self._send(data)
+                if sent is None:
+                    sent = yield from co_attempt_to_send(
+                        self._send, data, stream.wanted_by_send, self.timeout
+                    )
+                data = data[sent:]
+
+    def _co_end(self) -> Co[None]:
+        with self._sending() as stream:
+            if not self._said_all and self._end(stream) is None:
+                yield from co_attempt_to_send(
+                    self._end, stream, stream.wanted_by_send, self.timeout
+                )
+            self._said_all = True
+
+    def _end(self, stream: Stream) -> bool | None:
+        self._usable()
+        return stream.end_sending()
+
+    def _send(self, data: memoryview) -> int | None:
+        stream = self._usable()
+        sent = stream.send([data])
+        if sent is not None:
+            self._unwaited[1] += sent
+        return sent
+
+    def _break(self, stream: Stream) -> None:
+        """Note that a part of what was to be written is missing; a reader is woken."""
+        if self._stream is stream:
+            self._fail(StateError("writing was given up in the middle"))
+            stream.shut_down()
+
+
+def after(failure: Exception, what: str) -> ConnectionClosed:
+    """Return the error of what comes after *failure*, because of which *what* is so."""
+    error = ConnectionClosed(f"{what}: {failure}")
+    if isinstance(failure, ConnectionClosed):
+        error.retryable = failure.retryable
+    error.__cause__ = failure
+    return error
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=Turns.drop_all)

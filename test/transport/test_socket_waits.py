@@ -1,0 +1,129 @@
+"""Descriptors that are waited for: each half has its own, made when needed, and given back."""
+
+import socket
+
+import pytest
+from support import open_descriptors
+
+from dugong_like import POLLIN, ConnectionClosed
+from dugong_like.transport import socket_waits as descriptors
+from dugong_like.transport.socket_waits import SendingDescriptor, Waits
+
+
+@pytest.fixture
+def peers():
+    mine, other = socket.socketpair()
+    waits = Waits(mine)
+    with other:
+        yield waits, other
+    waits.close()
+
+
+def test_nothing_is_made_before_it_is_needed(peers):
+    waits, _ = peers
+    before = open_descriptors()
+    assert waits.is_unreadable()
+    assert waits.need(POLLIN, None) is waits.need(POLLIN, None)
+    assert open_descriptors() <= before
+
+    waits.sending_need(POLLIN, None)
+    assert open_descriptors() == before + 1
+    waits.close()
+    assert open_descriptors() == before - 1
+
+
+def test_what_is_asked_for_after_closing_is_closed(peers):
+    waits, _ = peers
+    waits.close()
+
+    assert waits.need(POLLIN, None).source.closed
+    with pytest.raises(ConnectionClosed):
+        waits.sending_need(POLLIN, None)
+
+
+def test_blocking_ends_when_something_arrives_or_time_is_over(peers):
+    waits, other = peers
+    assert not waits.blocks(0.01)
+    other.send(b"x")
+
+    assert waits.blocks(None)
+    assert waits.blocks(5)
+    assert not waits.is_unreadable()
+
+
+def test_duplicate_where_descriptors_are_no_files(peers, monkeypatch):
+    waits, _ = peers
+    monkeypatch.setattr(descriptors.os, "name", "nt")
+    duplicate = descriptors.duplicate(waits._sock)
+    monkeypatch.undo()
+    assert duplicate.getsockname() == waits._sock.getsockname()
+    assert duplicate.fileno() != waits.fd
+    duplicate.close()
+
+
+def test_duplicate_that_cannot_be_wrapped_is_closed(peers, monkeypatch):
+    def fail(*arguments):
+        raise MemoryError
+
+    waits, _ = peers
+    before = open_descriptors()
+    monkeypatch.setattr(descriptors, "OwnedSocket", fail)
+    with pytest.raises(MemoryError):
+        descriptors.duplicate(waits._sock)
+    assert open_descriptors() == before
+
+
+def test_what_is_dropped_is_closed_and_loops_forget_it(peers):
+    class Registration:
+        def end(self, then):
+            ended.append(then)
+            then()
+
+    ended = []
+    waits, _ = peers
+    before = open_descriptors()
+    more = Waits(socket.socket())
+    more.sending_need(POLLIN, None)
+    more.need(POLLIN, None).source.registrations["loop"] = Registration()
+    del more
+    assert len(ended) == 1
+    with pytest.raises(AttributeError):
+        Waits(None)
+    descriptors.OwnedSocket()
+    with pytest.raises(OSError, match="not supported"):
+        descriptors.OwnedSocket(-5)
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("after", ["the look at the sender", "the look at its source"])
+def test_descriptor_that_is_made_while_another_thread_closes_is_given_back(
+    peers, monkeypatch, after
+):
+    waits, _ = peers
+    before = open_descriptors()
+    if after == "the look at its source":
+        waits._sender = SendingDescriptor(waits._sock)
+
+    def close_and_duplicate(sock):
+        duplicate = sock.dup()  # as if it were done before the socket is closed
+        waits.close()
+        return duplicate
+
+    monkeypatch.setattr(descriptors, "duplicate", close_and_duplicate)
+    with pytest.raises(ConnectionClosed, match="it was closed"):
+        waits.sending_need(POLLIN, None)
+    assert open_descriptors() == before - 1
+
+
+def test_peer_is_told_at_once_over_tcp_and_nothing_happens_elsewhere(peers):
+    waits, _ = peers
+    waits.acknowledge()
+    waits.acknowledge()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        tcp = Waits(socket.create_connection(listener.getsockname()))
+    tcp.acknowledge()
+    if hasattr(socket, "TCP_QUICKACK"):
+        assert tcp._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 1
+    tcp.close()
+    tcp.acknowledge()
