@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .connection import HTTPConnection
+from .connection.connection import HTTPConnection
+from .connection.exchange import Exchange, HTTPResponse
 from .errors import (
     AnsweredEarly,
     BodyTooLarge,
@@ -43,7 +44,6 @@ from .http.headers import CaseInsensitiveDict, Headers
 from .http.hosts import HTTP_PORT, HTTPS_PORT
 from .http.request import BodyFollowing, Request
 from .http.target import Target
-from .message import Exchange, HTTPResponse
 from .polling.combinators import both, first_of, stall
 from .polling.contract import POLLIN, POLLOUT, Co, PollNeeded, run, within
 from .polling.timeouts import Timeouts
@@ -52,16 +52,16 @@ from .transport.buffer import BUFFER_SIZE
 from .transport.upgraded.network_stream import NetworkStream
 
 if TYPE_CHECKING:
+    from .connection.async_connection import AsyncConnection, async_connect
+    from .connection.callbacks import HTTPStream
+    from .connection.log import log_events
+    from .connection.pipeline import Answer, Pipeline
     from .drivers.aio import AioFuture
     from .drivers.loopthread import LoopThread
     from .drivers.loopthreads import LoopThreads
-    from .facade import AsyncConnection, async_connect
     from .http.auth import BasicAuth, DigestAuth
     from .http.url import URL, Origin
-    from .logs import log_events
-    from .pipeline import Answer, Pipeline
     from .polling.rates import Budget, LowestRate, RateLimit
-    from .streams import HTTPStream
     from .transport.connect.resolvers import CachingResolver
     from .transport.connect.socket_options import SocketOptions
     from .transport.custom import BaseStream, Transport
@@ -172,15 +172,15 @@ __all__ = [
 
 _LATER = {
     "AioFuture": ".drivers.aio",
-    "Answer": ".pipeline",
-    "AsyncConnection": ".facade",
+    "Answer": ".connection.pipeline",
+    "AsyncConnection": ".connection.async_connection",
     "BasicAuth": ".http.auth",
     "DigestAuth": ".http.auth",
-    "HTTPStream": ".streams",
+    "HTTPStream": ".connection.callbacks",
     "LoopThread": ".drivers.loopthread",
     "LoopThreads": ".drivers.loopthreads",
     "Origin": ".http.url",
-    "Pipeline": ".pipeline",
+    "Pipeline": ".connection.pipeline",
     "Proxy": ".transport.proxy.proxy",
     "BaseStream": ".transport.custom",
     "ScriptedStream": ".transport.scripted",
@@ -197,10 +197,10 @@ _LATER = {
     "LowestRate": ".polling.rates",
     "RateLimit": ".polling.rates",
     "Timings": ".transport.timings",
-    "async_connect": ".facade",
+    "async_connect": ".connection.async_connection",
     "cipher_supported": ".transport.features",
     "features": ".transport.features",
-    "log_events": ".logs",
+    "log_events": ".connection.log",
     "ssl": ".transport.tls.contexts",  # a name of python-dugong: the module of the standard library
 }
 

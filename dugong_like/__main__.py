@@ -35,7 +35,7 @@ from .cli.standard import complain, occupy_closed
 from .cli.stopping import stop_on_signals
 from .cli.upload import open_upload
 from .cli.urls import parse_url
-from .connection import HTTPConnection
+from .connection.connection import HTTPConnection
 from .errors import DugongError, InvalidRequest
 from .http.headers import Headers
 from .http.url import URL

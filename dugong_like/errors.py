@@ -32,7 +32,7 @@ was, and whether with the server or with a proxy.
 
 An error of an operation names what it was about, in front of its message and in two
 attributes: the request with its URL or, where there is none yet, the place that is connected
-to. `DugongError.label` does that where the operation ends (link.py, duplex.py).
+to. `DugongError.label` does that where the operation ends (session.py, duplex.py).
 
 Not here: what the standard library raises for arguments of the wrong type.
 """

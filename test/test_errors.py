@@ -9,6 +9,7 @@ import pytest
 
 import dugong_like
 from dugong_like import errors
+from dugong_like.connection.exchange import Exchange, HTTPResponse
 from dugong_like.errors import (
     AnsweredEarly,
     DugongError,
@@ -16,7 +17,6 @@ from dugong_like.errors import (
     is_temp_network_error,
 )
 from dugong_like.http.h1.response_head import parse_head
-from dugong_like.message import Exchange, HTTPResponse
 
 ALL = [
     value for value in vars(errors).values()

@@ -16,54 +16,25 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each part may import the parts named behind it, and itself.
 MAY_IMPORT = {
-    "__init__": "connection drivers errors facade http logs message pipeline polling streams "
-    "transport",
+    "__init__": "connection drivers errors http polling transport",
     "__main__": "__init__ cli connection errors http",
-    "bodies": "errors files http http1 link transport",
-    "cli": "connection drivers errors http message polling",
-    "closing": "",
-    "connection": "connection_options exchanging http http1 line message polling streams "
-    "transfers transport",
-    "connection_options": "message polling transport",
-    "disconnect": "link settings transport",
+    "cli": "connection drivers errors http polling",
+    "connection": "drivers errors http polling transport",
     "drivers": "errors polling",
     "errors": "",
-    "exchanging": "errors http http1 message operations polling",
-    "facade": "connection drivers http message polling",
-    "files": "errors polling transport",
-    "heads": "errors http link message transport",
     "http": "errors polling",
-    "http1": "errors",
-    "line": "errors polling",
-    "link": "closing errors http http1 message polling transport",
-    "logs": "http transport",
-    "message": "errors http transport",
-    "operations": "disconnect errors http message polling",
-    "pipeline": "errors exchanging http message polling",
+    "http1": "",
     "polling": "errors",
-    "proxy": "",
-    "receiving": "bodies errors heads http http1 link message polling roles transport",
-    "roles": "errors link polling transport",
-    "sending": "errors http http1 link message polling receiving roles transmitting transport",
-    "settings": "http link logs message polling receiving sending tls_facts transport watched "
-    "watched_link",
-    "streams": "errors exchanging http line message operations polling",
-    "tls_facts": "link transport",
-    "transfers": "errors files polling receiving sending transport",
-    "transmitting": "errors http1 link message polling receiving transport",
     "transport": "errors http polling",
-    "watched": "bodies errors heads http http1 link message polling receiving roles sending "
-    "transport watched_link",
-    "watched_link": "errors http1 link polling roles transport",
 }
 # Modules of the standard library that only some parts may touch.
 RESERVED = {
     "socket": {
         "transport/features.py",  # which asks what there is
         "cli/server.py",
-        "connection_options.py",  # the type of an argument
+        "connection/options.py",  # the type of an argument
         "transport/connect/options.py",  # the type of an argument
-        "settings.py",  # the type of an argument
+        "connection/config.py",  # the type of an argument
         "transport/custom.py",  # the type of an attribute
         "transport/zero_copy.py",
         "transport/connect/happy_eyeballs.py",
@@ -117,30 +88,30 @@ TESTED_ELSEWHERE = {
     "drivers/pollers.py": "test_contract.py",
     "drivers/task.py": "test_loop.py, test_contract.py",
     "drivers/trio.py": "test_contract.py",
-    "tls_facts.py": "test_options.py",
+    "connection/tls_info.py": "test_options.py",
     "transport/connect/socket_options.py": "test_options.py",
     "transport/connect/existing_socket.py": "test_options.py",
     "transport/tls/handshake.py": "test_over_socket.py, test_over_stream.py",
     "http/h1/body_kinds.py": "plain data; test_framing.py",
     "http/h1/limits.py": "constants, enforced in test_response_head.py and test_chunked.py",
-    "operations.py": "test_connection.py",
-    "disconnect.py": "test_connection.py, test_two_threads.py",
+    "connection/operations.py": "test_connection.py",
+    "connection/closing.py": "test_connection.py, test_two_threads.py",
     "http/h1/body_fields.py": "test_connection.py, test_conformance_requests.py",
-    "settings.py": "test_connection.py, test_options.py",
-    "closing.py": "test_exchanging.py",
+    "connection/config.py": "test_connection.py, test_options.py",
+    "connection/close_listeners.py": "test_exchanging.py",
     "transport/upgraded/duplex.py": "test_network_stream.py",
-    "line.py": "test_streams.py",
+    "connection/queue.py": "test_callbacks.py",
     "http/hosts.py": "test_connection.py",
-    "transport/connect/route.py": "test_open.py, test_link.py, test_connection.py",
+    "transport/connect/route.py": "test_open.py, test_session.py, test_connection.py",
     "transport/tls/start.py": "test_over_stream.py, test_tls_events.py",
-    "transport/stream.py": "test_sending.py, test_two_threads.py",
+    "transport/stream.py": "test_sender.py, test_two_threads.py",
     "transport/proxy/handshake.py": "a protocol of types; proxy/test_*.py keep to it",
-    "bodies.py": "test_connection.py, test_interruptions.py",
-    "transmitting.py": "test_sending.py, test_early_answer.py",
+    "connection/h1/body_reader.py": "test_connection.py, test_interruptions.py",
+    "connection/h1/writer.py": "test_sender.py, test_early_answer.py",
     "transport/info.py": "test_network_stream.py",
-    "watched_link.py": "test_watched.py, test_timeouts.py",
+    "connection/h1/observed_session.py": "test_observed.py, test_timeouts.py",
     "transport/filters/base.py": "test_wire_dump.py, test_throttle.py",
-    "heads.py": "test_connection.py, test_interruptions.py",
+    "connection/h1/head_reader.py": "test_connection.py, test_interruptions.py",
 }
 
 

@@ -23,8 +23,8 @@ from dugong_like import (
     both,
     run,
 )
+from dugong_like.connection.h1.sender import SendingHalf
 from dugong_like.drivers import aio
-from dugong_like.sending import SendingHalf
 
 COUNT = 10_000
 BODY = pattern(1024)
@@ -210,7 +210,7 @@ def when_read_to_its_end(conn, do):
 def test_writer_that_reconnects_takes_nothing_from_the_reader_of_the_last_response(
     monkeypatch, length
 ):
-    monkeypatch.setattr("dugong_like.sending.MOMENT", 20.0)
+    monkeypatch.setattr("dugong_like.connection.h1.sender.MOMENT", 20.0)
 
     def handler(sock):
         if read_head(sock).startswith(b"GET /1 "):

@@ -4,7 +4,7 @@
 that are marked with ``@pytest.mark.feature("B12")``. ``.. names-table:: names.toml awscrt``
 lists the rows of one table of names.toml, each with a test. ``.. errors-table:: ours`` and
 ``.. errors-table:: theirs`` show contrib/httpx_errors.py. ``.. state-table:: SENDING`` shows a
-table of dugong_like/http1/states.py. ``.. import-table::`` lists which file imports which.
+table of dugong_like/connection/h1/states.py. ``.. import-table::`` lists which file imports which.
 
 In signatures, the type of operations is put back as it is in the source: ``Co[T]``.
 """
@@ -21,7 +21,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
-from dugong_like.http1 import states
+from dugong_like.connection.h1 import states
 
 OPERATION = re.compile(
     r"~?(?:[a-z.]+\.)?Generator\[[~\w.]*PollNeeded, None, ((?:[^\[\]]|\[[^\]]*\])*)\]",

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from ..connection import HTTPConnection
+from ..connection.connection import HTTPConnection
 from ..errors import UnsupportedResponse
 from ..http.request import BodyFollowing
 from ..http.url import Origin

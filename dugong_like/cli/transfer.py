@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..connection import HTTPConnection
+from ..connection.connection import HTTPConnection
+from ..connection.exchange import HTTPResponse
 from ..errors import ConnectionClosed, ContinueTimedOut, DugongError
 from ..http.headers import Headers
 from ..http.redaction import mask_target
 from ..http.request import BodyFollowing
 from ..http.url import URL
-from ..message import HTTPResponse
 from .outcome import (
     REDIRECTED,
     REFUSED,

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from ..connection import HTTPConnection
+from ..connection.connection import HTTPConnection
 from ..errors import UnsupportedResponse
 from ..http.url import Origin
 from ..polling.combinators import both

@@ -10,7 +10,7 @@ Progress is therefore what the peer has acknowledged, as far as the system tells
 sent. It is looked for several times in each period, so that it is known when it was.
 
 Not here: time-outs of the other kinds (timeouts.py), and who waits (transport/attempts.py,
-transmitting.py, combinators.py).
+writer.py, combinators.py).
 """
 
 from __future__ import annotations

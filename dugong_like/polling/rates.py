@@ -4,7 +4,7 @@ Whoever has to wait for its share waits through `PollNeeded` like everybody else
 `Wake` that nobody sets, with a deadline.
 
 Not here: the streams that keep to a rate (transport/filters/throttle.py,
-transport/filters/minimum_rate.py), and counting the bytes of a body (watched.py).
+transport/filters/minimum_rate.py), and counting the bytes of a body (observed.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Documentation for the twins of an operation: that of the operation itself, which is written once.
 
-Not here: the twins (connection.py, transfers.py, facade.py).
+Not here: the twins (connection.py, file_transfer.py, async_connection.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Waiting for a stream: the same call again and again, until it does not block or time is over.
 
-Not here: the calls (stream.py), and the waits of the two halves of a connection (roles.py).
+Not here: the calls (stream.py), and the waits of the two halves of a connection (exclusive.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How long the phases of one exchange took, made from what a trace is told.
 
-Not here: who tells (open.py, watched.py).
+Not here: who tells (open.py, observed.py).
 """
 
 from __future__ import annotations

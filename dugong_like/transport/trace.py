@@ -4,7 +4,7 @@ A trace is a plain callable ``(event, info)``, the same under every driver. Each
 told as ``NAME.started`` with what it begins with, and ends with ``NAME.complete``
 (``return_value``) or ``NAME.failed`` (``exception``). With nobody to tell nothing is done.
 
-Not here: who tells what about a request (watched.py), and logging (logs.py).
+Not here: who tells what about a request (observed.py), and logging (log.py).
 """
 
 from __future__ import annotations

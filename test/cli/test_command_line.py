@@ -31,7 +31,7 @@ from dugong_like import InvalidRequest
 from dugong_like.__main__ import main
 from dugong_like.cli.progress import progress_bar
 from dugong_like.cli.urls import parse_url
-from dugong_like.receiving import ReceivingHalf
+from dugong_like.connection.h1.receiver import ReceivingHalf
 
 
 def command(*arguments, stdin=b"", **environment):

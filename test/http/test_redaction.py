@@ -2,8 +2,8 @@
 
 import pytest
 
+from dugong_like.connection.exchange import Exchange
 from dugong_like.http.redaction import MASK, mask_fields, mask_target, masked_lines
-from dugong_like.message import Exchange
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The way to an origin: where to connect to, and how. Plain data.
 
-Not here: going there (open.py), and the checks of what the caller gave (settings.py,
+Not here: going there (open.py), and the checks of what the caller gave (config.py,
 options.py).
 """
 

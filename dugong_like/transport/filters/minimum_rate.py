@@ -4,7 +4,7 @@ Time counts only while an operation waits to send or to receive, and the bytes o
 count together: whoever waits for the answer to a large upload waits for the upload. It is
 counted in intervals, one after the other, and each has to have its bytes when it is over.
 
-Not here: the rate (rates.py), and which exchange an interval belongs to (watched.py).
+Not here: the rate (rates.py), and which exchange an interval belongs to (observed.py).
 """
 
 from __future__ import annotations

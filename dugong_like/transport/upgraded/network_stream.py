@@ -2,7 +2,7 @@
 
 The operations that users run, each with its blocking twin, and facts.
 
-Not here: what they are made of (duplex.py), when a connection leaves HTTP (receiving.py), and
+Not here: what they are made of (duplex.py), when a connection leaves HTTP (receiver.py), and
 sockets and TLS (transport/).
 """
 

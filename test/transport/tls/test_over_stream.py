@@ -269,7 +269,9 @@ def through(monkeypatch):
 
     def through(co_dial, **options):
         conn = connection(monkeypatch, **options)
-        monkeypatch.setattr("dugong_like.link.co_open", lambda route, timeout: co_dial())
+        monkeypatch.setattr(
+            "dugong_like.connection.h1.session.co_open", lambda route, timeout: co_dial()
+        )
         return conn
 
     return through

@@ -1,0 +1,208 @@
+"""AsyncConnection: the operations of `HTTPConnection` as coroutines, for asyncio and trio.
+
+Each is made from its ``co_…`` and from what runs operations, so there is one set of them only.
+What a coroutine needs beyond that is written here: bodies that come from asynchronous iterators,
+and ``async with`` and ``async for``.
+
+Not here: how an operation is run (drivers/), and what it does (operations.py and others).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator
+from types import TracebackType
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
+
+from ..drivers.running import Runner, runner
+from ..http.request import BodyFollowing, Request
+from ..polling.contract import Co
+from ..polling.twin_documentation import twin_of
+from .connection import HTTPConnection
+from .exchange import Exchange, HTTPResponse
+
+P = ParamSpec("P")
+T = TypeVar("T")
+PIECE: Final = 65536  # bytes of a body at a time, unless another number is given
+
+
+def awaited(
+    operation: Callable[Concatenate[HTTPConnection, P], Co[T]],
+) -> Callable[Concatenate[AsyncConnection, P], Coroutine[Any, Any, T]]:
+    """Return the method of `AsyncConnection` that awaits *operation*, one of `HTTPConnection`."""
+    name = operation.__name__
+
+    async def method(self: AsyncConnection, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        op: Co[T] = getattr(self.connection, name)(*args, **kwargs)
+        return await self.run(op)
+
+    functools.update_wrapper(method, operation)
+    del method.__dict__["__wrapped__"]
+    method.__name__ = name.removeprefix("co_")
+    method.__qualname__ = f"AsyncConnection.{method.__name__}"
+    method.__module__ = __name__
+    method.__doc__ = f"Awaitable twin of `HTTPConnection.{name}`."
+    twin_of(operation)(method)
+    signature = inspect.signature(operation)
+    result = str(signature.return_annotation).removeprefix("Co[").removesuffix("]")
+    method.__dict__["__signature__"] = signature.replace(return_annotation=result)
+    return method
+
+
+class AsyncConnection:
+    """An `HTTPConnection` whose operations are awaited, on asyncio or trio.
+
+    `async_connect` makes one. ``async with`` opens the connection when the block begins, and closes
+    it when it ends; awaiting the object itself opens it and gives the object. For whatever is
+    not listed here there is `connection`, and `run` for operations of your own.
+
+    Cancelling a task does to the connection what closing the operation does that it waits for;
+    see :ref:`interrupted`. One task may send while another one reads.
+
+    Args:
+        connection: what to operate. If it was not said whether it adds Content-MD5 to bodies, it
+            does not do so from now on.
+        run: runs operations, such as `dugong_like.drivers.aio.run`; if None it is that of asyncio
+            or trio, whichever runs the present task.
+
+    Raises:
+        RuntimeError: neither of them does.
+
+    Attributes:
+        connection: the `HTTPConnection`.
+        run: what runs its operations: ``await conn.run(op)``.
+
+    """
+
+    def __init__(self, connection: HTTPConnection, run: Runner | None = None) -> None:
+        self.connection = connection
+        self.run = runner() if run is None else run
+        if connection.content_md5 is None:
+            connection.content_md5 = False
+
+    connect = awaited(HTTPConnection.co_connect)
+    send_request = awaited(HTTPConnection.co_send_request)
+    send_requests = awaited(HTTPConnection.co_send_requests)
+    write = awaited(HTTPConnection.co_write)
+    finish = awaited(HTTPConnection.co_finish)
+    sendfile = awaited(HTTPConnection.co_sendfile)
+    read_response = awaited(HTTPConnection.co_read_response)
+    next_response = awaited(HTTPConnection.co_next_response)
+    read = awaited(HTTPConnection.co_read)
+    readinto = awaited(HTTPConnection.co_readinto)
+    readall = awaited(HTTPConnection.co_readall)
+    discard = awaited(HTTPConnection.co_discard)
+    recv_to_file = awaited(HTTPConnection.co_recv_to_file)
+    read_raw = awaited(HTTPConnection.co_read_raw)
+    wait_closed = awaited(HTTPConnection.co_wait_closed)
+
+    async def send(self, request: Request) -> Exchange:
+        """Awaitable twin of `HTTPConnection.co_send`, to which the body may come asynchronously.
+
+        Args:
+            request: its body may also be an asynchronous iterable of bytes-like pieces, an
+                asynchronous generator for example. It is sent in chunks, and closed in any case if
+                it has ``aclose``.
+
+        Raises:
+            Exception: what `HTTPConnection.co_send` and the iterator raise.
+
+        """
+        if not isinstance(request.body, AsyncIterable):
+            return await self.run(self.connection.co_send(request))
+        pieces = aiter(request.body)
+        try:
+            exchange = await self.send_request(
+                request.method, request.target, request.headers, BodyFollowing()
+            )
+            try:
+                async for piece in pieces:
+                    await self.write(piece)
+                await self.finish()
+            except BaseException:
+                self.connection.give_up(exchange)
+                raise
+        finally:
+            if (close := getattr(pieces, "aclose", None)) is not None:
+                await close()
+        return exchange
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.connection!r}>"
+
+    def pieces(self, size: int = PIECE) -> AsyncPieces[bytes]:
+        """Iterate over the present body: ``async for piece in conn.pieces()``.
+
+        Args:
+            size: bytes of a piece at most. Each is what `read` returns: at least one byte.
+
+        """
+        return AsyncPieces(lambda: self.read(size))
+
+    def responses(self) -> AsyncPieces[HTTPResponse]:
+        """Iterate over the responses while any is pending; see `HTTPConnection.responses`."""
+        return AsyncPieces(self.next_response)
+
+    async def close(self) -> None:
+        """Close the connection as `HTTPConnection.co_close` does, in a cancelled task too."""
+        self.connection.close()
+        await self.wait_closed()
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.connection.close()
+
+
+class AsyncPieces(Generic[T]):
+    """What comes one after the other, until there is nothing more."""
+
+    def __init__(self, co_next: Callable[[], Awaitable[T | None]]) -> None:
+        self._next = co_next
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        got = await self._next()
+        if not got:
+            raise StopAsyncIteration
+        return got
+
+
+def _as(make: Callable[P, object]) -> Callable[[Callable[..., T]], Callable[P, T]]:
+    """Say, for types and for the documentation, that a function takes what *make* takes."""
+
+    def say(function: Callable[..., T]) -> Callable[P, T]:
+        result = inspect.signature(function).return_annotation
+        signature = inspect.signature(make).replace(return_annotation=result)
+        function.__dict__["__signature__"] = signature
+        return function
+
+    return say
+
+
+@_as(HTTPConnection)
+def async_connect(*arguments: Any, **options: Any) -> AsyncConnection:
+    """Return a connection for asyncio or trio: ``async with async_connect("h") as conn``.
+
+    It is opened when the block begins, or when it is awaited: ``conn = await async_connect("h")``
+    does as well, and then it is you who closes it. The arguments are those of `HTTPConnection`.
+
+    Raises:
+        RuntimeError: neither asyncio nor trio runs here.
+        Exception: what `HTTPConnection` and `HTTPConnection.co_connect` raise.
+
+    """
+    return AsyncConnection(HTTPConnection(*arguments, **options))

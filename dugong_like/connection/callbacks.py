@@ -1,0 +1,356 @@
+"""Exchanges that call back: a request, its response, and what to call when either is there.
+
+`HTTPStream` is what `HTTPConnection.request` returns. It is driven as one operation, by
+any driver, or on a thread that was started for that (drivers/loopthread.py). Several on
+one connection take turns: they send in the order in which they were activated, and read
+their responses in the same order. Who is driven does what is to be done for those in
+front that nobody drives.
+
+Not here: waiting in line (queue.py), and what is sent (request.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from typing import Final, Protocol
+
+from ..errors import AnsweredEarly, ConnectionClosed, InvalidRequest, StateError
+from ..http.request import BodyFollowing, Request
+from ..polling.contract import Co, run
+from ..polling.twin_documentation import twin_of
+from ..polling.wake import Wake
+from .exchange import Exchange, HTTPResponse
+from .exchanging import Exchanging
+from .operations import Operations
+from .queue import Line, Place, Stage
+
+Callback = Callable[..., object]
+CUT: Final = ", and ended the connection before its answer was"
+PIECE: Final = 65536  # bytes of body that one call of `on_body` gets at most
+
+
+class Submitter(Protocol):
+    """What runs operations on a thread of its own, such as `LoopThread`."""
+
+    def submit(self, op: Co[int]) -> Future[int]:
+        """Run *op*, and return a future of its result."""
+        ...
+
+
+class HTTPStream:
+    """One exchange, lazy until `activate` or `co_run`: nothing is sent before.
+
+    The callbacks run in whoever drives the stream, one after the other, and take keyword
+    arguments. They shall not block, nor use the connection but for `HTTPConnection.close`
+    and new streams. An exception in one ends the exchange with that exception. What is left of
+    the response is then skipped if other streams are behind this one; otherwise the
+    connection is closed, and the next request opens a new one.
+
+    Made by `HTTPConnection.request`.
+
+    Attributes:
+        request: what is or was sent; it can be changed until it is sent.
+        completion_future: a `concurrent.futures.Future` of the status code, or of what
+            went wrong. It is done after the last callback. Cancelling it ends the
+            exchange, if it has not begun or runs on a thread given to `activate`.
+        response: the `HTTPResponse`, None until it has arrived.
+
+    """
+
+    def __init__(
+        self,
+        conn: Exchanging,
+        line: Line[HTTPStream],
+        request: Request,
+        on_response: Callback | None = None,
+        on_body: Callback | None = None,
+        on_done: Callback | None = None,
+    ) -> None:
+        self.request = request
+        self.response: HTTPResponse | None = None
+        self.completion_future: Future[int] = _Completion(self)
+        self.job: Future[int] | None = None
+        self._conn = conn
+        self._line = line
+        self._place = Place(self, self.end)
+        self._on_response = on_response
+        self._on_body = on_body
+        self._on_done = on_done
+        self._exchange: Exchange | None = None  # when it is sent as a whole
+
+    @property
+    def connection(self) -> Exchanging:
+        """The connection: an `HTTPConnection`."""
+        return self._conn
+
+    @property
+    def response_status_code(self) -> int | None:
+        """Status code of the response; None until it has arrived."""
+        return None if self.response is None else self.response.status
+
+    @property
+    def done(self) -> bool:
+        """True when the exchange has ended, in whatever way, and its last callback too."""
+        return self.completion_future.done()
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What ended the exchange; None if it has not ended, or is complete."""
+        future = self.completion_future
+        if not future.done():
+            return None
+        return CancelledError() if future.cancelled() else future.exception()
+
+    def activate(self, thread: Submitter | None = None) -> None:
+        """Take the next place among the streams of the connection, and start.
+
+        Args:
+            thread: what drives the stream: a `LoopThread`, or what else has ``submit``.
+                If None, somebody has to drive it: `co_run`, `co_complete`, or a stream
+                behind it.
+
+        Raises:
+            StateError: it has been activated before.
+            RuntimeError: the thread was stopped; the stream is as it was.
+
+        """
+        try:
+            self._line.join(self._place, promised=thread is not None)
+        except StateError as exc:
+            self._label(exc)
+            raise
+        if thread is None:
+            return
+        try:
+            self.job = thread.submit(self._co_promised())
+        except BaseException:
+            self._line.quit(self._place)
+            raise
+        self.job.add_done_callback(self._dropped)
+
+    def co_run(self) -> Co[int]:
+        """Drive the exchange to its end, activating it if that was not done.
+
+        Closing the operation gives the exchange up; its future then has `CancelledError`.
+
+        Returns:
+            The status code of the response.
+
+        Raises:
+            StateError: another operation drives it, or it has ended.
+            CancelledError: its future was cancelled before it began.
+            InvalidRequest: the body is `BodyFollowing`, or what `co_send` says.
+            ConnectionClosed: the connection ended, or was closed, before the exchange was
+                complete. If the server answers before it has the whole body, that is
+                no error: it counts as the response.
+            AnsweredEarly: it did so, and the connection ended before that response was complete.
+            Exception: what a callback or the body of the request raises.
+            DugongError: what `co_send`, `co_read_response` and `co_read` raise.
+
+        """
+        if not self._line.drive(self._place):
+            raise self._busy()
+        return (yield from self._co_drive())
+
+    @twin_of(co_run)
+    def run(self) -> int:
+        """Blocking twin of `co_run`."""
+        return run(self.co_run())
+
+    def co_complete(self) -> Co[int]:
+        """Wait until the exchange has ended; drive it if nobody else does.
+
+        Returns:
+            The status code.
+
+        Raises:
+            Exception: what ended the exchange.
+
+        """
+        if self._line.drive(self._place):
+            return (yield from self._co_drive())
+        with Wake() as wake:
+            self.completion_future.add_done_callback(lambda _: wake.set())
+            yield from wake.co_wait()
+        return self.completion_future.result()
+
+    @twin_of(co_complete)
+    def complete(self) -> int:
+        """Blocking twin of `co_complete`."""
+        return run(self.co_complete())
+
+    def _co_promised(self) -> Co[int]:
+        """Drive the exchange on the thread given to `activate`."""
+        if not self._line.drive(self._place, promised=True):
+            raise StateError("this stream has ended")
+        return (yield from self._co_drive())
+
+    def _dropped(self, _: Future[int]) -> None:
+        """End with the operation that should have driven the stream, if it has not begun."""
+        if self._line.drive(self._place, promised=True):
+            self._line.leave(self._place)
+            self.end(CancelledError())
+
+    def _co_drive(self) -> Co[int]:
+        """Do everything, and say how it went; somebody has taken the stream over."""
+        try:
+            if not self.completion_future.set_running_or_notify_cancel():
+                raise CancelledError
+            yield from self._co_drive_others()
+            status = yield from self._co_exchange()
+        except BaseException as exc:
+            self._fail()
+            self.end(CancelledError() if isinstance(exc, GeneratorExit) else exc)
+            raise
+        self._line.leave(self._place)
+        problem = self.end(None)
+        if problem is not None:
+            raise problem
+        return status
+
+    def _co_drive_others(self) -> Co[None]:
+        """Drive those in front that nobody drives; what they raise is theirs."""
+        while (place := self._line.idle_before(self._place)) is not None:
+            with suppress(Exception):
+                yield from place.owner.co_run()
+
+    def _fail(self) -> None:
+        """Leave the connection in a defined state, and the line."""
+        if self._line.fail(self._place):
+            if self._conn.response_pending() or not self._conn.is_open():
+                Operations.disconnect(self._conn)
+        elif self._exchange is not None:
+            self._exchange.abandon()
+        self._line.leave(self._place)
+
+    def _busy(self) -> StateError:
+        busy = StateError("another operation drives this stream, or it has ended")
+        self._label(busy)
+        return busy
+
+    def _label(self, problem: BaseException) -> None:
+        self._conn.label_error(problem, self.request.method, self.request.target)
+
+    def end(self, problem: BaseException | None) -> BaseException | None:
+        """Tell everybody that the exchange has ended; return what went wrong at last."""
+        if problem is not None:
+            self._label(problem)
+        future = self.completion_future
+        if self._on_done is not None:
+            try:
+                self._on_done(http_stream=self, error=problem)
+            except Exception as exc:  # noqa: BLE001 - it is the result
+                problem = problem or exc
+        if future.cancelled() or not (future.running() or future.set_running_or_notify_cancel()):
+            return problem
+        if problem is None:
+            assert self.response is not None
+            future.set_result(self.response.status)
+        else:
+            future.set_exception(problem)
+        return problem
+
+    # ---- the exchange
+
+    def _co_exchange(self) -> Co[int]:
+        conn, line, place = self._conn, self._line, self._place
+        failure = yield from self._co_send()
+        line.note_sent(place)
+        yield from line.co_until(place, self._is_first)
+        if failure is not None and not conn.response_pending():
+            raise failure
+        try:
+            response = yield from conn.co_read_response()
+        except ConnectionClosed:
+            line.check(place)
+            if failure is not None:
+                raise failure from None
+            raise
+        line.check(place)
+        self.response = response
+        if self._on_response is not None:
+            self._on_response(
+                http_stream=self,
+                status_code=response.status,
+                headers=list(response.headers.items()),
+            )
+        try:
+            yield from self._co_read_body()
+        except ConnectionClosed as exc:
+            if failure is None or place.doomed:
+                raise
+            raise AnsweredEarly.by(response, CUT) from exc
+        return response.status
+
+    def _co_read_body(self) -> Co[None]:
+        on_body, check, place = self._on_body, self._line.check, self._place
+        while True:
+            check(place)
+            try:
+                chunk = yield from self._conn.co_read(PIECE)
+            except ConnectionClosed:
+                check(place)
+                raise
+            check(place)  # the end of the stream may have been made by close()
+            if not chunk:
+                return
+            if on_body is not None:
+                on_body(http_stream=self, chunk=chunk)
+
+    def _co_send(self) -> Co[ConnectionClosed | None]:
+        """Send the request when that may be done.
+
+        Returns:
+            What has ended the connection while it was sent: perhaps there is a response.
+
+        """
+        if isinstance(self.request.body, BodyFollowing):
+            raise InvalidRequest("the body of a stream cannot follow: give an iterable")
+        line, place = self._line, self._place
+        yield from line.co_until(place, self._may_send)
+        while True:
+            try:
+                if not self._conn.is_open():
+                    yield from line.co_unless_ended(place, self._conn.co_connect())
+                self._exchange = yield from self._conn.co_send(self.request)
+            except ConnectionClosed as exc:
+                line.check(place)
+                if exc.request_sent != "no":
+                    return exc
+                if line.is_first(place):
+                    raise
+            else:
+                return None
+            yield from line.co_until(place, self._is_first)  # it may not be pipelined
+
+    def _is_first(self) -> bool:
+        return self._line.is_first(self._place)
+
+    def _may_send(self) -> bool:
+        """Only what may be repeated is pipelined, behind its like (RFC 9112 section 9.3.2)."""
+        before = self._line.before(self._place)
+        if before is None:
+            return True
+        if before.stage is not Stage.SENT or before.doomed or not self.request.idempotent:
+            return False
+        return before.owner.request.idempotent and self._conn.is_open()
+
+    def __repr__(self) -> str:
+        return f"<HTTPStream {self.request.method} {self.request.target}>"
+
+
+class _Completion(Future[int]):
+    """A future that can be cancelled while its stream runs on a thread."""
+
+    def __init__(self, stream: HTTPStream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def cancel(self) -> bool:
+        """See `HTTPStream.completion_future`."""
+        if super().cancel():
+            return True
+        job = self._stream.job
+        return job is not None and job.cancel()

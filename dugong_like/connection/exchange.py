@@ -1,0 +1,185 @@
+"""Requests and responses as plain data: nothing here does anything.
+
+Not here: header fields (headers.py), and how any of it is put on or taken from the
+wire (http1/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..errors import StateError
+from ..http.redaction import mask_target
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+    from ..http.h1.response_head import Head
+    from ..http.lazy_message import FieldsMessage
+    from ..transport.timings import Timings
+    from ..transport.upgraded.network_stream import NetworkStream
+
+
+class Exchange:
+    """One request and the response it waits for; `HTTPConnection.send_request` returns it.
+
+    Attributes:
+        method: request method.
+        path: request target as given.
+        sent: True when the last byte of the request has been handed to the system.
+        final: the head of its final response, when that has been read.
+        owed_by: the thread that has to write the rest of the body, as `threading.get_ident` gives
+            it: the one that sent the head, or has written last; 0 if no body follows the head.
+        expects_continue: True while the body waits for 100 (Continue).
+        upgrades: True if the request asked for another protocol, by Upgrade or by CONNECT.
+        closes: True if the request said that none would follow on its connection.
+        abandoned: True if nobody will read the response.
+        fresh: True if nothing else was pending when it was sent, and nobody has waited for the
+            response yet.
+        hand_over: gives the stream up, if the response has ended HTTP on it.
+        stream: what it gave.
+        timings: how long its phases took; None if nobody asked for it.
+
+    """
+
+    sent = False
+    final: Head | None = None
+    owed_by = 0
+    expects_continue = False
+    upgrades = False
+    closes = False
+    abandoned = False
+    fresh = False
+    hand_over: Callable[[], NetworkStream] | None = None
+    stream: NetworkStream | None = None
+    informational: tuple[HTTPResponse, ...] = ()
+    timings: Timings | None = None
+
+    def __init__(self, method: str, path: str) -> None:
+        self.method = method
+        self.path = path
+
+    @property
+    def answered(self) -> bool:
+        """True when the head of its final response has been read."""
+        return self.final is not None
+
+    def abandon(self) -> None:
+        """Say that nobody will read the response.
+
+        The next reader skips it, or what is left of it, so that it cannot be taken for
+        the response to a later request.
+        """
+        self.abandoned = True
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.method} {mask_target(self.path)}>"
+
+
+class HTTPResponse:
+    """Status and header fields of a response; the body is read from the connection.
+
+    Attributes:
+        status: status code, 100 to 999.
+        length: bytes of body that will arrive (0 after HEAD); None if only the end of
+            the body will tell.
+        informational: the 1xx responses that came before this one.
+
+    """
+
+    __slots__ = (
+        *("_exchange", "_head", "_headers", "_trailer_fields"),
+        *("informational", "length", "status"),
+    )
+
+    def __init__(self, exchange: Exchange, head: Head, length: int | None) -> None:
+        self.status = head.status
+        self.length = length
+        self.informational = exchange.informational
+        self._exchange = exchange
+        self._head = head
+        self._headers: Message | None = None
+        self._trailer_fields = b""
+
+    @property
+    def method(self) -> str:
+        """Method of the request."""
+        return self._exchange.method
+
+    @property
+    def path(self) -> str:
+        """Target of the request, as given to `HTTPConnection.send_request`."""
+        return self._exchange.path
+
+    @property
+    def reason(self) -> str:
+        """Reason phrase, often empty."""
+        return self._head.reason.decode("latin-1")
+
+    @property
+    def http_version(self) -> str:
+        """``"1.1"``, ``"1.0"``, or another minor version that the server says."""
+        return f"1.{self._head.minor}"
+
+    @property
+    def timings(self) -> Timings | None:
+        """How long its phases took; None unless ``HTTPConnection(timings=True)`` asked."""
+        return self._exchange.timings
+
+    @property
+    def headers(self) -> Message:
+        """The header fields, an `email.message.Message`, made at the first look."""
+        if self._headers is None:
+            self._headers = _message(self._head.fields, self._head.lower)
+        return self._headers
+
+    @property
+    def stream(self) -> NetworkStream:
+        """The stream below, after 101 or a 2xx to CONNECT: from here on it carries no HTTP.
+
+        The first look takes it from the connection, whose next request opens a new one.
+        Before that it is closed with the connection, also by its next request.
+
+        Raises:
+            StateError: the response is no such one, or came before the request was complete; or
+                the connection was closed meanwhile, or another operation is reading.
+
+        """
+        exchange = self._exchange
+        if exchange.stream is None:
+            if exchange.hand_over is None:
+                raise StateError(f"{self!r} has not ended HTTP on its connection")
+            exchange.stream = exchange.hand_over()
+            exchange.hand_over = None
+        return exchange.stream
+
+    @property
+    def trailers(self) -> Message:
+        """The trailer fields (RFC 9110 section 6.5); empty until the body has been read."""
+        return _message(b"\r\n" + self._trailer_fields)
+
+    def offer(self, hand_over: Callable[[], NetworkStream]) -> None:
+        """Let `stream` have what *hand_over* gives."""
+        self._exchange.hand_over = hand_over
+
+    def set_trailers(self, fields: bytes) -> None:
+        """Take the trailer section, which comes after the body: checked field lines."""
+        self._trailer_fields = fields
+
+    def __repr__(self) -> str:
+        return (
+            f"<HTTPResponse {self.status} {self.reason} to {self.method} {mask_target(self.path)}>"
+        )
+
+
+_fields_message: type[FieldsMessage] | None = None  # kept, as to import it takes its time
+
+
+def _message(wire: bytes, lower: bytes | None = None) -> Message:
+    global _fields_message  # noqa: PLW0603 - it is the same for all
+    if _fields_message is None:
+        from ..http.lazy_message import FieldsMessage  # noqa: PLC0415 - 10 ms that many programs never need
+
+        _fields_message = FieldsMessage
+    return _fields_message(wire, lower)

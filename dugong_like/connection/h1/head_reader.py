@@ -1,0 +1,152 @@
+"""Receiving the heads of responses, the informational ones in front of them included.
+
+Not here: their grammar (http/h1/response_head.py), and what a final head leads to (receiver.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ...errors import ConnectionClosed, ContinueTimedOut, InvalidResponse
+from ...http.h1.head_cache import RecentHeads
+from ...http.h1.limits import Limits
+from ...http.h1.response_head import Head, Section, parse_head
+from ...transport.buffer import ReceiveBuffer
+from ..exchange import Exchange, HTTPResponse
+from .session import SharedLink
+
+CONTINUE: Final = 100
+SWITCHING_PROTOCOLS: Final = 101
+FINAL: Final = 200  # the first status code that ends an exchange
+
+Informed = Callable[[HTTPResponse], object]
+
+
+class HeadReader:
+    """Takes heads from the receive buffer, and fills it until there is one.
+
+    Attributes:
+        continue_timeout: seconds to wait for 100 (Continue); None waits for ever.
+    """
+
+    __slots__ = (
+        *("_buffer", "_harmless", "_informational", "_limits", "_link", "_recent"),
+        *("_section", "continue_timeout", "on_informational"),
+    )
+
+    def __init__(
+        self,
+        link: SharedLink,
+        buffer: ReceiveBuffer,
+        limits: Limits,
+        on_informational: Informed | None,
+    ) -> None:
+        self.continue_timeout: float | None = None
+        self._link = link
+        self._buffer = buffer
+        self._limits = limits
+        self._harmless = min(limits.line_size, limits.header_size)  # bytes of head to take as is
+        self._recent = RecentHeads(limits.fields)
+        self.on_informational = on_informational
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what has arrived in part."""
+        self._section: Section | None = None  # of a head that has arrived in part
+        self._informational = 0  # bytes of 1xx responses to the present request
+
+    def read(self, exchange: Exchange) -> Head | None:
+        """Return what `take` returns, of what can be received at once.
+
+        Raises:
+            InvalidResponse: what arrives is no head, or exceeds a limit.
+            ConnectionClosed: the connection ended before.
+        """
+        buffer = self._buffer
+        stream = self._link.raw_stream or self._link.stream
+        while True:
+            if buffer.begin < buffer.end and (head := self.take(exchange)) is not None:
+                return head
+            if not (filled := buffer.fill(stream)):
+                if filled is None:
+                    buffer.much = False
+                    return None
+                raise self.end_of_stream()
+
+    def take(self, exchange: Exchange) -> Head | None:
+        """Take the next head for *exchange* from the buffer; None if none is complete.
+
+        Informational responses are passed by, but for a 100 that was asked for.
+
+        Raises:
+            InvalidResponse: what is there is no head, or exceeds a limit.
+        """
+        buffer = self._buffer
+        while (begin := buffer.begin) < buffer.end:
+            head = None
+            if self._section is None:  # as most do, it may have come in one piece
+                head = self._recent.find(buffer.data, begin, buffer.end)
+            if head is None or head.size > self._harmless:
+                stop = self._find_end()
+                if stop < 0:
+                    return None
+                head = parse_head(buffer.data, self._limits.fields, begin, stop)
+            buffer.begin = begin + head.size
+            if head.status >= FINAL:
+                self._informational = 0
+                return head
+            if head.status == SWITCHING_PROTOCOLS:
+                if not exchange.upgrades or exchange.method == "CONNECT":
+                    raise InvalidResponse("101 (Switching Protocols) without having been asked")
+                return head
+            self._note_informational(exchange, head, head.size)
+            if head.status == CONTINUE and exchange.expects_continue:
+                exchange.expects_continue = False
+                return head
+        return None
+
+    def end_of_stream(self) -> ConnectionClosed:
+        """Return the error that the end of the stream is, instead of a head."""
+        if self._buffer.begin < self._buffer.end:
+            return ConnectionClosed(
+                "the connection ended inside the head of a response", request_sent="yes"
+            )
+        return ConnectionClosed(
+            "the server closed the connection without a response", request_sent="maybe"
+        )
+
+    def no_continue(self, exchange: Exchange) -> ContinueTimedOut:
+        """Let the body be written although nobody asked for it, and return the error."""
+        exchange.expects_continue = False
+        return ContinueTimedOut(
+            f"no 100 (Continue) within {self.continue_timeout} s; the body may be written now",
+            request_sent="maybe",
+            phase="expect100",
+        )
+
+    def _find_end(self) -> int:
+        """Return where the head in the buffer ends; -1 if it has not arrived completely."""
+        buffer = self._buffer
+        section = self._section
+        if section is None:
+            section = self._section = Section(self._limits, status=True)
+        stop = section.find_end(buffer.data, buffer.begin, buffer.end)
+        if stop >= 0:
+            self._section = None
+        return stop
+
+    def _note_informational(self, exchange: Exchange, head: Head, size: int) -> None:
+        self._informational += size
+        seen = exchange.informational
+        limits = self._limits
+        if len(seen) >= limits.informational or self._informational > limits.header_size:
+            raise InvalidResponse(
+                f"{len(seen) + 1} informational responses of {self._informational} bytes; at most "
+                f"{limits.informational} of {limits.header_size} bytes are taken"
+            )
+        response = HTTPResponse(exchange, head, 0)
+        exchange.informational = (*seen, response)
+        if self.on_informational is not None:
+            self._link.stream.waiting = True  # what it raises loses nothing
+            self.on_informational(response)

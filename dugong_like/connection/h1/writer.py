@@ -1,0 +1,237 @@
+"""Putting the parts of a request on the stream: at once, or when there is room.
+
+While it waits until more can be sent it also watches for an answer: a server that
+says no before it has the whole body is heard at once (RFC 9112 section 9.5).
+
+Not here: what is sent, and when (sender.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...errors import (
+    AnsweredEarly,
+    ClientCertificateRefused,
+    ConnectionClosed,
+    ConnectionTimedOut,
+    ProtocolError,
+    StateError,
+    TransportError,
+)
+from ...polling.contract import Co
+from ...polling.progress import ProgressDeadline
+from ...polling.wake import co_checkpoint
+from ...transport.stream import STEP, TURN, Part, Stream, rest
+from ..exchange import Exchange
+from .receiver import ReceivingHalf, answer_of
+from .session import SharedLink
+from .states import READY, SENDING, Sending, Sent, follow
+
+
+class Transmitter:
+    """What the sending half sends with: to be inherited.
+
+    Args:
+        link: leads to the stream.
+        receiving: where an answer arrives.
+
+    """
+
+    __slots__ = (
+        *("_chunked", "_exchange", "_length", "_link", "_receiving", "_remaining", "_state"),
+        *("_unwaited", "_uploading"),
+    )
+
+    def __init__(self, link: SharedLink, receiving: ReceivingHalf) -> None:
+        self._link = link
+        self._receiving = receiving
+        self._exchange: Exchange | None = None  # the last one: what errors are about
+        self._state = READY
+        self._unwaited = 0  # done since the last wait, as `TURN` counts it
+        # Of the last request that had a body:
+        self._uploading: Exchange | None = None
+        self._length: int | None = None  # bytes of its body; None: chunked
+        self._remaining: int | None = None  # those of them that nobody has given yet
+        self._chunked = 0  # bytes that were given; counted if it is chunked
+
+    def _step(self, event: Sent) -> None:
+        self._state = follow(SENDING, self._state, event)
+
+    def _start(self, exchange: Exchange, parts: list[Part], complete: bool) -> Co[None] | None:
+        """Try to send *parts*, which end the request if *complete*; None says that all is sent."""
+        total = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
+        try:
+            stream = self._link.raw_stream or self._link.stream
+            count = self._try(stream, exchange, parts, complete, total)
+        except BaseException as exc:
+            problem = self._explain(exc, exchange, untouched=True)
+            self._say_progress(problem, parts)
+            self._stopped(problem, untouched=True)
+            if problem is exc:
+                raise
+            raise problem from exc
+        if count == total:
+            return None
+        return self._co_go_on(stream, exchange, parts, complete, count or 0)
+
+    def _try(
+        self, stream: Stream, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
+    ) -> int | None:
+        """Send what can be sent of *parts* at once; None says nothing."""
+        if exchange.final is not None:
+            raise AnsweredEarly.by(answer_of(exchange, exchange.final))
+        if self._unwaited >= TURN:
+            return None  # see `_co_go_on`
+        # Set before the call, for the answer may be read before the call returns.
+        exchange.sent = complete
+        count = stream.send(parts)
+        if count != total:
+            exchange.sent = False
+            if count is None:
+                return None
+        self._unwaited += count + STEP
+        return count
+
+    def _co_go_on(
+        self,
+        stream: Stream,
+        exchange: Exchange,
+        parts: Sequence[Part],
+        complete: bool,
+        count: int,
+    ) -> Co[None]:
+        """Send *parts*, of which *count* bytes are sent already."""
+        finished = False
+        try:
+            parts = rest(parts, count)
+            while parts:
+                if self._unwaited >= TURN:  # as there is always room
+                    self._unwaited = 0
+                    yield from co_checkpoint()
+                    if self._link.raw_stream is not stream:
+                        self._link.check_unbroken()
+                    self._look(stream, exchange)
+                total = sum(map(len, parts))
+                sent = self._try(stream, exchange, parts, complete, total)
+                if sent is None:
+                    sent = yield from self._co_wait(stream, exchange, parts, complete, total)
+                count += sent
+                parts = rest(parts, sent)
+            finished = True
+        except Exception as exc:
+            problem = self._explain(exc, exchange, untouched=count == 0)
+            self._say_progress(problem, parts)
+            self._stopped(problem, untouched=count == 0)
+            finished = True
+            if problem is exc:
+                raise
+            raise problem from exc
+        finally:
+            if not finished:
+                self._break(StateError("sending a request was given up in the middle"))
+
+    def _co_wait(
+        self, stream: Stream, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
+    ) -> Co[int]:
+        """Wait until something of *parts* can be sent, and send it, or an answer is here."""
+        link = self._link
+        timeout = link.write_timeout
+        limit = None if timeout is None else ProgressDeadline(timeout)
+        while True:
+            self._unwaited = 0
+            # Set before the look at the exchange: who answers it does the opposite.
+            link.sender_waits = True
+            try:
+                receiving = self._receiving
+                watch = receiving.is_next(exchange) and not receiving.role.is_taken()
+                if exchange.final is None:
+                    need = stream.wanted_by_send(None if limit is None else limit.at, watch=watch)
+                    yield need if limit is None else limit.limit(need)
+            finally:
+                link.sender_waits = False
+            if link.raw_stream is not stream:
+                link.check_unbroken()
+            if watch:
+                self._look(stream, exchange)
+            sent = self._try(stream, exchange, parts, complete, total)
+            if sent is not None:
+                return sent
+            if limit is not None and limit.has_passed():
+                raise ConnectionTimedOut(
+                    f"nothing could be sent for {timeout} s (write time-out)",
+                    request_sent="maybe",
+                    phase="write",
+                )
+
+    def label(self, exc: BaseException) -> None:
+        """Say in *exc*, if it is an error of the library, that it is about the last request."""
+        self._link.label(exc, self._exchange)
+
+    def _look(self, stream: Stream, exchange: Exchange) -> None:
+        """Stop if the server has answered already, or closed the connection."""
+        response = self._receiving.look_ahead(stream, exchange)
+        if response is not None:
+            raise AnsweredEarly.by(response, "; read_response() gives the answer")
+
+    def _explain(self, exc: BaseException, exchange: Exchange, *, untouched: bool) -> BaseException:
+        """Return what to raise for *exc*: another error if the server has said why it ended this.
+
+        A server that will not have a request may close the connection behind its answer, and
+        that may be heard first. What has arrived is no answer to a request of which nothing was
+        sent (*untouched*).
+        """
+        if type(exc) is not ConnectionClosed or (untouched and self._state is READY):
+            return exc
+        if exchange.final is not None:  # another operation has read it
+            return AnsweredEarly.by(answer_of(exchange, exchange.final))
+        stream = self._link.raw_stream
+        if stream is None:
+            return exc
+        try:
+            self._look(stream, exchange)
+        except (AnsweredEarly, ClientCertificateRefused) as said:
+            return said
+        except (ConnectionClosed, ProtocolError):
+            pass  # whoever reads will hear of it
+        return exc
+
+    def _say_progress(self, exc: BaseException, unsent: Sequence[Part]) -> None:
+        """Say in *exc*, which keeps *unsent* from being sent, how much of the body is sent."""
+        if not isinstance(exc, TransportError) or self._uploading is not self._exchange:
+            return
+        length = self._length
+        if length is None:  # CRLF is behind the data of a chunk
+            owed, given, total = sum(map(len, unsent[-2:-1])), self._chunked, ""
+        else:
+            owed, given = sum(map(len, unsent[-1:])), length - (self._remaining or 0)
+            total = f" of {length:,}"
+        exc.append(f"{max(given - owed, 0):,}{total} bytes of the body written")
+
+    def _stopped(self, exc: BaseException, *, untouched: bool) -> None:
+        """Note that sending has ended with *exc*; *untouched* if nothing had been sent.
+
+        If it was the peer that ended it, the request counts as sent: its response can
+        still be read, but nothing else be sent.
+        """
+        if isinstance(exc, ProtocolError):
+            exc.request_sent = "yes"
+        elif isinstance(exc, TransportError) and (not untouched or self._state is Sending.BODY):
+            exc.request_sent = "yes" if exc.request_sent == "yes" else "maybe"
+        self.label(exc)
+        if not isinstance(exc, ConnectionClosed):
+            self._break(exc if isinstance(exc, Exception) else StateError(repr(exc)))
+            return
+        if self._state is not READY:
+            self._step(Sent.ANSWERED)
+        elif untouched and exc.request_sent == "maybe":
+            exc.request_sent = "no"
+        self._link.spend()
+
+    def _break(self, failure: Exception) -> None:
+        """Break the connection because of *failure*; who waits for a response is woken."""
+        self.label(failure)
+        self._link.fail(failure)
+        stream = self._link.raw_stream
+        if stream is not None and self._receiving.role.is_taken():
+            stream.shut_down()

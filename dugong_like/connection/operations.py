@@ -1,0 +1,405 @@
+"""The operations that users run, each a generator that yields `PollNeeded`.
+
+This is where what the caller gives to them is checked and put into the terms of the two
+halves; how they send and receive is theirs.
+
+Not here: the arguments of the connection (config.py), giving it up (closing.py), what a
+head says of its body (body_fields.py), the blocking twins and the file-like face (connection.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from ..errors import InvalidRequest
+from ..http.arguments import Buffer, as_bytes, as_writable, check_size
+from ..http.h1.body_fields import EMPTY, framing_lines
+from ..http.h1.request_head import (
+    NO_FIELDS,
+    FieldLines,
+    check_meaning,
+    check_version_0,
+    closes,
+    encode_trailers,
+)
+from ..http.headers import Fields, exact
+from ..http.request import BodyFollowing
+from ..http.target import Target
+from ..polling.contract import Co
+from .closing import Disconnecting
+from .exchange import Exchange, HTTPResponse
+
+
+class Operations(Disconnecting):
+    """One connection to one server: the operations and what belongs to them.
+
+    `HTTPConnection` is this class with blocking twins.
+    """
+
+    __slots__ = ()
+
+    def response_pending(self) -> bool:
+        """Return True if a response is outstanding, or partly read."""
+        return bool(self._link.pending)
+
+    @property
+    def body_owed(self) -> float | None:
+        """Bytes of the present request body that have not been written yet (an `int`).
+
+        None if there are none: no body is being written, it is complete, or the server has
+        answered without it. `math.inf` for a chunked body until `finish` is called. As long as it
+        is not None the connection takes no other request, so it should not go back to a pool.
+        """
+        return self._sending.owed
+
+    @property
+    def _out_remaining(self) -> float | None:
+        """`body_owed`, under the name that S3QL asks python-dugong for: true if any are."""
+        return self._sending.owed
+
+    def co_connect(self) -> Co[None]:
+        """Connect, unless there is a connection that takes a request.
+
+        Needed only to have it done early; `co_send_request` connects by itself.
+
+        Raises:
+            HostnameNotResolvable, DNSUnavailable, ConnectFailed: there is no way to the host.
+            HandshakeFailed, CertificateInvalid: TLS with it is not possible.
+            TunnelRefused, InvalidResponse: the proxy said no, or what is not HTTP/1.
+            ConnectionTimedOut: `timeout` was exceeded.
+            ConnectionClosed: the connection is broken, or takes no further request while
+                responses are pending.
+            StateError: another operation is sending.
+
+        """
+        going = self._sending.begin(self._sending.connect)
+        if going is not None:
+            yield from going
+
+    def co_send_request(
+        self,
+        method: str,
+        path: str,
+        headers: Fields | None = None,
+        body: Buffer | BodyFollowing | None = None,
+        expect100: bool = False,
+    ) -> Co[Exchange]:
+        """Send a request, or its head if the body is to follow.
+
+        Any number of requests may be sent before their responses are read. Connects if
+        there is no connection, or none that can be used again.
+
+        Args:
+            method: request method, such as ``"GET"``.
+            path: request target: path and query, percent-encoded; ``"*"`` with OPTIONS;
+                ``"host:port"`` with CONNECT, to a proxy that is given as *hostname*; or a
+                `Target`, whose host and port have to be those of Host. None of them changes
+                where the connection leads to.
+            headers: a mapping of names to values, or any iterable of pairs, such as `Headers`.
+                Each item or pair is sent as one field, in this order, and never changed; one that
+                may be there only once, such as Host, is refused if it comes twice. Names and
+                values are str, sent as Latin-1, or bytes. Host, Accept-Encoding and Connection
+                win over the defaults; Content-Length and Transfer-Encoding follow from the body
+                and are refused. What TE and Upgrade need in Connection is added to it (RFC 9110
+                sections 7.8 and 10.1.4). After ``Connection: close`` the next request gets a new
+                connection.
+            body: the body as bytes-like object, or `BodyFollowing`, or None for none.
+                With bytes a Content-MD5 is added unless *content_md5* of the connection is
+                False or *headers* have one. CONNECT and TRACE have no body.
+            expect100: True to have the body wait until the server asks for it (RFC 9110
+                section 10.1.1): call `co_read_response` before writing. Goes with
+                `BodyFollowing` only; nothing is waited for if the length is 0.
+
+        Returns:
+            The exchange; its response is the next one that is not yet taken by others.
+
+        Raises:
+            InvalidRequest: something cannot be sent as it is, or a field says what no client
+                may say; nothing was sent.
+            TypeError: an argument has the wrong type; nothing was sent.
+            StateError: the body of the last request is not complete, or it was CONNECT or had
+                an Upgrade field and its response has not been read, or another operation is
+                sending.
+            ConnectionClosed: the connection was lost or is broken.
+            AnsweredEarly: see `co_write`.
+            ConnectionTimedOut: nothing arrived, or could be sent, for `timeout` seconds.
+            DugongError: what `co_connect` raises.
+
+        """
+        exchange, head, whole = self._build(method, path, headers, body, expect100)
+        going = self._sending.request(exchange, head, whole)
+        if going is not None:
+            yield from going
+        return exchange
+
+    def co_send_requests(self, requests: Iterable[tuple[Any, ...]]) -> Co[list[Exchange]]:
+        """Send several requests together: with one system call, if the system takes that much.
+
+        Somebody has to read meanwhile if the requests or the responses are more than the buffers
+        of the system hold; see `Pipeline` for what does that, and repeats what was lost.
+
+        Args:
+            requests: for each the arguments that `co_send_request` takes by position:
+                ``(method, path)``, ``(method, path, headers)`` or ``(method, path, headers,
+                body)``, the body bytes-like or None. All are checked before the first is sent.
+                Only the last may be CONNECT or have an Upgrade field or ``Connection: close``.
+
+        Returns:
+            The exchanges, in the same order; an empty list for no requests.
+
+        Raises:
+            InvalidRequest: one of them cannot be sent as it is, or another one than the last
+                would let no request follow; nothing was sent.
+            TypeError: an argument has the wrong type, or a body is `BodyFollowing`; nothing
+                was sent.
+            DugongError: what `co_send_request` raises. How many were sent is not known then.
+
+        """
+        built = [self._build_whole(*request) for request in requests]
+        exchanges = [exchange for exchange, _, _ in built]
+        for exchange in exchanges[:-1]:
+            if exchange.closes or exchange.upgrades:
+                what = f"{exchange} would be the last request of its connection"
+                raise self._link.labelled(InvalidRequest(what), exchange)
+        going = self._sending.send_all(built) if built else None
+        if going is not None:
+            yield from going
+        return exchanges
+
+    def _build_whole(
+        self, method: str, path: str, headers: Fields | None = None, body: Buffer | None = None
+    ) -> tuple[Exchange, bytes, memoryview | None]:
+        """Return an exchange, with head and body, that can be sent at once."""
+        if isinstance(body, BodyFollowing):
+            raise TypeError("bodies of requests that are sent together cannot follow")
+        exchange, head, whole = self._build(method, path, headers, body, False)
+        return exchange, head, cast("memoryview | None", whole)
+
+    def _build(
+        self,
+        method: str,
+        path: str,
+        headers: Fields | None,
+        body: Buffer | BodyFollowing | None,
+        expect100: bool,
+        *,
+        with_md5: bool = True,
+    ) -> tuple[Exchange, bytes, memoryview | BodyFollowing | None]:
+        """Return an exchange, its head, and its body as it can be sent.
+
+        *with_md5* says whether Content-MD5 is added if `content_md5` does not say.
+        """
+        try:
+            if type(method) is not str or type(path) is not str:
+                method, path = exact(method), path if type(path) is Target else exact(path)
+            exchange = Exchange(method, path)
+            if headers is None and body is None and not expect100 and method != "CONNECT":
+                framing = EMPTY.get(method, "")
+                return exchange, self._heads.build(method, path, NO_FIELDS, framing), None
+            fields = NO_FIELDS if headers is None else FieldLines(headers)
+            values = fields.values
+            if body is not None and not isinstance(body, BodyFollowing):
+                body = as_bytes(body)
+            if expect100 and not isinstance(body, BodyFollowing):
+                raise InvalidRequest("expect100 goes with BodyFollowing only")
+            exchange.expects_continue = expect100 and body.length != 0  # type: ignore[union-attr]
+            exchange.upgrades = method == "CONNECT" or "upgrade" in values
+            if expect100 and "expect" in values:
+                raise InvalidRequest("Expect follows from expect100 and cannot be set as well")
+            check_meaning(values, method, body is not None)
+            if not self._heads.minor:
+                unknown = isinstance(body, BodyFollowing) and body.length is None
+                check_version_0(values, chunked=unknown, expects=expect100)
+            if self.content_md5 is not None:
+                with_md5 = self.content_md5
+            framing = framing_lines(method, values, body, with_md5=with_md5)
+            if exchange.expects_continue:
+                framing += "Expect: 100-continue\r\n"
+            exchange.closes = closes(values, self._heads.minor)
+            return exchange, self._heads.build(method, path, fields, framing), body
+        except InvalidRequest as exc:
+            self.label_error(exc, method, path)
+            raise
+
+    def label_error(self, exc: BaseException, method: str, path: str) -> None:
+        """Say in *exc* that it is about a request of this connection, which is not sent yet.
+
+        That is how the errors of `Request` objects and of streams get their URL. Nothing happens
+        if it says already what it is about, or is no `DugongError`.
+
+        Args:
+            exc: what is about to be raised.
+            method: request method.
+            path: request target.
+
+        """
+        target = path if type(path) is Target else exact(path)
+        self._link.label(exc, Exchange(exact(method), target))
+
+    def co_write(self, buf: Buffer) -> Co[None]:
+        """Write body data of the request that announced `BodyFollowing`.
+
+        Args:
+            buf: bytes-like object of any length. With a known length the body is complete when
+                that much has been written; a chunked one is ended by `co_finish`. No bytes change
+                nothing, also when the body is complete, or the request has none.
+
+        Raises:
+            ExcessBodyData: it is more than was announced; nothing of it was sent, and the
+                connection is broken.
+            TypeError: *buf* is not bytes-like.
+            StateError: no body is to be written, or it has to wait for 100 (Continue),
+                or another operation is sending.
+            AnsweredEarly: the server has answered before it had the whole request. That is
+                found out also where the connection was lost behind the answer. The error has the
+                response; `co_read_response` returns it, and its body can be read. If another
+                operation reads at that moment it gets the response, and this error follows as soon
+                as it has the head. Where the connection is lost before that, or responses to
+                earlier requests are still to be read, it is the plain ConnectionClosed.
+            ConnectionClosed: the connection was lost.
+            InvalidResponse: what the server sent meanwhile is no response.
+            ConnectionTimedOut: nothing could be sent for `timeout` seconds.
+
+        """
+        going = self._sending.begin(self._sending.write, as_bytes(buf))
+        if going is not None:
+            yield from going
+
+    def co_finish(self, trailers: Fields | None = None) -> Co[None]:
+        """End a chunked body (RFC 9112 section 7.1); does nothing if it is complete already.
+
+        Args:
+            trailers: fields of the trailer section, a mapping or pairs; none that say how to
+                deliver or understand the message, such as Host (RFC 9110 section 6.5.1).
+
+        Raises:
+            InvalidRequest: *trailers* cannot be sent as they are.
+            TypeError: *trailers* are not names and values.
+            StateError: no chunked body is being written, or a body of known length is
+                not complete, which breaks the connection.
+            AnsweredEarly, ConnectionClosed, InvalidResponse, ConnectionTimedOut: see `co_write`.
+
+        """
+        going = self._sending.begin(self._sending.finish, self._trailer_lines(trailers))
+        if going is not None:
+            yield from going
+
+    def _trailer_lines(self, trailers: Fields | None) -> bytes:
+        """Return *trailers* as field lines.
+
+        Raises:
+            InvalidRequest: they cannot be sent as they are.
+            TypeError: they are neither a mapping nor pairs.
+
+        """
+        try:
+            return encode_trailers(trailers) if trailers else b""
+        except InvalidRequest as exc:
+            self._sending.label(exc)
+            raise
+
+    def co_read_response(self) -> Co[HTTPResponse]:
+        """Read status and header fields of the next response.
+
+        The response to a request with ``expect100`` is read in two steps: first the 100
+        (Continue), which says that the body may be written, then the final response.
+        If the first is not a 100 it is the final response, and the body is not wanted.
+        Other informational responses are passed by; they are in
+        `HTTPResponse.informational`.
+
+        Returns:
+            The response; its body has to be read before the next one.
+
+        Raises:
+            StateError: no response is pending, the last body has not been read to its
+                end, or another operation is reading.
+            InvalidResponse: it is not HTTP/1, or its framing makes no sense.
+            UnsupportedResponse: a response before it was abandoned, and has an unknown
+                transfer coding.
+            ConnectionClosed: the connection ended before the response.
+            ConnectionTimedOut: nothing arrived for `timeout` seconds; the next call
+                goes on waiting.
+            ContinueTimedOut: no 100 (Continue) for `expect100_timeout` seconds: the body
+                may be written now.
+
+        """
+        return self._receiving.co_read_response()
+
+    def co_read(self, len_: int | None = None) -> Co[bytes]:
+        """Read body data.
+
+        Args:
+            len_: bytes to return at most; None for the whole rest.
+
+        Returns:
+            At least one byte, perhaps fewer than *len_*; ``b""`` only at the end of the
+            body (or if *len_* is 0).
+
+        Raises:
+            ValueError: *len_* is negative.
+            TypeError: *len_* is not an int.
+            StateError: no response has been read, or another operation is reading.
+            ConnectionClosed: the connection ended inside the body, or is broken.
+            InvalidResponse: the framing of the body is wrong.
+            UnsupportedResponse: the body has an unknown transfer coding.
+            ConnectionTimedOut: nothing arrived for `timeout` seconds; the next call
+                goes on where this one stood.
+
+        """
+        if len_ is None:
+            return self.co_readall()
+        return self._receiving.role.co(self._receiving.bodies.read, check_size(len_))
+
+    def co_readinto(self, buf: bytearray | memoryview) -> Co[int]:
+        """Read body data into *buf*, a writable bytes-like object.
+
+        Returns:
+            How many bytes were read; 0 only at the end of the body (or if *buf* is empty).
+
+        Raises:
+            TypeError: *buf* is not writable or not bytes-like.
+            DugongError: what `co_read` raises.
+
+        """
+        return self._receiving.role.co(self._receiving.bodies.readinto, as_writable(buf))
+
+    def co_readall(self) -> Co[bytes]:
+        """Read the rest of the body. Interrupted, it loses nothing: the data is read again.
+
+        Raises:
+            DugongError: what `co_read` raises. What has arrived can still be read.
+
+        """
+        return self._receiving.role.co(self._receiving.bodies.readall, None)
+
+    def co_discard(self) -> Co[None]:
+        """Read the rest of the body and throw it away.
+
+        Raises:
+            DugongError: what `co_read` raises.
+
+        """
+        yield from self._receiving.role.co(self._receiving.bodies.discard, None)
+
+    def co_read_raw(self, size: int) -> Co[bytes]:
+        """Read what the server sent as it is, to see what went wrong.
+
+        Works on a broken connection, and ends the use of any other: what is pending
+        cannot be read in another way any more.
+
+        Args:
+            size: bytes to return at most.
+
+        Returns:
+            At least one byte; ``b""`` if the server closed the connection.
+
+        Raises:
+            StateError: not connected, or another operation is reading.
+            TypeError: *size* is not an int.
+            ValueError: *size* is negative.
+            ConnectionClosed: the connection was lost.
+            ConnectionTimedOut: nothing arrived for `timeout` seconds.
+
+        """
+        return self._receiving.role.co(self._receiving.read_raw, check_size(size))
