@@ -16,7 +16,7 @@ from httpx_errors import ERRORS, STREAM_ERRORS, Table, name_of
 
 import dugong_like
 from dugong_like import Co, HTTPConnection, NetworkStream, run, stall
-from dugong_like.drivers.running import runner
+from dugong_like.drivers.detect import runner
 
 T = TypeVar("T")
 

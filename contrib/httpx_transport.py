@@ -52,7 +52,7 @@ from dugong_like import (
     run,
     tls_context,
 )
-from dugong_like.drivers.running import runner
+from dugong_like.drivers.detect import runner
 
 if TYPE_CHECKING:
     import httpx

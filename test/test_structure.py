@@ -23,7 +23,6 @@ MAY_IMPORT = {
     "drivers": "errors polling",
     "errors": "",
     "http": "errors polling",
-    "http1": "",
     "polling": "errors",
     "transport": "errors http polling",
 }
@@ -31,7 +30,7 @@ MAY_IMPORT = {
 RESERVED = {
     "socket": {
         "transport/features.py",  # which asks what there is
-        "cli/server.py",
+        "cli/demo_server.py",
         "connection/options.py",  # the type of an argument
         "transport/connect/options.py",  # the type of an argument
         "connection/config.py",  # the type of an argument
@@ -60,9 +59,9 @@ RESERVED = {
         "transport/tls/over_stream.py",
     },
     "asyncio": {
-        "cli/ways.py",
+        "cli/demo_ways.py",
         "drivers/aio.py",
-        "drivers/watches.py",
+        "drivers/aio_watches.py",
     },
     "trio": {
         "drivers/trio.py",
@@ -81,12 +80,12 @@ TESTED_ELSEWHERE = {
     "__main__.py": "test_command_line.py",
     "cli/demo.py": "test_command_line.py",
     "cli/progress.py": "test_command_line.py",
-    "cli/server.py": "test_command_line.py",
+    "cli/demo_server.py": "test_command_line.py",
     "cli/transfer.py": "test_command_line.py",
     "cli/urls.py": "test_command_line.py",
-    "cli/ways.py": "test_command_line.py",
+    "cli/demo_ways.py": "test_command_line.py",
     "drivers/pollers.py": "test_contract.py",
-    "drivers/task.py": "test_loop.py, test_contract.py",
+    "drivers/loop_task.py": "test_loop.py, test_contract.py",
     "drivers/trio.py": "test_contract.py",
     "connection/tls_info.py": "test_options.py",
     "transport/connect/socket_options.py": "test_options.py",

@@ -1,6 +1,6 @@
 """``python3 -m dugong_like demo``: files go up and down in every way, and are compared.
 
-Not here: the ways themselves (ways.py) and the server (server.py).
+Not here: the ways themselves (demo_ways.py) and the server (demo_server.py).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ..connection.connection import HTTPConnection
 from ..errors import UnsupportedResponse
 from ..http.request import BodyFollowing
 from ..http.url import Origin
+from .demo_server import demo_server
+from .demo_ways import TIMEOUT, WAYS, Way
 from .outcome import FAILED, SUCCESS
 from .progress import Bar, progress_bar
-from .server import demo_server
 from .standard import complain, print_output
 from .stopping import signals_held, undone
 from .urls import parse_url
-from .ways import TIMEOUT, WAYS, Way
 
 PIECE: Final = 65536  # bytes
 URL_TIMES: Final = 20  # downloads of --url in each way

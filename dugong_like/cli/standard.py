@@ -4,7 +4,7 @@ What is written goes to the descriptor at once, past the buffers of `sys.stdout`
 still holds when it cannot be written, Python tries again at the exit, and then ends with the
 status 120.
 
-Not here: other files (output_file.py, upload.py), and what is made harmless (harmless.py).
+Not here: other files (output_file.py, upload.py), and what is made harmless (escaping.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..errors import ConnectionTimedOut
 from ..polling.binary_streams import co_flush, co_write_all
 from ..polling.combinators import stall
 from ..polling.contract import POLLOUT, Co, PollNeeded, run
-from .harmless import HarmlessText, one_line
+from .escaping import HarmlessText, one_line
 from .outcome import with_name
 
 OUTPUT: Final = "standard output"

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Gener
 from types import TracebackType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
 
-from ..drivers.running import Runner, runner
+from ..drivers.detect import Runner, runner
 from ..http.request import BodyFollowing, Request
 from ..polling.contract import Co
 from ..polling.twin_documentation import twin_of

@@ -1,6 +1,6 @@
 """Operations on asyncio, with any event loop that has `add_reader` (uvloop too).
 
-Not here: what is registered in the loop, and when (watches.py); asyncio's own streams and
+Not here: what is registered in the loop, and when (aio_watches.py); asyncio's own streams and
 sockets: an operation brings its own descriptors.
 """
 
@@ -14,7 +14,7 @@ from types import GeneratorType
 from typing import Any, TypeVar, cast
 
 from ..polling.contract import Co, PollNeeded, check_operation
-from .watches import Waiter, Watch
+from .aio_watches import Waiter, Watch
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 It is also the reference for loops that users write.
 
 Not here: other threads (an operation that waits for one uses `Wake`), what is known of an
-operation and of a descriptor (task.py), and how descriptors are polled (pollers.py).
+operation and of a descriptor (loop_task.py), and how descriptors are polled (pollers.py).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ..polling.contract import (
     Source,
     check_operation,
 )
+from .loop_task import Task, Watch
 from .pollers import (
     EpollPoller,
     Events,
@@ -35,7 +36,6 @@ from .pollers import (
     SelectPoller,
     best_poller,
 )
-from .task import Task, Watch
 
 T = TypeVar("T")
 BACKENDS: Final[dict[str, Callable[[], Poller]]] = {

@@ -21,7 +21,7 @@ from weakref import WeakSet
 from ..polling.contract import Co, check_operation
 from ..polling.wake import Wake
 from .loop import Loop
-from .task import Task
+from .loop_task import Task
 
 T = TypeVar("T")
 PATIENCE: Final = 1.0  # seconds that the end of the program waits for running operations to end

@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from dugong_like import POLLIN, POLLOUT, AioFuture, PollNeeded
-from dugong_like.drivers import aio, watches
+from dugong_like.drivers import aio
+from dugong_like.drivers import aio_watches as watches
 
 
 @pytest.fixture

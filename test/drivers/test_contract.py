@@ -17,7 +17,8 @@ import pytest
 from support import little_work, wait_until
 
 from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake, run
-from dugong_like.drivers import aio, threads, watches
+from dugong_like.drivers import aio, threads
+from dugong_like.drivers import aio_watches as watches
 from dugong_like.drivers.loop import Loop
 
 CANCELLED = "cancelled"

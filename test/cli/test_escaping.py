@@ -1,6 +1,6 @@
 import pytest
 
-from dugong_like.cli.harmless import HarmlessText, harmless, one_line
+from dugong_like.cli.escaping import HarmlessText, harmless, one_line
 
 
 @pytest.mark.parametrize("code", [*range(9), *range(11, 32), 0x7F, *range(0x80, 0xA0)])

@@ -18,7 +18,8 @@ import pytest
 from support import ScriptedServer, little_work, open_descriptors, read_head, wait_until
 
 from dugong_like import POLLIN, POLLOUT, AioFuture, HTTPConnection, PollNeeded, Wake, within
-from dugong_like.drivers import aio, watches
+from dugong_like.drivers import aio
+from dugong_like.drivers import aio_watches as watches
 from dugong_like.polling.contract import Source
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dugong_like.drivers import aio
-from dugong_like.drivers.running import runner
+from dugong_like.drivers.detect import runner
 
 
 def test_asyncio():
@@ -61,7 +61,7 @@ def test_neither():
 
 def test_neither_is_imported():
     code = (
-        "import sys\nfrom dugong_like.drivers.running import runner\n"
+        "import sys\nfrom dugong_like.drivers.detect import runner\n"
         "try:\n    runner()\nexcept RuntimeError as exc:\n    print(exc)\n"
         "assert not {'asyncio', 'trio'} & set(sys.modules)"
     )
