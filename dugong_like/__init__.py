@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .transport.connect.socket_options import SocketOptions
     from .transport.custom import BaseStream, Transport
     from .transport.features import cipher_supported, features
+    from .transport.filters.wire_dump import read_dump
     from .transport.proxy.proxy import Proxy
     from .transport.scripted import ScriptedStream, ScriptedTransport
     from .transport.stream import Stream
@@ -163,6 +164,7 @@ __all__ = [
     "first_of",
     "is_temp_network_error",
     "log_events",
+    "read_dump",
     "run",
     "stall",
     "tls_context",
@@ -200,6 +202,7 @@ _LATER = {
     "async_connect": ".connection.async_connection",
     "cipher_supported": ".transport.features",
     "features": ".transport.features",
+    "read_dump": ".transport.filters.wire_dump",
     "log_events": ".connection.log",
     "ssl": ".transport.tls.contexts",  # a name of python-dugong: the module of the standard library
 }

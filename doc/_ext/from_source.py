@@ -172,7 +172,7 @@ class ErrorsTable(Directive):
 
 
 class StateTable(Directive):
-    """One of the machines in http1/states.py."""
+    """One of the machines in connection/h1/states.py."""
 
     required_arguments = 1
 

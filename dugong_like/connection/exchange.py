@@ -1,7 +1,7 @@
 """Requests and responses as plain data: nothing here does anything.
 
 Not here: header fields (headers.py), and how any of it is put on or taken from the
-wire (http1/).
+wire (http/h1/).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ the stream below. So a stream that is not known to be simple is believed only if
 agree with its positions. If they do not, the size is not known.
 
 Not here: reading regular files by their descriptor (files.py), and the framing of a body whose
-size is not known (http1/).
+size is not known (http/h1/).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The memory is borrowed while there are bytes in it: a connection that waits has none.
 
-Not here: receiving (tcp.py, tls/over_socket.py) and parsing (http1/).
+Not here: receiving (tcp.py, tls/over_socket.py) and parsing (http/h1/).
 """
 
 from __future__ import annotations

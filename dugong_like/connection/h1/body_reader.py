@@ -3,7 +3,7 @@
 Payload goes from the receive buffer to the caller, or directly from the stream into
 the caller's memory where that saves a copy. Everything here is an attempt: see exclusive.py.
 
-Not here: where a body ends (http1/), and what happens then (receiver.py).
+Not here: where a body ends (http/h1/), and what happens then (receiver.py).
 """
 
 from __future__ import annotations
