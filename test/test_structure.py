@@ -19,6 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "__init__": "connection drivers errors http polling transport",
     "__main__": "__init__ cli connection errors http",
+    "adapters": "connection drivers errors http polling transport",
     "cli": "connection drivers errors http polling",
     "connection": "drivers errors http polling transport",
     "drivers": "errors polling",
@@ -27,8 +28,20 @@ MAY_IMPORT = {
     "polling": "errors",
     "transport": "errors http polling",
 }
-# Modules of the standard library that only some parts may touch.
+# Modules that only some parts may touch: of the standard library, and of other packages.
 RESERVED = {
+    "httpx": {
+        "adapters/httpx.py",
+    },
+    "httpx2": {
+        "adapters/httpx.py",
+    },
+    "requests": {
+        "adapters/requests.py",
+    },
+    "urllib3": {
+        "adapters/requests.py",
+    },
     "socket": {
         "transport/features.py",  # which asks what there is
         "cli/demo_server.py",
@@ -51,6 +64,9 @@ RESERVED = {
         "polling/wake.py",  # where select() takes nothing but sockets (Windows)
     },
     "ssl": {
+        "adapters/httpx.py",  # the type of an argument
+        "adapters/httpx_network.py",  # the type of an argument
+        "adapters/requests.py",  # the type of what it keeps
         "transport/features.py",
         "transport/tls/authorities.py",
         "transport/tls/contexts.py",
@@ -71,6 +87,7 @@ RESERVED = {
         "drivers/gevent.py",
     },
     "importlib": {
+        "adapters/httpx_edition.py",
         "transport/features.py",
     },
 }
@@ -79,6 +96,9 @@ NO_CLOCK = ("errors.py", "http/", "transport/proxy/")
 TESTED_ELSEWHERE = {
     "__init__.py": "every test imports it",
     "__main__.py": "test_command_line.py",
+    "adapters/httpx_edition.py": "adapters/test_httpx_side_by_side.py",
+    "adapters/httpx_network.py": "adapters/test_httpx.py, adapters/test_httpx_errors.py",
+    "adapters/httpx_trace.py": "adapters/test_httpx.py, adapters/test_httpx_side_by_side.py",
     "cli/demo.py": "test_command_line.py",
     "cli/progress.py": "test_command_line.py",
     "cli/demo_server.py": "test_command_line.py",
@@ -234,6 +254,7 @@ def test_import_brings_in_nothing_that_is_not_used():
     assert not {name for name in modules if name.startswith("dugong_like.proxy.")}
     unwanted = {"asyncio", "trio", "gevent", "email", "ssl", "hashlib", "certifi", "logging"}
     unwanted |= {"concurrent", "http", "tqdm", "uvloop", "dataclasses", "inspect", "urllib"}
+    unwanted |= {"httpx", "httpx2", "httpcore", "requests", "urllib3"}
     assert not {name for name in modules if name.split(".")[0] in unwanted}
 
 

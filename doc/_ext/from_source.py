@@ -3,8 +3,9 @@
 ``.. marked-table:: features.toml feature`` lists the rows of features.toml with the tests
 that are marked with ``@pytest.mark.feature("B12")``. ``.. names-table:: names.toml awscrt``
 lists the rows of one table of names.toml, each with a test. ``.. errors-table:: ours`` and
-``.. errors-table:: theirs`` show contrib/httpx_errors.py. ``.. state-table:: SENDING`` shows a
-table of dugong_like/connection/h1/states.py. ``.. import-table::`` lists which file imports which.
+``.. errors-table:: theirs`` show dugong_like/adapters/httpx_errors.py. ``.. state-table:: SENDING``
+shows a table of dugong_like/connection/h1/states.py. ``.. import-table::`` lists which file imports
+which.
 
 In signatures, the type of operations is put back as it is in the source: ``Co[T]``.
 """
@@ -149,7 +150,7 @@ class ErrorsTable(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Return the table."""
-        source = ROOT / "contrib" / "httpx_errors.py"
+        source = ROOT / "dugong_like" / "adapters" / "httpx_errors.py"
         self.state.document.settings.env.note_dependency(str(source))
         names = runpy.run_path(str(source))
         if self.arguments == ["ours"]:

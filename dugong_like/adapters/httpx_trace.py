@@ -13,10 +13,11 @@ from functools import cached_property
 from inspect import isawaitable, iscoroutine
 from typing import Any, Final
 
-from httpx_edition import Edition  # noqa: TC002 - cheap
-from httpx_errors import name_of
-
-from dugong_like import HTTPResponse, Proxy, log_events
+from ..connection.exchange import HTTPResponse
+from ..connection.log import log_events
+from ..transport.proxy.proxy import Proxy
+from .httpx_edition import Edition
+from .httpx_errors import name_of
 
 Facts = dict[str, Any]
 Trace = Callable[[str, Facts], Any]

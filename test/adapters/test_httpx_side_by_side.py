@@ -13,7 +13,7 @@ from functools import partial
 
 import pytest
 from click.testing import CliRunner
-from contrib_program import CONTRIB, program
+from httpx_clients import EDITIONS, RUNNERS, WAYS, Async, Sync
 from playground import Playground, sized
 from servers import refusing_port
 from support import (
@@ -25,10 +25,9 @@ from support import (
     read_head,
     wait_until,
 )
-from test_adapters import EDITIONS, RUNNERS, WAYS, Async, Sync
 from test_websocket import echo
 
-httpx_transport = program("httpx_transport")
+from dugong_like.adapters.httpx import AsyncTransport, Transport
 
 
 def client_of(way, own, options=None, **settings):
@@ -36,7 +35,7 @@ def client_of(way, own, options=None, **settings):
     name, _, runner = way.partition("-")
     module = EDITIONS[name][0]
     if own:
-        kind = httpx_transport.AsyncTransport if runner else httpx_transport.Transport
+        kind = AsyncTransport if runner else Transport
     else:
         kind = module.AsyncHTTPTransport if runner else module.HTTPTransport
     settings |= {"transport": kind(**(options or {})), "trust_env": False}
@@ -385,7 +384,7 @@ def command(monkeypatch, module, own, options, *arguments):
     main = importlib.import_module(f"{module.__name__}._main")
 
     def client(*, proxy, timeout, http2, verify):
-        kind = httpx_transport.Transport if own else module.HTTPTransport
+        kind = Transport if own else module.HTTPTransport
         transport = kind(proxy=proxy, **{"verify": verify, **options})
         return module.Client(transport=transport, timeout=timeout, trust_env=False)
 
@@ -518,7 +517,7 @@ def test_websocket_of_httpx2(way):
 @pytest.mark.parametrize("name", EDITIONS)
 def test_connection_is_closed_if_its_transport_is(places, name):
     """Also if that was busy; and the transport can be used again."""
-    transport = httpx_transport.Transport()
+    transport = Transport()
     request = EDITIONS[name][0].Request("GET", places["http"] + "/big")
     response = transport.handle_request(request)
     transport.close()
@@ -547,7 +546,7 @@ def test_threads_may_share_a_client(places, name):
 
 def test_one_transport_serves_both():
     """Even on the same connection."""
-    with ScriptedServer(Playground()) as server, httpx_transport.Transport() as transport:
+    with ScriptedServer(Playground()) as server, Transport() as transport:
         for _ in range(2):
             for module, _ in EDITIONS.values():
                 client = module.Client(transport=transport)
@@ -563,7 +562,7 @@ def test_request_of_a_derived_class(places, name):
     class Mine(EDITIONS[name][0].Request):
         pass
 
-    with httpx_transport.Transport() as transport:
+    with Transport() as transport:
         response = transport.handle_request(Mine("GET", places["http"] + "/"))
         assert type(response) is EDITIONS[name][0].Response
         assert response.read() == b"ok"
@@ -571,7 +570,7 @@ def test_request_of_a_derived_class(places, name):
 
 def test_neither_is_imported_before_it_is_used():
     code = (
-        f"import sys; sys.path.insert(0, {str(CONTRIB)!r}); import httpx_transport; "
+        "import sys; import dugong_like.adapters.httpx; "
         "print({'httpx', 'httpx2', 'httpcore', 'httpcore2'} & set(sys.modules))"
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -591,7 +590,7 @@ def test_verify_and_cert_are_those_of_httpx(way, certificate, ca_file):
             assert client.get(url).text == "ok"
             client.close()
     with pytest.raises(TypeError, match="has its own"):
-        httpx_transport.Transport(verify=context, cert=shown)
+        Transport(verify=context, cert=shown)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -630,9 +629,9 @@ def test_proxy_of_the_environment_is_given_as_a_mount(places, monkeypatch, way):
     """A client that has a transport of its own heeds no proxy of the environment."""
     module = EDITIONS[way][0]
     monkeypatch.setenv("http_proxy", places["http"])
-    with module.Client(transport=httpx_transport.Transport()) as client:
+    with module.Client(transport=Transport()) as client:
         with pytest.raises(module.ConnectError):
             client.get(f"http://127.0.0.1:{places['refusing']}/")
-    mounts = {"all://": httpx_transport.Transport(proxy=places["http"])}
+    mounts = {"all://": Transport(proxy=places["http"])}
     with module.Client(mounts=mounts) as client:
         assert client.get(f"http://127.0.0.1:{places['refusing']}/").text == "ok"

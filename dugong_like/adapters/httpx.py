@@ -1,5 +1,7 @@
 """Unmodified httpx and httpx2 on this library: a transport for `Client`, one for `AsyncClient`.
 
+    from dugong_like.adapters.httpx import AsyncTransport, Transport
+
     client = httpx.Client(transport=Transport())
     client = httpx2.AsyncClient(transport=AsyncTransport())
 
@@ -32,27 +34,23 @@ from ssl import SSLContext
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
-from httpx_edition import Edition, derived, edition_of
-from httpx_errors import PHASES
-from httpx_network import AsyncNetwork, Network, SyncNetwork, errors_as
-from httpx_trace import ConnectionTrace, Facts, raw
-
-import dugong_like
-from dugong_like import (
-    BasicAuth,
-    BodyFollowing,
-    Co,
-    HTTPConnection,
-    HTTPResponse,
-    Origin,
-    Proxy,
-    Target,
-    Timeouts,
-    default_ssl_context,
-    run,
-    tls_context,
-)
-from dugong_like.drivers.detect import runner
+from ..connection.connection import HTTPConnection
+from ..connection.exchange import HTTPResponse
+from ..drivers.detect import runner
+from ..errors import ConnectionClosed
+from ..http.auth import BasicAuth
+from ..http.h1.framing import ends_http
+from ..http.request import BodyFollowing
+from ..http.target import Target
+from ..http.url import Origin
+from ..polling.contract import Co, run
+from ..polling.timeouts import Timeouts
+from ..transport.proxy.proxy import Proxy
+from ..transport.tls.contexts import default_ssl_context, tls_context
+from .httpx_edition import Edition, derived, edition_of
+from .httpx_errors import PHASES
+from .httpx_network import AsyncNetwork, Network, SyncNetwork, errors_as
+from .httpx_trace import ConnectionTrace, Facts, raw
 
 if TYPE_CHECKING:
     import httpx
@@ -206,7 +204,7 @@ class Connections:
     def response(self, key: Key, conn: Connection, request: Request, head: HTTPResponse) -> Any:
         """Return what httpx wants to have of a response; its body is still to be read."""
         client = conn.edition.client
-        network = conn.network(head.stream if left_http(request, head) else None)
+        network = conn.network(head.stream if ends_http(request.method, head.status) else None)
         kind = derived(Body, client.SyncByteStream, client.AsyncByteStream)
         return client.Response(
             head.status,
@@ -278,11 +276,6 @@ def co_send_head(conn: Connection, request: Request) -> Co[bool]:
     fields = [field for field in request.headers.raw if field[0].lower() not in left_out]
     yield from conn.co_send_request(request.method, target_of(request), fields, body)
     return body is not None
-
-
-def left_http(request: Request, head: HTTPResponse) -> bool:
-    """Say whether *head* has ended HTTP on its connection."""
-    return head.status == 101 or (request.method == "CONNECT" and 200 <= head.status < 300)
 
 
 class Body:
@@ -390,7 +383,7 @@ def send_body(conn: Connection, request: Any) -> None:
         for piece in request.stream:
             conn.write(piece)
         conn.finish()
-    except dugong_like.ConnectionClosed as exc:
+    except ConnectionClosed as exc:
         if exc.request_sent != "yes":  # else there is an answer to be read
             raise
 
@@ -402,7 +395,7 @@ async def send_body_async(conn: Connection, request: Any) -> None:
         async for piece in pieces:
             await conn.result(conn.co_write(piece))
         await conn.result(conn.co_finish())
-    except dugong_like.ConnectionClosed as exc:
+    except ConnectionClosed as exc:
         if exc.request_sent != "yes":
             raise
     finally:

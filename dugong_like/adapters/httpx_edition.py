@@ -9,11 +9,19 @@ from __future__ import annotations
 import functools
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 NAMES: Final = {"httpx": "httpcore", "httpx2": "httpcore2"}  # and what each is based on
+
+if not any(sys.modules.get(name) or find_spec(name) for name in NAMES):
+    raise ModuleNotFoundError(
+        "dugong_like.adapters.httpx needs httpx or httpx2: "
+        "install 'dugong-like[httpx]' or 'dugong-like[httpx2]'",
+        name="httpx",
+    )
 
 
 class Edition:

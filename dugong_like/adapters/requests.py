@@ -1,5 +1,7 @@
 """Unmodified requests on this library: an adapter for `requests.Session`.
 
+    from dugong_like.adapters.requests import Adapter
+
     session = requests.Session()
     session.mount("http://", Adapter())
     session.mount("https://", Adapter())
@@ -33,7 +35,13 @@ from threading import Lock
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-import requests
+try:
+    import requests
+except ModuleNotFoundError as exc:
+    raise ModuleNotFoundError(
+        "dugong_like.adapters.requests needs requests: install 'dugong-like[requests]'",
+        name=exc.name,
+    ) from exc
 from requests import exceptions
 from requests.adapters import BaseAdapter
 from requests.cookies import extract_cookies_to_jar
@@ -49,29 +57,34 @@ from urllib3 import Timeout
 from urllib3.exceptions import LocationValueError, ProtocolError, ReadTimeoutError
 from urllib3.util import parse_url
 
-import dugong_like
-from dugong_like import (
-    BodyFollowing,
-    HTTPConnection,
-    HTTPResponse,
-    Origin,
-    Proxy,
-    Timeouts,
-    default_ssl_context,
-    run,
-    tls_context,
+from ..connection.connection import HTTPConnection
+from ..connection.exchange import HTTPResponse
+from ..errors import (
+    ConnectionClosed,
+    ConnectionTimedOut,
+    DugongError,
+    HandshakeFailed,
+    InvalidOption,
+    InvalidRequest,
+    TunnelRefused,
 )
-from dugong_like.polling.binary_streams import co_read_some
+from ..http.request import BodyFollowing
+from ..http.url import Origin
+from ..polling.binary_streams import co_read_some
+from ..polling.contract import run
+from ..polling.timeouts import Timeouts
+from ..transport.proxy.proxy import Proxy
+from ..transport.tls.contexts import default_ssl_context, tls_context
 
 Certificate = str | tuple[str, str] | None  # of the client: one file, or it and its key
 PIECE: Final = 65536  # bytes of a body at a time
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 ERRORS: Final = [  # the first that fits
-    (dugong_like.InvalidRequest, exceptions.InvalidHeader),
-    (dugong_like.InvalidOption, exceptions.SSLError),
-    (dugong_like.HandshakeFailed, exceptions.SSLError),
-    (dugong_like.TunnelRefused, exceptions.ProxyError),
-    (dugong_like.DugongError, exceptions.ConnectionError),
+    (InvalidRequest, exceptions.InvalidHeader),
+    (InvalidOption, exceptions.SSLError),
+    (HandshakeFailed, exceptions.SSLError),
+    (TunnelRefused, exceptions.ProxyError),
+    (DugongError, exceptions.ConnectionError),
 ]
 STEPS: Final = {"dns", "connect", "tls"}
 WITH_PROXY: Final = {f"proxy-{step}" for step in STEPS}  # nothing has been said to it yet
@@ -92,15 +105,15 @@ def errors_of_requests(request: requests.PreparedRequest) -> Iterator[None]:
     """Raise errors of this library as those of requests."""
     try:
         yield
-    except dugong_like.DugongError as exc:
+    except DugongError as exc:
         raise error_for(exc)(exc, request=request) from exc
 
 
-def error_for(exc: dugong_like.DugongError) -> type[exceptions.RequestException]:
+def error_for(exc: DugongError) -> type[exceptions.RequestException]:
     """Return the exception of requests that *exc* is."""
     if exc.phase in WITH_PROXY:
         return exceptions.ProxyError
-    if isinstance(exc, dugong_like.ConnectionTimedOut):
+    if isinstance(exc, ConnectionTimedOut):
         return exceptions.ConnectTimeout if exc.phase in CONNECTING else exceptions.ReadTimeout
     return next(theirs for ours, theirs in ERRORS if isinstance(exc, ours))
 
@@ -131,9 +144,9 @@ class Body:
             return b""
         try:
             data = self._conn.read(size)
-        except dugong_like.ConnectionTimedOut as exc:
+        except ConnectionTimedOut as exc:
             raise ReadTimeoutError(None, "", str(exc)) from exc  # type: ignore[arg-type]
-        except dugong_like.DugongError as exc:
+        except DugongError as exc:
             raise ProtocolError(str(exc), exc) from exc
         if not self._conn.response_pending():
             self.close()
@@ -198,7 +211,7 @@ class Adapter(BaseAdapter):
     def send(
         self,
         request: requests.PreparedRequest,
-        stream: bool = False,
+        stream: bool = False,  # noqa: ARG002 - a body is read when it is asked for, always
         timeout: float | tuple[float | None, float | None] | Timeout | None = None,
         verify: bool | str | os.PathLike[str] = True,
         cert: Certificate = None,
@@ -242,7 +255,7 @@ class Adapter(BaseAdapter):
         context = self._context(key.verify, None) if secure else None
         try:
             return Proxy(key.proxy, ssl_context=context)
-        except dugong_like.InvalidRequest as exc:
+        except InvalidRequest as exc:
             raise exceptions.InvalidProxyURL(exc) from exc
 
     def _context(self, verify: bool | str, cert: Certificate) -> ssl.SSLContext:
@@ -320,7 +333,7 @@ def key_of(
     try:
         url = urlsplit(str(request.url))
         origin = Origin(url.scheme, url.hostname or "", url.port)
-    except (ValueError, dugong_like.InvalidRequest) as exc:
+    except (ValueError, InvalidRequest) as exc:
         raise exceptions.InvalidURL(exc, request=request) from exc
     place = verify if isinstance(verify, bool) else os.fspath(verify)
     pair = cert if cert is None or isinstance(cert, str) else (cert[0], cert[1])
@@ -362,7 +375,7 @@ def time_limits(timeout: float | tuple[float | None, float | None] | Timeout | N
     if isinstance(timeout, Timeout):
         return timeout.clone()
     if isinstance(timeout, tuple):
-        if len(timeout) != 2:
+        if len(timeout) != 2:  # noqa: PLR2004 - a pair
             raise ValueError(f"a time-out is a number or (connect, read), not {timeout}")
         return Timeout(connect=timeout[0], read=timeout[1])
     return Timeout(connect=timeout, read=timeout)
@@ -386,7 +399,7 @@ def send(conn: HTTPConnection, request: requests.PreparedRequest, left_out: froz
         for piece in pieces_of(body):
             conn.write(piece.encode() if isinstance(piece, str) else piece)
         conn.finish()
-    except dugong_like.ConnectionClosed as exc:
+    except ConnectionClosed as exc:
         if exc.request_sent != "yes":  # else there is a response to be read
             raise
 

@@ -1,7 +1,8 @@
 """Exceptions of this library as those of httpx and httpcore, and the other way round.
 
-Names only, so that nothing is imported: httpx_transport.py raises by this table, and the tables in
-the documentation are made from it. httpx and httpcore have the same names for the same things.
+Names only, so that nothing is imported: httpx.py and httpx_network.py raise by this table, and the
+tables in the documentation are made from it. httpx and httpcore have the same names for the same
+things.
 """
 
 from __future__ import annotations

@@ -1,196 +1,37 @@
-"""Unmodified httpx and requests on this library, by way of the programs in contrib/."""
+"""Unmodified httpx and httpx2 on this library."""
 
-import asyncio
-import gzip
 import hashlib
-import io
-import json
-import os
 import re
-import select
 import socket
+import subprocess
+import sys
 import threading
-import time
-from contextlib import aclosing
 
 import anyio
 import anyio.lowlevel
-import httpcore
-import httpcore2
 import httpx
-import httpx2
 import pytest
-import requests
-import trio
-from contrib_program import program
 from echo import echo
-from pipe_ends import Feed, pipe
-from support import ScriptedServer, black_hole, pattern, read_exactly, read_head
+from httpx_clients import EDITIONS, RUNNERS, WAYS, Async, Sync
+from server_scripts import Recording, deaf, mute, slow, wandering
+from support import ScriptedServer, black_hole, pattern, read_head
 from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import CloseConnection, TextMessage
 
-import dugong_like
+from dugong_like.adapters.httpx import AsyncTransport, Transport
 
 SIZE = 300_000
-
-httpx_errors = program("httpx_errors")  # the next ones import it, as their neighbour
-httpx_edition = program("httpx_edition")
-httpx_network = program("httpx_network")
-httpx_trace = program("httpx_trace")
-httpx_transport = program("httpx_transport")
-requests_adapter = program("requests_adapter")
-
-
-def exceptions_of(module):
-    """Return the public exceptions of a module, by name."""
-    found = {name: getattr(module, name) for name in module.__all__}
-    return {
-        name: kind
-        for name, kind in found.items()
-        if isinstance(kind, type) and issubclass(kind, Exception)
-    }
-
-
-OURS = exceptions_of(dugong_like)
-THEIRS = {
-    name: kind
-    for module in (httpcore, httpx, httpcore2, httpx2)
-    for name, kind in exceptions_of(module).items()
-}
-
-
-@pytest.mark.feature("C39")
-def test_each_exception_has_a_place_in_the_table():
-    assert httpx_errors.ERRORS.keys() == OURS.keys() - {"DugongError"}
-    assert httpx_errors.THEIRS.keys() == THEIRS.keys()
-    for table in (httpx_errors.ERRORS, httpx_errors.STREAM_ERRORS):
-        for names in table.values():
-            assert len(names) == len(httpx_errors.PHASES)
-            for name in names:
-                for client, core in EDITIONS.values():
-                    assert issubclass(getattr(client, name), client.TransportError)
-                    assert issubclass(getattr(core, name), Exception)
 
 
 def test_errors_name_the_request():
     with ScriptedServer(lambda sock: read_head(sock) and sock.sendall(b"hello\r\n\r\n")) as server:
         url = f"http://127.0.0.1:{server.port}/a?b"
         named = f"GET {url}: not a status line"
-        with httpx.Client(transport=httpx_transport.Transport(), trust_env=False) as client:
+        with httpx.Client(transport=Transport(), trust_env=False) as client:
             with pytest.raises(httpx.RemoteProtocolError, match=re.escape(named)) as caught:
                 client.get(url.replace("//", "//me:sesame@"))
             assert "sesame" not in repr(caught.value)
-        with requests.Session() as session:
-            session.trust_env = False
-            session.mount("http://", requests_adapter.Adapter())
-            with pytest.raises(requests.ConnectionError, match=re.escape(named)) as caught:
-                session.get(url.replace("//", "//me:sesame@"))
-            assert "sesame" not in repr(caught.value)
-
-
-@pytest.mark.feature("C39")
-def test_both_directions_agree():
-    for name, here in httpx_errors.THEIRS.items():
-        ours = {kind for kind, names in httpx_errors.ERRORS.items() if name in names}
-        assert set(() if isinstance(here, str) else here) == ours, name
-        for word in re.findall(r"`(\w+)`", str(here)):
-            assert hasattr(dugong_like, word)
-
-
-@pytest.mark.feature("C39")
-@pytest.mark.parametrize("phase", ["connect", "write", "read"])
-@pytest.mark.parametrize("name", sorted(OURS))
-def test_transport_raises_by_the_table(name, phase):
-    error = OURS[name]("what happened")
-    for module, table in ((httpx, "ERRORS"), (httpcore, "STREAM_ERRORS")):
-        table = getattr(httpx_errors, table)
-        expected = httpx_errors.name_of(error, phase, table)
-        with pytest.raises(getattr(module, expected or "x", OURS[name]), match="what ") as caught:
-            with httpx_network.errors_as(module, lambda: phase, table):
-                raise error
-        assert type(caught.value).__name__ == (expected or name)
-        assert expected is not None or (name, module) == ("DugongError", httpx)
-
-
-def test_what_is_derived_is_what_it_is_derived_from():
-    class Mine(dugong_like.ConnectionTimedOut):
-        pass
-
-    assert httpx_errors.name_of(Mine(), "write") == "WriteTimeout"
-    assert httpx_errors.name_of(Mine(), "read", httpx_errors.STREAM_ERRORS) == "ReadTimeout"
-    assert httpx_errors.name_of(LookupError(), "read") is None
-
-
-class OnTrio:
-    """What `asyncio.Runner` is for asyncio."""
-
-    def run(self, coroutine):
-        async def main():
-            return await coroutine
-
-        return trio.run(main)
-
-    def close(self):
-        pass
-
-
-class Async:
-    """`AsyncClient` with the methods of `Client`."""
-
-    def __init__(self, runner, theirs, **options):
-        self._runner = runner()
-        self._client = theirs.AsyncClient(**options)
-        self.cookies = self._client.cookies
-
-    def request(self, method, url, **options):
-        return self._runner.run(self._request(method, url, **options))
-
-    async def _request(self, method, url, content=None, **options):
-        if not isinstance(content, list):
-            return await self._client.request(method, url, content=content, **options)
-        async with aclosing(self._pieces(content)) as pieces:
-            return await self._client.request(method, url, content=pieces, **options)
-
-    async def _pieces(self, pieces):
-        for piece in pieces:
-            yield piece
-
-    def get(self, url, **options):
-        return self.request("GET", url, **options)
-
-    def talk(self, method, url, co_say, **options):
-        async def main():
-            async with self._client.stream(method, url, **options) as response:
-                return await co_say(response, asynchronous)
-
-        return self._runner.run(main())
-
-    def call(self, main):
-        return self._runner.run(main(self._client))
-
-    def close(self):
-        if not self._client.is_closed:
-            self._runner.run(self._client.aclose())
-            self._runner.close()
-
-
-class Sync:
-    """What a `Client` has in addition: it runs coroutines which never wait."""
-
-    def talk(self, method, url, co_say, **options):
-        with self.stream(method, url, **options) as response:
-            with pytest.raises(StopIteration) as end:
-                co_say(response, synchronous).send(None)
-            return end.value.value
-
-
-async def asynchronous(result):
-    return await result
-
-
-async def synchronous(result):
-    return result
 
 
 class Make:
@@ -210,7 +51,7 @@ class Make:
         self.made = []
 
     def __call__(self, proxy=None, limits=None, **options):
-        kind = httpx_transport.AsyncTransport if self._runner else httpx_transport.Transport
+        kind = AsyncTransport if self._runner else Transport
         transport = kind(verify=self._context, proxy=proxy, **(limits or {}))
         options |= {"transport": transport, "trust_env": False}
         if self._runner:
@@ -221,11 +62,6 @@ class Make:
         return client
 
 
-RUNNERS = {"asyncio": asyncio.Runner, "trio": OnTrio}
-EDITIONS = {"httpx": (httpx, httpcore), "httpx2": (httpx2, httpcore2)}
-WAYS = [f"{name}{runner}" for name in EDITIONS for runner in ("", "-asyncio", "-trio")]
-
-
 @pytest.fixture(params=WAYS)
 def make(request, trusting):
     """What makes clients of httpx and of httpx2."""
@@ -233,47 +69,6 @@ def make(request, trusting):
     yield make
     for client in make.made:
         client.close()
-
-
-@pytest.fixture
-def session(ca_file):
-    with requests.Session() as session:
-        session.trust_env = False
-        session.verify = str(ca_file)
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, requests_adapter.Adapter())
-        yield session
-
-
-def wandering(sock):
-    """Redirect, set cookies, compress, refuse, and end too early."""
-    while head := read_head(sock):
-        path = head.split()[1]
-        if path == b"/start":
-            sock.sendall(
-                b"HTTP/1.1 302 Found\r\nLocation: /end\r\nSet-Cookie: a=b\r\n"
-                b"Set-Cookie: c=d\r\nContent-Length: 0\r\n\r\n"
-            )
-        elif path == b"/end":
-            seen = b"a=b" in head and b"c=d" in head
-            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % seen)
-        elif path == b"/gzip":
-            body = gzip.compress(b"hello" * 100)
-            sock.sendall(
-                b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s"
-                % (len(body), body)
-            )
-        elif path == b"/refuse":
-            read_exactly(sock, 10)
-            sock.sendall(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno")
-        elif path == b"/short":
-            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
-            return
-        elif path == b"/junk":
-            sock.sendall(b"junk\r\n\r\n")
-            return
-        else:  # /silent
-            sock.recv(1)
 
 
 @pytest.mark.feature("A41", "C1")
@@ -328,58 +123,6 @@ def test_httpx_gets_its_own_errors(make, path, error):
             client.get(f"http://127.0.0.1:{server.port}{path}")
 
 
-@pytest.mark.parametrize("blocks", [False, True])
-@pytest.mark.parametrize("buffering", [0, 8192])
-def test_requests_sends_a_pipe_to_its_end(session, start, buffering, blocks):
-    server = start("granian")
-    with pipe(reader_blocks=blocks) as (reader, writer):
-        feed = Feed(writer, pattern(SIZE))
-        body = os.fdopen(reader, "rb", buffering, closefd=False)
-        try:
-            seen = session.put(
-                f"http://localhost:{server.port}/upload", Starting(body, feed)
-            ).json()
-        finally:
-            feed.join()
-    assert seen["sha256"] == hashlib.sha256(pattern(SIZE)).hexdigest()
-
-
-class Starting:
-    """A stream that has nothing when it is read first; then a thread begins to feed it."""
-
-    def __init__(self, stream, feed):
-        self._stream, self._feed = stream, feed
-
-    def __iter__(self):  # or requests would not take it for a stream
-        raise AssertionError("it is read")
-
-    def fileno(self):
-        return self._stream.fileno()
-
-    def read(self, size):
-        if self._feed.ident is None:
-            try:
-                if not os.get_blocking(self.fileno()):
-                    return self._stream.read(size)
-            finally:
-                self._feed.start()
-        return self._stream.read(size)
-
-
-def test_requests_sends_a_text_stream(session, start):
-    server = start("granian")
-    seen = session.put(f"http://localhost:{server.port}/upload", io.StringIO("a" * SIZE)).json()
-    assert seen["sha256"] == hashlib.sha256(b"a" * SIZE).hexdigest()
-
-
-def deaf(sock):
-    """Take the head, and no more, until the end of the test."""
-    read_head(sock)
-    poller = select.poll()
-    poller.register(sock, select.POLLRDHUP)
-    poller.poll(30_000)
-
-
 @pytest.mark.feature("C39")
 def test_httpx_gets_its_own_errors_while_writing(make):
     pieces = [bytes(1 << 20)] * 30
@@ -401,12 +144,6 @@ def test_httpx_connects_in_time(make):
         make(timeout=make.httpx.Timeout(20, connect=0.1)).get(f"http://{host}:{port}/")
 
 
-def mute(sock):
-    """Say nothing, until the client goes away."""
-    while sock.recv(65536):
-        pass
-
-
 def test_httpx_waits_for_each_phase_as_long_as_it_may(make):
     with ScriptedServer(mute) as server:
         url = f"http://127.0.0.1:{server.port}/"
@@ -423,13 +160,6 @@ def test_httpx_waits_for_each_phase_as_long_as_it_may(make):
 
 
 WAITS = ("connect", "read", "write", "pool")
-
-
-def slow(sock):
-    """Answer after a while."""
-    read_head(sock)
-    time.sleep(0.5)
-    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
 @pytest.mark.parametrize("make", [way for way in WAYS if "-" in way], indirect=True)
@@ -466,7 +196,7 @@ def test_httpx_cannot_connect(make):
 
 def test_httpx_streams_and_gives_up_in_the_middle(start):
     server = start("granian")
-    with httpx.Client(transport=httpx_transport.Transport(), trust_env=False) as client:
+    with httpx.Client(transport=Transport(), trust_env=False) as client:
         url = f"http://127.0.0.1:{server.port}/bytes/{SIZE}"
         with client.stream("GET", url) as response:
             assert next(response.iter_bytes(1000)) == pattern(1000)
@@ -749,28 +479,6 @@ def test_httpx_is_logged_without_a_trace_and_with_one(make, caplog):
             assert [line.split()[0] for line in caplog.messages[-10:]] == FROM_HEAD_TO_END
 
 
-class Recording:
-    """Answers each request, and keeps what it was: its head and, after a length, its body."""
-
-    def __init__(self):
-        self.requests = []
-
-    def __call__(self, sock):
-        while head := read_head(sock):
-            length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
-            body = read_exactly(sock, int(length[1])) if length else b""
-            while length is None and b"chunked" in head.lower() and not body.endswith(b"0\r\n\r\n"):
-                body += read_exactly(sock, 1)
-            self.requests.append((head, body))
-            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    def last(self):
-        """Return request line, sorted field lines, and body of the last request."""
-        head, body = self.requests[-1]
-        line, *fields = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
-        return line, sorted(fields), body
-
-
 SEVERAL = [("X-Tag", "one"), ("Cookie", "a=1"), ("x-tag", "two"), ("Cookie", "b=2")]
 
 
@@ -798,119 +506,19 @@ def test_httpx_sends_each_of_several_fields_and_every_empty_body(make):
         assert record.last()[2] == b"0\r\n\r\n"
 
 
-# ---- requests
+def test_missing_package_is_reported_with_its_extra():
+    code = (
+        "import sys; sys.modules['httpx'] = sys.modules['httpx2'] = None\n"
+        "try: import dugong_like.adapters.httpx\n"
+        "except ModuleNotFoundError as exc: print(exc.name, exc)"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert printed.startswith("httpx dugong_like.adapters.httpx needs httpx or httpx2")
+    assert "dugong-like[httpx]" in printed
+    assert "dugong-like[httpx2]" in printed
 
 
-def test_requests_sends_fields_and_empty_bodies_as_with_urllib3(session):
-    record = Recording()
-    with ScriptedServer(record) as server, requests.Session() as theirs:
-        theirs.trust_env = False
-        url = f"http://127.0.0.1:{server.port}/"
-        fields = {"X-Raw": b"\xff", "X-Text": "\xe4", "Cookie": "a=1; b=2", "TE": "trailers",
-                  "Connection": "TE"}  # fmt: skip
-        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-            for options in ({"headers": fields}, {}, {"data": b""}, {"data": ""}, {"data": b"body"},
-                            {"data": [b"", b"a", b""]}, {"data": [b""]}):  # fmt: skip
-                seen = []
-                for client in (theirs, session):
-                    given = dict(options)
-                    if isinstance(given.get("data"), list):
-                        given["data"] = iter(given["data"])
-                    assert client.request(method, url, **given).status_code == 200
-                    seen.append(record.last())
-                assert seen[0] == seen[1]
-
-
-@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-def test_requests_and_bodies_with_requests(session, start, tls):
-    server = start("granian", tls=tls)
-    base = f"{'https' if tls else 'http'}://localhost:{server.port}"
-
-    response = session.get(f"{base}/bytes/{SIZE}")
-    assert (response.status_code, response.reason, response.content) == (200, "OK", pattern(SIZE))
-    assert session.get(f"{base}/chunked/{SIZE}").content == pattern(SIZE)
-    assert session.head(f"{base}/bytes/5").headers["content-length"] == "5"
-    wanted = hashlib.sha256(pattern(SIZE)).hexdigest()
-    for data in (pattern(SIZE), io.BytesIO(pattern(SIZE)), iter([pattern(SIZE)])):
-        assert session.put(f"{base}/upload", data=data).json()["sha256"] == wanted
-    with session.get(f"{base}/bytes/{SIZE}", stream=True) as response:
-        assert next(response.iter_content(1000)) == pattern(1000)
-    assert session.put(f"{base}/upload", data={"a": "b"}).json()["length"] == 3
-
-
-def test_requests_follows_redirects_with_cookies_and_decodes(session):
-    with ScriptedServer(wandering) as server:
-        base = f"http://127.0.0.1:{server.port}"
-        response = session.get(f"{base}/start")
-        assert (response.text, len(response.history)) == ("1", 1)
-        assert session.cookies.get_dict() == {"a": "b", "c": "d"}
-        assert session.get(f"{base}/gzip").text == "hello" * 100
-        assert session.put(f"{base}/refuse", data=iter([bytes(1 << 20)] * 50)).status_code == 413
-
-
-@pytest.mark.parametrize(
-    ("path", "error"),
-    [
-        ("/silent", requests.exceptions.ReadTimeout),
-        ("/short", requests.exceptions.ChunkedEncodingError),
-        ("/junk", requests.exceptions.ConnectionError),
-    ],
-)
-def test_requests_gets_its_own_errors(session, path, error):
-    with ScriptedServer(wandering) as server, pytest.raises(error):
-        session.get(
-            f"http://127.0.0.1:{server.port}{path}", timeout=0.3 if path == "/silent" else 20
-        )
-
-
-def test_requests_cannot_connect(session, issue):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        with pytest.raises(requests.exceptions.ConnectionError):
-            session.get(f"http://127.0.0.1:{unused.getsockname()[1]}/")
-    certificate = issue("other.test")
-    with ScriptedServer(wandering, certificate.server_context()) as server:
-        url = f"https://127.0.0.1:{server.port}/end"
-        with pytest.raises(requests.exceptions.SSLError):
-            session.get(url)
-        assert session.get(url, verify=False).text == "0"
-
-
-def test_requests_connects_in_time(session):
-    with black_hole() as (host, port), pytest.raises(requests.exceptions.ConnectTimeout):
-        session.get(f"http://{host}:{port}/", timeout=(0.1, 20))
-
-
-def test_requests_waits_for_each_phase_as_long_as_it_may(session):
-    with ScriptedServer(mute) as server:
-        url = f"http://127.0.0.1:{server.port}/"
-        with pytest.raises(requests.exceptions.ConnectTimeout):
-            session.get(url.replace("http", "https"), timeout=(0.2, 20))
-        with pytest.raises(requests.exceptions.ReadTimeout):
-            session.get(url, timeout=(20, 0.2))
-        proxies = {"https": url}
-        with pytest.raises(requests.exceptions.ConnectTimeout):
-            session.get("https://localhost/", timeout=(0.2, None), proxies=proxies)
-    with ScriptedServer(deaf) as server, pytest.raises(requests.exceptions.ReadTimeout):
-        pieces = iter([bytes(1 << 20)] * 30)
-        session.put(f"http://127.0.0.1:{server.port}/", data=pieces, timeout=(20, 0.2))
-    with ScriptedServer(slow) as server:
-        url = f"http://127.0.0.1:{server.port}/"
-        assert session.get(url, timeout=(0.2, None)).text == "ok"
-
-
-def test_requests_goes_through_a_proxy_to_https(session, start, proxy):
-    server = start("granian", tls=True)
-    proxies = {"https": f"http://127.0.0.1:{proxy.port}"}
-    response = session.get(f"https://localhost:{server.port}/bytes/1000", proxies=proxies)
-    assert response.content == pattern(1000)
-    with pytest.raises(requests.exceptions.ProxyError, match="418"):
-        session.get("https://refused.test/", proxies=proxies)
-
-
-def test_requests_goes_through_a_proxy(session, start, proxy):
-    server = start("granian")
-    proxies = {"http": f"http://127.0.0.1:{proxy.port}"}
-    response = session.get(f"http://127.0.0.1:{server.port}/bytes/1000", proxies=proxies)
-    assert response.content == pattern(1000)
-    assert json.dumps(response.headers["Content-Length"]) == '"1000"'
+@pytest.mark.parametrize("other", ["httpx", "httpx2"])
+def test_one_of_the_two_packages_is_enough(other):
+    code = f"import sys; sys.modules[{other!r}] = None; import dugong_like.adapters.httpx"
+    subprocess.run([sys.executable, "-c", code], check=True)

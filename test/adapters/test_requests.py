@@ -4,11 +4,17 @@ Each row of `CALLS` is one call on a session, made once with each adapter, again
 status, fields, body or exception are compared, and the bytes that were sent.
 """
 
+import hashlib
 import io
+import json
+import os
 import pickle
+import re
 import shutil
+import socket
 import ssl
 import subprocess
+import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,14 +22,24 @@ from pathlib import Path
 import pytest
 import requests
 import urllib3
-from contrib_program import program
+from pipe_ends import Feed, pipe
 from playground import Playground, without_tls
 from requests.auth import HTTPDigestAuth
+from server_scripts import Recording, deaf, mute, slow, wandering
 from servers import refusing_port
-from support import ScriptedServer, black_hole, open_descriptors, pattern, wait_until
-from support import program as installed
+from support import (
+    ScriptedServer,
+    black_hole,
+    open_descriptors,
+    pattern,
+    program,
+    read_head,
+    wait_until,
+)
 
-requests_adapter = program("requests_adapter")
+from dugong_like.adapters import requests as adapter
+
+SIZE = 300_000
 
 
 class Side:
@@ -348,7 +364,7 @@ def places(tmp_path_factory, certificate, other_certificate, ca_file):
     trusted.mkdir()
     empty.mkdir()
     shutil.copy(ca_file, trusted / "ca.pem")
-    subprocess.run([installed("openssl"), "rehash", trusted], check=True)
+    subprocess.run([program("openssl"), "rehash", trusted], check=True)
     own = folder / "own.pem"
     own.write_bytes(certificate.key.read_bytes() + certificate.chain.read_bytes())
     mutual = certificate.server_context()
@@ -391,7 +407,7 @@ def test_call_has_the_same_outcome_with_both_adapters(places, monkeypatch, name)
     monkeypatch.setattr("os.urandom", bytes)  # so that Digest is the same twice
     monkeypatch.setattr("time.ctime", lambda: "now")
     theirs = outcome(places, None, CALLS[name])
-    ours = outcome(places, requests_adapter.Adapter(), CALLS[name])
+    ours = outcome(places, adapter.Adapter(), CALLS[name])
 
     assert ours[1] == theirs[1]
     if isinstance(theirs[0], type):
@@ -406,7 +422,7 @@ def side(places):
     places["playground"].requests.clear()
     with requests.Session() as session:
         session.trust_env = False
-        session.mount("http://", requests_adapter.Adapter())
+        session.mount("http://", adapter.Adapter())
         yield Side(session, places)
 
 
@@ -460,9 +476,9 @@ def test_session_is_pickled_with_the_adapter(side):
 def test_time_in_total_includes_connecting(side, monkeypatch):
     """The clock of urllib3 says that connecting took 5 of 8 seconds, or all of them."""
     timeouts = []
-    real = requests_adapter.Timeouts
+    real = adapter.Timeouts
     monkeypatch.setattr(
-        requests_adapter, "Timeouts", lambda **limits: timeouts.append(limits) or real(**limits)
+        adapter, "Timeouts", lambda **limits: timeouts.append(limits) or real(**limits)
     )
     monkeypatch.setattr(urllib3.Timeout, "get_connect_duration", lambda self: 5.0)
     for limits, connect, rest in [
@@ -488,11 +504,9 @@ def test_one_time_limit_object_serves_many_requests(side):
 
 def test_authorities_are_read_once(side, monkeypatch):
     made = []
-    real = requests_adapter.context_for
-    monkeypatch.setattr(
-        requests_adapter, "context_for", lambda *given: made.append(given) or real(*given)
-    )
-    side.session.mount("https://", requests_adapter.Adapter())
+    real = adapter.context_for
+    monkeypatch.setattr(adapter, "context_for", lambda *given: made.append(given) or real(*given))
+    side.session.mount("https://", adapter.Adapter())
     for _ in range(2):
         response = side.session.get(
             side.https + "/closing", verify=side.ca_file, headers={"Connection": "close"}
@@ -522,3 +536,196 @@ def test_threads_may_share_a_session(side):
         for done in [executor.submit(work) for _ in range(8)]:
             done.result()
     assert [len(seen) for seen in contents.values()] == [1] * 4
+
+
+# ---- by itself
+
+
+@pytest.fixture
+def session(ca_file):
+    with requests.Session() as session:
+        session.trust_env = False
+        session.verify = str(ca_file)
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, adapter.Adapter())
+        yield session
+
+
+def test_errors_name_the_request(session):
+    with ScriptedServer(lambda sock: read_head(sock) and sock.sendall(b"hello\r\n\r\n")) as server:
+        url = f"http://127.0.0.1:{server.port}/a?b"
+        named = f"GET {url}: not a status line"
+        with pytest.raises(requests.ConnectionError, match=re.escape(named)) as caught:
+            session.get(url.replace("//", "//me:sesame@"))
+        assert "sesame" not in repr(caught.value)
+
+
+class Starting:
+    """A stream that has nothing when it is read first; then a thread begins to feed it."""
+
+    def __init__(self, stream, feed):
+        self._stream, self._feed = stream, feed
+
+    def __iter__(self):  # or requests would not take it for a stream
+        raise AssertionError("it is read")
+
+    def fileno(self):
+        return self._stream.fileno()
+
+    def read(self, size):
+        if self._feed.ident is None:
+            try:
+                if not os.get_blocking(self.fileno()):
+                    return self._stream.read(size)
+            finally:
+                self._feed.start()
+        return self._stream.read(size)
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("buffering", [0, 8192])
+def test_requests_sends_a_pipe_to_its_end(session, start, buffering, blocks):
+    server = start("granian")
+    with pipe(reader_blocks=blocks) as (reader, writer):
+        feed = Feed(writer, pattern(SIZE))
+        body = os.fdopen(reader, "rb", buffering, closefd=False)
+        try:
+            seen = session.put(
+                f"http://localhost:{server.port}/upload", Starting(body, feed)
+            ).json()
+        finally:
+            feed.join()
+    assert seen["sha256"] == hashlib.sha256(pattern(SIZE)).hexdigest()
+
+
+def test_requests_sends_a_text_stream(session, start):
+    server = start("granian")
+    seen = session.put(f"http://localhost:{server.port}/upload", io.StringIO("a" * SIZE)).json()
+    assert seen["sha256"] == hashlib.sha256(b"a" * SIZE).hexdigest()
+
+
+def test_requests_sends_fields_and_empty_bodies_as_with_urllib3(session):
+    record = Recording()
+    with ScriptedServer(record) as server, requests.Session() as theirs:
+        theirs.trust_env = False
+        url = f"http://127.0.0.1:{server.port}/"
+        fields = {"X-Raw": b"\xff", "X-Text": "\xe4", "Cookie": "a=1; b=2", "TE": "trailers",
+                  "Connection": "TE"}  # fmt: skip
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            for options in ({"headers": fields}, {}, {"data": b""}, {"data": ""}, {"data": b"body"},
+                            {"data": [b"", b"a", b""]}, {"data": [b""]}):  # fmt: skip
+                seen = []
+                for client in (theirs, session):
+                    given = dict(options)
+                    if isinstance(given.get("data"), list):
+                        given["data"] = iter(given["data"])
+                    assert client.request(method, url, **given).status_code == 200
+                    seen.append(record.last())
+                assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_requests_and_bodies_with_requests(session, start, tls):
+    server = start("granian", tls=tls)
+    base = f"{'https' if tls else 'http'}://localhost:{server.port}"
+
+    response = session.get(f"{base}/bytes/{SIZE}")
+    assert (response.status_code, response.reason, response.content) == (200, "OK", pattern(SIZE))
+    assert session.get(f"{base}/chunked/{SIZE}").content == pattern(SIZE)
+    assert session.head(f"{base}/bytes/5").headers["content-length"] == "5"
+    wanted = hashlib.sha256(pattern(SIZE)).hexdigest()
+    for data in (pattern(SIZE), io.BytesIO(pattern(SIZE)), iter([pattern(SIZE)])):
+        assert session.put(f"{base}/upload", data=data).json()["sha256"] == wanted
+    with session.get(f"{base}/bytes/{SIZE}", stream=True) as response:
+        assert next(response.iter_content(1000)) == pattern(1000)
+    assert session.put(f"{base}/upload", data={"a": "b"}).json()["length"] == 3
+
+
+def test_requests_follows_redirects_with_cookies_and_decodes(session):
+    with ScriptedServer(wandering) as server:
+        base = f"http://127.0.0.1:{server.port}"
+        response = session.get(f"{base}/start")
+        assert (response.text, len(response.history)) == ("1", 1)
+        assert session.cookies.get_dict() == {"a": "b", "c": "d"}
+        assert session.get(f"{base}/gzip").text == "hello" * 100
+        assert session.put(f"{base}/refuse", data=iter([bytes(1 << 20)] * 50)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("/silent", requests.exceptions.ReadTimeout),
+        ("/short", requests.exceptions.ChunkedEncodingError),
+        ("/junk", requests.exceptions.ConnectionError),
+    ],
+)
+def test_requests_gets_its_own_errors(session, path, error):
+    with ScriptedServer(wandering) as server, pytest.raises(error):
+        session.get(
+            f"http://127.0.0.1:{server.port}{path}", timeout=0.3 if path == "/silent" else 20
+        )
+
+
+def test_requests_cannot_connect(session, issue):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(requests.exceptions.ConnectionError):
+            session.get(f"http://127.0.0.1:{unused.getsockname()[1]}/")
+    certificate = issue("other.test")
+    with ScriptedServer(wandering, certificate.server_context()) as server:
+        url = f"https://127.0.0.1:{server.port}/end"
+        with pytest.raises(requests.exceptions.SSLError):
+            session.get(url)
+        assert session.get(url, verify=False).text == "0"
+
+
+def test_requests_connects_in_time(session):
+    with black_hole() as (host, port), pytest.raises(requests.exceptions.ConnectTimeout):
+        session.get(f"http://{host}:{port}/", timeout=(0.1, 20))
+
+
+def test_requests_waits_for_each_phase_as_long_as_it_may(session):
+    with ScriptedServer(mute) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        with pytest.raises(requests.exceptions.ConnectTimeout):
+            session.get(url.replace("http", "https"), timeout=(0.2, 20))
+        with pytest.raises(requests.exceptions.ReadTimeout):
+            session.get(url, timeout=(20, 0.2))
+        proxies = {"https": url}
+        with pytest.raises(requests.exceptions.ConnectTimeout):
+            session.get("https://localhost/", timeout=(0.2, None), proxies=proxies)
+    with ScriptedServer(deaf) as server, pytest.raises(requests.exceptions.ReadTimeout):
+        pieces = iter([bytes(1 << 20)] * 30)
+        session.put(f"http://127.0.0.1:{server.port}/", data=pieces, timeout=(20, 0.2))
+    with ScriptedServer(slow) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        assert session.get(url, timeout=(0.2, None)).text == "ok"
+
+
+def test_requests_goes_through_a_proxy_to_https(session, start, proxy):
+    server = start("granian", tls=True)
+    proxies = {"https": f"http://127.0.0.1:{proxy.port}"}
+    response = session.get(f"https://localhost:{server.port}/bytes/1000", proxies=proxies)
+    assert response.content == pattern(1000)
+    with pytest.raises(requests.exceptions.ProxyError, match="418"):
+        session.get("https://refused.test/", proxies=proxies)
+
+
+def test_requests_goes_through_a_proxy(session, start, proxy):
+    server = start("granian")
+    proxies = {"http": f"http://127.0.0.1:{proxy.port}"}
+    response = session.get(f"http://127.0.0.1:{server.port}/bytes/1000", proxies=proxies)
+    assert response.content == pattern(1000)
+    assert json.dumps(response.headers["Content-Length"]) == '"1000"'
+
+
+@pytest.mark.parametrize("missing", ["requests", "urllib3"])
+def test_missing_package_is_reported_with_its_extra(missing):
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "try: import dugong_like.adapters.requests\n"
+        "except ModuleNotFoundError as exc: print(exc.name, exc)"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert printed.startswith(f"{missing} dugong_like.adapters.requests needs requests")
+    assert "dugong-like[requests]" in printed

@@ -1,4 +1,4 @@
-"""The "network_stream" of httpx and httpcore: the stream of a response, for httpx_transport.py.
+"""The "network_stream" of httpx and httpcore: the stream of a response.
 
 After 101, and after a 2xx to CONNECT, it can be read and written; of any other response it
 has facts only.
@@ -12,11 +12,13 @@ from ssl import SSLContext
 from types import ModuleType
 from typing import Any, TypeVar
 
-from httpx_errors import ERRORS, STREAM_ERRORS, Table, name_of
-
-import dugong_like
-from dugong_like import Co, HTTPConnection, NetworkStream, run, stall
-from dugong_like.drivers.detect import runner
+from ..connection.connection import HTTPConnection
+from ..drivers.detect import runner
+from ..errors import DugongError, StateError
+from ..polling.combinators import stall
+from ..polling.contract import Co, run
+from ..transport.upgraded.network_stream import NetworkStream
+from .httpx_errors import ERRORS, STREAM_ERRORS, Table, name_of
 
 T = TypeVar("T")
 
@@ -28,7 +30,7 @@ def errors_as(
     """Raise errors of this library as *theirs*, by *table* and the *phase* that it is then."""
     try:
         yield
-    except dugong_like.DugongError as exc:
+    except DugongError as exc:
         name = name_of(exc, phase(), table)
         if name is None:
             raise
@@ -69,7 +71,7 @@ class Network:
     def stream(self) -> NetworkStream:
         """The stream below, which can be read and written."""
         if self._stream is None:
-            raise dugong_like.StateError("HTTP is spoken here: read the body of the response")
+            raise StateError("HTTP is spoken here: read the body of the response")
         return self._stream
 
     def co_read(self, size: int, timeout: float | None) -> Co[bytes]:
