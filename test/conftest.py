@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import servers
-import support
 import trustme
-from support import open_descriptors, wait_until
+from kit import servers, support
+from kit.support import open_descriptors, wait_until
 
 NAMES = ("localhost", "127.0.0.1", "::1")
 

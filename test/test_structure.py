@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from support import ROOT
+from kit.support import ROOT
 
 PACKAGE = ROOT / "dugong_like"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -116,7 +116,7 @@ TESTED_ELSEWHERE = {
     "http/h1/limits.py": "constants, enforced in test_response_head.py and test_chunked.py",
     "connection/operations.py": "test_connection.py",
     "connection/closing.py": "test_connection.py, test_two_threads.py",
-    "http/h1/body_fields.py": "test_connection.py, test_conformance_requests.py",
+    "http/h1/body_fields.py": "test_connection.py, test_requests.py",
     "connection/config.py": "test_connection.py, test_options.py",
     "connection/close_listeners.py": "test_exchanging.py",
     "transport/upgraded/duplex.py": "test_network_stream.py",

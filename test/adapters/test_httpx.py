@@ -11,10 +11,10 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
-from echo import echo
-from httpx_clients import EDITIONS, RUNNERS, WAYS, Async, Sync
-from server_scripts import Recording, deaf, mute, slow, wandering
-from support import ScriptedServer, black_hole, pattern, read_head
+from kit.echo import echo
+from kit.httpx_clients import EDITIONS, RUNNERS, WAYS, Async, Sync
+from kit.server_scripts import Recording, deaf, mute, slow, wandering
+from kit.support import ScriptedServer, black_hole, pattern, read_head
 from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import CloseConnection, TextMessage

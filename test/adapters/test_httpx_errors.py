@@ -7,7 +7,7 @@ import httpcore2
 import httpx
 import httpx2
 import pytest
-from httpx_clients import EDITIONS
+from kit.httpx_clients import EDITIONS
 
 import dugong_like
 from dugong_like.adapters import httpx_errors, httpx_network

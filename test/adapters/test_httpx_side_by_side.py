@@ -13,10 +13,11 @@ from functools import partial
 
 import pytest
 from click.testing import CliRunner
-from httpx_clients import EDITIONS, RUNNERS, WAYS, Async, Sync
-from playground import Playground, sized
-from servers import refusing_port
-from support import (
+from kit.echo import echo
+from kit.httpx_clients import EDITIONS, RUNNERS, WAYS, Async, Sync
+from kit.playground import Playground, sized
+from kit.servers import refusing_port
+from kit.support import (
     ScriptedServer,
     answering,
     black_hole,
@@ -25,7 +26,6 @@ from support import (
     read_head,
     wait_until,
 )
-from test_websocket import echo
 
 from dugong_like.adapters.httpx import AsyncTransport, Transport
 

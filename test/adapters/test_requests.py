@@ -22,12 +22,11 @@ from pathlib import Path
 import pytest
 import requests
 import urllib3
-from pipe_ends import Feed, pipe
-from playground import Playground, without_tls
-from requests.auth import HTTPDigestAuth
-from server_scripts import Recording, deaf, mute, slow, wandering
-from servers import refusing_port
-from support import (
+from kit.pipe_ends import Feed, pipe
+from kit.playground import Playground, without_tls
+from kit.server_scripts import Recording, deaf, mute, slow, wandering
+from kit.servers import refusing_port
+from kit.support import (
     ScriptedServer,
     black_hole,
     open_descriptors,
@@ -36,6 +35,7 @@ from support import (
     read_head,
     wait_until,
 )
+from requests.auth import HTTPDigestAuth
 
 from dugong_like.adapters import requests as adapter
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import (
+from kit.support import (
     ROOT,
     ScriptedServer,
     answering,

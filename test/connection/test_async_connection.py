@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from support import ScriptedServer, answering, pattern, read_head
+from kit.support import ScriptedServer, answering, pattern, read_head
 
 from dugong_like import (
     AsyncConnection,

@@ -8,9 +8,9 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack
 
 import pytest
-from every_driver import DRIVERS
-from streams import ScriptedStream, connection, finish
-from support import ScriptedServer, answering, pattern, read_exactly, read_head, wait_until
+from kit.every_driver import DRIVERS
+from kit.streams import ScriptedStream, connection, finish
+from kit.support import ScriptedServer, answering, pattern, read_exactly, read_head, wait_until
 
 from dugong_like import (
     BodyFollowing,
@@ -328,7 +328,7 @@ def test_close_ends_all_streams_and_the_connection_can_be_used_again():
 
 @pytest.mark.feature("A14")
 def test_close_while_connecting_ends_the_stream():
-    from support import black_hole
+    from kit.support import black_hole
 
     with black_hole() as (host, port), LoopThread() as thread:
         conn = HTTPConnection(host, port)

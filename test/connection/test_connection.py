@@ -9,7 +9,7 @@ from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support import ScriptedServer, answering, pattern, read_exactly, read_head, wait_until
+from kit.support import ScriptedServer, answering, pattern, read_exactly, read_head, wait_until
 
 from dugong_like import (
     BodyFollowing,

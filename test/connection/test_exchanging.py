@@ -8,11 +8,11 @@ import socket
 import struct
 
 import pytest
-from every_driver import DRIVERS
-from odd_streams import Doubled, Halved, Made, Quiet, Signed, finish_reading, mapped
-from pipe_ends import Feed, pipe
-from streams import END, ScriptedStream, connection, finish
-from support import ScriptedServer, answering, pattern, read_head, wait_until
+from kit.every_driver import DRIVERS
+from kit.odd_streams import Doubled, Halved, Made, Quiet, Signed, finish_reading, mapped
+from kit.pipe_ends import Feed, pipe
+from kit.streams import END, ScriptedStream, connection, finish
+from kit.support import ScriptedServer, answering, pattern, read_head, wait_until
 
 from dugong_like import (
     BodyFollowing,

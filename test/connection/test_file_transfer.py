@@ -12,11 +12,11 @@ import time
 from functools import partial
 
 import pytest
-from every_driver import DRIVERS
-from odd_streams import Doubled, Made, Quiet, finish_reading, mapped
-from pipe_ends import Drain, Feed, pipe
-from streams import END, WOULD_BLOCK, BulkyScript, ScriptedStream, connection, finish
-from support import ScriptedServer, pattern, read_exactly, read_head
+from kit.every_driver import DRIVERS
+from kit.odd_streams import Doubled, Made, Quiet, finish_reading, mapped
+from kit.pipe_ends import Drain, Feed, pipe
+from kit.streams import END, WOULD_BLOCK, BulkyScript, ScriptedStream, connection, finish
+from kit.support import ScriptedServer, pattern, read_exactly, read_head
 
 from dugong_like import (
     BodyFollowing,

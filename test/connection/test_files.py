@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 import pytest
-from streams import finish
-from support import pattern
+from kit.streams import finish
+from kit.support import pattern
 
 from dugong_like import POLLIN, POLLOUT, FileTooShort, StreamNotReady
 from dugong_like.connection.files import NotTaken, Sink, Source

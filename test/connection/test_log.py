@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from streams import ScriptedStream, connection, finish
+from kit.streams import ScriptedStream, connection, finish
 
 from dugong_like import log_events
 from dugong_like.connection.log import log_event

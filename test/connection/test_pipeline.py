@@ -12,11 +12,11 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
-from every_driver import DRIVERS
-from pipe_ends import Feed, pipe
-from servers import nginx, refusing_port
-from support import ScriptedServer, pattern, read_exactly, read_head
-from ways import WAYS
+from kit.every_driver import DRIVERS
+from kit.pipe_ends import Feed, pipe
+from kit.servers import nginx, refusing_port
+from kit.support import ScriptedServer, pattern, read_exactly, read_head
+from kit.ways import WAYS
 
 from dugong_like import (
     BodyFollowing,

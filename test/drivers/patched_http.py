@@ -11,7 +11,7 @@ import gevent
 import pytest
 from gevent import monkey
 from gevent.event import Event
-from support import ScriptedServer, answering, black_hole, pattern, read_exactly, read_head
+from kit.support import ScriptedServer, answering, black_hole, pattern, read_exactly, read_head
 
 from dugong_like import (
     BodyFollowing,

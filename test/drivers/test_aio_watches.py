@@ -15,7 +15,7 @@ import weakref
 from contextlib import contextmanager, suppress
 
 import pytest
-from support import ScriptedServer, little_work, open_descriptors, read_head, wait_until
+from kit.support import ScriptedServer, little_work, open_descriptors, read_head, wait_until
 
 from dugong_like import POLLIN, POLLOUT, AioFuture, HTTPConnection, PollNeeded, Wake, within
 from dugong_like.drivers import aio

@@ -14,7 +14,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from support import little_work, wait_until
+from kit.support import little_work, wait_until
 
 from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake, run
 from dugong_like.drivers import aio, threads

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from support import ROOT
+from kit.support import ROOT
 
 pytest.importorskip("gevent")
 HERE = ROOT / "test"
@@ -52,7 +52,7 @@ def test_everything_works_where_gevent_has_patched(what):
     # The rewriting of assertions, and pretty tracebacks, compile: no greenlet may be left then.
     options = ["-q", "--assert=plain", "--tb=native", "-p", "no:cacheprovider", "-n", "0"]
     child = subprocess.run(
-        [sys.executable, "patched.py", *options, "-k", " and ".join(wanted), *FILES[what]],
+        [sys.executable, "kit/patched.py", *options, "-k", " and ".join(wanted), *FILES[what]],
         cwd=HERE,
         capture_output=True,
         text=True,

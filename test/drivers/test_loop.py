@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from support import little_work
+from kit.support import little_work
 
 from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake
 from dugong_like.drivers import pollers

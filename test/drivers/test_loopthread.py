@@ -11,7 +11,7 @@ import time
 from concurrent.futures import CancelledError, wait
 
 import pytest
-from support import ROOT, open_descriptors, wait_until
+from kit.support import ROOT, open_descriptors, wait_until
 
 from dugong_like import POLLIN, PollNeeded, StateError, Wake
 from dugong_like.drivers.loopthread import LoopThread

@@ -5,7 +5,7 @@ import threading
 from concurrent.futures import CancelledError, wait
 
 import pytest
-from support import ScriptedServer, answering, pattern, wait_until
+from kit.support import ScriptedServer, answering, pattern, wait_until
 
 from dugong_like import HTTPConnection, LoopThread, LoopThreads, Request, Wake
 

@@ -5,7 +5,7 @@ import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
-from support import open_descriptors, wait_until
+from kit.support import open_descriptors, wait_until
 
 from dugong_like import POLLIN, PollNeeded
 from dugong_like.drivers.threads import submit

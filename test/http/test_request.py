@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from streams import finish
+from kit.streams import finish
 
 from dugong_like import POLLIN, BodyFollowing, Headers, Request, StateError
 from dugong_like.http.request import Source, is_whole

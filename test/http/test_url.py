@@ -6,7 +6,7 @@ import pickle
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support import ScriptedServer, answering, read_head
+from kit.support import ScriptedServer, answering, read_head
 
 from dugong_like import URL, HTTPConnection, InvalidRequest, Origin, default_ssl_context
 from dugong_like.http.hosts import check_hostname

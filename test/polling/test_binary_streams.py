@@ -6,10 +6,10 @@ import os
 import tempfile
 
 import pytest
-from pipe_ends import Drain, Feed, pipe
-from streams import finish
-from support import pattern
-from ways import WAYS
+from kit.pipe_ends import Drain, Feed, pipe
+from kit.streams import finish
+from kit.support import pattern
+from kit.ways import WAYS
 
 from dugong_like import POLLIN, POLLOUT, StateError, StreamNotReady
 from dugong_like.polling.binary_streams import (

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from small_operations import receive, value
+from kit.small_operations import receive, value
 
 from dugong_like import (
     POLLIN,

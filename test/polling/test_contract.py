@@ -6,8 +6,8 @@ import threading
 import time
 
 import pytest
-from small_operations import receive, value
-from support import on_two_threads
+from kit.small_operations import receive, value
+from kit.support import on_two_threads
 
 from dugong_like import POLLIN, POLLOUT, ConnectionTimedOut, PollNeeded, run, within
 from dugong_like.polling import contract as polling

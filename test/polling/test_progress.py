@@ -10,8 +10,8 @@ import ssl
 import tempfile
 
 import pytest
-from streams import GrudgingStream, ScriptedStream
-from support import wait_until
+from kit.streams import GrudgingStream, ScriptedStream
+from kit.support import wait_until
 
 from dugong_like import (
     POLLIN,

@@ -5,9 +5,9 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from every_driver import DRIVERS
-from streams import ScriptedStream, connection, finish
-from support import ScriptedServer, pattern, read_head, wait_until
+from kit.every_driver import DRIVERS
+from kit.streams import ScriptedStream, connection, finish
+from kit.support import ScriptedServer, pattern, read_head, wait_until
 
 from dugong_like import (
     BodyTooLarge,

@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from odd_streams import Doubled, Halved, Made, Quiet, Signed, Wrapper, finish_reading, mapped
-from streams import finish
-from support import pattern
+from kit.odd_streams import Doubled, Halved, Made, Quiet, Signed, Wrapper, finish_reading, mapped
+from kit.streams import finish
+from kit.support import pattern
 
 from dugong_like import POLLIN, StateError, StreamNotReady
 from dugong_like.polling.stream_parts import (

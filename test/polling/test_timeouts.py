@@ -5,10 +5,10 @@ import threading
 import time
 
 import pytest
-from every_driver import DRIVERS
-from silence import SOON, check, deaf, silent
-from streams import finish
-from support import ScriptedServer, answering, black_hole, read_head
+from kit.every_driver import DRIVERS
+from kit.silence import SOON, check, deaf, silent
+from kit.streams import finish
+from kit.support import ScriptedServer, answering, black_hole, read_head
 
 from dugong_like import (
     BodyFollowing,

@@ -4,7 +4,7 @@ import socket
 import time
 
 import pytest
-from streams import WOULD_BLOCK, ScriptedStream, finish
+from kit.streams import WOULD_BLOCK, ScriptedStream, finish
 
 from dugong_like import ConnectionTimedOut, run
 from dugong_like.transport.attempts import co_attempt, co_receive

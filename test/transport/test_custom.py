@@ -3,8 +3,8 @@
 import socket
 
 import pytest
-from every_driver import DRIVERS, co_conversation
-from support import ScriptedServer, answering, pattern, wait_until
+from kit.every_driver import DRIVERS, co_conversation
+from kit.support import ScriptedServer, answering, pattern, wait_until
 
 from dugong_like import (
     POLLIN,

@@ -10,7 +10,7 @@ import sys
 from contextlib import nullcontext
 
 import pytest
-from support import ROOT, ScriptedServer, answering
+from kit.support import ROOT, ScriptedServer, answering
 
 from dugong_like import (
     HTTPConnection,

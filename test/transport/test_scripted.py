@@ -6,8 +6,8 @@ import sys
 import time
 
 import pytest
-from support import open_descriptors
-from ways import WAYS
+from kit.support import open_descriptors
+from kit.ways import WAYS
 
 from dugong_like import (
     BodyFollowing,

@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from support import open_descriptors
+from kit.support import open_descriptors
 
 from dugong_like import POLLIN, ConnectionClosed
 from dugong_like.transport import socket_waits as descriptors

@@ -1,8 +1,8 @@
 """How long the phases of an exchange took."""
 
 import pytest
-from every_driver import DRIVERS
-from support import ScriptedServer, answering
+from kit.every_driver import DRIVERS
+from kit.support import ScriptedServer, answering
 
 from dugong_like import ConnectionClosed, HTTPConnection, Timings
 from dugong_like.transport.timings import Stopwatch

@@ -1,7 +1,7 @@
 """Telling of an operation: its beginning and its end, whatever that is."""
 
 import pytest
-from streams import finish
+from kit.streams import finish
 
 from dugong_like.polling.contract import POLLIN, PollNeeded
 from dugong_like.transport.trace import Phases, co_told

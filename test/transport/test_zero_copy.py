@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import open_descriptors, pattern
+from kit.support import open_descriptors, pattern
 
 from dugong_like import ConnectionClosed, FileTooShort
 from dugong_like.transport import zero_copy as bulk

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
-from streams import END, ScriptedStream, connection, finish
+from kit.streams import END, ScriptedStream, connection, finish
 
 from dugong_like import (
     ConnectionClosed,

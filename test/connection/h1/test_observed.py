@@ -5,11 +5,11 @@ import os
 import socket
 
 import pytest
-import servers
-from every_driver import DRIVERS, co_conversation
-from streams import END, ScriptedStream, connection, finish
-from support import ScriptedServer, answering, pattern, read_exactly, read_head
-from told import BODY, HEAD, SENT, TCP, Told, pair
+from kit import servers
+from kit.every_driver import DRIVERS, co_conversation
+from kit.streams import END, ScriptedStream, connection, finish
+from kit.support import ScriptedServer, answering, pattern, read_exactly, read_head
+from kit.told import BODY, HEAD, SENT, TCP, Told, pair
 
 from dugong_like import (
     BodyFollowing,

@@ -3,8 +3,8 @@
 import random
 
 import pytest
-from streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
-from support import pattern
+from kit.streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
+from kit.support import pattern
 
 from dugong_like import (
     AnsweredEarly,

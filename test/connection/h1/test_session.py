@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from support import ROOT, ScriptedServer, read_head
+from kit.support import ROOT, ScriptedServer, read_head
 
 from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
 from dugong_like.connection.connection import finish

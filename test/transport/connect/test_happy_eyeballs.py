@@ -4,8 +4,8 @@ import errno
 import socket
 
 import pytest
-import servers
-from support import open_descriptors
+from kit import servers
+from kit.support import open_descriptors
 
 from dugong_like import POLLOUT, ConnectFailed, PollNeeded, run
 from dugong_like.transport.connect import happy_eyeballs as connecting

@@ -14,8 +14,8 @@ import time
 from contextlib import suppress
 
 import pytest
-from support import ROOT, open_descriptors, wait_until
-from ways import WAYS
+from kit.support import ROOT, open_descriptors, wait_until
+from kit.ways import WAYS
 
 from dugong_like import (
     CachingResolver,

@@ -10,8 +10,8 @@ import time
 
 import certifi
 import pytest
-import servers
-from support import (
+from kit import servers
+from kit.support import (
     ROOT,
     ScriptedServer,
     answering,

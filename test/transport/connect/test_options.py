@@ -10,11 +10,11 @@ import time
 from contextlib import suppress
 
 import pytest
-import servers
-from interrupted import interrupted_everywhere
-from support import ScriptedServer, answering, open_descriptors, program, read_head, wait_until
-from tls_relay import relay
-from ways import WAYS
+from kit import servers
+from kit.interrupted import interrupted_everywhere
+from kit.support import ScriptedServer, answering, open_descriptors, program, read_head, wait_until
+from kit.tls_relay import relay
+from kit.ways import WAYS
 
 from dugong_like import (
     CachingResolver,
@@ -217,7 +217,7 @@ def test_own_socket_to_a_proxy(drive, certificate, trusting):
 
 
 def relay_plain(sock, port):
-    from tls_relay import pump
+    from kit.tls_relay import pump
 
     with connected(port) as back, Plain(sock) as front:
         back.setblocking(False)

@@ -7,7 +7,7 @@ import struct
 import time
 
 import pytest
-from support import open_descriptors
+from kit.support import open_descriptors
 
 from dugong_like import ConnectFailed, InvalidOption, SocketOptions, run, within
 from dugong_like.transport.connect import unix

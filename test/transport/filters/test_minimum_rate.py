@@ -1,7 +1,7 @@
 """Connections that have to move something, by a clock of the test; see also test_rates.py."""
 
 import pytest
-from streams import ScriptedStream
+from kit.streams import ScriptedStream
 
 from dugong_like import ConnectionTimedOut, LowestRate
 from dugong_like.transport.filters.minimum_rate import RECEIVING, SENDING, Meter, MeteredStream

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from streams import ScriptedStream
+from kit.streams import ScriptedStream
 
 from dugong_like import RateLimit
 from dugong_like.transport.filters.throttle import PacedStream

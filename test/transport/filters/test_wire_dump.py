@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from every_driver import DRIVERS, co_conversation
-from pipe_ends import Drain, Feed, pipe
-from streams import ScriptedStream, connection, finish
-from support import ScriptedServer, answering, open_descriptors, pattern, wait_until
-from ways import WAYS
+from kit.every_driver import DRIVERS, co_conversation
+from kit.pipe_ends import Drain, Feed, pipe
+from kit.streams import ScriptedStream, connection, finish
+from kit.support import ScriptedServer, answering, open_descriptors, pattern, wait_until
+from kit.ways import WAYS
 
 from dugong_like import HTTPConnection, StreamNotReady, run
 from dugong_like.polling.binary_streams import co_flush

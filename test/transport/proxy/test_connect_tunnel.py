@@ -1,7 +1,7 @@
 """The conversation with a proxy about a tunnel, cut everywhere."""
 
 import pytest
-from talk import END, LOST, by_bytes, every_cut, play, whole
+from kit.talk import END, LOST, by_bytes, every_cut, play, whole
 
 from dugong_like import (
     BasicAuth,

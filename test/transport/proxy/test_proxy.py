@@ -1,7 +1,7 @@
 """Proxy: what may be said of a proxy, and what is refused before anything is sent."""
 
 import pytest
-from talk import play
+from kit.talk import play
 
 from dugong_like import BasicAuth, DigestAuth, InvalidRequest, Proxy, default_ssl_context
 from dugong_like.http.h1.limits import Limits

@@ -1,7 +1,7 @@
 """SOCKS4a as scripts, cut at every byte."""
 
 import pytest
-from talk import END, LOST, every_cut, play
+from kit.talk import END, LOST, every_cut, play
 
 from dugong_like import ConnectionClosed, InvalidRequest, InvalidResponse, TunnelRefused
 from dugong_like.transport.proxy.socks4 import REPLIES, Socks4, check_name

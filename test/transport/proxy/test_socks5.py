@@ -1,7 +1,7 @@
 """SOCKS5 as scripts: RFC 1928 and 1929, cut at every byte."""
 
 import pytest
-from talk import END, LOST, by_bytes, every_cut, play
+from kit.talk import END, LOST, by_bytes, every_cut, play
 
 from dugong_like import BasicAuth, ConnectionClosed, InvalidRequest, InvalidResponse, TunnelRefused
 from dugong_like.transport.proxy.socks5 import REPLIES, Socks5, check_login, check_name

@@ -7,7 +7,7 @@ import subprocess
 
 import certifi
 import pytest
-from support import ScriptedServer, answering, open_descriptors, program
+from kit.support import ScriptedServer, answering, open_descriptors, program
 
 from dugong_like import (
     CertificateInvalid,

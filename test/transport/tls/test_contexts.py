@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from support import ScriptedServer, open_descriptors, program
+from kit.support import ScriptedServer, open_descriptors, program
 
 from dugong_like import CertificateInvalid, DugongError, HandshakeFailed, HTTPConnection
 from dugong_like.errors import InvalidOption

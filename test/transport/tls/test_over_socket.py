@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from support import ScriptedServer, open_descriptors, read_exactly, wait_until
+from kit.support import ScriptedServer, open_descriptors, read_exactly, wait_until
 
 from dugong_like import (
     POLLIN,

@@ -10,10 +10,10 @@ import time
 from contextlib import suppress
 
 import pytest
-from streams import ScriptedStream, connection, finish
-from support import ScriptedServer, answering, read_exactly, wait_until
-from tls_relay import relay
-from ways import on_asyncio
+from kit.streams import ScriptedStream, connection, finish
+from kit.support import ScriptedServer, answering, read_exactly, wait_until
+from kit.tls_relay import relay
+from kit.ways import on_asyncio
 
 from dugong_like import (
     POLLIN,

@@ -8,7 +8,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from support import ScriptedServer
+from kit.support import ScriptedServer
 
 from dugong_like import CertificateInvalid, ConnectionClosed, HandshakeFailed, InvalidOption, run
 from dugong_like.transport.tls import sessions

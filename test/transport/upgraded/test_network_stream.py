@@ -14,9 +14,9 @@ import weakref
 from contextlib import suppress
 
 import pytest
-from streams import END, WOULD_BLOCK, ScriptedStream, finish
-from support import ScriptedServer, on_two_threads, open_descriptors, read_exactly, wait_until
-from tls_relay import relay
+from kit.streams import END, WOULD_BLOCK, ScriptedStream, finish
+from kit.support import ScriptedServer, on_two_threads, open_descriptors, read_exactly, wait_until
+from kit.tls_relay import relay
 
 from dugong_like import (
     CertificateInvalid,

@@ -1,0 +1,279 @@
+"""The programs under contrib/, run as their users would run them."""
+
+import re
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from kit.support import ROOT, ScriptedServer, pattern, read_exactly, read_head
+
+SCENARIOS = [  # of faults.py
+    "cuts", "pipelined", "stalls", "drips", "endless", "records",
+    "stale", "killed", "uploads", "stuck",
+]  # fmt: skip
+
+
+def contrib(name, *arguments, stdin=""):
+    """Run a program; return its exit status, output and error output."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "contrib" / name), *map(str, arguments)],
+        input=stdin, capture_output=True, text=True, timeout=110, check=False,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+class Store:
+    """A scripted server that keeps what is PUT, after 100 (Continue)."""
+
+    def __init__(self):
+        self.files = {}
+        self.drops = 0  # connections to close in the middle of a body
+        self.refuses = ""
+        self.regrets = ""  # as well, but in the middle of the body
+        self.tries = 0  # of what it regrets
+        self.lock = threading.Lock()
+
+    def __call__(self, sock):
+        while head := read_head(sock):
+            path = head.split()[1].decode()
+            size = int(re.search(rb"Content-Length: (\d+)", head)[1])
+            if self.refuses and self.refuses in path:
+                sock.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+                return
+            if b"100-continue" in head:
+                sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            with self.lock:
+                drop, self.drops = self.drops > 0, max(self.drops - 1, 0)
+            if drop:
+                read_exactly(sock, size // 2)
+                return
+            if self.regrets and self.regrets in path:
+                self.tries += 1
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                read_exactly(sock, size // 2)
+                sock.sendall(b"HTTP/1.1 507 Full\r\nContent-Length: 2\r\n\r\nno")
+                return  # with something unread: a reset
+            self.files[path] = read_exactly(sock, size)
+            sock.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.fixture
+def tree(tmp_path):
+    files = {"a": b"", "b": b"x", "deep/er/c d": pattern(300000), "z": pattern(1000)}
+    for name, data in files.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return tmp_path / "tree", files
+
+
+def test_backup_upload_stores_every_file(tree):
+    folder, files = tree
+    store = Store()
+
+    with ScriptedServer(store) as server:
+        status, out, err = contrib("backup_upload.py", folder, f"http://127.0.0.1:{server.port}/b")
+
+    assert (status, err) == (0, "")
+    assert "4 files stored, 301001 bytes, 0 failures" in out
+    assert store.files == {f"/b/{name.replace(' ', '%20')}": data for name, data in files.items()}
+
+
+def test_backup_upload_stores_files_whose_size_the_system_does_not_say(tmp_path):
+    (tmp_path / "link").symlink_to("/proc/version")
+    if not (tmp_path / "link").exists():
+        pytest.skip("needs /proc")
+    store = Store()
+
+    with ScriptedServer(store) as server:
+        status, _, err = contrib("backup_upload.py", tmp_path, f"http://127.0.0.1:{server.port}")
+
+    assert (status, err) == (0, "")
+    assert store.files == {"/link": Path("/proc/version").read_bytes()}
+
+
+def test_backup_upload_tries_again_when_the_connection_is_dropped(tree):
+    folder, files = tree
+    store = Store()
+    store.drops = 2
+
+    with ScriptedServer(store) as server:
+        status, out, err = contrib("backup_upload.py", folder, f"http://127.0.0.1:{server.port}")
+
+    assert status == 0, err
+    assert err.count("attempt") == 2
+    assert len(store.files) == len(files)
+
+
+def test_backup_upload_reports_what_was_refused(tree):
+    folder, _ = tree
+    store = Store()
+    store.refuses = "c%20d"
+
+    with ScriptedServer(store) as server:
+        status, out, err = contrib("backup_upload.py", folder, f"http://127.0.0.1:{server.port}")
+
+    assert status == 1
+    assert "413 Too Large no" in err
+    assert "3 files stored" in out
+
+
+def test_backup_upload_sends_what_is_refused_in_the_middle_only_once(tree):
+    folder, files = tree
+    (folder / "large").write_bytes(bytes(30_000_000))
+    store = Store()
+    store.regrets = "large"
+
+    with ScriptedServer(store) as server:
+        status, out, err = contrib("backup_upload.py", folder, f"http://127.0.0.1:{server.port}")
+
+    assert (status, store.tries) == (1, 1)
+    assert "507 Full no" in err
+    assert "attempt" not in err
+    assert "4 files stored" in out
+
+
+@pytest.mark.feature("B55")
+def test_pipeline_threads_prints_every_response_in_order(start):
+    server = start("uvicorn-httptools")
+    sizes = [number * 37 % 5000 for number in range(1000)]
+
+    status, out, err = contrib(
+        "pipeline_threads.py",
+        f"http://127.0.0.1:{server.port}",
+        stdin="".join(f"/bytes/{size}\n" for size in sizes),
+    )
+
+    assert (status, err) == (0, "")
+    assert [line.split() for line in out.splitlines()] == [
+        ["200", str(size), f"/bytes/{size}"] for size in sizes
+    ]
+
+
+def test_pipeline_threads_fails_when_the_connection_ends():
+    answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"] * 3
+
+    def handler(sock):
+        for _ in range(4):  # one of them gets no answer: else the writer would connect again
+            read_head(sock)
+        sock.sendall(b"".join(answers))
+
+    with ScriptedServer(handler) as server:
+        status, out, err = contrib(
+            "pipeline_threads.py",
+            f"http://127.0.0.1:{server.port}",
+            stdin="/a\n" * 2000,
+        )
+
+    assert status == 1
+    assert len(out.splitlines()) <= 3
+    assert err.startswith("127.0.0.1: ")
+
+
+@pytest.mark.feature("B55", "B56")
+def test_epoll_loop_drives_200_connections(start):
+    server = start("granian")
+
+    status, out, err = contrib(
+        "epoll_loop.py",
+        f"http://127.0.0.1:{server.port}/bytes/1024",
+        "--requests",
+        5,
+    )
+
+    assert (status, err) == (0, "")
+    assert out.startswith("1000 requests, 1024000 bytes")
+
+
+def test_epoll_loop_reports_failures():
+    status, out, err = contrib("epoll_loop.py", "http://127.0.0.1:1/", "--connections", 3)
+
+    assert status == 1
+    assert "3 failures" in out
+    assert "cannot connect" in err
+
+
+@pytest.mark.feature("B55")
+def test_extract_links_crawls_one_host():
+    pages = {
+        "/": b'<a href="a">A</a> <a href="/b?x=1#y">B</a> <a href="http://other.invalid/">O</a>',
+        "/a": b'<p><a href="./">home</a><a name="n">n</a>',
+        "/b?x=1": b"<a href=/gone>g</a>",
+    }
+
+    def site(sock):
+        while head := read_head(sock):
+            page = pages.get(head.split()[1].decode())
+            status = b"200 OK" if page else b"404 Not Found"
+            sock.sendall(
+                b"HTTP/1.1 %s\r\nContent-Type: text/html; charset=utf-8\r\n"
+                b"Content-Length: %d\r\n\r\n%s" % (status, len(page or b""), page or b""),
+            )
+
+    with ScriptedServer(site) as server:
+        here = f"http://127.0.0.1:{server.port}"
+        status, out, err = contrib("extract_links.py", f"{here}/")
+
+    assert status == 0, err
+    assert set(out.splitlines()) == {
+        f"{here}/ -> {here}/a",
+        f"{here}/ -> {here}/b?x=1#y",
+        f"{here}/ -> http://other.invalid/",
+        f"{here}/a -> {here}/",
+        f"{here}/b?x=1 -> {here}/gone",
+    }
+    assert err == "4 pages, 0 failures\n"
+
+
+@pytest.mark.reliability(32, 33, 34, 35, 41, 42)
+def test_no_fault_makes_a_part_look_whole():
+    status, out, err = contrib("faults.py", "--tls", "--step", 29)
+
+    assert status == 0, out
+    assert err == ""
+    *scenarios, total = out.splitlines()
+    expected = [f"{protocol} {name}" for protocol in ("plain", "TLS") for name in SCENARIOS]
+    expected.remove("plain records")
+    assert [line.split(":")[0] for line in scenarios] == expected
+    assert all(line.endswith("; 0 violations") for line in scenarios)
+    assert total.endswith("; 0 violations")
+    assert int(re.match(r"total: (\d+) transfers", total)[1]) > 1500
+
+
+def test_mutated_responses_are_read_alike_however_they_are_cut():
+    status, out, _ = contrib("fuzz/responses.py", "--mutants", 5000)
+
+    assert status == 0, out
+    assert out.startswith("5000 mutants: ")
+    assert out.endswith("; 0 violations\n")
+
+
+@pytest.mark.feature("A42")
+def test_threads_do_not_get_in_each_others_way():
+    kinds = ["own_connections", "closed_connections", "network_streams", "loop_thread"]
+    kinds += ["callback_streams", "names"]
+    status, out, _ = contrib("freethreaded/stress.py", "--seconds", 0.3, *kinds)
+
+    assert status == 0, out
+    assert [line.split(":")[0] for line in out.splitlines()[1:]] == kinds
+
+
+@pytest.mark.reliability(30)
+def test_calls_raise_what_they_document():
+    status, out, _ = contrib("fuzz/calls.py", "--talks", 3000)
+
+    assert status == 0, out
+    *calls, total = out.splitlines()
+    assert [line.split(":")[0] for line in calls] == [
+        "co_connect", "co_discard", "co_finish", "co_read", "co_read_raw", "co_read_response",
+        "co_readall", "co_readinto", "co_recv_to_file", "co_send_request",
+        "co_send_requests", "co_sendfile", "co_write",
+        "stream", "stream.co_read", "stream.co_readinto", "stream.co_write",
+    ]  # fmt: skip
+    assert all(re.search(r"\d+ done", line) for line in calls)
+    assert total.endswith(" calls in 3000 talks; 0 violations")

@@ -1,0 +1,286 @@
+"""Every example in README.md and doc/ is run, word for word; nothing public is left out.
+
+The Python blocks of a document, one after the other, are one program; the line numbers
+of a traceback are those of the document. Each command of a console block is a test.
+Both run in a process of their own, in which ``www.example.org`` leads to the server
+below, and ``proxy.example.org`` to a proxy: their ports are replaced when the names are
+looked up, and no other name exists.
+
+Not here: the two commands that need a package index (`NOT_HERE`); .ci/run runs them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import ssl
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from kit.relay import Relay
+from kit.support import ROOT
+
+import dugong_like
+
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "doc").glob("*.rst")])
+BLOCK = re.compile(
+    r"^(?:```(?P<fence>\w+)\n(?P<fenced>.*?)^```$"
+    r"|\.\. (?:invisible-)?code-block::? (?P<directive>\w+)\n\n(?P<indented>(?:(?: +[^\n]*)?\n)+))",
+    re.MULTILINE | re.DOTALL,
+)
+NOT_HERE = {
+    "python3 -m pip install . && python3 -m dugong_like demo",
+    "python3 -m pip install '.[test]' && python3 -m pytest",
+}
+TIME_LIMIT = 110  # seconds for one document or command
+REDIRECT = """
+import os, socket
+
+ask = socket.getaddrinfo
+PORTS = {80: int(os.environ["EXAMPLE_HTTP"]), 443: int(os.environ["EXAMPLE_HTTPS"])}
+
+def getaddrinfo(host, port, *rest, **options):
+    if host == "www.example.org":
+        return ask("127.0.0.1", PORTS[port], *rest, **options)
+    if host == "proxy.example.org":
+        return ask("127.0.0.1", int(os.environ["EXAMPLE_PROXY"]), *rest, **options)
+    if host in ("127.0.0.1", "localhost", "", None):
+        return ask(host, port, *rest, **options)
+    raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+socket.getaddrinfo = getaddrinfo
+"""
+
+
+def blocks(document: Path, language: str) -> Iterator[tuple[int, str]]:
+    """Find the blocks of one language: the number of lines before each, and its text."""
+    text = document.read_text()
+    for match in BLOCK.finditer(text):
+        group = "fenced" if match["fence"] else "indented"
+        if (match["fence"] or match["directive"]) == language:
+            yield text.count("\n", 0, match.start(group)), textwrap.dedent(match[group])
+
+
+def program(document: Path) -> str:
+    """Join the Python blocks, each in the lines that it has in the document."""
+    lines: list[str] = []
+    for before, text in blocks(document, "python"):
+        lines += [""] * (before - len(lines)) + text.splitlines()
+    return "\n".join(lines) + "\n"
+
+
+def commands(document: Path) -> Iterator[str]:
+    """Find the commands of the console blocks: what follows a ``$``."""
+    for _, text in blocks(document, "console"):
+        yield from (line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ "))
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Takes every PUT and POST, knows every path, and plays a few tricks."""
+
+    protocol_version = "HTTP/1.1"
+    failures = 0
+
+    def do_GET(self) -> None:
+        if self.path == "/echo" and self.headers["Upgrade"] == "echo":
+            self.echo(101, {"Upgrade": "echo", "Connection": "upgrade"})
+            return
+        if self.path.startswith("/flaky"):  # the first two requests get no answer
+            Handler.failures += 1
+            if Handler.failures <= 2:
+                self.close_connection = True
+                return
+        if self.path.startswith("/slow"):
+            time.sleep(1)
+        status = 404 if self.path.startswith("/missing") else 200
+        self.answer(status, f"This is {self.path}.\n".encode() * 100)
+
+    do_HEAD = do_GET
+
+    def do_OPTIONS(self) -> None:
+        self.answer(200, self.path.encode())
+
+    def do_CONNECT(self) -> None:
+        self.echo(200, {})
+
+    def echo(self, status: int, fields: dict[str, str]) -> None:
+        """Leave HTTP: what comes is sent back, line by line."""
+        self.close_connection = True
+        self.send_response(status)
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.end_headers()
+        with suppress(OSError):
+            while line := self.rfile.readline():
+                self.wfile.write(line)
+
+    def do_PUT(self) -> None:
+        if self.path.startswith("/full"):
+            self.refuse()
+            return
+        body = self.body()
+        self.answer(201, f"{len(body)} {hashlib.sha256(body).hexdigest()}\n".encode())
+
+    do_POST = do_PUT
+
+    def handle_expect_100(self) -> bool:
+        if self.path.startswith("/full"):
+            self.refuse()
+            return False
+        return super().handle_expect_100()
+
+    def refuse(self) -> None:
+        self.close_connection = True
+        self.answer(413, b"No space left.\n")
+        with suppress(OSError):
+            while self.rfile.read(65536):  # closing now would take the answer with it
+                pass
+
+    def body(self) -> bytes:
+        if "Content-Length" in self.headers:
+            return self.rfile.read(int(self.headers["Content-Length"]))
+        if "Transfer-Encoding" not in self.headers:
+            return b""
+        chunks = []
+        while size := int(self.rfile.readline(), 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline() != b"\r\n":
+            pass
+        return b"".join(chunks)
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    """One on which a client may hang up."""
+
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Run the server, and return the environment in which it is www.example.org."""
+    folder = tmp_path_factory.mktemp("examples")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("www.example.org", "proxy.example.org").configure_cert(context)
+    plain, secure = Server(("127.0.0.1", 0), Handler), Server(("127.0.0.1", 0), Handler)
+    secure.socket = context.wrap_socket(
+        secure.socket,
+        server_side=True,
+        do_handshake_on_connect=False,
+    )
+    ports = {80: plain.server_port, 443: secure.server_port}
+    proxy = Relay("www.example.org", ports, context)
+    for server in (plain, secure, proxy):
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    (folder / "sitecustomize.py").write_text(REDIRECT)
+    yield {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join((str(folder), str(ROOT))),
+        "SSL_CERT_FILE": str(folder / "ca.pem"),
+        "EXAMPLE_HTTP": str(plain.server_port),
+        "EXAMPLE_HTTPS": str(secure.server_port),
+        "EXAMPLE_PROXY": str(proxy.server_address[1]),
+    }
+    for server in (plain, secure, proxy):
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Have the files that the examples send."""
+    (tmp_path / "photo.jpg").write_bytes(bytes(range(256)) * 4096)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def from_the_first_failure() -> None:
+    Handler.failures = 0
+
+
+def check(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.feature("B55")
+@pytest.mark.parametrize(
+    "document",
+    [path for path in DOCUMENTS if program(path).strip()],
+    ids=lambda path: path.name,
+)
+def test_python_examples_run(document: Path, folder: Path, environment: dict[str, str]) -> None:
+    script = folder / document.name
+    script.write_text(program(document))
+
+    # Deprecations would be those of trio and gevent on a new Python.
+    options = ["-W", "error", "-W", "ignore::DeprecationWarning"]
+    check([sys.executable, *options, str(script)], folder, environment)
+
+
+@pytest.mark.parametrize(
+    "command",
+    sorted({line for path in DOCUMENTS for line in commands(path)} - NOT_HERE),
+)
+def test_commands_run(command: str, folder: Path, environment: dict[str, str]) -> None:
+    python = f'python3() {{ {shlex.quote(sys.executable)} "$@"; }}; set -e\n'
+
+    check(["bash", "-c", python + command], folder, environment)
+
+
+def test_the_two_commands_of_the_readme_are_there() -> None:
+    assert set(commands(ROOT / "README.md")) >= NOT_HERE
+
+
+def test_no_example_is_overlooked() -> None:
+    for document in DOCUMENTS:
+        text = document.read_text()
+        marked = len(re.findall(r"^(?:```\w|\.\. (?:invisible-)?code-block:)", text, re.MULTILINE))
+        assert len(BLOCK.findall(text)) == marked, document
+
+
+def test_the_reference_has_everything_public() -> None:
+    words = set(re.findall(r"\w+", (ROOT / "doc" / "api.rst").read_text()))
+    methods = {name for name in dir(dugong_like.HTTPConnection) if not name.startswith("_")}
+
+    assert {*dugong_like.__all__, *methods} <= words

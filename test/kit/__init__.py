@@ -1,0 +1,1 @@
+"""What tests share: servers, streams, ways of waiting, and small checks."""
