@@ -290,6 +290,7 @@ PIECES = st.sampled_from(
 
 
 @pytest.mark.reliability(29, 30, 39)
+@pytest.mark.examples
 @settings(max_examples=examples(300), deadline=None, derandomize=True)
 @given(
     pieces=st.lists(PIECES | st.binary(max_size=4), max_size=20),

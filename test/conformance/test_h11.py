@@ -142,6 +142,7 @@ def responses(draw):
 
 
 @pytest.mark.reliability(29, 30)
+@pytest.mark.examples
 @settings(
     max_examples=examples(2000),
     deadline=None,
