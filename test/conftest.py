@@ -19,9 +19,12 @@ from kit.support import open_descriptors, wait_until
 
 NAMES = ("localhost", "127.0.0.1", "::1")
 
-# A script that starts this in the background has it ignore Ctrl-C, which some tests send.
+# A script that starts this in the background has it ignore Ctrl-C, and nohup the end of the
+# terminal: some tests send both.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class ServerSocket(ssl.SSLSocket):
