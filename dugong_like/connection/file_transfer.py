@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import BinaryIO, Final
 
-from ..errors import StateError
+from ..errors import DugongError, StateError
 from ..polling.contract import Co, run
 from ..polling.twin_documentation import twin_of
 from ..transport.zero_copy import FileFailed, FileStretch
@@ -108,6 +108,8 @@ class Transfers:
         finally:
             sink.settle()
         if sink.failure is not None:
+            if isinstance(sink.failure, DugongError):
+                sink.failure.request_sent = "yes"  # it was answered
             raise sink.failure
         return sink.written
 

@@ -1021,6 +1021,7 @@ def test_what_a_full_file_does_not_take_is_still_to_be_read(
     with pytest.raises(StreamNotReady, match="takes nothing now") as info:
         finish(conn.co_recv_to_file(file))
     assert info.value.characters_written == len(file.data) >= room
+    assert info.value.request_sent == "yes", "a POST would be repeated"
     assert file.data + finish(conn.co_readall()) == DATA
     assert not conn.response_pending()
 

@@ -160,8 +160,9 @@ def test_no_more_of_a_body_is_delivered(monkeypatch, body, most, way):
         assert got == b"0123456789"
         return
     for _ in range(2):
-        with pytest.raises(BodyTooLarge, match=f"the {most} bytes"):
+        with pytest.raises(BodyTooLarge, match=f"the {most} bytes") as caught:
             read(conn, way, got)
+        assert caught.value.request_sent == "yes", "a POST would be repeated"
     assert len(got) <= most
     if body is SIZED:
         assert got == b""

@@ -20,7 +20,6 @@ from ...errors import (
     DugongError,
     ProtocolError,
     StateError,
-    TransportError,
 )
 from ...polling.contract import Co, PollNeeded, run
 from ...polling.wake import co_checkpoint
@@ -174,7 +173,7 @@ class ReadingRole(Role):
 
     def note(self, exc: BaseException) -> None:
         """See `Role.note`; while the stream is `waiting` no exception loses anything."""
-        if isinstance(exc, PEERS):
+        if isinstance(exc, DugongError):
             self._say_what_was_sent(exc)
         self.link.label_received(exc)
         stream = self.link.raw_stream
@@ -188,8 +187,12 @@ class ReadingRole(Role):
                 super().note(exc)
             stream.waiting = False
 
-    def _say_what_was_sent(self, exc: ProtocolError | TransportError) -> None:
-        """Complete `DugongError.request_sent`: what arrives is about the first pending request."""
+    def _say_what_was_sent(self, exc: DugongError) -> None:
+        """Complete `DugongError.request_sent`: what arrives is about the first pending request.
+
+        That holds for whatever ends the reading of a response, a limit of the caller's too: a
+        request that was answered must not seem to be one that may be repeated.
+        """
         pending = self.link.pending
         if not pending:
             return
@@ -197,7 +200,7 @@ class ReadingRole(Role):
         begun = exchange.answered or exchange.informational
         if begun or isinstance(exc, ProtocolError) or self._buffer.begin < self._buffer.end:
             exc.request_sent = "yes"
-        elif exc.request_sent == "no":
+        elif exc.request_sent == "no" and isinstance(exc, PEERS):
             exc.request_sent = "maybe"
 
     def block(
