@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from ..errors import InvalidOption
 from ..http.h1.limits import (
     MAX_CHUNK_LINE,
     MAX_EXTENSIONS,
@@ -137,8 +138,9 @@ class Settings(TLSFacts):
         )
         if expect100_timeout is not None:
             check_seconds(expect100_timeout, "expect100_timeout")
-        if buffer_size < 1:
-            raise ValueError(f"a receive buffer of {buffer_size} bytes")
+        _check_number("buffer_size", buffer_size, 1)
+        if on_informational is not None and not callable(on_informational):
+            raise TypeError(f"on_informational is called: {on_informational!r} cannot be")
         wishes = _wishes(timeout, trace, timings, trace_file, budget)
         if sock is not None:
             as_timeouts(timeout)  # if there is an error the socket stays the caller's
@@ -154,7 +156,7 @@ class Settings(TLSFacts):
             resolver=resolver,
             transport=transport,
         )
-        test_names = tuple(one if isinstance(one, str) else one[0] for one in dns_test_hostnames)
+        test_names = _test_names(dns_test_hostnames)
         route = Route(ascii_name, port, ssl_context, checked, limits, test_names, options)
         if wishes is None:
             self._link = SharedLink(route, timeout)
@@ -222,8 +224,39 @@ class Settings(TLSFacts):
         self._receiving.heads.continue_timeout = seconds if limit is None else limit
 
 
-# Many connections lead to few origins, and have the same limits.
-_limits = functools.lru_cache(maxsize=64)(Limits)
+LIMITS: Final = (
+    *("max_line_size", "max_header_size", "max_fields"),
+    *("max_informational", "max_chunk_line", "max_extensions"),
+)
+
+
+@functools.lru_cache(maxsize=64, typed=True)  # many connections have the same limits
+def _limits(*values: int) -> Limits:
+    """Return the limits, which are those of `LIMITS` in this order, checked."""
+    for name, value in zip(LIMITS, values, strict=True):
+        _check_number(name, value, 0)
+    return Limits(*values)
+
+
+def _check_number(name: str, value: object, least: int) -> None:
+    """Check an argument that is a number.
+
+    Raises:
+        TypeError: it is no int.
+        InvalidOption: it is less than *least*, or more than memory can have.
+
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} is an int, not {value!r}")
+    if not least <= value <= sys.maxsize:
+        raise InvalidOption(f"{name} cannot be {value}: it is from {least} to {sys.maxsize}")
+
+
+def _test_names(names: Sequence[str | tuple[str, int]]) -> tuple[str, ...]:
+    """Return the names in *dns_test_hostnames*: names, or pairs of a name and a port."""
+    if isinstance(names, str):
+        raise TypeError(f"dns_test_hostnames is a sequence of names, not {names!r}")
+    return tuple(one if isinstance(one, str) else one[0] for one in names)
 
 
 @functools.lru_cache(maxsize=256, typed=True)

@@ -88,8 +88,7 @@ class Exchanging(Operations):
     def co_next_response(self) -> Co[HTTPResponse | None]:
         """Read the next response, as `co_read_response`; None if none is pending.
 
-        Made for loops: ``while (response := (yield from conn.co_next_response())) is not
-        None``. Each body has to be read before the next turn.
+        Made for loops that end with None. Each body has to be read before the next turn.
 
         Raises:
             DugongError: what `co_read_response` raises.

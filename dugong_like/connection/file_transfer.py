@@ -62,7 +62,11 @@ class Transfers:
             DugongError: what `co_write` raises.
 
         """
-        source = Source(file, offset, count)
+        try:
+            source = Source(file, offset, count)
+        except DugongError as exc:
+            self._sending.label(exc)
+            raise
         try:
             going = self._sending.begin(start_upload, self._sending, source)
             if going is not None:

@@ -15,8 +15,10 @@ SECRET: Final = frozenset(
     [
         *("authorization", "authentication-info", "cookie", "set-cookie"),
         *("proxy-authorization", "proxy-authentication-info"),
+        *("api-key", "x-api-key", "x-auth-token", "x-amz-security-token", "x-csrf-token"),
+        *("private-token", "x-vault-token", "x-goog-api-key", "ocp-apim-subscription-key"),
     ]
-)  # fields whose values let their owner in (RFC 9110 section 11, RFC 6265)
+)  # fields whose values let their owner in (RFC 9110 section 11, RFC 6265, and what is in use)
 _userinfo = re.compile(r"(?<=//)[^/?#\s]*@")  # RFC 3986 section 3.2.1
 # Parameters of a query whose values let their owner in: RFC 6750 section 2.3, what signs the URLs
 # of object stores, and what is in use for the rest.

@@ -156,3 +156,32 @@ def test_nothing_is_connected_to_with_such_a_context():
 async def refused(port):
     async with async_connect("server.test", 443, Lookalike(), ("127.0.0.1", port)) as conn:
         await aio.run(conn.connection.co_connect())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_fields": "x"},
+        {"max_informational": 1.5},
+        {"max_chunk_line": None},
+        {"max_line_size": "1"},
+        {"buffer_size": 1.5},
+        {"buffer_size": "1"},
+        {"on_informational": "x"},
+        {"dns_test_hostnames": "a.example"},
+    ],
+    ids=str,
+)
+def test_other_options_of_a_wrong_type_are_refused_by_their_name(options):
+    (name,) = options
+    with pytest.raises(TypeError, match=name):
+        HTTPConnection("example.org", **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_fields": -1}, {"buffer_size": 0}, {"buffer_size": 10**30}]
+)
+def test_numbers_that_make_no_sense_are_refused_by_their_name(options):
+    (name,) = options
+    with pytest.raises(InvalidOption, match=name):
+        HTTPConnection("example.org", **options)

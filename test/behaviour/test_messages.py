@@ -597,6 +597,7 @@ def test_a_server_without_tls(do, plain):
         with pytest.raises(HandshakeFailed, match="is it http://") as caught:
             get(do, HTTPConnection("127.0.0.1", server.port, default_ssl_context()))
 
+    assert not caught.value.retryable, "it will be the same the next time"
     check_place(
         caught.value, f"https://127.0.0.1:{server.port}", "TLS handshake failed: the server"
     )

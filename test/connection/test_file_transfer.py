@@ -1079,3 +1079,16 @@ def test_files_of_any_kind_are_sent_from_an_offset_and_stay_where_they_are(
     conn.finish()
     assert body_of(stream.sent) == expected
     assert file.tell() == 3
+
+
+def test_a_file_that_is_too_short_from_the_beginning_names_the_request(monkeypatch, tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"abc")
+    conn = connection(monkeypatch, ScriptedStream([]))
+    finish(conn.co_send_request("PUT", "/f", body=BodyFollowing(10)))
+    with (
+        file.open("rb") as source,
+        pytest.raises(FileTooShort, match="^PUT http://.*/f: ") as caught,
+    ):
+        finish(conn.co_sendfile(source, count=10))
+    assert caught.value.method == "PUT"

@@ -43,3 +43,16 @@ def test_a_url_in_a_value_is_masked():
 
 def test_an_exchange_does_not_show_them():
     assert "secret" not in repr(Exchange("GET", "http://me:secret@host/"))
+
+
+def test_values_of_fields_in_common_use_for_keys_are_masked():
+    fields = [
+        ("X-Api-Key", "k"),
+        ("PRIVATE-TOKEN", "t"),
+        ("X-Amz-Security-Token", "s"),
+        ("X-Tag", "v"),
+    ]
+    assert mask_fields(fields) == [
+        ("X-Api-Key", MASK), ("PRIVATE-TOKEN", MASK), ("X-Amz-Security-Token", MASK), ("X-Tag",
+        "v"),
+    ]  # fmt: skip

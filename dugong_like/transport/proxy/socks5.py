@@ -25,6 +25,7 @@ LOGIN_VERSION: Final = 1  # of the sub-negotiation (RFC 1929 section 2)
 CONNECT: Final = 1
 NO_LOGIN: Final = 0
 LOGIN: Final = 2
+GSSAPI: Final = 1  # RFC 1961
 NONE_ACCEPTABLE: Final = 0xFF
 IPV4: Final = 1
 NAME: Final = 3
@@ -126,6 +127,8 @@ class Socks5:
             self._ask()
         elif method == LOGIN:  # though it was not offered
             self._refuse(method, "it wants user name and password")
+        elif method == GSSAPI:
+            self._refuse(method, "it wants GSS-API, which is not supported")
         else:
             raise InvalidResponse(f"the proxy chose a way to log in that was not offered: {method}")
         return 2

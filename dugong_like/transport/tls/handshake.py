@@ -250,7 +250,7 @@ def failed(exc: OSError) -> HandshakeFailed:
     reason = getattr(exc, "reason", None)
     if reason in REFUSALS:
         return refused(exc)
-    again = False if reason in DISAGREEMENTS else None
+    again = False if reason in DISAGREEMENTS or reason in NO_TLS else None
     return HandshakeFailed(f"TLS handshake failed: {_reason(exc)}", retryable=again)
 
 

@@ -79,10 +79,11 @@ def test_no_way_to_log_in(login):
     assert not refusal.value.retryable
 
 
-def test_login_that_is_asked_for_without_having_been_offered():
-    with pytest.raises(TunnelRefused, match="wants user name and password") as refusal:
-        play(socks(), [(HELLO, b"\5\2")], cut=by_bytes)
-    assert refusal.value.status == 2
+@pytest.mark.parametrize(("code", "wish"), [(1, "GSS-API"), (2, "user name and password")])
+def test_login_that_is_asked_for_without_having_been_offered(code, wish):
+    with pytest.raises(TunnelRefused, match=f"wants {wish}") as refusal:
+        play(socks(), [(HELLO, bytes([5, code]))], cut=by_bytes)
+    assert refusal.value.status == code
     assert not refusal.value.retryable
 
 
@@ -120,7 +121,7 @@ def test_connection_that_is_lost_says_why():
 @pytest.mark.parametrize(
     "script",
     [
-        [b"H"], [b"\4\0"], [b"\0"], [b"\5\1"], [b"\5\3"],  # GSSAPI was not offered
+        [b"H"], [b"\4\0"], [b"\0"], [b"\5\3"], [b"\5\x80"],  # they were not offered
         [b"\5\0x"], [b"\5\0", b"\4"], [b"\5\0", b"\5\0\0\2\0"], [b"\5\0", b"\5\0\0\0\0"],
         [b"\5\0", DONE + b"x"],
     ],
