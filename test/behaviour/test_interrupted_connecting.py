@@ -19,6 +19,8 @@ import os
 import random
 import socket
 import sys
+import threading
+import types
 import zlib
 from hashlib import sha256
 from pathlib import Path
@@ -41,6 +43,7 @@ from dugong_like import (
 )
 from dugong_like.polling import wake
 from dugong_like.transport.connect import happy_eyeballs as connecting
+from dugong_like.transport.tls import handshake
 
 pytestmark = pytest.mark.reliability(45)
 PACKAGE = str(Path(dugong_like.__file__).parent)
@@ -351,6 +354,29 @@ def try_steps(way, kind, place, trusting, steps):
     for at, failure in zip(steps, failures, strict=False):
         fail_at(way, place, trusting, Failing(kind, at, FAILURES[failure]))
     gc.collect()
+
+
+class BoundedLock:
+    """A lock that nobody waits for longer than some seconds.
+
+    A failure that is raised between the lines of a program may leave one locked, as no failure of
+    the system can; whatever is closed afterwards would wait for it for ever.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+
+    def __enter__(self):
+        if not self._lock.acquire(timeout=5):
+            raise RuntimeError("a failure has left this locked")
+
+    def __exit__(self, *exc):
+        self._lock.release()
+
+
+@pytest.fixture(autouse=True)
+def no_lock_for_ever(monkeypatch):
+    monkeypatch.setattr(handshake, "threading", types.SimpleNamespace(Lock=BoundedLock))
 
 
 @pytest.fixture(autouse=True)
