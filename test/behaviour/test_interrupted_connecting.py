@@ -215,9 +215,13 @@ HAS_NUMBER = {"call": {"close"}, "after call": {"eventfd", "dup"}}
 
 
 def begins_or_ends_a_block(frame):
-    """Return whether the line is a ``with``: it comes again at the end, where no signal can be."""
+    """Return whether the line is one of those at which no signal is ever looked at.
+
+    A ``with`` comes again at the end. A ``try`` behind it does nothing, and what is raised there
+    does not even leave the ``with`` in an orderly way.
+    """
     line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
-    return line.lstrip().startswith("with ")
+    return line.lstrip().startswith(("with ", "try:"))
 
 
 def is_dropping(frame):
