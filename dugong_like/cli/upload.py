@@ -1,4 +1,4 @@
-"""What ``put`` sends: a file or standard input, and how long it is.
+"""The body of a ``put``: a file or standard input, and its length.
 
 Not here: the request (transfer.py).
 """

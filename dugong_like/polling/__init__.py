@@ -1,1 +1,1 @@
-"""What an operation is, and what is made of operations: no sockets, no HTTP."""
+"""Operations, and everything built from operations alone: no sockets, no HTTP."""

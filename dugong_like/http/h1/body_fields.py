@@ -1,4 +1,4 @@
-"""What the head of a request says of its body: Content-Length, chunks, Content-MD5.
+"""Fields of a request head that follow from its body: length or chunks, Content-MD5.
 
 Not here: the other fields, and that a caller may not set these (http/h1/request_head.py);
 the body of a response (http/h1/framing.py).
