@@ -1,28 +1,22 @@
-"""TLS as the servers of Python do it: tickets that come late, records that are cut, a soak test.
+"""TLS as the servers of Python do it: tickets that come late, records that are cut.
 
 Not here: new keys and new handshakes in the middle (test_tls_events.py).
 """
 
 import hashlib
-import importlib.util
 import random
 import re
 import ssl
-import subprocess
-import sys
 import threading
 import time
-from contextlib import contextmanager, nullcontext
 from queue import Queue
 
 import pytest
 from kit.s_server import digits, in_background, pieces, sized
 from kit.support import (
-    ROOT,
     ScriptedServer,
     read_exactly,
     read_head,
-    wait_until,
 )
 from kit.ways import on_asyncio
 
@@ -194,102 +188,3 @@ def test_two_threads_at_full_speed_over_one_connection(certificate, trusting, ve
     assert server.connections == 1
     assert counts[0] == counts[1] > 50
     assert sent.digest() == received.digest()
-
-
-# ---- the same for as long as one likes
-
-
-def soak(*options):
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "contrib" / "soak.py"), *options],
-        capture_output=True, text=True, timeout=60, check=False,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
-
-
-@pytest.mark.parametrize("way", [[], ["--two-threads"]], ids=["one thread", "two threads"])
-@pytest.mark.parametrize("tls", [[], ["--tls"]], ids=["http", "https"])
-def test_soak_finds_every_body_right_and_nothing_that_leaks(way, tls):
-    status, out, err = soak("--requests", "2500", *way, *tls)
-
-    assert (status, err) == (0, "")
-    assert re.match(r"2500 requests in .* KiB more memory, (\d+) descriptors, \1 before\n", out)
-
-
-def test_soak_ends_in_time_and_fails_if_more_memory_is_taken_than_allowed():
-    status, out, err = soak("--minutes", "0.01", "--max-growth", "-1")
-
-    assert status == 1
-    assert err == "memory has grown by more than -1 MiB since the warm-up\n"
-
-
-@pytest.fixture
-def soaking():
-    """The program as a module."""
-    spec = importlib.util.spec_from_file_location("soak", ROOT / "contrib" / "soak.py")
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
-    return program
-
-
-@contextmanager
-def answering_wrongly(program, answer):
-    """Have *program* use a server that says *answer* to each first request of a connection."""
-
-    def wrong(sock):
-        read_head(sock)
-        sock.sendall(answer)
-        while answer and sock.recv(65536):
-            pass
-
-    with ScriptedServer(wrong) as server:
-        program.server = lambda tls: nullcontext((server.port, None))
-        yield
-
-
-@pytest.mark.parametrize(
-    ("answer", "problem"),
-    [
-        # The writer may see the answer first.
-        (
-            sized(b"12"),
-            "(2 bytes instead of|(ConnectionClosed|AnsweredEarly): .*the server answered)",
-        ),
-        (b"", "ConnectionClosed: "),
-    ],
-)
-@pytest.mark.parametrize("work", ["one_after_the_other", "on_two_threads"])
-def test_soak_fails_at_a_wrong_body(soaking, capsys, answer, problem, work):
-    two_threads = ["--two-threads"] if work == "on_two_threads" else []
-    with answering_wrongly(soaking, answer):
-        assert soaking.main(["--requests", "10", *two_threads]) == 1
-    assert re.match(rf"after 0 requests: .*{problem}", capsys.readouterr().err)
-
-
-def test_soak_that_failed_leaves_no_writer_that_connects_again(soaking, monkeypatch, capsys):
-    begun = []
-    writers = []
-    again = threading.Event()
-
-    def upload(conn, *_):
-        """Send something; the second time not before the reader has failed."""
-        begun.append(conn)
-        writers.append(threading.current_thread())
-        if len(begun) > 1:
-            again.set()
-            wait_until(lambda: not conn.is_open())
-        conn.send_request("GET", "/")
-
-    def check(*_):
-        assert again.wait(10)
-        raise soaking.WrongBodyError("wrong")
-
-    monkeypatch.setattr(soaking, "upload", upload)
-    monkeypatch.setattr(soaking, "check", check)
-    with answering_wrongly(soaking, sized(b"12")):
-        assert soaking.main(["--requests", "10", "--two-threads"]) == 1
-        assert not writers[0].is_alive()
-    assert capsys.readouterr().err == "after 0 requests: WrongBodyError: wrong\n"
-    assert len(begun) == 2
-    assert not begun[0].is_open()

@@ -22,7 +22,7 @@ from kit.support import program
 TEST = Path(__file__).parent
 CHANCE = random.SystemRandom()  # which nobody else has seeded
 START_TIME = 30  # seconds until a server has to accept connections
-# Not every Python that the library is tried with has the servers: see contrib/freethreaded.
+# Not every Python that the library is tried with has the servers: see contrib/torture/freethreaded.
 PYTHON = os.environ.get("DUGONG_LIKE_SERVER_PYTHON", sys.executable)
 
 

@@ -4,7 +4,7 @@ The server is another process. By default there is one request after the other, 
 of every kind, on a connection that is made anew now and then. With ``--two-threads`` one
 thread uploads bodies of up to 400 kB at full speed while another one reads them back.
 
-Run: ``python contrib/soak.py --minutes 10 [--tls] [--two-threads]``, or with
+Run: ``python3 -m contrib.torture.soak --minutes 10 [--tls] [--two-threads]``, or with
 ``--requests 100000``. Prints requests, megabytes, how much the peak of memory has grown
 since the warm-up, and the open descriptors. Exit status 1 if a body was wrong, something
 failed, or memory or descriptors grew by more than is allowed.
@@ -26,8 +26,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dugong_like import BodyFollowing, HTTPConnection
 from dugong_like.polling.wake import checkpoint_descriptors
@@ -123,7 +121,7 @@ def chunks(body: bytes) -> bytes:
 def server(tls: bool) -> Iterator[tuple[int, ssl.SSLContext | None]]:
     """Run the server; yield its port, and the context of a client that trusts it."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--serve"]
+        command = [sys.executable, "-m", __spec__.name, "--serve"]
         client = None
         if tls:
             import trustme

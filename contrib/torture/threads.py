@@ -3,7 +3,7 @@
 Meanwhile a bystander opens, uses and closes sockets of its own; nobody may touch them, as somebody
 would who used, or closed, a descriptor that is not his any more.
 
-Run: ``python contrib/freethreaded/stress.py [--seconds 5] [KIND ...]``. Exit status 1 if anything
+Run: ``python3 -m contrib.torture.threads [--seconds 5] [KIND ...]``. Exit status 1 if anything
 was wrong.
 """
 

@@ -3,7 +3,7 @@
 This is what a program does that has a loop of its own already. Each operation is a
 generator; what it yields says which descriptor it waits for, and for what.
 
-Run: ``python contrib/epoll_loop.py URL [--connections 200] [--requests 10]``
+Run: ``python3 contrib/examples/epoll_loop.py URL [--connections 200] [--requests 10]``
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""WebSocket through 101: contrib/websocket.py against a server made of wsproto, everywhere."""
+"""contrib/examples/websocket.py against a server made of wsproto, under each driver."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from kit import servers
 from kit.echo import echo
 from kit.support import ROOT, ScriptedServer
 
-from contrib.websocket import co_open, co_talk, run_on
+from contrib.examples.websocket import co_open, co_talk, run_on
 from dugong_like import HTTPConnection
 
 DRIVERS = ["blocking", "asyncio", "trio", "loop"]
@@ -73,7 +73,7 @@ def test_the_program(certificate, ca_file, driver):
             url = f"{scheme}://localhost:{server.port}"
             results = [
                 subprocess.run(
-                    [sys.executable, str(ROOT / "contrib/websocket.py"), url + path,
+                    [sys.executable, str(ROOT / "contrib/examples/websocket.py"), url + path,
                      "--driver", driver],
                     input="one\ntwo\n", capture_output=True, text=True, timeout=60, check=False,
                     env={**os.environ, "PYTHONPATH": str(ROOT), "SSL_CERT_FILE": str(ca_file)},

@@ -4,7 +4,7 @@ Several workers share a queue of pages; each has a connection of its own, and th
 operations of the library run as awaitables. Only pages of the given host are fetched,
 each once, up to a limit.
 
-Run: ``python contrib/extract_links.py http://host:port/ [--pages 100] [--workers 8]``
+Run: ``python3 contrib/examples/extract_links.py http://host:port/ [--pages 100] [--workers 8]``
 """
 
 from __future__ import annotations

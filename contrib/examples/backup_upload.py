@@ -5,7 +5,7 @@ the bytes are on their way. What fails for a reason that may pass is tried again
 new connection; a PUT may be repeated, so it does not matter whether the server has
 seen it. A file counts as stored only if the server's answer says so.
 
-Run: ``python contrib/backup_upload.py DIRECTORY http://host:port/prefix``
+Run: ``python3 contrib/examples/backup_upload.py DIRECTORY http://host:port/prefix``
 """
 
 from __future__ import annotations

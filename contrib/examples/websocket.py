@@ -3,8 +3,8 @@
 Each line of standard input is sent as a message, and the answer to it is printed. The same
 generators run under every way of waiting.
 
-Run: ``python contrib/websocket.py URL [--driver blocking|asyncio|trio|loop]``, with a URL such
-as ``ws://127.0.0.1:8765/`` or ``wss://…``; needs wsproto.
+Run: ``python3 contrib/examples/websocket.py URL [--driver blocking|asyncio|trio|loop]``, with a
+URL such as ``ws://127.0.0.1:8765/`` or ``wss://…``; needs wsproto.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The programs under contrib/, run as their users would run them."""
+"""The programs under contrib/examples/, run as their users would run them."""
 
 import re
 import socket
@@ -10,16 +10,11 @@ from pathlib import Path
 import pytest
 from kit.support import ROOT, ScriptedServer, pattern, read_exactly, read_head
 
-SCENARIOS = [  # of faults.py
-    "cuts", "pipelined", "stalls", "drips", "endless", "records",
-    "stale", "killed", "uploads", "stuck",
-]  # fmt: skip
 
-
-def contrib(name, *arguments, stdin=""):
+def example(name, *arguments, stdin=""):
     """Run a program; return its exit status, output and error output."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "contrib" / name), *map(str, arguments)],
+        [sys.executable, str(ROOT / "contrib/examples" / name), *map(str, arguments)],
         input=stdin, capture_output=True, text=True, timeout=110, check=False,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
@@ -77,7 +72,7 @@ def test_backup_upload_stores_every_file(tree):
     store = Store()
 
     with ScriptedServer(store) as server:
-        status, out, err = contrib("backup_upload.py", folder, f"http://127.0.0.1:{server.port}/b")
+        status, out, err = example("backup_upload.py", folder, f"http://127.0.0.1:{server.port}/b")
 
     assert (status, err) == (0, "")
     assert "4 files stored, 301001 bytes, 0 failures" in out
@@ -91,7 +86,7 @@ def test_backup_upload_stores_files_whose_size_the_system_does_not_say(tmp_path)
     store = Store()
 
     with ScriptedServer(store) as server:
-        status, _, err = contrib("backup_upload.py", tmp_path, f"http://127.0.0.1:{server.port}")
+        status, _, err = example("backup_upload.py", tmp_path, f"http://127.0.0.1:{server.port}")
 
     assert (status, err) == (0, "")
     assert store.files == {"/link": Path("/proc/version").read_bytes()}
@@ -103,7 +98,7 @@ def test_backup_upload_tries_again_when_the_connection_is_dropped(tree):
     store.drops = 2
 
     with ScriptedServer(store) as server:
-        status, out, err = contrib("backup_upload.py", folder, f"http://127.0.0.1:{server.port}")
+        status, out, err = example("backup_upload.py", folder, f"http://127.0.0.1:{server.port}")
 
     assert status == 0, err
     assert err.count("attempt") == 2
@@ -116,7 +111,7 @@ def test_backup_upload_reports_what_was_refused(tree):
     store.refuses = "c%20d"
 
     with ScriptedServer(store) as server:
-        status, out, err = contrib("backup_upload.py", folder, f"http://127.0.0.1:{server.port}")
+        status, out, err = example("backup_upload.py", folder, f"http://127.0.0.1:{server.port}")
 
     assert status == 1
     assert "413 Too Large no" in err
@@ -130,7 +125,7 @@ def test_backup_upload_sends_what_is_refused_in_the_middle_only_once(tree):
     store.regrets = "large"
 
     with ScriptedServer(store) as server:
-        status, out, err = contrib("backup_upload.py", folder, f"http://127.0.0.1:{server.port}")
+        status, out, err = example("backup_upload.py", folder, f"http://127.0.0.1:{server.port}")
 
     assert (status, store.tries) == (1, 1)
     assert "507 Full no" in err
@@ -143,7 +138,7 @@ def test_pipeline_threads_prints_every_response_in_order(start):
     server = start("uvicorn-httptools")
     sizes = [number * 37 % 5000 for number in range(1000)]
 
-    status, out, err = contrib(
+    status, out, err = example(
         "pipeline_threads.py",
         f"http://127.0.0.1:{server.port}",
         stdin="".join(f"/bytes/{size}\n" for size in sizes),
@@ -164,7 +159,7 @@ def test_pipeline_threads_fails_when_the_connection_ends():
         sock.sendall(b"".join(answers))
 
     with ScriptedServer(handler) as server:
-        status, out, err = contrib(
+        status, out, err = example(
             "pipeline_threads.py",
             f"http://127.0.0.1:{server.port}",
             stdin="/a\n" * 2000,
@@ -179,7 +174,7 @@ def test_pipeline_threads_fails_when_the_connection_ends():
 def test_epoll_loop_drives_200_connections(start):
     server = start("granian")
 
-    status, out, err = contrib(
+    status, out, err = example(
         "epoll_loop.py",
         f"http://127.0.0.1:{server.port}/bytes/1024",
         "--requests",
@@ -191,7 +186,7 @@ def test_epoll_loop_drives_200_connections(start):
 
 
 def test_epoll_loop_reports_failures():
-    status, out, err = contrib("epoll_loop.py", "http://127.0.0.1:1/", "--connections", 3)
+    status, out, err = example("epoll_loop.py", "http://127.0.0.1:1/", "--connections", 3)
 
     assert status == 1
     assert "3 failures" in out
@@ -217,7 +212,7 @@ def test_extract_links_crawls_one_host():
 
     with ScriptedServer(site) as server:
         here = f"http://127.0.0.1:{server.port}"
-        status, out, err = contrib("extract_links.py", f"{here}/")
+        status, out, err = example("extract_links.py", f"{here}/")
 
     assert status == 0, err
     assert set(out.splitlines()) == {
@@ -228,52 +223,3 @@ def test_extract_links_crawls_one_host():
         f"{here}/b?x=1 -> {here}/gone",
     }
     assert err == "4 pages, 0 failures\n"
-
-
-@pytest.mark.reliability(32, 33, 34, 35, 41, 42)
-def test_no_fault_makes_a_part_look_whole():
-    status, out, err = contrib("faults.py", "--tls", "--step", 29)
-
-    assert status == 0, out
-    assert err == ""
-    *scenarios, total = out.splitlines()
-    expected = [f"{protocol} {name}" for protocol in ("plain", "TLS") for name in SCENARIOS]
-    expected.remove("plain records")
-    assert [line.split(":")[0] for line in scenarios] == expected
-    assert all(line.endswith("; 0 violations") for line in scenarios)
-    assert total.endswith("; 0 violations")
-    assert int(re.match(r"total: (\d+) transfers", total)[1]) > 1500
-
-
-def test_mutated_responses_are_read_alike_however_they_are_cut():
-    status, out, _ = contrib("fuzz/responses.py", "--mutants", 5000)
-
-    assert status == 0, out
-    assert out.startswith("5000 mutants: ")
-    assert out.endswith("; 0 violations\n")
-
-
-@pytest.mark.feature("A42")
-def test_threads_do_not_get_in_each_others_way():
-    kinds = ["own_connections", "closed_connections", "network_streams", "loop_thread"]
-    kinds += ["callback_streams", "names"]
-    status, out, _ = contrib("freethreaded/stress.py", "--seconds", 0.3, *kinds)
-
-    assert status == 0, out
-    assert [line.split(":")[0] for line in out.splitlines()[1:]] == kinds
-
-
-@pytest.mark.reliability(30)
-def test_calls_raise_what_they_document():
-    status, out, _ = contrib("fuzz/calls.py", "--talks", 3000)
-
-    assert status == 0, out
-    *calls, total = out.splitlines()
-    assert [line.split(":")[0] for line in calls] == [
-        "co_connect", "co_discard", "co_finish", "co_read", "co_read_raw", "co_read_response",
-        "co_readall", "co_readinto", "co_recv_to_file", "co_send_request",
-        "co_send_requests", "co_sendfile", "co_write",
-        "stream", "stream.co_read", "stream.co_readinto", "stream.co_write",
-    ]  # fmt: skip
-    assert all(re.search(r"\d+ done", line) for line in calls)
-    assert total.endswith(" calls in 3000 talks; 0 violations")

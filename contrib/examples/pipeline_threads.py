@@ -4,7 +4,7 @@ No request waits for the response to the one before, so the round trip is paid o
 The paths come from standard input, one on each line; for each its status and length
 are printed, in the same order.
 
-Run: ``python contrib/pipeline_threads.py http://host:port < paths``
+Run: ``python3 contrib/examples/pipeline_threads.py http://host:port < paths``
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Each call of `HTTPConnection` says in its documentation what it raises, and that
 this program reads it. No socket is used. Operations are also given up in the middle, and
 calls are made in any order with good and bad arguments.
 
-Run: ``python contrib/fuzz/calls.py [--seed 1] [--talks 10000]``. Prints how often which call
-ended how, and each violation. Exit status 1 if there was one.
+Run: ``python3 -m contrib.torture.fuzz_calls [--seed 1] [--talks 10000]``.
+Prints how often which call ended how, and each violation. Exit status 1 if there was one.
 """
 
 from __future__ import annotations
@@ -20,13 +20,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from responses import PIECES, SEEDS, Script, Scripts, mutate
 
 import dugong_like
 from dugong_like import (
@@ -40,6 +34,8 @@ from dugong_like import (
     StateError,
     Target,
 )
+
+from .fuzz_responses import PIECES, SEEDS, Script, Scripts, mutate
 
 TARGET = Target("http://fuzz.test/")
 MOST_CALLS = 25

@@ -4,8 +4,8 @@ No socket is used: the bytes come from a script, once in one piece and once byte
 Both must give the same responses, bodies and trailers and end with the same class of
 error, and only the documented classes may come out.
 
-Run: ``python contrib/fuzz/responses.py [--seed 1] [--mutants 10000]``. Prints the counts and each
-violation. Exit status 1 if there was one.
+Run: ``python3 -m contrib.torture.fuzz_responses [--seed 1] [--mutants 10000]``. Prints
+the counts and each violation. Exit status 1 if there was one.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from dugong_like import (
     POLLIN,

@@ -3,9 +3,9 @@
 Servers on this machine cut responses off at every byte, fall silent, drip, damage TLS
 records, close idle connections, kill requests and answer uploads early. What comes of it
 must be the whole response or one of the library's errors, in time; no request may arrive
-twice; nothing may stay open. The faults are in ``contrib/faulty/``.
+twice; nothing may stay open. The faults are in ``contrib/torture/faulty/``.
 
-Run: ``python contrib/faults.py [--tls] [--step 1] [--rounds 1] [--seed 0] [--only TEXT]``.
+Run: ``python3 -m contrib.torture.faults [--tls] [--step 1] [--rounds 1] [--seed 0] [--only TEXT]``.
 Prints for each scenario how many transfers there were, how they ended, and each violation,
 which can be played again with its seed and its name behind ``--only``. Exit status 1 if
 there was one.
@@ -29,12 +29,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from faulty import cuts, keepalive, records, stalls, uploads
-from faulty.stage import Case, Dice, Place, Violation
-
 from dugong_like.polling.wake import checkpoint_descriptors
+
+from .faulty import cuts, keepalive, records, stalls, uploads
+from .faulty.stage import Case, Dice, Place, Violation
 
 SCENARIOS: dict[str, Callable[[Place, int, Dice], Iterator[Case]]] = {
     "cuts": cuts.cuts,
