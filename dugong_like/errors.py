@@ -250,9 +250,10 @@ class ConnectFailed(TransportError, ConnectionError):
 class HandshakeFailed(TransportError):
     """TLS could not be set up; `__cause__` has the error of the `ssl` module.
 
-    `retryable` is False if it was the peer who ended the handshake, with an alert which says
-    that it will not agree to what is offered (RFC 8446 section 6.2), such as
-    handshake_failure or protocol_version.
+    `retryable` is False if it would be the same the next time: the peer has ended the handshake
+    with an alert which says that it will not agree to what is offered (RFC 8446 section 6.2), such
+    as handshake_failure or no_application_protocol; this side does not agree to what the peer
+    offers, or has chosen by ALPN; or no TLS is spoken on the port.
     """
 
     phase = "tls"

@@ -38,6 +38,7 @@ from dugong_like import (
     LoopThread,
     LoopThreads,
     Pipeline,
+    Proxy,
     Request,
     ScriptedStream,
     ScriptedTransport,
@@ -599,8 +600,46 @@ def test_a_server_without_tls(do, plain):
 
     assert not caught.value.retryable, "it will be the same the next time"
     check_place(
-        caught.value, f"https://127.0.0.1:{server.port}", "TLS handshake failed: the server"
+        caught.value, f"https://127.0.0.1:{server.port}", "TLS handshake failed: no TLS is spoken"
     )
+
+
+@pytest.mark.parametrize("plain", [say_hello, lambda sock: sock.sendall(OK) or read_on(sock)])
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_proxy_without_tls(do, plain, secure):
+    """It is named, and of a server nothing is said."""
+    with ScriptedServer(plain) as server:
+        proxy = f"https://127.0.0.1:{server.port}"
+        context = default_ssl_context() if secure else None
+        with pytest.raises(HandshakeFailed, match="is it http://") as caught:
+            get(do, HTTPConnection("h.test", 1, context, proxy))
+
+    origin = "https://h.test:1" if secure else "http://h.test:1"
+    check_place(
+        caught.value, origin,
+        f"the proxy 127.0.0.1:{server.port}: TLS handshake failed: no TLS is spoken",
+        f" through the proxy {proxy}",
+    )  # fmt: skip
+    assert caught.value.phase == "proxy-tls"
+    assert not caught.value.retryable
+    assert "server" not in str(caught.value)
+
+
+def test_a_proxy_that_chooses_another_protocol(do, certificate, trusting):
+    context = certificate.server_context()
+    for each in (context, trusting):
+        each.set_alpn_protocols(["h2"])
+    with ScriptedServer(read_on, tls=context) as server:
+        proxy = Proxy(f"https://localhost:{server.port}", ssl_context=trusting)
+        with pytest.raises(HandshakeFailed, match="the peer chose the protocol h2") as caught:
+            get(do, HTTPConnection("h.test", proxy=proxy))
+
+    check_place(
+        caught.value, "http://h.test",
+        f"the proxy localhost:{server.port}: the peer chose the protocol h2",
+        f" through the proxy https://localhost:{server.port}",
+    )  # fmt: skip
+    assert "server" not in str(caught.value)
 
 
 def test_a_server_that_hangs_up_during_the_handshake(do):
@@ -640,7 +679,7 @@ def test_a_server_of_http_2(do):
 def test_real_servers_with_the_wrong_scheme(do, start):
     for name in ("granian", "nginx"):
         conn = HTTPConnection("127.0.0.1", start(name).port, default_ssl_context())
-        with pytest.raises(HandshakeFailed, match="the server speaks no TLS on this port"):
+        with pytest.raises(HandshakeFailed, match="no TLS is spoken on this port"):
             get(do, conn)
     with pytest.raises(InvalidResponse, match="but TLS: is it https://"):
         get(do, HTTPConnection("127.0.0.1", start("granian", tls=True).port))

@@ -34,8 +34,10 @@ from dugong_like import (
     tls_context,
 )
 from dugong_like.transport.tcp import TCPStream
+from dugong_like.transport.tls import handshake
 from dugong_like.transport.tls.over_socket import TLSStream, co_start_tls
 from dugong_like.transport.tls.over_stream import TLSOverStream
+from dugong_like.transport.tls.start import co_start_tls_over
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 MISSING, STRANGER = "TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_UNKNOWN_CA"
@@ -500,11 +502,75 @@ def test_what_the_sender_finds_in_memory_is_kept_for_the_reader(certificate, tru
 
 # ---- other alerts
 
-# RFC 8446 section 6.2, RFC 5246 section 7.2.2: what is about the certificate of the client, and
-# what rejects the handshake as it is offered.
-CERTIFICATE = {42, 43, 44, 45, 46, 48, 49, 116}
-REJECTED = {40, 70, 71, 112, 120, 109}
+# RFC 8446 section 6; then RFC 5246 section 7.2 and RFC 6066 section 9. What is about the
+# certificate of the client, what rejects the handshake as it is offered, and what may be about
+# one connection.
+CERTIFICATE = {
+    "bad_certificate": 42, "unsupported_certificate": 43, "certificate_revoked": 44,
+    "certificate_expired": 45, "certificate_unknown": 46, "unknown_ca": 48, "access_denied": 49,
+    "certificate_required": 116,
+}  # fmt: skip
+REJECTED = {
+    "handshake_failure": 40, "illegal_parameter": 47, "protocol_version": 70,
+    "insufficient_security": 71, "inappropriate_fallback": 86, "missing_extension": 109,
+    "unsupported_extension": 110, "unrecognized_name": 112, "bad_certificate_status_response": 113,
+    "no_application_protocol": 120,
+    "no_certificate": 41, "export_restriction": 60, "bad_certificate_hash_value": 114,
+}  # fmt: skip
+PASSING = {
+    "unexpected_message": 10, "bad_record_mac": 20, "record_overflow": 22, "decode_error": 50,
+    "decrypt_error": 51, "internal_error": 80, "user_canceled": 90, "unknown_psk_identity": 115,
+    "decryption_failed": 21, "decompression_failure": 30, "no_renegotiation": 100,
+    "certificate_unobtainable": 111,
+}  # fmt: skip
+ALERTS = {**CERTIFICATE, **REJECTED, **PASSING}
+UNKNOWN = {"unassigned": 200}
 FATAL = sorted(number for number in map(int, ssl.AlertDescription) if number not in {0, 90, 100})
+
+
+def check_alert(failure, name):
+    refused = type(failure) is ClientCertificateRefused
+    assert refused is (name in CERTIFICATE)
+    assert failure.retryable is (name not in {**CERTIFICATE, **REJECTED})
+    assert is_temp_network_error(failure) is failure.retryable
+    assert failure.phase == "tls"
+    if name in ALERTS:  # the message has it as OpenSSL writes it
+        assert name.replace("canceled", "cancelled") in str(failure).lower()
+
+
+def test_each_alert_has_one_meaning():
+    kinds = handshake.REFUSALS, handshake.DISAGREEMENTS, handshake.ACCIDENTS
+    assert kinds == (set(CERTIFICATE), set(REJECTED), set(PASSING))
+    assert len(ALERTS) == sum(map(len, kinds))
+    known = {
+        alert.name.removeprefix("ALERT_DESCRIPTION_").lower() for alert in ssl.AlertDescription
+    }
+    assert {name.replace("cancelled", "canceled") for name in known} - {"close_notify"} <= {*ALERTS}
+
+
+def in_plain_text(number):
+    """Return the fatal alert as a record, which is not encrypted yet."""
+    return bytes([21, 3, 3, 0, 2, 2, number])
+
+
+@pytest.mark.parametrize("name", [*ALERTS, *UNKNOWN])
+def test_alert_instead_of_a_handshake_over_a_socket(trusting, name):
+    def handler(sock):
+        read_record(sock)
+        sock.sendall(in_plain_text({**ALERTS, **UNKNOWN}[name]))
+
+    with ScriptedServer(handler) as server, pytest.raises(HandshakeFailed) as failure:
+        start_tls(server, trusting)
+    check_alert(failure.value, name)
+
+
+@pytest.mark.parametrize("name", [*ALERTS, *UNKNOWN])
+def test_alert_instead_of_a_handshake_over_a_stream(trusting, name):
+    peer = ScriptedStream([in_plain_text({**ALERTS, **UNKNOWN}[name])])
+    with pytest.raises(HandshakeFailed) as failure:
+        next(co_start_tls_over(peer, trusting, "localhost", PATIENCE))
+    check_alert(failure.value, name)
+    assert peer.closed
 
 
 @pytest.mark.parametrize("number", FATAL)
@@ -516,11 +582,47 @@ def test_alert_in_the_handshake(certificate, trusting, number, version):
     with ScriptedServer(lambda _: None, context) as server:
         with pytest.raises(HandshakeFailed) as failure:
             start_tls(server, trusting)
-    refused = type(failure.value) is ClientCertificateRefused
-    assert refused is (number in CERTIFICATE)
-    assert failure.value.retryable is (number not in CERTIFICATE | REJECTED)
-    assert (failure.value.__cause__.reason or "") in str(failure.value)
-    assert failure.value.phase == "tls"
+    check_alert(failure.value, next(name for name in ALERTS if ALERTS[name] == number))
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_alert_after_the_handshake_means_the_same(name):
+    """Told as `ssl` does, which has a name for it or none."""
+    text = f"tlsv1 alert {name.replace('canceled', 'cancelled').replace('_', ' ')}"
+    unnamed = ssl.SSLError(1, f"[SSL] {text} (_ssl.c:1006)")
+    named = ssl.SSLError(1, f"[SSL: {text.upper().replace(' ', '_')}] {text} (_ssl.c:1006)")
+    named.reason = text.upper().replace(" ", "_")
+    for exc in (unnamed, named):
+        failure = handshake.cut_off_or_lost(exc)
+        assert isinstance(failure, ClientCertificateRefused) is (name in CERTIFICATE)
+        assert failure.retryable is (name in PASSING)
+
+
+@pytest.mark.parametrize("reason", sorted(handshake.NOT_AGREED))
+def test_what_this_side_does_not_agree_to_is_the_same_the_next_time(reason):
+    exc = ssl.SSLError(1, "")
+    exc.reason = reason
+    assert not handshake.failed(exc).retryable
+
+
+def test_version_that_this_side_does_not_speak_is_the_same_the_next_time(certificate, trusting):
+    context = certificate.server_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    trusting.minimum_version = ssl.TLSVersion.TLSv1_3
+    with ScriptedServer(lambda _: None, context) as server:
+        with pytest.raises(HandshakeFailed, match="PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL") as no:
+            start_tls(server, trusting)
+    assert not no.value.retryable
+
+
+def test_protocol_that_is_not_spoken_is_the_same_the_next_time(certificate, trusting):
+    context = certificate.server_context()
+    for each in (context, trusting):
+        each.set_alpn_protocols(["h2"])
+    with ScriptedServer(lambda _: None, context) as server:
+        with pytest.raises(HandshakeFailed, match="the peer chose the protocol h2") as failure:
+            start_tls(server, trusting)
+    assert not failure.value.retryable
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

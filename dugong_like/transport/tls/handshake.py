@@ -13,6 +13,7 @@ Not here: the bytes (over_socket.py over a socket, over_stream.py over any strea
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import time
@@ -36,25 +37,47 @@ SPOKEN: Final = {None, "http/1.1", "http/1.0"}  # what ALPN may end with (RFC 73
 TLSObject = ssl.SSLSocket | ssl.SSLObject
 Kept = tuple[bytes, OSError | None]
 
-# Alerts as the `ssl` module calls them. These are about the certificate of who receives them;
-# access_denied says that it is valid and does not suffice (RFC 8446 section 6.2).
+# All alerts of RFC 8446 section 6, and the older ones, by their names there. These are about the
+# certificate of who receives them; access_denied says that it is valid and does not suffice.
 REFUSALS: Final = frozenset(
     [
-        *("SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE"),
-        *("SSLV3_ALERT_CERTIFICATE_REVOKED", "SSLV3_ALERT_CERTIFICATE_EXPIRED"),
-        *("SSLV3_ALERT_CERTIFICATE_UNKNOWN", "TLSV1_ALERT_UNKNOWN_CA"),
-        *("TLSV1_ALERT_ACCESS_DENIED", "TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+        *("bad_certificate", "unsupported_certificate", "certificate_revoked"),
+        *("certificate_expired", "certificate_unknown", "unknown_ca", "access_denied"),
+        "certificate_required",
     ]
 )
-# By these a peer rejects what is offered in a handshake, which is the same the next time. All
-# other alerts may be about this one connection: the peer has a problem, or bytes were damaged.
+# By these a peer rejects what is offered in a handshake, which is the same the next time.
 DISAGREEMENTS: Final = frozenset(
     [
-        *("SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_PROTOCOL_VERSION"),
-        *("TLSV1_ALERT_INSUFFICIENT_SECURITY", "TLSV1_UNRECOGNIZED_NAME"),
-        *("TLSV1_ALERT_NO_APPLICATION_PROTOCOL", "TLSV13_ALERT_MISSING_EXTENSION"),
+        *("handshake_failure", "illegal_parameter", "protocol_version", "insufficient_security"),
+        *("inappropriate_fallback", "missing_extension", "unsupported_extension"),
+        *("unrecognized_name", "bad_certificate_status_response", "no_application_protocol"),
+        *("no_certificate", "export_restriction", "bad_certificate_hash_value"),  # before TLS 1.3
     ]
 )
+# These may be about one connection alone: the peer has a problem, or bytes were damaged. A session
+# is used once, so after unknown_psk_identity the next handshake is another one.
+ACCIDENTS: Final = frozenset(
+    [
+        *("unexpected_message", "bad_record_mac", "record_overflow", "decode_error"),
+        *("decrypt_error", "internal_error", "user_canceled", "unknown_psk_identity"),
+        *("decryption_failed", "decompression_failure", "no_renegotiation"),  # before TLS 1.3
+        "certificate_unobtainable",
+    ]
+)
+ALERTS: Final = REFUSALS | DISAGREEMENTS | ACCIDENTS
+# What OpenSSL says if it is this side that does not agree to what the peer offers.
+NOT_AGREED: Final = frozenset(
+    [
+        *("UNSUPPORTED_PROTOCOL", "WRONG_SSL_VERSION", "NO_PROTOCOLS_AVAILABLE"),
+        *("NO_CIPHERS_AVAILABLE", "WRONG_CIPHER_RETURNED", "UNKNOWN_CIPHER_RETURNED"),
+        *("DH_KEY_TOO_SMALL", "WRONG_CURVE", "WRONG_SIGNATURE_TYPE"),
+        "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
+    ]
+)
+
+_alert = re.compile(r"(?:SSLV3|SSL/TLS|TLSV1|TLSV13)_(?:ALERT_)?(?P<name>[A-Z_]+)").fullmatch
+_text = re.compile(r"\[SSL\] (?P<text>.+) \(_ssl\.c:[0-9]+\)").fullmatch
 
 
 class Secured:
@@ -75,14 +98,15 @@ class Secured:
         """Check what the handshake has led to.
 
         Raises:
-            HandshakeFailed: the server has chosen a protocol that is not spoken here, and not
+            HandshakeFailed: the peer has chosen a protocol that is not spoken here, and not
                 *any_protocol* will do. The context is the caller's, and may offer h2.
             CertificateInvalid: its certificate has none of *fingerprints*, if there are any.
 
         """
         protocol = self._tls.selected_alpn_protocol()
         if protocol not in SPOKEN and not any_protocol:
-            raise HandshakeFailed(f"the server chose the protocol {protocol}, not http/1.1")
+            chosen = f"the peer chose the protocol {protocol}, not http/1.1"
+            raise HandshakeFailed(chosen, retryable=False)
         check_fingerprint(self._tls.getpeercert(True), fingerprints)
 
     def keep_session(self, place: SessionPlace | None) -> None:
@@ -127,7 +151,7 @@ class Secured:
         if self._kept is None and not self._ended and is_from_below(exc):
             self._look_for_reason()
         reason = None if self._kept is None else self._kept[1]
-        return exc if reason is None or not is_alert(reason) else reason
+        return exc if reason is None or alert_of(reason) is None else reason
 
     def _look_for_reason(self) -> None:
         """Receive once, and keep what that gives; the lock is held."""
@@ -247,10 +271,13 @@ def failed(exc: OSError) -> HandshakeFailed:
         return CertificateInvalid(f"certificate not accepted: {_reason(exc)}")
     if isinstance(exc, ClientCertificateRefused):  # by the proxy, whose TLS is below
         return ClientCertificateRefused(str(exc))
-    reason = getattr(exc, "reason", None)
-    if reason in REFUSALS:
+    alert, reason = alert_of(exc), openssl_reason(exc)
+    if alert in REFUSALS:
         return refused(exc)
-    again = False if reason in DISAGREEMENTS or reason in NO_TLS else None
+    final = alert in DISAGREEMENTS or reason in NOT_AGREED or reason in NO_TLS
+    if isinstance(exc, ConnectionClosed):  # of the stream below, such as TLS with a proxy
+        final = not exc.retryable
+    again = False if final else None
     return HandshakeFailed(f"TLS handshake failed: {_reason(exc)}", retryable=again)
 
 
@@ -259,10 +286,25 @@ def refused(exc: OSError) -> ClientCertificateRefused:
     return ClientCertificateRefused(f"{_reason(exc)}: client certificate refused or missing")
 
 
-def is_alert(exc: OSError) -> bool:
-    """Say whether *exc* is an alert of the peer."""
-    reason = getattr(exc, "reason", None) or ""
-    return "_ALERT_" in reason or reason in DISAGREEMENTS
+def openssl_reason(exc: OSError) -> str:
+    """Return what OpenSSL calls the reason of *exc*; empty if it has none.
+
+    OpenSSL has texts for more reasons than the `ssl` module has names, such as for
+    no_application_protocol. Then the text, written as a name, is returned.
+    """
+    reason: str | None = getattr(exc, "reason", None)
+    if reason is None and isinstance(exc, ssl.SSLError) and (match := _text(str(exc))):
+        reason = match["text"].upper().replace(" ", "_")
+    return "" if reason in {None, "UNKNOWN_ERROR"} else str(reason)
+
+
+def alert_of(exc: OSError) -> str | None:
+    """Return the alert of the peer that *exc* is, as RFC 8446 calls it; None if it is none."""
+    match = _alert(openssl_reason(exc))
+    if match is None:
+        return None
+    name = match["name"].lower().replace("cancelled", "canceled")
+    return name if name in ALERTS else None
 
 
 def is_from_below(exc: OSError) -> bool:
@@ -271,12 +313,19 @@ def is_from_below(exc: OSError) -> bool:
 
 
 def cut_off_or_lost(exc: OSError) -> ConnectionClosed:
-    """Return *exc* as `ConnectionClosed`."""
-    if isinstance(exc, ssl.SSLError) and is_alert(exc):
-        if exc.reason in REFUSALS:
-            return refused(exc)
-        return ConnectionClosed(f"TLS was ended by the peer: {exc.reason}", request_sent="maybe")
-    cut_off = getattr(exc, "reason", None) == "UNEXPECTED_EOF_WHILE_READING"  # 3.11.2 of Debian
+    """Return *exc* as `ConnectionClosed`.
+
+    With TLS 1.3 the peer's part of a handshake may end after ours, so what it does not agree to
+    may be said now.
+    """
+    alert, reason = alert_of(exc), openssl_reason(exc)
+    if alert in REFUSALS:
+        return refused(exc)
+    if alert is not None:
+        ended = ConnectionClosed(f"TLS was ended by the peer: {reason}", request_sent="maybe")
+        ended.retryable = alert not in DISAGREEMENTS
+        return ended
+    cut_off = reason == ENDED  # 3.11.2 of Debian
     if cut_off or isinstance(exc, ssl.SSLEOFError):
         return ConnectionClosed("TLS was cut off without close_notify", request_sent="maybe")
     return lost(exc)
@@ -297,9 +346,10 @@ ENDED: Final = "UNEXPECTED_EOF_WHILE_READING"
 
 
 def _reason(exc: OSError) -> str:
-    reason: str = getattr(exc, "reason", "") or ""
+    """Return the reason of *exc* for a message, which may be about a server or a proxy."""
+    reason = openssl_reason(exc)
     if reason in NO_TLS:
-        return f"the server speaks no TLS on this port: is it http://? ({reason})"
+        return f"no TLS is spoken on this port: is it http://? ({reason})"
     if reason == ENDED:
         return f"the connection was closed: is TLS spoken on this port? ({reason})"
     return getattr(exc, "verify_message", "") or reason or str(exc)
