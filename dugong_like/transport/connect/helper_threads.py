@@ -4,9 +4,11 @@ An operation hands its call over and waits for a `Wake`. A look-up cannot be end
 so a name service that does not answer keeps threads. Three rules keep it from keeping all:
 
 1. A look-up that nobody waits for any more leaves the queue, or, if it runs, its place.
-2. At most `MAX_AT_ONCE` run at the same time. One that is stuck does not count: it has run for
-   `STUCK_TIME`, or nobody waits for it any more.
-3. There are at most `MAX_THREADS` threads. When all are stuck further look-ups fail at once.
+2. At most `MAX_AT_ONCE` are begun at the same time: one that has run for `SLOW_TIME`, or that
+   nobody waits for any more, does not count. So many names make few threads if the name service
+   answers, and those that it does not answer hold others up for a moment only.
+3. There are at most `MAX_THREADS` threads. When all have run for `STUCK_TIME` further look-ups fail
+   at once; a time limit that is over before says in its error that no thread was left.
 
 While anything is in the queue one thread is spare: it takes the next look-up as soon as the
 rules allow, which may be because of nothing but the time. Threads are daemonic, and end when
@@ -25,14 +27,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
-from ...errors import DNSUnavailable
+from ...errors import ConnectionTimedOut, DNSUnavailable
 from ...polling.contract import Co
 from ...polling.wake import Wake
 
 T = TypeVar("T")
-MAX_AT_ONCE: Final = 8  # look-ups that run and are not stuck
+MAX_AT_ONCE: Final = 8  # look-ups that run and are not slow
 MAX_THREADS: Final = 64  # in all; each that is stuck costs some 100 KiB of memory
-STUCK_TIME: Final = 3.0  # seconds; a name service that works answers sooner, mostly in 0.1
+SLOW_TIME: Final = 0.1  # seconds; a name service that works mostly answers sooner
+STUCK_TIME: Final = 3.0  # seconds; resolvers ask again after some, and then give up
 IDLE_TIME: Final = 10.0  # seconds after which a thread without a look-up ends
 
 
@@ -49,6 +52,7 @@ def co_in_thread(call: Callable[[], T], host: str) -> Co[T]:
     Raises:
         DNSUnavailable: there are no descriptors or no threads left, or too many look-ups are
             stuck.
+        ConnectionTimedOut: thrown in by a time limit, it says so if no thread was left.
         Exception: what *call* raises.
 
     """
@@ -77,10 +81,21 @@ def _co_ask(call: Callable[[], T], host: str) -> Co[Question[T]]:
             yield need
             if helpers is not _helpers:
                 break
+    except ConnectionTimedOut as exc:
+        if not question.began:
+            explain(exc)
+        raise
     finally:
         helpers.give_up(question)
         question.answered.close()
     return question
+
+
+def explain(failure: ConnectionTimedOut) -> None:
+    """Add to *failure*, which ends the wait for an answer, that no thread is left, if it is so."""
+    text = _helpers.shortage()
+    if text and text not in str(failure):
+        failure.append(text)
 
 
 class Question(Generic[T]):
@@ -90,7 +105,7 @@ class Question(Generic[T]):
         host: the name that is looked up.
         answered: set when there is an answer or a failure.
         wanted: False if nobody waits for it any more.
-        began: when the call was made, seconds of `time.monotonic`.
+        began: when the call was made, seconds of `time.monotonic`; 0.0 if it was not yet.
         answer: what it returned.
         failure: what it raised, or why it was not made; None if there is an answer.
 
@@ -112,6 +127,10 @@ class Question(Generic[T]):
             self.answer = self._call()
         except BaseException as exc:  # noqa: BLE001 - it is for the operation that waits
             self.failure = exc
+
+    def is_slow(self, now: float) -> bool:
+        """Return True if the call takes so long that others do not wait for it."""
+        return now - self.began >= SLOW_TIME
 
     def is_stuck(self, now: float) -> bool:
         """Return True if the call has been under way for too long."""
@@ -169,27 +188,37 @@ class Helpers:
 
     def _may_run_one_more(self) -> bool:
         now = time.monotonic()
-        busy = sum(one.wanted and not one.is_stuck(now) for one in self._running)
-        return busy < MAX_AT_ONCE and len(self._running) < MAX_THREADS - 1  # the last is spare
+        busy = sum(one.wanted and not one.is_slow(now) for one in self._running)
+        return busy < MAX_AT_ONCE and not self._all_busy()
+
+    def _all_busy(self) -> bool:
+        """Return True if no thread is left; the last is always spare."""
+        return len(self._running) >= MAX_THREADS - 1
 
     def _all_stuck(self) -> bool:
         """Return True if no thread is left, and none is to be expected back soon."""
         now = time.monotonic()
-        enough = len(self._running) >= MAX_THREADS - 1
-        return enough and all(one.is_stuck(now) for one in self._running)
+        return self._all_busy() and all(one.is_stuck(now) for one in self._running)
 
-    def _refusal(self, question: Question[Any]) -> DNSUnavailable:
-        return DNSUnavailable(
-            f"cannot look up {question.host}: {len(self._running)} look-ups are stuck, "
-            f"and there are at most {MAX_THREADS} threads for them",
-            name=question.host,
+    def shortage(self) -> str:
+        """Return that no thread is left; empty if one is. The lock need not be held."""
+        if not self._all_busy():
+            return ""
+        return (
+            f"{len(self._running)} look-ups are stuck, "
+            f"and there are at most {MAX_THREADS} threads for them"
         )
 
+    def _refusal(self, question: Question[Any]) -> DNSUnavailable:
+        why = f"cannot look up {question.host}: {self.shortage()}"
+        return DNSUnavailable(why, name=question.host)
+
     def _time_to_next(self) -> float:
-        """Return the seconds until one more of those that run is stuck; 0.0 if all are."""
+        """Return the seconds until the rules may allow more by the time alone; 0.0: they do."""
         now = time.monotonic()
-        young = (one.began + STUCK_TIME - now for one in self._running if not one.is_stuck(now))
-        return min(young, default=0.0)
+        limit = STUCK_TIME if self._all_busy() else SLOW_TIME
+        ages = (now - one.began for one in self._running)
+        return min((limit - age for age in ages if age < limit), default=0.0)
 
     # ---- the threads
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, cast
 
 from ...errors import (
+    ConnectionTimedOut,
     DNSUnavailable,
     DugongError,
     HostnameNotResolvable,
@@ -23,7 +24,7 @@ from ...polling.contract import Co
 from ...polling.wake import Wake
 from .dns import NO_SUCH_NAME, co_resolve, is_address
 from .happy_eyeballs import Address
-from .helper_threads import co_in_thread
+from .helper_threads import co_in_thread, explain
 
 MAX_ENTRIES: Final = 1000  # hosts; a few hundred bytes each
 MAX_AGE: Final = 60.0  # seconds; the system does not tell how long an answer holds
@@ -152,7 +153,11 @@ class CachingResolver:
                 if question is None:
                     assert mine is not None
                     return (yield from self._co_ask(host, port, mine))
-                yield from question.co_wait()
+                try:
+                    yield from question.co_wait()
+                except ConnectionTimedOut as exc:
+                    explain(exc)
+                    raise
                 if question.failure is not None:
                     raise question.failure
                 if question.answer is not None:

@@ -1,6 +1,7 @@
 """Helper threads: look-ups that hang, that are given up, and that wait behind those.
 
-Each call here hangs on an event, so nothing depends on time: `STUCK_TIME` is 0 or an hour.
+Each call here hangs on an event, so nothing depends on time: `SLOW_TIME` and `STUCK_TIME` are 0 or
+an hour.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ from dugong_like.transport.connect.resolvers import co_look_up
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
 HOUR = 3600
+BURST = 500  # names; each has a descriptor, and there may be 1024
 others = set()
 
 
@@ -81,6 +83,7 @@ class Names:
 def names(monkeypatch):
     """A name service, and helper threads of this test alone, which end soon."""
     monkeypatch.setattr(helper_threads, "IDLE_TIME", 0.05)
+    monkeypatch.setattr(helper_threads, "SLOW_TIME", HOUR)
     monkeypatch.setattr(helper_threads, "STUCK_TIME", HOUR)
     helper_threads.forget_threads()
     others.update(dns_threads())  # of earlier tests, which end in their own time
@@ -145,7 +148,8 @@ KINDS = [by_system, by_test_name, by_function, by_cache]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_look_ups_that_hang_do_not_stop_others(names, monkeypatch, kind):
-    monkeypatch.setattr(helper_threads, "STUCK_TIME", 0)
+    """They are all still wanted, and none of them is stuck yet."""
+    monkeypatch.setattr(helper_threads, "SLOW_TIME", 0)
     stuck = [kind(names, f"hang{number}.test") for number in range(2 * MAX_AT_ONCE)]
     for number, operation in enumerate(stuck):
         while f"hang{number}.test" not in names.asked:
@@ -161,7 +165,7 @@ def test_look_ups_that_hang_do_not_stop_others(names, monkeypatch, kind):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_connection_does_not_wait_for_look_ups_that_hang(names, monkeypatch, way):
-    monkeypatch.setattr(helper_threads, "STUCK_TIME", 0)
+    monkeypatch.setattr(helper_threads, "SLOW_TIME", 0)
     stuck = hang(names)
     with socket.create_server(("127.0.0.1", 0)) as server:
         conn = HTTPConnection("good.test", server.getsockname()[1], timeout=30)
@@ -171,16 +175,34 @@ def test_connection_does_not_wait_for_look_ups_that_hang(names, monkeypatch, way
         operation.close()
 
 
-def test_no_more_than_some_are_asked_at_once_while_they_are_not_stuck(names):
+def test_no_more_than_some_are_asked_at_once_while_they_are_not_slow(names):
     stuck = hang(names)
-    more = [co_resolve(f"good{number}.test", 80) for number in range(30)]
+    more = [co_resolve(f"good{number}.test", 80) for number in range(BURST)]
     assert not asked(names, *more)
     assert len(names.asked) == MAX_AT_ONCE
     assert len(dns_threads()) == MAX_AT_ONCE + 1  # that one takes the next
     names.go_on()
     for operation in stuck + more:
         assert run(operation, timeout=30)
-    assert sorted(names.asked[MAX_AT_ONCE:]) == sorted(f"good{number}.test" for number in range(30))
+    assert {*names.asked[MAX_AT_ONCE:]} == {f"good{number}.test" for number in range(BURST)}
+
+
+def test_threads_become_more_by_a_few_while_none_is_answered(names):
+    """Not all of them at once, as there are many names."""
+    burst = start(names, *(f"hang{number}.test" for number in range(MAX_AT_ONCE)))
+    burst += [co_resolve(f"hang-more{number}.test", 80) for number in range(BURST)]
+    assert not asked(names, *burst[MAX_AT_ONCE:])
+    helpers = helper_threads._helpers
+    for times in (2, 3, 4):
+        for question in list(helpers._running):
+            question.began -= 2 * HOUR
+        helpers._ring()
+        names.wait_for(times * MAX_AT_ONCE)
+        wait_until(helpers._bell.locked)
+        assert len(names.asked) == times * MAX_AT_ONCE
+        assert len(dns_threads()) == times * MAX_AT_ONCE + 1
+    for operation in burst:
+        operation.close()
 
 
 # ---- what nobody waits for any more
@@ -304,6 +326,7 @@ def few(names, monkeypatch):
     """Four threads at most; three look-ups hang."""
     monkeypatch.setattr(helper_threads, "MAX_AT_ONCE", 2)
     monkeypatch.setattr(helper_threads, "MAX_THREADS", 4)
+    monkeypatch.setattr(helper_threads, "SLOW_TIME", 0)
     monkeypatch.setattr(helper_threads, "STUCK_TIME", 0)
     operations = hang(names, 3)
     yield operations
@@ -326,6 +349,7 @@ def test_beyond_a_bound_it_fails_at_once(names, few, kind):
 
 def test_error_about_a_test_name_names_the_host_as_well(names, monkeypatch):
     monkeypatch.setattr(helper_threads, "MAX_THREADS", 4)
+    monkeypatch.setattr(helper_threads, "SLOW_TIME", 0)
     monkeypatch.setattr(helper_threads, "STUCK_TIME", 0)
     operation = co_resolve("hang-gone.test", 80, ["good.test"])
     need = next(operation)
@@ -365,8 +389,76 @@ def test_what_was_given_up_a_moment_ago_is_not_stuck_for_good(names, monkeypatch
     assert run(waiting, timeout=30)
 
 
+# ---- a time limit that is over while no thread is left
+
+
+@pytest.fixture
+def slow(names, monkeypatch):
+    """Four threads at most; three look-ups are not answered, and it is too early to give up."""
+    monkeypatch.setattr(helper_threads, "MAX_THREADS", 4)
+    operations = hang(names, 3)
+    yield operations
+    for operation in operations:
+        operation.close()
+
+
+@pytest.mark.parametrize("kind", KINDS[:1] + KINDS[2:])
+def test_time_limit_says_that_no_thread_was_left(names, slow, kind):
+    waiting = kind(names, "good.test")
+    assert not asked(names, waiting)
+    with pytest.raises(ConnectionTimedOut, match=f"passed, {SHORTAGE}$"):
+        run(within(time.monotonic(), waiting))
+
+
+SHORTAGE = "3 look-ups are stuck, and there are at most 4 threads for them"
+LIMITS = [
+    (0.001, "connect"),
+    (Timeouts(dns=0.001), "dns"),
+    (Timeouts(connect=0.001), "connect"),
+    (Timeouts(total=0.001), "total"),
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("limit", "phase"), LIMITS)
+def test_time_limit_of_a_connection_says_that_no_thread_was_left(slow, way, limit, phase):
+    conn = HTTPConnection("good.test", timeout=limit)
+    with pytest.raises(ConnectionTimedOut, match=SHORTAGE) as failure:
+        way(conn.co_connect())
+    assert failure.value.phase == phase
+    assert failure.value.retryable
+    assert str(failure.value).count(SHORTAGE) == 1
+
+
+def test_who_waits_for_the_same_question_hears_of_it_too(names, slow):
+    cache = CachingResolver(names.look_up)
+    first, second = (co_look_up("good.test", 80, cache) for _ in range(2))
+    assert not asked(names, first, second)
+    for operation in (second, first):
+        with pytest.raises(ConnectionTimedOut, match=f"passed, {SHORTAGE}$"):
+            run(within(time.monotonic(), operation))
+
+
+def test_time_limit_of_what_was_asked_says_nothing_of_threads(names, slow):
+    """It has got a thread: it is the name service that does not answer."""
+    with pytest.raises(ConnectionTimedOut) as failure:
+        run(within(time.monotonic(), slow[0]))
+    assert str(failure.value) == "the deadline has passed"
+
+
+def test_time_limit_says_nothing_of_threads_while_there_are_some(names):
+    stuck = hang(names)
+    waiting = co_resolve("good.test", 80)
+    assert not asked(names, waiting)
+    with pytest.raises(ConnectionTimedOut) as failure:
+        run(within(time.monotonic(), waiting))
+    assert str(failure.value) == "the deadline has passed"
+    for operation in stuck:
+        operation.close()
+
+
 def test_time_alone_makes_room(names, monkeypatch):
-    monkeypatch.setattr(helper_threads, "STUCK_TIME", 0.05)
+    monkeypatch.setattr(helper_threads, "SLOW_TIME", 0.05)
     stuck = hang(names)
     assert run(co_resolve("good.test", 80), timeout=30)
     for operation in stuck:
@@ -387,7 +479,7 @@ def test_threads_are_daemons_and_end(names):
 
 
 def test_all_threads_end_when_what_was_stuck_comes_back(names, monkeypatch):
-    monkeypatch.setattr(helper_threads, "STUCK_TIME", 0)
+    monkeypatch.setattr(helper_threads, "SLOW_TIME", 0)
     for operation in hang(names, 40):
         operation.close()
     names.go_on()
