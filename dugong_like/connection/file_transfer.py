@@ -128,7 +128,7 @@ def start_upload(sending: SendingHalf, source: Source) -> Co[None] | None:
     if sending.is_complete():
         source.measure()
         if not source.size:  # unknown: it is read, as it may be empty
-            return None if source.size == 0 else co_upload(sending, source, 0)
+            return sending.nothing() if source.size == 0 else co_upload(sending, source, 0)
     chunked = sending.check_room(source.size or 0)
     if source.size is None and not chunked:
         source.measure()
@@ -145,6 +145,8 @@ def co_upload(sending: SendingHalf, source: Source, most: int | None) -> Co[None
             if going is not None:
                 yield from going
             source.sent += len(data)
+        if not source.sent and (going := sending.nothing()) is not None:
+            yield from going
     except FileFailed as exc:
         raise exc.error from None
 

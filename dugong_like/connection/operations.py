@@ -10,7 +10,8 @@ head says of its body (body_fields.py), the blocking twins and the file-like fac
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from itertools import islice
+from typing import Any, Final, cast
 
 from ..errors import InvalidRequest
 from ..http.arguments import Buffer, as_bytes, as_writable, check_size
@@ -27,8 +28,12 @@ from ..http.headers import Fields, exact
 from ..http.request import BodyFollowing
 from ..http.target import Target
 from ..polling.contract import Co
+from ..polling.fairness import STEP, TURN
+from ..polling.wake import co_checkpoint
 from .closing import Disconnecting
 from .exchange import Exchange, HTTPResponse
+
+AT_ONCE: Final = TURN // STEP  # requests that are built before others have their turn
 
 
 class Operations(Disconnecting):
@@ -156,7 +161,12 @@ class Operations(Disconnecting):
             DugongError: what `co_send_request` raises. How many were sent is not known then.
 
         """
-        built = [self._build_whole(*request) for request in requests]
+        coming = iter(requests)
+        built: list[tuple[Exchange, bytes, memoryview | None]] = []
+        while some := [self._build_whole(*request) for request in islice(coming, AT_ONCE)]:
+            if built:
+                yield from co_checkpoint()
+            built += some
         exchanges = [exchange for exchange, _, _ in built]
         for exchange in exchanges[:-1]:
             if exchange.closes or exchange.upgrades:

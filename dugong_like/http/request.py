@@ -13,7 +13,9 @@ from typing import Any, Final
 from ..errors import StateError
 from ..polling.binary_streams import check_binary
 from ..polling.contract import Co
+from ..polling.fairness import StepCounter
 from ..polling.stream_parts import StreamPart, place_of
+from ..polling.wake import co_checkpoint
 from .headers import Fields, Headers
 
 Buffer = bytes | bytearray | memoryview
@@ -153,6 +155,7 @@ class Source:
         self._begun = False
         self._pieces: Iterator[Any] = iter(())
         self._part: StreamPart | None = None  # of the stream
+        self._steps = StepCounter()
 
     def rewindable(self) -> bool:
         """Return True if `begin` can be called a second time."""
@@ -206,6 +209,8 @@ class Source:
         for piece in self._pieces:
             if len(as_piece(piece)):
                 return as_piece(piece)
+            if self._steps.is_over():
+                yield from co_checkpoint()
         return b""
 
 

@@ -21,6 +21,8 @@ from typing import Any, Final
 
 from ..errors import StateError, StreamNotReady
 from .contract import POLLIN, POLLOUT, Co, PollNeeded
+from .fairness import StepCounter
+from .wake import co_checkpoint
 
 MAX_COPY: Final = 1 << 20  # bytes copied for one call of a `write` that may keep what it gets
 # Attempts in a row without effect on a descriptor that is ready. Other processes that use the
@@ -120,6 +122,7 @@ class _Waiting:
         self._stream = stream
         self._mask = mask
         self._useless = 0  # attempts since something has moved
+        self._steps = StepCounter()  # calls of what somebody else has made
 
     def need(self) -> PollNeeded:
         """Return what to wait for after an attempt without effect. It does not block.
@@ -234,6 +237,8 @@ class BinaryWriter(_Waiting):
         left = memoryview(data).cast("B")
         size = len(left)
         while left:
+            if self._steps.is_over():
+                yield from co_checkpoint()
             count = self.write_some(left)
             if count is None:
                 try:
@@ -243,11 +248,14 @@ class BinaryWriter(_Waiting):
                     raise
                 yield need
             else:
+                self._steps.add(count)
                 left = left[count:]
         return size
 
     def co_flush(self) -> Co[None]:
         """See `co_flush` of the module."""
+        if self._steps.is_over():
+            yield from co_checkpoint()
         while not self.flush_some():
             yield self.need()
 
@@ -348,8 +356,11 @@ class BinaryReader(_Waiting):
         """See `co_read_some` of the module."""
         if size < 1:
             raise ValueError(f"{size} bytes cannot be read: at least 1")
+        if self._steps.is_over():
+            yield from co_checkpoint()
         while (data := self.read_some(size)) is None:
             yield self.need()
+        self._steps.add(len(data))
         return bytes(data)
 
     def co_read_into(self, memory: memoryview) -> Co[int]:
@@ -368,6 +379,9 @@ class BinaryReader(_Waiting):
         """
         if not memory:
             raise ValueError("nothing can be read into memory of no bytes")
+        if self._steps.is_over():
+            yield from co_checkpoint()
         while (count := self.read_into(memory)) is None:
             yield self.need()
+        self._steps.add(count)
         return count

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from .contract import Co
-from .wake import Wake
+from .fairness import StepCounter
+from .wake import Wake, co_checkpoint
 
 SHARE: Final = 0.02  # seconds for which bytes are saved up before some are moved
 BURST: Final = 0.1  # seconds worth of bytes that may go at once, if nothing else is said
@@ -47,6 +48,7 @@ class RateLimit:
         self._lock = threading.Lock()
         self._saved = float(self.burst)  # bytes that may be moved now
         self._counted = time.monotonic()
+        self._steps = StepCounter()  # of `co_take`
 
     def _count(self) -> float:
         now = time.monotonic()
@@ -80,6 +82,8 @@ class RateLimit:
 
         For an operation of your own; a connection does it by itself.
         """
+        if self._steps.is_over():
+            yield from co_checkpoint()
         with Wake() as never:
             while count > 0:
                 share = min(count, self.available())

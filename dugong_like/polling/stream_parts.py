@@ -21,8 +21,10 @@ from typing import Any, Final
 from ..errors import StateError
 from .binary_streams import BinaryReader
 from .contract import Co
+from .fairness import STEP, TURN
 
 PIECE: Final = 65536  # bytes read at once, and read ahead where positions have to be checked
+MOST_READS: Final = TURN // STEP  # of a stream that gives little each time; see fairness.py
 BUFFERED: Final = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
 # What streams raise that have positions, but not the one at the end.
 NO_END: Final = (AttributeError, TypeError, ValueError, OSError, NotImplementedError)
@@ -177,12 +179,17 @@ class StreamPart:
     def _agrees(self, start: int, size: int) -> bool:
         """Read the first bytes, and return True if *size* can be the number of all."""
         ahead = bytearray()
-        while len(ahead) < PIECE and (piece := self._reader.read_some(PIECE - len(ahead))):
-            ahead += piece
+        piece: memoryview | None = memoryview(b"")
+        for _ in range(MOST_READS):
+            piece = self._reader.read_some(PIECE - len(ahead))
+            if piece:
+                ahead += piece
+            if not piece or len(ahead) == PIECE:
+                break
         self._ahead = memoryview(ahead)
         if place_of(self._stream) != start + len(ahead):
             return False
-        if len(ahead) < PIECE:
+        if not piece:
             return piece is not None and len(ahead) == size
         self._to_check = True
         return len(ahead) <= size

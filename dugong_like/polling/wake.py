@@ -13,6 +13,7 @@ import time
 from typing import Final, Protocol, Self
 
 from .contract import POLLIN, Co, PollNeeded, Source
+from .fairness import StepCounter
 
 MOST_READY: Final = 16  # descriptors that are kept for checkpoints
 
@@ -30,6 +31,7 @@ class Wake:
         self._end: _End | None = _end()
         self.fd: int = self._end.fileno()
         self._source = Source(self.fd)
+        self._steps = StepCounter()  # waits for a flag that was set
 
     def set(self) -> None:
         """Make the descriptor readable until `clear` is called."""
@@ -61,6 +63,8 @@ class Wake:
             True if the flag is set, False if the deadline has passed.
 
         """
+        if self._set and self._steps.is_over():
+            yield from co_checkpoint()
         while not self._set:
             if deadline is not None and time.monotonic() >= deadline:
                 return False

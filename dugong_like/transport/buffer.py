@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, Protocol
 
-from .stream import TURN
+from ..polling.fairness import TURN
 
 BUFFER_SIZE: Final = 65536  # bytes; a whole head fits, and four TLS records
 MOST_SPARE: Final = 16  # stretches of one size that are kept for the next borrower

@@ -8,16 +8,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from ..polling.contract import PollNeeded
 from .zero_copy import BulkStream, FileStretch
-
-# What may be done without waiting, in bytes; then others of the same loop have their turn. As time
-# passes in each step, however little it moves, each counts as some bytes more: 512 small ones are
-# a turn, which is a few milliseconds.
-TURN: Final = 1 << 20
-STEP: Final = 2048
 
 Data = bytes | memoryview
 Part = Data | FileStretch

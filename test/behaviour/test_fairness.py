@@ -15,6 +15,8 @@ from dugong_like import (
     ConnectFailed,
     HTTPConnection,
     NetworkStream,
+    RateLimit,
+    Request,
     ScriptedStream,
     ScriptedTransport,
     Wake,
@@ -24,10 +26,14 @@ from dugong_like import (
 from dugong_like.drivers import aio
 from dugong_like.drivers.loop import Loop
 from dugong_like.drivers.loopthread import LoopThread
+from dugong_like.http.h1.limits import Limits
 from dugong_like.polling import contract as polling
 from dugong_like.polling import wake
+from dugong_like.polling.binary_streams import BinaryReader, BinaryWriter
+from dugong_like.polling.fairness import STEP, TURN
 from dugong_like.polling.wake import co_checkpoint
-from dugong_like.transport.stream import STEP, TURN
+from dugong_like.transport.connect.open import co_converse
+from dugong_like.transport.proxy.connect_tunnel import Tunnel
 
 MOST = TURN // STEP  # steps of a turn
 COUNT = 4 * MOST
@@ -113,6 +119,82 @@ def reads_of_what_came_with_the_head():
     return lambda: stream.co_readinto(bytearray(1))
 
 
+def writes_of_nothing():
+    conn = connected(SILENCE)
+    conn.send_request("PUT", "/", body=BodyFollowing())
+    return lambda: conn.co_write(b"")
+
+
+def writes_of_nothing_to_a_complete_body():
+    conn = connected(SILENCE)
+    conn.send_request("PUT", "/", body=b"x")
+    return lambda: conn.co_write(b"")
+
+
+def ends_of_a_complete_body():
+    conn = connected(SILENCE)
+    conn.send_request("PUT", "/", body=b"x")
+    return conn.co_finish
+
+
+def empty_files():
+    conn, file = connected(SILENCE), io.BytesIO()
+    conn.send_request("PUT", "/", body=BodyFollowing())
+    return lambda: conn.co_sendfile(file)
+
+
+def empty_files_behind_a_complete_body():
+    conn, file = connected(SILENCE), io.BytesIO()
+    conn.send_request("PUT", "/", body=b"x")
+    return lambda: conn.co_sendfile(file)
+
+
+def connections_that_are_there():
+    return connected(SILENCE).co_connect
+
+
+def discards_of_nothing():
+    conn = connected(SMALL, SILENCE)
+    conn.send_request("GET", "/")
+    conn.read_response()
+    conn.readall()
+    return conn.co_discard
+
+
+def stream_writes_of_nothing():
+    stream = NetworkStream(ScriptedStream())
+    return lambda: stream.co_write(b"")
+
+
+def stream_ends():
+    return NetworkStream(ScriptedStream()).co_write_eof
+
+
+def waits_for_a_flag_that_is_set():
+    flag = Wake()
+    flag.set()
+    return flag.co_wait
+
+
+def bytes_within_a_rate():
+    rate = RateLimit(1e9)
+    return lambda: rate.co_take(1)
+
+
+def writes_to_a_stream_of_others():
+    writer = BinaryWriter(io.BytesIO())
+    return lambda: writer.co_write_all(b"x")
+
+
+def flushes_of_a_stream_of_others():
+    return BinaryWriter(io.BytesIO()).co_flush
+
+
+def reads_of_a_stream_of_others():
+    reader = BinaryReader(io.BytesIO(bytes(COUNT)))
+    return lambda: reader.co_read_some(1)
+
+
 def failing_attempts_to_connect():
     conn = HTTPConnection("x", 80, transport=ScriptedTransport(*[ConnectFailed("no")] * COUNT))
 
@@ -134,6 +216,20 @@ STEPS = [
     stream_writes,
     stream_reads,
     reads_of_what_came_with_the_head,
+    writes_of_nothing,
+    writes_of_nothing_to_a_complete_body,
+    ends_of_a_complete_body,
+    empty_files,
+    empty_files_behind_a_complete_body,
+    connections_that_are_there,
+    discards_of_nothing,
+    stream_writes_of_nothing,
+    stream_ends,
+    waits_for_a_flag_that_is_set,
+    bytes_within_a_rate,
+    writes_to_a_stream_of_others,
+    flushes_of_a_stream_of_others,
+    reads_of_a_stream_of_others,
     failing_attempts_to_connect,
 ]
 
@@ -144,7 +240,8 @@ STEPS = [
 class Beat:
     """Counts."""
 
-    def __init__(self):
+    def __init__(self, count=COUNT):
+        self.count = count  # operations
         self.steps = self.most = self.turns = 0
         self.ended = False
 
@@ -160,14 +257,14 @@ class Beat:
         self.turn()
 
     def co_steps(self, step):
-        for _ in range(COUNT):
+        for _ in range(self.count):
             self.steps += 1
             yield from step()
         self.ended = True
 
 
 async def async_steps(beat, step, run_):
-    for _ in range(COUNT):
+    for _ in range(beat.count):
         beat.steps += 1
         await run_(step())
     beat.ended = True
@@ -217,7 +314,7 @@ def on_gevent(beat, step):
     from dugong_like.drivers import gevent as driver
 
     def steps():
-        for _ in range(COUNT):
+        for _ in range(beat.count):
             beat.steps += 1
             driver.run(step())
         beat.ended = True
@@ -296,6 +393,143 @@ def test_small_chunks_are_steps(call):
     waits = sum(1 for _ in getattr(conn, f"co_{call}")(*arguments))
     assert waits >= COUNT // (MOST + 1)
     assert not conn.response_pending()
+
+
+class Crumbs:
+    """A file of somebody else, which takes and gives one byte at a time."""
+
+    def __init__(self, data=b""):
+        self.data = bytearray(data)
+        self.at = 0
+
+    def write(self, data):
+        self.data += data[:1]
+        return 1
+
+    def read(self, size):
+        self.at += 1
+        return bytes(self.data[self.at - 1 : self.at])
+
+
+class RawCrumbs(Crumbs, io.RawIOBase):
+    """The same as a raw stream, to which memory is given and not copied."""
+
+
+@pytest.mark.parametrize("kind", [Crumbs, RawCrumbs])
+@pytest.mark.parametrize("framing", ["sized", "chunked", "until close"])
+def test_each_write_to_a_file_of_somebody_else_is_a_step(kind, framing):
+    payload = bytes(range(256)) * (COUNT // 256)
+    heads = {
+        "sized": b"Content-Length: %d\r\n\r\n" % COUNT + payload,
+        "chunked": b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (COUNT, payload),
+        "until close": b"\r\n" + payload,
+    }
+    conn = connected(b"HTTP/1.1 200 OK\r\n" + heads[framing])
+    conn.send_request("GET", "/")
+    conn.read_response()
+    file = kind()
+
+    waits = sum(1 for _ in conn.co_recv_to_file(file))
+
+    assert waits >= COUNT // (MOST + 1)
+    assert bytes(file.data) == payload
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_writes_to_a_file_of_somebody_else_give_others_their_turn(loop):
+    beat, conn = Beat(count=1), body()
+
+    class Counted(Crumbs):
+        def write(self, data):
+            beat.steps += 1
+            return super().write(data)
+
+    loop(beat, lambda: conn.co_recv_to_file(Counted()))
+
+    assert 0 < beat.most <= 2 * (MOST + 1)
+
+
+def test_what_an_interrupted_call_had_is_written_in_steps():
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (COUNT + 1)
+    conn = connected(head + bytes(COUNT), None, b"x")
+    conn.send_request("GET", "/")
+    conn.read_response()
+    interrupted = conn.co_readall()
+    next(interrupted)
+    interrupted.close()
+    file = Crumbs()
+
+    waits = sum(1 for _ in conn.co_recv_to_file(file))
+
+    assert waits >= COUNT // (MOST + 1)
+    assert bytes(file.data) == bytes(COUNT) + b"x"
+
+
+@pytest.mark.parametrize("call", ["readall", "discard", "recv_to_file"])
+def test_bytes_that_arrive_one_by_one_are_steps(call):
+    conn = connected(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % COUNT, *[b"x"] * COUNT)
+    conn.send_request("GET", "/")
+    conn.read_response()
+    arguments = (io.BytesIO(),) if call == "recv_to_file" else ()
+
+    waits = sum(1 for _ in getattr(conn, f"co_{call}")(*arguments))
+
+    assert waits >= COUNT // (MOST + 1)
+
+
+def cut(data):
+    """Return *data* in pieces of one byte."""
+    return [data[at : at + 1] for at in range(len(data))]
+
+
+def test_a_head_that_arrives_byte_by_byte_is_steps():
+    head = b"HTTP/1.1 200 OK\r\nX: %b\r\nContent-Length: 0\r\n\r\n" % (b"x" * COUNT)
+    conn = connected(*cut(head))
+    conn.send_request("GET", "/")
+    assert sum(1 for _ in conn.co_read_response()) >= COUNT // (MOST + 1)
+    assert not conn.response_pending()
+
+
+def test_framing_that_arrives_byte_by_byte_is_steps():
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    conn = connected(head, *cut(b"0\r\nX: %b\r\n\r\n" % (b"x" * COUNT)))
+    conn.send_request("GET", "/")
+    conn.read_response()
+    assert sum(1 for _ in conn.co_readall()) >= COUNT // (MOST + 1)
+    assert not conn.response_pending()
+
+
+def test_empty_pieces_of_a_request_body_are_steps():
+    conn = connected(SILENCE)
+    waits = sum(1 for _ in conn.co_send(Request("PUT", "/", body=iter([b""] * COUNT))))
+    assert waits >= COUNT // (MOST + 1)
+
+
+def test_single_bytes_of_a_request_body_are_steps():
+    conn = connected(SILENCE)
+    waits = sum(1 for _ in conn.co_send(Request("PUT", "/", body=Crumbs(bytes(COUNT)))))
+    assert waits >= COUNT // (MOST + 1)
+
+
+def test_requests_that_are_sent_together_are_steps():
+    conn = connected(SILENCE)
+    waits = sum(1 for _ in conn.co_send_requests([("GET", "/")] * COUNT))
+    assert waits >= COUNT // MOST - 1
+
+
+def test_the_answer_of_a_proxy_that_arrives_byte_by_byte_is_steps():
+    answer = b"HTTP/1.1 200 OK\r\nX: %b\r\n\r\n" % (b"x" * COUNT)
+    conversation = Tunnel("x:443", Limits())
+    stream = ScriptedStream(cut(answer))
+    waits = sum(1 for _ in co_converse(stream, conversation, None))
+    assert waits >= COUNT // (MOST + 1)
+    assert conversation.opened
+
+
+def test_single_bytes_that_a_stream_of_somebody_else_takes_are_steps():
+    file = Crumbs()
+    assert sum(1 for _ in BinaryWriter(file).co_write_all(bytes(COUNT))) >= COUNT // (MOST + 1)
+    assert len(file.data) == COUNT
 
 
 def test_small_chunks_are_read_as_a_whole_by_who_blocks():

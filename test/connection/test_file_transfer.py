@@ -36,8 +36,8 @@ from dugong_like.connection import files as files_module
 from dugong_like.drivers.loop import Loop
 from dugong_like.polling.binary_streams import co_flush
 from dugong_like.polling.contract import POLLIN, POLLOUT
+from dugong_like.polling.fairness import TURN
 from dugong_like.transport import zero_copy as bulk
-from dugong_like.transport.stream import TURN
 from dugong_like.transport.tcp import TCPStream
 from dugong_like.transport.zero_copy import LOW_WATER, PATIENCE
 

@@ -14,6 +14,7 @@ from kit.support import pattern
 
 from dugong_like import POLLIN, StateError, StreamNotReady
 from dugong_like.polling.stream_parts import (
+    MOST_READS,
     PIECE,
     StreamPart,
     end_of,
@@ -261,3 +262,35 @@ def test_other_files_are_not(tmp_path):
     assert real_file(io.BytesIO()) is real_file(Wrapper(b"")) is None
     with tempfile.SpooledTemporaryFile() as file:
         assert real_file(file) is None
+
+
+class Crumbs(Wrapper):
+    """Gives one byte at a time, and counts how often."""
+
+    reads = 0
+
+    def read(self, size):
+        self.reads += 1
+        return self._inner.read(min(size, 1))
+
+
+@pytest.mark.parametrize("length", [10, MOST_READS - 1, MOST_READS, MOST_READS + 1, 5000])
+def test_a_stream_that_gives_little_is_not_read_for_long_to_measure_it(length):
+    stream = Crumbs(pattern(length))
+    part = StreamPart(stream, 0)
+
+    assert part.measure() == length
+    assert stream.reads <= MOST_READS
+    assert everything(part) == pattern(length)
+
+
+@pytest.mark.parametrize("length", [10, 5000])
+def test_a_stream_that_gives_little_and_other_bytes_than_it_counts_is_found_out(length):
+    class Lying(Crumbs):
+        def tell(self):
+            return 2 * self._inner.tell()
+
+    part = StreamPart(Lying(pattern(length)), 0)
+
+    assert part.measure() is None
+    assert everything(part) == pattern(length)

@@ -14,8 +14,8 @@ from typing import Final
 
 from ...errors import InvalidResponse, StateError
 from ...http.h1.body import SIZED, Body
+from ...polling.fairness import STEP
 from ...transport.buffer import ReceiveBuffer
-from ...transport.stream import STEP
 from ...transport.zero_copy import AT_ONCE, LOW_WATER, BulkStream, CannotSplice, Pipe
 from ..files import NotTaken, Sink
 from .session import SharedLink
@@ -162,6 +162,7 @@ class BodyReader:
                 kept.append(piece)
             if self.body is None:
                 break
+            buffer.turn_ends -= STEP
         data = b"".join(kept)
         kept.clear()
         return data
@@ -182,6 +183,7 @@ class BodyReader:
                 self._want_much()
                 return None if count is None else True
             self._took(count)
+            buffer.turn_ends -= STEP
         return None if owed is None else True
 
     def save(self, sink: Sink) -> bool | None:
@@ -194,18 +196,22 @@ class BodyReader:
             stream.waiting = False  # what is here is on its way from now on
         while True:
             try:
-                self._save_kept(sink)
-                return self._save_next(sink)
+                return self._save_next(sink) if self._save_kept(sink) else None
             except CannotSplice:
                 sink.splices = False
             except NotTaken:
                 return None if sink.failure is None else False
 
-    def _save_kept(self, sink: Sink) -> None:
-        kept = self._kept
+    def _save_kept(self, sink: Sink) -> bool:
+        """Write what an interrupted call had; False: others have their turn before the rest."""
+        kept, buffer = self._kept, self._buffer
         while kept:
+            if buffer.is_turn_over():
+                return False
+            buffer.turn_ends -= STEP
             piece = memoryview(kept[0])
             kept[:1] = [rest] if (rest := piece[sink.write(piece) :]) else []
+        return True
 
     def _save_next(self, sink: Sink) -> bool | None:
         buffer = self._buffer
@@ -222,6 +228,7 @@ class BodyReader:
             if not count:
                 self._want_much()
                 return None if count is None else True
+            buffer.turn_ends -= STEP
         return None if owed is None else True
 
     def _splice(self, bulk: BulkStream, sink: Sink, owed: int) -> int | None:
@@ -297,6 +304,7 @@ class BodyReader:
                 if filled is None:
                     return None
                 body.end_of_stream(0, self._length)
+            self._buffer.turn_ends -= STEP
         self._owed = owed
         if owed == 0:
             self._end()
@@ -366,7 +374,6 @@ class BodyReader:
         body = self.body
         assert body is not None
         if body is not SIZED:
-            self._buffer.turn_ends -= STEP
             try:
                 following = body.next(self._buffer)
             except InvalidResponse:

@@ -22,10 +22,11 @@ from ...errors import (
     StateError,
 )
 from ...polling.contract import Co, PollNeeded, run
+from ...polling.fairness import STEP, TURN
 from ...polling.wake import co_checkpoint
 from ...transport.attempts import timed_out
 from ...transport.buffer import ReceiveBuffer
-from ...transport.stream import STEP, TURN, Stream
+from ...transport.stream import Stream
 from ...transport.zero_copy import PATIENCE
 from .session import PEERS, SharedLink, moving
 

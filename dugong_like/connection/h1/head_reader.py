@@ -12,6 +12,7 @@ from ...errors import ConnectionClosed, ContinueTimedOut, InvalidResponse
 from ...http.h1.head_cache import RecentHeads
 from ...http.h1.limits import Limits
 from ...http.h1.response_head import Head, Section, parse_head
+from ...polling.fairness import STEP
 from ...transport.buffer import ReceiveBuffer
 from ..exchange import Exchange, HTTPResponse
 from .session import SharedLink
@@ -66,8 +67,12 @@ class HeadReader:
         buffer = self._buffer
         stream = self._link.raw_stream or self._link.stream
         while True:
-            if buffer.begin < buffer.end and (head := self.take(exchange)) is not None:
-                return head
+            if buffer.begin < buffer.end:
+                if (head := self.take(exchange)) is not None:
+                    return head
+                if buffer.is_turn_over():
+                    return None
+                buffer.turn_ends -= STEP
             if not (filled := buffer.fill(stream)):
                 if filled is None:
                     buffer.much = False

@@ -27,8 +27,9 @@ from ...http.h1.framing import ends_http, frame
 from ...http.h1.limits import Limits
 from ...http.h1.response_head import Head
 from ...polling.contract import Co, within
+from ...polling.fairness import STEP
 from ...transport.buffer import ReceiveBuffer
-from ...transport.stream import STEP, Stream
+from ...transport.stream import Stream
 from ...transport.upgraded.network_stream import NetworkStream
 from ..exchange import Exchange, HTTPResponse
 from .body_reader import BodyReader

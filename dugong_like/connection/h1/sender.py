@@ -135,7 +135,7 @@ class SendingHalf(Transmitter):
     def connect(self) -> Co[None] | None:
         """See `Operations.co_connect`; a step for `begin`."""
         try:
-            return None if self.is_connected() else self._connect()
+            return self.nothing() if self.is_connected() else self._connect()
         except DugongError as exc:
             self._link.label(exc)  # and not the last request
             raise
@@ -371,12 +371,12 @@ class SendingHalf(Transmitter):
         """See `Operations.co_write`; *data* consists of bytes. A step for `begin`."""
         if not data and self.is_complete():
             self._link.check_unbroken()
-            return None
+            return self.nothing()
         chunked = self.check_room(len(data))
         exchange = self._exchange
         assert exchange is not None
         if not data:
-            return None
+            return self.nothing()
         exchange.owed_by = get_ident()
         if chunked:
             self._chunked += len(data)
@@ -391,7 +391,7 @@ class SendingHalf(Transmitter):
         """See `Operations.co_finish`; *trailers* are field lines. A step for `begin`."""
         if not trailers and self.is_complete():
             self._link.check_unbroken()
-            return None
+            return self.nothing()
         exchange = self._check_writable()
         if self._remaining:
             missing = StateError(f"the body is not complete, {self._remaining} bytes are missing")

@@ -20,9 +20,10 @@ from ...errors import (
     TransportError,
 )
 from ...polling.contract import Co
+from ...polling.fairness import STEP, TURN
 from ...polling.progress import ProgressDeadline
 from ...polling.wake import co_checkpoint
-from ...transport.stream import STEP, TURN, Part, Stream, rest
+from ...transport.stream import Part, Stream, rest
 from ..exchange import Exchange
 from .receiver import ReceivingHalf, answer_of
 from .session import SharedLink
@@ -107,8 +108,7 @@ class Transmitter:
             parts = rest(parts, count)
             while parts:
                 if self._unwaited >= TURN:  # as there is always room
-                    self._unwaited = 0
-                    yield from co_checkpoint()
+                    yield from self._co_turn()
                     if self._link.raw_stream is not stream:
                         self._link.check_unbroken()
                     self._look(stream, exchange)
@@ -130,6 +130,16 @@ class Transmitter:
         finally:
             if not finished:
                 self._break(StateError("sending a request was given up in the middle"))
+
+    def nothing(self) -> Co[None] | None:
+        """Count a step that has nothing to send. A step for `begin`."""
+        self._unwaited += STEP
+        return self._co_turn() if self._unwaited >= TURN else None
+
+    def _co_turn(self) -> Co[None]:
+        """Let the others of the same loop have their turn."""
+        self._unwaited = 0
+        yield from co_checkpoint()
 
     def _co_wait(
         self, stream: Stream, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int

@@ -21,7 +21,9 @@ from ...errors import (
 )
 from ...http.hosts import authority
 from ...polling.contract import Co
+from ...polling.fairness import StepCounter
 from ...polling.timeouts import NO_LIMITS, Timeouts, as_timeouts, first, limited
+from ...polling.wake import co_checkpoint
 from ..attempts import co_attempt_to_send, co_receive
 from ..buffer import ReceiveBuffer
 from ..stream import Stream
@@ -306,8 +308,11 @@ def co_converse(stream: Stream, conversation: Conversation, timeout: float | Non
     buffer = ReceiveBuffer()
     over = False
     lost: ConnectionClosed | None = None
+    steps = StepCounter()
     try:
         while not over:
+            if steps.is_over():
+                yield from co_checkpoint()
             try:
                 yield from _co_say(stream, conversation, timeout)
                 received = yield from _co_hear(stream, buffer, timeout)

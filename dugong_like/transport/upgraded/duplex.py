@@ -18,9 +18,10 @@ from weakref import WeakSet
 
 from ...errors import ConnectionClosed, DugongError, StateError
 from ...polling.contract import Co
+from ...polling.fairness import StepCounter
 from ...polling.wake import co_checkpoint
 from ..attempts import co_attempt_to_send, co_receive
-from ..stream import STEP, TURN, Stream
+from ..stream import Stream
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -50,7 +51,8 @@ class Turns:
         self._reading = Lock()
         self._writing = Lock()
         self._forgetting = RLock()  # a handler of signals may close it as well
-        self._unwaited = [0, 0]  # done by either since, as `TURN` counts it
+        self._read_steps = StepCounter()
+        self._write_steps = StepCounter()
         self._open.add(self)
 
     @contextmanager
@@ -134,7 +136,7 @@ class Turns:
 
     def _co_receive(self, attempt: Callable[[A], T | None], argument: A) -> Co[T]:
         with self._turn(self._reading, "reading"):
-            if self._is_over(0):
+            if self._read_steps.is_over():
                 yield from co_checkpoint()
             stream = self._usable()
             try:
@@ -164,7 +166,7 @@ class Turns:
         received = stream.recv(size)
         if received == b"":
             self._usable()  # was it us who ended it?
-        self._unwaited[0] += len(received or b"")
+        self._read_steps.add(len(received or b""))
         return received
 
     def _recv_into(self, target: memoryview) -> int | None:
@@ -180,16 +182,8 @@ class Turns:
         filled = stream.recv_into(target)
         if filled == 0:
             self._usable()
-        self._unwaited[0] += filled or 0
+        self._read_steps.add(filled or 0)
         return filled
-
-    def _is_over(self, which: int) -> bool:
-        """Count a step; return True if others of the same loop shall have their turn before it."""
-        self._unwaited[which] += STEP
-        if self._unwaited[which] < TURN:
-            return False
-        self._unwaited[which] = 0
-        return True
 
     @contextmanager
     def _sending(self) -> Iterator[Stream]:
@@ -214,11 +208,13 @@ class Turns:
                     self._break(stream)
 
     def _co_send(self, data: memoryview) -> Co[None]:
+        if not data and self._write_steps.is_over():
+            yield from co_checkpoint()
         with self._sending() as stream:
             if self._said_all:
                 raise StateError("the end of what is written has been said")
             while data:
-                if self._is_over(1):
+                if self._write_steps.is_over():
                     yield from co_checkpoint()
                 sent = self._send(data)
                 if sent is None:
@@ -228,6 +224,8 @@ class Turns:
                 data = data[sent:]
 
     def _co_end(self) -> Co[None]:
+        if self._write_steps.is_over():
+            yield from co_checkpoint()
         with self._sending() as stream:
             if not self._said_all and self._end(stream) is None:
                 yield from co_attempt_to_send(
@@ -243,7 +241,7 @@ class Turns:
         stream = self._usable()
         sent = stream.send([data])
         if sent is not None:
-            self._unwaited[1] += sent
+            self._write_steps.add(sent)
         return sent
 
     def _break(self, stream: Stream) -> None:

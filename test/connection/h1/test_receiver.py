@@ -20,7 +20,7 @@ from dugong_like import (
 )
 from dugong_like.http.h1 import head_cache as recent
 from dugong_like.http.h1.response_head import find_head
-from dugong_like.transport.stream import TURN
+from dugong_like.polling.fairness import TURN
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HINTS = b"HTTP/1.1 103 Hints\r\nLink: <x>\r\n\r\n"

@@ -18,7 +18,8 @@ from dugong_like import (
     StateError,
 )
 from dugong_like.errors import DugongError
-from dugong_like.transport.stream import TURN, rest
+from dugong_like.polling.fairness import TURN
+from dugong_like.transport.stream import rest
 
 ANSWER = b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

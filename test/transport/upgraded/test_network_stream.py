@@ -30,8 +30,8 @@ from dugong_like import (
     run,
 )
 from dugong_like.polling.contract import POLLIN, POLLOUT
+from dugong_like.polling.fairness import TURN
 from dugong_like.polling.progress import LOOKS
-from dugong_like.transport.stream import TURN
 from dugong_like.transport.tcp import TCPStream
 
 WIRE = b"0123456789abcdef"
