@@ -1,10 +1,12 @@
-"""Every example in README.md and doc/ is run, word for word; nothing public is left out.
+"""Every example in README.md and doc/ runs by itself, unchanged; the reference is complete.
 
-The Python blocks of a document, one after the other, are one program; the line numbers
-of a traceback are those of the document. Each command of a console block is a test.
-Both run in a process of their own, in which ``www.example.org`` leads to the server
-below, and ``proxy.example.org`` to a proxy: their ports are replaced when the names are
-looked up, and no other name exists.
+Each Python block is a program, as a reader would paste it: it runs in a process of its own,
+in a new folder that has the files of `FILES` and a photo. An ``invisible-code-block`` checks
+the block in front of it, with the names of that block. Each command of a console block is a
+test, too. The line numbers of a traceback are those of the document.
+
+In these processes ``www.example.org`` leads to the server below and ``proxy.example.org`` to
+a proxy: their ports are replaced when the names are looked up, and no other name exists.
 
 Not here: the two commands that need a package index (`NOT_HERE`); .ci/run runs them.
 """
@@ -12,9 +14,11 @@ Not here: the two commands that need a package index (`NOT_HERE`); .ci/run runs 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shlex
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -25,7 +29,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import trustme
@@ -34,16 +38,21 @@ from kit.support import ROOT
 
 import dugong_like
 
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "doc").glob("*.rst")])
+DOCUMENTS = sorted(
+    [ROOT / "README.md", *(ROOT / "doc").glob("*.rst"), *(ROOT / "doc" / "api").glob("*.rst")]
+)
 BLOCK = re.compile(
     r"^(?:```(?P<fence>\w+)\n(?P<fenced>.*?)^```$"
-    r"|\.\. (?:invisible-)?code-block::? (?P<directive>\w+)\n\n(?P<indented>(?:(?: +[^\n]*)?\n)+))",
+    r"|\.\. (?P<check>invisible-)?code-block::? (?P<directive>\w+)\n\n"
+    r"(?P<indented>(?:(?: +[^\n]*)?\n)+))",
     re.MULTILINE | re.DOTALL,
 )
 NOT_HERE = {
     "python3 -m pip install . && python3 -m dugong_like demo",
     "python3 -m pip install '.[test]' && python3 -m pytest",
 }
+FILES = ("authority.pem", "server.socket")
+CREDENTIALS = ("Basic bWU6c2VjcmV0", "Bearer secret")  # me:secret
 TIME_LIMIT = 110  # seconds for one document or command
 REDIRECT = """
 import os, socket
@@ -64,27 +73,61 @@ socket.getaddrinfo = getaddrinfo
 """
 
 
-def blocks(document: Path, language: str) -> Iterator[tuple[int, str]]:
-    """Find the blocks of one language: the number of lines before each, and its text."""
+class Block(NamedTuple):
+    """A block of one language: the number of lines before it, and its text."""
+
+    before: int
+    text: str
+    is_check: bool  # an invisible block
+
+
+class Example(NamedTuple):
+    """A Python block and what checks it."""
+
+    document: Path
+    blocks: list[Block]
+
+    def program(self) -> str:
+        """Return the program, each line with the number that it has in the document."""
+        lines: list[str] = []
+        for block in self.blocks:
+            lines += [""] * (block.before - len(lines)) + block.text.splitlines()
+        return "\n".join(lines) + "\n"
+
+
+def blocks(document: Path, language: str) -> Iterator[Block]:
+    """Find the blocks of one language."""
     text = document.read_text()
     for match in BLOCK.finditer(text):
         group = "fenced" if match["fence"] else "indented"
         if (match["fence"] or match["directive"]) == language:
-            yield text.count("\n", 0, match.start(group)), textwrap.dedent(match[group])
+            before = text.count("\n", 0, match.start(group))
+            yield Block(before, textwrap.dedent(match[group]), bool(match["check"]))
 
 
-def program(document: Path) -> str:
-    """Join the Python blocks, each in the lines that it has in the document."""
-    lines: list[str] = []
-    for before, text in blocks(document, "python"):
-        lines += [""] * (before - len(lines)) + text.splitlines()
-    return "\n".join(lines) + "\n"
+def examples(document: Path) -> list[Example]:
+    """Find the Python blocks, each with the checks behind it."""
+    found: list[Example] = []
+    for block in blocks(document, "python"):
+        if block.is_check:
+            found[-1].blocks.append(block)
+        else:
+            found.append(Example(document, [block]))
+    return found
 
 
 def commands(document: Path) -> Iterator[str]:
     """Find the commands of the console blocks: what follows a ``$``."""
-    for _, text in blocks(document, "console"):
-        yield from (line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ "))
+    for block in blocks(document, "console"):
+        lines = block.text.splitlines()
+        yield from (line.removeprefix("$ ") for line in lines if line.startswith("$ "))
+
+
+EXAMPLES = {
+    f"{document.relative_to(ROOT)}:{example.blocks[0].before + 1}": example
+    for document in DOCUMENTS
+    for example in examples(document)
+}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -104,8 +147,14 @@ class Handler(BaseHTTPRequestHandler):
                 return
         if self.path.startswith("/slow"):
             time.sleep(1)
+        if self.path.startswith("/private") and self.headers["Authorization"] not in CREDENTIALS:
+            self.answer(401, b"Who are you?\n", {"WWW-Authenticate": 'Basic realm="private"'})
+            return
+        if self.path.startswith("/api/"):
+            self.answer_json(200, {"path": self.path})
+            return
         status = 404 if self.path.startswith("/missing") else 200
-        self.answer(status, f"This is {self.path}.\n".encode() * 100)
+        self.answer_range(status, f"This is {self.path}.\n".encode() * 100)
 
     do_HEAD = do_GET
 
@@ -130,7 +179,16 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/full"):
             self.refuse()
             return
+        if self.path.startswith("/flaky"):  # the first two uploads get half as far
+            Handler.failures += 1
+            if Handler.failures <= 2:
+                self.close_connection = True
+                self.rfile.read(1000)
+                return
         body = self.body()
+        if self.path.startswith("/api/"):
+            self.answer_json(201, {"path": self.path, "received": json.loads(body)})
+            return
         self.answer(201, f"{len(body)} {hashlib.sha256(body).hexdigest()}\n".encode())
 
     do_POST = do_PUT
@@ -161,9 +219,28 @@ class Handler(BaseHTTPRequestHandler):
             pass
         return b"".join(chunks)
 
-    def answer(self, status: int, body: bytes) -> None:
+    def answer_json(self, status: int, value: object) -> None:
+        self.answer(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def answer_range(self, status: int, body: bytes) -> None:
+        """Send the rest of the body if that is asked for, and the body is still the same."""
+        fields = {"ETag": '"1"'}
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
+        if status == 200 and wanted and self.headers["If-Range"] in {None, '"1"'}:
+            first = int(wanted[1])
+            if first >= len(body):
+                self.answer(416, b"", {"Content-Range": f"bytes */{len(body)}"})
+                return
+            fields["Content-Range"] = f"bytes {first}-{len(body) - 1}/{len(body)}"
+            self.answer(206, body[first:], fields)
+        else:
+            self.answer(status, body, fields)
+
+    def answer(self, status: int, body: bytes, fields: dict[str, str] | None = None) -> None:
+        fields = {"Content-Type": "text/plain; charset=utf-8", **(fields or {})}
         self.send_response(status)
-        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        for name, value in fields.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         if self.close_connection:
             self.send_header("Connection", "close")
@@ -185,12 +262,18 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """The same behind a unix domain socket."""
+
+    daemon_threads = True
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Run the server, and return the environment in which it is www.example.org."""
     folder = tmp_path_factory.mktemp("examples")
     authority = trustme.CA()
-    authority.cert_pem.write_to_path(folder / "ca.pem")
+    authority.cert_pem.write_to_path(folder / "authority.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("www.example.org", "proxy.example.org").configure_cert(context)
     plain, secure = Server(("127.0.0.1", 0), Handler), Server(("127.0.0.1", 0), Handler)
@@ -201,25 +284,29 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     )
     ports = {80: plain.server_port, 443: secure.server_port}
     proxy = Relay("www.example.org", ports, context)
-    for server in (plain, secure, proxy):
+    local = UnixServer(str(folder / "server.socket"), Handler)
+    for server in (plain, secure, proxy, local):
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     (folder / "sitecustomize.py").write_text(REDIRECT)
     yield {
         **os.environ,
         "PYTHONPATH": os.pathsep.join((str(folder), str(ROOT))),
-        "SSL_CERT_FILE": str(folder / "ca.pem"),
+        "SSL_CERT_FILE": str(folder / "authority.pem"),
         "EXAMPLE_HTTP": str(plain.server_port),
         "EXAMPLE_HTTPS": str(secure.server_port),
         "EXAMPLE_PROXY": str(proxy.server_address[1]),
+        "EXAMPLE_FILES": str(folder),
     }
-    for server in (plain, secure, proxy):
+    for server in (plain, secure, proxy, local):
         server.shutdown()
         server.server_close()
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Have the files that the examples send."""
+def folder(tmp_path: Path, environment: dict[str, str]) -> Path:
+    """Make the folder of an example, with the files that examples use."""
+    for name in FILES:
+        (tmp_path / name).symlink_to(Path(environment["EXAMPLE_FILES"], name))
     (tmp_path / "photo.jpg").write_bytes(bytes(range(256)) * 4096)
     return tmp_path
 
@@ -244,18 +331,27 @@ def check(command: list[str], folder: Path, environment: dict[str, str]) -> None
 
 
 @pytest.mark.feature("B55")
-@pytest.mark.parametrize(
-    "document",
-    [path for path in DOCUMENTS if program(path).strip()],
-    ids=lambda path: path.name,
-)
-def test_python_examples_run(document: Path, folder: Path, environment: dict[str, str]) -> None:
-    script = folder / document.name
-    script.write_text(program(document))
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_python_examples_run(name: str, folder: Path, environment: dict[str, str]) -> None:
+    script = folder / "example.py"
+    script.write_text(EXAMPLES[name].program())
 
     # Deprecations would be those of trio and gevent on a new Python.
     options = ["-W", "error", "-W", "ignore::DeprecationWarning"]
     check([sys.executable, *options, str(script)], folder, environment)
+
+
+def test_a_check_has_the_names_of_its_example_and_no_others(tmp_path: Path) -> None:
+    document = tmp_path / "page.rst"
+    document.write_text(
+        ".. code-block:: python\n\n   a = 1\n\n"
+        ".. code-block:: python\n\n   b = 2\n\n"
+        ".. invisible-code-block: python\n\n   assert b == 2\n\n"
+    )
+
+    programs = [example.program() for example in examples(document)]
+
+    assert programs == ["\n\na = 1\n\n", "\n" * 6 + "b = 2\n\n\n\nassert b == 2\n\n"]
 
 
 @pytest.mark.parametrize(
