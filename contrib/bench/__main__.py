@@ -1,19 +1,25 @@
 """What does each HTTP client cost, side by side, against nginx on loopback?
 
 Run from the checkout: ``python3 -m contrib.bench [--only WORKLOAD] [--clients NAME,NAME]
-[--rounds 5] [--cores 1|2] [--quick] [--json FILE]
+[--against CHECKOUT] [--path NAME=FOLDER] [--rounds 5] [--cores 1|2] [--quick] [--json FILE]
 [--plot FILE.svg]``.
 
 Unit: CPU time (user + system) of the client's process for each unit of work; the wall time
 and the memory stand beside it. The clients take turns, each measurement is a fresh
-process. Ratios to the floor (hand-written socket code) and to the best peer hold on a noisy
-machine, absolute figures do not, and a difference below the spread is noise. Exit status 1
-if a client failed; one that is not installed is reported and is no failure.
+process, and the least of all rounds counts. Ratios to the floor (hand-written socket code), to
+pycurl and to the best peer hold on a noisy machine, absolute figures do not, and a difference below
+the spread is noise. Exit status 1 if a client failed; one that is not installed is reported and is
+no failure.
 
-All of it takes nine minutes for each round, with --quick about one.
+To compare two versions of this library in one run: ``python3 -m contrib.bench --only sequential
+--clients dugong_like,pycurl --against ../other-checkout``. The other one is called "before", and
+the last column has the ratio to it.
+
+All of it takes ten minutes for each round, with --quick about two.
 
 Needs nginx (Debian: nginx-light), trustme, and those packages of the extra ``bench`` (``pip
-install '.[bench]'``) that are to be measured.
+install '.[bench]'``) that are to be measured. niquests is not among them, as its urllib3-future
+overwrites urllib3: ``pip install --target FOLDER niquests``, and then ``--path niquests=FOLDER``.
 """
 
 from __future__ import annotations
@@ -26,7 +32,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from .clients import CLIENTS
+from .clients import BEFORE, CLIENTS, OURS, before, is_ours, library_of
 from .plot import plot
 from .report import data, environment, lines, text
 from .run import Runner
@@ -50,17 +56,23 @@ def main() -> int:
         stack.enter_context(site.nginx(BY_NAME["growth-fields"].sizes))
         stack.enter_context(site.sink())
         os.sched_setaffinity(0, {cores[0]})  # and clients this
-        runner = Runner(site, options.rounds, tell)
+        folders: dict[str, str] = dict(options.path)
+        if options.against is not None:
+            folders[BEFORE] = options.against
+        runner = Runner(site, options.rounds, folders, tell)
         for workload in workloads:
             for size in workload.large_bodies:
                 site.make_large(size)
-            results = runner.run(workload, chosen(workload, options.clients))
+            clients = chosen(workload, options.clients)
+            if options.against is not None:
+                clients = with_before(clients)
+            results = runner.run(workload, clients)
             table = lines(workload, results)
             tell("")
             print(text(workload, table), flush=True)
             report.append(data(workload, table, results))
     settings = {"cores": options.cores, "rounds": options.rounds, "quick": options.quick}
-    result = {"environment": environment() | settings, "workloads": report}
+    result = {"environment": environment(folders) | settings, "workloads": report}
     if options.json:
         Path(options.json).write_text(json.dumps(result, indent=1))
     if options.plot:
@@ -80,6 +92,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--clients", help="names with commas between them, such as dugong_like or aiohttp/uvloop"
     )
+    parser.add_argument(
+        "--against", type=checkout, metavar="CHECKOUT",
+        help="measure this library there as well, as the client \"before\"",
+    )  # fmt: skip
+    parser.add_argument(
+        "--path", type=place, action="append", default=[], metavar="NAME=FOLDER",
+        help="the packages of this client alone are there (pip install --target)",
+    )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="write all figures")
     parser.add_argument("--plot", metavar="FILE.svg", help="draw the ratios to the floor")
     parser.add_argument("--quick", action="store_true", help="little work, for a first look")
@@ -98,6 +118,29 @@ def workload(name: str) -> Workload:
         raise argparse.ArgumentTypeError(f"no such workload: {name}") from None
 
 
+def checkout(path: str) -> str:
+    """Return the absolute path of a checkout of this library."""
+    if not (Path(path) / OURS / "__init__.py").is_file():
+        raise argparse.ArgumentTypeError(f"no {OURS} in {path}")
+    return str(Path(path).resolve())
+
+
+def place(text: str) -> tuple[str, str]:
+    """Return name and folder of ``NAME=FOLDER``."""
+    name, _, folder = text.partition("=")
+    if not Path(folder).is_dir() or not folder:
+        raise argparse.ArgumentTypeError(f"no such folder: {text}")
+    if name not in {library_of(client) for client in CLIENTS}:
+        raise argparse.ArgumentTypeError(f"no such client: {name}")
+    return name, str(Path(folder).resolve())
+
+
+def with_before(clients: list[str]) -> list[str]:
+    """Return *clients*, and behind each of ours the same in the other checkout."""
+    pairs = [[client, before(client)] if is_ours(client) else [client] for client in clients]
+    return [client for pair in pairs for client in pair]
+
+
 def chosen(workload: Workload, names: str | None) -> list[str]:
     """Return the clients of *workload* that the command line asks for; always the floor."""
     if names is None:
@@ -112,7 +155,7 @@ def chosen(workload: Workload, names: str | None) -> list[str]:
 
 def matches(client: str, name: str) -> bool:
     """Return True if *name* is that of *client*, or of the library that it belongs to."""
-    return name in {client, client.partition("/")[0]}
+    return name in {client, library_of(client)}
 
 
 def tell(what: str) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .clients import load
+from .clients import BEFORE, OURS, library_of, load
 from .clients.base import Target
 from .jobs import Job, measure
 
@@ -20,13 +20,16 @@ from .jobs import Job, measure
 def main() -> None:
     """Read what to do from the command line."""
     task: dict[str, Any] = json.loads(sys.argv[1])
+    if task["folder"] is not None:
+        sys.path.insert(0, task["folder"])  # contrib itself is loaded, and stays what it is
     try:
         client = load(task["client"])(Target(task["port"], task["ca"]))
     except ImportError as exc:
         if (exc.name or "").startswith(__package__):
             raise  # ours to mend
-        answer = {"missing": f"not installed: {exc}"}
+        answer = {"missing": f"cannot be imported: {exc}"}
     else:
+        check_origin(task)
         try:
             job = Job(client, Path(task["root"]), task["count"], task["size"], task["sums"])
             answer = measure(job, task["job"])
@@ -37,6 +40,14 @@ def main() -> None:
                 raise
             answer = {"missing": "needs more descriptors than the system allows"}
     print(json.dumps(answer))
+
+
+def check_origin(task: dict[str, Any]) -> None:
+    """See that this library comes from where it is said to be, if that is another checkout."""
+    if library_of(task["client"]) == BEFORE:
+        found = Path(sys.modules[OURS].__file__ or "")
+        if not found.is_relative_to(task["folder"]):
+            raise RuntimeError(f"{found} is not in {task['folder']}")
 
 
 if __name__ == "__main__":

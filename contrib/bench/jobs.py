@@ -83,6 +83,30 @@ class Job:
 
         return self._measure(lambda count: client.run(client.each, client.field, calls(count)))
 
+    def exchange(self) -> Meter:
+        """One GET after the other, each of them one call."""
+        client = self.client
+        return self._measure(
+            lambda count: client.run(client.exchanges, self.calls(server.PATHS, count))
+        )
+
+    def request_fields(self) -> Meter:
+        """GETs with three fields; each request has a dictionary of its own, as in a program."""
+        return self._measure(
+            lambda count: self.client.run(self.client.with_fields, self._with_fields(count))
+        )
+
+    def request_fields_exchange(self) -> Meter:
+        """The same, each of them one call."""
+        client = self.client
+        return self._measure(
+            lambda count: client.run(client.exchanges_with_fields, self._with_fields(count))
+        )
+
+    def _with_fields(self, count: int) -> Iterator[Call]:
+        for path, body in self.calls(server.ASKED, count):
+            yield (path, dict(server.REQUEST_FIELDS)), body
+
     def pipelined(self) -> Meter:
         """GETs that need not wait for each other."""
         client = self.client

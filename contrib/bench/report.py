@@ -1,19 +1,23 @@
-"""From figures to lines: medians, spreads and ratios, as data and as a text table."""
+"""From figures to lines: minima, spreads and ratios, as data and as a text table.
+
+Whatever else the machine does adds to a figure and never takes from it, so the least of all rounds
+says most about the client.
+"""
 
 from __future__ import annotations
 
 import platform
 import ssl
-import statistics
 import subprocess
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any, Final
 
-from .clients import is_peer
+from .clients import OURS, before, is_peer, library_of
 from .measure import spread
 from .run import Figures, Results
 from .server import find_nginx
@@ -36,7 +40,9 @@ class Line:
         wall: time that passed.
         peak: MiB of the highest resident set while measuring.
         growth: MiB by which that is above the one before.
-        to_floor, to_peer: *cost* divided by that of the floor, and of the best peer.
+        to_floor, to_pycurl: *cost* divided by that of the floor, and of pycurl.
+        to_peer: the same with the best peer.
+        to_before: the same with this client in the other checkout, if there is one.
         beyond: *cost* less that of the floor.
 
     """
@@ -50,6 +56,8 @@ class Line:
     peak: float = 0.0
     growth: float = 0.0
     to_floor: float | None = None
+    to_pycurl: float | None = None
+    to_before: float | None = None
     to_peer: float | None = None
     beyond: float | None = None
 
@@ -60,10 +68,14 @@ def lines(workload: Workload, results: Results) -> list[Line]:
     costs = {line.client: line.cost for line in table if not line.problem}
     floor = costs.get(workload.floor or "")
     best = min((cost for client, cost in costs.items() if is_peer(client)), default=None)
+    pycurl = next((cost for client, cost in costs.items() if library_of(client) == "pycurl"), None)
     for line in table:
         if not line.problem:
+            older = costs.get(before(line.client)) if library_of(line.client) == OURS else None
             line.to_floor = line.cost / floor if floor else None
+            line.to_pycurl = line.cost / pycurl if pycurl else None
             line.to_peer = line.cost / best if best else None
+            line.to_before = line.cost / older if older else None
             line.beyond = None if floor is None else line.cost - floor
     return table
 
@@ -82,11 +94,11 @@ def _line(workload: Workload, client: str, figures: Figures) -> Line:
         costs = [value / units / KIB for value in values("held")]
     return Line(
         client,
-        cost=statistics.median(costs),
+        cost=min(costs),
         spread=spread(costs),
-        wall=statistics.median(values("wall")) * scale,
-        peak=statistics.median(values("peak")) / MIB,
-        growth=statistics.median(values("growth")) / MIB,
+        wall=min(values("wall")) * scale,
+        peak=min(values("peak")) / MIB,
+        growth=min(values("growth")) / MIB,
     )
 
 
@@ -96,18 +108,24 @@ def text(workload: Workload, table: list[Line]) -> str:
     wall = f"wall {workload.time[0]}"
     rows = [
         f"{workload.name}: {workload.heading}",
-        f"{'client':22}{workload.cost_unit:>16}{'spread':>8}{wall:>11}"
-        f"{'peak MiB':>10}{'+MiB':>8}{first:>9}{'x peer':>8}",
+        f"{'client':27}{workload.cost_unit:>16}{'spread':>8}{wall:>11}"
+        f"{'peak MiB':>10}{'+MiB':>8}{first:>9}{'x pycurl':>10}{'x peer':>8}",
     ]
+    compared = any(line.to_before is not None for line in table)
+    if compared:
+        rows[-1] += f"{'x before':>10}"
     for line in table:
         if line.problem:
-            rows.append(f"{line.client:22}  {'FAILED' if line.failed else 'none'}: {line.problem}")
+            rows.append(f"{line.client:27}  {'FAILED' if line.failed else 'none'}: {line.problem}")
             continue
         to_floor = line.beyond if workload.differences else line.to_floor
         rows.append(
-            f"{line.client:22}{line.cost:16.3f}{line.spread:8.0%}{line.wall:11.3f}"
-            f"{line.peak:10.1f}{line.growth:8.1f}{_number(to_floor):>9}{_number(line.to_peer):>8}"
+            f"{line.client:27}{line.cost:16.3f}{line.spread:8.0%}{line.wall:11.3f}"
+            f"{line.peak:10.1f}{line.growth:8.1f}{_number(to_floor):>9}"
+            f"{_number(line.to_pycurl):>10}{_number(line.to_peer):>8}"
         )
+        if compared:
+            rows[-1] += f"{_number(line.to_before):>10}"
     return "\n".join(rows) + "\n"
 
 
@@ -127,8 +145,11 @@ def data(workload: Workload, table: list[Line], results: Results) -> dict[str, A
     }
 
 
-def environment() -> dict[str, str]:
-    """Return what the figures depend on: the machine, the system, and the versions."""
+def environment(folders: Mapping[str, str]) -> dict[str, str]:
+    """Return what the figures depend on: the machine, the system, and the versions.
+
+    *folders* says where the packages of single libraries are.
+    """
     cpu = [line for line in CPU.read_text().splitlines() if line.startswith("model name")]
     libraries = {}
     project = tomllib.loads(PROJECT.read_text())["project"]
@@ -138,6 +159,9 @@ def environment() -> dict[str, str]:
             libraries[name] = version(name)
         except PackageNotFoundError:
             libraries[name] = "not installed"
+    for name, folder in folders.items():
+        found = distributions(name=name, path=[folder])
+        libraries[name] = next((package.version for package in found), folder)
     nginx = subprocess.run([find_nginx(), "-v"], capture_output=True, text=True, check=False)
     try:
         import pycurl

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from .clients import library_of, now
 from .server import Site
 from .workloads import STATEMENTS, Workload
 
@@ -50,21 +51,24 @@ class Figures:
 Results = dict[str, Figures]  # by client
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of a client: no proxies, and this checkout in front."""
+def environment(*folders: str) -> dict[str, str]:
+    """Return the environment of a client: no proxies, and *folders* in front of its path."""
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     env.pop("PYTHONDONTWRITEBYTECODE", None)  # all are imported as they are when installed
-    env["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [env.get("PYTHONPATH")])])
+    env["PYTHONPATH"] = os.pathsep.join([*folders, *filter(None, [env.get("PYTHONPATH")])])
     return env
 
 
-def start(command: list[str]) -> dict[str, Any]:
-    """Run a process that prints JSON; what goes wrong becomes part of the answer."""
+def start(command: list[str], *folders: str) -> dict[str, Any]:
+    """Run a process that prints JSON; what goes wrong becomes part of the answer.
+
+    *folders*, the first of which it runs in, are in front of its path.
+    """
     try:
         done = subprocess.run(
             [sys.executable, *command],
-            capture_output=True, text=True, check=False, timeout=TIME_LIMIT, env=environment(),
-            cwd=CHECKOUT,
+            capture_output=True, text=True, check=False, timeout=TIME_LIMIT,
+            env=environment(*folders), cwd=folders[0],
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return {"failed": f"took more than {TIME_LIMIT} s"}
@@ -81,7 +85,7 @@ wall, cpu = time.perf_counter(), time.process_time()
 try:
     exec(sys.argv[1])
 except ImportError as exc:
-    print('{"missing": "not installed: %s"}' % exc)
+    print('{"missing": "cannot be imported: %s"}' % exc)
 else:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = [int(line.split()[1]) for line in open("/proc/self/status") if "VmHWM" in line][0]
@@ -96,12 +100,14 @@ class Runner:
     Attributes:
         site: where the servers are.
         rounds: how often each client is measured.
+        folders: where packages of single libraries are: of "before" a whole checkout.
         tell: called with what goes on.
 
     """
 
     site: Site
     rounds: int
+    folders: Mapping[str, str]
     tell: Callable[[str], None]
 
     def run(self, workload: Workload, clients: list[str]) -> Results:
@@ -120,12 +126,15 @@ class Runner:
         return results
 
     def _measure(self, workload: Workload, client: str, size: int) -> dict[str, Any]:
+        folder = self.folders.get(library_of(client))
         if workload.job == "import":
-            return start(["-c", IMPORT_PROGRAM, STATEMENTS[client]])
+            command = ["-c", IMPORT_PROGRAM, STATEMENTS[now(client)]]
+            return start(command, folder or str(CHECKOUT), str(CHECKOUT))
         site = self.site
         ports = site.upload_ports if workload.uploads else site.ports
         task = {
             "client": client,
+            "folder": folder,
             "job": workload.job,
             "count": workload.count,
             "size": size,
@@ -134,4 +143,4 @@ class Runner:
             "root": str(site.root),
             "sums": site.sums,
         }
-        return start(["-m", "contrib.bench.child", json.dumps(task)])
+        return start(["-m", "contrib.bench.child", json.dumps(task)], str(CHECKOUT))

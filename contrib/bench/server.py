@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,12 @@ SMALL: Final = 1024  # bytes of a small body
 PATHS: Final = [f"/small/{number:02}" for number in range(16)]  # bodies differ, lengths do not
 UNLIKE: Final = [path.replace("small", "unlike") for path in PATHS]  # no two heads are the same
 FIELDS: Final = [path.replace("small", "fields") for path in PATHS]  # with 50 response fields
+ASKED: Final = [path.replace("small", "asked") for path in PATHS]  # only with `REQUEST_FIELDS`
+REQUEST_FIELDS: Final = {
+    "User-Agent": "example/1.0",
+    "Accept": "application/octet-stream",
+    "Authorization": "Bearer 0123456789abcdef0123456789abcdef",
+}
 READ_FIELD: Final = 21  # the number of the one that is read, in the middle if possible
 USUAL_FIELDS: Final = 8  # that nginx sends with a file
 START_TIME: Final = 10  # seconds for nginx to accept connections
@@ -44,6 +50,8 @@ http {{
   ssl_certificate {root}/cert.pem; ssl_certificate_key {root}/cert.pem;
   ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers ECDHE+AES128+AESGCM;
   ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
+  # nobody resumes a session: whether a client does that by itself would be measured
+  ssl_session_tickets off; ssl_session_cache off;
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     listen 127.0.0.1:{tls_port} ssl backlog=4096;
@@ -121,6 +129,7 @@ class Site:
 
     def _config(self, counts_of_fields: Iterable[int]) -> str:
         locations = _location(self.root, "/unlike/", ["X-Request-Id $request_id"])
+        locations += _location(self.root, "/asked/", (), REQUEST_FIELDS)
         for path, count in [("/fields/", 50), *((f"/growth/{n}/", n) for n in counts_of_fields)]:
             locations += _location(self.root, path, _fields(count))
         files = 20000
@@ -167,9 +176,17 @@ def _fields(count: int) -> list[str]:
     return [f"X-Field-{n} value-{n}-of-a-usual-length" for n in range(first, first + added)]
 
 
-def _location(root: Path, path: str, fields: Iterable[str]) -> str:
-    """Return the part of a configuration that adds *fields* to the usual ones."""
+def _location(
+    root: Path, path: str, fields: Iterable[str], asked: Mapping[str, str] | None = None
+) -> str:
+    """Return the part of a configuration that adds *fields* to the usual ones.
+
+    Requests without the fields *asked* are refused.
+    """
     lines = [f"      add_header {field};\n" for field in fields]
+    for name, value in (asked or {}).items():
+        variable = f"$http_{name.lower().replace('-', '_')}"
+        lines.append(f'      if ({variable} != "{value}") {{ return 400; }}\n')
     return f"    location {path} {{\n      alias {root}/www/small/;\n{''.join(lines)}    }}\n"
 
 

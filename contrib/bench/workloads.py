@@ -24,9 +24,14 @@ DRIVERS: Final = (
     "dugong_like/trio",
     "dugong_like/gevent",
 )
-BLOCKING_PEERS: Final = ("http.client", "urllib3", "requests", "httpx")
-PEERS: Final = (*BLOCKING_PEERS, "aiohttp", "aiohttp/uvloop", "pycurl", "awscrt", "dugong")
+BLOCKING_PEERS: Final = ("http.client", "urllib3", "requests", "niquests", "httpx", "httpx2")
+PEERS: Final = (
+    *BLOCKING_PEERS,
+    *("aiohttp", "aiohttp/uvloop", "pyreqwest", "pycurl", "awscrt", "dugong"),
+)
 ALL: Final = ("floor", *DRIVERS, *PEERS)
+ONE_CALL: Final = ("floor", *DRIVERS, "dugong_like/AsyncConnection", *PEERS)
+PIPELINED: Final = ("floor", "dugong_like", "dugong_like/Pipeline", *DRIVERS[1:], *PEERS)
 BULK: Final = ("floor", "dugong_like", "dugong_like/Loop", "dugong_like/asyncio", *PEERS)
 
 
@@ -37,11 +42,15 @@ STATEMENTS: Final = {  # what users write; the floor is what no client can do wi
     "dugong_like": "import dugong_like",
     "dugong_like/https": "from dugong_like import HTTPConnection, default_ssl_context",
     "dugong_like/asyncio": "from dugong_like.drivers import aio",
+    "dugong_like/AsyncConnection": "from dugong_like import AsyncConnection",
     "http.client": "import http.client",
     "urllib3": "import urllib3",
     "requests": "import requests",
+    "niquests": "import niquests",
     "httpx": "import httpx",
+    "httpx2": "import httpx2",
     "aiohttp": "import aiohttp",
+    "pyreqwest": "import pyreqwest.client",
     "pycurl": "import pycurl",
     "awscrt": "import awscrt.http",
     "dugong": "import dugong",
@@ -140,16 +149,34 @@ def _idle(name: str, count: int, quick: int, rounds: int = 3) -> Workload:
 
 
 WORKLOADS: Final = [
-    Workload("sequential", "GET of 1 KiB, one after the other", "sequential", 5000, 300),
-    Workload("sequential-tls", "GET of 1 KiB, one after the other", "sequential", 4000, 300),
-    Workload("unlike", "GET of 1 KiB, no two heads alike", "unlike", 5000, 300),
-    Workload("fields", "50 response fields, reading one", "fields", 4000, 300),
-    Workload("pipelined", "GETs, pipelined where the client can", "pipelined", 10000, 2000),
+    Workload("sequential", "GET of 1 KiB, one after the other", "sequential", 5000, 1000),
+    Workload("sequential-tls", "GET of 1 KiB, one after the other", "sequential", 4000, 1000),
+    Workload(
+        "exchange", "GET of 1 KiB, each of them one call", "exchange", 5000, 1000,
+        clients=ONE_CALL,
+    ),
+    Workload(
+        "exchange-tls", "GET of 1 KiB, each of them one call", "exchange", 4000, 1000,
+        clients=ONE_CALL,
+    ),
+    Workload("request-fields", "three request fields", "request_fields", 4000, 1000),
+    Workload(
+        "request-fields-exchange", "three request fields, each GET one call",
+        "request_fields_exchange", 4000, 1000, clients=ONE_CALL,
+    ),
+    Workload("unlike", "GET of 1 KiB, no two heads alike", "unlike", 5000, 1000),
+    Workload("fields", "50 response fields, reading one", "fields", 4000, 1000),
+    Workload(
+        "pipelined", "GETs, pipelined where the client can", "pipelined", 10000, 2000,
+        clients=PIPELINED,
+    ),
     Workload(
         "concurrent-asyncio", "64 connections at once on asyncio", "concurrent", 6400, 1280,
         clients=(
-            "floor/asyncio", "dugong_like/asyncio", "httpx/asyncio", "aiohttp", "pycurl/asyncio",
-            "awscrt/asyncio", "dugong/asyncio",
+            "floor/asyncio", "dugong_like/AioFuture", "dugong_like/asyncio",
+            "dugong_like/AsyncConnection", "dugong_like/exchange", "httpx/asyncio",
+            "httpx2/asyncio", "niquests/asyncio", "aiohttp", "pyreqwest/asyncio",
+            "pycurl/asyncio", "awscrt/asyncio", "dugong/asyncio",
         ),
     ),
     Workload(

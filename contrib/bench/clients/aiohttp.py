@@ -44,6 +44,11 @@ class OnAsyncio(AsyncClient):
         async with self._session.get(self._url + path) as response:
             return response.headers["X-Field-21"], await response.read()
 
+    async def get_with(self, call: tuple[str, dict[str, str]]) -> bytes:
+        path, fields = call
+        async with self._session.get(self._url + path, headers=fields) as response:
+            return await response.read()
+
     async def get_anew(self, path: str) -> bytes:
         self._anew = self._anew or self._make_session(force_close=True)
         async with self._anew.get(self._url + path) as response:

@@ -86,11 +86,11 @@ class Awscrt(BlockingClient):
         path: str,
         method: str = "GET",
         file: BinaryIO | None = None,
-        field: tuple[str, str] | None = None,
+        fields: Iterable[tuple[str, str]] = (),
     ) -> tuple[Any, Answer]:
         """Start a request; the stream's completion_future is done when the answer is complete."""
         headers = http.HttpHeaders([("Host", f"{HOST}:{self.target.port}")])
-        if field is not None:
+        for field in fields:
             headers.add(*field)
         answer = Answer()
         request = http.HttpRequest(method, path, headers, file)
@@ -98,8 +98,8 @@ class Awscrt(BlockingClient):
         stream.activate()
         return stream, answer
 
-    def _fetch(self, conn: Any, path: str) -> Answer:
-        stream, answer = self.start(conn, path)
+    def _fetch(self, conn: Any, path: str, fields: Iterable[tuple[str, str]] = ()) -> Answer:
+        stream, answer = self.start(conn, path, fields=fields)
         stream.completion_future.result()
         return answer
 
@@ -110,6 +110,10 @@ class Awscrt(BlockingClient):
         answer = self._fetch(self._conn, path)
         value = next(value for name, value in answer.fields if name.lower() == "x-field-21")
         return value, b"".join(answer.parts)
+
+    def get_with(self, call: tuple[str, dict[str, str]]) -> bytes:
+        path, fields = call
+        return b"".join(self._fetch(self._conn, path, fields.items()).parts)
 
     def get_anew(self, path: str) -> bytes:
         conn = self._connect()
@@ -135,7 +139,7 @@ class Awscrt(BlockingClient):
         field = ("Transfer-Encoding", "chunked")
         if size is not None:
             field = ("Content-Length", str(size))
-        stream, answer = self.start(self._conn, path, "PUT", file, field)
+        stream, answer = self.start(self._conn, path, "PUT", file, [field])
         stream.completion_future.result()
         return b"".join(answer.parts)
 

@@ -75,6 +75,10 @@ class Client:
         """Return the field X-Field-21 and the body of *path*, over a connection that is kept."""
         raise NotImplementedError("keeps no connection")
 
+    def get_with(self, call: tuple[str, dict[str, str]]) -> Any:
+        """Return the body of a path, asked for with these request fields: *call* is both."""
+        raise NotImplementedError("keeps no connection")
+
     def get_anew(self, path: str) -> Any:
         """Return the body of *path*, over a connection of its own."""
         raise NotImplementedError("has no new connection for each request")
@@ -126,6 +130,18 @@ class BlockingClient(Client):
         """GET all paths of *calls*, each after the answer to the one before."""
         self.each(self.get, calls)
 
+    def exchanges(self, calls: Iterable[Call]) -> None:
+        """Do what `sequential` does with one call for each GET; most clients do that anyway."""
+        self.sequential(calls)
+
+    def with_fields(self, calls: Iterable[Call]) -> None:
+        """Call `get_with` for all of *calls*."""
+        self.each(self.get_with, calls)
+
+    def exchanges_with_fields(self, calls: Iterable[Call]) -> None:
+        """Do what `with_fields` does with one call for each GET."""
+        self.with_fields(calls)
+
     def pipelined(self, calls: Iterable[Call]) -> None:
         """GET all paths of *calls*, not waiting for answers if that is possible."""
         self.each(self.get, calls)
@@ -167,6 +183,18 @@ class AsyncClient(Client):
     async def sequential(self, calls: Iterable[Call]) -> None:
         """GET all paths of *calls*, each after the answer to the one before."""
         await self.each(self.get, calls)
+
+    async def exchanges(self, calls: Iterable[Call]) -> None:
+        """Do what `sequential` does with one call for each GET; most clients do that anyway."""
+        await self.sequential(calls)
+
+    async def with_fields(self, calls: Iterable[Call]) -> None:
+        """Call `get_with` for all of *calls*."""
+        await self.each(self.get_with, calls)
+
+    async def exchanges_with_fields(self, calls: Iterable[Call]) -> None:
+        """Do what `with_fields` does with one call for each GET."""
+        await self.with_fields(calls)
 
     async def pipelined(self, calls: Iterable[Call]) -> None:
         """GET all paths of *calls*, not waiting for answers if that is possible."""

@@ -52,6 +52,12 @@ class Dugong(BlockingClient):
                 if self._conn.readall() != expected:
                     raise WrongBytesError(path)
 
+    def get_with(self, call: tuple[str, dict[str, str]]) -> bytes:
+        path, fields = call
+        self._conn.send_request("GET", path, headers=fields)
+        self._conn.read_response()
+        return self._conn.readall()
+
     def get_anew(self, path: str) -> bytes:
         with self._connection() as conn:
             return _get(conn, path)

@@ -58,10 +58,14 @@ class Sockets(BlockingClient):
             yield heads[path], expected
 
     def sequential(self, calls: Iterable[Call]) -> None:
+        self._exchange(self._requests(calls))
+
+    def _exchange(self, requests: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send each request when the answer to the one before is here."""
         send, recv_into = self._sock.sendall, self._sock.recv_into
         buffer = self._buffer
         with memoryview(buffer) as view:
-            for head, expected in self._requests(calls):
+            for head, expected in requests:
                 send(head)
                 end = recv_into(view)
                 body = buffer.find(b"\r\n\r\n", 0, end) + 4
@@ -87,6 +91,19 @@ class Sockets(BlockingClient):
                     raise WrongBytesError(head)
                 if not buffer.startswith(expected, body):
                     raise WrongBytesError(head)
+
+    def with_fields(self, calls: Iterable[Call]) -> None:
+        """Build each request once, as `sequential` does."""
+        heads: dict[str, bytes] = {}
+
+        def ready() -> Iterator[Call]:
+            for (path, fields), expected in calls:
+                if path not in heads:
+                    lines = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
+                    heads[path] = request(path, self.target.port, fields=lines)
+                yield heads[path], expected
+
+        self._exchange(ready())
 
     def pipelined(self, calls: Iterable[Call]) -> None:
         """Send the next window before the answers to this one are read."""

@@ -1,11 +1,10 @@
-"""httpx, its blocking client."""
+"""httpx and httpx2, which has the same names: the blocking client."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
-
-import httpx
 
 from .base import BlockingClient, Target
 
@@ -13,23 +12,29 @@ AT_ONCE = 100  # connections of a client, when many are wanted: its pool looks a
 PIECE = 65536  # bytes: what it reads from a file at a time, and here the same for chunks
 
 
-def settings(target: Target) -> dict[str, Any]:
-    """Return the arguments of a client: the server is trusted, the environment not asked."""
+def settings(library: Any, target: Target) -> dict[str, Any]:
+    """Return the arguments of a client that trusts the server and does not ask the environment."""
     return {
         "base_url": target.url,
         "verify": target.context() or False,
         "trust_env": False,
         "timeout": None,
-        "limits": httpx.Limits(),
+        "limits": library.Limits(),
     }
 
 
 class Httpx(BlockingClient):
     """httpx.Client, one connection."""
 
+    library_name = "httpx"
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._library = importlib.import_module(self.library_name)
+
     def open(self) -> None:
-        self._settings = settings(self.target)
-        self._client = httpx.Client(**self._settings)
+        self._settings = settings(self._library, self.target)
+        self._client = self._library.Client(**self._settings)
 
     def close(self) -> None:
         self._client.close()
@@ -41,6 +46,10 @@ class Httpx(BlockingClient):
         response = self._client.get(path)
         return response.headers["X-Field-21"], response.content
 
+    def get_with(self, call: tuple[str, dict[str, str]]) -> bytes:
+        path, fields = call
+        return self._client.get(path, headers=fields).content
+
     def get_anew(self, path: str) -> bytes:
         return self._client.get(path, headers={"Connection": "close"}).content
 
@@ -48,7 +57,7 @@ class Httpx(BlockingClient):
         """Have all answers of a client outstanding at once, so that each has a connection."""
         clients = []
         for start in range(0, count, AT_ONCE):
-            client = httpx.Client(**self._settings)
+            client = self._library.Client(**self._settings)
             some = range(min(AT_ONCE, count - start))
             request = client.build_request("GET", path)
             for response in [client.send(request, stream=True) for _ in some]:
@@ -64,6 +73,12 @@ class Httpx(BlockingClient):
     def upload(self, path: str, file: BinaryIO, size: int | None) -> bytes:
         content = file if size is not None else pieces(file)
         return self._client.put(path, content=content).content
+
+
+class Httpx2(Httpx):
+    """httpx2.Client."""
+
+    library_name = "httpx2"
 
 
 def pieces(file: BinaryIO) -> Iterator[bytes]:

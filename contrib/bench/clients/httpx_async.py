@@ -1,12 +1,10 @@
-"""httpx on asyncio, uvloop and trio."""
+"""httpx and httpx2 on asyncio, uvloop and trio."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import importlib
 
-import httpx
-
-from .base import AsyncClient, Call
+from .base import AsyncClient, Target
 from .httpx import settings
 from .loops import Trio, Uvloop
 
@@ -14,17 +12,20 @@ from .loops import Trio, Uvloop
 class OnAsyncio(AsyncClient):
     """httpx.AsyncClient; only work at the same time is asked of it."""
 
+    library_name = "httpx"
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._library = importlib.import_module(self.library_name)
+
     async def open(self) -> None:
-        self._client = httpx.AsyncClient(**settings(self.target))
+        self._client = self._library.AsyncClient(**settings(self._library, self.target))
 
     async def close(self) -> None:
         await self._client.aclose()
 
     async def get(self, path: str) -> bytes:
         return (await self._client.get(path)).content
-
-    async def concurrent(self, calls: Sequence[Iterable[Call]]) -> None:
-        await super().concurrent(calls)
 
 
 class OnUvloop(OnAsyncio):
@@ -40,3 +41,9 @@ class OnTrio(OnAsyncio):
 
     async def close(self) -> None:
         pass
+
+
+class Httpx2OnAsyncio(OnAsyncio):
+    """httpx2.AsyncClient."""
+
+    library_name = "httpx2"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, BinaryIO, Final
 
-from dugong_like import BodyFollowing, HTTPConnection, HTTPResponse, both
+from dugong_like import BodyFollowing, HTTPConnection, HTTPResponse, Pipeline, Request, both
 
 from .base import HOST, PIECE, BlockingClient, Call, Target, WrongBytesError
 
@@ -33,6 +33,25 @@ def co_field(conn: HTTPConnection, path: str) -> Any:
     response: HTTPResponse = yield from conn.co_read_response()
     value = response.headers["X-Field-21"]
     return value, (yield from conn.co_readall())
+
+
+def co_get_with(conn: HTTPConnection, path: str, fields: dict[str, str]) -> Any:
+    """Return the body of *path*, asked for with these request fields."""
+    yield from conn.co_send_request("GET", path, fields)
+    yield from conn.co_read_response()
+    return (yield from conn.co_readall())
+
+
+def co_exchange(conn: HTTPConnection, path: str, fields: dict[str, str] | None = None) -> Any:
+    """Return the body of *path*, by one operation."""
+    reply = yield from conn.co_exchange("GET", path, fields)
+    return reply.body
+
+
+def check_exchange() -> None:
+    """Raise NotImplementedError if this version of the library cannot exchange in one call."""
+    if not hasattr(HTTPConnection, "exchange"):
+        raise NotImplementedError("HTTPConnection.exchange is not there yet")
 
 
 def co_get_anew(target: Target, context: Any, path: str) -> Any:
@@ -131,6 +150,28 @@ class Blocking(BlockingClient):
         response = self._conn.read_response()
         return response.headers["X-Field-21"], self._conn.readall()
 
+    def exchanges(self, calls: Iterable[Call]) -> None:
+        check_exchange()
+        exchange = self._conn.exchange
+        for path, expected in calls:
+            if exchange("GET", path).body != expected:
+                raise WrongBytesError(path)
+
+    def with_fields(self, calls: Iterable[Call]) -> None:
+        conn = self._conn
+        for (path, fields), expected in calls:
+            conn.send_request("GET", path, fields)
+            conn.read_response()
+            if conn.readall() != expected:
+                raise WrongBytesError(path)
+
+    def exchanges_with_fields(self, calls: Iterable[Call]) -> None:
+        check_exchange()
+        exchange = self._conn.exchange
+        for (path, fields), expected in calls:
+            if exchange("GET", path, fields).body != expected:
+                raise WrongBytesError(path)
+
     def pipelined(self, calls: Iterable[Call]) -> None:
         """Send the next window before the answers to this one are read."""
         conn = self._conn
@@ -196,6 +237,18 @@ class Blocking(BlockingClient):
         return conn.readall()
 
 
+class Pipelined(Blocking):
+    """The same, pipelining by `Pipeline`."""
+
+    def pipelined(self, calls: Iterable[Call]) -> None:
+        calls = list(calls)
+        answers = Pipeline(self._conn, [Request(target=path) for path, _ in calls])
+        for path, expected in calls:
+            answer = answers.next()
+            if answer is None or answer.body != expected:
+                raise WrongBytesError(path)
+
+
 class OnDriver(BlockingClient):
     """Operations under a driver that blocks: one for each request."""
 
@@ -223,6 +276,17 @@ class OnDriver(BlockingClient):
 
     def field(self, path: str) -> tuple[str, bytes]:
         return self.drive(co_field(self._conn, path))
+
+    def get_with(self, call: tuple[str, dict[str, str]]) -> bytes:
+        return self.drive(co_get_with(self._conn, *call))
+
+    def exchanges(self, calls: Iterable[Call]) -> None:
+        check_exchange()
+        self.each(lambda path: self.drive(co_exchange(self._conn, path)), calls)
+
+    def exchanges_with_fields(self, calls: Iterable[Call]) -> None:
+        check_exchange()
+        self.each(lambda call: self.drive(co_exchange(self._conn, *call)), calls)
 
     def pipelined(self, calls: Iterable[Call]) -> None:
         self.drive(co_pipelined(self._conn, calls))

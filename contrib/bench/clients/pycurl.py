@@ -51,6 +51,12 @@ class Pycurl(BlockingClient):
                 return line[11:].strip().decode(), body
         raise KeyError("X-Field-21")
 
+    def get_with(self, call: tuple[str, dict[str, str]]) -> bytes:
+        path, fields = call
+        lines = [f"{name}: {value}" for name, value in fields.items()]
+        self._curl.setopt(pycurl.HTTPHEADER, lines)
+        return self.get(path)
+
     def get_anew(self, path: str) -> bytes:
         self._curl.setopt(pycurl.FORBID_REUSE, 1)
         return self.get(path)

@@ -1,14 +1,12 @@
-"""requests, one session."""
+"""requests and niquests, which has the same names: one session."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-import requests
-from requests.adapters import HTTPAdapter
-
-from .base import BlockingClient
+from .base import AsyncClient, BlockingClient, Target
 
 BLOCK = 65536  # bytes: of the pieces of large bodies
 
@@ -16,15 +14,25 @@ BLOCK = 65536  # bytes: of the pieces of large bodies
 class Requests(BlockingClient):
     """requests, not asking the environment."""
 
+    library_name = "requests"
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._library = importlib.import_module(self.library_name)
+        if self.library_name == "requests":
+            from .urllib3 import check_genuine
+
+            check_genuine()
+
     def open(self) -> None:
         self._session = self._make_session(1)
         self._url = self.target.url
 
-    def _make_session(self, size: int) -> requests.Session:
-        session = requests.Session()
+    def _make_session(self, size: int) -> Any:
+        session = self._library.Session()
         session.trust_env = False
         for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=size))
+            session.mount(scheme, self._library.adapters.HTTPAdapter(pool_maxsize=size))
         if self.target.ca is not None:
             session.verify = self.target.ca
         return session
@@ -38,6 +46,10 @@ class Requests(BlockingClient):
     def field(self, path: str) -> tuple[str, bytes]:
         response = self._session.get(self._url + path)
         return response.headers["X-Field-21"], response.content
+
+    def get_with(self, call: tuple[str, dict[str, str]]) -> bytes:
+        path, fields = call
+        return self._session.get(self._url + path, headers=fields).content
 
     def get_anew(self, path: str) -> bytes:
         return self._session.get(self._url + path, headers={"Connection": "close"}).content
@@ -58,6 +70,30 @@ class Requests(BlockingClient):
     def upload(self, path: str, file: BinaryIO, size: int | None) -> bytes:
         data = file if size is not None else pieces(file)
         return self._session.put(self._url + path, data=data).content
+
+
+class Niquests(Requests):
+    """niquests, not asking the environment."""
+
+    library_name = "niquests"
+
+
+class NiquestsOnAsyncio(AsyncClient):
+    """niquests.AsyncSession; only work at the same time is asked of it."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._library = importlib.import_module("niquests")
+
+    async def open(self) -> None:
+        self._session = self._library.AsyncSession()
+        self._session.trust_env = False
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def get(self, path: str) -> bytes:
+        return (await self._session.get(self.target.url + path)).content
 
 
 def pieces(file: BinaryIO) -> Iterator[bytes]:

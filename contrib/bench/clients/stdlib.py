@@ -39,6 +39,11 @@ class HttpClient(BlockingClient):
         response = self._conn.getresponse()
         return response.headers["X-Field-21"], response.read()
 
+    def get_with(self, call: tuple[str, dict[str, str]]) -> bytes:
+        path, fields = call
+        self._conn.request("GET", path, headers=fields)
+        return self._conn.getresponse().read()
+
     def get_anew(self, path: str) -> bytes:
         conn = self._connection()
         conn.request("GET", path)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 import urllib3
 
-from .base import HOST, BlockingClient
+from .base import HOST, BlockingClient, Target
 
 BLOCK = 65536  # bytes: what it reads from a file and from a body at a time
 
 
+def check_genuine() -> None:
+    """Raise ImportError if urllib3 is not what it says, as it is where niquests is installed."""
+    if find_spec("urllib3.backend") is not None:
+        raise ImportError("urllib3 is overwritten by urllib3-future here", name="urllib3")
+
+
 class Urllib3(BlockingClient):
     """urllib3 without its pool manager, which would cost some more."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        check_genuine()
 
     def open(self) -> None:
         self._context = self.target.context()
@@ -36,6 +47,10 @@ class Urllib3(BlockingClient):
     def field(self, path: str) -> tuple[str, bytes]:
         response = self._pool.urlopen("GET", path)
         return response.headers["X-Field-21"], response.data
+
+    def get_with(self, call: tuple[str, dict[str, str]]) -> bytes:
+        path, fields = call
+        return self._pool.urlopen("GET", path, headers=fields).data
 
     def get_anew(self, path: str) -> bytes:
         return self._pool.urlopen("GET", path, headers={"Connection": "close"}).data

@@ -1,13 +1,20 @@
 """The benchmark suite under contrib/bench/: that it runs, not how fast anything is."""
 
-import importlib
 import json
+import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
 import pytest
 from kit.support import ROOT, program
+
+from contrib.bench import clients, jobs, report, server, steps, workloads
+from contrib.bench.clients import load
+from contrib.bench.clients.base import Target
+from contrib.bench.run import Figures
+from dugong_like import HTTPConnection
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -59,7 +66,7 @@ def test_a_client_that_is_not_installed_is_named(tmp_path):
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "none: not installed: no pycurl here" in done.stdout
+    assert "none: cannot be imported: no pycurl here" in done.stdout
 
 
 def test_an_unknown_workload_is_an_error():
@@ -69,9 +76,7 @@ def test_an_unknown_workload_is_an_error():
     assert "no such workload: nothing" in done.stderr
 
 
-def test_steps_of_a_small_request_are_measured(capsys, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
-    steps = importlib.import_module("contrib.bench.steps")
+def test_steps_of_a_small_request_are_measured(capsys):
     steps.main(rounds=2, times=6000)  # so many requests that sending has to wait once
 
     title, *lines = capsys.readouterr().out.splitlines()
@@ -82,3 +87,108 @@ def test_steps_of_a_small_request_are_measured(capsys, monkeypatch):
     total = sum(figures[name] for name in operations)
     assert figures["together"] == pytest.approx(total, abs=0.02)
     assert all(figures[name] > 0 for name in operations)
+
+
+def test_another_checkout_is_a_client_called_before(tmp_path):
+    shutil.copytree(ROOT / "dugong_like", tmp_path / "dugong_like")
+
+    done = bench("--only", "request-fields", "--only", "import", "--against", tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    tables = [table.splitlines() for table in done.stdout.strip().split("\n\n")]
+    for _, title, *lines in tables:
+        assert title.endswith("x before")
+        ratios = {line.split()[0]: line.split()[-1] for line in lines}
+        assert float(ratios["dugong_like"]) > 0
+        assert float(ratios["dugong_like/asyncio"]) > 0
+        assert ratios["before"] == ratios["before/asyncio"] == ratios["floor"] == "-"
+
+
+def test_the_other_checkout_is_what_runs(tmp_path):
+    package = tmp_path / "dugong_like"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise ImportError('the other one')")
+
+    done = bench("--only", "sequential", "--only", "import", "--against", tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(re.findall(r"\nbefore +none: cannot be imported: the other one", done.stdout)) == 2
+    assert len(re.findall(r"\ndugong_like +\d", done.stdout)) == 2
+
+
+def test_what_is_no_checkout_is_refused(tmp_path):
+    done = bench("--against", tmp_path)
+
+    assert done.returncode == 2
+    assert f"no dugong_like in {tmp_path}" in done.stderr
+
+
+def test_packages_of_one_client_may_be_in_a_folder_of_their_own(tmp_path):
+    (tmp_path / "http").mkdir()
+    (tmp_path / "http/__init__.py").write_text("raise ImportError('of this folder')")
+
+    done = bench("--only", "sequential", "--only", "import", "--path", f"http.client={tmp_path}")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    problems = re.findall(r"\n(\S+) +none: cannot be imported: of this folder", done.stdout)
+    assert problems == ["http.client"] * 2
+
+
+@pytest.mark.parametrize("name", ["exchange-tls", "request-fields-exchange"])
+def test_one_call_for_each_request_is_measured_or_said_to_be_missing(name):
+    done = bench("--only", name)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    awaited = re.search(r"\ndugong_like/AsyncConnection +(.*)", done.stdout)[1]
+    assert awaited == "none: HTTPConnection.exchange is not there yet" or float(awaited.split()[0])
+
+
+def test_an_older_library_has_no_exchange(monkeypatch):
+    monkeypatch.delattr(HTTPConnection, "exchange", raising=False)
+    client = load("dugong_like")(Target(1))
+
+    with pytest.raises(NotImplementedError, match="not there yet"):
+        client.exchanges([("/", b"")])
+
+
+def test_the_server_refuses_requests_without_their_fields(tmp_path):
+    program("nginx")
+    pytest.importorskip("trustme")
+    site = server.Site(tmp_path)
+    with site.nginx(), HTTPConnection("127.0.0.1", site.ports[0]) as conn:
+        statuses = []
+        for left_out in [*server.REQUEST_FIELDS, None]:
+            fields = {k: v for k, v in server.REQUEST_FIELDS.items() if k != left_out}
+            conn.send_request("GET", server.ASKED[0], fields)
+            statuses.append(conn.read_response().status)
+            conn.discard()
+
+    assert statuses == [400, 400, 400, 200]
+
+
+def test_each_workload_names_what_there_is():
+    for workload in workloads.WORKLOADS:
+        known = workloads.STATEMENTS if workload.job == "import" else clients.CLIENTS
+        assert set(workload.clients) <= set(known), workload.name
+        assert workload.job == "import" or hasattr(jobs.Job, workload.job), workload.name
+
+
+def test_the_least_of_all_rounds_counts_and_is_compared():
+    workload = workloads.BY_NAME["sequential"]
+    seconds = {
+        "floor": [3, 1, 2], "dugong_like": [4, 6, 5], "before": [9, 8, 10],
+        "dugong_like/asyncio": [7], "http.client": [5, 30], "pycurl": [20, 10],
+    }  # fmt: skip
+    results = {}
+    for client, rounds in seconds.items():
+        results[client] = Figures([{"cpu": cpu, "wall": 2 * cpu, "count": 1000} for cpu in rounds])
+    results["httpx"] = Figures(problem="not installed")
+
+    lines = {line.client: line for line in report.lines(workload, results)}
+
+    assert [line.cost for line in lines.values()] == [1000, 4000, 8000, 7000, 5000, 10000, 0]
+    ours = lines["dugong_like"]
+    assert (ours.wall, ours.spread) == (8000, 0.4)
+    assert (ours.to_floor, ours.to_pycurl, ours.to_peer, ours.to_before) == (4, 0.4, 0.8, 0.5)
+    assert [name for name, line in lines.items() if line.to_before] == ["dugong_like"]
+    assert lines["httpx"].to_pycurl is None
