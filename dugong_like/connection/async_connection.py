@@ -16,7 +16,9 @@ from types import TracebackType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
 
 from ..drivers.detect import Runner, runner
-from ..http.request import BodyFollowing, Request
+from ..http.arguments import check_callable
+from ..http.redaction import quoted
+from ..http.request import BodyFollowing, Request, check_request
 from ..polling.contract import Co
 from ..polling.twin_documentation import twin_of
 from .connection import HTTPConnection
@@ -68,6 +70,7 @@ class AsyncConnection:
 
     Raises:
         RuntimeError: neither of them does.
+        TypeError: *connection* is no `HTTPConnection`, or *run* no function.
 
     Attributes:
         connection: the `HTTPConnection`.
@@ -76,6 +79,10 @@ class AsyncConnection:
     """
 
     def __init__(self, connection: HTTPConnection, run: Runner | None = None) -> None:
+        if not isinstance(connection, HTTPConnection):
+            advice = ": async_connect(…) takes its arguments" if isinstance(connection, str) else ""
+            raise TypeError(f"connection is an HTTPConnection, not {quoted(connection)}{advice}")
+        check_callable(run, "run")
         self.connection = connection
         self.run = runner() if run is None else run
         if connection.content_md5 is None:
@@ -105,10 +112,15 @@ class AsyncConnection:
                 asynchronous generator for example. It is sent in chunks, and closed in any case if
                 it has ``aclose``.
 
+        Returns:
+            The exchange. With `BodyFollowing` the body is to be written.
+
         Raises:
+            TypeError: *request* is no `Request`; nothing was sent.
             Exception: what `HTTPConnection.co_send` and the iterator raise.
 
         """
+        check_request(request)
         if not isinstance(request.body, AsyncIterable):
             return await self.run(self.connection.co_send(request))
         pieces = aiter(request.body)

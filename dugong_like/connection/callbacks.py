@@ -17,7 +17,9 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from ..errors import AnsweredEarly, ConnectionClosed, InvalidRequest, StateError
-from ..http.request import BodyFollowing, Request
+from ..http.arguments import check_callable
+from ..http.redaction import quoted
+from ..http.request import BodyFollowing, Request, check_request
 from ..polling.contract import Co, run
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
@@ -68,6 +70,10 @@ class HTTPStream:
         on_body: Callback | None = None,
         on_done: Callback | None = None,
     ) -> None:
+        check_request(request)
+        check_callable(on_response, "on_response")
+        check_callable(on_body, "on_body")
+        check_callable(on_done, "on_done")
         self.request = request
         self.response: HTTPResponse | None = None
         self.completion_future: Future[int] = _Completion(self)
@@ -114,8 +120,11 @@ class HTTPStream:
         Raises:
             StateError: it has been activated before.
             RuntimeError: the thread was stopped; the stream is as it was.
+            TypeError: *thread* has no ``submit``; the stream is as it was.
 
         """
+        if thread is not None and not hasattr(thread, "submit"):
+            raise TypeError(f"thread is a LoopThread, or has submit(), unlike {quoted(thread)}")
         try:
             self._line.join(self._place, promised=thread is not None)
         except StateError as exc:

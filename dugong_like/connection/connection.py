@@ -140,7 +140,8 @@ class HTTPConnection(Exchanging, Transfers):
 
         Raises:
             InvalidRequest: *place* is no such URL.
-            TypeError, InvalidOption: *ssl_context* is none, or one for servers.
+            TypeError: *place* or *ssl_context* has the wrong type.
+            InvalidOption: *ssl_context* is one for servers.
             Exception: what `HTTPConnection` raises.
 
         """
@@ -282,6 +283,10 @@ class HTTPConnection(Exchanging, Transfers):
                 *error* is None or the exception that ended the exchange.
 
         All of them should take further keyword arguments, for later versions.
+
+        Raises:
+            TypeError: *request* is no `Request`, or one of the others no function.
+
         """
         from .callbacks import HTTPStream  # noqa: PLC0415
         from .queue import Line  # noqa: PLC0415 - concurrent.futures costs 10 ms

@@ -10,7 +10,7 @@ from typing import cast
 
 from ..errors import DugongError, StateError
 from ..http.arguments import Buffer
-from ..http.request import BodyFollowing, Request, is_whole
+from ..http.request import BodyFollowing, Request, is_whole, not_a_request
 from ..polling.contract import Co
 from ..polling.wake import Wake
 from .exchange import Exchange, HTTPResponse
@@ -36,10 +36,13 @@ class Exchanging(Operations):
             StateError: the body has been read and cannot be read again, or is shorter
                 than it was when its length was found out, which breaks the connection.
             ConnectionClosed, AnsweredEarly: see `co_write`.
+            TypeError: *request* is no `Request`; nothing was sent.
             Exception: what reading the body raises; the connection is then broken.
             DugongError: what `co_send_request` and `co_write` raise.
 
         """
+        if not isinstance(request, Request):
+            raise not_a_request(request)
         if is_whole(request.body):
             body = cast("Buffer | BodyFollowing | None", request.body)
             exchange, head, whole = self._build(

@@ -6,11 +6,11 @@ Not here: which files that are and how streams are measured (stream_parts.py), o
 
 from __future__ import annotations
 
-import operator
 import os
 from typing import Any
 
 from ..errors import FileTooShort, StreamNotReady
+from ..http.arguments import check_size
 from ..polling.binary_streams import BinaryWriter, check_binary
 from ..polling.contract import Co, PollNeeded
 from ..polling.stream_parts import BUFFERED, StreamPart, is_stored, place_of, real_file
@@ -40,8 +40,9 @@ class Source:
 
     def __init__(self, file: Any, offset: int, count: int | None) -> None:
         check_binary(file, "read", "readinto", "read1")
-        if operator.index(offset) < 0 or (count is not None and operator.index(count) < 0):
-            raise ValueError(f"there are no {count} bytes from {offset}")
+        check_size(offset, "offset")
+        if count is not None:
+            check_size(count, "count")
         self.size = count
         self.sent = 0
         self._file = file

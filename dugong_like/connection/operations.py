@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Final, cast
 
 from ..errors import InvalidRequest
-from ..http.arguments import Buffer, as_bytes, as_writable, check_size
+from ..http.arguments import Buffer, as_bytes, as_string, as_writable, check_size, iterate
 from ..http.h1.body_fields import EMPTY, framing_lines
 from ..http.h1.request_head import (
     NO_FIELDS,
@@ -24,8 +24,9 @@ from ..http.h1.request_head import (
     closes,
     encode_trailers,
 )
-from ..http.headers import Fields, exact
-from ..http.request import BodyFollowing
+from ..http.headers import Fields
+from ..http.redaction import quoted, shown_text
+from ..http.request import BodyFollowing, Request
 from ..http.target import Target
 from ..polling.contract import Co
 from ..polling.fairness import STEP, TURN
@@ -34,6 +35,7 @@ from .closing import Disconnecting
 from .exchange import Exchange, HTTPResponse
 
 AT_ONCE: Final = TURN // STEP  # requests that are built before others have their turn
+COUNTS: Final = range(2, 5)  # arguments of a request for `co_send_requests`
 
 
 class Operations(Disconnecting):
@@ -161,9 +163,10 @@ class Operations(Disconnecting):
             DugongError: what `co_send_request` raises. How many were sent is not known then.
 
         """
-        coming = iter(requests)
+        given = iterate(requests, "requests", "an iterable of (method, path, headers, body)")
+        coming = enumerate(given)
         built: list[tuple[Exchange, bytes, memoryview | None]] = []
-        while some := [self._build_whole(*request) for request in islice(coming, AT_ONCE)]:
+        while some := [self._build_whole(i, each) for i, each in islice(coming, AT_ONCE)]:
             if built:
                 yield from co_checkpoint()
             built += some
@@ -178,9 +181,17 @@ class Operations(Disconnecting):
         return exchanges
 
     def _build_whole(
-        self, method: str, path: str, headers: Fields | None = None, body: Buffer | None = None
+        self, place: int, request: tuple[Any, ...]
     ) -> tuple[Exchange, bytes, memoryview | None]:
         """Return an exchange, with head and body, that can be sent at once."""
+        if not isinstance(request, tuple | list) or len(request) not in COUNTS:
+            advice = ": send() and Pipeline take it" if isinstance(request, Request) else ""
+            count = f" of {len(request)}" if isinstance(request, tuple | list) else ""
+            raise TypeError(
+                f"requests[{place}] is (method, path), perhaps with headers and body, not "
+                f"{quoted(request)}{count}{advice}"
+            )
+        method, path, headers, body = (*request, None, None)[:4]
         if isinstance(body, BodyFollowing):
             raise TypeError("bodies of requests that are sent together cannot follow")
         exchange, head, whole = self._build(method, path, headers, body, False)
@@ -202,7 +213,8 @@ class Operations(Disconnecting):
         """
         try:
             if type(method) is not str or type(path) is not str:
-                method, path = exact(method), path if type(path) is Target else exact(path)
+                method = as_string(method, "method")
+                path = path if type(path) is Target else as_string(path, "path")
             exchange = Exchange(method, path)
             if headers is None and body is None and not expect100 and method != "CONNECT":
                 framing = EMPTY.get(method, "")
@@ -210,7 +222,7 @@ class Operations(Disconnecting):
             fields = NO_FIELDS if headers is None else FieldLines(headers)
             values = fields.values
             if body is not None and not isinstance(body, BodyFollowing):
-                body = as_bytes(body)
+                body = as_bytes(body, "body")
             if expect100 and not isinstance(body, BodyFollowing):
                 raise InvalidRequest("expect100 goes with BodyFollowing only")
             exchange.expects_continue = expect100 and body.length != 0  # type: ignore[union-attr]
@@ -244,8 +256,9 @@ class Operations(Disconnecting):
             path: request target.
 
         """
-        target = path if type(path) is Target else exact(path)
-        self._link.label(exc, Exchange(exact(method), target))
+        if isinstance(method, str) and isinstance(path, str):
+            target = path if type(path) is Target else as_string(path, "path")
+            self._link.label(exc, Exchange(shown_text(method), target))
 
     def co_write(self, buf: Buffer) -> Co[None]:
         """Write body data of the request that announced `BodyFollowing`.
@@ -412,4 +425,4 @@ class Operations(Disconnecting):
             ConnectionTimedOut: nothing arrived for `timeout` seconds.
 
         """
-        return self._receiving.role.co(self._receiving.read_raw, check_size(size))
+        return self._receiving.role.co(self._receiving.read_raw, check_size(size, "size"))

@@ -24,7 +24,9 @@ from ..errors import (
     Sent,
     TransportError,
 )
-from ..http.request import BodyFollowing, Request
+from ..http.arguments import iterate
+from ..http.redaction import quoted
+from ..http.request import BodyFollowing, Request, check_request, not_a_request
 from ..polling.combinators import Bundle
 from ..polling.contract import Co, PollNeeded, run
 from ..polling.twin_documentation import twin_of
@@ -223,16 +225,22 @@ class Pipeline:
 
     Raises:
         ValueError: *depth* is less than 1.
+        TypeError: one of them has the wrong type. What *requests* gives is checked when it is
+            taken: `co_next` raises it then, in the place of its answer.
 
     """
 
     def __init__(
         self, conn: Exchanging, requests: Iterable[Request] = (), *, depth: int = DEPTH
     ) -> None:
+        if not isinstance(conn, Exchanging):
+            raise TypeError(f"conn is an HTTPConnection, not {quoted(conn)}")
+        if isinstance(depth, bool) or not isinstance(depth, int):
+            raise TypeError(f"depth is a number of requests, not {quoted(depth)}")
         if depth < 1:
-            raise ValueError(f"a pipeline of {depth} requests")
+            raise ValueError(f"depth is 1 or more, not {quoted(depth)}")
         self._conn = conn
-        self._coming: Iterator[Request] = iter(requests)
+        self._coming: Iterator[Request] = iterate(requests, "requests", "an iterable of Request")
         self._added: deque[Request] = deque()
         self._waiting: deque[_Ticket] = deque()  # to be sent before all others
         self._open: deque[_Ticket] = deque()  # begun and not answered
@@ -241,7 +249,8 @@ class Pipeline:
         self._told = False  # the server has said that it ends the connection
 
     def add(self, request: Request) -> None:
-        """Send *request* after all others."""
+        """Send *request* after all others. Raises TypeError if it is none."""
+        check_request(request)
         self._added.append(request)
 
     def co_next(self) -> Co[Answer | None]:
@@ -346,13 +355,15 @@ class Pipeline:
     def _upcoming(self) -> _Ticket | None:
         if self._waiting:
             return self._waiting.popleft()
-        request = next(self._coming, None)
-        if request is None and self._added:
-            request = self._added.popleft()
-        return None if request is None else _Ticket(request)
+        for request in self._coming:
+            return _Ticket(request)
+        return _Ticket(self._added.popleft()) if self._added else None
 
     def _begin(self, ticket: _Ticket) -> None:
         """Begin to send *ticket*: what cannot be repeated not as one request too many."""
+        if not isinstance(ticket.request, Request):
+            ticket.failure = not_a_request(ticket.request)
+            return
         if isinstance(ticket.request.body, BodyFollowing):
             ticket.failure = InvalidRequest("the body of a request in a pipeline cannot follow")
             self._conn.label_error(ticket.failure, ticket.request.method, ticket.request.target)

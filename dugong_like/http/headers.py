@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, TypeVar
 
+from .redaction import MASK, SECRET, quoted, shown_text
+
 T = TypeVar("T")
 Text = str | bytes  # bytes go on the wire as they are, str as Latin-1
 Pairs = Iterable[tuple[Text, Text]]
@@ -40,7 +42,7 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
         try:
             self._items[key.lower()] = (key, value)
         except AttributeError:
-            raise TypeError(f"names of header fields are strings, not {key!r}") from None
+            raise TypeError(f"the name of a header field is a string, not {quoted(key)}") from None
 
     def __getitem__(self, key: str) -> str:
         return self._items[key.lower()][1]
@@ -152,13 +154,16 @@ class Headers:
 
         Raises:
             ValueError: there is none.
+            TypeError: *name* or *value* is neither str nor bytes.
 
         """
+        name, value = _strings(name, value)
         for place in self._places(name):
             if self._pairs[place][1] == value:
                 del self._pairs[place]
                 return
-        raise ValueError(f"there is no field {name}: {value}")
+        shown = MASK if name.lower() in SECRET else shown_text(value)
+        raise ValueError(f"there is no field {shown_text(name)}: {shown}")
 
     def clear(self) -> None:
         """Remove all fields."""
@@ -213,11 +218,13 @@ def _strings(name: object, value: object) -> tuple[str, str]:
     """Return both as exact strings. Raises TypeError for what is neither str nor bytes."""
     text = as_text(name)
     if not isinstance(text, str):
-        raise TypeError(f"name of a header field is neither str nor bytes: {name!r}")
+        raise TypeError(f"name of a header field is neither str nor bytes: {quoted(name)}")
     content = as_text(value)
     if not isinstance(content, str):
         kind = type(value).__name__  # and not the value, which may be secret
-        raise TypeError(f"value of header field {text} is neither str nor bytes but {kind}")
+        raise TypeError(
+            f"value of header field {shown_text(text)} is neither str nor bytes but {kind}"
+        )
     return text, content
 
 
@@ -238,8 +245,8 @@ def as_text(part: object) -> object:
     return bytes.decode(part, "latin-1") if isinstance(part, bytes) else exact(part)
 
 
-def field_pairs(fields: Fields) -> Iterable[tuple[Any, Any]]:
-    """Return names and values of *fields* in their order, as they were given.
+def field_pairs(fields: Fields, name: str = "headers") -> Iterable[tuple[Any, Any]]:
+    """Return names and values of *fields*, an argument called *name*, in their order, as given.
 
     The result is to be used up at once: it may be a view of *fields*.
 
@@ -249,16 +256,22 @@ def field_pairs(fields: Fields) -> Iterable[tuple[Any, Any]]:
     """
     if type(fields) is dict or isinstance(fields, Headers):
         return fields.items()
-    if isinstance(fields, NO_PAIRS):
+    if isinstance(fields, NO_PAIRS) or not isinstance(fields, Iterable):
         kind = type(fields).__name__
-        raise TypeError(f"header fields are a mapping, or pairs of names and values, not {kind}")
+        raise TypeError(
+            f"{name}: header fields are a mapping, or pairs of names and values, not {kind}"
+        )
     pairs: list[Any]
     if type(fields) is not list and isinstance(fields, Mapping):
         pairs = list(fields.items())
     else:
         pairs = list(fields)
     for pair in pairs:
-        if (type(pair) is not tuple and isinstance(pair, NO_PAIRS)) or len(pair) != PAIR:
-            kind = type(pair).__name__
-            raise TypeError(f"a header field is a pair of name and value, not {kind}")
+        if type(pair) is tuple and len(pair) == PAIR:
+            continue
+        kind = type(pair).__name__
+        if isinstance(pair, NO_PAIRS) or not hasattr(pair, "__len__"):
+            raise TypeError(f"{name}: a header field is a pair of name and value, not {kind}")
+        if len(pair) != PAIR:
+            raise TypeError(f"{name}: a header field is two strings, not {kind} of {len(pair)}")
     return pairs

@@ -11,7 +11,7 @@ from typing import Final
 
 from ..errors import InvalidRequest
 from .headers import exact
-from .redaction import shown_url
+from .redaction import quoted, shown_url
 
 HTTP_PORT: Final = 80
 HTTPS_PORT: Final = 443
@@ -36,23 +36,25 @@ def is_ipv6_address(text: str) -> bool:
     return True
 
 
-def check_hostname(hostname: str) -> str:
-    """Return *hostname* in ASCII: a name, an IPv4 address or an IPv6 address without brackets.
+def check_hostname(hostname: str, name: str = "hostname") -> str:
+    """Return *hostname*, an argument called *name*, in ASCII.
+
+    It is a name, an IPv4 address or an IPv6 address without brackets.
 
     Raises:
         InvalidRequest: it cannot be the name of a host.
 
     """
     if not isinstance(hostname, str):
-        raise TypeError(f"a host name is a string, not {hostname!r}")
+        raise TypeError(f"{name} is a string, not {quoted(hostname)}")
     hostname = exact(hostname)
     try:
-        name = hostname if hostname.isascii() else hostname.encode("idna").decode("ascii")
-    except UnicodeError as exc:
-        raise InvalidRequest(_problem(hostname)) from exc
-    if not _name(name) and not (_address(name) and is_ipv6_address(name)):
+        text = hostname if hostname.isascii() else hostname.encode("idna").decode("ascii")
+    except UnicodeError:  # which has the name
+        raise InvalidRequest(_problem(hostname)) from None
+    if not _name(text) and not (_address(text) and is_ipv6_address(text)):
         raise InvalidRequest(_problem(hostname))
-    return name
+    return text
 
 
 def _problem(hostname: str) -> str:
@@ -79,13 +81,13 @@ def check_port(port: int) -> int:
     """
     if type(port) is not int:
         if isinstance(port, bool):
-            raise TypeError(f"a port is a number, not {port}")
+            raise TypeError(f"port is a number, not {port}")
         try:
             port = operator.index(port)
         except TypeError:
-            raise TypeError(f"a port is a number, not {port!r}") from None
+            raise TypeError(f"port is a number, not {quoted(port)}") from None
     if not 0 < port <= MAX_PORT:
-        raise InvalidRequest(f"not a port number from 1 to {MAX_PORT}: {port}")
+        raise InvalidRequest(f"not a port number from 1 to {MAX_PORT}: {quoted(port)}")
     return port
 
 
@@ -108,7 +110,7 @@ def read_place(host: str, port: str | None) -> tuple[str, int | None]:
     if host.startswith("["):
         host = host[1:-1].replace("%25", "%", 1)  # a zone
         if ":" not in host:
-            raise InvalidRequest(f"not an IPv6 address: {host[:60]!r}")
+            raise InvalidRequest(f"not an IPv6 address: {quoted(host)}")
     address, percent, zone = host.partition("%")
     number = int(port) if port else None
     name = check_hostname(address.lower() + percent + zone)

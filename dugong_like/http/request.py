@@ -6,8 +6,7 @@ Not here: what a request may consist of, which is checked when it is sent
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator
 from typing import Any, Final
 
 from ..errors import StateError
@@ -16,7 +15,9 @@ from ..polling.contract import Co
 from ..polling.fairness import StepCounter
 from ..polling.stream_parts import StreamPart, place_of
 from ..polling.wake import co_checkpoint
+from .arguments import as_string, check_size
 from .headers import Fields, Headers
+from .redaction import mask_target, quoted
 
 Buffer = bytes | bytearray | memoryview
 # Asking for these a second time changes nothing (RFC 9110 section 9.2.2).
@@ -41,9 +42,7 @@ class BodyFollowing:
 
     def __init__(self, length: int | None = None) -> None:
         if length is not None:
-            length = int(operator.index(length))
-            if length < 0:
-                raise ValueError(f"a body cannot have {length} bytes")
+            length = int(check_size(length, "length"))
         self._length = length
 
     @property
@@ -69,6 +68,10 @@ class Request:
             possible and what is read agrees with it, otherwise, as with an iterable, the body
             is chunked.
 
+    Raises:
+        TypeError: one of them has the wrong type. The rest is checked when it is sent, as they
+            may be changed until then.
+
     Attributes:
         method: as given; as is ``target``.
         headers: the fields as `Headers`.
@@ -84,6 +87,10 @@ class Request:
         headers: Fields | None = None,
         body: Buffer | BodyFollowing | Iterable[bytes] | Any = None,
     ) -> None:
+        for name, text in (("method", method), ("target", target)):
+            as_string(text, name)
+        if body is not None and type(body) is not bytes:
+            check_body(body)
         self.method = method
         self.target = target
         self.headers = headers if isinstance(headers, Headers) else Headers(headers or ())
@@ -113,7 +120,41 @@ class Request:
         return self._source
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.target}>"
+        return f"<Request {self.method} {mask_target(self.target)}>"
+
+
+def check_request(request: object) -> None:
+    """Raise TypeError if *request*, an argument of that name, is no `Request`."""
+    if not isinstance(request, Request):
+        raise not_a_request(request)
+
+
+def not_a_request(given: object) -> TypeError:
+    """Return the error that *given* is no `Request`."""
+    return TypeError(f"request is a Request, such as Request('GET', '/'), not {quoted(given)}")
+
+
+def check_body(body: object) -> None:
+    """Raise TypeError if *body* can be that of no `Request`."""
+    if not isinstance(body, AsyncIterable) and not is_whole(body):
+        check_pieces(body)
+
+
+def is_stream(body: object) -> bool:
+    """Return True if *body* has a method to read with."""
+    return any(hasattr(body, name) for name in ("readinto", "read1", "read"))
+
+
+def check_pieces(body: object) -> None:
+    """Raise TypeError if *body* is neither a binary stream nor an iterable of pieces."""
+    if is_stream(body):
+        check_binary(body, "read", "readinto", "read1")
+    elif isinstance(body, str) or not isinstance(body, Iterable):
+        advice = ": encode it, as by text.encode()" if isinstance(body, str) else ""
+        raise TypeError(
+            "a body is bytes, BodyFollowing, a binary stream or an iterable of bytes, not "
+            f"{type(body).__name__}{advice}"
+        )
 
 
 def is_whole(body: object) -> bool:
@@ -142,15 +183,8 @@ class Source:
 
     def __init__(self, body: Any) -> None:
         self.body = body
-        self._is_stream = any(hasattr(body, name) for name in ("readinto", "read1", "read"))
-        if self._is_stream:
-            check_binary(body, "read", "readinto", "read1")
-        elif isinstance(body, str) or not isinstance(body, Iterable):
-            advice = ": encode it, as by text.encode()" if isinstance(body, str) else ""
-            raise TypeError(
-                "a body is bytes, BodyFollowing, a binary stream or an iterable of bytes, not "
-                f"{type(body).__name__}{advice}"
-            )
+        check_pieces(body)
+        self._is_stream = is_stream(body)
         self._start: int | None = None  # where the stream stood first; None: it cannot tell
         self._begun = False
         self._pieces: Iterator[Any] = iter(())

@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from ..errors import InvalidRequest
 from .headers import exact
-from .redaction import shown_url
+from .redaction import quoted, shown_url
 
 HOST: Final = r"(?:(?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])"  # RFC 3986 3.2.2
 _path = re.compile(r"/[\x21\x22\x24-\x7e]*|\*").fullmatch  # "#" begins a fragment
@@ -48,7 +48,7 @@ class Target(str):
 
     def __new__(cls, text: str) -> Self:
         if not isinstance(text, str):
-            raise TypeError(f"a request target is a string, not {text!r}")
+            raise TypeError(f"text, a request target, is a string, not {quoted(text)}")
         text = exact(text)
         if not _path(text) and not is_port(_absolute(text)) and not is_port(_authority(text)):
             raise InvalidRequest(f"not a request target: {shown_url(text)!r}")
@@ -112,8 +112,8 @@ def check_agreement(target: str, host: str, *, forwarded: bool) -> bool:
         return False
     if match["authority"].lower() != host.lower():
         raise InvalidRequest(
-            f"the target names {match['authority'][:SHOWN]} and Host {host[:SHOWN]}: they have to "
-            "be the same (RFC 9112 section 3.2.2)",
+            f"the target names {match['authority'][:SHOWN]} and Host {shown_url(host)}: they have "
+            "to be the same (RFC 9112 section 3.2.2)",
         )
     if forwarded and match["scheme"].lower() != "http":
         raise InvalidRequest(f"through this proxy a target is http: {shown_url(target)!r}")

@@ -24,7 +24,7 @@ from .hosts import (
     place_in_url,
     read_place,
 )
-from .redaction import shown_url
+from .redaction import mask_target, quoted, shown_url
 
 PORTS: Final = {"http": HTTP_PORT, "https": HTTPS_PORT, "ws": HTTP_PORT, "wss": HTTPS_PORT}
 SECURE: Final = frozenset(["https", "wss"])
@@ -68,10 +68,10 @@ class Origin:
 
     def __init__(self, scheme: str, host: str, port: int | None = None) -> None:
         if not isinstance(scheme, str):
-            raise TypeError(f"a scheme is a string, not {scheme!r}")
+            raise TypeError(f"scheme is a string, not {quoted(scheme)}")
         known = exact(scheme).lower()
         if known not in PORTS:
-            raise InvalidRequest(f"not one of the schemes {', '.join(PORTS)}: {scheme[:60]!r}")
+            raise InvalidRequest(f"not one of the schemes {', '.join(PORTS)}: {quoted(scheme)}")
         name, percent, zone = check_hostname(host).partition("%")
         port = PORTS[known] if port is None else check_port(port)
         for key, value in (("scheme", known), ("host", name.lower() + percent + zone)):
@@ -97,9 +97,9 @@ class Origin:
 
         """
         if not isinstance(target, str):
-            raise TypeError(f"a target is a string, not {target!r}")
+            raise TypeError(f"target is a string, not {quoted(target)}")
         if not _target(exact(target)):
-            raise InvalidRequest(f"not a path and a query, percent-encoded: {target[:60]!r}")
+            raise InvalidRequest(f"not a path and a query, percent-encoded: {quoted(target)}")
         return URL(f"{self}{exact(target)}")
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -155,13 +155,13 @@ class URL:
 
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
-            raise TypeError(f"a URL is a string, not {type(text).__name__}")
+            raise TypeError(f"text, a URL, is a string, not {quoted(text)}")
         match = _url(exact(text))
         if match is None:
             raise InvalidRequest(_problem(exact(text)))
         scheme = match["scheme"].lower()
         if scheme not in PORTS:
-            raise InvalidRequest(f"not a URL of {', '.join(PORTS)}: {scheme[:60]!r}")
+            raise InvalidRequest(f"not a URL of {', '.join(PORTS)}: {quoted(scheme)}")
         if match["fragment"] is not None and scheme in NO_FRAGMENTS:
             raise InvalidRequest(f"a URL with {scheme} has no fragment (RFC 6455 section 3)")
         host, port = read_place(match["host"], match["port"])
@@ -202,7 +202,7 @@ class URL:
         return f"{self.origin}{self.target}"
 
     def __repr__(self) -> str:
-        return f"URL({str(self)!r})"
+        return f"URL({mask_target(str(self))!r})"
 
 
 def _problem(text: str) -> str:
@@ -225,4 +225,6 @@ def as_origin(place: Origin | URL | str) -> Origin:
     """
     if isinstance(place, Origin):
         return place
+    if not isinstance(place, URL | str):
+        raise TypeError(f"place is a URL, its text or an Origin, not {quoted(place)}")
     return (place if isinstance(place, URL) else URL(place)).origin

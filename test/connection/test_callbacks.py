@@ -473,11 +473,13 @@ def test_what_cannot_be_sent_is_told_and_harms_nobody(monkeypatch):
     script = ScriptedStream()
     conn = connection(monkeypatch, script)
     conn.connect()
+    changed = Request("PUT")
+    changed.body = "text"
     for request, problem in (
         (Request("G T"), InvalidRequest),
         (Request(headers=[("A", "b\n")]), InvalidRequest),
         (Request("PUT", body=BodyFollowing(5)), InvalidRequest),
-        (Request("PUT", body="text"), TypeError),
+        (changed, TypeError),
     ):
         stream = conn.request(request)
         with pytest.raises(problem):

@@ -190,11 +190,12 @@ def test_closed_file(use, path):
 
 def test_numbers_that_make_no_sense():
     file = io.BytesIO(b"x")
-    for numbers in ((-1, None), (0, -1)):
-        with pytest.raises(ValueError, match="there are no"):
+    for name, numbers in (("offset", (-1, None)), ("count", (0, -1))):
+        with pytest.raises(ValueError, match=f"^{name} cannot be -1 bytes$"):
             Source(file, *numbers)
-    for numbers in ((1.5, None), ("0", None), (0, "1")):
-        with pytest.raises(TypeError):
+    wrong = [("offset", (1.5, None)), ("offset", ("0", None)), ("count", (0, "1"))]
+    for name, numbers in wrong:
+        with pytest.raises(TypeError, match=f"^{name} is a number of bytes, not "):
             Source(file, *numbers)
 
 

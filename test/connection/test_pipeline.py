@@ -581,10 +581,12 @@ def test_broken_protocol_is_the_error_of_one_request():
 def test_request_that_cannot_be_sent_harms_no_other():
     flaky = Flaky()
     with ScriptedServer(flaky) as server, HTTPConnection("127.0.0.1", server.port) as conn:
-        bad = [Request("G T"), Request("PUT", body=BodyFollowing()), Request("PUT", body="text")]
+        bad = [Request("G T"), Request("PUT", body=BodyFollowing()), Request("PUT")]
+        bad[-1].body = "text"
+        bad += ["GET", None]
         pipeline = Pipeline(conn, [*gets(2), *bad, Request(target="/last")])
         assert [pipeline.next().body for _ in range(2)] == [b"/0", b"/1"]
-        for problem in (InvalidRequest, InvalidRequest, TypeError):
+        for problem in (InvalidRequest, InvalidRequest, TypeError, TypeError, TypeError):
             with pytest.raises(problem):
                 pipeline.next()
         assert pipeline.next().body == b"/last"
@@ -621,7 +623,7 @@ def test_no_way_to_the_server_is_the_error_of_each():
             with pytest.raises(ConnectFailed):
                 pipeline.next()
         assert pipeline.next() is None
-    with pytest.raises(ValueError, match="0 requests"):
+    with pytest.raises(ValueError, match="depth is 1 or more, not 0"):
         Pipeline(conn, depth=0)
 
 

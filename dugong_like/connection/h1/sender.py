@@ -418,11 +418,24 @@ class SendingHalf(Transmitter):
         yield from going
         self._step(Sent.SWITCH if exchange.upgrades else Sent.FINISHED)
 
+    def _why_none(self) -> str:
+        """Return why there is no body to write."""
+        exchange = self._exchange
+        if exchange is None:
+            return "no request announced one (BodyFollowing)"
+        if self._uploading is not exchange:
+            return "the last request announced none (BodyFollowing)"
+        if exchange.sent:
+            length = self._length
+            how = "ended by finish()" if length is None else f"complete with {length} bytes"
+            return f"that of the last request is {how}"
+        return "that of the last request ended early, by the server's answer or with the connection"
+
     def _check_writable(self) -> Exchange:
         """Return the exchange whose body may be written to now: not if there is an answer."""
         exchange = self._exchange
         if exchange is None or self._state in COMPLETE:
-            raise StateError("there is no body to write: no request announced one (BodyFollowing)")
+            raise StateError(f"there is no body to write: {self._why_none()}")
         if self._state is Sending.AWAITING_CONTINUE:
             if exchange.expects_continue:
                 raise StateError("the body has to wait for 100 (Continue): call read_response()")

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 
 from ...errors import InvalidRequest
 from ..headers import Fields, as_text, field_pairs
-from ..redaction import mask_fields, shown_url
+from ..redaction import MASK, SECRET, quoted, shown_text, shown_url
 from ..target import HOST, check_agreement, check_target
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
@@ -72,7 +72,7 @@ def check_method(method: str) -> None:
 
     """
     if not _token(method):
-        raise InvalidRequest(f"method is not a token: {method[:SHOWN]!r}")
+        raise InvalidRequest(f"method is not a token: {quoted(method)}")
 
 
 def check_host(value: str) -> None:
@@ -95,6 +95,7 @@ class FieldLines:
 
     Args:
         fields: what the caller gave. It is neither changed nor kept.
+        trailers: True for those of a trailer section, which say nothing to Connection.
 
     Raises:
         InvalidRequest: a name is not a token; a value has CR, LF, NUL or another control
@@ -111,10 +112,10 @@ class FieldLines:
 
     __slots__ = ("text", "values")
 
-    def __init__(self, fields: Fields = ()) -> None:
+    def __init__(self, fields: Fields = (), *, trailers: bool = False) -> None:
         lines: list[str] = []
         values: dict[str, str] = {}
-        for given_name, given_value in field_pairs(fields):
+        for given_name, given_value in field_pairs(fields, "trailers" if trailers else "headers"):
             name = given_name if type(given_name) is str else _as_name(given_name)
             value = given_value if type(given_value) is str else _as_value(name, given_value)
             key = _key(name) if len(name) <= COMMON_LENGTH else _key.__wrapped__(name)
@@ -127,7 +128,7 @@ class FieldLines:
             lines.append(f"{name}: {value}\r\n")
         if not _value("".join(values.values())):  # one call for all of them
             _refuse_value(lines)
-        if not CONNECTION_OPTIONS.keys().isdisjoint(values):
+        if not trailers and not CONNECTION_OPTIONS.keys().isdisjoint(values):
             _name_options(lines, values)
         self.text = "".join(lines)
         self.values = values
@@ -141,8 +142,8 @@ class FieldLines:
 def _key(name: str) -> str:
     """Return the name of a field in lower case, checked. Most programs use few of them."""
     if not _token(name):
-        shown = f"{name.partition(':')[0][:SHOWN]}:..." if ":" in name else name[:SHOWN]
-        raise InvalidRequest(f"name of a header field is not a token: {shown!r}")
+        shown = f"{name.partition(':')[0]}:..." if ":" in name else name
+        raise InvalidRequest(f"name of a header field is not a token: {quoted(shown)}")
     key = name.lower()
     if key in FRAMING:
         raise InvalidRequest(f"{name} follows from the body and cannot be set")
@@ -153,7 +154,7 @@ def _as_name(name: object) -> str:
     """Return the name of a field, which is no `str`, as an exact one."""
     text = as_text(name)
     if not isinstance(text, str):
-        raise TypeError(f"name of a header field is neither str nor bytes: {name!r}")
+        raise TypeError(f"name of a header field is neither str nor bytes: {quoted(name)}")
     return text
 
 
@@ -162,7 +163,9 @@ def _as_value(name: str, value: object) -> str:
     text = as_text(value)
     if not isinstance(text, str):
         kind = type(value).__name__
-        raise InvalidRequest(f"value of header field {name} is neither str nor bytes but {kind}")
+        raise InvalidRequest(
+            f"value of header field {shown_text(name)} is neither str nor bytes but {kind}"
+        )
     return text
 
 
@@ -171,8 +174,8 @@ def _refuse_second(lines: Iterable[str], name: str, value: str) -> NoReturn:
     given = (line.removesuffix("\r\n").partition(": ") for line in lines)
     first = next(parts for parts in given if parts[0].lower() == name.lower())
     shown = [
-        f"{each}: {masked[:SHOWN]}"
-        for each, masked in mask_fields([(first[0], first[2]), (name, value)])
+        f"{each}: {MASK if each.lower() in SECRET else shown_text(text)}"
+        for each, text in ((first[0], first[2]), (name, value))
     ]
     raise InvalidRequest(
         f"{name} may be there only once (RFC 9110 section 5.3): {shown[0]!r}, {shown[1]!r}"
@@ -184,9 +187,10 @@ def _refuse_value(lines: Iterable[str]) -> None:
     for line in lines:
         name, _, value = line.removesuffix("\r\n").partition(": ")
         if not _value(value):
-            raise InvalidRequest(
+            place, wrong = next((i, char) for i, char in enumerate(value) if not _value(char))
+            raise InvalidRequest(  # the value itself may be secret, whatever the name is
                 f"value of header field {name} is not of Latin-1 characters without control "
-                f"characters: {mask_fields([(name, value)])[0][1][:SHOWN]!r}"
+                f"characters: it has {quoted(wrong)} behind {place} others"
             )
 
 
@@ -261,7 +265,7 @@ def encode_trailers(fields: Fields) -> bytes:
         TypeError: what `FieldLines` says.
 
     """
-    lines = FieldLines(fields)
+    lines = FieldLines(fields, trailers=True)
     if named := NO_TRAILERS.intersection(lines.values):
         shown = ", ".join(sorted(named))
         raise InvalidRequest(f"{shown} cannot be a trailer field (RFC 9110 section 6.5.1)")

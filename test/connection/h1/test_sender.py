@@ -138,6 +138,39 @@ def test_request_given_up_in_the_middle_breaks_the_connection(monkeypatch, waits
     assert new.sent.startswith(b"GET /1 ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "writes", "why"),
+    [
+        (None, [], "no request announced one"),
+        (("GET", "/"), [], "the last request announced none"),
+        (("PUT", "/", None, b"12"), [], "that of the last request is complete with 2 bytes"),
+        (("PUT", "/", None, BodyFollowing(0)), [], "that of the last request is complete with 0 "),
+        (
+            ("PUT", "/", None, BodyFollowing(3)),
+            [b"1", b"23"],
+            "that of the last request is complete with 3 bytes",
+        ),
+        (
+            ("PUT", "/", None, BodyFollowing()),
+            [b"123", None],
+            "that of the last request is ended by finish()",
+        ),
+    ],
+    ids=["nothing sent", "without", "whole", "empty", "written", "finished"],
+)
+def test_why_there_is_no_body_to_write(monkeypatch, arguments, writes, why):
+    conn = connection(monkeypatch, ScriptedStream())
+    if arguments is not None:
+        conn.send_request(*arguments)
+    for data in writes:
+        conn.finish() if data is None else conn.write(data)
+    for call in (lambda: conn.write(b"x"), lambda: conn.finish({"T": "u"})):
+        with pytest.raises(StateError) as caught:
+            call()
+        assert f"there is no body to write: {why}" in str(caught.value)
+    conn.send_request("GET", "/next")
+
+
 @pytest.mark.reliability(43)
 @pytest.mark.parametrize("length", [None, 100_000], ids=["chunked", "sized"])
 @pytest.mark.parametrize("sends", range(12))
@@ -152,7 +185,7 @@ def test_answer_while_writing_ends_the_writer_and_can_be_read(monkeypatch, lengt
             finish(conn.co_write(bytes(1000)))
     assert failure.value.request_sent == "yes"
     assert not exchange.sent
-    with pytest.raises(StateError, match="no request announced one"):
+    with pytest.raises(StateError, match="ended early, by the server's answer"):
         finish(conn.co_write(b"x"))
     with pytest.raises(ConnectionClosed, match="read them"):
         finish(conn.co_send_request("GET", "/"))
