@@ -17,7 +17,13 @@ author = "The dugong_like authors"
 project_copyright = author
 version = release = __version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "from_source"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "from_source",
+    "picture",
+]
 exclude_patterns = ["_build"]
 default_role = "py:obj"
 rst_prolog = ".. currentmodule:: dugong_like\n"
@@ -32,15 +38,20 @@ napoleon_numpy_docstring = False
 def keep_twins_short(
     app: object, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Show of a twin only what it says of itself: the operation is beside it on the same page."""
+    """Leave out of a twin's docstring what its operation, on the same page, has already."""
     if own := getattr(obj, "own_doc", None):
         lines[:] = cleandoc(own).splitlines()
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what this file adds."""
+    """Connect the handlers of this file."""
     app.connect("autodoc-process-docstring", keep_twins_short, priority=1)
 
 
-html_theme = "furo"
+html_theme = "furo"  # light or dark, as the reader's system says
+pygments_dark_style = "github-dark"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+copybutton_prompt_text = "$ "
+copybutton_only_copy_prompt_lines = True
 html_title = f"dugong_like {version}"

@@ -31,6 +31,12 @@ text.title { font-weight: bold; fill: #111827 } text.small { font-size: 9px; fil
 text.ours { fill: #c2410c; font-weight: bold }
 line { stroke: #e5e7eb } line.one { stroke: #6b7280; stroke-dasharray: 3 3 }
 circle { fill: #1d4ed8 } circle.ours { fill: #c2410c } circle.floor { fill: #6b7280 }
+rect { fill: #ffffff }
+@media (prefers-color-scheme: dark) {
+text { fill: #d1d5db } text.title { fill: #f9fafb } text.small { fill: #9ca3af }
+text.ours, circle.ours { fill: #fb923c } circle { fill: #60a5fa }
+line { stroke: #374151 } line.one { stroke: #9ca3af } rect { fill: #131416 }
+}
 """
 
 
@@ -47,7 +53,7 @@ def plot(result: dict[str, Any]) -> str:
     size = f"0 0 {WIDTH} {max(bottoms)}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}" role="img">',
-        f'<style>{STYLE}</style><rect width="100%" height="100%" fill="white"/>',
+        f'<style>{STYLE}</style><rect width="100%" height="100%"/>',
         _text(10, 18, title, "title"),
         _text(10, 34, _caption(result["environment"]), "small"),
     ]

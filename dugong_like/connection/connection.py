@@ -102,7 +102,7 @@ class HTTPConnection(Exchanging, Transfers):
             breaks the connection.
         timings: True to have `Exchange.timings`.
         trace_file: a binary file, or the path of one, for every byte that is sent and
-            received, passwords and cookies included; see :doc:`tutorial`.
+            received, passwords and cookies included; see :doc:`/tutorial`.
         budget: how fast bytes may pass, and how many bytes a response may have.
 
     With a *proxy* the options of sockets, *uds*, *sock* and *resolver* are those of the way to

@@ -35,7 +35,7 @@ def features() -> dict[str, bool | str | tuple[str, ...]]:
     """Return what this Python and this system can do, by name.
 
     It is found out anew each time, which takes a millisecond or so; the dict is yours. The table in
-    :doc:`supported` says what each key means. A key that is missing in an older version of
+    :doc:`/supported` says what each key means. A key that is missing in an older version of
     the library is best asked for with ``features().get(key, False)``.
     """
     return {

@@ -53,6 +53,14 @@ NOT_HERE = {
 }
 FILES = ("authority.pem", "server.socket")
 CREDENTIALS = ("Basic bWU6c2VjcmV0", "Bearer secret")  # me:secret
+WIDTH = 90  # characters of a line that the pages of the documentation show without scrolling
+PEERS = ("dugong_like", "pycurl", "http.client", "aiohttp", "httpx", "requests")
+ON_ASYNCIO = ("dugong_like/asyncio", "pycurl/asyncio", "", "aiohttp", "httpx/asyncio", "")
+FIGURES = [  # lines of the table in README.md: label, workload, clients
+    ("one request after the other", "sequential", PEERS),
+    ("pipelined, if the client can", "pipelined", PEERS),
+    ("64 connections on asyncio", "concurrent-asyncio", ON_ASYNCIO),
+]
 TIME_LIMIT = 110  # seconds for one document or command
 REDIRECT = """
 import os, socket
@@ -376,8 +384,32 @@ def test_no_example_is_overlooked() -> None:
         assert len(BLOCK.findall(text)) == marked, document
 
 
+def test_examples_fit_the_page() -> None:
+    shown = [line for example in EXAMPLES.values() for line in example.blocks[0].text.splitlines()]
+
+    assert [line for line in shown if len(line) > WIDTH] == []
+
+
+def test_the_readme_has_figures_of_the_benchmark() -> None:
+    """A line of its table that differs has to be replaced by the one of the message."""
+    workloads = json.loads((ROOT / "doc" / "performance.json").read_text())["workloads"]
+    costs = {
+        (workload["name"], line["client"]): line["cost"]
+        for workload in workloads
+        for line in workload["clients"]
+    }
+    text = (ROOT / "README.md").read_text()
+
+    for label, workload, clients in FIGURES:
+        figures = [costs[workload, name] if name else None for name in clients]
+        cells = ["-" if cost is None else f"{cost:.{int(cost < 10)}f}" for cost in figures]
+        line = f"| {' | '.join([label, *cells])} |"
+        assert line in text.splitlines(), line
+
+
 def test_the_reference_has_everything_public() -> None:
-    words = set(re.findall(r"\w+", (ROOT / "doc" / "api.rst").read_text()))
+    pages = (ROOT / "doc" / "api").glob("*.rst")
+    words = {word for page in pages for word in re.findall(r"\w+", page.read_text())}
     methods = {name for name in dir(dugong_like.HTTPConnection) if not name.startswith("_")}
 
     assert {*dugong_like.__all__, *methods} <= words
