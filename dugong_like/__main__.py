@@ -2,7 +2,8 @@
 
 Exit status: 0 all is well; 1 it did not work, or a byte was different; 2 the arguments make no
 sense; 3 the server answered with a redirect, 4 with a status of 400 or above, 5 with 304 (Not
-Modified); 128 and the number of the signal if one ended it; 141 if nobody read the output any more.
+Modified); 141 if nobody read the output any more. A signal ends the process as signals do, which a
+shell says as 128 and its number.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A server chooses its reason phrases, its fields and its pages, and a user may ha
 anywhere. Control characters in them could move the cursor, set the title of the window, type into
 the shell (ECMA-48), or show a line in another order than it has (Unicode Annex 9).
 
-Not here: what is shown at all (transfer.py).
+Not here: what is shown at all (error_page.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """``-o FILE``: a file that changes only when all is there, and otherwise stays what it was.
 
-What is received goes into a new file in the same folder. When it is complete
+What is received goes into a new file in the same folder. On Linux that has no name until it is
+complete, so nothing of it is left however the process ends; elsewhere, and on file systems without
+such files, a signal that ends the process has it removed (see stopping.py). When it is complete
 
 - the new file takes the place of FILE, if it can be like it: owner, permissions, extended
   attributes, one name only. So somebody who reads FILE sees the old or the new one;
@@ -36,6 +38,7 @@ PERMISSIONS: Final = 0o777  # not set-user-ID: bytes of a server get no rights o
 WRITE_BITS: Final = 0o222
 NO_ROOM: Final = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 OWN: Final = ("/dev", "/proc/self", "/proc/thread-self")  # folders with our descriptors in fd
+DESCRIPTORS: Final = "/proc/self/fd"  # where one without a name can be linked from (open(2))
 PREFIX: Final = ".dugong-"
 BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows
 WRITE: Final = os.O_WRONLY | BINARY
@@ -142,13 +145,15 @@ class OutputFile:
 
     @contextmanager
     def _new_file(self) -> Iterator[tuple[BinaryIO, Path | None]]:
-        """Yield a new file and its path, None if it has no name; afterwards it is gone."""
+        """Yield a new file, and the path that it has or can get; afterwards there is none there.
+
+        The path is None if it can have no name beside FILE.
+        """
         path = self._path.parent / f"{PREFIX}{os.urandom(8).hex()}"
         mode = 0o666 if self._old is None else 0o600  # nobody sees in it what FILE will hide
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY
         with undone(partial(_remove, path)):
             try:
-                stream = os.fdopen(os.open(path, flags, mode), "w+b", buffering=0)
+                stream = os.fdopen(_create(path, mode), "w+b", buffering=0)
             except OSError as exc:
                 if self._old is None:
                     raise with_name(exc, self._name) from exc
@@ -163,16 +168,32 @@ class OutputFile:
             yield nameless, None
 
     def _take(self, stream: BinaryIO, path: Path | None) -> None:
-        """Have FILE be what *stream*, which is at *path*, has in it."""
+        """Have FILE be what *stream*, which has or can get the name *path*, has in it."""
         if path is not None and self._make_like_old(stream):
             try:
-                path.replace(self._path)
+                self._replace(stream, path)
             except OSError:
                 if self._old is None:
                     raise
             else:
                 return
         self._copy(stream)
+
+    def _replace(self, stream: BinaryIO, path: Path) -> None:
+        """Give the new file the name of FILE.
+
+        A file without a name can be given one, but not one that exists: then it has the name
+        *path* in between.
+        """
+        if os.fstat(stream.fileno()).st_nlink == 0:
+            if self._old is None:
+                try:
+                    _link(stream, self._path)
+                    return
+                except FileExistsError:
+                    pass  # somebody else has made one meanwhile
+            _link(stream, path)
+        path.replace(self._path)
 
     def _make_like_old(self, stream: BinaryIO) -> bool:
         """Give the new file what the old one has; False: not everything can be."""
@@ -199,6 +220,33 @@ class OutputFile:
             _reserve(target.fileno(), size)
             copyfileobj(stream, target, COPY)
             target.truncate()
+
+
+def _create(path: Path, mode: int) -> int:
+    """Return the descriptor of a new file: without a name where it can get one later, or *path*.
+
+    Raises:
+        OSError: the folder takes none.
+
+    """
+    if hasattr(os, "O_TMPFILE") and Path(DESCRIPTORS).exists():
+        try:
+            return os.open(path.parent, os.O_RDWR | os.O_TMPFILE, mode)
+        except OSError:
+            pass  # not in this file system; or not at all, which the next attempt says
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, mode)
+
+
+def _link(stream: BinaryIO, path: Path) -> None:
+    """Give *stream*, a file without a name, the absolute name *path*.
+
+    Raises:
+        OSError: that is not possible; `FileExistsError` if there is something.
+
+    """
+    number = stream.fileno()
+    # A folder is named, though none is needed: without one Python's call follows no link.
+    os.link(f"{DESCRIPTORS}/{number}", path, src_dir_fd=number, follow_symlinks=True)
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Signals that end a command: nothing half done stays behind, and the exit status names the signal.
+"""Signals that end a command: nothing half done stays behind, and the process dies by the signal.
 
 The handler of a signal does all of it, and ends the process. An exception would not do: Python
 runs the handler between any two steps of the main thread, so also between the creation of a
@@ -11,6 +11,7 @@ Not here: what is undone (output_file.py, demo.py).
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,9 +22,26 @@ from typing import Final
 from .outcome import SIGNALLED
 from .standard import complain_at_once
 
-SIGNALS: Final = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+# Those that end a process which has no handler for them (POSIX, signal.h). Not SIGKILL, for which
+# there is none. Nor the faults SIGSEGV, SIGBUS, SIGFPE and SIGILL: the instruction that caused one
+# is tried again when its handler returns, before Python can do anything.
+NAMES: Final = (
+    *("SIGABRT", "SIGALRM", "SIGHUP", "SIGINT", "SIGPIPE", "SIGPROF", "SIGQUIT", "SIGSYS"),
+    *("SIGTERM", "SIGTRAP", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGXCPU", "SIGXFSZ"),
+    "SIGBREAK",  # Windows
+    *(("SIGIO", "SIGPWR", "SIGSTKFLT") if sys.platform == "linux" else ()),
 )
+
+
+def _ending() -> tuple[int, ...]:
+    numbers = [int(getattr(signal, name)) for name in NAMES if hasattr(signal, name)]
+    if hasattr(signal, "SIGRTMIN"):  # for real-time programs
+        numbers += range(signal.SIGRTMIN, signal.SIGRTMAX + 1)
+    return tuple(numbers)
+
+
+SIGNALS: Final = _ending()
+USUAL: Final = (signal.SIG_DFL, signal.default_int_handler)  # what handles nothing yet
 
 
 class _State:
@@ -33,7 +51,7 @@ class _State:
         undos: what to call when a signal comes.
         is_held: True while signals have to wait.
         waiting: the one that does.
-        end: ends the process with an exit status.
+        end: ends the process because of a signal.
 
     """
 
@@ -41,7 +59,19 @@ class _State:
         self.undos: list[Callable[[], object]] = []
         self.is_held = False
         self.waiting: int | None = None
-        self.end: Callable[[int], object] = exit_at_once  # threads need not come to their end
+        self.end: Callable[[int], object] = _die
+
+
+def _die(number: int) -> None:
+    """End this process, by the signal if that is possible; threads need not come to their end.
+
+    So whoever has started it sees which signal it was: a shell ends its script after Ctrl-C, and
+    SIGQUIT leaves a core dump where it should. To others the exit status says it.
+    """
+    if sys.platform != "win32":
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)  # has no effect on the first process of a container
+    exit_at_once(SIGNALLED + number)
 
 
 _state = _State()
@@ -52,17 +82,18 @@ def stop_on_signals(end: Callable[[int], object] | None = None) -> Iterator[None
     """Have the first signal of `SIGNALS` end the process; the others do nothing from then on.
 
     One that is ignored stays so, as ``nohup`` and the shell want it for programs in the
-    background. Does nothing unless in the main thread, which alone gets signals.
+    background, and so does one that has a handler. Does nothing unless in the main thread, which
+    alone gets signals.
 
     Args:
-        end: what to call with the exit status instead of ending the process, for tests.
+        end: what to call with the number of the signal instead of dying by it, for tests.
 
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    ours = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    ours = [number for number, handler in before.items() if handler in USUAL]
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for other in ours:
@@ -80,16 +111,21 @@ def stop_on_signals(end: Callable[[int], object] | None = None) -> Iterator[None
     finally:
         _state.end = usual
         for number in ours:
-            # None: it was set by something else than Python, which cannot be asked for it
-            signal.signal(number, before[number] or signal.SIG_DFL)
+            signal.signal(number, before[number])
 
 
 def _end(number: int) -> None:
     for undo in reversed(_state.undos):
         undo()
-    name = signal.Signals(number).name
-    complain_at_once("interrupted" if name == "SIGINT" else f"ended by {name}")
-    _state.end(SIGNALLED + number)
+    complain_at_once("interrupted" if number == signal.SIGINT else f"ended by {_name(number)}")
+    _state.end(number)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one of those for real-time programs
+        return f"signal {number}"
 
 
 @contextmanager

@@ -1,12 +1,11 @@
 """``get`` and ``put``: one file down or up, in bounded memory.
 
-Not here: the arguments (options.py), the files (output_file.py, upload.py), and how a
-command ends (outcome.py).
+Not here: the arguments (options.py), the files (output_file.py, upload.py), what is shown of
+errors of a server (error_page.py), and how a command ends (outcome.py).
 """
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from ..connection.connection import HTTPConnection
@@ -16,6 +15,7 @@ from ..http.headers import Headers
 from ..http.redaction import mask_target
 from ..http.request import BodyFollowing
 from ..http.url import URL
+from .error_page import show_page
 from .outcome import (
     REDIRECTED,
     REFUSED,
@@ -26,19 +26,13 @@ from .outcome import (
 )
 from .output_file import OutputFile
 from .progress import progress_bar
-from .standard import Writer, complain, standard_error, standard_output
+from .standard import Writer, complain, standard_output
 from .upload import PIECE, Upload
 
 ASK_FIRST: Final = 1 << 20  # bytes of body from which on 100 (Continue) is asked for
 CONTINUE_TIME: Final = 1.0  # seconds to wait for it, as curl does
 CONTINUE: Final = 100
 PARTIAL: Final = 206
-MAX_PAGE: Final = 4096  # bytes of an error page that a terminal gets; they are a screen or two
-
-# Media types that are text for people (RFC 6838 section 4.2.8 has the suffixes).
-_is_text = re.compile(
-    r"(?i)(?:text/[^;]*|application/(?:[^;]*\+)?(?:json|xml))[ \t]*(?:;.*)?", re.DOTALL
-).fullmatch
 
 
 def get(
@@ -103,6 +97,8 @@ def put(
     except BrokenPipeError:
         raise
     except (DugongError, OSError) as exc:
+        if isinstance(exc, DugongError) and exc.url:  # it names the request itself
+            raise CommandFailed(f"{reason_of(exc)}; {_answer(response)} before") from exc
         raise CommandFailed(f"{_told(url, response)}, but: {reason_of(exc)}") from exc
     return SUCCESS
 
@@ -171,8 +167,11 @@ def _copy_body(
 
 def _told(url: URL, response: HTTPResponse) -> str:
     """Return which request was answered, and how."""
-    answer = f"{response.status} {response.reason}".rstrip()
-    return f"{response.method} {mask_target(str(url))}: the server answered {answer}"
+    return f"{response.method} {mask_target(str(url))}: {_answer(response)}"
+
+
+def _answer(response: HTTPResponse) -> str:
+    return f"the server answered {response.status} {response.reason}".rstrip()
 
 
 def _not_done(conn: HTTPConnection, url: URL, response: HTTPResponse) -> int:
@@ -185,46 +184,5 @@ def _not_done(conn: HTTPConnection, url: URL, response: HTTPResponse) -> int:
         line += f": a redirect{to}, which is not followed"
     complain(line)
     if status == REFUSED:
-        try:
-            _show_page(conn, response)
-        except DugongError as exc:
-            complain(reason_of(exc))
+        show_page(conn, response)
     return status
-
-
-def _show_page(conn: HTTPConnection, response: HTTPResponse) -> None:
-    """Write the body of an error to standard error; to a terminal only if it is a short text."""
-    try:
-        with standard_error() as error:
-            if not error.is_terminal:
-                _copy_page(conn, error)
-            elif _is_text(str(response.headers.get("Content-Type", ""))):
-                page = _read_page(conn)
-                error.write(page if page[-1:] in {b"", b"\n"} else page + b"\n")
-    except OSError as exc:
-        if isinstance(exc, DugongError):
-            raise
-        # nobody can be told
-
-
-def _copy_page(conn: HTTPConnection, error: Writer) -> None:
-    last = b"\n"
-    try:
-        while last_piece := conn.read(PIECE):
-            error.write(last_piece)
-            last = last_piece[-1:]
-    except DugongError:
-        if last != b"\n":
-            error.write(b"\n")  # another line follows
-        raise
-
-
-def _read_page(conn: HTTPConnection) -> bytes:
-    """Return the body, or nothing if it is too long."""
-    page = b""
-    while len(page) <= MAX_PAGE:
-        piece = conn.read(MAX_PAGE + 1 - len(page))
-        if not piece:
-            return page
-        page += piece
-    return b""

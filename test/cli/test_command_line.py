@@ -1,6 +1,7 @@
 """The command line, run as a newcomer would run it."""
 
 import errno
+import gzip
 import hashlib
 import io
 import json
@@ -415,6 +416,7 @@ def test_put_sends_files_whose_size_is_said_to_be_0(start, capfd, file):
     assert json.loads(capfd.readouterr().out)["length"] == len(Path(file).read_bytes())
 
 
+GZIP = gzip.compress(b"no such \x1b[1mfile")
 BIG = 1_000_000  # bytes, more than a pipe takes
 PAGES = {
     "/small": head("200 OK", length=3) + b"new",
@@ -425,6 +427,13 @@ PAGES = {
     "/long": head("404 No", "Content-Type: text/html", length=5000) + b"long " * 1000,
     "/cut": head("404 No", "Content-Type: application/problem+json", length=50) + b"{",
     "/problem": head("404 No", "Content-Type: application/problem+json", length=2) + b"{}",
+    "/gzip": head("404 No", "Content-Type: text/plain", "Content-Encoding: gzip", length=len(GZIP))
+    + GZIP,
+    "/brotli": head("404 No", "Content-Type: text/plain", "Content-Encoding: br", length=3)
+    + b"\x0b~\x03",
+    "/endless": b"HTTP/1.1 404 No\r\nContent-Type: text/plain\r\n\r\n" + bytes(5000),
+    "/empty": head("404 No", "Content-Type: text/plain"),
+    "/cut-success": head("201 Created", length=50) + b"{",
 }
 
 
@@ -627,13 +636,20 @@ def on_terminal(arguments, output=True, errors=True, **environment):
     return process.returncode, shown.replace(b"\r\n", b"\n").decode()
 
 
+HIDDEN = "dugong_like: the answer is not shown here: "
+
+
 @pytest.mark.parametrize(
     ("path", "page"),
     [
         ("/missing", "\\x1b[2J no\n"),
         ("/problem", "{}\n"),
-        ("/binary", ""),
-        ("/long", ""),
+        ("/gzip", "no such \\x1b[1mfile\n"),
+        ("/empty", ""),
+        ("/binary", f"{HIDDEN}image/png, 4 bytes\n"),
+        ("/long", f"{HIDDEN}text/html, 5000 bytes\n"),
+        ("/brotli", f"{HIDDEN}text/plain (br), 3 bytes\n"),
+        ("/endless", f"{HIDDEN}text/plain, more than 4096 bytes\n"),
     ],
 )
 def test_a_terminal_gets_an_error_page_only_if_it_is_a_short_text(pages, path, page):
@@ -659,8 +675,20 @@ def test_a_page_that_is_cut_off_is_told_and_is_still_an_answer(pages):
     assert lines[1] == "{"
 
 
+def test_an_upload_whose_answer_is_cut_off_names_its_url_once(pages):
+    url = f"{pages}/cut-success"
+
+    code, out, err = command("put", "-", url, stdin=b"x")
+
+    assert (code, out) == (1, b"{")
+    assert err.startswith(f"dugong_like: PUT {url}: ")
+    assert err.endswith("; the server answered 201 Created before\n")
+    assert err.count(url) == 1
+
+
 def test_a_pipe_gets_an_error_page_as_it_is(pages):
     assert command("get", f"{pages}/long")[2].endswith("long long ")
+    assert command("get", f"{pages}/brotli")[2].endswith("404 No\n\x0b~\x03")
     assert command("get", f"{pages}/missing")[2].endswith("404 \\x9bNo\n\x1b[2J no\n")
 
 
@@ -722,10 +750,47 @@ def test_a_bar_is_shown_without_tqdm_too(monkeypatch):
     assert shown == b"\rwhat:  50 %\rwhat: 100 %\r\n"
 
 
+WITHOUT_NAMELESS = (  # as on other systems than Linux, and on some file systems
+    "import os; del os.O_TMPFILE\n"
+    "import sys; from dugong_like.__main__ import main; sys.exit(main())"
+)
+
+
+def is_receiving(process, folder, named):
+    """Return True if *process* has the new file, which may have no name, in *folder*."""
+    if named:
+        return any(name.startswith(".dugong-") for name in os.listdir(folder))
+    for link in Path(f"/proc/{process.pid}/fd").iterdir():
+        try:
+            if str(link.readlink()).startswith(f"{folder}/#"):
+                return True
+        except OSError:
+            pass  # it is closed by now
+    return False
+
+
+ENDING = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGALRM", "SIGXCPU", "SIGRTMIN"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-@pytest.mark.parametrize("exists", [True, False])
-def test_a_signal_leaves_no_partial_file(tmp_path, number, exists):
+@pytest.mark.parametrize(
+    ("name", "named", "exists"),
+    [
+        *((name, True, number % 2 > 0) for number, name in enumerate(ENDING)),
+        ("SIGTERM", True, True),
+        ("SIGTERM", False, True),
+        ("SIGQUIT", False, False),
+        ("SIGKILL", False, False),
+        ("SIGKILL", False, True),
+        ("SIGSEGV", False, False),
+    ],
+)
+def test_a_signal_leaves_no_partial_file(tmp_path, name, named, exists):
+    if not named and not hasattr(os, "O_TMPFILE"):
+        pytest.skip("there are no files without a name")
+    number = getattr(signal, name, None)
+    if number is None:
+        pytest.skip(f"there is no {name}")
     ended = threading.Event()
 
     def half(sock):
@@ -736,18 +801,20 @@ def test_a_signal_leaves_no_partial_file(tmp_path, number, exists):
     file = tmp_path / "file"
     if exists:
         file.write_text("old")
+    program = ["-c", WITHOUT_NAMELESS] if named else ["-m", "dugong_like"]
     with ScriptedServer(half) as server, subprocess.Popen(
-        [sys.executable, "-m", "dugong_like", "get", "-o", file,
+        ["bash", "-c", 'ulimit -c 0; exec "$@"', "-", sys.executable, *program, "get", "-o", file,
          f"http://127.0.0.1:{server.port}/"],
         stderr=subprocess.PIPE, cwd=ROOT,
     ) as process:  # fmt: skip
-        wait_until(lambda: set(os.listdir(tmp_path)) - {"file"}, 60)
+        wait_until(lambda: is_receiving(process, tmp_path, named), 60)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         ended.set()
 
-    name = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
-    assert (process.returncode, err.decode()) == (128 + number, f"dugong_like: {name}\n")
+    line = f"dugong_like: {'interrupted' if number == signal.SIGINT else f'ended by {name}'}\n"
+    is_silent = name in {"SIGKILL", "SIGSEGV"}
+    assert (process.returncode, err.decode()) == (-number, "" if is_silent else line)
     assert os.listdir(tmp_path) == (["file"] if exists else [])
     assert not exists or file.read_text() == "old"
 

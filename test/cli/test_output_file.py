@@ -68,12 +68,22 @@ def ordinary_user():
         os.setgroups(groups)
 
 
+@pytest.fixture(params=["nameless", "named"])
+def new_file(request, monkeypatch):
+    """Have new files with a name, or without one, until they are complete."""
+    if request.param == "named":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    elif not hasattr(os, "O_TMPFILE"):
+        pytest.skip("there are no files without a name")
+    return request.param
+
+
 def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077])
-def test_a_new_file_has_the_mode_that_the_umask_leaves(folder, mask):
+def test_a_new_file_has_the_mode_that_the_umask_leaves(folder, mask, new_file):
     before = os.umask(mask)
     try:
         write(folder / "file")
@@ -86,7 +96,7 @@ def test_a_new_file_has_the_mode_that_the_umask_leaves(folder, mask):
 
 
 @pytest.mark.parametrize("permissions", [0o600, 0o640, 0o666, 0o755, 0o200])
-def test_an_existing_file_keeps_its_mode(folder, permissions):
+def test_an_existing_file_keeps_its_mode(folder, permissions, new_file):
     file = folder / "file"
     file.write_bytes(b"old and longer")
     file.chmod(permissions)
@@ -99,7 +109,8 @@ def test_an_existing_file_keeps_its_mode(folder, permissions):
     assert os.listdir(folder) == ["file"]
 
 
-def test_what_comes_is_not_shown_to_those_who_may_not_read_the_old_file(folder):
+def test_what_comes_is_not_shown_to_those_who_may_not_read_the_old_file(folder, monkeypatch):
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     file = folder / "file"
     file.write_bytes(b"old")
     file.chmod(0o600)
@@ -112,8 +123,53 @@ def test_what_comes_is_not_shown_to_those_who_may_not_read_the_old_file(folder):
         assert len(other.name) < 32
 
 
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="there are no files without a name")
+def test_a_file_has_no_name_before_it_is_complete(folder):
+    with OutputFile(str(folder / "file")).open(None) as output:
+        output.write(b"half")
+        assert os.listdir(folder) == []
+    assert (folder / "file").read_bytes() == b"half"
+
+
+def test_a_file_that_somebody_else_makes_meanwhile_is_replaced(folder, new_file):
+    file = folder / "file"
+
+    with OutputFile(str(file)).open(None) as output:
+        output.write(b"new")
+        file.write_bytes(b"of somebody else")
+
+    assert file.read_bytes() == b"new"
+    assert os.listdir(folder) == ["file"]
+
+
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL])
+def test_a_file_system_without_nameless_files_has_one_with_a_name(folder, monkeypatch, code):
+    create, names = os.open, []
+
+    def refuse(path, flags, *mode):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(code, os.strerror(code))
+        names.append(Path(path).name)
+        return create(path, flags, *mode)
+
+    if hasattr(os, "O_TMPFILE"):
+        monkeypatch.setattr(output_file.os, "open", refuse)
+        write(folder / "file")
+        assert [name[:8] for name in names] == [".dugong-"]
+        assert (folder / "file").read_bytes() == b"new"
+        assert os.listdir(folder) == ["file"]
+
+
+def test_without_proc_a_file_has_a_name(folder, monkeypatch):
+    monkeypatch.setattr(output_file, "DESCRIPTORS", str(folder / "missing"))
+    with OutputFile(str(folder / "file")).open(None) as output:
+        output.write(b"new")
+        assert len(os.listdir(folder)) == 1
+    assert os.listdir(folder) == ["file"]
+
+
 @needs_root
-def test_an_existing_file_keeps_its_owner(folder):
+def test_an_existing_file_keeps_its_owner(folder, new_file):
     file = folder / "file"
     file.write_bytes(b"old")
     os.chown(file, 12345, 54321)
@@ -151,7 +207,7 @@ def test_a_file_of_somebody_else_that_may_be_written_keeps_its_owner(folder):
 
 @pytest.mark.parametrize("attribute", ["user.comment"])
 @pytest.mark.skipif(not hasattr(os, "setxattr"), reason="there are no extended attributes here")
-def test_extended_attributes_are_kept(folder, attribute):
+def test_extended_attributes_are_kept(folder, attribute, new_file):
     file = folder / "file"
     file.write_bytes(b"old")
     try:
@@ -252,7 +308,7 @@ def test_hard_links_lead_to_the_new_bytes(folder, old):
     assert (folder / "one").samefile(folder / "two")
 
 
-def test_a_file_that_cannot_be_replaced_is_overwritten(folder, monkeypatch):
+def test_a_file_that_cannot_be_replaced_is_overwritten(folder, monkeypatch, new_file):
     """As it is with something mounted on it, or in a folder such as /tmp."""
     file = folder / "file"
     file.write_bytes(b"old and longer")
@@ -269,7 +325,7 @@ def test_a_file_that_cannot_be_replaced_is_overwritten(folder, monkeypatch):
 
 @pytest.mark.parametrize("length", [246, 254, 255])
 @pytest.mark.parametrize("exists", [True, False])
-def test_long_names_work(folder, length, exists):
+def test_long_names_work(folder, length, exists, new_file):
     file = folder / ("n" * length)
     if exists:
         file.write_bytes(b"old")
@@ -279,7 +335,7 @@ def test_long_names_work(folder, length, exists):
     assert file.read_bytes() == b"new"
 
 
-def test_names_are_bytes(folder):
+def test_names_are_bytes(folder, new_file):
     name = os.fsencode(folder) + b"/caf\xe9\n"
 
     write(os.fsdecode(name))
@@ -310,7 +366,7 @@ def test_what_cannot_be_a_file_is_an_error_before_anything_is_asked_for(folder, 
 
 @pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize("link", [True, False])
-def test_a_failure_leaves_everything_as_it_was(folder, exists, link):
+def test_a_failure_leaves_everything_as_it_was(folder, exists, link, new_file):
     file = folder / "file"
     if exists:
         file.write_bytes(b"old")
@@ -326,8 +382,8 @@ def test_a_failure_leaves_everything_as_it_was(folder, exists, link):
     assert not exists or file.read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_leaves_everything_as_it_was(folder, number):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_leaves_everything_as_it_was(folder, number, new_file):
     file = folder / "file"
     file.write_bytes(b"old")
 
@@ -339,7 +395,23 @@ def test_a_signal_leaves_everything_as_it_was(folder, number):
     assert file.read_bytes() == b"old"
 
 
-def test_a_signal_between_creating_and_opening_leaves_nothing(folder, monkeypatch):
+def test_a_signal_between_naming_and_replacing_leaves_everything_as_it_was(folder, monkeypatch):
+    (folder / "file").write_bytes(b"old")
+    replace = Path.replace
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGQUIT)
+        replace(*arguments)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(Ended), stop_on_signals(end):
+        write(folder / "file")
+
+    assert os.listdir(folder) == ["file"]
+    assert (folder / "file").read_bytes() == b"old"
+
+
+def test_a_signal_between_creating_and_opening_leaves_nothing(folder, monkeypatch, new_file):
     create = os.open
 
     def interrupted(*arguments):
