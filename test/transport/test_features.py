@@ -47,7 +47,7 @@ def get(port, **options):
 
 @pytest.mark.feature("A49")
 def test_table_has_each_key_with_its_type():
-    text = PAGE.read_text().partition(".. _abilities:")[2].partition("Limits of what")[0]
+    text = PAGE.read_text().partition(".. _abilities:")[2].partition("Known limitations")[0]
     table = {}
     for keys, kind in re.findall(r"^   \* - (``.*)\n     - (\w+)$", text, re.MULTILINE):
         table |= dict.fromkeys(re.findall(r"``([\w.]+)``", keys), kind)
