@@ -40,6 +40,7 @@ from ..drivers.detect import runner
 from ..errors import ConnectionClosed
 from ..http.auth import BasicAuth
 from ..http.h1.framing import ends_http
+from ..http.redaction import quoted
 from ..http.request import BodyFollowing
 from ..http.target import Target
 from ..http.url import Origin
@@ -248,7 +249,7 @@ def key_of(request: Request) -> Key:
     """Return what a connection has to lead to."""
     client, url = edition_of(request).client, request.url
     if url.scheme not in SCHEMES:
-        message = f"no requests to {url.scheme!r} URLs"
+        message = f"no requests to {quoted(url.scheme)} URLs"
         raise client.UnsupportedProtocol(message, request=request)
     with errors_as(client, lambda: "connect"):
         origin = Origin(url.scheme, url.host, url.port)

@@ -68,6 +68,7 @@ from ..errors import (
     InvalidRequest,
     TunnelRefused,
 )
+from ..http.redaction import MAX_PATH, quoted
 from ..http.request import BodyFollowing
 from ..http.url import Origin
 from ..polling.binary_streams import co_read_some
@@ -441,6 +442,7 @@ def context_for(verify: bool | str, cert: Certificate) -> ssl.SSLContext:
         return default_ssl_context()
     for path in (verify, *((cert,) if isinstance(cert, str) else cert or ())):
         if isinstance(path, str) and not Path(path).exists():
-            raise FileNotFoundError(f"no certificates, as there is no file {path!r}")
+            shown = quoted(path, MAX_PATH)
+            raise FileNotFoundError(f"no certificates, as there is no file {shown}")
     authorities = None if isinstance(verify, bool) else verify
     return tls_context(verify=verify is not False, ca=authorities, client_cert=cert)

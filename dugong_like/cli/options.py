@@ -7,23 +7,41 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
+from ..http.redaction import SHOWN, quoted, shown_text
 from .outcome import WRONG_ARGUMENTS
-from .standard import complain, print_output
+from .standard import MAX_LINE, complain, print_output
 
 FILES: Final = 2000  # of the demo
 MAX_FILES: Final = 100_000  # 9 GiB
-SHOWN: Final = 60  # characters of a value that an error shows
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong, and writes as the commands do."""
+    """A parser that says in one line what is wrong, and writes as the commands do.
+
+    What was given is quoted without what may be secret in it, wherever it stood.
+    """
+
+    _given: Sequence[str] = ()
+
+    def parse_known_args(  # type: ignore[override]  # which has overloads
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> Any:
+        """Take *args* apart as the base class does."""
+        self._given = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and end."""
+        values = {value for each in self._given for value in (each, each.partition("=")[2])}
+        for value in sorted(values, key=len, reverse=True):  # one may be a part of another
+            if (masked := shown_text(value, MAX_LINE)) != value:
+                message = message.replace(value, masked)
+                message = message.replace(repr(value)[1:-1], masked)
         complain(f"{message} ({self.prog} --help says more)")
         sys.exit(WRONG_ARGUMENTS)
 
@@ -58,7 +76,7 @@ class PrintVersion(argparse.Action):
 
 def shown(text: str) -> str:
     """Return the beginning of *text*, in quotation marks, as an error shows it."""
-    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
+    return quoted(text) + ("..." if len(text) > SHOWN else "")
 
 
 def file_count(text: str) -> int:
@@ -97,7 +115,8 @@ def field(text: str) -> tuple[str, str]:
     """Return the name and the value of a header field. The rest is checked when it is sent."""
     name, colon, value = text.partition(":")
     if not colon:
-        raise argparse.ArgumentTypeError(f"no colon in {shown(text)}")
+        first = re.split(r"[\s=;,]", text.strip(), maxsplit=1)[0]  # the rest may be secret
+        raise argparse.ArgumentTypeError(f"no colon behind the name: {shown(first)}")
     return name, value.strip(" \t")
 
 

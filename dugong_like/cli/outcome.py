@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..http.redaction import MAX_PATH, mask_target, quoted, shown_text
+
 SUCCESS: Final = 0
 FAILED: Final = 1  # it did not work, or bytes were different
 WRONG_ARGUMENTS: Final = 2
@@ -38,7 +40,10 @@ def reason_of(exc: BaseException) -> str:
 
 
 def _text(name: object) -> str:
-    return name if isinstance(name, str) else repr(name)
+    """Return the name of a file, which may be a URL that stands in the wrong place."""
+    if not isinstance(name, str):
+        return quoted(name, MAX_PATH)
+    return shown_text(name, MAX_PATH) if ":/" in name else mask_target(name)
 
 
 def with_name(exc: OSError, name: str) -> OSError:

@@ -147,7 +147,7 @@ def _early(url: URL, response: HTTPResponse) -> HTTPResponse:
 
 
 def _send_body(conn: HTTPConnection, url: URL, upload: Upload) -> None:
-    with progress_bar(url.target, upload.size) as bar:
+    with progress_bar(mask_target(url.target), upload.size) as bar:
         for piece in upload.pieces():
             conn.write(piece)
             bar.update(len(piece))
@@ -159,7 +159,7 @@ def _copy_body(
 ) -> None:
     buffer = bytearray(PIECE)
     view = memoryview(buffer)
-    with progress_bar(url.target, length, wanted=with_bar) as bar:
+    with progress_bar(mask_target(url.target), length, wanted=with_bar) as bar:
         while count := conn.readinto(buffer):
             output.write(view[:count])
             bar.update(count)

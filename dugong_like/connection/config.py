@@ -32,6 +32,7 @@ from ..http.hosts import (
     check_hostname,
     check_port,
 )
+from ..http.redaction import quoted
 from ..polling.timeouts import Timeouts, as_timeouts, check_seconds
 from ..transport.buffer import BUFFER_SIZE
 from ..transport.connect.options import transport_options
@@ -140,7 +141,7 @@ class Settings(TLSFacts):
             check_seconds(expect100_timeout, "expect100_timeout")
         _check_number("buffer_size", buffer_size, 1)
         if on_informational is not None and not callable(on_informational):
-            raise TypeError(f"on_informational is called: {on_informational!r} cannot be")
+            raise TypeError(f"on_informational is called: {quoted(on_informational)} cannot be")
         wishes = _wishes(timeout, trace, timings, trace_file, budget)
         if sock is not None:
             as_timeouts(timeout)  # if there is an error the socket stays the caller's
@@ -247,7 +248,7 @@ def _check_number(name: str, value: object, least: int) -> None:
 
     """
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} is an int, not {value!r}")
+        raise TypeError(f"{name} is an int, not {quoted(value)}")
     if not least <= value <= sys.maxsize:
         raise InvalidOption(f"{name} cannot be {value}: it is from {least} to {sys.maxsize}")
 
@@ -255,7 +256,7 @@ def _check_number(name: str, value: object, least: int) -> None:
 def _test_names(names: Sequence[str | tuple[str, int]]) -> tuple[str, ...]:
     """Return the names in *dns_test_hostnames*: names, or pairs of a name and a port."""
     if isinstance(names, str):
-        raise TypeError(f"dns_test_hostnames is a sequence of names, not {names!r}")
+        raise TypeError(f"dns_test_hostnames is a sequence of names, not {quoted(names)}")
     return tuple(one if isinstance(one, str) else one[0] for one in names)
 
 
@@ -278,7 +279,7 @@ def _other_heads(host: str, forwarding: Forwarding | None, http_version: str) ->
 
     """
     if http_version not in VERSIONS:
-        raise ValueError(f"HTTP {http_version!r}; only 1.0 and 1.1 are spoken")
+        raise ValueError(f"HTTP {quoted(http_version)}; only 1.0 and 1.1 are spoken")
     minor = VERSIONS[http_version]
     if forwarding is None:
         return RequestHeads(host, "", None, minor)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-from ..http.redaction import mask_target
+from ..http.redaction import mask_target, mask_words
 from ..transport.trace import Info, Trace
 
 CONNECTION: Final = logging.getLogger("dugong_like.connection")
@@ -39,7 +39,7 @@ def log_event(event: str, info: Info) -> None:
 
 def shown(value: Any) -> str:
     """Return *value* as text of bounded length, without secrets."""
-    text = mask_target(repr(value))
+    text = repr(mask_target(value)) if isinstance(value, str) else mask_words(repr(value))
     return text if len(text) <= MOST else f"{text[:MOST]}…"
 
 

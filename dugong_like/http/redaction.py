@@ -16,6 +16,8 @@ from typing import Final
 
 MASK: Final = "[masked]"
 SHOWN: Final = 60  # characters of a bad value that an error message shows
+MAX_PATH: Final = 4096  # of the path of a file
+PEM: Final = "-----BEGIN "  # a key may follow (RFC 7468)
 MAX_BITS: Final = 128  # of a number that is shown; str() refuses those of thousands of digits
 NESTED: Final = 3  # times that a target may be percent-encoded to stand in another one
 SECRET: Final = frozenset(
@@ -128,21 +130,29 @@ def _has_secrets(text: str, nested: int) -> bool:
     return bool(_userinfo.search(text)) or _mask_parameters(text, nested=nested) != text
 
 
-def shown_text(text: str) -> str:
+def shown_text(text: str, most: int = SHOWN) -> str:
     """Return the beginning of *text*, of which nothing is known, without what may be secret.
 
     What is in front of an "@" may be credentials; so may be what is behind the name of a field, or
-    of a parameter, that is known for them.
+    of a parameter, that is known for them, and what is in PEM.
+
+    Args:
+        text: perhaps of any length.
+        most: characters of it that are shown.
+
     """
-    named = _secret_field.sub(rf"\1: {MASK}", text)
+    before, begin, _ = text.partition(PEM)
+    named = _secret_field.sub(rf"\1: {MASK}", before + begin + MASK if begin else text)
+    if "%40" in named:  # an "@" that is percent-encoded
+        named = _login_in_front.sub(rf"\1:{MASK}", named)
     shown = _mask_parameters(named, broken=True)
     if "@" in named:
         scheme = _scheme(text)
         _, at, behind = shown.rpartition("@")
         if not at:  # it was a part of a value
             behind = shown[len(re.split(r"[?&;#]", shown, maxsplit=1)[0]) :]
-        return f"{scheme[0] if scheme else ''}...{at}{behind[:SHOWN]}"
-    return _login.sub(rf"\1:{MASK}", shown)[:SHOWN]
+        return f"{scheme[0] if scheme else ''}...{at}{behind[:most]}"
+    return _login.sub(rf"\1:{MASK}", shown)[:most]
 
 
 def shown_url(text: str) -> str:
@@ -155,14 +165,14 @@ def shown_url(text: str) -> str:
     return shown_text(_login_in_front.sub(rf"\1:{MASK}", text))
 
 
-def quoted(value: object) -> str:
+def quoted(value: object, most: int = SHOWN) -> str:
     """Return *value*, which is wrong, for a message: in quotation marks, without secrets.
 
     Of what is neither text nor bytes nor a plain number it is the name of the type: the rest may
     have secrets anywhere, or be of any size.
     """
     if isinstance(value, str):
-        return repr(shown_text(value))
+        return repr(shown_text(value, most))
     if isinstance(value, bytes | bytearray):
         return repr(shown_text(value.decode("latin-1")).encode("latin-1"))
     if value is None or type(value) in {bool, float}:

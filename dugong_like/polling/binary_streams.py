@@ -340,9 +340,10 @@ class BinaryReader(_Waiting):
         try:
             view = memoryview(data).cast("B")
         except TypeError:
+            advice = ": is it a text stream, opened without 'b'?" if isinstance(data, str) else ""
             raise TypeError(
                 f"{type(self._stream).__name__} gives {type(data).__name__} where bytes are "
-                "needed: is it a text stream, opened without 'b'?"
+                f"needed{advice}"
             ) from None
         if len(view) > size:
             raise StateError(

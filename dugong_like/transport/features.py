@@ -18,6 +18,7 @@ import ssl
 import sys
 from typing import Final
 
+from ..http.redaction import quoted
 from .connect.socket_options import KEEPALIVE
 from .zero_copy import can_splice
 
@@ -64,7 +65,7 @@ def cipher_supported(name: str) -> bool:
 
     """
     if not isinstance(name, str):
-        raise TypeError(f"the name of a cipher is a string, not {name!r}")
+        raise TypeError(f"the name of a cipher is a string, not {quoted(name)}")
     return name in _ciphers()
 
 

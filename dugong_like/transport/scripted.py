@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 from ..errors import ConnectFailed, ConnectionClosed
+from ..http.hosts import authority
+from ..http.redaction import quoted
 from ..polling.contract import POLLIN, Co, PollNeeded
 from ..polling.wake import Wake
 from .custom import BaseStream
@@ -199,7 +201,8 @@ class ScriptedTransport:
         yield from ()
         self.places.append(place)
         if not self._scripts:
-            raise ConnectFailed(f"no script is left for a connection to {place!r}")
+            where = authority(*place) if isinstance(place, tuple) else quoted(place)
+            raise ConnectFailed(f"no script is left for a connection to {where}")
         script = self._scripts.pop(0)
         if isinstance(script, Exception):
             raise script

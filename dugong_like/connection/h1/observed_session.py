@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ...errors import StateError
+from ...http.redaction import quoted
 from ...polling.binary_streams import is_binary
 from ...polling.contract import Co, PollNeeded, run
 from ...polling.rates import Budget
@@ -51,12 +52,12 @@ class Wishes:
 
     def __post_init__(self) -> None:
         if self.trace is not None and not callable(self.trace):
-            raise TypeError(f"trace is a function, not {self.trace!r}")
+            raise TypeError(f"trace is a function, not {quoted(self.trace)}")
         if self.budget is not None and not isinstance(self.budget, Budget):
-            raise TypeError(f"budget is Budget(…), not {self.budget!r}")
+            raise TypeError(f"budget is Budget(…), not {quoted(self.budget)}")
         file = self.trace_file
         if not isinstance(file, str | os.PathLike | None) and not is_binary(file, "write"):
-            raise TypeError(f"trace_file is a path or a binary file, not {file!r}")
+            raise TypeError(f"trace_file is a path or a binary file, not {quoted(file)}")
 
 
 class WatchedLink(SharedLink):

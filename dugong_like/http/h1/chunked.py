@@ -14,6 +14,7 @@ import re
 from typing import Final
 
 from ...errors import ConnectionClosed, InvalidResponse
+from ..redaction import quoted
 from .body import Source
 from .limits import Limits
 from .response_head import VALUE, Section, parse_fields
@@ -72,7 +73,7 @@ class ChunkedBody:
         line = bytes(data[begin : at + 1])
         match = _size_line(line)
         if match is None:
-            raise InvalidResponse(f"not a chunk size: {line[:SHOWN]!r}", request_sent="yes")
+            raise InvalidResponse(f"not a chunk size: {quoted(line)}", request_sent="yes")
         self._extensions += len(match[2])
         if self._extensions > self._limits.extensions:
             raise InvalidResponse(
@@ -99,14 +100,17 @@ class ChunkedBody:
         match = _partial_extension(rest) if self._looked_at else _partial_line(rest)
         if match is None:
             line = bytes(data[begin : min(end, begin + SHOWN)])
-            raise InvalidResponse(f"not a chunk size: {line!r}", request_sent="yes")
+            raise InvalidResponse(f"not a chunk size: {quoted(line)}", request_sent="yes")
         if (self._looked_at or match[1]) and not rest.endswith(b"\r"):
             self._looked_at = end - begin
 
     def _data_end(self, source: Source) -> bool:
         got = bytes(source.data[source.begin : min(source.begin + 2, source.end)])
         if not CRLF.startswith(got):
-            raise InvalidResponse(f"{got!r} instead of CRLF behind a chunk", request_sent="yes")
+            raise InvalidResponse(
+                f"{quoted(got)} instead of CRLF behind a chunk",
+                request_sent="yes",
+            )
         if got != CRLF:
             return False
         source.begin += 2

@@ -12,6 +12,7 @@ import re
 from typing import Final
 
 from ...errors import InvalidResponse
+from ..redaction import quoted
 from .body_kinds import Framing, Kind
 from .response_head import Head, content_length
 
@@ -114,5 +115,5 @@ def _transfer_coding(values: list[bytes], reusable: bool) -> Framing:
     if codings == [b"chunked"]:
         return Framing(Kind.CHUNKED, None, reusable)
     if not codings or b"chunked" in codings[:-1]:
-        raise InvalidResponse(f"Transfer-Encoding: {b', '.join(values)[:60]!r}")
+        raise InvalidResponse(f"Transfer-Encoding: {quoted(b', '.join(values))}")
     return Framing(Kind.UNKNOWN, None, False)

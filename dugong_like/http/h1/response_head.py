@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ...errors import InvalidResponse
-from ..redaction import shown_line
+from ..redaction import quoted, shown_line
 from .body_kinds import Framing
 from .limits import MAX_DIGITS, MAX_FIELDS, Limits
 
@@ -45,7 +45,7 @@ _more_value = re.compile(VALUE + rb"\r?").fullmatch
 Checker = Callable[[bytes], re.Match[bytes] | None]
 ZERO: Final = ord("0")
 LENGTH: Final = b"content-length:"
-SHOWN: Final = 60  # bytes of a bad line that an error message shows
+LOOKED_AT: Final = 1000  # bytes of a bad line that are looked through for secrets
 TLS_ALERT: Final = b"\x15"  # type of a record (RFC 8446 section 5.1); begins nothing in HTTP
 
 
@@ -170,7 +170,7 @@ def content_length(value: bytes, earlier: int | None) -> int:
         value = value.lstrip(b"0") or b"0"
     if not value.isdigit() or len(value) > MAX_DIGITS:  # of bytes: ASCII digits only
         raise InvalidResponse(
-            f"Content-Length is not a number of up to {MAX_DIGITS} digits: {value[:SHOWN]!r}",
+            f"Content-Length is not a number of up to {MAX_DIGITS} digits: {quoted(value)}",
         )
     length = int(value)
     if earlier is not None and earlier != length:
@@ -192,9 +192,9 @@ def check_line(line: bytes, *, first: bool, folds: bool = False) -> None:
     """
     if first:
         if not _status_line(line):
-            raise InvalidResponse(f"not a status line of HTTP/1{_instead(line)}: {line[:SHOWN]!r}")
+            raise InvalidResponse(f"not a status line of HTTP/1{_instead(line)}: {quoted(line)}")
     elif not _field_line(line) and not (folds and _folded_line(line)):
-        raise InvalidResponse(f"not a header field: {shown_line(line)[:SHOWN]!r}")
+        raise InvalidResponse(f"not a header field: {shown_line(line)!r}")
 
 
 def _instead(line: bytes) -> str:
@@ -303,7 +303,7 @@ class Section:
         else:
             right = (_line_start if self._may_fold(start - begin) else _first_line_start)(new)
         if not right:
-            line = bytes(data[start : min(end, start + SHOWN)])
+            line = bytes(data[start : min(end, start + LOOKED_AT)])
             instead = _instead(line) if is_first else ""
             shown = shown_line(line)
             raise InvalidResponse(f"this cannot become a line of a head{instead}: {shown!r}")

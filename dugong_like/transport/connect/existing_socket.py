@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 
 from ...errors import InvalidOption, StateError
+from ...http.redaction import quoted
 from ..tcp import TCPStream
 
 
@@ -26,7 +27,7 @@ class OwnSocket:
     def __init__(self, sock: socket.socket) -> None:
         self._held: list[socket.socket] = []  # at most one; pop is atomic
         if not isinstance(sock, socket.socket):
-            raise TypeError(f"sock is a connected socket, not {sock!r}")
+            raise TypeError(f"sock is a connected socket, not {quoted(sock)}")
         if hasattr(sock, "do_handshake"):
             raise InvalidOption("sock speaks TLS already: hand over a plain one, and a context")
         try:

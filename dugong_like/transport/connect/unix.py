@@ -13,6 +13,7 @@ import time
 from typing import Final
 
 from ...errors import InvalidOption
+from ...http.redaction import MAX_PATH, quoted
 from ...polling.contract import POLLOUT, Co, PollNeeded
 from ...polling.wake import Wake
 from .happy_eyeballs import Opener, co_naming, is_connected, new_socket
@@ -35,11 +36,11 @@ def check_path(path: str | bytes | os.PathLike[str]) -> bytes:
     data = os.fsencode(path)
     abstract = data.startswith(b"\0")
     if not data or (abstract and sys.platform != "linux") or (b"\0" in data and not abstract):
-        raise InvalidOption(f"not the path of a unix domain socket: {data[:60]!r}")
+        raise InvalidOption(f"not the path of a unix domain socket: {quoted(data)}")
     if len(data) > LONGEST:
         raise InvalidOption(
             f"the path of a unix domain socket has at most {LONGEST} bytes, not {len(data)}: "
-            f"{os.fsdecode(data)!r}"
+            f"{quoted(os.fsdecode(data), MAX_PATH)}"
         )
     return data
 

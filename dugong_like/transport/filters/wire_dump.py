@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import BinaryIO, Final, cast
 
+from ...http.redaction import quoted
 from ...polling.binary_streams import BinaryReader, BinaryWriter
 from ...polling.contract import run
 from ..stream import Data, Part, Stream
@@ -184,5 +185,5 @@ def read_dump(file: BinaryIO) -> Iterator[tuple[str, float, bytes]]:
         direction, seconds, size = line.decode("ascii").split(" ")
         data = take(int(size) + 1)
         if direction not in {"<", ">"} or len(data) != int(size) + 1 or not data.endswith(b"\n"):
-            raise ValueError(f"not a record of a wire dump: {line!r}")
+            raise ValueError(f"not a record of a wire dump: {quoted(line)}")
         yield direction, float(seconds), data[:-1]

@@ -18,6 +18,7 @@ from ...errors import (
     TunnelRefused,
 )
 from ...http.h1.body import Source
+from ...http.redaction import quoted
 
 VERSION: Final = 4
 CONNECT: Final = 1
@@ -37,7 +38,7 @@ REPLIES: Final = {
 def check_name(hostname: str) -> None:
     """Raise `InvalidRequest` if SOCKS4a cannot carry *hostname*."""
     if ":" in hostname or len(hostname) > MAX_TEXT:
-        raise InvalidRequest(f"SOCKS4a has no IPv6 and no long names: {hostname[:60]!r}")
+        raise InvalidRequest(f"SOCKS4a has no IPv6 and no long names: {quoted(hostname)}")
 
 
 class Socks4:
@@ -64,7 +65,7 @@ class Socks4:
         """Take what has arrived; see `Conversation.receive`."""
         answer = bytes(source.data[source.begin : source.end])
         if answer[0] != 0:
-            raise InvalidResponse(f"this is not SOCKS4: {answer[:SHOWN]!r}")
+            raise InvalidResponse(f"this is not SOCKS4: {quoted(answer)}")
         if len(answer) < REPLY_SIZE:
             return False
         if (code := answer[1]) != GRANTED:

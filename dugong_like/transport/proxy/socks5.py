@@ -19,6 +19,7 @@ from ...errors import (
 )
 from ...http.auth import BasicAuth
 from ...http.h1.body import Source
+from ...http.redaction import quoted
 
 VERSION: Final = 5
 LOGIN_VERSION: Final = 1  # of the sub-negotiation (RFC 1929 section 2)
@@ -49,7 +50,7 @@ REPLIES: Final = {  # RFC 1928 section 6
 def check_name(hostname: str) -> None:
     """Raise `InvalidRequest` if *hostname* is too long for SOCKS5."""
     if len(hostname) > MAX_TEXT:
-        raise InvalidRequest(f"a host name of more than {MAX_TEXT} bytes: {hostname[:60]!r}")
+        raise InvalidRequest(f"a host name of more than {MAX_TEXT} bytes: {quoted(hostname)}")
 
 
 def check_login(login: BasicAuth) -> None:
@@ -112,7 +113,7 @@ class Socks5:
     def _take_method(self, answer: bytes) -> int:
         """Take the choice of a way to log in (RFC 1928 section 3)."""
         if answer[0] != VERSION:
-            raise InvalidResponse(f"this is not SOCKS5: {answer[:SHOWN]!r}")
+            raise InvalidResponse(f"this is not SOCKS5: {quoted(answer)}")
         if len(answer) == 1:
             return 0
         method = answer[1]
@@ -136,7 +137,7 @@ class Socks5:
     def _take_verdict(self, answer: bytes) -> int:
         """Take what became of user name and password (RFC 1929 section 2)."""
         if answer[0] != LOGIN_VERSION:
-            raise InvalidResponse(f"no answer to a password: {answer[:SHOWN]!r}")
+            raise InvalidResponse(f"no answer to a password: {quoted(answer)}")
         if len(answer) == 1:
             return 0
         if answer[1] != 0:
@@ -153,7 +154,7 @@ class Socks5:
     def _take_reply(self, answer: bytes) -> int:
         """Take what became of the connection (RFC 1928 section 6)."""
         if answer[0] != VERSION:
-            raise InvalidResponse(f"this is not SOCKS5: {answer[:SHOWN]!r}")
+            raise InvalidResponse(f"this is not SOCKS5: {quoted(answer)}")
         if len(answer) == 1:
             return 0
         if (code := answer[1]) != 0:  # whatever follows
@@ -191,7 +192,7 @@ def reply_size(answer: bytes) -> int:
         return 0
     kind = answer[3]
     if kind not in {IPV4, NAME, IPV6}:
-        raise InvalidResponse(f"a reply with an unknown type of address: {answer[:SHOWN]!r}")
+        raise InvalidResponse(f"a reply with an unknown type of address: {quoted(answer)}")
     address = {IPV4: 4, NAME: 1 + answer[4], IPV6: 16}[kind]
     return 4 + address + 2
 

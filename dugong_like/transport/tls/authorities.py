@@ -17,6 +17,7 @@ from typing import Any, Final
 import certifi
 
 from ...errors import InvalidOption
+from ...http.redaction import PEM, quoted
 
 FilePath = str | os.PathLike[str]
 Source = FilePath | bytes  # a file, or its contents
@@ -64,8 +65,16 @@ def reason_of(exc: Exception) -> str:
 
 
 def name_of(source: Source) -> str:
-    """Return how to call the source of certificates or keys in messages."""
-    return os.fsdecode(source) if isinstance(source, str | os.PathLike) else "bytes"
+    """Return how to call the source of certificates or keys in messages.
+
+    Raises:
+        InvalidOption: it is no path but what should be in the file: perhaps a key.
+
+    """
+    name = os.fsdecode(source) if isinstance(source, str | os.PathLike) else "bytes"
+    if PEM in name:
+        raise InvalidOption("certificates and keys themselves are given as bytes, not as a string")
+    return name
 
 
 def _context(name: str, where: dict[str, Any]) -> ssl.SSLContext:
@@ -101,6 +110,8 @@ def _arguments(ca: FilePath | bytes) -> dict[str, Any]:
             raise _unusable("bytes", "there are none")
         # Comments between the certificates may be in any encoding.
         return {"cadata": data.decode("ascii", "ignore") if b"-----BEGIN" in data else data}
+    if not isinstance(ca, str | os.PathLike):
+        raise TypeError(f"ca is a path, or certificates as bytes, not {quoted(ca)}")
     path = os.fspath(ca)
     if not path:
         raise _unusable("a file", "its path is empty")

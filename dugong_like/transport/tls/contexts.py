@@ -15,11 +15,12 @@ import functools
 import os
 import ssl
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final, NoReturn
 
 from ...errors import InvalidOption
+from ...http.redaction import quoted
 from .authorities import FilePath, Source, name_of, reason_of, trusting
 
 Password = str | bytes
@@ -140,13 +141,13 @@ def _client_parts(client: ClientCertificate) -> tuple[Source, Source | None, Pas
     if not isinstance(client, tuple | list):
         client = (client, None)
     if len(client) not in {2, 3}:
-        raise TypeError("a client certificate is (certificates, key) or (…, …, password)")
+        raise TypeError("client_cert is (certificates, key) or (…, …, password)")
     certificates, key, password = (*client, None)[:3]
     for part in (certificates, key):
         if part is not None and not isinstance(part, str | bytes | os.PathLike):
-            raise TypeError(f"a client certificate is in a file, or bytes, not {part!r}")
+            raise TypeError(f"client_cert is in a file, or bytes, not {quoted(part)}")
     if certificates is None:
-        raise TypeError("a client certificate is in a file, or bytes, not None")
+        raise TypeError("client_cert is in a file, or bytes, not None")
     return certificates, key, password
 
 
@@ -194,34 +195,39 @@ def _limit_versions(
 def _version(option: str, version: str | ssl.TLSVersion) -> ssl.TLSVersion:
     known = VERSIONS.get(version) if isinstance(version, str) else version
     if known is None or known not in VERSIONS.values():
-        raise InvalidOption(f"{option} is one of {', '.join(VERSIONS)} (RFC 8996), not {version!r}")
+        raise InvalidOption(
+            f"{option} is one of {', '.join(VERSIONS)} (RFC 8996), not {quoted(version)}"
+        )
     return known
 
 
 def _set_ciphers(context: ssl.SSLContext, ciphers: str) -> None:
     if not isinstance(ciphers, str):
-        raise TypeError(f"ciphers is a string as OpenSSL has it, not {ciphers!r}")
+        raise TypeError(f"ciphers is a string as OpenSSL has it, not {quoted(ciphers)}")
     try:
         context.set_ciphers(ciphers)
     except ssl.SSLError as exc:
-        raise InvalidOption(f"OpenSSL has no cipher in {ciphers!r}") from exc
+        raise InvalidOption(f"OpenSSL has no cipher in {quoted(ciphers)}") from exc
 
 
 def _offer(context: ssl.SSLContext, protocols: Sequence[str] | None) -> None:
     if protocols is None:
         return
-    if isinstance(protocols, str | bytes):
-        raise TypeError(f"alpn is a sequence of names, such as ({protocols!r},)")
+    if isinstance(protocols, str | bytes) or not isinstance(protocols, Iterable):
+        shown = quoted(protocols)
+        raise TypeError(f"alpn is a sequence of names, such as ('http/1.1',), not {shown}")
     for name in protocols:
         if not isinstance(name, str):
-            raise TypeError(f"the name of a protocol is a string, not {name!r}")
+            raise TypeError(f"alpn: the name of a protocol is a string, not {quoted(name)}")
         if not name.isascii() or not 0 < len(name) <= MAX_PROTOCOL:
-            raise InvalidOption(f"not the name of a protocol (RFC 7301): {name[:60]!r}")
+            raise InvalidOption(f"not the name of a protocol (RFC 7301): {quoted(name)}")
     if protocols:
         context.set_alpn_protocols(list(protocols))
 
 
 def _log_keys(context: ssl.SSLContext, path: FilePath) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"keylog is the path of a file, not {quoted(path)}")
     try:
         context.keylog_filename = os.fspath(path)
     except OSError as exc:

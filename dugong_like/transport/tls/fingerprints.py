@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ...errors import CertificateInvalid, InvalidOption
+from ...http.redaction import quoted
 
 SIZES: Final = {"sha256": 32, "sha384": 48, "sha512": 64}  # bytes; MD5 and SHA-1 can be forged
 _written = re.compile(r"(?P<name>[A-Za-z0-9\-]+):(?P<digits>[0-9A-Fa-f:]+)").fullmatch
@@ -32,7 +33,7 @@ def parse_fingerprints(given: str | Iterable[str] | None) -> Fingerprints:
     if given is None:
         return ()
     if isinstance(given, bytes) or not isinstance(given, Iterable):
-        raise TypeError(f"a fingerprint is a string, or several, not {given!r}")
+        raise TypeError(f"a fingerprint is a string, or several, not {quoted(given)}")
     several = [given] if isinstance(given, str) else list(given)
     if not several:
         raise InvalidOption("no fingerprint would ever fit: there is none")
@@ -41,17 +42,17 @@ def parse_fingerprints(given: str | Iterable[str] | None) -> Fingerprints:
 
 def _parse(text: str) -> tuple[str, bytes]:
     if not isinstance(text, str):
-        raise TypeError(f"a fingerprint is a string, not {text!r}")
+        raise TypeError(f"a fingerprint is a string, not {quoted(text)}")
     match = _written(text)
     name = match["name"].lower().replace("-", "") if match else ""
     if match is None or name not in SIZES:
         raise InvalidOption(
-            f"not a fingerprint, such as sha256:…, of {', '.join(SIZES)}: {text[:60]!r}"
+            f"not a fingerprint, such as sha256:…, of {', '.join(SIZES)}: {quoted(text)}"
         )
     digits = match["digits"].replace(":", "")
     if len(digits) != 2 * SIZES[name]:
         raise InvalidOption(
-            f"{name} has {2 * SIZES[name]} digits, not {len(digits)}: {text[:60]!r}"
+            f"{name} has {2 * SIZES[name]} digits, not {len(digits)}: {quoted(text)}"
         )
     return name, bytes.fromhex(digits)
 

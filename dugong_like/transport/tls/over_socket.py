@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
 from ...errors import ConnectionClosed, InvalidOption, InvalidRequest, StateError
+from ...http.redaction import quoted
 from ...polling.contract import POLLIN, POLLOUT, Co, PollNeeded
 from ..socket_waits import Waits
 from ..stream import Data, Part
@@ -40,7 +41,7 @@ def check_context(context: object) -> None:
 
     """
     if not isinstance(context, SSLContext):
-        raise TypeError(f"ssl_context is an ssl.SSLContext, not {context!r}")
+        raise TypeError(f"ssl_context is an ssl.SSLContext, not {quoted(context)}")
     if context.protocol is ssl.PROTOCOL_TLS_SERVER:
         raise InvalidOption(
             "ssl_context is one for servers (PROTOCOL_TLS_SERVER), see tls_context() for clients"
@@ -116,7 +117,7 @@ def _wrap(
 
 def bad_name(name: str | None, exc: ValueError) -> InvalidRequest:
     """Return *exc*, which `ssl` raised because of *name*."""
-    what = "no host name" if name is None else f"not a host name for TLS: {name[:60]!r}"
+    what = "no host name" if name is None else f"not a host name for TLS: {quoted(name)}"
     return InvalidRequest(f"{what}: {exc}")
 
 
