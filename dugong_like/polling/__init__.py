@@ -1,1 +1,1 @@
-"""Operations, and everything built from operations alone: no sockets, no HTTP."""
+"""Operations and everything composed of operations: no sockets, no HTTP."""

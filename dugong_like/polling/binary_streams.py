@@ -1,13 +1,13 @@
-"""Reading and writing binary streams that somebody else opened, without losing a byte.
+"""Reading and writing binary streams that the caller opened, without losing a byte.
 
-Streams differ in what a call without effect looks like (see the `io` module): a raw one takes a
-part of what it is given, or returns None if it is non-blocking and nothing can be done now; a
-buffered one raises BlockingIOError, which says how much it has taken all the same; an object that
-merely has ``write`` often returns None when it has taken everything. Here all of them look the
-same: a number of bytes, or None for "not now", after which `BinaryWriter.need` or
-`BinaryReader.need` says what to wait for.
+Streams differ in how a call ends that cannot do everything (see the `io` module): a raw stream
+takes a part, or returns None if it is non-blocking and not ready; a buffered one raises
+BlockingIOError, which has the number of bytes taken; an object that only has ``write`` often
+returns None when it has taken everything. This file gives all of them one interface: a number of
+bytes, or None for "not now", after which `BinaryWriter.need` or `BinaryReader.need` returns the
+wait.
 
-Only non-blocking streams are waited for. The others block the thread, as they always do.
+Only non-blocking streams are waited for. The others block the thread.
 
 Not here: regular files, whose bytes the system can move by itself (files.py).
 """
@@ -24,10 +24,10 @@ from .contract import POLLIN, POLLOUT, Co, PollNeeded
 from .fairness import StepCounter
 from .wake import co_checkpoint
 
-MAX_COPY: Final = 1 << 20  # bytes copied for one call of a `write` that may keep what it gets
+MAX_COPY: Final = 1 << 20  # bytes copied for one call of a `write` that may keep its argument
 # Attempts in a row without effect on a descriptor that is ready. Other processes that use the
-# same pipe may be faster a few times; more than that is a stream that its descriptor says
-# nothing about, and waiting for it would never end.
+# same pipe may be faster a few times; after more attempts the descriptor is not the one that the
+# stream uses, and waiting for it would never end.
 MAX_USELESS: Final = 1000
 
 
@@ -45,8 +45,8 @@ def co_write_all(stream: Any, data: bytes | bytearray | memoryview) -> Co[int]:
         TypeError: *stream* is a text stream, or has no ``write``.
         StreamNotReady: *stream* takes nothing now, and cannot be waited for. Its
             ``characters_written`` says how many bytes of *data* have been taken.
-        StateError: what ``write`` returned makes no sense.
-        Exception: whatever ``write`` raises. A `BinaryWriter` knows how much has been taken.
+        StateError: the result of ``write`` is not a possible number of bytes.
+        Exception: any exception of ``write``. A `BinaryWriter` knows how much has been taken.
 
     """
     return BinaryWriter(stream).co_write_all(data)
@@ -57,7 +57,7 @@ def co_flush(stream: Any) -> Co[None]:
 
     Raises:
         TypeError, StreamNotReady: as in `co_write_all`.
-        Exception: whatever ``flush`` raises.
+        Exception: any exception of ``flush``.
 
     """
     return BinaryWriter(stream).co_flush()
@@ -68,18 +68,18 @@ def co_read_some(stream: Any, size: int) -> Co[bytes]:
 
     Args:
         stream: a raw or buffered stream, or any object with ``read``, ``readinto`` or ``read1``
-            that gives bytes.
+            that returns bytes.
         size: at least 1.
 
     Returns:
         The bytes; ``b""`` at the end of the stream, and only there.
 
     Raises:
-        TypeError: *stream* gives text, or has none of these methods.
+        TypeError: *stream* returns text, or has none of these methods.
         ValueError: *size* is less than 1.
         StreamNotReady: *stream* has nothing now, and cannot be waited for.
-        StateError: it gave more than was asked for, or what it returned makes no sense.
-        Exception: whatever *stream* raises.
+        StateError: it returned more than *size* bytes, or an impossible number.
+        Exception: any exception of *stream*.
 
     """
     return BinaryReader(stream).co_read_some(size)
@@ -91,7 +91,7 @@ def is_binary(stream: Any, *methods: str) -> bool:
 
 
 def check_binary(stream: Any, *methods: str) -> None:
-    """Raise TypeError if *stream* is no binary stream with one of *methods*."""
+    """Raise TypeError if *stream* is not a binary stream with one of *methods*."""
     if not is_binary(stream, *methods):
         raise TypeError(
             f"{type(stream).__name__} is no binary file to {methods[0]}: that is what open() "
@@ -102,8 +102,8 @@ def check_binary(stream: Any, *methods: str) -> None:
 def prefers_readinto(stream: Any) -> bool:
     """Return True if *stream* is to be read with ``readinto``, False if with ``read``.
 
-    Of the two it is the one that the most derived class has: a progress bar or a cipher may
-    have changed ``read`` alone, and a raw stream has ``readinto`` alone.
+    The method of the most derived class is preferred: a progress bar or a cipher may override
+    only ``read``, and a raw stream has only ``readinto``.
     """
     if not hasattr(stream, "read"):
         return hasattr(stream, "readinto")
@@ -116,16 +116,16 @@ def prefers_readinto(stream: Any) -> bool:
 
 
 class _Waiting:
-    """What readers and writers have in common: their descriptor may have to be waited for."""
+    """Base of reader and writer: waits for the descriptor of the stream."""
 
     def __init__(self, stream: Any, mask: int) -> None:
         self._stream = stream
         self._mask = mask
-        self._useless = 0  # attempts since something has moved
-        self._steps = StepCounter()  # calls of what somebody else has made
+        self._useless = 0  # attempts since the last progress
+        self._steps = StepCounter()  # calls of the caller's methods
 
     def need(self) -> PollNeeded:
-        """Return what to wait for after an attempt without effect. It does not block.
+        """Return the wait after an attempt without effect. Does not block.
 
         Raises:
             StreamNotReady: there is no descriptor, or it is ready all the time and the stream
@@ -152,7 +152,7 @@ class _Waiting:
         return StreamNotReady(f"{type(self._stream).__name__} {now} now, {why}")
 
     def _count(self, count: Any, most: int, what: str) -> int:
-        """Check what a method of the stream returned as a number of bytes."""
+        """Check the number of bytes that a method of the stream returned."""
         try:
             number = operator.index(count)
         except TypeError:
@@ -168,13 +168,13 @@ class _Waiting:
 
 
 class BinaryWriter(_Waiting):
-    """Writes to a binary stream that somebody else opened.
+    """Writes to a binary stream that the caller opened.
 
     Args:
         stream: see `co_write_all`.
 
     Attributes:
-        written: bytes that the stream has taken, whatever happened afterwards.
+        written: bytes that the stream has taken, also if an error followed.
 
     Raises:
         TypeError: *stream* is a text stream, or has no ``write``.
@@ -193,8 +193,8 @@ class BinaryWriter(_Waiting):
             How many bytes the stream has taken, at least one; None if it takes nothing now.
 
         Raises:
-            StateError: what ``write`` returned makes no sense.
-            Exception: whatever ``write`` raises.
+            StateError: the result of ``write`` is not a possible number of bytes.
+            Exception: any exception of ``write``.
 
         """
         if not data:
@@ -205,21 +205,21 @@ class BinaryWriter(_Waiting):
 
     def _write(self, data: memoryview) -> int:
         given: memoryview | bytes = data
-        if not isinstance(self._stream, io.IOBase):  # it may keep it, and memory is used again
+        if not isinstance(self._stream, io.IOBase):  # it may keep the memory, which is used again
             given = bytes(data[:MAX_COPY])
         try:
             count = self._stream.write(given)
         except BlockingIOError as exc:
-            # Unlike the others it may have taken a part, which must not be written again.
+            # Unlike other exceptions: a part may be taken, which must not be written again.
             count = getattr(exc, "characters_written", 0)
         if count is None:
             count = 0 if isinstance(self._stream, io.RawIOBase) else self._all_of(given)
         return self._count(count, len(given), "write")
 
     def _all_of(self, given: memoryview | bytes) -> int:
-        """Return what None means where `io.RawIOBase` does not say it: everything was taken.
+        """Return the meaning of None outside of `io.RawIOBase`: everything was taken.
 
-        Unless it may as well be the None of a non-blocking stream below.
+        Except if it may come from a non-blocking stream below.
         """
         try:
             blocking = os.get_blocking(self._stream.fileno())
@@ -233,7 +233,7 @@ class BinaryWriter(_Waiting):
         return len(given)
 
     def co_write_all(self, data: bytes | bytearray | memoryview) -> Co[int]:
-        """See `co_write_all` of the module. Interrupted, `written` says how far it came."""
+        """See `co_write_all` of the module. After an interruption, see `written`."""
         left = memoryview(data).cast("B")
         size = len(left)
         while left:
@@ -260,10 +260,10 @@ class BinaryWriter(_Waiting):
             yield self.need()
 
     def flush_some(self) -> bool:
-        """Flush without waiting; False says that it has to be done again.
+        """Flush without waiting; False means that it has to be repeated.
 
         Raises:
-            Exception: whatever ``flush`` raises.
+            Exception: any exception of ``flush``.
 
         """
         if not hasattr(self._stream, "flush"):
@@ -277,7 +277,7 @@ class BinaryWriter(_Waiting):
 
 
 class BinaryReader(_Waiting):
-    """Reads a binary stream that somebody else opened.
+    """Reads a binary stream that the caller opened.
 
     Args:
         stream: see `co_read_some`.
@@ -301,9 +301,9 @@ class BinaryReader(_Waiting):
             How many bytes were read; 0 at the end of the stream; None if there are none yet.
 
         Raises:
-            TypeError: *stream* gives text, or what else is no bytes.
-            StateError: it gave more than was asked for, or what it returned makes no sense.
-            Exception: whatever it raises.
+            TypeError: *stream* returns text, or another object that is not bytes.
+            StateError: it returned too many bytes, or an impossible number.
+            Exception: any exception of the stream.
 
         """
         try:
@@ -321,7 +321,7 @@ class BinaryReader(_Waiting):
     def read_some(self, size: int) -> memoryview | None:
         """Return at most *size* bytes, b"" at the end; None if there are none yet.
 
-        See `read_into` for what it raises.
+        Raises the same exceptions as `read_into`.
         """
         if not self._fills:
             try:
@@ -365,7 +365,7 @@ class BinaryReader(_Waiting):
         return bytes(data)
 
     def co_read_into(self, memory: memoryview) -> Co[int]:
-        """Read into the beginning of *memory*; wait while there is nothing.
+        """Read into the beginning of *memory*; wait while the stream has no bytes.
 
         Args:
             memory: at least one byte long.
@@ -375,7 +375,7 @@ class BinaryReader(_Waiting):
 
         Raises:
             ValueError: *memory* is empty.
-            Exception: what `co_read_some` raises.
+            Exception: as of `co_read_some`.
 
         """
         if not memory:

@@ -1,9 +1,8 @@
-"""Operations made of operations: two at once, a race, and a limit to each wait.
+"""Operations composed of operations: two at once, a race, and a limit for each wait.
 
-What they are made of waits for several descriptors; a `Bundle` shows them as one.
+Their parts wait for several descriptors; a `Bundle` makes one of them.
 
-Not here: what an operation is, and the limit to the whole of it, which the blocking driver
-sets (contract.py).
+Not here: the contract of operations, and the limit for a whole operation (contract.py).
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 
-PAUSE: Final = 0.02  # seconds between two looks where there is no epoll
+PAUSE: Final = 0.02  # seconds between two polls where there is no epoll
 
 
 def stall(seconds: float, op: Co[T]) -> Co[T]:
-    """Run *op* and end it when nothing moves for *seconds*.
+    """Run *op* and end it after *seconds* without progress.
 
-    Any number of waits may add up to more than that; each single one may not.
-    Needless resumptions do not count as movement.
+    The limit holds for each wait, not for their sum. Needless resumptions do not count as
+    progress.
 
     Args:
         seconds: how long one wait may last.
@@ -49,9 +48,9 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
         The result of *op*.
 
     Raises:
-        ConnectionTimedOut: what *op* waits for did not become ready in time; and if it waits to
-            send, the peer has acknowledged nothing meanwhile, as far as the system tells.
-        TypeError: *op* is no operation.
+        ConnectionTimedOut: the descriptor did not become ready in time; and if *op* waits to
+            send, the peer has acknowledged nothing meanwhile, as far as the system reports it.
+        TypeError: *op* is not an operation.
 
     """
     check_operation(op)
@@ -83,10 +82,10 @@ def _earlier(need: PollNeeded, deadline: float) -> PollNeeded:
 
 
 class Bundle:
-    """Several waits seen as one descriptor.
+    """Several waits as one descriptor.
 
-    An epoll object is itself pollable. Where there is none (outside Linux) the waits
-    take turns, each for `PAUSE` seconds.
+    An epoll object is itself pollable. Without epoll (outside Linux) the waits are polled in
+    turn, each for `PAUSE` seconds.
     """
 
     def __init__(self) -> None:
@@ -119,7 +118,7 @@ class Bundle:
             self._epoll = select.epoll()
             self._source = Source(self._epoll.fileno())
         for fd in self._registered.keys() - needs.keys():
-            with suppress(OSError):  # closed meanwhile: it left by itself
+            with suppress(OSError):  # closed meanwhile: removed by the system
                 self._epoll.unregister(fd)
         for fd, need in needs.items():
             last = self._registered.get(fd)
@@ -133,18 +132,18 @@ class Bundle:
         self._registered = needs
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         if self._epoll is not None:
             self._source.close(self._epoll.close)
 
 
 def _either(need: PollNeeded, other: PollNeeded) -> PollNeeded:
-    """Return a wait for either of two things of one descriptor."""
+    """Return a wait for either of two events of one descriptor."""
     return PollNeeded(need[0], need[1] | other[1], None, need.source or other.source)
 
 
 class _Step:
-    """One of several operations that run interleaved: its wait, and how it ended."""
+    """One of several interleaved operations: its wait, its result or exception."""
 
     def __init__(self, op: Co[Any]) -> None:
         self.op = op
@@ -168,8 +167,8 @@ def both(op1: Co[A], op2: Co[B]) -> Co[tuple[A, B]]:
         The two results, in the order of the arguments.
 
     Raises:
-        TypeError: one of them is no operation.
-        Exception: what the first of them raised; the other one is closed.
+        TypeError: one of them is not an operation.
+        Exception: of the first one that fails; the other one is closed.
 
     """
     _check_all([op1, op2])
@@ -202,8 +201,8 @@ def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:
 
     Raises:
         ValueError: there are no *ops*.
-        TypeError: one of them is no operation.
-        Exception: all have failed; this is what the last one raised.
+        TypeError: one of them is not an operation.
+        Exception: all have failed; this is the exception of the last one.
 
     """
     if not ops:
@@ -224,7 +223,7 @@ def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:
             for step in list(waiting):
                 try:
                     step.resume()
-                except Exception as exc:  # noqa: BLE001 - raised again when nobody is left
+                except Exception as exc:  # noqa: BLE001 - raised again if it is the last
                     waiting.remove(step)
                     failure = exc
                     start_at = start_at and -math.inf
@@ -239,7 +238,7 @@ def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:
                 raise failure
             yield bundle.need(needs, start_at)
     finally:
-        failure = None  # which keeps the frames of the operation that failed, and this one
+        failure = None  # it keeps the frames of the failed operation, and this one
         bundle.close()
         _close_all(step.op for step in waiting)
         _close_all(ops)
@@ -251,7 +250,7 @@ def _check_all(ops: Iterable[Co[Any]]) -> None:
 
 
 def _close_all(ops: Iterable[Co[Any]]) -> None:
-    """Close every one of *ops*, also when closing one of them fails."""
+    """Close all of *ops*, also if closing one of them fails."""
     problem: BaseException | None = None
     for op in ops:
         try:

@@ -1,14 +1,14 @@
-"""Operations that wait, and what they say while they wait.
+"""The contract between operations and the loops that run them.
 
-An operation is a generator, ``Co[T]``. It yields `PollNeeded` when it would block
-and nothing else; whoever runs it waits for that descriptor in any way it likes and
-resumes with ``next()``. Resuming too early is always harmless. Whoever gives up
-calls ``close()`` or ``throw()``. The result is the value of `StopIteration`.
+An operation is a generator, ``Co[T]``. It yields `PollNeeded`, and nothing else, when it would
+block; its driver waits for that descriptor in any way, and resumes the operation with ``next()``.
+Resuming too early is always harmless. ``close()`` or ``throw()`` gives the operation up. The
+result is the value of `StopIteration`.
 
-This file also has the blocking driver (`run`) with the limit that it sets (`within`).
+This file also has the blocking driver (`run`) and the limit for a whole operation (`within`).
 
-Not here: waiting for what has no descriptor (wake.py), the other ways to build operations from
-operations (combinators.py), the drivers for event loops (drivers/), and HTTP.
+Not here: waiting for events without a descriptor (wake.py), other combinators (combinators.py),
+drivers for event loops (drivers/), and HTTP.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ MAX_WAIT: Final = 2_000_000  # seconds, 23 days: poll() counts milliseconds in 3
 
 
 class Registration(Protocol):
-    """What a loop has noted about a `Source`."""
+    """The registration of a `Source` in a loop."""
 
     def end(self, then: Callable[[], object]) -> None:
-        """Forget the descriptor for good, then call *then*, in this thread or in another.
+        """Unregister the descriptor, then call *then*, in this thread or in another.
 
-        Any thread may call this. Whoever waits for the descriptor is to be resumed.
+        Any thread may call this. An operation that waits for the descriptor is resumed.
         """
         ...
 
 
 class Source:
-    """A descriptor whose owner tells before it is closed.
+    """A descriptor whose owner notifies the loops before it is closed.
 
-    So a loop may leave it registered after a wait, and after the operation: as long as it
-    has not been told, the number means the same file.
+    So a loop may leave it registered after a wait, and after the operation: until the
+    notification the number means the same file.
 
     Attributes:
         fd: the number.
         closed: True if it is closed, or about to be: then nothing may be registered.
-        registrations: what the loops have noted that have it registered, by loop.
+        registrations: the `Registration` of each loop that has registered it, by loop.
 
     """
 
@@ -70,10 +70,10 @@ class Source:
         return PollNeeded(self.fd, mask, deadline, self)
 
     def close(self, give_back: Callable[[], object]) -> None:
-        """Have every loop forget the descriptor, then call *give_back*, which closes it.
+        """Unregister the descriptor in every loop, then call *give_back*, which closes it.
 
-        That may be later: a loop that runs in another thread does it there. Nothing
-        happens the second time.
+        That may be later: a loop that runs in another thread does it there. A second call has
+        no effect.
         """
         if self.closed:
             return
@@ -94,15 +94,15 @@ class Source:
 
 
 class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
-    """What an operation waits for: ``(fd, mask)``.
+    """The wait of an operation: ``(fd, mask)``.
 
     Attributes:
         fd: the file descriptor.
         mask: `POLLIN`, `POLLOUT`, or both joined by ``|``: then either will do.
         deadline: seconds of `time.monotonic` at which the operation wants to be
-            resumed even if nothing happened, or None. The operation itself then
+            resumed even without an event, or None. The operation itself then
             raises the time-out.
-        source: what tells before the descriptor is closed; None if nothing does.
+        source: the `Source` of the descriptor; None if it has none.
 
     """
 
@@ -133,12 +133,12 @@ class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
         """Block until the descriptor is ready.
 
         Args:
-            timeout: seconds to wait at most; 0 looks only; None waits for ever.
-                More than `MAX_WAIT` seconds are taken for that many.
+            timeout: seconds to wait at most; 0 polls without waiting; None sets no limit.
+                More than `MAX_WAIT` seconds count as that many.
 
         Returns:
             True if the descriptor is ready (an error or a hang-up counts), False
-            if *timeout* seconds have passed. `deadline` plays no part.
+            if *timeout* seconds have passed. `deadline` has no effect.
 
         Raises:
             OSError, ValueError: the descriptor cannot be polled.
@@ -160,16 +160,16 @@ Co = Generator[PollNeeded, None, T]
 
 
 def check_operation(op: object) -> None:
-    """Check that *op* can be run: a generator, or what is resumed, thrown at and closed like one.
+    """Check that *op* is a generator, or has the methods of one.
 
     Raises:
-        TypeError: it is something else, such as the result of a blocking call.
+        TypeError: it is another object, such as the result of a blocking call.
 
     """
     if type(op) is GeneratorType or all(map(partial(hasattr, op), ("__next__", "throw", "close"))):
         return
     if hasattr(op, "cr_frame"):
-        op.close()  # type: ignore[attr-defined]  # a coroutine that nobody will await
+        op.close()  # type: ignore[attr-defined]  # a coroutine that will not be awaited
     missing = "()" if callable(op) else "co_"
     raise TypeError(
         f"{type(op).__name__} is no operation; an operation such as conn.co_readall() is needed: "
@@ -180,7 +180,7 @@ def check_operation(op: object) -> None:
 class _Pollers(threading.local):
     """One registered poll object for each ``(fd, mask)``, for each thread.
 
-    A poll object knows numbers only, so it stays right when a number is used again
+    A poll object stores only the number, so it stays valid when the number is used again
     for another file.
     """
 
@@ -192,9 +192,9 @@ _pollers = _Pollers()
 
 
 def milliseconds(timeout: float | None) -> int | None:
-    """Return *timeout* seconds as poll() takes them, None for ever.
+    """Return *timeout* seconds in milliseconds for poll(), None for no limit.
 
-    Rounded up, for waking too early would be to spin; at most `MAX_WAIT` seconds.
+    Rounded up, as waking too early would spin; at most `MAX_WAIT` seconds.
     """
     return None if timeout is None else math.ceil(min(max(timeout, 0), MAX_WAIT) * 1000)
 
@@ -218,7 +218,7 @@ def _wait_select(need: PollNeeded, timeout: float | None) -> bool:
     return any(select.select(readers, writers, writers, limit))
 
 
-# Waits so many seconds and says whether it is ready, as `PollNeeded.poll` with a call less.
+# Waits for so many seconds and returns readiness: `PollNeeded.poll` without one of its calls.
 wait = _wait_poll if hasattr(select, "poll") else _wait_select
 
 
@@ -234,8 +234,8 @@ def run(op: Co[T], timeout: float | None = None) -> T:
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
-        TypeError: *op* is no operation.
-        Exception: whatever *op* raises.
+        TypeError: *op* is not an operation.
+        Exception: any exception of *op*.
 
     """
     check_operation(op)
@@ -255,11 +255,11 @@ def run(op: Co[T], timeout: float | None = None) -> T:
 
 
 def timed_out(op: Co[T], failure: ConnectionTimedOut) -> T:
-    """Tell *op* that its time is over, so that it can say whether the request was sent."""
+    """Throw a time-out into *op*, so that it can add whether the request was sent."""
     try:
         op.throw(failure)
     except StopIteration as end:
-        return cast("T", end.value)  # it had its result all the same
+        return cast("T", end.value)  # it had its result already
     raise DugongError(f"{op!r} went on after {failure}")
 
 
@@ -270,14 +270,14 @@ def within(deadline: float, op: Co[T], failure: ConnectionTimedOut | None = None
         deadline: seconds of `time.monotonic`, for example
             ``time.monotonic() + 30``.
         op: the operation. It is closed in any case.
-        failure: what to raise when it has; None for an error that says just that.
+        failure: the exception to raise then; None for one with a general message.
 
     Returns:
         The result of *op*.
 
     Raises:
         ConnectionTimedOut: the deadline has passed and *op* still waits.
-        TypeError: *op* is no operation.
+        TypeError: *op* is not an operation.
 
     """
     check_operation(op)

@@ -1,11 +1,11 @@
-"""How much an operation may do without waiting, before others of the same loop have their turn.
+"""Fairness: the work an operation may do without waiting, before others of its loop run.
 
-It is counted in bytes. As time passes in each step, however little it moves, each counts as some
-bytes more: 512 small ones are a turn, which is a few milliseconds.
+It is counted in bytes. As each step takes time, even if it moves few bytes, it counts as some
+bytes more: the limit is reached after 512 small steps, which take a few milliseconds.
 
-Not here: how a turn is given (`co_checkpoint` of wake.py). Where each request passes, the count is
-a number of its own: the sending half of a connection (connection/h1/writer.py), and for receiving
-`ReceiveBuffer`, whose count goes on with what has arrived.
+Not here: letting the others run (`co_checkpoint` of wake.py). Two places on the path of every
+request have counters of their own: the sending half of a connection (connection/h1/writer.py), and
+`ReceiveBuffer`, which counts the bytes that arrive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STEP: Final = 2048  # bytes
 
 
 class StepCounter:
-    """Counts what the operations of one object do without waiting, one after the other.
+    """Counts the work of the operations of one object without waiting, one after the other.
 
     Two threads may use it at once: a step may be lost then, which does no harm.
 
@@ -33,7 +33,7 @@ class StepCounter:
         self._done += count
 
     def is_over(self) -> bool:
-        """Count a step; return True if others of the same loop shall have their turn before it."""
+        """Count a step; return True if other operations of the loop are to run before it."""
         self._done += STEP
         if self._done < TURN:
             return False

@@ -1,16 +1,15 @@
-"""A deadline that only progress renews, for those who wait until they can send.
+"""A deadline for sending that only progress of the peer extends.
 
-What is sent goes into a buffer of the system first. Linux says that there is room when a third
-of it is free, and a part of one packet is no room at all: with a buffer of 4 MB, and a peer that
-takes 100 kB a second, that is a quarter of a minute without a word. So the peer may make progress
-although nothing can be sent. On the other hand a few kB of room that are found at the deadline do
-not say when the peer made it: it may have been right after the beginning.
+Sent bytes are buffered by the system first. Linux reports room when a third of the buffer is free:
+with a buffer of 4 MB and a peer that takes 100 kB a second, that is a quarter of a minute without
+an event. So the peer may make progress although nothing can be sent. On the other hand a few kB of
+room at the deadline do not show when the peer made it: it may have been right at the beginning.
 
-Progress is therefore what the peer has acknowledged, as far as the system tells, or what could be
-sent. It is looked for several times in each period, so that it is known when it was.
+Progress therefore means bytes that the peer has acknowledged, as far as the system reports them,
+or bytes that could be sent. It is checked several times in each period, to know its time.
 
-Not here: time-outs of the other kinds (timeouts.py), and who waits (transport/attempts.py,
-writer.py, combinators.py).
+Not here: other time limits (timeouts.py), and the waits that use this deadline
+(transport/attempts.py, writer.py, combinators.py).
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from typing import Final
 
 from .contract import POLLOUT, PollNeeded
 
-LOOKS: Final = 8  # in each period: a time-out comes by an eighth of it too late, and never early
+LOOKS: Final = 8  # in each period: a time-out is up to an eighth of it late, and never early
 NOTHING: Final = bytes(4)  # an int of C
 
 
 def unacknowledged(fd: int) -> int | None:
     """Return how many bytes were sent to socket *fd* that its peer has not acknowledged.
 
-    None says that the system does not tell: it is no socket, it is closed, or this is not Linux.
+    None if the system does not report it: it is not a socket, it is closed, or this is not Linux.
     """
     if sys.platform != "linux" or fd < 0:
         return None
-    import fcntl  # noqa: PLC0415 - for those who wait with a limit
+    import fcntl  # noqa: PLC0415 - for waits with a limit
     import termios  # noqa: PLC0415
 
     try:
@@ -43,15 +42,15 @@ def unacknowledged(fd: int) -> int | None:
 
 
 class ProgressDeadline:
-    """The time at which nothing has moved for so long while something was to be sent.
+    """The end of the time without progress, while an operation waits to send.
 
-    It belongs to one wait: who has sent something, if only a part, begins the next with a new one.
+    It belongs to one wait: after sending anything, even a part, the next wait has a new one.
 
     Args:
-        seconds: how long nothing may move.
+        seconds: the limit for a time without progress.
 
     Attributes:
-        at: seconds of `time.monotonic`; later after each progress.
+        at: seconds of `time.monotonic`; progress moves it.
 
     """
 
@@ -64,7 +63,7 @@ class ProgressDeadline:
         self.at = time.monotonic() + seconds
 
     def limit(self, need: PollNeeded) -> PollNeeded:
-        """Return *need* with the deadline for the next look: `has_passed` is to be asked then."""
+        """Return *need* with the deadline for the next check, which is `has_passed`."""
         if need[0] != self._fd:
             self._fd = need[0]
             self._queued = unacknowledged(need[0])
@@ -72,9 +71,9 @@ class ProgressDeadline:
         return need.until(look if need.deadline is None else min(look, need.deadline))
 
     def has_passed(self) -> bool:
-        """Return True if nothing has moved since the deadline was set, and it is over.
+        """Return True if the deadline is over and there was no progress since it was set.
 
-        For who has tried once more, and could not send anything.
+        To be called after another attempt that could not send anything.
         """
         now = time.monotonic()
         queued = unacknowledged(self._fd)
@@ -84,10 +83,10 @@ class ProgressDeadline:
         return now >= self.at
 
     def is_for(self, need: PollNeeded) -> bool:
-        """Return True if *need* goes on with the wait that this has limited.
+        """Return True if *need* continues the wait that this has limited.
 
         That is, it waits to send to the same peer, which has acknowledged nothing meanwhile.
-        False where the system does not tell.
+        False if the system does not report acknowledgements.
         """
         queued = self._queued
         if queued is None or need[0] != self._fd or not need[1] & POLLOUT:

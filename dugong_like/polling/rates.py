@@ -1,9 +1,9 @@
-"""Budgets: how many bytes a second may pass, or have to, and how many at all.
+"""Budgets: maximum and minimum rates, in bytes a second, and the maximum size of a body.
 
-Whoever has to wait for its share waits through `PollNeeded` like everybody else: for a
-`Wake` that nobody sets, with a deadline.
+An operation waits for a rate as for anything else, with `PollNeeded`: for a `Wake` that is never
+set, with a deadline.
 
-Not here: the streams that keep to a rate (transport/filters/throttle.py,
+Not here: the streams that apply a rate (transport/filters/throttle.py,
 transport/filters/minimum_rate.py), and counting the bytes of a body (observed.py).
 """
 
@@ -19,18 +19,18 @@ from .contract import Co
 from .fairness import StepCounter
 from .wake import Wake, co_checkpoint
 
-SHARE: Final = 0.02  # seconds for which bytes are saved up before some are moved
-BURST: Final = 0.1  # seconds worth of bytes that may go at once, if nothing else is said
+SHARE: Final = 0.02  # seconds for which bytes are saved up before a transfer
+BURST: Final = 0.1  # seconds; the default burst is the bytes of so much time
 
 
 class RateLimit:
-    """So many bytes a second, on an average that begins anew after each pause.
+    """A maximum rate in bytes a second; the average begins anew after each pause.
 
-    May be shared by any number of connections and threads, which then share the rate.
+    It may be shared by any number of connections and threads, which then share the rate.
 
     Args:
         bytes_per_second: the rate.
-        burst: bytes that may go at once after a pause; a tenth of a second's by default.
+        burst: bytes that may move at once after a pause; those of a tenth of a second by default.
 
     Raises:
         ValueError: *bytes_per_second* or *burst* is not positive.
@@ -59,28 +59,28 @@ class RateLimit:
         return self._saved
 
     def available(self) -> int:
-        """Return how many bytes may be moved now; 0 if it is not worth while yet."""
+        """Return how many bytes may be moved now; 0 if they are too few to bother."""
         with self._lock:
             saved = int(self._count())
         return saved if saved >= self._share else 0
 
     def spend(self, count: int) -> None:
-        """Note that *count* bytes were moved; it may be more than was available."""
+        """Count *count* bytes as moved; may be more than were available."""
         with self._lock:
             self._count()
             self._saved -= count
 
     def next_time(self) -> float:
-        """Return the seconds of `time.monotonic` at which something will be available."""
+        """Return the seconds of `time.monotonic` at which bytes will be available."""
         with self._lock:
             missing = self._share - self._count()
-            # Rounded up: a byte that is almost there is not there.
+            # Rounded up: a part of a byte is not available.
             return self._counted + max(missing, 0) / self.bytes_per_second + 1e-4
 
     def co_take(self, count: int) -> Co[None]:
         """Wait until *count* bytes may be moved, and count them as moved.
 
-        For an operation of your own; a connection does it by itself.
+        For operations of your own; a connection does it by itself.
         """
         if self._steps.is_over():
             yield from co_checkpoint()
@@ -99,20 +99,20 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class LowestRate:
-    """So many bytes a second that a connection has to move while an operation waits for it.
+    """A minimum rate in bytes a second, while an operation waits for the connection.
 
-    An operation during which less was moved for *seconds* raises `ConnectionTimedOut`, whose
-    ``phase`` is ``"rate"``. What was moved is counted in intervals, so after a complete stop this
-    takes up to twice as long. Both directions count together, and each response that is complete
-    begins a new interval. The time that a server takes until it answers counts; the time of your
-    program does not, nor that of connecting, nor what a `RateLimit` holds back.
+    An operation below that rate for *seconds* raises `ConnectionTimedOut`, whose ``phase`` is
+    ``"rate"``. Bytes are counted in intervals, so after a complete stop this takes up to twice as
+    long. Both directions count together, and each complete response begins a new interval. The
+    time until the server responds counts; the time of your program does not, nor that of
+    connecting, nor that of a `RateLimit`.
 
     Args:
         bytes_per_second: the rate, over one interval.
-        seconds: how long the interval is: waiting of the two halves of a connection, added up.
+        seconds: length of the interval: the waiting time of both halves of a connection, added up.
 
     Raises:
-        ValueError: one of them is not positive, or not finite.
+        ValueError: an argument is not positive, or not finite.
 
     """
 
@@ -128,18 +128,18 @@ class LowestRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What a connection may take of the network. None, the default of each, sets no limit.
+    """Limits for the use of the network. None, the default of each, sets no limit.
 
     Args:
-        download: how fast bytes may be received, all that is HTTP counted.
-        upload: how fast bytes may be sent, all that is HTTP counted.
-        max_body: bytes of a response's body that are delivered; `BodyTooLarge` is raised
-            before there would be more, and at once if the length is known.
-        lowest_rate: how slow it may be while an operation waits.
+        download: maximum rate of receiving; all bytes of HTTP count.
+        upload: maximum rate of sending; all bytes of HTTP count.
+        max_body: maximum size of a response body in bytes; `BodyTooLarge` is raised before more
+            is returned, and at once if the length is known.
+        lowest_rate: minimum rate while an operation waits.
 
     Raises:
         ValueError: *max_body* is negative.
-        TypeError: *lowest_rate* is no `LowestRate`.
+        TypeError: *lowest_rate* is not a `LowestRate`.
 
     """
 

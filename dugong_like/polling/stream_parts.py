@@ -1,10 +1,10 @@
-"""A part of a stream that is to be sent: where it begins, how many bytes it has, and its bytes.
+"""A part of a stream that is to be sent: its start, its size, and its bytes.
 
-The size is what ``tell`` says at the end of the stream; what ``seek`` returns plays no part, since
-not every stream returns it. Even so it can be wrong: files that the kernel makes while they are
-read have a size of 0 or of a page, and a wrapper may change what is read and hand ``tell`` on to
-the stream below. So a stream that is not known to be simple is believed only if its first bytes
-agree with its positions. If they do not, the size is not known.
+The size is taken from ``tell`` at the end of the stream; the result of ``seek`` is ignored, as not
+every stream returns it. Even so it can be wrong: files that the kernel generates while they are
+read have a size of 0 or of a page, and a wrapper may transform the bytes and delegate ``tell`` to
+the stream below. So the size of a stream that is not known to be simple is accepted only if its
+first bytes agree with its positions. Otherwise the size is unknown.
 
 Not here: reading regular files by their descriptor (files.py), and the framing of a body whose
 size is not known (http/h1/).
@@ -24,14 +24,14 @@ from .contract import Co
 from .fairness import STEP, TURN
 
 PIECE: Final = 65536  # bytes read at once, and read ahead where positions have to be checked
-MOST_READS: Final = TURN // STEP  # of a stream that gives little each time; see fairness.py
+MOST_READS: Final = TURN // STEP  # of a stream that returns little each time; see fairness.py
 BUFFERED: Final = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom)
-# What streams raise that have positions, but not the one at the end.
+# Exceptions of streams that have positions, but not that of the end.
 NO_END: Final = (AttributeError, TypeError, ValueError, OSError, NotImplementedError)
 
 
 def place_of(stream: Any) -> int | None:
-    """Return the position of *stream* in bytes; None if it cannot be put back there later.
+    """Return the position of *stream* in bytes; None if it cannot be restored later.
 
     Raises:
         ValueError: it is closed.
@@ -47,11 +47,11 @@ def place_of(stream: Any) -> int | None:
 
 
 def put(stream: Any, place: int) -> None:
-    """Put *stream* to the position *place*.
+    """Move *stream* to the position *place*.
 
     Raises:
-        StateError: it is somewhere else afterwards.
-        Exception: what it raises.
+        StateError: it has another position afterwards.
+        Exception: any exception of the stream.
 
     """
     stream.seek(place)
@@ -60,16 +60,16 @@ def put(stream: Any, place: int) -> None:
 
 
 def misplaced(stream: Any, wanted: int, place: int | None) -> StateError:
-    """Return the error of a stream that is at *place* and not where it was put."""
+    """Return the error of a stream whose position is *place* instead of the requested one."""
     return StateError(f"{type(stream).__name__} was put to position {wanted} and is at {place}")
 
 
 def end_of(stream: Any) -> int | None:
-    """Return the position of the end of *stream*, None if it has none. Its own stays.
+    """Return the position of the end of *stream*, None if it has none; restore its position.
 
     Raises:
-        StateError: its position is another one afterwards.
-        Exception: what it raises when it is put back.
+        StateError: its position has changed afterwards.
+        Exception: any exception of restoring it.
 
     """
     place = place_of(stream)
@@ -87,8 +87,8 @@ def end_of(stream: Any) -> int | None:
 def real_file(file: Any) -> Any:
     """Return the file object behind *file* whose descriptor can be used in its place, or None.
 
-    A *real* file is one that `open` returns, of a regular file: what its descriptor gives is what
-    it gives. That of a `gzip.GzipFile` gives something else, and a pipe has no positions.
+    A *real* file is the result of `open` for a regular file: reading its descriptor returns the
+    same bytes. That of a `gzip.GzipFile` returns others, and a pipe has no positions.
     """
     if type(file).__module__ == "tempfile":
         file = getattr(file, "file", file)  # of a NamedTemporaryFile
@@ -99,15 +99,15 @@ def real_file(file: Any) -> Any:
 
 
 def is_stored(status: os.stat_result) -> bool:
-    """Return True if the size of a regular file is that of data which is stored somewhere.
+    """Return True if a regular file has stored data, so that its size can be relied on.
 
-    In /proc and /sys nothing is stored; nor is it in an empty file, and in one that is a hole.
+    Files in /proc and /sys have none; nor have empty files, and those that are one hole.
     """
     return status.st_size > 0 and getattr(status, "st_blocks", 1) > 0
 
 
 def is_simple(stream: Any) -> bool:
-    """Return True if the positions of *stream* are certainly those of the bytes that it gives."""
+    """Return True if the positions of *stream* certainly are those of the bytes it returns."""
     if type(stream) is io.BytesIO:
         return True
     real = real_file(stream)
@@ -115,20 +115,20 @@ def is_simple(stream: Any) -> bool:
 
 
 class StreamPart:
-    """The bytes of a stream from a position to its end, or so many of them.
+    """The bytes of a stream from a position to its end, or a number of them.
 
     Args:
         stream: a binary stream; see `co_read_some`.
-        start: position of the first byte; None if it begins where the stream is.
-        size: the number of bytes; None for all to the end, then see `measure`.
+        start: position of the first byte; None for the present position of the stream.
+        size: the number of bytes; None for all up to the end, then see `measure`.
         piece: bytes that are read at once.
 
     Attributes:
-        size: bytes it has; None if that is not known.
+        size: number of bytes; None if it is unknown.
         taken: how many of them `co_next` has returned.
 
     Raises:
-        TypeError: *stream* is no binary stream.
+        TypeError: *stream* is not a binary stream.
 
     """
 
@@ -143,17 +143,17 @@ class StreamPart:
         self._begun = False
         self._is_behind_end = False
         self._piece = piece
-        self._ahead = memoryview(b"")  # read and not taken
-        self._memory = memoryview(b"")  # of the last piece
-        self._to_check = False  # the end, when it is reached
+        self._ahead = memoryview(b"")  # bytes read ahead
+        self._memory = memoryview(b"")  # of the last read
+        self._to_check = False  # check the end when it is reached
 
     def measure(self) -> int | None:
-        """Find out the size, if it can be found out, and return it.
+        """Determine the size, if possible, and return it.
 
         Raises:
-            TypeError: the stream gives text.
-            StateError: it cannot be put back to where it was.
-            Exception: what it raises when it is read.
+            TypeError: the stream returns text.
+            StateError: its position cannot be restored.
+            Exception: any exception of reading it.
 
         """
         start = self._start
@@ -171,7 +171,7 @@ class StreamPart:
         self._stream.seek(start)
         place = place_of(self._stream)
         if place != start:
-            # Some cannot be put behind their end, as `gzip.GzipFile`, and stay there.
+            # Some, such as `gzip.GzipFile`, cannot be moved behind their end, and stay there.
             self._is_behind_end = place is not None and end_of(self._stream) == place < start
             if not self._is_behind_end:
                 raise misplaced(self._stream, start, place)
@@ -197,14 +197,13 @@ class StreamPart:
     def co_next(self) -> Co[memoryview]:
         """Return the next bytes, as memory that the next call may use again; empty at the end.
 
-        That is where the stream ends, even if that is before `size`.
+        The end is that of the stream, even if it comes before `size`.
 
         Raises:
             StreamNotReady: there are none yet, and the stream cannot be waited for.
-            TypeError: it gives text.
-            StateError: it gave more than was asked for, or its size is not what its
-                positions said.
-            Exception: what it raises when it is read.
+            TypeError: it returns text.
+            StateError: it returned too many bytes, or its size does not agree with its positions.
+            Exception: any exception of reading it.
 
         """
         while (data := self._next()) is None:
@@ -230,7 +229,7 @@ class StreamPart:
         return None if count is None else self._memory[:count]
 
     def _check_end(self) -> None:
-        """Check that the stream has come to where its size, which was measured, says it is."""
+        """Check that the position of the stream is its start plus the measured size."""
         end = (self._start or 0) + (self.size or 0)
         if not self._ahead and place_of(self._stream) == end:
             if not self._reader.read_some(1):

@@ -1,7 +1,6 @@
-"""Time limits: how long each phase of an operation may take.
+"""Time limits for the phases of an operation.
 
-All of them are `polling.within` underneath, or a deadline on a `PollNeeded`, so they hold
-under every driver.
+All of them use `within`, or a deadline of a `PollNeeded`, so they hold under every driver.
 
 Not here: the limits that wrap any operation (contract.py, combinators.py).
 """
@@ -20,30 +19,28 @@ T = TypeVar("T")
 
 
 class Timeouts:
-    """How many seconds each phase may take. None, the default of each, sets no limit.
+    """Limits in seconds for each phase. None, the default of each, sets no limit.
 
-    An operation that takes too long raises `ConnectionTimedOut`, which names the phase.
+    An operation that takes longer raises `ConnectionTimedOut`, which names the phase.
 
     Args:
-        connect: from the beginning to a connection: looking up the name and connecting to
-            one of its addresses together. As a limit of its own also for each of: the
-            handshake of TLS, and all that is said with a proxy.
-        dns: looking up the name; `connect` then limits the rest only.
-        tls: the handshake of TLS, instead of `connect`.
-        read: how long nothing may arrive while a response is awaited or read.
-        write: how long nothing may be sent, nor be acknowledged by the peer, while there is
+        connect: name look-up and connecting to one of the addresses, together. Separately, it
+            also limits the TLS handshake, and the handshake with a proxy.
+        dns: name look-up; `connect` then limits the rest only.
+        tls: the TLS handshake, instead of `connect`.
+        read: time without received bytes while a response is awaited or read.
+        write: time without bytes that are sent or acknowledged by the peer, while there is
             something to send.
-        stall: for each of the above that is not given: how long nothing may move. A number
-            as ``HTTPConnection(timeout=…)`` means this.
+        stall: time without progress, for each of the above that is not given. A number as
+            ``HTTPConnection(timeout=…)`` means this.
         total: one operation, from call to result, connecting included: one
             `~HTTPConnection.send_request`, one `~HTTPConnection.read`. Reading a response
             with its body takes several.
-        expect100: waiting for 100 (Continue); `ContinueTimedOut` then says that the body may
-            be written now.
+        expect100: waiting for 100 (Continue); after `ContinueTimedOut` the body may be written.
 
     Raises:
-        ValueError: one of them is negative or not a number.
-        TypeError: one of them has the wrong type.
+        ValueError: an argument is negative or not a number.
+        TypeError: an argument has the wrong type.
 
     """
 
@@ -56,7 +53,7 @@ class Timeouts:
     total: float | None
     expect100: float | None
 
-    # No dataclass: importing that takes longer than the rest of the library does.
+    # Not a dataclass: importing `dataclasses` takes longer than the rest of the library.
     __slots__ = ("connect", "dns", "expect100", "read", "stall", "tls", "total", "write")
 
     def __init__(  # noqa: PLR0913 - they are documented above
@@ -100,22 +97,22 @@ class Timeouts:
 
     @property
     def to_reach(self) -> float | None:
-        """Seconds for connecting, with looking up if `dns` is not given."""
+        """Seconds for connecting, with the name look-up if `dns` is not given."""
         return first(self.connect, self.stall)
 
     @property
     def to_shake_hands(self) -> float | None:
-        """Seconds for the handshake of TLS."""
+        """Seconds for the TLS handshake."""
         return first(self.tls, self.connect, self.stall)
 
     @property
     def to_read(self) -> float | None:
-        """Seconds that may pass without anything arriving."""
+        """Seconds that may pass without received bytes."""
         return first(self.read, self.stall)
 
     @property
     def to_write(self) -> float | None:
-        """Seconds that may pass without anything being sent."""
+        """Seconds that may pass without sent bytes."""
         return first(self.write, self.stall)
 
 
@@ -139,12 +136,12 @@ NO_LIMITS = Timeouts()
 
 
 def first(*limits: float | None) -> float | None:
-    """Return the first of *limits* that is one."""
+    """Return the first of *limits* that is not None."""
     return next((limit for limit in limits if limit is not None), None)
 
 
 def as_timeouts(timeout: float | Timeouts | None) -> Timeouts:
-    """Return *timeout*, in which a number limits how long nothing may move.
+    """Return *timeout* as `Timeouts`; a number is a limit for the time without progress.
 
     Raises:
         ValueError: it is negative or not a number.
@@ -156,7 +153,7 @@ def as_timeouts(timeout: float | Timeouts | None) -> Timeouts:
 
 @functools.lru_cache(maxsize=64, typed=True)
 def stalling(seconds: float | None) -> Timeouts:
-    """Return what limits how long nothing may move; raises what `as_timeouts` raises."""
+    """Return the limit for the time without progress; raises as `as_timeouts`."""
     return Timeouts(stall=seconds)
 
 
@@ -165,13 +162,13 @@ def limited(seconds: float | None, phase: str, op: Co[T], what: str) -> Co[T]:
 
     Args:
         seconds: the limit.
-        phase: what to call it in the error.
+        phase: its name in the error.
         op: the operation. It is closed in any case.
-        what: what could not be had; completes "… within 3 s".
+        what: the beginning of the message "… within 3 s".
 
     Raises:
         ConnectionTimedOut: the time has passed; it has *phase*.
-        Exception: whatever *op* raises.
+        Exception: any exception of *op*.
 
     """
     if seconds is None:

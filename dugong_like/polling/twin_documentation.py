@@ -1,4 +1,4 @@
-"""Documentation for the twins of an operation: that of the operation itself, which is written once.
+"""Docstrings for the twins of an operation, taken from the operation.
 
 Not here: the twins (connection.py, file_transfer.py, async_connection.py).
 """
@@ -14,9 +14,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def twin_of(operation: Callable[..., Any]) -> Callable[[F], F]:
     """Return a decorator that gives a twin the documentation of *operation*.
 
-    It begins with the summary of the operation, followed by what the twin says of itself and by
-    the rest, which names the other operations without ``co_``. What the twin says of itself is
-    kept as its attribute ``own_doc``.
+    It consists of the summary of the operation, the docstring of the twin, and the rest of the
+    operation's docstring, in which names of operations lose their ``co_``. The docstring of the
+    twin is kept as its attribute ``own_doc``.
     """
 
     def document(twin: F) -> F:

@@ -1,8 +1,8 @@
-"""The one way to turn anything else into readiness of a descriptor: a flag that can be waited for.
+"""A flag that can be waited for: the one way to turn other events into readiness of a descriptor.
 
-Also, made of such a flag: `co_checkpoint`, with which who need not wait lets others run.
+`co_checkpoint`, which uses such a flag, lets the other operations of a loop run.
 
-Not here: what a wait is (contract.py).
+Not here: the contract of waits (contract.py).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Wake:
         return True
 
     def close(self) -> None:
-        """Give the descriptor back. Nobody may be waiting for it any more."""
+        """Close the descriptor. No operation may wait for it any more."""
         with self._lock:
             end, self._end = self._end, None
         if end is not None:
@@ -86,9 +86,9 @@ class Wake:
 
 
 def co_checkpoint() -> Co[None]:
-    """Let the other operations of the same loop run: wait, once, for what is there already.
+    """Let the other operations of the same loop run: wait, once, for a flag that is set.
 
-    Nothing happens if there are no descriptors left.
+    Has no effect if there are no descriptors left.
     """
     try:
         ready = _ready.pop()
@@ -107,13 +107,13 @@ def co_checkpoint() -> Co[None]:
             ready.close()
 
 
-# Flags that are set for ever. No two operations wait for the same one, as loops do not allow that;
-# a child process shares them with its parent, and neither changes them.
+# Flags that stay set. No two operations wait for the same one, as loops do not allow that; a child
+# process shares them with its parent, and neither changes them.
 _ready: Final[list[Wake]] = []
 
 
 def checkpoint_descriptors() -> int:
-    """Return how many descriptors are kept for the next checkpoints, for those who count them."""
+    """Return how many descriptors are kept for later checkpoints, for tests that count them."""
     return len(_ready)
 
 
@@ -125,7 +125,7 @@ class _End(Protocol):
 
 
 class _EventFD:
-    _fd = -1  # until there is one, and when it is closed
+    _fd = -1  # without a descriptor
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -173,7 +173,7 @@ class _Pipe:
 
 class _SocketPair:
     def __init__(self) -> None:
-        import socket  # noqa: PLC0415 - Windows only: select() takes nothing but sockets there
+        import socket  # noqa: PLC0415 - Windows only: select() takes only sockets there
 
         self._reader, self._writer = socket.socketpair()
 
