@@ -12,7 +12,7 @@ the spread is noise. Exit status 1 if a client failed; one that is not installed
 no failure.
 
 To compare two versions of this library in one run: ``python3 -m contrib.bench --only sequential
---clients dugong_like,pycurl --against ../other-checkout``. The other one is called "before", and
+--clients dugong_like/,pycurl --against ../other-checkout``. The other one is called "before", and
 the last column has the ratio to it.
 
 All of it takes ten minutes for each round, with --quick about two.
@@ -90,7 +90,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, choices=(1, 2), default=1)
     parser.add_argument(
-        "--clients", help="names with commas between them, such as dugong_like or aiohttp/uvloop"
+        "--clients",
+        help="names with commas between them, such as dugong_like (under all drivers), "
+        "dugong_like/ (its blocking calls) or aiohttp/uvloop",
     )
     parser.add_argument(
         "--against", type=checkout, metavar="CHECKOUT",
@@ -154,8 +156,11 @@ def chosen(workload: Workload, names: str | None) -> list[str]:
 
 
 def matches(client: str, name: str) -> bool:
-    """Return True if *name* is that of *client*, or of the library that it belongs to."""
-    return name in {client, library_of(client)}
+    """Return True if *name* is that of *client*, or of the library that it belongs to.
+
+    With a slash at its end it is that of the client alone: ``dugong_like/`` is its blocking calls.
+    """
+    return name in {client, library_of(client)} or name == f"{client}/"
 
 
 def tell(what: str) -> None:
