@@ -5,34 +5,31 @@ records, close idle connections, kill requests and answer uploads early. What co
 must be the whole response or one of the library's errors, in time; no request may arrive
 twice; nothing may stay open. The faults are in ``contrib/torture/faulty/``.
 
-Run: ``python3 -m contrib.torture.faults [--tls] [--step 1] [--rounds 1] [--seed 0] [--only TEXT]``.
-Prints for each scenario how many transfers there were, how they ended, and each violation,
-which can be played again with its seed and its name behind ``--only``. Exit status 1 if
-there was one.
+Run: ``python3 -m contrib.torture.faults [--tls] [--seconds N] [--count N] [--seed 1] [--step 1]
+[--only TEXT]``. Each fault is tried once, in any order, if nothing says how long or how many.
+Prints each violation, which can be played again with its seed and its name behind ``--only``, and
+for each scenario how many transfers there were and how they ended. Exit status 1 if there was a
+violation.
 """
 
 from __future__ import annotations
 
 import argparse
 import faulthandler
-import gc
 import itertools
 import os
-import ssl
 import sys
 import threading
-import time
 import traceback
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
-from dugong_like.polling.wake import checkpoint_descriptors
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 from .faulty import cuts, keepalive, records, stalls, uploads
 from .faulty.stage import Case, Dice, Place, Violation
+from .program import Limit, Summary, open_descriptors, parser
 
 SCENARIOS: dict[str, Callable[[Place, int, Dice], Iterator[Case]]] = {
     "cuts": cuts.cuts,
@@ -49,25 +46,37 @@ SCENARIOS: dict[str, Callable[[Place, int, Dice], Iterator[Case]]] = {
 HUNG = 60  # seconds after which a transfer cannot be waited for any longer
 
 
-def with_tls() -> Place:
-    """Make contexts for a server and for a client that trusts it."""
-    import trustme
+class Play(NamedTuple):
+    """A case, where it is played, and the seed of the round in which it is."""
 
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    clients = ssl.create_default_context(), ssl.create_default_context()
-    for client in clients:
-        authority.configure_trust(client)
-        client.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # some builds of Python set it
-    clients[1].maximum_version = ssl.TLSVersion.TLSv1_2
-    return Place(server, *clients)
+    name: str
+    case: Case
+    place: Place
+    seed: int
 
 
-def play(place: Place, seed: str, case: Case) -> tuple[str, str | None]:
+def plays(options: argparse.Namespace, places: dict[str, Place]) -> Iterator[Play]:
+    """Yield all that is to be played: each round has all of it in any order, with another seed."""
+    for seed in itertools.count(options.seed):
+        order = [
+            Play(f"{protocol} {scenario}", case, place, seed)
+            for (protocol, place), scenario in itertools.product(places.items(), SCENARIOS)
+            for case in SCENARIOS[scenario](
+                place, options.step, Dice(f"{seed}, {protocol} {scenario}")
+            )
+            if options.only in f"{protocol} {scenario}: {case.label}"
+        ]
+        Dice(seed).shuffle(order)
+        yield from order
+        if not order or (options.seconds is None and options.count is None):
+            return
+
+
+def play(played: Play) -> tuple[str, str | None]:
     """Play one case; return how it ended and what is wrong with that."""
+    dice = Dice(f"{played.seed}, {played.name}, {played.case.label}")
     try:
-        return case.play(place, Dice(f"{seed}, {case.label}")), None
+        return played.case.play(played.place, dice), None
     except Violation as exc:
         return "violation", str(exc)
     except BaseException:
@@ -75,17 +84,17 @@ def play(place: Place, seed: str, case: Case) -> tuple[str, str | None]:
 
 
 class Tally:
-    """What has been played, and what was wrong.
-
-    Also notes what was closed by nobody but the garbage collector, and what was raised
-    where nobody could see it.
-    """
+    """What has been played, and what was wrong."""
 
     def __init__(self) -> None:
         self.transfers = 0
+        self.counts: dict[str, Counter[str]] = {}  # of the endings, by scenario
         self.violations = 0
         self._before = open_things()
         self._unseen: list[str] = []
+
+    def listen(self) -> None:
+        """Note from now on what nobody closes, and what is raised where nobody sees it."""
         warnings.simplefilter("always", ResourceWarning)
         warnings.showwarning = lambda message, *_: self._unseen.append(str(message))
         sys.unraisablehook = lambda unseen: self._unseen.append(repr(unseen.exc_value))
@@ -96,30 +105,38 @@ class Tally:
         self.violations += 1
         print(f"VIOLATION: {problem}", flush=True)
 
-    def play(self, name: str, cases: list[Case], place: Place, seed: str, workers: int) -> None:
-        """Play *cases*, many at the same time, and print the counts."""
-        counts: Counter[str] = Counter()
-        start, before = time.monotonic(), self.violations
+    def play_all(self, plays: Iterator[Play], limit: Limit, workers: int) -> None:
+        """Play until *limit*, many at the same time."""
+        under_way: deque[tuple[Play, Future[tuple[str, str | None]]]] = deque()
         with ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(play, place, seed, case) for case in cases]
-            for case, future in zip(cases, futures, strict=True):
-                try:
-                    outcome, problem = future.result(HUNG)
-                except TimeoutError:
-                    outcome, problem = "violation", "it hangs"
-                counts[outcome] += 1
-                if problem is not None:
-                    self.violation(f"{name}: {case.label}: {problem}")
-                if problem == "it hangs":  # and so would this program
-                    faulthandler.dump_traceback()
-                    os._exit(1)
-        self.transfers += len(cases)
-        endings = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
-        print(
-            f"{name}: {len(cases)} transfers in {time.monotonic() - start:.1f} s: {endings}; "
-            f"{self.violations - before} violations",
-            flush=True,
-        )
+            for coming in plays:
+                if limit.reached(self.transfers + len(under_way)):
+                    break
+                under_way.append((coming, pool.submit(play, coming)))
+                if len(under_way) > 2 * workers:
+                    self._take(*under_way.popleft())
+            while under_way:
+                self._take(*under_way.popleft())
+
+    def _take(self, played: Play, future: Future[tuple[str, str | None]]) -> None:
+        try:
+            outcome, problem = future.result(HUNG)
+        except TimeoutError:
+            outcome, problem = "violation", "it hangs"
+        self.transfers += 1
+        self.counts.setdefault(played.name, Counter())[outcome] += 1
+        if problem is not None:
+            self.violation(f"{played.name}: {played.case.label} (--seed {played.seed}): {problem}")
+        if problem == "it hangs":  # and so would this program
+            faulthandler.dump_traceback()
+            os._exit(1)
+
+    def tell(self, names: Iterable[str]) -> None:
+        """Print what came of the scenarios of these *names*."""
+        for name in names:
+            if counts := self.counts.get(name):
+                endings = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+                print(f"{name}: {counts.total()} transfers: {endings}")
 
     def check_closed(self) -> None:
         """See whether everything has been closed."""
@@ -132,45 +149,27 @@ class Tally:
 
 
 def open_things() -> tuple[int, int]:
-    """Return how many descriptors (Linux) and threads there are."""
-    gc.collect()
-    descriptors = Path("/proc/self/fd")
-    count = len(list(descriptors.iterdir())) if descriptors.exists() else 0
-    return max(count - checkpoint_descriptors(), 0), threading.active_count()
-
-
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Parse the arguments of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--step", type=int, default=1, help="break at every so many bytes")
-    parser.add_argument("--rounds", type=int, default=1, help="play so often, with other seeds")
-    parser.add_argument("--seed", type=int, default=0, help="for what is left to chance")
-    parser.add_argument("--tls", action="store_true", help="over TLS as well (needs trustme)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only cases named so")
-    parser.add_argument("--workers", type=int, default=48, help="transfers at the same time")
-    return parser.parse_args(argv)
+    """Return how many descriptors and threads there are."""
+    return open_descriptors(), threading.active_count()
 
 
 def main(argv: list[str] | None = None) -> int:
     """Play the faults and print the counts."""
-    options = parse(argv)
+    made = parser(__doc__, "each fault once")
+    made.add_argument("--step", type=int, default=1, help="break at every so many bytes")
+    made.add_argument("--tls", action="store_true", help="over TLS as well (needs trustme)")
+    made.add_argument("--only", default="", metavar="TEXT", help="only cases named so")
+    made.add_argument("--workers", type=int, default=48, help="transfers at the same time")
+    options = made.parse_args(argv)
     tally = Tally()
-    start = time.monotonic()
-    places = {"plain": Place()} | ({"TLS": with_tls()} if options.tls else {})
-    for number, protocol, scenario in itertools.product(range(options.rounds), places, SCENARIOS):
-        name = f"{protocol} {scenario}"
-        seed = f"{options.seed + number}, {name}"
-        cases = SCENARIOS[scenario](places[protocol], options.step, Dice(seed))
-        chosen = [case for case in cases if options.only in f"{name}: {case.label}"]
-        if chosen:
-            tally.play(name, chosen, places[protocol], seed, options.workers)
+    tally.listen()
+    places = {"plain": Place()} | ({"TLS": Place.with_tls()} if options.tls else {})
+    limit = Limit(options.seconds, options.count)
+    tally.play_all(plays(options, places), limit, options.workers)
+    tally.tell(f"{protocol} {scenario}" for protocol in places for scenario in SCENARIOS)
     places.clear()
     tally.check_closed()
-    print(
-        f"total: {tally.transfers} transfers in {time.monotonic() - start:.0f} s, "
-        f"seed {options.seed}; {tally.violations} violations"
-    )
-    return 1 if tally.violations else 0
+    return Summary(tally.transfers, "transfers with faults", options.seed, tally.violations).tell()
 
 
 if __name__ == "__main__":

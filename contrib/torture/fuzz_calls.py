@@ -4,22 +4,22 @@ Each call of `HTTPConnection` says in its documentation what it raises, and that
 this program reads it. No socket is used. Operations are also given up in the middle, and
 calls are made in any order with good and bad arguments.
 
-Run: ``python3 -m contrib.torture.fuzz_calls [--seed 1] [--talks 10000]``.
+Run: ``python3 -m contrib.torture.fuzz_calls [--seconds N] [--count N] [--seed 1]``.
 Prints how often which call ended how, and each violation. Exit status 1 if there was one.
 """
 
 from __future__ import annotations
 
-import argparse
 import builtins
 import functools
 import inspect
 import io
+import math
 import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import dugong_like
@@ -31,14 +31,19 @@ from dugong_like import (
     HTTPResponse,
     InvalidResponse,
     NetworkStream,
+    ScriptedStream,
+    ScriptedTransport,
     StateError,
     Target,
 )
+from dugong_like.transport.scripted import Room
 
-from .fuzz_responses import PIECES, SEEDS, Script, Scripts, mutate
+from .fuzz_responses import PIECES, SEEDS, WHOLE, mutate, script
+from .program import Limit, Summary, parser
 
 TARGET = Target("http://fuzz.test/")
 MOST_CALLS = 25
+MOST_CONNECTIONS = 4  # behind which there is no server any more
 MOST_WAITS = 40  # of one call, after which it is given up
 ENTRY = re.compile(r"^    ([A-Z]\w+(?:, [A-Z]\w+)*): ", re.MULTILINE)
 REFERENCE = re.compile(r"(?:what|see) `(\w+)`")
@@ -60,31 +65,25 @@ def documented(call: str, owner: type = HTTPConnection) -> tuple[type[BaseExcept
     return tuple(found)
 
 
-class Stream(Script):
-    """A stream that also blocks, ends and fails by chance."""
+class Stream(ScriptedStream):
+    """A stream that blocks, ends and fails by chance, and may seem to have ended while idle."""
 
     def __init__(self, dice: random.Random, data: bytes) -> None:
-        super().__init__(data, dice.choice([1, 3, 20, 1000]))
+        lost = ConnectionClosed("connection lost: reset", request_sent="maybe")
+        incoming = script(data, dice.choice([1, 3, 20, 1000]))
+        incoming += [None] * dice.choice([0, 1, 3])
+        incoming += dice.choice([[lost], *[[]] * 6, *[[math.inf]] * 3])
+        super().__init__(incoming, [self._room(dice) for _ in range(MOST_CALLS)])
         self._dice = dice
-        self._lost = dice.random() < 0.1
 
-    def recv(self, size: int) -> bytes | None:
-        """Give the next piece; at the end, block for ever, end, or fail."""
-        if not self._data and self._dice.random() < 0.5:
-            return None
-        if not self._data and self._lost:
-            raise ConnectionClosed("connection lost: reset", request_sent="maybe")
-        return super().recv(size)
-
-    def send(self, parts: Sequence[bytes | memoryview]) -> int | None:  # type: ignore[override]
-        """Take some, or nothing, or fail."""
-        chance = self._dice.random()
+    def _room(self, dice: random.Random) -> Room:
+        """Return what one call that sends does: takes all, or some, or nothing, or fails."""
+        chance = dice.random()
         if chance < 0.02:
-            raise ConnectionClosed("connection lost: broken pipe", request_sent="maybe")
+            return ConnectionClosed("connection lost: broken pipe", request_sent="maybe")
         if chance < 0.2:
             return None
-        total = super().send(parts)
-        return total if chance < 0.7 else self._dice.randint(min(1, total), total)
+        return WHOLE if chance < 0.7 else dice.choice([1, 10, 100, 1000, 100_000])
 
     def is_idle(self) -> bool:
         """Return False now and then."""
@@ -118,12 +117,19 @@ class Talk:
         self._note = note
         self.problems: list[str] = []
         self._sensible = ["co_send_request"]  # calls that make sense next
+        self._transport = ScriptedTransport(*[self._stream() for _ in range(MOST_CONNECTIONS)])
         self.conn = HTTPConnection(
             "fuzz.test",
             timeout=dice.choice([None, None, 0]),
             expect100_timeout=dice.choice([None, None, 0]),
-            transport=Scripts(self._stream),
+            transport=self._transport,
         )
+
+    def close(self) -> None:
+        """Close all that is left open, also streams that HTTP was left for."""
+        self.conn.close()
+        for stream in self._transport.streams:
+            stream.close()
 
     def _stream(self) -> Stream:
         seeds = self._dice.choices(SEEDS, k=self._dice.randint(1, 4))
@@ -257,27 +263,26 @@ FOLLOW = {
 
 def main(argv: list[str] | None = None) -> int:
     """Fuzz, and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--talks", type=int, default=10_000)
-    options = parser.parse_args(argv)
+    options = parser(__doc__).parse_args(argv)
+    limit = Limit.of(options)
     counts: Counter[tuple[str, str]] = Counter()
-    violations = 0
-    for number in range(options.talks):
-        dice = random.Random(f"{options.seed} {number}")
+    talks = violations = 0
+    while not limit.reached(talks):
+        dice = random.Random(f"{options.seed} {talks}")
         talk = Talk(dice, lambda call, end: counts.update([(call, end)]))
         for _ in range(dice.randint(1, MOST_CALLS)):
             talk.step()
             if dice.random() < 0.05:
                 talk.conn.reset()
+        talk.close()
         for problem in talk.problems:
             violations += 1
-            print(f"VIOLATION: in talk {number} of seed {options.seed}: {problem}")
+            print(f"VIOLATION: in talk {talks} of seed {options.seed}: {problem}")
+        talks += 1
     for call in sorted({name for name, _ in counts}):
         endings = [(count, end) for (name, end), count in counts.items() if name == call]
         print(f"{call}: " + ", ".join(f"{count} {end}" for count, end in sorted(endings)[::-1]))
-    print(f"{sum(counts.values())} calls in {options.talks} talks; {violations} violations")
-    return 1 if violations else 0
+    return Summary(talks, "talks of random calls", options.seed, violations).tell()
 
 
 if __name__ == "__main__":

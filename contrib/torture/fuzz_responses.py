@@ -4,30 +4,28 @@ No socket is used: the bytes come from a script, once in one piece and once byte
 Both must give the same responses, bodies and trailers and end with the same class of
 error, and only the documented classes may come out.
 
-Run: ``python3 -m contrib.torture.fuzz_responses [--seed 1] [--mutants 10000]``. Prints
-the counts and each violation. Exit status 1 if there was one.
+Run: ``python3 -m contrib.torture.fuzz_responses [--seconds N] [--count N] [--seed 1]``. Prints the
+counts and each violation. Exit status 1 if there was one.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from dugong_like import (
-    POLLIN,
-    POLLOUT,
-    BaseStream,
     Co,
     ConnectionClosed,
     HTTPConnection,
     InvalidResponse,
-    PollNeeded,
-    Stream,
+    ScriptedTransport,
     UnsupportedResponse,
 )
+from dugong_like.transport.scripted import Event
+
+from .program import Limit, Summary, parser
 
 SEEDS = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\n\r\nhello",
@@ -49,75 +47,12 @@ WHOLE = 1 << 20  # bytes: more than any mutant has
 MOST_WAITS = 100_000
 
 
-class Script(BaseStream):
-    """A stream that gives *data* in pieces of *size* bytes, would block after each, then ends."""
-
-    fd = 0
-
-    def __init__(self, data: bytes, size: int) -> None:
-        self._data = data
-        self._size = size
-        self._blocks = False
-
-    def recv(self, size: int) -> bytes | None:
-        """Give the next piece."""
-        self._blocks = not self._blocks
-        if self._blocks:
-            return None
-        count = min(size, self._size)
-        piece, self._data = self._data[:count], self._data[count:]
-        return piece
-
-    def recv_into(self, buffer: memoryview) -> int | None:
-        """Give the next piece."""
-        piece = self.recv(len(buffer))
-        if piece is None:
-            return None
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def send(self, parts: Sequence[bytes | memoryview]) -> int:
-        """Take everything."""
-        return sum(map(len, parts))
-
-    def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
-        """Return something that nobody waits for."""
-        return PollNeeded(self.fd, POLLIN, deadline)
-
-    def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
-        """Return something that nobody waits for."""
-        return PollNeeded(self.fd, POLLOUT, deadline)
-
-    def is_idle(self) -> bool:
-        """Return True."""
-        return True
-
-    def wait_to_recv(self, timeout: float | None) -> bool:
-        """Return True."""
-        return True
-
-    def is_quiet(self) -> bool:
-        """Return False: whoever looks has to try."""
-        return False
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class Scripts:
-    """A `dugong_like.Transport`: each connection is a stream that *make* returns."""
-
-    def __init__(self, make: Callable[[], Stream]) -> None:
-        self._make = make
-
-    def co_connect_tcp(self, host: str, port: int) -> Co[Stream]:
-        """Return a stream, whatever it shall lead to."""
-        yield from ()
-        return self._make()
-
-    def co_connect_unix(self, path: bytes) -> Co[Stream]:
-        """Return a stream."""
-        return self.co_connect_tcp("", 0)
+def script(data: bytes, size: int) -> list[Event]:
+    """Return the events of a `ScriptedStream`: *data* in pieces, and a wait before each."""
+    events: list[Event] = []
+    for start in range(0, len(data), size):
+        events += [None, data[start : start + size]]
+    return [*events, None]
 
 
 def co_play(conn: HTTPConnection, methods: Sequence[str], seen: list[object]) -> Co[None]:
@@ -140,11 +75,11 @@ def co_play(conn: HTTPConnection, methods: Sequence[str], seen: list[object]) ->
 def play(data: bytes, size: int, methods: Sequence[str]) -> tuple[list[object], str]:
     """Return what can be seen of *data*, and how it ended."""
     seen: list[object] = []
-    conn = HTTPConnection("fuzz.test", transport=Scripts(lambda: Script(data, size)))
-    operation = co_play(conn, methods, seen)
     try:
-        for _ in range(MOST_WAITS):
-            next(operation)
+        with HTTPConnection("fuzz.test", transport=ScriptedTransport(script(data, size))) as conn:
+            operation = co_play(conn, methods, seen)
+            for _ in range(MOST_WAITS):
+                next(operation)
     except StopIteration:
         return seen, "complete"
     except DOCUMENTED as exc:
@@ -176,14 +111,12 @@ def mutate(source: random.Random, data: bytes) -> bytes:
 
 def main(argv: list[str] | None = None) -> int:
     """Fuzz, and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--mutants", type=int, default=10_000)
-    options = parser.parse_args(argv)
-    source = random.Random(options.seed)
+    options = parser(__doc__).parse_args(argv)
+    limit, source = Limit.of(options), random.Random(options.seed)
     counts: Counter[str] = Counter()
-    violations = 0
-    for _ in range(options.mutants):
+    mutants = violations = 0
+    while not limit.reached(mutants):
+        mutants += 1
         data = mutate(source, b"".join(source.sample(SEEDS, source.choice((1, 1, 2)))))
         methods = [source.choice(("GET", "GET", "HEAD")) for _ in range(source.randint(1, 3))]
         whole, bytewise = play(data, WHOLE, methods), play(data, 1, methods)
@@ -191,9 +124,8 @@ def main(argv: list[str] | None = None) -> int:
         if whole != bytewise or "VIOLATION" in whole[1]:
             violations += 1
             print(f"VIOLATION: {methods} {data!r}\n  whole:    {whole}\n  bytewise: {bytewise}")
-    endings = ", ".join(f"{count} {name}" for name, count in counts.most_common())
-    print(f"{options.mutants} mutants: {endings}; {violations} violations")
-    return 1 if violations else 0
+    print(", ".join(f"{count} {name}" for name, count in counts.most_common()))
+    return Summary(mutants, "mutated responses", options.seed, violations).tell()
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ The server is another process. By default there is one request after the other, 
 of every kind, on a connection that is made anew now and then. With ``--two-threads`` one
 thread uploads bodies of up to 400 kB at full speed while another one reads them back.
 
-Run: ``python3 -m contrib.torture.soak --minutes 10 [--tls] [--two-threads]``, or with
-``--requests 100000``. Prints requests, megabytes, how much the peak of memory has grown
+Run: ``python3 -m contrib.torture.soak [--seconds 600] [--count 100000] [--tls] [--two-threads]
+[--seed 1]``. Prints requests, megabytes, how much the peak of memory has grown
 since the warm-up, and the open descriptors. Exit status 1 if a body was wrong, something
 failed, or memory or descriptors grew by more than is allowed.
 """
@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +27,8 @@ from queue import SimpleQueue
 from typing import BinaryIO
 
 from dugong_like import BodyFollowing, HTTPConnection
-from dugong_like.polling.wake import checkpoint_descriptors
+
+from .program import Limit, Summary, open_descriptors, parser
 
 DATA = random.Random(1).randbytes(2_000_000)  # every body is a piece of it
 WARM_UP = 5000  # requests at most before memory is looked at the first time
@@ -154,29 +154,16 @@ def peak_memory() -> int:
     return int(status.partition("VmHWM:")[2].split()[0])
 
 
-def descriptors() -> int:
-    """Return how many descriptors are open; 0 where that cannot be found out.
-
-    The library keeps a few for its next checkpoints, which do not count.
-    """
-    for folder in ("/proc/self/fd", "/dev/fd"):
-        if Path(folder).is_dir():
-            return sum(1 for _ in Path(folder).iterdir()) - checkpoint_descriptors()
-    return 0
-
-
 class Count:
     """What has been done, when to stop, and what was measured after the warm-up."""
 
-    def __init__(self, requests: int | None, minutes: float | None) -> None:
-        self._requests = requests
-        self._begin = time.monotonic()
-        self._end = None if minutes is None else self._begin + 60 * minutes
+    def __init__(self, limit: Limit) -> None:
+        self._limit = limit
         self.done = 0
         self.sent = 0
         self.received = 0
         self._warm: int | None = None  # peak of memory after the warm-up
-        self._told = self._begin
+        self._told = 0.0  # seconds after the beginning
 
     def note(self, sent: int, received: int) -> None:
         """Note that a request with so many bytes, and its response, are complete."""
@@ -185,35 +172,27 @@ class Count:
         self.received += received
         if self._warm is None and self._is_warm():
             self._warm = peak_memory()
-        now = time.monotonic()
-        if now > self._told + 10:
-            self._told = now
+        if self._limit.passed > self._told + 10:
+            self._told = self._limit.passed
             print(self, flush=True)
 
     def _is_warm(self) -> bool:
         """Say whether there were enough requests, or a tenth of what there will be."""
-        if self.done >= WARM_UP:
-            return True
-        if self._end is not None:
-            return time.monotonic() - self._begin > (self._end - self._begin) / 10
-        return self._requests is not None and self.done >= self._requests / 10
+        return self.done >= WARM_UP or self._limit.progress(self.done) >= 0.1
 
     def goes_on(self, started: int) -> bool:
         """Say whether there is to be another request after *started* ones."""
-        if self._end is not None and time.monotonic() > self._end:
-            return False
-        return self._requests is None or started < self._requests
+        return not self._limit.reached(started)
 
     def growth(self) -> int:
         """Return by how many KiB the peak of memory has grown since the warm-up."""
         return 0 if self._warm is None else peak_memory() - self._warm
 
     def __str__(self) -> str:
-        seconds = time.monotonic() - self._begin
         return (
-            f"{self.done} requests in {seconds:.1f} s, {self.sent / 1e6:.1f} MB sent, "
+            f"{self.done} requests in {self._limit.passed:.1f} s, {self.sent / 1e6:.1f} MB sent, "
             f"{self.received / 1e6:.1f} MB received, {self.growth()} KiB more memory, "
-            f"{descriptors()} descriptors"
+            f"{open_descriptors()} descriptors"
         )
 
 
@@ -246,9 +225,9 @@ def upload(conn: HTTPConnection, start: int, size: int, chance: random.Random) -
     conn.finish()
 
 
-def one_after_the_other(conn: HTTPConnection, count: Count) -> None:
+def one_after_the_other(conn: HTTPConnection, count: Count, seed: int) -> None:
     """Do small requests until it is time."""
-    chance = random.Random(2)
+    chance = random.Random(seed)
     while count.goes_on(count.done):
         size = chance.choice(SMALL)
         start = chance.randrange(len(DATA) - size)
@@ -264,7 +243,7 @@ def one_after_the_other(conn: HTTPConnection, count: Count) -> None:
             conn.disconnect()
 
 
-def on_two_threads(conn: HTTPConnection, count: Count) -> None:
+def on_two_threads(conn: HTTPConnection, count: Count, seed: int) -> None:
     """Upload on another thread, and read here, until it is time."""
     under_way: SimpleQueue[tuple[int, int] | Exception | None] = SimpleQueue()
     room = threading.Semaphore(AHEAD)
@@ -272,7 +251,7 @@ def on_two_threads(conn: HTTPConnection, count: Count) -> None:
     conn.connect()
 
     def write() -> None:
-        chance = random.Random(3)
+        chance = random.Random(seed)
         started = 0
         try:
             while count.goes_on(started):
@@ -307,41 +286,36 @@ def on_two_threads(conn: HTTPConnection, count: Count) -> None:
 
 def soak(options: argparse.Namespace) -> int:
     """Do what the options say; return the exit status."""
-    minutes = options.minutes
-    if minutes is None and options.requests is None:
-        minutes = 1.0
     with server(options.tls) as (port, context):
-        count = Count(options.requests, minutes)
+        count = Count(Limit.of(options))
         work = on_two_threads if options.two_threads else one_after_the_other
         problem = None
-        before = descriptors()
+        before = open_descriptors()
         try:
             with HTTPConnection("localhost", port, context, timeout=60) as conn:
-                work(conn, count)
+                work(conn, count, options.seed)
         except Exception as exc:
             problem = f"after {count.done} requests: {type(exc).__name__}: {exc}"
         print(f"{count}, {before} before")
-        left = descriptors() - before
+        left = open_descriptors() - before
     if problem is None and count.growth() > options.max_growth * 1024:
         problem = f"memory has grown by more than {options.max_growth:g} MiB since the warm-up"
     if problem is None and left > 0:
         problem = f"{left} descriptors were left open"
     if problem is not None:
         print(problem, file=sys.stderr)
-    return 0 if problem is None else 1
+    return Summary(count.done, "requests", options.seed, int(problem is not None)).tell()
 
 
 def main(argv: list[str] | None = None) -> int:
     """See the text at the top."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, help="how long; 1 if nothing else is said")
-    parser.add_argument("--requests", type=int, help="how many requests at most")
-    parser.add_argument("--tls", action="store_true")
-    parser.add_argument("--two-threads", action="store_true")
-    parser.add_argument("--max-growth", type=float, default=4, help="MiB of memory; default: 4")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--certificate", help=argparse.SUPPRESS)
-    options = parser.parse_args(argv)
+    made = parser(__doc__)
+    made.add_argument("--tls", action="store_true")
+    made.add_argument("--two-threads", action="store_true")
+    made.add_argument("--max-growth", type=float, default=4, help="MiB of memory; default: 4")
+    made.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    made.add_argument("--certificate", help=argparse.SUPPRESS)
+    options = made.parse_args(argv)
     if options.serve:
         serve(options.certificate)
         return 0

@@ -3,13 +3,13 @@
 Meanwhile a bystander opens, uses and closes sockets of its own; nobody may touch them, as somebody
 would who used, or closed, a descriptor that is not his any more.
 
-Run: ``python3 -m contrib.torture.threads [--seconds 5] [KIND ...]``. Exit status 1 if anything
-was wrong.
+Run: ``python3 -m contrib.torture.threads [--seconds N] [--count N] [--seed 1] [KIND ...]``.
+Time and number of rounds are those of all kinds together. A kind ends with its first problem. Exit
+status 1 if anything was wrong.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import socket
@@ -38,6 +38,8 @@ from dugong_like import (
 )
 from dugong_like.transport.connect.resolvers import co_look_up
 from dugong_like.transport.tcp import TCPStream
+
+from .program import Limit, Summary, parser
 
 THREADS = 6
 PATIENCE = 10  # seconds after which an operation hangs
@@ -87,10 +89,10 @@ class Trial:
 
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, limit: Limit) -> None:
         self.problems: list[str] = []
         self.rounds = 0
-        self._end = time.monotonic() + seconds
+        self._limit = limit
         self._lock = threading.Lock()
 
     def check(self, true: bool, what: str) -> None:
@@ -105,22 +107,26 @@ class Trial:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(self._end - time.monotonic() + 2 * PATIENCE)
+            while thread.is_alive() and not self.is_over():
+                thread.join(0.1)
+            thread.join(2 * PATIENCE)
             self.check(not thread.is_alive(), "a thread hangs")
 
+    def is_over(self) -> bool:
+        """Return True if there is to be no further round."""
+        return bool(self.problems) or self._limit.reached(self.rounds)
+
     def _repeat(self, work: Callable[[], object]) -> None:
-        rounds = 0
         try:
-            while time.monotonic() < self._end:
+            while not self.is_over():
                 work()
-                rounds += 1
+                with self._lock:
+                    self.rounds += 1
         except BaseException:
             self.problems.append(traceback.format_exc())
-        with self._lock:
-            self.rounds += rounds
 
     def _stand_by(self) -> None:
-        while time.monotonic() < self._end:
+        while not self.is_over():
             try:
                 self._use_sockets()
             except OSError as exc:
@@ -317,24 +323,26 @@ KINDS = (
 
 def main(argv: list[str] | None = None) -> int:
     """Do each kind, and print what came of it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=5, help="for each kind (default: 5)")
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help="default: all of them")
-    options = parser.parse_args(argv)
+    made = parser(__doc__)
+    made.add_argument("kinds", nargs="*", metavar="KIND", help="default: all of them")
+    options = made.parse_args(argv)
     known = {kind.__name__: kind for kind in KINDS}
     if unknown := set(options.kinds) - known.keys():
-        parser.error(f"no such kind: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        made.error(f"no such kind: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     gil = "with" if getattr(sys, "_is_gil_enabled", lambda: True)() else "without"
     print(f"Python {sys.version.split()[0]} {gil} the GIL")
-    wrong = False
-    for name in options.kinds or known:
-        trial = Trial(options.seconds)
+    random.seed(options.seed)  # which thread takes which number is left to the system
+    kinds = options.kinds or known
+    rounds = violations = 0
+    for name in kinds:
+        trial = Trial(Limit.of(options, len(kinds)))
         known[name](trial)
-        wrong = wrong or bool(trial.problems)
+        rounds += trial.rounds
+        violations += len(trial.problems)
         print(f"{name}: {trial.rounds} rounds, {len(trial.problems)} problems", flush=True)
         for problem in trial.problems[:3]:
             print(problem)
-    return 1 if wrong else 0
+    return Summary(rounds, f"rounds of threads, {gil} the GIL", options.seed, violations).tell()
 
 
 if __name__ == "__main__":

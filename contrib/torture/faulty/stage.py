@@ -84,6 +84,10 @@ class Peer:
         """Read a request with its body."""
         head = self.until(b"\r\n\r\n")
         method, path, _ = head.decode().split(" ", 2)
+        return Request(method, path, self.read_body(head))
+
+    def read_body(self, head: bytes) -> bytes:
+        """Read the body of the request that begins with *head*."""
         body = b""
         if b"\r\nContent-Length: " in head:
             body = self.exactly(int(head.split(b"\r\nContent-Length: ")[1].split(b"\r\n")[0]))
@@ -91,7 +95,7 @@ class Peer:
             while size := int(self.until(b"\r\n"), 16):
                 body += self.exactly(size + 2)[:-2]
             self.exactly(2)
-        return Request(method, path, body)
+        return body
 
     def has_more(self) -> bool:
         """Look whether something comes that nobody has asked for."""
@@ -226,6 +230,21 @@ class Place(NamedTuple):
     server_context: ssl.SSLContext | None = None
     client_context: ssl.SSLContext | None = None
     old_client_context: ssl.SSLContext | None = None  # for TLS 1.2
+
+    @classmethod
+    def with_tls(cls) -> Self:
+        """Make contexts for a server and for clients that trust it."""
+        import trustme
+
+        authority = trustme.CA()
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(server)
+        clients = ssl.create_default_context(), ssl.create_default_context()
+        for client in clients:
+            authority.configure_trust(client)
+            client.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # some builds of Python set it
+        clients[1].maximum_version = ssl.TLSVersion.TLSv1_2
+        return cls(server, *clients)
 
     @property
     def tls(self) -> bool:

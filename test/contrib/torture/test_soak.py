@@ -27,14 +27,14 @@ def soak(*options):
 @pytest.mark.parametrize("way", [[], ["--two-threads"]], ids=["one thread", "two threads"])
 @pytest.mark.parametrize("tls", [[], ["--tls"]], ids=["http", "https"])
 def test_soak_finds_every_body_right_and_nothing_that_leaks(way, tls):
-    status, out, err = soak("--requests", "2500", *way, *tls)
+    status, out, err = soak("--count", "2500", *way, *tls)
 
     assert (status, err) == (0, "")
     assert re.match(r"2500 requests in .* KiB more memory, (\d+) descriptors, \1 before\n", out)
 
 
 def test_soak_ends_in_time_and_fails_if_more_memory_is_taken_than_allowed():
-    status, out, err = soak("--minutes", "0.01", "--max-growth", "-1")
+    status, out, err = soak("--seconds", "0.6", "--max-growth", "-1")
 
     assert status == 1
     assert err == "memory has grown by more than -1 MiB since the warm-up\n"
@@ -70,7 +70,7 @@ def answering_wrongly(monkeypatch, answer):
 def test_soak_fails_at_a_wrong_body(monkeypatch, capsys, answer, problem, work):
     two_threads = ["--two-threads"] if work == "on_two_threads" else []
     with answering_wrongly(monkeypatch, answer):
-        assert soaking.main(["--requests", "10", *two_threads]) == 1
+        assert soaking.main(["--count", "10", *two_threads]) == 1
     assert re.match(rf"after 0 requests: .*{problem}", capsys.readouterr().err)
 
 
@@ -95,7 +95,7 @@ def test_soak_that_failed_leaves_no_writer_that_connects_again(monkeypatch, caps
     monkeypatch.setattr(soaking, "upload", upload)
     monkeypatch.setattr(soaking, "check", check)
     with answering_wrongly(monkeypatch, sized(b"12")):
-        assert soaking.main(["--requests", "10", "--two-threads"]) == 1
+        assert soaking.main(["--count", "10", "--two-threads"]) == 1
         assert not writers[0].is_alive()
     assert capsys.readouterr().err == "after 0 requests: WrongBodyError: wrong\n"
     assert len(begun) == 2

@@ -1,73 +1,147 @@
-"""The programs under contrib/torture/, which try to break the library: a fixed part of each."""
+"""python3 -m contrib.torture: its table and its exit status say what came of the programs."""
 
-import re
-import subprocess
-import sys
+import os
 
 import pytest
-from kit.support import ROOT
 
-SCENARIOS = [  # of faults.py
-    "cuts", "pipelined", "stalls", "drips", "endless", "records",
-    "stale", "killed", "uploads", "stuck",
-]  # fmt: skip
+from contrib.torture import __main__ as command
+from contrib.torture.__main__ import PROGRAMS, Program, Row, main, table
+from contrib.torture.program import Summary
 
 
-def torture(name, *arguments):
-    """Run a program; return its exit status, output and error output."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"contrib.torture.{name}", *map(str, arguments)],
-        capture_output=True, text=True, timeout=110, check=False, cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
+@pytest.fixture
+def programs(monkeypatch, tmp_path):
+    """Put programs in the place of the real ones: texts by name."""
+
+    def put(**texts):
+        (tmp_path / "stand_ins").mkdir()
+        made = {}
+        for name, text in texts.items():
+            (tmp_path / "stand_ins" / f"{name}.py").write_text(text)
+            made[name.replace("_", "-")] = Program((name, "--option"))
+        monkeypatch.setattr(command, "PROGRAMS", made)
+        monkeypatch.setattr(command, "__package__", "stand_ins")
+        monkeypatch.setattr(command, "CHECKOUT", tmp_path)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        return made
+
+    return put
 
 
-@pytest.mark.reliability(32, 33, 34, 35, 41, 42)
-def test_no_fault_makes_a_part_look_whole():
-    status, out, err = torture("faults", "--tls", "--step", 29)
-
-    assert status == 0, out
-    assert err == ""
-    *scenarios, total = out.splitlines()
-    expected = [f"{protocol} {name}" for protocol in ("plain", "TLS") for name in SCENARIOS]
-    expected.remove("plain records")
-    assert [line.split(":")[0] for line in scenarios] == expected
-    assert all(line.endswith("; 0 violations") for line in scenarios)
-    assert total.endswith("; 0 violations")
-    assert int(re.match(r"total: (\d+) transfers", total)[1]) > 1500
+def ending(count, violations, status=None):
+    """Return a program that prints its arguments and ends so."""
+    status = int(violations > 0) if status is None else status
+    return f"""
+import sys
+print(*sys.argv[1:])
+print({str(Summary(count, "things", 7, violations))!r})
+sys.exit({status})
+"""
 
 
-def test_mutated_responses_are_read_alike_however_they_are_cut():
-    status, out, _ = torture("fuzz_responses", "--mutants", 5000)
-
-    assert status == 0, out
-    assert out.startswith("5000 mutants: ")
-    assert out.endswith("; 0 violations\n")
+def lines_of(capsys):
+    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 
-@pytest.mark.feature("A42")
-def test_threads_do_not_get_in_each_others_way():
-    kinds = ["own_connections", "closed_connections", "network_streams", "loop_thread"]
-    kinds += ["callback_streams", "names"]
-    status, out, _ = torture("threads", "--seconds", 0.3, *kinds)
+def test_all_programs_run_and_the_table_adds_up(programs, capsys):
+    programs(one=ending(12, 0), two=ending(345, 0))
 
-    assert status == 0, out
-    assert [line.split(":")[0] for line in out.splitlines()[1:]] == kinds
-
-
-@pytest.mark.reliability(30)
-def test_calls_raise_what_they_document():
-    status, out, _ = torture("fuzz_calls", "--talks", 3000)
-
-    assert status == 0, out
-    *calls, total = out.splitlines()
-    assert [line.split(":")[0] for line in calls] == [
-        "co_connect", "co_discard", "co_finish", "co_read", "co_read_raw", "co_read_response",
-        "co_readall", "co_readinto", "co_recv_to_file", "co_send_request",
-        "co_send_requests", "co_sendfile", "co_write",
-        "stream", "stream.co_read", "stream.co_readinto", "stream.co_write",
+    assert main(["--count", "12", "--seed", "7"]) == 0
+    out = lines_of(capsys)
+    assert out.count("--option --count 12 --seed 7") == 2
+    assert out[-3:] == [
+        "name what it tried how many violations", "one things 12 0", "two things 345 0",
     ]  # fmt: skip
-    assert all(re.search(r"\d+ done", line) for line in calls)
-    assert total.endswith(" calls in 3000 talks; 0 violations")
+
+
+def test_a_violation_is_the_exit_status(programs, capsys):
+    programs(one=ending(12, 3), two=ending(345, 0))
+
+    assert main(["--seconds", "0.5"]) == 1
+    out = lines_of(capsys)
+    assert out[-2:] == ["one things 12 3", "two things 345 0"]
+    assert "--option --seconds 0.5 --seed 1" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "one died: exit status -11"),
+        ("raise ValueError", "one died: exit status 1"),
+        ("print('all is well')", "one died: exit status 0"),
+        (ending(5, 0, status=1), "one died: exit status 1"),
+        (ending(5, 1, status=0), "one died: exit status 0"),
+    ],
+)
+def test_a_program_that_dies_or_contradicts_itself_is_a_failure(programs, capsys, text, row):
+    programs(one=text, two=ending(345, 0))
+
+    assert main([]) == 1
+    out = lines_of(capsys)
+    assert row in out
+    assert out[-1] == "two things 345 0"
+
+
+def test_a_program_that_hangs_is_aborted(programs, capsys, monkeypatch):
+    programs(one="import threading; threading.Event().wait()")
+    monkeypatch.setattr(command, "PATIENCE", 2)
+
+    assert main(["--seconds", "0"]) == 1
+    assert lines_of(capsys)[-1] == "one died: it hung"
+
+
+def test_a_name_chooses_a_program_and_its_variants(programs, capsys):
+    programs(soak=ending(1, 0), soak_tls=ending(2, 0), soaking=ending(3, 0))
+
+    assert main(["soak"]) == 0
+    assert lines_of(capsys)[-2:] == ["soak things 1 0", "soak-tls things 2 0"]
+    assert main(["soak-tls", "soaking"]) == 0
+    assert lines_of(capsys)[-2:] == ["soak-tls things 2 0", "soaking things 3 0"]
+    with pytest.raises(SystemExit):
+        main(["so"])
+    assert "no such program: so; there are soak, soak-tls, soaking" in capsys.readouterr().err
+
+
+def test_what_cannot_run_is_left_out_and_said(programs, capsys, monkeypatch):
+    made = programs(one=ending(1, 0), two=ending(2, 0), three=ending(3, 0))
+    made["one"] = made["one"]._replace(packages=("there_is_no_such_package",))
+    made["two"] = made["two"]._replace(free_threaded=True)
+    monkeypatch.setattr(command, "FREE_THREADED", ())
+
+    assert main([]) == 0
+    assert lines_of(capsys)[-3:] == [
+        "one left out: needs there_is_no_such_package",
+        "two left out: no Python without the GIL (see --free-threaded)",
+        "three things 3 0",
+    ]
+
+
+def test_the_other_python_runs_without_the_gil(programs, capsys, tmp_path, monkeypatch):
+    made = programs(one="", two=ending(2, 0))
+    made["one"] = made["one"]._replace(free_threaded=True)
+    other = tmp_path / "python3.13t"
+    other.write_text('#!/bin/sh\necho "1 things with GIL=$PYTHON_GIL, seed 1; 0 violations"\n')
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    assert main([]) == 0
+    expected = ["one things with GIL=0 1 0", "two things 2 0"]
+    assert lines_of(capsys)[-2:] == expected
+    monkeypatch.setattr(command, "FREE_THREADED", ())
+    assert main(["--free-threaded", str(other)]) == 0
+    assert lines_of(capsys)[-2:] == expected
+
+
+def test_the_programs_are_there():
+    folder = command.CHECKOUT / "contrib/torture"
+    assert {program.arguments[0] for program in PROGRAMS.values()} == {
+        file.stem for file in folder.glob("*.py") if "def main(" in file.read_text()
+    } - {"__main__"}
+
+
+def test_a_table_has_a_line_for_each_row():
+    rows = [Row("one", Summary(1, "things", 1, 2), failed=True), Row("two", problem="left out")]
+
+    assert [line.split() for line in table(rows).splitlines()[1:]] == [
+        ["one", "things", "1", "2"], ["two", "left", "out"],
+    ]  # fmt: skip
