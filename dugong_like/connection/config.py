@@ -11,9 +11,9 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import InvalidOption
+from ..errors import InvalidOption, InvalidRequest
 from ..http.h1.limits import (
     MAX_CHUNK_LINE,
     MAX_EXTENSIONS,
@@ -33,7 +33,8 @@ from ..http.hosts import (
     check_port,
 )
 from ..http.redaction import quoted
-from ..polling.timeouts import Timeouts, as_timeouts, check_seconds
+from ..polling.numbers import check_int, check_seconds
+from ..polling.timeouts import Timeouts, as_timeouts
 from ..transport.buffer import BUFFER_SIZE
 from ..transport.connect.options import transport_options
 from ..transport.connect.route import Route
@@ -118,9 +119,13 @@ class Settings(TLSFacts):
         self.content_md5 = content_md5
         self._timeout = timeout
         self._expect100_timeout = expect100_timeout
-        ascii_name, port, host, heads = _origin(
-            exact(hostname), port, HTTP_PORT if ssl_context is None else HTTPS_PORT
-        )
+        default_port = HTTP_PORT if ssl_context is None else HTTPS_PORT
+        try:
+            ascii_name, port, host, heads = _origin(exact(hostname), port, default_port)
+        except TypeError:  # perhaps one of the cache
+            check_hostname(hostname)
+            check_port(default_port if port is None else port)
+            raise
         checked = None if proxy is None else checked_proxy(proxy)
         self._proxy_given = checked is proxy  # as such, not as a pair or URL
         forwarding = None
@@ -129,7 +134,7 @@ class Settings(TLSFacts):
         if forwarding is not None or http_version != "1.1":
             heads = _other_heads(host, forwarding, http_version)
         self._heads = heads
-        limits = _limits(
+        limits = _limits_of(
             max_line_size,
             max_header_size,
             max_fields,
@@ -139,7 +144,7 @@ class Settings(TLSFacts):
         )
         if expect100_timeout is not None:
             check_seconds(expect100_timeout, "expect100_timeout")
-        _check_number("buffer_size", buffer_size, 1)
+        check_int("buffer_size", buffer_size, 1)
         if on_informational is not None and not callable(on_informational):
             raise TypeError(f"on_informational is called: {quoted(on_informational)} cannot be")
         wishes = _wishes(timeout, trace, timings, trace_file, budget)
@@ -231,33 +236,44 @@ LIMITS: Final = (
 )
 
 
+def _limits_of(*values: int) -> Limits:
+    """Return what `_limits` does, or raise an error that names the limit."""
+    try:
+        return _limits(*values)
+    except TypeError:  # perhaps one of the cache: a list, for example, cannot be looked up
+        for name, value in zip(LIMITS, values, strict=True):
+            check_int(name, value, 0)
+        raise
+
+
 @functools.lru_cache(maxsize=64, typed=True)  # many connections have the same limits
 def _limits(*values: int) -> Limits:
     """Return the limits, which are those of `LIMITS` in this order, checked."""
     for name, value in zip(LIMITS, values, strict=True):
-        _check_number(name, value, 0)
+        check_int(name, value, 0)
     return Limits(*values)
-
-
-def _check_number(name: str, value: object, least: int) -> None:
-    """Check an argument that is a number.
-
-    Raises:
-        TypeError: it is no int.
-        InvalidOption: it is less than *least*, or more than memory can have.
-
-    """
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} is an int, not {quoted(value)}")
-    if not least <= value <= sys.maxsize:
-        raise InvalidOption(f"{name} cannot be {value}: it is from {least} to {sys.maxsize}")
 
 
 def _test_names(names: Sequence[str | tuple[str, int]]) -> tuple[str, ...]:
     """Return the names in *dns_test_hostnames*: names, or pairs of a name and a port."""
-    if isinstance(names, str):
+    if isinstance(names, str | bytes) or not hasattr(names, "__iter__"):
         raise TypeError(f"dns_test_hostnames is a sequence of names, not {quoted(names)}")
-    return tuple(one if isinstance(one, str) else one[0] for one in names)
+    return tuple(map(_test_name, names))
+
+
+def _test_name(one: str | tuple[str, int]) -> str:
+    name: object = one
+    port: Any = HTTP_PORT
+    if isinstance(one, tuple | list) and len(one) == 2:  # noqa: PLR2004 - as said
+        name, port = one
+    if not isinstance(name, str):
+        kinds = "names, and pairs of a name and a port"
+        raise TypeError(f"dns_test_hostnames has {kinds}, not {quoted(one)}")
+    try:
+        check_port(port)
+        return check_hostname(name)
+    except (InvalidRequest, TypeError) as exc:
+        raise type(exc)(f"dns_test_hostnames: {exc}") from None
 
 
 @functools.lru_cache(maxsize=256, typed=True)
@@ -275,11 +291,11 @@ def _other_heads(host: str, forwarding: Forwarding | None, http_version: str) ->
     """Return what writes heads for a proxy that forwards, or of another version.
 
     Raises:
-        ValueError: *http_version* is none that is spoken.
+        InvalidOption: *http_version* is none that is spoken.
 
     """
-    if http_version not in VERSIONS:
-        raise ValueError(f"HTTP {quoted(http_version)}; only 1.0 and 1.1 are spoken")
+    if not isinstance(http_version, str) or http_version not in VERSIONS:
+        raise InvalidOption(f"HTTP {quoted(http_version)}; only 1.0 and 1.1 are spoken")
     minor = VERSIONS[http_version]
     if forwarding is None:
         return RequestHeads(host, "", None, minor)

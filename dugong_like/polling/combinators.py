@@ -25,6 +25,7 @@ from .contract import (
     timed_out,
     wait,
 )
+from .numbers import check_seconds
 from .progress import ProgressDeadline
 
 T = TypeVar("T")
@@ -50,12 +51,14 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
     Raises:
         ConnectionTimedOut: the descriptor did not become ready in time; and if *op* waits to
             send, the peer has acknowledged nothing meanwhile, as far as the system reports it.
-        TypeError: *op* is not an operation.
+        TypeError: *op* is not an operation, or *seconds* not a number.
+        InvalidOption: *seconds* is negative, too large, or not a number.
 
     """
     check_operation(op)
-    limit = ProgressDeadline(seconds)
     try:
+        check_seconds(seconds, "seconds", optional=False)
+        limit = ProgressDeadline(seconds)
         while True:
             need = next(op)
             if not limit.is_for(need):
@@ -200,14 +203,15 @@ def first_of(*ops: Co[T], stagger: float = 0.0) -> Co[T]:
         The result of the winner.
 
     Raises:
-        ValueError: there are no *ops*.
-        TypeError: one of them is not an operation.
+        ValueError: there are no *ops*, or *stagger* is negative, too large, or not a number.
+        TypeError: one of them is not an operation, or *stagger* not a number.
         Exception: all have failed; this is the exception of the last one.
 
     """
     if not ops:
         raise ValueError("first_of() needs at least one operation")
     _check_all(ops)
+    check_seconds(stagger, "stagger", optional=False)
     waiting: list[_Step] = []
     unstarted: Iterator[Co[T]] = iter(ops)
     bundle = Bundle()

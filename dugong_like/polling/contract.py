@@ -23,6 +23,7 @@ from types import GeneratorType
 from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 from ..errors import ConnectionTimedOut, DugongError
+from .numbers import check_deadline, check_seconds
 
 T = TypeVar("T")
 
@@ -234,14 +235,16 @@ def run(op: Co[T], timeout: float | None = None) -> T:
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
-        TypeError: *op* is not an operation.
+        TypeError: *op* is not an operation, or *timeout* not a number.
+        InvalidOption: *timeout* is negative, too large, or not a number.
         Exception: any exception of *op*.
 
     """
     check_operation(op)
-    if timeout is not None:
-        op = within(time.monotonic() + timeout, op)
     try:
+        if timeout is not None:
+            check_seconds(timeout, "timeout")
+            op = within(time.monotonic() + timeout, op)
         while True:
             need = next(op)
             if need.deadline is None:
@@ -277,11 +280,13 @@ def within(deadline: float, op: Co[T], failure: ConnectionTimedOut | None = None
 
     Raises:
         ConnectionTimedOut: the deadline has passed and *op* still waits.
-        TypeError: *op* is not an operation.
+        TypeError: *op* is not an operation, or *deadline* not a number.
+        InvalidOption: *deadline* is too large, or not a number.
 
     """
     check_operation(op)
     try:
+        check_deadline(deadline)
         while True:
             need = next(op)
             if time.monotonic() >= deadline:

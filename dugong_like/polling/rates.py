@@ -9,7 +9,6 @@ transport/filters/minimum_rate.py), and counting the bytes of a body (observed.p
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Final
 
 from .contract import Co
 from .fairness import StepCounter
+from .numbers import check_int, check_positive, shown
 from .wake import Wake, co_checkpoint
 
 SHARE: Final = 0.02  # seconds for which bytes are saved up before a transfer
@@ -33,15 +33,15 @@ class RateLimit:
         burst: bytes that may move at once after a pause; those of a tenth of a second by default.
 
     Raises:
-        ValueError: *bytes_per_second* or *burst* is not positive.
+        InvalidOption: *bytes_per_second* or *burst* is not positive, or not finite.
+        TypeError: one of them has the wrong type.
 
     """
 
     def __init__(self, bytes_per_second: float, burst: int | None = None) -> None:
-        if not 0 < bytes_per_second < math.inf:
-            raise ValueError(f"a rate of {bytes_per_second} bytes per second")
-        if burst is not None and burst < 1:
-            raise ValueError(f"a burst of {burst} bytes")
+        check_positive("bytes_per_second", bytes_per_second)
+        if burst is not None:
+            check_int("burst", burst, 1)
         self.bytes_per_second = bytes_per_second
         self.burst = max(1, int(bytes_per_second * BURST)) if burst is None else burst
         self._share = min(self.burst, max(1, int(bytes_per_second * SHARE)))
@@ -112,7 +112,8 @@ class LowestRate:
         seconds: length of the interval: the waiting time of both halves of a connection, added up.
 
     Raises:
-        ValueError: an argument is not positive, or not finite.
+        InvalidOption: an argument is not positive, or not finite.
+        TypeError: an argument is not a number.
 
     """
 
@@ -120,10 +121,8 @@ class LowestRate:
     seconds: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.bytes_per_second < math.inf:
-            raise ValueError(f"a lowest rate of {self.bytes_per_second} bytes per second")
-        if not 0 < self.seconds < math.inf:
-            raise ValueError(f"a lowest rate over {self.seconds} seconds")
+        check_positive("bytes_per_second", self.bytes_per_second)
+        check_positive("seconds", self.seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +137,8 @@ class Budget:
         lowest_rate: minimum rate while an operation waits.
 
     Raises:
-        ValueError: *max_body* is negative.
-        TypeError: *lowest_rate* is not a `LowestRate`.
+        InvalidOption: *max_body* is negative.
+        TypeError: an argument has the wrong type.
 
     """
 
@@ -149,7 +148,13 @@ class Budget:
     lowest_rate: LowestRate | None = None
 
     def __post_init__(self) -> None:
-        if self.max_body is not None and self.max_body < 0:
-            raise ValueError(f"a budget of {self.max_body} bytes")
-        if not isinstance(self.lowest_rate, LowestRate | None):
-            raise TypeError(f"lowest_rate is LowestRate(…), not {self.lowest_rate!r}")
+        if self.max_body is not None:
+            check_int("max_body", self.max_body, 0)
+        for name, kind in (
+            ("download", RateLimit),
+            ("upload", RateLimit),
+            ("lowest_rate", LowestRate),
+        ):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise TypeError(f"{name} is {kind.__name__}(…), not {shown(value)}")

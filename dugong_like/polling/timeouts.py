@@ -8,12 +8,12 @@ Not here: the limits that wrap any operation (contract.py, combinators.py).
 from __future__ import annotations
 
 import functools
-import math
 import time
 from typing import Any, TypeVar
 
 from ..errors import ConnectionTimedOut
 from .contract import Co, within
+from .numbers import check_seconds
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Timeouts:
         expect100: waiting for 100 (Continue); after `ContinueTimedOut` the body may be written.
 
     Raises:
-        ValueError: an argument is negative or not a number.
+        InvalidOption: an argument is negative, too large, or not a number.
         TypeError: an argument has the wrong type.
 
     """
@@ -116,22 +116,6 @@ class Timeouts:
         return first(self.write, self.stall)
 
 
-def check_seconds(seconds: float, name: str) -> None:
-    """Check a time limit, which is called *name*.
-
-    Raises:
-        ValueError: it is negative or not a number.
-        TypeError: it has the wrong type.
-
-    """
-    try:
-        possible = not math.isnan(seconds) and seconds >= 0
-    except TypeError:
-        raise TypeError(f"{name} is a number of seconds, or None, not {seconds!r}") from None
-    if not possible:
-        raise ValueError(f"a time limit of {seconds} seconds for {name}")
-
-
 NO_LIMITS = Timeouts()
 
 
@@ -144,16 +128,26 @@ def as_timeouts(timeout: float | Timeouts | None) -> Timeouts:
     """Return *timeout* as `Timeouts`; a number is a limit for the time without progress.
 
     Raises:
-        ValueError: it is negative or not a number.
+        InvalidOption: it is negative, too large, or not a number.
         TypeError: it has the wrong type.
 
     """
     return timeout if isinstance(timeout, Timeouts) else stalling(timeout)
 
 
-@functools.lru_cache(maxsize=64, typed=True)
 def stalling(seconds: float | None) -> Timeouts:
     """Return the limit for the time without progress; raises as `as_timeouts`."""
+    try:
+        return _stalling(seconds)
+    except TypeError:  # perhaps one of the cache, which does not name the argument
+        check_seconds(seconds, "timeout")
+        raise
+
+
+@functools.lru_cache(maxsize=64, typed=True)
+def _stalling(seconds: float | None) -> Timeouts:
+    if seconds is not None:
+        check_seconds(seconds, "timeout")
     return Timeouts(stall=seconds)
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
-from typing import cast
+from types import NoneType
+from typing import Final, TypeVar, cast
 
 from ..errors import ConnectFailed, ConnectionClosed
 from ..http.hosts import authority
@@ -22,6 +23,8 @@ from .custom import BaseStream
 from .stream import Data, Part, Stream
 
 Event = bytes | float | Exception | None  # what comes, a pause in seconds, or what goes wrong
+T = TypeVar("T")
+KINDS: Final = (bytes, int, float, Exception, NoneType)  # of `Event`
 Room = int | None | Exception  # bytes that are taken; None: not now
 
 
@@ -47,8 +50,8 @@ class ScriptedStream(BaseStream):
     fd = -1
 
     def __init__(self, incoming: Iterable[Event] = (), rooms: Iterable[Room] = ()) -> None:
-        self.incoming = list(incoming)
-        self.rooms = list(rooms)
+        self.incoming = _checked("incoming", incoming, KINDS)
+        self.rooms = _checked("rooms", rooms, (int, Exception, NoneType))
         self.sent = b""
         self.closed = False
         self._deaf = False
@@ -169,6 +172,24 @@ class ScriptedStream(BaseStream):
         return self._wakes[which]
 
 
+def _checked(name: str, given: Iterable[T], kinds: tuple[type, ...]) -> list[T]:
+    """Return what a script has, as a list.
+
+    Raises:
+        TypeError: it has something else.
+
+    """
+    try:
+        parts = list(given)
+    except TypeError:
+        raise TypeError(f"{name} is a list of what happens, not {quoted(given)}") from None
+    for part in parts:
+        if not isinstance(part, kinds) or isinstance(part, bool):
+            listed = ", ".join("None" if kind is NoneType else kind.__name__ for kind in kinds)
+            raise TypeError(f"{name} is of {listed}; {quoted(part)} is none of these")
+    return parts
+
+
 class ScriptedTransport:
     """A `Transport` that gives one scripted stream after the other.
 
@@ -187,7 +208,12 @@ class ScriptedTransport:
     def __init__(self, *scripts: Iterable[Event] | ScriptedStream | Exception) -> None:
         self.streams: list[ScriptedStream] = []
         self.places: list[tuple[str, int] | bytes] = []
-        self._scripts = list(scripts)
+        self._scripts = [
+            script
+            if isinstance(script, ScriptedStream | Exception)
+            else _checked("a script", script, KINDS)
+            for script in scripts
+        ]
 
     def co_connect_tcp(self, host: str, port: int) -> Co[Stream]:
         """See `Transport.co_connect_tcp`."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ...errors import InvalidOption
 from ...http.headers import exact
 from ...http.hosts import check_hostname
+from ...http.redaction import quoted
 from .dns import family_of
 
 if TYPE_CHECKING:
@@ -117,8 +118,10 @@ def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
         return PLAIN
     if socket_options is not None:
         _check_type(socket_options)
-    if resolver is not None and not callable(resolver):
-        raise TypeError(f"resolver is a function, not {resolver!r}")
+    if resolver is not None:
+        from .resolvers import check_resolver  # noqa: PLC0415 - for those who use it
+
+        check_resolver(resolver)
     _check_together(socket_options, uds, sock, resolver)
     _check_transport(transport, socket_options, sock, resolver)
     options = TransportOptions()
@@ -150,7 +153,7 @@ def _check_type(options: object) -> None:
     from .socket_options import SocketOptions  # noqa: PLC0415 - for those who use it
 
     if not isinstance(options, SocketOptions):
-        raise TypeError(f"socket_options is SocketOptions(…), not {options!r}")
+        raise TypeError(f"socket_options is SocketOptions(…), not {quoted(options)}")
 
 
 def _check_together(
@@ -175,10 +178,14 @@ def _check_transport(
     """Refuse what is no transport, and what would be without effect together with one."""
     if transport is None:
         return
+    if isinstance(transport, type):
+        raise TypeError(f"transport is a class, where a {transport.__name__}(…) is needed")
     if not all(
         callable(getattr(transport, name, None)) for name in ("co_connect_tcp", "co_connect_unix")
     ):
-        raise TypeError(f"transport has co_connect_tcp and co_connect_unix, unlike {transport!r}")
+        raise TypeError(
+            f"transport has co_connect_tcp and co_connect_unix, unlike {quoted(transport)}"
+        )
     others = {"sock": sock, "resolver": resolver, "socket_options": socket_options}
     for name, value in others.items():
         if value is not None:
@@ -207,7 +214,7 @@ def _server_name(hostname: str, context: SSLContext, name: str | None) -> str | 
             )
         return None
     if not isinstance(name, str):
-        raise TypeError(f"server_hostname is a string or None, not {name!r}")
+        raise TypeError(f"server_hostname is a string or None, not {quoted(name)}")
     return check_hostname(name) if exact(name) else hostname
 
 
@@ -227,7 +234,7 @@ def _sessions(given: TLSSessions | bool) -> TLSSessions | None:
     if given is True:
         return TLSSessions(max_entries=2)
     if not isinstance(given, TLSSessions):
-        raise TypeError(f"tls_sessions is TLSSessions(), True or False, not {given!r}")
+        raise TypeError(f"tls_sessions is TLSSessions(), True or False, not {quoted(given)}")
     return given
 
 

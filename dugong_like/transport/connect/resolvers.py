@@ -20,13 +20,18 @@ from ...errors import (
     HostnameNotResolvable,
     InvalidOption,
 )
+from ...http.redaction import quoted
 from ...polling.contract import Co
+from ...polling.numbers import check_int, check_seconds
 from ...polling.wake import Wake
-from .dns import NO_SUCH_NAME, co_resolve, is_address
+from .dns import NO_SUCH_NAME, co_resolve, family_of, is_address
 from .happy_eyeballs import Address
 from .helper_threads import co_in_thread, explain
 
 MAX_ENTRIES: Final = 1000  # hosts; a few hundred bytes each
+LENGTHS: Final = {socket.AF_INET: {2}, socket.AF_INET6: {2, 3, 4}}  # of socket addresses
+BOUNDS: Final = ((1, 65535), (0, 0xFFFFF), (0, 0xFFFFFFFF))  # of port, flow, scope (RFC 3493)
+MAX_WRITTEN: Final = 80  # characters of an answer in a message
 MAX_AGE: Final = 60.0  # seconds; the system does not tell how long an answer holds
 
 Addresses = Sequence[Address]
@@ -48,6 +53,7 @@ def co_look_up(host: str, port: int, resolver: Resolver, family: int = 0) -> Co[
         HostnameNotResolvable: there is no such name, or it has no address of *family*.
         DNSUnavailable: there was no answer, or so many earlier look-ups hang that nobody was asked.
         TypeError: the resolver has returned something else.
+        InvalidOption: it has returned what cannot be connected to, such as a port above 65535.
         Exception: what the resolver raises. `socket.gaierror` and other `OSError` are told as
             those of the system are.
 
@@ -63,7 +69,7 @@ def co_look_up(host: str, port: int, resolver: Resolver, family: int = 0) -> Co[
         if isinstance(exc, socket.gaierror) and exc.errno in NO_SUCH_NAME:
             raise HostnameNotResolvable(what, name=host) from exc
         raise DNSUnavailable(what, name=host) from exc
-    addresses = [_check(address) for address in answer]
+    addresses = [_check(address, host) for address in answer]
     usable = [address for address in addresses if family in {0, address[0]}]
     if not usable:
         what = f"no address of this family, of {len(addresses)}," if addresses else "no address"
@@ -81,17 +87,61 @@ def _co_ask(resolver: Resolver, host: str, port: int) -> Co[Addresses]:
     if isinstance(answer, Generator):  # also that of a function which only calls another one
         answer = yield from answer
     if not isinstance(answer, list | tuple):
-        raise TypeError(f"a resolver returns a list of addresses, not {answer!r}")
+        raise TypeError(
+            f"a resolver returns a list of addresses; for {host} it returned {written(answer)}"
+        )
     return cast("Addresses", answer)
 
 
-def _check(address: Any) -> Address:
-    if isinstance(address, tuple) and len(address) == 2 and isinstance(address[1], tuple):  # noqa: PLR2004
-        return cast("Address", address)
-    raise TypeError(
-        "an address is a pair of family and socket address, such as "
-        f"(socket.AF_INET, ('127.0.0.1', 80)), not {address!r}"
-    )
+def check_resolver(resolver: object) -> None:
+    """Check that *resolver* can be asked.
+
+    Raises:
+        TypeError: it cannot be called, or it is a class, of which an object would do.
+
+    """
+    if isinstance(resolver, type):
+        raise TypeError(f"resolver is a class, where a {resolver.__name__}(…) is needed")
+    if not callable(resolver):
+        raise TypeError(f"resolver is a function, not {quoted(resolver)}")
+
+
+def written(answer: object) -> str:
+    """Return what a resolver has answered, which is wrong, for a message."""
+    try:
+        text = repr(answer)
+    except Exception:  # noqa: BLE001 - numbers of too many digits, or objects of somebody's
+        return quoted(answer)
+    return text if len(text) <= MAX_WRITTEN else f"{text[:MAX_WRITTEN]}..."
+
+
+def _check(address: Any, host: str) -> Address:
+    """Return one of the addresses that a resolver has returned for *host*, checked."""
+    answer = f"the resolver's answer for {host}"
+    if not (isinstance(address, tuple) and len(address) == 2 and isinstance(address[1], tuple)):  # noqa: PLR2004
+        raise TypeError(
+            "an address is a pair of family and socket address, such as "
+            f"(socket.AF_INET, ('127.0.0.1', 80)); {answer} has {written(address)}"
+        )
+    family, place = address
+    for known, parts in LENGTHS.items():
+        if family == known and len(place) in parts:
+            break
+    else:
+        raise InvalidOption(
+            f"{answer} has {written(address)}: neither AF_INET with (host, port) nor AF_INET6 with "
+            "(host, port, flow, scope)"
+        )
+    name, *numbers = place
+    if not isinstance(name, str) or family_of(name) != known:
+        # A name would be looked up by the system, blocking.
+        raise InvalidOption(f"{answer} has {written(address)}: that is no IP address of its family")
+    for what, number, (least, most) in zip(("port", "flow", "scope"), numbers, BOUNDS):  # noqa: B905 - the last two may be missing
+        try:
+            check_int(what, number, least, most)
+        except (TypeError, InvalidOption) as exc:
+            raise type(exc)(f"{answer} has {written(address)}: {exc}") from None
+    return known, place
 
 
 class CachingResolver:
@@ -108,6 +158,7 @@ class CachingResolver:
 
     Raises:
         InvalidOption: *max_entries* is less than 1, or *max_age* less than 0.
+        TypeError: one of them has the wrong type.
 
     """
 
@@ -117,10 +168,10 @@ class CachingResolver:
         max_entries: int = MAX_ENTRIES,
         max_age: float = MAX_AGE,
     ) -> None:
-        if max_entries < 1:
-            raise InvalidOption(f"a cache of {max_entries} entries keeps none")
-        if not max_age >= 0:
-            raise InvalidOption(f"answers cannot hold for {max_age} seconds")
+        if resolver is not None:
+            check_resolver(resolver)
+        check_int("max_entries", max_entries, 1)
+        check_seconds(max_age, "max_age", optional=False)
         self._resolver: Resolver = co_resolve if resolver is None else resolver
         self._max_entries = max_entries
         self._max_age = max_age

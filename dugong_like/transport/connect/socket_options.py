@@ -5,7 +5,6 @@ Not here: connecting (happy_eyeballs.py, unix.py).
 
 from __future__ import annotations
 
-import operator
 import socket
 import sys
 from collections.abc import Iterable
@@ -13,11 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ...errors import InvalidOption
+from ...http.redaction import quoted
+from ...polling.numbers import check_flag, check_int
 from .dns import family_of
 from .happy_eyeballs import new_socket
 
 FAMILIES: Final = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 MAX_PORT: Final = 65535
+MAX_INT: Final = 2**31 - 1  # of C
 RawOption = tuple[int, int, int | bytes]
 # What the three numbers of keep-alive are called here and by the system.
 KEEPALIVE: Final = {
@@ -64,13 +66,15 @@ class SocketOptions:
     raw: Iterable[RawOption] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "raw", tuple(map(_check_raw, self.raw)))
-        if self.family is not None and self.family not in FAMILIES:
-            raise InvalidOption(f"family is AF_INET or AF_INET6, not {self.family!r}")
+        object.__setattr__(self, "raw", _check_raw(self.raw))
+        if self.family is not None and self.family not in list(FAMILIES):
+            raise InvalidOption(f"family is AF_INET or AF_INET6, not {quoted(self.family)}")
+        for name in ("keepalive", "nodelay"):
+            check_flag(name, getattr(self, name))
         if self.local_address is not None:
             _check_local(self.local_address, self.family)
         for name, number in self._keepalive_numbers():
-            _check_number(name, number)
+            _check_keepalive(name, number)
             if not self.keepalive:
                 raise InvalidOption(f"{name} means nothing without keepalive=True")
 
@@ -140,33 +144,38 @@ def _set_keepalive(sock: socket.socket, name: str, number: int) -> None:
         raise InvalidOption(f"the system refuses {name}={number}: {exc.strerror}") from exc
 
 
-def _check_number(name: str, number: int) -> None:
-    if isinstance(number, bool) or not isinstance(number, int):
-        raise TypeError(f"{name} is a whole number, not {number!r}")
-    if number < 1:
-        raise InvalidOption(f"{name} is at least 1, not {number}")
+def _check_keepalive(name: str, number: int) -> None:
+    check_int(name, number, 1, MAX_INT)
     if not hasattr(socket, KEEPALIVE[name]):
         raise InvalidOption(f"{name} cannot be set on this system")
 
 
 def _check_local(address: Any, family: int | None) -> None:
     if not isinstance(address, tuple) or len(address) != 2:  # noqa: PLR2004 - a pair
-        raise TypeError(f"local_address is a pair of host and port, not {address!r}")
+        raise TypeError(f"local_address is a pair of host and port, not {quoted(address)}")
     host, port = address
     if not isinstance(host, str):
-        raise TypeError(f"the host of local_address is a string, not {host!r}")
+        raise TypeError(f"the host of local_address is a string, not {quoted(host)}")
     own = family_of(host)
     if own is None:
         raise InvalidOption(f"local_address is an IP address of this machine, not {host[:60]!r}")
     if family not in {None, own}:
         raise InvalidOption(f"local_address {host} is {FAMILIES[own]}, and family is another one")
-    if not 0 <= operator.index(port) <= MAX_PORT:
-        raise InvalidOption(f"not a port number from 0 to {MAX_PORT}: {port}")
+    check_int("the port of local_address", port, 0, MAX_PORT)
 
 
-def _check_raw(option: Any) -> RawOption:
+def _check_raw(given: Any) -> tuple[RawOption, ...]:
+    try:
+        options = tuple(given)
+    except TypeError:
+        raise TypeError(f"raw has (level, option, value) of each, not {quoted(given)}") from None
+    return tuple(map(_check_one, options))
+
+
+def _check_one(option: Any) -> RawOption:
     if not isinstance(option, tuple | list) or len(option) != 3:  # noqa: PLR2004 - as said
-        raise TypeError(f"a raw option is (level, option, value), not {option!r}")
-    level, number, value = option
-    value = value if isinstance(value, bytes) else operator.index(value)
-    return operator.index(level), operator.index(number), value
+        raise TypeError(f"a raw option is (level, option, value), not {quoted(option)}")
+    numbers = option[:2] if isinstance(option[2], bytes) else option
+    for name, number in zip(("level", "option", "value"), numbers, strict=False):
+        check_int(f"the {name} of a raw option", number, -MAX_INT - 1, MAX_INT)
+    return tuple(option)

@@ -33,7 +33,10 @@ def check_path(path: str | bytes | os.PathLike[str]) -> bytes:
     """
     if not hasattr(socket, "AF_UNIX"):
         raise InvalidOption("this system has no unix domain sockets")
-    data = os.fsencode(path)
+    try:
+        data = os.fsencode(path)
+    except TypeError:
+        raise TypeError(f"uds is a path, not {quoted(path)}") from None
     abstract = data.startswith(b"\0")
     if not data or (abstract and sys.platform != "linux") or (b"\0" in data and not abstract):
         raise InvalidOption(f"not the path of a unix domain socket: {quoted(data)}")

@@ -27,7 +27,7 @@ from ...http.hosts import (
     place_in_url,
     read_place,
 )
-from ...http.redaction import shown_url
+from ...http.redaction import quoted, shown_url
 from . import socks4, socks5
 from .connect_tunnel import Tunnel
 from .forward import Forwarding
@@ -116,13 +116,15 @@ class Proxy:
         if auth is not None and login is not None:
             raise InvalidRequest("credentials in the URL of a proxy and in auth")
         self.auth = auth if login is None else login
+        if isinstance(self.auth, type):
+            raise TypeError(f"auth is a class, where a {self.auth.__name__}(…) is needed")
         if self.auth is not None and not callable(getattr(self.auth, "session", None)):
             raise TypeError(f"auth has no session(): {type(self.auth).__name__}")
         self.mode = mode
         self.ssl_context = self._context(ssl_context)
         self._fields = _check_fields(headers)
         if mode not in MODES:
-            raise InvalidRequest(f"not a mode of a proxy: {mode!r}")
+            raise InvalidRequest(f"not a mode of a proxy: {quoted(mode)}")
         if self.scheme in {"http", "https"}:
             wins = "proxy-authorization" in self._fields
             self._session = None if self.auth is None or wins else self.auth.session()
@@ -187,8 +189,10 @@ class Proxy:
         """
         from .environment import proxy_url  # noqa: PLC0415 - for those who ask
 
-        if scheme not in {"http", "https"}:
-            raise InvalidRequest(f"neither http nor https: {scheme!r}")
+        if not isinstance(environ, Mapping):
+            raise TypeError(f"environ is a mapping, such as os.environ, not {quoted(environ)}")
+        if not isinstance(scheme, str) or scheme not in {"http", "https"}:
+            raise InvalidRequest(f"neither http nor https: {quoted(scheme)}")
         found = proxy_url(scheme, check_hostname(host), check_port(port), environ)
         if found is None:
             return None
@@ -336,7 +340,10 @@ def _check_fields(headers: Fields | None) -> Headers:
         TypeError: they are neither a mapping nor pairs.
 
     """
-    pairs = list(field_pairs(headers or ()))
+    try:
+        pairs = list(field_pairs(headers or ()))
+    except TypeError as exc:
+        raise TypeError(f"the headers of a proxy: {exc}") from None
     FieldLines(pairs)
     fields = Headers(pairs)
     for name in fields.keys():  # noqa: SIM118 - iterating over `Headers` gives pairs

@@ -21,6 +21,7 @@ from typing import Final, NoReturn
 
 from ...errors import InvalidOption
 from ...http.redaction import quoted
+from ...polling.numbers import check_flag
 from .authorities import FilePath, Source, name_of, reason_of, trusting
 
 Password = str | bytes
@@ -92,6 +93,7 @@ def tls_context(  # noqa: PLR0913 - each is one setting
         TypeError: an argument has the wrong type.
 
     """
+    check_flag("verify", verify)
     context = trusting(ca)
     if not verify:
         context.check_hostname = False

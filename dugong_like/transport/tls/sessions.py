@@ -17,7 +17,7 @@ import time
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final
 
-from ...errors import InvalidOption
+from ...polling.numbers import check_int
 
 if TYPE_CHECKING:
     from ssl import SSLSession
@@ -37,12 +37,12 @@ class TLSSessions:
 
     Raises:
         InvalidOption: *max_entries* is less than 1.
+        TypeError: it is no int.
 
     """
 
     def __init__(self, max_entries: int = MAX_SESSIONS) -> None:
-        if max_entries < 1:
-            raise InvalidOption(f"a store of {max_entries} sessions keeps none")
+        check_int("max_entries", max_entries, 1)
         self._kept: list[tuple[Hashable, SSLSession]] = []  # small for one connection's own
         self._max_entries = max_entries
 

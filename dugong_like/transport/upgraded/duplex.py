@@ -19,6 +19,7 @@ from weakref import WeakSet
 from ...errors import ConnectionClosed, DugongError, StateError
 from ...polling.contract import Co
 from ...polling.fairness import StepCounter
+from ...polling.numbers import check_seconds
 from ...polling.wake import co_checkpoint
 from ..attempts import co_attempt_to_send, co_receive
 from ..stream import Stream
@@ -30,6 +31,8 @@ T = TypeVar("T")
 class Turns:
     """What the operations of `NetworkStream` are made of; for the arguments see there."""
 
+    _stream: Stream | None = None  # until there is one
+    _left: Stream | None = None  # what is closed when no operation uses it any more
     _open: ClassVar[WeakSet[Turns]] = WeakSet()  # those that a child process has to drop
 
     def __init__(
@@ -40,13 +43,14 @@ class Turns:
         *,
         url: str = "",
     ) -> None:
+        if timeout is not None:
+            check_seconds(timeout, "timeout")
         self.timeout = timeout
         self._url = url
-        self._stream: Stream | None = stream
+        self._stream = stream
         self._received = received
         self._failure: Exception | None = None
         self._deaf: Exception | None = None  # why the peer takes no more, though it may be heard
-        self._left: Stream | None = None  # what is closed when no operation uses it any more
         self._said_all = False
         self._reading = Lock()
         self._writing = Lock()
@@ -109,7 +113,8 @@ class Turns:
             stream.close()
 
     def __del__(self) -> None:
-        self.drop()
+        if self._stream is not None or self._left is not None:
+            self.drop()
 
     def drop(self) -> None:
         """Give the descriptors back without a word to the peer, as a child process does."""

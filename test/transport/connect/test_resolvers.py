@@ -7,11 +7,13 @@ import threading
 import time
 
 import pytest
+from kit.ways import WAYS
 
 from dugong_like import (
     CachingResolver,
     DNSUnavailable,
     HostnameNotResolvable,
+    HTTPConnection,
     InvalidOption,
     InvalidRequest,
     Wake,
@@ -320,14 +322,71 @@ def test_system_is_asked_by_default(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"max_entries": 0}, "a cache of 0 entries"),
-        ({"max_age": -1}, "for -1 seconds"),
-        ({"max_age": float("nan")}, "for nan seconds"),
+        ({"max_entries": 0}, "max_entries cannot be 0"),
+        ({"max_age": -1}, "-1 seconds for max_age"),
+        ({"max_age": float("nan")}, "nan seconds for max_age"),
+        ({"max_age": 10**400}, "max_age cannot be 1000.*: it is too large"),
     ],
 )
 def test_limits_that_make_no_sense(options, reason):
     with pytest.raises(InvalidOption, match=reason):
         CachingResolver(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"max_entries": "x"}, "max_entries is an int, not 'x'"),
+        ({"max_age": "x"}, "max_age is a number of seconds, not 'x'"),
+        ({"max_age": None}, "max_age is a number of seconds, not None"),
+        ({"resolver": "x"}, "resolver is a function, not 'x'"),
+        ({"resolver": CachingResolver}, r"resolver is a class, where a CachingResolver\(…\)"),
+    ],
+)
+def test_arguments_of_a_wrong_type(options, reason):
+    with pytest.raises(TypeError, match=reason):
+        CachingResolver(**options)
+
+
+NONSENSE = [
+    ((2, ("127.0.0.1", 99999)), InvalidOption, "port cannot be 99999: it is from 1 to 65535"),
+    ((2, ("127.0.0.1", 0)), InvalidOption, "port cannot be 0"),
+    ((2, ("127.0.0.1", -1)), InvalidOption, "port cannot be -1"),
+    ((2, ("127.0.0.1", "80")), TypeError, "port is an int, not '80'"),
+    ((2, ("127.0.0.1", None)), TypeError, "port is an int, not None"),
+    ((2, ("127.0.0.1",)), InvalidOption, "neither AF_INET with"),
+    ((2, ("127.0.0.1", 80, 0, 0)), InvalidOption, "neither AF_INET with"),
+    ((99, ("127.0.0.1", 80)), InvalidOption, "neither AF_INET with"),
+    (("AF_INET", ("127.0.0.1", 80)), InvalidOption, "neither AF_INET with"),
+    (([2], ("127.0.0.1", 80)), InvalidOption, "neither AF_INET with"),
+    ((2, ("localhost", 80)), InvalidOption, "no IP address of its family"),
+    ((2, ("::1", 80)), InvalidOption, "no IP address of its family"),
+    ((10, ("127.0.0.1", 80)), InvalidOption, "no IP address of its family"),
+    ((2, (b"127.0.0.1", 80)), InvalidOption, "no IP address of its family"),
+    ((2, ("", 80)), InvalidOption, "no IP address of its family"),
+    ((10, ("::1", 80, -1, 0)), InvalidOption, "flow cannot be -1"),
+    ((10, ("::1", 80, 0, 2**32)), InvalidOption, "scope cannot be 4294967296"),
+    ((2, ["127.0.0.1", 80]), TypeError, "an address is a pair"),
+]
+
+
+@pytest.mark.skipif(socket.AF_INET6 != 10, reason="the number of another system")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("address", "error", "reason"), NONSENSE)
+def test_answer_that_makes_no_sense_is_named(way, address, error, reason):
+    for kind in (lambda: lambda *_: [address], lambda: CachingResolver(lambda *_: [address])):
+        conn = HTTPConnection("x.test", resolver=kind(), timeout=30)
+        with pytest.raises(error, match=reason) as failure:
+            way(conn.co_connect())
+        assert "the resolver's answer for x.test has " in str(failure.value)
+        assert repr(address)[:60] in str(failure.value)
+
+
+def test_numbers_of_families_do_as_well():
+    """A trace has their names."""
+    family = int(socket.AF_INET)
+    [(known, place)] = run(co_look_up("x.test", 80, lambda *_: [(family, ("127.0.0.1", 80))]))
+    assert (known.name, place) == ("AF_INET", ("127.0.0.1", 80))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")

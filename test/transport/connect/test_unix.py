@@ -40,7 +40,7 @@ def test_path_object(tmp_path):
         ("", InvalidOption, "not the path"),
         ("a\0b", InvalidOption, "not the path"),
         ("x" * (LONGEST + 1), InvalidOption, f"at most {LONGEST} bytes, not {LONGEST + 1}"),
-        (5, TypeError, "int"),
+        (5, TypeError, "uds is a path, not 5"),
     ],
 )
 def test_what_is_no_path(path, error, reason):

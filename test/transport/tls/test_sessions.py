@@ -49,7 +49,7 @@ def test_store_is_bounded():
     store.clear()
     assert store.take("c") is None
     for size in (0, -1):
-        with pytest.raises(InvalidOption, match="keeps none"):
+        with pytest.raises(InvalidOption, match="max_entries cannot be"):
             TLSSessions(max_entries=size)
 
 
