@@ -50,6 +50,7 @@ from dugong_like import (
     Wake,
     default_ssl_context,
     run,
+    tls_context,
     within,
 )
 from dugong_like.errors import MAX_LABEL
@@ -625,12 +626,12 @@ def test_a_proxy_without_tls(do, plain, secure):
     assert "server" not in str(caught.value)
 
 
-def test_a_proxy_that_chooses_another_protocol(do, certificate, trusting):
+def test_a_proxy_that_chooses_another_protocol(do, certificate, ca_file):
     context = certificate.server_context()
-    for each in (context, trusting):
-        each.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols(["h2"])
+    offering = tls_context(ca=ca_file, alpn=["h2"])
     with ScriptedServer(read_on, tls=context) as server:
-        proxy = Proxy(f"https://localhost:{server.port}", ssl_context=trusting)
+        proxy = Proxy(f"https://localhost:{server.port}", ssl_context=offering)
         with pytest.raises(HandshakeFailed, match="the peer chose the protocol h2") as caught:
             get(do, HTTPConnection("h.test", proxy=proxy))
 

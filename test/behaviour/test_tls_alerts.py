@@ -605,23 +605,23 @@ def test_what_this_side_does_not_agree_to_is_the_same_the_next_time(reason):
     assert not handshake.failed(exc).retryable
 
 
-def test_version_that_this_side_does_not_speak_is_the_same_the_next_time(certificate, trusting):
+def test_version_that_this_side_does_not_speak_is_the_same_the_next_time(certificate, ca_file):
     context = certificate.server_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    trusting.minimum_version = ssl.TLSVersion.TLSv1_3
+    newer = tls_context(ca=ca_file, min_version="TLSv1.3")
     with ScriptedServer(lambda _: None, context) as server:
         with pytest.raises(HandshakeFailed, match="PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL") as no:
-            start_tls(server, trusting)
+            start_tls(server, newer)
     assert not no.value.retryable
 
 
-def test_protocol_that_is_not_spoken_is_the_same_the_next_time(certificate, trusting):
+def test_protocol_that_is_not_spoken_is_the_same_the_next_time(certificate, ca_file):
     context = certificate.server_context()
-    for each in (context, trusting):
-        each.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols(["h2"])
+    offering = tls_context(ca=ca_file, alpn=["h2"])
     with ScriptedServer(lambda _: None, context) as server:
         with pytest.raises(HandshakeFailed, match="the peer chose the protocol h2") as failure:
-            start_tls(server, trusting)
+            start_tls(server, offering)
     assert not failure.value.retryable
 
 
