@@ -62,11 +62,11 @@ def test_options_of_a_connection_are_named(name, value, trusting):
 
 @pytest.mark.parametrize("value", [*ODD, [1], b"h"], ids=str_of)
 def test_host_and_port_are_named(value):
-    refuse(lambda: HTTPConnection(value), "a host name is a string")
-    refuse(lambda: HTTPConnection("h.test", proxy=(value, 80)), "a host name is a string")
+    refuse(lambda: HTTPConnection(value), "host.* is a string")
+    refuse(lambda: HTTPConnection("h.test", proxy=(value, 80)), "host.* is a string")
     if value != 5:
-        refuse(lambda: HTTPConnection("h.test", value), "a port (is a|number)")
-        refuse(lambda: HTTPConnection("h.test", proxy=("h", value)), "a port (is a|number)")
+        refuse(lambda: HTTPConnection("h.test", value), "port (is a|number)")
+        refuse(lambda: HTTPConnection("h.test", proxy=("h", value)), "port (is a|number)")
 
 
 CLASSES = [
@@ -91,11 +91,11 @@ def test_a_class_is_no_credentials():
 @pytest.mark.parametrize(
     ("names", "text"),
     [
-        ([("a",)], "pairs of a name and a port, not \\('a',\\)"),
-        ([("a", 80, 0)], "pairs of a name and a port, not \\('a', 80, 0\\)"),
+        ([("a",)], "pairs of a name and a port, not tuple"),
+        ([("a", 80, 0)], "pairs of a name and a port, not tuple"),
         ([5], "pairs of a name and a port, not 5"),
-        ([(5, 80)], "pairs of a name and a port, not \\(5, 80\\)"),
-        ([("a", "80")], "a port is a number, not '80'"),
+        ([(5, 80)], "pairs of a name and a port, not tuple"),
+        ([("a", "80")], "port is a number, not '80'"),
         ([("a", 99999)], "not a port number from 1 to 65535: 99999"),
         (["a b"], "not a host name: 'a b'"),
         ("a", "a sequence of names, not 'a'"),
@@ -117,9 +117,9 @@ def test_test_names_that_can_be(names):
 PROXY = [
     ({"headers": 5}, "the headers of a proxy"),
     ({"headers": "x"}, "the headers of a proxy"),
-    ({"mode": HUGE}, "not a mode of a proxy: such int"),
-    ({"mode": ["auto"]}, "not a mode of a proxy: .'auto'."),
-    ({"ssl_context": HUGE}, "ssl_context is an ssl.SSLContext, not such int"),
+    ({"mode": HUGE}, "not a mode of a proxy: int"),
+    ({"mode": ["auto"]}, "not a mode of a proxy: list"),
+    ({"ssl_context": HUGE}, "ssl_context is an ssl.SSLContext, not int"),
     ({"auth": 5}, "auth has no session"),
 ]
 
@@ -133,8 +133,8 @@ def test_options_of_a_proxy_are_named(options, text):
     ("arguments", "text"),
     [
         (([], "h", 1), "neither http nor https: "),
-        (("http", 5, 1), "a host name is a string, not 5"),
-        (("http", "h", "1"), "a port is a number, not '1'"),
+        (("http", 5, 1), "host.* is a string, not 5"),
+        (("http", "h", "1"), "port is a number, not '1'"),
         (("http", "h", 1, "x"), "environ is a mapping, such as os.environ, not 'x'"),
     ],
 )
@@ -149,9 +149,9 @@ def test_options_of_a_tls_context_are_named(name, value):
 
 
 def test_files_of_a_tls_context_are_named():
-    refuse(lambda: tls_context(keylog=5), "keylog is a path, not 5")
+    refuse(lambda: tls_context(keylog=5), "keylog is the path of a file, not 5")
     refuse(lambda: tls_context(verify="False"), "verify is True or False, not 'False'")
-    refuse(lambda: tls_context(client_cert=HUGE), "client certificate .* not such int")
+    refuse(lambda: tls_context(client_cert=HUGE), "client_cert .* not int")
 
 
 @pytest.mark.parametrize("value", ["x", -1, HUGE, True], ids=str_of)
