@@ -1,1 +1,1 @@
-"""HTTP without I/O: bytes in, facts out."""
+"""HTTP without I/O: parsing, checking and serialising messages."""

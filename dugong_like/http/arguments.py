@@ -1,4 +1,4 @@
-"""Bytes-like objects, strings and sizes that callers pass: checked, and turned into what is used.
+"""Checks and conversions of arguments: bytes-like objects, strings and sizes.
 
 Not here: host names, ports and proxies (hosts.py), and header fields (headers.py).
 """
@@ -30,7 +30,7 @@ def as_bytes(buf: Buffer, name: str = "buf") -> memoryview:
 
 
 def not_bytes(data: object, exc: TypeError, name: str) -> TypeError:
-    """Return the error that *data* is not bytes-like, which `memoryview` has raised as *exc*."""
+    """Return the error for *data* that is not bytes-like; `memoryview` has raised *exc*."""
     kind = type(data).__name__
     if isinstance(data, bytes | bytearray | memoryview):
         return exc  # it is not contiguous
@@ -71,7 +71,7 @@ def check_size(size: int, name: str = "len_") -> int:
 
     Raises:
         ValueError: it is negative.
-        TypeError: it is no int.
+        TypeError: it is not an int.
 
     """
     try:
@@ -84,10 +84,10 @@ def check_size(size: int, name: str = "len_") -> int:
 
 
 def as_string(text: object, name: str) -> str:
-    """Return *text*, an argument called *name*, as a `str` and no subclass.
+    """Return *text*, an argument called *name*, as a plain `str`, not a subclass.
 
     Raises:
-        TypeError: it is no string.
+        TypeError: it is not a string.
 
     """
     if not isinstance(text, str):

@@ -1,10 +1,10 @@
-"""Credentials, and what they say: Basic (RFC 7617) and Digest (RFC 7616).
+"""Authentication schemes: Basic (RFC 7617) and Digest (RFC 7616).
 
-Credentials are values that can be used anywhere. What a server has asked for, such as a
-nonce, is kept in a session, of which each proxy has one of its own: nothing that was made
-for one is ever shown to another.
+Credentials are values that can be used for any proxy. The state of an authentication, such as a
+nonce, is kept in a session, and each proxy has its own: nothing made for one proxy is ever sent
+to another.
 
-Not here: reading challenges (http/challenges.py), and who is told (proxy/).
+Not here: parsing challenges (http/challenges.py), and sending credentials (proxy/).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..errors import InvalidRequest
 from .challenges import Challenge
 from .headers import exact
 
-# Weakest first. Of several challenges the strongest is answered.
+# Weakest first. The strongest of several challenges is answered.
 ALGORITHMS: Final = {
     "md5": "md5",
     "md5-sess": "md5",
@@ -36,7 +36,7 @@ _special = re.compile(r'(["\\])')
 
 
 class AuthSession(Protocol):
-    """What is known of one proxy, and what it is told. Used from several threads."""
+    """The authentication state for one proxy. Used from several threads."""
 
     def value(self, method: str, target: str) -> str | None:
         """Return the value of ``Proxy-Authorization`` for a request.
@@ -46,7 +46,7 @@ class AuthSession(Protocol):
             target: request target as it is sent: with CONNECT ``host:port``.
 
         Returns:
-            The value; None if nothing can be said before a challenge has been seen.
+            The value; None if a challenge is needed first.
 
         """
         ...
@@ -55,21 +55,21 @@ class AuthSession(Protocol):
         """Take the challenges of a 407 response.
 
         Args:
-            challenges: what is asked for.
-            refused: the value that the request had; None if it had none.
+            challenges: those of the response.
+            refused: the credentials of the request; None if it had none.
 
         Returns:
-            True if the next `value` may be accepted, False if there is no use in trying.
+            True if the next `value` may be accepted, False if another attempt is useless.
 
         """
         ...
 
 
 class Auth(Protocol):
-    """Credentials for a proxy. A scheme of one's own needs this one method."""
+    """Credentials for a proxy. An additional scheme has to have this one method."""
 
     def session(self) -> AuthSession:
-        """Return what will be known of one proxy: nothing yet."""
+        """Return the state for one proxy, without any challenge."""
         ...
 
 
@@ -78,8 +78,8 @@ def check_text(what: str, text: str) -> str:
 
     Raises:
         InvalidRequest: it has control characters (RFC 7617 section 2, RFC 7616 section
-            3.4), or cannot be encoded. The text is not shown.
-        TypeError: it is no string.
+            3.4), or cannot be encoded. The message does not contain it.
+        TypeError: it is not a string.
 
     """
     if not isinstance(text, str):
@@ -98,7 +98,7 @@ def check_text(what: str, text: str) -> str:
 class BasicAuth:
     """User name and password, sent as they are (RFC 7617), in UTF-8, with the first request.
 
-    Whoever can read the connection to the proxy can read them. With SOCKS5 they are the
+    Anyone who can read the connection to the proxy can read them. With SOCKS5 they are the
     user name and password of RFC 1929.
 
     Args:
@@ -106,8 +106,8 @@ class BasicAuth:
         password: may be empty.
 
     Raises:
-        InvalidRequest: *user* has a colon, or one of them has control characters.
-        TypeError: one of them is no string.
+        InvalidRequest: *user* has a colon, or an argument has control characters.
+        TypeError: an argument is not a string.
 
     """
 
@@ -132,11 +132,11 @@ class _BasicSession:
     def __init__(self, value: str) -> None:
         self._value = value
 
-    def value(self, method: str, target: str) -> str:  # noqa: ARG002 - the same for all
+    def value(self, method: str, target: str) -> str:  # noqa: ARG002 - the same for all requests
         return self._value
 
     def learn(self, challenges: Sequence[Challenge], refused: str | None) -> bool:
-        """Return False, unless it was not sent and is asked for: there is nothing to add."""
+        """Return True only if Basic is asked for and was not sent yet."""
         return refused is None and any(challenge.scheme == "basic" for challenge in challenges)
 
 
@@ -144,17 +144,17 @@ class _BasicSession:
 class DigestAuth:
     """User name and password, of which only digests are sent (RFC 7616).
 
-    MD5, MD5-sess, SHA-256 and SHA-256-sess, each with ``qop=auth``; of several challenges
-    the strongest is answered. A hashed user name is sent if the proxy can take it. Nothing
-    is sent before the proxy has asked.
+    MD5, MD5-sess, SHA-256 and SHA-256-sess, each with ``qop=auth``; the strongest of several
+    challenges is answered. A hashed user name is sent if the proxy supports it. Nothing is sent
+    before a challenge.
 
     Args:
-        user: name, of any characters but control characters.
+        user: name, of any characters except control characters.
         password: may be empty.
 
     Raises:
-        InvalidRequest: one of them has control characters.
-        TypeError: one of them is no string.
+        InvalidRequest: an argument has control characters.
+        TypeError: an argument is not a string.
 
     """
 
@@ -184,8 +184,8 @@ class _DigestSession:
     def learn(self, challenges: Sequence[Challenge], refused: str | None) -> bool:
         """Keep the strongest challenge.
 
-        If an answer was refused another one helps only if the nonce was stale: else the
-        password is wrong (RFC 7616 section 3.3).
+        After a refused response to a challenge another one helps only if the nonce was stale;
+        otherwise the password is wrong (RFC 7616 section 3.3).
         """
         known = [challenge for challenge in challenges if _strength(challenge) >= 0]
         if not known:
@@ -196,7 +196,7 @@ class _DigestSession:
 
 
 def _strength(challenge: Challenge) -> int:
-    """Return the place of *challenge* in `STRENGTH`; -1 if it cannot be answered."""
+    """Return the index of *challenge* in `STRENGTH`; -1 if it cannot be answered."""
     has = challenge.parameters
     algorithm = has.get("algorithm", "md5").lower()
     qop = [option.strip(" \t").lower() for option in has.get("qop", "").split(",")]
@@ -206,15 +206,15 @@ def _strength(challenge: Challenge) -> int:
 
 
 class _Nonce(NamedTuple):
-    """A challenge of Digest, and what follows from it for all requests.
+    """A challenge of Digest, with the values that are the same for all requests.
 
     Attributes:
-        fixed: the parameters that each answer has.
+        fixed: the parameters that each response to it has.
         function: name of the hash function.
         secret: H(A1) (RFC 7616 section 3.4.2).
         nonce: nonce of the proxy.
-        own: nonce of ours.
-        used: gives how often *nonce* has been used, this time included.
+        own: the client's nonce.
+        used: counts the uses of *nonce*, this one included.
 
     """
 
@@ -227,14 +227,14 @@ class _Nonce(NamedTuple):
 
     @classmethod
     def of(cls, given: dict[str, str], credentials: DigestAuth) -> _Nonce:
-        """Answer the challenge with the parameters *given*."""
-        from secrets import token_hex  # noqa: PLC0415 - brings in hashlib, for Digest only
+        """Return the state for the challenge with the parameters *given*."""
+        from secrets import token_hex  # noqa: PLC0415 - imports hashlib, for Digest only
 
         algorithm = given.get("algorithm", "md5").lower()
         function, realm, nonce = ALGORITHMS[algorithm], given["realm"], given["nonce"]
         own = token_hex(NONCE_BYTES)
         user = credentials.user
-        # The realm is bytes that were shown as Latin-1: so they are the proxy's own bytes again.
+        # The realm was decoded as Latin-1: encoding it gives the bytes of the proxy.
         a1 = b"%b:%b:%b" % (user.encode(), realm.encode("latin-1"), credentials.password.encode())
         secret = _hash(function, a1)
         if algorithm.endswith("-sess"):

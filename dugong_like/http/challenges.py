@@ -1,10 +1,10 @@
-"""Challenges: what a 401 or 407 asks for (RFC 9110 sections 11.3 and 11.6.1).
+"""Parsing the challenges of 401 and 407 responses (RFC 9110 sections 11.3 and 11.6.1).
 
-One field may have several challenges, and commas stand between them as well as between
-the parameters of one, so a field is read from left to right, each byte a fixed number of
-times. A field that breaks the grammar has no challenges: nobody guesses where a realm ends.
+One field may have several challenges, and commas separate them as well as the parameters of one,
+so a field is read from left to right, each byte a fixed number of times. A field that violates
+the grammar has no challenges: the end of a realm is never guessed.
 
-Not here: answering them (auth.py).
+Not here: the credentials (auth.py).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _escaped = re.compile(r"\\(.)", re.DOTALL)
 
 
 class Challenge(NamedTuple):
-    """One way to authenticate that is asked for.
+    """One challenge: a scheme and its parameters.
 
     Attributes:
         scheme: name of the scheme, in lower case, such as ``"basic"``.
         parameters: names in lower case, and values without quotes; each character of a
             value is one byte that was sent (Latin-1).
-        token68: what stands in place of parameters, or "".
+        token68: the token in place of parameters, or "".
 
     """
 
@@ -59,7 +59,7 @@ def challenges_in(fields: bytes, name: bytes) -> list[Challenge]:
 
 
 def parse_challenges(value: str) -> list[Challenge]:
-    """Return the challenges in one field *value*; none if it breaks the grammar or a limit."""
+    """Return the challenges in one field *value*; none if it violates the grammar or a limit."""
     found: list[Challenge] = []
     at = _skip(value, 0)
     while at < len(value):
@@ -77,14 +77,14 @@ def parse_challenges(value: str) -> list[Challenge]:
 
 
 def _skip(value: str, at: int) -> int:
-    """Return where the next thing begins: list elements may be empty (RFC 9110 section 5.6.1)."""
+    """Return the start of the next element; some may be empty (RFC 9110 section 5.6.1)."""
     gap = _gap(value, at)
     assert gap is not None  # it may be empty
     return gap.end()
 
 
 def _add(parameters: dict[str, str], match: re.Match[str]) -> bool:
-    """Note a parameter; False if it is there already, or there are too many."""
+    """Add a parameter; False if it is there already, or there are too many."""
     name, text = match[1].lower(), match[2]
     if name in parameters or len(parameters) >= MAX_PARAMETERS:
         return False

@@ -1,4 +1,4 @@
-"""Header fields as callers give them.
+"""Header fields of requests, as arguments of the caller.
 
 Not here: the fields of responses (lazy_message.py), and the grammar of fields on the wire
 (http/h1/response_head.py, http/h1/request_head.py).
@@ -12,20 +12,20 @@ from typing import Any, Final, TypeVar
 from .redaction import MASK, SECRET, quoted, shown_text
 
 T = TypeVar("T")
-Text = str | bytes  # bytes go on the wire as they are, str as Latin-1
+Text = str | bytes  # bytes are sent as they are, str as Latin-1
 Pairs = Iterable[tuple[Text, Text]]
-# Fields as callers give them: each item of a mapping, or each pair, is one field.
+# An argument for fields: each item of a mapping, or each pair, is one field.
 Fields = Mapping[str, Text] | Mapping[bytes, Text] | Pairs
-NO_PAIRS: Final = (str, bytes, bytearray)  # though they can have two elements
+NO_PAIRS: Final = (str, bytes, bytearray)  # even if they have two elements
 PAIR: Final = 2  # elements
 
 
 class CaseInsensitiveDict(MutableMapping[str, str]):
     """A dict whose keys are compared without regard to case.
 
-    All keys are strings. Iteration gives each key as it was written when it was set
-    last. Where several keys differ in case only (in the constructor, in `update`, in
-    a comparison), the last one wins, as with the keys of a dict.
+    All keys are strings. Iteration gives each key as it was written when it was last set. Of
+    several keys that differ in case only (in the constructor, in `update`, in a comparison) the
+    last one wins, as with equal keys of a dict.
     """
 
     __slots__ = ("_items",)
@@ -79,15 +79,14 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
 
 
 class Headers:
-    """Header fields in their order, any number of them with the same name.
+    """Header fields in order, any number of them with the same name.
 
-    Names are compared without regard to case and kept as they were written. Iteration
-    gives ``(name, value)`` pairs, and ``len()`` counts them. Where it is given as the
-    fields of a request, each pair becomes a line of its own. What the names and values
-    may consist of is checked when they are sent.
+    Names are compared without regard to case and kept as they were written. Iteration gives
+    ``(name, value)`` pairs, and ``len()`` counts them. As the fields of a request, each pair is a
+    line of its own. The characters of names and values are checked when they are sent.
 
-    Two are equal if they have the same names with the same values, those of one name in
-    the same order: the order of different names means nothing (RFC 9110 section 5.3).
+    Two objects are equal if they have the same names with the same values, those of one name in
+    the same order: the order of different names has no meaning (RFC 9110 section 5.3).
 
     Args:
         name_value_pairs: a mapping, or pairs. Names and values may be bytes, and are kept as the
@@ -105,15 +104,15 @@ class Headers:
         self.add_pairs(name_value_pairs)
 
     def add(self, name: Text, value: Text) -> None:
-        """Add a field; those of the same name stay. Raises TypeError as the constructor does."""
+        """Add a field and keep those of the same name. Raises TypeError as the constructor."""
         self._pairs.append(_strings(name, value))
 
     def add_pairs(self, name_value_pairs: Fields) -> None:
-        """Add fields: all, or none if it raises TypeError as the constructor does."""
+        """Add fields: all, or none if it raises TypeError as the constructor."""
         self._pairs += [_strings(*pair) for pair in field_pairs(name_value_pairs)]
 
     def set(self, name: Text, value: Text) -> None:
-        """Have one field called *name*, where the first one was; all others are removed.
+        """Replace all fields called *name* by one, at the position of the first.
 
         Raises:
             TypeError: *name* or *value* is neither str nor bytes.
@@ -129,7 +128,7 @@ class Headers:
             del self._pairs[place]
 
     def get_values(self, name: str) -> Iterator[str]:
-        """Return an iterator over the values of all fields called *name*, in their order."""
+        """Return an iterator over the values of all fields called *name*, in order."""
         return iter([self._pairs[place][1] for place in self._places(name)])
 
     def get(self, name: str, default: T = None) -> str | T:  # type: ignore[assignment]  # as dict
@@ -150,7 +149,7 @@ class Headers:
             del self._pairs[place]
 
     def remove_value(self, name: str, value: str) -> None:
-        """Remove the first field called *name* that has this very *value*.
+        """Remove the first field called *name* that has the value *value*.
 
         Raises:
             ValueError: there is none.
@@ -174,15 +173,15 @@ class Headers:
         return Headers(self._pairs)
 
     def items(self) -> list[tuple[str, str]]:
-        """Return the pairs as a list of its own."""
+        """Return the pairs as a new list."""
         return self._pairs.copy()
 
     def keys(self) -> list[str]:
-        """Return the names, repeated ones repeated."""
+        """Return the names, with repetitions."""
         return [name for name, _ in self._pairs]
 
     def _places(self, name: str) -> list[int]:
-        """Return where the fields called *name* are."""
+        """Return the indices of the fields called *name*."""
         if not isinstance(name, str):
             return []
         key = name.lower()
@@ -215,13 +214,13 @@ class Headers:
 
 
 def _strings(name: object, value: object) -> tuple[str, str]:
-    """Return both as exact strings. Raises TypeError for what is neither str nor bytes."""
+    """Return both as exact strings. Raises TypeError for objects other than str and bytes."""
     text = as_text(name)
     if not isinstance(text, str):
         raise TypeError(f"name of a header field is neither str nor bytes: {quoted(name)}")
     content = as_text(value)
     if not isinstance(content, str):
-        kind = type(value).__name__  # and not the value, which may be secret
+        kind = type(value).__name__  # not the value, which may be secret
         raise TypeError(
             f"value of header field {shown_text(text)} is neither str nor bytes but {kind}"
         )
@@ -229,26 +228,26 @@ def _strings(name: object, value: object) -> tuple[str, str]:
 
 
 def exact(text: T) -> T | str:
-    """Return *text* as a `str` and no subclass, whose methods might say something else.
+    """Return *text* as a plain `str`; a subclass may override its methods.
 
-    Of an enumeration that is a string too, for example, that is its value. What is no
-    string at all is returned as it is.
+    For example, the member of an enumeration of strings becomes its value. Other objects are
+    returned unchanged.
     """
     return str.__str__(text) if isinstance(text, str) else text
 
 
 def as_text(part: object) -> object:
-    """Return a name or value as an exact `str`: of bytes, the Latin-1 characters that they are.
+    """Return a name or value as a plain `str`; bytes are decoded as Latin-1.
 
-    What is neither str nor bytes is returned as it is.
+    Other objects are returned unchanged.
     """
     return bytes.decode(part, "latin-1") if isinstance(part, bytes) else exact(part)
 
 
 def field_pairs(fields: Fields, name: str = "headers") -> Iterable[tuple[Any, Any]]:
-    """Return names and values of *fields*, an argument called *name*, in their order, as given.
+    """Return names and values of *fields*, an argument called *name*, in order, unchanged.
 
-    The result is to be used up at once: it may be a view of *fields*.
+    The result has to be consumed at once: it may be a view of *fields*.
 
     Raises:
         TypeError: they are neither a mapping nor pairs.

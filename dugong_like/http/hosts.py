@@ -1,6 +1,6 @@
-"""Where to connect to, as the caller says it: host names and ports are checked.
+"""Checks of host names and ports that the caller passes.
 
-Not here: proxies (transport/proxy/proxy.py), and how to get there (open.py).
+Not here: proxies (transport/proxy/proxy.py), and connecting (open.py).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ PLACE: Final = (
     r"(?::(?P<port>[0-9]{0,5}))?"
 )  # a regular expression: host and port in a URL (RFC 3986 section 3.2), for `read_place`
 
-_address = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~]+)?").fullmatch  # perhaps with a zone
+_address = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~]+)?").fullmatch  # a zone may follow
 _name = re.compile(r"(?:[A-Za-z0-9\-_~]+\.)*[A-Za-z0-9\-_~]+\.?").fullmatch
 
 
 def is_ipv6_address(text: str) -> bool:
     """Return True if *text* is an IPv6 address, perhaps with a zone (RFC 4007 section 11)."""
-    from ipaddress import IPv6Address  # noqa: PLC0415 - 3 ms that names never need
+    from ipaddress import IPv6Address  # noqa: PLC0415 - 3 ms, not needed for names
 
     try:
         IPv6Address(text.partition("%")[0])
@@ -42,7 +42,7 @@ def check_hostname(hostname: str, name: str = "hostname") -> str:
     It is a name, an IPv4 address or an IPv6 address without brackets.
 
     Raises:
-        InvalidRequest: it cannot be the name of a host.
+        InvalidRequest: it is not a valid host.
 
     """
     if not isinstance(hostname, str):
@@ -50,7 +50,7 @@ def check_hostname(hostname: str, name: str = "hostname") -> str:
     hostname = exact(hostname)
     try:
         text = hostname if hostname.isascii() else hostname.encode("idna").decode("ascii")
-    except UnicodeError:  # which has the name
+    except UnicodeError:  # which contains the name
         raise InvalidRequest(_problem(hostname)) from None
     if not _name(text) and not (_address(text) and is_ipv6_address(text)):
         raise InvalidRequest(_problem(hostname))
@@ -58,7 +58,7 @@ def check_hostname(hostname: str, name: str = "hostname") -> str:
 
 
 def _problem(hostname: str) -> str:
-    """Return what is wrong with *hostname*, and what to do about it."""
+    """Return a message that says why *hostname* is invalid, and what to do."""
     advice = ""
     if "://" in hostname:
         advice = " but a URL, for which there is HTTPConnection.to(url)"
@@ -76,7 +76,7 @@ def check_port(port: int) -> int:
 
     Raises:
         InvalidRequest: it is not between 1 and 65535.
-        TypeError: it is no int.
+        TypeError: it is not an int.
 
     """
     if type(port) is not int:
@@ -98,13 +98,13 @@ def authority(hostname: str, port: int, default_port: int | None = None) -> str:
 
 
 def read_place(host: str, port: str | None) -> tuple[str, int | None]:
-    """Return host and port that `PLACE` has found in a URL; the port None if there is none.
+    """Return host and port that `PLACE` has matched in a URL; None for a missing port.
 
-    The host is a name in ASCII, or an address without brackets, in lower case but for the zone
+    The host is a name in ASCII, or an address without brackets, in lower case except for the zone
     of an IPv6 address (RFC 6874).
 
     Raises:
-        InvalidRequest: it cannot be a host, or a port.
+        InvalidRequest: the host or the port is not valid.
 
     """
     if host.startswith("["):
@@ -118,6 +118,6 @@ def read_place(host: str, port: str | None) -> tuple[str, int | None]:
 
 
 def place_in_url(host: str, port: int, default_port: int | None = None) -> str:
-    """Return host and port as in a URL, with the zone of an IPv6 address; see `authority`."""
+    """Return host and port as in a URL, with the zone of an IPv6 address. See `authority`."""
     name = f"[{host.replace('%', '%25', 1)}]" if ":" in host else host
     return name if port == default_port else f"{name}:{port}"

@@ -1,7 +1,7 @@
-"""Header fields of a response as an `email.message.Message` that is filled when it has to be.
+"""Header fields of a response as an `email.message.Message` that is filled on demand.
 
-Most programs look at one or two fields of a response, which are found in the bytes as they
-came. Imported when somebody looks: the email package costs 10 ms.
+Most programs look at one or two fields of a response, which are searched in the received bytes.
+This file is imported for the first look, as importing the email package takes 10 ms.
 
 Not here: the fields of requests (headers.py), and the grammar of fields (http/h1/response_head.py).
 """
@@ -13,23 +13,23 @@ from typing import Any
 
 
 class FieldsMessage(Message):
-    """Fields in their order, repeated ones repeated.
+    """Fields in order, with repetitions.
 
     Args:
         wire: CRLF, and checked field lines, each with its CRLF; values may have any byte
-            from 0x80 on, which comes out as the Latin-1 character of that number.
-        lower: the same in lower case, if that is known.
+            from 0x80 on, which is decoded as Latin-1.
+        lower: the same in lower case, if available.
 
     """
 
-    _wire: bytes | None = None  # once the message has been filled
+    _wire: bytes | None = None  # after the message has been filled
 
     def __init__(self, wire: bytes, lower: bytes | None = None) -> None:
         self._wire = wire
         self._lower = wire.lower() if lower is None else lower
 
     def __getattr__(self, name: str) -> Any:
-        """Fill the message when the first of its own attributes is missing."""
+        """Fill the message when one of its own attributes is used for the first time."""
         wire = self.__dict__.pop("_wire", None)
         if wire is None:
             raise AttributeError(name)
@@ -61,7 +61,7 @@ class FieldsMessage(Message):
         return values or failobj
 
     def get_param(self, *args: Any, **kwargs: Any) -> Any:
-        """See `email.message.Message`; a parameter that cannot be understood is as if missing."""
+        """See `email.message.Message`; a malformed parameter counts as missing."""
         try:
             return super().get_param(*args, **kwargs)
         except ValueError:  # a part number of thousands of digits
@@ -76,7 +76,7 @@ class FieldsMessage(Message):
         return isinstance(name, str) and self.get(name) is not None
 
     def _find(self, name: str, start: int) -> tuple[int, int]:
-        """Return where the value of a field begins and ends; 0, 0 if there is none."""
+        """Return begin and end of the value of a field; 0, 0 if there is none."""
         if not name.isascii() or ":" in name or "\n" in name:
             return 0, 0
         key = f"\r\n{name}:".encode().lower()

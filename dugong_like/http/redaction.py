@@ -1,11 +1,10 @@
-"""Keeping secrets out of what is told, logged and shown.
+"""Masking secrets in messages, traces and logs.
 
-What is known to be a target or a field is shown with its secret parts replaced (`mask_target`,
-`mask_fields`). Wrong input may be anything, perhaps a secret in the wrong place: every message that
-quotes some goes through `quoted`, `shown_url` or `shown_line`, which show less where they are not
-sure.
+In targets and fields the secret parts are replaced (`mask_target`, `mask_fields`). Invalid input
+may be anything, perhaps a secret in the wrong place: every message that quotes it uses `quoted`,
+`shown_url` or `shown_line`, which show less in doubtful cases.
 
-Not here: the wire dump, which has every byte as it was (transport/filters/wire_dump.py).
+Not here: the wire dump, which contains every byte (transport/filters/wire_dump.py).
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from collections.abc import Iterable
 from typing import Final
 
 MASK: Final = "[masked]"
-SHOWN: Final = 60  # characters of a bad value that an error message shows
+SHOWN: Final = 60  # characters of an invalid value that an error message shows
 MAX_PATH: Final = 4096  # of the path of a file
 PEM: Final = "-----BEGIN "  # a key may follow (RFC 7468)
-MAX_BITS: Final = 128  # of a number that is shown; str() refuses those of thousands of digits
-NESTED: Final = 3  # times that a target may be percent-encoded to stand in another one
+MAX_BITS: Final = 128  # of a number that is shown; str() refuses numbers of thousands of digits
+NESTED: Final = 3  # levels of percent-encoding of a target inside of another one
 SECRET: Final = frozenset(
     [
         *("authorization", "authentication-info", "cookie", "set-cookie"),
@@ -27,12 +26,12 @@ SECRET: Final = frozenset(
         *("api-key", "x-api-key", "x-auth-token", "x-amz-security-token", "x-csrf-token"),
         *("private-token", "x-vault-token", "x-goog-api-key", "ocp-apim-subscription-key"),
     ]
-)  # fields whose values let their owner in (RFC 9110 section 11, RFC 6265, and what is in use)
+)  # fields that carry credentials (RFC 9110 section 11, RFC 6265, and others in use)
 
-# Parameters of a query whose values let their owner in: names in lower case, without what is
-# neither a letter nor a digit. They are those of OAuth 1 and 2 (RFC 5849, RFC 6749, RFC 6750
-# section 2.3, RFC 7523, RFC 7636, RFC 8628, RFC 8693) and OpenID Connect, of SAML and CAS, of what
-# signs the URLs of object stores (AWS, Google, Azure, Alibaba), and what is in use for the rest.
+# Query parameters that carry credentials: names in lower case, only their letters and digits. They
+# are those of OAuth 1 and 2 (RFC 5849, RFC 6749, RFC 6750 section 2.3, RFC 7523, RFC 7636, RFC
+# 8628, RFC 8693) and OpenID Connect, of SAML and CAS, of the signed URLs of object stores (AWS,
+# Google, Azure, Alibaba), and others in use.
 SECRET_PARAMETERS: Final = frozenset(
     [
         *("appid", "auth", "authcode", "authorization", "authorizationcode", "bearer", "code"),
@@ -41,7 +40,7 @@ SECRET_PARAMETERS: Final = frozenset(
         *("ticket", "totp", "usercode", "verificationcode"),
     ]
 )
-# What the names of others end with: access_token, X-Amz-Security-Token, client_secret, ...
+# Suffixes of other names: access_token, X-Amz-Security-Token, client_secret, ...
 SECRET_ENDINGS: Final = (
     *("accesskey", "accesskeyid", "apikey", "appkey", "assertion", "authkey", "credential"),
     *("credentials", "jwt", "passphrase", "passwd", "password", "privatekey", "secret"),
@@ -52,12 +51,12 @@ _userinfo = re.compile(r"(?<=//)[^/?#\s]*@")  # RFC 3986 section 3.2.1
 _separator = re.compile(r"([?&;#])")
 _word = re.compile(r"[^\s\"'<>]+")
 _token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-# The name of a field whose value is secret, and all that is behind it.
+# The name of a field whose value is secret, and everything behind it.
 _secret_field = re.compile(
     rf"(?<![!#$%&'*+\-.^_`|~0-9A-Za-z])({'|'.join(map(re.escape, sorted(SECRET)))})[\s:=;,].*",
     re.IGNORECASE | re.DOTALL,
 )
-# A colon with no port behind it: a user name and a password whose "@" is missing, or encoded.
+# A colon without a port behind it: user name and password with a missing or encoded "@".
 _NO_PORT = r"(?!\d{0,5}(?:[/?#\s]|$)).*"
 _login = re.compile(rf"(?<=//)([^/?#\s:@\[]*):{_NO_PORT}", re.DOTALL)
 _login_in_front = re.compile(rf"^(?!https?:)([^/?#\s:@\[]*):(?!//){_NO_PORT}", re.DOTALL)
@@ -66,10 +65,10 @@ _scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,20}://").match
 
 
 def mask_target(target: str) -> str:
-    """Return *target*, a request target or URL, without what may let its owner in.
+    """Return *target*, a request target or URL, without credentials.
 
-    That is a user name with its password, and the values of parameters that are known for it
-    (`SECRET_PARAMETERS`), in a URL inside of it too.
+    These are user name and password, and the values of parameters that are known to carry
+    credentials (`SECRET_PARAMETERS`), also in a URL inside of it.
     """
     if "@" in target:
         target = _userinfo.sub(f"{MASK}@", target)
@@ -77,16 +76,16 @@ def mask_target(target: str) -> str:
 
 
 def mask_words(text: str) -> str:
-    """Return *text*, in which there may be URLs, as `mask_target` does."""
+    """Return *text*, which may contain URLs, without credentials; see `mask_target`."""
     return _word.sub(lambda match: mask_target(match[0]), text)
 
 
 def _mask_parameters(text: str, *, broken: bool = False, nested: int = NESTED) -> str:
     """Return *text* with the values of secret parameters replaced.
 
-    A value ends in front of "&" and the fragment, and of ";" with another parameter behind it
-    (HTML 4.01 appendix B.2.2). If *text* is no target (*broken*) only "&" ends it, as the value
-    itself may be what is wrong.
+    A value ends at "&", at the fragment, and at ";" with another parameter behind it (HTML 4.01
+    appendix B.2.2). If *text* is not a valid target (*broken*), only "&" ends it, as the value
+    itself may be invalid.
     """
     first, *others = _separator.split(text)
     shown = [first]
@@ -110,7 +109,7 @@ def _mask_parameters(text: str, *, broken: bool = False, nested: int = NESTED) -
 
 def _decoded(text: str) -> str:
     """Return *text*, which has a "%", percent-decoded."""
-    from urllib.parse import unquote  # noqa: PLC0415 - 3 ms, for what is encoded only
+    from urllib.parse import unquote  # noqa: PLC0415 - 3 ms, only for encoded text
 
     return unquote(text)
 
@@ -126,18 +125,18 @@ def _is_secret(name: str) -> bool:
 
 
 def _has_secrets(text: str, nested: int) -> bool:
-    """Return True if *text*, which was percent-encoded, would not be shown as it is."""
+    """Return True if *text*, which was percent-encoded, contains secrets."""
     return bool(_userinfo.search(text)) or _mask_parameters(text, nested=nested) != text
 
 
 def shown_text(text: str, most: int = SHOWN) -> str:
-    """Return the beginning of *text*, of which nothing is known, without what may be secret.
+    """Return the beginning of *text*, which may be anything, without possible secrets.
 
-    What is in front of an "@" may be credentials; so may be what is behind the name of a field, or
-    of a parameter, that is known for them, and what is in PEM.
+    Text in front of an "@" may be credentials; so may be text behind the name of a field or a
+    parameter that is known to carry them, and PEM.
 
     Args:
-        text: perhaps of any length.
+        text: of any length.
         most: characters of it that are shown.
 
     """
@@ -149,16 +148,16 @@ def shown_text(text: str, most: int = SHOWN) -> str:
     if "@" in named:
         scheme = _scheme(text)
         _, at, behind = shown.rpartition("@")
-        if not at:  # it was a part of a value
+        if not at:  # a part of a value
             behind = shown[len(re.split(r"[?&;#]", shown, maxsplit=1)[0]) :]
         return f"{scheme[0] if scheme else ''}...{at}{behind[:most]}"
     return _login.sub(rf"\1:{MASK}", shown)[:most]
 
 
 def shown_url(text: str) -> str:
-    """Return the beginning of *text*, no URL and no host, without what may be credentials.
+    """Return the beginning of *text*, an invalid URL or host, without possible credentials.
 
-    As `shown_text`; and what is behind a colon and no port may be a password.
+    As `shown_text`; besides, text behind a colon that is not a port may be a password.
     """
     if "@" in text or _address(text):
         return shown_text(text)
@@ -166,10 +165,10 @@ def shown_url(text: str) -> str:
 
 
 def quoted(value: object, most: int = SHOWN) -> str:
-    """Return *value*, which is wrong, for a message: in quotation marks, without secrets.
+    """Return an invalid *value* for a message: in quotation marks, without secrets.
 
-    Of what is neither text nor bytes nor a plain number it is the name of the type: the rest may
-    have secrets anywhere, or be of any size.
+    Objects other than text, bytes and plain numbers are shown by the name of their type, as they
+    may contain secrets anywhere, or be of any size.
     """
     if isinstance(value, str):
         return repr(shown_text(value, most))
@@ -183,16 +182,16 @@ def quoted(value: object, most: int = SHOWN) -> str:
 
 
 def mask_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return *fields*, names and values, with the values that are secret replaced."""
+    """Return *fields*, names and values, with secret values replaced."""
     return [
         (name, MASK if name.lower() in SECRET else mask_target(value)) for name, value in fields
     ]
 
 
 def shown_line(line: bytes) -> bytes:
-    """Return the beginning of *line*, perhaps no field line at all, without what may be secret.
+    """Return the beginning of *line*, which may be an invalid field line, without secrets.
 
-    A line that begins with a blank may belong to any field (RFC 9112 section 5.2).
+    A line that begins with white space may belong to any field (RFC 9112 section 5.2).
     """
     if line.startswith((b" ", b"\t")):
         return line[:1] + MASK.encode()
@@ -203,7 +202,7 @@ def shown_line(line: bytes) -> bytes:
 
 
 def masked_lines(lines: bytes) -> list[tuple[str, str]]:
-    """Return field lines, each ended by CRLF, as `mask_fields` does; others are passed by."""
+    """Return field lines, each ended by CRLF, with secret values replaced; skip other lines."""
     pairs = []
     for line in lines.decode("latin-1").split("\r\n"):
         name, colon, value = line.partition(":")

@@ -1,7 +1,7 @@
-"""Requests as objects, and the bodies of requests: from memory, files, or pieces.
+"""Requests as objects, and request bodies: from memory, streams, or iterables.
 
-Not here: what a request may consist of, which is checked when it is sent
-(operations.py), and sending (exchanging.py).
+Not here: checking a request, which is done when it is sent (operations.py), and sending
+(exchanging.py).
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from .headers import Fields, Headers
 from .redaction import mask_target, quoted
 
 Buffer = bytes | bytearray | memoryview
-# Asking for these a second time changes nothing (RFC 9110 section 9.2.2).
+# Idempotent methods (RFC 9110 section 9.2.2).
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 
 
 class BodyFollowing:
-    """Says that the body of a request will be written in separate calls.
+    """Announces a request body that will be written in separate calls.
 
     Args:
-        length: how many bytes will be written. None means that nobody knows yet: the
-            body is then sent with the chunked transfer coding (RFC 9112 section 7.1)
-            and ended by `HTTPConnection.finish`.
+        length: number of bytes that will be written. With None, for an unknown length, the
+            body is sent with the chunked transfer coding (RFC 9112 section 7.1) and ended by
+            `HTTPConnection.finish`.
 
     Raises:
         ValueError: *length* is negative.
-        TypeError: *length* is no int.
+        TypeError: *length* is not an int.
 
     """
 
@@ -47,7 +47,7 @@ class BodyFollowing:
 
     @property
     def length(self) -> int | None:
-        """How many bytes will be written; None if nobody knows."""
+        """Number of bytes that will be written; None if it is unknown."""
         return self._length
 
     def __repr__(self) -> str:
@@ -60,23 +60,23 @@ class Request:
     Args:
         method: request method.
         target: request target: path and query, percent-encoded.
-        headers: `Headers`, which is then used as it is; or a mapping or pairs, each of which
+        headers: `Headers`, which is not copied; or a mapping or pairs, each of which
             is one field.
-        body: None, bytes-like, `BodyFollowing`, a binary stream (what has ``readinto``,
-            ``read1`` or ``read``), or an iterable of bytes. A stream is sent from where it
-            stands; its length is found out by ``seek`` and ``tell`` where that is
-            possible and what is read agrees with it, otherwise, as with an iterable, the body
-            is chunked.
+        body: None, bytes-like, `BodyFollowing`, a binary stream (an object with ``readinto``,
+            ``read1`` or ``read``), or an iterable of bytes. A stream is sent from its present
+            position; its length is determined by ``seek`` and ``tell`` if that is possible and
+            agrees with the bytes that are read. Otherwise, as with an iterable, the body is
+            chunked.
 
     Raises:
-        TypeError: one of them has the wrong type. The rest is checked when it is sent, as they
-            may be changed until then.
+        TypeError: an argument has the wrong type. Everything else is checked when the request
+            is sent, as it may be changed until then.
 
     Attributes:
         method: as given; as is ``target``.
         headers: the fields as `Headers`.
-        body: as given. Reading a stream blocks as the stream does; one that is
-            non-blocking, and has a ``fileno``, is waited for.
+        body: as given. Reading a blocking stream blocks; a non-blocking one that has a
+            ``fileno`` is waited for.
 
     """
 
@@ -99,7 +99,7 @@ class Request:
 
     @property
     def idempotent(self) -> bool:
-        """True if the method may be repeated without harm (RFC 9110 section 9.2.2)."""
+        """True if the method is idempotent (RFC 9110 section 9.2.2)."""
         return self.method in IDEMPOTENT
 
     def rewindable(self) -> bool:
@@ -109,7 +109,7 @@ class Request:
         return self.source().rewindable()
 
     def source(self) -> Source:
-        """Return what reads the body, which is a stream or an iterable.
+        """Return a reader of the body, which is a stream or an iterable.
 
         Raises:
             TypeError: it is neither.
@@ -124,18 +124,18 @@ class Request:
 
 
 def check_request(request: object) -> None:
-    """Raise TypeError if *request*, an argument of that name, is no `Request`."""
+    """Raise TypeError if *request*, an argument of that name, is not a `Request`."""
     if not isinstance(request, Request):
         raise not_a_request(request)
 
 
 def not_a_request(given: object) -> TypeError:
-    """Return the error that *given* is no `Request`."""
+    """Return the error for *given*, which is not a `Request`."""
     return TypeError(f"request is a Request, such as Request('GET', '/'), not {quoted(given)}")
 
 
 def check_body(body: object) -> None:
-    """Raise TypeError if *body* can be that of no `Request`."""
+    """Raise TypeError if *body* has a type that no `Request` takes."""
     if not isinstance(body, AsyncIterable) and not is_whole(body):
         check_pieces(body)
 
@@ -146,7 +146,7 @@ def is_stream(body: object) -> bool:
 
 
 def check_pieces(body: object) -> None:
-    """Raise TypeError if *body* is neither a binary stream nor an iterable of pieces."""
+    """Raise TypeError if *body* is neither a binary stream nor an iterable of bytes."""
     if is_stream(body):
         check_binary(body, "read", "readinto", "read1")
     elif isinstance(body, str) or not isinstance(body, Iterable):
@@ -158,7 +158,7 @@ def check_pieces(body: object) -> None:
 
 
 def is_whole(body: object) -> bool:
-    """Return True if *body* is handed over as it is: there is none, it is bytes, or it follows."""
+    """Return True if *body* is not read from a source: None, bytes-like, or `BodyFollowing`."""
     if body is None or isinstance(body, bytes | bytearray | memoryview | BodyFollowing):
         return True
     if isinstance(body, str) or hasattr(body, "read") or hasattr(body, "readinto"):
@@ -171,10 +171,10 @@ def is_whole(body: object) -> bool:
 
 
 class Source:
-    """A body that comes in pieces. Each sending of it begins where the first one began.
+    """A body that is read in parts. Each time it is sent, it begins where it first began.
 
     Args:
-        body: a binary stream, or an iterable of bytes-like pieces.
+        body: a binary stream, or an iterable of bytes-like objects.
 
     Raises:
         TypeError: it is neither.
@@ -185,7 +185,7 @@ class Source:
         self.body = body
         check_pieces(body)
         self._is_stream = is_stream(body)
-        self._start: int | None = None  # where the stream stood first; None: it cannot tell
+        self._start: int | None = None  # first position of the stream; None if it has no positions
         self._begun = False
         self._pieces: Iterator[Any] = iter(())
         self._part: StreamPart | None = None  # of the stream
@@ -198,13 +198,13 @@ class Source:
         return iter(self.body) is not self.body
 
     def begin(self) -> int | None:
-        """Go to the beginning; return how many bytes follow, None if nobody knows.
+        """Go to the beginning; return the number of bytes, None if it is unknown.
 
         Raises:
-            StateError: it has been read, and cannot be read again; or the stream cannot be put
-                back to where it was.
-            TypeError: it is a stream that gives text.
-            Exception: what the stream raises.
+            StateError: it has been read, and cannot be read again; or the position of the
+                stream cannot be restored.
+            TypeError: it is a stream of text.
+            Exception: any exception of the stream.
 
         """
         if self._begun and not self.rewindable():
@@ -220,22 +220,22 @@ class Source:
         return self._part.measure()
 
     def restore(self) -> None:
-        """Put a stream back to where it began, if that is possible: nothing of it was sent."""
+        """Restore the first position of a stream of which nothing was sent, if possible."""
         if self._start is not None:
             try:
                 self.body.seek(self._start)
             except (OSError, ValueError):
-                pass  # it was closed meanwhile, or is worse
+                pass  # closed meanwhile, for example
 
     def co_next(self) -> Co[Buffer]:
-        """Return the next piece, valid until the next call; ``b""`` at the end.
+        """Return the next bytes, valid until the next call; ``b""`` at the end.
 
         Raises:
-            TypeError: a piece is not bytes-like; a text file gives such ones.
+            TypeError: an item is not bytes-like, such as that of a text file.
             StreamNotReady: the stream is non-blocking, has nothing now, and cannot be waited
                 for.
-            StateError: the stream gives other bytes than its positions count.
-            Exception: what the stream or the iterable raises.
+            StateError: the stream returns another number of bytes than its positions say.
+            Exception: any exception of the stream or the iterable.
 
         """
         if self._part is not None:

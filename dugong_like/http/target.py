@@ -1,8 +1,8 @@
-"""The four forms of a request target (RFC 9112 section 3.2): which one may stand where.
+"""The four forms of a request target (RFC 9112 section 3.2), and where each is allowed.
 
-A path that the caller gives as a plain string is in origin-form, or is ``*`` with OPTIONS, and
-stays that whatever is in it: a string that came from elsewhere cannot name another host. Who
-means another form says so with `Target`. CONNECT needs no such word, as it takes one form only.
+A plain string is a path in origin-form, or ``*`` with OPTIONS, and never anything else: a string
+that came from elsewhere cannot name another host. Other forms are given as a `Target`. CONNECT
+needs no `Target`, as it takes one form only.
 
 No form changes where the connection leads to.
 
@@ -27,20 +27,20 @@ _absolute = re.compile(
 ).fullmatch
 _authority = re.compile(rf"(?P<host>{HOST}):(?P<port>[0-9]{{1,5}})").fullmatch
 MAX_PORT: Final = 65535
-SHOWN: Final = 60  # characters of a bad value that an error message shows
+SHOWN: Final = 60  # characters of an invalid value that an error message shows
 
 
 class Target(str):
-    """A request target that is more than a path; to be given instead of one.
+    """A request target in any form; to be given instead of a path.
 
     Args:
-        text: the target as it goes on the wire: in absolute-form, such as
-            ``"http://example.org/a?b"``, which a proxy wants, or any other form of RFC 9112
-            section 3.2. The scheme is http or https; there is no user, no password, no fragment.
+        text: the target as it is sent: in absolute-form, such as ``"http://example.org/a?b"``,
+            which is for proxies, or any other form of RFC 9112 section 3.2. The scheme is http or
+            https, without user, password and fragment.
 
     Raises:
         InvalidRequest: it is in none of the forms.
-        TypeError: it is no string.
+        TypeError: it is not a string.
 
     """
 
@@ -56,7 +56,7 @@ class Target(str):
 
 
 def is_port(match: re.Match[str] | None) -> bool:
-    """Return True if *match* is one, and its port is not too large, or missing."""
+    """Return True if there is a *match*, and its port is valid or missing."""
     return match is not None and int(match["port"] or 0) <= MAX_PORT
 
 
@@ -74,8 +74,8 @@ def check_target(target: str, method: str) -> None:
     """Check the target of a *method* request.
 
     Raises:
-        InvalidRequest: it is in the wrong form for that, or has a blank, a control character,
-            a fragment or anything that is not ASCII.
+        InvalidRequest: it is in the wrong form for the method, or has white space, a control
+            character, a fragment or a character that is not ASCII.
 
     """
     if method == "CONNECT":
@@ -95,16 +95,16 @@ def check_target(target: str, method: str) -> None:
 
 
 def check_agreement(target: str, host: str, *, forwarded: bool) -> bool:
-    """Say whether *target* is in absolute-form, which has to agree with Host.
+    """Return True if *target* is in absolute-form, after checking that it agrees with Host.
 
     Args:
-        target: one that `check_target` has passed.
-        host: value of the Host field that goes with it.
-        forwarded: True if a forward proxy chooses the way by it.
+        target: one that `check_target` has accepted.
+        host: value of the Host field of the request.
+        forwarded: True if a forward proxy selects the server by it.
 
     Raises:
         InvalidRequest: it names another authority than *host* (RFC 9112 section 3.2.2), or leads
-            the proxy elsewhere.
+            the proxy to another server.
 
     """
     match = _absolute(target)

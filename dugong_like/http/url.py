@@ -1,7 +1,7 @@
 """URLs and origins as values: checked when they are made, and never changed.
 
-Grammar: RFC 3986 sections 3 and 6.2, with what RFC 9110 section 4.2 says of ``http`` and ``https``
-and RFC 6455 section 3 of ``ws`` and ``wss``.
+Grammar: RFC 3986 sections 3 and 6.2, with RFC 9110 section 4.2 for ``http`` and ``https``, and RFC
+6455 section 3 for ``ws`` and ``wss``.
 
 Not here: checks of names and ports (hosts.py), URLs of proxies, which may have a password
 (transport/proxy/proxy.py), and joining a URL and a reference, which `urllib.parse.urljoin` does.
@@ -29,7 +29,7 @@ from .redaction import mask_target, quoted, shown_url
 PORTS: Final = {"http": HTTP_PORT, "https": HTTPS_PORT, "ws": HTTP_PORT, "wss": HTTPS_PORT}
 SECURE: Final = frozenset(["https", "wss"])
 NO_FRAGMENTS: Final = frozenset(["ws", "wss"])  # RFC 6455 section 3
-TARGET: Final = r"[\x21\x22\x24-\x7e]*"  # what `check_target` takes of a path
+TARGET: Final = r"[\x21\x22\x24-\x7e]*"  # as `check_target` accepts a path
 
 _url = re.compile(
     rf"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*)://{PLACE}"
@@ -39,23 +39,23 @@ _target = re.compile(rf"/{TARGET}").fullmatch
 
 
 class Origin:
-    """Scheme, host and port: what one connection leads to (RFC 9110 section 4.3.1).
+    """Scheme, host and port of a server (RFC 9110 section 4.3.1).
 
-    Two that say the same are equal, and it can be a key of a dict. It is never changed.
+    Immutable and hashable: equal ones have the same scheme, host and port.
 
     Args:
         scheme: ``"http"``, ``"https"``, ``"ws"`` or ``"wss"``, in any case.
-        host: a name, or an IP address, one of IPv6 without brackets.
+        host: a name, or an IP address, without brackets.
         port: None for 80, or 443 with ``https`` and ``wss``.
 
     Raises:
-        InvalidRequest: one of them cannot be.
-        TypeError: one of them has the wrong type.
+        InvalidRequest: an argument is not valid.
+        TypeError: an argument has the wrong type.
 
     Attributes:
         scheme: in lower case.
         host: in lower case; a name in ASCII, as it is looked up (IDNA). Addresses are not
-            brought to one form: ``::1`` and ``0::1`` are two hosts.
+            normalised: ``::1`` and ``0::1`` are two hosts.
         port: a number from 1 to 65535.
 
     """
@@ -85,15 +85,15 @@ class Origin:
 
     @property
     def secure(self) -> bool:
-        """True if TLS is spoken there."""
+        """True if the scheme uses TLS."""
         return self.scheme in SECURE
 
     def url(self, target: str = "/") -> URL:
-        """Return the URL of *target*, a path and a query, there.
+        """Return the URL of *target*, a path and a query, at this origin.
 
         Raises:
             InvalidRequest: *target* cannot be sent as a path, or has a fragment.
-            TypeError: it is no string.
+            TypeError: it is not a string.
 
         """
         if not isinstance(target, str):
@@ -124,27 +124,27 @@ class Origin:
 
 
 class URL:
-    """A URL of something that can be asked for, taken apart and checked.
+    """A URL of a resource, split and checked.
 
-    Two that say the same are equal: scheme and host count in any case, the default port is no
-    port, no path is ``/``. Percent-encoding is left as it is, as servers may tell ``%7E`` from
-    ``~``. It is never changed.
+    Immutable and hashable. Scheme and host are compared without regard to case, the default port
+    equals no port, and an empty path equals ``/``. Percent-encoding is not normalised, as servers
+    may distinguish ``%7E`` and ``~``.
 
     Args:
-        text: such as ``"https://www.example.org:8080/a/b?c#d"``. Everything but the host has to be
-            ASCII, percent-encoded as it is to be sent. A fragment (``#d``) is dropped: it is for
-            whoever shows the document, is never sent, and does not make another resource (RFC 9110
-            section 7.1). With ``ws`` and ``wss`` there may be none.
+        text: such as ``"https://www.example.org:8080/a/b?c#d"``. Everything except the host has to
+            be ASCII, percent-encoded as it is to be sent. A fragment (``#d``) is dropped: it is
+            never sent, and does not identify another resource (RFC 9110 section 7.1). ``ws`` and
+            ``wss`` do not allow one.
 
     Raises:
-        InvalidRequest: it is no absolute URL of a known scheme, or has a blank or a control
-            character; or it has a user name or a password, which would be sent to nobody and get
-            into logs (RFC 9110 section 4.2.4). Credentials are not shown.
-        TypeError: it is no string.
+        InvalidRequest: it is not an absolute URL of a known scheme, or has white space or a
+            control character; or it has a user name or a password, which would never be sent but
+            get into logs (RFC 9110 section 4.2.4). The message does not contain credentials.
+        TypeError: it is not a string.
 
     Attributes:
-        origin: the `Origin`; `scheme`, `host` and `port` are its own.
-        target: path and query, as a request has them; at least ``/``.
+        origin: the `Origin`; `scheme`, `host` and `port` are taken from it.
+        target: path and query, as in a request; at least ``/``.
 
     """
 
@@ -206,7 +206,7 @@ class URL:
 
 
 def _problem(text: str) -> str:
-    """Return what is wrong with *text*, which is no URL."""
+    """Return a message that says why *text* is not a URL."""
     shown = shown_url(text)
     rest = text.partition("://")[2]
     if "@" in re.split(r"[/?#]", rest, maxsplit=1)[0]:
@@ -220,7 +220,7 @@ def as_origin(place: Origin | URL | str) -> Origin:
     """Return the origin of *place*, which may be the text of a URL.
 
     Raises:
-        InvalidRequest, TypeError: it is none of these; see `URL`.
+        InvalidRequest, TypeError: it is not a URL; see `URL`.
 
     """
     if isinstance(place, Origin):

@@ -1,9 +1,9 @@
 """Bodies of known length, and bodies that end with the connection (RFC 9112 section 6.3).
 
-A body tells how many bytes of payload come next. They are counted, and taken, by whoever
-reads; the payload itself never passes through here.
+A body object says how many bytes of payload come next. The reader counts and takes them; the
+payload itself never passes through here.
 
-Not here: chunked bodies (chunked.py), and which kind a response has (framing.py).
+Not here: chunked bodies (chunked.py), and the framing of a response (framing.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...errors import ConnectionClosed, UnsupportedResponse
 
 
 class Source(Protocol):
-    """The bytes that have arrived: ``data[begin:end]``. Taking some moves *begin*."""
+    """The bytes that have arrived: ``data[begin:end]``. Taking bytes moves *begin*."""
 
     data: bytearray
     begin: int
@@ -23,15 +23,15 @@ class Source(Protocol):
 
 
 class Body(Protocol):
-    """What every kind of body can say. `trailers` are field lines."""
+    """The interface of every kind of body. `trailers` are field lines."""
 
     trailers: bytes
 
     def next(self, source: Source) -> int | None:
-        """Return how many bytes of payload come next; all before them were taken.
+        """Return the number of bytes of payload that come next; all before them were taken.
 
-        0 says that the body is complete, None that *source* has too little framing
-        to tell. Framing in front of the payload is taken from *source*.
+        0 means that the body is complete, None that more bytes of the framing are needed.
+        Framing in front of the payload is taken from *source*.
 
         Raises:
             InvalidResponse: the framing is wrong.
@@ -40,7 +40,7 @@ class Body(Protocol):
         ...
 
     def end_of_stream(self, owed: int, length: int) -> None:
-        """Note that the connection has ended, *owed* bytes of *length* before the next framing.
+        """Handle the end of the connection, *owed* bytes of *length* before the next framing.
 
         Raises:
             ConnectionClosed: the body is not complete.
@@ -50,17 +50,17 @@ class Body(Protocol):
 
 
 class SizedBody:
-    """A body whose length is known, and which has no framing inside."""
+    """A body of known length, without framing inside."""
 
     __slots__ = ()
     trailers = b""
 
     def next(self, source: Source) -> int:  # noqa: ARG002 - has no framing to look for
-        """Return 0: all has been taken."""
+        """Return 0: the whole payload has been taken."""
         return 0
 
     def end_of_stream(self, owed: int, length: int) -> None:
-        """Raise `ConnectionClosed`: whoever asks for more is owed more."""
+        """Raise `ConnectionClosed`: bytes are missing."""
         raise ConnectionClosed(
             f"the connection ended with {owed} of {length} body bytes missing",
             request_sent="yes",
@@ -74,7 +74,7 @@ class UntilCloseBody:
     trailers = b""
 
     def next(self, source: Source) -> int:  # noqa: ARG002 - has no framing to look for
-        """Return 0; not asked for before `ENDLESS` bytes have been taken."""
+        """Return 0; never called before `ENDLESS` bytes have been taken."""
         return 0
 
     def end_of_stream(self, owed: int, length: int) -> None:
@@ -82,24 +82,24 @@ class UntilCloseBody:
 
 
 class UnknownBody:
-    """A body in a transfer coding that this library does not undo."""
+    """A body in a transfer coding that the library does not support."""
 
     __slots__ = ()
     trailers = b""
 
     def next(self, source: Source) -> int:  # noqa: ARG002 - has no framing to look for
-        """Raise `UnsupportedResponse`: status and fields could be used, the body cannot."""
+        """Raise `UnsupportedResponse`: status and fields can be used, the body cannot."""
         raise UnsupportedResponse(
             "the body has a transfer coding other than chunked",
             request_sent="yes",
         )
 
     def end_of_stream(self, owed: int, length: int) -> None:
-        """Never called: nothing is ever waited for."""
+        """Never called: its reader never waits for bytes."""
 
 
-# None of them has anything to remember, so one of each will do.
+# These have no state, so one object of each is enough.
 SIZED: Final = SizedBody()
 UNTIL_CLOSE: Final = UntilCloseBody()
 UNKNOWN: Final = UnknownBody()
-ENDLESS: Final = sys.maxsize  # bytes owed by a body until close: more than can ever arrive
+ENDLESS: Final = sys.maxsize  # bytes of a body until close: more than can ever arrive

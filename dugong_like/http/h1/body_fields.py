@@ -1,7 +1,7 @@
-"""Fields of a request head that follow from its body: length or chunks, Content-MD5.
+"""Request fields that depend on the body: Content-Length, Transfer-Encoding, Content-MD5.
 
-Not here: the other fields, and that a caller may not set these (http/h1/request_head.py);
-the body of a response (http/h1/framing.py).
+Not here: the other fields, and refusing these from the caller (http/h1/request_head.py); the body
+of a response (http/h1/framing.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from ..request import BodyFollowing
 
-# What to say of no body where the method means one (RFC 9110 section 8.6).
+# For an empty body of a method that usually has one (RFC 9110 section 8.6).
 EMPTY: Final = dict.fromkeys(["POST", "PUT", "PATCH"], "Content-Length: 0\r\n")
 
 
@@ -22,13 +22,13 @@ def framing_lines(
     *,
     with_md5: bool,
 ) -> str:
-    """Return the field lines that follow from *body* (RFC 9112 section 6).
+    """Return the field lines for *body* (RFC 9112 section 6).
 
     Args:
         method: request method.
         given: names of the caller's fields, in lower case.
-        body: the body, or what is known of it.
-        with_md5: True to add Content-MD5 to a body that is there, unless it is *given*.
+        body: the body, or its announcement.
+        with_md5: True to add Content-MD5 for a body given as bytes, unless it is *given*.
 
     """
     if body is None:
@@ -45,7 +45,7 @@ def framing_lines(
 
 def content_md5(body: memoryview) -> str:
     """Return the value of Content-MD5 for *body* (RFC 1864)."""
-    import hashlib  # noqa: PLC0415 - 5 ms that downloads never need
+    import hashlib  # noqa: PLC0415 - 5 ms, not needed for downloads
     from base64 import b64encode  # noqa: PLC0415
 
     return b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode("ascii")

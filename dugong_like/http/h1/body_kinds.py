@@ -1,6 +1,6 @@
 """Kinds of framing, as plain data (RFC 9112 section 6).
 
-Not here: which one a response has (framing.py).
+Not here: deciding on the framing of a response (framing.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Kind(Enum):
-    """How the end of a body is found."""
+    """The ways in which a body can end."""
 
     NONE = "no body"
     SIZED = "Content-Length"
@@ -23,9 +23,9 @@ class Framing(NamedTuple):
     """The framing of one response.
 
     Attributes:
-        kind: how the end of the body is found.
-        length: bytes of body; None if only its end will tell.
-        reusable: False if the connection cannot carry another request.
+        kind: the way in which the body ends.
+        length: bytes of body; None if it is unknown.
+        reusable: False if the connection takes no further request.
 
     """
 

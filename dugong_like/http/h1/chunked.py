@@ -25,14 +25,14 @@ _partial_line = re.compile(
 ).fullmatch
 _partial_extension = re.compile(VALUE + rb"\r?").fullmatch
 CRLF: Final = b"\r\n"
-SHOWN: Final = 60  # bytes of a bad line that an error message shows
+SHOWN: Final = 60  # bytes of an invalid line that an error message shows
 
 
 class ChunkedBody:
     """A body that arrives in chunks.
 
     Attributes:
-        trailers: the trailer section's field lines; ``b""`` before its end.
+        trailers: field lines of the trailer section; ``b""`` before its end.
 
     """
 
@@ -40,9 +40,9 @@ class ChunkedBody:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._owed = 0  # bytes of payload that the present chunk has
+        self._owed = 0  # bytes of payload in the present chunk
         self._extensions = 0  # bytes of chunk extensions so far
-        self._looked_at = 0  # bytes of the present size line that are right, its extensions begun
+        self._looked_at = 0  # checked bytes of the present size line, up to the extensions
         self._section: Section | None = None  # the trailer section, once it has begun
         self._state = self._size
         self.trailers = b""
@@ -57,11 +57,11 @@ class ChunkedBody:
         return self._owed
 
     def end_of_stream(self, owed: int, length: int) -> None:  # noqa: ARG002 - the same for all
-        """Raise `ConnectionClosed`: a chunked body says itself where it ends."""
+        """Raise `ConnectionClosed`: the last chunk is missing."""
         raise ConnectionClosed("the connection ended inside a chunked body", request_sent="yes")
 
-    # Each state takes its framing from the source and names the next state; False
-    # says that it stays, for lack of bytes or because there is nothing more to do.
+    # Each state takes its framing from the source and sets the next state. False means that the
+    # state stays, for lack of bytes or at the end.
 
     def _size(self, source: Source) -> bool:
         data, begin, end = source.data, source.begin, source.end
@@ -90,7 +90,7 @@ class ChunkedBody:
         return True
 
     def _check_partial(self, data: bytearray, begin: int, end: int) -> None:
-        """Check what there is of a size line; of extensions only what was not here before."""
+        """Check the part of a size line that has arrived, new bytes of extensions only."""
         if end - begin >= self._limits.chunk_line:
             raise InvalidResponse(
                 f"chunk size line of more than {self._limits.chunk_line} bytes",
@@ -132,7 +132,7 @@ class ChunkedBody:
 
 
 def chunk_start(size: int) -> bytes:
-    """Return what goes before a chunk of *size* bytes; CRLF goes behind it.
+    """Return the size line of a chunk of *size* bytes; CRLF follows the chunk.
 
     *size* must not be 0: that would be the last chunk.
     """

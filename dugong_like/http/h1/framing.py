@@ -1,7 +1,7 @@
-"""Which framing the body of a response has (RFC 9112 section 6.3).
+"""Deciding on the framing of a response body (RFC 9112 section 6.3).
 
-One function: method, status, version and fields in; kind, length and whether the connection
-may carry another request out. It depends on nothing else, and nothing else decides about framing.
+One function: method, status, version and fields in; kind, length and reusability of the connection
+out. It depends on nothing else, and no other code decides on the framing.
 
 Not here: reading bodies of the three kinds (body.py, chunked.py).
 """
@@ -20,21 +20,21 @@ SWITCHING_PROTOCOLS: Final = 101
 OK: Final = 200
 BODILESS: Final = (204, 304)  # No Content, Not Modified
 MULTIPLE_CHOICES: Final = 300
-APART: Final = ("HEAD", "CONNECT")  # methods whose responses differ from others with the same head
+APART: Final = ("HEAD", "CONNECT")  # methods with special framing of responses
 
-SIZED: Final = Kind.SIZED  # an attribute of an enumeration takes its time
+SIZED: Final = Kind.SIZED  # looking up an attribute of an enumeration is slow
 KEEP_ALIVE: Final = [b" keep-alive"]  # the value as nearly all servers write it
-new_framing = tuple.__new__  # of a class of tuples; its own constructor is slow
+new_framing = tuple.__new__  # faster than the constructor of the class
 _framing_fields = re.compile(rb"\n(connection|content-length|transfer-encoding):([^\r]*+)").findall
 _proxy_options = re.compile(rb"\nproxy-connection:([^\r]*+)").findall
 
 
 def frame(method: str, head: Head) -> Framing:
-    """Decide about the framing of the response with *head* to a *method* request.
+    """Decide on the framing of the response with *head* to a *method* request.
 
     Raises:
-        InvalidResponse: the fields contradict each other or cannot be understood, so
-            that nobody can say where the body ends.
+        InvalidResponse: the fields contradict each other or cannot be understood, so that the
+            end of the body is unknown.
 
     """
     if method in APART:
@@ -71,16 +71,16 @@ def _frame(method: str, head: Head) -> Framing:
 
 
 def closes_proxy(head: Head) -> bool:
-    """Say whether the response of a proxy has ``Proxy-Connection: close``.
+    """Return True if the response of a proxy has ``Proxy-Connection: close``.
 
-    The field is no standard, but proxies say in it what belongs to Connection (RFC 9112
-    appendix C.2.2).
+    The field is not standardised, but proxies use it in place of Connection (RFC 9112 appendix
+    C.2.2).
     """
     return b"close" in list_elements(_proxy_options(head.lower))
 
 
 def ends_http(method: str, status: int) -> bool:
-    """Say whether no HTTP follows a response, to a request that asked for that.
+    """Return True if a response ends HTTP on its connection, as the request has asked for.
 
     After a 2xx to CONNECT the stream is a tunnel (RFC 9110 section 9.3.6), after 101 it speaks
     another protocol (section 15.2.2).
@@ -100,7 +100,7 @@ def list_elements(values: list[bytes]) -> list[bytes]:
 
 
 def _persists(head: Head, length: int | None, codings: list[bytes], options: list[bytes]) -> bool:
-    """Say whether the connection persists (RFC 9112 section 9.3)."""
+    """Return True if the connection persists (RFC 9112 section 9.3)."""
     if codings and head.minor == 0:
         raise InvalidResponse("Transfer-Encoding in a response of HTTP/1.0 (RFC 9112 section 6.1)")
     if codings and length is not None:
@@ -110,7 +110,7 @@ def _persists(head: Head, length: int | None, codings: list[bytes], options: lis
 
 
 def _transfer_coding(values: list[bytes], reusable: bool) -> Framing:
-    """Decide by Transfer-Encoding (RFC 9112 section 6.3 item 4)."""
+    """Decide on the framing by Transfer-Encoding (RFC 9112 section 6.3 item 4)."""
     codings = list_elements(values)
     if codings == [b"chunked"]:
         return Framing(Kind.CHUNKED, None, reusable)

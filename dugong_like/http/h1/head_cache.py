@@ -1,6 +1,6 @@
-"""Heads that are the same bytes as one that came lately: they need not be read again.
+"""A cache of recent response heads: a head of the same bytes need not be parsed again.
 
-Not here: reading them (response_head.py).
+Not here: parsing (response_head.py).
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from ..redaction import SECRET
 from .limits import MAX_FIELDS
 from .response_head import Head, check_count, find_head
 
-MOST_KNOWN: Final = 64  # heads that are remembered
+MOST_KNOWN: Final = 64  # heads in the cache
 LARGEST_KNOWN: Final = 4096  # bytes of one
 PATIENCE: Final = 64  # heads
 
-_secret = re.compile(rb"\n(?:%s):" % "|".join(sorted(SECRET)).encode()).search  # what is not kept
-_known: Final[dict[bytes, Head]] = {}  # by their bytes; for all connections
+_secret = re.compile(rb"\n(?:%s):" % "|".join(sorted(SECRET)).encode()).search  # not cached
+_known: Final[dict[bytes, Head]] = {}  # by their bytes; shared by all connections
 
 
 class RecentHeads:
-    """Finds heads as `find_head` does, but reads those that are the same bytes again only once.
+    """Finds heads as `find_head` does, with a cache.
 
-    Servers repeat themselves: the answers to small uploads differ in their Date at most, which
-    changes once in a second. What is remembered is common to all connections. Each has one of
-    these, which gives up if its server never says the same twice.
+    Servers repeat heads: those of responses to small uploads differ at most in Date, which changes
+    once in a second. The cache is shared by all connections. Each has one of these objects, which
+    stops searching if its server never repeats a head.
 
     Args:
-        max_fields: how many field lines a head may have.
+        max_fields: maximum number of field lines of a head.
 
     Attributes:
-        patience: how many heads may still be new to it before it gives up.
+        patience: number of misses in a row before it stops searching.
     """
 
     __slots__ = ("_max_fields", "patience")
@@ -52,7 +52,7 @@ class RecentHeads:
         wire = bytes(data[begin:stop])
         if (head := _known.get(wire)) is not None:
             self.patience = PATIENCE
-            if head.count > self._max_fields:  # others may take more of them
+            if head.count > self._max_fields:  # another connection may have a higher limit
                 check_count(head.count, self._max_fields)
             return head
         self.patience -= 1

@@ -1,9 +1,9 @@
-"""How much a server may send where nothing of the user's is transferred.
+"""Limits for everything that a server sends except bodies.
 
 Every limit is enforced while the bytes arrive, so that none can be exceeded by
-sending slowly. All but the last can be set for each connection.
+sending slowly. All except the last can be set for each connection.
 
-Not here: the size of bodies, which belongs to the caller.
+Not here: the size of bodies, which is up to the caller.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Heads of requests: check what the caller gave, and serialise it (RFC 9112 section 3).
+"""Request heads: checking the caller's arguments and serialising them (RFC 9112 section 3).
 
-Nothing leaves this file that could be read as more than the one request it is.
+The result can only be read as one request, by any recipient.
 
-Not here: which framing the body gets (body_fields.py), and bodies (chunked.py).
+Not here: the fields for the body (body_fields.py), and bodies (chunked.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _origin_form = re.compile(r"/[\x21\x22\x24-\x7e]*").fullmatch
 COMMON: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
-# What a recipient needs before the body, or what says who sends it to whom: RFC 9110 section 6.5.1.
+# Fields for framing, routing, authentication and the like, forbidden in trailers: RFC 9110 6.5.1.
 NO_TRAILERS: Final = FRAMING | frozenset(
     [
         *("age", "authorization", "cache-control", "connection", "content-encoding"),
@@ -34,9 +34,9 @@ NO_TRAILERS: Final = FRAMING | frozenset(
         *("vary", "warning", "www-authenticate"),
     ]
 )
-# Fields with one value, of those that a client may send; two would mean one thing to one
-# recipient and another to the next (RFC 9110 section 5.3). Cookie is none of them any more: RFC
-# 6265 section 5.4 wanted one, its successor (draft-ietf-httpbis-rfc6265bis) allows several.
+# Request fields allowed only once; recipients would interpret two in different ways (RFC 9110
+# section 5.3). Cookie is not among them any more: RFC 6265 section 5.4 demanded one, its successor
+# (draft-ietf-httpbis-rfc6265bis) allows several.
 SINGLE: Final = FRAMING | frozenset(
     [
         *("authorization", "content-location", "content-md5", "content-range", "content-type"),
@@ -45,22 +45,22 @@ SINGLE: Final = FRAMING | frozenset(
         *("referer", "user-agent"),
     ]
 )
-# Fields for the next recipient only, and the connection options that say so to it: RFC 9110
-# sections 7.8 and 10.1.4, RFC 7540 section 3.2.1. Without them a proxy would pass the fields on.
+# Hop-by-hop fields, and the connection options they need: RFC 9110 sections 7.8 and 10.1.4, RFC
+# 7540 section 3.2.1. Without the options a proxy would forward the fields.
 CONNECTION_OPTIONS: Final = {
     "upgrade": "Upgrade",
     "http2-settings": "HTTP2-Settings",
     "te": "TE",
 }
-# Fields that are for everybody on the way and cannot be connection options (section 7.6.1).
+# Fields for all recipients, which cannot be connection options (section 7.6.1).
 END_TO_END: Final = frozenset({"authorization", "cache-control", "content-length", "host"})
-# Requests whose content has no meaning, or would be taken for something else (section 9.3).
+# Methods without a meaning for content, or with another one for the bytes (section 9.3).
 BODILESS: Final = frozenset({"CONNECT", "TRACE"})
 MAX_PORT: Final = 65535
-KEEP_ALIVE: Final = "keep-alive"  # the connection option that is sent unless the caller gives any
+KEEP_ALIVE: Final = "keep-alive"  # the default connection option
 MEANINGFUL: Final = frozenset({"connection", "expect", "te", "trailer"})  # see `check_meaning`
-COMMON_LENGTH: Final = 64  # characters; longer names of fields are not remembered
-SHOWN: Final = 60  # characters of a bad value that an error message shows
+COMMON_LENGTH: Final = 64  # characters; longer names are not cached
+SHOWN: Final = 60  # characters of an invalid value that an error message shows
 ForProxy = Callable[[str, str, Collection[str]], str]
 
 
@@ -79,7 +79,7 @@ def check_host(value: str) -> None:
     """Check a value of Host (RFC 9110 section 7.2).
 
     Raises:
-        InvalidRequest: it is not a host and perhaps a port.
+        InvalidRequest: it is not a host with an optional port.
 
     """
     match = _host(value)
@@ -88,19 +88,19 @@ def check_host(value: str) -> None:
 
 
 class FieldLines:
-    """The fields of a header or trailer section, checked, as they go on the wire.
+    """The fields of a header or trailer section, checked and serialised.
 
-    Fields of one name stay apart and in their order. Connection names those that are for the next
-    recipient only (`CONNECTION_OPTIONS`), also if the caller has not named them.
+    Repeated fields stay separate and in order. Connection options for hop-by-hop fields
+    (`CONNECTION_OPTIONS`) are added if the caller has not given them.
 
     Args:
-        fields: what the caller gave. It is neither changed nor kept.
-        trailers: True for those of a trailer section, which say nothing to Connection.
+        fields: the caller's argument. It is neither changed nor kept.
+        trailers: True for those of a trailer section, which add no connection options.
 
     Raises:
         InvalidRequest: a name is not a token; a value has CR, LF, NUL or another control
             character (RFC 9110 section 5.5) or one beyond Latin-1, or is neither str nor bytes;
-            a field would change the framing; or one comes twice that may not.
+            a field would change the framing; or a field is repeated that is allowed only once.
         TypeError: *fields* are neither a mapping nor pairs, or a name is neither str nor bytes.
 
     Attributes:
@@ -140,7 +140,7 @@ class FieldLines:
 
 @functools.lru_cache(maxsize=256)
 def _key(name: str) -> str:
-    """Return the name of a field in lower case, checked. Most programs use few of them."""
+    """Return the name of a field in lower case, checked. Cached: programs use few names."""
     if not _token(name):
         shown = f"{name.partition(':')[0]}:..." if ":" in name else name
         raise InvalidRequest(f"name of a header field is not a token: {quoted(shown)}")
@@ -151,7 +151,7 @@ def _key(name: str) -> str:
 
 
 def _as_name(name: object) -> str:
-    """Return the name of a field, which is no `str`, as an exact one."""
+    """Return the name of a field, which is not a plain `str`, as one."""
     text = as_text(name)
     if not isinstance(text, str):
         raise TypeError(f"name of a header field is neither str nor bytes: {quoted(name)}")
@@ -159,7 +159,7 @@ def _as_name(name: object) -> str:
 
 
 def _as_value(name: str, value: object) -> str:
-    """Return the value of the field *name*, which is no `str`, as an exact one."""
+    """Return the value of the field *name*, which is not a plain `str`, as one."""
     text = as_text(value)
     if not isinstance(text, str):
         kind = type(value).__name__
@@ -170,7 +170,7 @@ def _as_value(name: str, value: object) -> str:
 
 
 def _refuse_second(lines: Iterable[str], name: str, value: str) -> NoReturn:
-    """Raise `InvalidRequest` as one of the field *lines* has this *name* already."""
+    """Raise `InvalidRequest` for the repeated field *name*, if *lines* already have it."""
     given = (line.removesuffix("\r\n").partition(": ") for line in lines)
     first = next(parts for parts in given if parts[0].lower() == name.lower())
     shown = [
@@ -183,22 +183,21 @@ def _refuse_second(lines: Iterable[str], name: str, value: str) -> NoReturn:
 
 
 def _refuse_value(lines: Iterable[str]) -> None:
-    """Raise `InvalidRequest` that tells which of the field *lines* has a value that cannot be."""
+    """Raise `InvalidRequest` that names the field of *lines* with an invalid value."""
     for line in lines:
         name, _, value = line.removesuffix("\r\n").partition(": ")
         if not _value(value):
             place, wrong = next((i, char) for i, char in enumerate(value) if not _value(char))
-            raise InvalidRequest(  # the value itself may be secret, whatever the name is
+            raise InvalidRequest(  # the value may be secret, with any name
                 f"value of header field {name} is not of Latin-1 characters without control "
                 f"characters: it has {quoted(wrong)} behind {place} others"
             )
 
 
 def _name_options(lines: list[str], values: dict[str, str]) -> None:
-    """Have Connection name each of `CONNECTION_OPTIONS` that is there and is not named.
+    """Add the missing ones of `CONNECTION_OPTIONS` to Connection.
 
-    Both are changed. What the caller says in Connection stays in front; if he says nothing
-    it is the default.
+    Both arguments are changed. The options of the caller, or the default one, stay in front.
     """
     named = list_members(values, "connection")
     missing = [
@@ -232,15 +231,15 @@ def list_members(values: Mapping[str, str], name: str) -> list[str]:
 
 
 def check_meaning(values: Mapping[str, str], method: str, has_body: bool) -> None:
-    """Check that fields do not say what a client must not say.
+    """Check that fields do not have values that a client must not send.
 
     Args:
         values: of the fields, as in `FieldLines`.
         method: request method.
-        has_body: True if the request has a body, be it empty.
+        has_body: True if the request has a body, even an empty one.
 
     Raises:
-        InvalidRequest: they do.
+        InvalidRequest: one has such a value.
 
     """
     if has_body and method in BODILESS:
@@ -261,8 +260,8 @@ def encode_trailers(fields: Fields) -> bytes:
     """Return *fields* as lines of a trailer section, each with its CRLF.
 
     Raises:
-        InvalidRequest: what `FieldLines` says, or a field may not come behind the body.
-        TypeError: what `FieldLines` says.
+        InvalidRequest: as of `FieldLines`, or a field is not allowed in a trailer section.
+        TypeError: as of `FieldLines`.
 
     """
     lines = FieldLines(fields, trailers=True)
@@ -273,15 +272,15 @@ def encode_trailers(fields: Fields) -> bytes:
 
 
 def check_version_0(values: Mapping[str, str], *, chunked: bool, expects: bool) -> None:
-    """Check that a request has nothing that HTTP/1.0 does not know.
+    """Check that a request uses nothing that HTTP/1.0 does not know.
 
     Args:
         values: of the caller's fields, as in `FieldLines`.
-        chunked: True if the length of the body is not known.
+        chunked: True if the length of the body is unknown.
         expects: True if the body is to wait for 100 (Continue).
 
     Raises:
-        InvalidRequest: it has; the server would wait for ever, or misunderstand it.
+        InvalidRequest: it does; the server would wait for ever, or misunderstand it.
 
     """
     if chunked:
@@ -295,7 +294,7 @@ def check_version_0(values: Mapping[str, str], *, chunked: bool, expects: bool) 
 def closes(values: Mapping[str, str], minor: int = 1) -> bool:
     """Return True if the fields say that no request will follow (RFC 9112 section 9.3).
 
-    With HTTP/1.0 (*minor* 0) that is so wherever they do not say the opposite.
+    With HTTP/1.0 (*minor* 0) that is the default.
     """
     if "connection" not in values:
         return False  # the default of `RequestHeads` is sent
@@ -307,15 +306,15 @@ NO_FIELDS: Final = FieldLines()
 
 
 class RequestHeads:
-    """Writes the heads of all requests of one connection.
+    """Builds the heads of all requests of one connection.
 
     Args:
         host: value of the Host field (RFC 9110 section 7.2).
-        prefix: what makes a path the absolute-form that a forward proxy wants (RFC 9112
-            section 3.2.2), such as ``http://example.org``; empty without such a proxy.
+        prefix: makes the absolute-form of a path, for a forward proxy (RFC 9112 section
+            3.2.2), such as ``http://example.org``; empty without such a proxy.
         for_proxy: called with method, target in absolute-form and the caller's fields; returns
             field lines for that proxy, checked, each with CRLF.
-        minor: minor version of HTTP/1 that is spoken, 0 or 1.
+        minor: minor version of HTTP/1, 0 or 1.
 
     """
 
@@ -343,16 +342,16 @@ class RequestHeads:
             method: request method, an exact string.
             path: request target as an exact string, in authority-form with CONNECT, else in
                 origin-form, or ``*`` with OPTIONS; or a `Target`.
-            fields: the caller's fields; they win over the default ones.
-            framing: field lines that follow from the body, each with CRLF.
+            fields: the caller's fields, in place of the default ones.
+            framing: field lines for the body, each with CRLF.
 
         Raises:
-            InvalidRequest: any of them cannot be sent as it is.
+            InvalidRequest: an argument cannot be sent.
 
         """
         values = fields.values
         text = fields.text
-        if method in COMMON and not self._prefix and _origin_form(path):  # as most are
+        if method in COMMON and not self._prefix and _origin_form(path):  # the common case
             target = path
         else:
             check_method(method)
@@ -376,7 +375,7 @@ class RequestHeads:
         return f"{method} {target}{tail}{text}{framing}\r\n".encode("latin-1")
 
     def _target(self, method: str, path: str, values: Mapping[str, str]) -> str:
-        """Return *path*, which is in a form that goes with *method*, as it goes on the wire."""
+        """Return *path*, which has a form that *method* allows, as it is sent."""
         host = values.get("host", self._host)
         if method == "CONNECT":
             if self._prefix:

@@ -1,13 +1,12 @@
-"""Heads of responses: status line and header fields (RFC 9112 sections 2 to 5).
+"""Response heads: status line and header fields (RFC 9112 sections 2 to 5).
 
-One regular expression says whether a whole head is right; only when it says no are
-the lines looked at one by one, to mend what may be mended (obs-fold, section 5.2)
-and to name what is wrong. Everything is bytes: no character set, no white space and
-no line end is known here but those of the RFC.
+One regular expression matches a whole valid head; only if it does not match are the lines checked
+one by one, to unfold values (obs-fold, section 5.2) and to report what is invalid. Everything is
+bytes: character set, white space and line ends are those of the RFC.
 
-Trailer sections have the grammar of header fields and are read here too.
+Trailer sections have the grammar of header fields and are parsed here, too.
 
-Not here: what the fields mean for the body (framing.py), and heads that come again (head_cache.py).
+Not here: framing (framing.py), and the cache of recent heads (head_cache.py).
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _status_line = re.compile(STATUS_LINE).fullmatch
 _field_line = re.compile(FIELD_LINE).fullmatch
 _folded_line = re.compile(rb"[ \t]" + VALUE + rb"\r\n").fullmatch
 
-# Lines of which only the beginning has arrived, and what is behind a beginning that is right.
+# Lines that have arrived in part, and the rest of a line with a valid beginning.
 STATUS_LINE_LIKE: Final = b"HTTP/1.1 200 "
 MORE_NAME: Final = NAME + rb"*+(?::" + VALUE + rb"\r?)?"
 FIRST_NAME: Final = NAME + rb"++(?::" + VALUE + rb"\r?)?"
@@ -45,22 +44,22 @@ _more_value = re.compile(VALUE + rb"\r?").fullmatch
 Checker = Callable[[bytes], re.Match[bytes] | None]
 ZERO: Final = ord("0")
 LENGTH: Final = b"content-length:"
-LOOKED_AT: Final = 1000  # bytes of a bad line that are looked through for secrets
-TLS_ALERT: Final = b"\x15"  # type of a record (RFC 8446 section 5.1); begins nothing in HTTP
+LOOKED_AT: Final = 1000  # bytes of an invalid line that are searched for secrets
+TLS_ALERT: Final = b"\x15"  # record type (RFC 8446 section 5.1); no HTTP message begins with it
 
 
 class Head:
-    """The head of a response; of several, if they are the same bytes (head_cache.py).
+    """The head of a response; shared by responses with the same bytes (head_cache.py).
 
     Attributes:
         minor: minor version: 0 for HTTP/1.0.
         status: status code.
         reason: reason phrase.
-        fields: CRLF, and the field lines, each with its CRLF: so every name stands behind one.
+        fields: CRLF, and the field lines, each with its CRLF, so that CRLF precedes every name.
         lower: the same in lower case.
-        count: field lines.
-        size: bytes of it, its empty line included, as it was sent.
-        framing: what `framing.frame` has found out, of most methods; None before.
+        count: number of field lines.
+        size: its bytes as they were sent, including the empty line.
+        framing: the result of `framing.frame` for most methods; None before.
 
     """
 
@@ -81,10 +80,10 @@ class Head:
 def find_head(
     data: bytes | bytearray, begin: int, end: int, max_fields: int = MAX_FIELDS
 ) -> Head | None:
-    """Return the facts of the head that ``data[begin:end]`` begins with.
+    """Return the head at the beginning of ``data[begin:end]``.
 
-    None says that it is not complete, or that there is something about a line to mend or to
-    complain of: `parse_head` does, when it has arrived as a whole.
+    None means that it is not complete, or that a line is folded or invalid, which `parse_head`
+    handles when the head is complete.
 
     Raises:
         InvalidResponse: there are too many fields.
@@ -104,16 +103,16 @@ def parse_head(
     begin: int = 0,
     end: int | None = None,
 ) -> Head:
-    """Return the facts of a complete head, its empty line included.
+    """Return a complete head, parsed, its empty line included.
 
     Args:
-        data: what has the head as ``data[begin:end]``, and no other empty line before *end*.
-        max_fields: how many field lines it may have.
-        begin: where it begins.
-        end: where it ends; None for the end of *data*.
+        data: the head is ``data[begin:end]``, without another empty line before *end*.
+        max_fields: maximum number of field lines.
+        begin: index of its first byte.
+        end: index behind its last byte; None for the end of *data*.
 
     Raises:
-        InvalidResponse: a line breaks the grammar, or there are too many fields.
+        InvalidResponse: a line violates the grammar, or there are too many fields.
 
     """
     end = len(data) if end is None else end
@@ -129,14 +128,14 @@ def parse_head(
 
 
 def parse_fields(block: bytes, max_fields: int = MAX_FIELDS) -> bytes:
-    """Return the lines of a section, checked, with folds made into spaces.
+    """Return the lines of a section, checked and unfolded.
 
     Args:
         block: field lines and the empty line that ends them, or just the empty line.
-        max_fields: how many field lines there may be.
+        max_fields: maximum number of field lines.
 
     Raises:
-        InvalidResponse: a line breaks the grammar, or there are too many fields.
+        InvalidResponse: a line violates the grammar, or there are too many fields.
 
     """
     pieces: list[bytes] = []
@@ -159,10 +158,10 @@ def check_count(count: int, most: int) -> None:
 
 
 def content_length(value: bytes, earlier: int | None) -> int:
-    """Return the number in *value*, which has to be the *earlier* one if there was one.
+    """Return the number in *value*, which has to equal the *earlier* one, if any.
 
     Raises:
-        InvalidResponse: it is another one, or no number of up to `MAX_DIGITS` digits.
+        InvalidResponse: it differs, or is not a number of up to `MAX_DIGITS` digits.
 
     """
     value = value.strip(b" \t")
@@ -187,7 +186,7 @@ def check_line(line: bytes, *, first: bool, folds: bool = False) -> None:
         folds: True if it may continue the line before it (obs-fold).
 
     Raises:
-        InvalidResponse: the line breaks the grammar.
+        InvalidResponse: the line violates the grammar.
 
     """
     if first:
@@ -198,7 +197,7 @@ def check_line(line: bytes, *, first: bool, folds: bool = False) -> None:
 
 
 def _instead(line: bytes) -> str:
-    """Return what *line*, which begins a response, is instead of a status line, if that is known.
+    """Return a description of *line*, which is in the place of a status line, if it is known.
 
     A server that speaks TLS sends an alert record (RFC 8446 section 5.1); one that speaks only
     HTTP/2 a SETTINGS frame first (RFC 9113 section 3.4).
@@ -211,11 +210,10 @@ def _instead(line: bytes) -> str:
 
 
 class Section:
-    """Finds the end of a head or a trailer section while it arrives, and no later error.
+    """Finds the end of a head or a trailer section, and errors in it, while it arrives.
 
-    What can be seen to be wrong is an error at once: nobody waits for the rest of
-    something that cannot become right. No byte is looked at twice, so that sending them
-    one by one costs no more than time in proportion.
+    Invalid input is an error at once, without waiting for the rest of the section. No byte is
+    examined twice, so that time is proportional to the number of bytes, however they are split.
     """
 
     __slots__ = (
@@ -227,21 +225,21 @@ class Section:
         self._limits = limits
         self._status = status  # does it begin with a status line?
         self._checked = 0  # bytes of complete, checked lines
-        self._looked_at = 0  # bytes that need no second look
-        self._rest: Checker | None = None  # what the present line, begun already, goes on with
+        self._looked_at = 0  # bytes that have been examined
+        self._rest: Checker | None = None  # checks the rest of the present line
         self._after_first = 0  # where the field lines begin
         self._count = 0  # field lines so far
         self._length: int | None = None  # Content-Length, if it was there
         self._value: bytes | None = None  # of Content-Length, if that was the line before
 
     def find_end(self, data: bytearray, begin: int, end: int) -> int:
-        """Look for the empty line in ``data[begin:end]``.
+        """Search for the empty line in ``data[begin:end]``.
 
         Returns:
-            Where the section ends, behind its empty line; -1 if more bytes are needed.
+            Index of the end of the section, behind its empty line; -1 if more bytes are needed.
 
         Raises:
-            InvalidResponse: a line breaks the grammar or is too long, or the section is.
+            InvalidResponse: a line violates the grammar or is too long, or the section is.
 
         """
         if not self._status and data[begin : begin + 2] == b"\r\n"[: end - begin] and end > begin:
@@ -289,11 +287,11 @@ class Section:
             self._value = bytes(line[len(LENGTH) : -2])
 
     def _may_fold(self, offset: int) -> bool:
-        """Return False for the first field line: there is none that it could continue."""
+        """Return False for the first field line, which has no line to continue."""
         return offset > self._after_first
 
     def _check_rest(self, data: bytearray, begin: int, start: int, end: int) -> None:
-        """Check what there is of a line whose end has not arrived: what was not here before."""
+        """Check the new bytes of a line whose end has not arrived."""
         new = bytes(data[begin + self._looked_at : end])
         is_first = self._status and start == begin
         if self._rest is not None:
@@ -308,7 +306,7 @@ class Section:
             shown = shown_line(line)
             raise InvalidResponse(f"this cannot become a line of a head{instead}: {shown!r}")
         if is_first and end - begin < len(STATUS_LINE_LIKE):
-            return  # too short to remember how far it is right
+            return  # too short for keeping the position
         looked_at = end - begin - new.endswith(b"\r")  # LF has to follow
         if looked_at > self._looked_at:
             if is_first or b":" in new or new.startswith((b" ", b"\t")):
