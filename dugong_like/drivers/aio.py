@@ -13,7 +13,7 @@ from contextvars import Context, copy_context
 from types import GeneratorType
 from typing import Any, TypeVar, cast
 
-from ..polling.contract import Co, PollNeeded, check_operation
+from ..polling.contract import Co, PollNeeded, check_need, check_operation
 from .aio_watches import Waiter, Watch
 
 T = TypeVar("T")
@@ -76,7 +76,11 @@ class AioFuture(asyncio.Future[T]):
                 return
             if self._waiter is None:
                 self._waiter = _Steps(self.get_loop(), self._context, self._resume)
-            self._waiter.wait(need)
+            try:
+                self._waiter.wait(need)
+            except (AttributeError, TypeError):
+                check_need(need)
+                raise
         except StopIteration as end:
             self._end(end.value, None)
         except BaseException as exc:
@@ -146,11 +150,15 @@ def _co_run(op: Co[T]) -> Generator[_Pause, None, T]:
     try:
         need = next(op)
         loop = asyncio.get_running_loop()
-        pause = _pause(loop, need)
-        while True:
-            pause.wait(need)
-            yield pause
-            need = next(op)
+        try:
+            pause = _pause(loop, need)
+            while True:
+                pause.wait(need)
+                yield pause
+                need = next(op)
+        except (AttributeError, TypeError):
+            check_need(need)
+            raise
     except StopIteration as end:
         return cast("T", end.value)
     finally:

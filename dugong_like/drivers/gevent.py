@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 import gevent
 
-from ..polling.contract import POLLIN, POLLOUT, Co, PollNeeded, check_operation
+from ..polling.contract import POLLIN, POLLOUT, Co, PollNeeded, check_need, check_operation
 
 T = TypeVar("T")
 READ = 1  # libev's numbers, which gevent's watchers take
@@ -27,7 +27,12 @@ def run(op: Co[T]) -> T:
     check_operation(op)
     try:
         while True:
-            _wait(next(op))
+            need = next(op)
+            try:
+                _wait(need)
+            except (AttributeError, TypeError):
+                check_need(need)
+                raise
     except StopIteration as end:
         return cast("T", end.value)
     finally:

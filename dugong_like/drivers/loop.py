@@ -25,6 +25,7 @@ from ..polling.contract import (
     Co,
     PollNeeded,
     Source,
+    check_need,
     check_operation,
 )
 from .loop_task import Task, Watch
@@ -196,12 +197,16 @@ class Loop:
             if task.done():
                 return
             need = next(task.op)
-            if need is task.lasting:
+            if need is task.lasting and need is not None:
                 return
             if task.done():  # it has cancelled itself
                 task.op.close()
             else:
-                self._wait(task, need)
+                try:
+                    self._wait(task, need)
+                except (AttributeError, TypeError, ValueError):
+                    check_need(need)
+                    raise
         except StopIteration as end:
             self.forget(task)
             task.end(end.value, None)

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any, TypeVar, cast
 
-from ..polling.contract import MAX_WAIT, POLLIN, Co, PollNeeded, check_operation
+from ..polling.contract import MAX_WAIT, POLLIN, Co, PollNeeded, check_need, check_operation
 from ..polling.wake import Wake
 from .pollers import Poller, best_poller
 
@@ -104,7 +104,12 @@ class _OperationFuture(Future[T]):
         try:
             poller.arm(self._wake.fd, POLLIN)
             while True:
-                _wait(poller, next(self._op))
+                need = next(self._op)
+                try:
+                    _wait(poller, need)
+                except (AttributeError, TypeError, ValueError):
+                    check_need(need)
+                    raise
                 if self._wake.is_set():
                     raise CancelledError
         except StopIteration as end:

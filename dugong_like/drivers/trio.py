@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 
 import trio
 
-from ..polling.contract import POLLIN, POLLOUT, Co, PollNeeded, check_operation
+from ..polling.contract import POLLIN, POLLOUT, Co, PollNeeded, check_need, check_operation
 
 T = TypeVar("T")
 
@@ -30,10 +30,14 @@ async def run(op: Co[T]) -> T:
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             need = next(op)
-            if need.deadline is None and need[1] == POLLIN:  # the usual case, without detours
-                await trio.lowlevel.wait_readable(need[0])
-            else:
-                await _wait(need)
+            try:
+                if need.deadline is None and need[1] == POLLIN:  # the usual case, without detours
+                    await trio.lowlevel.wait_readable(need[0])
+                else:
+                    await _wait(need)
+            except Exception:
+                check_need(need)
+                raise
             waited = True
     except StopIteration as end:
         result = cast("T", end.value)

@@ -21,6 +21,7 @@ from .contract import (
     Co,
     PollNeeded,
     Source,
+    check_need,
     check_operation,
     timed_out,
     wait,
@@ -61,6 +62,7 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
         limit = ProgressDeadline(seconds)
         while True:
             need = next(op)
+            check_need(need)
             if not limit.is_for(need):
                 limit = ProgressDeadline(seconds)
             while True:
@@ -161,6 +163,8 @@ class _Step:
             self.need = None
             self.done = True
             self.result = end.value
+        else:
+            check_need(self.need)
 
 
 def both(op1: Co[A], op2: Co[B]) -> Co[tuple[A, B]]:

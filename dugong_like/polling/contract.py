@@ -178,6 +178,22 @@ def check_operation(op: object) -> None:
     )
 
 
+def check_need(need: object) -> None:
+    """Check that *need*, which an operation has yielded, is a `PollNeeded`.
+
+    Drivers ask when they have failed to wait for it, so that a right one costs nothing.
+
+    Raises:
+        TypeError: it is something else: the generator is none of this contract.
+
+    """
+    if not isinstance(need, PollNeeded):
+        raise TypeError(
+            f"the operation yielded {type(need).__name__}, which is no PollNeeded: is it a "
+            "generator of something else, or 'yield' where 'yield from' is needed?"
+        )
+
+
 class _Pollers(threading.local):
     """One registered poll object for each ``(fd, mask)``, for each thread.
 
@@ -247,10 +263,14 @@ def run(op: Co[T], timeout: float | None = None) -> T:
             op = within(time.monotonic() + timeout, op)
         while True:
             need = next(op)
-            if need.deadline is None:
-                wait(need, None)
-            else:
-                wait(need, need.deadline - time.monotonic())
+            try:
+                if need.deadline is None:
+                    wait(need, None)
+                else:
+                    wait(need, need.deadline - time.monotonic())
+            except (AttributeError, TypeError):
+                check_need(need)
+                raise
     except StopIteration as end:
         return cast("T", end.value)
     finally:
@@ -291,8 +311,12 @@ def within(deadline: float, op: Co[T], failure: ConnectionTimedOut | None = None
             need = next(op)
             if time.monotonic() >= deadline:
                 return timed_out(op, failure or ConnectionTimedOut("the deadline has passed"))
-            if need.deadline is None or need.deadline > deadline:
-                need = need.until(deadline)
+            try:
+                if need.deadline is None or need.deadline > deadline:
+                    need = need.until(deadline)
+            except AttributeError:
+                check_need(need)
+                raise
             yield need
     except StopIteration as end:
         return cast("T", end.value)

@@ -1241,3 +1241,39 @@ def test_what_behaves_like_a_generator_is_an_operation(driver):
             pass
 
     assert driver.run(Operation()) == 7
+
+
+NO_NEEDS = [5, None, "x", (0, POLLIN), [0, POLLIN], object(), PollNeeded]
+
+
+@pytest.mark.parametrize("needs", NO_NEEDS, ids=lambda needs: type(needs).__name__)
+@pytest.mark.parametrize("waits", [0, 1, 2])
+def test_a_generator_of_something_else_is_refused_in_words_that_help(driver, pair, needs, waits):
+    closed = []
+
+    def op():
+        try:
+            for _ in range(waits):
+                yield PollNeeded(pair[0].fileno(), POLLOUT)
+            yield needs
+        finally:
+            closed.append(True)
+
+    with pytest.raises(TypeError) as caught:
+        driver.run(op())
+
+    kind = type(needs).__name__
+    assert str(caught.value).startswith(f"the operation yielded {kind}, which is no PollNeeded: ")
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("kind", [AttributeError, TypeError, ValueError])
+@pytest.mark.parametrize("waits", [0, 1, 2])
+def test_like_errors_of_an_operation_itself_are_its_own(driver, pair, kind, waits):
+    def op():
+        for _ in range(waits):
+            yield PollNeeded(pair[0].fileno(), POLLOUT)
+        raise kind("its own")
+
+    with pytest.raises(kind, match="^its own$"):
+        driver.run(op())

@@ -291,3 +291,31 @@ def test_what_is_no_operation_is_refused_in_words_that_help(combine):
 def idle():
     """Wait for nothing."""
     yield from ()
+
+
+@pytest.mark.parametrize(
+    "needs", [5, None, "x", (0, POLLIN), object()], ids=lambda needs: type(needs).__name__
+)
+@pytest.mark.parametrize(
+    "combine",
+    [
+        lambda op: within(time.monotonic() + 100, op),
+        lambda op: stall(100, op),
+        lambda op: both(op, idle()),
+        lambda op: both(idle(), op),
+        first_of,
+    ],
+    ids=["within", "stall", "both, first", "both, second", "first_of"],
+)
+def test_a_generator_of_something_else_is_refused(combine, needs):
+    closed = []
+
+    def op():
+        try:
+            yield needs
+        finally:
+            closed.append(True)
+
+    with pytest.raises(TypeError, match=f"yielded {type(needs).__name__}, which is no PollNeeded"):
+        run(combine(op()))
+    assert closed == [True]
