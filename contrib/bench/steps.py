@@ -37,7 +37,11 @@ NEW: Final = "if it is a new head"
 
 
 class Memory(BaseStream):
-    """A stream on which the same response is there as soon as a request has been sent."""
+    """A stream on which the same response is there as soon as a request has been sent.
+
+    `dugong_like.ScriptedStream` could give the same, but keeps all that is sent, which would be
+    measured as well.
+    """
 
     def __init__(self) -> None:
         self._wake = Wake()

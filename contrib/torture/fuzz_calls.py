@@ -144,15 +144,16 @@ class Talk:
         file = choose([io.BytesIO(data)] * 9 + [Moody(self._dice), io.StringIO(odd), odd])
         if call == "co_send_request" and self._dice.random() < 0.1:
             return choose([("CONNECT", "a.test:1"), ("GET", "/", {"Upgrade": "x"})])
-        if call == "co_send_request":
+        if call in {"co_send_request", "co_exchange"}:
             body = choose([None, None, data, BodyFollowing(choose([0, 5, 1000])), BodyFollowing()])
-            return (
+            request = (
                 choose(["GET", "GET", "HEAD", "PUT", odd]),
                 choose(["/", "/", "/", "/a?b", "/" + odd, TARGET]),
                 choose([None, None, {"A": "b"}, {"Upgrade": "x"}, {"A": odd}, {odd: "b"}]),
                 choose([body] * 20 + [odd]),  # type: ignore[list-item]  # a string is no body
                 choose([False, False, True]),
             )
+            return request if call == "co_send_request" else request[: self._dice.randint(2, 4)]
         return {
             "co_send_requests": (
                 [
@@ -236,10 +237,11 @@ class Talk:
             self.problems.append(f"{call} went on after {cause!r}")
 
 
+EXCHANGE = ["co_exchange"] if hasattr(HTTPConnection, "co_exchange") else []  # not there yet
 CALLS = [
     *["co_send_request"] * 3, *["co_read_response"] * 4, "co_write", "co_write", "co_finish",
     "co_read", "co_read", "co_readinto", "co_readall", "co_discard", "co_read_raw", "co_connect",
-    "co_sendfile", "co_recv_to_file", "co_send_requests",
+    "co_sendfile", "co_recv_to_file", "co_send_requests", *EXCHANGE,
 ]  # fmt: skip
 READS = ["co_read", "co_read", "co_readinto", "co_readall", "co_discard", "co_recv_to_file"]
 WRITES = {"co_send_request", "co_send_requests", "co_write", "co_sendfile", "co_finish"}
@@ -254,7 +256,8 @@ FOLLOW = {
     "co_recv_to_file": ["co_read_response", "co_send_request"],
     "co_finish": ["co_read_response", "co_send_request"],
     "co_read_response": [*READS, "co_read_response", "co_write"],
-    "co_readall": ["co_read_response", "co_send_request"],
+    "co_readall": ["co_read_response", "co_send_request", *EXCHANGE],
+    "co_exchange": ["co_send_request", *EXCHANGE],
     "co_discard": ["co_read_response", "co_send_request"],
     "co_read": [*READS, "co_read_response"],
     "co_readinto": [*READS, "co_read_response"],

@@ -27,7 +27,7 @@ def parser(
     made = argparse.ArgumentParser(description=documentation.partition("\n")[0])
     made.add_argument("--seconds", type=float, help="for how long")
     made.add_argument(
-        "--count", type=int, help=f"how many attempts at most; with neither limit: {otherwise}"
+        "--count", type=int, help=f"how many attempts; with neither limit: {otherwise}"
     )
     made.add_argument("--seed", type=int, default=1, help="for all that is left to chance")
     return made

@@ -49,9 +49,9 @@ def test_no_fault_makes_a_part_look_whole():
 
 
 def test_mutated_responses_are_read_alike_however_they_are_cut():
-    status, lines, summary = torture("fuzz_responses", "--count", 5000)
+    status, lines, summary = torture("fuzz_responses", "--count", 3000)
 
-    assert (status, summary) == (0, (5000, "mutated responses", 1, 0)), lines
+    assert (status, summary) == (0, (3000, "mutated responses", 1, 0)), lines
 
 
 @pytest.mark.feature("A42")
@@ -67,15 +67,11 @@ def test_threads_do_not_get_in_each_others_way():
 
 @pytest.mark.reliability(30)
 def test_calls_raise_what_they_document():
-    status, lines, summary = torture("fuzz_calls", "--count", 3000)
+    status, lines, summary = torture("fuzz_calls", "--count", 2000)
 
-    assert (status, summary) == (0, (3000, "talks of random calls", 1, 0)), lines
-    assert [line.split(":")[0] for line in lines] == [
-        "co_connect", "co_discard", "co_finish", "co_read", "co_read_raw", "co_read_response",
-        "co_readall", "co_readinto", "co_recv_to_file", "co_send_request",
-        "co_send_requests", "co_sendfile", "co_write",
-        "stream", "stream.co_read", "stream.co_readinto", "stream.co_write",
-    ]  # fmt: skip
+    assert (status, summary) == (0, (2000, "talks of random calls", 1, 0)), lines
+    streams = ["stream", "stream.co_read", "stream.co_readinto", "stream.co_write"]
+    assert [line.split(":")[0] for line in lines] == sorted({*fuzz_calls.CALLS, *streams})
     assert all(re.search(r"\d+ done", line) for line in lines)
 
 
