@@ -1,1 +1,1 @@
-"""Sockets and TLS: the only part of the library that touches either."""
+"""Sockets, name look-up and TLS: the only part of the library that uses them."""

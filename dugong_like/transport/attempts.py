@@ -1,4 +1,4 @@
-"""Waiting for a stream: the same call again and again, until it does not block or time is over.
+"""Waiting for a stream: try, wait, try again, until success or a deadline.
 
 Not here: the calls (stream.py), and the waits of the two halves of a connection (exclusive.py).
 """
@@ -26,15 +26,15 @@ def co_attempt(
     phase: str = "read",
     what: str = "nothing arrived",
 ) -> Co[T]:
-    """Wait, then call *attempt*, until it does not return None any more.
+    """Wait, then call *attempt*, until its result is not None.
 
     Args:
-        attempt: a call that would block.
-        argument: what to call it with.
-        wanted: gives what it waits for, with the given deadline.
+        attempt: a non-blocking call that has returned None.
+        argument: its argument.
+        wanted: returns the wait for it, with the given deadline.
         timeout: seconds that may pass until it succeeds; None sets no limit.
-        phase: what that limits, for the error.
-        what: what has happened then, for its message.
+        phase: phase of the error.
+        what: its message, such as "nothing arrived".
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
@@ -58,15 +58,15 @@ def co_attempt_to_send(
     phase: str = "write",
     what: str = "nothing could be sent",
 ) -> Co[T]:
-    """Do what `co_attempt` does, for an attempt to send, of which the peer may take a part.
+    """Do the same as `co_attempt` for an attempt to send, of which the peer may take a part.
 
     Args:
-        attempt: a call that would block.
-        argument: what to call it with.
-        wanted: gives what it waits for, with the given deadline.
+        attempt: a non-blocking call that has returned None.
+        argument: its argument.
+        wanted: returns the wait for it, with the given deadline.
         timeout: seconds that may pass without progress (see progress.py); None sets no limit.
-        phase: what that limits, for the error.
-        what: what has happened then, for its message.
+        phase: phase of the error.
+        what: its message, such as "nothing could be sent".
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed without progress.
@@ -93,12 +93,12 @@ def co_receive(
     """Receive from *stream*, at once or after waiting.
 
     Args:
-        stream: where from.
+        stream: the stream.
         receive: its `Stream.recv` or `Stream.recv_into`.
-        argument: what to call that with.
-        timeout: seconds that may pass until something arrives; None sets no limit.
-        phase: what that limits, for the error.
-        what: what has happened then, for its message.
+        argument: the argument of that.
+        timeout: seconds that may pass until bytes arrive; None sets no limit.
+        phase: phase of the error.
+        what: its message.
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
@@ -113,12 +113,12 @@ def co_receive(
 
 
 def timed_out(what: str, timeout: float | None, phase: str) -> ConnectionTimedOut:
-    """Return the error that a time limit has passed.
+    """Return the error of a time limit.
 
     Args:
-        what: what has happened, such as ``nothing arrived``.
-        timeout: for how many seconds.
-        phase: which of the `Timeouts` it was.
+        what: the message, such as ``nothing arrived``.
+        timeout: the limit in seconds.
+        phase: the name of the limit in `Timeouts`.
 
     """
     return ConnectionTimedOut(f"{what} for {timeout} s ({phase} time-out)", phase=phase)

@@ -1,6 +1,6 @@
-"""The receive buffer: one stretch of memory that bytes arrive in and are parsed in.
+"""The receive buffer: one block of memory, in which bytes arrive and are parsed.
 
-The memory is borrowed while there are bytes in it: a connection that waits has none.
+The memory is borrowed while it contains bytes: a connection that waits has none.
 
 Not here: receiving (tcp.py, tls/over_socket.py) and parsing (http/h1/).
 """
@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from ..polling.fairness import TURN
 
 BUFFER_SIZE: Final = 65536  # bytes; a whole head fits, and four TLS records
-MOST_SPARE: Final = 16  # stretches of one size that are kept for the next borrower
+MOST_SPARE: Final = 16  # blocks of one size that are kept for the next borrower
 
 Memory = tuple[bytearray, memoryview]
 NOTHING: Final[Memory] = bytearray(), memoryview(b"")
@@ -21,29 +21,29 @@ _spare: Final[dict[int, deque[Memory]]] = {}  # by size; append and pop are atom
 
 
 class Receiver(Protocol):
-    """What bytes come from; see `tcp.Stream`."""
+    """The receiving side of a stream; see `Stream`."""
 
     def recv_into(self, buffer: memoryview) -> int | None:
-        """Receive into *buffer*; 0 is the end of the stream, None says that it would block."""
+        """Receive into *buffer*; 0 is the end of the stream, None means that it would block."""
         ...
 
 
 class ReceiveBuffer:
-    """Bytes that have arrived and that nobody has taken: ``data[begin:end]``.
+    """Bytes that have arrived and were not taken yet: ``data[begin:end]``.
 
     Attributes:
-        data: the memory; it is replaced when it has to grow, and empty when it was given back.
-        begin: where the bytes start. Whoever takes some moves it.
-        end: where they end. Whoever receives some moves it. Where both change `end` comes
-            first, so that no other thread sees more bytes than there are.
-        size: bytes of memory that are borrowed.
-        received: bytes that have arrived so far, also where the buffer was passed by.
-        wanted: how many should arrive before the attempt that has just failed is made again;
-            0: any number. Whoever waits takes note and sets it back.
-        turn_ends: `received` when others have their turn; each step takes `STEP` off it. Whoever
-            makes attempts that fail for that reason lets the next turn begin.
-        much: True if the attempt that has just failed is in the middle of much, so that the peer
-            holds nothing back. Whoever makes an attempt that fails says it anew.
+        data: the memory; it is replaced when it has to grow, and empty when it is not borrowed.
+        begin: index of the first byte; taking bytes moves it.
+        end: index behind the last byte; receiving moves it. If both change, `end` is set first,
+            so that another thread never sees more bytes than there are.
+        size: bytes of memory to borrow.
+        received: bytes that have arrived so far, including those that bypassed the buffer.
+        wanted: number of bytes that should arrive before the failed attempt is repeated; 0: any
+            number. The wait reads it and sets it to 0.
+        turn_ends: value of `received` at which other operations are to run; each step subtracts
+            `STEP` from it. An attempt that fails for that reason begins the next period.
+        much: True if the failed attempt is in the middle of many bytes, so that the peer does not
+            hold any back. Every attempt that fails sets it.
 
     """
 
@@ -53,7 +53,7 @@ class ReceiveBuffer:
     )
 
     def __init__(self, size: int = BUFFER_SIZE) -> None:
-        self._memory: Memory | None = None  # what was borrowed
+        self._memory: Memory | None = None  # the borrowed memory
         self.data, self._view = NOTHING
         spare = _spare.get(size)
         self._spare = _spare.setdefault(size, deque(maxlen=MOST_SPARE)) if spare is None else spare
@@ -66,23 +66,23 @@ class ReceiveBuffer:
         self.much = False
 
     def is_turn_over(self) -> bool:
-        """Return True if others of the same loop shall have their turn before anything else."""
+        """Return True if other operations of the loop are to run first."""
         return self.received >= self.turn_ends
 
     def begin_turn(self) -> None:
-        """Note that others have their turn now."""
+        """Begin the next period: other operations run now."""
         self.turn_ends = self.received + TURN
 
     def clear(self) -> None:
-        """Forget all bytes. Somebody may be receiving into the memory, so nobody gets it."""
+        """Drop all bytes. A thread may be receiving into the memory, so it is not reused."""
         self._memory = None
         self.data, self._view = NOTHING
         self.end = self.begin = 0
 
     def fill(self, stream: Receiver) -> int | None:
-        """Receive behind the last byte what there is, and return how many bytes that was.
+        """Receive behind the last byte, and return the number of bytes.
 
-        0 is the end of the stream; None says that it would block, and the memory has been
+        0 is the end of the stream; None means that it would block, and that the memory has been
         given back if it was empty.
         """
         if not self.data:
@@ -113,7 +113,7 @@ class ReceiveBuffer:
         return self._view[self.end :]
 
     def give_back(self) -> None:
-        """Let others have the memory; there are no bytes in it."""
+        """Return the memory, which contains no bytes, for the next borrower."""
         memory = self._memory
         if memory is not None:
             self._memory = None
@@ -134,7 +134,7 @@ class ReceiveBuffer:
         """Move the bytes to the front; if they fill the memory, double it."""
         kept = self.data[self.begin : self.end]
         if self.begin == 0:
-            self._memory = None  # nobody borrows this much
+            self._memory = None  # too large to be kept for others
             self.data = bytearray(2 * len(self.data))
             self._view = memoryview(self.data)
         self.data[: len(kept)] = kept
@@ -144,17 +144,17 @@ class ReceiveBuffer:
         """Take and return the first *count* bytes, or all if there are fewer."""
         start = self.begin
         stop = start + count
-        if stop > self.end:  # noqa: PLR1730 - a call of min() takes as long as all of this
+        if stop > self.end:  # noqa: PLR1730 - a call of min() takes as long as the rest
             stop = self.end
         self.begin = stop
         return bytes(self._view[start:stop])
 
     def view(self, count: int) -> memoryview:
-        """Return the first *count* bytes, of at least as many; they are not taken."""
+        """Return the first *count* bytes, of at least as many, without taking them."""
         return self._view[self.begin : self.begin + count]
 
     def take_into(self, target: memoryview) -> int:
-        """Take bytes into *target*, as many as fit, and return how many that were."""
+        """Take as many bytes into *target* as fit, and return their number."""
         start = self.begin
         self.begin = min(start + len(target), self.end)
         count = self.begin - start

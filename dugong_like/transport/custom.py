@@ -1,9 +1,9 @@
-"""Transports of a user's own: what makes streams, and what is the same for most of them.
+"""Transports of the user: the interface that makes streams, and a base class for streams.
 
-A connection asks a `Transport` for a stream where it would otherwise open a socket. Everything
-above stays as it is: proxies, TLS (which is then done in memory), time limits, traces.
+A connection asks a `Transport` for a stream instead of opening a socket. Everything above works
+unchanged: proxies, TLS (in memory), time limits, traces.
 
-Not here: what a stream has to offer (stream.py), and one that follows a script (scripted.py).
+Not here: the interface of streams (stream.py), and a stream for tests (scripted.py).
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .zero_copy import BulkStream
 
 
 class Transport(Protocol):
-    """What makes the streams of a connection: ``HTTPConnection(…, transport=…)``.
+    """Makes the streams of a connection: ``HTTPConnection(…, transport=…)``.
 
-    The operations shall leave nothing open if they are closed or fail. A time limit is set from
-    outside. What fails is best raised as `ConnectFailed`.
+    The operations must leave nothing open if they are closed or fail. Time limits are applied
+    from outside. A failure should be raised as `ConnectFailed`.
     """
 
     def co_connect_tcp(self, host: str, port: int) -> Co[Stream]:
-        """Return a stream that leads to *host*, a name or address that nobody has looked up.
+        """Return a stream that leads to *host*, a name or address that was not looked up.
 
-        With a proxy it is that of the proxy.
+        With a proxy it is the host of the proxy.
         """
         ...
 
@@ -38,16 +38,16 @@ class Transport(Protocol):
 
 
 class BaseStream:
-    """A `Stream` of which five methods and one attribute are missing: to be derived from.
+    """A base class for a `Stream`.
 
-    Missing are `recv_into`, `send`, `wanted_by_recv`, `wanted_by_send` and `close`, and `fd`. What
-    is here does nothing that could be wrong. Whoever has two directions that can be ended apart, or
-    wants to wake those who wait, overrides more of it.
+    A subclass implements `recv_into`, `send`, `wanted_by_recv`, `wanted_by_send` and `close`, and
+    sets `fd`. The other methods have safe defaults. Override them for a stream whose directions
+    can be closed separately, or to wake operations that wait.
 
     Attributes:
         fd: the descriptor that `wanted_by_recv` waits for.
         waiting: see `Stream`: `wanted_by_recv` sets it, and receiving clears it.
-        buffered: see `Stream`; False: nothing is held back.
+        buffered: see `Stream`; False: no bytes are held back.
 
     """
 
@@ -75,7 +75,7 @@ class BaseStream:
         """See `Stream.close`."""
         raise NotImplementedError
 
-    # ---- what follows from them
+    # ---- derived from them
 
     def recv(self, size: int) -> bytes | None:
         """Receive as `recv_into` does."""
@@ -84,7 +84,7 @@ class BaseStream:
         return None if count is None else bytes(buffer[:count])
 
     def wait_to_recv(self, timeout: float | None) -> bool:
-        """Poll what `wanted_by_recv` says."""
+        """Poll the wait of `wanted_by_recv`."""
         return self.wanted_by_recv(None).poll(timeout)
 
     def is_quiet(self) -> bool:
@@ -97,14 +97,14 @@ class BaseStream:
         return quiet
 
     def is_idle(self) -> bool:
-        """Return what `is_quiet` does."""
+        """Return the same as `is_quiet`."""
         return self.is_quiet()
 
     def acknowledge(self) -> None:
         """Do nothing."""
 
     def end_sending(self) -> bool | None:
-        """Raise `StateError`: only the whole stream can be ended."""
+        """Raise `StateError`: only the whole stream can be closed."""
         raise StateError("this stream can only be ended as a whole")
 
     def shut_down_writing(self) -> None:
@@ -118,7 +118,7 @@ class BaseStream:
 
     @property
     def sock(self) -> socket.socket:
-        """There is none: raises OSError, so that facts about it are None."""
+        """There is none: raises OSError, so that `get_extra_info` returns None."""
         raise OSError("this stream has no socket")
 
     @property
@@ -128,5 +128,5 @@ class BaseStream:
 
     @property
     def bulk(self) -> BulkStream | None:
-        """None: the system can do nothing with large amounts of bytes."""
+        """None: no zero-copy transfers."""
         return None

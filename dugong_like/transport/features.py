@@ -1,10 +1,9 @@
-"""What this Python and this system can do, found out when somebody asks.
+"""Features of this Python and this system, determined at each call.
 
-Nothing is remembered: another build of OpenSSL, an installed package or a kernel that has been
-told to do without IPv6 change the answers. Nothing is imported that is not in the standard
-library, either; packages are only looked for.
+Nothing is cached: another build of OpenSSL, an installed package or a kernel without IPv6 change
+the results. Only the standard library is imported; packages are only searched for.
 
-Not here: what is done where something is missing, which each file that would need it decides.
+Not here: what the library does without a feature, which is up to each file that uses it.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from ..http.redaction import quoted
 from .connect.socket_options import KEEPALIVE
 from .zero_copy import can_splice
 
-EVERYTHING: Final = "ALL:COMPLEMENTOFALL"  # each cipher that OpenSSL has, also those of no use
-TLS_VERSIONS: Final = {  # the name of each, and what the ssl module calls it
+EVERYTHING: Final = "ALL:COMPLEMENTOFALL"  # each cipher of OpenSSL, including useless ones
+TLS_VERSIONS: Final = {  # the name of each here and in the ssl module
     "TLSv1": "HAS_TLSv1",
     "TLSv1.1": "HAS_TLSv1_1",
     "TLSv1.2": "HAS_TLSv1_2",
@@ -33,11 +32,11 @@ PACKAGES: Final = ("gevent", "trio", "uvloop")
 
 
 def features() -> dict[str, bool | str | tuple[str, ...]]:
-    """Return what this Python and this system can do, by name.
+    """Return the features of this Python and this system, by name.
 
-    It is found out anew each time, which takes a millisecond or so; the dict is yours. The table in
-    :doc:`/supported` says what each key means. A key that is missing in an older version of
-    the library is best asked for with ``features().get(key, False)``.
+    They are determined anew at each call, which takes a millisecond or so; the dict belongs to
+    the caller. The table in :doc:`/supported` describes each key. For a key that an older version
+    of the library does not have, use ``features().get(key, False)``.
     """
     return {
         "python": platform.python_version(),
@@ -53,15 +52,15 @@ def cipher_supported(name: str) -> bool:
 
     Args:
         name: as OpenSSL writes it, such as ``"ECDHE-RSA-AES128-GCM-SHA256"`` (TLS 1.2) or
-            ``"TLS_AES_128_GCM_SHA256"`` (TLS 1.3); upper and lower case count. A list, or a
-            keyword for several (``"HIGH"``), is the name of none.
+            ``"TLS_AES_128_GCM_SHA256"`` (TLS 1.3), case-sensitive. A list, or a keyword for
+            several ciphers (``"HIGH"``), is not a name.
 
     Returns:
-        True if it has. Contexts leave many of them out, `default_ssl_context` those that are
-        weak, for example; see *ciphers* of `tls_context`.
+        True if it has. A context may leave it out: `default_ssl_context` has no weak ciphers,
+        for example; see *ciphers* of `tls_context`.
 
     Raises:
-        TypeError: *name* is no string.
+        TypeError: *name* is not a string.
 
     """
     if not isinstance(name, str):
@@ -111,7 +110,7 @@ def _of_system() -> dict[str, bool | str | tuple[str, ...]]:
 
 
 def _has_ipv6() -> bool:
-    """Return True if a socket of IPv6 can be made, and this machine is called ``::1``."""
+    """Return True if an IPv6 socket can be made, and this machine has the address ``::1``."""
     if not socket.has_ipv6:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What can be told about the connection below a stream: addresses, TLS, whether it is ready.
+"""Information about the connection below a stream: addresses, TLS, readiness.
 
 Not here: the streams (transport/, network_stream.py).
 """
@@ -13,7 +13,7 @@ from .stream import Stream
 
 
 def _of_tls(name: str) -> Callable[[Stream], Any]:
-    """Return what calls the method *name* of the object that does TLS, if there is one."""
+    """Return a function that calls the method *name* of the TLS object, if there is one."""
     return lambda stream: None if stream.tls is None else getattr(stream.tls, name)()
 
 
@@ -35,9 +35,9 @@ OF_TLS: Final[dict[str, Callable[[Stream], Any]]] = {
 
 
 def fact(stream: Stream, name: str) -> Any:
-    """Return a fact; see `NetworkStream.get_extra_info`."""
+    """Return the value called *name*; see `NetworkStream.get_extra_info`."""
     known = FACTS.get(name) or OF_TLS.get(name)
     try:
         return None if known is None else known(stream)
-    except (OSError, ValueError):  # the peer has gone, or another thread has closed the stream
+    except (OSError, ValueError):  # the connection is gone, or another thread has closed the stream
         return None

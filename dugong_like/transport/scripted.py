@@ -1,7 +1,7 @@
-"""Connections that follow a script: to test a program without a server, and without waiting.
+"""Scripted connections: for testing a program without a server, and without waiting.
 
-What is to be received arrives when somebody asks for it, and not before. So the answers to several
-requests are simply one after the other, and nothing depends on how fast anything is.
+Bytes arrive when they are received, and not before. So the responses to several requests follow
+one after the other in a script, and nothing depends on timing.
 
 Not here: other transports (transport/custom.py), and https: a script has no keys.
 """
@@ -22,28 +22,30 @@ from ..polling.wake import Wake
 from .custom import BaseStream
 from .stream import Data, Part, Stream
 
-Event = bytes | float | Exception | None  # what comes, a pause in seconds, or what goes wrong
+Event = bytes | float | Exception | None  # bytes, a pause in seconds, an exception, or a wait
 T = TypeVar("T")
 KINDS: Final = (bytes, int, float, Exception, NoneType)  # of `Event`
 Room = int | None | Exception  # bytes that are taken; None: not now
 
 
 class ScriptedStream(BaseStream):
-    """A stream that gives what it was given, and keeps what it gets. One `ScriptedTransport` makes.
+    """A stream that receives scripted bytes and records sent ones; see `ScriptedTransport`.
 
     Args:
-        incoming: what is received: pieces of bytes, which are never joined; None, which has the
-            reader wait once; numbers, which are pauses in seconds (`math.inf` for ever); and
-            exceptions, which are raised. The end of it, or ``b""``, is the end of the stream.
-        rooms: how many bytes each call takes that sends; None has the sender wait once; an
-            exception is raised. After the last one everything is taken.
+        incoming: the script of receiving: bytes, which are never joined; None, for which the
+            reader waits once; numbers, which are pauses in seconds (`math.inf` for ever); and
+            exceptions, which are raised. The end of the script, or ``b""``, is the end of the
+            stream.
+        rooms: the script of sending: the number of bytes that each call takes; None, for which
+            the sender waits once; an exception, which is raised. After the last one all bytes
+            are taken.
 
     Attributes:
-        incoming: what has not been received yet.
-        rooms: what has not been used of it.
+        incoming: the rest of that script.
+        rooms: the rest of that script.
         sent: all bytes that were taken.
         closed: True if the stream has been closed.
-        fd: -1 until somebody has waited.
+        fd: -1 before the first wait.
 
     """
 
@@ -56,7 +58,7 @@ class ScriptedStream(BaseStream):
         self.closed = False
         self._deaf = False
         self._until: float | None = None  # `time.monotonic` seconds at which a pause is over
-        self._wakes: list[Wake] = []  # of who receives, and of who sends
+        self._wakes: list[Wake] = []  # of the receiver and of the sender
 
     def recv_into(self, buffer: memoryview) -> int | None:
         """See `Stream.recv_into`."""
@@ -92,7 +94,7 @@ class ScriptedStream(BaseStream):
         return piece[:size]
 
     def _is_over(self, seconds: float) -> bool:
-        """Return True if a pause is over; it begins when somebody asks for the first time."""
+        """Return True if a pause is over; it begins with the first call."""
         now = time.monotonic()
         if self._until is None:
             self._until = now + seconds
@@ -132,28 +134,28 @@ class ScriptedStream(BaseStream):
         self,
         deadline: float | None,
         *,
-        watch: bool = False,  # noqa: ARG002 - what is to be received does not come unasked
+        watch: bool = False,  # noqa: ARG002 - bytes never arrive before they are received
     ) -> PollNeeded:
         """See `Stream.wanted_by_send`."""
         self._wake(1).set()
         return PollNeeded(self._wake(1).fd, POLLIN, deadline)
 
     def is_quiet(self) -> bool:
-        """Return True unless the stream has ended, or failed: what is to come has not come."""
+        """Return True unless the stream has ended or failed: bytes only arrive on demand."""
         event = self.incoming[0] if self.incoming else b""
         return not isinstance(event, Exception) and event != b""
 
     def shut_down_writing(self) -> None:
-        """Take no more."""
+        """Take no more bytes."""
         self._deaf = True
 
     def end_sending(self) -> bool | None:
-        """Take no more, and say that this was possible."""
+        """Take no more bytes, and return True: it does not block."""
         self._deaf = True
         return True
 
     def shut_down(self) -> None:
-        """End the stream in both directions; whoever waits is woken."""
+        """End the stream in both directions, and wake the operations that wait."""
         self._deaf = True
         self.incoming = []
         for wake in self._wakes:
@@ -173,10 +175,10 @@ class ScriptedStream(BaseStream):
 
 
 def _checked(name: str, given: Iterable[T], kinds: tuple[type, ...]) -> list[T]:
-    """Return what a script has, as a list.
+    """Return the items of a script as a list.
 
     Raises:
-        TypeError: it has something else.
+        TypeError: an item has the wrong type.
 
     """
     try:
@@ -191,17 +193,17 @@ def _checked(name: str, given: Iterable[T], kinds: tuple[type, ...]) -> list[T]:
 
 
 class ScriptedTransport:
-    """A `Transport` that gives one scripted stream after the other.
+    """A `Transport` that returns one scripted stream after the other.
 
     Args:
-        scripts: for each connection: what is received, as `ScriptedStream` takes it; or such a
-            stream; or an exception, such as `ConnectFailed`, if there shall be no connection. When
-            none is left, connecting fails.
+        scripts: one for each connection: the argument *incoming* of a `ScriptedStream`; or such
+            a stream; or an exception, such as `ConnectFailed`, which connecting raises. After
+            the last one connecting fails.
 
     Attributes:
-        streams: the streams that were given, in order; ``streams[0].sent`` is what the first
-            connection has sent.
-        places: where the connections would have led: pairs of host and port, or paths as bytes.
+        streams: the streams of the connections, in order; ``streams[0].sent`` are the bytes that
+            the first connection has sent.
+        places: the destinations of the connections: pairs of host and port, or paths as bytes.
 
     """
 

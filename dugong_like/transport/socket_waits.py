@@ -1,11 +1,11 @@
-"""What a connected socket is waited for with, and looked at: its descriptor, and a duplicate.
+"""Waiting for a connected socket, and polling it: its descriptor, and a duplicate of that.
 
-All of it is made when it is first needed: most connections live for one request, and those
-that are idle shall cost little.
+All objects are made when they are first needed: many connections live for one request, and idle
+ones should use little memory.
 
-Whatever has a descriptor closes it when it is dropped. A stream passes through many hands until
-somebody has it who closes it, and Ctrl-C may hit any of them; so may the failure of an operation
-that has not even begun.
+Every owner of a descriptor closes it when it is garbage collected. A stream is passed through
+several functions before it has an owner that closes it, and Ctrl-C may interrupt any of them; so
+may the failure of an operation that has not begun.
 
 Not here: what is sent and received (tcp.py, tls/over_socket.py).
 """
@@ -22,12 +22,12 @@ from typing import Final
 from ..errors import ConnectionClosed
 from ..polling.contract import POLLIN, PollNeeded, Source, milliseconds
 
-QUICK_ACK: Final[int] = getattr(socket, "TCP_QUICKACK", 0)  # Linux; holds for the moment only
+QUICK_ACK: Final[int] = getattr(socket, "TCP_QUICKACK", 0)  # Linux; has to be set again each time
 Looker = Callable[[int | None], object]
 
 
 class OwnedSocket(socket.socket):
-    """A socket that nobody else has: it is closed when it is dropped, without a warning."""
+    """A socket with one owner: it is closed when it is garbage collected, without a warning."""
 
     __slots__ = ()
 
@@ -38,7 +38,7 @@ class OwnedSocket(socket.socket):
 
 
 class Waits:
-    """The waits for one socket, of a stream that has it, or inherits this.
+    """The waits for one socket; part or base class of a stream.
 
     Attributes:
         fd: the descriptor that the receiving half waits for.
@@ -59,7 +59,7 @@ class Waits:
         self._acknowledges = QUICK_ACK != 0
         self._read_need: PollNeeded | None = None
         self._look: Looker | None = None
-        self._block: Looker | None = None  # another one: no two threads may use the same
+        self._block: Looker | None = None  # another one, as two threads must not share one
 
     def need(self, mask: int, deadline: float | None) -> PollNeeded:
         """Return a wait of the receiving half."""
@@ -88,7 +88,7 @@ class Waits:
         return sender.need(mask, deadline)
 
     def blocks(self, timeout: float | None) -> bool:
-        """Block for *timeout* seconds or until the descriptor is readable; False: it is not."""
+        """Block until the descriptor is readable; return False after *timeout* seconds."""
         block = self._block
         if block is None:
             block = self._block = looker(self.fd)
@@ -99,18 +99,18 @@ class Waits:
         if self._acknowledges:
             try:
                 self._sock.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
-            except OSError:  # it is no TCP connection, or is gone
+            except OSError:  # not a TCP connection, or gone
                 self._acknowledges = False
 
     def is_unreadable(self) -> bool:
-        """Look whether nothing is there to be received; for the sending half."""
+        """Return True if there is nothing to receive; for the sending half."""
         look = self._look
         if look is None:
             look = self._look = looker(self.fd)
         return not look(0)
 
     def give_up(self) -> None:
-        """Have loops forget the descriptor, which goes on as that of another stream."""
+        """Unregister the descriptor in all loops; another stream uses it from now on."""
         if self._sender is not None:
             self._sender.close()
         if self._source is not None:
@@ -118,7 +118,7 @@ class Waits:
             self._source = self._read_need = None
 
     def close(self) -> None:
-        """Close the socket, and have loops forget it."""
+        """Close the socket, and unregister it in all loops."""
         self._closed = True  # before the look at what is made when needed: who makes it does
         if self._sender is not None:  # the opposite
             self._sender.close()
@@ -136,9 +136,9 @@ class Waits:
 class SendingDescriptor:
     """The descriptor that the sending half waits for: a duplicate, made when needed.
 
-    Event loops take one waiter for each direction of a descriptor. While a body is
-    written the sender waits for both directions, and so may the receiver; with a
-    number of its own each half can.
+    Event loops accept one waiter for each direction of a descriptor. While a body is written the
+    sender waits for both directions, and so may the receiver; with a number of its own each half
+    can.
     """
 
     __slots__ = ("_closed", "_duplicate", "_sock", "_source")
@@ -171,14 +171,14 @@ class SendingDescriptor:
         return source.need(mask, deadline)
 
     def close(self) -> None:
-        """Give the duplicate back."""
+        """Close the duplicate."""
         self._closed = True  # before the look at the source: who makes it does the opposite
         if self._source is not None and self._duplicate is not None:
             self._source.close(self._duplicate.close)
 
 
 def duplicate(sock: socket.socket) -> socket.socket:
-    """Return another descriptor for the same socket, also for one that speaks TLS."""
+    """Return another descriptor for the same socket, which may use TLS."""
     fd = -1
     try:
         fd = os.dup(sock.fileno()) if os.name == "posix" else sock.dup().detach()
@@ -190,15 +190,15 @@ def duplicate(sock: socket.socket) -> socket.socket:
 
 
 def looker(fd: int) -> Looker:
-    """Return what waits so many milliseconds until *fd* is readable: something true if it is."""
+    """Return a function that waits for *fd*, in milliseconds; its result is true if readable."""
     if not hasattr(select, "poll"):
         need = PollNeeded(fd, POLLIN)
         return lambda limit: need.poll(None if limit is None else limit / 1000)
-    poller = select.poll()  # one that is registered once is the cheapest look
+    poller = select.poll()  # the cheapest way is one that is registered once
     poller.register(fd, POLLIN)
     return poller.poll
 
 
 def lost(exc: OSError) -> ConnectionClosed:
-    """Return *exc*, which a socket raised while it was connected, as `ConnectionClosed`."""
+    """Return *exc*, an error of a connected socket, as `ConnectionClosed`."""
     return ConnectionClosed(f"connection lost: {exc.strerror or exc}", request_sent="maybe")

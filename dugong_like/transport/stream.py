@@ -1,7 +1,6 @@
-"""What the rest of the library knows of a connection: bytes in, bytes out, and what to wait for.
+"""The interface of byte streams: receiving, sending, and the waits for them.
 
-Not here: the connections (tcp.py, tls/over_socket.py), and what some of them can do with files
-(zero_copy.py).
+Not here: the streams (tcp.py, tls/over_socket.py), and zero-copy transfers (zero_copy.py).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ Part = Data | FileStretch
 
 
 class Stream(Protocol):
-    """A connection that carries bytes. No call blocks; None says that it would.
+    """A stream of bytes to and from a peer. No call blocks; None means that it would.
 
     Attributes:
         fd: the descriptor that the receiving half waits for.
@@ -32,22 +31,22 @@ class Stream(Protocol):
 
     @property
     def buffered(self) -> bool:
-        """True if something has been received below that `recv` would give at once."""
+        """True if bytes have been received below that `recv` would return at once."""
         ...
 
     @property
     def sock(self) -> socket.socket:
-        """The socket below everything: to look at, not to use."""
+        """The lowest socket: for information, not for use."""
         ...
 
     @property
     def tls(self) -> Any:
-        """The object of the `ssl` module that does the outermost TLS, None without."""
+        """The object of the `ssl` module for the outermost TLS, None without TLS."""
         ...
 
     @property
     def bulk(self) -> BulkStream | None:
-        """What the system can do with large amounts of bytes; None: nothing."""
+        """The zero-copy transfers of this stream; None if it has none."""
         ...
 
     def recv_into(self, buffer: memoryview) -> int | None:
@@ -69,10 +68,10 @@ class Stream(Protocol):
         ...
 
     def send(self, parts: Sequence[Part]) -> int | None:
-        """Send the beginning of *parts* and return how many bytes that was.
+        """Send the beginning of *parts* and return the number of bytes.
 
-        After None the next call must have the same parts. A `FileStretch` may be among
-        them if there is `bulk`.
+        After None the next call must have the same parts. If there is `bulk`, a part may be a
+        `FileStretch`.
 
         Raises:
             ConnectionClosed: the peer takes no more.
@@ -82,72 +81,71 @@ class Stream(Protocol):
         ...
 
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
-        """Return what the last `recv` or `recv_into` waits for."""
+        """Return the wait for the last `recv` or `recv_into`."""
         ...
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
-        """Return what the last `send` waits for; *watch* adds "or something can be read".
+        """Return the wait for the last `send`; *watch* adds "or bytes can be received".
 
-        It is another descriptor than `fd`, for the same connection, so that the two
-        halves never wait for the same thing.
+        It is another descriptor than `fd`, for the same connection, so that the two halves never
+        wait for the same one.
         """
         ...
 
     def wait_to_recv(self, timeout: float | None) -> bool:
-        """Block for *timeout* seconds or until `recv` need not; False: it still would."""
+        """Block until `recv` would not; return False after *timeout* seconds."""
         ...
 
     def acknowledge(self) -> None:
-        """Have the system tell the peer at once what has arrived, where it can do that.
+        """Have the system acknowledge received bytes at once, if it can (quick ACK).
 
-        It may send no more before it hears of that, if what it has is less than a packet
-        (RFC 9293 section 3.7.4), and the system may take its time (section 3.8.6.3).
+        The peer may hold less than a packet back until the acknowledgement (RFC 9293 section
+        3.7.4), which the system may delay (section 3.8.6.3).
         """
         ...
 
     def is_quiet(self) -> bool:
-        """Return True if `recv` would block; False says that it might not."""
+        """Return True if `recv` would block; False means that it might not."""
         ...
 
     def is_idle(self) -> bool:
         """Return True if nothing has arrived, not even the end of the stream.
 
-        What has arrived may be lost: the answer False means that the stream is to be
-        closed.
+        Bytes that have arrived may be lost: after False the stream has to be closed.
         """
         ...
 
     def shut_down_writing(self) -> None:
-        """End the sending direction; a sender that waits is woken and fails."""
+        """Shut down the sending direction; a sender that waits is woken and fails."""
         ...
 
     def end_sending(self) -> bool | None:
-        """End the sending direction in order and lose nothing that is received after that.
+        """Close the sending direction properly; receiving continues.
 
-        None says that it would block, for what `wanted_by_send` says; to be called again then.
+        None means that it would block; to be called again after the wait of `wanted_by_send`.
 
         Raises:
-            StateError: this stream can only be ended as a whole.
+            StateError: this stream can only be closed as a whole.
             ConnectionClosed: the peer takes no more.
 
         """
         ...
 
     def say_goodbye(self) -> None:
-        """End the sending direction in order: the peer hears that nothing will follow."""
+        """Close the sending direction properly, so that the peer learns that nothing follows."""
         ...
 
     def shut_down(self) -> None:
-        """End both directions; whoever waits is woken."""
+        """Shut down both directions, and wake the operations that wait."""
         ...
 
     def close(self) -> None:
-        """Give the descriptors back. Nothing is sent."""
+        """Close the descriptors. Nothing is sent."""
         ...
 
 
 def rest(parts: Sequence[Part], count: int) -> list[Part]:
-    """Return what is left of *parts* when the first *count* bytes have been sent."""
+    """Return the rest of *parts* behind the first *count* bytes."""
     left: list[Part] = []
     for part in parts:
         if count >= len(part):

@@ -1,8 +1,7 @@
-"""TCP connections: bytes in and out without ever blocking.
+"""TCP connections: non-blocking sending and receiving.
 
-Not here: opening them (connect/happy_eyeballs.py), waiting for what they send or receive
-(attempts.py), and
-TLS (tls/over_socket.py).
+Not here: opening them (connect/happy_eyeballs.py), waiting (attempts.py), and TLS
+(tls/over_socket.py).
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ MOMENT: Final = 0.0005  # seconds: for another thread to end a system call that 
 class TCPStream(Waits):
     """Plain TCP; see `Stream`. Takes over *sock*, which must be connected and non-blocking."""
 
-    buffered = False  # nothing lies between the socket and `recv`
+    buffered = False  # no buffer between the socket and `recv`
 
     __slots__ = ("_failure", "_low_water", "_recv", "_recv_into", "_send", "_sending", "waiting")
 
@@ -46,9 +45,9 @@ class TCPStream(Waits):
         self._recv_into = sock.recv_into
         self._send = sock.send
         self._low_water = 1
-        # The system tells once that the connection was reset, and ends the stream after
-        # that: who reads would take it for a proper end if the sender was told. Another
-        # thread may be about to note what it was told as long as it is sending.
+        # The system reports a reset once, and only the end of the stream after that: a reader
+        # would take it for a proper end if the sender got the report. Another thread may be about
+        # to store the report as long as it is sending.
         self._failure: OSError | None = None
         self._sending = False  # a lock would cost ten times as much, for each request
 
@@ -71,7 +70,7 @@ class TCPStream(Waits):
         return count
 
     def _believe_the_end(self) -> None:
-        """Look, when nothing more can be received, whether the sender was told why.
+        """Check, at the end of the stream, whether the sender got the report of a reset.
 
         Raises:
             ConnectionClosed: the connection was reset.
@@ -91,7 +90,7 @@ class TCPStream(Waits):
         return self._receive(pipe.fill, count)
 
     def _receive(self, call: Callable[[socket.socket, int], int], count: int) -> int | None:
-        """As `recv_into`, with less speed for more ways to receive."""
+        """Receive as `recv_into`, more generally and more slowly."""
         self.waiting = False
         try:
             received = call(self._sock, count)
@@ -116,7 +115,7 @@ class TCPStream(Waits):
         return self.blocks(timeout)
 
     def _set_low_water(self, count: int) -> None:
-        """Set the mark: to 1 before anything else is waited for. For the receiving half."""
+        """Set SO_RCVLOWAT: to 1 before any other wait. For the receiving half."""
         if count != self._low_water:
             set_low_water(self._sock, count)
             self._low_water = count
@@ -140,11 +139,11 @@ class TCPStream(Waits):
         try:
             part = parts[0]
             if len(parts) == 1 and part.__class__ is not FileStretch:
-                return self._send(part)  # type: ignore[arg-type]  # mypy does not see it
+                return self._send(part)  # type: ignore[arg-type]  # checked above, which mypy does not see
             return send_many(self._sock, parts)
         except BlockingIOError:
             return None
-        except BrokenPipeError as exc:  # nobody listens any more; what he said before is whole
+        except BrokenPipeError as exc:  # the peer has closed; received bytes are still valid
             raise lost(exc) from exc
         except OSError as exc:
             self._failure = exc
@@ -187,7 +186,7 @@ class TCPStream(Waits):
     say_goodbye = shut_down_writing
 
     def end_sending(self) -> bool:
-        """See `Stream.end_sending`: FIN, behind what the system still has to send."""
+        """See `Stream.end_sending`: FIN, behind the bytes in the buffer of the system."""
         self.shut_down_writing()
         return True
 
@@ -204,26 +203,26 @@ class TCPStream(Waits):
 
 
 def send_many(sock: socket.socket, parts: Sequence[Part]) -> int:
-    """Send several parts, with one system call mostly, and return how many bytes went out."""
+    """Send several parts, usually with one system call, and return the number of bytes."""
     if any(isinstance(part, FileStretch) for part in parts):
         return send_parts(sock, parts)
     if hasattr(sock, "sendmsg"):
-        return sock.sendmsg(parts[:MAX_PARTS])  # type: ignore[arg-type]  # no stretch is there
+        return sock.sendmsg(parts[:MAX_PARTS])  # type: ignore[arg-type]  # no file is there
     return sock.send(parts[0])  # type: ignore[arg-type]  # Windows has no sendmsg
 
 
 def hold_back(sock: socket.socket) -> None:
-    """Have the system send less than a packet only when *sock* is closed or shut down."""
+    """Have the system hold less than a packet until *sock* is closed or shut down."""
     if hasattr(socket, "TCP_CORK"):  # on Linux
         with suppress(OSError):  # it was closed
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
 
 
 def shut_down(sock: socket.socket, how: int) -> None:
-    """End one direction of *sock* or both, if there is still one.
+    """Shut down one direction of *sock* or both, if it is still connected.
 
-    Below TLS, which `ssl.SSLSocket.shutdown` would take off: what is read after that
-    would be taken for plain text.
+    Below TLS: `ssl.SSLSocket.shutdown` would remove the TLS object, and bytes that are read after
+    that would be taken for plain text.
     """
     try:
         socket.socket.shutdown(sock, how)

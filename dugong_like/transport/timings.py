@@ -1,6 +1,6 @@
-"""How long the phases of one exchange took, made from what a trace is told.
+"""The durations of the phases of one exchange, computed from trace events.
 
-Not here: who tells (open.py, observed.py).
+Not here: the events (open.py, observed.py).
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ SPANS: Final = {
 
 @dataclass(slots=True)
 class Timings:
-    """Seconds that the phases of one exchange took; None for what did not happen, or not yet.
+    """Durations of the phases of one exchange in seconds; None for a phase without an end.
 
-    The first four belong to the first request on a connection, also if the connection
-    was made before it. What has to be done more than once to make it counts each time.
+    The first four belong to the first request on a connection, even if the connection was made
+    before it. Repeated steps count each time.
 
     Attributes:
-        dns: looking up names: that of the server, or of the proxy, or of both.
-        connect: connecting to one of the addresses, those of the proxy if there is one, or
-            to a unix domain socket. Without looking up.
-        proxy: TLS with the proxy, and asking it for a tunnel.
-        tls: the handshake with the server.
-        first_byte: from the call that sent the request until the head of the response had
-            arrived, connecting included.
-        total: from that call until the last byte of the body had been read.
+        dns: name look-up: of the server, the proxy, or both.
+        connect: connecting to one of the addresses (of the proxy if there is one), or to a unix
+            domain socket, without the name look-up.
+        proxy: TLS with the proxy, and the request for a tunnel.
+        tls: TLS handshake with the server.
+        first_byte: from the call that sent the request to the complete head of the response,
+            connecting included.
+        total: from that call to the last byte of the body.
 
     """
 
@@ -49,28 +49,28 @@ class Timings:
     _began: float = field(default_factory=time.monotonic, init=False, repr=False, compare=False)
 
     def note_head(self) -> None:
-        """Note that the head of the response has arrived now."""
+        """Record the arrival of the response head."""
         self.first_byte = time.monotonic() - self._began
 
     def note_end(self) -> None:
-        """Note that the response is complete now."""
+        """Record the end of the response."""
         self.total = time.monotonic() - self._began
 
 
 class Stopwatch:
-    """Takes the time of the phases in which a connection is made."""
+    """Measures the phases in which a connection is made."""
 
     def __init__(self) -> None:
         self._began: dict[str, float] = {}
         self._spans: dict[str, float] = {}
 
     def reset(self) -> None:
-        """Forget what was taken: it belongs to a connection that did not come about."""
+        """Drop the measurements: they belong to a connection that failed."""
         self._began.clear()
         self._spans.clear()
 
     def note(self, event: str) -> None:
-        """Note that *event* happens now."""
+        """Record *event*."""
         phase, _, what = event.rpartition(".")
         name = SPANS.get(phase)
         if name is None:
@@ -83,7 +83,7 @@ class Stopwatch:
             self._spans[name] = self._spans.get(name, 0.0) + passed
 
     def take(self, timings: Timings) -> None:
-        """Put into *timings* what was taken since the last call."""
+        """Store the measurements since the last call in *timings*."""
         for name, seconds in self._spans.items():
             setattr(timings, name, seconds)
         self._spans.clear()

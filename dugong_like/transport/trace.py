@@ -1,10 +1,10 @@
-"""Telling somebody what happens: events, and the combinator that tells of one operation.
+"""Trace events, and a combinator that emits those of one operation.
 
-A trace is a plain callable ``(event, info)``, the same under every driver. Each phase is
-told as ``NAME.started`` with what it begins with, and ends with ``NAME.complete``
-(``return_value``) or ``NAME.failed`` (``exception``). With nobody to tell nothing is done.
+A trace is a plain callable ``(event, info)``, the same under every driver. Each phase begins with
+``NAME.started``, and ends with ``NAME.complete`` (``return_value``) or ``NAME.failed``
+(``exception``). Without a trace nothing is done.
 
-Not here: who tells what about a request (observed.py), and logging (log.py).
+Not here: the events of requests (observed.py), and logging (log.py).
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ def co_told(
     result: Callable[[T], Any] = lambda result: result,
     undo: Callable[[T], object] = lambda _: None,
 ) -> Co[T]:
-    """Run *op* and tell *trace* of its beginning and its end.
+    """Run *op*, and report its beginning and its end to *trace*.
 
     Args:
-        trace: who is told, or None.
-        name: of the phase, such as ``"dns.resolve"``.
+        trace: the trace, or None.
+        name: name of the phase, such as ``"dns.resolve"``.
         op: the operation. It is closed in any case.
-        info: what to tell when it starts.
-        result: makes of the result what is told of it as ``return_value``.
-        undo: called with the result if *trace* raises when it is told of it.
+        info: the contents of the event at its start.
+        result: converts the result for ``return_value``.
+        undo: called with the result if *trace* raises at the event for it.
 
     Returns:
         The result of *op*.
 
     Raises:
-        Exception: whatever *op* or *trace* raises.
+        Exception: any exception of *op* or *trace*.
 
     """
     if trace is None:
@@ -67,17 +67,17 @@ def co_told(
 def tell_retry(
     trace: Trace, host: str, port: int, failure: Exception | None = None, requests: int = 0
 ) -> None:
-    """Tell that something is said again, on a new connection.
+    """Report that requests are repeated on a new connection.
 
     Args:
-        trace: who is told.
-        host: of the server.
-        port: of the server.
-        failure: why requests are repeated; None if a proxy is asked again.
-        requests: how many; 0 if a proxy is asked again.
+        trace: the trace.
+        host: host of the server.
+        port: port of the server.
+        failure: the reason for repeating requests; None if a proxy is asked again.
+        requests: number of requests; 0 if a proxy is asked again.
 
     Raises:
-        BaseException: whatever *trace* raises.
+        BaseException: any exception of *trace*.
 
     """
     info = {"host": host, "port": port, "exception": failure, "requests": requests}
@@ -85,10 +85,10 @@ def tell_retry(
 
 
 class Phases:
-    """The phase that one half of a connection is in, and what is told of it.
+    """The present phase of one half of a connection, and its events.
 
     Attributes:
-        name: of the phase, None between two of them.
+        name: name of the phase, None between two phases.
 
     """
 
@@ -99,23 +99,23 @@ class Phases:
         self._interrupted: str | None = None
 
     def reset(self) -> None:
-        """Forget the phase: the connection was closed."""
+        """Drop the phase: the connection was closed."""
         self.name = self._interrupted = None
 
     def start(self, name: str, info: Info) -> None:
-        """Tell that *name* begins."""
+        """Report the start of *name*."""
         self.name, self._info, self._interrupted = name, info, None
         self._trace(f"{name}.started", info)
 
     def complete(self, name: str, info: Info) -> None:
-        """Tell that *name* has ended well, and before that that it began, if nobody has."""
+        """Report the end of *name*, and before that its start, if that was not reported."""
         if self.name != name:
             self.start(name, self._info)
         self.name = None
         self._trace(f"{name}.complete", info)
 
     def fail(self, exc: BaseException, *, for_good: bool = True) -> None:
-        """Tell that the phase, if there is one, has ended with *exc*.
+        """Report that the phase, if there is one, has failed with *exc*.
 
         If not *for_good*, it begins again with `resume`.
         """
@@ -125,6 +125,6 @@ class Phases:
             self._trace(f"{name}.failed", {"exception": exc})
 
     def resume(self) -> None:
-        """Go on with a phase that had failed, if there is one."""
+        """Continue a phase that had failed, if there is one."""
         if self._interrupted is not None:
             self.start(self._interrupted, self._info)

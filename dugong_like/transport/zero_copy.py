@@ -1,10 +1,10 @@
-"""Large amounts of bytes between a socket and a file, or nowhere, moved by the system.
+"""Zero-copy transfers between a socket and a file, and discarding received bytes.
 
-They never come into the memory of the process. Linux only; where the system cannot do it
-with a file that is sent, the file is read here, and else `CannotSplice` says so.
+The bytes never enter the memory of the process. Linux only; a file that the system cannot send is
+read here, and `CannotSplice` is raised for one that it cannot write.
 
-Not here: what streams make of it (tcp.py), and how files are read and written where none of
-this is possible (files.py).
+Not here: the use in streams (tcp.py), and reading and writing files without these transfers
+(files.py).
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from ..errors import TEMPORARY_ERRNOS, FileTooShort
 from ..polling.contract import PollNeeded
 
 IS_LINUX: Final = sys.platform == "linux"
-# Bytes that should be there before who wants much more is woken: fewer and larger calls. More
-# than that saves nothing (measured), and the sender has to have room to go on meanwhile.
+# Bytes that should have arrived before a reader of many more is woken, for fewer and larger calls.
+# More saves nothing (measured), and the sender needs room to continue meanwhile.
 LOW_WATER: Final = 131072
-PATIENCE: Final = 0.01  # seconds to wait for them, after which fewer are welcome
-AT_ONCE: Final = 1 << 20  # bytes discarded or put in a pipe at once; see pipe-max-size
-PIECE: Final = 262144  # bytes of a file read at once, where that is necessary
-# What the system says when it cannot do that with this file, or does not do it at all.
+PATIENCE: Final = 0.01  # seconds to wait for them; after that fewer are received
+AT_ONCE: Final = 1 << 20  # bytes discarded or moved to a pipe at once; see pipe-max-size
+PIECE: Final = 262144  # bytes of a file read at once, if it has to be read
+# Errors of the system if it cannot do that with this file, or never does.
 UNABLE: Final = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESPIPE, errno.EPERM}
 
 
 class BulkStream(Protocol):
-    """What a stream can do whose bytes are those of a socket. No call blocks."""
+    """The zero-copy transfers of a stream whose bytes are those of a socket. No call blocks."""
 
     def wanted_by_gathering(self, count: int, deadline: float | None) -> PollNeeded:
-        """As `Stream.wanted_by_recv`, but wait for *count* bytes, or the end of the stream."""
+        """As `Stream.wanted_by_recv`, for *count* bytes or the end of the stream."""
         ...
 
     def wait_to_gather(self, count: int, timeout: float) -> bool:
-        """As `Stream.wait_to_recv`, but wait for *count* bytes, or the end of the stream."""
+        """As `Stream.wait_to_recv`, for *count* bytes or the end of the stream."""
         ...
 
     def discard(self, count: int) -> int | None:
-        """Receive up to *count* bytes and forget them; see `Stream.recv_into`."""
+        """Receive up to *count* bytes and discard them; see `Stream.recv_into`."""
         ...
 
     def recv_into_pipe(self, pipe: Pipe, count: int) -> int | None:
         """Receive up to *count* bytes into *pipe*; see `Stream.recv_into`.
 
         Raises:
-            CannotSplice: the system does not do that. Nothing was received.
+            CannotSplice: the system does not support it. Nothing was received.
             ConnectionClosed: the connection was reset.
 
         """
@@ -57,11 +57,11 @@ class BulkStream(Protocol):
 
 
 class CannotSplice(Exception):
-    """The system does not move bytes between these two."""
+    """The system cannot move bytes between this socket and this file."""
 
 
 class FileFailed(Exception):
-    """It is the file that has failed, with `error`."""
+    """The file has failed, with `error`."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(error)
@@ -69,12 +69,12 @@ class FileFailed(Exception):
 
 
 class FileStretch:
-    """A part of a request that is in a file: *size* bytes from *offset*.
+    """A part of a request that is a range of a file: *size* bytes from *offset*.
 
     Args:
-        file: has a descriptor, of a regular file. Its position plays no part.
-        offset: bytes of the file in front of the stretch.
-        size: bytes of the stretch.
+        file: has the descriptor of a regular file. Its position is ignored.
+        offset: bytes of the file in front of the range.
+        size: bytes of the range.
 
     """
 
@@ -89,11 +89,11 @@ class FileStretch:
         return self._size
 
     def after(self, count: int) -> FileStretch:
-        """Return what is left when the first *count* bytes have been sent."""
+        """Return the rest behind the first *count* bytes."""
         return FileStretch(self._file, self._offset + count, self._size - count)
 
     def send(self, sock: socket.socket) -> int:
-        """Send the beginning and return how many bytes that was.
+        """Send the beginning and return the number of bytes.
 
         Raises:
             OSError: it would block, or the connection was lost.
@@ -112,7 +112,7 @@ class FileStretch:
         return count
 
     def _sendfile(self, sock: socket.socket, fd: int) -> int | None:
-        """Have the system send; None says that it does not do that with this file."""
+        """Have the system send; None means that it does not support this file."""
         if not hasattr(os, "sendfile"):
             return None
         try:
@@ -134,7 +134,7 @@ class FileStretch:
 
 
 def send_parts(sock: socket.socket, parts: Sequence[bytes | memoryview | FileStretch]) -> int:
-    """Send the beginning of *parts* and return how many bytes that was.
+    """Send the beginning of *parts* and return the number of bytes.
 
     Raises:
         OSError: nothing was sent as it would block, or the connection was lost.
@@ -146,7 +146,7 @@ def send_parts(sock: socket.socket, parts: Sequence[bytes | memoryview | FileStr
         try:
             if isinstance(part, FileStretch):
                 count = part.send(sock)
-            else:  # MSG_MORE: it goes out together with what follows
+            else:  # MSG_MORE: sent together with the bytes that follow
                 count = sock.send(part, socket.MSG_MORE if number < len(parts) else 0)
         except BlockingIOError:
             if sent:
@@ -159,9 +159,9 @@ def send_parts(sock: socket.socket, parts: Sequence[bytes | memoryview | FileStr
 
 
 def set_low_water(sock: socket.socket, count: int) -> None:
-    """Have *sock* be ready to read when *count* bytes have arrived, or the end has.
+    """Make *sock* readable only when *count* bytes, or the end, have arrived (SO_RCVLOWAT).
 
-    The system takes half of its buffer if that is less.
+    The system uses half of its buffer if that is less.
     """
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
@@ -170,14 +170,14 @@ def set_low_water(sock: socket.socket, count: int) -> None:
 
 
 def discard(sock: socket.socket, count: int) -> int:
-    """Receive up to *count* bytes and forget them; they are not even copied.
+    """Receive up to *count* bytes and discard them without copying.
 
     Raises:
         OSError: it would block, or the connection was lost.
 
     """
     if not _nowhere:
-        import mmap  # noqa: PLC0415 - for those only who discard much
+        import mmap  # noqa: PLC0415 - only for discarding much
 
         _nowhere.append(mmap.mmap(-1, AT_ONCE))  # never touched, so it takes no memory
     return sock.recv_into(_nowhere[0], min(count, AT_ONCE), socket.MSG_TRUNC)
@@ -187,18 +187,18 @@ _nowhere: list[Any] = []
 
 
 class Pipe:
-    """A way from a socket to a file within the system. It is empty between two transfers."""
+    """A pipe from a socket to a file within the system. It is empty between two transfers."""
 
     __slots__ = ("_reader", "_writer")
 
     def __init__(self) -> None:
-        import fcntl  # noqa: PLC0415 - for those only who receive into files
+        import fcntl  # noqa: PLC0415 - only for receiving into files
 
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             fcntl.fcntl(self._writer, fcntl.F_SETPIPE_SZ, AT_ONCE)
         except OSError:
-            pass  # there is a limit for each user; a small one works as well
+            pass  # there is a limit for each user; a small pipe works as well
 
     @classmethod
     def borrow(cls) -> Pipe:
@@ -218,14 +218,14 @@ class Pipe:
             raise CannotSplice from exc
 
     def give_back(self) -> None:
-        """Let others use the pipe; it is empty."""
+        """Return the pipe, which is empty, for the next borrower."""
         if _spare:
             self.close()
         else:
             _spare.append(self)
 
     def close(self) -> None:
-        """Forget what is in the pipe."""
+        """Close the pipe, with its contents."""
         os.close(self._reader)
         os.close(self._writer)
 
@@ -245,11 +245,12 @@ class Pipe:
             raise
 
     def empty(self, fd: int, count: int) -> Iterator[int]:
-        """Write *count* bytes, all that are in the pipe, to a file; yield how many each time.
+        """Write *count* bytes, all that are in the pipe, to a file; yield each number of bytes.
 
         Raises:
-            OSError: that is not possible; some are still here. See `take`.
-            CannotSplice: not to this file, such as one opened for appending. See `take`.
+            OSError: the file cannot be written; the rest is still in the pipe. See `take`.
+            CannotSplice: the system does not support this file, such as one opened for
+                appending. See `take`.
 
         """
         try:
@@ -263,7 +264,7 @@ class Pipe:
             raise
 
     def take(self) -> bytes:
-        """Take what is in the pipe."""
+        """Return the contents of the pipe."""
         pieces = []
         try:
             while True:
@@ -277,7 +278,7 @@ _spare: list[Pipe] = []  # one at most; append and pop are atomic
 
 
 def can_splice() -> bool:
-    """Say whether the system has what a `Pipe` needs."""
+    """Return True if the system supports a `Pipe`."""
     return IS_LINUX and hasattr(os, "splice")
 
 
@@ -286,5 +287,5 @@ def _drop_inherited() -> None:
         _spare.pop().close()
 
 
-if hasattr(os, "register_at_fork"):  # the pipe is the parent's as well
+if hasattr(os, "register_at_fork"):  # the parent uses the pipe, too
     os.register_at_fork(after_in_child=_drop_inherited)

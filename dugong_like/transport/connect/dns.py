@@ -31,9 +31,9 @@ def co_resolve(
     Args:
         host: name or IP address.
         port: port number, put into each address.
-        test_hostnames: names to look up if *host* is said not to exist. If none of
-            them exists either, the name service is taken to be out of order.
-        family: that of the addresses; 0 for any.
+        test_hostnames: names to look up if *host* does not exist. If none of them exists
+            either, the name service is considered out of order.
+        family: family of the addresses; 0 for any.
 
     Returns:
         Family and socket address of each, in the order of the system (RFC 6724); at
@@ -41,14 +41,14 @@ def co_resolve(
 
     Raises:
         HostnameNotResolvable: there is no such name, or it has no address.
-        DNSUnavailable: the name service did not answer, or so many earlier look-ups hang that
-            it was not asked.
+        DNSUnavailable: the name service did not answer, or was not asked as too many earlier
+            look-ups hang.
 
     """
     if is_address(host):
         try:
-            return look_up(host, port, family)  # asks nobody
-        except socket.gaierror as exc:  # it has another family, or its scope does not exist
+            return look_up(host, port, family)  # no look-up
+        except socket.gaierror as exc:  # another family, or a scope that does not exist
             raise HostnameNotResolvable(
                 f"{host} cannot be used: {exc.strerror}", name=host
             ) from exc
@@ -71,7 +71,7 @@ def co_resolve(
 
 
 def family_of(host: str) -> socket.AddressFamily | None:
-    """Return the family of *host*, an IP address, perhaps with a scope; None if it is none."""
+    """Return the family of *host*, if it is an IP address, perhaps with a scope; else None."""
     for family, text in ((socket.AF_INET, host), (socket.AF_INET6, host.partition("%")[0])):
         try:
             socket.inet_pton(family, text)
@@ -88,9 +88,9 @@ def is_address(host: str) -> bool:
 
 @functools.lru_cache(maxsize=128)
 def literal(host: str, port: int) -> Address | None:
-    """Return the address that *host* is; None if it is a name, or has a scope.
+    """Return the socket address for *host*; None if it is a name, or has a scope.
 
-    A scope is looked up as names are: its number may change.
+    A scope is looked up like a name: its number may change.
     """
     for family, rest in ((socket.AF_INET, ()), (socket.AF_INET6, (0, 0))):
         try:
@@ -102,10 +102,10 @@ def literal(host: str, port: int) -> Address | None:
 
 
 def look_up(host: str, port: int, family: int = 0) -> list[Address]:
-    """Ask the system, blocking.
+    """Look *host* up with the resolver of the system, blocking.
 
     Raises:
-        socket.gaierror: there is no answer, or it is no.
+        socket.gaierror: there is no answer, or a negative one.
         OSError: the system has no descriptors left.
 
     """
@@ -119,14 +119,14 @@ def look_up(host: str, port: int, family: int = 0) -> list[Address]:
 def _co_ask(
     host: str, port: int, family: int, wanted: str | None = None
 ) -> Co[list[Address] | socket.gaierror]:
-    """Ask the system for *host*; *wanted* is the name that errors name, if it is another one."""
+    """Look *host* up; errors name *wanted* instead, if given."""
 
     def ask() -> list[Address] | socket.gaierror:
         try:
             return look_up(host, port, family)
         except socket.gaierror as exc:
             return exc
-        except Exception as exc:  # noqa: BLE001 - for the system, that is no answer
+        except Exception as exc:  # noqa: BLE001 - the same as no answer of the system
             return socket.gaierror(socket.EAI_FAIL, str(exc))
 
     return co_in_thread(ask, wanted or host)

@@ -1,4 +1,4 @@
-"""A socket that the caller has connected: taken over, once.
+"""A connected socket of the caller: taken over, once.
 
 Not here: making sockets (happy_eyeballs.py, unix.py).
 """
@@ -19,8 +19,8 @@ class OwnSocket:
         sock: it belongs to this object from now on, and is closed with it.
 
     Raises:
-        InvalidOption: *sock* is not connected, no stream, closed, or speaks TLS already.
-        TypeError: it is no socket.
+        InvalidOption: *sock* is not connected, not a stream, closed, or uses TLS already.
+        TypeError: it is not a socket.
 
     """
 
@@ -40,7 +40,7 @@ class OwnSocket:
         self._held.append(sock)
 
     def take(self) -> TCPStream:
-        """Return the socket as a stream, non-blocking; it belongs to that from now on.
+        """Return the socket as a non-blocking stream, which owns it from now on.
 
         Raises:
             StateError: it was taken before, or closed.

@@ -1,9 +1,7 @@
-"""Connecting: sockets on their way to one of the addresses of a host, without ever blocking.
+"""Connecting to one of the addresses of a host, without blocking (Happy Eyeballs, RFC 8305).
 
-The addresses race as RFC 8305 (Happy Eyeballs) describes.
-
-Not here: names to addresses (dns.py), what a caller wants of its sockets (socket_options.py),
-and bytes in and out (tcp.py).
+Not here: name look-up (dns.py), options of sockets (socket_options.py), and sending and receiving
+(tcp.py).
 """
 
 from __future__ import annotations
@@ -26,11 +24,11 @@ Address = tuple[socket.AddressFamily, Any]
 
 ATTEMPT_DELAY: Final = 0.25  # seconds between two attempts (RFC 8305 section 5)
 CONNECTING: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR, errno.EALREADY}
-CONNECTS_TWICE: Final = sys.platform == "linux"  # others begin anew where the first call failed
+CONNECTS_TWICE: Final = sys.platform == "linux"  # others start again after a failed call
 
 
 class Opener(Protocol):
-    """What makes sockets that are not as all others."""
+    """Makes sockets with special options."""
 
     def open(self, family: int) -> socket.socket:
         """See `SocketOptions.open`."""
@@ -38,14 +36,14 @@ class Opener(Protocol):
 
 
 class Attempt:
-    """One attempt to connect to one address, begun, with a socket that *opener* makes, if given.
+    """A started attempt to connect to one address; *opener*, if given, makes the socket.
 
     Attributes:
-        sock: on its way to the address; non-blocking.
-        connected: True if it is there.
+        sock: the non-blocking socket.
+        connected: True if it is connected.
 
     Raises:
-        OSError: it has failed already.
+        OSError: the attempt has failed already.
         InvalidOption: *opener* could not make a socket.
 
     """
@@ -69,10 +67,10 @@ class Attempt:
             raise
 
     def look(self) -> None:
-        """Look, when the socket is writable or at any other time, whether it is connected.
+        """Check whether the socket is connected, when it is writable or at any other time.
 
         Raises:
-            OSError: it has failed.
+            OSError: the attempt has failed.
 
         """
         code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -90,10 +88,10 @@ class Attempt:
 
 
 def new_socket(family: int) -> socket.socket:
-    """Return a socket that is non-blocking and not connected.
+    """Return a new non-blocking socket, not connected.
 
-    SOCK_NONBLOCK would save a system call, but only the system sees it: a class that takes the
-    place of `socket.socket`, as that of gevent, goes by `setblocking` alone, and waits otherwise.
+    SOCK_NONBLOCK would save a system call, but a class in the place of `socket.socket`, such as
+    that of gevent, only notices `setblocking`, and would wait.
     """
     sock = OwnedSocket(family, socket.SOCK_STREAM)
     sock.setblocking(False)
@@ -123,10 +121,10 @@ def co_connect_tcp(
     """Connect to the first of *addresses* that answers (RFC 8305).
 
     Args:
-        addresses: family and socket address of each, in the order of preference.
-        name: what to call the peer in errors.
+        addresses: family and socket address of each, in order of preference.
+        name: name of the peer in errors.
         opener: makes each socket, if given.
-        trace: who is told of each attempt, or None.
+        trace: gets the events of each attempt, or None.
 
     Returns:
         A connected, non-blocking socket.
@@ -143,22 +141,22 @@ def co_connect_tcp(
 
 
 def addresses_of(sock: socket.socket) -> dict[str, Any]:
-    """Return both ends of *sock*: what a trace is told of a connection."""
+    """Return the addresses of both ends of *sock*, for a trace."""
     try:
         return {"local_address": sock.getsockname(), "server_address": sock.getpeername()}
-    except OSError:  # it is gone already
+    except OSError:  # closed already
         return {"local_address": None, "server_address": None}
 
 
 def interleave(addresses: Sequence[Address]) -> list[Address]:
-    """Order *addresses* so that the families take turns (RFC 8305 section 4)."""
+    """Order *addresses* so that the families alternate (RFC 8305 section 4)."""
     first = [address for address in addresses if address[0] == addresses[0][0]]
     other = [address for address in addresses if address[0] != addresses[0][0]]
     return [address for pair in zip_longest(first, other) for address in pair if address]
 
 
 def _co_try(address: Address, opener: Opener | None, trace: Trace | None) -> Co[socket.socket]:
-    """Try one address, and tell *trace* of it."""
+    """Try one address, and report it to *trace*."""
     if trace is None:
         return _co_connect(address, opener)
     return co_told(
@@ -188,15 +186,15 @@ def _co_arrive(attempt: Attempt) -> Co[socket.socket]:
 
 
 def co_naming(connecting: Co[socket.socket], name: str) -> Co[socket.socket]:
-    """Run *connecting*, and say where to if it fails."""
+    """Run *connecting*, and add the peer to its errors."""
     try:
         return (yield from connecting)
     except ConnectionTimedOut:
-        raise  # the limit of whoever waits: no word about the addresses
+        raise  # a limit of the caller says nothing about the addresses
     except OSError as exc:
         raise connect_failed(name, exc) from exc
 
 
 def connect_failed(name: str, exc: OSError) -> ConnectFailed:
-    """Return *exc*, which a socket raised when it was to connect, as `ConnectFailed`."""
+    """Return *exc*, an error of connecting a socket, as `ConnectFailed`."""
     return ConnectFailed(f"cannot connect to {name}: {exc.strerror or exc}")

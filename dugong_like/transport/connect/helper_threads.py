@@ -1,20 +1,20 @@
-"""Calls that block, made in helper threads: looking up names.
+"""Helper threads for blocking calls: name look-ups.
 
-An operation hands its call over and waits for a `Wake`. A look-up cannot be ended from outside,
-so a name service that does not answer keeps threads. Three rules keep it from keeping all:
+An operation submits its call and waits for a `Wake`. A look-up cannot be ended from outside, so a
+name service that does not answer occupies threads. Three rules limit that:
 
-1. A look-up that nobody waits for any more leaves the queue, or, if it runs, its place.
-2. At most `MAX_AT_ONCE` are begun at the same time: one that has run for `SLOW_TIME`, or that
-   nobody waits for any more, does not count. So many names make few threads if the name service
-   answers, and those that it does not answer hold others up for a moment only.
-3. There are at most `MAX_THREADS` threads. When all have run for `STUCK_TIME` further look-ups fail
-   at once; a time limit that is over before says in its error that no thread was left.
+1. A look-up that no operation waits for any more leaves the queue or, if it runs, does not count.
+2. At most `MAX_AT_ONCE` look-ups run at the same time, not counting those that have run for
+   `SLOW_TIME` or that no operation waits for. So many names need few threads if the name service
+   answers, and names that it does not answer delay others only briefly.
+3. There are at most `MAX_THREADS` threads. When all have run for `STUCK_TIME`, further look-ups
+   fail at once; a time limit that ends before says in its error that no thread was left.
 
-While anything is in the queue one thread is spare: it takes the next look-up as soon as the
-rules allow, which may be because of nothing but the time. Threads are daemonic, and end when
-they have had nothing to do for `IDLE_TIME`.
+While the queue is not empty one thread is spare: it takes the next look-up as soon as the rules
+allow it, which may depend on the time alone. Threads are daemonic, and end when they have been
+idle for `IDLE_TIME`.
 
-Not here: what is looked up (dns.py, resolvers.py).
+Not here: the look-ups (dns.py, resolvers.py).
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from ...polling.wake import Wake
 
 T = TypeVar("T")
 MAX_AT_ONCE: Final = 8  # look-ups that run and are not slow
-MAX_THREADS: Final = 64  # in all; each that is stuck costs some 100 KiB of memory
-SLOW_TIME: Final = 0.1  # seconds; a name service that works mostly answers sooner
-STUCK_TIME: Final = 3.0  # seconds; resolvers ask again after some, and then give up
+MAX_THREADS: Final = 64  # in all; each needs some 100 KiB of memory
+SLOW_TIME: Final = 0.1  # seconds; a working name service usually answers sooner
+STUCK_TIME: Final = 3.0  # seconds; resolvers repeat a query after some, and then give up
 IDLE_TIME: Final = 10.0  # seconds after which a thread without a look-up ends
 
 
 def co_in_thread(call: Callable[[], T], host: str) -> Co[T]:
     """Make *call*, which may block, in a helper thread.
 
-    In a child process that was forked meanwhile it is made again, as the thread has stayed
-    behind.
+    In a child process that was forked meanwhile it is made again, as the child does not have
+    the thread.
 
     Args:
         call: returns the answer.
@@ -53,7 +53,7 @@ def co_in_thread(call: Callable[[], T], host: str) -> Co[T]:
         DNSUnavailable: there are no descriptors or no threads left, or too many look-ups are
             stuck.
         ConnectionTimedOut: thrown in by a time limit, it says so if no thread was left.
-        Exception: what *call* raises.
+        Exception: any exception of *call*.
 
     """
     while True:
@@ -69,7 +69,7 @@ def co_in_thread(call: Callable[[], T], host: str) -> Co[T]:
 
 
 def _co_ask(call: Callable[[], T], host: str) -> Co[Question[T]]:
-    """Return the question when it is answered, or this process is another one."""
+    """Return the question when it is answered, or when this process is a forked child."""
     helpers = _helpers
     try:
         question = Question(call, host)
@@ -92,22 +92,22 @@ def _co_ask(call: Callable[[], T], host: str) -> Co[Question[T]]:
 
 
 def explain(failure: ConnectionTimedOut) -> None:
-    """Add to *failure*, which ends the wait for an answer, that no thread is left, if it is so."""
+    """Add to *failure*, which ends the wait for an answer, that no thread is left, if so."""
     text = _helpers.shortage()
     if text and text not in str(failure):
         failure.append(text)
 
 
 class Question(Generic[T]):
-    """A call that somebody waits for.
+    """A call that an operation waits for.
 
     Attributes:
         host: the name that is looked up.
         answered: set when there is an answer or a failure.
-        wanted: False if nobody waits for it any more.
-        began: when the call was made, seconds of `time.monotonic`; 0.0 if it was not yet.
-        answer: what it returned.
-        failure: what it raised, or why it was not made; None if there is an answer.
+        wanted: False if no operation waits for it any more.
+        began: start of the call, seconds of `time.monotonic`; 0.0 before.
+        answer: its result.
+        failure: its exception, or the reason why it was not made; None if there is an answer.
 
     """
 
@@ -122,32 +122,32 @@ class Question(Generic[T]):
         self.answered = Wake()
 
     def ask(self) -> None:
-        """Make the call; `answered` is set by the caller of this."""
+        """Make the call; the caller of this method sets `answered`."""
         try:
             self.answer = self._call()
-        except BaseException as exc:  # noqa: BLE001 - it is for the operation that waits
+        except BaseException as exc:  # noqa: BLE001 - for the operation that waits
             self.failure = exc
 
     def is_slow(self, now: float) -> bool:
-        """Return True if the call takes so long that others do not wait for it."""
+        """Return True if the call has run for so long that others do not wait for it."""
         return now - self.began >= SLOW_TIME
 
     def is_stuck(self, now: float) -> bool:
-        """Return True if the call has been under way for too long."""
+        """Return True if the call has run for too long."""
         return now - self.began >= STUCK_TIME
 
 
 class Helpers:
-    """The threads, and the questions that wait for one."""
+    """The threads and the queue of questions."""
 
     def __init__(self) -> None:
-        # A signal handler may ask in the middle of asking, so the same thread may take it twice.
+        # A signal handler may ask while its thread holds the lock, so it has to be reentrant.
         self._lock = threading.RLock()
         self._queue: deque[Question[Any]] = deque()
         self._running: set[Question[Any]] = set()
         self._spare: set[threading.Thread] = set()  # the threads that run no question
-        # Unlocked to have one spare thread look, which locks it. Of all things that wait with a
-        # limit this one alone may be used in the middle of itself, by the garbage collector.
+        # Released to wake one spare thread, which acquires it. Of all primitives with a timed wait
+        # only a lock may be used reentrantly, by the garbage collector.
         self._bell = threading.Lock()
         self._bell.acquire()
 
@@ -171,17 +171,17 @@ class Helpers:
             raise DNSUnavailable(what, name=question.host) from failure
 
     def give_up(self, question: Question[Any]) -> None:
-        """Note that nobody waits for *question* any more; called in any case.
+        """Mark *question* as not waited for any more; called in any case.
 
-        It takes no lock, as the garbage collector may close the operation that calls it anywhere.
+        Acquires no lock, as the garbage collector may close the calling operation anywhere.
         """
         question.wanted = False
         if not question.answered.is_set():
             self._ring()
 
     def _ring(self) -> None:
-        """Have one of the spare threads look what there is to do."""
-        with suppress(RuntimeError):  # it has rung already
+        """Wake one of the spare threads."""
+        with suppress(RuntimeError):  # woken already
             self._bell.release()
 
     # ---- the rules; the lock is held
@@ -196,12 +196,12 @@ class Helpers:
         return len(self._running) >= MAX_THREADS - 1
 
     def _all_stuck(self) -> bool:
-        """Return True if no thread is left, and none is to be expected back soon."""
+        """Return True if no thread is left, and none will be available soon."""
         now = time.monotonic()
         return self._all_busy() and all(one.is_stuck(now) for one in self._running)
 
     def shortage(self) -> str:
-        """Return that no thread is left; empty if one is. The lock need not be held."""
+        """Return a message that no thread is left, empty if one is; the lock need not be held."""
         if not self._all_busy():
             return ""
         return (
@@ -214,7 +214,7 @@ class Helpers:
         return DNSUnavailable(why, name=question.host)
 
     def _time_to_next(self) -> float:
-        """Return the seconds until the rules may allow more by the time alone; 0.0: they do."""
+        """Return the seconds after which time alone may allow another look-up; 0.0: now."""
         now = time.monotonic()
         limit = STUCK_TIME if self._all_busy() else SLOW_TIME
         ages = (now - one.began for one in self._running)
@@ -223,7 +223,7 @@ class Helpers:
     # ---- the threads
 
     def _another_spare(self) -> threading.Thread | None:
-        """Return a thread, not yet started, if there is none that is spare; the lock is held."""
+        """Return a new thread, not started, if none is spare; the lock is held."""
         if self._spare:
             return None
         thread = threading.Thread(target=self._work, name="dugong_like-dns", daemon=True)
@@ -231,7 +231,7 @@ class Helpers:
         return thread
 
     def _start(self, thread: threading.Thread) -> RuntimeError | None:
-        """Start *thread*; return why that is impossible: those that there are have to do."""
+        """Start *thread*; return the error if that fails and the existing ones have to do."""
         started = False
         try:
             thread.start()
@@ -239,7 +239,7 @@ class Helpers:
         except RuntimeError as exc:
             return exc
         finally:
-            if not started:  # interrupted in the middle it may be running: see _work
+            if not started:  # after an interruption it may run nevertheless: see _work
                 with self._lock:
                     self._spare.discard(thread)
         return None
@@ -252,7 +252,7 @@ class Helpers:
             pass
 
     def _ask_one(self, thread: threading.Thread) -> bool:
-        """Ask the next question, if there is one and the rules allow it."""
+        """Make the next call, if there is one and the rules allow it."""
         with self._lock:
             while self._queue and not self._queue[0].wanted:
                 self._queue.popleft()
@@ -276,7 +276,7 @@ class Helpers:
         return True
 
     def _rest(self, thread: threading.Thread) -> bool:
-        """Wait until there may be something to do; False if the thread is to end."""
+        """Wait until there may be a call to make; False if the thread is to end."""
         refused: list[tuple[Question[Any], DNSUnavailable]] = []
         with self._lock:
             if self._queue and self._all_stuck():
@@ -298,10 +298,10 @@ _helpers = Helpers()
 
 
 def forget_threads() -> None:
-    """Start anew in a child process: the threads have stayed behind in the parent."""
-    global _helpers  # noqa: PLW0603 - the one that the parent's threads know is not ours
+    """Start again in a child process, which does not have the threads of its parent."""
+    global _helpers  # noqa: PLW0603 - that of the parent has its threads
     _helpers = Helpers()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
     os.register_at_fork(after_in_child=forget_threads)

@@ -1,10 +1,10 @@
 """From an origin to a stream that is ready for its first request.
 
-Resolve the name, connect (RFC 8305), come to terms with the proxy, do the TLS
-handshake; any of these may be interrupted, and then nothing is left open.
+Name look-up, connecting (RFC 8305), the handshake with the proxy, the TLS handshake; after an
+interruption of any of them nothing is left open.
 
-Not here: what leads there (route.py), each of the steps (transport/), and what is said to a
-proxy (proxy/).
+Not here: the description of the route (route.py), the single steps (transport/), and the protocols
+of proxies (proxy/).
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ if TYPE_CHECKING:
 
 
 def begin(route: Route) -> Attempt | None:
-    """Begin to connect, if nothing comes before that; `co_open` does the rest.
+    """Begin to connect, if that is the first step; `co_open` does the rest.
 
     A name has to be looked up first, and for some proxies that of the origin.
 
-    No trace is told of that: see `WatchedLink.open`.
+    There are no trace events for that: see `WatchedLink.open`.
 
     Raises:
         ConnectFailed, InvalidOption: see `co_open`.
 
     """
-    if route.address is None or route.proxy is not None:  # what that wants may come first
+    if route.address is None or route.proxy is not None:  # its name look-up may come first
         return None
     try:
         return Attempt(route.address, route.options.sockets)
@@ -66,7 +66,7 @@ def begin(route: Route) -> Attempt | None:
 
 
 def at_once(route: Route, attempt: Attempt) -> Stream | None:
-    """Return the stream if *attempt* has led to it already; None: there is more to do."""
+    """Return the stream if *attempt* has succeeded already; None if there is more to do."""
     if attempt.connected and route.ssl_context is None:
         return TCPStream(attempt.sock)
     return None
@@ -78,23 +78,23 @@ def co_open(
     """Open a stream along *route*.
 
     Args:
-        route: where to.
-        timeout: how long each phase may take; a number is `Timeouts.stall`.
-        attempt: what `begin` has returned.
+        route: the route.
+        timeout: limits for each phase; a number is `Timeouts.stall`.
+        attempt: the result of `begin`.
 
     Raises:
         HostnameNotResolvable: a name does not exist.
         DNSUnavailable: a name could not be looked up.
         ConnectFailed: no address accepted the connection, or the system has no descriptors
             left.
-        TunnelRefused: the proxy said no.
+        TunnelRefused: the proxy refused the tunnel.
         InvalidResponse: the proxy does not speak HTTP/1, or SOCKS.
         CertificateInvalid: the certificate of the server, or of the proxy, is not accepted.
         HandshakeFailed: the server, or the proxy, does not speak TLS.
         ConnectionClosed: the proxy closed the connection.
         ConnectionTimedOut: *timeout* was exceeded.
         InvalidOption: the system refuses an option of the socket.
-        StateError: the connection was made over a socket of the caller's, which has ended.
+        StateError: the socket of the caller, over which the connection was made, has ended.
 
     """
     timeouts = as_timeouts(timeout)
@@ -136,7 +136,7 @@ def _co_stream(route: Route, timeouts: Timeouts, attempt: Attempt | None = None)
 def _co_reach(route: Route, timeouts: Timeouts, attempt: Attempt | None = None) -> Co[Socket]:
     """Connect to the proxy or, without one, to the origin.
 
-    *attempt* may have begun to.
+    *attempt* may be a started attempt.
     """
     if attempt is not None and attempt.connected:
         return attempt.sock
@@ -163,7 +163,7 @@ def _co_look_up_and_connect(route: Route, limit: float | None) -> Co[Socket]:
 
 
 def _co_look_up_first(route: Route, timeouts: Timeouts) -> Co[Sequence[Address]]:
-    """Look up who is connected to."""
+    """Look up the peer of the connection."""
     if route.address is not None:
         return [route.address]
     return (yield from _co_look_up(*route.first, route, timeouts, route.options.family))
@@ -174,7 +174,7 @@ def _co_look_up(
 ) -> Co[Sequence[Address]]:
     """Look up *host*, within `Timeouts.dns` if that is given, else within `Timeouts.to_reach`.
 
-    *family* is that of the addresses, 0 for any.
+    *family* is the family of the addresses, 0 for any.
     """
     resolver = route.options.resolver
     looking: Co[Sequence[Address]]
@@ -184,7 +184,7 @@ def _co_look_up(
         from .resolvers import co_look_up  # noqa: PLC0415 - for those who use it
 
         looking = co_look_up(host, port, resolver, family)
-    if is_address(host):  # nobody is asked
+    if is_address(host):  # no look-up
         return (yield from looking)
     told = co_told(route.trace, "dns.resolve", looking, {"host": host, "port": port})
     phase = "connect" if timeouts.dns is None else "dns"
@@ -193,7 +193,7 @@ def _co_look_up(
 
 
 def _co_connect(addresses: Sequence[Address], route: Route, limit: float | None) -> Co[Socket]:
-    """Connect to one of *addresses*; *limit* is told only."""
+    """Connect to one of *addresses*; *limit* is only for the trace."""
     sockets = route.options.sockets
     connecting = co_connect_tcp(addresses, route.peer, sockets, route.trace)
     if route.trace is None:
@@ -211,7 +211,7 @@ def _co_connect(addresses: Sequence[Address], route: Route, limit: float | None)
 
 
 def _co_connect_unix(path: bytes, route: Route, limit: float | None) -> Co[Socket]:
-    """Connect to the unix domain socket at *path*; *limit* is told only."""
+    """Connect to the unix domain socket at *path*; *limit* is only for the trace."""
     from .unix import co_connect_unix  # noqa: PLC0415 - for those who use it
 
     return co_told(
@@ -244,7 +244,7 @@ def _co_through(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[Stream]:
 
 
 def _co_addresses(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[list[str]]:
-    """Look up the origin if *proxy* wants its addresses."""
+    """Look up the origin if *proxy* needs its addresses."""
     if not proxy.wants_addresses:
         return []
     found = yield from _co_look_up(route.hostname, route.port, route, timeouts)
@@ -265,7 +265,7 @@ def _co_reach_proxy(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[Stream
 def _co_pass_proxy(
     proxy: Proxy, stream: Stream, conversation: Conversation, route: Route, timeouts: Timeouts
 ) -> Co[bool]:
-    """Carry the conversation as `co_converse` does, tell of it, and limit it."""
+    """Run `co_converse` with trace events and a time limit."""
     name, limit = authority(*route.first), timeouts.connect
     told = co_told(
         route.trace,
@@ -287,20 +287,20 @@ def _co_pass_proxy(
 
 
 def co_converse(stream: Stream, conversation: Conversation, timeout: float | None) -> Co[bool]:
-    """Carry a conversation with a proxy until it is over on this connection.
+    """Run the handshake with a proxy until it is complete on this connection.
 
     Args:
-        stream: leads to the proxy; it is closed unless the conversation succeeds.
-        conversation: what is said.
+        stream: leads to the proxy; it is closed unless the handshake succeeds.
+        conversation: the handshake.
         timeout: seconds for each wait; None sets no limit.
 
     Returns:
-        True if *stream* leads to the origin now; False if the conversation goes on with
-        another stream.
+        True if *stream* leads to the origin now; False if the handshake continues on another
+        stream.
 
     Raises:
-        TunnelRefused: the proxy said no.
-        InvalidResponse: what it said is no answer.
+        TunnelRefused: the proxy refused the tunnel.
+        InvalidResponse: its response is not valid.
         ConnectionClosed: it closed the connection.
         ConnectionTimedOut: nothing arrived, or could be sent, for *timeout* seconds.
 
@@ -331,7 +331,7 @@ def co_converse(stream: Stream, conversation: Conversation, timeout: float | Non
 
 
 def _co_say(stream: Stream, conversation: Conversation, timeout: float | None) -> Co[None]:
-    """Send what the proxy has to hear."""
+    """Send the next bytes of the handshake to the proxy."""
     rest, conversation.to_send = memoryview(conversation.to_send), b""
     while rest:
         sent = stream.send([rest])
@@ -344,14 +344,14 @@ def _co_say(stream: Stream, conversation: Conversation, timeout: float | None) -
 
 
 def _co_hear(stream: Stream, buffer: ReceiveBuffer, timeout: float | None) -> Co[int]:
-    """Receive into the room of *buffer*, and return how many bytes that was."""
+    """Receive into the free part of *buffer*, and return the number of bytes."""
     return co_receive(
         stream, stream.recv_into, buffer.room(), timeout, "proxy", "nothing arrived from the proxy"
     )
 
 
 def _hear_the_rest(stream: Stream, buffer: ReceiveBuffer) -> int:
-    """Do the same when the connection is lost: what was said before may still be here."""
+    """Receive bytes that arrived before the connection was lost."""
     try:
         return stream.recv_into(buffer.room()) or 0
     except ConnectionClosed:
@@ -368,9 +368,9 @@ def _co_secure(
     timeouts: Timeouts,
     proxy: Proxy | None = None,
 ) -> Co[Stream]:
-    """Do TLS with the origin, or with *proxy*.
+    """Do the TLS handshake with the origin, or with *proxy*.
 
-    *stream* is taken over, and closed if that fails. For all errors see `tls.co_start_tls`.
+    *stream* is taken over, and closed on failure. For all errors see `tls.co_start_tls`.
     """
     from ..tls.start import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
 
@@ -408,7 +408,7 @@ def _co_secure(
 
 
 def _no_addresses(_: Stream) -> Info:
-    """Return what `addresses_of` does, of a stream that may have none."""
+    """Return the addresses as `addresses_of`, for a stream that may have none."""
     return {"local_address": None, "server_address": None}
 
 
@@ -417,7 +417,7 @@ def _close(stream: Stream) -> None:
 
 
 def _agreed(stream: Stream) -> Info:
-    """Return what a handshake has led to, for a trace."""
+    """Return the result of a TLS handshake, for a trace."""
     tls = stream.tls
     return {
         "version": tls.version(),

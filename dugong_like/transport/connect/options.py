@@ -1,6 +1,6 @@
-"""Options of the transport, as the caller gives them: checked, and put together.
+"""Options of the transport: checked, and collected in one object.
 
-Not here: what they do (transport/), and what a TLS context says (transport/tls/contexts.py).
+Not here: their effects (transport/), and TLS contexts (transport/tls/contexts.py).
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 
 class TransportOptions:
-    """How to come to the other end, and whom to expect there. Never changed once in use.
+    """Checked options for reaching the origin and verifying it. Immutable once in use.
 
     Attributes:
-        sockets: options of the sockets that are made, or None for the usual ones.
+        sockets: options of new sockets, or None for the defaults.
         path: the unix domain socket to connect to instead of host and port, or None.
         own: the caller's socket to use instead, or None.
-        resolver: whom to ask for addresses; None asks the system.
+        resolver: the resolver for addresses; None for that of the system.
         server_name: the name for TLS with the origin; None for none.
-        fingerprints: of the origin's certificate; empty to check none.
-        sessions: where TLS sessions with the origin are kept; None to resume none.
-        shares_sessions: True if other connections look there too.
-        transport: what makes streams instead of sockets, or None.
+        fingerprints: accepted ones of the origin's certificate; empty to check none.
+        sessions: the store of TLS sessions with the origin; None to resume none.
+        shares_sessions: True if other connections use the same store.
+        transport: makes the streams, or None.
 
     """
 
@@ -65,7 +65,7 @@ class TransportOptions:
         return 0 if self.sockets is None else self.sockets.only_family
 
     def can_use(self, host: str) -> bool:
-        """Say whether *host*, if it is an IP address, is who is connected to, and can be."""
+        """Return False if *host* is an IP address that these options cannot connect to."""
         if self is PLAIN:
             return True
         if self.path is not None or self.own is not None or self.transport is not None:
@@ -75,7 +75,7 @@ class TransportOptions:
     def session_place(
         self, context: SSLContext, name: str | None, hostname: str, port: int
     ) -> SessionPlace | None:
-        """Return where the sessions with a server are; they go with what was checked of it."""
+        """Return the place of the sessions with a server, which depends on how it is verified."""
         if self.sessions is None:
             return None
         from ..tls.sessions import SessionPlace  # noqa: PLC0415 - https only
@@ -101,16 +101,16 @@ def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
     resolver: Resolver | None,
     transport: Transport | None,
 ) -> TransportOptions:
-    """Check options, and put them together.
+    """Check options, and collect them.
 
     Args:
         hostname: of the origin, checked.
         others: see `HTTPConnection`.
 
     Raises:
-        InvalidOption: one makes no sense, or two do not go together.
-        InvalidRequest: *server_hostname* cannot be the name of a host.
-        TypeError: one has the wrong type.
+        InvalidOption: an option is invalid, or two contradict each other.
+        InvalidRequest: *server_hostname* is not a valid host.
+        TypeError: an option has the wrong type.
 
     """
     given = socket_options, uds, sock, resolver, fingerprint, transport
@@ -137,7 +137,7 @@ def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
         options.fingerprints = _fingerprints(fingerprint)
         options.sessions = _sessions(tls_sessions)
         options.shares_sessions = not isinstance(tls_sessions, bool)
-    if sock is not None:  # the last step, for if there is an error the socket stays the caller's
+    if sock is not None:  # the last step, as after an error the socket belongs to the caller
         options.own = _own(sock)
     return options
 
@@ -159,7 +159,7 @@ def _check_type(options: object) -> None:
 def _check_together(
     socket_options: SocketOptions | None, uds: object, sock: object, resolver: object
 ) -> None:
-    """Refuse what would be without effect."""
+    """Refuse options without effect."""
     if sock is not None:
         others = {"uds": uds, "resolver": resolver, "socket_options": socket_options}
         for name, value in others.items():
@@ -175,7 +175,7 @@ def _check_together(
 def _check_transport(
     transport: object, socket_options: object, sock: object, resolver: object
 ) -> None:
-    """Refuse what is no transport, and what would be without effect together with one."""
+    """Refuse an invalid transport, and options without effect together with one."""
     if transport is None:
         return
     if isinstance(transport, type):

@@ -1,6 +1,6 @@
-"""Resolvers that the caller chooses instead of the system's: functions, operations, a cache.
+"""Resolvers of the caller: functions, operations, a cache.
 
-Not here: the system's (dns.py).
+Not here: the resolver of the system (dns.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_ENTRIES: Final = 1000  # hosts; a few hundred bytes each
 LENGTHS: Final = {socket.AF_INET: {2}, socket.AF_INET6: {2, 3, 4}}  # of socket addresses
 BOUNDS: Final = ((1, 65535), (0, 0xFFFFF), (0, 0xFFFFFFFF))  # of port, flow, scope (RFC 3493)
 MAX_WRITTEN: Final = 80  # characters of an answer in a message
-MAX_AGE: Final = 60.0  # seconds; the system does not tell how long an answer holds
+MAX_AGE: Final = 60.0  # seconds; the system does not report the TTL of an answer
 
 Addresses = Sequence[Address]
 Resolver = Callable[[str, int], Addresses | Co[Addresses]]
@@ -42,20 +42,19 @@ def co_look_up(host: str, port: int, resolver: Resolver, family: int = 0) -> Co[
     """Look up the addresses of *host*.
 
     Args:
-        host: name or IP address; for the latter nobody is asked.
+        host: name or IP address; the latter is not looked up.
         port: port number, for the addresses.
-        resolver: whom to ask: a function that returns family and socket address of each,
-            which is called in a helper thread, as it may block; or a generator function of
-            which this is the result.
-        family: that of the addresses; 0 for any.
+        resolver: a function that returns family and socket address of each, which is called in
+            a helper thread, as it may block; or a generator function with that result.
+        family: family of the addresses; 0 for any.
 
     Raises:
         HostnameNotResolvable: there is no such name, or it has no address of *family*.
-        DNSUnavailable: there was no answer, or so many earlier look-ups hang that nobody was asked.
-        TypeError: the resolver has returned something else.
-        InvalidOption: it has returned what cannot be connected to, such as a port above 65535.
-        Exception: what the resolver raises. `socket.gaierror` and other `OSError` are told as
-            those of the system are.
+        DNSUnavailable: there was no answer, or no look-up as too many earlier ones hang.
+        TypeError: the resolver has returned another type.
+        InvalidOption: it has returned an invalid address, such as a port above 65535.
+        Exception: any exception of the resolver. `socket.gaierror` and other `OSError` are
+            treated as those of the system.
 
     """
     if is_address(host):
@@ -78,13 +77,13 @@ def co_look_up(host: str, port: int, resolver: Resolver, family: int = 0) -> Co[
 
 
 def _co_ask(resolver: Resolver, host: str, port: int) -> Co[Addresses]:
-    from inspect import isgeneratorfunction  # noqa: PLC0415 - it costs much
+    from inspect import isgeneratorfunction  # noqa: PLC0415 - importing it is slow
 
     if isgeneratorfunction(resolver) or isgeneratorfunction(type(resolver).__call__):
         answer: Any = resolver(host, port)
     else:
         answer = yield from co_in_thread(lambda: resolver(host, port), host)
-    if isinstance(answer, Generator):  # also that of a function which only calls another one
+    if isinstance(answer, Generator):  # also of a function that calls a generator function
         answer = yield from answer
     if not isinstance(answer, list | tuple):
         raise TypeError(
@@ -94,10 +93,10 @@ def _co_ask(resolver: Resolver, host: str, port: int) -> Co[Addresses]:
 
 
 def check_resolver(resolver: object) -> None:
-    """Check that *resolver* can be asked.
+    """Check that *resolver* can be called.
 
     Raises:
-        TypeError: it cannot be called, or it is a class, of which an object would do.
+        TypeError: it is not callable, or it is a class instead of an object.
 
     """
     if isinstance(resolver, type):
@@ -107,10 +106,10 @@ def check_resolver(resolver: object) -> None:
 
 
 def written(answer: object) -> str:
-    """Return what a resolver has answered, which is wrong, for a message."""
+    """Return the invalid answer of a resolver, for a message."""
     try:
         text = repr(answer)
-    except Exception:  # noqa: BLE001 - numbers of too many digits, or objects of somebody's
+    except Exception:  # noqa: BLE001 - numbers of too many digits, or objects of the caller
         return quoted(answer)
     return text if len(text) <= MAX_WRITTEN else f"{text[:MAX_WRITTEN]}..."
 
@@ -145,20 +144,18 @@ def _check(address: Any, host: str) -> Address:
 
 
 class CachingResolver:
-    """A resolver that remembers answers, for any number of connections, threads and loops.
+    """A resolver with a cache, for any number of connections, threads and loops.
 
-    While a question is on its way others that ask the same wait for its answer. That a host
-    does not exist is not remembered.
+    Equal look-ups at the same time are made once. Negative answers are not cached.
 
     Args:
-        resolver: whom to ask, see `HTTPConnection`; None asks the system.
-        max_entries: how many hosts are remembered; the one that was asked for longest ago is
-            forgotten for a new one.
-        max_age: seconds that an answer holds.
+        resolver: the resolver behind the cache, see `HTTPConnection`; None for that of the system.
+        max_entries: maximum number of hosts; a new one replaces the least recently used one.
+        max_age: seconds for which an answer is valid.
 
     Raises:
         InvalidOption: *max_entries* is less than 1, or *max_age* less than 0.
-        TypeError: one of them has the wrong type.
+        TypeError: an argument has the wrong type.
 
     """
 
@@ -175,19 +172,19 @@ class CachingResolver:
         self._resolver: Resolver = co_resolve if resolver is None else resolver
         self._max_entries = max_entries
         self._max_age = max_age
-        self._answers: dict[tuple[str, int], _Answer] = {}  # the one used last is the last
+        self._answers: dict[tuple[str, int], _Answer] = {}  # the most recently used one is the last
         self._questions: dict[tuple[str, int, int], _Question] = {}
 
     def __len__(self) -> int:
         return len(self._answers)
 
     def clear(self) -> None:
-        """Forget all answers."""
+        """Drop all answers."""
         with _lock:
             self._answers.clear()
 
     def __call__(self, host: str, port: int) -> Co[Addresses]:
-        """Return the addresses of *host*. Raises what `co_look_up` raises."""
+        """Return the addresses of *host*. Raises the same exceptions as `co_look_up`."""
         name = host.lower(), port
         key = (*name, _generation)
         mine: _Question | None = None
@@ -213,7 +210,7 @@ class CachingResolver:
                     raise question.failure
                 if question.answer is not None:
                     return question.answer
-                # The one that has asked has given up, so somebody else has to.
+                # The operation that has asked was given up, so another one has to ask.
         finally:
             if mine is not None:
                 with _lock:
@@ -262,7 +259,7 @@ class _Answer:
 
 
 class _Question:
-    """One that somebody has asked; others wait for it, each with a descriptor of its own."""
+    """A look-up that is made; others wait for it, each with a descriptor of its own."""
 
     def __init__(self) -> None:
         self.answer: Addresses | None = None
@@ -272,9 +269,9 @@ class _Question:
 
     @property
     def failure(self) -> Exception | None:
-        """Why there is no answer; one of the library is another object each time it is asked for.
+        """The failure of the look-up; an error of the library is a new object each time.
 
-        For an error names the connection that it is about, and these are several.
+        An error names its connection, and several connections wait for this look-up.
         """
         return anew(self._failure)
 
@@ -283,7 +280,7 @@ class _Question:
         self._failure = anew(failure)
 
     def co_wait(self) -> Co[None]:
-        """Wait until there is an answer, or nobody asks any more."""
+        """Wait until there is an answer, or the look-up was given up."""
         with Wake() as wake:
             with _lock:
                 if self._over:
@@ -292,7 +289,7 @@ class _Question:
             yield from wake.co_wait()
 
     def end(self) -> None:
-        """Wake all who wait."""
+        """Wake all operations that wait."""
         with _lock:
             self._over = True
         for wake in self._waiting:
@@ -304,11 +301,11 @@ _generation = 0  # of this process, counted from the first parent
 
 
 def _start_anew() -> None:
-    """Ask anew in a child process: who has asked may have stayed behind in the parent."""
-    global _lock, _generation  # noqa: PLW0603 - they are for the process
+    """Repeat look-ups in a child process: the operation that made them may be in the parent."""
+    global _lock, _generation  # noqa: PLW0603 - state of the process
     _lock = threading.Lock()
     _generation += 1
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
     os.register_at_fork(after_in_child=_start_anew)

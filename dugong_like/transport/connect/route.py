@@ -1,7 +1,6 @@
-"""The way to an origin: where to connect to, and how. Plain data.
+"""The route to an origin: where to connect to, and how. Plain data.
 
-Not here: going there (open.py), and the checks of what the caller gave (config.py,
-options.py).
+Not here: connecting (open.py), and the checks of arguments (config.py, options.py).
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ if TYPE_CHECKING:
 
 
 class Route:
-    """Where to connect to, and how. Nothing of it is ever changed.
+    """Where to connect to, and how. Immutable.
 
     Attributes:
         hostname: host of the origin.
         port: port of the origin.
         ssl_context: for https, else None.
         proxy: the proxy, or None.
-        limits: for the answer of the proxy.
+        limits: for the response of the proxy.
         test_hostnames: see `co_resolve`.
-        options: of the way there.
-        first: host and port of who is connected to, the proxy or the origin.
+        options: options of the transport.
+        first: host and port of the peer: the proxy or the origin.
         address: the same as a socket address; None if it has to be looked up, or is not used.
         has_tls: True if the stream is TLS, to the origin or just to a proxy.
-        trace: who is told of each step, or None.
+        trace: gets the events of each step, or None.
 
     """
 
@@ -68,7 +67,7 @@ class Route:
         self.address = literal(*self.first) if options.can_use(self.first[0]) else None
         to_proxy = proxy is not None and proxy.ssl_context is not None
         self.has_tls = ssl_context is not None or to_proxy
-        if ssl_context is not None:  # loaded now: with a socket open it might fail
+        if ssl_context is not None:  # imported now: it might fail later, with an open socket
             from ..tls import start as start_tls  # noqa: F401, PLC0415
 
     @property
@@ -79,23 +78,23 @@ class Route:
 
     @property
     def peer(self) -> str:
-        """What is connected to, for messages: ``example.org:443``, ``the proxy p:3128``."""
+        """The peer, for messages: ``example.org:443``, ``the proxy p:3128``."""
         name = authority(*self.first)
         return name if self.proxy is None else f"the proxy {name}"
 
     @property
     def detour(self) -> str:
-        """What leads there, for messages: `` through the proxy http://p:3128``; often empty."""
+        """The proxy, for messages: `` through the proxy http://p:3128``; often empty."""
         proxy = self.proxy
         if proxy is None:
             return ""
         return f" through the proxy {proxy.scheme}://{place_in_url(proxy.hostname, proxy.port)}"
 
     def url(self, method: str, target: str) -> str:
-        """Return the URL that a request is about, for messages: without credentials.
+        """Return the URL of a request, without credentials, for messages.
 
-        That of a path is `origin` with the path, of ``*`` (RFC 9112 section 3.3) or what can be
-        no target the origin; other targets are URLs, or of CONNECT a host and a port.
+        It is `origin` with the path; for ``*`` (RFC 9112 section 3.3) and invalid targets just
+        the origin; other targets are URLs or, with CONNECT, host and port.
         """
         if is_path(target):
             return self.origin + mask_target(target)
@@ -104,7 +103,7 @@ class Route:
         return mask_target(target) if type(target) is Target else self.origin
 
     def told(self, trace: Trace) -> Route:
-        """Return the same route, with *trace* told of each step."""
+        """Return the same route with *trace*."""
         route = copy.copy(self)
         route.trace = trace
         return route

@@ -1,4 +1,4 @@
-"""Options of sockets: which family, from which address, and what the system is told of each.
+"""Options of sockets: family, local address, and options of the system.
 
 Not here: connecting (happy_eyeballs.py, unix.py).
 """
@@ -21,7 +21,7 @@ FAMILIES: Final = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 MAX_PORT: Final = 65535
 MAX_INT: Final = 2**31 - 1  # of C
 RawOption = tuple[int, int, int | bytes]
-# What the three numbers of keep-alive are called here and by the system.
+# The three numbers of keep-alive: their names here and of the system.
 KEEPALIVE: Final = {
     "keepalive_idle": "TCP_KEEPALIVE" if sys.platform == "darwin" else "TCP_KEEPIDLE",
     "keepalive_interval": "TCP_KEEPINTVL",
@@ -34,25 +34,24 @@ class SocketOptions:
     """How the sockets of a connection are made; for `HTTPConnection`.
 
     Args:
-        family: `socket.AF_INET` or `socket.AF_INET6` to use no other addresses; None for
+        family: `socket.AF_INET` or `socket.AF_INET6` to use only such addresses; None for
             both, or that of *local_address*.
         local_address: host, an IP address of this machine, and port to connect from; port 0
             takes any. With another one the system refuses, for a minute or so, to connect to the
             same server again (TIME_WAIT, RFC 9293 section 3.6.1).
-        keepalive: True to have the system look now and then whether the peer is still there,
-            while nothing moves (RFC 9293 section 3.8.4).
-        keepalive_idle: seconds without anything until it looks first; None: the system's,
-            mostly two hours.
-        keepalive_interval: seconds between two looks without an answer.
-        keepalive_probes: looks without an answer after which the connection is lost.
-        nodelay: True to send what is small at once (TCP_NODELAY), as requests should be.
-        raw: further options, ``(level, option, value)`` each, as `socket.socket.setsockopt`
-            has them. They are set before connecting, also on unix domain sockets, which the
-            other options do not concern.
+        keepalive: True to have the system probe idle connections (RFC 9293 section 3.8.4).
+        keepalive_idle: idle seconds before the first probe; None for the default of the system,
+            usually two hours.
+        keepalive_interval: seconds between two unanswered probes.
+        keepalive_probes: number of unanswered probes after which the connection is lost.
+        nodelay: True to send small packets at once (TCP_NODELAY), as suits requests.
+        raw: further options, ``(level, option, value)`` each, as arguments of
+            `socket.socket.setsockopt`. They are set before connecting, also on unix domain
+            sockets, to which the other options do not apply.
 
     Raises:
-        InvalidOption: one of them makes no sense, or not on this system.
-        TypeError: one of them has the wrong type.
+        InvalidOption: an option is invalid, or not supported by this system.
+        TypeError: an option has the wrong type.
 
     """
 
@@ -84,7 +83,7 @@ class SocketOptions:
 
     @property
     def only_family(self) -> int:
-        """The one family of addresses that can be used, 0 if there are several."""
+        """The only family of addresses that can be used, 0 if there are several."""
         if self.family is None and self.local_address is not None:
             return family_of(self.local_address[0]) or 0
         return self.family or 0
@@ -129,7 +128,7 @@ class SocketOptions:
 
     @staticmethod
     def _bind(sock: socket.socket, address: tuple[str, int]) -> None:
-        if address[1]:  # or even other servers would have to wait
+        if address[1]:  # or connecting to other servers would fail, too
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind(address)
@@ -173,7 +172,7 @@ def _check_raw(given: Any) -> tuple[RawOption, ...]:
 
 
 def _check_one(option: Any) -> RawOption:
-    if not isinstance(option, tuple | list) or len(option) != 3:  # noqa: PLR2004 - as said
+    if not isinstance(option, tuple | list) or len(option) != 3:  # noqa: PLR2004 - as documented
         raise TypeError(f"a raw option is (level, option, value), not {quoted(option)}")
     numbers = option[:2] if isinstance(option[2], bytes) else option
     for name, number in zip(("level", "option", "value"), numbers, strict=False):

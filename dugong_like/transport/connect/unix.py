@@ -1,6 +1,6 @@
 """Unix domain sockets: connecting to a path, or to an abstract name (Linux).
 
-Not here: bytes in and out, which are as over TCP (tcp.py).
+Not here: sending and receiving, which are the same as over TCP (tcp.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...polling.contract import POLLOUT, Co, PollNeeded
 from ...polling.wake import Wake
 from .happy_eyeballs import Opener, co_naming, is_connected, new_socket
 
-LONGEST: Final = 107 if sys.platform == "linux" else 103  # bytes; sun_path, less the NUL at its end
+LONGEST: Final = 107 if sys.platform == "linux" else 103  # bytes of sun_path, without NUL
 QUEUE_TIME: Final = 0.01  # seconds after which to try again when the server's queue is full
 BEGUN: Final = {errno.EINPROGRESS, errno.EINTR}
 
@@ -27,8 +27,8 @@ def check_path(path: str | bytes | os.PathLike[str]) -> bytes:
     r"""Return *path* as bytes. An abstract name begins with ``b"\0"``.
 
     Raises:
-        InvalidOption: it is empty, too long, or there are no such sockets here.
-        TypeError: it is no path.
+        InvalidOption: it is empty, too long, or this system has no such sockets.
+        TypeError: it is not a path.
 
     """
     if not hasattr(socket, "AF_UNIX"):
@@ -55,8 +55,8 @@ def co_connect_unix(path: bytes, opener: Opener | None = None) -> Co[socket.sock
         A connected, non-blocking socket.
 
     Raises:
-        ConnectFailed: nobody listens there, or the system does not let us.
-        InvalidOption: *opener*, which makes the socket if given, could not.
+        ConnectFailed: no server listens there, or the system does not permit it.
+        InvalidOption: *opener*, which makes the socket if given, has failed.
 
     """
     return co_naming(_co_connect(path, opener), name_of(path))
@@ -71,7 +71,7 @@ def _co_connect(path: bytes, opener: Opener | None) -> Co[socket.socket]:
     sock = new_socket(socket.AF_UNIX) if opener is None else opener.open(socket.AF_UNIX)
     try:
         code = sock.connect_ex(path)
-        while code == errno.EAGAIN:  # the queue is full, and nothing tells when it is not
+        while code == errno.EAGAIN:  # the queue is full, and no event reports the end of that
             yield from _co_pause()
             code = sock.connect_ex(path)
         while code in BEGUN and not is_connected(sock):
@@ -86,6 +86,6 @@ def _co_connect(path: bytes, opener: Opener | None) -> Co[socket.socket]:
 
 
 def _co_pause() -> Co[None]:
-    """Wait for a moment. Loops that pass over deadlines should resume now and then."""
+    """Wait briefly. Loops that ignore deadlines should resume now and then."""
     with Wake() as never:
         yield from never.co_wait(time.monotonic() + QUEUE_TIME)
