@@ -295,7 +295,7 @@ def _other_heads(host: str, forwarding: Forwarding | None, http_version: str) ->
 
     """
     if not isinstance(http_version, str) or http_version not in VERSIONS:
-        raise InvalidOption(f"HTTP {quoted(http_version)}; only 1.0 and 1.1 are spoken")
+        raise InvalidOption(f"http_version {quoted(http_version)}: only 1.0 and 1.1 are spoken")
     minor = VERSIONS[http_version]
     if forwarding is None:
         return RequestHeads(host, "", None, minor)

@@ -38,12 +38,14 @@ class AioFuture(asyncio.Future[T]):
 
     Raises:
         RuntimeError: none is given, running or set.
-        TypeError: *op* is no operation.
+        TypeError: *op* is no operation, or *loop* no event loop.
 
     """
 
     def __init__(self, op: Co[T], loop: asyncio.AbstractEventLoop | None = None) -> None:
         check_operation(op)
+        if loop is not None and not isinstance(loop, asyncio.AbstractEventLoop):
+            raise TypeError(f"loop is an event loop of asyncio, not {type(loop).__name__}")
         self._op = op
         self._waiter: _Steps | None = None
         loop = loop or asyncio.get_event_loop()

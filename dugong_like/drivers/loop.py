@@ -55,10 +55,14 @@ class Loop:
 
     Raises:
         KeyError: there is no such backend.
+        TypeError: *backend* is neither a string nor None.
 
     """
 
     def __init__(self, backend: str | None = None) -> None:
+        if backend is not None and not isinstance(backend, str):
+            kind = type(backend).__name__
+            raise TypeError(f"backend is None or one of {', '.join(BACKENDS)}, not {kind}")
         self._poller: Poller = best_poller() if backend is None else BACKENDS[backend]()
         self._watches: dict[int, Watch] = {}  # by descriptor
         self._ready: deque[Task[Any]] = deque()

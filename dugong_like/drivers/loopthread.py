@@ -44,6 +44,7 @@ class LoopThread:
 
     Raises:
         KeyError: there is no such backend.
+        TypeError: *name* or *backend* has the wrong type.
 
     """
 
@@ -54,6 +55,8 @@ class LoopThread:
         daemon: bool = True,
         backend: str | None = None,
     ) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"name, of a thread, is a string, not {type(name).__name__}")
         self._loop = Loop(backend)
         self._wake = Wake()
         self._lock = threading.Lock()

@@ -34,6 +34,7 @@ class LoopThreads:
     Raises:
         ValueError: *count* is less than 1.
         KeyError: there is no such backend.
+        TypeError: one of them has the wrong type.
 
     """
 
@@ -45,8 +46,12 @@ class LoopThreads:
         daemon: bool = True,
         backend: str | None = None,
     ) -> None:
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise TypeError(f"count is a number of threads, not {type(count).__name__}")
+        if not isinstance(name, str):
+            raise TypeError(f"name, of threads, is a string, not {type(name).__name__}")
         if count < 1:
-            raise ValueError(f"{count} threads")
+            raise ValueError(f"count is 1 or more, not {count} threads")
         self._threads = [
             LoopThread(name=f"{name}-{number}", daemon=daemon, backend=backend)
             for number in range(count)

@@ -35,6 +35,8 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
         data: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
         **kwargs: str,
     ) -> None:
+        if data is not None and not isinstance(data, Iterable):
+            raise TypeError(f"data is a mapping, or pairs of names and values, not {quoted(data)}")
         self._items: dict[str, tuple[str, str]] = {}
         self.update(() if data is None else data, **kwargs)
 
@@ -109,7 +111,8 @@ class Headers:
 
     def add_pairs(self, name_value_pairs: Fields) -> None:
         """Add fields: all, or none if it raises TypeError as the constructor."""
-        self._pairs += [_strings(*pair) for pair in field_pairs(name_value_pairs)]
+        pairs = field_pairs(name_value_pairs, "name_value_pairs")
+        self._pairs += [_strings(*pair) for pair in pairs]
 
     def set(self, name: Text, value: Text) -> None:
         """Replace all fields called *name* by one, at the position of the first.

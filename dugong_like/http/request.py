@@ -16,7 +16,7 @@ from ..polling.fairness import StepCounter
 from ..polling.stream_parts import StreamPart, place_of
 from ..polling.wake import co_checkpoint
 from .arguments import as_string, check_size
-from .headers import Fields, Headers
+from .headers import Fields, Headers, field_pairs
 from .redaction import mask_target, quoted
 
 Buffer = bytes | bytearray | memoryview
@@ -93,7 +93,9 @@ class Request:
             check_body(body)
         self.method = method
         self.target = target
-        self.headers = headers if isinstance(headers, Headers) else Headers(headers or ())
+        self.headers = (
+            headers if isinstance(headers, Headers) else Headers(field_pairs(headers or ()))
+        )
         self.body = body
         self._source: Source | None = None
 

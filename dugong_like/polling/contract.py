@@ -300,13 +300,16 @@ def within(deadline: float, op: Co[T], failure: ConnectionTimedOut | None = None
 
     Raises:
         ConnectionTimedOut: the deadline has passed and *op* still waits.
-        TypeError: *op* is not an operation, or *deadline* not a number.
+        TypeError: *op* is not an operation or yields something else than `PollNeeded`, *deadline*
+            is not a number, or *failure* is another exception.
         InvalidOption: *deadline* is too large, or not a number.
 
     """
     check_operation(op)
     try:
         check_deadline(deadline)
+        if failure is not None and not isinstance(failure, ConnectionTimedOut):
+            raise TypeError(f"failure is ConnectionTimedOut(…), not {type(failure).__name__}")
         while True:
             need = next(op)
             if time.monotonic() >= deadline:

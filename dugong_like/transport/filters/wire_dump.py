@@ -162,9 +162,14 @@ def read_dump(file: BinaryIO) -> Iterator[tuple[str, float, bytes]]:
 
     Raises:
         ValueError: it is no wire dump, or its end is missing.
+        TypeError: *file* is no binary file.
 
     """
-    reader = BinaryReader(file)
+    return _records(BinaryReader(file))
+
+
+def _records(reader: BinaryReader) -> Iterator[tuple[str, float, bytes]]:
+    """See `read_dump`, which has checked the file."""
     kept = bytearray()
 
     def take(size: int | None) -> bytes:

@@ -302,7 +302,7 @@ def as_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:
 def _parse_url(url: str) -> tuple[str, BasicAuth | None, str, int]:
     """Return scheme, credentials, host and port."""
     if not isinstance(url, str):
-        raise TypeError(f"the URL of a proxy is a string, not {type(url).__name__}")
+        raise TypeError(f"url, of a proxy, is a string, not {type(url).__name__}")
     url = exact(url)
     match = _url(url)
     if match is None:

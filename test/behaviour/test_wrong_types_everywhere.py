@@ -1,0 +1,170 @@
+"""Every argument of everything that `dugong_like` exports: a wrong type is refused by its name.
+
+A new name, or a new argument, is in the table or fails `test_everything_is_tried`.
+"""
+
+import asyncio
+import inspect
+import io
+import time
+
+import pytest
+
+import dugong_like
+from dugong_like import (
+    DugongError,
+    HTTPConnection,
+    LoopThread,
+    Pipeline,
+    Request,
+    ScriptedStream,
+    ScriptedTransport,
+    run,
+)
+
+
+class Wrong:
+    """Neither a number nor text nor bytes nor a collection nor callable."""
+
+
+def idle():
+    """Wait for nothing."""
+    return
+    yield
+
+
+def connection():
+    conn = HTTPConnection("script.test", transport=ScriptedTransport(ScriptedStream()))
+    conn.connect()
+    return conn
+
+
+def in_a_loop(make):
+    """Return a function that calls *make*, and runs what it returns, in a running loop."""
+
+    def call(*args, **kwargs):
+        async def main():
+            made = make(*args, **kwargs)
+            return await made if isinstance(made, asyncio.Future) else made
+
+        return asyncio.run(main())
+
+    call.__signature__ = inspect.signature(make)
+    return call
+
+
+def running(make):
+    """Return a function that runs the operation that *make* returns."""
+
+    def call(*args, **kwargs):
+        return run(make(*args, **kwargs))
+
+    call.__signature__ = inspect.signature(make)
+    return call
+
+
+def stopped(make):
+    """Return a function that stops the threads that *make* starts."""
+
+    def call(*args, **kwargs):
+        with make(*args, **kwargs):
+            pass
+
+    call.__signature__ = inspect.signature(make)
+    return call
+
+
+def race(stagger=0.0):
+    return run(dugong_like.first_of(idle(), stagger=stagger))
+
+
+FLAGS = {"verify", "keepalive", "nodelay", "content_md5", "timings", "daemon", "expect100"}
+# Right arguments: a function of none, as some can be used once only. Those with defaults are added.
+CALLS = {
+    "URL": (dugong_like.URL, {"text": "http://h/"}),
+    "Target": (dugong_like.Target, {"text": "http://h/"}),
+    "Origin": (dugong_like.Origin, {"scheme": "http", "host": "h"}),
+    "Request": (Request, {}),
+    "BodyFollowing": (dugong_like.BodyFollowing, {}),
+    "Headers": (dugong_like.Headers, {}),
+    "CaseInsensitiveDict": (dugong_like.CaseInsensitiveDict, {}),
+    "BasicAuth": (dugong_like.BasicAuth, {"user": "u", "password": "p"}),
+    "DigestAuth": (dugong_like.DigestAuth, {"user": "u", "password": "p"}),
+    "AioFuture": (in_a_loop(dugong_like.AioFuture), {"op": idle}),
+    "AsyncConnection": (in_a_loop(dugong_like.AsyncConnection), {"connection": connection}),
+    "async_connect": (in_a_loop(dugong_like.async_connect), {"hostname": "h"}),
+    "HTTPConnection": (HTTPConnection, {"hostname": "h"}),
+    "LoopThread": (stopped(LoopThread), {}),
+    "LoopThreads": (stopped(dugong_like.LoopThreads), {"count": 1}),
+    "Pipeline": (Pipeline, {"conn": connection}),
+    "Proxy": (dugong_like.Proxy, {"url": "http://p"}),
+    "RateLimit": (dugong_like.RateLimit, {"bytes_per_second": 1}),
+    "LowestRate": (dugong_like.LowestRate, {"bytes_per_second": 1, "seconds": 1}),
+    "Budget": (dugong_like.Budget, {}),
+    "CachingResolver": (dugong_like.CachingResolver, {}),
+    "SocketOptions": (dugong_like.SocketOptions, {}),
+    "TLSSessions": (dugong_like.TLSSessions, {}),
+    "Timeouts": (dugong_like.Timeouts, {}),
+    "ScriptedStream": (ScriptedStream, {}),
+    "both": (running(dugong_like.both), {"op1": idle, "op2": idle}),
+    "first_of": (race, {}),
+    "run": (run, {"op": idle}),
+    "stall": (running(dugong_like.stall), {"seconds": 1, "op": idle}),
+    "within": (
+        running(dugong_like.within),
+        {"deadline": lambda: time.monotonic() + 99, "op": idle},
+    ),
+    "cipher_supported": (dugong_like.cipher_supported, {"name": "AES"}),
+    "read_dump": (dugong_like.read_dump, {"file": io.BytesIO}),
+    "tls_context": (dugong_like.tls_context, {}),
+    "HTTPConnection.to": (HTTPConnection.to, {"place": "http://h/"}),
+    "HTTPConnection.request": (
+        lambda request, on_response=None, on_body=None, on_done=None: connection().request(
+            request, on_response, on_body, on_done
+        ),
+        {"request": Request},
+    ),
+}
+NOT_TRIED = {
+    "takes none": {"BaseStream", "Wake", "default_ssl_context", "features", "log_events"},
+    "types only": {"Co", "Stream", "Transport"},
+    "made by the library": {"Answer", "Exchange", "HTTPResponse", "HTTPStream", "NetworkStream"},
+    "a plain record": {"PollNeeded", "Timings"},
+    "says no to what it does not know": {"is_temp_network_error"},
+    "takes scripts of tests, one after the other": {"ScriptedTransport"},
+}
+NO_OPERATION = {"op", "op1", "op2"}  # there is one message for all of them
+CASES = [
+    (name, parameter)
+    for name, (call, _) in CALLS.items()
+    for parameter, its in inspect.signature(call).parameters.items()
+    if its.kind not in {its.VAR_POSITIONAL, its.VAR_KEYWORD} and parameter not in FLAGS
+]
+
+
+@pytest.mark.parametrize(("name", "parameter"), CASES)
+def test_a_wrong_type_is_refused_by_its_name(name, parameter):
+    call, right = CALLS[name]
+    made = {key: value() if callable(value) else value for key, value in right.items()}
+    made[parameter] = Wrong()
+
+    with pytest.raises((TypeError, ValueError, DugongError)) as caught:
+        call(**made)
+
+    assert ("is no operation" if parameter in NO_OPERATION else parameter) in str(caught.value)
+
+
+def test_everything_is_tried():
+    exported = {
+        name
+        for name in dugong_like.__all__
+        if callable(its := getattr(dugong_like, name))
+        and not (isinstance(its, type) and issubclass(its, BaseException))
+    }
+    assert exported == {name for name in CALLS if "." not in name}.union(*NOT_TRIED.values())
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_right_types_are_taken(name):
+    call, right = CALLS[name]
+    call(**{key: value() if callable(value) else value for key, value in right.items()})
