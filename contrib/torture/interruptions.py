@@ -1,8 +1,8 @@
 """Interrupt operations at any of their waits, and see that nothing is lost, mixed up or left open.
 
-They are closed, fail from outside, run out of time, or belong to a task that is cancelled. Whoever
-was interrupted while reading goes on where it stood. After a request of which only a part was sent
-the connection says so until it is reset. A response never belongs to another request.
+An operation is closed, is thrown into, runs out of time, or belongs to a task that is cancelled. A
+read that was interrupted goes on where it stood. After a request of which only a part was sent the
+connection raises ConnectionClosed until it is reset. A response never belongs to another request.
 
 Run: ``python3 -m contrib.torture.interruptions [--tls] [--seconds N] [--count N] [--seed 1]``.
 Prints how the operations ended, and each violation with the number of its talk. Exit status 1 if
