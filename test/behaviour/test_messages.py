@@ -33,6 +33,7 @@ from dugong_like import (
     Headers,
     HostnameNotResolvable,
     HTTPConnection,
+    InvalidOption,
     InvalidRequest,
     InvalidResponse,
     LoopThread,
@@ -1028,12 +1029,12 @@ def test_an_answer_of_the_wrong_call_is_no_operation():
             TypeError,
             "a number of seconds, or None, not '5'",
         ),
-        (lambda: HTTPConnection("h", timeout=-1), ValueError, "a time limit of -1 seconds"),
+        (lambda: HTTPConnection("h", timeout=-1), InvalidOption, "a time limit of -1 seconds"),
         (lambda: Timeouts(read="5"), TypeError, "read is a number of seconds, or None, not '5'"),
         (lambda: HTTPConnection("h", expect100_timeout="5"), TypeError, "expect100_timeout is a n"),
         (
             lambda: HTTPConnection("h", expect100_timeout=-1),
-            ValueError,
+            InvalidOption,
             "-1 seconds for expect100_t",
         ),
         (
