@@ -28,10 +28,10 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from ssl import SSLContext
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from ..connection.connection import HTTPConnection
@@ -168,14 +168,14 @@ class Connections:
         self._context = context_for(verify, cert)
         self._proxy = proxy_for(proxy)
         self._limits: Limits = {**DEFAULTS, **limits}
-        self._lock = Lock()  # threads may share a client
+        self._lock = RLock()  # threads may share a client
         self._idle: defaultdict[Key, list[Connection]] = defaultdict(list)
 
     def take(self, key: Key) -> Connection:
         """Return a connection for *key*, idle or new."""
-        with self._lock:
-            if self._idle[key]:
-                return self._idle[key].pop()
+        # There is none, also if the last one is taken in the middle of this.
+        with self._lock, suppress(IndexError):
+            return self._idle[key].pop()
         origin, name = key
         options: dict[str, Any] = {**self._limits, "asynchronous": self.asynchronous}
         if origin.secure and name is not None:
@@ -197,10 +197,11 @@ class Connections:
     def close(self) -> None:
         """Close the idle connections."""
         with self._lock:
-            for connections in self._idle.values():
-                for conn in connections:
-                    conn.disconnect()
+            kept = list(self._idle.values())
             self._idle.clear()
+        for connections in kept:
+            for conn in connections:
+                conn.disconnect()
 
     def response(self, key: Key, conn: Connection, request: Request, head: HTTPResponse) -> Any:
         """Return what httpx wants to have of a response; its body is still to be read."""

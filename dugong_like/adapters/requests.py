@@ -28,10 +28,10 @@ import os
 import ssl
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -197,7 +197,7 @@ class Adapter(BaseAdapter):
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()
         self._idle: defaultdict[Key, list[HTTPConnection]] = defaultdict(list)
         self._contexts: dict[tuple[bool | str, Certificate], ssl.SSLContext] = {}
 
@@ -241,9 +241,9 @@ class Adapter(BaseAdapter):
         return self._response(request, head, Body(conn, give_back))
 
     def _take(self, key: Key) -> HTTPConnection:
-        with self._lock:
-            if self._idle[key]:
-                return self._idle[key].pop()
+        # There is none, also if the last one is taken in the middle of this.
+        with self._lock, suppress(IndexError):
+            return self._idle[key].pop()
         context = self._context(key.verify, key.cert) if key.origin.secure else None
         return HTTPConnection.to(
             key.origin, ssl_context=context, proxy=self._proxy(key), content_md5=False
@@ -317,11 +317,12 @@ class Adapter(BaseAdapter):
     def close(self) -> None:
         """Close the idle connections, and forget the certificates."""
         with self._lock:
-            for connections in self._idle.values():
-                for conn in connections:
-                    conn.disconnect()
+            kept = list(self._idle.values())
             self._idle.clear()
             self._contexts.clear()
+        for connections in kept:
+            for conn in connections:
+                conn.disconnect()
 
 
 def key_of(

@@ -6,7 +6,7 @@ Not here: what ends one (session.py, receiver.py).
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 
 
 class Closing:
@@ -25,7 +25,7 @@ class Closing:
         self.reason: Exception | None = None
         self._wanted = False  # somebody has begun to close it
         self._callbacks: list[Callable[[], object]] = []
-        self._lock = Lock()
+        self._lock = RLock()  # the garbage collector may end a connection anywhere
 
     def want(self) -> None:
         """Note that it is being closed in order: no failure that follows is the reason."""
@@ -38,14 +38,17 @@ class Closing:
                 return
             self.done = True
             self.reason = reason
-            callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            callback()
+        while self._callbacks:
+            self._callbacks.pop(0)()
 
     def add(self, callback: Callable[[], object]) -> None:
         """Call *callback* when the connection ends; at once if it has."""
         with self._lock:
+            self._callbacks.append(callback)  # first, or an end that comes in between is missed
             if not self.done:
-                self._callbacks.append(callback)
                 return
+        try:
+            self._callbacks.remove(callback)
+        except ValueError:  # `end` has called it
+            return
         callback()

@@ -59,7 +59,8 @@ class LoopThread:
             raise TypeError(f"name, of a thread, is a string, not {type(name).__name__}")
         self._loop = Loop(backend)
         self._wake = Wake()
-        self._lock = threading.Lock()
+        # The garbage collector and handlers of signals may post and cancel in the middle of that.
+        self._lock = threading.RLock()
         self._inbox: deque[Callable[[], object]] = deque()  # what the thread shall do
         self._stopping = False  # nothing is taken any more
         self._thread = threading.Thread(target=self._work, name=name, daemon=daemon)
@@ -142,7 +143,7 @@ class LoopThread:
 
     def lose(self) -> None:
         """Note that this is a child process, where the thread is not; called after a fork."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._stopping = True
 
     # ---- on the thread
@@ -183,7 +184,7 @@ class _Job(Future[T]):
         self._thread = thread
         self._op = op
         self._task: Task[T] | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._asked = False  # to cancel it while it runs
         self._ended = False
         self._stopped = False

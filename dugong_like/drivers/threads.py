@@ -49,7 +49,7 @@ class _OperationFuture(Future[T]):
         super().__init__()
         self._op = op
         self._wake = Wake()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a handler of signals may cancel it as well
         self._ended = False
         self._stopped = False
 

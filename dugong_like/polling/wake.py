@@ -15,6 +15,7 @@ from typing import Final, Protocol, Self
 from .contract import POLLIN, Co, PollNeeded, Source
 from .fairness import StepCounter
 
+ENOUGH: Final = 4096  # bytes read to drain a pipe; there is one, or a few after an interruption
 MOST_READY: Final = 16  # descriptors that are kept for checkpoints
 
 
@@ -22,12 +23,16 @@ class Wake:
     """A flag that any thread may set and any loop can wait for.
 
     It is an eventfd on Linux, a pipe on other Unix systems, a pair of sockets on
-    Windows. All methods may be called from any thread and after `close`.
+    Windows. All methods may be called from any thread and after `close`, also by the garbage
+    collector or a handler of signals in the middle of one another.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._set = False
+        self._shown: bool | None = False  # what the descriptor says; None while it is changed
+        self._showing = False
+        self._closing = False
         self._end: _End | None = _end()
         self.fd: int = self._end.fileno()
         self._source = Source(self.fd)
@@ -36,18 +41,45 @@ class Wake:
     def set(self) -> None:
         """Make the descriptor readable until `clear` is called."""
         with self._lock:
-            if not self._set:
-                self._set = True
-                if self._end is not None:
-                    self._end.signal()
+            self._set = True
+            self._show()
+        if self._closing:
+            self._give_back()
 
     def clear(self) -> None:
         """Make the descriptor unreadable again."""
         with self._lock:
-            if self._set:
-                self._set = False
-                if self._end is not None:
-                    self._end.drain()
+            self._set = False
+            self._show()
+        if self._closing:
+            self._give_back()
+
+    def _show(self) -> None:
+        """Make the descriptor say what the flag does; the lock is held.
+
+        In the middle of this another `set`, `clear` or `close` of the same thread may come. It
+        changes the flag only, and the one that was interrupted goes on until both agree.
+        """
+        while self._shown is not self._set and not self._showing:
+            try:
+                self._showing = True
+                wanted, self._shown = self._set, None
+                self._change(wanted)
+                self._shown = wanted
+            finally:
+                self._showing = False
+
+    def _change(self, readable: bool) -> None:
+        end = self._end
+        if end is None:
+            return
+        try:
+            if readable:
+                end.signal()
+            else:
+                end.drain()
+        except BlockingIOError:  # there is nothing to drain, or more than enough has been signalled
+            pass
 
     def is_set(self) -> bool:
         """Return True between `set` and `clear`."""
@@ -73,7 +105,13 @@ class Wake:
 
     def close(self) -> None:
         """Close the descriptor. No operation may wait for it any more."""
+        self._closing = True
+        self._give_back()
+
+    def _give_back(self) -> None:
         with self._lock:
+            if self._showing:
+                return  # what was interrupted does it: the number could be another file's before
             end, self._end = self._end, None
         if end is not None:
             self._source.close(end.close)
@@ -152,6 +190,8 @@ class _Pipe:
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
 
     def fileno(self) -> int:
         return self._reader
@@ -160,7 +200,7 @@ class _Pipe:
         os.write(self._writer, b"!")
 
     def drain(self) -> None:
-        os.read(self._reader, 1)
+        os.read(self._reader, ENOUGH)
 
     def close(self) -> None:
         ends, self._reader, self._writer = (self._reader, self._writer), -1, -1
@@ -176,6 +216,8 @@ class _SocketPair:
         import socket  # noqa: PLC0415 - Windows only: select() takes only sockets there
 
         self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
 
     def fileno(self) -> int:
         return self._reader.fileno()
@@ -184,7 +226,7 @@ class _SocketPair:
         self._writer.send(b"!")
 
     def drain(self) -> None:
-        self._reader.recv(1)
+        self._reader.recv(ENOUGH)
 
     def close(self) -> None:
         self._reader.close()

@@ -282,28 +282,26 @@ class _Question:
     def co_wait(self) -> Co[None]:
         """Wait until there is an answer, or the look-up was given up."""
         with Wake() as wake:
-            with _lock:
-                if self._over:
-                    return
-                self._waiting.append(wake)
+            self._waiting.append(wake)  # first, or `end` could be missed that comes in between
+            if self._over:
+                return
             yield from wake.co_wait()
 
     def end(self) -> None:
         """Wake all operations that wait."""
-        with _lock:
-            self._over = True
-        for wake in self._waiting:
+        self._over = True
+        for wake in list(self._waiting):
             wake.set()
 
 
-_lock = threading.Lock()  # of all caches; it is held for microseconds
+_lock = threading.RLock()  # of all caches, for microseconds; the garbage collector takes it too
 _generation = 0  # of this process, counted from the first parent
 
 
 def _start_anew() -> None:
     """Repeat look-ups in a child process: the operation that made them may be in the parent."""
     global _lock, _generation  # noqa: PLW0603 - state of the process
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _generation += 1
 
 

@@ -29,7 +29,7 @@ class Meter:
 
     def __init__(self, limit: LowestRate) -> None:
         self._limit: LowestRate | None = limit
-        self._lock = threading.Lock()  # of the two halves of a connection
+        self._lock = threading.RLock()  # of both halves, and of what interrupts them
         self._waiting = 0
         self._since = 0.0  # `time.monotonic` up to which waiting has been counted, if any
         self._waited = 0.0  # seconds of the present interval

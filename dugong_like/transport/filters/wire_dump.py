@@ -24,7 +24,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from threading import Lock
+from threading import RLock
 from typing import BinaryIO, Final, cast
 
 from ...http.redaction import quoted
@@ -89,7 +89,9 @@ class DumpedStream(WrappedStream):
         self._writer = BinaryWriter(file)
         self._unwritten = bytearray()
         self._ours = ours
-        self._lock = Lock()
+        self._lock = RLock()  # the garbage collector or a handler of signals may close it as well
+        self._writing = False
+        self._ended = False
         self._opened = time.monotonic()
         self._open = True
         self._pid = os.getpid()
@@ -125,8 +127,7 @@ class DumpedStream(WrappedStream):
                 if os.getpid() == self._pid:  # a child's copy goes; the connection stays
                     self._mark("closed")
             finally:
-                if self._ours:
-                    self._file.close()
+                self._end_file()
 
     def _record(self, direction: str, data: Data) -> None:
         passed = time.monotonic() - self._opened
@@ -136,13 +137,33 @@ class DumpedStream(WrappedStream):
         self._write(f"# {datetime.now(UTC).isoformat()} {what}\n".encode())
 
     def _write(self, record: bytes) -> None:
+        """Write *record*; in the middle of another call of this thread, leave it to that one."""
         with self._lock:
             self._unwritten += record
-            before = self._writer.written
-            try:
-                run(self._writer.co_write_all(bytes(self._unwritten)))
-            finally:  # what has failed goes in front of the next record, or none could be read
-                del self._unwritten[: self._writer.written - before]
+            while self._unwritten and not self._writing and not self._ended:
+                try:
+                    self._writing = True
+                    self._write_some()
+                finally:
+                    self._writing = False
+        if not self._open:
+            self._end_file()
+
+    def _write_some(self) -> None:
+        before = self._writer.written
+        try:
+            run(self._writer.co_write_all(bytes(self._unwritten)))
+        finally:  # what has failed goes in front of the next record, or none could be read
+            del self._unwritten[: self._writer.written - before]
+
+    def _end_file(self) -> None:
+        """Close the file, if it is ours; the last who writes does so.
+
+        In a child process nobody writes, and a thread that stayed behind may have the lock.
+        """
+        if self._ours and (not self._writing or os.getpid() != self._pid):
+            self._ended = True
+            self._file.close()
 
 
 def beginning(parts: Sequence[Part], count: int) -> Iterator[Data]:

@@ -87,7 +87,8 @@ class Secured:
 
     def __init__(self, tls: TLSObject) -> None:
         self._tls = tls
-        self._lock = threading.Lock()
+        # The garbage collector or a handler of signals may close it in the middle of a call.
+        self._lock = threading.RLock()
         self._place: SessionPlace | None = None  # for the session, when the connection ends
         # What was received for a later call: bytes, and the error that has ended receiving, which
         # OpenSSL reports once: after an alert it would say that the stream has ended in order.

@@ -77,20 +77,30 @@ class TLSOverStream(Secured):
         # A handshake in the middle, which either half may move on with what the other waits for:
         self._recv_crossed = False  # there may be one
         self._send_crossed = False  # the sender cannot go on before its end
+        self._flushing = False
         self.fd = inner.fd
         self.waiting = False
 
     # ---- moving bytes to and from below; the lock is held
 
     def _flush(self) -> bool:
-        """Send what TLS has to send; False says that it would block."""
-        while self._unsent or self._outgoing.pending:
-            if not self._unsent:
-                self._unsent = memoryview(self._outgoing.read())
-            count = self._inner.send([self._unsent])
-            if count is None:
-                return False
-            self._unsent = self._unsent[count:]
+        """Send what TLS has to send; False says that it would block.
+
+        Or that this call has interrupted another one, which goes on with what there is to send.
+        """
+        if self._flushing:
+            return False
+        try:
+            self._flushing = True
+            while self._unsent or self._outgoing.pending:
+                if not self._unsent:
+                    self._unsent = memoryview(self._outgoing.read())
+                count = self._inner.send([self._unsent])
+                if count is None:
+                    return False
+                self._unsent = self._unsent[count:]
+        finally:
+            self._flushing = False
         return True
 
     def _answer(self) -> None:

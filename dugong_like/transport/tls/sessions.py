@@ -58,20 +58,26 @@ class TLSSessions:
         """Return the newest session that was put under *key* and is still good, and forget it."""
         now = time.time()  # sessions count from the epoch
         with _lock:
-            for place in range(len(self._kept) - 1, -1, -1):
-                kept_for, session = self._kept[place]
-                if kept_for == key:
-                    del self._kept[place]
-                    if now < session.time + session.timeout:
-                        return session
+            for entry in self._kept[::-1]:
+                kept_for, session = entry
+                good = now < session.time + session.timeout
+                if kept_for == key and self._forget(entry) and good:
+                    return session
         return None
 
     def put(self, key: Hashable, session: SSLSession) -> None:
         """Keep *session*."""
         with _lock:
-            if len(self._kept) == self._max_entries:
-                del self._kept[0]
             self._kept.append((key, session))
+            del self._kept[: -self._max_entries]
+
+    def _forget(self, entry: tuple[Hashable, SSLSession]) -> bool:
+        """Forget *entry*; False if that was done in the middle of `take`."""
+        try:
+            self._kept.remove(entry)
+        except ValueError:
+            return False
+        return True
 
 
 class SessionPlace:
@@ -92,13 +98,13 @@ class SessionPlace:
         self._store.put(self._key, session)
 
 
-_lock = threading.Lock()  # of all stores; it is held for microseconds
+_lock = threading.RLock()  # of all stores, for microseconds; the garbage collector takes it too
 
 
 def _renew_lock() -> None:
     """Start anew in a child process: a thread that has stayed behind may hold the lock."""
     global _lock  # noqa: PLW0603 - it is for the process
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks

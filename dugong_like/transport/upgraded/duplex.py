@@ -52,6 +52,7 @@ class Turns:
         self._failure: Exception | None = None
         self._deaf: Exception | None = None  # why the peer takes no more, though it may be heard
         self._said_all = False
+        # Nothing waits for these two, so they may be plain: whatever interrupts finds them taken.
         self._reading = Lock()
         self._writing = Lock()
         self._forgetting = RLock()  # a handler of signals may close it as well
