@@ -330,7 +330,7 @@ def test_line_41_errors_say_whether_the_request_was_sent(
     with Server(reply, certificate.server_context() if tls else None) as server:
         for way in ("blocking", "timeout", "within"):
             name, context = ("localhost", trusting) if tls else ("127.0.0.1", None)
-            seconds = 0.3 if error is ConnectionTimedOut else 20
+            seconds = 0.1 if error is ConnectionTimedOut else 20  # what is sent is here
             with HTTPConnection(name, server.port, context, timeout=20) as conn:
                 answered.clear()
                 with pytest.raises(error) as failure:
