@@ -58,8 +58,8 @@ class Attempt:
         try:
             code = sock.connect_ex(place)
             if code in CONNECTING and CONNECTS_TWICE:
-                # Inside of one machine it is done by now, but only a second call says so: that
-                # saves a wait. Elsewhere it costs nothing in comparison.
+                # Within one machine the connection exists by now, which only a second call
+                # reports: that saves a wait. Otherwise its cost does not matter.
                 code = sock.connect_ex(place)
             self._note(code)
         except BaseException:

@@ -65,7 +65,7 @@ class TransportOptions:
         return 0 if self.sockets is None else self.sockets.only_family
 
     def can_use(self, host: str) -> bool:
-        """Return False if *host* is an IP address that these options cannot connect to."""
+        """Return True if the IP address *host* is the peer, and its family is allowed."""
         if self is PLAIN:
             return True
         if self.path is not None or self.own is not None or self.transport is not None:

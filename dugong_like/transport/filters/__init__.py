@@ -1,1 +1,1 @@
-"""Streams around streams."""
+"""Streams around streams: dump, throttle, minimum rate."""

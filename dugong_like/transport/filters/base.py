@@ -1,6 +1,6 @@
-"""A stream around another stream: for whoever wants to see, or to slow down, what passes.
+"""The base class of filters: a stream around another stream.
 
-Not here: who does (wire_dump.py, throttle.py).
+Not here: the filters (wire_dump.py, throttle.py, minimum_rate.py).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from ..stream import Part, Stream
 
 
 class WrappedStream:
-    """Does what the stream *inner* does; see `Stream`.
+    """Passes all calls to the stream *inner*; see `Stream`.
 
     Attributes:
         inner: the stream below.
-        bare: the stream below all that are wrapped around it.
+        bare: the innermost stream.
 
     """
 
-    bulk = None  # each byte has to pass here
+    bulk = None  # each byte has to pass through the filter
 
     def __init__(self, inner: Stream) -> None:
         self.inner = inner
@@ -30,7 +30,7 @@ class WrappedStream:
         self.bare: Stream = inner.bare if isinstance(inner, WrappedStream) else inner
 
     def replace_bare(self, bare: Stream) -> None:
-        """Go on with *bare*, such as TLS over what was `bare`."""
+        """Replace `bare`, for example by TLS over it."""
         if isinstance(self.inner, WrappedStream):
             self.inner.replace_bare(bare)
         else:

@@ -1,10 +1,10 @@
-"""A stream that has to move so many bytes a second while somebody waits for it.
+"""A stream with a minimum rate while an operation waits for it.
 
 Time counts only while an operation waits to send or to receive, and the bytes of both directions
-count together: whoever waits for the answer to a large upload waits for the upload. It is
-counted in intervals, one after the other, and each has to have its bytes when it is over.
+count together: waiting for the response to a large upload means waiting for the upload. Bytes are
+counted in successive intervals, and each needs its minimum at its end.
 
-Not here: the rate (rates.py), and which exchange an interval belongs to (observed.py).
+Not here: the rate (rates.py), and the exchange that an interval belongs to (observed.py).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ...polling.rates import LowestRate
 from ..stream import Part, Stream
 from .base import WrappedStream
 
-RECEIVING: Final = 1  # who waits; to be joined by "or"
+RECEIVING: Final = 1  # bits of the halves that wait
 SENDING: Final = 2
 
 
 class Meter:
-    """What a connection has moved in the present interval, and in which time."""
+    """Counts bytes and waiting time of a connection in the present interval."""
 
     def __init__(self, limit: LowestRate) -> None:
         self._limit: LowestRate | None = limit
@@ -36,14 +36,14 @@ class Meter:
         self._moved = 0  # bytes, in the present interval
 
     def wait(self, who: int, deadline: float | None) -> float | None:
-        """Note that *who* begins to wait; return until when, at the latest.
+        """Record the start of a wait; return its deadline.
 
         Args:
             who: `RECEIVING` or `SENDING`.
-            deadline: of *who*: `time.monotonic` seconds, or None.
+            deadline: deadline of that half: `time.monotonic` seconds, or None.
 
         Raises:
-            ConnectionTimedOut: an interval is over, and too little was moved in it.
+            ConnectionTimedOut: an interval is over, and the rate was too low.
 
         """
         limit = self._limit
@@ -62,7 +62,7 @@ class Meter:
         return end if deadline is None else min(end, deadline)
 
     def leave(self, who: int, moved: int = 0) -> None:
-        """Note that *who* waits no longer, and has moved so many bytes."""
+        """Record the end of a wait of *who*, and its bytes."""
         if not self._waiting and not moved:
             return
         with self._lock:
@@ -71,17 +71,17 @@ class Meter:
             self._moved += moved
 
     def restart(self) -> None:
-        """Begin a new interval: what was moved before belonged to another exchange."""
+        """Begin a new interval: earlier bytes belong to another exchange."""
         with self._lock:
             self._count()
             self._restart()
 
     def stop(self) -> None:
-        """Ask for no rate any more: what follows is no exchange."""
+        """Stop enforcing the rate: no exchange follows."""
         self._limit = None
 
     def _count(self) -> float:
-        """Count the time since it was last counted, if somebody waited; return the present."""
+        """Count the waiting time since the last call; return the present time."""
         now = time.monotonic()
         if self._waiting:
             self._waited += now - self._since
@@ -94,7 +94,7 @@ class Meter:
 
 
 def too_slow(limit: LowestRate, moved: int, waited: float) -> ConnectionTimedOut:
-    """Return the error that only *moved* bytes have been moved in *waited* seconds."""
+    """Return the error for only *moved* bytes in *waited* seconds."""
     return ConnectionTimedOut(
         f"{moved / waited:.1f} bytes per second for {waited:.1f} seconds: less than the lowest "
         f"rate, {limit.bytes_per_second} bytes per second over {limit.seconds} seconds",
@@ -103,11 +103,11 @@ def too_slow(limit: LowestRate, moved: int, waited: float) -> ConnectionTimedOut
 
 
 class MeteredStream(WrappedStream):
-    """A stream whose waits end when too little is moved.
+    """A stream whose waits fail below the minimum rate.
 
     Args:
         inner: the stream below.
-        meter: counts, and raises `ConnectionTimedOut` out of `wanted_by_recv` and `wanted_by_send`.
+        meter: makes `wanted_by_recv` and `wanted_by_send` raise `ConnectionTimedOut`.
 
     """
 
@@ -137,7 +137,7 @@ class MeteredStream(WrappedStream):
         """See `Stream.wanted_by_recv`.
 
         Raises:
-            ConnectionTimedOut: too little was moved.
+            ConnectionTimedOut: the rate was too low.
 
         """
         need = self.inner.wanted_by_recv(deadline)
@@ -147,7 +147,7 @@ class MeteredStream(WrappedStream):
         """See `Stream.wanted_by_send`.
 
         Raises:
-            ConnectionTimedOut: too little was moved.
+            ConnectionTimedOut: the rate was too low.
 
         """
         need = self.inner.wanted_by_send(deadline, watch=watch)

@@ -1,4 +1,4 @@
-"""A stream that keeps to a rate: it says "would block" while its share is used up.
+"""A stream with a maximum rate: a call "would block" while the rate is exhausted.
 
 Not here: the rate (rates.py).
 """
@@ -17,12 +17,12 @@ from .wire_dump import beginning
 
 
 class PacedStream(WrappedStream):
-    """Receives and sends no faster than it may.
+    """Receives and sends with limited rates.
 
     Args:
         inner: the stream below.
-        download: for what is received, or None.
-        upload: for what is sent, or None.
+        download: rate of receiving, or None.
+        upload: rate of sending, or None.
 
     """
 
@@ -30,7 +30,7 @@ class PacedStream(WrappedStream):
         super().__init__(inner)
         self._download = Pace(download)
         self._upload = Pace(upload)
-        self._offered = 0  # bytes that the stream below has seen, and not taken
+        self._offered = 0  # bytes that were offered to the stream below, and not taken
 
     def recv_into(self, buffer: memoryview) -> int | None:
         """See `Stream.recv_into`."""
@@ -61,7 +61,7 @@ class PacedStream(WrappedStream):
         if size < total:
             parts = list(beginning(parts, size))
         sent = self.inner.send(parts)
-        # TLS wants to see what it did not take again, and not less of it.
+        # TLS demands the same bytes again, and not fewer, after it did not take them.
         self._offered = size if sent is None else 0
         self._upload.spend(sent or 0)
         return sent
@@ -95,15 +95,15 @@ class PacedStream(WrappedStream):
 
 
 class Pace:
-    """One direction of a stream, and how fast it may be."""
+    """One direction of a stream, and its rate."""
 
     def __init__(self, limit: RateLimit | None) -> None:
         self._limit = limit
         self._never = None if limit is None else Wake()
-        self._refused = False  # the last time nothing was available
+        self._refused = False  # the last call would have exceeded the rate
 
     def share(self, wanted: int) -> int:
-        """Return how many of *wanted* bytes may be moved now."""
+        """Return how many of *wanted* bytes may move now."""
         if self._limit is None:
             return wanted
         share = min(wanted, self._limit.available())
@@ -111,7 +111,7 @@ class Pace:
         return share
 
     def spend(self, count: int) -> None:
-        """Note that *count* bytes were moved."""
+        """Count *count* bytes as moved."""
         if self._limit is not None and count:
             self._limit.spend(count)
 
@@ -121,17 +121,17 @@ class Pace:
         return now if deadline is None else min(now, deadline)
 
     def need(self, deadline: float | None) -> PollNeeded | None:
-        """Return the wait for the next share; None if it is not that what is waited for."""
+        """Return the wait for the rate; None if the last call did not exceed it."""
         if not self._refused or self._never is None:
             return None
         return PollNeeded(self._never.fd, POLLIN, self.until(deadline))
 
     def wake(self) -> None:
-        """Let whoever waits try again at once: there is nothing left to wait for."""
+        """Let the operation that waits try again at once: the stream has ended."""
         if self._never is not None:
             self._never.set()
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         if self._never is not None:
             self._never.close()

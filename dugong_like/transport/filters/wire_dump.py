@@ -1,7 +1,7 @@
 """The wire dump: every byte that a connection sends and receives, once, in a file.
 
-A dump is a sequence of records. Each is a line of ASCII and, but for the first kind, so
-many bytes as it says and a line feed::
+A dump is a sequence of records. Each is a line of ASCII and, except for the first kind, the
+announced number of bytes and a line feed::
 
     # 2026-11-21T10:15:00.123456+00:00 opened
     > 0.000211 57
@@ -10,12 +10,12 @@ many bytes as it says and a line feed::
     (131 bytes that were received)
     # 2026-11-21T10:15:02.470815+00:00 closed
 
-The number behind the direction is seconds since the connection was opened. What is
-sent in several goes is there in several records, each with what the system has taken.
-Over TLS it is the plain text; the handshakes, of TLS and with a proxy, are not there.
-**Passwords, cookies and bodies are**: a file that is made is readable for its owner only.
+The first number is the seconds since the connection was opened, the second the number of bytes.
+Each call that sends has a record of its own, with the bytes that the system has taken. Over TLS
+they are the plain text; the handshakes, of TLS and with a proxy, are left out. **Passwords,
+cookies and bodies are not**: a new file is readable for its owner only.
 
-Not here: what the bytes mean.
+Not here: the meaning of the bytes.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ TraceFile = str | os.PathLike[str] | BinaryIO
 
 
 class WireDump:
-    """Where the bytes of one connection object go.
+    """The dump of one connection object.
 
     Args:
-        target: a binary file, or the path of one, to which is added. ``%d`` in a path is
-            replaced by 1 for the first connection that is opened, 2 for the next, and so on.
-            Writing may block the thread, also if the file is non-blocking and full.
+        target: a binary file, or the path of one, to which the records are appended. ``%d`` in
+            a path is replaced by 1 for the first connection that is opened, 2 for the next, and
+            so on. Writing may block the thread, even if the file is non-blocking and full.
 
     """
 
@@ -54,7 +54,7 @@ class WireDump:
         self._opened = 0
 
     def wrap(self, stream: Stream) -> DumpedStream:
-        """Return *stream*, which was just opened, with a file that listens.
+        """Return *stream*, which was just opened, with a dump around it.
 
         Raises:
             OSError: the file cannot be opened or written.
@@ -74,12 +74,12 @@ class WireDump:
 
 
 class DumpedStream(WrappedStream):
-    """Writes everything that passes to a file.
+    """Writes all bytes of a stream to a file.
 
     Args:
         inner: the stream below.
-        file: where to.
-        ours: True to close it in the end.
+        file: the file.
+        ours: True to close it with the stream.
 
     """
 
@@ -124,7 +124,7 @@ class DumpedStream(WrappedStream):
         if self._open:
             self._open = False
             try:
-                if os.getpid() == self._pid:  # a child's copy goes; the connection stays
+                if os.getpid() == self._pid:  # not in a child process: the connection stays open
                     self._mark("closed")
             finally:
                 self._end_file()
@@ -153,7 +153,7 @@ class DumpedStream(WrappedStream):
         before = self._writer.written
         try:
             run(self._writer.co_write_all(bytes(self._unwritten)))
-        finally:  # what has failed goes in front of the next record, or none could be read
+        finally:  # complete a failed record before the next one, or none could be read
             del self._unwritten[: self._writer.written - before]
 
     def _end_file(self) -> None:
@@ -176,13 +176,13 @@ def beginning(parts: Sequence[Part], count: int) -> Iterator[Data]:
 
 
 def read_dump(file: BinaryIO) -> Iterator[tuple[str, float, bytes]]:
-    """Read what was written as ``trace_file``, blocking the thread while there is nothing yet.
+    """Read a ``trace_file``, blocking the thread while there is nothing yet.
 
     Yields:
         ``">"`` or ``"<"``, the seconds since the connection was opened, and the bytes.
 
     Raises:
-        ValueError: it is no wire dump, or its end is missing.
+        ValueError: it is not a wire dump, or its end is missing.
         TypeError: *file* is no binary file.
 
     """
@@ -194,7 +194,7 @@ def _records(reader: BinaryReader) -> Iterator[tuple[str, float, bytes]]:
     kept = bytearray()
 
     def take(size: int | None) -> bytes:
-        """Return *size* bytes, or a line; less if the file ends."""
+        """Return *size* bytes, or a line; less at the end of the file."""
         while (size is None and b"\n" not in kept) or (size is not None and len(kept) < size):
             data = run(reader.co_read_some(PIECE))
             if not data:

@@ -1,8 +1,9 @@
 """CONNECT: a tunnel through an HTTP proxy (RFC 9110 section 9.3.6).
 
-A 407 whose challenge can be answered is answered, once: on the same connection if that
-persists, else on a new one. Some proxies close it without having said so: that shows only when
-the answer is sent, or is not answered, and then it is sent once more on a new one.
+After a 407 with a suitable challenge the request is repeated once, with credentials: on the same
+connection if that persists, otherwise on a new one. Some proxies close it without announcing that:
+this is only noticed when the request is sent, or gets no response, and then it is sent once more
+on a new connection.
 
 Not here: forwarding without a tunnel (forward.py), credentials (auth.py), and TLS inside
 the tunnel (open.py).
@@ -34,21 +35,21 @@ OK: Final = range(200, 300)
 INFORMATIONAL: Final = range(100, 200)
 SWITCHING_PROTOCOLS: Final = 101
 AUTHENTICATION_REQUIRED: Final = 407
-# What may be different soon: Request Timeout, in which the proxy waited for us; Too Many Requests
-# (RFC 6585); Bad Gateway, Service Unavailable and Gateway Timeout (RFC 9110 section 15.6).
+# Temporary failures: Request Timeout (the proxy waited for the request); Too Many Requests (RFC
+# 6585); Bad Gateway, Service Unavailable and Gateway Timeout (RFC 9110 section 15.6).
 TEMPORARY: Final = frozenset([408, 429, 502, 503, 504])
 
 _find_retry_after = re.compile(rb"(?i:\nretry-after):([^\r]*+)").findall
 
 
 class Tunnel:
-    """The conversation with the proxy; see `Conversation`.
+    """The handshake with the proxy; see `Conversation`.
 
     Args:
         authority: host and port of the server, ``host:port``.
-        limits: how long the answer may be.
+        limits: for the response.
         fields: header fields for the proxy, checked.
-        session: says who asks; None if nobody wants to know, or *fields* say it.
+        session: the credentials; None without, or if *fields* contain them.
 
     """
 
@@ -65,11 +66,11 @@ class Tunnel:
         self._fields = fields or Headers()
         self._session = session
         self._answered = False  # has a challenge been answered?
-        self._doubtful = False  # has it been on the same connection, and nothing heard since?
+        self._doubtful = False  # on the same connection, without a response since?
         self._begin()
 
     def _begin(self) -> None:
-        """Ask, for the first time or once more."""
+        """Send the request, for the first time or once more."""
         fields = self._fields.copy()
         self._value: str | None = None
         if self._session is not None:
@@ -85,9 +86,9 @@ class Tunnel:
         self._informational = 0
         self._refusal: TunnelRefused | None = None
         self._body: Body | None = None
-        self._owed = 0  # bytes of it that come next, in front of further framing
-        self._reusable = False  # can the connection be asked once more?
-        self._again = False  # will it be, or another one?
+        self._owed = 0  # bytes of the body in front of further framing
+        self._reusable = False  # does the connection take another request?
+        self._again = False  # will the request be repeated?
 
     def receive(self, source: Source) -> bool:
         """Take what has arrived; see `Conversation.receive`."""
@@ -108,7 +109,7 @@ class Tunnel:
             whole = self._receive_body(self._body, source)
         except InvalidResponse as exc:
             assert self._refusal is not None
-            raise self._refusal from exc  # that it is refused is what matters
+            raise self._refusal from exc  # the refusal is more important
         if whole is None:
             return False
         here = whole and self._reusable and source.begin == source.end
@@ -117,7 +118,7 @@ class Tunnel:
         return not here
 
     def end_of_stream(self, failure: ConnectionClosed | None = None) -> None:
-        """Note that the connection has ended; see `Conversation.end_of_stream`."""
+        """Handle the end of the connection; see `Conversation.end_of_stream`."""
         if self._refusal is not None:
             self._end_refusal(failure)
         elif self._doubtful and (failure is None or failure.retryable):
@@ -129,7 +130,7 @@ class Tunnel:
             )
 
     def _note(self, head: Head) -> None:
-        """Take an answer that does not open the tunnel."""
+        """Process a response that does not open the tunnel."""
         if head.status in INFORMATIONAL and head.status != SWITCHING_PROTOCOLS:
             self._informational += 1
             if self._informational > (most := self._limits.informational):
@@ -159,7 +160,7 @@ class Tunnel:
             self._again = self._session.learn(challenges, self._value)
 
     def _receive_body(self, body: Body, source: Source) -> bool | None:
-        """Take the body of a refusal: True if that is all, False if the rest is not wanted."""
+        """Take the body of a refusal: True at its end, False if the rest is not needed."""
         assert self._refusal is not None
         following: int | None = None
         while self._owed or (following := body.next(source)):
@@ -176,7 +177,7 @@ class Tunnel:
         return True if following == 0 else None
 
     def _end_refusal(self, failure: ConnectionClosed | None = None) -> None:
-        """Ask once more, if there is something to add; else say that it is refused."""
+        """Repeat the request if there are new credentials; otherwise raise the refusal."""
         assert self._refusal is not None
         if not self._again:
             raise self._refusal from failure
@@ -185,6 +186,6 @@ class Tunnel:
 
 
 def _retry_after(fields: bytes) -> str | None:
-    """Return the value of Retry-After (RFC 9110 section 10.2.3); None without, or with several."""
+    """Return the value of Retry-After (RFC 9110 section 10.2.3); None if there is not just one."""
     values = _find_retry_after(fields)
     return values[0].strip(b" \t").decode("latin-1") if len(values) == 1 else None

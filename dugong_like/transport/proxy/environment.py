@@ -1,8 +1,8 @@
 """The proxy that the environment names: http_proxy, https_proxy, all_proxy, no_proxy.
 
-Nothing reads the environment by itself; `Proxy.from_env` does when it is called.
+The environment is only read by `Proxy.from_env`.
 
-Not here: the entries of no_proxy (no_proxy.py), and what a URL may be (proxy.py).
+Not here: the entries of no_proxy (no_proxy.py), and checking the URL (proxy.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .no_proxy import is_exempt
 def proxy_url(
     scheme: str, host: str, port: int, environ: Mapping[str, str]
 ) -> tuple[str, str] | None:
-    """Return the URL of the proxy for a server, behind the variable it is from; None for none.
+    """Return the variable and the URL of the proxy for a server; None for none.
 
     Args:
         scheme: ``http`` or ``https``.
@@ -24,7 +24,7 @@ def proxy_url(
         environ: the variables.
 
     """
-    exactly = dict(environ)  # on Windows os.environ would find names in any case
+    exactly = dict(environ)  # on Windows os.environ ignores case
     if is_exempt(_variable("no_proxy", exactly), host, port):
         return None
     for name in (f"{scheme}_proxy", "all_proxy"):
@@ -34,7 +34,7 @@ def proxy_url(
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:
-    """Return a variable; in lower case it wins, even if it is empty."""
+    """Return a variable; the lower-case name wins, even if its value is empty."""
     if name in environ:
         return environ[name].strip()
     if name == "http_proxy" and "REQUEST_METHOD" in environ:

@@ -1,7 +1,7 @@
-"""Forwarding: what goes to the proxy with each request (RFC 9112 section 3.2.2).
+"""Forwarding: fields for the proxy in each request (RFC 9112 section 3.2.2).
 
-The proxy reads every request, so each one has the fields for it. None of them is ever
-part of a request inside a tunnel.
+The proxy reads every request, so each one has the fields for it. They are never part of a
+request inside a tunnel.
 
 Not here: the target in absolute-form (http/h1/request_head.py).
 """
@@ -26,7 +26,7 @@ class Forwarding:
 
     Args:
         fields: header fields for the proxy, checked.
-        session: says who asks; None if nobody wants to know, or *fields* say it.
+        session: the credentials; None without, or if *fields* contain them.
 
     """
 
@@ -42,7 +42,7 @@ class Forwarding:
         Args:
             method: its method.
             target: its target in absolute-form.
-            given: names of its fields, in lower case; these win.
+            given: names of its fields, in lower case, which are left out.
 
         """
         lines = [line for name, line in self._lines if name not in given]
@@ -53,10 +53,10 @@ class Forwarding:
         return "".join(lines)
 
     def hear(self, head: Head) -> bool:
-        """Take the *head* of a final response: the next request may answer its challenge.
+        """Process the *head* of a final response: its challenge is for the next request.
 
         Returns:
-            False if the proxy says that it closes the connection.
+            False if the proxy announces that it closes the connection.
 
         """
         if head.status == AUTHENTICATION_REQUIRED and self._session is not None:

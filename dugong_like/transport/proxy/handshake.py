@@ -1,9 +1,9 @@
-"""What every conversation with a proxy looks like to who carries its bytes.
+"""The interface of handshakes with proxies, without I/O.
 
-CONNECT and the versions of SOCKS differ in what is said, not in how it is carried:
-`connect.co_converse` drives them all, and a further protocol needs no change there.
+CONNECT and the versions of SOCKS differ in their messages, not in their transport:
+`connect.co_converse` runs them all, and a further protocol needs no change there.
 
-Not here: the conversations (connect_tunnel.py, socks5.py, socks4.py).
+Not here: the handshakes (connect_tunnel.py, socks5.py, socks4.py).
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from ...http.h1.body import Source
 
 
 class Conversation(Protocol):
-    """Asks a proxy for a way to the server; bytes in, bytes out.
+    """A handshake with a proxy that opens the way to the server.
 
-    Send `to_send`. Whenever bytes have arrived call `receive`, and send again if there is
-    something to send, until `receive` says that the conversation is over on this
-    connection. Then it was successful if `opened`; if not, connect anew and go on with
-    the same object.
+    Send `to_send`. Whenever bytes have arrived call `receive`, and send `to_send` again if it is
+    not empty, until `receive` returns True: the handshake has ended on this connection. It was
+    successful if `opened`; otherwise connect again and continue with the same object.
 
     Attributes:
-        to_send: what the proxy has to hear next, or ``b""``. Who sends it clears it.
+        to_send: the next bytes for the proxy, or ``b""``. The sender clears it.
         opened: True when the connection leads to the server.
 
     """
@@ -32,24 +31,24 @@ class Conversation(Protocol):
     opened: bool
 
     def receive(self, source: Source) -> bool:
-        """Take what has arrived from *source*; True says that it is over here.
+        """Process the bytes of *source*; True means that the handshake has ended here.
 
         Raises:
-            TunnelRefused: the proxy said no.
-            InvalidResponse: what it said is no answer, or has bytes behind it.
+            TunnelRefused: the proxy refused the tunnel.
+            InvalidResponse: the response is invalid, or followed by further bytes.
 
         """
         ...
 
     def end_of_stream(self, failure: ConnectionClosed | None = None) -> None:
-        """Note that the connection has ended; to return is to go on with a new one.
+        """Handle the end of the connection; returns if a new one is to be made.
 
         Args:
-            failure: why; None if the proxy has closed it in order.
+            failure: the reason; None if the proxy has closed it properly.
 
         Raises:
-            TunnelRefused: the proxy said no.
-            ConnectionClosed: it did not answer; *failure*, if there is one.
+            TunnelRefused: the proxy refused the tunnel.
+            ConnectionClosed: it did not respond; *failure*, if there is one.
 
         """
         ...

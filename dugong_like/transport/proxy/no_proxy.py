@@ -1,9 +1,9 @@
-"""NO_PROXY: which servers are reached without the proxy of the environment.
+"""NO_PROXY: servers that are reached without the proxy of the environment.
 
-There is no standard. This takes what curl, Go and Python agree on: an entry is a name,
-which stands for the hosts below it too, an address or a network, or ``*``; a name or an
-address may have a port. What is none of these stands for nothing (CVE-2025-22870: it must
-not stand for everything, either, and no part of a zone is a name).
+There is no standard. This follows the common rules of curl, Go and Python: an entry is a name,
+which matches the hosts below it, too, an address or a network, or ``*``; a name or an address may
+have a port. Malformed entries match nothing (CVE-2025-22870: they must not match everything,
+either, and no part of a zone is a name).
 
 Not here: the other variables (environment.py).
 """
@@ -36,10 +36,10 @@ _with_port = re.compile(r"([^:\[\]]*):([0-9]{1,5})").fullmatch
 
 
 def is_exempt(value: str, host: str, port: int) -> bool:
-    """Return True if an entry of NO_PROXY stands for a server.
+    """Return True if an entry of NO_PROXY matches a server.
 
     Args:
-        value: entries, with commas or white space between them.
+        value: entries, separated by commas or white space.
         host: name or address of the server, without brackets; see `check_hostname`.
         port: its port.
 
@@ -55,7 +55,7 @@ class _Server:
         self._port = port
 
     def is_meant_by(self, entry: str) -> bool:
-        """Return True if *entry* stands for this server; False also if it is malformed."""
+        """Return True if *entry* matches this server; False also if it is malformed."""
         if entry == "*":
             return True
         if _network(entry):
@@ -69,7 +69,7 @@ class _Server:
         return self._is_below(host)
 
     def _is_in(self, entry: str) -> bool:
-        """Return True if the network *entry* has this server's address."""
+        """Return True if the network *entry* contains the address of this server."""
         try:
             network: Network = ip_network(entry, strict=False)
         except ValueError:
@@ -92,7 +92,7 @@ class _Server:
 
 
 def _split_port(entry: str) -> tuple[str, int | None]:
-    """Return host and port of *entry*; all of it, and None, if there is no port."""
+    """Return host and port of *entry*; the port is None if there is none."""
     match = _bracketed(entry) or _with_port(entry)
     if match is None:
         return entry, None
@@ -107,7 +107,7 @@ def _plain(name: str) -> str:
 def address_of(host: str) -> tuple[Address | None, str]:
     """Return address and zone of *host*; None if it is a name.
 
-    IPv4 in IPv6 is IPv4, and IPv4 may have any writing that the system takes, such as
+    IPv4 in IPv6 is IPv4, and IPv4 may have any notation that the system accepts, such as
     ``127.1`` or ``0x7f000001`` (inet_aton).
     """
     text, _, zone = host.partition("%")
@@ -123,7 +123,7 @@ def address_of(host: str) -> tuple[Address | None, str]:
 
 
 def _ipv4(parts: list[str]) -> IPv4Address | None:
-    """Return the address of one to four numbers, the last of which fills the rest."""
+    """Return the address for one to four numbers, the last of which fills the rest."""
     try:
         numbers = [_number(part) for part in parts]
     except ValueError:  # 08 is neither octal nor decimal

@@ -1,6 +1,6 @@
-"""Proxy: what a program says of a proxy. All of it is checked before anything is sent.
+"""Proxy: the description of a proxy, checked before anything is sent.
 
-Not here: the conversations with it (connect_tunnel.py, socks5.py, socks4.py, forward.py), and
+Not here: the handshakes with it (connect_tunnel.py, socks5.py, socks4.py, forward.py), and
 connecting (open.py).
 """
 
@@ -45,7 +45,7 @@ PORTS: Final = {
     "socks5h": SOCKS_PORT,
 }
 MODES: Final = ("auto", "forward", "tunnel")
-# What the library says itself, or what concerns the connection and not the proxy.
+# Fields of the library, and fields about the connection instead of the proxy.
 NOT_FOR_PROXIES: Final = FRAMING | frozenset(
     [
         *("connection", "expect", "host", "http2-settings"),
@@ -62,13 +62,13 @@ _url = re.compile(
 
 
 class Proxy:
-    """A proxy: where it is, how to speak with it, and as whom. It is never changed.
+    """A proxy: address, protocol and credentials. Immutable.
 
-    Two that say the same are equal. What a proxy has asked for (Digest) is kept in the
-    object, for all connections that use it, and shown to nobody else.
+    Two with the same settings are equal. Challenges of a proxy (Digest) are kept in the object, for
+    all connections that use it, and never used for another one.
 
     Args:
-        url: ``scheme://user:password@host:port``, all but scheme and host optional. The
+        url: ``scheme://user:password@host:port``, all except scheme and host optional. The
             scheme is ``http``, ``https`` (TLS to the proxy), ``socks5`` (this machine looks
             up the name of the server), ``socks5h`` or ``socks4a`` (the proxy does). The
             port is 80, 443 or 1080 if there is none. User and password are
@@ -76,18 +76,17 @@ class Proxy:
             SOCKS4a has no password.
         ssl_context: for TLS to a proxy with ``https``; `default_ssl_context` if None.
             The certificate has to be for the name of the proxy.
-        auth: `BasicAuth`, `DigestAuth` or another `Auth`, instead of the URL's.
+        auth: `BasicAuth`, `DigestAuth` or another `Auth`, instead of those in the URL.
         headers: fields for the proxy: of the CONNECT request, or of each request that is
             forwarded. A ``Proxy-Authorization`` wins over *auth*.
-        mode: ``"forward"`` gives the proxy whole requests, ``"tunnel"`` asks it for a
-            tunnel, ``"auto"`` forwards http and asks for a tunnel for https. SOCKS is a
-            tunnel.
+        mode: ``"forward"`` sends whole requests to the proxy, ``"tunnel"`` opens a tunnel,
+            ``"auto"`` forwards http and opens a tunnel for https. SOCKS always is a tunnel.
 
     Raises:
-        InvalidRequest: one of them cannot be, or not together with the others. Credentials
-            are not shown.
-        InvalidOption: *ssl_context* is one for servers, or the default one cannot be made.
-        TypeError: one of them has the wrong type.
+        InvalidRequest: an argument is invalid, or not allowed together with the others. The
+            message does not contain credentials.
+        InvalidOption: *ssl_context* is a context for servers, or the default one cannot be made.
+        TypeError: an argument has the wrong type.
 
     Attributes:
         scheme: scheme of the URL.
@@ -169,25 +168,24 @@ class Proxy:
     ) -> Proxy | None:
         """Return the proxy that the environment names for a server; None for none.
 
-        Reads ``http_proxy`` or ``https_proxy``, else ``all_proxy``, and ``no_proxy``; each
-        also in upper case, but lower case wins, and ``HTTP_PROXY`` counts for nothing in
-        a CGI program, where any client can set it. ``no_proxy`` has names, which stand
-        for the hosts below them too, with or without a leading dot; addresses; networks
-        such as ``10.0.0.0/8``; names and addresses with a port; or ``*``. Malformed
-        entries stand for nothing.
+        Reads ``http_proxy`` or ``https_proxy``, otherwise ``all_proxy``, and ``no_proxy``; each
+        also in upper case, but lower case wins, and ``HTTP_PROXY`` is ignored in a CGI program,
+        where any client can set it. ``no_proxy`` lists names, which match the hosts below them,
+        too, with or without a leading dot; addresses; networks such as ``10.0.0.0/8``; names and
+        addresses with a port; or ``*``. Malformed entries match nothing.
 
         Args:
-            scheme: ``"http"`` or ``"https"``, of what will be asked for.
+            scheme: ``"http"`` or ``"https"``, of the requests.
             host: name or address of the server.
             port: its port.
             environ: the variables.
 
         Raises:
-            InvalidRequest: *scheme*, *host* or *port*, or the URL of the proxy, cannot be. For the
-                URL the message names the variable.
+            InvalidRequest: *scheme*, *host* or *port*, or the URL of the proxy, is invalid. For
+                the URL the message names the variable.
 
         """
-        from .environment import proxy_url  # noqa: PLC0415 - for those who ask
+        from .environment import proxy_url  # noqa: PLC0415 - only when asked
 
         if not isinstance(environ, Mapping):
             raise TypeError(f"environ is a mapping, such as os.environ, not {quoted(environ)}")
@@ -203,14 +201,14 @@ class Proxy:
             raise InvalidRequest(f"{variable} in the environment: {exc}") from exc
 
     def forwards(self, hostname: str, *, https: bool) -> bool:
-        """Say whether requests to a server are forwarded; if not, through a tunnel.
+        """Return True if requests to a server are forwarded, False if they need a tunnel.
 
         Args:
             hostname: the server, checked.
             https: True if the requests are for an https origin.
 
         Raises:
-            InvalidRequest: this proxy cannot lead there.
+            InvalidRequest: this proxy cannot reach that server.
 
         """
         if self.scheme == "socks5h":
@@ -228,7 +226,7 @@ class Proxy:
 
     @property
     def protocol(self) -> str:
-        """What is spoken to get through it: ``connect``, ``socks5`` or ``socks4a``."""
+        """The protocol of its tunnels: ``connect``, ``socks5`` or ``socks4a``."""
         return "connect" if self.speaks_http else self.scheme.removesuffix("h")
 
     @property
@@ -237,19 +235,19 @@ class Proxy:
         return self.scheme == "socks5"
 
     def forwarding(self) -> Forwarding:
-        """Return what goes with each request that is forwarded."""
+        """Return the fields for requests that are forwarded."""
         return Forwarding(self._fields, self._session)
 
     def conversation(
         self, hostname: str, port: int, limits: Limits, addresses: Sequence[str]
     ) -> Conversation:
-        """Return the conversation that asks for a way to a server.
+        """Return the handshake that opens a tunnel to a server.
 
         Args:
             hostname: the server, checked by `forwards`.
             port: its port.
-            limits: for the answers.
-            addresses: of the server, if they are wanted.
+            limits: for the responses.
+            addresses: of the server, if `wants_addresses`.
 
         """
         name = authority(hostname, port)
@@ -284,8 +282,8 @@ def as_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:
     """Return *proxy*, which may also be a URL, or the host and port of an HTTP proxy.
 
     Raises:
-        InvalidRequest: it cannot be a proxy.
-        TypeError: it is none of these.
+        InvalidRequest: it does not describe a proxy.
+        TypeError: it has another type.
 
     """
     if proxy is None or isinstance(proxy, Proxy):
@@ -336,7 +334,7 @@ def _check_fields(headers: Fields | None) -> Headers:
     """Return the fields for a proxy, checked.
 
     Raises:
-        InvalidRequest: one of them cannot be sent, or not to a proxy.
+        InvalidRequest: a field cannot be sent, or not to a proxy.
         TypeError: they are neither a mapping nor pairs.
 
     """

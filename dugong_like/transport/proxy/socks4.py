@@ -1,4 +1,4 @@
-"""SOCKS4a: a connection through an older kind of proxy, which is given the server's name.
+"""SOCKS4a: tunnels through an older kind of proxy, which looks up the name of the server.
 
 SOCKS4 and its extension 4a are not RFCs but two notes by their authors (Ying-Da Lee:
 "SOCKS: a protocol for TCP proxy across firewalls", "SOCKS 4A: a simple extension").
@@ -24,9 +24,9 @@ VERSION: Final = 4
 CONNECT: Final = 1
 REPLY_SIZE: Final = 8  # bytes
 GRANTED: Final = 90
-FAILED: Final = 91  # all that is not about identd: also where SOCKS5 says "host unreachable"
+FAILED: Final = 91  # every failure except those of identd
 MAX_TEXT: Final = 255  # bytes of a name; the note sets no limit
-SHOWN: Final = 20  # bytes of a bad answer that an error message shows
+SHOWN: Final = 20  # bytes of an invalid reply that an error message shows
 
 REPLIES: Final = {
     FAILED: "rejected or failed",
@@ -42,7 +42,7 @@ def check_name(hostname: str) -> None:
 
 
 class Socks4:
-    """The conversation with the proxy; see `Conversation`.
+    """The handshake with the proxy; see `Conversation`.
 
     Args:
         hostname: name or IPv4 address of the server, checked.
@@ -62,7 +62,7 @@ class Socks4:
         self.to_send = head + address + user.encode() + b"\0" + name
 
     def receive(self, source: Source) -> bool:
-        """Take what has arrived; see `Conversation.receive`."""
+        """Process received bytes; see `Conversation.receive`."""
         answer = bytes(source.data[source.begin : source.end])
         if answer[0] != 0:
             raise InvalidResponse(f"this is not SOCKS4: {quoted(answer)}")
@@ -83,7 +83,7 @@ class Socks4:
         return True
 
     def end_of_stream(self, failure: ConnectionClosed | None = None) -> None:
-        """Raise *failure*, or `ConnectionClosed`: the proxy still owed an answer."""
+        """Raise *failure*, or `ConnectionClosed`: the reply is missing."""
         raise failure or ConnectionClosed(
             "the proxy closed the connection instead of answering SOCKS4"
         )

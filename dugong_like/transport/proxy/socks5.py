@@ -1,6 +1,6 @@
-"""SOCKS5: a connection through a proxy that knows no HTTP (RFC 1928, passwords RFC 1929).
+"""SOCKS5: tunnels through a proxy without HTTP (RFC 1928, passwords RFC 1929).
 
-Each side waits for the other, so that bytes behind an answer are an error.
+Each side waits for the other, so bytes behind a reply are an error.
 
 Not here: names to addresses for ``socks5`` (open.py); ``socks5h`` leaves them to the proxy.
 """
@@ -32,8 +32,8 @@ IPV4: Final = 1
 NAME: Final = 3
 IPV6: Final = 4
 MAX_TEXT: Final = 255  # bytes of a name or password: their length is one byte
-TEMPORARY: Final = frozenset([1, 3, 4, 5, 6])  # of REPLIES: the network behind it, or its failure
-SHOWN: Final = 20  # bytes of a bad answer that an error message shows
+TEMPORARY: Final = frozenset([1, 3, 4, 5, 6])  # of REPLIES: failures of the network or the server
+SHOWN: Final = 20  # bytes of an invalid reply that an error message shows
 
 REPLIES: Final = {  # RFC 1928 section 6
     1: "general failure of the proxy",
@@ -61,14 +61,13 @@ def check_login(login: BasicAuth) -> None:
 
 
 class Socks5:
-    """The conversation with the proxy; see `Conversation`.
+    """The handshake with the proxy; see `Conversation`.
 
     Args:
-        hosts: what to connect to: a name, or addresses, each of which is asked for until
-            one is reached. At least one.
+        hosts: a name, or addresses, which are tried until one is reached. At least one.
         port: port of the server.
-        name: what to call the server in errors.
-        login: user name and password, checked; None to have none.
+        name: name of the server in errors.
+        login: user name and password, checked; None without.
 
     """
 
@@ -79,18 +78,18 @@ class Socks5:
         self._port = port
         self._name = name
         self._login = login
-        self._temporary = False  # may one of those that were not reached be so later?
+        self._temporary = False  # was a failure temporary?
         self.opened = False
         self._begin()
 
     def _begin(self) -> None:
         methods = [NO_LOGIN] if self._login is None else [NO_LOGIN, LOGIN]
         self.to_send = bytes([VERSION, len(methods), *methods])
-        self._take = self._take_method  # what to do with the next answer
+        self._take = self._take_method  # the method for the next reply
         self._over = False
 
     def receive(self, source: Source) -> bool:
-        """Take what has arrived; see `Conversation.receive`."""
+        """Process received bytes; see `Conversation.receive`."""
         answer = bytes(source.data[source.begin : source.end])
         size = self._take(answer)
         if size == 0:
@@ -103,15 +102,15 @@ class Socks5:
         return over
 
     def end_of_stream(self, failure: ConnectionClosed | None = None) -> None:
-        """Raise *failure*, or `ConnectionClosed`: the proxy still owed an answer."""
+        """Raise *failure*, or `ConnectionClosed`: a reply is missing."""
         raise failure or ConnectionClosed(
             "the proxy closed the connection instead of answering SOCKS5"
         )
 
-    # ---- answers; each returns the bytes that it has, 0 if there have to be more
+    # ---- replies; each method returns the size of its reply, 0 if it is not complete
 
     def _take_method(self, answer: bytes) -> int:
-        """Take the choice of a way to log in (RFC 1928 section 3)."""
+        """Process the selected authentication method (RFC 1928 section 3)."""
         if answer[0] != VERSION:
             raise InvalidResponse(f"this is not SOCKS5: {quoted(answer)}")
         if len(answer) == 1:
@@ -126,7 +125,7 @@ class Socks5:
             self._take = self._take_verdict
         elif method == NO_LOGIN:
             self._ask()
-        elif method == LOGIN:  # though it was not offered
+        elif method == LOGIN:  # although it was not offered
             self._refuse(method, "it wants user name and password")
         elif method == GSSAPI:
             self._refuse(method, "it wants GSS-API, which is not supported")
@@ -135,7 +134,7 @@ class Socks5:
         return 2
 
     def _take_verdict(self, answer: bytes) -> int:
-        """Take what became of user name and password (RFC 1929 section 2)."""
+        """Process the result of the authentication (RFC 1929 section 2)."""
         if answer[0] != LOGIN_VERSION:
             raise InvalidResponse(f"no answer to a password: {quoted(answer)}")
         if len(answer) == 1:
@@ -146,18 +145,18 @@ class Socks5:
         return 2
 
     def _ask(self) -> None:
-        """Ask for a connection (RFC 1928 section 4)."""
+        """Send the request for a connection (RFC 1928 section 4)."""
         host = socks_address(self._hosts[0])
         self.to_send = bytes([VERSION, CONNECT, 0]) + host + self._port.to_bytes(2, "big")
         self._take = self._take_reply
 
     def _take_reply(self, answer: bytes) -> int:
-        """Take what became of the connection (RFC 1928 section 6)."""
+        """Process the reply to that request (RFC 1928 section 6)."""
         if answer[0] != VERSION:
             raise InvalidResponse(f"this is not SOCKS5: {quoted(answer)}")
         if len(answer) == 1:
             return 0
-        if (code := answer[1]) != 0:  # whatever follows
+        if (code := answer[1]) != 0:  # the rest does not matter
             del self._hosts[0]
             self._temporary |= code in TEMPORARY
             if not self._hosts:
@@ -182,7 +181,7 @@ class Socks5:
 
 
 def reply_size(answer: bytes) -> int:
-    """Return how many bytes the reply has that *answer* begins; 0 if that is not known yet.
+    """Return the size of the reply that *answer* begins; 0 if it is not known yet.
 
     Raises:
         InvalidResponse: its address is of an unknown type.
@@ -198,7 +197,7 @@ def reply_size(answer: bytes) -> int:
 
 
 def socks_address(host: str) -> bytes:
-    """Return type and bytes of a name or an address, whose zone is left out."""
+    """Return type and bytes of a name, or of an address without its zone."""
     try:
         packed = ip_address(host.partition("%")[0]).packed
     except ValueError:

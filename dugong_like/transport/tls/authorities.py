@@ -1,7 +1,7 @@
-"""The authorities that a TLS context trusts: those that are given, the environment's, the system's.
+"""Certificate authorities of a TLS context: of an argument, of the environment, of the system.
 
-OpenSSL passes over files and directories of the environment that it cannot use. Here they are
-errors: if they were taken for "nothing was said", other authorities than those would be trusted.
+OpenSSL ignores files and directories of the environment that it cannot use. Here they are errors:
+otherwise other authorities would be trusted in their place.
 
 Not here: everything else about contexts (contexts.py).
 """
@@ -22,21 +22,21 @@ from ...http.redaction import PEM, quoted
 FilePath = str | os.PathLike[str]
 Source = FilePath | bytes  # a file, or its contents
 FILE: Final = "SSL_CERT_FILE"
-FOLDERS: Final = "SSL_CERT_DIR"  # several, with `os.pathsep` between them
+FOLDERS: Final = "SSL_CERT_DIR"  # several, separated by `os.pathsep`
 KEY_LOG: Final = "SSLKEYLOGFILE"
 EMPTY: Final = "it is empty"
 NO_CERTIFICATE: Final = "there is no certificate in it"
-_hashed = re.compile(r"[0-9a-f]{8}\.[0-9]+").fullmatch  # what OpenSSL looks for in a directory
-_place = re.compile(r" *\(_ssl\.c:[0-9]+\)$")  # what Python adds to messages of OpenSSL
+_hashed = re.compile(r"[0-9a-f]{8}\.[0-9]+").fullmatch  # names that OpenSSL searches
+_place = re.compile(r" *\(_ssl\.c:[0-9]+\)$")  # added by Python to messages of OpenSSL
 
 
 def trusting(ca: FilePath | bytes | None) -> ssl.SSLContext:
-    """Return a context that trusts *ca*, and whose connections log their keys if that is set.
+    """Return a context that trusts *ca*, and logs keys if the environment demands it.
 
     Args:
-        ca: see `tls_context`. None stands for those that the environment names, besides which
-            OpenSSL may trust some of the system's; without any for those of the system; and
-            where there are none for those of certifi.
+        ca: see `tls_context`. None means the authorities that the environment names, besides
+            which OpenSSL may trust some of the system; without any, those of the system; and if
+            there are none, those of certifi.
 
     Raises:
         InvalidOption: they cannot be used, or the file for keys cannot be written to. The message
@@ -50,14 +50,14 @@ def trusting(ca: FilePath | bytes | None) -> ssl.SSLContext:
     context = _context("the system", {})
     if named or context.cert_store_stats()["x509"]:
         return context
-    folder = ssl.get_default_verify_paths().openssl_capath  # looked into when there is need
+    folder = ssl.get_default_verify_paths().openssl_capath  # read when needed
     if _problem_of_folder(folder) is None:
         return context
     return _context("certifi", {"cafile": certifi.where()})
 
 
 def reason_of(exc: Exception) -> str:
-    """Return what OpenSSL or the system complains of."""
+    """Return the reason that OpenSSL or the system reports."""
     if isinstance(exc, ssl.SSLError):
         text = _place.sub("", getattr(exc, "reason", None) or str(exc))
         return text.lower().replace("_", " ")
@@ -65,10 +65,10 @@ def reason_of(exc: Exception) -> str:
 
 
 def name_of(source: Source) -> str:
-    """Return how to call the source of certificates or keys in messages.
+    """Return the name of a source of certificates or keys, for messages.
 
     Raises:
-        InvalidOption: it is no path but what should be in the file: perhaps a key.
+        InvalidOption: it is not a path but the contents of a file, perhaps a key.
 
     """
     name = os.fsdecode(source) if isinstance(source, str | os.PathLike) else "bytes"
@@ -78,11 +78,11 @@ def name_of(source: Source) -> str:
 
 
 def _context(name: str, where: dict[str, Any]) -> ssl.SSLContext:
-    """Return a context that trusts what is *where*, and logs keys if the environment says so."""
+    """Return a context that trusts *where*, and logs keys if the environment demands it."""
     try:
         context = ssl.create_default_context(**where)
     except (OSError, ValueError) as exc:
-        if (log := getattr(exc, "filename", None)) is not None:  # only that of keys has one
+        if (log := getattr(exc, "filename", None)) is not None:  # only of the key log
             raise InvalidOption(f"{KEY_LOG}: cannot write keys to {log}: {reason_of(exc)}") from exc
         raise _unusable(name, reason_of(exc)) from exc
     if where and "capath" not in where and not context.cert_store_stats()["x509"]:
@@ -101,7 +101,7 @@ def _arguments(ca: FilePath | bytes) -> dict[str, Any]:
     """Return the argument of `ssl.create_default_context` for *ca*.
 
     Raises:
-        InvalidOption: there is nothing, or it is a directory that cannot be used.
+        InvalidOption: it is empty, or a directory that cannot be used.
 
     """
     if isinstance(ca, bytes | bytearray | memoryview):
@@ -123,7 +123,7 @@ def _arguments(ca: FilePath | bytes) -> dict[str, Any]:
 
 
 def _problem_of_folder(path: str) -> str | None:
-    """Return why OpenSSL would find no certificate in a directory, and say nothing; else None."""
+    """Return why OpenSSL would silently find no certificate in a directory, or None."""
     try:
         with os.scandir(path) as entries:
             usable = any(_hashed(entry.name) and entry.is_file() for entry in entries)
@@ -139,7 +139,7 @@ def _check_environment() -> bool:
     """Return True if the environment names authorities.
 
     Raises:
-        InvalidOption: there are none where a variable says. Of several directories one will do.
+        InvalidOption: a variable leads to none. One of several directories is enough.
 
     """
     file, folders = os.environ.get(FILE), os.environ.get(FOLDERS)
@@ -154,7 +154,7 @@ def _check_environment() -> bool:
 
 
 def _problem_of_file(path: str) -> str | None:
-    """Return why OpenSSL would find no certificate in a file, and say nothing; else None."""
+    """Return why OpenSSL would silently find no certificate in a file, or None."""
     if not path:
         return EMPTY
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

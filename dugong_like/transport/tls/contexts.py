@@ -1,12 +1,11 @@
-"""TLS contexts: whom to trust, what to show of oneself, and which versions to speak.
+"""TLS contexts: authorities, client certificate, versions, ciphers, ALPN.
 
-Whatever is not set here can be set in the `ssl.SSLContext` that is returned, before it is
-used, and any other context will do as well.
+Other settings can be made in the returned `ssl.SSLContext` before it is used, and any other
+context is accepted as well.
 
-Not here: the authorities (authorities.py), handshakes (over_socket.py), and what is asked of one
-connection only: the name of the server (transport/connect/socket_options.py) and the
-fingerprint of its certificate
-(fingerprints.py).
+Not here: the authorities (authorities.py), handshakes (over_socket.py), and settings of single
+connections: the name of the server (transport/connect/socket_options.py) and the fingerprint of
+its certificate (fingerprints.py).
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ MAX_PROTOCOL: Final = 255  # bytes of the name of a protocol (RFC 7301 section 3
 def default_ssl_context() -> ssl.SSLContext:
     """Return the context for https that verifies certificate and host name.
 
-    The system's certificates are trusted; where there are none, those of certifi. The
-    variables ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and ``SSLKEYLOGFILE`` are honoured.
-    At least TLS 1.2. The context is made at the first call, once for the process.
+    It trusts the certificate authorities of the system; if there are none, those of certifi. It
+    respects the variables ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and ``SSLKEYLOGFILE``. TLS 1.2 is the
+    minimum. The context is made at the first call, once for the process.
 
     Raises:
         InvalidOption: one of these variables leads nowhere: no certificate can be read there, or
@@ -63,33 +62,33 @@ def tls_context(  # noqa: PLR0913 - each is one setting
     """Return a new TLS context for https. Make it once: it takes some 15 milliseconds.
 
     Args:
-        verify: False to accept any certificate, for any name. Whoever is in between can then
-            read and change everything, unless the connection is given a *fingerprint*.
-        ca: the authorities to trust instead of those of the system (where there are none,
-            those of certifi): a file in PEM, a directory as ``openssl rehash`` makes it, or the
-            certificates themselves as bytes, in PEM or DER. For None ``SSL_CERT_FILE`` and
-            ``SSL_CERT_DIR`` count, as for `default_ssl_context`.
-        client_cert: what to show to a server that asks who we are: a file in PEM with
-            key and certificates, or such bytes, or ``(certificates, key)`` or
+        verify: False to accept any certificate, for any name. Then anyone in between can
+            read and change everything, unless the connection has a *fingerprint*.
+        ca: the authorities to trust instead of those of the system (if there are none, those
+            of certifi): a file in PEM, a directory made by ``openssl rehash``, or the
+            certificates as bytes, in PEM or DER. With None ``SSL_CERT_FILE`` and
+            ``SSL_CERT_DIR`` are respected, as by `default_ssl_context`.
+        client_cert: the certificate for a server that asks for one: a file in PEM with key
+            and certificates, or such bytes, or ``(certificates, key)`` or
             ``(certificates, key, password)``, each a file or bytes; a key of None is in
-            the same file as the certificates. Bytes never get to a disk where the system has
-            files in memory (Linux).
-        min_version: ``"TLSv1.2"``, ``"TLSv1.3"``, or the like of `ssl.TLSVersion`. Older ones
-            are not to be used (RFC 8996).
+            the same file as the certificates. Bytes are never written to a disk if the system
+            has files in memory (Linux).
+        min_version: ``"TLSv1.2"``, ``"TLSv1.3"``, or a member of `ssl.TLSVersion`. Older
+            versions are not allowed (RFC 8996).
         max_version: as *min_version*; None sets no limit.
-        ciphers: those of TLS 1.2, as OpenSSL writes lists of them; None takes Python's.
-        alpn: the protocols to offer (RFC 7301); None offers none. A server that chooses
-            another one than HTTP/1.1 is refused by the connection.
-        keylog: a file to append the keys of each connection to, for looking into what was
-            recorded; None takes the one that ``SSLKEYLOGFILE`` names, if it is set.
+        ciphers: those of TLS 1.2, in OpenSSL's list format; None for the default of Python.
+        alpn: the protocols to offer (RFC 7301); None offers none. The connection refuses a
+            server that selects another one than HTTP/1.1.
+        keylog: a file to which the keys of each connection are appended, for decrypting
+            recorded packets; None for the one that ``SSLKEYLOGFILE`` names, if it is set.
 
     Returns:
-        The context. Names are compared with the subject alternative names of the certificate
-        only (RFC 9110 section 4.3.4), and a stream that is cut off is an error.
+        The context. Host names are compared with the subject alternative names of the
+        certificate only (RFC 9110 section 4.3.4), and truncation of a stream is an error.
 
     Raises:
-        InvalidOption: a file cannot be used, also one that a variable of the environment names,
-            or an argument makes no sense; the message names it, and the reason.
+        InvalidOption: a file cannot be used, also one that the environment names, or an
+            argument is invalid; the message names it, and the reason.
         TypeError: an argument has the wrong type.
 
     """
@@ -99,7 +98,7 @@ def tls_context(  # noqa: PLR0913 - each is one setting
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     _limit_versions(context, min_version, max_version)
-    # Some builds of Python set it (3.11.2 of Debian); a cut-off stream would look complete.
+    # Some builds of Python set it (3.11.2 of Debian); a truncated stream would look complete.
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.hostname_checks_common_name = False  # RFC 9110 section 4.3.4
     if client_cert is not None:
@@ -120,7 +119,7 @@ def _load_client(context: ssl.SSLContext, client: ClientCertificate) -> None:
     names = name_of(certificates) if key is None else f"{name_of(certificates)} and {name_of(key)}"
     what = f"cannot load the client certificate from {names}"
 
-    def no_password() -> NoReturn:  # or OpenSSL would ask whoever sits at the terminal
+    def no_password() -> NoReturn:  # or OpenSSL would ask on the terminal
         raise InvalidOption(f"{what}: the key is encrypted, and no password was given")
 
     with ExitStack() as stack:
@@ -132,10 +131,10 @@ def _load_client(context: ssl.SSLContext, client: ClientCertificate) -> None:
             raise
         except (OSError, ValueError) as exc:
             reason = reason_of(exc)
-            if reason.endswith("pem lib"):  # all that OpenSSL has to say
+            if reason.endswith("pem lib"):  # the whole text of OpenSSL
                 reason = "no certificate and key in PEM" if password is None else "wrong password"
             raise InvalidOption(f"{what}: {reason}") from exc
-    # A server of TLS 1.3 may ask in the middle, for some paths only (RFC 8446 section 4.6.2).
+    # With TLS 1.3 a server may ask later, for some paths only (RFC 8446 section 4.6.2).
     context.post_handshake_auth = True
 
 
@@ -155,10 +154,10 @@ def _client_parts(client: ClientCertificate) -> tuple[Source, Source | None, Pas
 
 @contextmanager
 def _as_file(source: Source) -> Iterator[str]:
-    """Yield the path of a file with the contents of *source*, bytes or a path itself.
+    """Yield the path of a file with the contents of *source*, which may be a path itself.
 
-    OpenSSL reads keys through Python from files only. Where there is memory that can be had
-    as a file nothing is written to a disk.
+    Python passes keys to OpenSSL as files only. If the system has files in memory, nothing is
+    written to a disk.
     """
     if not isinstance(source, bytes):
         yield os.fspath(source)

@@ -1,8 +1,8 @@
-"""Fingerprints of certificates: the server is known by what was written down before.
+"""Fingerprints: accepting only certificates that are known beforehand.
 
 The digest is that of the whole certificate in DER, as ``openssl x509 -fingerprint`` prints it.
 
-Not here: the check of names and authorities, which is the context's (contexts.py).
+Not here: verifying names and authorities, which the context does (contexts.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Fingerprints = tuple[tuple[str, bytes], ...]  # name of the digest, and the dige
 
 
 def parse_fingerprints(given: str | Iterable[str] | None) -> Fingerprints:
-    """Return *given*, one or several of ``"sha256:…"``, of which one has to fit.
+    """Return *given*, one or several of ``"sha256:…"``, of which one has to match.
 
     The digits are hexadecimal, in any case, with or without colons between the bytes.
 
@@ -66,7 +66,7 @@ def check_fingerprint(certificate: bytes | None, fingerprints: Fingerprints) -> 
     """
     if not fingerprints:
         return
-    import hashlib  # noqa: PLC0415 - 5 ms, for those only who use it
+    import hashlib  # noqa: PLC0415 - 5 ms, only for fingerprints
 
     der = certificate or b""
     if not any(hashlib.new(name, der).digest() == digest for name, digest in fingerprints):

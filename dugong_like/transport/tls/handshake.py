@@ -1,12 +1,12 @@
-"""What a TLS connection has agreed on, and whether that will do; for both ways of doing TLS.
+"""The result of a TLS handshake, and checking it; for TLS over sockets and over streams.
 
-Also why it has ended. The peer says that by an alert (RFC 8446 section 6.2), and closes the
-connection. Data that are sent meanwhile have it reset, and the system reports that to whoever
-sends; but the alert is in front of that, in the receive buffer. So a sender that fails looks
-there. What it finds in place of an alert is kept for the receiving half.
+Also the reason for the end of a connection. The peer sends it as an alert (RFC 8446 section 6.2),
+and closes the connection. Data that are sent meanwhile cause a reset, which the system reports to
+the sender; but the alert is in front of that, in the receive buffer. So a sender that fails
+receives once. Bytes in place of an alert are kept for the receiving half.
 
-With TLS 1.3 the client's handshake is complete before the server has looked at its
-certificate, so it is in this way that a client hears of a certificate that is refused.
+With TLS 1.3 the client's handshake is complete before the server has verified its certificate, so
+this is how a client learns that its certificate was refused.
 
 Not here: the bytes (over_socket.py over a socket, over_stream.py over any stream).
 """
@@ -32,13 +32,13 @@ from ..socket_waits import lost
 from .fingerprints import Fingerprints, check_fingerprint
 from .sessions import SessionPlace
 
-CROSSED: Final = 0.05  # seconds after which to try again what the other half may have done
-SPOKEN: Final = {None, "http/1.1", "http/1.0"}  # what ALPN may end with (RFC 7301)
+CROSSED: Final = 0.05  # seconds after which to repeat an attempt that the other half may have made
+SPOKEN: Final = {None, "http/1.1", "http/1.0"}  # accepted results of ALPN (RFC 7301)
 TLSObject = ssl.SSLSocket | ssl.SSLObject
 Kept = tuple[bytes, OSError | None]
 
 # All alerts of RFC 8446 section 6, and the older ones, by their names there. These are about the
-# certificate of who receives them; access_denied says that it is valid and does not suffice.
+# certificate of the receiver; access_denied means that it is valid but not sufficient.
 REFUSALS: Final = frozenset(
     [
         *("bad_certificate", "unsupported_certificate", "certificate_revoked"),
@@ -46,7 +46,7 @@ REFUSALS: Final = frozenset(
         "certificate_required",
     ]
 )
-# By these a peer rejects what is offered in a handshake, which is the same the next time.
+# By these a peer rejects the offers of a handshake, which are the same the next time.
 DISAGREEMENTS: Final = frozenset(
     [
         *("handshake_failure", "illegal_parameter", "protocol_version", "insufficient_security"),
@@ -66,7 +66,7 @@ ACCIDENTS: Final = frozenset(
     ]
 )
 ALERTS: Final = REFUSALS | DISAGREEMENTS | ACCIDENTS
-# What OpenSSL says if it is this side that does not agree to what the peer offers.
+# Reasons of OpenSSL if this side rejects the offers of the peer.
 NOT_AGREED: Final = frozenset(
     [
         *("UNSUPPORTED_PROTOCOL", "WRONG_SSL_VERSION", "NO_PROTOCOLS_AVAILABLE"),
@@ -81,7 +81,7 @@ _text = re.compile(r"\[SSL\] (?P<text>.+) \(_ssl\.c:[0-9]+\)").fullmatch
 
 
 class Secured:
-    """What is the same in all TLS streams. Each call into *tls* is made under `_lock`."""
+    """Base of all TLS streams. Each call into *tls* is made under `_lock`."""
 
     __slots__ = ("_ended", "_kept", "_lock", "_place", "_tls")
 
@@ -89,18 +89,18 @@ class Secured:
         self._tls = tls
         # The garbage collector or a handler of signals may close it in the middle of a call.
         self._lock = threading.RLock()
-        self._place: SessionPlace | None = None  # for the session, when the connection ends
-        # What was received for a later call: bytes, and the error that has ended receiving, which
-        # OpenSSL reports once: after an alert it would say that the stream has ended in order.
+        self._place: SessionPlace | None = None  # for the session at the end
+        # Received for a later call: bytes, and the error that has ended receiving. OpenSSL reports
+        # it once: after an alert it would report a proper end of the stream.
         self._kept: Kept | None = None
-        self._ended = False  # it is this side that ends the connection, or a direction of it
+        self._ended = False  # this side has closed the connection, or a direction of it
 
     def check_peer(self, fingerprints: Fingerprints, any_protocol: bool) -> None:
-        """Check what the handshake has led to.
+        """Check the result of the handshake.
 
         Raises:
-            HandshakeFailed: the peer has chosen a protocol that is not spoken here, and not
-                *any_protocol* will do. The context is the caller's, and may offer h2.
+            HandshakeFailed: the peer has selected a protocol that is not supported, unless
+                *any_protocol* is allowed. The context of the caller may offer h2.
             CertificateInvalid: its certificate has none of *fingerprints*, if there are any.
 
         """
@@ -111,18 +111,18 @@ class Secured:
         check_fingerprint(self._tls.getpeercert(True), fingerprints)
 
     def keep_session(self, place: SessionPlace | None) -> None:
-        """Put the session at *place*, if there is one, when the connection ends in order."""
+        """Store the session at *place*, if given, when the connection ends properly."""
         self._place = place
 
     def save_session(self) -> None:
-        """Put the session where `keep_session` said, once; the lock is held."""
+        """Store the session at the place of `keep_session`, once; the lock is held."""
         place, self._place = self._place, None
         if place is None:
             return
         session = self._tls.session
         if session is None or not (session.has_ticket or session.id):
             return
-        if session.has_ticket or self._tls.version() != "TLSv1.3":  # there, only tickets count
+        if session.has_ticket or self._tls.version() != "TLSv1.3":  # 1.3: only tickets
             place.put(session)
 
     def _keep(self, data: bytes, failure: OSError | None = None) -> None:
@@ -133,7 +133,7 @@ class Secured:
         self._kept = data, failure
 
     def _take_kept(self, size: int) -> bytes:
-        """Return up to *size* bytes of what was kept, or raise what was; the lock is held."""
+        """Return up to *size* kept bytes, or raise the kept error; the lock is held."""
         assert self._kept is not None
         data, failure = self._kept
         if failure is not None and not data:
@@ -143,11 +143,10 @@ class Secured:
         return data[:size]
 
     def _why(self, exc: OSError) -> OSError:
-        """Return the alert that says why sending has failed with *exc*, or *exc*; see above.
+        """Return the alert that explains why sending has failed with *exc*, or *exc*; see above.
 
-        The lock is held. Not if it was this side that has ended the direction: only what ends
-        both leaves the descriptor readable, and with that wakes whoever waits for bytes that are
-        kept here.
+        The lock is held. Not if this side has closed the direction: only the end of both directions
+        leaves the descriptor readable, which wakes an operation that waits for kept bytes.
         """
         if self._kept is None and not self._ended and is_from_below(exc):
             self._look_for_reason()
@@ -155,7 +154,7 @@ class Secured:
         return exc if reason is None or alert_of(reason) is None else reason
 
     def _look_for_reason(self) -> None:
-        """Receive once, and keep what that gives; the lock is held."""
+        """Receive once, and keep the result; the lock is held."""
         raise NotImplementedError
 
     def gone(self, exc: OSError) -> ConnectionClosed:
@@ -173,11 +172,11 @@ class Secured:
         raise NotImplementedError
 
     def is_idle(self) -> bool:
-        """See `Stream.is_idle`. Session tickets and the like count as nothing.
+        """See `Stream.is_idle`. Session tickets and the like do not count.
 
         Raises:
-            ClientCertificateRefused: that is why it has ended; with another connection it would
-                be the same.
+            ClientCertificateRefused: the reason for its end; the same would happen to another
+                connection.
 
         """
         if self.is_quiet():
@@ -188,7 +187,7 @@ class Secured:
         except ClientCertificateRefused:
             raise
         except ConnectionClosed:
-            pass  # most servers that close an idle connection do not take leave
+            pass  # most servers close an idle connection without close_notify
         with self._lock:
             self.save_session()
         return False
@@ -204,10 +203,10 @@ class Secured:
 
 
 class SecuredStream(Protocol):
-    """What `co_shake_hands` needs of a stream."""
+    """The interface of streams for `co_shake_hands`."""
 
     def handshake(self) -> bool | None:
-        """Go on with the handshake; None says that it would block."""
+        """Continue the handshake; None means that it would block."""
         ...
 
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
@@ -237,7 +236,7 @@ def co_shake_hands(
     timeout: float | None,
     any_protocol: bool,
 ) -> Co[S]:
-    """Do the handshake on *stream* and return it; it is closed if that fails.
+    """Do the handshake on *stream* and return it; it is closed on failure.
 
     Raises:
         CertificateInvalid, HandshakeFailed, ConnectionTimedOut: see `tls.co_start_tls`.
@@ -256,7 +255,7 @@ def co_shake_hands(
 
 
 def certified_name(hostname: str | None) -> str | None:
-    """Return *hostname* as certificates have it.
+    """Return *hostname* as in certificates.
 
     That is, without the zone of an IPv6 address (RFC 6874), and without the dot of the
     root (RFC 6066 section 3).
@@ -267,7 +266,7 @@ def certified_name(hostname: str | None) -> str | None:
 
 
 def failed(exc: OSError) -> HandshakeFailed:
-    """Return *exc*, which ended a handshake, as an error of the library."""
+    """Return *exc*, the failure of a handshake, as an error of the library."""
     if isinstance(exc, ssl.CertificateError):
         return CertificateInvalid(f"certificate not accepted: {_reason(exc)}")
     if isinstance(exc, ClientCertificateRefused):  # by the proxy, whose TLS is below
@@ -288,7 +287,7 @@ def refused(exc: OSError) -> ClientCertificateRefused:
 
 
 def openssl_reason(exc: OSError) -> str:
-    """Return what OpenSSL calls the reason of *exc*; empty if it has none.
+    """Return OpenSSL's name for the reason of *exc*; empty if it has none.
 
     OpenSSL has texts for more reasons than the `ssl` module has names, such as for
     no_application_protocol. Then the text, written as a name, is returned.
@@ -300,7 +299,7 @@ def openssl_reason(exc: OSError) -> str:
 
 
 def alert_of(exc: OSError) -> str | None:
-    """Return the alert of the peer that *exc* is, as RFC 8446 calls it; None if it is none."""
+    """Return the RFC 8446 name of the alert that *exc* reports; None if it is another error."""
     match = _alert(openssl_reason(exc))
     if match is None:
         return None
@@ -309,15 +308,15 @@ def alert_of(exc: OSError) -> str | None:
 
 
 def is_from_below(exc: OSError) -> bool:
-    """Say whether *exc* comes from what is below TLS, not from TLS."""
+    """Return True if *exc* comes from the stream below TLS, not from TLS."""
     return not isinstance(exc, ssl.SSLError) or isinstance(exc, ssl.SSLEOFError)
 
 
 def cut_off_or_lost(exc: OSError) -> ConnectionClosed:
     """Return *exc* as `ConnectionClosed`.
 
-    With TLS 1.3 the peer's part of a handshake may end after ours, so what it does not agree to
-    may be said now.
+    With TLS 1.3 the peer's part of a handshake may end after that of the client, so its objections
+    may arrive now.
     """
     alert, reason = alert_of(exc), openssl_reason(exc)
     if alert in REFUSALS:
@@ -333,21 +332,21 @@ def cut_off_or_lost(exc: OSError) -> ConnectionClosed:
 
 
 def soon(deadline: float | None) -> float:
-    """Return when to try again while a handshake goes on in the middle (TLS 1.2).
+    """Return when to try again during a renegotiation (TLS 1.2).
 
-    It moves on in whichever half is called, so what the one waits for the other may take.
+    Both halves move it on, so one may receive the bytes that the other waits for.
     """
     at = time.monotonic() + CROSSED
     return at if deadline is None else min(at, deadline)
 
 
-# What OpenSSL calls an answer that is no TLS, and the end of the stream.
+# OpenSSL's names for a response without TLS, and for the end of the stream.
 NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
 ENDED: Final = "UNEXPECTED_EOF_WHILE_READING"
 
 
 def _reason(exc: OSError) -> str:
-    """Return the reason of *exc* for a message, which may be about a server or a proxy."""
+    """Return the reason of *exc* for a message about a server or a proxy."""
     reason = openssl_reason(exc)
     if reason in NO_TLS:
         return f"no TLS is spoken on this port: is it http://? ({reason})"

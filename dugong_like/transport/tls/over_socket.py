@@ -1,11 +1,10 @@
-"""TLS over a socket: the handshake, and bytes in and out under a lock.
+"""TLS over a socket: the handshake, and sending and receiving under a lock.
 
-Two threads on one non-blocking `SSLSocket` corrupt it, so each call into it is made
-under a lock of ours. No call blocks, so the lock is held for microseconds; waiting
-happens outside.
+Two threads on one non-blocking `SSLSocket` corrupt it, so each call into it is made under a lock.
+No call blocks, so the lock is held for microseconds; waiting happens without it.
 
-Not here: the connection below (tcp.py), TLS over anything but a socket (over_stream.py), what
-has been agreed on (handshake.py), and contexts (contexts.py).
+Not here: the connection below (tcp.py), TLS over other streams (over_stream.py), checking the
+result of the handshake (handshake.py), and contexts (contexts.py).
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ from .sessions import SessionPlace
 T = TypeVar("T")
 SSLContext = ssl.SSLContext
 RECORD: Final = 16384  # bytes of payload in the largest TLS record (RFC 8446 section 5.1)
-MOST_RECORDS: Final = 262144  # bytes received with one call: the lock is not held for longer
+MOST_RECORDS: Final = 262144  # bytes received with one call, a limit for the time with the lock
 
 
 def check_context(context: object) -> None:
-    """Check what the caller gave as a context, while no socket is open yet.
+    """Check a context of the caller, before a socket is open.
 
     Raises:
-        TypeError: it is no `ssl.SSLContext`.
-        InvalidOption: it is one for servers.
+        TypeError: it is not an `ssl.SSLContext`.
+        InvalidOption: it is a context for servers.
 
     """
     if not isinstance(context, SSLContext):
@@ -62,20 +61,20 @@ def co_start_tls(
 
     Args:
         under: it is taken over, and closed if the handshake fails.
-        context: used as it is, never changed.
-        hostname: for SNI and for the check of the certificate, as `certified_name` has it;
-            None sends none, which a context that checks names does not allow.
+        context: never changed.
+        hostname: for SNI and for verifying the certificate, see `certified_name`; None sends
+            none, which a context that checks names does not allow.
         timeout: seconds for the handshake; None sets no limit.
-        any_protocol: True if the peer may choose any protocol by ALPN, not only HTTP/1.
-        fingerprints: of which the certificate has to have one, unless there are none.
-        place: where a session to resume comes from, and the one of this connection goes.
+        any_protocol: True if the peer may select any protocol by ALPN, not only HTTP/1.
+        fingerprints: one of them has to match the certificate, if there are any.
+        place: the store for the session to resume, and for that of this connection.
 
     Raises:
         CertificateInvalid: the certificate is not accepted, or has another fingerprint.
         HandshakeFailed: the peer does not speak TLS, or not as the context demands, or
-            chose another protocol than HTTP/1.1 (ALPN).
+            selected another protocol than HTTP/1.1 (ALPN).
         ConnectionTimedOut: it was not complete after *timeout* seconds.
-        InvalidRequest: *hostname* cannot be the name of a certificate.
+        InvalidRequest: *hostname* cannot be the name in a certificate.
 
     """
     secured = None
@@ -95,7 +94,7 @@ def co_start_tls(
 def _wrap(
     sock: socket.socket, context: ssl.SSLContext, name: str | None, place: SessionPlace | None
 ) -> ssl.SSLSocket:
-    """Return *sock*, which is taken over unless that fails, in TLS; nothing is sent yet."""
+    """Return *sock* with TLS, taking it over on success; nothing is sent yet."""
     try:
         return context.wrap_socket(
             sock,
@@ -116,13 +115,13 @@ def _wrap(
 
 
 def bad_name(name: str | None, exc: ValueError) -> InvalidRequest:
-    """Return *exc*, which `ssl` raised because of *name*."""
+    """Return the error for *name*, which `ssl` has refused with *exc*."""
     what = "no host name" if name is None else f"not a host name for TLS: {quoted(name)}"
     return InvalidRequest(f"{what}: {exc}")
 
 
 def _close_forgotten(exc: BaseException) -> None:
-    """Close the socket that `ssl` has made and, failing with *exc*, not closed."""
+    """Close the socket that `ssl` has made and, after failing with *exc*, not closed."""
     traceback = exc.__traceback__
     while traceback is not None:
         made = traceback.tb_frame.f_locals.get("self")
@@ -136,7 +135,7 @@ class TLSStream(Secured):
     """TLS over a socket; see `tcp.Stream`."""
 
     __slots__ = (*("_recv_mask", "_send_mask", "_sock", "_waits", "buffered", "fd", "waiting"),)
-    bulk = None  # what the socket carries are not the bytes
+    bulk = None  # the bytes of the socket are encrypted
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
         super().__init__(sock)
@@ -146,8 +145,8 @@ class TLSStream(Secured):
         self.waiting = False
         self._recv_mask = POLLIN
         self._send_mask = POLLOUT
-        # The rest of a record of which a part was asked for. It is noted, as asking OpenSSL
-        # takes the lock and calls twice, in each request.
+        # Bytes that are left of a partly read record. Stored, as asking OpenSSL in each request
+        # needs the lock and two calls.
         self.buffered = False
 
     def handshake(self) -> bool | None:
@@ -172,7 +171,7 @@ class TLSStream(Secured):
         return self._receive(self._recv_records, buffer)
 
     def _recv_records(self, buffer: memoryview) -> int:
-        """Receive a record, and the ones behind it if it is a full one: there mostly are some."""
+        """Receive a record and, if it is a full one, those behind it, as more usually follow."""
         if self._kept is not None:
             data = self._take_kept(len(buffer))
             buffer[: len(data)] = data
@@ -191,7 +190,7 @@ class TLSStream(Secured):
         return total
 
     def _end_early(self, exc: OSError) -> None:
-        """Note that receiving has ended with *exc*, behind something that is to be returned."""
+        """Keep *exc*, the end of receiving, which comes after bytes that are returned first."""
         if isinstance(exc, ssl.SSLWantReadError | ssl.SSLWantWriteError):
             self._recv_mask = _mask(exc)
         else:
@@ -203,7 +202,7 @@ class TLSStream(Secured):
         return self._receive(self._recv_pieces, size)
 
     def _recv_pieces(self, size: int) -> bytes:
-        """Receive a record or less, and those behind it, in memory of the right size."""
+        """Receive at most a record, and those behind it, in memory of the right size."""
         if self._kept is not None:
             return self._take_kept(size)
         pieces = [self._sock.recv(min(size, RECORD))]
@@ -296,8 +295,8 @@ class TLSStream(Secured):
     def end_sending(self) -> bool | None:
         """See `Stream.end_sending`, which is not possible here.
 
-        `ssl.SSLSocket.unwrap` sends close_notify, and then reads: OpenSSL gives up the connection
-        if that are data. In over_stream.py nothing arrives that was not put there.
+        `ssl.SSLSocket.unwrap` sends close_notify, and then reads: if data arrive, OpenSSL gives the
+        connection up. In over_stream.py only bytes arrive that were put there.
         """
         raise StateError("TLS that was begun with the connection ends in both directions at once")
 
@@ -314,16 +313,16 @@ class TLSStream(Secured):
     def notify_close(self) -> None:
         """Send close_notify (RFC 8446 section 6.1) if that is possible at once.
 
-        The connection, or its sending direction, is ended next.
+        The connection, or its sending direction, is closed next.
         """
         self._ended = True
-        hold_back(self._sock)  # it goes in one packet with the end
+        hold_back(self._sock)  # in one packet with FIN
         try:
             with self._lock:
-                self.save_session()  # what is unwrapped has none any more
+                self.save_session()  # there is none after unwrapping
                 self._sock.unwrap()
         except (OSError, ValueError):
-            pass  # the peer need not answer, and the connection may be gone
+            pass  # the peer need not respond, and the connection may be gone
 
     def close(self) -> None:
         """See `Stream.close`."""
@@ -340,7 +339,7 @@ def _mask(want: ssl.SSLError) -> int:
 
 
 def _one_record(parts: Sequence[Data]) -> bytes:
-    """Join the beginning of *parts*, so that a small one does not get a record of its own."""
+    """Join the beginning of *parts*, so that a small part does not get its own record."""
     room = RECORD
     pieces = []
     for part in parts:

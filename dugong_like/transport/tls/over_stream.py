@@ -1,13 +1,12 @@
 """TLS over any stream, such as TLS inside the TLS to a proxy.
 
-OpenSSL reads from memory and writes to memory here; what lies there is moved to and from the
-stream below. All of it happens under one lock, as in over_socket.py: either half may be the
-one that
-moves a handshake on, or sends what the other one has encrypted. No call blocks.
+OpenSSL reads from memory and writes to memory here; these bytes are moved from and to the stream
+below. All of it happens under one lock, as in over_socket.py: either half may move a handshake on,
+or send bytes that the other one has encrypted. No call blocks.
 
-Bytes that were encrypted must be sent, in order, whoever has encrypted them: so what could not
-be sent at once is kept, and the next call of either half goes on with it. A sender is told
-that its data are on their way when the last byte of them is.
+Encrypted bytes must be sent in order, by either half: bytes that could not be sent at once are
+kept, and the next call of either half continues with them. A send is complete when the last byte
+of its data is sent.
 
 Not here: TLS over a socket, which costs less (over_socket.py), and the choice between the two
 (start.py).
@@ -39,16 +38,16 @@ class TLSOverStream(Secured):
 
     Args:
         inner: the stream below.
-        context: used as it is.
-        name: for SNI and for the check of the certificate; None sends none.
-        place: where a session to resume comes from.
+        context: never changed.
+        name: for SNI and for verifying the certificate; None sends none.
+        place: the store for the session to resume.
 
     Raises:
-        InvalidRequest: *name* cannot be the name of a certificate.
+        InvalidRequest: *name* cannot be the name in a certificate.
 
     """
 
-    bulk = None  # what the socket carries are not the bytes
+    bulk = None  # the bytes of the socket are encrypted
 
     def __init__(
         self,
@@ -59,7 +58,7 @@ class TLSOverStream(Secured):
     ) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        if name is None and context.check_hostname:  # OpenSSL would check no name, and not say so
+        if name is None and context.check_hostname:  # OpenSSL would silently check no name
             raise InvalidRequest("a context that checks names needs one: check_hostname is set")
         session = None if place is None else place.take()
         try:
@@ -72,9 +71,9 @@ class TLSOverStream(Secured):
         self._object = secured
         self._inner = inner
         self._unsent = NOTHING  # encrypted bytes that are being sent
-        self._taken: int | None = None  # bytes of the sender's that are being sent
-        self._notified = False  # close_notify is on its way
-        # A handshake in the middle, which either half may move on with what the other waits for:
+        self._taken: int | None = None  # bytes of the sender that are being sent
+        self._notified = False  # close_notify is being sent
+        # A renegotiation, in which either half may receive the bytes that the other waits for:
         self._recv_crossed = False  # there may be one
         self._send_crossed = False  # the sender cannot go on before its end
         self._flushing = False
@@ -104,16 +103,16 @@ class TLSOverStream(Secured):
         return True
 
     def _answer(self) -> None:
-        """Send, if that is possible, what TLS says by itself, such as that a key is updated."""
+        """Send, if possible, messages of TLS itself, such as a key update."""
         if self._taken is not None:
-            return  # the sender is about to
+            return  # the sender does it
         try:
             self._flush()
         except ConnectionClosed:
-            self._unsent = NOTHING  # who reads goes on, with what the peer has said before
+            self._unsent = NOTHING  # the reader continues with bytes that have arrived
 
     def _pull(self) -> bool:
-        """Take what has arrived below; False says that nothing has."""
+        """Receive from below; False means that nothing has arrived."""
         data = self._inner.recv(CHUNK)
         if data is None:
             return False
@@ -126,7 +125,7 @@ class TLSOverStream(Secured):
     # ---- the handshake
 
     def handshake(self) -> bool | None:
-        """Go on with the handshake; None says that it would block.
+        """Continue the handshake; None means that it would block.
 
         Raises:
             CertificateInvalid: the certificate is not accepted.
@@ -140,7 +139,7 @@ class TLSOverStream(Secured):
                         return None
                 return True if self._flush() else None
             except OSError as exc:
-                self._answer()  # the alert that says why
+                self._answer()  # the alert with the reason
                 raise failed(exc) from exc
 
     def _shake(self) -> bool:
@@ -163,7 +162,7 @@ class TLSOverStream(Secured):
             return len(data)
         try:
             return cast("int", self._object.read(len(buffer), buffer))
-        except ssl.SSLZeroReturnError:  # instead of nothing, behind our own close_notify
+        except ssl.SSLZeroReturnError:  # raised behind the close_notify of this side
             return 0
 
     def recv(self, size: int) -> bytes | None:
@@ -221,7 +220,7 @@ class TLSOverStream(Secured):
             return count
 
     def _flush_or_say_why(self) -> bool:
-        """Do what `_flush` does; if the peer is gone say what it has said before."""
+        """As `_flush`; if the peer is gone, raise the alert that it has sent before."""
         try:
             return self._flush()
         except ConnectionClosed as exc:
@@ -239,7 +238,7 @@ class TLSOverStream(Secured):
                 try:
                     if not self._pull():
                         return
-                except ConnectionClosed:  # the stream below will say it again
+                except ConnectionClosed:  # the stream below will raise it again
                     return
             except OSError as exc:
                 self._keep(b"", exc)
@@ -249,10 +248,10 @@ class TLSOverStream(Secured):
                 self._keep(data)
 
     def _encrypt(self, parts: Sequence[Part]) -> int:
-        """Encrypt the beginning of *parts* and return how many bytes that was.
+        """Encrypt the beginning of *parts* and return the number of bytes.
 
         Raises:
-            ssl.SSLWantReadError: nothing, for a handshake has to end before.
+            ssl.SSLWantReadError: nothing, as a handshake has to end first.
 
         """
         pieces = cast("Sequence[Data]", parts)  # without `bulk` there are no others
@@ -270,7 +269,7 @@ class TLSOverStream(Secured):
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
         """See `Stream.wanted_by_recv`."""
         self.waiting = True
-        mine = bool(self._unsent) and self._taken is None  # else the sender goes on with it
+        mine = bool(self._unsent) and self._taken is None  # otherwise the sender continues
         if not (mine or self._recv_crossed):
             return self._inner.wanted_by_recv(deadline)
         need = self._inner.wanted_by_recv(soon(deadline))
@@ -286,7 +285,7 @@ class TLSOverStream(Secured):
     def wait_to_recv(self, timeout: float | None) -> bool:
         """See `Stream.wait_to_recv`."""
         self.waiting = True
-        if self._recv_crossed:  # what is waited for may be here already: try
+        if self._recv_crossed:  # the bytes may have been received already: try
             return True
         return self._inner.wait_to_recv(timeout)
 
@@ -294,7 +293,7 @@ class TLSOverStream(Secured):
 
     @property
     def buffered(self) -> bool:
-        """See `Stream.buffered`. May say True for a part of a record, until `recv` looks."""
+        """See `Stream.buffered`. May be True for a part of a record, until the next `recv`."""
         with self._lock:
             return (
                 self._kept is not None
@@ -327,12 +326,12 @@ class TLSOverStream(Secured):
     def end_sending(self) -> bool | None:
         """See `Stream.end_sending`: close_notify (RFC 8446 section 6.1).
 
-        What is below goes on: TLS may have to say more, such as that a key is updated.
+        The stream below stays open: TLS may have to send more, such as a key update.
         """
         with self._lock:
             while not self._notified:
                 self._notified = self._say_end()
-                if not self._notified:  # in the middle of a handshake, which has to end before
+                if not self._notified:  # during a handshake, which has to end first
                     self._send_crossed = self._recv_crossed = True
                     if not self._flush_or_say_why() or not self._pull():
                         return None
@@ -340,18 +339,18 @@ class TLSOverStream(Secured):
             return True if self._flush_or_say_why() else None
 
     def _say_end(self) -> bool:
-        """Let TLS write close_notify; False says that it cannot yet.
+        """Let TLS write close_notify; False means that it cannot yet.
 
         Raises:
-            ConnectionClosed: TLS is broken.
+            ConnectionClosed: TLS has failed.
 
         """
         try:
             self._read_ahead()
-            self.save_session()  # what is unwrapped has none any more
+            self.save_session()  # there is none after unwrapping
             self._object.unwrap()
         except ssl.SSLWantReadError:
-            return True  # for the end of the other direction, which is not waited for
+            return True  # the end of the other direction is not waited for
         except OSError as exc:
             if getattr(exc, "reason", None) == "SHUTDOWN_WHILE_IN_INIT":
                 return False
@@ -360,7 +359,7 @@ class TLSOverStream(Secured):
         return True
 
     def _read_ahead(self) -> None:
-        """Take what has arrived: OpenSSL takes no data while it writes close_notify."""
+        """Receive what has arrived: OpenSSL takes no data while it writes close_notify."""
         try:
             while data := self._object.read(CHUNK):
                 self._keep(data)
@@ -371,7 +370,7 @@ class TLSOverStream(Secured):
             raise
 
     def say_goodbye(self) -> None:
-        """See `Stream.say_goodbye`: close_notify, then the goodbye of the stream below."""
+        """See `Stream.say_goodbye`: close_notify, then the same for the stream below."""
         self._notify()
         self._inner.say_goodbye()
 
@@ -388,7 +387,7 @@ class TLSOverStream(Secured):
             try:
                 self._object.unwrap()
             except (OSError, ValueError):
-                pass  # the peer need not answer, and the connection may be gone
+                pass  # the peer need not respond, and the connection may be gone
             self._answer()
 
     def shut_down(self) -> None:
@@ -402,7 +401,7 @@ class TLSOverStream(Secured):
 
 
 def beginning(parts: Sequence[Data]) -> memoryview:
-    """Join the beginning of *parts*, as much as is encrypted at once."""
+    """Join the beginning of *parts*, up to the size that is encrypted at once."""
     room = MOST
     pieces = []
     for part in parts:

@@ -1,12 +1,12 @@
-"""TLS sessions that are kept, so that the next handshake with the same server is a short one.
+"""A store of TLS sessions, for resumption by the next connection to the same server.
 
 A resumed session saves a round trip (TLS 1.2) and all signatures; the certificate is that of
 the first handshake and is not sent again (RFC 8446 section 2.2, RFC 5077). Each session is
-used once, since whoever listens could tell two connections with the same ticket to be of one
-client (RFC 8446 appendix C.4); the new connection brings new tickets.
+used once, since an observer could link two connections with the same ticket to one client (RFC
+8446 appendix C.4); the new connection brings new tickets.
 
-Not here: taking sessions out of a connection when it ends (handshake.py). Python gives the last
-ticket only, and has no way of telling that one has arrived.
+Not here: taking sessions from a connection when it ends (handshake.py). Python offers the last
+ticket only, and does not report its arrival.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ MAX_SESSIONS: Final = 100  # some KiB each
 class TLSSessions:
     """A store of TLS sessions, which connections may share, also in several threads.
 
-    A session is resumed only with the same `ssl.SSLContext`, host, port and server name it
-    was made with. Its certificate is not verified again: after a change of what the context
-    trusts, or shows of itself, call `clear`.
+    A session is resumed only with the same `ssl.SSLContext`, host, port and server name. Its
+    certificate is not verified again: after a change of the authorities of a context, or of its
+    client certificate, call `clear`.
 
     Args:
-        max_entries: how many sessions are kept; the oldest is forgotten for a new one.
+        max_entries: maximum number of sessions; a new one replaces the oldest.
 
     Raises:
         InvalidOption: *max_entries* is less than 1.
-        TypeError: it is no int.
+        TypeError: it is not an int.
 
     """
 
     def __init__(self, max_entries: int = MAX_SESSIONS) -> None:
         check_int("max_entries", max_entries, 1)
-        self._kept: list[tuple[Hashable, SSLSession]] = []  # small for one connection's own
+        self._kept: list[tuple[Hashable, SSLSession]] = []  # a short list for a single connection
         self._max_entries = max_entries
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def clear(self) -> None:
-        """Forget all sessions: the next handshakes are whole ones."""
+        """Drop all sessions: the next handshakes are full ones."""
         with _lock:
             self._kept.clear()
 
     def take(self, key: Hashable) -> SSLSession | None:
-        """Return the newest session that was put under *key* and is still good, and forget it."""
-        now = time.time()  # sessions count from the epoch
+        """Remove and return the newest valid session for *key*."""
+        now = time.time()  # sessions use seconds since the epoch
         with _lock:
             for entry in self._kept[::-1]:
                 kept_for, session = entry
@@ -66,7 +66,7 @@ class TLSSessions:
         return None
 
     def put(self, key: Hashable, session: SSLSession) -> None:
-        """Keep *session*."""
+        """Store *session*."""
         with _lock:
             self._kept.append((key, session))
             del self._kept[: -self._max_entries]
@@ -81,7 +81,7 @@ class TLSSessions:
 
 
 class SessionPlace:
-    """Where the sessions of one kind of connection are kept: a store, and a key of it."""
+    """The place of the sessions of one kind of connection: a store, and a key of it."""
 
     __slots__ = ("_key", "_store")
 
@@ -102,10 +102,10 @@ _lock = threading.RLock()  # of all stores, for microseconds; the garbage collec
 
 
 def _renew_lock() -> None:
-    """Start anew in a child process: a thread that has stayed behind may hold the lock."""
-    global _lock  # noqa: PLW0603 - it is for the process
+    """Make a new lock in a child process: a thread of the parent may hold the old one."""
+    global _lock  # noqa: PLW0603 - state of the process
     _lock = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
     os.register_at_fork(after_in_child=_renew_lock)

@@ -1,6 +1,6 @@
-"""Starting TLS over anything that carries bytes, in the way that costs least.
+"""Starting TLS over any stream, with the cheaper implementation for sockets.
 
-Not here: the two ways (over_socket.py over a socket, over_stream.py over any stream).
+Not here: the two implementations (over_socket.py, over_stream.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .sessions import SessionPlace
 
 
 class Demands(TypedDict, total=False):
-    """What else is asked of a handshake; see `tls.co_start_tls`."""
+    """Further arguments of a handshake; see `tls.co_start_tls`."""
 
     any_protocol: bool
     fingerprints: Fingerprints
@@ -32,12 +32,12 @@ def co_start_tls(
     timeout: float | None,
     **demands: Unpack[Demands],
 ) -> Co[tls.TLSStream | TLSOverStream]:
-    """Do the TLS handshake over *under*: a socket, or anything that carries bytes.
+    """Do the TLS handshake over *under*: a socket or any stream.
 
     Args:
         under: it is taken over, and closed if the handshake fails. A socket is connected and
             non-blocking.
-        context: used as it is, never changed.
+        context: never changed.
         hostname: see `tls.co_start_tls`, which does the work over a socket or `TCPStream`.
         timeout: seconds for the handshake; None sets no limit.
         demands: see there.
@@ -61,7 +61,7 @@ def co_start_tls_over(
     fingerprints: Fingerprints = (),
     place: SessionPlace | None = None,
 ) -> Co[TLSOverStream]:
-    """Do what `co_start_tls` does in memory, whatever is below: `Stream.end_sending` is possible.
+    """Do the same as `co_start_tls`, always in memory, so that `Stream.end_sending` works.
 
     Raises:
         CertificateInvalid, HandshakeFailed, ConnectionTimedOut, InvalidRequest: see there.

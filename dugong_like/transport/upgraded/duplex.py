@@ -1,9 +1,9 @@
-"""Bytes over a stream without HTTP: whose turn it is, and what an interruption leaves behind.
+"""Reading and writing a stream without HTTP: exclusive use, and the effects of interruptions.
 
-One operation reads and one writes at a time. A reader that is interrupted loses nothing; a
-writer that is interrupted breaks the stream, as nobody can say how much the peer has got.
+One operation reads and one writes at a time. An interrupted read loses nothing; an interrupted
+write makes the stream unusable, as the number of bytes that the peer has received is unknown.
 
-Not here: the operations that users run (network_stream.py), and sockets and TLS (transport/).
+Not here: the operations for users (network_stream.py), and sockets and TLS (transport/).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ T = TypeVar("T")
 
 
 class Turns:
-    """What the operations of `NetworkStream` are made of; for the arguments see there."""
+    """Base of `NetworkStream`; see there for the arguments."""
 
-    _stream: Stream | None = None  # until there is one
-    _left: Stream | None = None  # what is closed when no operation uses it any more
-    _open: ClassVar[WeakSet[Turns]] = WeakSet()  # those that a child process has to drop
+    _stream: Stream | None = None  # before it is set
+    _left: Stream | None = None  # to be closed when no operation uses it any more
+    _open: ClassVar[WeakSet[Turns]] = WeakSet()  # to be dropped in a child process
 
     def __init__(
         self,
@@ -50,12 +50,12 @@ class Turns:
         self._stream = stream
         self._received = received
         self._failure: Exception | None = None
-        self._deaf: Exception | None = None  # why the peer takes no more, though it may be heard
+        self._deaf: Exception | None = None  # why the peer takes no more bytes
         self._said_all = False
         # Nothing waits for these two, so they may be plain: whatever interrupts finds them taken.
         self._reading = Lock()
         self._writing = Lock()
-        self._forgetting = RLock()  # a handler of signals may close it as well
+        self._forgetting = RLock()  # a signal handler may close the stream, too
         self._read_steps = StepCounter()
         self._write_steps = StepCounter()
         self._open.add(self)
@@ -75,13 +75,13 @@ class Turns:
                 self._close_left()
 
     def _labelled(self, exc: DugongError) -> DugongError:
-        """Return *exc*, which says what it is about."""
+        """Return *exc* with the URL that it is about."""
         if self._url:
             exc.label("", self._url, " (upgraded)")
         return exc
 
     def _usable(self) -> Stream:
-        """Return the stream if it is neither closed nor broken."""
+        """Return the stream if it is neither closed nor unusable."""
         if self._failure is not None:
             raise after(self._failure, "the stream is broken")
         if self._stream is None:
@@ -99,8 +99,8 @@ class Turns:
     def _leave(self, stream: Stream) -> None:
         """Close *stream* as soon as no operation uses it any more.
 
-        Another thread may be about to wait for its descriptor. If that was closed now, its number
-        could be another file's by then, and the wait would not end.
+        Another thread may be about to wait for its descriptor. If it was closed now, its number
+        could belong to another file by then, and the wait would not end.
         """
         self._left = stream
         self._close_left()
@@ -108,7 +108,7 @@ class Turns:
     def _close_left(self) -> None:
         with self._forgetting:
             if self._reading.locked() or self._writing.locked():
-                return  # it is done by the operation, at its end
+                return  # the operation does it at its end
             stream, self._left = self._left, None
         if stream is not None:
             stream.close()
@@ -118,26 +118,26 @@ class Turns:
             self.drop()
 
     def drop(self) -> None:
-        """Give the descriptors back without a word to the peer, as a child process does."""
+        """Close the descriptors without informing the peer, for a child process."""
         stream = self._forget() or self._left
         if stream is not None:
             stream.close()
 
     @classmethod
     def drop_all(cls) -> None:
-        """Drop every stream there is, in a child process: they are the parent's."""
+        """Drop all streams in a child process: they belong to the parent."""
         for stream in list(cls._open):
             stream.drop_inherited()
 
     def drop_inherited(self) -> None:
-        """See `drop_all`; a thread that has stayed behind in the parent may hold the lock."""
+        """See `drop_all`; a thread of the parent may hold the lock."""
         self._forgetting = RLock()
         self.drop()
 
     def _fail(self, failure: Exception) -> None:
-        """Let every further use raise `ConnectionClosed`."""
+        """Make every further use raise `ConnectionClosed`."""
         if self._failure is None:
-            # Without its traceback, which leads back to here.
+            # Without its traceback, which refers to this frame.
             self._failure = failure.with_traceback(None)
 
     def _co_receive(self, attempt: Callable[[A], T | None], argument: A) -> Co[T]:
@@ -162,7 +162,7 @@ class Turns:
                 stream.waiting = False
 
     def _recv(self, size: int) -> bytes | None:
-        """Make an attempt to read; see `co_read`."""
+        """Try to read; see `co_read`."""
         stream = self._usable()
         if size == 0:
             return b""
@@ -171,12 +171,12 @@ class Turns:
             return data
         received = stream.recv(size)
         if received == b"":
-            self._usable()  # was it us who ended it?
+            self._usable()  # closed by this side?
         self._read_steps.add(len(received or b""))
         return received
 
     def _recv_into(self, target: memoryview) -> int | None:
-        """Make an attempt to read; see `co_readinto`."""
+        """Try to read; see `co_readinto`."""
         stream = self._usable()
         if not target:
             return 0
@@ -193,7 +193,7 @@ class Turns:
 
     @contextmanager
     def _sending(self) -> Iterator[Stream]:
-        """Have the turn to write; what is not done as a whole breaks the stream."""
+        """Write exclusively; an incomplete write makes the stream unusable."""
         with self._turn(self._writing, "writing"):
             stream = self._usable()
             if self._deaf is not None:
@@ -207,7 +207,7 @@ class Turns:
                 raise
             except ConnectionClosed as exc:
                 whole = True
-                self._deaf = copy.copy(exc)  # without its traceback, which leads back to here
+                self._deaf = copy.copy(exc)  # without its traceback, which refers to this frame
                 raise
             finally:
                 if not whole:
@@ -251,14 +251,14 @@ class Turns:
         return sent
 
     def _break(self, stream: Stream) -> None:
-        """Note that a part of what was to be written is missing; a reader is woken."""
+        """Mark the stream as unusable after an incomplete write, and wake a reader."""
         if self._stream is stream:
             self._fail(StateError("writing was given up in the middle"))
             stream.shut_down()
 
 
 def after(failure: Exception, what: str) -> ConnectionClosed:
-    """Return the error of what comes after *failure*, because of which *what* is so."""
+    """Return the error for a use after *failure*; *what* is its message."""
     error = ConnectionClosed(f"{what}: {failure}")
     if isinstance(failure, ConnectionClosed):
         error.retryable = failure.retryable
@@ -266,5 +266,5 @@ def after(failure: Exception, what: str) -> ConnectionClosed:
     return error
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
     os.register_at_fork(after_in_child=Turns.drop_all)

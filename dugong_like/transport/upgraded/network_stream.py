@@ -1,9 +1,9 @@
-"""NetworkStream: a connection that has left HTTP, after 101 or a 2xx to CONNECT.
+"""NetworkStream: an upgraded connection, after 101 or a 2xx to CONNECT.
 
-The operations that users run, each with its blocking twin, and facts.
+The operations for users, each with its blocking twin, and information about the stream.
 
-Not here: what they are made of (duplex.py), when a connection leaves HTTP (receiver.py), and
-sockets and TLS (transport/).
+Not here: their implementation (duplex.py), the upgrade (receiver.py), and sockets and TLS
+(transport/).
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 
 class NetworkStream(Turns):
-    """Bytes to and from the peer, with no HTTP around them; `HTTPResponse.stream` gives it.
+    """Bytes to and from the peer, without HTTP; `HTTPResponse.stream` returns it.
 
     Each operation exists twice: ``co_x`` returns a generator that yields `PollNeeded` where it
     would block, and ``x`` blocks. One thread may write while another one reads. A context
     manager: leaving it closes the stream.
 
     Args:
-        stream: what carries the bytes; it is taken over.
+        stream: the stream of bytes; it is taken over.
         received: bytes that have been received already; they are read first.
         timeout: see below.
         url: origin of the peer, for the messages of errors; empty for none.
 
     Attributes:
-        timeout: seconds that may pass without anything moving; None waits for ever. At first it
-            is that of the connection.
-        timings: of the exchange that gave the stream; None unless
-            ``HTTPConnection(timings=True)`` asked.
+        timeout: seconds that may pass without progress; None sets no limit. Its first value is
+            that of the connection.
+        timings: those of the exchange with the upgrade; None unless requested by
+            ``HTTPConnection(timings=True)``.
 
     """
 
@@ -51,36 +51,36 @@ class NetworkStream(Turns):
     # ---- operations
 
     def co_read(self, size: int) -> Co[bytes]:
-        """Read what arrives next. Interrupted, it loses nothing.
+        """Read the next bytes. An interruption loses nothing.
 
         Args:
             size: bytes to return at most.
 
         Returns:
-            At least one byte; ``b""`` only if the peer has ended the stream in order (or if
-            *size* is 0). What was received behind the head of the response comes first.
+            At least one byte; ``b""`` only if the peer has ended the stream properly (or if
+            *size* is 0). Bytes that were received behind the response head come first.
 
         Raises:
             ValueError: *size* is negative.
             TypeError: *size* is not an int.
             StateError: another operation is reading.
-            ConnectionClosed: the stream is closed or broken, the connection was lost, or TLS
-                was cut off without close_notify (RFC 8446 section 6.1).
-            ConnectionTimedOut: nothing arrived for `timeout` seconds; the next call goes on
-                waiting.
+            ConnectionClosed: the stream is closed or unusable, the connection was lost, or TLS
+                has ended without close_notify (RFC 8446 section 6.1).
+            ConnectionTimedOut: nothing arrived for `timeout` seconds; the next call continues
+                to wait.
 
         """
         return self._co_receive(self._recv, check_size(size))
 
     def co_readinto(self, buf: bytearray | memoryview) -> Co[int]:
-        """Read what arrives next into *buf*, a writable bytes-like object.
+        """Read the next bytes into *buf*, a writable bytes-like object.
 
         Returns:
-            How many bytes were read; 0 only at the end of the stream (or if *buf* is empty).
+            Number of bytes; 0 only at the end of the stream (or if *buf* is empty).
 
         Raises:
             TypeError: *buf* is not writable or not bytes-like.
-            DugongError: what `co_read` raises.
+            DugongError: as of `co_read`.
 
         """
         return self._co_receive(self._recv_into, as_writable(buf))
@@ -88,49 +88,49 @@ class NetworkStream(Turns):
     def co_write(self, data: Buffer) -> Co[None]:
         """Write all of *data*, a bytes-like object.
 
-        Interrupted or timed out while it waits, it leaves the stream broken: everything but
+        An interruption or a time-out during a wait makes the stream unusable: everything except
         closing raises `ConnectionClosed` then.
 
         Raises:
             TypeError: *data* is not bytes-like.
-            StateError: another operation is writing, or `co_write_eof` said that this was all.
-            ConnectionClosed: the stream is closed or broken, or the peer takes no more; what it
-                has sent before can still be read.
+            StateError: another operation is writing, or `co_write_eof` was called before.
+            ConnectionClosed: the stream is closed or unusable, or the peer takes no more; bytes
+                that it has sent before can still be read.
             ConnectionTimedOut: nothing could be sent for `timeout` seconds.
 
         """
         return self._co_send(as_bytes(data))
 
     def co_write_eof(self) -> Co[None]:
-        """Say that nothing more will be written, and go on reading.
+        """Close the sending direction; reading continues.
 
-        The peer reads what was written, and then the end: a FIN, over TLS close_notify (RFC 8446
-        section 6.1). A peer that speaks TLS 1.2 may end its direction then, without what it had
-        still to send (RFC 5246 section 7.2.1), and many programs do as much in TLS 1.3. Doing it
-        once more changes nothing.
+        The peer reads the written bytes, and then the end: a FIN, over TLS close_notify (RFC 8446
+        section 6.1). A TLS 1.2 peer may close its direction then, and drop bytes that it had still
+        to send (RFC 5246 section 7.2.1); many programs do the same with TLS 1.3. A second call has
+        no effect.
 
-        Interrupted or timed out while it waits, it leaves the stream broken, as `co_write` does.
+        An interruption or a time-out during a wait makes the stream unusable, as with `co_write`.
 
         Raises:
-            StateError: another operation is writing; or the connection that gave this stream
-                was an https one, and there was no `co_start_tls` after that: Python's TLS over
-                a socket ends in both directions at once.
-            ConnectionClosed: the stream is closed or broken, or the peer takes no more.
+            StateError: another operation is writing; or the stream comes from an https
+                connection, without `co_start_tls` after that: Python's TLS over a socket closes
+                both directions at once.
+            ConnectionClosed: the stream is closed or unusable, or the peer takes no more.
             ConnectionTimedOut: nothing could be sent for `timeout` seconds.
 
         """
         return self._co_end()
 
     def co_start_tls(self, context: SSLContext, server_hostname: str) -> Co[Self]:
-        """Do a TLS handshake as the client; what follows on this stream is encrypted.
+        """Do a TLS handshake as the client; this stream is encrypted afterwards.
 
-        Also over TLS: then there is TLS inside TLS.
+        Also possible over TLS: TLS inside TLS.
 
-        If it fails or is interrupted the stream is closed.
+        A failure or an interruption closes the stream.
 
         Args:
-            context: used as it is, never changed. Any protocol may be chosen by its ALPN.
-            server_hostname: for SNI and for the check of the certificate.
+            context: never changed. The server may select any protocol of its ALPN.
+            server_hostname: for SNI and for verifying the certificate.
 
         Returns:
             This stream.
@@ -138,14 +138,14 @@ class NetworkStream(Turns):
         Raises:
             CertificateInvalid: the certificate is not accepted.
             HandshakeFailed: the peer does not speak TLS, or not as *context* demands.
-            InvalidRequest: *server_hostname* cannot be the name of a host.
-            InvalidOption: *context* is one for servers.
-            TypeError: *server_hostname* is no string, or *context* no `ssl.SSLContext`. With these
-                three nothing happens to the stream.
-            StateError: another operation is reading or writing; bytes have been received that
-                nobody has read, which no server of TLS has sent; or `co_write_eof` said that
-                nothing would follow (nothing happens to the stream).
-            ConnectionClosed: the stream is closed or broken.
+            InvalidRequest: *server_hostname* is not a valid host.
+            InvalidOption: *context* is a context for servers.
+            TypeError: *server_hostname* is not a string, or *context* not an `ssl.SSLContext`.
+                These three leave the stream unchanged.
+            StateError: another operation is reading or writing; there are unread bytes, which
+                cannot belong to TLS; or `co_write_eof` was called before (the stream is
+                unchanged).
+            ConnectionClosed: the stream is closed or unusable.
             ConnectionTimedOut: the handshake took more than `timeout` seconds.
 
         """
@@ -178,7 +178,7 @@ class NetworkStream(Turns):
         return self
 
     def co_close(self) -> Co[None]:
-        """Close the stream; the peer hears it, over TLS by close_notify if that does not block.
+        """Close the stream; over TLS close_notify is sent if that does not block.
 
         Raises nothing; may be called in any state. An operation that waits in another thread
         raises `ConnectionClosed`.
@@ -220,7 +220,7 @@ class NetworkStream(Turns):
         if stream is not None:
             if self._failure is None:
                 stream.say_goodbye()
-            stream.shut_down()  # wakes who waits
+            stream.shut_down()  # wakes operations that wait
             self._leave(stream)
 
     def __enter__(self) -> Self:
@@ -232,19 +232,19 @@ class NetworkStream(Turns):
     # ---- facts
 
     def get_extra_info(self, name: str) -> Any:
-        """Return a fact about the connection.
+        """Return information about the connection.
 
         Args:
             name: ``"socket"``, ``"fd"``, ``"client_addr"``, ``"server_addr"``;
                 ``"is_readable"``: True if reading would not wait; ``"is_writable"``: True if
                 there is room to write; and with TLS ``"ssl_object"``, ``"tls_version"``,
                 ``"cipher"`` (name, protocol, secret bits), ``"alpn"`` and ``"peercert"`` (as
-                `ssl.SSLSocket.getpeercert` has it). The objects are to be looked at, not used.
+                of `ssl.SSLSocket.getpeercert`). The objects must not be used for I/O.
                 ``"timings"``: `timings`, also when the stream is closed.
 
         Returns:
-            The fact; None if there is none, as of TLS without TLS, for another name, and when
-            the stream is closed.
+            The value; None if it does not exist, as for TLS without TLS, for another name, and
+            when the stream is closed.
 
         """
         if name == "timings":
@@ -260,10 +260,10 @@ class NetworkStream(Turns):
 def co_tls_over(
     stream: Stream, context: SSLContext, hostname: str, timeout: float | None
 ) -> Co[Stream]:
-    """Do a TLS handshake over *stream*, which is taken over, and closed if that fails.
+    """Do a TLS handshake over *stream*, which is taken over, and closed on failure.
 
     Raises:
-        DugongError: what `tls.co_start_tls` raises.
+        DugongError: as of `tls.co_start_tls`.
 
     """
     from ..tls.start import co_start_tls_over  # noqa: PLC0415 - ssl costs 10 ms
