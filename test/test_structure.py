@@ -223,6 +223,29 @@ def mirror_of(file):
     return ROOT / "test" / file.relative_to(PACKAGE).with_name(f"test_{file.name}")
 
 
+MASKING = {"shown_url", "shown_line"}  # of http/redaction.py; `quoted` quotes by itself
+QUOTING = {ord("r"), ord("a")}  # conversions in an f-string
+NO_INPUT = {"exc", "op", "self", "shown", "__name__", "name"}  # of the library, or masked
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_messages_quote_input_by_way_of_redaction_only(file):
+    """Input may have secrets. Not `polling` and `drivers`, which see no URLs and no fields."""
+    if name_of(file).split("/")[0] in {"polling", "drivers"}:
+        return
+    for statement in ast.walk(ast.parse(file.read_text())):
+        if not isinstance(statement, ast.Raise):
+            continue
+        for part in ast.walk(statement):
+            if not isinstance(part, ast.FormattedValue) or part.conversion not in QUOTING:
+                continue
+            value = part.value.value if isinstance(part.value, ast.Subscript) else part.value
+            called = isinstance(value, ast.Call) and value.func.id in MASKING
+            assert called or (isinstance(value, ast.Name) and value.id in NO_INPUT), (
+                f"{name_of(file)}:{part.lineno}: use quoted() of http/redaction.py"
+            )
+
+
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_each_file_has_a_test_file_of_its_name(file):
     mirror = mirror_of(file).relative_to(ROOT)

@@ -146,7 +146,7 @@ class Settings(TLSFacts):
             check_seconds(expect100_timeout, "expect100_timeout")
         check_int("buffer_size", buffer_size, 1)
         if on_informational is not None and not callable(on_informational):
-            raise TypeError(f"on_informational is called: {quoted(on_informational)} cannot be")
+            raise TypeError(f"on_informational is a function, not {quoted(on_informational)}")
         wishes = _wishes(timeout, trace, timings, trace_file, budget)
         if sock is not None:
             as_timeouts(timeout)  # if there is an error the socket stays the caller's

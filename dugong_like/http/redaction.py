@@ -80,7 +80,7 @@ def mask_words(text: str) -> str:
     return _word.sub(lambda match: mask_target(match[0]), text)
 
 
-def _mask_parameters(text: str, *, broken: bool = False, nested: int = NESTED) -> str:
+def _mask_parameters(text: str, *, broken: bool = False, nested: bool = True) -> str:
     """Return *text* with the values of secret parameters replaced.
 
     A value ends at "&", at the fragment, and at ";" with another parameter behind it (HTML 4.01
@@ -100,7 +100,7 @@ def _mask_parameters(text: str, *, broken: bool = False, nested: int = NESTED) -
         hides = bool(equals) and _is_secret(name)
         if hides:
             shown += separator, name, f"={MASK}"
-        elif "%" in part and nested and _has_secrets(_decoded(part), nested - 1):
+        elif "%" in part and nested and _has_secrets(_decoded(part)):
             shown += separator, name, equals, MASK
         else:
             shown += separator, part
@@ -124,9 +124,15 @@ def _is_secret(name: str) -> bool:
     return False
 
 
-def _has_secrets(text: str, nested: int) -> bool:
-    """Return True if *text*, which was percent-encoded, contains secrets."""
-    return bool(_userinfo.search(text)) or _mask_parameters(text, nested=nested) != text
+def _has_secrets(text: str) -> bool:
+    """Return True if *text*, which was percent-encoded, would not be shown as it is."""
+    for _ in range(NESTED):
+        if _userinfo.search(text) or _mask_parameters(text, nested=False) != text:
+            return True
+        if "%" not in text:
+            return False
+        text = _decoded(text)
+    return False
 
 
 def shown_text(text: str, most: int = SHOWN) -> str:

@@ -115,5 +115,8 @@ def _transfer_coding(values: list[bytes], reusable: bool) -> Framing:
     if codings == [b"chunked"]:
         return Framing(Kind.CHUNKED, None, reusable)
     if not codings or b"chunked" in codings[:-1]:
-        raise InvalidResponse(f"Transfer-Encoding: {quoted(b', '.join(values))}")
+        raise InvalidResponse(
+            "Transfer-Encoding has no coding, or chunked in front of another one (RFC 9112 section "
+            f"6.1): {quoted(b', '.join(values))}"
+        )
     return Framing(Kind.UNKNOWN, None, False)

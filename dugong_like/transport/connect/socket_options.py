@@ -157,7 +157,7 @@ def _check_local(address: Any, family: int | None) -> None:
         raise TypeError(f"the host of local_address is a string, not {quoted(host)}")
     own = family_of(host)
     if own is None:
-        raise InvalidOption(f"local_address is an IP address of this machine, not {host[:60]!r}")
+        raise InvalidOption(f"local_address is an IP address of this machine, not {quoted(host)}")
     if family not in {None, own}:
         raise InvalidOption(f"local_address {host} is {FAMILIES[own]}, and family is another one")
     check_int("the port of local_address", port, 0, MAX_PORT)
