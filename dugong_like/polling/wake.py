@@ -64,22 +64,17 @@ class Wake:
             try:
                 self._showing = True
                 wanted, self._shown = self._set, None
-                self._change(wanted)
+                end = self._end
+                if end is not None and wanted:
+                    end.signal()
+                elif end is not None:
+                    end.drain()
+            except BlockingIOError:  # nothing to drain, or more than enough was signalled
+                self._shown = wanted
+            else:
                 self._shown = wanted
             finally:
                 self._showing = False
-
-    def _change(self, readable: bool) -> None:
-        end = self._end
-        if end is None:
-            return
-        try:
-            if readable:
-                end.signal()
-            else:
-                end.drain()
-        except BlockingIOError:  # there is nothing to drain, or more than enough has been signalled
-            pass
 
     def is_set(self) -> bool:
         """Return True between `set` and `clear`."""

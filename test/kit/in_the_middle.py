@@ -12,7 +12,7 @@ def in_the_middle(make, call, action, *modules):
     the same thread. The object is yielded after each round.
     """
     files = {module.__file__ for module in modules}
-    for at in count():
+    for at in count(-1):  # in the first round nothing: Python 3.12 does not count all steps of it
         thing = make()
         steps = 0
 
@@ -35,6 +35,6 @@ def in_the_middle(make, call, action, *modules):
         finally:
             sys.settrace(before)
         yield thing
-        if steps <= at:
+        if at >= 0 and steps <= at:
             assert at > 0, "no step was taken"
             return
