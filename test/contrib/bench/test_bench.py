@@ -16,7 +16,10 @@ from contrib.bench.clients.base import Target
 from contrib.bench.run import Figures
 from dugong_like import HTTPConnection
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
+    pytest.mark.timeout(600),
+]
 
 
 def bench(*arguments, clients="dugong_like,http.client"):
@@ -25,7 +28,7 @@ def bench(*arguments, clients="dugong_like,http.client"):
     command = [sys.executable, "-m", "contrib.bench", "--quick", "--rounds", "1"]
     return subprocess.run(
         [*command, "--clients", clients, *map(str, arguments)],
-        capture_output=True, text=True, timeout=110, check=False, cwd=ROOT,
+        capture_output=True, text=True, timeout=580, check=False, cwd=ROOT,
     )  # fmt: skip
 
 
@@ -63,7 +66,7 @@ def test_a_client_that_is_not_installed_is_named(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "contrib.bench", "--quick", "--rounds", "1",
          "--only", "sequential", "--clients", "pycurl"],
-        capture_output=True, text=True, timeout=110, check=False, cwd=ROOT,
+        capture_output=True, text=True, timeout=580, check=False, cwd=ROOT,
         env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
 

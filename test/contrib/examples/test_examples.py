@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from kit.support import ROOT, ScriptedServer, pattern, read_exactly, read_head
 
+pytestmark = pytest.mark.timeout(600)
+
 
 def example(name, *arguments, stdin=""):
     """Run a program; return its exit status, output and error output."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "contrib/examples" / name), *map(str, arguments)],
-        input=stdin, capture_output=True, text=True, timeout=110, check=False,
+        input=stdin, capture_output=True, text=True, timeout=580, check=False,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr

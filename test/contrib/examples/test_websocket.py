@@ -12,6 +12,8 @@ from kit.support import ROOT, ScriptedServer
 from contrib.examples.websocket import co_open, co_talk, run_on
 from dugong_like import HTTPConnection
 
+pytestmark = pytest.mark.timeout(600)
+
 DRIVERS = ["blocking", "asyncio", "trio", "loop"]
 LINES = ["hello", "", "grüße", "x" * 200_000, "bye"]
 
@@ -75,7 +77,7 @@ def test_the_program(certificate, ca_file, driver):
                 subprocess.run(
                     [sys.executable, str(ROOT / "contrib/examples/websocket.py"), url + path,
                      "--driver", driver],
-                    input="one\ntwo\n", capture_output=True, text=True, timeout=60, check=False,
+                    input="one\ntwo\n", capture_output=True, text=True, timeout=580, check=False,
                     env={**os.environ, "PYTHONPATH": str(ROOT), "SSL_CERT_FILE": str(ca_file)},
                 )
                 for path in ("/?x", "/no")

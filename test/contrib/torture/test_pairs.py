@@ -6,7 +6,7 @@ from contrib.torture import pairs
 from contrib.torture.faulty.stage import Place, Violation
 from dugong_like import HTTPConnection
 
-pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
+pytestmark = [pytest.mark.usefixtures("nothing_is_left_open"), pytest.mark.timeout(600)]
 
 
 @pytest.mark.reliability(40, 43)

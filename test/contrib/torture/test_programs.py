@@ -16,7 +16,7 @@ from contrib.torture.program import Limit, Summary
 from dugong_like import ConnectionClosed, HTTPConnection
 from dugong_like.polling.wake import co_checkpoint
 
-pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
+pytestmark = [pytest.mark.usefixtures("nothing_is_left_open"), pytest.mark.timeout(600)]
 
 SCENARIOS = [  # of faults.py
     "cuts", "pipelined", "stalls", "drips", "endless", "records",
@@ -28,7 +28,7 @@ def torture(name, *arguments):
     """Run a program; return its exit status, what it printed before its last line, and that."""
     done = subprocess.run(
         [sys.executable, "-m", f"contrib.torture.{name}", *map(str, arguments)],
-        capture_output=True, text=True, timeout=110, check=False, cwd=ROOT,
+        capture_output=True, text=True, timeout=580, check=False, cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert done.stderr == ""

@@ -12,13 +12,13 @@ from kit.support import ROOT, ScriptedServer, read_head, wait_until
 
 from contrib.torture import soak as soaking
 
-pytestmark = pytest.mark.usefixtures("nothing_is_left_open")
+pytestmark = [pytest.mark.usefixtures("nothing_is_left_open"), pytest.mark.timeout(600)]
 
 
 def soak(*options):
     done = subprocess.run(
         [sys.executable, "-m", "contrib.torture.soak", *options],
-        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
+        capture_output=True, text=True, timeout=580, check=False, cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr

@@ -8,6 +8,8 @@ from contrib.torture import __main__ as command
 from contrib.torture.__main__ import PROGRAMS, Program, Row, main, table
 from contrib.torture.program import Summary
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture
 def programs(monkeypatch, tmp_path):
