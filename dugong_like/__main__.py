@@ -1,9 +1,9 @@
 """The command line: ``python3 -m dugong_like demo``, ``get`` and ``put``.
 
-Exit status: 0 all is well; 1 it did not work, or a byte was different; 2 the arguments make no
-sense; 3 the server answered with a redirect, 4 with a status of 400 or above, 5 with 304 (Not
-Modified); 141 if nobody read the output any more. A signal ends the process as signals do, which a
-shell says as 128 and its number.
+Exit status: 0 success; 1 failure, or a byte was different; 2 wrong arguments; 3 the server
+answered with a redirect, 4 with a status of 400 or above, 5 with 304 (Not Modified); 141 if the
+reader of the output has closed it. A signal ends the process as by default, which a shell reports
+as 128 plus its number.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (that of the process if None); return the exit status.
 
     Raises:
-        SystemExit: for --help and --version, and arguments that make no sense.
+        SystemExit: for --help and --version, and wrong arguments.
 
     """
     occupy_closed()
@@ -59,7 +59,7 @@ def _run(argv: Sequence[str] | None) -> int:
         options = _parser().parse_args(argv)
         status: int = options.run(options)
     except BrokenPipeError:
-        return READER_GONE  # nobody needs to be told: who reads no further, as head, knows it
+        return READER_GONE  # no message: the reader, such as head, has closed the pipe
     except MemoryError:
         complain("there is not enough memory")
         return FAILED
@@ -116,7 +116,7 @@ def _parser() -> Parser:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from .cli.demo import demo  # noqa: PLC0415 - half of the time that the other commands take
+    from .cli.demo import demo  # noqa: PLC0415 - half of the time of the other commands
 
     return demo(
         options.url,

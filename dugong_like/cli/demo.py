@@ -1,4 +1,4 @@
-"""``python3 -m dugong_like demo``: files go up and down in every way, and are compared.
+"""``python3 -m dugong_like demo``: uploads and downloads files in several ways, and compares.
 
 Not here: the ways themselves (demo_ways.py) and the server (demo_server.py).
 """
@@ -46,21 +46,21 @@ class Row:
 
 
 def demo(url: str | None, *, as_json: bool, files: int, seed: int, damage: bool) -> int:
-    """Run the demo and print what it finds.
+    """Run the demo and print the results.
 
     Args:
-        url: what to download instead of the demo's own files, or None.
+        url: URL to download instead of the files of the demo, or None.
         as_json: True to print JSON instead of a table.
-        files: how many files to make.
-        seed: of the contents of the files.
-        damage: True to have the server send a wrong byte.
+        files: number of files.
+        seed: seed for the contents of the files.
+        damage: True to make the server send a wrong byte.
 
     Returns:
         Exit status: 0, or 1 if a byte was different.
 
     Raises:
-        DugongError: a transfer did not work.
-        OSError: there is no room for the files, or standard output cannot be written.
+        DugongError: a transfer failed.
+        OSError: the files or standard output cannot be written.
 
     """
     if url is not None:
@@ -78,7 +78,7 @@ def demo(url: str | None, *, as_json: bool, files: int, seed: int, damage: bool)
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Yield a new folder, which is gone at the end, also if a signal comes."""
+    """Yield a new folder, which is removed at the end, also by a signal."""
     with ExitStack() as stack:
         with signals_held():
             folder = TemporaryDirectory(prefix="dugong_like-", ignore_cleanup_errors=True)

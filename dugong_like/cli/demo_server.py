@@ -1,7 +1,7 @@
 """The server of the demo: files in memory, over HTTP/1.1, in a process of its own.
 
-Made from the standard library's `http.server`, which knows no chunked requests; that
-is all that is added. It is no part of the library: use a real server for anything else.
+Made from `http.server` of the standard library, with chunked request bodies added. It is not part
+of the library: use a real server for anything else.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ READY_TIME = 20  # seconds that the process may take to start
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET what was PUT."""
+    """Stores files with PUT, and returns them with GET."""
 
     protocol_version = "HTTP/1.1"
     files: ClassVar[dict[str, bytes]] = {}
-    damaged: ClassVar[str | None] = None  # a path that is answered with one wrong byte
+    damaged: ClassVar[str | None] = None  # a path whose response has one wrong byte
     disable_nagle_algorithm = True
     wbufsize = 65536  # head and body in one packet
 
     def do_GET(self) -> None:
-        """Answer with the file."""
+        """Send the file."""
         data = self.files.get(self.path)
         if data is None:
             self._answer(404, b"no such file\n")
@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200, data)
 
     def do_PUT(self) -> None:
-        """Keep the file."""
+        """Store the file."""
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             data = b"".join(self._chunks())
         else:
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -72,7 +72,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 256
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that goes away is no error."""
+        """Log nothing: a client that disconnects is not an error."""
 
 
 def _serve(ready: Connection, damaged: str | None) -> None:
@@ -84,7 +84,7 @@ def _serve(ready: Connection, damaged: str | None) -> None:
 
 
 def _end_with_parent(pipe: Connection) -> None:
-    """End this process when the other end of *pipe* is closed, however the parent has ended."""
+    """End this process when the other end of *pipe* is closed, as at any end of the parent."""
     try:
         pipe.poll(None)
     finally:
@@ -93,7 +93,7 @@ def _end_with_parent(pipe: Connection) -> None:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Have processes that are started in the block never get Ctrl-C, which is for this one."""
+    """Block Ctrl-C for processes that are started in the block."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -110,7 +110,7 @@ def demo_server(damaged: str | None = None) -> Iterator[int]:
     """Run the server; yield its port on 127.0.0.1.
 
     Args:
-        damaged: path of a file to be sent with one wrong byte, to see it found out.
+        damaged: path of a file to be sent with one wrong byte, to test the comparison.
 
     Raises:
         OSError: the server did not start.

@@ -1,7 +1,7 @@
-"""The ways to download many files with this library, one function for each.
+"""Ways to download many files with this library, one function for each.
 
-Each takes an `Origin`, the paths, and a function to be called with each body, in any
-order; each is what a program of that kind would do.
+Each takes an `Origin`, the paths, and a function that is called with each body, in any order, and
+shows the code of a program of that kind.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Got = Callable[[int, bytes], None]  # number of the path, body
 Way = Callable[[Origin, Sequence[str], Got], None]
 CONNECTIONS: Final = 8  # of the ways that use several
 WINDOW: Final = 100  # requests that are sent ahead
-TIMEOUT: Final = 60  # seconds without anything moving
+TIMEOUT: Final = 60  # seconds without progress
 
 
 def co_body(conn: HTTPConnection, path: str) -> Co[bytes]:
@@ -40,7 +40,7 @@ def co_get(conn: HTTPConnection, path: str) -> Co[bytes]:
 
 
 def blocking(origin: Origin, paths: Sequence[str], got: Got) -> None:
-    """One after the other, with calls that block."""
+    """One after the other, with blocking calls."""
     with HTTPConnection.to(origin, timeout=TIMEOUT) as conn:
         for number, path in enumerate(paths):
             got(number, run(co_get(conn, path)))
@@ -58,7 +58,7 @@ def two_threads(origin: Origin, paths: Sequence[str], got: Got) -> None:
                     return
                 conn.send_request("GET", item[1])
                 sent.put(item)
-        except Exception as exc:  # noqa: BLE001 - the reader raises it
+        except Exception as exc:  # noqa: BLE001 - raised by the reader
             sent.put(exc)
 
     with HTTPConnection.to(origin, timeout=TIMEOUT) as conn:
@@ -93,7 +93,7 @@ def two_generators(origin: Origin, paths: Sequence[str], got: Got) -> None:
             for number, path in enumerate(paths):
                 got(number, (yield from co_body(conn, path)))
 
-        conn.connect()  # so that the first request is there when the reader starts
+        conn.connect()  # so that the first request is sent before the reader starts
         run(both(co_write(), co_read()))
 
 

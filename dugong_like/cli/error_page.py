@@ -1,8 +1,9 @@
-"""The body of a response that says that it did not work: it goes to standard error.
+"""The body of an error response, on standard error.
 
-A file or a pipe gets it as it was sent; a terminal only if it is a short text, else what it is.
+A file or a pipe gets it as it was sent; a terminal only if it is a short text, and otherwise a
+description.
 
-Not here: how control characters are made harmless there (escaping.py).
+Not here: escaping control characters (escaping.py).
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from .outcome import reason_of
 from .standard import Writer, complain, standard_error
 
 PIECE: Final = 65536  # bytes at once
-MAX_PAGE: Final = 4096  # bytes that a terminal gets, without codings; they are a screen or two
-CODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # windows, as zlib counts them
-RAW: Final = -15  # the window of what some servers take for deflate (RFC 9110 section 8.4.1.2)
+MAX_PAGE: Final = 4096  # bytes for a terminal, decoded; a screen or two
+CODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # window sizes for zlib
+RAW: Final = -15  # window size for the deflate of some servers (RFC 9110 section 8.4.1.2)
 
-# Media types that are text for people (RFC 6838 section 4.2.8 has the suffixes).
+# Media types of readable text (suffixes: RFC 6838 section 4.2.8).
 _is_text = re.compile(
     r"(?i)(?:text/[^;]*|application/(?:[^;]*\+)?(?:json|xml))[ \t]*(?:;.*)?", re.DOTALL
 ).fullmatch
 
 
 def show_page(conn: HTTPConnection, response: HTTPResponse) -> None:
-    """Write the body of *response*, which has not been read, to standard error, or what it is.
+    """Write the body of *response*, which has not been read, or a description to standard error.
 
-    Nothing is raised: what is wrong with it is told there as well.
+    Raises nothing: errors of the body are reported there, too.
     """
     unseen = ""
     try:
@@ -42,7 +43,7 @@ def show_page(conn: HTTPConnection, response: HTTPResponse) -> None:
     except DugongError as exc:
         complain(reason_of(exc))
     except OSError:
-        pass  # nobody can be told
+        pass  # there is no way to report it
     if unseen:
         complain(unseen)
 
@@ -60,7 +61,7 @@ def _copy(conn: HTTPConnection, error: Writer) -> None:
 
 
 def _show(conn: HTTPConnection, response: HTTPResponse, terminal: Writer) -> str:
-    """Write a short text to *terminal*, or return the line that says what else it is."""
+    """Write a short text to *terminal*, or return a line that describes the body."""
     kind = str(response.headers.get("Content-Type", ""))
     codings = str(response.headers.get("Content-Encoding", ""))
     is_text = _is_text(kind) is not None
@@ -93,7 +94,7 @@ def decoded(data: bytes, codings: str) -> bytes | None:
         codings: the value of Content-Encoding.
 
     Returns:
-        The bytes; None if they are too many for a page, or a coding is unknown or wrong.
+        The bytes; None if they are too many for a page, or a coding is unknown or invalid.
 
     """
     for name in reversed(codings.lower().split(",")):
@@ -112,7 +113,7 @@ def decoded(data: bytes, codings: str) -> bytes | None:
 
 
 def _inflated(data: bytes, window: int) -> bytes | None:
-    import zlib  # noqa: PLC0415 - seldom needed
+    import zlib  # noqa: PLC0415 - rarely needed
 
     inflating = zlib.decompressobj(window)
     try:

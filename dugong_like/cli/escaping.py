@@ -1,10 +1,10 @@
-"""Text from elsewhere, made harmless for a terminal and for the lines of a log.
+"""Escaping untrusted text for terminals and logs.
 
-A server chooses its reason phrases, its fields and its pages, and a user may have copied a URL from
-anywhere. Control characters in them could move the cursor, set the title of the window, type into
-the shell (ECMA-48), or show a line in another order than it has (Unicode Annex 9).
+Reason phrases, fields and pages come from a server, and a URL may be copied from anywhere. Control
+characters in them could move the cursor, set the title of the window, type into the shell
+(ECMA-48), or reorder the text of a line (Unicode Annex 9).
 
-Not here: what is shown at all (error_page.py).
+Not here: deciding on what is shown (error_page.py).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import io
 import re
 from typing import Final
 
-# C0 but for tab and newline, DEL, C1, the characters that change the direction of text, the
-# separators that some programs take for the end of a line, and half characters (surrogates).
+# C0 except tab and newline, DEL, C1, the characters that change the direction of text, the
+# separators that some programs take for the end of a line, and surrogates.
 _harmful = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _line_ends = re.compile("[\t\n]")
-BYTE: Final = 0xDC00  # a byte that could not be decoded is this and its value (PEP 383)
+BYTE: Final = 0xDC00  # plus the value of a byte that could not be decoded (PEP 383)
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -31,23 +31,23 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def harmless(text: str) -> str:
-    r"""Return *text* with an escape such as ``\x1b`` for each character that could do harm.
+    r"""Return *text* with an escape such as ``\x1b`` for each harmful character.
 
-    Tabs and newlines stay. So does everything else, a backslash included: the result is to be
-    read by people and not to be decoded.
+    Tabs and newlines stay. So does everything else, a backslash included: the result is for
+    people, not for decoding.
     """
     return _harmful.sub(_escape, text)
 
 
 def one_line(text: str) -> str:
-    """Return *text* as `harmless` does, without tabs and newlines as well."""
+    """Return *text* as `harmless` does, and escape tabs and newlines, too."""
     return _line_ends.sub(_escape, harmless(text))
 
 
 class HarmlessText:
-    """Makes text of a stream of bytes, which is cut anywhere, for a terminal.
+    """Decodes bytes, split at any place, to text for a terminal.
 
-    What is not UTF-8 becomes U+FFFD, and every end of line a newline.
+    Invalid UTF-8 becomes U+FFFD, and every end of line a newline.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class HarmlessText:
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
 
     def add(self, data: bytes | memoryview) -> str:
-        """Return what can be shown now that *data* is here."""
+        """Add *data*, and return the text that can be shown now."""
         return harmless(self._decoder.decode(bytes(data)))
 
     def end(self) -> str:

@@ -1,4 +1,4 @@
-"""The options of the command line, and what their values may be.
+"""The options of the command line, and checks of their values.
 
 Not here: URLs (urls.py), and the commands themselves.
 """
@@ -21,22 +21,22 @@ MAX_FILES: Final = 100_000  # 9 GiB
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong, and writes as the commands do.
+    """A parser that reports an error in one line, and writes as the commands do.
 
-    What was given is quoted without what may be secret in it, wherever it stood.
+    Quoted arguments are shown without possible secrets.
     """
 
     _given: Sequence[str] = ()
 
-    def parse_known_args(  # type: ignore[override]  # which has overloads
+    def parse_known_args(  # type: ignore[override]  # the base class has overloads
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> Any:
-        """Take *args* apart as the base class does."""
+        """Parse *args* as the base class does."""
         self._given = sys.argv[1:] if args is None else list(args)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and end."""
+        """Report the error, and end."""
         values = {value for each in self._given for value in (each, each.partition("=")[2])}
         for value in sorted(values, key=len, reverse=True):  # one may be a part of another
             if (masked := shown_text(value, MAX_LINE)) != value:
@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         """Print the help.
 
         Raises:
-            OSError: that is not possible.
+            OSError: standard output cannot be written.
 
         """
         print_output(self.format_help())
@@ -75,7 +75,7 @@ class PrintVersion(argparse.Action):
 
 
 def shown(text: str) -> str:
-    """Return the beginning of *text*, in quotation marks, as an error shows it."""
+    """Return the beginning of *text*, in quotation marks, for an error."""
     return quoted(text) + ("..." if len(text) > SHOWN else "")
 
 
@@ -93,7 +93,7 @@ def file_count(text: str) -> int:
 
 
 def whole_number(text: str) -> int:
-    """Return a whole number, of at most so many digits as Python takes."""
+    """Return a whole number, with at most the number of digits that Python allows."""
     try:
         return int(text)
     except ValueError:
@@ -101,7 +101,7 @@ def whole_number(text: str) -> int:
 
 
 def time_limit(text: str) -> float | None:
-    """Return seconds, more than none; None for ``inf``, which sets no limit."""
+    """Return seconds, more than 0; None for ``inf``, which sets no limit."""
     try:
         seconds = float(text)
     except ValueError:
@@ -121,7 +121,7 @@ def field(text: str) -> tuple[str, str]:
 
 
 def file_name(text: str) -> str:
-    """Return the name of a file, which may be any but an empty one."""
+    """Return the name of a file, which must not be empty."""
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"not the name of a file: {shown(text)}")
     return text

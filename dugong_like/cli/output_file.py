@@ -1,17 +1,17 @@
-"""``-o FILE``: a file that changes only when all is there, and otherwise stays what it was.
+"""``-o FILE``: a file that is replaced by the complete download, or not changed at all.
 
-What is received goes into a new file in the same folder. On Linux that has no name until it is
-complete, so nothing of it is left however the process ends; elsewhere, and on file systems without
-such files, a signal that ends the process has it removed (see stopping.py). When it is complete
+Received bytes are written to a new file in the same folder. On Linux that has no name until it is
+complete, so nothing of it is left at any end of the process; elsewhere, and on file systems without
+such files, it is removed if a signal ends the process (see stopping.py). When it is complete
 
-- the new file takes the place of FILE, if it can be like it: owner, permissions, extended
-  attributes, one name only. So somebody who reads FILE sees the old or the new one;
-- else it is copied into FILE, which keeps everything: where FILE has several hard links, or belongs
-  to somebody else, or has something mounted on it. Without a folder to write to, the bytes are
-  kept in a file without a name in the folder for temporary files until then.
+- the new file replaces FILE, if it can have the same owner, permissions and extended attributes,
+  and FILE has one name only. So a reader of FILE sees either the old or the new one;
+- otherwise it is copied into FILE: if FILE has several hard links, or belongs to another user, or
+  something is mounted on it. Without a writable folder, the bytes are kept in a file without a name
+  in the folder for temporary files until then.
 
 Symbolic links are followed. Devices, pipes and descriptors (``/dev/stdout``) are written to as the
-bytes come: they have nothing to lose.
+bytes arrive.
 
 Not here: standard output (standard.py).
 """
@@ -34,11 +34,11 @@ from .stopping import signals_held, undone
 
 MAX_LINKS: Final = 40  # as Linux follows
 COPY: Final = 1 << 20  # bytes at once
-PERMISSIONS: Final = 0o777  # not set-user-ID: bytes of a server get no rights of anybody
+PERMISSIONS: Final = 0o777  # not set-user-ID: a program of a server gets no privileges
 WRITE_BITS: Final = 0o222
 NO_ROOM: Final = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-OWN: Final = ("/dev", "/proc/self", "/proc/thread-self")  # folders with our descriptors in fd
-DESCRIPTORS: Final = "/proc/self/fd"  # where one without a name can be linked from (open(2))
+OWN: Final = ("/dev", "/proc/self", "/proc/thread-self")  # have own descriptors in fd
+DESCRIPTORS: Final = "/proc/self/fd"  # for linking a file without a name (open(2))
 PREFIX: Final = ".dugong-"
 BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows
 WRITE: Final = os.O_WRONLY | BINARY
@@ -47,20 +47,20 @@ _is_descriptors = re.compile(r"/dev/fd|/proc/[0-9]+(?:/task/[0-9]+)?/fd").fullma
 
 
 class OutputFile:
-    """A file to be written, looked at before there is anything to write.
+    """A file to be written, checked before the download.
 
     Args:
-        name: as the user gave it.
+        name: the argument of the user.
 
     Raises:
-        OSError: it could not be written; the error is about *name*.
+        OSError: it cannot be written; the error is about *name*.
 
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._descriptor: int | None = None  # one of ours, to be written to
-        self._old: os.stat_result | None = None  # what is there
+        self._descriptor: int | None = None  # one of this process, to be written to
+        self._old: os.stat_result | None = None  # the existing file
         try:
             self._path = self._follow()
             self._examine()
@@ -68,7 +68,7 @@ class OutputFile:
             raise with_name(exc, name) from exc
 
     def _follow(self) -> Path:
-        """Return where the links of the name lead, for a descriptor the link to it."""
+        """Return the target of the links of the name; for a descriptor the link to it."""
         path = Path(self._name)
         if self._name.endswith("/"):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -77,7 +77,7 @@ class OutputFile:
             path = folder / path.name
             if _is_descriptors(str(folder)):
                 if str(folder) in _own_descriptors():
-                    # now, before one of our sockets may get that number
+                    # now, before a socket may get that number
                     self._descriptor = _duplicate(path.name)
                 return path
             if not path.is_symlink():
@@ -99,20 +99,20 @@ class OutputFile:
         mode = self._old.st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        # Without a bit for anybody it is protected, from the superuser too.
+        # A file without any write permission is protected, from the superuser, too.
         is_protected = stat.S_ISREG(mode) and not mode & WRITE_BITS
         if is_protected or not _allows(self._path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     @contextmanager
     def open(self, patience: float | None) -> Iterator[Writer]:
-        """Yield what the bytes are written with; the file has them when the block has ended.
+        """Yield a writer; the file has the bytes when the block has ended.
 
         Args:
             patience: seconds, see `Writer`.
 
         Raises:
-            OSError: it cannot be written; the error is about the name that the user gave.
+            OSError: it cannot be written; the error is about the argument of the user.
 
         """
         if self._is_written_at_once():
@@ -145,12 +145,12 @@ class OutputFile:
 
     @contextmanager
     def _new_file(self) -> Iterator[tuple[BinaryIO, Path | None]]:
-        """Yield a new file, and the path that it has or can get; afterwards there is none there.
+        """Yield a new file, and the path that it has or can get, which is removed afterwards.
 
         The path is None if it can have no name beside FILE.
         """
         path = self._path.parent / f"{PREFIX}{os.urandom(8).hex()}"
-        mode = 0o666 if self._old is None else 0o600  # nobody sees in it what FILE will hide
+        mode = 0o666 if self._old is None else 0o600  # not readable for users who may not read FILE
         with undone(partial(_remove, path)):
             try:
                 stream = os.fdopen(_create(path, mode), "w+b", buffering=0)
@@ -168,7 +168,7 @@ class OutputFile:
             yield nameless, None
 
     def _take(self, stream: BinaryIO, path: Path | None) -> None:
-        """Have FILE be what *stream*, which has or can get the name *path*, has in it."""
+        """Replace or overwrite FILE by *stream*, which has or can get the name *path*."""
         if path is not None and self._make_like_old(stream):
             try:
                 self._replace(stream, path)
@@ -182,7 +182,7 @@ class OutputFile:
     def _replace(self, stream: BinaryIO, path: Path) -> None:
         """Give the new file the name of FILE.
 
-        A file without a name can be given one, but not one that exists: then it has the name
+        A file without a name can get a new name, but not an existing one: then it has the name
         *path* in between.
         """
         if os.fstat(stream.fileno()).st_nlink == 0:
@@ -191,12 +191,12 @@ class OutputFile:
                     _link(stream, self._path)
                     return
                 except FileExistsError:
-                    pass  # somebody else has made one meanwhile
+                    pass  # another process has made one meanwhile
             _link(stream, path)
         path.replace(self._path)
 
     def _make_like_old(self, stream: BinaryIO) -> bool:
-        """Give the new file what the old one has; False: not everything can be."""
+        """Give the new file the attributes of the old one; False if one of them cannot be set."""
         old = self._old
         if old is None:
             return True
@@ -223,17 +223,17 @@ class OutputFile:
 
 
 def _create(path: Path, mode: int) -> int:
-    """Return the descriptor of a new file: without a name where it can get one later, or *path*.
+    """Return the descriptor of a new file: without a name if it can get one later, or *path*.
 
     Raises:
-        OSError: the folder takes none.
+        OSError: no file can be made in the folder.
 
     """
     if hasattr(os, "O_TMPFILE") and Path(DESCRIPTORS).exists():
         try:
             return os.open(path.parent, os.O_RDWR | os.O_TMPFILE, mode)
         except OSError:
-            pass  # not in this file system; or not at all, which the next attempt says
+            pass  # not in this file system; or not at all, which the next attempt reports
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, mode)
 
 
@@ -241,11 +241,11 @@ def _link(stream: BinaryIO, path: Path) -> None:
     """Give *stream*, a file without a name, the absolute name *path*.
 
     Raises:
-        OSError: that is not possible; `FileExistsError` if there is something.
+        OSError: it cannot be linked; `FileExistsError` if the name exists.
 
     """
     number = stream.fileno()
-    # A folder is named, though none is needed: without one Python's call follows no link.
+    # A folder is given, although it has no effect: without one Python follows no link.
     os.link(f"{DESCRIPTORS}/{number}", path, src_dir_fd=number, follow_symlinks=True)
 
 
@@ -253,11 +253,11 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError:
-        pass  # the folder is gone, or was made read-only: there is nothing else to do
+        pass  # the folder was removed or made read-only
 
 
 def _allows(path: Path, mode: int) -> bool:
-    """Return True if the system would let this process, with its effective user, do *mode*."""
+    """Return True if the system allows *mode* to the effective user of this process."""
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
@@ -291,10 +291,10 @@ def _attributes(file: int | Path) -> dict[str, bytes]:
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    """Get the room for *size* bytes before anything is overwritten, where that can be asked for.
+    """Reserve room for *size* bytes before anything is overwritten, if the system can do that.
 
     Raises:
-        OSError: there is none; the file is as it was.
+        OSError: there is no room; the file is unchanged.
 
     """
     before = os.fstat(descriptor).st_size

@@ -1,6 +1,6 @@
-"""Progress bars, where standard error is a terminal.
+"""Progress bars, if standard error is a terminal.
 
-tqdm draws them if it is installed; otherwise one line with a percentage does.
+tqdm draws them if it is installed; otherwise there is one line with a percentage.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from .standard import binary, encoded, is_terminal
 
 
 class Bar(Protocol):
-    """What both kinds of bars can do; a context manager."""
+    """The interface of both kinds of bars; a context manager."""
 
     def update(self, count: int) -> object:
-        """Note that *count* more bytes are through."""
+        """Add *count* transferred bytes."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -25,30 +25,30 @@ class Bar(Protocol):
 
 
 class Terminal:
-    """Standard error for a bar, which must not end a transfer because it cannot be shown."""
+    """Standard error for a bar; errors of writing never end a transfer."""
 
     def __init__(self) -> None:
         self._stream = binary(sys.stderr)
-        self.encoding = getattr(sys.stderr, "encoding", "utf-8")  # tqdm wants to know
+        self.encoding = getattr(sys.stderr, "encoding", "utf-8")  # for tqdm
 
     def write(self, text: str) -> None:
-        """Write *text*, or nothing."""
+        """Write *text*, if possible."""
         try:
             if self._stream is not None:
                 run(co_write_all(self._stream, encoded(text)))
         except (OSError, ValueError):
-            self._stream = None  # it is gone, and will not come back
+            self._stream = None  # closed for good
 
     def flush(self) -> None:
-        """Do nothing: nothing is held back."""
+        """Do nothing: there is no buffer."""
 
     def fileno(self) -> int:
-        """Return the descriptor, which tqdm asks for the width."""
+        """Return the descriptor, of which tqdm reads the width."""
         return sys.stderr.fileno()
 
 
 class PlainBar:
-    """One line that is written over and over."""
+    """One line that is overwritten again and again."""
 
     def __init__(self, what: str, total: int | None, *, shown: bool) -> None:
         self._what = what
@@ -83,9 +83,9 @@ def progress_bar(what: str, total: int | None, *, wanted: bool = True) -> Bar:
     """Return a bar.
 
     Args:
-        what: what it is about.
-        total: bytes; None: nobody knows.
-        wanted: False for one that is not shown; nor is it without a terminal.
+        what: its title.
+        total: bytes; None if the number is unknown.
+        wanted: False for a bar that is not shown; without a terminal none is shown.
 
     """
     shown = wanted and is_terminal(sys.stderr)

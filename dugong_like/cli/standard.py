@@ -1,10 +1,9 @@
 """Standard input, output and error of the process, each of which may be closed, full or a terminal.
 
-What is written goes to the descriptor at once, past the buffers of `sys.stdout`: what a buffer
-still holds when it cannot be written, Python tries again at the exit, and then ends with the
-status 120.
+Output is written to the descriptor at once, without the buffers of `sys.stdout`: Python writes the
+rest of a failed buffer again at its exit, and then ends with the status 120.
 
-Not here: other files (output_file.py, upload.py), and what is made harmless (escaping.py).
+Not here: other files (output_file.py, upload.py), and escaping (escaping.py).
 """
 
 from __future__ import annotations
@@ -30,26 +29,26 @@ INPUT: Final = "standard input"
 PATIENCE: Final = 60  # seconds; see `Writer`
 MAX_LINE: Final = 2000  # characters of a message; a server may send a Location of 64 KiB
 NAME: Final = "dugong_like"
-# How a closed one is opened instead: so that using it is an error.
+# Flags for opening a closed one, so that using it is an error.
 WRONG_WAYS: Final = (("stdin", os.O_WRONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_RDONLY))
 
 
 def occupy_closed() -> None:
-    """Give the numbers of closed standard streams away.
+    """Occupy the numbers of closed standard streams.
 
-    Else the next socket would get one of them, and whatever a library or a process of ours
+    Otherwise the next socket would get one of them, and messages that a library or a child process
     writes to standard error would be sent to the server.
     """
     for name, flags in WRONG_WAYS:
         if getattr(sys, name) is None:
             try:
-                os.open(os.devnull, flags)  # it gets the lowest number that is free
+                os.open(os.devnull, flags)  # the lowest free number
             except OSError:
-                return  # it can be done without
+                return  # not essential
 
 
 def binary(stream: TextIO | None) -> BinaryIO | None:
-    """Return what is below the buffer of *stream*, a standard stream; None if it is closed."""
+    """Return the raw stream of *stream*, a standard stream; None if it is closed."""
     if stream is None:
         return None
     buffer = stream.buffer
@@ -57,7 +56,7 @@ def binary(stream: TextIO | None) -> BinaryIO | None:
 
 
 def is_terminal(stream: TextIO | BinaryIO | None) -> bool:
-    """Return True if *stream* is a terminal; one that is closed is not."""
+    """Return True if *stream* is a terminal; False if it is closed."""
     try:
         return stream is not None and stream.isatty()
     except (OSError, ValueError):
@@ -65,14 +64,14 @@ def is_terminal(stream: TextIO | BinaryIO | None) -> bool:
 
 
 class Writer:
-    """Writes all that it is given, also to non-blocking streams.
+    """Writes all its data, also to non-blocking streams.
 
-    Only text reaches a terminal, without control characters.
+    A terminal only gets text without control characters.
 
     Args:
-        stream: a binary stream; None for one that is closed.
-        name: of the stream, for errors.
-        patience: how many seconds a non-blocking stream may take nothing; None for any number.
+        stream: a binary stream; None for a closed one.
+        name: name of the stream, for errors.
+        patience: seconds for which a non-blocking stream may take nothing; None for no limit.
 
     Attributes:
         is_terminal: True if the stream is one.
@@ -92,7 +91,7 @@ class Writer:
         """Write *data*.
 
         Raises:
-            OSError: that is not possible; `BrokenPipeError` if nobody reads it any more.
+            OSError: the stream cannot be written; `BrokenPipeError` if its reader has closed it.
 
         """
         if self._text is not None:
@@ -100,7 +99,7 @@ class Writer:
         self._write(data)
 
     def end(self) -> None:
-        """Write what was held back, such as half a character. Raises what `write` does."""
+        """Write the rest, such as half a character. Raises as `write`."""
         if self._text is not None:
             self._write(encoded(self._text.end()))
         if self._stream is not None:
@@ -124,7 +123,7 @@ class Writer:
 
 
 def encoded(text: str) -> bytes:
-    """Return *text* in the encoding of this system's terminals."""
+    """Return *text* in the encoding of terminals on this system."""
     return text.encode(getattr(sys.stdout, "encoding", None) or "utf-8", "backslashreplace")
 
 
@@ -135,7 +134,7 @@ def closed(name: str) -> OSError:
 
 @contextmanager
 def standard_output(patience: float | None = PATIENCE) -> Iterator[Writer]:
-    """Yield a `Writer` to standard output. Raises what it does."""
+    """Yield a `Writer` to standard output. Raises as that."""
     output = Writer(binary(sys.stdout), OUTPUT, patience)
     yield output
     output.end()
@@ -143,17 +142,17 @@ def standard_output(patience: float | None = PATIENCE) -> Iterator[Writer]:
 
 @contextmanager
 def standard_error() -> Iterator[Writer]:
-    """Yield a `Writer` to standard error. Raises what it does."""
+    """Yield a `Writer` to standard error. Raises as that."""
     error = Writer(binary(sys.stderr), ERROR)
     yield error
     error.end()
 
 
 def print_output(text: str) -> None:
-    """Write *text*, of our own making, to standard output.
+    """Write *text*, which is trusted, to standard output.
 
     Raises:
-        OSError: that is not possible, or it is closed.
+        OSError: it cannot be written, or is closed.
 
     """
     with standard_output() as output:
@@ -166,13 +165,13 @@ def _line(text: str) -> bytes:
 
 
 def complain_at_once(text: str) -> None:
-    """As `complain`, but rather not at all than waiting for somebody to read.
+    """As `complain`, but without waiting for a reader, or not at all.
 
-    On a terminal on a line of its own, behind a bar or what it shows of Ctrl-C.
+    On a terminal in a line of its own, behind a bar or ``^C``.
     """
     try:
         stream = binary(sys.stderr)
-        # A pipe that is ready takes so little without blocking (PIPE_BUF).
+        # A pipe that is ready takes this number of bytes without blocking (PIPE_BUF).
         if stream is not None and PollNeeded(stream.fileno(), POLLOUT).poll(0):
             start = b"\n" if is_terminal(stream) else b""
             os.write(stream.fileno(), start + _line(text))
@@ -181,7 +180,7 @@ def complain_at_once(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Write *text* as one line to standard error; if that is not possible, nobody can be told."""
+    """Write *text* as one line to standard error, if possible."""
     try:
         with standard_error() as error:
             error.write(_line(text))

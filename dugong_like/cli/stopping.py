@@ -1,11 +1,10 @@
-"""Signals that end a command: nothing half done stays behind, and the process dies by the signal.
+"""Signals that end a command: partial results are removed, and the process ends by the signal.
 
-The handler of a signal does all of it, and ends the process. An exception would not do: Python
-runs the handler between any two steps of the main thread, so also between the creation of a
-file and the ``try`` that would remove it, and loses what is raised within a ``__del__`` or while
-a module is imported.
+The signal handler does all of it, and ends the process. An exception would not suffice: Python runs
+the handler between any two steps of the main thread, so also between the creation of a file and
+the ``try`` that would remove it, and ignores exceptions within ``__del__`` or during an import.
 
-Not here: what is undone (output_file.py, demo.py).
+Not here: the partial results (output_file.py, demo.py).
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from typing import Final
 from .outcome import SIGNALLED
 from .standard import complain_at_once
 
-# Those that end a process which has no handler for them (POSIX, signal.h). Not SIGKILL, for which
-# there is none. Nor the faults SIGSEGV, SIGBUS, SIGFPE and SIGILL: the instruction that caused one
-# is tried again when its handler returns, before Python can do anything.
+# Signals that end a process by default (POSIX, signal.h). Not SIGKILL, which cannot be handled, and
+# not the faults SIGSEGV, SIGBUS, SIGFPE and SIGILL: the instruction that caused one is repeated
+# when its handler returns, before Python can do anything.
 NAMES: Final = (
     *("SIGABRT", "SIGALRM", "SIGHUP", "SIGINT", "SIGPIPE", "SIGPROF", "SIGQUIT", "SIGSYS"),
     *("SIGTERM", "SIGTRAP", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGXCPU", "SIGXFSZ"),
@@ -35,23 +34,23 @@ NAMES: Final = (
 
 def _ending() -> tuple[int, ...]:
     numbers = [int(getattr(signal, name)) for name in NAMES if hasattr(signal, name)]
-    if hasattr(signal, "SIGRTMIN"):  # for real-time programs
+    if hasattr(signal, "SIGRTMIN"):  # real-time signals
         numbers += range(signal.SIGRTMIN, signal.SIGRTMAX + 1)
     return tuple(numbers)
 
 
 SIGNALS: Final = _ending()
-USUAL: Final = (signal.SIG_DFL, signal.default_int_handler)  # what handles nothing yet
+USUAL: Final = (signal.SIG_DFL, signal.default_int_handler)  # without a handler of the program
 
 
 class _State:
-    """What there is once in a process, as signals are.
+    """The state for signals, one for the process.
 
     Attributes:
-        undos: what to call when a signal comes.
-        is_held: True while signals have to wait.
-        waiting: the one that does.
-        end: ends the process because of a signal.
+        undos: functions to call at a signal.
+        is_held: True while signals are held.
+        waiting: the held signal.
+        end: ends the process by a signal.
 
     """
 
@@ -63,10 +62,10 @@ class _State:
 
 
 def _die(number: int) -> None:
-    """End this process, by the signal if that is possible; threads need not come to their end.
+    """End this process, by the signal if possible, without waiting for its threads.
 
-    So whoever has started it sees which signal it was: a shell ends its script after Ctrl-C, and
-    SIGQUIT leaves a core dump where it should. To others the exit status says it.
+    So the parent learns the signal: a shell ends its script after Ctrl-C, and SIGQUIT leaves a
+    core dump. Otherwise the exit status reports it.
     """
     if sys.platform != "win32":
         signal.signal(number, signal.SIG_DFL)
@@ -79,14 +78,14 @@ _state = _State()
 
 @contextmanager
 def stop_on_signals(end: Callable[[int], object] | None = None) -> Iterator[None]:
-    """Have the first signal of `SIGNALS` end the process; the others do nothing from then on.
+    """Make the first signal of `SIGNALS` end the process; later ones have no effect.
 
-    One that is ignored stays so, as ``nohup`` and the shell want it for programs in the
-    background, and so does one that has a handler. Does nothing unless in the main thread, which
-    alone gets signals.
+    Ignored signals stay ignored, as ``nohup`` and shells demand for programs in the background,
+    and existing handlers are kept. Has no effect outside of the main thread, which gets all
+    signals.
 
     Args:
-        end: what to call with the number of the signal instead of dying by it, for tests.
+        end: called with the number of the signal instead of ending the process, for tests.
 
     """
     if threading.current_thread() is not threading.main_thread():
@@ -124,17 +123,17 @@ def _end(number: int) -> None:
 def _name(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:  # one of those for real-time programs
+    except ValueError:  # a real-time signal
         return f"signal {number}"
 
 
 @contextmanager
 def undone(undo: Callable[[], object]) -> Iterator[None]:
-    """Call *undo* at the end of the block, and when a signal comes.
+    """Call *undo* at the end of the block, and at a signal.
 
     Args:
-        undo: what to call. It raises nothing, and may be called before there is anything to
-            undo, and several times.
+        undo: raises nothing, and may be called before there is anything to undo, and several
+            times.
 
     """
     _state.undos.append(undo)
@@ -147,7 +146,7 @@ def undone(undo: Callable[[], object]) -> Iterator[None]:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Let signals wait until the block, which takes a limited time, has ended."""
+    """Hold signals until the end of the block, which takes a limited time."""
     _state.is_held = True
     try:
         yield

@@ -1,7 +1,7 @@
-"""``get`` and ``put``: one file down or up, in bounded memory.
+"""``get`` and ``put``: downloading or uploading one file, in bounded memory.
 
-Not here: the arguments (options.py), the files (output_file.py, upload.py), what is shown of
-errors of a server (error_page.py), and how a command ends (outcome.py).
+Not here: the arguments (options.py), the files (output_file.py, upload.py), error responses
+(error_page.py), and the exit status (outcome.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .progress import progress_bar
 from .standard import Writer, complain, standard_output
 from .upload import PIECE, Upload
 
-ASK_FIRST: Final = 1 << 20  # bytes of body from which on 100 (Continue) is asked for
+ASK_FIRST: Final = 1 << 20  # bytes of a body with which the request expects 100 (Continue)
 CONTINUE_TIME: Final = 1.0  # seconds to wait for it, as curl does
 CONTINUE: Final = 100
 PARTIAL: Final = 206
@@ -46,17 +46,17 @@ def get(
 
     Args:
         conn: a connection to the server.
-        url: what to ask for.
-        fields: of the request.
-        file: where to write.
-        timeout: how many seconds a non-blocking output may take nothing; None for any number.
+        url: URL of the resource.
+        fields: header fields of the request.
+        file: the file to write.
+        timeout: seconds for which a non-blocking output may take nothing; None for no limit.
 
     Returns:
         Exit status, see `status_of`. Unless it is 0 nothing is written to *file* or to
-        standard output, and the body of an error goes to standard error.
+        standard output, and the body of an error is written to standard error.
 
     Raises:
-        CommandFailed: it did not work; *file* is untouched.
+        CommandFailed: the download failed; *file* is unchanged.
         InvalidRequest: *url* or *fields* cannot be sent.
         OSError: *file* or standard output cannot be written.
 
@@ -75,7 +75,7 @@ def get(
 def put(
     conn: HTTPConnection, url: URL, fields: Headers, upload: Upload, timeout: float | None
 ) -> int:
-    """Upload *upload* to *url*, and write the body of the answer to standard output.
+    """Upload *upload* to *url*, and write the body of the response to standard output.
 
     The arguments are those of `get`.
 
@@ -83,7 +83,7 @@ def put(
         Exit status, see `status_of`. Unless it is 0 nothing was stored.
 
     Raises:
-        CommandFailed: it did not work.
+        CommandFailed: the upload failed.
         InvalidRequest: *url* or *fields* cannot be sent.
         OSError: *upload* cannot be read.
 
@@ -97,14 +97,14 @@ def put(
     except BrokenPipeError:
         raise
     except (DugongError, OSError) as exc:
-        if isinstance(exc, DugongError) and exc.url:  # it names the request itself
+        if isinstance(exc, DugongError) and exc.url:  # the message names the request
             raise CommandFailed(f"{reason_of(exc)}; {_answer(response)} before") from exc
         raise CommandFailed(f"{_told(url, response)}, but: {reason_of(exc)}") from exc
     return SUCCESS
 
 
 def _put(conn: HTTPConnection, url: URL, fields: Headers, upload: Upload) -> HTTPResponse:
-    """Send the request and return the response, which may come before all is sent."""
+    """Send the request and return the response, which may be an early one."""
     whole, size = upload.whole(), upload.size
     asks = (size is None or size >= ASK_FIRST) and "expect" not in fields
     try:
@@ -116,7 +116,7 @@ def _put(conn: HTTPConnection, url: URL, fields: Headers, upload: Upload) -> HTT
             try:
                 response = conn.read_response()
             except ContinueTimedOut:
-                pass  # an old server: it gets the body unasked
+                pass  # an old server: send the body anyway
             else:
                 if response.status != CONTINUE:
                     return _early(url, response)
@@ -124,21 +124,21 @@ def _put(conn: HTTPConnection, url: URL, fields: Headers, upload: Upload) -> HTT
     except ConnectionClosed as exc:
         if exc.request_sent == "no":
             raise
-        try:  # the server may have answered before it had everything, and the answer says why
+        try:  # an early response may explain the failure
             response = conn.read_response()
         except DugongError:
-            raise exc from None  # there is no answer: why sending failed says more
+            raise exc from None  # no response: the failure of sending says more
         if exc.request_sent != "yes" and status_of(response.status) == SUCCESS:
-            raise  # the server cannot have got what it says is well
+            raise  # success is impossible without the whole body
         return _early(url, response)
     return conn.read_response()
 
 
 def _early(url: URL, response: HTTPResponse) -> HTTPResponse:
-    """Return *response*, which has come before everything was sent.
+    """Return *response*, which is an early one.
 
     Raises:
-        CommandFailed: it says that all is well, of a part.
+        CommandFailed: it reports success for a part of the body.
 
     """
     if status_of(response.status) == SUCCESS:
@@ -166,7 +166,7 @@ def _copy_body(
 
 
 def _told(url: URL, response: HTTPResponse) -> str:
-    """Return which request was answered, and how."""
+    """Return a description of the request and its response."""
     return f"{response.method} {mask_target(str(url))}: {_answer(response)}"
 
 
@@ -175,7 +175,7 @@ def _answer(response: HTTPResponse) -> str:
 
 
 def _not_done(conn: HTTPConnection, url: URL, response: HTTPResponse) -> int:
-    """Say what the server has answered instead of doing it, and return the exit status."""
+    """Report a response without success, and return the exit status."""
     status = status_of(response.status)
     line = _told(url, response)
     if status == REDIRECTED:

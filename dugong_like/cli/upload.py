@@ -22,18 +22,18 @@ PIECE: Final = 262144  # bytes
 
 
 class Upload:
-    """Bytes to be sent, of which the first are here: so an unreadable file bothers no server.
+    """The bytes to send; the first ones are read at once, before a server is contacted.
 
-    The length is that of the bytes if they are all, else what a regular file has: but a size of
-    0, or one that is smaller than what was read, is none, as in ``/proc``. What is
-    written into the file meanwhile is not sent.
+    The length is that of these bytes if there are no others, otherwise the size of a regular file.
+    A size of 0, or one that is smaller than the bytes read, is ignored, as in ``/proc``. Bytes that
+    are appended to the file meanwhile are not sent.
 
     Args:
         stream: a binary stream.
-        name: of it, for errors.
+        name: its name, for errors.
 
     Attributes:
-        size: bytes; None if only the end will tell.
+        size: number of bytes; None if it is unknown.
 
     Raises:
         OSError: it cannot be read.
@@ -46,7 +46,7 @@ class Upload:
         self._ended = False
         promised = _bytes_left(stream)
         self._first = self._read(PIECE)
-        # A pipe is not waited for: what comes out of it is sent when it comes.
+        # A pipe is not waited for: its bytes are sent as they arrive.
         while promised is not None and not self._ended and len(self._first) < PIECE:
             self._first += self._read(PIECE - len(self._first))
         if self._ended:
@@ -57,11 +57,11 @@ class Upload:
             self.size = None
 
     def whole(self) -> bytes | None:
-        """Return all of it, if it is here already."""
+        """Return all bytes, if they were read at once."""
         return self._first if self._ended else None
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the bytes in pieces, `size` of them.
+        """Yield the bytes in parts, `size` of them.
 
         Raises:
             OSError: it cannot be read.
@@ -107,7 +107,7 @@ def open_upload(file: str) -> Iterator[Upload]:
 
 
 def _bytes_left(stream: BinaryIO) -> int | None:
-    """Return how many bytes a regular file says that it has from here; None for all others."""
+    """Return the number of bytes of a regular file behind its position; None for others."""
     try:
         facts = os.fstat(stream.fileno())
         if not stat.S_ISREG(facts.st_mode):

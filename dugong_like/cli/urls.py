@@ -1,4 +1,4 @@
-"""URLs of the command line, as people type them."""
+"""URLs of the command line, as users type them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ..errors import InvalidRequest
 from ..http.redaction import shown_url
 from ..http.url import URL
 
-SAFE: Final = "!#$%&'()*+,/:;=?@[]~"  # what stays as it is behind the host (RFC 3986 section 2)
+SAFE: Final = "!#$%&'()*+,/:;=?@[]~"  # not encoded behind the host (RFC 3986 section 2)
 _place = re.compile(r"[^:/?#]*://[^/?#]*").match
 
 
 def parse_url(text: str) -> URL:
-    """Take apart the URL *text*, in which blanks and letters of all languages are encoded first.
+    """Parse the URL *text*, after percent-encoding spaces and non-ASCII letters.
 
     Raises:
-        InvalidRequest: it is no http or https URL, or carries a user name, or is not UTF-8.
+        InvalidRequest: it is not an http or https URL, or has a user name, or is not UTF-8.
 
     """
     try:

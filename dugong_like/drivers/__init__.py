@@ -1,5 +1,5 @@
 """Drivers: each runs operations on one kind of loop and knows no HTTP.
 
-A driver resumes an operation with ``next()`` when what it waits for is ready, or no
-later than its deadline, and closes it when it gives up.
+A driver resumes an operation with ``next()`` when its descriptor is ready, at the latest at its
+deadline, and closes it when it is cancelled.
 """

@@ -1,7 +1,7 @@
 """Operations on asyncio, with any event loop that has `add_reader` (uvloop too).
 
-Not here: what is registered in the loop, and when (aio_watches.py); asyncio's own streams and
-sockets: an operation brings its own descriptors.
+Not here: registrations in the loop (aio_watches.py); asyncio's own streams and sockets: an
+operation has its own descriptors.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ T = TypeVar("T")
 
 
 class AioFuture(asyncio.Future[T]):
-    """An asyncio future that runs an operation and has its result.
+    """An asyncio future that runs an operation and gets its result.
 
-    The operation makes its first step with the next round of the loop, not at once.
-    Cancelling the future closes the operation at once. What is registered in the loop
-    stays registered between two equal waits. When the operation has ended it is gone,
-    unless it belongs to a connection: then it goes when that is closed, or something
-    arrives and nobody waits.
+    The operation makes its first step in the next iteration of the loop, not at once.
+    Cancelling the future closes the operation at once. A descriptor stays registered in the loop
+    between two equal waits. At the end of the operation it is unregistered, unless it belongs to
+    a connection: then it stays until that is closed, or until something arrives and no operation
+    waits.
 
     The future gets a `RuntimeError` if another one waits for the same direction of the
     same descriptor, or if the loop has no `add_reader`.
 
     Args:
         op: the operation.
-        loop: the event loop. If None it is the running one, else the one that is set
+        loop: the event loop; None for the running one or, without one, the one that is set
             (`asyncio.set_event_loop`), as with `asyncio.Future`.
 
     Raises:
-        RuntimeError: none is given, running or set.
-        TypeError: *op* is no operation, or *loop* no event loop.
+        RuntimeError: there is no event loop.
+        TypeError: *op* is not an operation, or *loop* not an event loop.
 
     """
 
@@ -60,7 +60,7 @@ class AioFuture(asyncio.Future[T]):
         """
         if self.done():
             return False
-        if not getattr(self._op, "gi_running", False):  # else it does this itself: see _resume
+        if not getattr(self._op, "gi_running", False):  # otherwise it does this itself: see _resume
             try:
                 self._close()
             except BaseException as exc:  # noqa: BLE001 - a finally block of the operation failed
@@ -73,7 +73,7 @@ class AioFuture(asyncio.Future[T]):
             return
         try:
             need = next(self._op)
-            if self.done():  # it has cancelled the future that runs it
+            if self.done():  # the operation has cancelled its own future
                 self._close()
                 return
             if self._waiter is None:
@@ -93,7 +93,7 @@ class AioFuture(asyncio.Future[T]):
     def _end(self, result: Any, problem: BaseException | None) -> None:
         try:
             self._close()
-        except BaseException as exc:  # noqa: BLE001 - whoever awaits the future gets it
+        except BaseException as exc:  # noqa: BLE001 - set in the future
             problem = exc
         if self.done():
             return
@@ -103,7 +103,7 @@ class AioFuture(asyncio.Future[T]):
             self.set_exception(problem)
 
     def _close(self) -> None:
-        """Wait no longer, then close the operation, which may close its descriptors."""
+        """Stop waiting, then close the operation, which may close its descriptors."""
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
             waiter.leave()
@@ -130,24 +130,24 @@ async def run(op: Co[T]) -> T:
     """Run *op* and return its result; cancelling the task closes it.
 
     Each step is made in the task itself, so a task that is cancelled while it waits has lost
-    nothing: what *op* had got is still where it was. (Awaiting an `AioFuture` instead, a task
-    that is cancelled in the very moment the result is there goes without it.)
+    nothing that *op* had received. (A task that awaits an `AioFuture`, and is cancelled at the
+    very moment of its result, does not get that.)
 
     Raises:
         RuntimeError: another operation waits for the same direction of the same
             descriptor, or the loop has no `add_reader`.
-        TypeError: *op* is no operation.
-        Exception: whatever *op* raises.
+        TypeError: *op* is not an operation.
+        Exception: any exception of *op*.
 
     """
-    if type(op) is not GeneratorType:  # which is seldom, and a call each time takes longer
+    if type(op) is not GeneratorType:  # rare, and an unconditional call is slower
         check_operation(op)
     return await _co_run(op)
 
 
 @types.coroutine
 def _co_run(op: Co[T]) -> Generator[_Pause, None, T]:
-    """Run *op*: what `run` awaits, in a form that needs no further object for each wait."""
+    """Run *op* for `run`, without a new object for each wait."""
     pause: _Pause | None = None
     try:
         need = next(op)
@@ -170,7 +170,7 @@ def _co_run(op: Co[T]) -> Generator[_Pause, None, T]:
 
 
 def _pause(loop: asyncio.AbstractEventLoop, need: PollNeeded) -> _Pause:
-    """Return what a task may await for *need*: the one that did it last time, or a new one."""
+    """Return an awaitable for *need*: the previous one if it fits, or a new one."""
     if need.source is not None:
         watch: Watch | None = need.source.registrations.get(loop)
         if watch is not None:
@@ -181,10 +181,10 @@ def _pause(loop: asyncio.AbstractEventLoop, need: PollNeeded) -> _Pause:
 
 
 class _Pause(Waiter):
-    """What a task awaits while its operation waits, again and again.
+    """A reusable awaitable for a task whose operation waits.
 
-    To the task it is a future (see `asyncio.isfuture`), with one difference: it wakes the
-    task at once and not in the next round of the loop. Only the loop resumes it, so no
+    For the task it is a future (see `asyncio.isfuture`), with one difference: it wakes the
+    task at once and not in the next iteration of the loop. Only the loop resumes it, so no
     other task is running.
     """
 
@@ -192,7 +192,7 @@ class _Pause(Waiter):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._asyncio_future_blocking = True  # "I am waited for"; the task takes it back
+        self._asyncio_future_blocking = True  # "awaited"; the task resets it
         self._wake: Callable[[_Pause], object] | None = None  # None: the task is awake
         self._context: Context | None = None
         self._error: asyncio.CancelledError | None = None
@@ -206,7 +206,7 @@ class _Pause(Waiter):
             context.run(wake, self)
 
     def rest(self) -> None:
-        """Wait no longer, but stay for the next one if the descriptor stays registered."""
+        """Stop waiting, but keep the place for the next wait if the descriptor stays registered."""
         self._wake = self._context = self._error = None
         if self._watch is None or self._watch.source is None:
             self.leave()
@@ -214,7 +214,7 @@ class _Pause(Waiter):
             self.deadline = None
             self.resting = True
 
-    # ---- what the task asks for
+    # ---- the interface for the task
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         return self.loop

@@ -1,11 +1,11 @@
-"""What is registered in an asyncio event loop, and who waits for it.
+"""Registrations of descriptors in an asyncio event loop, and the operations that wait for them.
 
-Registering costs more than all the rest of a wait. So a descriptor with a `Source` stays
-registered when the wait is over, and the operation too. It is taken out when something
-happens and nobody waits, and before it is closed. One without a source stays registered
-between two equal waits of one operation, if it is clear that it is still the same file.
+Registering costs more than the rest of a wait. So a descriptor with a `Source` stays registered
+after the wait, and after the operation. It is unregistered when an event arrives and no operation
+waits, and before it is closed. A descriptor without a source stays registered between two equal
+waits of one operation, if it certainly is the same file.
 
-Not here: how an operation makes its steps (aio.py).
+Not here: the steps of operations (aio.py).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ File = tuple[int, int]  # device and inode
 
 
 class Waiter(ABC):
-    """Somebody who waits for one `PollNeeded` at a time, in one loop.
+    """Base of objects that wait for one `PollNeeded` at a time, in one loop.
 
     Attributes:
         loop: the loop.
-        deadline: seconds of `time.monotonic`, or None: when to be resumed in any case.
-        resting: True if it does not wait, but has stayed where it was for the next one.
+        deadline: seconds of `time.monotonic` at which it is resumed in any case, or None.
+        resting: True if it does not wait, but keeps its place for the next wait.
 
     """
 
@@ -44,17 +44,17 @@ class Waiter(ABC):
         self.deadline: float | None = None
         self.resting = False
         self._watch: Watch | None = None
-        self._need: PollNeeded | None = None  # the last one, if being the same says everything
+        self._need: PollNeeded | None = None  # the last one, if identity is enough to compare it
 
     @abstractmethod
     def resume(self) -> None:
-        """Go on; called by the loop, perhaps needlessly, perhaps when nobody waits any more."""
+        """Continue; called by the loop, perhaps needlessly, perhaps after the wait."""
 
     def wait(self, need: PollNeeded) -> None:
-        """Be resumed when *need* is met.
+        """Wait for *need*; `resume` is called then.
 
         Raises:
-            RuntimeError: somebody else waits for the same direction of the same descriptor,
+            RuntimeError: another operation waits for the same direction of the same descriptor,
                 or the loop has no `add_reader`.
             OSError: the descriptor cannot be waited for.
 
@@ -74,7 +74,7 @@ class Waiter(ABC):
             self.leave()
             self._watch = watch
         if watch is None:
-            self.loop.call_soon(self.resume)  # it is closed: to find out
+            self.loop.call_soon(self.resume)  # it is closed: the operation raises the error
             return
         watch.admit(self, need[1])
         deadline = self.deadline = need.deadline
@@ -83,7 +83,7 @@ class Waiter(ABC):
         self._need = need if source is not None and deadline is None else None
 
     def _watch_bare(self, fd: int) -> Watch:
-        """Return the watch for a descriptor of which nobody says when it is closed."""
+        """Return the watch for a descriptor without a `Source`."""
         file = _file(fd)
         watch = self._watch
         if watch is not None and watch.fd == fd and watch.is_surely(file):
@@ -92,7 +92,7 @@ class Waiter(ABC):
         return _watch_number(self.loop, fd, file)
 
     def leave(self) -> None:
-        """Wait no longer."""
+        """Stop waiting."""
         watch = self._watch
         if watch is not None:
             self._watch = self._need = None
@@ -104,7 +104,7 @@ class Watch:
 
     Attributes:
         fd: the descriptor.
-        source: lets it stay registered while nobody waits; None if it has none.
+        source: lets it stay registered without a wait; None if it has none.
         armed: the directions that are registered.
 
     """
@@ -127,7 +127,7 @@ class Watch:
         self._alarm_at = math.inf  # seconds of time.monotonic
 
     def may_be(self, file: File | None) -> bool:
-        """Return False if the number meant something else than *file* when it was registered."""
+        """Return False if the number meant another file than *file* when it was registered."""
         return file == self._file if self.source is None else not self.source.closed
 
     def is_surely(self, file: File | None) -> bool:
@@ -135,7 +135,7 @@ class Watch:
         return (file is not None or self.source is not None) and self.may_be(file)
 
     def admit(self, waiter: Waiter, mask: int) -> None:
-        """Let *waiter* wait for *mask*, and for nothing else. Raises what `Waiter.wait` raises."""
+        """Let *waiter* wait for *mask* only. Raises the same exceptions as `Waiter.wait`."""
         if mask & POLLIN:
             if self._reader is not waiter:
                 self._vacate(self._reader)
@@ -160,7 +160,7 @@ class Watch:
             waiter.leave()
 
     def rested(self, mask: int) -> Waiter | None:
-        """Return the waiter that rests where one for *mask* would wait, if there is one."""
+        """Return the waiter that rests in the place for *mask*, if there is one."""
         waiter = self._reader if mask & POLLIN else self._writer
         if waiter is None or not waiter.resting:
             return None
@@ -168,7 +168,7 @@ class Watch:
         return waiter
 
     def dismiss(self, waiter: Waiter) -> None:
-        """Note that *waiter* waits no longer."""
+        """Remove *waiter*, which has stopped waiting."""
         if self._reader is waiter:
             self._reader = None
         if self._writer is waiter:
@@ -182,7 +182,7 @@ class Watch:
                 self._stop_alarm()
 
     def give_way(self) -> None:
-        """Let go of a number that means another file by now, or will."""
+        """Drop a number that means another file now, or will."""
         self.source = None
         self._disarm(POLLIN)
         self._disarm(POLLOUT)
@@ -192,12 +192,12 @@ class Watch:
         if not self._loop.is_closed():
             for waiter in waiters:
                 if waiter is not None and not waiter.resting:
-                    self._loop.call_soon(waiter.resume)  # to find out
+                    self._loop.call_soon(waiter.resume)  # to raise the error
 
     def end(self, then: Callable[[], object]) -> None:
-        """See `Registration.end`. The loop is not thread-safe: if it runs, it is done there."""
+        """See `Registration.end`. Done in the thread of a running loop, not thread-safe."""
         loop = self._loop
-        if self._pid != os.getpid():  # a child process shares what its parent has registered
+        if self._pid != os.getpid():  # a child process shares the registrations of its parent
             then()
         elif loop.is_running() and loop is not _running_loop():
             ending = _Ending(self, then)
@@ -208,14 +208,14 @@ class Watch:
             then()
 
     def set_alarm(self, deadline: float) -> None:
-        """Resume who waits at *deadline*.
+        """Resume the waiters at *deadline*.
 
-        An earlier alarm is kept: most waits end before it, and setting one costs.
+        An earlier alarm is kept: most waits end before it, and setting one has a cost.
         """
         if self._alarm_at <= deadline:
             return
         self._stop_alarm()
-        # Whole milliseconds, up: uvloop rounds to them, and waking too early is to spin.
+        # Whole milliseconds, rounded up, as in uvloop: waking too early would spin.
         delay = math.ceil(max(deadline - time.monotonic(), 0) * 1000) / 1000
         self._alarm = self._loop.call_later(delay, self._ring, context=Context())
         self._alarm_at = deadline
@@ -239,7 +239,7 @@ class Watch:
 
     def _arm(self, mask: int) -> None:
         loop = self._loop
-        empty = Context()  # else the loop would keep that of whoever waits first
+        empty = Context()  # or the loop would keep that of the first waiter
         try:
             if mask & POLLIN:
                 empty.run(loop.add_reader, self.fd, self._readable)
@@ -258,14 +258,14 @@ class Watch:
         self.armed &= ~bit
         loop = self._loop
         if not loop.is_closed():
-            # asyncio fails, and forgets it, if one of two directions of a closed one goes
+            # asyncio fails, and drops it, if one of two directions of a closed one is removed
             with suppress(OSError):
                 (loop.remove_reader if bit == POLLIN else loop.remove_writer)(self.fd)
 
     def _readable(self) -> None:
         reader = self._reader
         if reader is None or reader.resting:
-            self._disarm(POLLIN)  # to leave it would be to spin
+            self._disarm(POLLIN)  # it would spin otherwise
         else:
             reader.resume()
 
@@ -278,9 +278,9 @@ class Watch:
 
 
 class _Ending:
-    """The end of a registration, on its way to the thread of the loop.
+    """The end of a registration, queued for the thread of the loop.
 
-    If the loop ends before, so that nobody calls this, it is done when it is dropped.
+    If the loop ends before and does not call it, it runs when it is garbage collected.
     """
 
     def __init__(self, watch: Watch, then: Callable[[], object]) -> None:
@@ -296,7 +296,7 @@ class _Ending:
     __del__ = __call__
 
 
-# What is registered in each loop, by descriptor. asyncio takes one callback for each
+# The registrations of each loop, by descriptor. asyncio has one callback for each
 # direction, and would silently replace it by the next one.
 _watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[int, Watch]]] = (
     WeakKeyDictionary()
@@ -304,7 +304,7 @@ _watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary
 
 
 def _watch_number(loop: asyncio.AbstractEventLoop, fd: int, file: File | None) -> Watch:
-    """Return the watch for *fd*, which is *file* by now: the one that there is, or a new one."""
+    """Return the watch for *fd*, now the number of *file*: the existing one, or a new one."""
     watches = _watches.setdefault(loop, WeakValueDictionary())
     watch = watches.get(fd)
     if watch is not None:
@@ -326,20 +326,20 @@ def _watch_source(loop: asyncio.AbstractEventLoop, source: Source) -> Watch | No
     watch = _watch_number(loop, source.fd, _file(source.fd))
     watch.source = source
     known[loop] = watch
-    if source.closed:  # by another thread, just now, which need not have seen the watch
+    if source.closed:  # by another thread, which may not have seen the watch
         known.pop(loop, None)
         return None
     return watch
 
 
 def _file(fd: int) -> File | None:
-    """Return what tells a socket from others that had its number; None if nothing does.
+    """Return an identity that distinguishes a socket from others with its number, or None.
 
     All eventfd and epoll objects share one inode; some systems give sockets none.
     """
     try:
         status = os.fstat(fd)
-    except OSError:  # Windows: a socket is no descriptor there
+    except OSError:  # Windows: sockets are not file descriptors there
         return None
     if stat.S_ISSOCK(status.st_mode) and status.st_ino:
         return status.st_dev, status.st_ino

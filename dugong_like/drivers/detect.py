@@ -1,6 +1,6 @@
-"""Which driver is the one for the loop that runs here.
+"""Detecting the driver for the running loop.
 
-Not here: the drivers (aio.py, trio.py), of which only the one that is needed is imported.
+Not here: the drivers (aio.py, trio.py), of which only the needed one is imported.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Runner(Protocol):
-    """What runs an operation in a coroutine: `run` of a driver, or what does the same."""
+    """Runs an operation in a coroutine: `run` of a driver, or an equivalent."""
 
     async def __call__(self, op: Co[T], /) -> T:
         """Run *op* and return its result; close it if the task is cancelled."""
@@ -25,7 +25,7 @@ def runner() -> Runner:
     """Return ``run`` of the driver for asyncio or trio, whichever runs the present task.
 
     Raises:
-        RuntimeError: neither does.
+        RuntimeError: the present task runs on neither.
 
     """
     trio = sys.modules.get("trio")

@@ -10,7 +10,7 @@ import gevent
 from ..polling.contract import POLLIN, POLLOUT, Co, PollNeeded, check_need, check_operation
 
 T = TypeVar("T")
-READ = 1  # libev's numbers, which gevent's watchers take
+READ = 1  # numbers of libev, for the watchers of gevent
 WRITE = 2
 
 
@@ -20,8 +20,8 @@ def run(op: Co[T]) -> T:
     A killed greenlet and an elapsed `gevent.Timeout` close the operation.
 
     Raises:
-        TypeError: *op* is no operation.
-        Exception: whatever *op* raises.
+        TypeError: *op* is not an operation.
+        Exception: any exception of *op*.
 
     """
     check_operation(op)

@@ -1,9 +1,9 @@
-"""A small scheduler of our own: thousands of operations in one thread.
+"""A small event loop: thousands of operations in one thread.
 
 It is also the reference for loops that users write.
 
-Not here: other threads (an operation that waits for one uses `Wake`), what is known of an
-operation and of a descriptor (loop_task.py), and how descriptors are polled (pollers.py).
+Not here: other threads (an operation that waits for one uses `Wake`), the state of operations and
+descriptors (loop_task.py), and polling (pollers.py).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ BACKENDS: Final[dict[str, Callable[[], Poller]]] = {
     "poll": PollPoller,
     "select": SelectPoller,
 }
-SPARE_TIMERS: Final = 64  # overdue for removal, and not worth a look at all of them
+SPARE_TIMERS: Final = 64  # obsolete ones, before they are removed
 
 
 class Loop:
@@ -54,7 +54,7 @@ class Loop:
         backend: ``"epoll"``, ``"poll"`` or ``"select"``; the best one of the system if None.
 
     Raises:
-        KeyError: there is no such backend.
+        KeyError: the backend does not exist.
         TypeError: *backend* is neither a string nor None.
 
     """
@@ -66,7 +66,7 @@ class Loop:
         self._poller: Poller = best_poller() if backend is None else BACKENDS[backend]()
         self._watches: dict[int, Watch] = {}  # by descriptor
         self._ready: deque[Task[Any]] = deque()
-        self._late: Events = []  # what an interrupt has kept from being reported
+        self._late: Events = []  # events that an interrupt has left unreported
         self._timers: list[tuple[float, int, Task[Any]]] = []
         self._order = itertools.count()  # tasks cannot be compared
         self._tasks: set[Task[Any]] = set()
@@ -74,10 +74,10 @@ class Loop:
     def spawn(self, op: Co[T], ended: Callable[[Task[T]], object] | None = None) -> Task[T]:
         """Start *op*; it makes its first step when the loop runs.
 
-        *ended* is called with the task when it has ended, in whatever way.
+        *ended* is called with the task at its end, for any reason.
 
         Raises:
-            TypeError: *op* is no operation.
+            TypeError: *op* is not an operation.
 
         """
         check_operation(op)
@@ -90,8 +90,8 @@ class Loop:
         """Run *op* to its end, and the other operations meanwhile; return its result.
 
         Raises:
-            TypeError: *op* is no operation.
-            Exception: whatever *op* raises.
+            TypeError: *op* is not an operation.
+            Exception: any exception of *op*.
 
         """
         task = self.spawn(op)
@@ -103,15 +103,15 @@ class Loop:
         return task.result()
 
     def run_all(self) -> None:
-        """Run until all operations have ended. What they raise is in their tasks."""
+        """Run until all operations have ended. Their exceptions are in their tasks."""
         while self._tasks:
             self._turn()
 
     def close(self) -> None:
-        """Cancel all operations and give back the descriptor.
+        """Cancel all operations and close the descriptor.
 
         Raises:
-            Exception: what an operation raised while it was closed.
+            Exception: raised by an operation while it was closed.
 
         """
         with ExitStack() as stack:
@@ -122,7 +122,7 @@ class Loop:
 
     def _forget_sources(self) -> None:
         for watch in self._watches.values():
-            assert watch.source is not None  # all others have gone with those who waited
+            assert watch.source is not None  # the others were removed with their waiters
             watch.source.registrations.pop(self, None)
         self._watches.clear()
 
@@ -133,11 +133,11 @@ class Loop:
         self.close()
 
     def ended(self, task: Task[Any]) -> None:
-        """Forget *task*, which has ended; called by the task."""
+        """Remove *task*, which has ended; called by the task."""
         self._tasks.discard(task)
 
     def forget(self, task: Task[Any]) -> None:
-        """Do not resume *task* for what it waits for; called by the task."""
+        """Cancel the wait of *task*; called by the task."""
         watch = task.watch
         if watch is not None:
             watch.dismiss(task)
@@ -147,7 +147,7 @@ class Loop:
                     self._poller.disarm(watch.fd)
 
     def drop(self, watch: Watch) -> None:
-        """Forget a descriptor that is about to be closed; called by its watch."""
+        """Remove a descriptor that is about to be closed; called by its watch."""
         self._poller.disarm(watch.fd)
         self._watches.pop(watch.fd, None)
         watch.source = None
@@ -156,13 +156,13 @@ class Loop:
             self._ready.append(task)  # to find out
 
     def _turn(self) -> None:
-        """Resume all that are ready; if there are none, wait until there are."""
+        """Resume all tasks that are ready; wait if there are none."""
         ready = self._ready
         if ready:
             for _ in range(len(ready)):
                 self._resume(ready.popleft())
             if not ready:
-                return  # perhaps that was all there was to do
+                return  # perhaps there is nothing left to do
         events = iter(self._events())
         try:
             for fd, event in events:
@@ -180,14 +180,14 @@ class Loop:
             self._ring()
 
     def _events(self) -> Events:
-        """Return what has happened; if nothing has, wait until something does."""
+        """Return events; wait if there are none."""
         if self._late:
             late, self._late = self._late, []
             return late
         try:
             return self._poller.wait(0 if self._ready else self._time_left())
-        except (OSError, ValueError):  # select, or poll of gevent: somebody has closed one
-            # Let everybody find out.
+        except (OSError, ValueError):  # select, or poll of gevent: a descriptor was closed
+            # Resume all: those of closed descriptors raise the error.
             for watch in self._watches.values():
                 self._poller.disarm(watch.fd)
                 watch.armed = 0
@@ -196,7 +196,7 @@ class Loop:
             return [(fd, POLLIN | POLLOUT) for fd in self._watches]
 
     def _resume(self, task: Task[Any]) -> None:
-        """Make a step of *task*."""
+        """Make the next step of *task*."""
         try:
             if task.done():
                 return
@@ -223,12 +223,12 @@ class Loop:
         self.forget(task)
         try:
             task.op.close()
-        except Exception as exc:  # noqa: BLE001 - it is the task's
+        except Exception as exc:  # noqa: BLE001 - stored in the task
             problem = exc
         task.end(None, problem)
 
     def _wait(self, task: Task[Any], need: PollNeeded) -> None:
-        """Have *task* resumed for *need*, and for nothing else."""
+        """Resume *task* for *need* only."""
         fd, mask = need
         source = need.source
         watch = self._watches.get(fd)
@@ -237,7 +237,7 @@ class Loop:
         if watch is None:
             watch = self._watches[fd] = Watch(self, fd)
         if source is not None and watch.source is not source and not self._keep(watch, source):
-            self._ready.append(task)  # it is closed: to find out
+            self._ready.append(task)  # it is closed: the operation raises the error
             return
         reader, writer = watch.reader, watch.writer
         if (mask & POLLIN and reader is not None and reader is not task) or (
@@ -256,7 +256,7 @@ class Loop:
             task.lasting = need if watch.source is source is not None else None
 
     def _keep(self, watch: Watch, source: Source) -> bool:
-        """Note that *watch* is for *source*; return False if that is closed."""
+        """Register *watch* with *source*; return False if that is closed."""
         watch.armed = 0
         watch.source = source
         source.registrations[self] = watch
@@ -267,8 +267,8 @@ class Loop:
         return True
 
     def _arm(self, watch: Watch, mask: int) -> None:
-        """Have the poller report *watch* for *mask*, and for all others that wait."""
-        if watch.source is None:  # for each wait: the number may mean another file by now
+        """Make the poller report *watch* for *mask*, and for its other waits."""
+        if watch.source is None:  # for each wait: the number may mean another file now
             self._poller.arm(watch.fd, watch.wanted())
         elif mask & ~watch.armed:
             armed = watch.armed | watch.wanted()
@@ -276,15 +276,15 @@ class Loop:
             watch.armed = armed
 
     def _report(self, watch: Watch, event: int) -> None:
-        """Resume who waited for *watch*. An error or a hang-up is for everybody."""
+        """Resume the tasks that wait for *watch*. An error or a hang-up resumes all of them."""
         reader = watch.reader if event & ~POLLOUT else None
         writer = watch.writer if event & ~POLLIN else None
-        if watch.source is None:  # reported is disarmed
+        if watch.source is None:  # reporting has disarmed it
             for task in (reader, writer):
                 if task is not None:
                     watch.dismiss(task)
             self._rearm(watch)
-        elif event & ~watch.wanted():  # to keep what nobody waits for would be to spin
+        elif event & ~watch.wanted():  # an event without a wait would spin
             watch.armed &= watch.wanted()
             if watch.armed:
                 self._poller.keep(watch.fd, watch.armed)
@@ -296,18 +296,18 @@ class Loop:
             self._resume(writer)
 
     def _rearm(self, watch: Watch) -> None:
-        """Have the poller report *watch* for those who still wait for it, if there are any."""
+        """Make the poller report *watch* for the tasks that still wait for it, if any."""
         mask = watch.wanted()
         if not mask:
             self._watches.pop(watch.fd, None)
             return
         try:
             self._poller.arm(watch.fd, mask)
-        except OSError:  # somebody has closed it: let them find out
+        except OSError:  # it was closed: their operations raise the error
             self.drop(watch)
 
     def _set_alarm(self, task: Task[Any], deadline: float) -> None:
-        """Keep an earlier entry: most waits end before it, and each entry is a cost."""
+        """Set the alarm of a task; an earlier one is kept, as most waits end before it."""
         if deadline >= task.alarm:
             return
         task.alarm = deadline
@@ -317,7 +317,7 @@ class Loop:
         heapq.heappush(self._timers, (deadline, next(self._order), task))
 
     def _ring(self) -> None:
-        """Make those ready whose deadline has passed."""
+        """Make the tasks ready whose deadline has passed."""
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             at, _, task = heapq.heappop(self._timers)

@@ -1,4 +1,4 @@
-"""What a `Loop` runs, and where it waits: plain data, and what can be asked of it.
+"""Tasks and watched descriptors of a `Loop`: plain data.
 
 Not here: the loop itself (loop.py).
 """
@@ -18,18 +18,18 @@ T = TypeVar("T")
 
 
 class Scheduler(Protocol):
-    """What a task and a watch ask of the loop that they belong to."""
+    """The interface of the loop for its tasks and watches."""
 
     def forget(self, task: Task[Any]) -> None:
-        """Do not resume *task* for what it waits for."""
+        """Cancel the wait of *task*."""
         ...
 
     def ended(self, task: Task[Any]) -> None:
-        """Forget *task*, which has ended."""
+        """Remove *task*, which has ended."""
         ...
 
     def drop(self, watch: Watch) -> None:
-        """Forget a descriptor that is about to be closed."""
+        """Remove a descriptor that is about to be closed."""
         ...
 
 
@@ -47,10 +47,10 @@ class Task(Generic[T]):
         self._loop = loop
         self._ended = ended
         self.op = op
-        self.need: PollNeeded | None = None  # what it waits for, if it does
-        self.watch: Watch | None = None  # where it waits
-        self.lasting: PollNeeded | None = None  # the same, if nothing is to be done for it again
-        self.alarm = math.inf  # seconds of time.monotonic: its first entry among the timers
+        self.need: PollNeeded | None = None  # its wait, if any
+        self.watch: Watch | None = None  # the watch of that wait
+        self.lasting: PollNeeded | None = None  # the same, if it stays registered
+        self.alarm = math.inf  # seconds of time.monotonic: its first timer
         self._done = False
         self._result: T | None = None
         self._exception: BaseException | None = None
@@ -60,7 +60,7 @@ class Task(Generic[T]):
         return self._done
 
     def result(self) -> T:
-        """Return the result of the operation, or raise what it raised.
+        """Return the result of the operation, or raise its exception.
 
         Raises:
             StateError: it has not ended.
@@ -74,7 +74,7 @@ class Task(Generic[T]):
         return cast("T", self._result)
 
     def exception(self) -> BaseException | None:
-        """Return what the operation raised, or None; `CancelledError` if it was cancelled.
+        """Return the exception of the operation, or None; `CancelledError` if it was cancelled.
 
         Raises:
             StateError: it has not ended.
@@ -88,13 +88,13 @@ class Task(Generic[T]):
         """Close the operation; return False if it had ended already.
 
         Raises:
-            Exception: what the operation raised while it was closed; also its `exception`.
+            Exception: raised by the operation while it was closed; also its `exception`.
 
         """
         if self._done:
             return False
         self._loop.forget(self)
-        if not getattr(self.op, "gi_running", False):  # else it cancels itself: the loop closes it
+        if not getattr(self.op, "gi_running", False):  # otherwise the loop closes it
             try:
                 self.op.close()
             except BaseException as exc:
@@ -104,7 +104,7 @@ class Task(Generic[T]):
         return True
 
     def end(self, result: T | None, exception: BaseException | None) -> None:
-        """Note how the operation ended, if it had not ended before; called by the loop."""
+        """Store the end of the operation, unless it has ended before; called by the loop."""
         if self._done:
             return
         self._done = True
@@ -117,14 +117,14 @@ class Task(Generic[T]):
 
 
 class Watch:
-    """A descriptor: who waits for it, and what the poller knows. A `Registration`.
+    """A descriptor: its waiting tasks, and its state in the poller. A `Registration`.
 
     Attributes:
         fd: the descriptor.
-        source: lets the poller keep it while nobody waits; None: it is armed for each wait.
-        armed: for what the poller keeps it.
-        reader: who waits until it is readable, or None.
-        writer: who waits until it is writable, or None.
+        source: lets the poller keep it without a wait; None: it is armed for each wait.
+        armed: the events for which the poller has it.
+        reader: the task that waits until it is readable, or None.
+        writer: the task that waits until it is writable, or None.
 
     """
 
@@ -140,16 +140,16 @@ class Watch:
         self.writer: Task[Any] | None = None
 
     def wanted(self) -> int:
-        """Return what the tasks wait for."""
+        """Return the events that the tasks wait for."""
         mask = 0 if self.reader is None else POLLIN
         return mask if self.writer is None else mask | POLLOUT
 
     def waiting(self) -> list[Task[Any]]:
-        """Return who waits, everybody once."""
+        """Return the waiting tasks, each once."""
         return list({task for task in (self.reader, self.writer) if task is not None})
 
     def dismiss(self, task: Task[Any]) -> None:
-        """Note that *task* waits no longer."""
+        """Remove *task*, which has stopped waiting."""
         task.need = task.watch = task.lasting = None
         if self.reader is task:
             self.reader = None

@@ -1,7 +1,7 @@
-"""A background thread with a `Loop` on it, which the user starts: futures without a loop.
+"""A background thread with a `Loop`, started by the user: futures without an event loop.
 
-Operations are handed over from any thread, and run there until they end; what they give
-comes back as a future of `concurrent.futures`.
+Any thread submits operations, which run there until they end; their results are set in futures of
+`concurrent.futures`.
 
 Not here: one thread for each operation (threads.py), and the loop (loop.py).
 """
@@ -24,7 +24,7 @@ from .loop import Loop
 from .loop_task import Task
 
 T = TypeVar("T")
-PATIENCE: Final = 1.0  # seconds that the end of the program waits for running operations to end
+PATIENCE: Final = 1.0  # seconds that a program waits at its end for running operations
 
 
 class LoopThread:
@@ -38,12 +38,12 @@ class LoopThread:
 
     Args:
         name: name of the thread.
-        daemon: False to keep the program from ending until the thread is stopped. True
-            lets it end; the thread is then stopped, and given a second for that.
+        daemon: False to keep the program from ending until the thread is stopped. True lets it
+            end; the thread is then stopped, within a second.
         backend: see `Loop`.
 
     Raises:
-        KeyError: there is no such backend.
+        KeyError: the backend does not exist.
         TypeError: *name* or *backend* has the wrong type.
 
     """
@@ -59,10 +59,10 @@ class LoopThread:
             raise TypeError(f"name, of a thread, is a string, not {type(name).__name__}")
         self._loop = Loop(backend)
         self._wake = Wake()
-        # The garbage collector and handlers of signals may post and cancel in the middle of that.
+        # The garbage collector and signal handlers may post and cancel while it is held.
         self._lock = threading.RLock()
-        self._inbox: deque[Callable[[], object]] = deque()  # what the thread shall do
-        self._stopping = False  # nothing is taken any more
+        self._inbox: deque[Callable[[], object]] = deque()  # calls for the thread
+        self._stopping = False  # no more calls are accepted
         self._thread = threading.Thread(target=self._work, name=name, daemon=daemon)
 
     def start(self) -> Self:
@@ -81,16 +81,16 @@ class LoopThread:
         return self._thread.is_alive()
 
     def submit(self, op: Co[T]) -> Future[T]:
-        """Run *op* on the thread and return a future of its result. From any thread.
+        """Run *op* on the thread and return a future of its result. Thread-safe.
 
-        Before `start` it waits for that. Cancelling the future closes the operation, on
-        the thread and not before `cancel` returns; ``result()`` and ``exception()`` wait
+        Before `start` the operation waits for that. Cancelling the future closes the operation,
+        on the thread, possibly after `cancel` has returned; ``result()`` and ``exception()`` wait
         for that and raise `CancelledError`.
 
         Raises:
             RuntimeError: the thread has been stopped, or is one of the parent process;
                 *op* is closed.
-            TypeError: *op* is no operation.
+            TypeError: *op* is not an operation.
 
         """
         check_operation(op)
@@ -101,7 +101,7 @@ class LoopThread:
         return job
 
     def post(self, step: Callable[[], object]) -> bool:
-        """Have *step* called on the thread; it returns at once. False if it is stopped."""
+        """Have *step* called on the thread; return at once, False if the thread is stopped."""
         with self._lock:
             if self._stopping:
                 return False
@@ -116,7 +116,7 @@ class LoopThread:
     def stop(self) -> None:
         """Close all operations and end the thread. Does not wait for that; see `join`.
 
-        From any thread, also from an operation, and any number of times.
+        Thread-safe; may be called by an operation, and any number of times.
         """
         with self._lock:
             self._stopping = True
@@ -128,7 +128,7 @@ class LoopThread:
         """Wait until the thread has ended, *timeout* seconds at most; True if it has.
 
         Raises:
-            RuntimeError: the thread was not started, or is the one that calls.
+            RuntimeError: the thread was not started, or is the calling one.
 
         """
         self._thread.join(timeout)
@@ -142,7 +142,7 @@ class LoopThread:
         self.join()
 
     def lose(self) -> None:
-        """Note that this is a child process, where the thread is not; called after a fork."""
+        """Mark the thread as lost, in a forked child process."""
         self._lock = threading.RLock()
         self._stopping = True
 
@@ -151,13 +151,13 @@ class LoopThread:
     def _work(self) -> None:
         try:
             while not self._stopping:
-                with suppress(BaseException):  # an operation has raised it: it is in its future
+                with suppress(BaseException):  # raised by an operation, and set in its future
                     self._loop.run(self._co_serve())
         finally:
             self._end()
 
     def _co_serve(self) -> Co[None]:
-        """Do what is asked for until the thread shall stop."""
+        """Make the posted calls until the thread is stopped."""
         while not self._stopping:
             yield from self._wake.co_wait()
             self._wake.clear()
@@ -165,12 +165,12 @@ class LoopThread:
                 self._inbox.popleft()()
 
     def _end(self) -> None:
-        """Close what has not ended, and what has not begun."""
+        """Close operations that have not ended or not begun."""
         with self._lock:
             self._stopping = True
         while self._inbox:
             self._inbox.popleft()()  # a job becomes a task, which is cancelled below
-        with suppress(Exception):  # they are the tasks', too
+        with suppress(Exception):  # stored in the tasks, too
             self._loop.close()
         _running.discard(self)
         self._wake.close()
@@ -185,7 +185,7 @@ class _Job(Future[T]):
         self._op = op
         self._task: Task[T] | None = None
         self._lock = threading.RLock()
-        self._asked = False  # to cancel it while it runs
+        self._asked = False  # `cancel` was called while it ran
         self._ended = False
         self._stopped = False
 
@@ -196,11 +196,11 @@ class _Job(Future[T]):
         with self._lock:
             if not self._ended and not self._asked:
                 self._asked = True
-                self._thread.post(self._stop)  # if it cannot: the thread is about to do so
+                self._thread.post(self._stop)  # if this fails, the thread is about to do so
             return self._asked
 
     def cancelled(self) -> bool:
-        """Return True if the operation was closed because of `cancel`, or of `LoopThread.stop`."""
+        """Return True if `cancel`, or `LoopThread.stop`, has closed the operation."""
         return self._stopped or super().cancelled()
 
     def begin(self) -> None:
@@ -211,8 +211,8 @@ class _Job(Future[T]):
             self._op.close()
 
     def _stop(self) -> None:
-        assert self._task is not None  # it has begun, or `Future.cancel` had been enough
-        with suppress(Exception):  # it is the task's
+        assert self._task is not None  # begun, or `Future.cancel` would have been enough
+        with suppress(Exception):  # stored in the task
             self._task.cancel()
 
     def _finish(self, task: Task[T]) -> None:
@@ -233,7 +233,7 @@ _running: WeakSet[LoopThread] = WeakSet()
 
 @atexit.register
 def _stop_all() -> None:
-    """Let operations end in order: a daemonic thread would be frozen in the middle."""
+    """Stop the threads properly: the interpreter freezes daemonic threads at its end."""
     threads = [thread for thread in list(_running) if thread.is_alive()]
     for thread in threads:
         thread.stop()
@@ -246,5 +246,5 @@ def _lose_all() -> None:
         thread.lose()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
     os.register_at_fork(after_in_child=_lose_all)

@@ -1,7 +1,7 @@
-"""Several background threads, of which the one with the least to do gets the next operation.
+"""Several background threads; the least busy one gets the next operation.
 
-With the global lock of Python this helps only where the lock is not held, as in TLS and in other
-system calls; without it (free threading) each thread has a processor of its own.
+With the global interpreter lock this helps only while the lock is released, as in TLS and in system
+calls; without it (free threading) each thread can use a processor of its own.
 
 Not here: one such thread (loopthread.py), and a thread for each operation (threads.py).
 """
@@ -21,20 +21,20 @@ T = TypeVar("T")
 
 
 class LoopThreads:
-    """So many `LoopThread` objects as one; a context manager that starts and stops them.
+    """Several `LoopThread` objects as one; a context manager that starts and stops them.
 
-    What is said of `LoopThread` holds for each of them, also for the child after a fork.
+    The documentation of `LoopThread` holds for each of them, also for the child after a fork.
 
     Args:
-        count: how many threads.
-        name: of the threads, each with a number behind it.
+        count: number of threads.
+        name: name of the threads, to which a number is added.
         daemon: see `LoopThread`.
         backend: see `Loop`.
 
     Raises:
         ValueError: *count* is less than 1.
-        KeyError: there is no such backend.
-        TypeError: one of them has the wrong type.
+        KeyError: the backend does not exist.
+        TypeError: an argument has the wrong type.
 
     """
 
@@ -56,7 +56,7 @@ class LoopThreads:
             LoopThread(name=f"{name}-{number}", daemon=daemon, backend=backend)
             for number in range(count)
         ]
-        # What each has to do. Sets need no lock, which the child of a fork might find taken.
+        # The operations of each. Sets need no lock, which could be locked for ever in a child.
         self._jobs: dict[LoopThread, set[Future[Any]]] = {thread: set() for thread in self._threads}
 
     def __len__(self) -> int:
@@ -86,7 +86,7 @@ class LoopThreads:
         """Return the thread with the fewest operations that have not ended.
 
         For operations that belong together, such as `HTTPStream` objects of one connection.
-        Only operations that were handed to `submit` of this object are counted.
+        Only operations that were submitted by this object count.
         """
         return min(self._threads, key=lambda thread: len(self._jobs[thread]))
 
@@ -96,7 +96,7 @@ class LoopThreads:
         Raises:
             RuntimeError: the threads have been stopped, or are those of the parent process; *op*
                 is closed.
-            TypeError: *op* is no operation.
+            TypeError: *op* is not an operation.
 
         """
         thread = self.least_busy()

@@ -1,10 +1,10 @@
-"""Which descriptors are ready: epoll, poll and select behind one face.
+"""Polling descriptors: epoll, poll and select with one interface.
 
-A descriptor is armed for some events and disarmed by being reported. So a descriptor
-that was closed, and whose number belongs to another file by now, is never mixed up. One
-that is disarmed before it is closed may be kept: it is reported again and again.
+A descriptor is armed for some events, and reporting one disarms it. So a closed descriptor, whose
+number may belong to another file, is never confused with it. A descriptor that is disarmed before
+it is closed may be kept: it is reported again and again.
 
-Not here: who waits for the descriptors (loop.py).
+Not here: the tasks that wait for the descriptors (loop.py).
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ Events = list[tuple[int, int]]
 
 
 class Poller(Protocol):
-    """What a loop needs to know of its descriptors."""
+    """The interface of a poller for the loop."""
 
     def arm(self, fd: int, mask: int) -> None:
-        """Report *fd* once when one of *mask* is possible; replaces an earlier mask."""
+        """Report *fd* once when it is ready for one of *mask*; replaces an earlier mask."""
         ...
 
     def keep(self, fd: int, mask: int) -> None:
-        """Report *fd* whenever one of *mask* is possible; replaces an earlier mask."""
+        """Report *fd* whenever it is ready for one of *mask*; replaces an earlier mask."""
         ...
 
     def disarm(self, fd: int) -> None:
-        """Do not report *fd*, which may be closed already unless it was kept."""
+        """Stop reporting *fd*, which may be closed already unless it was kept."""
         ...
 
     def wait(self, timeout: float | None) -> Events:
-        """Return descriptors and what is possible, after at most *timeout* seconds."""
+        """Return descriptors and their events, after at most *timeout* seconds."""
         ...
 
     def close(self) -> None:
-        """Give back what the poller has."""
+        """Close the descriptor of the poller, if any."""
         ...
 
 
 class EpollPoller:
-    """epoll (Linux); its cost does not depend on how many descriptors wait."""
+    """epoll (Linux); its cost does not depend on the number of descriptors."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -110,7 +110,7 @@ class PollPoller:
 
 
 class SelectPoller:
-    """select (everywhere, but for few descriptors only)."""
+    """select (everywhere, for few descriptors only)."""
 
     def __init__(self) -> None:
         self._masks: dict[int, int] = {}
@@ -149,7 +149,7 @@ class SelectPoller:
 
 
 def best_poller() -> Poller:
-    """Return the best poller that the system has."""
+    """Return the best poller of the system."""
     if hasattr(select, "epoll"):
         return EpollPoller()
     return PollPoller() if hasattr(select, "poll") else SelectPoller()

@@ -17,18 +17,18 @@ T = TypeVar("T")
 def submit(op: Co[T], executor: Executor | None = None) -> Future[T]:
     """Run *op* on a thread and return a future of its result.
 
-    Cancelling the future closes the operation, also while it runs: whatever it waits
-    for, it is woken up. The thread does the closing, at once but not before `cancel`
-    returns; ``result()`` and ``exception()`` wait for that and raise `CancelledError`.
+    Cancelling the future closes the operation, also while it runs, and ends its wait. The thread
+    closes it, possibly after `cancel` has returned; ``result()`` and ``exception()`` wait for that
+    and raise `CancelledError`.
 
     Args:
         op: the operation.
-        executor: where to run it. If None it gets a thread of its own, a daemonic one:
-            it does not keep the program from ending.
+        executor: runs it; None for a new daemonic thread, which does not keep the program from
+            ending.
 
     Raises:
         RuntimeError: *executor* is shut down, or no thread can be started; *op* is closed.
-        TypeError: *op* is no operation.
+        TypeError: *op* is not an operation.
 
     """
     check_operation(op)
@@ -49,7 +49,7 @@ class _OperationFuture(Future[T]):
         super().__init__()
         self._op = op
         self._wake = Wake()
-        self._lock = threading.RLock()  # a handler of signals may cancel it as well
+        self._lock = threading.RLock()  # a signal handler may cancel it, too
         self._ended = False
         self._stopped = False
 
@@ -73,7 +73,7 @@ class _OperationFuture(Future[T]):
             return
         try:
             result = self._run()
-        except BaseException as exc:  # noqa: BLE001 - whoever asks for the result gets it
+        except BaseException as exc:  # noqa: BLE001 - set in the future
             problem = exc
         with self._lock:
             self._ended = True
@@ -88,7 +88,7 @@ class _OperationFuture(Future[T]):
             self.set_exception(problem)
 
     def dropped(self, job: Future[Any]) -> None:
-        """End with *job*, which the executor may have cancelled before it ran."""
+        """End after *job*, which the executor may have cancelled before it ran."""
         if job.cancelled():
             super().cancel()
             self.set_running_or_notify_cancel()
@@ -120,7 +120,7 @@ class _OperationFuture(Future[T]):
 
 
 def _wait(poller: Poller, need: PollNeeded) -> None:
-    """Wait for *need*, or for what *poller* is armed for."""
+    """Wait for *need*, or for the other descriptors of *poller*."""
     fd, mask = need
     left = MAX_WAIT if need.deadline is None else need.deadline - time.monotonic()
     poller.arm(fd, mask)

@@ -20,8 +20,8 @@ async def run(op: Co[T]) -> T:
     Raises:
         trio.BusyResourceError: another task waits for the same direction of the same
             descriptor.
-        TypeError: *op* is no operation.
-        Exception: whatever *op* raises.
+        TypeError: *op* is not an operation.
+        Exception: any exception of *op*.
 
     """
     check_operation(op)
@@ -31,7 +31,7 @@ async def run(op: Co[T]) -> T:
         while True:
             need = next(op)
             try:
-                if need.deadline is None and need[1] == POLLIN:  # the usual case, without detours
+                if need.deadline is None and need[1] == POLLIN:  # fast path for the usual case
                     await trio.lowlevel.wait_readable(need[0])
                 else:
                     await _wait(need)
@@ -43,7 +43,7 @@ async def run(op: Co[T]) -> T:
         result = cast("T", end.value)
     finally:
         op.close()
-    if not waited:  # others have to have their turn; cancelling would lose the result
+    if not waited:  # let other tasks run; cancelling would lose the result
         await trio.lowlevel.cancel_shielded_checkpoint()
     return result
 
@@ -65,7 +65,7 @@ async def _wait_either(fd: int) -> None:
     async def wait(ready: Callable[[int], Awaitable[None]]) -> None:
         try:
             await ready(fd)
-        except Exception as exc:  # noqa: BLE001 - raised below: a nursery would make a group of it
+        except Exception as exc:  # noqa: BLE001 - raised below: a nursery would raise a group
             problems.append(exc)
         nursery.cancel_scope.cancel()
 

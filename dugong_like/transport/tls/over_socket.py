@@ -236,8 +236,8 @@ class TLSStream(Secured):
         data = pieces[0] if len(pieces) == 1 or len(pieces[0]) >= RECORD else _one_record(pieces)
         with self._lock:
             try:
-                # Not `send`: unwrapped, it would send plain text, and that of gevent returns 0
-                # where it should say what it waits for.
+                # Not `send`: after unwrapping it would send plain text, and that of gevent returns
+                # 0 instead of raising the wait.
                 return self._sock.write(data)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
                 self._send_mask = _mask(want)
