@@ -76,7 +76,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Hosts that exist, for ``HTTPConnection(dns_test_hostnames=…)``; by default nobody is asked.
+# Existing hosts, for ``HTTPConnection(dns_test_hostnames=…)``; not used by default.
 DNS_TEST_HOSTNAMES: Final = (
     ("www.google.com", HTTP_PORT),
     ("www.iana.org", HTTP_PORT),
@@ -209,7 +209,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what costs much, such as asyncio and ssl, when it is first asked for (PEP 562)."""
+    """Import expensive modules, such as asyncio and ssl, on first access (PEP 562)."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = __import__(__name__ + _LATER[name], fromlist=[name])

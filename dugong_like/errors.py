@@ -1,40 +1,40 @@
 """Every exception the library raises on purpose, and what to do about it.
 
     DugongError
-    |-- StateError                 you called out of order                 fix the caller
+    |-- StateError                 calls in the wrong order                fix the caller
     |   `-- StreamNotReady             a stream of yours cannot be waited for
-    |-- InvalidRequest             the request cannot go on the wire       fix the caller
-    |-- InvalidOption              an option cannot be what was given      fix the caller
+    |-- InvalidRequest             the request cannot be sent              fix the caller
+    |-- InvalidOption              an option has an invalid value          fix the caller
     |-- ExcessBodyData             more body data than announced           fix the caller
-    |-- FileTooShort               less in a file than was to be sent      fix the caller
+    |-- FileTooShort               a file is shorter than announced        fix the caller
     |-- BodyTooLarge               a response beyond your own budget       discard it, or reset
-    |-- ProtocolError              the peer broke the protocol             report, do not retry
-    |   |-- InvalidResponse            this is not HTTP/1.0 or HTTP/1.1
-    |   `-- UnsupportedResponse        HTTP, but the end of it cannot be found
-    `-- TransportError             the bytes did not get through           retry, mostly
+    |-- ProtocolError              the peer violated the protocol          report, do not retry
+    |   |-- InvalidResponse            not HTTP/1.0 or HTTP/1.1
+    |   `-- UnsupportedResponse        HTTP, but the end of its body is unknown
+    `-- TransportError             the bytes did not get through           usually retry
         |-- ConnectionClosed           the connection ended too early
-        |   `-- AnsweredEarly              the server had enough of the request: read its answer
-        |-- ConnectionTimedOut         nothing moved, or the deadline passed
+        |   `-- AnsweredEarly              an early final response: read it
+        |-- ConnectionTimedOut         no progress, or the deadline passed
         |   `-- ContinueTimedOut           no 100 (Continue): the body may be sent now
         |-- ConnectFailed              no address accepted the connection
-        |-- HandshakeFailed            TLS could not be set up
-        |   |-- CertificateInvalid         the peer is not who it should be
-        |   `-- ClientCertificateRefused   the peer wants another client certificate
-        |-- TunnelRefused              the proxy said no to CONNECT or SOCKS
+        |-- HandshakeFailed            the TLS handshake failed
+        |   |-- CertificateInvalid         the certificate of the peer is not accepted
+        |   `-- ClientCertificateRefused   the peer does not accept the client certificate
+        |-- TunnelRefused              the proxy refused CONNECT or SOCKS
         |-- HostnameNotResolvable      the name does not exist
-        `-- DNSUnavailable             nobody can say whether the name exists
+        `-- DNSUnavailable             the name could not be looked up
 
 Each carries two answers for code that retries: `retryable` (may the same call
 succeed later, on a new connection?) and `request_sent` (may the server have acted
 on the request?). A request that is not idempotent may be repeated only if
-`request_sent` is ``"no"``. Those of connecting also say in `phase` at which step that
-was, and whether with the server or with a proxy.
+`request_sent` is ``"no"``. The `phase` of errors of connecting is the step that failed, with
+the server or with a proxy.
 
-An error of an operation names what it was about, in front of its message and in two
-attributes: the request with its URL or, where there is none yet, the place that is connected
-to. `DugongError.label` does that where the operation ends (session.py, duplex.py).
+An error of an operation names the request with its URL, or the origin if there is no request, in
+front of its message and in two attributes. `DugongError.label` does that at the end of the
+operation.
 
-Not here: what the standard library raises for arguments of the wrong type.
+Not here: exceptions of the standard library for arguments of the wrong type.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ import errno
 from typing import Any, Final, Literal
 
 Sent = Literal["no", "maybe", "yes"]
-STEPS: Final = frozenset(["dns", "connect", "tls"])  # of connecting, with a server or a proxy
+STEPS: Final = frozenset(["dns", "connect", "tls"])  # steps of connecting, with a server or a proxy
 MAX_LABEL: Final = 500  # characters in front of a message; a URL may have thousands
 
 
@@ -55,14 +55,13 @@ class DugongError(Exception):
         request_sent: ``"no"`` if the server has certainly not seen the whole
             request, ``"yes"`` if a part of its response has arrived, ``"maybe"``
             if neither is known.
-        method: method of the request that it is about; empty if it is about no single request,
-            such as an error of connecting.
-        url: URL of that request, or of the origin, without credentials. Empty if it is about
-            neither.
+        method: method of the request; empty if the error is not about a single request, such as
+            an error of connecting.
+        url: URL of that request, or of the origin, without credentials. Empty without either.
         phase: the step of connecting that failed. With the server: ``"dns"``,
             ``"connect"``, ``"tls"``; with a proxy: ``"proxy-dns"``, ``"proxy-connect"``,
-            ``"proxy-tls"``, and ``"proxy"`` for what is said with it. ``""`` if it was none
-            of these; `ConnectionTimedOut` has some more.
+            ``"proxy-tls"``, and ``"proxy"`` for its own protocol. Otherwise ``""``;
+            `ConnectionTimedOut` has some more.
 
     """
 
@@ -77,14 +76,14 @@ class DugongError(Exception):
         self.request_sent = request_sent
 
     def label(self, method: str, url: str, note: str = "") -> None:
-        """Put what the error is about in front of its message, unless that was done before.
+        """Put the request in front of the message, unless that was done before.
 
         An error that passes several layers, or is raised again, keeps its first label.
 
         Args:
             method: see the attribute.
             url: see the attribute; not empty.
-            note: what else the message says of it.
+            note: a text behind the request.
 
         """
         if self.url:
@@ -93,16 +92,16 @@ class DugongError(Exception):
         text = str(self)
         name = f"{method} {url}" if method else url
         if f"{name}: " in text:
-            return  # the error that it follows from is about the same
+            return  # its cause is about the same request
         if len(name) > MAX_LABEL:
             name = f"{name[:MAX_LABEL]}..."
         self.args = (f"{name}{note}: {text}" if text else f"{name}{note}",)
 
     def blame_proxy(self, name: str) -> None:
-        """Say in `phase` and in the message that it was a proxy, not the server.
+        """Set `phase` and the message to those of an error of a proxy.
 
         Args:
-            name: what to call it, with its host and port.
+            name: name of the proxy, with host and port.
 
         """
         if self.phase in STEPS:
@@ -118,52 +117,52 @@ class DugongError(Exception):
 
     @property
     def msg(self) -> str:
-        """The message, as ``str()`` gives it; the name that python-dugong has for it."""
+        """The message, as of ``str()``; an attribute of python-dugong."""
         return str(self)
 
 
 class StateError(DugongError):
-    """The operation makes no sense in the current state of the connection."""
+    """The operation is not allowed in the present state of the connection."""
 
 
 class StreamNotReady(StateError, BlockingIOError):
-    """A non-blocking stream of yours has to be waited for, and there is no way to do that.
+    """A non-blocking stream of yours is not ready, and cannot be waited for.
 
-    It has no descriptor (``fileno``), or one that is ready although the stream is not. If it
-    was to be written, ``characters_written`` says how many of the bytes it has taken.
+    It has no descriptor (``fileno``), or one that is ready although the stream is not. After a
+    write, ``characters_written`` is the number of bytes that it has taken.
     """
 
 
 class InvalidRequest(DugongError, ValueError):
-    """A part of the request may not go on the wire (RFC 9110 section 5.5, RFC 9112 section 3)."""
+    """A part of the request must not be sent (RFC 9110 section 5.5, RFC 9112 section 3)."""
 
 
 class InvalidOption(DugongError, ValueError):
-    """An option of a connection or of a TLS context cannot be used as it was given.
+    """An option of a connection or of a TLS context has an invalid value.
 
-    The message names the option, or the file, and the reason. `__cause__` has the error of
+    The message names the option, or the file, and the reason. `__cause__` is the error of
     the system or of the `ssl` module, if there is one.
     """
 
 
 class ExcessBodyData(DugongError):
-    """More body data was handed over than the request announced."""
+    """More body data was written than the request announced."""
 
 
 class FileTooShort(DugongError, EOFError):
-    """A file ended before as much of it had been sent as was asked for."""
+    """A file ended before the requested number of bytes had been sent."""
 
 
 class BodyTooLarge(DugongError):
     """The body of a response is larger than `Budget.max_body` allows.
 
-    No more than that was delivered, and the connection is untouched: `HTTPConnection.discard`
-    passes the rest by, `HTTPConnection.reset` closes the connection.
+    No more than that was returned, and the connection is unchanged: `HTTPConnection.discard`
+    skips the rest, `HTTPConnection.reset` closes the connection.
     """
 
 
 class ProtocolError(DugongError):
-    """The peer broke the protocol."""
+    """The peer violated the protocol."""
 
 
 class InvalidResponse(ProtocolError):
@@ -171,10 +170,9 @@ class InvalidResponse(ProtocolError):
 
 
 class UnsupportedResponse(ProtocolError):
-    """The response is HTTP, but its body cannot be delivered (RFC 9112 section 6.1).
+    """The response is HTTP, but its body cannot be read (RFC 9112 section 6.1).
 
-    Where it ends is unknown, so the connection is out of step with the server
-    and has to be reset.
+    Its end is unknown, so the connection cannot be used for further responses and has to be reset.
     """
 
 
@@ -189,16 +187,16 @@ class ConnectionClosed(TransportError, ConnectionError):
 
 
 class AnsweredEarly(ConnectionClosed):
-    """The server gave its final response before it had the whole request (RFC 9112 section 9.5).
+    """An early final response: sent before the request was complete (RFC 9112 section 9.5).
 
-    Nothing more of the request is sent, and the connection takes no further one. The same request
-    would most likely get the same response, so it is not `retryable`. The body of the response can
-    be read as that of any other: `HTTPConnection.read_response` comes first, unless another
+    Nothing more of the request is sent, and the connection takes no further request. The same
+    request would most likely get the same response, so it is not `retryable`. The body of the
+    response can be read as usual: `HTTPConnection.read_response` comes first, unless another
     operation has called it.
 
     Attributes:
-        response: the `HTTPResponse`, with status and fields. It is equal to what
-            `HTTPConnection.read_response` returns, but an object of its own, without trailers.
+        response: the `HTTPResponse`, with status and fields: another object than the result of
+            `HTTPConnection.read_response`, with the same contents, but without trailers.
 
     """
 
@@ -212,20 +210,20 @@ class AnsweredEarly(ConnectionClosed):
 
     @classmethod
     def by(cls, response: Any, more: str = "") -> AnsweredEarly:
-        """Return the error that *response* is; *more* goes behind the message."""
+        """Return the error for *response*; *more* is added to the message."""
         message = f"the server answered {response.status} before the request was complete{more}"
         return cls(message, request_sent="yes", response=response)
 
 
 class ConnectionTimedOut(TransportError, TimeoutError):
-    """Nothing moved for `HTTPConnection.timeout` seconds, or a deadline passed.
+    """There was no progress for `HTTPConnection.timeout` seconds, or a deadline passed.
 
     Attributes:
-        phase: which of the `Timeouts` it was: a step of connecting, as in `DugongError`, of
-            which ``"proxy-dns"``, ``"proxy-connect"`` and ``"proxy-tls"`` are limited by the
-            same `Timeouts` as those with the server; ``"read"``, ``"write"``, ``"total"`` or
-            ``"expect100"``; ``"rate"`` for a `LowestRate`; ``""`` if it was none of these but a
-            limit of your own, as `within` sets it.
+        phase: the limit in `Timeouts`: a step of connecting, as in `DugongError`, of which
+            ``"proxy-dns"``, ``"proxy-connect"`` and ``"proxy-tls"`` are limited by the same
+            `Timeouts` as those with the server; ``"read"``, ``"write"``, ``"total"`` or
+            ``"expect100"``; ``"rate"`` for a `LowestRate`; ``""`` for a limit of your own, such
+            as `within`.
 
     """
 
@@ -242,18 +240,18 @@ class ContinueTimedOut(ConnectionTimedOut):
 
 
 class ConnectFailed(TransportError, ConnectionError):
-    """No address of the host accepted a connection; `__cause__` has the last error."""
+    """No address of the host accepted a connection; `__cause__` is the last error."""
 
     phase = "connect"
 
 
 class HandshakeFailed(TransportError):
-    """TLS could not be set up; `__cause__` has the error of the `ssl` module.
+    """The TLS handshake failed; `__cause__` is the error of the `ssl` module.
 
-    `retryable` is False if it would be the same the next time: the peer has ended the handshake
-    with an alert which says that it will not agree to what is offered (RFC 8446 section 6.2), such
-    as handshake_failure or no_application_protocol; this side does not agree to what the peer
-    offers, or has chosen by ALPN; or no TLS is spoken on the port.
+    `retryable` is False if the next attempt would fail, too: the peer has rejected the offers of
+    the handshake by an alert (RFC 8446 section 6.2), such as handshake_failure or
+    no_application_protocol; this side rejects those of the peer, or the protocol that it has
+    selected by ALPN; or the server does not use TLS on the port.
     """
 
     phase = "tls"
@@ -275,11 +273,10 @@ class CertificateInvalid(HandshakeFailed):
 class ClientCertificateRefused(HandshakeFailed, ConnectionClosed):
     """The peer does not accept the client's certificate, or misses one (RFC 8446 section 6.2).
 
-    It says so by an alert, which the message names. With TLS 1.3 it arrives after the
-    handshake, when a request is sent or its response is read: so this is a
-    `ConnectionClosed` as well. `__cause__` has the error of the `ssl` module. If the alert gets
-    lost on its way, as a reset may have the network or another system drop it, it is a plain
-    `ConnectionClosed`.
+    The message names the alert of the peer. With TLS 1.3 it arrives after the handshake, when a
+    request is sent or its response is read: so this is a `ConnectionClosed`, too. `__cause__` is
+    the error of the `ssl` module. If the alert is lost, for example because of a reset, the error
+    is a plain `ConnectionClosed`.
     """
 
     retryable = False
@@ -288,14 +285,14 @@ class ClientCertificateRefused(HandshakeFailed, ConnectionClosed):
 class TunnelRefused(TransportError):
     """The proxy did not open a tunnel (RFC 9110 section 9.3.6, RFC 1928 section 6).
 
-    `retryable` is True if that may be different soon: the answer was 408, 429, 502, 503 or
-    504; the reply of SOCKS5 was 1, 3, 4, 5 or 6, all of them about the network behind
-    the proxy; that of SOCKS4 was 91, which stands for all of these.
+    `retryable` is True for a temporary failure: the response was 408, 429, 502, 503 or 504; the
+    reply of SOCKS5 was 1, 3, 4, 5 or 6, all of them about the network behind the proxy; that of
+    SOCKS4 was 91, its only general failure.
 
     Attributes:
-        status: status code of the proxy's answer; of SOCKS the code in its reply.
-        reason: its reason phrase; of SOCKS what the code means.
-        body: its body, cut off after 65536 bytes; of SOCKS none.
+        status: status code of the response; with SOCKS the code of the reply.
+        reason: its reason phrase; with SOCKS the meaning of the code.
+        body: its body, truncated after 65536 bytes; empty with SOCKS.
         retry_after: value of its field Retry-After, seconds or a date (RFC 9110 section
             10.2.3); None if there is none.
 
@@ -326,8 +323,8 @@ class HostnameNotResolvable(TransportError):
     """The name service says that the host name does not exist or has no address.
 
     Attributes:
-        name: the host name. An exception made with nothing but a host name, as python-dugong
-            makes it, has that one.
+        name: the host name; also of an exception that is made with a host name only, as by
+            python-dugong.
 
     """
 
@@ -379,10 +376,9 @@ TEMPORARY_ERRNOS: Final = frozenset(
 def is_temp_network_error(exc: BaseException) -> bool:
     """Return True if *exc* may be a temporary problem of the network.
 
-    Knows the exceptions of this library by their `retryable`, everything else by
-    its type (`TimeoutError`, `ConnectionError`) or its ``errno``. A certificate
-    that does not fit, a name that does not exist and a broken protocol are not
-    temporary.
+    It checks `retryable` of exceptions of this library, and type (`TimeoutError`,
+    `ConnectionError`) or ``errno`` of all others. An invalid certificate, a name that does not
+    exist and a protocol violation are not temporary.
     """
     if isinstance(exc, DugongError):
         return exc.retryable

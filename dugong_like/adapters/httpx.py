@@ -5,22 +5,21 @@
     client = httpx.Client(transport=Transport())
     client = httpx2.AsyncClient(transport=AsyncTransport())
 
-The same classes serve httpx and httpx2: each request says which of them it is of, and so neither
-is imported here. They have the methods of `BaseTransport` and `AsyncBaseTransport`.
+The same classes serve httpx and httpx2: the class of each request tells which one it belongs to,
+so neither is imported here. They have the methods of `BaseTransport` and `AsyncBaseTransport`.
 
-Both keep idle connections, one list for each origin. httpx does what a client does (redirects,
-cookies, authentication, decoding), this library what a connection does. The time-outs for
-connecting, reading and writing that httpx gives become `Timeouts`; the one for a place in a pool
-plays no part, as there is always room.
+Both keep idle connections, one list for each origin. httpx is the client (redirects, cookies,
+authentication, decoding), this library the connection. The time-outs of httpx for connecting,
+reading and writing become `Timeouts`; the one for a pool has no effect, as there is always room.
 
-Of the extensions of a request "timeout", "sni_hostname", "target" and "trace" are heeded; a
+Of the request extensions, "timeout", "sni_hostname", "target" and "trace" have an effect; a
 response has "http_version", "reason_phrase" and "network_stream" (httpx_network.py), which after
 101 and after a 2xx to CONNECT can be read and written, until the response is closed.
 
-"trace" gets the events of its own request, and of the connection while that serves it: also when
-it is made, or closed. Events and facts are those of httpcore (httpx_trace.py). With `AsyncClient`
-it may be an ``async def`` function, as httpcore wants it: what it returns is awaited, in the order
-of the events, when the operation that they are about has ended.
+"trace" gets the events of its own request, and of the connection while it serves that request,
+including its opening and closing. Events and their contents are those of httpcore
+(httpx_trace.py). With `AsyncClient` it may be an ``async def`` function, as with httpcore: its
+results are awaited, in the order of the events, at the end of the operation that they belong to.
 """
 
 from __future__ import annotations
@@ -68,15 +67,15 @@ else:
     SyncBase = AsyncBase = object
 
 T = TypeVar("T")
-Key = tuple[Origin, str | None]  # and the name for TLS, if it is another one
+Key = tuple[Origin, str | None]  # and the name for TLS, if it differs
 PIECE: Final = 65536  # bytes of a body at a time
 FRAMING: Final = {b"content-length", b"transfer-encoding"}
 SCHEMES: Final = {"http", "https", "ws", "wss"}
-MAX_HEAD: Final = 100 * 1024  # bytes; what httpcore takes
+MAX_HEAD: Final = 100 * 1024  # bytes; the limit of httpcore
 
 
 class Limits(TypedDict, total=False):
-    """How much a server may send besides bodies; see `HTTPConnection`."""
+    """Limits for response heads and the like; see `HTTPConnection`."""
 
     max_line_size: int
     max_header_size: int
@@ -91,11 +90,11 @@ DEFAULTS: Final = Limits(max_line_size=MAX_HEAD, max_header_size=MAX_HEAD, max_f
 
 
 class Connection(HTTPConnection):
-    """A connection that serves one request of httpx after the other.
+    """A connection that serves requests of httpx, one after the other.
 
     Attributes:
-        edition: what the present one is of.
-        phase: what it is at, of `PHASES`.
+        edition: httpx or httpx2, for the present request.
+        phase: its phase, one of `PHASES`.
 
     """
 
@@ -108,7 +107,7 @@ class Connection(HTTPConnection):
         super().__init__(*arguments, trace=self.trace, **options)
 
     def begin(self, request: Request) -> None:
-        """Keep to the time-outs of *request*, and report to its trace from now on."""
+        """Use the time-outs and the trace of *request* from now on."""
         self.edition = edition_of(request)
         self.phase = "connect"
         limits = request.extensions.get("timeout", {})
@@ -134,7 +133,7 @@ class Connection(HTTPConnection):
         return self.network(known=known)
 
     async def result(self, op: Co[T]) -> T:
-        """Run *op*, an operation of this connection, and whatever the trace does about it."""
+        """Run *op*, an operation of this connection, and await the results of the trace."""
         try:
             return await runner()(op)
         finally:
@@ -142,16 +141,17 @@ class Connection(HTTPConnection):
 
 
 class Connections:
-    """Idle connections, and how requests are sent on one.
+    """Idle connections, and sending requests on them.
 
     Args:
         verify: an `ssl.SSLContext`; or False, a file or a folder, see `tls_context`.
-        cert: what to show to servers that ask for it; see `tls_context`.
+        cert: the client certificate; see `tls_context`.
         proxy: a `Proxy`, that of httpx, or a URL.
-        limits: what a server may send. By default a head may have 100 KiB, as with httpcore.
+        limits: limits for response heads and the like. By default a head may have 100 KiB, as
+            with httpcore.
 
     Raises:
-        InvalidOption, InvalidRequest, TypeError: one of them cannot be.
+        InvalidOption, InvalidRequest, TypeError: an argument is invalid.
 
     """
 
@@ -183,7 +183,7 @@ class Connections:
         return Connection.to(origin, ssl_context=self._context, proxy=self._proxy, **options)
 
     def give_back(self, conn: Connection, key: Key, idle: list[Connection]) -> None:
-        """Keep *conn* in *idle*, if it can take a request and `close` was not called."""
+        """Keep *conn* in *idle* if it is reusable and `close` was not called."""
         if conn.response_pending() or not conn.is_open():
             conn.disconnect()
             return
@@ -204,7 +204,7 @@ class Connections:
                 conn.disconnect()
 
     def response(self, key: Key, conn: Connection, request: Request, head: HTTPResponse) -> Any:
-        """Return what httpx wants to have of a response; its body is still to be read."""
+        """Return the response for httpx; its body is read later."""
         client = conn.edition.client
         network = conn.network(head.stream if ends_http(request.method, head.status) else None)
         kind = derived(Body, client.SyncByteStream, client.AsyncByteStream)
@@ -233,7 +233,7 @@ def context_for(verify: SSLContext | bool | str | os.PathLike[str], cert: Any) -
 
 
 def proxy_for(proxy: Any) -> Proxy | None:
-    """Return *proxy*, which may be that of httpx, or a URL of its."""
+    """Return *proxy*, which may be a proxy or a URL of httpx, as a `Proxy`."""
     if proxy is None or isinstance(proxy, Proxy):
         return proxy
     if isinstance(proxy, tuple):
@@ -247,7 +247,7 @@ def proxy_for(proxy: Any) -> Proxy | None:
 
 
 def key_of(request: Request) -> Key:
-    """Return what a connection has to lead to."""
+    """Return the key of connections for *request*: origin and name for TLS."""
     client, url = edition_of(request).client, request.url
     if url.scheme not in SCHEMES:
         message = f"no requests to {quoted(url.scheme)} URLs"
@@ -258,16 +258,16 @@ def key_of(request: Request) -> Key:
 
 
 def target_of(request: Request) -> str:
-    """Return the request target: the path, if the request does not say otherwise."""
+    """Return the request target: the path, unless the request has another one."""
     target: bytes | None = request.extensions.get("target")
     if target is None:
         return request.url.raw_path.decode("ascii")
-    text = target.decode("ascii", "replace")  # what is not ASCII is refused
+    text = target.decode("ascii", "replace")  # characters other than ASCII are refused later
     return text if request.method == "CONNECT" else Target(text)
 
 
 def co_send_head(conn: Connection, request: Request) -> Co[bool]:
-    """Connect and send the head; return whether a body follows."""
+    """Connect and send the head; return True if a body follows."""
     yield from conn.co_connect()
     conn.phase = "write"
     length = request.headers.get("Content-Length")
@@ -281,7 +281,7 @@ def co_send_head(conn: Connection, request: Request) -> Co[bool]:
 
 
 class Body:
-    """The body of a response, read while httpx asks for it.
+    """The body of a response, read on demand.
 
     It becomes a `SyncByteStream` and an `AsyncByteStream`.
     """
@@ -296,7 +296,7 @@ class Body:
                 yield piece
 
     def __aiter__(self) -> Self:
-        return self  # and no generator, which trio wants to be closed
+        return self  # not a generator, which trio demands to be closed
 
     async def __anext__(self) -> bytes:
         if not self._open:
@@ -308,14 +308,14 @@ class Body:
         return piece
 
     def close(self) -> None:
-        """Give the connection back, and close the stream that it has given up."""
+        """Return the connection to the idle ones, and close a detached stream."""
         if self._open:
             self._open = False
             self._network.end()
             self._give_back()
 
     async def aclose(self) -> None:
-        """Give the connection back, and close the stream that it has given up."""
+        """Return the connection to the idle ones, and close a detached stream."""
         self.close()
         await self._conn.trace.catch_up()
 
@@ -330,7 +330,7 @@ class Transport(Connections, SyncBase):
         self.close()
 
     def handle_request(self, request: Request) -> Any:
-        """Send *request* and return the response; its body is still to be read."""
+        """Send *request* and return the response; its body is read later."""
         key = key_of(request)
         conn = self.take(key)
         try:
@@ -358,7 +358,7 @@ class AsyncTransport(Connections, AsyncBase):
         await self.aclose()
 
     async def handle_async_request(self, request: Request) -> Any:
-        """Send *request* and return the response; its body is still to be read."""
+        """Send *request* and return the response; its body is read later."""
         key = key_of(request)
         conn = self.take(key)
         try:
@@ -380,18 +380,18 @@ class AsyncTransport(Connections, AsyncBase):
 
 
 def send_body(conn: Connection, request: Any) -> None:
-    """Write the body of *request*, until the server has answered."""
+    """Write the body of *request*, up to an early response."""
     try:
         for piece in request.stream:
             conn.write(piece)
         conn.finish()
     except ConnectionClosed as exc:
-        if exc.request_sent != "yes":  # else there is an answer to be read
+        if exc.request_sent != "yes":  # otherwise there is a response to read
             raise
 
 
 async def send_body_async(conn: Connection, request: Any) -> None:
-    """Write the body of *request*, until the server has answered."""
+    """Write the body of *request*, up to an early response."""
     pieces = aiter(request.stream)
     try:
         async for piece in pieces:
@@ -402,4 +402,4 @@ async def send_body_async(conn: Connection, request: Any) -> None:
             raise
     finally:
         if isinstance(pieces, AsyncGenerator):
-            await pieces.aclose()  # trio does not like to do that later
+            await pieces.aclose()  # not later, which trio does not allow

@@ -1,7 +1,7 @@
-"""httpx or httpx2: the one that a request is of, and classes that are derived from its own.
+"""httpx or httpx2: the module that a request belongs to, and classes derived from its own.
 
-Both have the same names for the same things, and each asks for instances of its own classes. So
-the transports ask each request which one it is of, and import neither.
+Both have the same names, and each demands instances of its own classes. So the transports look at
+the class of each request, and import neither.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
-NAMES: Final = {"httpx": "httpcore", "httpx2": "httpcore2"}  # and what each is based on
+NAMES: Final = {"httpx": "httpcore", "httpx2": "httpcore2"}  # and the module that each is based on
 
 if not any(sys.modules.get(name) or find_spec(name) for name in NAMES):
     raise ModuleNotFoundError(
@@ -42,10 +42,10 @@ edition = functools.cache(Edition)
 
 
 def edition_of(request: Any) -> Edition:
-    """Return the edition whose Request, or a class derived from it, *request* is an instance of.
+    """Return the edition with the Request class of *request*, which may be a derived one.
 
     Raises:
-        TypeError: it is of neither.
+        TypeError: there is none.
 
     """
     for kind in type(request).__mro__:
@@ -57,5 +57,5 @@ def edition_of(request: Any) -> Edition:
 
 @functools.cache
 def derived(kind: type[T], *theirs: type) -> type[T]:
-    """Return *kind* as a class that is derived from classes of httpx as well; *kind* wins."""
+    """Return a class derived from *kind* and from classes of httpx; *kind* comes first."""
     return type(kind.__name__, (kind, *theirs), {"__doc__": kind.__doc__})

@@ -1,8 +1,7 @@
-"""Exceptions of this library as those of httpx and httpcore, and the other way round.
+"""Tables of exceptions: of this library as those of httpx and httpcore, and vice versa.
 
 Names only, so that nothing is imported: httpx.py and httpx_network.py raise by this table, and the
-tables in the documentation are made from it. httpx and httpcore have the same names for the same
-things.
+tables in the documentation are made from it. httpx and httpcore have the same names.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-PHASES: Final = ("connect", "write", "read")  # what a request is at; a column of the tables each
+PHASES: Final = ("connect", "write", "read")  # phases of a request; columns of the tables
 Table = Mapping[str, tuple[str, str, str]]
 
 LOCAL: Final = ("LocalProtocolError",) * 3
@@ -18,10 +17,10 @@ REMOTE: Final = ("RemoteProtocolError",) * 3
 TIMED_OUT: Final = ("ConnectTimeout", "WriteTimeout", "ReadTimeout")
 FAILED: Final = ("ConnectError", "WriteError", "ReadError")
 
-# The exception that a request raises, for each exception of this library. One that is not here,
-# such as one that is derived from them, is what the class is that it is derived from.
+# The exception that a request raises, for each exception of this library. An exception that is not
+# listed is treated as its base class.
 ERRORS: Final[Table] = {
-    "StateError": LOCAL,  # such as too little of a body
+    "StateError": LOCAL,  # such as an incomplete body
     "StreamNotReady": LOCAL,
     "InvalidRequest": LOCAL,
     "InvalidOption": LOCAL,
@@ -44,11 +43,11 @@ ERRORS: Final[Table] = {
     "HostnameNotResolvable": FAILED,
     "DNSUnavailable": FAILED,
 }
-# The same of a "network_stream": a protocol that is not HTTP has no errors of HTTP.
+# The same for a "network_stream": a protocol other than HTTP has no errors of HTTP.
 STREAM_ERRORS: Final[Table] = {"DugongError": FAILED, "ConnectionTimedOut": TIMED_OUT}
 
-# The other way round: what to catch here instead of each of theirs; of more than one the first is
-# what it mostly is. If there is none it says why.
+# The other direction: exceptions to catch here instead of each of theirs, the most frequent one
+# first; a text if there is none.
 THEIRS: Final[Mapping[str, tuple[str, ...] | str]] = {
     "ConnectError": (
         *("ConnectFailed", "HostnameNotResolvable", "DNSUnavailable", "HandshakeFailed"),
@@ -104,7 +103,7 @@ THEIRS: Final[Mapping[str, tuple[str, ...] | str]] = {
 
 
 def name_of(exc: BaseException, phase: str, table: Table = ERRORS) -> str | None:
-    """Return what *exc* is called there in a phase, one of `PHASES`; None if it is none of ours."""
+    """Return the name of *exc* there in one of `PHASES`; None if it is not of this library."""
     for kind in type(exc).__mro__:
         if kind.__name__ in table:
             return table[kind.__name__][PHASES.index(phase)]

@@ -1,7 +1,7 @@
 """The "network_stream" of httpx and httpcore: the stream of a response.
 
-After 101, and after a 2xx to CONNECT, it can be read and written; of any other response it
-has facts only.
+After 101, and after a 2xx to CONNECT, it can be read and written; for any other response it only
+has `get_extra_info`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 def errors_as(
     theirs: ModuleType, phase: Callable[[], str], table: Table = ERRORS
 ) -> Iterator[None]:
-    """Raise errors of this library as *theirs*, by *table* and the *phase* that it is then."""
+    """Raise errors of this library as *theirs*, by *table* and the result of *phase*."""
     try:
         yield
     except DugongError as exc:
@@ -44,9 +44,9 @@ class Network:
 
     Args:
         core: `httpcore`, or `httpcore2`.
-        conn: what facts are of, while HTTP is spoken.
-        stream: what to read and write, if it is not spoken any more.
-        known: facts about a connection that is still being made.
+        conn: the connection, for information while it uses HTTP.
+        stream: the stream after an upgrade, to be read and written.
+        known: information about a connection that is still being opened.
 
     """
 
@@ -85,19 +85,19 @@ class Network:
             yield from limited(timeout, self.stream.co_write(data))
 
     def co_start_tls(self, context: SSLContext, name: str | None, timeout: float | None) -> Co[Any]:
-        """Go on in TLS."""
+        """Start TLS."""
         with self._errors("connect"):
             yield from limited(timeout, self.stream.co_start_tls(context, name or ""))
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        """Return a fact about the connection; None if there is none."""
+        """Return information about the connection; None if there is none."""
         if info in self._known:
             return self._known[info]
         return (self._stream or self._conn).get_extra_info(info)
 
     def end(self) -> None:
-        """Close the stream, if it has left HTTP."""
+        """Close the stream after an upgrade."""
         if self._stream is not None:
             self._stream.close()
 
@@ -153,5 +153,5 @@ class AsyncNetwork(Network):
 
 
 def limited(timeout: float | None, op: Co[T]) -> Co[T]:
-    """Limit *op* to *timeout* seconds without anything moving."""
+    """Limit *op* to *timeout* seconds without progress."""
     return op if timeout is None else stall(timeout, op)

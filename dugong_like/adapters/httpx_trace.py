@@ -1,9 +1,9 @@
 """The "trace" of a request: events of this library, in the form of httpcore.
 
-The facts of an event that httpcore has too are those that httpcore gives, and no others. Events
-that httpcore does not have are reported as they are: "dns.resolve", "connection.attempt",
-"proxy.connect", "http11.informational", "http11.trailers", "connection.close". Of the request
-for a tunnel there is only "proxy.connect", where httpcore reports each step of it.
+The contents of an event that httpcore has, too, are exactly those of httpcore. Other events are
+reported unchanged: "dns.resolve", "connection.attempt", "proxy.connect", "http11.informational",
+"http11.trailers", "connection.close". The request for a tunnel only has "proxy.connect", where
+httpcore reports each step.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .httpx_errors import name_of
 Facts = dict[str, Any]
 Trace = Callable[[str, Facts], Any]
 LOG: Final = log_events()
-# Names that httpcore has for events of ours if there is a proxy.
+# Names of httpcore for events of this library with a proxy.
 WITH_HTTP_PROXY: Final = {
     "connection.start_tls": "proxy.start_tls",
     "proxy.start_tls": "connection.start_tls",
@@ -44,10 +44,10 @@ OF_HTTPCORE: Final = CONNECTED | SECURED | WITH_REQUEST | {"http11.response_clos
 
 
 class ConnectionTrace:
-    """The trace of a connection: reports to that of the request which the connection serves.
+    """The trace of a connection: passes events to the trace of its present request.
 
     Args:
-        stream: makes the "network_stream" of facts.
+        stream: makes the "network_stream" of events.
         asynchronous: True if the trace of a request may be an ``async def`` function.
 
     """
@@ -59,17 +59,17 @@ class ConnectionTrace:
         self._present: RequestTrace | None = None
 
     def begin(self, request: Any, edition: Edition, proxy: Proxy | None) -> None:
-        """Report to the trace of *request*, if it has one, from now on."""
+        """Pass events to the trace of *request*, if it has one, from now on."""
         trace = request.extensions.get("trace")
         self._present = trace and RequestTrace(trace, request, edition, proxy)
 
     def end(self) -> None:
-        """Report to no request from now on."""
+        """Pass no more events."""
         self._present = None
 
     def __call__(self, event: str, info: Facts) -> None:
         """Report *event*; called by the connection."""
-        LOG(event, info)  # a connection that has a trace does not do it by itself
+        LOG(event, info)  # a connection with a trace does not log by itself
         if self._present is None:
             return
         result = self._present.report(event, info, self._stream)
@@ -80,7 +80,7 @@ class ConnectionTrace:
             raise TypeError('with a blocking client "trace" has to be a plain function')
 
     async def catch_up(self) -> None:
-        """Await what the trace has returned since the last call, until one of them raises."""
+        """Await the results of the trace since the last call, until one of them raises."""
         pending, self._pending = iter(self._pending), []
         try:
             for awaitable in pending:
@@ -88,22 +88,22 @@ class ConnectionTrace:
         finally:
             for awaitable in pending:
                 if iscoroutine(awaitable):
-                    awaitable.close()  # else Python warns that it was not awaited
+                    awaitable.close()  # or Python warns that it was not awaited
 
 
 class RequestTrace:
-    """The trace of one request, and the facts that it gets."""
+    """The trace of one request, and the contents of its events."""
 
     def __init__(self, trace: Trace, request: Any, edition: Edition, proxy: Proxy | None) -> None:
         self._trace, self._given, self._edition = trace, request, edition
-        self._known: Facts = {}  # about the connection that is being made
+        self._known: Facts = {}  # about the connection that is being opened
         self._names: Mapping[str, str] = {}
         if proxy is not None:
             self._names = WITH_HTTP_PROXY if proxy.speaks_http else WITH_SOCKS
 
     @cached_property
     def _request(self) -> Any:
-        """The request as httpcore has it."""
+        """The request as an object of httpcore."""
         given, core = self._given, self._edition.core
         url = core.URL(
             scheme=given.url.raw_scheme,
@@ -120,7 +120,7 @@ class RequestTrace:
         )
 
     def report(self, event: str, info: Facts, stream: Callable[[Facts], Any]) -> Any:
-        """Report *event*, and return what the trace returns."""
+        """Report *event*, and return the result of the trace."""
         phase, _, when = event.rpartition(".")
         if phase in OF_HTTPCORE:
             event = f"{self._names.get(phase, phase)}.{when}"
@@ -164,6 +164,6 @@ def phase_of(event: str) -> str:
 
 
 def raw(response: HTTPResponse) -> list[tuple[bytes, bytes]]:
-    """Return the fields of *response* as they came."""
+    """Return the fields of *response* unchanged."""
     fields = response.headers.items()
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]

@@ -6,18 +6,18 @@
     session.mount("http://", Adapter())
     session.mount("https://", Adapter())
 
-Idle connections are kept, one list for each origin, proxy and trust. requests does what a client
-does (redirects, cookies, authentication, proxies from the environment), urllib3 decodes bodies, and
-this library does what a connection does. All arguments mean what they mean with the adapter of
-requests itself, and fail with the same exceptions, except that
+Idle connections are kept, one list for each origin, proxy and TLS setting. requests is the client
+(redirects, cookies, authentication, proxies from the environment), urllib3 decodes bodies, and this
+library is the connection. All arguments, and the exceptions, are those of the adapter of requests,
+except that
 
-- the time-out for reading also limits how long nothing may be written, with `ReadTimeout`;
+- the read time-out also limits a time without progress in writing, with `ReadTimeout`;
 - a text file is sent chunked, as the length of its text in UTF-8 is not known;
 - no User-Agent is sent if the session has removed that field;
-- what is not HTTP is `ConnectionError`, also two lengths that differ; `InvalidHeader` is for fields
-  of the request;
-- 103 (Early Hints) is passed over, as each 1xx response but 101 is;
-- the certificate of a proxy is verified for http as it is for https;
+- an invalid response is `ConnectionError`, also one with two different lengths; `InvalidHeader` is
+  for request fields;
+- 103 (Early Hints) is skipped, as is each 1xx response except 101;
+- the certificate of a proxy is verified for http, too;
 - SOCKS needs no other package.
 """
 
@@ -77,10 +77,10 @@ from ..polling.timeouts import Timeouts
 from ..transport.proxy.proxy import Proxy
 from ..transport.tls.contexts import default_ssl_context, tls_context
 
-Certificate = str | tuple[str, str] | None  # of the client: one file, or it and its key
+Certificate = str | tuple[str, str] | None  # of the client: one file, or certificate and key
 PIECE: Final = 65536  # bytes of a body at a time
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
-ERRORS: Final = [  # the first that fits
+ERRORS: Final = [  # the first one that matches
     (InvalidRequest, exceptions.InvalidHeader),
     (InvalidOption, exceptions.SSLError),
     (HandshakeFailed, exceptions.SSLError),
@@ -88,7 +88,7 @@ ERRORS: Final = [  # the first that fits
     (DugongError, exceptions.ConnectionError),
 ]
 STEPS: Final = {"dns", "connect", "tls"}
-WITH_PROXY: Final = {f"proxy-{step}" for step in STEPS}  # nothing has been said to it yet
+WITH_PROXY: Final = {f"proxy-{step}" for step in STEPS}  # no request was sent yet
 CONNECTING: Final = STEPS | {"proxy"}
 
 
@@ -111,7 +111,7 @@ def errors_of_requests(request: requests.PreparedRequest) -> Iterator[None]:
 
 
 def error_for(exc: DugongError) -> type[exceptions.RequestException]:
-    """Return the exception of requests that *exc* is."""
+    """Return the exception of requests for *exc*."""
     if exc.phase in WITH_PROXY:
         return exceptions.ProxyError
     if isinstance(exc, ConnectionTimedOut):
@@ -120,7 +120,7 @@ def error_for(exc: DugongError) -> type[exceptions.RequestException]:
 
 
 class Body:
-    """The body of a response as a file, whose errors are those that urllib3 would raise."""
+    """The body of a response as a file, with the errors of urllib3."""
 
     def __init__(self, conn: HTTPConnection, give_back: Callable[[], None]) -> None:
         self._conn, self._give_back = conn, give_back
@@ -137,7 +137,7 @@ class Body:
         return b"".join(pieces)
 
     def read1(self, size: int = PIECE) -> bytes:
-        """Read *size* bytes at most, those that come first; none only at the end."""
+        """Read at most *size* bytes, as soon as there are any; none only at the end."""
         return self._read(size)
 
     def _read(self, size: int | None) -> bytes:
@@ -154,7 +154,7 @@ class Body:
         return data
 
     def close(self) -> None:
-        """Give the connection back; read or not."""
+        """Return the connection to the idle ones, after an incomplete read, too."""
         if not self.closed:
             self.closed = True
             self._give_back()
@@ -164,19 +164,19 @@ class Raw(RawResponse):
     """A response of urllib3 whose body is a `Body`: its chunks are read by this library."""
 
     def supports_chunked_reads(self) -> bool:
-        """Return True: of a chunked body `stream` gives what has arrived, without delay."""
+        """Return True: `stream` returns bytes of a chunked body without delay."""
         return True
 
     def read_chunked(
         self, amt: int | None = None, decode_content: bool | None = None
     ) -> Generator[bytes, None, None]:
-        """Yield the body in pieces of *amt* bytes at most, as they arrive."""
+        """Yield the body in parts of at most *amt* bytes, as they arrive."""
         while data := self.read1(PIECE if amt is None else amt, decode_content):
             yield data
 
 
 class Original:
-    """The response of `http.client` in which requests looks for cookies."""
+    """A response like that of `http.client`, in which requests searches for cookies."""
 
     def __init__(self, msg: Any) -> None:
         self.msg = msg
@@ -190,7 +190,7 @@ class Original:
 
 
 class Adapter(BaseAdapter):
-    """See the top of this file. It can be pickled, and then has no connections."""
+    """An adapter for `requests.Session`, to be mounted. Pickling leaves out its connections."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -212,18 +212,18 @@ class Adapter(BaseAdapter):
     def send(
         self,
         request: requests.PreparedRequest,
-        stream: bool = False,  # noqa: ARG002 - a body is read when it is asked for, always
+        stream: bool = False,  # noqa: ARG002 - a body is always read on demand
         timeout: float | tuple[float | None, float | None] | Timeout | None = None,
         verify: bool | str | os.PathLike[str] = True,
         cert: Certificate = None,
         proxies: dict[str, str] | None = None,
     ) -> requests.Response:
-        """Send *request* and return the response; its body is still to be read.
+        """Send *request* and return the response; its body is read later.
 
         Raises:
             RequestException: as with the adapter of requests.
             OSError: a file that *verify* or *cert* names does not exist.
-            ValueError: *timeout* is no time-out.
+            ValueError: *timeout* is not a valid time-out.
 
         """
         limits = time_limits(timeout)
@@ -269,7 +269,7 @@ class Adapter(BaseAdapter):
     def _connect(
         self, conn: HTTPConnection, limits: Timeout, request: requests.PreparedRequest
     ) -> None:
-        """Connect, and limit what follows by the rest of the time."""
+        """Connect, and use the rest of the time for the request."""
         limits.start_connect()
         conn.timeout = Timeouts(connect=Timeout.resolve_default_timeout(limits.connect_timeout))
         conn.connect()
@@ -280,7 +280,7 @@ class Adapter(BaseAdapter):
         conn.timeout = Timeouts(connect=rest, read=rest, write=rest)
 
     def _give_back(self, conn: HTTPConnection, key: Key, idle: list[HTTPConnection]) -> None:
-        """Keep *conn* in *idle*, if its response was read to its end and `close` not called."""
+        """Keep *conn* in *idle* if its response is complete and `close` was not called."""
         with self._lock:
             if self._idle.get(key) is idle and not conn.response_pending():
                 idle.append(conn)
@@ -293,7 +293,7 @@ class Adapter(BaseAdapter):
         response = requests.Response()
         response.raw = raw = Raw(
             body=body,  # type: ignore[arg-type]  # a file, as `http.client.HTTPResponse` is
-            headers=head.headers.items(),  # type: ignore[arg-type]  # pairs are taken as well
+            headers=head.headers.items(),  # type: ignore[arg-type]  # pairs are accepted, too
             status=head.status,
             version=int(head.http_version.replace(".", "")),
             version_string=f"HTTP/{head.http_version}",
@@ -308,14 +308,14 @@ class Adapter(BaseAdapter):
         response.headers = CaseInsensitiveDict(raw.headers)
         response.encoding = get_encoding_from_headers(response.headers)
         response.url, response.request = str(request.url), request
-        response.connection = self  # type: ignore[assignment]  # each adapter is one
+        response.connection = self  # type: ignore[assignment]  # as with the adapter of requests
         extract_cookies_to_jar(response.cookies, request, raw)
         if head.length == 0:
             body.close()
         return response
 
     def close(self) -> None:
-        """Close the idle connections, and forget the certificates."""
+        """Close the idle connections, and drop the TLS contexts."""
         with self._lock:
             kept = list(self._idle.values())
             self._idle.clear()
@@ -331,7 +331,7 @@ def key_of(
     cert: Certificate,
     proxies: dict[str, str] | None,
 ) -> Key:
-    """Return what the connection for *request* has to be."""
+    """Return the properties of connections for *request*."""
     try:
         url = urlsplit(str(request.url))
         origin = Origin(url.scheme, url.hostname or "", url.port)
@@ -358,7 +358,7 @@ def proxy_url(request: requests.PreparedRequest, proxies: dict[str, str] | None)
 
 
 def fields_left_out(proxy: str | None) -> frozenset[str]:
-    """Return the fields of a request that are not sent as they are.
+    """Return the fields of a request that are left out.
 
     requests repeats the credentials of a proxy as a field, after a redirect.
     """
@@ -368,10 +368,10 @@ def fields_left_out(proxy: str | None) -> frozenset[str]:
 
 
 def time_limits(timeout: float | tuple[float | None, float | None] | Timeout | None) -> Timeout:
-    """Return *timeout* as urllib3 has it: for connecting, for reading, and for both together.
+    """Return the limits of *timeout*: for connecting, for reading, and for both together.
 
     Raises:
-        ValueError: it is neither one number nor a pair, or not above 0.
+        ValueError: it is neither a number nor a pair, or not above 0.
 
     """
     if isinstance(timeout, Timeout):
@@ -384,17 +384,17 @@ def time_limits(timeout: float | tuple[float | None, float | None] | Timeout | N
 
 
 def send(conn: HTTPConnection, request: requests.PreparedRequest, left_out: frozenset[str]) -> None:
-    """Send *request*, until the server has answered."""
+    """Send *request*, up to an early response."""
     fields = [field for field in request.headers.items() if field[0].lower() not in left_out]
     method, length = request.method or "", request.headers.get("Content-Length")
     body = whole(request.body)
     if body is None and length == "0" and method != "TRACE":
-        body = b""  # as requests has said so, of DELETE for example
+        body = b""  # announced by requests, for DELETE for example
     if body is None or isinstance(body, bytes | memoryview):
         conn.send_request(method, request.path_url, fields, body)
         return
     if length is not None and isinstance(body, io.TextIOBase):
-        length = None  # it counts characters, or the bytes of another encoding
+        length = None  # it counts characters, or bytes of another encoding
     following = BodyFollowing(None if length is None else int(length))
     conn.send_request(method, request.path_url, fields, following)
     try:
@@ -402,12 +402,12 @@ def send(conn: HTTPConnection, request: requests.PreparedRequest, left_out: froz
             conn.write(piece.encode() if isinstance(piece, str) else piece)
         conn.finish()
     except ConnectionClosed as exc:
-        if exc.request_sent != "yes":  # else there is a response to be read
+        if exc.request_sent != "yes":  # otherwise there is a response to read
             raise
 
 
 def whole(body: Any) -> Any:
-    """Return *body* as bytes or a view of them if all of it is in memory, else as it is."""
+    """Return *body* as bytes-like if it is in memory, otherwise unchanged."""
     if isinstance(body, io.StringIO):
         body = body.read()
     if isinstance(body, str):
@@ -421,7 +421,7 @@ def whole(body: Any) -> Any:
 
 
 def pieces_of(body: Any) -> Iterator[bytes | str]:
-    """Yield a body piece by piece: a stream to its end, waiting for it if it is non-blocking."""
+    """Yield a body in parts: a stream to its end, waiting for it if it is non-blocking."""
     if not hasattr(body, "read"):
         yield from body
     elif isinstance(body, io.TextIOBase):
@@ -435,8 +435,8 @@ def context_for(verify: bool | str, cert: Certificate) -> ssl.SSLContext:
     """Return a context for *verify* and *cert* of requests.
 
     Raises:
-        OSError: there is no such file or directory.
-        InvalidOption: there is, but not with certificates.
+        OSError: the file or directory does not exist.
+        InvalidOption: it contains no certificates.
 
     """
     if verify is True and cert is None:
