@@ -5,7 +5,7 @@
     client = httpx.Client(transport=Transport())
     client = httpx2.AsyncClient(transport=AsyncTransport())
 
-The same classes serve httpx and httpx2: the class of each request tells which one it belongs to,
+The same classes serve httpx and httpx2: the class of each request shows its library,
 so neither is imported here. They have the methods of `BaseTransport` and `AsyncBaseTransport`.
 
 Both keep idle connections, one list for each origin. httpx is the client (redirects, cookies,

@@ -30,13 +30,13 @@ def runner() -> Runner:
     """
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_task():
-        from .trio import run as run_on_trio  # noqa: PLC0415 - for those who use it
+        from .trio import run as run_on_trio  # noqa: PLC0415 - only when used
 
         return run_on_trio
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         raise RuntimeError("neither asyncio nor trio runs here")
     asyncio.get_running_loop()
-    from .aio import run  # noqa: PLC0415 - for those who use it
+    from .aio import run  # noqa: PLC0415 - only when used
 
     return run

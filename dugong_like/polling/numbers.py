@@ -1,7 +1,7 @@
-"""Numbers that callers pass: checked where they are given, so that the error names the argument.
+"""Checks of numeric arguments, made where they are passed, so that errors name the argument.
 
-Not here: the sizes and bytes that single calls are given (http/arguments.py), ports
-(http/hosts.py), and other values in messages (http/redaction.py).
+Not here: the sizes and bytes of single calls (http/arguments.py), ports (http/hosts.py), and other
+values in messages (http/redaction.py).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _may_be_secret = re.compile(r"[@=&]").search
 
 
 def shown(value: object) -> str:
-    """Return *value*, which is wrong, for a message: without secrets, and not too long.
+    """Return an invalid *value* for a message: without secrets, and not too long.
 
-    Of what is neither text nor a plain number it is the name of the type: the rest may have
-    secrets anywhere, or be of any size. So may text with a login or a query.
+    Objects other than text and plain numbers are shown by the name of their type, as they may
+    contain secrets anywhere, or be of any size. So may text with a login or a query.
     """
     if isinstance(value, str) and len(value) <= MAX_SHOWN and not _may_be_secret(value):
         return repr(value)
@@ -39,13 +39,13 @@ def check_int(name: str, value: object, least: int, most: int = sys.maxsize) -> 
     """Check an argument that is a whole number.
 
     Args:
-        name: of the argument.
-        value: what was given.
-        least: the smallest number that it can be.
-        most: the largest; by default what memory can have.
+        name: name of the argument.
+        value: its value.
+        least: the smallest allowed number.
+        most: the largest; by default the largest size of memory.
 
     Raises:
-        TypeError: it is no int.
+        TypeError: it is not an int.
         InvalidOption: it is less than *least*, or more than *most*.
 
     """
@@ -56,10 +56,10 @@ def check_int(name: str, value: object, least: int, most: int = sys.maxsize) -> 
 
 
 def check_flag(name: str, value: object) -> None:
-    """Check an argument that is True or False, for which 1 and 0 will do.
+    """Check an argument that is True or False, or 1 or 0.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: it is none of these.
 
     """
     if not isinstance(value, int) or value not in {0, 1}:
@@ -70,7 +70,7 @@ def check_positive(name: str, value: object) -> None:
     """Check an argument that is a number above 0, and finite.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: it is not a number.
         InvalidOption: it is 0 or less, infinite, or not a number.
 
     """
@@ -79,16 +79,16 @@ def check_positive(name: str, value: object) -> None:
 
 
 def check_seconds(seconds: object, name: str, *, optional: bool = True) -> None:
-    """Check a time limit, which is called *name*. It may be 0 or infinite.
+    """Check a time limit called *name*. It may be 0 or infinite.
 
-    *optional* says that None would do as well; it is not given to this function.
+    With *optional* the message says that None is allowed, too; it is never passed here.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: it is not a number.
         InvalidOption: it is negative, too large, or not a number.
 
     """
-    if type(seconds) in PLAIN and 0 <= seconds < FAR:  # type: ignore[operator]  # it is a number
+    if type(seconds) in PLAIN and 0 <= seconds < FAR:  # type: ignore[operator]  # a number
         return
     kind = "a number of seconds, or None" if optional else "a number of seconds"
     if not _as_float(name, seconds, kind) >= 0:
@@ -99,7 +99,7 @@ def check_deadline(deadline: object, name: str = "deadline") -> None:
     """Check a time of `time.monotonic`, which may have passed.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: it is not a number.
         InvalidOption: it is too large, or not a number.
 
     """
@@ -110,12 +110,12 @@ def check_deadline(deadline: object, name: str = "deadline") -> None:
 
 
 def _as_float(name: str, value: object, kind: str) -> float:
-    """Return *value* as the sum with a time is: a float, whatever kind of number it is."""
+    """Return a number of any type as a float, like its sum with a time."""
     try:
-        number = value + 0.0  # type: ignore[operator]  # that is the question
+        number = value + 0.0  # type: ignore[operator]  # raises for other types
     except OverflowError:
         raise InvalidOption(f"{name} cannot be {shown(value)}: it is too large") from None
-    except Exception:  # noqa: BLE001 - numbers of others raise what they like
+    except Exception:  # noqa: BLE001 - foreign numbers may raise anything
         number = None
     if not isinstance(number, float) or isinstance(value, bool):
         raise TypeError(f"{name} is {kind}, not {shown(value)}")

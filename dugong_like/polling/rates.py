@@ -45,7 +45,7 @@ class RateLimit:
         self.bytes_per_second = bytes_per_second
         self.burst = max(1, int(bytes_per_second * BURST)) if burst is None else burst
         self._share = min(self.burst, max(1, int(bytes_per_second * SHARE)))
-        self._lock = threading.RLock()  # the garbage collector may close who takes a share
+        self._lock = threading.RLock()  # reentrant, for operations closed by the garbage collector
         self._saved = float(self.burst)  # bytes that may be moved now
         self._counted = time.monotonic()
         self._steps = StepCounter()  # of `co_take`

@@ -7,7 +7,7 @@ Every owner of a descriptor closes it when it is garbage collected. A stream is 
 several functions before it has an owner that closes it, and Ctrl-C may interrupt any of them; so
 may the failure of an operation that has not begun.
 
-Not here: what is sent and received (tcp.py, tls/over_socket.py).
+Not here: sending and receiving (tcp.py, tls/over_socket.py).
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ class Waits:
 
     def close(self) -> None:
         """Close the socket, and unregister it in all loops."""
-        self._closed = True  # before the look at what is made when needed: who makes it does
-        if self._sender is not None:  # the opposite
+        self._closed = True  # set before checking objects that are made on demand;
+        if self._sender is not None:  # their makers do the opposite
             self._sender.close()
         if self._source is None:
             self._sock.close()
@@ -172,7 +172,7 @@ class SendingDescriptor:
 
     def close(self) -> None:
         """Close the duplicate."""
-        self._closed = True  # before the look at the source: who makes it does the opposite
+        self._closed = True  # set before checking the source; its maker does the opposite
         if self._source is not None and self._duplicate is not None:
             self._source.close(self._duplicate.close)
 

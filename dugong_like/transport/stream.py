@@ -53,7 +53,7 @@ class Stream(Protocol):
         """Receive into *buffer*; 0 is the end of the stream.
 
         Raises:
-            ConnectionClosed: the connection was reset, or TLS was cut off.
+            ConnectionClosed: the connection was reset, or TLS was truncated.
 
         """
         ...
@@ -62,7 +62,7 @@ class Stream(Protocol):
         """Receive up to *size* bytes; ``b""`` is the end of the stream.
 
         Raises:
-            ConnectionClosed: the connection was reset, or TLS was cut off.
+            ConnectionClosed: the connection was reset, or TLS was truncated.
 
         """
         ...

@@ -124,7 +124,7 @@ def _co_stream(route: Route, timeouts: Timeouts, attempt: Attempt | None = None)
         opening = transport.co_connect_tcp(host, port)
         info: Info = {"host": host, "port": port, "local_address": None, "timeout": limit}
     else:
-        from .unix import name_of  # noqa: PLC0415 - for those who use it
+        from .unix import name_of  # noqa: PLC0415 - only when used
 
         name, event = name_of(path), "connection.connect_unix_socket"
         opening = transport.co_connect_unix(path)
@@ -145,7 +145,7 @@ def _co_reach(route: Route, timeouts: Timeouts, attempt: Attempt | None = None) 
     if attempt is not None:
         connecting = co_finish_tcp(attempt, name)
     elif route.options.path is not None:
-        from .unix import name_of  # noqa: PLC0415 - for those who use it
+        from .unix import name_of  # noqa: PLC0415 - only when used
 
         name = name_of(route.options.path)
         connecting = _co_connect_unix(route.options.path, route, limit)
@@ -181,7 +181,7 @@ def _co_look_up(
     if resolver is None:
         looking = co_resolve(host, port, route.test_hostnames, family)
     else:
-        from .resolvers import co_look_up  # noqa: PLC0415 - for those who use it
+        from .resolvers import co_look_up  # noqa: PLC0415 - only when used
 
         looking = co_look_up(host, port, resolver, family)
     if is_address(host):  # no look-up
@@ -212,7 +212,7 @@ def _co_connect(addresses: Sequence[Address], route: Route, limit: float | None)
 
 def _co_connect_unix(path: bytes, route: Route, limit: float | None) -> Co[Socket]:
     """Connect to the unix domain socket at *path*; *limit* is only for the trace."""
-    from .unix import co_connect_unix  # noqa: PLC0415 - for those who use it
+    from .unix import co_connect_unix  # noqa: PLC0415 - only when used
 
     return co_told(
         route.trace,

@@ -119,7 +119,7 @@ def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
     if socket_options is not None:
         _check_type(socket_options)
     if resolver is not None:
-        from .resolvers import check_resolver  # noqa: PLC0415 - for those who use it
+        from .resolvers import check_resolver  # noqa: PLC0415 - only when used
 
         check_resolver(resolver)
     _check_together(socket_options, uds, sock, resolver)
@@ -150,7 +150,7 @@ def check_context(context: object) -> None:
 
 
 def _check_type(options: object) -> None:
-    from .socket_options import SocketOptions  # noqa: PLC0415 - for those who use it
+    from .socket_options import SocketOptions  # noqa: PLC0415 - only when used
 
     if not isinstance(options, SocketOptions):
         raise TypeError(f"socket_options is SocketOptions(…), not {quoted(options)}")
@@ -221,7 +221,7 @@ def _server_name(hostname: str, context: SSLContext, name: str | None) -> str | 
 def _fingerprints(given: str | Iterable[str] | None) -> Fingerprints:
     if given is None:
         return ()
-    from ..tls.fingerprints import parse_fingerprints  # noqa: PLC0415 - for those who use it
+    from ..tls.fingerprints import parse_fingerprints  # noqa: PLC0415 - only when used
 
     return parse_fingerprints(given)
 
@@ -239,12 +239,12 @@ def _sessions(given: TLSSessions | bool) -> TLSSessions | None:
 
 
 def _path(uds: str | bytes | os.PathLike[str]) -> bytes:
-    from .unix import check_path  # noqa: PLC0415 - for those who use it
+    from .unix import check_path  # noqa: PLC0415 - only when used
 
     return check_path(uds)
 
 
 def _own(sock: socket.socket) -> OwnSocket:
-    from .existing_socket import OwnSocket  # noqa: PLC0415 - for those who use it
+    from .existing_socket import OwnSocket  # noqa: PLC0415 - only when used
 
     return OwnSocket(sock)

@@ -157,9 +157,9 @@ class DumpedStream(WrappedStream):
             del self._unwritten[: self._writer.written - before]
 
     def _end_file(self) -> None:
-        """Close the file, if it is ours; the last who writes does so.
+        """Close the file, if this object has opened it; the last writer does so.
 
-        In a child process nobody writes, and a thread that stayed behind may have the lock.
+        A child process does not write, and a thread of the parent may hold the lock.
         """
         if self._ours and (not self._writing or os.getpid() != self._pid):
             self._ended = True
@@ -183,7 +183,7 @@ def read_dump(file: BinaryIO) -> Iterator[tuple[str, float, bytes]]:
 
     Raises:
         ValueError: it is not a wire dump, or its end is missing.
-        TypeError: *file* is no binary file.
+        TypeError: *file* is not a binary file.
 
     """
     return _records(BinaryReader(file))

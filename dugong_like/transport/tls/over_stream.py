@@ -83,9 +83,9 @@ class TLSOverStream(Secured):
     # ---- moving bytes to and from below; the lock is held
 
     def _flush(self) -> bool:
-        """Send what TLS has to send; False says that it would block.
+        """Send the encrypted bytes; False means that it would block.
 
-        Or that this call has interrupted another one, which goes on with what there is to send.
+        Or that this call has interrupted another one, which continues to send them.
         """
         if self._flushing:
             return False
