@@ -85,7 +85,7 @@ class Limits(TypedDict, total=False):
     max_extensions: int
 
 
-# httpcore limits a head as a whole: it may be one line, or as many as fit.
+# httpcore limits the size of a whole head, not of its lines or their number.
 DEFAULTS: Final = Limits(max_line_size=MAX_HEAD, max_header_size=MAX_HEAD, max_fields=MAX_HEAD)
 
 

@@ -28,7 +28,7 @@ from .zero_copy import (
 Socket = socket.socket
 
 MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
-MOMENT: Final = 0.0005  # seconds: for another thread to end a system call that does not wait
+MOMENT: Final = 0.0005  # seconds; another thread needs it to return from a non-blocking system call
 
 
 class TCPStream(Waits):
@@ -160,7 +160,7 @@ class TCPStream(Waits):
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
         """See `Stream.wanted_by_send`."""
-        if watch and self._low_water != 1:  # which is for the other half to change
+        if watch and self._low_water != 1:  # only the other half may change it
             set_low_water(self._sock, 1)
         return self.sending_need(POLLIN | POLLOUT if watch else POLLOUT, deadline)
 
@@ -173,7 +173,7 @@ class TCPStream(Waits):
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""
-        if self._low_water != 1:  # which is not for the sender to change
+        if self._low_water != 1:  # the sender must not change it
             set_low_water(self._sock, 1)
         return self.is_unreadable()
 

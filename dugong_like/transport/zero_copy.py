@@ -102,7 +102,7 @@ class FileStretch:
             ValueError: it was closed.
 
         """
-        fd = self._file.fileno()  # each time, for the number may soon belong to another file
+        fd = self._file.fileno()  # each time, as the number may soon belong to another file
         count = self._sendfile(sock, fd)
         if count is None:
             data = self._read(fd)

@@ -94,7 +94,7 @@ def _unusable(name: str, reason: str) -> InvalidOption:
     return InvalidOption(f"cannot load authorities from {name}: {reason}")
 
 
-# ---- what the caller names
+# ---- the argument
 
 
 def _arguments(ca: FilePath | bytes) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _problem_of_folder(path: str) -> str | None:
     return None if usable else "none of its files has a name as 'openssl rehash' gives it"
 
 
-# ---- what the environment names
+# ---- the environment
 
 
 def _check_environment() -> bool:
