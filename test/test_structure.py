@@ -115,10 +115,8 @@ TESTED_ELSEWHERE = {
     "http/h1/body_kinds.py": "plain data; test_framing.py",
     "http/h1/limits.py": "constants, enforced in test_response_head.py and test_chunked.py",
     "connection/operations.py": "test_connection.py",
-    "connection/closing.py": "test_connection.py, test_two_threads.py",
     "http/h1/body_fields.py": "test_connection.py, test_requests.py",
     "connection/config.py": "test_connection.py, test_options.py",
-    "connection/close_listeners.py": "test_exchanging.py",
     "transport/upgraded/duplex.py": "test_network_stream.py",
     "connection/queue.py": "test_callbacks.py",
     "http/hosts.py": "test_connection.py",
@@ -129,8 +127,8 @@ TESTED_ELSEWHERE = {
     "connection/h1/body_reader.py": "test_connection.py, test_interruptions.py",
     "connection/h1/writer.py": "test_sender.py, test_early_answer.py",
     "transport/info.py": "test_network_stream.py",
-    "connection/h1/observed_session.py": "test_observed.py, test_timeouts.py",
     "transport/filters/base.py": "test_wire_dump.py, test_throttle.py",
+    "transport/filters/chain.py": "test_wire_dump.py, test_throttle.py, polling/test_rates.py",
     "connection/h1/head_reader.py": "test_connection.py, test_interruptions.py",
 }
 

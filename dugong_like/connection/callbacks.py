@@ -24,7 +24,6 @@ from ..polling.contract import Co, run
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
 from .exchange import Exchange, HTTPResponse
-from .exchanging import Exchanging
 from .operations import Operations
 from .queue import Line, Place, Stage
 
@@ -63,7 +62,7 @@ class HTTPStream:
 
     def __init__(
         self,
-        conn: Exchanging,
+        conn: Operations,
         line: Line[HTTPStream],
         request: Request,
         on_response: Callback | None = None,
@@ -87,7 +86,7 @@ class HTTPStream:
         self._exchange: Exchange | None = None  # when it is sent as a whole
 
     @property
-    def connection(self) -> Exchanging:
+    def connection(self) -> Operations:
         """The connection: an `HTTPConnection`."""
         return self._conn
 

@@ -1,9 +1,7 @@
-"""What is said of a connection when it is made, checked: its link and its halves follow from it.
-
-Afterwards the settings can be read, and the time limits can be changed.
+"""Validates the arguments of `HTTPConnection`, once, and keeps them for its sessions.
 
 Not here: what the arguments mean (connection.py), the checks of those about the way to the
-server (options.py), and the operations (operations.py).
+server (transport/connect/options.py), and the operations (operations.py).
 """
 
 from __future__ import annotations
@@ -40,10 +38,6 @@ from ..transport.connect.options import transport_options
 from ..transport.connect.route import Route
 from ..transport.trace import Trace
 from .exchange import HTTPResponse
-from .h1.receiver import ReceivingHalf
-from .h1.sender import SendingHalf
-from .h1.session import SharedLink
-from .tls_info import TLSFacts
 
 if TYPE_CHECKING:
     import os
@@ -53,34 +47,53 @@ if TYPE_CHECKING:
     from ..transport.connect.resolvers import Resolver
     from ..transport.connect.socket_options import SocketOptions
     from ..transport.custom import Transport
+    from ..transport.filters.chain import Filters
     from ..transport.filters.wire_dump import TraceFile
     from ..transport.proxy.forward import Forwarding
     from ..transport.proxy.proxy import Proxy
     from ..transport.tls.over_socket import SSLContext
     from ..transport.tls.sessions import TLSSessions
-    from .h1.observed_session import Wishes
 
 VERSIONS: Final = {"1.0": 0, "1.1": 1}
 
 
-class Settings(TLSFacts):
-    """The arguments of `HTTPConnection`, and what is made of them."""
+class ConnectionConfig:
+    """The arguments of `HTTPConnection`, checked, and what follows from them.
+
+    Checked once and never changed; any number of connections may have the same one.
+
+    Args:
+        hostname: and all others: see `HTTPConnection`.
+
+    Raises:
+        InvalidRequest, InvalidOption, TypeError, ValueError: see `HTTPConnection`.
+
+    Attributes:
+        hostname: as given.
+        proxy: as given, as a `Proxy`.
+        proxy_given: True if it was given as such, and not as a pair or URL.
+        heads: writes the heads of requests.
+        route: where a connection leads.
+        limits: of response heads.
+        buffer_size: bytes of the receive buffer.
+        on_informational: called with each 1xx response, or None.
+        on_forwarded: called with each final head that a forward proxy has passed on, or None; what
+            it returns says whether the proxy keeps the connection.
+        timeout: as given, for each new connection object.
+        expect100_timeout: seconds to wait for 100 (Continue).
+        trace: is told what happens, or None.
+        timings: True if the time of each exchange is taken.
+        is_observed: True if any of these is.
+        max_body: bytes of a response's body that are delivered at most, or None.
+        filters: what every new stream is wrapped in, or None.
+
+    """
 
     __slots__ = (
-        "_expect100_timeout",
-        "_heads",
-        "_hostname",
-        "_link",
-        "_proxy_given",
-        "_receiving",
-        "_sending",
-        "_timeout",
-        "content_md5",
+        *("buffer_size", "expect100_timeout", "filters", "heads", "hostname", "is_observed"),
+        *("limits", "max_body", "on_forwarded", "on_informational", "proxy", "proxy_given"),
+        *("route", "timeout", "timings", "trace"),
     )
-
-    _link: SharedLink
-    _receiving: ReceivingHalf
-    _sending: SendingHalf
 
     def __init__(  # noqa: PLR0913 - each is documented at HTTPConnection
         self,
@@ -91,7 +104,6 @@ class Settings(TLSFacts):
         *,
         timeout: float | Timeouts | None = None,
         expect100_timeout: float | None = None,
-        content_md5: bool | None = None,
         http_version: str = "1.1",
         buffer_size: int = BUFFER_SIZE,
         max_line_size: int = MAX_LINE_SIZE,
@@ -115,26 +127,23 @@ class Settings(TLSFacts):
         trace_file: TraceFile | None = None,
         budget: Budget | None = None,
     ) -> None:
-        self._hostname = hostname
-        self.content_md5 = content_md5
-        self._timeout = timeout
-        self._expect100_timeout = expect100_timeout
+        self.hostname = hostname
         default_port = HTTP_PORT if ssl_context is None else HTTPS_PORT
         try:
-            ascii_name, port, host, heads = _origin(exact(hostname), port, default_port)
+            name, port, host, self.heads = _origin(exact(hostname), port, default_port)
         except TypeError:  # perhaps one of the cache
             check_hostname(hostname)
             check_port(default_port if port is None else port)
             raise
-        checked = None if proxy is None else checked_proxy(proxy)
-        self._proxy_given = checked is proxy  # as such, not as a pair or URL
+        self.proxy = None if proxy is None else checked_proxy(proxy)
+        self.proxy_given = self.proxy is proxy
         forwarding = None
-        if checked is not None and checked.forwards(ascii_name, https=ssl_context is not None):
-            forwarding = checked.forwarding()
+        if self.proxy is not None and self.proxy.forwards(name, https=ssl_context is not None):
+            forwarding = self.proxy.forwarding()
         if forwarding is not None or http_version != "1.1":
-            heads = _other_heads(host, forwarding, http_version)
-        self._heads = heads
-        limits = _limits_of(
+            self.heads = _other_heads(host, forwarding, http_version)
+        self.on_forwarded = None if forwarding is None else forwarding.hear
+        self.limits = _limits_of(
             max_line_size,
             max_header_size,
             max_fields,
@@ -144,14 +153,18 @@ class Settings(TLSFacts):
         )
         if expect100_timeout is not None:
             check_seconds(expect100_timeout, "expect100_timeout")
+        self.expect100_timeout = expect100_timeout
         check_int("buffer_size", buffer_size, 1)
+        self.buffer_size = buffer_size
         if on_informational is not None and not callable(on_informational):
             raise TypeError(f"on_informational is a function, not {quoted(on_informational)}")
-        wishes = _wishes(timeout, trace, timings, trace_file, budget)
-        if sock is not None:
-            as_timeouts(timeout)  # if there is an error the socket stays the caller's
+        self.on_informational = on_informational
+        self._observe(trace, timings, trace_file, budget)
+        if timeout is not None:
+            as_timeouts(timeout)  # before a socket is taken over, which would be closed then
+        self.timeout = timeout
         options = transport_options(
-            ascii_name,
+            name,
             ssl_context,
             server_hostname=server_hostname,
             fingerprint=fingerprint,
@@ -163,71 +176,32 @@ class Settings(TLSFacts):
             transport=transport,
         )
         test_names = _test_names(dns_test_hostnames)
-        route = Route(ascii_name, port, ssl_context, checked, limits, test_names, options)
-        if wishes is None:
-            self._link = SharedLink(route, timeout)
-            self._receiving = ReceivingHalf(self._link, limits, buffer_size, on_informational)
-            self._sending = SendingHalf(self._link, self._receiving)
-            self._receiving.heads.continue_timeout = expect100_timeout
-        else:
-            from .h1.observed import make_halves  # noqa: PLC0415 - for those who want to be told
+        self.route = Route(name, port, ssl_context, self.proxy, self.limits, test_names, options)
 
-            self._link, self._receiving, self._sending = make_halves(
-                route, timeout, wishes, buffer_size, on_informational
-            )
-            self._limit_continue(expect100_timeout)
-        if forwarding is not None:
-            self._receiving.on_forwarded(forwarding.hear)
+    def _observe(
+        self,
+        trace: Trace | None,
+        timings: bool,
+        trace_file: TraceFile | None,
+        budget: Budget | None,
+    ) -> None:
+        """Check what is wanted of a connection besides that it works."""
+        if trace is None and _is_logged():
+            from .log import log_event  # noqa: PLC0415 - loaded already
 
-    @property
-    def hostname(self) -> str:
-        """Name or address of the server, as given."""
-        return self._hostname
+            trace = log_event
+        if trace is not None and not callable(trace):
+            raise TypeError(f"trace is a function, not {quoted(trace)}")
+        self.trace = trace
+        self.timings = bool(timings)
+        self.is_observed = trace is not None or self.timings
+        self.max_body: int | None = None
+        self.filters: Filters | None = None
+        if trace_file is not None or budget is not None:
+            from ..transport.filters.chain import Filters  # noqa: PLC0415 - for those who want them
 
-    @property
-    def port(self) -> int:
-        """Port of the server."""
-        return self._link.route.port
-
-    @property
-    def ssl_context(self) -> SSLContext | None:
-        """Context for https, or None: the same as long as the object lives."""
-        return self._link.route.ssl_context
-
-    @property
-    def proxy(self) -> Proxy | tuple[str, int] | None:
-        """The `Proxy`, or None; host and port if it was given as such, or as ``http://host:port``."""
-        proxy = self._link.route.proxy
-        if proxy is None or self._proxy_given:
-            return proxy
-        is_pair = proxy.scheme == "http" and proxy.auth is None
-        return (proxy.hostname, proxy.port) if is_pair else proxy
-
-    @property
-    def http_version(self) -> str:
-        """Version of HTTP that requests have: ``"1.1"`` or ``"1.0"``."""
-        return f"1.{self._heads.minor}"
-
-    @property
-    def timeout(self) -> float | Timeouts | None:
-        """Seconds that may pass without anything moving, or `Timeouts`; None waits for ever.
-
-        Holds under every driver. `ConnectionTimedOut` is raised when it is exceeded.
-        Setting `Timeouts.total` is a `ValueError` unless the connection was made with
-        `Timeouts`.
-        """
-        return self._timeout
-
-    @timeout.setter
-    def timeout(self, timeout: float | Timeouts | None) -> None:
-        self._link.limit(timeout)
-        self._timeout = timeout
-        self._limit_continue(self._expect100_timeout)
-
-    def _limit_continue(self, seconds: float | None) -> None:
-        """Limit the wait for 100 (Continue), unless `Timeouts.expect100` does."""
-        limit = self._link.timeouts.expect100
-        self._receiving.heads.continue_timeout = seconds if limit is None else limit
+            self.filters = Filters(trace_file, budget)
+            self.max_body = self.filters.budget.max_body
 
 
 LIMITS: Final = (
@@ -315,29 +289,6 @@ def _is_logged() -> bool:
 
         _logs_wanted = is_wanted
     return _logs_wanted()
-
-
-def _wishes(
-    timeout: float | Timeouts | None,
-    trace: Trace | None,
-    timings: bool,
-    trace_file: TraceFile | None,
-    budget: Budget | None,
-) -> Wishes | None:
-    """Return what is wanted besides that the connection works; None if that is all.
-
-    Without a trace it is one that logs, if somebody listens.
-    """
-    if trace is None and _is_logged():
-        from .log import log_event  # noqa: PLC0415 - loaded already
-
-        trace = log_event
-    limits_phases = isinstance(timeout, Timeouts)
-    if trace is None and trace_file is None and budget is None and not (timings or limits_phases):
-        return None
-    from .h1.observed_session import Wishes  # noqa: PLC0415 - for those who want to be told
-
-    return Wishes(trace, timings, trace_file, budget)
 
 
 def checked_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:

@@ -1,4 +1,4 @@
-"""HTTPConnection: the operations, their blocking twins, and the face of a file.
+"""HTTPConnection: blocking twins of the operations, the face of a file, facts and settings.
 
 Each twin begins its operation as the generator does, runs what is left of it to the end if
 there is something, and waits by polling; nothing is written twice.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Self, TypeVar, Unpack
 
 from ..http.arguments import Buffer, as_bytes, as_writable, check_size
 from ..http.headers import Fields
@@ -19,31 +19,42 @@ from ..polling.contract import Co, run
 from ..polling.twin_documentation import twin_of
 from ..transport.connect.options import check_context
 from ..transport.zero_copy import LOW_WATER
+from .config import ConnectionConfig
 from .exchange import Exchange, HTTPResponse
-from .exchanging import Exchanging
-from .file_transfer import Transfers
-from .h1.states import Link
+from .h1.receiver import SessionReplaced
+from .h1.sender import Retired
+from .operations import Operations
+from .tls_info import TLSInfo, extra_info, tls_info
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ..http.url import URL, Origin
+    from ..polling.timeouts import Timeouts
+    from ..transport.proxy.proxy import Proxy
     from ..transport.tls.over_socket import SSLContext
     from .callbacks import HTTPStream
-    from .options import ConnectionOptions
+    from .options import ConnectionOptions, KeywordOptions
     from .queue import Line
 
 T = TypeVar("T")
-STATES: Final = {
-    Link.CLOSED: "closed",
-    Link.OPEN: "open",
-    Link.SPENT: "not reusable",
-    Link.SWITCHED: "upgraded",
-    Link.BROKEN: "broken until reset()",
-}
 
 
-class HTTPConnection(Exchanging, Transfers):
+class Signature:
+    """The signature of `HTTPConnection`, whose options `ConnectionConfig` checks, for editors."""
+
+    def __get__(self, instance: object, owner: type[HTTPConnection]) -> object:
+        """Return it; made when somebody asks."""
+        import inspect  # noqa: PLC0415 - 5 ms that few programs need
+
+        config = inspect.signature(ConnectionConfig)
+        own = inspect.signature(owner.__init__).parameters["content_md5"]
+        return config.replace(
+            parameters=[*config.parameters.values(), own], return_annotation=config.empty
+        )
+
+
+class HTTPConnection(Operations):
     """A connection to one HTTP/1.1 server, opened when it is needed.
 
     Each operation exists twice: ``co_x`` returns a generator that yields `PollNeeded`
@@ -118,8 +129,22 @@ class HTTPConnection(Exchanging, Transfers):
 
     """
 
+    __signature__ = Signature()
     _line: Line[HTTPStream] | None = None  # of the streams, when there has been one
-    _shutdown: tuple[Future[None], object] | None = None  # and the end that it is about
+    _shutdown: tuple[Future[None], object] | None = None  # and the session that it is about
+
+    def __init__(
+        self,
+        hostname: str,
+        port: int | None = None,
+        ssl_context: SSLContext | None = None,
+        proxy: Proxy | tuple[str, int] | str | None = None,
+        *,
+        content_md5: bool | None = None,
+        **options: Unpack[KeywordOptions],
+    ) -> None:
+        config = ConnectionConfig(hostname, port, ssl_context, proxy, **options)
+        super().__init__(config, content_md5)
 
     @classmethod
     def to(
@@ -158,12 +183,12 @@ class HTTPConnection(Exchanging, Transfers):
             ssl_context = default_ssl_context()
         return cls(origin.host, origin.port, ssl_context, **options)
 
-    @twin_of(Exchanging.co_connect)
+    @twin_of(Operations.co_connect)
     def connect(self) -> None:
         """Blocking twin of `co_connect`."""
-        finish(self._sending.begin(self._sending.connect))
+        finish(self._begin_connecting())
 
-    @twin_of(Exchanging.co_send_request)
+    @twin_of(Operations.co_send_request)
     def send_request(
         self,
         method: str,
@@ -174,32 +199,37 @@ class HTTPConnection(Exchanging, Transfers):
     ) -> Exchange:
         """Blocking twin of `co_send_request`."""
         exchange, head, whole = self._build(method, path, headers, body, expect100)
-        going = self._sending.request(exchange, head, whole)
+        try:
+            going = self._session.sender.request(exchange, head, whole)
+        except Retired:
+            going = self._begin_request(exchange, head, whole, is_operation=False)
         if going is not None:
             run(going)
         return exchange
 
-    @twin_of(Exchanging.co_send_requests)
+    @twin_of(Operations.co_send_requests)
     def send_requests(self, requests: Iterable[tuple[Any, ...]]) -> list[Exchange]:
         """Blocking twin of `co_send_requests`."""
         return run(self.co_send_requests(requests))
 
-    @twin_of(Exchanging.co_send)
+    @twin_of(Operations.co_send)
     def send(self, request: Request) -> Exchange:
         """Blocking twin of `co_send`."""
         return run(self.co_send(request))
 
-    @twin_of(Exchanging.co_write)
+    @twin_of(Operations.co_write)
     def write(self, buf: Buffer) -> None:
         """Blocking twin of `co_write`."""
-        finish(self._sending.begin(self._sending.write, as_bytes(buf)))
+        sender = self._session.sender
+        finish(sender.begin(sender.write, as_bytes(buf)))
 
-    @twin_of(Exchanging.co_finish)
+    @twin_of(Operations.co_finish)
     def finish(self, trailers: Fields | None = None) -> None:
         """Blocking twin of `co_finish`."""
-        finish(self._sending.begin(self._sending.finish, self._trailer_lines(trailers)))
+        sender = self._session.sender
+        finish(sender.begin(sender.finish, self._trailer_lines(trailers)))
 
-    @twin_of(Exchanging.co_read_response)
+    @twin_of(Operations.co_read_response)
     def read_response(self) -> HTTPResponse:
         """Blocking twin of `co_read_response`.
 
@@ -207,14 +237,18 @@ class HTTPConnection(Exchanging, Transfers):
         request, it is `StateError`: the server would wait for the body, and we for the server.
         That is the thread that has sent the head, or was the last one to write.
         """
-        receiving, sending = self._receiving, self._sending
-        if sending.is_writing():  # only here: in a generator somebody else may write meanwhile
-            return run(unless(sending.check_not_owed, receiving.co_read_response()))
-        if receiving.heads.continue_timeout is not None:
-            return run(receiving.co_read_response())
-        return receiving.role.block(receiving.read_response, None, receiving.is_early)
+        session = self._session
+        sender, receiver = session.sender, session.receiver
+        if sender.is_writing():  # only here: in a generator somebody else may write meanwhile
+            return run(unless(sender.check_not_owed, self.co_read_response()))
+        if receiver.heads.continue_timeout is not None:
+            return run(self.co_read_response())
+        try:
+            return receiver.block(receiver.read_response, None, receiver.is_early)
+        except SessionReplaced:
+            return self.read_response()
 
-    @twin_of(Exchanging.co_next_response)
+    @twin_of(Operations.co_next_response)
     def next_response(self) -> HTTPResponse | None:
         """Blocking twin of `co_next_response`."""
         return self.read_response() if self.response_pending() else None
@@ -223,41 +257,54 @@ class HTTPConnection(Exchanging, Transfers):
         """Iterate over the responses while any is pending; see `co_next_response`."""
         return iter(self.next_response, None)
 
-    @twin_of(Exchanging.co_read)
+    @twin_of(Operations.co_read)
     def read(self, len_: int | None = None) -> bytes:
         """Blocking twin of `co_read`."""
         # io.TextIOWrapper asks for -1 bytes and means all.
         if len_ is None or (type(len_) is int and len_ < 0):
             return self.readall()
-        bodies, size = self._receiving.bodies, check_size(len_)
-        return self._receiving.role.block(
-            bodies.read if size < LOW_WATER else bodies.read_patiently, size
-        )
+        receiver, size = self._session.receiver, check_size(len_)
+        bodies = receiver.bodies
+        return receiver.block(bodies.read if size < LOW_WATER else bodies.read_patiently, size)
 
-    @twin_of(Exchanging.co_readinto)
+    @twin_of(Operations.co_readinto)
     def readinto(self, buf: bytearray | memoryview) -> int:
         """Blocking twin of `co_readinto`."""
-        bodies, view = self._receiving.bodies, as_writable(buf)
-        return self._receiving.role.block(
+        receiver, view = self._session.receiver, as_writable(buf)
+        bodies = receiver.bodies
+        return receiver.block(
             bodies.readinto if len(view) < LOW_WATER else bodies.readinto_patiently, view
         )
 
-    @twin_of(Exchanging.co_readall)
+    @twin_of(Operations.co_readall)
     def readall(self) -> bytes:
         """Blocking twin of `co_readall`."""
-        return self._receiving.role.block(self._receiving.bodies.readall, None)
+        receiver = self._session.receiver
+        return receiver.block(receiver.bodies.readall, None)
 
-    @twin_of(Exchanging.co_discard)
+    @twin_of(Operations.co_discard)
     def discard(self) -> None:
         """Blocking twin of `co_discard`."""
-        self._receiving.role.block(self._receiving.bodies.discard, None)
+        receiver = self._session.receiver
+        receiver.block(receiver.bodies.discard, None)
 
-    @twin_of(Exchanging.co_read_raw)
+    @twin_of(Operations.co_read_raw)
     def read_raw(self, size: int) -> bytes:
         """Blocking twin of `co_read_raw`."""
-        return self._receiving.role.block(self._receiving.read_raw, check_size(size))
+        receiver = self._session.receiver
+        return receiver.block(receiver.read_raw, check_size(size))
 
-    @twin_of(Exchanging.co_wait_closed)
+    @twin_of(Operations.co_sendfile)
+    def sendfile(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int:
+        """Blocking twin of `co_sendfile`."""
+        return run(self.co_sendfile(file, offset, count))
+
+    @twin_of(Operations.co_recv_to_file)
+    def recv_to_file(self, file: BinaryIO) -> int:
+        """Blocking twin of `co_recv_to_file`."""
+        return run(self.co_recv_to_file(file))
+
+    @twin_of(Operations.co_wait_closed)
     def wait_closed(self) -> Exception | None:
         """Blocking twin of `co_wait_closed`."""
         return run(self.co_wait_closed())
@@ -304,19 +351,20 @@ class HTTPConnection(Exchanging, Transfers):
         """
         from concurrent.futures import Future  # noqa: PLC0415 - it costs 10 ms
 
-        closing = self._link.closing
-        if self._shutdown is None or self._shutdown[1] is not closing:
+        session = self._session
+        if self._shutdown is None or self._shutdown[1] is not session:
             future: Future[None] = Future()
             future.set_running_or_notify_cancel()  # nobody can cancel it
+            shared = session.shared
 
             def finish() -> None:
-                if closing.reason is None:
+                if shared.reason is None:
                     future.set_result(None)
                 else:
-                    future.set_exception(closing.reason)
+                    future.set_exception(shared.reason)
 
-            self._shutdown = future, closing
-            closing.add(finish)
+            self._shutdown = future, session
+            shared.when_ended(finish)
         return self._shutdown[0]
 
     def disconnect(self) -> None:
@@ -328,7 +376,7 @@ class HTTPConnection(Exchanging, Transfers):
         last one closes the connection.
         """
         if self._line is not None and self._line.end():
-            self._hang_up()
+            self._session.hang_up()
         else:
             super().disconnect()
 
@@ -340,22 +388,18 @@ class HTTPConnection(Exchanging, Transfers):
         The connection can be used again, but does not resume its TLS session, unless that is
         in a `TLSSessions` of the caller's.
         """
-        self._forgo_session()
+        self._session.forgo_tls_session()
         self.disconnect()
         yield from self.co_wait_closed()
 
     def close(self) -> None:
         """Close the connection, as `co_close` does, but wait for nobody."""
-        self._forgo_session()
+        self._session.forgo_tls_session()
         self.disconnect()
 
     def __repr__(self) -> str:
         """Return the origin, the state, and how many responses are pending."""
-        link = self._link
-        count = len(link.pending)
-        pending = f", {count} response{'s' * (count > 1)} pending" if count else ""
-        name, route = type(self).__name__, link.route
-        return f"<{name} {route.origin}{route.detour}: {STATES[link.state]}{pending}>"
+        return f"<{type(self).__name__} {self._session!r}>"
 
     def __enter__(self) -> Self:
         return self
@@ -369,8 +413,115 @@ class HTTPConnection(Exchanging, Transfers):
     __aexit__ = __aenter__  # looked up before that, and never called
 
     def __del__(self) -> None:
-        if hasattr(self, "_link") and self._link.raw_stream is not None:
-            self._link.drop()
+        if hasattr(self, "_session") and self._session.shared.stream is not None:
+            self._session.retire()
+
+    # ---- settings
+
+    @property
+    def hostname(self) -> str:
+        """Name or address of the server, as given."""
+        return self._config.hostname
+
+    @property
+    def port(self) -> int:
+        """Port of the server."""
+        return self._config.route.port
+
+    @property
+    def ssl_context(self) -> SSLContext | None:
+        """Context for https, or None: the same as long as the object lives."""
+        return self._config.route.ssl_context
+
+    @property
+    def proxy(self) -> Proxy | tuple[str, int] | None:
+        """The `Proxy`, or None; host and port if it was given as such, or as ``http://host:port``."""
+        proxy = self._config.proxy
+        if proxy is None or self._config.proxy_given:
+            return proxy
+        is_pair = proxy.scheme == "http" and proxy.auth is None
+        return (proxy.hostname, proxy.port) if is_pair else proxy
+
+    @property
+    def http_version(self) -> str:
+        """Version of HTTP that requests have: ``"1.1"`` or ``"1.0"``."""
+        return f"1.{self._config.heads.minor}"
+
+    @property
+    def timeout(self) -> float | Timeouts | None:
+        """Seconds that may pass without anything moving, or `Timeouts`; None waits for ever.
+
+        Holds under every driver. `ConnectionTimedOut` is raised when it is exceeded.
+        """
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, timeout: float | Timeouts | None) -> None:
+        self._session.limit(timeout, self._expect100_timeout)
+        self._timeout = timeout
+
+    # ---- facts about the connection; while there is none everything is None
+
+    def _tls(self) -> TLSInfo:
+        return tls_info(self._session.shared)
+
+    def get_ssl_peercert(self, binary_form: bool = False) -> Any:
+        """Return the server's certificate.
+
+        Args:
+            binary_form: True for the DER bytes, False for a dict as
+                `ssl.SSLSocket.getpeercert` describes, which is empty if the context does not
+                verify certificates.
+
+        Returns:
+            The certificate; None over plain HTTP and while not connected.
+
+        """
+        return self._tls().peercert(binary_form)
+
+    def get_ssl_cipher(self) -> tuple[str, str, int] | None:
+        """Return name, protocol and secret bits of the cipher; None as in `get_ssl_peercert`."""
+        return self._tls().cipher
+
+    @property
+    def cipher(self) -> tuple[str, str, int] | None:
+        """Another name for `get_ssl_cipher`."""
+        return self.get_ssl_cipher()
+
+    @property
+    def peercert(self) -> Any:
+        """The certificate as `get_ssl_peercert` returns it: a dict."""
+        return self.get_ssl_peercert()
+
+    @property
+    def tls_version(self) -> str | None:
+        """``"TLSv1.2"`` or ``"TLSv1.3"``."""
+        return self._tls().version
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that was chosen (RFC 7301), such as ``"http/1.1"``; None if none was."""
+        return self._tls().alpn
+
+    @property
+    def session_reused(self) -> bool | None:
+        """True if the session of an earlier connection was resumed, which is quicker."""
+        return self._tls().session_reused
+
+    def get_extra_info(self, name: str) -> Any:
+        """Return a fact about the connection below HTTP.
+
+        Args:
+            name: one of those of `NetworkStream.get_extra_info`. Through a proxy the addresses
+                are those of the connection to it. Or ``"timings"``: the `Timings` of the
+                response whose head was read last, also if the connection is closed by now;
+                None unless ``HTTPConnection(timings=True)`` asked.
+
+        Returns:
+            The fact; None if there is none, and while not connected.
+
+        """
+        return extra_info(self._session.shared, name)
 
     # ---- what io.TextIOWrapper and io.BufferedReader ask for
 

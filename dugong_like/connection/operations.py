@@ -1,19 +1,19 @@
 """The operations that users run, each a generator that yields `PollNeeded`.
 
-This is where what the caller gives to them is checked and put into the terms of the two
-halves; how they send and receive is theirs.
+The arguments of the caller are checked here and put into the terms of the present session; how it
+sends and receives is its business.
 
-Not here: the arguments of the connection (config.py), giving it up (closing.py), what a
-head says of its body (body_fields.py), the blocking twins and the file-like face (connection.py).
+Not here: the arguments of the connection (config.py), what a head says of its body
+(body_fields.py), the blocking twins and the file-like face (connection.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
-from ..errors import InvalidRequest
+from ..errors import DugongError, InvalidRequest, StateError
 from ..http.arguments import Buffer, as_bytes, as_string, as_writable, check_size, iterate
 from ..http.h1.body_fields import EMPTY, framing_lines
 from ..http.h1.request_head import (
@@ -26,29 +26,108 @@ from ..http.h1.request_head import (
 )
 from ..http.headers import Fields
 from ..http.redaction import quoted, shown_text
-from ..http.request import BodyFollowing, Request
+from ..http.request import BodyFollowing, Request, is_whole, not_a_request
 from ..http.target import Target
 from ..polling.contract import Co
 from ..polling.fairness import STEP, TURN
-from ..polling.wake import co_checkpoint
-from .closing import Disconnecting
+from ..polling.timeouts import Timeouts
+from ..polling.wake import Wake, co_checkpoint
+from ..transport.stream import Part
+from .config import ConnectionConfig
 from .exchange import Exchange, HTTPResponse
+from .file_transfer import start_upload
+from .files import Sink, Source
+from .h1.receiver import SessionReplaced
+from .h1.sender import Retired, Whole
+from .h1.session import Session
+from .h1.shared import moving
 
 AT_ONCE: Final = TURN // STEP  # requests that are built before others have their turn
 COUNTS: Final = range(2, 5)  # arguments of a request for `co_send_requests`
 
 
-class Operations(Disconnecting):
+class Operations:
     """One connection to one server: the operations and what belongs to them.
 
     `HTTPConnection` is this class with blocking twins.
+
+    Args:
+        config: of the connection.
+        content_md5: see `HTTPConnection`.
+
+    Attributes:
+        content_md5: as given.
+
     """
 
-    __slots__ = ()
+    __slots__ = ("_config", "_expect100_timeout", "_heads", "_session", "_timeout", "content_md5")
+
+    def __init__(self, config: ConnectionConfig, content_md5: bool | None) -> None:
+        self._config = config
+        self._heads = config.heads
+        self._timeout = config.timeout
+        self._expect100_timeout = config.expect100_timeout
+        self.content_md5 = content_md5
+        self._session = Session(config, config.timeout, config.expect100_timeout)
+
+    _timeout: float | Timeouts | None
+
+    # ---- sessions
+
+    def _renew(self, old: Session) -> None:
+        """Have a new session take the place of *old*, which takes no further request."""
+        with moving():
+            if self._session is not old:
+                return  # another thread did that
+            new = Session(self._config, self._timeout, self._expect100_timeout)
+            new.shared.timings = old.shared.timings
+            self._session = new
+        old.retire()
+
+    def _begin_connecting(self) -> Co[None] | None:
+        while True:
+            session = self._session
+            try:
+                return session.sender.begin(session.sender.connect)
+            except Retired:
+                self._renew(session)
+
+    def _begin_request(
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: Part | BodyFollowing | None,
+        before: Sequence[Whole] = (),
+        *,
+        is_operation: bool = True,
+    ) -> Co[None] | None:
+        """Send a request on the present session, or the next one; see `Sender.request`."""
+        while True:
+            session = self._session
+            try:
+                return session.sender.request(
+                    exchange, head, body, before, is_operation=is_operation
+                )
+            except Retired:
+                self._renew(session)
+
+    def disconnect(self) -> None:
+        """Close the connection at once. Responses that are pending are lost.
+
+        The connection can be used again: it reconnects. May be called in any state;
+        an operation that waits in another thread raises `ConnectionClosed`.
+        """
+        self._session.close()
+
+    def reset(self) -> None:
+        """Make the connection usable again after an error: another name for `disconnect`."""
+        self.disconnect()
+
+    # ---- requests and responses
 
     def response_pending(self) -> bool:
         """Return True if a response is outstanding, or partly read."""
-        return bool(self._link.pending)
+        return self._session.has_pending()
 
     @property
     def body_owed(self) -> float | None:
@@ -58,12 +137,12 @@ class Operations(Disconnecting):
         answered without it. `math.inf` for a chunked body until `finish` is called. As long as it
         is not None the connection takes no other request, so it should not go back to a pool.
         """
-        return self._sending.owed
+        return self._session.sender.owed
 
     @property
     def _out_remaining(self) -> float | None:
         """`body_owed`, under the name that S3QL asks python-dugong for: true if any are."""
-        return self._sending.owed
+        return self._session.sender.owed
 
     def co_connect(self) -> Co[None]:
         """Connect, unless there is a connection that takes a request.
@@ -80,7 +159,7 @@ class Operations(Disconnecting):
             StateError: another operation is sending.
 
         """
-        going = self._sending.begin(self._sending.connect)
+        going = self._begin_connecting()
         if going is not None:
             yield from going
 
@@ -135,7 +214,7 @@ class Operations(Disconnecting):
 
         """
         exchange, head, whole = self._build(method, path, headers, body, expect100)
-        going = self._sending.request(exchange, head, whole)
+        going = self._begin_request(exchange, head, whole)
         if going is not None:
             yield from going
         return exchange
@@ -174,10 +253,12 @@ class Operations(Disconnecting):
         for exchange in exchanges[:-1]:
             if exchange.closes or exchange.upgrades:
                 what = f"{exchange} would be the last request of its connection"
-                raise self._link.labelled(InvalidRequest(what), exchange)
-        going = self._sending.send_all(built) if built else None
-        if going is not None:
-            yield from going
+                raise self._session.shared.labelled(InvalidRequest(what), exchange)
+        if built:
+            *before, (exchange, head, body) = built
+            going = self._begin_request(exchange, head, body, before)
+            if going is not None:
+                yield from going
         return exchanges
 
     def _build_whole(
@@ -258,7 +339,7 @@ class Operations(Disconnecting):
         """
         if isinstance(method, str) and isinstance(path, str):
             target = path if type(path) is Target else as_string(path, "path")
-            self._link.label(exc, Exchange(shown_text(method), target))
+            self._session.shared.label(exc, Exchange(shown_text(method), target))
 
     def co_write(self, buf: Buffer) -> Co[None]:
         """Write body data of the request that announced `BodyFollowing`.
@@ -285,7 +366,8 @@ class Operations(Disconnecting):
             ConnectionTimedOut: nothing could be sent for `timeout` seconds.
 
         """
-        going = self._sending.begin(self._sending.write, as_bytes(buf))
+        sender = self._session.sender
+        going = sender.begin(sender.write, as_bytes(buf))
         if going is not None:
             yield from going
 
@@ -304,7 +386,8 @@ class Operations(Disconnecting):
             AnsweredEarly, ConnectionClosed, InvalidResponse, ConnectionTimedOut: see `co_write`.
 
         """
-        going = self._sending.begin(self._sending.finish, self._trailer_lines(trailers))
+        sender = self._session.sender
+        going = sender.begin(sender.finish, self._trailer_lines(trailers))
         if going is not None:
             yield from going
 
@@ -319,7 +402,7 @@ class Operations(Disconnecting):
         try:
             return encode_trailers(trailers) if trailers else b""
         except InvalidRequest as exc:
-            self._sending.label(exc)
+            self._session.sender.label(exc)
             raise
 
     def co_read_response(self) -> Co[HTTPResponse]:
@@ -335,8 +418,8 @@ class Operations(Disconnecting):
             The response; its body has to be read before the next one.
 
         Raises:
-            StateError: no response is pending, the last body has not been read to its
-                end, or another operation is reading.
+            StateError: no response is pending and no request is being sent, the last body has
+                not been read to its end, or another operation is reading.
             InvalidResponse: it is not HTTP/1, or its framing makes no sense.
             UnsupportedResponse: a response before it was abandoned, and has an unknown
                 transfer coding.
@@ -347,7 +430,13 @@ class Operations(Disconnecting):
                 may be written now.
 
         """
-        return self._receiving.co_read_response()
+        while True:
+            session = self._session
+            try:
+                return (yield from session.receiver.co_read_response())
+            except SessionReplaced:
+                if self._session is session:
+                    raise
 
     def co_read(self, len_: int | None = None) -> Co[bytes]:
         """Read body data.
@@ -372,7 +461,7 @@ class Operations(Disconnecting):
         """
         if len_ is None:
             return self.co_readall()
-        return self._receiving.role.co(self._receiving.bodies.read, check_size(len_))
+        return self._session.receiver.co(self._session.receiver.bodies.read, check_size(len_))
 
     def co_readinto(self, buf: bytearray | memoryview) -> Co[int]:
         """Read body data into *buf*, a writable bytes-like object.
@@ -385,7 +474,7 @@ class Operations(Disconnecting):
             DugongError: what `co_read` raises.
 
         """
-        return self._receiving.role.co(self._receiving.bodies.readinto, as_writable(buf))
+        return self._session.receiver.co(self._session.receiver.bodies.readinto, as_writable(buf))
 
     def co_readall(self) -> Co[bytes]:
         """Read the rest of the body. Interrupted, it loses nothing: the data is read again.
@@ -394,7 +483,7 @@ class Operations(Disconnecting):
             DugongError: what `co_read` raises. What has arrived can still be read.
 
         """
-        return self._receiving.role.co(self._receiving.bodies.readall, None)
+        return self._session.receiver.co(self._session.receiver.bodies.readall, None)
 
     def co_discard(self) -> Co[None]:
         """Read the rest of the body and throw it away.
@@ -403,7 +492,7 @@ class Operations(Disconnecting):
             DugongError: what `co_read` raises.
 
         """
-        yield from self._receiving.role.co(self._receiving.bodies.discard, None)
+        yield from self._session.receiver.co(self._session.receiver.bodies.discard, None)
 
     def co_read_raw(self, size: int) -> Co[bytes]:
         """Read what the server sent as it is, to see what went wrong.
@@ -425,4 +514,220 @@ class Operations(Disconnecting):
             ConnectionTimedOut: nothing arrived for `timeout` seconds.
 
         """
-        return self._receiving.role.co(self._receiving.read_raw, check_size(size, "size"))
+        return self._session.receiver.co(self._session.receiver.read_raw, check_size(size, "size"))
+
+    # ---- files
+
+    def co_sendfile(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> Co[int]:
+        """Write body data from a file, as `co_write` does.
+
+        Over plain TCP a regular file opened with `open` is sent by the system (on Linux), else
+        it is read in pieces. Reading it may block the thread; one that is non-blocking, and
+        has a descriptor, is waited for, without a time limit. The position of *file* plays no
+        part, and is afterwards what it was; only one that has no positions, such as a pipe,
+        is read from where it is. With a body in chunks, `co_finish` has to follow.
+
+        Args:
+            file: a binary file. Nobody else may use it meanwhile, unless it is a regular file.
+            offset: bytes at its beginning to leave out.
+            count: bytes to send; None for all to its end.
+
+        Returns:
+            How many bytes were sent.
+
+        Raises:
+            ExcessBodyData: it is more than was announced; nothing of it was sent or, if the
+                size of *file* cannot be known, not more than was announced. The connection is
+                broken.
+            FileTooShort: *file* has fewer bytes. If it had them at the beginning the connection
+                is broken, else nothing was sent.
+            TypeError: *file* is no binary file, or a number no number.
+            ValueError: a number is negative, or *file* is closed, or has no positions and
+                *offset* is not 0.
+            StreamNotReady: *file* has nothing now, and cannot be waited for.
+            StateError: *file* gives other bytes than its positions count.
+            OSError: *file* cannot be read. After these three, if it could be read at the
+                beginning, the connection is broken, else nothing was sent.
+            DugongError: what `co_write` raises.
+
+        """
+        sender = self._session.sender
+        try:
+            source = Source(file, offset, count)
+        except DugongError as exc:
+            sender.label(exc)
+            raise
+        try:
+            going = sender.begin(start_upload, sender, source)
+            if going is not None:
+                yield from going
+        finally:
+            source.restore()
+        return source.sent
+
+    def co_recv_to_file(self, file: BinaryIO) -> Co[int]:
+        """Read the rest of the body into a file, from the present position of the file.
+
+        Over plain TCP the system moves the bytes into a regular file opened with `open` (on
+        Linux). Writing it may block the thread; a file that is non-blocking, and has a
+        descriptor, is waited for, without a time limit. Interrupted, it loses nothing: what
+        had arrived is in *file*, and the next call goes on where this one stood.
+
+        Args:
+            file: a binary file. A regular one is flushed at the beginning; none is at the end.
+
+        Returns:
+            How many bytes were written.
+
+        Raises:
+            TypeError: *file* is no binary file; nothing was read.
+            OSError, ValueError: *file* cannot be written, or is closed. What has arrived and
+                was not written will be returned by the next call that reads: the connection
+                is all right. So it is after any other exception from the ``write`` of *file*.
+            StreamNotReady: it is one of these, *file* takes nothing now and cannot be waited
+                for; ``characters_written`` says how many bytes of the body it has taken.
+            DugongError: what `co_read` raises. What has arrived is in *file*.
+
+        """
+        sink = Sink(file)
+        try:
+            receiver = self._session.receiver
+            yield from receiver.co(receiver.bodies.save, sink, elsewhere=sink.wanted)
+        finally:
+            sink.settle()
+        if sink.failure is not None:
+            if isinstance(sink.failure, DugongError):
+                sink.failure.request_sent = "yes"  # it was answered
+            raise sink.failure
+        return sink.written
+
+    # ---- whole requests, and the end of a connection
+
+    def co_send(self, request: Request) -> Co[Exchange]:
+        """Send *request* with its body.
+
+        The request is not changed. It may be sent again if its body can be: bytes always,
+        a stream that is seekable from where it stood at first, a list of pieces. Content-MD5 is
+        added to bytes only if the connection was made with ``content_md5=True``.
+
+        Returns:
+            The exchange, as `co_send_request` does. With `BodyFollowing` the body is to
+            be written.
+
+        Raises:
+            StateError: the body has been read and cannot be read again, or is shorter
+                than it was when its length was found out, which breaks the connection.
+            ConnectionClosed, AnsweredEarly: see `co_write`.
+            TypeError: *request* is no `Request`; nothing was sent.
+            Exception: what reading the body raises; the connection is then broken.
+            DugongError: what `co_send_request` and `co_write` raise.
+
+        """
+        if not isinstance(request, Request):
+            raise not_a_request(request)
+        if is_whole(request.body):
+            body = cast("Buffer | BodyFollowing | None", request.body)
+            exchange, head, whole = self._build(
+                request.method, request.target, request.headers, body, False, with_md5=False
+            )
+            going = self._begin_request(exchange, head, whole)
+            if going is not None:
+                yield from going
+            return exchange
+        source = request.source()
+        try:
+            length = source.begin()
+        except StateError as exc:
+            self.label_error(exc, request.method, request.target)
+            raise
+        try:
+            exchange = yield from self.co_send_request(
+                request.method, request.target, request.headers, BodyFollowing(length)
+            )
+        except BaseException:
+            source.restore()
+            raise
+        complete = False
+        try:
+            while data := (yield from source.co_next()):
+                yield from self.co_write(data)
+            yield from self.co_finish()
+            complete = True
+        except DugongError as exc:
+            self.label_error(exc, request.method, request.target)  # if it is the source's
+            raise
+        finally:
+            if not complete:
+                self.give_up(exchange)
+        return exchange
+
+    def give_up(self, exchange: Exchange) -> None:
+        """Say that the rest of a request's body will not be written.
+
+        Its end cannot be told to the server, so the connection is broken: sending and reading
+        raise `ConnectionClosed` until `reset`. Nothing happens if the body is complete, or if the
+        server has answered before it had the whole body: the answer can be read.
+        """
+        self._session.sender.give_up(exchange)
+
+    def co_next_response(self) -> Co[HTTPResponse | None]:
+        """Read the next response, as `co_read_response`; None if none is pending.
+
+        Made for loops that end with None. Each body has to be read before the next turn.
+
+        Raises:
+            DugongError: what `co_read_response` raises.
+
+        """
+        if not self.response_pending():
+            return None
+        return (yield from self.co_read_response())
+
+    def is_open(self) -> bool:
+        """Return True if there is a connection that takes another request. Never blocks.
+
+        While no response is pending it looks at the socket, so that it sees if the server
+        has closed the connection, in order or not, or has sent what nobody asked for.
+        Nothing of that is lost. Between two looks nobody watches an idle connection.
+        """
+        return self._session.is_open()
+
+    def tell_retry(self, failure: Exception | None, requests: int = 1) -> None:
+        """Tell the trace, if there is one, that requests are about to be sent again.
+
+        The event is ``connection.retry``. `Pipeline` tells it; so may you if you repeat
+        requests. Nothing else happens.
+
+        Args:
+            failure: why.
+            requests: how many there are.
+
+        Raises:
+            BaseException: what the trace raises.
+
+        """
+        if (observer := self._session.shared.observer) is not None:
+            observer.retry(failure, requests)
+
+    @property
+    def close_reason(self) -> Exception | None:
+        """What ended the connection; None if it has not ended, or has ended in order.
+
+        In order it is ended by `close`, and by the response after which it is not used
+        again. When it is opened again the reason is forgotten.
+        """
+        return self._session.shared.reason
+
+    def co_wait_closed(self) -> Co[Exception | None]:
+        """Wait until the connection ends, however that happens; return `close_reason`.
+
+        Without a connection the end of the next one is waited for, unless there has been one.
+        It does not watch the socket: what another operation, or `is_open`, finds out is
+        what it hears of. After an error it is still to be given back, by `close`.
+        """
+        shared = self._session.shared
+        if not shared.ended:
+            with Wake() as wake:
+                shared.when_ended(wake.set)
+                yield from wake.co_wait()
+        return shared.reason

@@ -22,13 +22,11 @@ from ..transport.trace import Trace
 from .exchange import HTTPResponse
 
 
-class ConnectionOptions(TypedDict, total=False):
-    """The arguments of `HTTPConnection` but for the server and the context for TLS."""
+class KeywordOptions(TypedDict, total=False):
+    """The keyword arguments of `HTTPConnection`, except *content_md5*."""
 
-    proxy: Proxy | tuple[str, int] | str | None
     timeout: float | Timeouts | None
     expect100_timeout: float | None
-    content_md5: bool | None
     http_version: str
     buffer_size: int
     max_line_size: int
@@ -51,3 +49,10 @@ class ConnectionOptions(TypedDict, total=False):
     timings: bool
     trace_file: TraceFile | None
     budget: Budget | None
+
+
+class ConnectionOptions(KeywordOptions, total=False):
+    """The arguments of `HTTPConnection` but for the server and the context for TLS."""
+
+    proxy: Proxy | tuple[str, int] | str | None
+    content_md5: bool | None

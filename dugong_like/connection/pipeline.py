@@ -31,7 +31,7 @@ from ..polling.combinators import Bundle
 from ..polling.contract import Co, PollNeeded, run
 from ..polling.twin_documentation import twin_of
 from .exchange import Exchange, HTTPResponse
-from .exchanging import Exchanging
+from .operations import Operations
 
 DEPTH: Final = 64  # requests: more would fill the buffers of servers, and be lost at once
 MAX_FAILURES: Final = 3  # connections in a row that end without any answer, for one request
@@ -231,9 +231,9 @@ class Pipeline:
     """
 
     def __init__(
-        self, conn: Exchanging, requests: Iterable[Request] = (), *, depth: int = DEPTH
+        self, conn: Operations, requests: Iterable[Request] = (), *, depth: int = DEPTH
     ) -> None:
-        if not isinstance(conn, Exchanging):
+        if not isinstance(conn, Operations):
             raise TypeError(f"conn is an HTTPConnection, not {quoted(conn)}")
         if isinstance(depth, bool) or not isinstance(depth, int):
             raise TypeError(f"depth is a number of requests, not {quoted(depth)}")

@@ -4,7 +4,7 @@ An operation waits for a rate as for anything else, with `PollNeeded`: for a `Wa
 set, with a deadline.
 
 Not here: the streams that apply a rate (transport/filters/throttle.py,
-transport/filters/minimum_rate.py), and counting the bytes of a body (observed.py).
+transport/filters/minimum_rate.py), and counting the bytes of a body (connection/h1/body_reader.py).
 """
 
 from __future__ import annotations

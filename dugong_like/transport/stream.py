@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ..polling.contract import PollNeeded
 from .zero_copy import BulkStream, FileStretch
+
+RECEIVING: Final = 1  # directions of a stream; to be joined by "or"
+SENDING: Final = 2
 
 Data = bytes | memoryview
 Part = Data | FileStretch

@@ -7,7 +7,6 @@ Not here: opening them (connect/happy_eyeballs.py), waiting (attempts.py), and T
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -28,7 +27,6 @@ from .zero_copy import (
 Socket = socket.socket
 
 MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
-MOMENT: Final = 0.0005  # seconds; another thread needs it to return from a non-blocking system call
 
 
 class TCPStream(Waits):
@@ -65,21 +63,23 @@ class TCPStream(Waits):
             return None
         except OSError as exc:
             raise lost(exc) from exc
-        if count == 0:
-            self._believe_the_end()
-        return count
+        return None if count == 0 and not self._is_the_end() else count
 
-    def _believe_the_end(self) -> None:
+    def _is_the_end(self) -> bool:
         """Check, at the end of the stream, whether the sender got the report of a reset.
+
+        Returns:
+            True if it did not; False if another thread is sending just now, and may be about to
+            store the report: to be called again, as if the call had blocked.
 
         Raises:
             ConnectionClosed: the connection was reset.
 
         """
-        while self._sending:  # which never waits for the peer
-            time.sleep(MOMENT)
+        sending = self._sending
         if self._failure is not None:
             raise lost(self._failure) from self._failure
+        return not sending
 
     def discard(self, count: int) -> int | None:
         """See `BulkStream.discard`."""
@@ -98,9 +98,7 @@ class TCPStream(Waits):
             return None
         except OSError as exc:
             raise lost(exc) from exc
-        if received == 0:
-            self._believe_the_end()
-        return received
+        return None if received == 0 and not self._is_the_end() else received
 
     def wanted_by_gathering(self, count: int, deadline: float | None) -> PollNeeded:
         """See `BulkStream.wanted_by_gathering`."""
@@ -129,9 +127,7 @@ class TCPStream(Waits):
             return None
         except OSError as exc:
             raise lost(exc) from exc
-        if not data:
-            self._believe_the_end()
-        return data
+        return data if data or self._is_the_end() else None
 
     def send(self, parts: Sequence[Part]) -> int | None:
         """See `Stream.send`."""

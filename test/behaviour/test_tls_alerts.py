@@ -263,7 +263,7 @@ def test_alert_is_told_to_both_threads(reach, demanding, client):
     conn.send_request("PUT", "/", body=BodyFollowing(1 << 30))
     with in_background(attempt, conn.read_response):
         with in_background(attempt, conn.write, bytes(1 << 20)):
-            wait_until(lambda: conn._link.sender_waits, PATIENCE)
+            wait_until(lambda: conn._session.shared.sender_waits, PATIENCE)
             handler.look.set()
     assert len(failures) == 2
     for failure in failures:
@@ -698,4 +698,4 @@ def test_streams_are_what_they_are_meant_to_be(reach, demanding, client):
     conn.connect()
 
     kind = TLSOverStream if conn.proxy is not None else TLSStream
-    assert type(conn._link.raw_stream) is kind
+    assert type(conn._session.shared.stream) is kind

@@ -6,6 +6,7 @@ Not here: what the servers of Python can do, such as tickets that come late (tes
 import functools
 import re
 import socket
+import threading
 import time
 from contextlib import ExitStack, suppress
 
@@ -64,7 +65,7 @@ def reach(request, certificate, trusting, monkeypatch, s_server):
             return (yield from co_start_tls(outer, trusting, "localhost", 10))
 
         conn = connection(monkeypatch, ssl_context=trusting, timeout=20)
-        monkeypatch.setattr("dugong_like.connection.h1.session.co_open", co_open)
+        monkeypatch.setattr("dugong_like.connection.h1.shared.co_open", co_open)
         return conn
 
     make, kind = (straight, TLSStream) if request.param == "TLS" else (inside, TLSOverStream)
@@ -73,7 +74,7 @@ def reach(request, certificate, trusting, monkeypatch, s_server):
         server = s_server(version)
         conn = stack.enter_context(make(server))
         run(conn.co_connect())
-        assert isinstance(conn._link.raw_stream, kind)
+        assert isinstance(conn._session.shared.stream, kind)
         return server, conn
 
     with ExitStack() as stack:
@@ -120,7 +121,7 @@ def test_between_two_responses(reach, drive, version, event):
         server.command(event)
         # In the middle of a handshake s_server takes no command, so it has to begin before the
         # next request.
-        wait_until(lambda: not conn._link.raw_stream.is_quiet())
+        wait_until(lambda: not conn._session.shared.stream.is_quiet())
     asked = re.compile(rb"GET (\S+) .*\r\n(?:.+\r\n)*\r\n")
     expected = [b"/%d" % number for number in range(10)]
     # On a busy machine s_server forgets to print what it reads in the middle of a handshake.
@@ -164,15 +165,19 @@ def test_during_an_upload(reach, drive, version, event, length):
             yield from conn.co_write(body[place : place + 100_000])
         yield from conn.co_finish()
 
+    complete = threading.Event()  # or the response could come before the end of the last chunk
+
     def disturb():
         for size in range(0, len(body), 500_000):
             server.wait_for(size)
             server.command(event)
         server.wait_for(len(body))
+        assert complete.wait(20)
         server.say(sized(b"34"))
 
     with in_background(disturb):
         drive(co_upload())
+        complete.set()
         # While s_server still makes handshakes, which it cannot without somebody who reads.
         assert drive(conn.co_read_response()).status == 200
         assert drive(conn.co_readall()) == b"34"

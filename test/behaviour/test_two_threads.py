@@ -23,7 +23,8 @@ from dugong_like import (
     both,
     run,
 )
-from dugong_like.connection.h1.sender import SendingHalf
+from dugong_like.connection.h1.body_reader import BodyReader
+from dugong_like.connection.h1.sender import Sender
 from dugong_like.drivers import aio
 
 COUNT = 10_000
@@ -186,20 +187,19 @@ def test_files_both_ways_at_once(connect, name, way):
     assert not conn.response_pending()
 
 
-def when_read_to_its_end(conn, do):
+def when_read_to_its_end(monkeypatch, do):
     """Call *do* on another thread between the last step of a body and the return of its reader."""
-    bodies = conn._receiving.bodies
-    ended = bodies._ended
+    original = BodyReader.end_response
     threads = []
 
-    def end(body):
-        bodies._ended = ended
-        ended(body)
+    def end(bodies, trailers=b""):
+        original(bodies, trailers)
+        monkeypatch.undo()
         threads.append(threading.Thread(target=do))
         threads[0].start()
-        threads[0].join(0.2)  # it may have to wait for us
+        threads[0].join(20)  # it need not wait for us
 
-    bodies._ended = end
+    monkeypatch.setattr(BodyReader, "end_response", end)
     return threads
 
 
@@ -210,8 +210,6 @@ def when_read_to_its_end(conn, do):
 def test_writer_that_reconnects_takes_nothing_from_the_reader_of_the_last_response(
     monkeypatch, length
 ):
-    monkeypatch.setattr("dugong_like.connection.h1.sender.MOMENT", 20.0)
-
     def handler(sock):
         if read_head(sock).startswith(b"GET /1 "):
             sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n%s\r\n" % length)
@@ -223,9 +221,9 @@ def test_writer_that_reconnects_takes_nothing_from_the_reader_of_the_last_respon
         with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
             conn.send_request("GET", "/1")
             conn.read_response()
-            threads = when_read_to_its_end(conn, lambda: conn.send_request("GET", "/2"))
+            threads = when_read_to_its_end(monkeypatch, lambda: conn.send_request("GET", "/2"))
             assert conn.readall() == pattern(300_000)
-            threads[0].join(20)
+            assert not threads[0].is_alive()
             assert conn.read_response().path == "/2"
             assert conn.readall() == b"ok"
         assert server.connections == 2
@@ -233,7 +231,7 @@ def test_writer_that_reconnects_takes_nothing_from_the_reader_of_the_last_respon
 
 @pytest.mark.reliability(43)
 @pytest.mark.parametrize("end", [HTTPConnection.disconnect, HTTPConnection.reset])
-def test_who_closes_the_connection_takes_nothing_from_the_reader_of_a_response(end):
+def test_who_closes_the_connection_takes_nothing_from_the_reader_of_a_response(monkeypatch, end):
     def handler(sock):
         while read_head(sock):
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + pattern(300_000))
@@ -243,9 +241,9 @@ def test_who_closes_the_connection_takes_nothing_from_the_reader_of_a_response(e
             for _ in range(2):
                 conn.send_request("GET", "/")
                 conn.read_response()
-                threads = when_read_to_its_end(conn, lambda: end(conn))
+                threads = when_read_to_its_end(monkeypatch, lambda: end(conn))
                 assert conn.readall() == pattern(300_000)
-                threads[0].join(20)
+                assert not threads[0].is_alive()
                 assert not conn.response_pending()
         assert server.connections == 2
 
@@ -290,7 +288,7 @@ def test_descriptor_is_no_other_file_as_long_as_somebody_may_wait_for_it(
 @pytest.mark.parametrize("step", ["check_room", "_start", "_look"])
 @pytest.mark.parametrize("length", [200_000, None], ids=["sized", "chunked"])
 def test_who_closes_the_connection_ends_a_write_in_an_orderly_way(monkeypatch, step, length):
-    original = getattr(SendingHalf, step)
+    original = getattr(Sender, step)
     closing = []
 
     def and_close(half, *arguments):
@@ -306,7 +304,7 @@ def test_who_closes_the_connection_ends_a_write_in_an_orderly_way(monkeypatch, s
             pass
         sock.sendall(b"HTTP/1.1 204 No Content\r\n\r\n" if head else b"")
 
-    monkeypatch.setattr(SendingHalf, step, and_close)
+    monkeypatch.setattr(Sender, step, and_close)
     with ScriptedServer(handler) as server:
         with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
             conn.send_request("PUT", "/", body=BodyFollowing(length))

@@ -683,7 +683,7 @@ def test_what_comes_while_idle_is_never_an_answer(late):
         with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
             for _ in range(2):
                 assert exchange(conn)[1] == b"ok"
-                wait_until(lambda: not conn._link.raw_stream.is_quiet())
+                wait_until(lambda: not conn._session.shared.stream.is_quiet())
         wait_until(lambda: server.connections == 2)
 
 
@@ -846,7 +846,7 @@ def test_disconnect_wakes_who_reads_in_another_thread(answer, tls, certificate, 
             conn.read_response()
         with ThreadPoolExecutor(1) as pool:
             reading = pool.submit(conn.readall if answer else conn.read_response)
-            wait_until(conn._receiving.role.is_taken)
+            wait_until(conn._session.shared.reading.locked)
             time.sleep(0.1)  # it waits by now, most likely
             conn.disconnect()
             with pytest.raises(ConnectionClosed):  # and no end of the body
@@ -860,7 +860,7 @@ def test_reset_inside_a_body_never_looks_like_its_end():
         conn.read_response()
         conn.read(1)
         conn.reset()
-        with pytest.raises(StateError):
+        with pytest.raises(ConnectionClosed, match="closed meanwhile"):
             conn.read(1)
 
 

@@ -87,7 +87,7 @@ def test_rest_of_a_body_is_given_up(monkeypatch):
 
     # a server that has answered before it had everything
     exchange = conn.send_request("PUT", "/", body=BodyFollowing(3))
-    conn._link.raw_stream.incoming = [OK]
+    conn._session.shared.stream.incoming = [OK]
     with pytest.raises(ConnectionClosed) as caught:
         conn.write(b"abc")
     assert caught.value.request_sent == "yes"

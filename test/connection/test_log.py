@@ -47,7 +47,7 @@ def test_nobody_is_told_who_does_not_listen(monkeypatch, caplog):
     finish(co_get(conn))
 
     assert not caplog.records
-    assert type(conn._link).__name__ == "SharedLink"
+    assert conn._session.shared.observer is None
 
 
 def test_a_trace_of_your_own_takes_the_place_of_the_log(monkeypatch, caplog):

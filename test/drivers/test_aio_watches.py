@@ -612,7 +612,7 @@ def test_one_connection_in_one_loop_after_the_other(new_loop):
             with asyncio.Runner(loop_factory=new_loop) as runner:
                 for _ in range(3):
                     assert runner.run(aio.run(co_get(conn))) == b"ok"
-        source = conn._link.raw_stream.need(POLLIN, None).source
+        source = conn._session.shared.stream.need(POLLIN, None).source
         assert len(source.registrations) == 1, "closed loops are kept"
         assert server.connections == 1
 

@@ -221,9 +221,9 @@ def connection(monkeypatch, *streams, **options):
         yield from ()
         return left.pop(0)
 
-    monkeypatch.setattr("dugong_like.connection.h1.session.co_open", co_open)
+    monkeypatch.setattr("dugong_like.connection.h1.shared.co_open", co_open)
     monkeypatch.setattr(
-        "dugong_like.connection.h1.session.begin", lambda route: None
+        "dugong_like.connection.h1.shared.begin", lambda route: None
     )  # also not to a proxy
     return HTTPConnection("script.test", **options)
 

@@ -280,7 +280,7 @@ def test_each_exchange_has_its_own_interval(passing):
 
     def slowly(sock):
         while read_head(sock):
-            wait_until(lambda: conn._link.meter._waiting)
+            wait_until(lambda: conn._session.shared.meter._waiting)
             passing(0.3)
             sock.sendall(b"HTTP/1.1 204 \r\n\r\n")
 
@@ -385,4 +385,4 @@ def test_without_a_lowest_rate_nothing_is_in_between(monkeypatch):
     conn = connection(monkeypatch, ScriptedStream(), budget=Budget(max_body=1))
     finish(conn.co_connect())
 
-    assert type(conn._link.raw_stream) is ScriptedStream
+    assert type(conn._session.shared.stream) is ScriptedStream

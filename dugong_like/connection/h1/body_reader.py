@@ -1,71 +1,73 @@
 """Reading the bodies of responses, in every way that callers ask for.
 
 Payload goes from the receive buffer to the caller, or directly from the stream into
-the caller's memory where that saves a copy. Everything here is an attempt: see exclusive.py.
+the caller's memory where that saves a copy. Everything here is an attempt: see receiver.py.
 
-Not here: where a body ends (http/h1/), and what happens then (receiver.py).
+Not here: where a body ends (http/h1/).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ...errors import InvalidResponse, StateError
-from ...http.h1.body import SIZED, Body
+from ...errors import BodyTooLarge, InvalidResponse, StateError
+from ...http.h1.body import SIZED, UNTIL_CLOSE, Body
 from ...polling.fairness import STEP
 from ...transport.buffer import ReceiveBuffer
+from ...transport.stream import Stream
+from ...transport.upgraded.network_stream import NetworkStream
 from ...transport.zero_copy import AT_ONCE, LOW_WATER, BulkStream, CannotSplice, Pipe
+from ..exchange import HTTPResponse
 from ..files import NotTaken, Sink
-from .session import SharedLink
-from .states import BROKEN
+from .exclusive import READING, take
+from .states import BROKEN, CLOSED, OPEN, UPGRADED
+
+if TYPE_CHECKING:
+    from ...transport.timings import Timings
+    from .shared import SharedState
 
 MAX_PIECE: Final = 262144  # bytes asked for at once: memory never follows announced lengths
 
 
 class BodyReader:
-    """Reads one body after the other.
+    """Reads one body after the other, and ends the exchange of each.
 
     Args:
-        link: where from.
+        session: where from.
         buffer: what has been received and not taken.
-        ended: called when a body is complete.
 
     Attributes:
         body: the body that is being read, None between two of them.
-        known: False if there is no body that could be read: none has begun since the last
-            one, or it was lost.
+        known: False if no body could be read: none has begun since the last one.
+        response: the present response; None between two of them, for it may be large.
+        reusable: may the connection be used after it?
     """
 
     __slots__ = (
-        *("_buffer", "_drained", "_ended", "_kept", "_length", "_link", "_owed"),
-        *("body", "known"),
+        *("_buffer", "_drained", "_free", "_kept", "_left", "_length", "_owed", "_session"),
+        *("body", "known", "response", "reusable"),
     )
 
-    def __init__(
-        self, link: SharedLink, buffer: ReceiveBuffer, ended: Callable[[Body], object]
-    ) -> None:
-        self._link = link
+    def __init__(self, session: SharedState, buffer: ReceiveBuffer) -> None:
+        self._session = session
         self._buffer = buffer
-        self._ended = ended
         self.known = False
         self.body: Body | None = None
+        self.response: HTTPResponse | None = None
+        self.reusable = False
         self._owed = 0  # bytes of payload that come next, in front of any further framing
         self._length = 0  # bytes of a whole body of known length
+        self._left: int | None = None  # bytes that may still be delivered; None: any number
+        self._free = False  # they are not delivered but thrown away
         self._kept: list[bytes | memoryview] = []  # what an interrupted `readall` had
         self._drained = False  # the last call has received less than it could have
-
-    def reset(self) -> None:
-        """Forget the body that is being read; it will not look like its end."""
-        if self.body is not None:
-            self.known = False
-        self.body = None
-        self._kept.clear()
 
     def begin(self, body: Body, length: int) -> None:
         """Go on with *body*, whose first *length* bytes come without further framing."""
         self._owed = self._length = length
+        self._left = self._session.config.max_body
         self.body = body  # afterwards: see `has_surplus`
 
     def forget(self) -> None:
@@ -73,6 +75,10 @@ class BodyReader:
         self.known = False
         if self._kept:  # it was given up
             self._kept.clear()
+
+    def clear(self) -> None:
+        """Forget what was kept of a body that was not read to its end."""
+        self._kept.clear()
 
     def has_surplus(self) -> bool:
         """Return True if bytes have arrived behind the end of a body of known length.
@@ -104,7 +110,7 @@ class BodyReader:
                 return filled
             count = buffer.take_into(target)
         else:
-            stream = self._link.stream
+            stream = self._session.live_stream()
             if buffer.is_turn_over() or (received := stream.recv_into(target)) is None:
                 self._note_blocked()
                 return None
@@ -141,13 +147,14 @@ class BodyReader:
         kept = self._kept
         buffer = self._buffer
         owed = self._owed
+        if self._left is not None and self.body is not None:
+            self._check_left(owed)
         if self.body is SIZED and owed <= buffer.end - buffer.begin and not kept:
-            if self._link.state is BROKEN:
-                self._link.check_unbroken()
+            if self._session.state is not OPEN:
+                self._check_readable()
             data = buffer.take(owed)  # it is here as a whole, as most are
             self._owed = 0
-            self.body = None
-            self._ended(SIZED)
+            self._end()
             return data
         while True:
             if buffer.is_turn_over():
@@ -169,6 +176,13 @@ class BodyReader:
 
     def discard(self, _: None) -> bool | None:
         """See `Operations.co_discard`; True says that it is done."""
+        self._free = True
+        try:
+            return self._discard()
+        finally:
+            self._free = False
+
+    def _discard(self) -> bool | None:
         self._kept.clear()
         buffer = self._buffer
         while owed := self._next():
@@ -192,7 +206,7 @@ class BodyReader:
         None says that something has to arrive, or that *sink* is full; see `Sink.wanted`. What
         it has not taken is still here.
         """
-        if (stream := self._link.raw_stream) is not None:
+        if (stream := self._session.stream) is not None:
             stream.waiting = False  # what is here is on its way from now on
         while True:
             try:
@@ -272,7 +286,7 @@ class BodyReader:
                 return None if filled is None else b""
             data = buffer.take(size)
         else:
-            stream = self._link.stream
+            stream = self._session.live_stream()
             if buffer.is_turn_over() or (received := stream.recv(min(size, MAX_PIECE))) is None:
                 self._note_blocked()
                 return None
@@ -293,12 +307,23 @@ class BodyReader:
         body = self.body
         if body is None:
             if not self.known:
+                if self._session.lost:
+                    self._session.check_usable()
                 raise StateError("there is no body to read: call read_response() first")
             return 0
-        if self._link.state is BROKEN:
-            self._link.check_unbroken()
-        if self._owed:
-            return self._owed
+        if self._session.state is not OPEN:
+            self._check_readable()
+        owed: int | None = self._owed
+        if not owed:
+            owed = self._read_framing(body)
+            if not owed:
+                return owed
+        if self._left is None or self._free:
+            return owed
+        return self._limited(owed, self._left)
+
+    def _read_framing(self, body: Body) -> int | None:
+        """Go on to the next payload of *body*; returns what `_next` does."""
         while (owed := body.next(self._buffer)) is None:
             if not (filled := self._fill()):
                 if filled is None:
@@ -310,12 +335,37 @@ class BodyReader:
             self._end()
         return owed
 
+    def _check_readable(self) -> None:
+        """Raise `ConnectionClosed` if the rest of the body cannot be had any more."""
+        if self._session.state is BROKEN or self._session.state is CLOSED:
+            self._session.check_usable()
+
+    def _limited(self, owed: int, left: int) -> int | None:
+        """Return how many of *owed* bytes may be delivered if *left* may, as `_next` does.
+
+        Raises:
+            BodyTooLarge: none may, or it is known that not all may.
+
+        """
+        if self.body is UNTIL_CLOSE and left == 0 and not (there := self._have_bytes()):
+            return there  # whether this was all is not known before the end
+        self._check_left(owed)
+        return min(owed, left)
+
+    def _check_left(self, owed: int) -> None:
+        left = self._left
+        if left is None or owed <= left:
+            return
+        if self.body is SIZED or left == 0:
+            most = self._session.config.max_body
+            raise BodyTooLarge(f"the body has more than the {most} bytes that are allowed")
+
     def _bulk(self, owed: int) -> BulkStream | None:
         """Return what moves the next *owed* bytes, if they are many and have not arrived."""
         buffer = self._buffer
         if owed < buffer.size or buffer.begin < buffer.end:
             return None
-        return self._link.stream.bulk
+        return self._session.live_stream().bulk
 
     def _receive(self, call: Callable[[int], int | None], owed: int) -> int | None:
         """Receive some of *owed* bytes past the buffer; the result is as in `_have_bytes`."""
@@ -337,9 +387,9 @@ class BodyReader:
         drained, self._drained = self._drained, False
         if not drained or self._owed < 2 * LOW_WATER or self._buffer.begin < self._buffer.end:
             return False
-        if self.body is None or self._link.state is BROKEN:
+        if self.body is None or self._session.state is BROKEN:
             return False
-        return self._link.stream.bulk is not None
+        return self._session.live_stream().bulk is not None
 
     def _want_much(self) -> None:
         """Have the coming wait be for much at once, if much is still owed."""
@@ -357,7 +407,10 @@ class BodyReader:
     def _fill(self) -> int | None:
         """Receive into the buffer; 0 is the end of the stream, None says that it would block."""
         buffer = self._buffer
-        if buffer.is_turn_over() or (filled := buffer.fill(self._link.stream)) is None:
+        if (
+            buffer.is_turn_over()
+            or (filled := buffer.fill(self._session.stream or self._session.live_stream())) is None
+        ):
             self._note_blocked()
             return None
         return filled
@@ -368,6 +421,8 @@ class BodyReader:
 
     def _took(self, count: int) -> None:
         """Note that payload was taken; look, without waiting, whether it was the last."""
+        if self._left is not None and not self._free:
+            self._left -= count
         self._owed -= count
         if self._owed:
             return
@@ -384,13 +439,71 @@ class BodyReader:
         self._end()
 
     def _end_of_stream(self) -> int:
-        self._link.stream  # noqa: B018 - raises if it was us who ended it
+        self._session.live_stream()  # raises if it was us who ended it
         assert self.body is not None
         self.body.end_of_stream(self._owed, self._length)
         self._end()
         return 0
 
     def _end(self) -> None:
+        """End the body, and the exchange with it."""
         body, self.body = self.body, None
         assert body is not None
-        self._ended(body)
+        self.end_response(body.trailers)
+
+    def end_response(self, trailers: bytes = b"") -> None:
+        """End the present response; decide whether the connection goes on.
+
+        Args:
+            trailers: field lines of the trailer section.
+
+        """
+        response, self.response = self.response, None
+        assert response is not None
+        if trailers:
+            response.set_trailers(trailers)
+        session, buffer = self._session, self._buffer
+        pending = session.pending
+        reusable = self.reusable
+        if len(pending) == 1:
+            if buffer.begin == buffer.end:
+                buffer.give_back()
+            else:
+                reusable = False  # nobody has asked for that
+        # When nothing is pending any more a thread that sends goes on: with this connection,
+        # if it is reusable by then.
+        if reusable:
+            pending.popleft()
+        elif session.state is UPGRADED and session.stream is not None:
+            pending.popleft()
+            response.offer(partial(hand_over, session, buffer, session.stream, response.timings))
+        else:
+            session.end_use(response)
+            if session.state is not OPEN and not pending and session.stream is not None:
+                session.stream.say_goodbye()
+                session.end(None)
+        if session.meter is not None:
+            session.meter.restart()
+        if session.observer is not None:
+            session.observer.received_body(response, trailers)
+
+
+def hand_over(
+    session: SharedState, buffer: ReceiveBuffer, stream: Stream, timings: Timings | None
+) -> NetworkStream:
+    """Give up *stream*, which has left HTTP, and what has been received from it."""
+    lock = take(session, session.reading, READING)
+    try:
+        if session.stream is not stream:
+            what = "the connection was closed before anybody took its stream"
+            raise session.labelled(StateError(what))
+        session.detach()
+        received = buffer.take(buffer.end - buffer.begin)
+        buffer.give_back()
+    finally:
+        lock.release()
+        if session.left is not None:
+            session.give_back()
+    handed = NetworkStream(stream, received, session.timeout, url=session.route.origin)
+    handed.timings = timings
+    return handed

@@ -5,55 +5,46 @@ Not here: their grammar (http/h1/response_head.py), and what a final head leads 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ...errors import ConnectionClosed, ContinueTimedOut, InvalidResponse
 from ...http.h1.head_cache import RecentHeads
-from ...http.h1.limits import Limits
 from ...http.h1.response_head import Head, Section, parse_head
 from ...polling.fairness import STEP
 from ...transport.buffer import ReceiveBuffer
 from ..exchange import Exchange, HTTPResponse
-from .session import SharedLink
+
+if TYPE_CHECKING:
+    from .shared import SharedState
 
 CONTINUE: Final = 100
 SWITCHING_PROTOCOLS: Final = 101
 FINAL: Final = 200  # the first status code that ends an exchange
 
-Informed = Callable[[HTTPResponse], object]
-
 
 class HeadReader:
     """Takes heads from the receive buffer, and fills it until there is one.
+
+    Args:
+        session: where from.
+        buffer: what has been received and not taken.
 
     Attributes:
         continue_timeout: seconds to wait for 100 (Continue); None waits for ever.
     """
 
     __slots__ = (
-        *("_buffer", "_harmless", "_informational", "_limits", "_link", "_recent"),
-        *("_section", "continue_timeout", "on_informational"),
+        *("_buffer", "_harmless", "_informational", "_limits", "_recent", "_section", "_session"),
+        "continue_timeout",
     )
 
-    def __init__(
-        self,
-        link: SharedLink,
-        buffer: ReceiveBuffer,
-        limits: Limits,
-        on_informational: Informed | None,
-    ) -> None:
+    def __init__(self, session: SharedState, buffer: ReceiveBuffer) -> None:
         self.continue_timeout: float | None = None
-        self._link = link
+        self._session = session
         self._buffer = buffer
-        self._limits = limits
+        limits = self._limits = session.config.limits
         self._harmless = min(limits.line_size, limits.header_size)  # bytes of head to take as is
         self._recent = RecentHeads(limits.fields)
-        self.on_informational = on_informational
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget what has arrived in part."""
         self._section: Section | None = None  # of a head that has arrived in part
         self._informational = 0  # bytes of 1xx responses to the present request
 
@@ -65,7 +56,7 @@ class HeadReader:
             ConnectionClosed: the connection ended before.
         """
         buffer = self._buffer
-        stream = self._link.raw_stream or self._link.stream
+        stream = self._session.stream or self._session.live_stream()
         while True:
             if buffer.begin < buffer.end:
                 if (head := self.take(exchange)) is not None:
@@ -152,6 +143,11 @@ class HeadReader:
             )
         response = HTTPResponse(exchange, head, 0)
         exchange.informational = (*seen, response)
-        if self.on_informational is not None:
-            self._link.stream.waiting = True  # what it raises loses nothing
-            self.on_informational(response)
+        session = self._session
+        if session.observer is None and session.config.on_informational is None:
+            return
+        session.live_stream().waiting = True  # what they raise loses nothing
+        if session.observer is not None:
+            session.observer.informational(response)
+        if session.config.on_informational is not None:
+            session.config.on_informational(response)

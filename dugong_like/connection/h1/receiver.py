@@ -1,7 +1,10 @@
-"""The receiving half of a connection: one response after the other, in order.
+"""The receiving half of a session: one response after the other, in order.
 
-Everything that has been received and not delivered is kept between operations: one
-that is interrupted loses nothing, the next one goes on where it stood.
+Reading is made of *attempts*: functions that do what can be done at once and return None if they
+would block. Everything an attempt has achieved is kept where the next one finds it, so it can be
+made over and over: by a generator that waits in between (`Receiver.co`), or once, without any
+generator, by a blocking call that is in luck (`Receiver.block`). An operation that is interrupted
+loses nothing, the next one goes on where it stood.
 
 Not here: receiving heads (head_reader.py) and bodies (body_reader.py), and sending (sender.py).
 """
@@ -10,166 +13,78 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import (
     ClientCertificateRefused,
     ConnectionClosed,
     ConnectionTimedOut,
+    DugongError,
     ProtocolError,
     StateError,
 )
-from ...http.h1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE, Body
+from ...http.h1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE
 from ...http.h1.body_kinds import Kind
 from ...http.h1.chunked import ChunkedBody
 from ...http.h1.framing import ends_http, frame
-from ...http.h1.limits import Limits
 from ...http.h1.response_head import Head
-from ...polling.contract import Co, within
-from ...polling.fairness import STEP
+from ...polling.contract import Co, PollNeeded, run, within
+from ...polling.fairness import STEP, TURN
+from ...polling.timeouts import limited
+from ...polling.wake import Wake, co_checkpoint
+from ...transport.attempts import timed_out
 from ...transport.buffer import ReceiveBuffer
-from ...transport.stream import Stream
-from ...transport.upgraded.network_stream import NetworkStream
+from ...transport.stream import RECEIVING, Stream
+from ...transport.zero_copy import PATIENCE
 from ..exchange import Exchange, HTTPResponse
 from .body_reader import BodyReader
-from .exclusive import ReadingRole
-from .head_reader import CONTINUE, HeadReader, Informed
-from .session import SharedLink
-from .states import BROKEN, OPEN, SWITCHED
+from .exclusive import FATAL, ORDERLY, READING, Peek, take
+from .head_reader import CONTINUE, HeadReader
+from .shared import PEERS
+from .states import BROKEN, CLOSED, OPEN
+
+if TYPE_CHECKING:
+    from .shared import SharedState
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 
-class Ending:
-    """What happens at the end of a response: it decides whether the connection goes on.
-
-    It has no way back to the receiving half, which would be garbage in circles then.
-
-    Attributes:
-        response: the present response; None between two of them, for it may be large.
-        reusable: may the connection be used after it?
-    """
-
-    __slots__ = ("_buffer", "_link", "_role", "response", "reusable")
-
-    def __init__(self, role: ReadingRole, buffer: ReceiveBuffer) -> None:
-        self._role = role
-        self._link = role.link
-        self._buffer = buffer
-        self.response: HTTPResponse | None = None
-        self.reusable = False
-
-    def end(self, body: Body | None) -> None:
-        """End the response; *body* is what has been read, None if there was none."""
-        response, self.response = self.response, None
-        assert response is not None
-        if body is not None and body.trailers:
-            response.set_trailers(body.trailers)
-        link, buffer = self._link, self._buffer
-        pending = link.pending
-        reusable = self.reusable
-        if len(pending) == 1:
-            if buffer.begin == buffer.end:
-                buffer.give_back()
-            else:
-                reusable = False  # nobody has asked for that
-        # When nothing is pending any more a thread that sends goes on: with this connection,
-        # if it is not spent by then.
-        if reusable:
-            pending.popleft()
-        elif link.state is SWITCHED and link.raw_stream is not None:
-            pending.popleft()
-            response.offer(partial(hand_over, self._role, buffer, link.raw_stream))
-            return
-        else:
-            link.end_use(response)
-        if link.state is not OPEN and not pending and link.raw_stream:
-            link.raw_stream.say_goodbye()
-            link.closing.end(None)
+class SessionReplaced(StateError):
+    """A reader was waiting for a request that is sent on the session that took this one's place."""
 
 
-def hand_over(role: ReadingRole, buffer: ReceiveBuffer, stream: Stream) -> NetworkStream:
-    """Give up *stream*, which has left HTTP, and what has been received from it."""
-    link = role.link
-    turn = role.take()
-    try:
-        if link.raw_stream is not stream:
-            what = "the connection was closed before anybody took its stream"
-            raise link.labelled(StateError(what))
-        link.hand_over()
-        received = buffer.take(buffer.end - buffer.begin)
-        buffer.give_back()
-    finally:
-        role.end(turn)
-    return NetworkStream(stream, received, link.timeout, url=link.route.origin)
-
-
-class ReceivingHalf:
+class Receiver:
     """Reads the responses to the pending requests, in their order.
 
+    Args:
+        session: where from.
+
     Attributes:
-        role: the right to read.
         heads: reads heads.
         bodies: reads bodies.
-        kind_of_role: class of `role`.
-        kind_of_bodies: class of `bodies`.
     """
 
-    kind_of_role: ClassVar[type[ReadingRole]] = ReadingRole
-    kind_of_bodies: ClassVar[type[BodyReader]] = BodyReader
-    kind_of_ending: ClassVar[type[Ending]] = Ending
+    __slots__ = ("_buffer", "_final", "_gathered", "_session", "bodies", "heads")
 
-    __slots__ = (
-        *("_buffer", "_ending", "_final", "_hear", "_limits", "_link"),
-        *("bodies", "heads", "role"),
-    )
-
-    def __init__(
-        self, link: SharedLink, limits: Limits, buffer_size: int, on_informational: Informed | None
-    ) -> None:
-        self._link = link
-        self._limits = limits
-        self._buffer = ReceiveBuffer(buffer_size)
-        self.role = self.kind_of_role(link, self._buffer)
-        self.heads = HeadReader(link, self._buffer, limits, on_informational)
-        self._ending = self.kind_of_ending(self.role, self._buffer)
-        self.bodies = self.kind_of_bodies(link, self._buffer, self._ending.end)
+    def __init__(self, session: SharedState) -> None:
+        self._session = session
+        buffer = self._buffer = ReceiveBuffer(session.config.buffer_size)
+        self.heads = HeadReader(session, buffer)
+        self.bodies = BodyReader(session, buffer)
         self._final: Head | None = None  # read while a body was being sent, for `read_response`
-        self._hear: Callable[[Head], bool] | None = None
-
-    def successor(self, link: SharedLink) -> ReceivingHalf:
-        """Return a new half that reads from *link* and is told the same."""
-        successor = type(self)(link, self._limits, self._buffer.size, self._informed)
-        successor.heads.continue_timeout = self.heads.continue_timeout
-        if self._hear is not None:
-            successor.on_forwarded(self._hear)
-        return successor
-
-    @property
-    def _informed(self) -> Informed | None:
-        """Who is told of informational responses."""
-        return self.heads.on_informational
-
-    def reset(self) -> None:
-        """Forget everything that was received. For who has the role."""
-        self._buffer.clear()
-        self.heads.reset()
-        self.bodies.reset()
-        self._final = None
-
-    def on_forwarded(self, hear: Callable[[Head], bool]) -> None:
-        """Call *hear* with each final head: a proxy has forwarded it; see `Forwarding.hear`."""
-        self._hear = hear
+        self._gathered = -1  # bytes received when `_gather` was called last
 
     def has_surplus(self) -> bool:
         """Return True if there are bytes behind the only response that is pending."""
-        return len(self._link.pending) == 1 and self.bodies.has_surplus()
+        return len(self._session.pending) == 1 and self.bodies.has_surplus()
 
     def is_next(self, exchange: Exchange) -> bool:
-        """Return True if what arrives next is the answer to *exchange*, or the rest of its head.
+        """Return True if what arrives next is the response to *exchange*, or the rest of its head.
 
-        Another thread may read it the moment after, unless the role is taken.
+        Another thread may read it the moment after, unless reading is taken.
         """
-        pending = self._link.pending
+        pending = self._session.pending
         try:
             return pending[0] is exchange and self.bodies.body is None
         except IndexError:
@@ -183,6 +98,312 @@ class ReceivingHalf:
             and self._buffer.begin == self._buffer.end
         )
 
+    def clear(self) -> None:
+        """Forget what was received and not taken: the session is closed."""
+        self._buffer.clear()
+        self.bodies.clear()
+
+    # ---- the two ways to make attempts
+
+    def block(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        is_early: Callable[[], bool] | None = None,
+    ) -> T:
+        """Make attempts until one succeeds, blocking the thread in between; see `co`."""
+        session = self._session
+        lock = session.reading
+        if not lock.acquire(False):
+            take(session, lock, READING)
+        try:
+            if session.observer is not None and session.observer.interrupted:
+                self._resume()
+            if is_early is not None and is_early():
+                self._block()
+            result = attempt(argument)
+            if result is None and self._buffer.wanted:
+                result = self._gather_and_try(attempt, argument)
+            if result is None:  # reading stays ours, or another thread could come in between
+                result = run(self._co_in_time(attempt, argument, tried=True))
+            return result
+        except BaseException as exc:
+            self._note(exc)
+            raise
+        finally:
+            lock.release()
+            if session.left is not None:
+                session.give_back()
+
+    def _block(self) -> None:
+        """Wait, for `block`, until something arrives."""
+        session = self._session
+        stream = session.stream
+        if stream is not None and not stream.wait_to_recv(session.timeout):
+            raise timed_out("nothing arrived", session.timeout, "read")
+        if stream is None or session.stream is not stream:
+            session.check_usable()
+
+    def co(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        is_early: Callable[[], bool] | None = None,
+        *,
+        elsewhere: Callable[[], PollNeeded | None] | None = None,
+    ) -> Co[T]:
+        """Make attempts until one succeeds, and wait until something arrives in between.
+
+        Args:
+            attempt: see the top of this file.
+            argument: what to call it with.
+            is_early: called, if given, before the first attempt: True has it wait first.
+            elsewhere: called, if given, after an attempt that did not succeed: what it has to
+                wait for instead of the connection, without a limit; None if it has not.
+
+        Raises:
+            StateError: another operation is reading.
+            ConnectionClosed: the connection is closed.
+            ConnectionTimedOut: nothing has arrived for the time-out of the connection.
+            Exception: what the attempt raises.
+
+        """
+        session = self._session
+        lock = session.reading
+        if not lock.acquire(False):
+            take(session, lock, READING)
+        self._buffer.turn_ends -= STEP
+        try:
+            if session.observer is not None and session.observer.interrupted:
+                self._resume()
+            early = tried = is_early is not None and is_early()
+            if not early and self._buffer.received < self._buffer.turn_ends:
+                if (result := attempt(argument)) is not None:
+                    return result
+                tried = True
+            return (yield from self._co_in_time(attempt, argument, tried, early, elsewhere))
+        except BaseException as exc:
+            self._note(exc)
+            raise
+        finally:
+            lock.release()
+            if session.left is not None:
+                session.give_back()
+
+    def _co_in_time(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        tried: bool,
+        early: bool = False,
+        elsewhere: Callable[[], PollNeeded | None] | None = None,
+    ) -> Co[T]:
+        """Return the operation that makes attempts, with the total limit if there is one."""
+        going = self._co_attempts(attempt, argument, tried, early, elsewhere)
+        total = self._session.timeouts.total
+        if total is None:
+            return going
+        return limited(total, "total", going, "it could not be read")
+
+    def _co_attempts(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        tried: bool,
+        early: bool,
+        elsewhere: Callable[[], PollNeeded | None] | None,
+    ) -> Co[T]:
+        """Make attempts until one succeeds; if one was *tried* just now, waiting comes first."""
+        session, buffer = self._session, self._buffer
+        received = -1
+        deadline: float | None = None
+        try:
+            while True:
+                if buffer.received >= buffer.turn_ends:
+                    buffer.begin_turn()
+                    yield from co_checkpoint()
+                    tried = False  # it may have failed for that, and not as nothing is there
+                if not tried and (result := attempt(argument)) is not None:
+                    return result
+                tried = False
+                if buffer.received >= buffer.turn_ends:
+                    continue  # the attempt need not wait for anything else
+                if elsewhere is not None and (need := elsewhere()) is not None:
+                    deadline = None
+                    yield need
+                    continue
+                if session.reader_waits is not None:
+                    yield from self._co_wait_for_request(session.reader_waits)
+                    continue
+                stream = session.stream
+                if stream is None:
+                    raise self._closed()
+                if session.timeout is not None:
+                    deadline = self._deadline(session.timeout, received, deadline)
+                    received = buffer.received
+                yield self._need(stream, deadline, early)
+                early = False
+        finally:
+            buffer.wanted = 0
+
+    def _closed(self) -> ConnectionClosed:
+        self._session.check_usable()
+        return ConnectionClosed("the connection is closed")
+
+    def _deadline(self, timeout: float, received: int, deadline: float | None) -> float:
+        """Return until when to wait: *deadline*, unless more than *received* bytes are here.
+
+        Raises:
+            ConnectionTimedOut: it is over.
+
+        """
+        now = time.monotonic()
+        if deadline is None or received != self._buffer.received:
+            return now + timeout
+        if now >= deadline:
+            raise timed_out("nothing arrived", timeout, "read")
+        return deadline
+
+    def _need(self, stream: Stream, deadline: float | None, early: bool) -> PollNeeded:
+        """Return what to wait for when an attempt has failed."""
+        buffer = self._buffer
+        buffer.turn_ends = buffer.received + TURN
+        if buffer.wanted:
+            return self._gather(stream, deadline)
+        if not early and not buffer.much:  # or the request has said it, or will soon
+            stream.acknowledge()
+        return stream.wanted_by_recv(deadline)
+
+    def _gather(self, stream: Stream, deadline: float | None) -> PollNeeded:
+        """Return a wait that ends when as much is there as is wanted, or soon.
+
+        If nothing has come since the last one it is a wait for the first byte, so that an
+        operation is not resumed again and again while nothing moves. It is never for more than
+        what is still missing: it also ends where nobody knows deadlines.
+        """
+        bulk, buffer = stream.bulk, self._buffer
+        if bulk is None or self._gathered == buffer.received:
+            buffer.wanted = 0
+            return stream.wanted_by_recv(deadline)
+        self._gathered = buffer.received
+        wanted, buffer.wanted = buffer.wanted, 0
+        soon = time.monotonic() + PATIENCE
+        soon = soon if deadline is None else min(soon, deadline)
+        return bulk.wanted_by_gathering(wanted, soon)
+
+    def _gather_and_try(self, attempt: Callable[[A], T | None], argument: A) -> T | None:
+        """Do, for `block`, the first wait that `_gather` returns, and the attempt after it."""
+        buffer, stream = self._buffer, self._session.stream
+        bulk = None if stream is None else stream.bulk
+        if bulk is None or self._gathered == buffer.received:
+            return None
+        self._gathered = buffer.received
+        wanted, buffer.wanted = buffer.wanted, 0
+        timeout = self._session.timeout
+        buffer.begin_turn()
+        bulk.wait_to_gather(wanted, PATIENCE if timeout is None else min(PATIENCE, timeout))
+        return attempt(argument)
+
+    # ---- how an operation ends that has not succeeded
+
+    def _note(self, exc: BaseException) -> None:
+        """Complete *exc*, which ends an operation, and break the session if it has to be.
+
+        While the stream is `waiting` no exception loses anything.
+        """
+        session = self._session
+        if isinstance(exc, DugongError):
+            self._say_what_was_sent(exc)
+        session.label_received(exc)
+        stream = session.stream
+        if stream is not None:
+            if isinstance(exc, FATAL):
+                session.fail(exc)
+                stream.say_goodbye()
+            elif not isinstance(exc, ORDERLY):
+                if not stream.waiting:
+                    session.fail(StateError(f"reading was interrupted by {exc!r}"))
+                stream.waiting = False
+        if session.meter is not None:
+            session.meter.leave(RECEIVING)
+        if session.observer is not None and not isinstance(exc, GeneratorExit):  # no failure
+            for_good = isinstance(exc, FATAL) or session.state is BROKEN
+            session.observer.receiving_failed(exc, for_good=for_good)
+
+    def _say_what_was_sent(self, exc: DugongError) -> None:
+        """Complete `DugongError.request_sent`: what arrives is about the first pending request.
+
+        That holds for whatever ends the reading of a response, a limit of the caller's too: a
+        request that was answered must not seem to be one that may be repeated.
+        """
+        pending = self._session.pending
+        if not pending:
+            return
+        exchange = pending[0]
+        begun = exchange.answered or exchange.informational
+        if begun or isinstance(exc, ProtocolError) or self._buffer.begin < self._buffer.end:
+            exc.request_sent = "yes"
+        elif exc.request_sent == "no" and isinstance(exc, PEERS):
+            exc.request_sent = "maybe"
+
+    def _resume(self) -> None:
+        """Tell the observer that the phase goes on which had been interrupted."""
+        session = self._session
+        if session.observer is not None:
+            first = session.pending[0] if session.pending else None
+            session.observer.receiving_resumes(first, self.bodies.response)
+
+    # ---- a reader that is there before the request
+
+    def _wait_for_request(self) -> bool:
+        """Return True if a request is pending by now; False: wait for `reader_waits`.
+
+        An operation that connects will send one, or another reader would be told that no response
+        is pending although the request is on its way.
+
+        Raises:
+            StateError: no request is being sent.
+
+        """
+        session = self._session
+        if session.sending.locked():
+            session.reader_waits = wake = Wake()
+            if self._request_is_coming():
+                return False
+            session.reader_waits = None  # that has ended in between
+            wake.close()
+        if not session.pending:
+            raise StateError("no response is pending: send a request first")
+        return True
+
+    def _co_wait_for_request(self, wake: Wake) -> Co[None]:
+        """Wait until a request was sent, or none will be.
+
+        Raises:
+            ConnectionClosed: none was.
+            SessionReplaced: it will be sent on another session.
+            ConnectionTimedOut: it took longer than the time-out of the connection.
+
+        """
+        timeout = self._session.timeout
+        until = None if timeout is None else time.monotonic() + timeout
+        try:
+            while self._request_is_coming():
+                wake.clear()
+                if self._request_is_coming() and not (yield from wake.co_wait(until)):
+                    raise timed_out("no request was sent", timeout, "read")
+        finally:
+            self._session.reader_waits = None
+            wake.close()
+        if not self._session.pending:
+            if self._session.state is CLOSED:
+                raise SessionReplaced("the connection was closed")
+            raise ConnectionClosed("no response is pending: the request could not be sent")
+
+    def _request_is_coming(self) -> bool:
+        session = self._session
+        return not session.pending and session.sending.locked() and session.state is not CLOSED
+
     # ---- the operation that reads a response
 
     def is_early(self) -> bool:
@@ -190,27 +411,29 @@ class ReceivingHalf:
 
         Then it is better to wait first, and to make the first attempt after that.
         """
-        link, buffer = self._link, self._buffer
-        pending = link.pending
+        session, buffer = self._session, self._buffer
+        pending = session.pending
         if buffer.begin < buffer.end or len(pending) != 1:
             return False
         exchange = pending[0]
         if not exchange.fresh or not exchange.sent or exchange.expects_continue:
             return False
         exchange.fresh = False
-        stream = link.raw_stream
-        return stream is not None and link.state is not BROKEN and not stream.buffered
+        if session.observer is not None:  # the wait belongs to the phase
+            session.observer.awaits_head(exchange)
+        stream = session.stream
+        return stream is not None and session.state is not BROKEN and not stream.buffered
 
     def co_read_response(self) -> Co[HTTPResponse]:
         """See `Operations.co_read_response`."""
         if self.heads.continue_timeout is None:
-            return self.role.co(self.read_response, None, self.is_early)
-        return self._co_read_in_time()
+            return self.co(self.read_response, None, self.is_early)
+        return self._co_read_or_continue()
 
-    def _co_read_in_time(self) -> Co[HTTPResponse]:
+    def _co_read_or_continue(self) -> Co[HTTPResponse]:
         """Read a response; a body that waits for 100 (Continue) shall not do so for ever."""
-        reading = self.role.co(self.read_response, None, self.is_early)
-        pending = self._link.pending
+        reading = self.co(self.read_response, None, self.is_early)
+        pending = self._session.pending
         if self.heads.continue_timeout is None or not pending or not pending[0].expects_continue:
             return (yield from reading)
         until = time.monotonic() + self.heads.continue_timeout
@@ -219,20 +442,22 @@ class ReceivingHalf:
         except ConnectionTimedOut:
             if time.monotonic() >= until and pending and pending[0].expects_continue:
                 first = pending[0]
-                raise self._link.labelled(self.heads.no_continue(first), first) from None
+                raise self._session.labelled(self.heads.no_continue(first), first) from None
             raise
 
     def read_response(self, _: None) -> HTTPResponse | None:
         """Make an attempt to read the next response; see `Operations.co_read_response`."""
-        link = self._link
-        pending = link.pending
-        if link.state is BROKEN:
-            link.check_unbroken()
+        session = self._session
+        pending = session.pending
+        if session.state is BROKEN or session.state is CLOSED:
+            self._check_not_lost()
         if self.bodies.body is not None or not pending or pending[0].abandoned:
             if not self._skip_abandoned():
                 return None
-            link.check_unbroken()
+            session.check_usable()
         exchange = pending[0]
+        if session.observer is not None:
+            session.observer.awaits_head(exchange)
         self.bodies.forget()
         head = self._final or self.heads.read(exchange)
         if head is None:
@@ -242,9 +467,16 @@ class ReceivingHalf:
             return exchange.informational[-1]
         return self._begin_response(exchange, head)
 
+    def _check_not_lost(self) -> None:
+        """Raise `ConnectionClosed` if a response cannot be read any more."""
+        session = self._session
+        if session.state is BROKEN or session.pending or session.lost:
+            session.check_usable()
+
     def _skip_abandoned(self) -> bool:
         """Go to the first response that somebody wants to read; False: it has to arrive first."""
-        pending = self._link.pending
+        session = self._session
+        pending = session.pending
         while not self._buffer.is_turn_over():
             self._buffer.turn_ends -= STEP
             if self.bodies.body is not None:
@@ -255,12 +487,12 @@ class ReceivingHalf:
                     )
                 if not self.bodies.discard(None):
                     return False
-            if not pending:
-                raise StateError("no response is pending: send a request first")
+            if not pending and not self._wait_for_request():
+                return False
             exchange = pending[0]
             if not exchange.abandoned:
                 return True
-            self._link.check_unbroken()
+            session.check_usable()
             head = self._final or self.heads.read(exchange)
             if head is None:
                 return False
@@ -271,27 +503,30 @@ class ReceivingHalf:
 
     def _begin_response(self, exchange: Exchange, head: Head) -> HTTPResponse:
         """Turn a final head into a response, and get ready for its body."""
-        ending = self._ending
-        kind, length, ending.reusable = frame(exchange.method, head)
-        if self._hear is not None and not self._hear(head):
-            ending.reusable = False
+        session, bodies = self._session, self.bodies
+        kind, length, reusable = frame(exchange.method, head)
+        if session.config.on_forwarded is not None and not session.config.on_forwarded(head):
+            reusable = False
         if exchange.upgrades and exchange.sent and ends_http(exchange.method, head.status):
-            ending.reusable = False
-            self._link.switch()  # before the sender hears that there is an answer
+            reusable = False
+            session.upgrade()  # before the sender hears that there is a response
         exchange.expects_continue = False
         exchange.final = head
         if not exchange.sent:  # the sender has to stop
-            self._link.spend()
-            self._link.stop_sending()
-        ending.response = response = HTTPResponse(exchange, head, length)
-        bodies = self.bodies
+            session.retire()
+            session.stop_sending()
+        response = HTTPResponse(exchange, head, length)
+        bodies.reusable = reusable
+        bodies.response = response
         bodies.known = True
+        if session.observer is not None:
+            session.observer.received_head(exchange, response, head)
         if length:
             bodies.begin(SIZED, length)
         elif length == 0:
-            ending.end(None)
+            bodies.end_response()
         elif kind is Kind.CHUNKED:
-            bodies.begin(ChunkedBody(self._limits), 0)
+            bodies.begin(ChunkedBody(session.config.limits), 0)
         elif kind is Kind.UNTIL_CLOSE:
             bodies.begin(UNTIL_CLOSE, ENDLESS)
         else:
@@ -302,15 +537,15 @@ class ReceivingHalf:
 
     def read_raw(self, size: int) -> bytes | None:
         """Make an attempt to read bytes as they are; see `Operations.co_read_raw`."""
-        link = self._link
-        stream = link.raw_stream
+        session = self._session
+        stream = session.stream
         if stream is None:
-            link.check_unbroken()
+            self._check_not_lost()
             raise StateError("the connection is closed")
         # What is taken here will be missing elsewhere.
-        link.spend()
-        if link.pending:
-            link.fail(StateError("read_raw() has been called"))
+        session.retire()
+        if session.pending:
+            session.fail(StateError("read_raw() has been called"))
         if self._buffer.begin < self._buffer.end:
             return self._buffer.take(size)
         self._buffer.much = False  # who knows
@@ -325,40 +560,38 @@ class ReceivingHalf:
         ended, or where something has come that nobody asked for, takes no request any more.
         Nothing may be pending. While another operation reads it is taken to be silent.
         """
-        link, buffer = self._link, self._buffer
-        stream = link.raw_stream
+        session, buffer = self._session, self._buffer
+        stream = session.stream
         if stream is None or stream.is_quiet():
             return stream is not None and buffer.begin == buffer.end
-        turn = self.role.take_for_a_look()
-        if turn is None:
-            return True
-        try:
-            if link.pending or link.raw_stream is not stream:  # by now
-                return link.state is OPEN
-            if (filled := buffer.fill(stream)) is None:
-                return True  # session tickets and the like
-            reason = ConnectionClosed("the server has closed the idle connection")
-            if filled:
-                reason = ConnectionClosed("the server has sent what nobody asked for")
-        except ClientCertificateRefused as exc:
-            reason = ClientCertificateRefused(str(exc))
-        except (ConnectionClosed, ProtocolError) as exc:
-            reason = ConnectionClosed(str(exc))
-        finally:
-            self.role.give_back(turn)
-        link.label(reason)
-        link.spend()
-        link.closing.end(reason)
+        with Peek(session) as granted:
+            if not granted:
+                return True
+            try:
+                if session.pending or session.stream is not stream:  # by now
+                    return session.state is OPEN
+                if (filled := buffer.fill(stream)) is None:
+                    return True  # session tickets and the like
+                reason = ConnectionClosed("the server has closed the idle connection")
+                if filled:
+                    reason = ConnectionClosed("the server has sent what nobody asked for")
+            except ClientCertificateRefused as exc:
+                reason = ClientCertificateRefused(str(exc))
+            except (ConnectionClosed, ProtocolError) as exc:
+                reason = ConnectionClosed(str(exc))
+        session.label(reason)
+        session.retire()
+        session.end(reason)
         return False
 
     def look_ahead(self, stream: Stream, exchange: Exchange) -> HTTPResponse | None:
-        """Look, for the sender of *exchange*, whether its final answer has begun.
+        """Look, for the sender of *exchange*, whether its final response has begun.
 
         Never waits, and does nothing while another operation reads, or if what arrives next
-        belongs to another request. The answer remains the next one for `read_response`.
+        belongs to another request. The response remains the next one for `read_response`.
 
         Returns:
-            The final answer, if its head is here; None if there is none yet.
+            The final response, if its head is here; None if there is none yet.
 
         Raises:
             ConnectionClosed: the server has closed the connection.
@@ -369,11 +602,8 @@ class ReceivingHalf:
             return None
         if self._final is None and buffer.begin == buffer.end and stream.is_quiet():
             return None
-        turn = self.role.take_for_a_look()
-        if turn is None:
-            return None
-        try:
-            if not self.is_next(exchange):  # any more
+        with Peek(self._session) as granted:
+            if not granted or not self.is_next(exchange):  # any more
                 return None
             while self._final is None:
                 self._final = self.heads.take(exchange)
@@ -384,8 +614,6 @@ class ReceivingHalf:
             if self._final.status == CONTINUE:
                 return None  # a 100 that was asked for is for `read_response`
             return answer_of(exchange, self._final)
-        finally:
-            self.role.give_back(turn)
 
 
 def answer_of(exchange: Exchange, head: Head) -> HTTPResponse:

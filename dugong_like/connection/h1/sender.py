@@ -1,4 +1,4 @@
-"""The sending half of a connection: heads and bodies of requests.
+"""The sending half of a session: heads and bodies of requests.
 
 Not here: how they get onto the stream (writer.py), what a head looks like
 (http/h1/request_head.py), and responses (receiver.py).
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from threading import get_ident
-from typing import Any, ClassVar, Final
+from threading import Lock, get_ident
+from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import (
     ClientCertificateRefused,
@@ -21,46 +21,31 @@ from ...errors import (
 from ...http.h1.chunked import CRLF, chunk_start, last_chunk
 from ...http.request import BodyFollowing
 from ...polling.contract import Co
+from ...polling.timeouts import limited
+from ...polling.wake import co_checkpoint
+from ...transport import stream as streams
 from ...transport.stream import Part
 from ...transport.zero_copy import FileStretch
 from ..exchange import Exchange
-from .exclusive import Role, Turn
-from .receiver import ReceivingHalf
-from .session import SharedLink
-from .states import BROKEN, OPEN, READY, Sending, Sent
-from .writer import Transmitter
+from .exclusive import ORDERLY, SENDING, take
+from .states import BROKEN, CLOSED, NEW, OPEN, READY, Sending, Sent
+from .writer import Writer
 
-MOMENT: Final = 1.0  # seconds for an operation to end that does not wait any more
+if TYPE_CHECKING:
+    from .observer import Observer
+
 Whole = tuple[Exchange, bytes, Part | None]  # a request: its head, and its body if it has one
-COMPLETE: Final = (READY, Sending.SWITCHING)  # there is no body to write
+COMPLETE: Final = (READY, Sending.UPGRADING)  # there is no body to write
 
 
-class SendingHalf(Transmitter):
-    """Sends requests, one after the other.
+class Retired(Exception):
+    """The session takes no further request, and nothing is pending on it. Nothing was sent."""
 
-    Attributes:
-        role: the right to send.
-        kind_of_role: class of `role`.
 
-    """
+class Sender(Writer):
+    """Sends requests, one after the other."""
 
-    kind_of_role: ClassVar[type[Role]] = Role
-
-    __slots__ = ("role",)
-
-    def __init__(self, link: SharedLink, receiving: ReceivingHalf) -> None:
-        super().__init__(link, receiving)
-        self.role = self.kind_of_role(link, "sending")
-
-    def successor(self, link: SharedLink, receiving: ReceivingHalf) -> SendingHalf:
-        """Return a new half that sends to *link*."""
-        return type(self)(link, receiving)
-
-    def reset(self) -> None:
-        """Forget the request that was being sent. For who has the role."""
-        self._state = READY
-        self._exchange = self._uploading = None
-        self._remaining = None
+    __slots__ = ()
 
     def begin(self, step: Callable[..., Co[None] | None], *arguments: Any) -> Co[None] | None:
         """Begin an operation of this half.
@@ -78,34 +63,73 @@ class SendingHalf(Transmitter):
             Exception: what *step* raises.
 
         """
-        turn = self.role.take()
+        session = self._session
+        lock = session.sending
+        if not lock.acquire(False):
+            self._take_from_another(lock, can_move=step == self.connect)
         try:
             going = step(*arguments)
+        except Retired:
+            self._end_use(lock)
+            raise
         except BaseException as exc:
-            self.label(exc)
-            self.role.note(exc)
-            self.role.end(turn)
+            self._note(exc, self._exchange)
+            self._end_use(lock)
             raise
         if going is not None:
-            return self._co_in_turn(turn, going, self._exchange)
-        turn.release()  # as `Role.end` does, which is a call
-        if self._link.abandoned:
-            self._link.let_go()
+            return self._co_go_on_alone(lock, going, self._exchange)
+        self._end_use(lock)
         return None
 
-    def _co_in_turn(self, turn: Turn, going: Co[None], exchange: Exchange | None) -> Co[None]:
-        """Go on with an operation that is about *exchange*."""
+    def _take_from_another(self, lock: Lock, *, can_move: bool) -> None:
+        """Take *lock*, which another operation has, if that is just ending.
+
+        If the session was closed under that one, *can_move* says that this one can go to the next.
+        """
+        if can_move and self._session.state is CLOSED:
+            raise Retired
+        take(self._session, lock, SENDING)
+
+    def _end_use(self, lock: Lock) -> None:
+        """Give exclusive use back: others are told where they wait for that."""
+        lock.release()
+        session = self._session
+        if session.reader_waits is not None:
+            session.wake_reader()
+        if session.left is not None:
+            session.give_back()
+
+    def _note(self, exc: BaseException, exchange: Exchange | None) -> None:
+        """Complete *exc*, which ends an operation about *exchange*.
+
+        After an exception that comes from outside, as Ctrl-C does, between two steps of an
+        operation nothing can be trusted any more, and the session is broken: bytes may have got
+        lost between the system and the caller.
+        """
+        session = self._session
+        session.label(exc, exchange)
+        if not isinstance(exc, ORDERLY) and session.stream is not None:
+            session.fail(StateError(f"sending was interrupted by {exc!r}"))
+        if session.meter is not None:
+            session.meter.leave(streams.SENDING)
+        if session.observer is not None:
+            session.observer.sending_failed(exc)
+
+    def _co_go_on_alone(self, lock: Lock, going: Co[None], exchange: Exchange | None) -> Co[None]:
+        """Go on with an operation that is about *exchange* and has exclusive use."""
+        total = self._session.timeouts.total
+        if total is not None:
+            going = limited(total, "total", going, "it could not be sent")
         try:
             yield from going
         except BaseException as exc:
-            self._link.label(exc, exchange)
-            self.role.note(exc)
+            self._note(exc, exchange)
             raise
         finally:
-            self.role.end(turn)
+            self._end_use(lock)
 
-    def is_connected(self) -> bool:
-        """Return True if there is a connection that takes a request.
+    def takes_request(self) -> bool:
+        """Return True if the session is open, and a request may be sent on it.
 
         With nothing pending nothing may have arrived: it would be taken for the
         response, or is the end of the stream.
@@ -114,76 +138,70 @@ class SendingHalf(Transmitter):
             ClientCertificateRefused: that is why it has ended, and would be the next time.
 
         """
-        link = self._link
-        if link.state is not OPEN:
+        session = self._session
+        if session.state is not OPEN:
             return False
-        if link.pending:
-            if not self._receiving.has_surplus():
+        if session.pending:
+            if not self._receiver.has_surplus():
                 return True
-        elif link.raw_stream is None:
+        elif session.stream is None:
             return True
         else:
             try:
-                if link.raw_stream.is_idle():
+                if session.stream.is_idle():
                     return True
             except ClientCertificateRefused:
-                link.spend()
+                session.retire()
                 raise
-        link.spend()  # the look has taken what there was: a second one would see nothing
+        session.retire()  # the look has taken what there was: a second one would see nothing
         return False
 
     def connect(self) -> Co[None] | None:
         """See `Operations.co_connect`; a step for `begin`."""
         try:
-            return self.nothing() if self.is_connected() else self._connect()
+            return self.nothing() if self.takes_request() else self._connect()
         except DugongError as exc:
-            self._link.label(exc)  # and not the last request
+            self._session.label(exc)  # and not the last request
             raise
 
     def _connect(self) -> Co[None] | None:
-        """Connect, as there is no connection that takes a request."""
-        link = self._link
-        if link.state is BROKEN:
-            link.check_unbroken()
-        if link.pending:
+        """Connect, as the session is not open, or takes no request.
+
+        Raises:
+            Retired: it has been open; nothing is pending.
+            ConnectionClosed: it is broken, or responses are pending.
+            DugongError: what `SharedState.open` raises.
+
+        """
+        session = self._session
+        if session.state is NEW:
+            return session.open()
+        if session.state is BROKEN:
+            session.check_usable()
+        if session.pending and session.state is not CLOSED:
             raise ConnectionClosed(
-                f"the connection takes no further request, and {len(link.pending)} responses "
+                f"the connection takes no further request, and {len(session.pending)} responses "
                 "are pending: read them, or call reset()",
             )
-        if link.used:
-            self._clean_up()
-        return link.open()
-
-    def _clean_up(self) -> None:
-        """Close the connection that was used up, and forget everything about it.
-
-        Another thread may just have read the last response: then that operation ends first.
-        """
-        reading = self._receiving.role
-        turn = reading.take_for_a_look(MOMENT)
-        if turn is None:
-            raise StateError("another operation is reading on this connection")
-        try:
-            self._link.drop()
-            self._receiving.reset()
-        finally:
-            reading.give_back(turn)
-        self.reset()
+        raise Retired
 
     def _check_ready(self) -> None:
         """Check that a request may be sent now.
 
         Raises:
             StateError: the body of the last one is not complete, or it asked for another
-                protocol and there is no answer yet.
+                protocol and there is no response yet.
+            Retired: the session is closed.
 
         """
-        self._link.check_unbroken()
+        if self._session.state is CLOSED:
+            raise Retired
+        self._session.check_usable()
         exchange = self._exchange
         if exchange is not None and exchange.answered:
             self._step(Sent.ANSWERED)
         if self._state is not READY:
-            missing = self._remaining if self._state is not Sending.SWITCHING else None
+            missing = self._remaining if self._state is not Sending.UPGRADING else None
             owed = "" if missing is None else f", {missing} bytes are missing"
             raise StateError(
                 f"it is not possible to send a request while {self._state.value}{owed}"
@@ -195,33 +213,69 @@ class SendingHalf(Transmitter):
         head: bytes,
         body: Part | BodyFollowing | None,
         before: Sequence[Whole] = (),
+        *,
+        is_operation: bool = False,
     ) -> Co[None] | None:
         """Send a head, and the body if it is here; together with the requests *before* it.
 
+        Args:
+            exchange: of the request.
+            head: of the request.
+            body: the whole of it, or what announces it, or None.
+            before: other requests, to be sent in front of it.
+            is_operation: True if other operations may run meanwhile: they do after connecting.
+
         Returns:
             The rest, to be run at once; or None. It raises what `begin` raises.
+
+        Raises:
+            Retired: the request goes to another session.
+
         """
         # Not by `begin`, as this is a part of the shortest way that a request can take.
-        turn = self.role.take()
+        session = self._session
+        lock = session.sending
+        if not lock.acquire(False):
+            self._take_from_another(lock, can_move=True)
         try:
-            if self._state is not READY or self._link.state is BROKEN:
+            if self._state is not READY or session.state is BROKEN:
                 self._check_ready()
-            connecting = None if self.is_connected() else self._connect()
-            if connecting is None:
+            if session.observer is not None:
+                session.observer.time(exchange)
+            if self.takes_request():
                 going = self._request(exchange, head, body, before)
             else:
-                going = self._co_connect_and_request(connecting, exchange, head, body, before)
+                going = self._connect_and_request(exchange, head, body, before, is_operation)
+        except Retired:
+            self._end_use(lock)
+            raise
         except BaseException as exc:
-            self._link.label(exc, exchange)
-            self.role.note(exc)
-            self.role.end(turn)
+            self._note(exc, exchange)
+            self._end_use(lock)
             raise
         if going is not None:
-            return self._co_in_turn(turn, going, exchange)
-        turn.release()  # as `Role.end` does
-        if self._link.abandoned:
-            self._link.let_go()
+            return self._co_go_on_alone(lock, going, exchange)
+        lock.release()  # as `_end_use` does, which is a call
+        if session.reader_waits is not None:
+            session.wake_reader()
+        if session.left is not None:
+            session.give_back()
         return None
+
+    def _connect_and_request(
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: Part | BodyFollowing | None,
+        before: Sequence[Whole],
+        is_operation: bool,
+    ) -> Co[None] | None:
+        connecting = self._connect()
+        if connecting is None:
+            if not is_operation:
+                return self._request(exchange, head, body, before)
+            connecting = co_checkpoint()
+        return self._co_connect_and_request(connecting, exchange, head, body, before)
 
     def _co_connect_and_request(
         self,
@@ -243,32 +297,54 @@ class SendingHalf(Transmitter):
         body: Part | BodyFollowing | None,
         before: Sequence[Whole],
     ) -> Co[None] | None:
-        link = self._link
+        session = self._session
+        observer = session.observer
         parts: list[Part] = [head]
         if before:
             parts = [*self._precede(before), head]
-        if link.pending:
-            link.append(exchange)
+        if observer is not None:
+            observer.sends_head(exchange, head)
+        if session.pending or session.stream is None:
+            session.append(exchange)
         else:
             exchange.fresh = True
-            link.pending.append(exchange)
-        complete = True
-        if body is not None:
-            self._uploading = exchange
-            if not isinstance(body, BodyFollowing):
-                self._length, self._remaining = len(body), 0
-                parts += [body] if body else []
-            else:
-                self._length, self._chunked = body.length, 0
-                complete = body.length == 0
-                if not complete:
-                    exchange.owed_by = get_ident()
-                    self._step(Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED)
-                self._remaining = body.length
+            session.pending.append(exchange)
+        if session.reader_waits is not None:
+            session.wake_reader()
+        complete = body is None or self._announce(exchange, body)
+        if body is not None and not isinstance(body, BodyFollowing) and body:
+            parts.append(body)
         self._exchange = exchange
         if exchange.closes or exchange.upgrades:
             self._bar(exchange, complete)
-        return self._start(exchange, parts, complete)
+        going = self._start(exchange, parts, complete)
+        if observer is None:
+            return going
+        if going is not None:
+            return self._co_observed(going, observer, exchange, complete)
+        observer.sent_head(exchange, body_follows=not complete)
+        return None
+
+    def _announce(self, exchange: Exchange, body: Part | BodyFollowing) -> bool:
+        """Note the body of *exchange*; return True if nothing of it follows the head."""
+        self._uploading = exchange
+        if not isinstance(body, BodyFollowing):
+            self._length, self._remaining = len(body), 0
+            return True
+        self._length = self._remaining = body.length
+        self._chunked = 0
+        if body.length == 0:
+            return True
+        exchange.owed_by = get_ident()
+        self._step(Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED)
+        return False
+
+    @staticmethod
+    def _co_observed(
+        going: Co[None], observer: Observer, exchange: Exchange, complete: bool
+    ) -> Co[None]:
+        yield from going
+        observer.sent_head(exchange, body_follows=not complete)
 
     def _precede(self, requests: Sequence[Whole]) -> Iterator[Part]:
         """Have the responses to *requests* expected; yield what is to be sent."""
@@ -277,7 +353,11 @@ class SendingHalf(Transmitter):
             # Now, or the answer to the first would be taken for an early one when the last
             # has not been sent.
             exchange.sent = True
-            self._link.append(exchange)
+            self._session.append(exchange)
+            if (observer := self._session.observer) is not None:
+                observer.time(exchange)
+                observer.sends_head(exchange, head)
+                observer.sent_head(exchange, body_follows=False)
             heads.append(head)
             if body:
                 yield b"".join(heads)
@@ -294,13 +374,13 @@ class SendingHalf(Transmitter):
         """Let no request follow the present one.
 
         After ``Connection: close`` the connection takes no further one (RFC 9112 section 9.6).
-        After one that asks for another protocol none may be sent before the answer: it would
+        After one that asks for another protocol none may be sent before the response: it would
         be taken for bytes of that protocol.
         """
         if exchange.closes:
-            self._link.spend()
+            self._session.retire()
         if exchange.upgrades and complete:
-            self._step(Sent.SWITCH)
+            self._step(Sent.UPGRADE)
 
     def is_writing(self) -> bool:
         """Return True if the body of a request is to be written, or was until it was answered."""
@@ -311,6 +391,8 @@ class SendingHalf(Transmitter):
         """Bytes of the request body that are to be written; see `HTTPConnection.body_owed`."""
         exchange = self._exchange
         if self._state in COMPLETE or exchange is None or exchange.answered or exchange.sent:
+            return None
+        if self._session.state is CLOSED:
             return None
         return math.inf if self._remaining is None else self._remaining
 
@@ -326,7 +408,7 @@ class SendingHalf(Transmitter):
         exchange, owed = self._exchange, self.owed
         if owed is None or exchange is None or exchange.owed_by != get_ident():
             return
-        if exchange.expects_continue or not self._receiving.waits_for(exchange):
+        if exchange.expects_continue or not self._receiver.waits_for(exchange):
             return
         missing = "finish() was not called"
         if self._length is not None:
@@ -338,7 +420,7 @@ class SendingHalf(Transmitter):
 
     def has_bulk(self) -> bool:
         """Return True if a `FileStretch` can be sent."""
-        stream = self._link.raw_stream
+        stream = self._session.stream
         return stream is not None and stream.bulk is not None
 
     def is_complete(self) -> bool:
@@ -370,7 +452,7 @@ class SendingHalf(Transmitter):
     def write(self, data: memoryview | FileStretch) -> Co[None] | None:
         """See `Operations.co_write`; *data* consists of bytes. A step for `begin`."""
         if not data and self.is_complete():
-            self._link.check_unbroken()
+            self._session.check_usable()
             return self.nothing()
         chunked = self.check_room(len(data))
         exchange = self._exchange
@@ -390,7 +472,7 @@ class SendingHalf(Transmitter):
     def finish(self, trailers: bytes) -> Co[None] | None:
         """See `Operations.co_finish`; *trailers* are field lines. A step for `begin`."""
         if not trailers and self.is_complete():
-            self._link.check_unbroken()
+            self._session.check_usable()
             return self.nothing()
         exchange = self._check_writable()
         if self._remaining:
@@ -402,21 +484,25 @@ class SendingHalf(Transmitter):
         return self._finish(exchange, last_chunk(trailers))
 
     def give_up(self, exchange: Exchange) -> None:
-        """Break the connection if the body of *exchange* is not complete and not refused."""
+        """Break the session if the body of *exchange* is not complete and not refused."""
         if self._exchange is exchange and self._state is not READY and not exchange.answered:
-            self._break(StateError("the body of a request was given up"))
+            given_up = StateError("the body of a request was given up")
+            self._break(given_up)
+            observer = self._session.observer
+            if observer is not None and self._session.state is BROKEN:
+                observer.sending_failed(given_up)
 
     def _finish(self, exchange: Exchange, data: Part) -> Co[None] | None:
         """Send *data*, the end of the body."""
         going = self._start(exchange, [data], True)
         if going is not None:
             return self._co_finish(exchange, going)
-        self._step(Sent.SWITCH if exchange.upgrades else Sent.FINISHED)
+        self._end_body(exchange)
         return None
 
     def _co_finish(self, exchange: Exchange, going: Co[None]) -> Co[None]:
         yield from going
-        self._step(Sent.SWITCH if exchange.upgrades else Sent.FINISHED)
+        self._end_body(exchange)
 
     def _why_none(self) -> str:
         """Return why there is no body to write."""
@@ -443,10 +529,12 @@ class SendingHalf(Transmitter):
                 self._step(Sent.ANSWERED)
                 raise StateError("the server answered without wanting the body")
             self._step(Sent.CONTINUED)
-        stream = self._link.stream
+        stream = self._session.live_stream()
         try:
             self._look(stream, exchange)
         except BaseException as exc:
             self._stopped(exc, untouched=True)
             raise
+        if self._session.observer is not None:
+            self._session.observer.sends_body(exchange)
         return exchange

@@ -1,8 +1,8 @@
-"""Which call is legal when: two small machines, each a table.
+"""Which call is legal when: two small state machines, each a table.
 
-The sending half and the connection below both halves have one. A machine is moved only by
-the part that owns it, so two threads never move the same one, but for `LINK`, which session.py
-moves under a lock. The receiving half needs none: it has a body to read, or not.
+The sending half of a session has one, and the session itself. A machine is moved only by the part
+that owns it, so two threads never move the same one, except for `SESSION`, which shared.py moves
+under a lock. The receiving half needs none: it has a body to read, or not.
 
 Not here: what is done in a state.
 """
@@ -26,18 +26,18 @@ class Sending(Enum):
     READY = "no request is being sent"
     BODY = "the body of a request is being written"
     AWAITING_CONTINUE = "the body of a request waits for 100 (Continue)"
-    SWITCHING = "the server has been asked to leave HTTP"
+    UPGRADING = "the server has been asked to leave HTTP"
 
 
 class Sent(Enum):
-    """What moves the sending half; the value completes "it is not possible to ..."."""
+    """Events of the sending half; the value completes "it is not possible to ..."."""
 
     __hash__ = object.__hash__
     ANNOUNCED = "send a request"
     EXPECTATION = "send a request that expects 100 (Continue)"
     CONTINUED = "go on with the body"
     FINISHED = "end the body"
-    SWITCH = "ask for another protocol"
+    UPGRADE = "ask for another protocol"
     ANSWERED = "give up the body"
 
 
@@ -46,72 +46,67 @@ SENDING: Final = {
     (Sending.READY, Sent.EXPECTATION): Sending.AWAITING_CONTINUE,
     (Sending.AWAITING_CONTINUE, Sent.CONTINUED): Sending.BODY,
     (Sending.AWAITING_CONTINUE, Sent.ANSWERED): Sending.READY,  # RFC 9110 section 10.1.1
-    (Sending.BODY, Sent.ANSWERED): Sending.READY,  # early answer, RFC 9112 section 9.5
+    (Sending.BODY, Sent.ANSWERED): Sending.READY,  # early final response, RFC 9112 section 9.5
     (Sending.BODY, Sent.FINISHED): Sending.READY,
-    (Sending.READY, Sent.SWITCH): Sending.SWITCHING,  # RFC 9110 sections 7.8 and 9.3.6
-    (Sending.BODY, Sent.SWITCH): Sending.SWITCHING,  # with the end of the body
-    (Sending.SWITCHING, Sent.ANSWERED): Sending.READY,
+    (Sending.READY, Sent.UPGRADE): Sending.UPGRADING,  # RFC 9110 sections 7.8 and 9.3.6
+    (Sending.BODY, Sent.UPGRADE): Sending.UPGRADING,  # with the end of the body
+    (Sending.UPGRADING, Sent.ANSWERED): Sending.READY,
 }
 
 
-class Link(Enum):
-    """States of the connection below both halves."""
+class SessionState(Enum):
+    """States of a session; the value completes "... while ..."."""
 
     __hash__ = object.__hash__
-    CLOSED = "the connection is closed"
+    NEW = "the connection has not been opened"
     OPEN = "the connection is open"
-    SPENT = "the connection takes no further request"
-    SWITCHED = "the connection has left HTTP"
+    NOT_REUSABLE = "the connection takes no further request"
+    UPGRADED = "the connection has left HTTP"
     BROKEN = "the connection is broken"
+    CLOSED = "the connection is closed"
 
 
 # An attribute of an enumeration takes 0.05 us, ten times as long as a name of a module.
 READY: Final = Sending.READY
-CLOSED: Final = Link.CLOSED
-OPEN: Final = Link.OPEN
-SWITCHED: Final = Link.SWITCHED
-BROKEN: Final = Link.BROKEN
+NEW: Final = SessionState.NEW
+OPEN: Final = SessionState.OPEN
+UPGRADED: Final = SessionState.UPGRADED
+BROKEN: Final = SessionState.BROKEN
+CLOSED: Final = SessionState.CLOSED
 
 
-class Linked(Enum):
-    """What moves the connection."""
+class SessionEvent(Enum):
+    """Events of a session."""
 
     __hash__ = object.__hash__
     CONNECTED = "connect"
-    NO_REUSE = "keep the connection from being used again"
-    SWITCHED = "leave HTTP"
-    HANDED_OVER = "hand the stream over"
+    RETIRED = "keep the connection from being used again"
+    UPGRADED = "leave HTTP"
+    DETACHED = "hand the stream over"
     FAILED = "break the connection"
-    DROPPED = "close the connection"
-    ABANDONED = "leave the connection to those who use it"
 
 
-LINK: Final = {
-    (Link.CLOSED, Linked.CONNECTED): Link.OPEN,
-    (Link.OPEN, Linked.NO_REUSE): Link.SPENT,
-    (Link.SPENT, Linked.NO_REUSE): Link.SPENT,
-    (Link.BROKEN, Linked.NO_REUSE): Link.BROKEN,
-    (Link.SWITCHED, Linked.NO_REUSE): Link.SWITCHED,
-    (Link.OPEN, Linked.SWITCHED): Link.SWITCHED,
-    (Link.SPENT, Linked.SWITCHED): Link.SWITCHED,
-    (Link.BROKEN, Linked.SWITCHED): Link.BROKEN,
-    (Link.CLOSED, Linked.SWITCHED): Link.CLOSED,
-    (Link.SWITCHED, Linked.HANDED_OVER): Link.CLOSED,  # the stream itself stays open
-    (Link.OPEN, Linked.FAILED): Link.BROKEN,
-    (Link.SPENT, Linked.FAILED): Link.BROKEN,
-    (Link.SWITCHED, Linked.FAILED): Link.BROKEN,
-    (Link.BROKEN, Linked.FAILED): Link.BROKEN,
-    (Link.CLOSED, Linked.FAILED): Link.CLOSED,
-    (Link.CLOSED, Linked.DROPPED): Link.CLOSED,
-    (Link.OPEN, Linked.DROPPED): Link.CLOSED,
-    (Link.SPENT, Linked.DROPPED): Link.CLOSED,
-    (Link.SWITCHED, Linked.DROPPED): Link.CLOSED,
-    (Link.BROKEN, Linked.DROPPED): Link.CLOSED,
-    (Link.CLOSED, Linked.ABANDONED): Link.BROKEN,  # for good
-    (Link.OPEN, Linked.ABANDONED): Link.BROKEN,
-    (Link.SPENT, Linked.ABANDONED): Link.BROKEN,
-    (Link.SWITCHED, Linked.ABANDONED): Link.BROKEN,
-    (Link.BROKEN, Linked.ABANDONED): Link.BROKEN,
+# Closing is possible in each state, and the end of all of them: whatever an operation that was
+# under way at that moment finds out comes too late. A session is never opened again.
+SESSION: Final = {
+    (SessionState.NEW, SessionEvent.CONNECTED): SessionState.OPEN,
+    (SessionState.NEW, SessionEvent.RETIRED): SessionState.NEW,
+    (SessionState.NEW, SessionEvent.FAILED): SessionState.NEW,
+    (SessionState.OPEN, SessionEvent.RETIRED): SessionState.NOT_REUSABLE,
+    (SessionState.NOT_REUSABLE, SessionEvent.RETIRED): SessionState.NOT_REUSABLE,
+    (SessionState.BROKEN, SessionEvent.RETIRED): SessionState.BROKEN,
+    (SessionState.UPGRADED, SessionEvent.RETIRED): SessionState.UPGRADED,
+    (SessionState.CLOSED, SessionEvent.RETIRED): SessionState.CLOSED,
+    (SessionState.OPEN, SessionEvent.UPGRADED): SessionState.UPGRADED,
+    (SessionState.NOT_REUSABLE, SessionEvent.UPGRADED): SessionState.UPGRADED,
+    (SessionState.BROKEN, SessionEvent.UPGRADED): SessionState.BROKEN,
+    (SessionState.CLOSED, SessionEvent.UPGRADED): SessionState.CLOSED,
+    (SessionState.UPGRADED, SessionEvent.DETACHED): SessionState.CLOSED,  # the stream stays open
+    (SessionState.OPEN, SessionEvent.FAILED): SessionState.BROKEN,
+    (SessionState.NOT_REUSABLE, SessionEvent.FAILED): SessionState.BROKEN,
+    (SessionState.UPGRADED, SessionEvent.FAILED): SessionState.BROKEN,
+    (SessionState.BROKEN, SessionEvent.FAILED): SessionState.BROKEN,
+    (SessionState.CLOSED, SessionEvent.FAILED): SessionState.CLOSED,
 }
 
 

@@ -9,6 +9,7 @@ Not here: what is sent, and when (sender.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ...errors import (
     AnsweredEarly,
@@ -23,30 +24,33 @@ from ...polling.contract import Co
 from ...polling.fairness import STEP, TURN
 from ...polling.progress import ProgressDeadline
 from ...polling.wake import co_checkpoint
+from ...transport import stream as streams
 from ...transport.stream import Part, Stream, rest
 from ..exchange import Exchange
-from .receiver import ReceivingHalf, answer_of
-from .session import SharedLink
+from .receiver import Receiver, answer_of
 from .states import READY, SENDING, Sending, Sent, follow
 
+if TYPE_CHECKING:
+    from .shared import SharedState
 
-class Transmitter:
-    """What the sending half sends with: to be inherited.
+
+class Writer:
+    """Puts the requests of a session on its stream: to be inherited.
 
     Args:
-        link: leads to the stream.
-        receiving: where an answer arrives.
+        session: leads to the stream.
+        receiver: where an early final response arrives.
 
     """
 
     __slots__ = (
-        *("_chunked", "_exchange", "_length", "_link", "_receiving", "_remaining", "_state"),
+        *("_chunked", "_exchange", "_length", "_receiver", "_remaining", "_session", "_state"),
         *("_unwaited", "_uploading"),
     )
 
-    def __init__(self, link: SharedLink, receiving: ReceivingHalf) -> None:
-        self._link = link
-        self._receiving = receiving
+    def __init__(self, session: SharedState, receiver: Receiver) -> None:
+        self._session = session
+        self._receiver = receiver
         self._exchange: Exchange | None = None  # the last one: what errors are about
         self._state = READY
         self._unwaited = 0  # done since the last wait, as `TURN` counts it
@@ -59,11 +63,17 @@ class Transmitter:
     def _step(self, event: Sent) -> None:
         self._state = follow(SENDING, self._state, event)
 
+    def _end_body(self, exchange: Exchange) -> None:
+        """Note that a body that followed its head is complete."""
+        self._step(Sent.UPGRADE if exchange.upgrades else Sent.FINISHED)
+        if self._session.observer is not None:
+            self._session.observer.sent_body()
+
     def _start(self, exchange: Exchange, parts: list[Part], complete: bool) -> Co[None] | None:
         """Try to send *parts*, which end the request if *complete*; None says that all is sent."""
         total = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
         try:
-            stream = self._link.raw_stream or self._link.stream
+            stream = self._session.stream or self._session.live_stream()
             count = self._try(stream, exchange, parts, complete, total)
         except BaseException as exc:
             problem = self._explain(exc, exchange, untouched=True)
@@ -109,8 +119,8 @@ class Transmitter:
             while parts:
                 if self._unwaited >= TURN:  # as there is always room
                     yield from self._co_turn()
-                    if self._link.raw_stream is not stream:
-                        self._link.check_unbroken()
+                    if self._session.stream is not stream:
+                        self._session.check_usable()
                     self._look(stream, exchange)
                 total = sum(map(len, parts))
                 sent = self._try(stream, exchange, parts, complete, total)
@@ -145,23 +155,22 @@ class Transmitter:
         self, stream: Stream, exchange: Exchange, parts: Sequence[Part], complete: bool, total: int
     ) -> Co[int]:
         """Wait until something of *parts* can be sent, and send it, or an answer is here."""
-        link = self._link
-        timeout = link.write_timeout
+        session = self._session
+        timeout = session.write_timeout
         limit = None if timeout is None else ProgressDeadline(timeout)
         while True:
             self._unwaited = 0
             # Set before the look at the exchange: who answers it does the opposite.
-            link.sender_waits = True
+            session.sender_waits = True
             try:
-                receiving = self._receiving
-                watch = receiving.is_next(exchange) and not receiving.role.is_taken()
+                watch = self._receiver.is_next(exchange) and not session.reading.locked()
                 if exchange.final is None:
                     need = stream.wanted_by_send(None if limit is None else limit.at, watch=watch)
                     yield need if limit is None else limit.limit(need)
             finally:
-                link.sender_waits = False
-            if link.raw_stream is not stream:
-                link.check_unbroken()
+                session.sender_waits = False
+            if session.stream is not stream:
+                session.check_usable()
             if watch:
                 self._look(stream, exchange)
             sent = self._try(stream, exchange, parts, complete, total)
@@ -176,11 +185,11 @@ class Transmitter:
 
     def label(self, exc: BaseException) -> None:
         """Say in *exc*, if it is an error of the library, that it is about the last request."""
-        self._link.label(exc, self._exchange)
+        self._session.label(exc, self._exchange)
 
     def _look(self, stream: Stream, exchange: Exchange) -> None:
         """Stop if the server has answered already, or closed the connection."""
-        response = self._receiving.look_ahead(stream, exchange)
+        response = self._receiver.look_ahead(stream, exchange)
         if response is not None:
             raise AnsweredEarly.by(response, "; read_response() gives the answer")
 
@@ -195,7 +204,7 @@ class Transmitter:
             return exc
         if exchange.final is not None:  # another operation has read it
             return AnsweredEarly.by(answer_of(exchange, exchange.final))
-        stream = self._link.raw_stream
+        stream = self._session.stream
         if stream is None:
             return exc
         try:
@@ -229,19 +238,25 @@ class Transmitter:
         elif isinstance(exc, TransportError) and (not untouched or self._state is Sending.BODY):
             exc.request_sent = "yes" if exc.request_sent == "yes" else "maybe"
         self.label(exc)
+        session = self._session
+        in_body = self._exchange if self._state is Sending.BODY else None
         if not isinstance(exc, ConnectionClosed):
             self._break(exc if isinstance(exc, Exception) else StateError(repr(exc)))
-            return
-        if self._state is not READY:
-            self._step(Sent.ANSWERED)
-        elif untouched and exc.request_sent == "maybe":
-            exc.request_sent = "no"
-        self._link.spend()
+        else:
+            if self._state is not READY:
+                self._step(Sent.ANSWERED)
+            elif untouched and exc.request_sent == "maybe":
+                exc.request_sent = "no"
+            session.retire()
+        if session.meter is not None:
+            session.meter.leave(streams.SENDING)
+        if session.observer is not None:
+            session.observer.sending_failed(exc, in_body)
 
     def _break(self, failure: Exception) -> None:
         """Break the connection because of *failure*; who waits for a response is woken."""
         self.label(failure)
-        self._link.fail(failure)
-        stream = self._link.raw_stream
-        if stream is not None and self._receiving.role.is_taken():
+        self._session.fail(failure)
+        stream = self._session.stream
+        if stream is not None and self._session.reading.locked():
             stream.shut_down()

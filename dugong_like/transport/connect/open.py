@@ -51,7 +51,7 @@ def begin(route: Route) -> Attempt | None:
 
     A name has to be looked up first, and for some proxies that of the origin.
 
-    There are no trace events for that: see `WatchedLink.open`.
+    There are no trace events for that: see `SharedState.open`.
 
     Raises:
         ConnectFailed, InvalidOption: see `co_open`.

@@ -6,6 +6,7 @@ Not here: the filters (wire_dump.py, throttle.py, minimum_rate.py).
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,8 +79,11 @@ class WrappedStream:
         return self.inner.wanted_by_send(deadline, watch=watch)
 
     def wait_to_recv(self, timeout: float | None) -> bool:
-        """See `Stream.wait_to_recv`."""
-        return self.inner.wait_to_recv(timeout)
+        """See `Stream.wait_to_recv`; a filter may end the wait, to be asked what for."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        need = self.wanted_by_recv(deadline)
+        left = None if need.deadline is None else need.deadline - time.monotonic()
+        return need.poll(left) or deadline is None or time.monotonic() < deadline
 
     @property
     def buffered(self) -> bool:

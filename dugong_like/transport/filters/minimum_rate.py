@@ -4,7 +4,7 @@ Time counts only while an operation waits to send or to receive, and the bytes o
 count together: waiting for the response to a large upload means waiting for the upload. Bytes are
 counted in successive intervals, and each needs its minimum at its end.
 
-Not here: the rate (rates.py), and the exchange that an interval belongs to (observed.py).
+Not here: the rate (rates.py), and the exchange that an interval belongs to (connection/h1/).
 """
 
 from __future__ import annotations
@@ -12,16 +12,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import Final
 
 from ...errors import ConnectionTimedOut
 from ...polling.contract import PollNeeded
 from ...polling.rates import LowestRate
-from ..stream import Part, Stream
+from ..stream import RECEIVING, SENDING, Part, Stream
 from .base import WrappedStream
-
-RECEIVING: Final = 1  # bits of the halves that wait
-SENDING: Final = 2
 
 
 class Meter:

@@ -3,6 +3,8 @@
 import gc
 import random
 import weakref
+from collections import deque
+from types import SimpleNamespace
 
 import pytest
 from kit.streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
@@ -18,6 +20,7 @@ from dugong_like import (
     StateError,
     UnsupportedResponse,
 )
+from dugong_like.connection.h1.states import SessionState
 from dugong_like.http.h1 import head_cache as recent
 from dugong_like.http.h1.response_head import find_head
 from dugong_like.polling.fairness import TURN
@@ -522,7 +525,7 @@ def test_server_is_told_what_has_arrived_when_more_is_waited_for(monkeypatch, wa
     """It may hold back the rest until then (Nagle), and the system may take 40 ms (delayed ACK)."""
     stream = ScriptedStream()
     conn = connection(monkeypatch, stream)
-    monkeypatch.setattr("dugong_like.connection.h1.exclusive.run", finish)  # nobody may really wait
+    monkeypatch.setattr("dugong_like.connection.h1.receiver.run", finish)  # nobody may really wait
 
     def read(*incoming, name):
         stream.incoming = list(incoming)
@@ -576,3 +579,82 @@ def test_server_is_told_behind_much_as_well(monkeypatch):
     assert stream.acknowledged == 0
     finish(conn.co_read_response())
     assert stream.acknowledged == 1
+
+
+# ---- attempts
+
+
+@pytest.fixture
+def open_connection(monkeypatch):
+    conn = connection(monkeypatch, ScriptedStream())
+    conn.connect()
+    return conn
+
+
+@pytest.fixture
+def receiver(open_connection):
+    return open_connection._session.receiver
+
+
+def test_attempts_are_made_until_one_succeeds_and_waits_come_between(open_connection, receiver):
+    results = deque([None, None, "third"])
+    operation = receiver.co(lambda argument: results.popleft(), 1)
+
+    assert [need.fd for need in (next(operation), next(operation))] == [ScriptedStream.fd] * 2
+    assert finish(operation) == "third"
+    assert not open_connection._session.shared.reading.locked()
+
+
+def test_waiting_comes_first_if_it_is_too_early(receiver):
+    attempts = []
+    operation = receiver.co(lambda argument: attempts.append(argument) or "done", 1, lambda: True)
+    next(operation)
+    assert attempts == []
+    assert finish(operation) == "done"
+
+
+def test_blocking_way_needs_no_generator_if_the_first_attempt_succeeds(open_connection, receiver):
+    session = open_connection._session.shared
+    assert receiver.block(lambda argument: argument, "now") == "now"
+    with pytest.raises(ZeroDivisionError):
+        receiver.block(lambda argument: 1 / argument, 0)
+    assert not session.reading.locked()
+    assert session.state is SessionState.BROKEN
+
+
+def test_blocking_reader_keeps_its_place_while_it_waits(monkeypatch):
+    """A later one could come in between its first attempt and its wait, and read in its place."""
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    conn.connect()
+    receiver = conn._session.receiver
+    refused = []
+
+    def run(op):
+        next(op)
+        with pytest.raises(StateError, match="another operation is reading") as caught:
+            receiver.block(lambda _: "stolen", None)
+        refused.append(caught)
+        return finish(op)
+
+    monkeypatch.setattr("dugong_like.connection.h1.receiver.run", run)
+    results = deque([None, "mine"])
+    assert receiver.block(lambda _: results.popleft(), None) == "mine"
+    assert len(refused) == 1
+
+
+def test_time_limit_is_for_what_does_not_move(open_connection, receiver, monkeypatch):
+    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("dugong_like.connection.h1.receiver.time", clock)
+    session, buffer = open_connection._session.shared, receiver._buffer
+    session.timeout = 0.25
+    operation = receiver.co(lambda argument: None, None)
+    assert next(operation).deadline == 100.25
+    clock.now = 100.125
+    assert next(operation).deadline == 100.25
+    buffer.received += 1
+    assert next(operation).deadline == 100.375
+    clock.now = 100.375
+    with pytest.raises(ConnectionTimedOut, match=r"nothing arrived for 0\.25 s "):
+        next(operation)
+    assert session.state is SessionState.OPEN

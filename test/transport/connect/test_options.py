@@ -283,7 +283,7 @@ def options_of(drive, options, *wanted):
             "127.0.0.1",
             server.port,
             socket_options=options,
-            look=lambda conn: [conn._link.raw_stream.sock.getsockopt(*one) for one in wanted],
+            look=lambda conn: [conn._session.shared.stream.sock.getsockopt(*one) for one in wanted],
         )
 
 
@@ -382,7 +382,7 @@ def test_family(drive, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", answer)
 
     def server_of(conn):
-        return conn._link.raw_stream.sock.family
+        return conn._session.shared.stream.sock.family
 
     for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         with ScriptedServer(answering(OK), host=host) as server:
@@ -757,7 +757,7 @@ def test_session_after_the_server_has_closed_an_idle_connection(drive, certifica
     with ScriptedServer(handler, certificate.server_context()) as server:
         with HTTPConnection("localhost", server.port, tls_context(ca=ca_file), timeout=5) as conn:
             assert drive(co_ask(conn)) == 200
-            stream = conn._link.raw_stream
+            stream = conn._session.shared.stream
             wait_until(lambda: not stream.is_quiet())
             assert drive(co_ask(conn)) == 200
             assert conn.session_reused
@@ -909,5 +909,5 @@ def test_options_of_a_wrong_type(trusting, options, reason):
 
 
 def test_connection_without_options_has_those_of_all_others():
-    assert HTTPConnection("x.test")._link.route.options is PLAIN
+    assert HTTPConnection("x.test")._config.route.options is PLAIN
     assert PLAIN.can_use("127.0.0.1")

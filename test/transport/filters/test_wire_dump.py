@@ -105,7 +105,7 @@ def test_a_file_that_cannot_be_opened_leaves_nothing_open(tmp_path):
         conn = HTTPConnection("127.0.0.1", server.port, trace_file=tmp_path / "no" / "where")
         with pytest.raises(FileNotFoundError):
             conn.connect()
-        assert conn._link.raw_stream is None
+        assert conn._session.shared.stream is None
 
 
 class FullDisk(io.BytesIO):
@@ -118,7 +118,7 @@ def test_a_file_that_cannot_be_written_ends_the_operation(tmp_path):
         conn = HTTPConnection("127.0.0.1", server.port, trace_file=FullDisk())
         with pytest.raises(OSError, match="No space"):
             conn.connect()
-        assert conn._link.raw_stream is None
+        assert conn._session.shared.stream is None
 
 
 def test_a_file_may_take_a_part_at_a_time():

@@ -270,7 +270,7 @@ def through(monkeypatch):
     def through(co_dial, **options):
         conn = connection(monkeypatch, **options)
         monkeypatch.setattr(
-            "dugong_like.connection.h1.session.co_open", lambda route, timeout: co_dial()
+            "dugong_like.connection.h1.shared.co_open", lambda route, timeout: co_dial()
         )
         return conn
 
@@ -285,7 +285,7 @@ def test_requests_and_responses(nested, trusting, drive, through):
         drive(conn.co_send_request("GET", "/"))
         assert drive(conn.co_read_response()).status == 200
         assert drive(conn.co_readall()) == b"ok"
-    stream = conn._link.raw_stream
+    stream = conn._session.shared.stream
     assert isinstance(stream, TLSOverStream)
     assert isinstance(stream._inner, TLSStream)
     assert stream.fd == stream._inner.fd

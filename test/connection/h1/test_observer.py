@@ -26,7 +26,6 @@ from dugong_like import (
     TunnelRefused,
     run,
 )
-from dugong_like.connection.h1.session import SharedLink
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: secret\r\n\r\nok"
 BIG = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + pattern(300_000)
@@ -243,7 +242,7 @@ def test_an_answer_before_the_body_was_sent(monkeypatch):
     conn = connection(monkeypatch, ScriptedStream(), trace=told)
     finish(conn.co_send_request("PUT", "/", body=BodyFollowing(9)))
     finish(conn.co_write(b"abc"))
-    conn._link.raw_stream.incoming.append(OK)
+    conn._session.shared.stream.incoming.append(OK)
     with pytest.raises(ConnectionClosed) as caught:
         finish(conn.co_write(b"abc"))
     assert told.events == [*SENT[:3], "http11.send_request_body.failed"]
@@ -291,7 +290,7 @@ def test_what_a_trace_raises_ends_the_operation_and_leaves_a_connection_to_reset
             run(co_get(conn))
         assert told.events[-1] == bad or bad.startswith(("dns", "connection"))
         told.bad = None
-        if conn._link.raw_stream is not None:
+        if conn._session.shared.stream is not None:
             with pytest.raises(ConnectionClosed, match="is broken"):
                 run(co_get(conn))
         conn.reset()
@@ -368,8 +367,8 @@ def test_a_child_process_tells_nothing_of_the_parents_connection():
 def test_nobody_is_told_who_did_not_ask(monkeypatch):
     conn = connection(monkeypatch, ScriptedStream([OK]))
 
-    assert type(conn._link) is SharedLink
-    assert conn._link.route.trace is None
+    assert conn._session.shared.observer is None
+    assert conn._session.shared.route.trace is None
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])

@@ -1,0 +1,498 @@
+"""The part of a session that both of its halves use: the stream, the state, the exchanges.
+
+The protocol between the two halves, and between threads, is at the top of session.py.
+
+A child process that inherits a session closes its copy at once, without sending anything: the
+connection stays the parent's.
+
+Not here: sending (sender.py) and receiving (receiver.py).
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+from collections import deque
+from collections.abc import Callable
+from threading import Lock, RLock
+from typing import TYPE_CHECKING, TypeVar
+
+from ...errors import (
+    ConnectFailed,
+    ConnectionClosed,
+    DugongError,
+    ProtocolError,
+    Sent,
+    TransportError,
+)
+from ...http.hosts import HTTPS_PORT
+from ...polling.contract import Co
+from ...polling.timeouts import NO_LIMITS, Timeouts, stalling
+from ...polling.wake import Wake, co_checkpoint
+from ...transport.connect.happy_eyeballs import Attempt
+from ...transport.connect.open import at_once, begin, co_open
+from ...transport.stream import Stream
+from ..exchange import Exchange
+from .states import BROKEN, CLOSED, NEW, OPEN, SESSION, SessionEvent, follow
+
+if TYPE_CHECKING:
+    from ...transport.filters.minimum_rate import Meter
+    from ...transport.timings import Timings
+    from ..config import ConnectionConfig
+    from .observer import Observer
+
+E = TypeVar("E", bound=BaseException)
+PEERS = (ProtocolError, TransportError)  # errors that the peer or the network have made
+
+
+class SharedState:
+    """One connection to one origin, from before it is opened until it is closed.
+
+    Args:
+        config: of the connection.
+        timeout: see `limit`.
+
+    Attributes:
+        config: as given.
+        route: where it leads.
+        timeouts: how long everything may take.
+        timeout: seconds that may pass without anything arriving, or None.
+        write_timeout: seconds that may pass without anything being sent, or None.
+        pending: the requests whose responses have not been read to their end, in order.
+        state: whether the session can be used.
+        stream: the stream even if the session is broken; None if there is none.
+        sending: locked while an operation sends, which is one at a time.
+        reading: locked while an operation reads, or the sender peeks at what has arrived.
+        peeking: locked while the sender peeks; see `exclusive.Peek`.
+        sender_waits: True while an operation waits until something can be sent.
+        reader_waits: what wakes a reader that waits until a request is sent, or None.
+        left: the stream of a session that was closed under an operation; the last one closes it.
+        lost: True if it was closed under a response or a request that was not complete.
+        ended: True if the connection has ended, in order or not.
+        reason: what ended it; None if it ended in order, or has not ended.
+        observer: is told what happens; None if nobody asked.
+        meter: counts for the minimum rate; None if it may be as slow as it likes.
+        timings: of the response whose head was read last; None if nobody takes the time.
+
+    """
+
+    __slots__ = (
+        *("__weakref__", "_callbacks", "_closed_by_us", "_failure", "config", "ended", "left"),
+        *("lost", "meter", "observer", "peeking", "pending", "reader_waits", "reading", "reason"),
+        *("route", "sender_waits", "sending", "state", "stream", "timeout", "timeouts"),
+        *("timings", "write_timeout"),
+    )
+
+    timeouts: Timeouts
+    timeout: float | None
+    write_timeout: float | None
+
+    def __init__(self, config: ConnectionConfig, timeout: float | Timeouts | None) -> None:
+        self.config = config
+        self.route = config.route
+        if timeout is None:  # as with `limit`, but connections are made often
+            self.timeouts = NO_LIMITS
+            self.timeout = self.write_timeout = None
+        else:
+            self.limit(timeout)
+        self.pending: deque[Exchange] = deque()
+        self.state = NEW
+        self.stream: Stream | None = None
+        self.sending = Lock()
+        self.reading = Lock()
+        self.peeking = RLock()
+        self.sender_waits = False
+        self.reader_waits: Wake | None = None
+        self.left: Stream | None = None
+        self.lost = False
+        self.ended = False
+        self.reason: Exception | None = None
+        self._failure: Exception | None = None  # what broke it
+        self._closed_by_us = False
+        self._callbacks: list[Callable[[], object]] = []
+        self.observer: Observer | None = None
+        self.meter: Meter | None = None
+        self.timings: Timings | None = None
+        if config.is_observed:
+            from .observer import Observer  # noqa: PLC0415 - for connections that have one
+
+            self.observer = Observer(self, config)
+            self.route = config.route.told(self.observer.tell)
+
+    def limit(self, timeout: float | Timeouts | None) -> None:
+        """Let *timeout* hold for every wait that begins from now on.
+
+        Raises:
+            ValueError, TypeError: it is no time limit.
+
+        """
+        if isinstance(timeout, Timeouts):
+            self.timeouts = timeout
+            self.timeout = timeout.to_read
+            self.write_timeout = timeout.to_write
+        else:
+            self.timeouts = stalling(timeout)
+            self.timeout = self.write_timeout = timeout
+
+    # ---- errors
+
+    def check_usable(self) -> None:
+        """Raise `ConnectionClosed` if the session is broken, or was closed."""
+        if self.state is BROKEN:
+            with _moving:  # another thread may be about to say why
+                failure = self._failure
+            raise _broken(failure, self._sent()) from failure  # in no variable, see `labelled`
+        if self.state is CLOSED:
+            raise ConnectionClosed("the connection was closed meanwhile", request_sent=self._sent())
+
+    def _sent(self) -> Sent:
+        return "maybe" if self.pending or self.lost else "no"
+
+    def live_stream(self) -> Stream:
+        """Return the open stream.
+
+        Raises:
+            ConnectionClosed: the session is broken, or was closed.
+
+        """
+        stream = self.stream
+        if stream is None or self.state is BROKEN:
+            self.check_usable()
+        if stream is None:
+            raise ConnectionClosed("the connection is closed")
+        return stream
+
+    def label(self, exc: BaseException, exchange: Exchange | None = None) -> None:
+        """Say in *exc*, if it is an error of the library, what it is about.
+
+        Args:
+            exc: what an operation has raised.
+            exchange: the request that it is about; None if there is none, as of connecting.
+
+        """
+        if not isinstance(exc, DugongError) or exc.url:
+            return
+        route = self.route
+        if exchange is None:
+            exc.label("", route.origin, route.detour)
+        else:
+            method = ascii(exchange.method)[1:-1]  # perhaps it is none
+            exc.label(method, route.url(method, exchange.path))
+            unencrypted = route.port == HTTPS_PORT and route.ssl_context is None
+            if unencrypted and not exchange.answered and isinstance(exc, PEERS):
+                exc.append("on the port of https: is ssl_context=default_ssl_context() missing?")
+
+    def labelled(self, exc: E, exchange: Exchange | None = None) -> E:
+        """Return *exc*, about to be raised, with its label; see `label`.
+
+        It is in no variable of the function that raises it then: it leads to the frame by its
+        traceback, and both would be garbage in a circle, with the session and its descriptor.
+        """
+        self.label(exc, exchange)
+        return exc
+
+    def label_received(self, exc: BaseException) -> None:
+        """As `label`, of an error of reading: it is about the first response that is pending."""
+        pending = self.pending
+        self.label(exc, pending[0] if pending else None)
+
+    # ---- connecting
+
+    def open(self) -> Co[None] | None:
+        """Connect, if that is possible at once; else return the operation that does it.
+
+        Raises what `co_open` in open.py raises.
+        """
+        if self.observer is not None:  # each step is told
+            return self._co_open_observed(self.observer)
+        try:
+            attempt = begin(self.route)
+        except ConnectFailed as exc:
+            self.label(exc)
+            return self._co_fail(exc)
+        except DugongError as exc:
+            self.label(exc)
+            raise
+        if attempt is None or (stream := at_once(self.route, attempt)) is None:
+            return self._co_open(attempt)
+        self._opened(stream)
+        return None
+
+    def _co_open_observed(self, observer: Observer) -> Co[None]:
+        observer.begin()
+        try:
+            yield from self._co_open(None)
+        except BaseException:
+            if observer.raised is None:
+                raise
+        if (raised := observer.raised) is not None:  # and taken for a failed attempt, perhaps
+            self.close()
+            raise raised
+
+    def _co_open(self, attempt: Attempt | None) -> Co[None]:
+        if attempt is None:
+            going = co_open(self.route, self.timeouts)
+        else:
+            going = co_open(self.route, self.timeouts, attempt)
+        try:
+            stream = yield from going
+        except ConnectFailed as exc:
+            self.label(exc)
+            yield from co_checkpoint()  # as `_co_fail` has it
+            raise
+        except DugongError as exc:
+            self.label(exc)
+            raise
+        self._opened(stream)
+
+    @staticmethod
+    def _co_fail(failure: ConnectFailed) -> Co[None]:
+        """Raise *failure*, but let others run before: it may be tried again and again."""
+        try:
+            yield from co_checkpoint()
+            raise failure
+        finally:
+            del failure  # or it would keep this frame, which keeps it, and what was half open
+
+    def _opened(self, stream: Stream) -> None:
+        if self.config.filters is not None:
+            try:
+                stream, self.meter = self.config.filters.wrap(stream)
+            except BaseException:
+                stream.close()
+                raise
+        with _moving:
+            if self.state is NEW:
+                self.state = OPEN
+                self.stream = stream
+                _open.add(self)
+                return
+        stream.close()
+        self.check_usable()
+
+    # ---- the state
+
+    def _move(self, event: SessionEvent) -> None:
+        """Follow *event*, which both halves and any thread may do at the same time."""
+        with _moving:
+            self.state = follow(SESSION, self.state, event)
+
+    def append(self, exchange: Exchange) -> None:
+        """Let the response to *exchange* be expected behind all others.
+
+        Raises:
+            ConnectionClosed: one of them is the last one of this connection.
+
+        """
+        with _moving:  # see `end_use`
+            if self.state is OPEN:
+                self.pending.append(exchange)
+                return
+        raise ConnectionClosed("the connection takes no further request, since a moment ago")
+
+    def end_use(self, response: object) -> None:
+        """Take the first of the pending requests off, as *response*, now complete, is the last one.
+
+        Those behind it get no response: what may come is none (RFC 9112 section 9.6).
+        """
+        with _moving:  # the other thread shall not append a request in between
+            self.retire()
+            self.pending.popleft()
+            failed = False
+            if self.pending:
+                last = ConnectionClosed(f"{response} was the last one")
+                self.label(last)
+                failed = self._fail(last)
+        if failed:
+            self.end(self._failure)
+
+    def retire(self) -> None:
+        """Let the connection take no further request (RFC 9112 section 9.3)."""
+        if self.stream is not None:
+            self._move(SessionEvent.RETIRED)
+
+    def upgrade(self) -> None:
+        """Note that what follows on the stream is no HTTP (RFC 9110 section 7.8)."""
+        self._move(SessionEvent.UPGRADED)
+
+    def detach(self) -> Stream | None:
+        """Give the stream up: from now on the caller closes it.
+
+        Raises:
+            StateError: it is not one that has left HTTP.
+
+        """
+        self._move(SessionEvent.DETACHED)
+        _open.discard(self)
+        stream, self.stream = self.stream, None
+        if self.meter is not None:  # what follows may rest as long as it likes
+            self.meter.stop()
+        return stream
+
+    def fail(self, failure: Exception) -> None:
+        """Let every further use raise `ConnectionClosed`, with *failure* as its cause."""
+        self.label_received(failure)
+        with _moving:
+            failed = self._fail(failure)
+        if failed:  # not under the lock, as there are others who are told
+            self.end(self._failure)
+
+    def _fail(self, failure: Exception) -> bool:
+        """Break the session, and return True if it was not broken before."""
+        self._move(SessionEvent.FAILED)
+        if self._failure is not None or self.state is not BROKEN:
+            return False
+        # Without its traceback, which leads back to here: the descriptor would stay open
+        # until the garbage collector runs.
+        self._failure = copy.copy(failure)
+        return True
+
+    def stop_sending(self) -> None:
+        """Wake the operation that waits to send, if there is one: it shall do so no more."""
+        if self.sender_waits and self.stream is not None:
+            self.stream.shut_down_writing()
+
+    def wake_reader(self) -> None:
+        """Wake the reader that waits until a request is sent, if there is one."""
+        if (wake := self.reader_waits) is not None:
+            wake.set()
+
+    # ---- closing
+
+    def will_close(self) -> None:
+        """Note that the session is being closed in order: no failure that follows is the reason."""
+        self._closed_by_us = True
+
+    def close(self, *, lost: bool = False) -> bool:
+        """Close the session at once, in any state, whatever operations do with it.
+
+        Operations that are under way, and those that begin later, end with `ConnectionClosed` where
+        they would need the stream; the last of them gives the descriptor back. Another thread may
+        be about to wait for it: if it was closed now its number could be another file's by then,
+        and the wait would never end.
+
+        Args:
+            lost: True if a response or a request is not complete.
+
+        Returns:
+            True if no operation is under way, which would find everything as it has left it.
+
+        Raises:
+            BaseException: what the observer raises; the stream is closed all the same.
+
+        """
+        self._closed_by_us = True
+        with _moving:
+            if self.state is not CLOSED:
+                self.state = CLOSED
+                self.lost = lost
+            _open.discard(self)
+            stream, self.stream = self.stream, None
+            in_use = self.sending.locked() or self.reading.locked()  # behind the stream: see `take`
+            if in_use:
+                self.left = stream or self.left
+        try:
+            if stream is not None:
+                if in_use:
+                    stream.shut_down()  # wakes those that wait for it
+                if self.observer is not None:
+                    self.observer.closing()
+        finally:
+            if in_use:
+                self.wake_reader()
+                self.give_back()
+            else:
+                self.pending.clear()
+                if stream is not None:
+                    stream.close()
+            self.end(None)
+        return not in_use
+
+    def give_back(self) -> None:
+        """Close the stream that was left, unless an operation is under way.
+
+        Called when one has ended. An operation that begins now finds no stream.
+        """
+        if self.left is None or self.sending.locked() or self.reading.locked():
+            return
+        with _moving:
+            stream, self.left = self.left, None
+        try:
+            if stream is not None:
+                stream.close()
+        except Exception:  # noqa: BLE001 - it is not that of the operation, which has its own end
+            sys.excepthook(*sys.exc_info())
+
+    def drop_inherited(self) -> None:
+        """Close the copy that a child process has: the peer hears nothing, nobody is told."""
+        self.sending, self.reading, self.peeking = Lock(), Lock(), RLock()  # of other threads
+        self.sender_waits, self.reader_waits = False, None
+        self._callbacks.clear()
+        self.observer = None
+        self.pending.clear()
+        self.state, self.ended = CLOSED, True
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            stream.close()
+
+    # ---- the end, for those who wait for it
+
+    def end(self, reason: Exception | None) -> None:
+        """Note that the connection has ended because of *reason*; only the first call counts."""
+        if self.ended:
+            return
+        with _moving:
+            if self.ended or (self._closed_by_us and reason is not None):
+                return
+            self.ended = True
+            self.reason = reason
+        while self._callbacks:
+            self._callbacks.pop(0)()
+
+    def when_ended(self, callback: Callable[[], object]) -> None:
+        """Call *callback* when the connection ends; at once if it has."""
+        with _moving:
+            self._callbacks.append(callback)  # first, or an end that comes in between is missed
+            if not self.ended:
+                return
+        try:
+            self._callbacks.remove(callback)
+        except ValueError:  # `end` has called it
+            return
+        callback()
+
+
+def _broken(failure: Exception | None, sent: Sent) -> ConnectionClosed:
+    """Return the error of using a session that *failure* has broken."""
+    broken = ConnectionClosed(
+        f"the connection is broken until reset() is called: {failure}", request_sent=sent
+    )
+    if isinstance(failure, ConnectionClosed):
+        broken.retryable = failure.retryable
+    return broken
+
+
+def moving() -> RLock:
+    """Return the lock that is held while the states of sessions change."""
+    return _moving
+
+
+_open: set[SharedState] = set()  # what a child process has to drop; the owner takes it out
+
+# Held for microseconds, when the state of a session changes: so not by small requests that go
+# well. The same thread may take it twice, as the garbage collector and handlers of signals run
+# anywhere.
+_moving = RLock()
+
+
+def _drop_inherited() -> None:
+    global _moving  # noqa: PLW0603 - it is for the process
+    _moving = RLock()  # the thread that had it is in the parent
+    for session in list(_open):
+        session.drop_inherited()
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_drop_inherited)

@@ -1,0 +1,142 @@
+"""The shared part of a session: its states, its end, and the stream that goes with it."""
+
+import threading
+
+import pytest
+from kit.support import ScriptedServer
+
+from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
+from dugong_like.connection.connection import finish
+from dugong_like.connection.exchange import Exchange
+from dugong_like.connection.h1.shared import SharedState, moving
+from dugong_like.connection.h1.states import SessionState
+
+
+@pytest.fixture
+def config():
+    with ScriptedServer(lambda sock: sock.recv(1)) as server:
+        yield HTTPConnection("127.0.0.1", server.port)._config
+
+
+@pytest.fixture
+def session(config):
+    session = SharedState(config, 10)
+    yield session
+    session.close()
+
+
+def test_stream_is_there_while_the_connection_is(session):
+    with pytest.raises(ConnectionClosed, match="is closed"):
+        session.live_stream()
+    finish(session.open())
+    assert session.live_stream() is session.stream
+    session.retire()
+    assert session.live_stream() is session.stream
+    assert session.state is SessionState.NOT_REUSABLE
+    session.close()
+    assert session.stream is None
+    with pytest.raises(ConnectionClosed, match="closed meanwhile"):
+        session.live_stream()
+
+
+def test_broken_session_says_why(session):
+    finish(session.open())
+    session.fail(InvalidResponse("first"))
+    session.fail(InvalidResponse("second"))
+
+    why = rf"until reset\(\) is called: {session.route.origin}: first$"
+    with pytest.raises(ConnectionClosed, match=why) as failure:
+        session.live_stream()
+    assert isinstance(failure.value.__cause__, InvalidResponse)
+    assert session.stream is not None
+    session.close()
+    session.fail(InvalidResponse("of an operation that ends late"))
+    assert session.state is SessionState.CLOSED
+
+
+def test_session_that_was_never_open_cannot_be_used_up(session):
+    session.retire()
+    session.fail(InvalidResponse("of connecting"))
+
+    assert session.state is SessionState.NEW
+
+
+def test_no_request_is_put_behind_the_last_response(session):
+    finish(session.open())
+    first, second, third = (Exchange("GET", path) for path in "123")
+    session.pending.append(first)
+    session.append(second)
+    session.end_use("the first response")
+    with pytest.raises(ConnectionClosed, match="takes no further request"):
+        session.append(third)
+    assert list(session.pending) == [second]
+    with pytest.raises(ConnectionClosed, match="the first response was the last one"):
+        session.check_usable()
+
+
+def test_connection_that_comes_too_late_is_closed(config):
+    donor = SharedState(config, 10)
+    finish(donor.open())
+    late, donor.stream = donor.stream, None
+    session = SharedState(config, 10)
+    session.close()
+    assert late.sock.fileno() >= 0
+    with pytest.raises(ConnectionClosed, match="closed meanwhile"):
+        session._opened(late)
+    assert late.sock.fileno() == -1
+    assert session.stream is None
+    donor.close()
+
+
+@pytest.mark.parametrize("directions", [("sending",), ("reading",), ("sending", "reading")])
+def test_the_stream_is_closed_when_the_last_operation_has_ended(session, directions):
+    finish(session.open())
+    sock = session.stream.sock
+    locks = [getattr(session, direction) for direction in directions]
+    for lock in locks:
+        lock.acquire()
+    session.close()
+    assert session.stream is None
+    for lock in locks:
+        assert sock.fileno() != -1
+        lock.release()
+        session.give_back()
+    assert sock.fileno() == -1
+
+
+def test_the_end_is_told_once(session):
+    told = []
+    finish(session.open())
+    session.when_ended(lambda: told.append("first"))
+    session.fail(InvalidResponse("broken"))
+    session.when_ended(lambda: told.append("late"))
+    session.close()
+
+    assert told == ["first", "late"]
+    assert isinstance(session.reason, InvalidResponse)
+
+
+def test_a_failure_behind_a_close_is_no_reason(session):
+    finish(session.open())
+    session.will_close()
+    session.fail(InvalidResponse("of the close"))
+    assert not session.ended
+    session.close()
+    assert session.ended
+    assert session.reason is None
+
+
+def test_closing_waits_for_nothing_but_a_change_of_state(session):
+    finish(session.open())
+    done = threading.Event()
+
+    def close():
+        session.close()
+        done.set()
+
+    with moving():
+        closer = threading.Thread(target=close)
+        closer.start()
+        assert not done.wait(0.05)
+    closer.join(20)
+    assert done.is_set()
