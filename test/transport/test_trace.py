@@ -4,7 +4,7 @@ import pytest
 from kit.streams import finish
 
 from dugong_like.polling.contract import POLLIN, PollNeeded
-from dugong_like.transport.trace import Phases, co_told
+from dugong_like.transport.trace import co_told
 
 
 def co_work(result="done", failure=None):
@@ -64,27 +64,3 @@ def test_what_the_trace_raises_goes_up_and_the_result_is_undone(bad):
         finish(co_told(Told(bad), "work", op, {}, undo=undone.append))
     assert op.gi_frame is None
     assert undone == (["done"] if bad == "work.complete" else [])
-
-
-def test_phases_pair_beginnings_and_ends():
-    told = Told()
-    phases = Phases(told)
-    phases.fail(OSError())  # nothing has begun
-    phases.start("a", {"x": 1})
-    phases.fail(OSError(), for_good=False)
-    phases.resume()
-    phases.resume()
-    phases.complete("a", {})
-    phases.start("b", {})
-    phases.fail(OSError())
-    phases.resume()
-    phases.complete("c", {})
-    phases.start("d", {})
-    phases.reset()
-    phases.fail(OSError())
-
-    assert [event for event, _ in told] == [
-        *("a.started", "a.failed", "a.started", "a.complete", "b.started", "b.failed"),
-        *("c.started", "c.complete", "d.started"),
-    ]
-    assert told[2][1] == {"x": 1}
