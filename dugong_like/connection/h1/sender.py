@@ -223,7 +223,7 @@ class Sender(Writer):
             head: of the request.
             body: the whole of it, or what announces it, or None.
             before: other requests, to be sent in front of it.
-            is_operation: True if other operations may run meanwhile: they do after connecting.
+            is_operation: True if others of the same loop shall have their turn after connecting.
 
         Returns:
             The rest, to be run at once; or None. It raises what `begin` raises.
@@ -271,21 +271,23 @@ class Sender(Writer):
         is_operation: bool,
     ) -> Co[None] | None:
         connecting = self._connect()
-        if connecting is None:
-            if not is_operation:
-                return self._request(exchange, head, body, before)
-            connecting = co_checkpoint()
-        return self._co_connect_and_request(connecting, exchange, head, body, before)
+        if connecting is None and not is_operation:
+            return self._request(exchange, head, body, before)
+        return self._co_connect_and_request(connecting, exchange, head, body, before, is_operation)
 
     def _co_connect_and_request(
         self,
-        connecting: Co[None],
+        connecting: Co[None] | None,
         exchange: Exchange,
         head: bytes,
         body: Part | BodyFollowing | None,
         before: Sequence[Whole],
+        is_operation: bool,
     ) -> Co[None]:
-        yield from connecting
+        if connecting is not None:
+            yield from connecting
+        if is_operation:  # it may have connected at once, and many connections may be made so
+            yield from co_checkpoint()
         going = self._request(exchange, head, body, before)
         if going is not None:
             yield from going
