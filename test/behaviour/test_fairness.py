@@ -8,7 +8,7 @@ import io
 import threading
 
 import pytest
-from kit.support import open_descriptors
+from kit.support import ScriptedServer, open_descriptors
 
 from dugong_like import (
     BodyFollowing,
@@ -648,3 +648,19 @@ def test_a_read_that_is_given_up_at_a_checkpoint_loses_nothing():
             got += end.value
     assert given_up >= COUNT // (MOST + 1)
     assert got == bytes(COUNT)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_others_have_their_turn_between_connecting_and_sending(host):
+    """It may connect at once; and a server in the same loop would get head and body together."""
+    with ScriptedServer(lambda sock: sock.recv(1)) as server:
+        with HTTPConnection(host, server.port, timeout=20) as conn:
+            sending = conn.co_send_request("GET", "/")
+            need = next(sending)
+            while not conn.is_open():
+                assert need.poll(20)
+                need = next(sending)
+            assert not conn.response_pending()
+            assert need.poll(0)  # there is nothing to wait for
+            sending.close()
+            assert conn.is_open()

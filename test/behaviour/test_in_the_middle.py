@@ -7,6 +7,7 @@ must come right. Here a call is interrupted at each of its steps, one after the 
 
 import io
 import ssl
+from functools import partial
 
 import pytest
 from kit.in_the_middle import in_the_middle
@@ -15,6 +16,7 @@ from kit.streams import ScriptedStream
 from dugong_like import (
     POLLIN,
     CachingResolver,
+    HTTPConnection,
     LowestRate,
     PollNeeded,
     RateLimit,
@@ -23,7 +25,7 @@ from dugong_like import (
     read_dump,
     run,
 )
-from dugong_like.connection import close_listeners
+from dugong_like.connection.h1 import shared
 from dugong_like.drivers import loopthread, threads
 from dugong_like.polling import rates
 from dugong_like.polling import wake as wake_
@@ -167,22 +169,24 @@ def test_question_that_is_given_up_while_another_one_is_asked():
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_listener_of_an_end(ended):
-    class Listened(close_listeners.Closing):
-        __slots__ = ("heard",)
+    class Listened(shared.SharedState):
+        heard = 0
 
     def make():
-        closed = Listened()
-        closed.heard = []
+        session = Listened(HTTPConnection("nobody.test")._config, None)
         if ended:
-            closed.end(None)
-        return closed
+            session.end(None)
+        return session
 
-    def listen(closed):
-        closed.add(lambda: closed.heard.append(1))
+    def hear(session):
+        session.heard += 1
 
-    for closed in in_the_middle(make, listen, lambda one: one.end(None), close_listeners):
-        closed.end(None)
-        assert closed.heard == [1]
+    def listen(session):
+        session.when_ended(partial(hear, session))
+
+    for session in in_the_middle(make, listen, lambda one: one.end(None), shared):
+        session.end(None)
+        assert session.heard == 1
 
 
 class Memory(io.BytesIO):

@@ -368,7 +368,7 @@ class BoundedLock:
     """
 
     def __init__(self):
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __enter__(self):
         if not self._lock.acquire(timeout=5):
@@ -380,7 +380,7 @@ class BoundedLock:
 
 @pytest.fixture(autouse=True)
 def no_lock_for_ever(monkeypatch):
-    monkeypatch.setattr(handshake, "threading", types.SimpleNamespace(Lock=BoundedLock))
+    monkeypatch.setattr(handshake, "threading", types.SimpleNamespace(RLock=BoundedLock))
 
 
 @pytest.fixture(autouse=True)

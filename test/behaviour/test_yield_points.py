@@ -10,7 +10,7 @@ import tempfile
 from functools import partial
 
 import pytest
-from kit.streams import BulkyGrudge, GrudgingStream
+from kit.streams import BulkyGrudge, GrudgingStream, without_a_turn_after_connecting
 
 from dugong_like import (
     BodyFollowing,
@@ -225,6 +225,7 @@ class Talk:
         self.streams = [made(answers, size) for size in (piece or own_piece, 1000)]
         self._unused = list(self.streams)
         monkeypatch.setattr("dugong_like.connection.h1.shared.co_open", self._co_open)
+        without_a_turn_after_connecting(monkeypatch)
         self.conn = HTTPConnection("script.test", buffer_size=BUFFER_SIZE)
         self.waits = 0
         self.log = []

@@ -225,7 +225,17 @@ def connection(monkeypatch, *streams, **options):
     monkeypatch.setattr(
         "dugong_like.connection.h1.shared.begin", lambda route: None
     )  # also not to a proxy
+    without_a_turn_after_connecting(monkeypatch)
     return HTTPConnection("script.test", **options)
+
+
+def without_a_turn_after_connecting(monkeypatch):
+    """Let an operation that has connected go on at once: a script says itself what waits."""
+
+    def co_nothing():
+        yield from ()
+
+    monkeypatch.setattr("dugong_like.connection.h1.sender.co_checkpoint", co_nothing)
 
 
 def finish(operation, most=1000):

@@ -289,6 +289,7 @@ class SharedState:
             if self.state is OPEN:
                 self.pending.append(exchange)
                 return
+        self.check_usable()
         raise ConnectionClosed("the connection takes no further request, since a moment ago")
 
     def end_use(self, response: object) -> None:

@@ -67,7 +67,7 @@ def test_no_request_is_put_behind_the_last_response(session):
     session.pending.append(first)
     session.append(second)
     session.end_use("the first response")
-    with pytest.raises(ConnectionClosed, match="takes no further request"):
+    with pytest.raises(ConnectionClosed, match="the first response was the last one"):
         session.append(third)
     assert list(session.pending) == [second]
     with pytest.raises(ConnectionClosed, match="the first response was the last one"):
