@@ -1,0 +1,78 @@
+"""Plain sentences: none in the library's texts or in the documentation begins with Who or What.
+
+A sentence such as "What is left is closed" has no subject that a reader can look up: a thing that
+has a noun in the field gets that noun. Questions are no such sentences.
+
+Not here: connection/, whose texts are rewritten with its code.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kit.support import ROOT
+
+PACKAGE = ROOT / "dugong_like"
+SOURCES = [path for path in PACKAGE.rglob("*.py") if path.parts[len(PACKAGE.parts)] != "connection"]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "doc").rglob("*.rst")]
+FORBIDDEN = re.compile(r"(?:\A|[.!?:] |\n\s*\n\s*(?:[-*#]+ )?)(?:Who|Whoever|What)\b[^.!?]*[.:!]")
+
+
+def texts(source: str) -> Iterator[str]:
+    """Find the docstrings of a module, and its comments, those of following lines joined."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
+    comments = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    joined = ""
+    for line, comment in comments.items():
+        joined += f" {comment}" if line - 1 in comments else f"\n\n{comment}"
+    yield joined.strip()
+
+
+def offences(text: str) -> list[str]:
+    return [" ".join(match[0].split()) for match in FORBIDDEN.finditer(text)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_docstrings_and_comments(path: Path) -> None:
+    assert [offence for text in texts(path.read_text()) for offence in offences(text)] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_documents(path: Path) -> None:
+    assert offences(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("What is left is closed.", 1),
+        ("It ends. Whoever waits is woken.", 1),
+        ("Note: Who waits here pays nothing.", 1),
+        ("Title\n\nWhat follows is\nlost.", 1),
+        ("- one\n\n- What is two.", 1),
+        ("What comes next? It ends.", 0),
+        ("It says what it is. Somewhat.", 0),
+    ],
+)
+def test_sentences_are_found(text: str, count: int) -> None:
+    assert len(offences(text)) == count
+
+
+def test_comments_of_several_lines_are_one_text() -> None:
+    source = "x = 1  # one.\n# What is two\n# goes on.\ny = 2\n# What is three?\n"
+
+    assert [offence for text in texts(source) for offence in offences(text)] == [
+        ". What is two goes on."
+    ]
