@@ -1,0 +1,63 @@
+"""The tables of the documentation that are made from tests and source: nothing they name is missing.
+
+The build of the pages would find it as well, but no test builds them.
+
+Not here: the pages themselves (.ci/run builds them).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import tomllib
+from types import ModuleType
+
+import pytest
+from kit.support import ROOT
+
+pytest.importorskip("sphinx")
+
+from dugong_like.connection.h1 import states
+
+DOC = ROOT / "doc"
+
+
+@pytest.fixture(scope="module")
+def from_source() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("from_source", DOC / "_ext" / "from_source.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_each_test_in_the_tables_of_names_exists(from_source: ModuleType) -> None:
+    tables = tomllib.loads((DOC / "names.toml").read_text()).values()
+    named = [test for table in tables for _, test in table.values()]
+
+    assert [
+        test
+        for test in named
+        if test[0] not in from_source.NO_TEST and not from_source.is_test(test)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "marker"),
+    [("features.toml", "feature"), ("programs.toml", "real"), ("conformance.toml", "reliability")],
+)
+def test_each_row_is_marked_and_each_mark_is_a_row(
+    from_source: ModuleType, file: str, marker: str
+) -> None:
+    [rows] = tomllib.loads((DOC / file).read_text()).values()
+    marked = {row for row, _ in from_source.marked_tests(ROOT / "test", marker)}
+
+    assert marked == rows.keys()
+
+
+def test_each_table_of_states_exists() -> None:
+    pages = "".join(path.read_text() for path in DOC.rglob("*.rst"))
+    named = re.findall(r"^\.\. state-table:: (\w+)$", pages, re.MULTILINE)
+
+    assert named
+    assert [name for name in named if not hasattr(states, name)] == []
