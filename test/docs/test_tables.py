@@ -1,4 +1,4 @@
-"""The tables of the documentation that are made from tests and source: nothing they name is missing.
+"""Tables of the documentation that are made from tests and source name nothing that is missing.
 
 The build of the pages would find it as well, but no test builds them.
 
@@ -25,7 +25,8 @@ DOC = ROOT / "doc"
 @pytest.fixture(scope="module")
 def from_source() -> ModuleType:
     spec = importlib.util.spec_from_file_location("from_source", DOC / "_ext" / "from_source.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
