@@ -89,6 +89,7 @@ class AsyncConnection:
             connection.content_md5 = False
 
     connect = awaited(HTTPConnection.co_connect)
+    exchange = awaited(HTTPConnection.co_exchange)
     send_request = awaited(HTTPConnection.co_send_request)
     send_requests = awaited(HTTPConnection.co_send_requests)
     write = awaited(HTTPConnection.co_write)

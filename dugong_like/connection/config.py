@@ -84,14 +84,25 @@ class ConnectionConfig:
         trace: is told what happens, or None.
         timings: True if the time of each exchange is taken.
         is_observed: True if any of these is.
+        is_direct: True if nothing has to see what passes: no observer, filter or forward proxy.
+        known_heads: heads of requests without fields and body, by method and target.
         max_body: bytes of a response's body that are delivered at most, or None.
         filters: what every new stream is wrapped in, or None.
 
     """
 
     __slots__ = (
-        *("buffer_size", "expect100_timeout", "filters", "heads", "hostname", "is_observed"),
-        *("limits", "max_body", "on_forwarded", "on_informational", "proxy", "proxy_given"),
+        *("buffer_size", "expect100_timeout", "filters", "heads", "hostname", "is_direct"),
+        *(
+            "is_observed",
+            "known_heads",
+            "limits",
+            "max_body",
+            "on_forwarded",
+            "on_informational",
+            "proxy",
+            "proxy_given",
+        ),
         *("route", "timeout", "timings", "trace"),
     )
 
@@ -142,6 +153,7 @@ class ConnectionConfig:
             forwarding = self.proxy.forwarding()
         if forwarding is not None or http_version != "1.1":
             self.heads = _other_heads(host, forwarding, http_version)
+        self.known_heads: dict[tuple[str, str], bytes] = {}
         self.on_forwarded = None if forwarding is None else forwarding.hear
         self.limits = _limits_of(
             max_line_size,
@@ -202,6 +214,8 @@ class ConnectionConfig:
 
             self.filters = Filters(trace_file, budget)
             self.max_body = self.filters.budget.max_body
+        watched = self.is_observed or self.filters is not None or self.on_forwarded is not None
+        self.is_direct = not watched
 
 
 LIMITS: Final = (

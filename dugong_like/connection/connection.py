@@ -17,10 +17,11 @@ from ..http.headers import Fields
 from ..http.request import BodyFollowing, Request
 from ..polling.contract import Co, run
 from ..polling.twin_documentation import twin_of
+from ..transport.attempts import timed_out
 from ..transport.connect.options import check_context
 from ..transport.zero_copy import LOW_WATER
 from .config import ConnectionConfig
-from .exchange import Exchange, HTTPResponse
+from .exchange import Exchange, HTTPResponse, Reply
 from .h1.receiver import SessionReplaced
 from .h1.sender import Retired
 from .operations import Operations
@@ -303,6 +304,41 @@ class HTTPConnection(Operations):
     def recv_to_file(self, file: BinaryIO) -> int:
         """Blocking twin of `co_recv_to_file`."""
         return run(self.co_recv_to_file(file))
+
+    @twin_of(Operations.co_exchange)
+    def exchange(
+        self, method: str, path: str, headers: Fields | None = None, body: Any = None
+    ) -> Reply:
+        """Blocking twin of `co_exchange`."""
+        head = None
+        if headers is None and body is None:
+            head = self._config.known_heads.get((method, path))
+        if head is None:
+            return run(self.co_exchange(method, path, headers, body))
+        exchange = Exchange(method, path)
+        exchanges = self._exchanges
+        session = self._session
+        shared = session.shared
+        if not shared.direct or not exchanges.lock.acquire(False):
+            return run(self._co_exchange_in_time(exchange, head, None))
+        try:
+            begun = session.begin(exchange, head, None)
+            if begun is not True:
+                return run(self._co_exchange_by_halves(exchange, head, None, begun))
+            try:
+                stream = shared.stream
+                if stream is not None and not stream.wait_to_recv(shared.timeout):
+                    raise timed_out("nothing arrived", shared.timeout, "read")
+                return session.finish(exchange) or run(session.co_reply(exchange))
+            except BaseException as exc:
+                session.receiver.note(exc)
+                raise
+            finally:
+                session.leave()
+        finally:
+            exchanges.lock.release()
+            if exchanges.waiting:
+                exchanges.hand_on()
 
     @twin_of(Operations.co_wait_closed)
     def wait_closed(self) -> Exception | None:

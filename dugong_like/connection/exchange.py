@@ -99,8 +99,14 @@ class HTTPResponse:
         self.informational = exchange.informational
         self._exchange = exchange
         self._head = head
-        self._headers: Message | None = None
+        self._headers = None
         self._trailer_fields = b""
+
+    _headers: Message | None
+
+    def with_body(self, body: bytes) -> Reply:
+        """Return this response, which is complete, with its body."""
+        return Reply(self._exchange, self._head, body, self._trailer_fields)
 
     @property
     def method(self) -> str:
@@ -133,6 +139,28 @@ class HTTPResponse:
         if self._headers is None:
             self._headers = _message(self._head.fields, self._head.lower)
         return self._headers
+
+    def field(self, name: str) -> str | None:
+        """Return the value of a header field without making `headers`.
+
+        Args:
+            name: of the field, in any case.
+
+        Returns:
+            The value; those of several fields joined by commas (RFC 9110 section 5.3), which is
+            right for all fields except Set-Cookie. None if there is no such field.
+
+        """
+        key = b"\n%s:" % name.lower().encode("latin-1", "replace")
+        fields, lower = self._head.fields, self._head.lower
+        values = []
+        place = lower.find(key)
+        while place >= 0:
+            start = place + len(key)
+            stop = fields.index(b"\r", start)
+            values.append(fields[start:stop].strip(b" \t"))
+            place = lower.find(key, stop)
+        return b", ".join(values).decode("latin-1") if values else None
 
     @property
     def stream(self) -> NetworkStream:
@@ -171,6 +199,39 @@ class HTTPResponse:
         return (
             f"<HTTPResponse {self.status} {self.reason} to {self.method} {mask_target(self.path)}>"
         )
+
+
+class Reply(HTTPResponse):
+    """A response with its body; `HTTPConnection.exchange` returns it.
+
+    Attributes:
+        body: the body, decoded from its transfer coding; ``b""`` if there is none.
+
+    """
+
+    __slots__ = ("body",)
+
+    def __init__(self, exchange: Exchange, head: Head, body: bytes, trailers: bytes = b"") -> None:
+        self.status = head.status
+        self.body = body
+        self._exchange = exchange
+        self._head = head
+        self._headers = None
+        self._trailer_fields = trailers
+
+    @property
+    def length(self) -> int:  # type: ignore[override]
+        """Bytes of `body`."""
+        return len(self.body)
+
+    @property
+    def informational(self) -> tuple[HTTPResponse, ...]:  # type: ignore[override]
+        """The 1xx responses that came before this one."""
+        return self._exchange.informational
+
+    def __repr__(self) -> str:
+        what = super().__repr__().removeprefix("<HTTPResponse")
+        return f"<Reply{what.removesuffix('>')}, {len(self.body)} bytes>"
 
 
 _fields_message: type[FieldsMessage] | None = None  # kept, as to import it takes its time

@@ -9,11 +9,12 @@ Not here: the arguments of the connection (config.py), what a head says of its b
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, BinaryIO, Final, cast
 
-from ..errors import DugongError, InvalidRequest, StateError
+from ..errors import AnsweredEarly, DugongError, InvalidRequest, StateError
 from ..http.arguments import Buffer, as_bytes, as_string, as_writable, check_size, iterate
 from ..http.h1.body_fields import EMPTY, framing_lines
 from ..http.h1.request_head import (
@@ -29,20 +30,23 @@ from ..http.redaction import quoted, shown_text
 from ..http.request import BodyFollowing, Request, is_whole, not_a_request
 from ..http.target import Target
 from ..polling.contract import Co
+from ..polling.fair_lock import FairLock
 from ..polling.fairness import STEP, TURN
-from ..polling.timeouts import Timeouts
+from ..polling.timeouts import Timeouts, limited
 from ..polling.wake import Wake, co_checkpoint
 from ..transport.stream import Part
 from .config import ConnectionConfig
-from .exchange import Exchange, HTTPResponse
+from .exchange import Exchange, HTTPResponse, Reply
 from .file_transfer import start_upload
 from .files import Sink, Source
 from .h1.receiver import SessionReplaced
 from .h1.sender import Retired, Whole
 from .h1.session import Session
 from .h1.shared import moving
+from .h1.states import SessionState
 
 AT_ONCE: Final = TURN // STEP  # requests that are built before others have their turn
+MOST_KNOWN: Final = 64  # heads of requests that are remembered
 COUNTS: Final = range(2, 5)  # arguments of a request for `co_send_requests`
 
 
@@ -60,7 +64,10 @@ class Operations:
 
     """
 
-    __slots__ = ("_config", "_expect100_timeout", "_heads", "_session", "_timeout", "content_md5")
+    __slots__ = (
+        *("_config", "_exchanges", "_expect100_timeout", "_heads", "_session", "_timeout"),
+        "content_md5",
+    )
 
     def __init__(self, config: ConnectionConfig, content_md5: bool | None) -> None:
         self._config = config
@@ -69,6 +76,7 @@ class Operations:
         self._expect100_timeout = config.expect100_timeout
         self.content_md5 = content_md5
         self._session = Session(config, config.timeout, config.expect100_timeout)
+        self._exchanges = FairLock()  # of `exchange`: one after the other
 
     _timeout: float | Timeouts | None
 
@@ -600,6 +608,151 @@ class Operations:
                 sink.failure.request_sent = "yes"  # it was answered
             raise sink.failure
         return sink.written
+
+    # ---- a request and its whole response
+
+    def co_exchange(
+        self,
+        method: str,
+        path: str,
+        headers: Fields | None = None,
+        body: Any = None,
+    ) -> Co[Reply]:
+        """Send a request and read its whole response.
+
+        Several threads, tasks or operations may do that on one connection: they take turns, in
+        the order in which they came, and each gets its own response. Interrupted at any point, it
+        leaves a connection that the next one can use: a response that nobody has read is skipped.
+        A connection that an interruption or an error has broken is made anew.
+
+        Args:
+            method: see `co_send_request`.
+            path: see `co_send_request`.
+            headers: see `co_send_request`.
+            body: the body: bytes-like, or anything else that a `Request` takes, except
+                `BodyFollowing`; None for none. No Content-MD5 is added unless the connection was
+                made with ``content_md5=True``.
+
+        Returns:
+            The response with its body, also if the server has answered before it had the whole
+            request. The body is in memory: `Budget.max_body` limits it.
+
+        Raises:
+            InvalidRequest, TypeError: see `co_send_request`; nothing was sent.
+            StateError: responses of `send_request` are still to be read, or another operation is
+                sending or reading.
+            BodyTooLarge: the body is larger than `Budget.max_body`.
+            DugongError: what `co_send`, `co_read_response` and `co_read` raise. Whether the request
+                may be repeated is in `DugongError.request_sent`.
+
+        """
+        exchange, head, whole = self._build_exchange(method, path, headers, body)
+        return (yield from self._co_exchange_in_time(exchange, head, whole))
+
+    def _co_exchange_in_time(
+        self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
+    ) -> Co[Reply]:
+        """Return the operation for a whole exchange, with the total limit if there is one."""
+        going = self._co_exchange(exchange, head, whole)
+        total = self._session.shared.timeouts.total
+        if total is None:
+            return going
+        return limited(total, "total", going, "there was no whole response")
+
+    def _build_exchange(
+        self, method: str, path: str, headers: Fields | None, body: Any
+    ) -> tuple[Exchange, bytes, memoryview | Request | None]:
+        """Return an exchange, its head, and its body; or a request whose head is not known yet."""
+        if isinstance(body, BodyFollowing):
+            raise TypeError("a body of exchange() cannot follow: use send_request() and write()")
+        if body is not None and not is_whole(body):
+            request = Request(method, path, headers, body)
+            return Exchange(method, path), b"", request
+        exchange, head, whole = self._build(method, path, headers, body, False, with_md5=False)
+        if headers is None and body is None and self._heads.minor:
+            known = self._config.known_heads
+            if len(known) >= MOST_KNOWN:
+                known.clear()
+            known[method, path] = head
+        return exchange, head, cast("memoryview | None", whole)
+
+    def _co_exchange(
+        self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
+    ) -> Co[Reply]:
+        exchanges = self._exchanges
+        if not exchanges.lock.acquire(False):
+            yield from exchanges.co_acquire()
+        try:
+            session = self._session
+            begun: bool | Co[None] = False
+            if not isinstance(whole, Request) and not exchange.upgrades and not exchange.closes:
+                begun = session.begin(exchange, head, whole)
+            if begun is not True:
+                return (yield from self._co_exchange_by_halves(exchange, head, whole, begun))
+            try:
+                timeout = session.shared.timeout
+                deadline = None if timeout is None else time.monotonic() + timeout
+                received = session.receiver.buffer.received
+                yield session.shared.live_stream().wanted_by_recv(deadline)
+                if (reply := session.finish(exchange)) is not None:
+                    return reply
+                if received != session.receiver.buffer.received:
+                    deadline = None
+                return (yield from session.co_reply(exchange, deadline))
+            except BaseException as exc:
+                session.receiver.note(exc)
+                raise
+            finally:
+                session.leave()
+        finally:
+            exchanges.lock.release()
+            if exchanges.waiting:
+                exchanges.hand_on()
+
+    def _co_exchange_by_halves(
+        self,
+        exchange: Exchange,
+        head: bytes,
+        whole: memoryview | Request | None,
+        begun: bool | Co[None],
+    ) -> Co[Reply]:
+        """Do an exchange that is not as most are, or whose request was sent in part (*begun*)."""
+        session = self._session
+        if isinstance(begun, bool):
+            if session.shared.state is SessionState.BROKEN:
+                session.close()
+            if not all(each.abandoned for each in session.shared.pending):
+                what = "responses of earlier requests are still to be read, or abandon()ed"
+                raise session.shared.labelled(StateError(what), exchange)
+        exchange.abandoned = True
+        try:
+            try:
+                if not isinstance(begun, bool):
+                    yield from begun
+                elif isinstance(whole, Request):
+                    exchange = yield from self.co_send(whole)
+                    exchange.abandoned = True
+                    session = self._session
+                else:
+                    session, going = self._begin_exchange(exchange, head, whole)
+                    if going is not None:
+                        yield from going
+            except AnsweredEarly:
+                pass  # that is the response
+            return (yield from session.co_exclusive_reply(exchange))
+        finally:
+            session.shared.exchanging = None
+
+    def _begin_exchange(
+        self, exchange: Exchange, head: bytes, whole: memoryview | None
+    ) -> tuple[Session, Co[None] | None]:
+        while True:
+            session = self._session
+            try:
+                session.shared.exchanging = exchange
+                return session, session.sender.request(exchange, head, whole, is_operation=True)
+            except Retired:
+                self._renew(session)
 
     # ---- whole requests, and the end of a connection
 

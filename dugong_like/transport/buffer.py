@@ -86,14 +86,16 @@ class ReceiveBuffer:
         given back if it was empty.
         """
         if not self.data:
-            self._borrow()
-            room = self._view
+            try:  # as `_borrow` does, which is a call
+                borrowed = self._spare.pop()
+            except IndexError:
+                borrowed = self._make()
+            self._memory = borrowed
+            self.data, room = borrowed
+            self._view = room
         else:
             room = self.room()
-        memory = self.data
         count = stream.recv_into(room)
-        if self.data is not memory:
-            return None  # cleared meanwhile, by another thread
         if count:
             self.end += count
             self.received += count
@@ -125,10 +127,13 @@ class ReceiveBuffer:
         try:
             memory = self._spare.pop()
         except IndexError:
-            data = bytearray(self.size)
-            memory = data, memoryview(data)
+            memory = self._make()
         self._memory = memory
         self.data, self._view = memory
+
+    def _make(self) -> Memory:
+        data = bytearray(self.size)
+        return data, memoryview(data)
 
     def _make_room(self) -> None:
         """Move the bytes to the front; if they fill the memory, double it."""
@@ -148,6 +153,17 @@ class ReceiveBuffer:
             stop = self.end
         self.begin = stop
         return bytes(self._view[start:stop])
+
+    def take_rest(self, start: int) -> bytes:
+        """Take all bytes; return those from ``data[start]`` on. The memory is given back."""
+        rest = bytes(self._view[start : self.end])
+        memory = self._memory  # as `give_back` does
+        if memory is not None:
+            self._memory = None
+            self._spare.append(memory)
+        self.data, self._view = NOTHING
+        self.end = self.begin = 0
+        return rest
 
     def view(self, count: int) -> memoryview:
         """Return the first *count* bytes, of at least as many, without taking them."""

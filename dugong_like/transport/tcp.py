@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from ..polling.contract import POLLIN, POLLOUT, PollNeeded
-from .socket_waits import Waits, lost
+from ..polling.contract import POLLIN, POLLOUT, PollNeeded, milliseconds
+from .socket_waits import Waits, looker, lost
 from .stream import Part
 from .zero_copy import (
     IS_LINUX,
@@ -165,13 +165,19 @@ class TCPStream(Waits):
         self.waiting = True
         if self._low_water != 1:
             self._set_low_water(1)
-        return self.blocks(timeout)
+        block = self._block  # as `blocks` does, which is a call
+        if block is None:
+            block = self._block = looker(self.fd)
+        return bool(block(None if timeout is None else milliseconds(timeout)))
 
     def is_quiet(self) -> bool:
         """See `Stream.is_quiet`."""
         if self._low_water != 1:  # the sender must not change it
             set_low_water(self._sock, 1)
-        return self.is_unreadable()
+        look = self._look  # as `is_unreadable` does, which is a call
+        if look is None:
+            look = self._look = looker(self.fd)
+        return not look(0)
 
     is_idle = is_quiet
 

@@ -102,6 +102,23 @@ class HeadReader:
                 return head
         return None
 
+    def find_final(self, data: bytearray, end: int) -> Head | None:
+        """Return the final head that ``data[:end]`` begins with, if it is as most are.
+
+        None says that it has to be looked at by `read`: it is not complete, informational, too
+        large for a limit, or something about it is to be mended or complained of.
+
+        Raises:
+            InvalidResponse: there are too many fields.
+
+        """
+        if self._section is not None:
+            return None
+        head = self._recent.find(data, 0, end)
+        if head is None or head.size > self._harmless or head.status < FINAL:
+            return None
+        return head
+
     def end_of_stream(self) -> ConnectionClosed:
         """Return the error that the end of the stream is, instead of a head."""
         if self._buffer.begin < self._buffer.end:

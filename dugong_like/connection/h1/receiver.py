@@ -61,15 +61,16 @@ class Receiver:
         session: where from.
 
     Attributes:
+        buffer: what has been received and not taken.
         heads: reads heads.
         bodies: reads bodies.
     """
 
-    __slots__ = ("_buffer", "_final", "_gathered", "_session", "bodies", "heads")
+    __slots__ = ("_final", "_gathered", "_session", "bodies", "buffer", "heads")
 
     def __init__(self, session: SharedState) -> None:
         self._session = session
-        buffer = self._buffer = ReceiveBuffer(session.config.buffer_size)
+        buffer = self.buffer = ReceiveBuffer(session.config.buffer_size)
         self.heads = HeadReader(session, buffer)
         self.bodies = BodyReader(session, buffer)
         self._final: Head | None = None  # read while a body was being sent, for `read_response`
@@ -93,14 +94,12 @@ class Receiver:
     def waits_for(self, exchange: Exchange) -> bool:
         """Return True if the response to *exchange* is next, and nothing of it has arrived."""
         return (
-            self._final is None
-            and self.is_next(exchange)
-            and self._buffer.begin == self._buffer.end
+            self._final is None and self.is_next(exchange) and self.buffer.begin == self.buffer.end
         )
 
     def clear(self) -> None:
         """Forget what was received and not taken: the session is closed."""
-        self._buffer.clear()
+        self.buffer.clear()
         self.bodies.clear()
 
     # ---- the two ways to make attempts
@@ -122,13 +121,13 @@ class Receiver:
             if is_early is not None and is_early():
                 self._block()
             result = attempt(argument)
-            if result is None and self._buffer.wanted:
+            if result is None and self.buffer.wanted:
                 result = self._gather_and_try(attempt, argument)
             if result is None:  # reading stays ours, or another thread could come in between
-                result = run(self._co_in_time(attempt, argument, tried=True))
+                result = run(self.co_alone(attempt, argument, tried=True))
             return result
         except BaseException as exc:
-            self._note(exc)
+            self.note(exc)
             raise
         finally:
             lock.release()
@@ -172,34 +171,45 @@ class Receiver:
         lock = session.reading
         if not lock.acquire(False):
             take(session, lock, READING)
-        self._buffer.turn_ends -= STEP
+        self.buffer.turn_ends -= STEP
         try:
             if session.observer is not None and session.observer.interrupted:
                 self._resume()
             early = tried = is_early is not None and is_early()
-            if not early and self._buffer.received < self._buffer.turn_ends:
+            if not early and self.buffer.received < self.buffer.turn_ends:
                 if (result := attempt(argument)) is not None:
                     return result
                 tried = True
-            return (yield from self._co_in_time(attempt, argument, tried, early, elsewhere))
+            return (yield from self.co_alone(attempt, argument, tried, early, elsewhere))
         except BaseException as exc:
-            self._note(exc)
+            self.note(exc)
             raise
         finally:
             lock.release()
             if session.left is not None:
                 session.give_back()
 
-    def _co_in_time(
+    def co_alone(
         self,
         attempt: Callable[[A], T | None],
         argument: A,
-        tried: bool,
+        tried: bool = False,
         early: bool = False,
         elsewhere: Callable[[], PollNeeded | None] | None = None,
+        deadline: float | None = None,
     ) -> Co[T]:
-        """Return the operation that makes attempts, with the total limit if there is one."""
-        going = self._co_attempts(attempt, argument, tried, early, elsewhere)
+        """Return the operation that makes attempts, for a caller that has exclusive use.
+
+        Args:
+            attempt: see `co`.
+            argument: see `co`.
+            tried: True if an attempt was made just now: waiting comes first.
+            early: True if there was no need for one.
+            elsewhere: see `co`.
+            deadline: of the time-out if nothing has arrived since another wait; None to begin anew.
+
+        """
+        going = self._co_attempts(attempt, argument, tried, early, elsewhere, deadline)
         total = self._session.timeouts.total
         if total is None:
             return going
@@ -212,11 +222,11 @@ class Receiver:
         tried: bool,
         early: bool,
         elsewhere: Callable[[], PollNeeded | None] | None,
+        deadline: float | None,
     ) -> Co[T]:
         """Make attempts until one succeeds; if one was *tried* just now, waiting comes first."""
-        session, buffer = self._session, self._buffer
-        received = -1
-        deadline: float | None = None
+        session, buffer = self._session, self.buffer
+        received = buffer.received
         try:
             while True:
                 if buffer.received >= buffer.turn_ends:
@@ -258,7 +268,7 @@ class Receiver:
 
         """
         now = time.monotonic()
-        if deadline is None or received != self._buffer.received:
+        if deadline is None or received != self.buffer.received:
             return now + timeout
         if now >= deadline:
             raise timed_out("nothing arrived", timeout, "read")
@@ -266,7 +276,7 @@ class Receiver:
 
     def _need(self, stream: Stream, deadline: float | None, early: bool) -> PollNeeded:
         """Return what to wait for when an attempt has failed."""
-        buffer = self._buffer
+        buffer = self.buffer
         buffer.turn_ends = buffer.received + TURN
         if buffer.wanted:
             return self._gather(stream, deadline)
@@ -281,7 +291,7 @@ class Receiver:
         operation is not resumed again and again while nothing moves. It is never for more than
         what is still missing: it also ends where nobody knows deadlines.
         """
-        bulk, buffer = stream.bulk, self._buffer
+        bulk, buffer = stream.bulk, self.buffer
         if bulk is None or self._gathered == buffer.received:
             buffer.wanted = 0
             return stream.wanted_by_recv(deadline)
@@ -293,7 +303,7 @@ class Receiver:
 
     def _gather_and_try(self, attempt: Callable[[A], T | None], argument: A) -> T | None:
         """Do, for `block`, the first wait that `_gather` returns, and the attempt after it."""
-        buffer, stream = self._buffer, self._session.stream
+        buffer, stream = self.buffer, self._session.stream
         bulk = None if stream is None else stream.bulk
         if bulk is None or self._gathered == buffer.received:
             return None
@@ -306,7 +316,7 @@ class Receiver:
 
     # ---- how an operation ends that has not succeeded
 
-    def _note(self, exc: BaseException) -> None:
+    def note(self, exc: BaseException) -> None:
         """Complete *exc*, which ends an operation, and break the session if it has to be.
 
         While the stream is `waiting` no exception loses anything.
@@ -341,7 +351,7 @@ class Receiver:
             return
         exchange = pending[0]
         begun = exchange.answered or exchange.informational
-        if begun or isinstance(exc, ProtocolError) or self._buffer.begin < self._buffer.end:
+        if begun or isinstance(exc, ProtocolError) or self.buffer.begin < self.buffer.end:
             exc.request_sent = "yes"
         elif exc.request_sent == "no" and isinstance(exc, PEERS):
             exc.request_sent = "maybe"
@@ -411,7 +421,7 @@ class Receiver:
 
         Then it is better to wait first, and to make the first attempt after that.
         """
-        session, buffer = self._session, self._buffer
+        session, buffer = self._session, self.buffer
         pending = session.pending
         if buffer.begin < buffer.end or len(pending) != 1:
             return False
@@ -477,8 +487,8 @@ class Receiver:
         """Go to the first response that somebody wants to read; False: it has to arrive first."""
         session = self._session
         pending = session.pending
-        while not self._buffer.is_turn_over():
-            self._buffer.turn_ends -= STEP
+        while not self.buffer.is_turn_over():
+            self.buffer.turn_ends -= STEP
             if self.bodies.body is not None:
                 if not pending[0].abandoned:
                     raise StateError(
@@ -492,7 +502,10 @@ class Receiver:
             exchange = pending[0]
             if not exchange.abandoned:
                 return True
+            if exchange is session.exchanging:
+                raise StateError("the next response is that of an exchange() that is under way")
             session.check_usable()
+            self.bodies.forget()
             head = self._final or self.heads.read(exchange)
             if head is None:
                 return False
@@ -546,11 +559,11 @@ class Receiver:
         session.retire()
         if session.pending:
             session.fail(StateError("read_raw() has been called"))
-        if self._buffer.begin < self._buffer.end:
-            return self._buffer.take(size)
-        self._buffer.much = False  # who knows
+        if self.buffer.begin < self.buffer.end:
+            return self.buffer.take(size)
+        self.buffer.much = False  # who knows
         data = stream.recv(size)
-        self._buffer.received += len(data or b"")
+        self.buffer.received += len(data or b"")
         return data
 
     def is_silent(self) -> bool:
@@ -560,7 +573,7 @@ class Receiver:
         ended, or where something has come that nobody asked for, takes no request any more.
         Nothing may be pending. While another operation reads it is taken to be silent.
         """
-        session, buffer = self._session, self._buffer
+        session, buffer = self._session, self.buffer
         stream = session.stream
         if stream is None or stream.is_quiet():
             return stream is not None and buffer.begin == buffer.end
@@ -597,7 +610,7 @@ class Receiver:
             ConnectionClosed: the server has closed the connection.
             InvalidResponse: what it sent is no response, or its framing makes no sense.
         """
-        buffer = self._buffer
+        buffer = self.buffer
         if not self.is_next(exchange):
             return None
         if self._final is None and buffer.begin == buffer.end and stream.is_quiet():

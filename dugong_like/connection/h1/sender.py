@@ -24,7 +24,7 @@ from ...polling.contract import Co
 from ...polling.timeouts import limited
 from ...polling.wake import co_checkpoint
 from ...transport import stream as streams
-from ...transport.stream import Part
+from ...transport.stream import Data, Part
 from ...transport.zero_copy import FileStretch
 from ..exchange import Exchange
 from .exclusive import ORDERLY, SENDING, take
@@ -70,15 +70,15 @@ class Sender(Writer):
         try:
             going = step(*arguments)
         except Retired:
-            self._end_use(lock)
+            self.end_use(lock)
             raise
         except BaseException as exc:
             self._note(exc, self._exchange)
-            self._end_use(lock)
+            self.end_use(lock)
             raise
         if going is not None:
             return self._co_go_on_alone(lock, going, self._exchange)
-        self._end_use(lock)
+        self.end_use(lock)
         return None
 
     def _take_from_another(self, lock: Lock, *, can_move: bool) -> None:
@@ -90,7 +90,7 @@ class Sender(Writer):
             raise Retired
         take(self._session, lock, SENDING)
 
-    def _end_use(self, lock: Lock) -> None:
+    def end_use(self, lock: Lock) -> None:
         """Give exclusive use back: others are told where they wait for that."""
         lock.release()
         session = self._session
@@ -126,7 +126,7 @@ class Sender(Writer):
             self._note(exc, exchange)
             raise
         finally:
-            self._end_use(lock)
+            self.end_use(lock)
 
     def takes_request(self) -> bool:
         """Return True if the session is open, and a request may be sent on it.
@@ -200,12 +200,10 @@ class Sender(Writer):
         exchange = self._exchange
         if exchange is not None and exchange.answered:
             self._step(Sent.ANSWERED)
-        if self._state is not READY:
-            missing = self._remaining if self._state is not Sending.UPGRADING else None
+        if self.state is not READY:
+            missing = self._remaining if self.state is not Sending.UPGRADING else None
             owed = "" if missing is None else f", {missing} bytes are missing"
-            raise StateError(
-                f"it is not possible to send a request while {self._state.value}{owed}"
-            )
+            raise StateError(f"it is not possible to send a request while {self.state.value}{owed}")
 
     def request(
         self,
@@ -238,7 +236,7 @@ class Sender(Writer):
         if not lock.acquire(False):
             self._take_from_another(lock, can_move=True)
         try:
-            if self._state is not READY or session.state is BROKEN:
+            if self.state is not READY or session.state is BROKEN:
                 self._check_ready()
             if session.observer is not None:
                 session.observer.time(exchange)
@@ -247,15 +245,15 @@ class Sender(Writer):
             else:
                 going = self._connect_and_request(exchange, head, body, before, is_operation)
         except Retired:
-            self._end_use(lock)
+            self.end_use(lock)
             raise
         except BaseException as exc:
             self._note(exc, exchange)
-            self._end_use(lock)
+            self.end_use(lock)
             raise
         if going is not None:
             return self._co_go_on_alone(lock, going, exchange)
-        lock.release()  # as `_end_use` does, which is a call
+        lock.release()  # as `end_use` does, which is a call
         if session.reader_waits is not None:
             session.wake_reader()
         if session.left is not None:
@@ -348,6 +346,20 @@ class Sender(Writer):
         yield from going
         observer.sent_head(exchange, body_follows=not complete)
 
+    def send_rest(
+        self, exchange: Exchange, head: bytes, body: Data | None, missing: int
+    ) -> Co[None]:
+        """Send the last *missing* bytes of a request, for a caller that has exclusive use."""
+        parts: list[Part] = [head]
+        if body is not None:
+            self._announce(exchange, body)
+            parts.append(body)
+        self._exchange = exchange
+        session = self._session
+        count = sum(map(len, parts)) - missing
+        going = self._co_go_on(session.live_stream(), exchange, parts, True, count)
+        return self._co_go_on_alone(session.sending, going, exchange)
+
     def _precede(self, requests: Sequence[Whole]) -> Iterator[Part]:
         """Have the responses to *requests* expected; yield what is to be sent."""
         heads = []
@@ -386,13 +398,13 @@ class Sender(Writer):
 
     def is_writing(self) -> bool:
         """Return True if the body of a request is to be written, or was until it was answered."""
-        return self._state is Sending.BODY or self._state is Sending.AWAITING_CONTINUE
+        return self.state is Sending.BODY or self.state is Sending.AWAITING_CONTINUE
 
     @property
     def owed(self) -> float | None:
         """Bytes of the request body that are to be written; see `HTTPConnection.body_owed`."""
         exchange = self._exchange
-        if self._state in COMPLETE or exchange is None or exchange.answered or exchange.sent:
+        if self.state in COMPLETE or exchange is None or exchange.answered or exchange.sent:
             return None
         if self._session.state is CLOSED:
             return None
@@ -428,7 +440,7 @@ class Sender(Writer):
     def is_complete(self) -> bool:
         """Return True if nothing is left to be sent of the last request."""
         last = self._exchange
-        return self._state in COMPLETE and last is not None and last.sent
+        return self.state in COMPLETE and last is not None and last.sent
 
     def check_room(self, count: int) -> bool:
         """Check that *count* bytes can be written, and return True if they go in chunks.
@@ -487,7 +499,7 @@ class Sender(Writer):
 
     def give_up(self, exchange: Exchange) -> None:
         """Break the session if the body of *exchange* is not complete and not refused."""
-        if self._exchange is exchange and self._state is not READY and not exchange.answered:
+        if self._exchange is exchange and self.state is not READY and not exchange.answered:
             given_up = StateError("the body of a request was given up")
             self._break(given_up)
             observer = self._session.observer
@@ -522,9 +534,9 @@ class Sender(Writer):
     def _check_writable(self) -> Exchange:
         """Return the exchange whose body may be written to now: not if there is an answer."""
         exchange = self._exchange
-        if exchange is None or self._state in COMPLETE:
+        if exchange is None or self.state in COMPLETE:
             raise StateError(f"there is no body to write: {self._why_none()}")
-        if self._state is Sending.AWAITING_CONTINUE:
+        if self.state is Sending.AWAITING_CONTINUE:
             if exchange.expects_continue:
                 raise StateError("the body has to wait for 100 (Continue): call read_response()")
             if exchange.answered:

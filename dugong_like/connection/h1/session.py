@@ -39,20 +39,29 @@ Not here: the halves (sender.py, receiver.py), and what they share (shared.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
+from ...errors import ClientCertificateRefused, ConnectionClosed, StateError
+from ...http.h1.framing import APART, frame
+from ..exchange import Reply
+from .exclusive import READING, take
 from .receiver import Receiver
 from .sender import Sender
 from .shared import SharedState
-from .states import OPEN, SessionState
+from .states import OPEN, READY, SessionState
 
 if TYPE_CHECKING:
+    from ...http.h1.response_head import Head
+    from ...polling.contract import Co
     from ...polling.timeouts import Timeouts
-    from ...transport.stream import Stream
+    from ...transport.buffer import ReceiveBuffer
+    from ...transport.stream import Data, Stream
     from ...transport.tls.handshake import Secured
     from ..config import ConnectionConfig
+    from ..exchange import Exchange
 
-STATES = {
+UNLIKE: Final = b"\0"  # no head begins with
+STATES: Final = {
     SessionState.NEW: "closed",
     SessionState.OPEN: "open",
     SessionState.NOT_REUSABLE: "not reusable",
@@ -77,7 +86,7 @@ class Session:
 
     """
 
-    __slots__ = ("receiver", "sender", "shared")
+    __slots__ = ("_last", "receiver", "sender", "shared")
 
     def __init__(
         self,
@@ -88,6 +97,7 @@ class Session:
         shared = self.shared = SharedState(config, timeout)
         receiver = self.receiver = Receiver(shared)
         self.sender = Sender(shared, receiver)
+        self._last: tuple[bytes, Head | None] = UNLIKE, None  # a head, and its bytes
         receiver.heads.continue_timeout = expect100_timeout
         if shared.timeouts.expect100 is not None:
             receiver.heads.continue_timeout = shared.timeouts.expect100
@@ -102,6 +112,178 @@ class Session:
         self.shared.limit(timeout)
         limit = self.shared.timeouts.expect100
         self.receiver.heads.continue_timeout = expect100_timeout if limit is None else limit
+
+    # ---- whole exchanges: `begin`, a wait for the response, `finish`, and `leave` in any case
+
+    def begin(self, exchange: Exchange, head: bytes, body: Data | None) -> bool | Co[None]:
+        """Send a request that has nothing before it, if that is possible at once.
+
+        Args:
+            exchange: of the request. It counts as abandoned until its response is read, so that an
+                interruption at any point cannot hand the response to the next one.
+            head: of the request.
+            body: the whole of it, or None.
+
+        Returns:
+            True: it was sent, and the caller has exclusive use of both directions until `leave`.
+            False: nothing was sent; another way may be tried. An operation: it was sent in part,
+            and the operation sends the rest.
+
+        Raises:
+            ClientCertificateRefused: the server has refused the connection for that.
+            BaseException: anything that interrupted it; the session is broken then.
+
+        """
+        shared = self.shared
+        stream = shared.stream
+        if (
+            shared.state is not OPEN
+            or shared.pending
+            or stream is None
+            or not shared.direct
+            or self.sender.state is not READY
+            or not shared.sending.acquire(False)
+        ):
+            return False
+        if not shared.reading.acquire(False):
+            self.sender.end_use(shared.sending)
+            return False
+        try:
+            if stream.is_idle():
+                exchange.abandoned = True
+                shared.pending.append(exchange)
+                if body is None:
+                    missing = len(head) - (stream.send((head,)) or 0)
+                else:
+                    missing = len(head) + len(body) - (stream.send((head, body)) or 0)
+                if not missing:
+                    exchange.sent = True
+                    return True
+            else:  # the look has taken what there was: a second one would see nothing
+                shared.retire()
+                missing = -1
+        except BaseException as exc:
+            if not self._nothing_was_sent(exc, exchange):
+                raise
+            missing = -1
+        if missing < 0:
+            self.leave()
+            return False
+        shared.reading.release()
+        return self.sender.send_rest(exchange, head, body, missing)
+
+    def _nothing_was_sent(self, exc: BaseException, exchange: Exchange) -> bool:
+        """Return True if *exc* ended `begin` in a way after which another one may be tried."""
+        shared = self.shared
+        lost = isinstance(exc, ConnectionClosed)
+        if lost:
+            shared.retire()
+            shared.pending.clear()
+        else:
+            shared.fail(StateError(f"sending was interrupted by {exc!r}"))
+        if lost and not isinstance(exc, ClientCertificateRefused):
+            return True
+        shared.label(exc, exchange)
+        self.leave()
+        return False
+
+    def finish(self, exchange: Exchange) -> Reply | None:
+        """Read the response to *exchange*, if it is here as a whole and nothing else.
+
+        Returns:
+            The response; None if not all of it is here, or something is unusual about it: then
+            `co_reply` reads it. Nothing that has been received is lost.
+
+        Raises:
+            InvalidResponse: its framing makes no sense.
+            ConnectionClosed: the connection was lost.
+
+        """
+        shared = self.shared
+        stream = shared.stream
+        buffer = self.receiver.buffer
+        if stream is None or not buffer.fill(stream):
+            return None
+        end = buffer.end
+        wire, head = self._last
+        if not buffer.data.startswith(wire):
+            head = self._find_head(buffer)
+        if head is None:
+            return None
+        framing = head.framing
+        if framing is None or exchange.method in APART:
+            framing = frame(exchange.method, head)
+        _, length, reusable = framing
+        begin = head.size
+        if length is None or begin + length != end or not reusable:
+            return None
+        body = buffer.take_rest(begin)
+        shared.pending.popleft()
+        return Reply(exchange, head, body)
+
+    def _find_head(self, buffer: ReceiveBuffer) -> Head | None:
+        """Return the head in *buffer*; see `HeadReader.find_final`.
+
+        The bytes of the last one are remembered if they have come twice: most heads of a server are
+        like the one before, and whether they are is the quickest question to ask.
+        """
+        if buffer.begin:
+            return None
+        head = self.receiver.heads.find_final(buffer.data, buffer.end)
+        if head is not None:
+            is_known = head is self._last[1]  # which heads with secrets never are
+            self._last = bytes(buffer.data[: head.size]) if is_known else UNLIKE, head
+        return head
+
+    def co_reply(self, exchange: Exchange, deadline: float | None = None) -> Co[Reply]:
+        """Read the response to *exchange*, for a caller that has exclusive use of reading.
+
+        Args:
+            exchange: of the request.
+            deadline: of the time-out if nothing has arrived since a wait; None to begin anew.
+
+        """
+        receiver = self.receiver
+        exchange.abandoned = complete = False
+        try:
+            response = yield from receiver.co_alone(receiver.read_response, None, deadline=deadline)
+            body = yield from receiver.co_alone(receiver.bodies.readall, None)
+            complete = True
+        finally:
+            exchange.abandoned = not complete
+        return response.with_body(body)
+
+    def co_exclusive_reply(self, exchange: Exchange) -> Co[Reply]:
+        """Take exclusive use of reading, and read the response to *exchange*.
+
+        Raises:
+            StateError: another operation is reading.
+            DugongError: what `co_reply` raises.
+
+        """
+        shared = self.shared
+        lock = take(shared, shared.reading, READING)
+        try:
+            return (yield from self.co_reply(exchange))
+        except BaseException as exc:
+            self.receiver.note(exc)
+            raise
+        finally:
+            lock.release()
+            if shared.left is not None:
+                shared.give_back()
+
+    def leave(self) -> None:
+        """Give back the exclusive use that `begin` has taken."""
+        shared = self.shared
+        shared.reading.release()
+        shared.sending.release()  # as `Sender.end_use` does
+        if shared.reader_waits is not None:
+            shared.wake_reader()
+        if shared.left is not None:
+            shared.give_back()
+
+    # ---- its life
 
     def is_open(self) -> bool:
         """Return True if it takes another request; see `Operations.is_open`."""

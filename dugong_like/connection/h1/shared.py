@@ -69,6 +69,8 @@ class SharedState:
         reader_waits: what wakes a reader that waits until a request is sent, or None.
         left: the stream of a session that was closed under an operation; the last one closes it.
         lost: True if it was closed under a response or a request that was not complete.
+        exchanging: the exchange whose response only its own operation may read, or None.
+        direct: True if nothing has to see what passes, and no limit is one of whole operations.
         ended: True if the connection has ended, in order or not.
         reason: what ended it; None if it ended in order, or has not ended.
         observer: is told what happens; None if nobody asked.
@@ -78,10 +80,10 @@ class SharedState:
     """
 
     __slots__ = (
-        *("__weakref__", "_callbacks", "_closed_by_us", "_failure", "config", "ended", "left"),
-        *("lost", "meter", "observer", "peeking", "pending", "reader_waits", "reading", "reason"),
-        *("route", "sender_waits", "sending", "state", "stream", "timeout", "timeouts"),
-        *("timings", "write_timeout"),
+        *("__weakref__", "_callbacks", "_closed_by_us", "_failure", "config", "direct", "ended"),
+        *("exchanging", "left", "lost", "meter", "observer", "peeking", "pending", "reader_waits"),
+        *("reading", "reason", "route", "sender_waits", "sending", "state", "stream", "timeout"),
+        *("timeouts", "timings", "write_timeout"),
     )
 
     timeouts: Timeouts
@@ -91,6 +93,7 @@ class SharedState:
     def __init__(self, config: ConnectionConfig, timeout: float | Timeouts | None) -> None:
         self.config = config
         self.route = config.route
+        self.direct = config.is_direct
         if timeout is None:  # as with `limit`, but connections are made often
             self.timeouts = NO_LIMITS
             self.timeout = self.write_timeout = None
@@ -104,6 +107,7 @@ class SharedState:
         self.peeking = RLock()
         self.sender_waits = False
         self.reader_waits: Wake | None = None
+        self.exchanging: Exchange | None = None
         self.left: Stream | None = None
         self.lost = False
         self.ended = False
@@ -131,9 +135,11 @@ class SharedState:
             self.timeouts = timeout
             self.timeout = timeout.to_read
             self.write_timeout = timeout.to_write
+            self.direct = self.config.is_direct and timeout.total is None
         else:
             self.timeouts = stalling(timeout)
             self.timeout = self.write_timeout = timeout
+            self.direct = self.config.is_direct
 
     # ---- errors
 

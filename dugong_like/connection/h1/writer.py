@@ -41,18 +41,21 @@ class Writer:
         session: leads to the stream.
         receiver: where an early final response arrives.
 
+    Attributes:
+        state: of this half.
+
     """
 
     __slots__ = (
-        *("_chunked", "_exchange", "_length", "_receiver", "_remaining", "_session", "_state"),
-        *("_unwaited", "_uploading"),
+        *("_chunked", "_exchange", "_length", "_receiver", "_remaining", "_session"),
+        *("_unwaited", "_uploading", "state"),
     )
 
     def __init__(self, session: SharedState, receiver: Receiver) -> None:
         self._session = session
         self._receiver = receiver
         self._exchange: Exchange | None = None  # the last one: what errors are about
-        self._state = READY
+        self.state = READY
         self._unwaited = 0  # done since the last wait, as `TURN` counts it
         # Of the last request that had a body:
         self._uploading: Exchange | None = None
@@ -61,7 +64,7 @@ class Writer:
         self._chunked = 0  # bytes that were given; counted if it is chunked
 
     def _step(self, event: Sent) -> None:
-        self._state = follow(SENDING, self._state, event)
+        self.state = follow(SENDING, self.state, event)
 
     def _end_body(self, exchange: Exchange) -> None:
         """Note that a body that followed its head is complete."""
@@ -200,7 +203,7 @@ class Writer:
         that may be heard first. What has arrived is no answer to a request of which nothing was
         sent (*untouched*).
         """
-        if type(exc) is not ConnectionClosed or (untouched and self._state is READY):
+        if type(exc) is not ConnectionClosed or (untouched and self.state is READY):
             return exc
         if exchange.final is not None:  # another operation has read it
             return AnsweredEarly.by(answer_of(exchange, exchange.final))
@@ -235,15 +238,15 @@ class Writer:
         """
         if isinstance(exc, ProtocolError):
             exc.request_sent = "yes"
-        elif isinstance(exc, TransportError) and (not untouched or self._state is Sending.BODY):
+        elif isinstance(exc, TransportError) and (not untouched or self.state is Sending.BODY):
             exc.request_sent = "yes" if exc.request_sent == "yes" else "maybe"
         self.label(exc)
         session = self._session
-        in_body = self._exchange if self._state is Sending.BODY else None
+        in_body = self._exchange if self.state is Sending.BODY else None
         if not isinstance(exc, ConnectionClosed):
             self._break(exc if isinstance(exc, Exception) else StateError(repr(exc)))
         else:
-            if self._state is not READY:
+            if self.state is not READY:
                 self._step(Sent.ANSWERED)
             elif untouched and exc.request_sent == "maybe":
                 exc.request_sent = "no"

@@ -1,0 +1,74 @@
+"""A lock that threads and operations wait for, in the order in which they came.
+
+Not here: flags (wake.py).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Lock
+
+from .contract import Co
+from .wake import Wake
+
+
+class FairLock:
+    """A lock that is handed on to the one that has waited longest.
+
+    A caller that need not wait uses `lock` itself, as that is the fastest way::
+
+        if not fair.lock.acquire(False):
+            yield from fair.co_acquire()
+        try:
+            ...
+        finally:
+            fair.lock.release()
+            if fair.waiting:
+                fair.hand_on()
+
+    All of it may be used by any thread, by finalizers and by handlers of signals: only `co_acquire`
+    waits.
+
+    Attributes:
+        lock: the lock; never waited for.
+        waiting: those who wait, in their order.
+
+    """
+
+    __slots__ = ("lock", "waiting")
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.waiting: deque[Wake] = deque()
+
+    def co_acquire(self) -> Co[None]:
+        """Wait for the lock, and take it. Closed while it waits, it has taken nothing."""
+        with Wake() as wake:
+            self.waiting.append(wake)
+            taken = False
+            try:
+                # Behind the place in the queue: the holder looks there after the release.
+                self.hand_on()
+                yield from wake.co_wait()
+                taken = True
+            finally:
+                if not taken:
+                    self._leave(wake)
+
+    def _leave(self, wake: Wake) -> None:
+        try:
+            self.waiting.remove(wake)
+        except ValueError:  # it was handed the lock in this moment
+            self.lock.release()
+            self.hand_on()
+
+    def hand_on(self) -> None:
+        """Give the lock, if it is free, to the one that has waited longest."""
+        while self.waiting and self.lock.acquire(False):
+            try:
+                wake = self.waiting.popleft()
+            except IndexError:  # it has just left
+                self.lock.release()
+            else:
+                wake.set()
+                return
