@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..transport.proxy.proxy import Proxy
     from ..transport.tls.over_socket import SSLContext
     from .callbacks import HTTPStream
+    from .h1.session import Session
     from .options import ConnectionOptions, KeywordOptions
     from .queue import Line
 
@@ -310,35 +311,47 @@ class HTTPConnection(Operations):
         self, method: str, path: str, headers: Fields | None = None, body: Any = None
     ) -> Reply:
         """Blocking twin of `co_exchange`."""
-        head = None
+        head = whole = None
         if headers is None and body is None:
             head = self._config.known_heads.get((method, path))
-        if head is None:
-            return run(self.co_exchange(method, path, headers, body))
-        exchange = Exchange(method, path)
+        if head is not None:
+            exchange = Exchange(method, path)
+        else:
+            exchange, head, whole = self._build_exchange(method, path, headers, body)
         exchanges = self._exchanges
         session = self._session
-        shared = session.shared
-        if not shared.direct or not exchanges.lock.acquire(False):
-            return run(self._co_exchange_in_time(exchange, head, None))
+        if session.shared.timeouts.total is not None:
+            return run(self._co_exchange_in_time(exchange, head, whole))
         try:
-            begun = session.begin(exchange, head, None)
-            if begun is not True:
-                return run(self._co_exchange_by_halves(exchange, head, None, begun))
-            try:
-                stream = shared.stream
-                if stream is not None and not stream.wait_to_recv(shared.timeout):
-                    raise timed_out("nothing arrived", shared.timeout, "read")
-                return session.finish(exchange) or run(session.co_reply(exchange))
-            except BaseException as exc:
-                session.receiver.note(exc)
-                raise
-            finally:
-                session.leave()
+            with exchanges.lock:  # which Ctrl-C at any point gives back
+                if whole is None and not exchange.upgrades and not exchange.closes:
+                    begun = session.begin(exchange, head, None)
+                    if begun is True:
+                        return self._finish_exchange(session, exchange)
+                    return run(self._co_exchange_by_halves(exchange, head, None, begun))
+                return run(self._co_exchange_now(exchange, head, whole))
         finally:
-            exchanges.lock.release()
             if exchanges.waiting:
                 exchanges.hand_on()
+
+    @staticmethod
+    def _finish_exchange(session: Session, exchange: Exchange) -> Reply:
+        """Wait for the response to *exchange*, which has begun, and read it."""
+        shared = session.shared
+        try:
+            stream = shared.stream
+            if stream is not None and not stream.wait_to_recv(shared.timeout):
+                raise timed_out("nothing arrived", shared.timeout, "read")
+            return session.finish(exchange) or run(session.co_reply(exchange))
+        except BaseException as exc:
+            session.receiver.note(exc)
+            raise
+        finally:
+            shared.reading.release()  # as `Session.leave` does, which is a call
+            shared.exchanging = None
+            shared.sending.release()
+            if shared.reader_waits is not None or shared.left is not None:
+                session.tell_left()
 
     @twin_of(Operations.co_wait_closed)
     def wait_closed(self) -> Exception | None:

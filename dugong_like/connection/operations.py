@@ -679,35 +679,41 @@ class Operations:
     def _co_exchange(
         self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
     ) -> Co[Reply]:
+        """Do an exchange when it is its turn."""
         exchanges = self._exchanges
         if not exchanges.lock.acquire(False):
             yield from exchanges.co_acquire()
         try:
-            session = self._session
-            begun: bool | Co[None] = False
-            if not isinstance(whole, Request) and not exchange.upgrades and not exchange.closes:
-                begun = session.begin(exchange, head, whole)
-            if begun is not True:
-                return (yield from self._co_exchange_by_halves(exchange, head, whole, begun))
-            try:
-                timeout = session.shared.timeout
-                deadline = None if timeout is None else time.monotonic() + timeout
-                received = session.receiver.buffer.received
-                yield session.shared.live_stream().wanted_by_recv(deadline)
-                if (reply := session.finish(exchange)) is not None:
-                    return reply
-                if received != session.receiver.buffer.received:
-                    deadline = None
-                return (yield from session.co_reply(exchange, deadline))
-            except BaseException as exc:
-                session.receiver.note(exc)
-                raise
-            finally:
-                session.leave()
+            return (yield from self._co_exchange_now(exchange, head, whole))
         finally:
             exchanges.lock.release()
             if exchanges.waiting:
                 exchanges.hand_on()
+
+    def _co_exchange_now(
+        self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
+    ) -> Co[Reply]:
+        session = self._session
+        begun: bool | Co[None] = False
+        if not isinstance(whole, Request) and not exchange.upgrades and not exchange.closes:
+            begun = session.begin(exchange, head, whole)
+        if begun is not True:
+            return (yield from self._co_exchange_by_halves(exchange, head, whole, begun))
+        try:
+            timeout = session.shared.timeout
+            deadline = None if timeout is None else time.monotonic() + timeout
+            received = session.receiver.buffer.received
+            yield session.shared.live_stream().wanted_by_recv(deadline)
+            if (reply := session.finish(exchange)) is not None:
+                return reply
+            if received != session.receiver.buffer.received:
+                deadline = None
+            return (yield from session.co_reply(exchange, deadline))
+        except BaseException as exc:
+            session.receiver.note(exc)
+            raise
+        finally:
+            session.leave()
 
     def _co_exchange_by_halves(
         self,
@@ -719,9 +725,9 @@ class Operations:
         """Do an exchange that is not as most are, or whose request was sent in part (*begun*)."""
         session = self._session
         if isinstance(begun, bool):
-            if session.shared.state is SessionState.BROKEN:
-                session.close()
-            if not all(each.abandoned for each in session.shared.pending):
+            if session.shared.exchanging is not None or session.shared.state is SessionState.BROKEN:
+                session.close()  # the one before was interrupted before it could end, or failed
+            elif not all(each.abandoned for each in session.shared.pending):
                 what = "responses of earlier requests are still to be read, or abandon()ed"
                 raise session.shared.labelled(StateError(what), exchange)
         exchange.abandoned = True

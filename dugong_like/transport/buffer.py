@@ -91,8 +91,8 @@ class ReceiveBuffer:
             except IndexError:
                 borrowed = self._make()
             self._memory = borrowed
-            self.data, room = borrowed
-            self._view = room
+            self.data, self._view = borrowed  # both, whatever interrupts this
+            room = self._view
         else:
             room = self.room()
         count = stream.recv_into(room)

@@ -142,10 +142,15 @@ class Session:
             or stream is None
             or not shared.direct
             or self.sender.state is not READY
-            or not shared.sending.acquire(False)
+            or shared.exchanging is not None
         ):
             return False
+        shared.exchanging = exchange  # first: whoever finds it next knows that this has not ended
+        if not shared.sending.acquire(False):
+            shared.exchanging = None
+            return False
         if not shared.reading.acquire(False):
+            shared.exchanging = None
             self.sender.end_use(shared.sending)
             return False
         try:
@@ -169,7 +174,7 @@ class Session:
         if missing < 0:
             self.leave()
             return False
-        shared.reading.release()
+        shared.reading.release()  # so that the sender can look for an early final response
         return self.sender.send_rest(exchange, head, body, missing)
 
     def _nothing_was_sent(self, exc: BaseException, exchange: Exchange) -> bool:
@@ -277,7 +282,13 @@ class Session:
         """Give back the exclusive use that `begin` has taken."""
         shared = self.shared
         shared.reading.release()
-        shared.sending.release()  # as `Sender.end_use` does
+        shared.exchanging = None
+        shared.sending.release()
+        self.tell_left()
+
+    def tell_left(self) -> None:
+        """Tell others, after `leave`, that nobody has exclusive use."""
+        shared = self.shared
         if shared.reader_waits is not None:
             shared.wake_reader()
         if shared.left is not None:

@@ -1,0 +1,407 @@
+"""A request and its whole response as one operation, also of several threads and tasks."""
+
+import asyncio
+import io
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+from kit.every_driver import DRIVERS
+from kit.streams import END, ScriptedStream, connection, finish
+from kit.support import ScriptedServer, answering, read_exactly, read_head
+from kit.told import Told
+
+from dugong_like import (
+    BodyFollowing,
+    BodyTooLarge,
+    Budget,
+    ConnectionClosed,
+    ConnectionTimedOut,
+    HTTPConnection,
+    InvalidRequest,
+    InvalidResponse,
+    StateError,
+    Timeouts,
+    async_connect,
+    run,
+)
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-One: a\r\nx-one: b\r\n\r\nok"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nT: u\r\n\r\n"
+
+
+def echoing(sock):
+    """Answer each request by its target, and by the body that came with it."""
+    while head := read_head(sock):
+        line, _, fields = head.partition(b"\r\n")
+        length = 0
+        for field in fields.split(b"\r\n"):
+            if field.lower().startswith(b"content-length:"):
+                length = int(field.partition(b":")[2])
+        body = read_exactly(sock, length) if length else b""
+        said = line.split(b" ")[1] + body
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said))
+
+
+class Answering(ScriptedStream):
+    """A stream with a server that gives one of *answers* when a request is complete.
+
+    Args:
+        answers: each is bytes, or pieces that are received one by one.
+        rooms: see `ScriptedStream`.
+
+    """
+
+    def __init__(self, *answers, rooms=()):
+        super().__init__(rooms=list(rooms))
+        self.answers = list(answers)
+
+    def send(self, parts):
+        count = super().send(parts)
+        if self.sent.endswith(b"\r\n\r\n") and count and self.answers:
+            answer = self.answers.pop(0)
+            self.incoming += [answer] if isinstance(answer, bytes) else answer
+        return count
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """A function that connects to streams from a script, also for blocking calls."""
+    monkeypatch.setattr("dugong_like.connection.connection.run", finish)
+    return partial(connection, monkeypatch)
+
+
+@pytest.fixture
+def echo():
+    with ScriptedServer(echoing) as server:
+        yield server
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_exchange(driver, echo):
+    with HTTPConnection("127.0.0.1", echo.port, timeout=20) as conn:
+
+        def co_talk():
+            for number in range(3):
+                reply = yield from conn.co_exchange("GET", f"/{number}")
+                assert (reply.status, reply.body) == (200, b"/%d" % number)
+            reply = yield from conn.co_exchange("PUT", "/", {"X": "y"}, b"body")
+            assert reply.body == b"/body"
+            reply = yield from conn.co_exchange("PUT", "/", body=io.BytesIO(b"stream"))
+            return reply.body
+
+        assert driver(co_talk()) == b"/stream"
+        assert conn.exchange("GET", "/twin").body == b"/twin"
+        assert conn.exchange("GET", "/twin").body == b"/twin"
+        assert not conn.response_pending()
+    assert echo.connections == 1
+
+
+def test_reply(scripted):
+    conn = scripted(Answering(OK, CHUNKED, b"HTTP/1.0 204 \r\n\r\n"))
+    reply = conn.exchange("GET", "/p")
+    assert (reply.status, reply.reason, reply.http_version, reply.length) == (200, "OK", "1.1", 2)
+    assert (reply.method, reply.path) == ("GET", "/p")
+    assert (reply.field("X-ONE"), reply.field("x-two"), reply.field("é\u20ac")) == (
+        "a, b",
+        None,
+        None,
+    )
+    assert reply.headers.get_all("X-One") == ["a", "b"]
+    assert reply.trailers.items() == []
+    assert reply.informational == ()
+    assert repr(reply) == "<Reply 200 OK to GET /p, 2 bytes>"
+    reply = conn.exchange("GET", "/p")
+    assert (reply.body, reply.trailers["t"]) == (b"ok", "u")
+    assert conn.exchange("GET", "/p").body == b""
+
+
+ANSWERS = {
+    "sized": (OK, b"ok"),
+    "in pieces": (OK[:30], OK[30:], b"ok"),
+    "chunked": (CHUNKED, b"ok"),
+    "until close": (b"HTTP/1.0 200 OK\r\n\r\nok", END, b"ok"),
+    "last": (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+    "informational": (b"HTTP/1.1 103 Early\r\n\r\n" + OK, b"ok"),
+    "none": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", b""),
+    "large": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000),
+        bytes(300_000),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.parametrize("blocking", [False, True])
+def test_every_framing(scripted, kind, blocking):
+    *pieces, body = ANSWERS[kind]
+    conn = scripted(Answering(OK, OK, pieces, OK), Answering(OK))
+    for expected in (b"ok", b"ok", body, b"ok"):
+        if blocking:
+            assert conn.exchange("GET", "/").body == expected
+        else:
+            assert finish(conn.co_exchange("GET", "/")).body == expected
+
+
+def test_tasks_each_get_their_own_response(echo):
+    async def main():
+        async with async_connect("127.0.0.1", echo.port, timeout=20) as conn:
+
+            async def ask(number):
+                return (await conn.exchange("GET", f"/{number}")).body
+
+            return await asyncio.gather(*map(ask, range(50)))
+
+    assert asyncio.run(main()) == [b"/%d" % number for number in range(50)]
+    assert echo.connections == 1
+
+
+def test_threads_each_get_their_own_response(echo):
+    with HTTPConnection("127.0.0.1", echo.port, timeout=20) as conn:
+
+        def ask(number):
+            return conn.exchange("GET", f"/{number}").body
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(ask, range(200))) == [b"/%d" % number for number in range(200)]
+    assert echo.connections == 1
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_connection_that_the_server_has_closed_meanwhile_is_made_anew(blocking):
+    with ScriptedServer(answering(OK)) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+            for _ in range(3):
+                if blocking:
+                    assert conn.exchange("GET", "/").body == b"ok"
+                else:
+                    assert run(conn.co_exchange("GET", "/")).body == b"ok"
+                while conn.is_open():
+                    threading.Event().wait(0.001)
+        assert server.connections == 3
+
+
+def test_a_send_that_fails_at_once_is_made_again_elsewhere(scripted):
+    first = Answering(OK)
+    conn = scripted(first, Answering(OK))
+    conn.exchange("GET", "/")
+    first.rooms = [ConnectionClosed("reset")]
+    assert conn.exchange("GET", "/2").body == b"ok"
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+@pytest.mark.parametrize("rooms", [[10], [None, 20], [10, None, 10, None]])
+def test_a_request_that_is_sent_in_part(scripted, rooms, blocking):
+    stream = Answering(OK, OK)
+    conn = scripted(stream)
+    conn.exchange("GET", "/")
+    stream.rooms, stream.sent = list(rooms), b""
+    if blocking:
+        assert conn.exchange("GET", "/").body == b"ok"
+    else:
+        assert finish(conn.co_exchange("GET", "/")).body == b"ok"
+    assert stream.sent.startswith(b"GET / HTTP/1.1\r\n")
+    assert stream.sent.count(b"GET") == 1
+
+
+def test_early_final_response_is_the_reply():
+    def refuse(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno.")
+        while sock.recv(65536):
+            pass
+
+    with ScriptedServer(refuse) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+            reply = conn.exchange("PUT", "/", body=bytes(50_000_000))
+    assert (reply.status, reply.body) == (413, b"no.")
+
+
+def test_responses_of_requests_before_come_first(scripted):
+    stream = Answering(OK, OK, OK)
+    conn = scripted(stream)
+    conn.send_request("GET", "/1")
+    with pytest.raises(StateError, match="earlier requests are still to be read"):
+        conn.exchange("GET", "/2")
+    assert conn.read_response().path == "/1"
+    conn.readall()
+    stream.answers[:0] = [OK[:-2] + b"no"]
+    conn.send_request("GET", "/2").abandon()
+    assert conn.exchange("GET", "/3").body == b"ok"
+
+
+def test_nobody_else_reads_the_response(scripted):
+    stream = Answering(OK)
+    conn = scripted(stream)
+    conn.exchange("GET", "/")
+    op = conn.co_exchange("GET", "/mine")
+    next(op)
+    with pytest.raises(StateError, match="another operation is reading"):
+        next(conn.co_read_response())
+    with pytest.raises(StateError, match="another operation is sending"):
+        next(conn.co_send_request("GET", "/other"))
+    stream.incoming = [OK]
+    assert finish(op).path == "/mine"
+
+
+def test_what_is_refused_before_anything_is_sent(scripted):
+    stream = Answering(OK)
+    conn = scripted(stream)
+    with pytest.raises(InvalidRequest):
+        conn.exchange("GET", "/ ")
+    with pytest.raises(TypeError, match="cannot follow"):
+        conn.exchange("PUT", "/", body=BodyFollowing(3))
+    with pytest.raises(TypeError, match="body"):
+        conn.exchange("PUT", "/", body=5)
+    assert stream.sent == b""
+    assert conn.exchange("GET", "/").status == 200
+
+
+def test_limits():
+    def silent(sock):
+        while sock.recv(1000):
+            pass
+
+    with ScriptedServer(silent) as server:
+        for timeout in (0.05, Timeouts(read=0.05), Timeouts(total=0.05)):
+            with HTTPConnection("127.0.0.1", server.port, timeout=timeout) as conn:
+                for ask in (conn.exchange, lambda *a, conn=conn: run(conn.co_exchange(*a))):
+                    with pytest.raises(ConnectionTimedOut) as caught:
+                        ask("GET", "/")
+                    assert caught.value.request_sent == "maybe"
+
+
+def test_limit_of_the_body(scripted):
+    conn = scripted(Answering(OK), budget=Budget(max_body=1))
+    with pytest.raises(BodyTooLarge):
+        conn.exchange("GET", "/")
+
+
+def test_a_time_out_does_not_begin_anew_where_nothing_has_arrived(scripted):
+    stream = Answering(OK)
+    conn = scripted(stream, timeout=50)
+    conn.exchange("GET", "/")
+    op = conn.co_exchange("GET", "/")
+    first = next(op).deadline
+    assert next(op).deadline == first
+    stream.incoming = [OK[:9]]
+    assert next(op).deadline > first
+    stream.incoming = [OK[9:]]
+    assert finish(op).body == b"ok"
+
+
+def test_a_broken_connection_is_made_anew(scripted):
+    conn = scripted(Answering(b"nonsense\r\n\r\n"), Answering(OK))
+    with pytest.raises(InvalidResponse):
+        conn.exchange("GET", "/")
+    assert conn.exchange("GET", "/").body == b"ok"
+
+
+def test_a_trace_is_told_the_same_as_of_three_calls(scripted):
+    told = Told()
+    conn = scripted(Answering(OK, OK), trace=told)
+    conn.send_request("GET", "/"), conn.read_response(), conn.readall()
+    by_calls = told.events[:]
+    told.clear()
+    conn.exchange("GET", "/")
+    assert told.events == by_calls
+
+
+def steps_of(call):
+    """Call *call* again and again, each time with KeyboardInterrupt one line further in."""
+    at = 0
+    while True:
+        at += 1
+        left = at
+
+        def trace(frame, event, arg):
+            nonlocal left
+            if "dugong_like" not in frame.f_code.co_filename:
+                return None
+            if event == "line":
+                left -= 1
+                if left == 0:
+                    sys.settrace(None)
+                    raise KeyboardInterrupt
+            return trace
+
+        sys.settrace(trace)
+        try:
+            call()
+        except KeyboardInterrupt:
+            yield at
+        else:
+            return
+        finally:
+            sys.settrace(None)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="lines of a with are told in another way")
+def test_no_interruption_hands_a_response_to_the_next(echo):
+    conns = [HTTPConnection("127.0.0.1", echo.port, timeout=20)]
+    conns[0].exchange("GET", "/0")
+    count = 0
+    for count in steps_of(lambda: conns[0].exchange("GET", "/interrupted")):
+        try:
+            assert conns[0].exchange("GET", f"/{count}").body == b"/%d" % count
+        except StateError:  # a lock was left taken between two lines, where no signal is looked at
+            conns.pop().close()
+            conns.append(HTTPConnection("127.0.0.1", echo.port, timeout=20))
+    assert count > 50
+    conns[0].close()
+
+
+@pytest.mark.parametrize("way", ["close", "throw"])
+def test_an_operation_that_is_given_up_hands_its_response_to_nobody(echo, way):
+    with HTTPConnection("127.0.0.1", echo.port, timeout=20) as conn:
+        for waits in range(20):
+            op = conn.co_exchange("PUT", "/given-up", body=bytes(waits * 100_000))
+            try:
+                for _ in range(waits % 5):
+                    next(op).poll(20)
+            except StopIteration:
+                pass
+            if way == "close":
+                op.close()
+            else:
+                with pytest.raises(LookupError):
+                    op.throw(LookupError())
+            assert conn.exchange("GET", f"/{waits}").body == b"/%d" % waits
+
+
+def test_steps_of_a_warm_exchange(echo):
+    """What no machine changes: bytecodes, calls of functions, and calls of the system."""
+    with HTTPConnection("127.0.0.1", echo.port) as conn:
+        for _ in range(5):
+            conn.exchange("GET", "/")
+        codes = frames = 0
+
+        def trace(frame, event, arg):
+            nonlocal codes, frames
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+            frames += event == "call"
+            codes += event == "opcode"
+            return trace
+
+        sys.settrace(trace)
+        try:
+            conn.exchange("GET", "/")
+        finally:
+            sys.settrace(None)
+        calls = []
+
+        def profile(frame, event, function):
+            if event == "c_call" and function.__name__ in {"send", "sendmsg", "recv_into", "poll"}:
+                calls.append(function.__name__)
+
+        sys.setprofile(profile)
+        try:
+            conn.exchange("GET", "/")
+        finally:
+            sys.setprofile(None)
+    assert frames <= 12
+    assert codes <= 510
+    assert calls == ["poll", "send", "poll", "recv_into"]
