@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from .connection.connection import HTTPConnection
-from .connection.exchange import Exchange, HTTPResponse
+from .connection.exchange import Exchange, HTTPResponse, Reply
 from .errors import (
     AnsweredEarly,
     BodyTooLarge,
@@ -140,6 +140,7 @@ __all__ = [
     "ProtocolError",
     "Proxy",
     "RateLimit",
+    "Reply",
     "Request",
     "ScriptedStream",
     "ScriptedTransport",
