@@ -28,7 +28,7 @@ from .sessions import SessionPlace
 T = TypeVar("T")
 SSLContext = ssl.SSLContext
 RECORD: Final = 16384  # bytes of payload in the largest TLS record (RFC 8446 section 5.1)
-MOST_RECORDS: Final = 262144  # bytes received with one call, a limit for the time with the lock
+MOST_RECORDS: Final = 262144  # bytes moved with one call, a limit for the time with the lock
 
 
 def check_context(context: object) -> None:
@@ -234,6 +234,8 @@ class TLSStream(Secured):
         """See `Stream.send`."""
         pieces = cast("Sequence[Data]", parts)  # without `bulk` there are no others
         data = pieces[0] if len(pieces) == 1 or len(pieces[0]) >= RECORD else _one_record(pieces)
+        if len(data) > MOST_RECORDS:  # OpenSSL counts only what it has sent to its end
+            data = memoryview(data)[:MOST_RECORDS]
         with self._lock:
             try:
                 # Not `send`: after unwrapping it would send plain text, and that of gevent returns

@@ -260,6 +260,21 @@ def test_small_parts_share_a_record():
     assert joined == b"a" * 10 + b"b" * (tls.RECORD - 10)
 
 
+def test_what_was_sent_of_much_data_is_known(certificate, trusting):
+    """OpenSSL says how much it has sent only at the end of what it was given."""
+    done = threading.Event()
+    with ScriptedServer(lambda sock: done.wait(20), certificate.server_context()) as server:
+        stream = connect(server, trusting, "localhost")
+        data = bytes(100_000_000)  # more than fits in the buffers of the system
+        sent = 0
+        while (count := stream.send([memoryview(data)[sent:]])) is not None:
+            assert 0 < count <= tls.MOST_RECORDS
+            sent += count
+        assert sent > 0
+        stream.close()
+        done.set()
+
+
 # ---- names
 
 
