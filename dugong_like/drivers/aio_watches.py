@@ -23,6 +23,7 @@ from typing import Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ..polling.contract import POLLIN, POLLOUT, PollNeeded, Source
+from ..polling.fork import generation
 
 File = tuple[int, int]  # device and inode
 
@@ -110,7 +111,7 @@ class Watch:
     """
 
     __slots__ = (
-        *("__weakref__", "_alarm", "_alarm_at", "_file", "_loop", "_pid"),
+        *("__weakref__", "_alarm", "_alarm_at", "_file", "_loop", "_generation"),
         *("_reader", "_writer", "armed", "fd", "source"),
     )
 
@@ -120,7 +121,7 @@ class Watch:
         self.armed = 0
         self._loop = loop
         self._file = file
-        self._pid = os.getpid()
+        self._generation = generation()
         self._reader: Waiter | None = None
         self._writer: Waiter | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -197,7 +198,9 @@ class Watch:
     def end(self, then: Callable[[], object]) -> None:
         """See `Registration.end`. Done in the thread of a running loop, not thread-safe."""
         loop = self._loop
-        if self._pid != os.getpid():  # a child process shares the registrations of its parent
+        if (
+            self._generation != generation()
+        ):  # a child process shares the registrations of its parent
             then()
         elif loop.is_running() and loop is not _running_loop():
             ending = _Ending(self, then)

@@ -6,13 +6,13 @@ Not here: the loop itself (loop.py).
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ..errors import StateError
 from ..polling.contract import POLLIN, POLLOUT, Co, PollNeeded, Source
+from ..polling.fork import generation
 
 T = TypeVar("T")
 
@@ -128,11 +128,11 @@ class Watch:
 
     """
 
-    __slots__ = ("_loop", "_pid", "armed", "fd", "reader", "source", "writer")
+    __slots__ = ("_generation", "_loop", "armed", "fd", "reader", "source", "writer")
 
     def __init__(self, loop: Scheduler, fd: int) -> None:
         self._loop = loop
-        self._pid = os.getpid()
+        self._generation = generation()
         self.fd = fd
         self.source: Source | None = None
         self.armed = 0
@@ -158,6 +158,8 @@ class Watch:
 
     def end(self, then: Callable[[], object]) -> None:
         """See `Registration.end`."""
-        if self._pid == os.getpid():  # a child process shares the epoll object of its parent
+        if (
+            self._generation == generation()
+        ):  # a child process shares the epoll object of its parent
             self._loop.drop(self)
         then()

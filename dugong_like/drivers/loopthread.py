@@ -9,7 +9,6 @@ Not here: one thread for each operation (threads.py), and the loop (loop.py).
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Final, Self, TypeVar
 from weakref import WeakSet
 
 from ..polling.contract import Co, check_operation
+from ..polling.fork import after_fork
 from ..polling.wake import Wake
 from .loop import Loop
 from .loop_task import Task
@@ -74,6 +74,7 @@ class LoopThread:
         """
         self._thread.start()
         _running.add(self)
+        after_fork(self.lose)
         return self
 
     def is_alive(self) -> bool:
@@ -239,12 +240,3 @@ def _stop_all() -> None:
         thread.stop()
     for thread in threads:
         thread.join(PATIENCE / len(threads))
-
-
-def _lose_all() -> None:
-    for thread in list(_running):
-        thread.lose()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=_lose_all)

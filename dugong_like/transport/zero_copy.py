@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 
 from ..errors import TEMPORARY_ERRNOS, FileTooShort
 from ..polling.contract import PollNeeded
+from ..polling.fork import after_fork
 
 IS_LINUX: Final = sys.platform == "linux"
 # Bytes that should have arrived before a reader of many more is woken, for fewer and larger calls.
@@ -287,5 +288,4 @@ def _drop_inherited() -> None:
         _spare.pop().close()
 
 
-if hasattr(os, "register_at_fork"):  # the parent uses the pipe, too
-    os.register_at_fork(after_in_child=_drop_inherited)
+after_fork(_drop_inherited, closes=True)  # the parent uses the pipe, too

@@ -506,7 +506,7 @@ def test_closing_in_a_child_process_leaves_the_loop_alone(in_loop, monkeypatch):
         stream.peer.send(b"x")
         task = asyncio.create_task(aio.run(wait_once(stream)))
         await task
-        monkeypatch.setattr(watches.os, "getpid", lambda: -1)
+        monkeypatch.setattr(watches, "generation", lambda: -1)
         stream.source.close(closed.set)
         assert registered() == [(stream.fd, POLLIN)]
         monkeypatch.undo()

@@ -9,7 +9,7 @@ import pytest
 from kit.support import little_work
 
 from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake
-from dugong_like.drivers import pollers
+from dugong_like.drivers import loop_task, pollers
 from dugong_like.drivers.loop import Loop
 from dugong_like.drivers.threads import CancelledError
 from dugong_like.polling.contract import Source
@@ -418,7 +418,7 @@ def test_closing_in_a_child_process_leaves_the_poller_alone(loop, stream, monkey
     assert loop.run(wait(stream.peer, POLLOUT, 1)) == "done"
     loop.run(co_wait_once(stream))
     with monkeypatch.context() as child:
-        child.setattr(os, "getpid", lambda: -1)
+        child.setattr(loop_task, "generation", lambda: -1)
         stream.source.close(lambda: None)
     assert stream.fd in loop._watches
     stream.sock.close()

@@ -21,13 +21,13 @@ Not here: the events of connecting (transport/connect/open.py).
 
 from __future__ import annotations
 
-import os
 import weakref
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ...errors import StateError
 from ...http.h1.response_head import Head
 from ...http.redaction import mask_target, masked_lines
+from ...polling.fork import generation
 from ...transport.timings import Stopwatch, Timings
 from ...transport.trace import Info, Trace, tell_retry
 
@@ -70,7 +70,7 @@ class Observer:
     """
 
     __slots__ = (
-        *("_pid", "_receiving", "_sending", "_session", "_stopwatch", "_trace"),
+        *("_generation", "_receiving", "_sending", "_session", "_stopwatch", "_trace"),
         *("interrupted", "raised"),
     )
 
@@ -78,7 +78,7 @@ class Observer:
         self._session = weakref.ref(session)  # which has this one
         self._trace: Trace | None = config.trace
         self._stopwatch = Stopwatch() if config.timings else None
-        self._pid = os.getpid()
+        self._generation = generation()
         self.raised: BaseException | None = None
         self._sending = ""  # names of phases
         self._receiving = ""
@@ -253,7 +253,7 @@ class Observer:
         A child process tells nothing of its parent's connection.
         """
         session = self._session()
-        if session is not None and os.getpid() == self._pid:
+        if session is not None and generation() == self._generation:
             route = session.route
             self.tell("connection.close", {"host": route.hostname, "port": route.port})
 

@@ -11,7 +11,6 @@ Not here: sending (sender.py) and receiving (receiver.py).
 from __future__ import annotations
 
 import copy
-import os
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from ...errors import (
 )
 from ...http.hosts import HTTPS_PORT
 from ...polling.contract import Co
+from ...polling.fork import after_fork
 from ...polling.timeouts import NO_LIMITS, Timeouts, stalling
 from ...polling.wake import Wake, co_checkpoint
 from ...transport.connect.happy_eyeballs import Attempt
@@ -493,13 +493,17 @@ _open: set[SharedState] = set()  # what a child process has to drop; the owner t
 _moving = RLock()
 
 
-def _drop_inherited() -> None:
+def _renew_lock() -> None:
+    """Make a new lock in a child process: a thread of the parent may hold the old one."""
     global _moving  # noqa: PLW0603 - it is for the process
-    _moving = RLock()  # the thread that had it is in the parent
+    _moving = RLock()
+
+
+def _drop_inherited() -> None:
     for session in list(_open):
         session.drop_inherited()
     _open.clear()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_drop_inherited)
+after_fork(_renew_lock)
+after_fork(_drop_inherited, closes=True)

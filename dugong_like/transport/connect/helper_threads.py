@@ -19,7 +19,6 @@ Not here: the look-ups (dns.py, resolvers.py).
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -29,6 +28,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from ...errors import ConnectionTimedOut, DNSUnavailable
 from ...polling.contract import Co
+from ...polling.fork import after_fork
 from ...polling.wake import Wake
 
 T = TypeVar("T")
@@ -303,5 +303,4 @@ def forget_threads() -> None:
     _helpers = Helpers()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=forget_threads)
+after_fork(forget_threads)

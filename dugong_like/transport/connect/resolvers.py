@@ -6,7 +6,6 @@ Not here: the resolver of the system (dns.py).
 from __future__ import annotations
 
 import copy
-import os
 import socket
 import threading
 import time
@@ -22,6 +21,7 @@ from ...errors import (
 )
 from ...http.redaction import quoted
 from ...polling.contract import Co
+from ...polling.fork import after_fork, generation
 from ...polling.numbers import check_int, check_seconds
 from ...polling.wake import Wake
 from .dns import NO_SUCH_NAME, co_resolve, family_of, is_address
@@ -186,7 +186,7 @@ class CachingResolver:
     def __call__(self, host: str, port: int) -> Co[Addresses]:
         """Return the addresses of *host*. Raises the same exceptions as `co_look_up`."""
         name = host.lower(), port
-        key = (*name, _generation)
+        key = (*name, generation())  # who asked may be in the parent process, and never end
         mine: _Question | None = None
         question: _Question | None = None
         try:
@@ -295,15 +295,12 @@ class _Question:
 
 
 _lock = threading.RLock()  # of all caches, for microseconds; the garbage collector takes it too
-_generation = 0  # of this process, counted from the first parent
 
 
-def _start_anew() -> None:
-    """Repeat look-ups in a child process: the operation that made them may be in the parent."""
-    global _lock, _generation  # noqa: PLW0603 - state of the process
+def _renew_lock() -> None:
+    """Make a new lock in a child process: a thread of the parent may hold the old one."""
+    global _lock  # noqa: PLW0603 - state of the process
     _lock = threading.RLock()
-    _generation += 1
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=_start_anew)
+after_fork(_renew_lock)

@@ -30,6 +30,7 @@ from typing import BinaryIO, Final, cast
 from ...http.redaction import quoted
 from ...polling.binary_streams import BinaryReader, BinaryWriter
 from ...polling.contract import run
+from ...polling.fork import generation
 from ..stream import Data, Part, Stream
 from .base import WrappedStream
 
@@ -94,7 +95,7 @@ class DumpedStream(WrappedStream):
         self._ended = False
         self._opened = time.monotonic()
         self._open = True
-        self._pid = os.getpid()
+        self._generation = generation()
         self._mark("opened")
 
     def recv_into(self, buffer: memoryview) -> int | None:
@@ -124,7 +125,9 @@ class DumpedStream(WrappedStream):
         if self._open:
             self._open = False
             try:
-                if os.getpid() == self._pid:  # not in a child process: the connection stays open
+                if (
+                    generation() == self._generation
+                ):  # not in a child process: the connection stays open
                     self._mark("closed")
             finally:
                 self._end_file()
@@ -161,7 +164,7 @@ class DumpedStream(WrappedStream):
 
         A child process does not write, and a thread of the parent may hold the lock.
         """
-        if self._ours and (not self._writing or os.getpid() != self._pid):
+        if self._ours and (not self._writing or generation() != self._generation):
             self._ended = True
             self._file.close()
 

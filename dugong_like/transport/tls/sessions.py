@@ -11,12 +11,12 @@ ticket only, and does not report its arrival.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final
 
+from ...polling.fork import after_fork
 from ...polling.numbers import check_int
 
 if TYPE_CHECKING:
@@ -107,5 +107,4 @@ def _renew_lock() -> None:
     _lock = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=_renew_lock)
+after_fork(_renew_lock)

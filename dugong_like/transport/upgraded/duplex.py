@@ -9,16 +9,15 @@ Not here: the operations for users (network_stream.py), and sockets and TLS (tra
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock, RLock
-from typing import ClassVar, TypeVar
-from weakref import WeakSet
+from typing import TypeVar
 
 from ...errors import ConnectionClosed, DugongError, StateError
 from ...polling.contract import Co
 from ...polling.fairness import StepCounter
+from ...polling.fork import after_fork
 from ...polling.numbers import check_seconds
 from ...polling.wake import co_checkpoint
 from ..attempts import co_attempt_to_send, co_receive
@@ -33,7 +32,6 @@ class Turns:
 
     _stream: Stream | None = None  # before it is set
     _left: Stream | None = None  # to be closed when no operation uses it any more
-    _open: ClassVar[WeakSet[Turns]] = WeakSet()  # to be dropped in a child process
 
     def __init__(
         self,
@@ -58,7 +56,7 @@ class Turns:
         self._forgetting = RLock()  # a signal handler may close the stream, too
         self._read_steps = StepCounter()
         self._write_steps = StepCounter()
-        self._open.add(self)
+        after_fork(self.drop_inherited, closes=True)
 
     @contextmanager
     def _turn(self, lock: Lock, what: str) -> Iterator[None]:
@@ -93,7 +91,6 @@ class Turns:
         with self._forgetting:
             stream, self._stream = self._stream, None
         self._received = b""
-        self._open.discard(self)
         return stream
 
     def _leave(self, stream: Stream) -> None:
@@ -123,14 +120,8 @@ class Turns:
         if stream is not None:
             stream.close()
 
-    @classmethod
-    def drop_all(cls) -> None:
-        """Drop all streams in a child process: they belong to the parent."""
-        for stream in list(cls._open):
-            stream.drop_inherited()
-
     def drop_inherited(self) -> None:
-        """See `drop_all`; a thread of the parent may hold the lock."""
+        """Drop the stream in a child process; a thread of the parent may hold the lock."""
         self._forgetting = RLock()
         self.drop()
 
@@ -264,7 +255,3 @@ def after(failure: Exception, what: str) -> ConnectionClosed:
         error.retryable = failure.retryable
     error.__cause__ = failure
     return error
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=Turns.drop_all)
