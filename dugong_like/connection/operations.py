@@ -89,6 +89,8 @@ class Operations:
                 return  # another thread did that
             new = Session(self._config, self._timeout, self._expect100_timeout)
             new.shared.timings = old.shared.timings
+            if not old.shared.lost:
+                new.receiver.bodies.take_over(old.receiver.bodies)
             self._session = new
         old.retire()
 

@@ -5,6 +5,7 @@ Against real servers, plain and with TLS; and with a third one who closes the co
 
 import asyncio
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -227,6 +228,55 @@ def test_writer_that_reconnects_takes_nothing_from_the_reader_of_the_last_respon
             assert conn.read_response().path == "/2"
             assert conn.readall() == b"ok"
         assert server.connections == 2
+
+
+@pytest.mark.reliability(34, 43)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("size", [0, 10])
+def test_end_of_the_last_body_is_still_one_when_the_writer_has_reconnected(method, size):
+    def handler(sock):
+        while read_head(sock):
+            head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size
+            sock.sendall(head + bytes(size) * (method == "GET"))
+
+    with ScriptedServer(handler) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+            conn.send_request(method, "/1")
+            conn.read_response()
+            body = conn.read(size) if size else b""
+            writer = threading.Thread(target=conn.send_request, args=(method, "/2"))
+            writer.start()
+            writer.join(20)
+            assert body == bytes(size) * (method == "GET")
+            assert [conn.read(10), conn.readall(), conn.readinto(bytearray(5))] == [b"", b"", 0]
+            assert conn.read_response().path == "/2"
+            conn.readall()
+        assert server.connections == 2
+
+
+@pytest.mark.reliability(34, 43)
+def test_what_a_file_has_not_taken_is_still_there_when_the_writer_has_reconnected():
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError("no space")
+
+    def handler(sock):
+        while read_head(sock):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n")
+            sock.sendall(pattern(100_000))
+
+    with ScriptedServer(handler) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+            conn.send_request("GET", "/1")
+            conn.read_response()
+            got = b""
+            with pytest.raises(OSError, match="no space"):
+                conn.recv_to_file(Full())
+            while conn.response_pending():
+                got += conn.read(30_000)
+            conn.send_request("GET", "/2")
+            got += conn.readall()
+            assert got == pattern(100_000)
 
 
 @pytest.mark.reliability(43)

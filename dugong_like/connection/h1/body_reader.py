@@ -78,7 +78,23 @@ class BodyReader:
 
     def clear(self) -> None:
         """Forget what was kept of a body that was not read to its end."""
-        self._kept.clear()
+        if self._kept:
+            self._kept = []  # a new one: the next session may have this one
+            self.known = False  # or the rest would seem to be none
+
+    def take_over(self, last: BodyReader) -> None:
+        """Go on where *last*, of the session before, is behind a complete body, if it is.
+
+        Its reader may be about to call once more, which returns ``b""``, or what it has not been
+        able to deliver.
+        """
+        if (left := last.left()) is not None:
+            self._kept = left
+            self.known = True
+
+    def left(self) -> list[bytes | memoryview] | None:
+        """Return what was received of a complete body and not delivered; None if there is none."""
+        return self._kept if self.known and self.body is None else None
 
     def has_surplus(self) -> bool:
         """Return True if bytes have arrived behind the end of a body of known length.
