@@ -1,4 +1,4 @@
-"""Requests and responses as plain data: nothing here does anything.
+"""Requests and responses: the facts, and what reads a response by itself.
 
 Not here: header fields (headers.py), and how any of it is put on or taken from the
 wire (http/h1/).
@@ -7,10 +7,11 @@ wire (http/h1/).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import StateError
 from ..http.redaction import mask_target
+from ..polling.contract import Co, run
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -19,6 +20,26 @@ if TYPE_CHECKING:
     from ..http.lazy_message import FieldsMessage
     from ..transport.timings import Timings
     from ..transport.upgraded.network_stream import NetworkStream
+
+
+class ResponseReader(Protocol):
+    """What an `Exchange` asks of its session; each waits until it is the turn of the exchange."""
+
+    def co_response_of(self, exchange: Exchange) -> Co[HTTPResponse]:
+        """See `Exchange.co_read_response`."""
+        ...
+
+    def co_body_of(self, exchange: Exchange, size: int | None) -> Co[bytes]:
+        """See `Exchange.co_read`; None for the whole rest."""
+        ...
+
+    def co_body_into(self, exchange: Exchange, buf: bytearray | memoryview) -> Co[int]:
+        """See `Exchange.co_readinto`."""
+        ...
+
+    def co_discard_of(self, exchange: Exchange) -> Co[None]:
+        """See `Exchange.co_discard`."""
+        ...
 
 
 class Exchange:
@@ -35,6 +56,8 @@ class Exchange:
         upgrades: True if the request asked for another protocol, by Upgrade or by CONNECT.
         closes: True if the request said that none would follow on its connection.
         abandoned: True if nobody will read the response.
+        complete: True when its final response has been read to its end.
+        reader: reads the response; None before the request was sent.
         fresh: True if nothing else was pending when it was sent, and nobody has waited for the
             response yet.
         hand_over: gives the stream up, if the response has ended HTTP on it.
@@ -50,7 +73,9 @@ class Exchange:
     upgrades = False
     closes = False
     abandoned = False
+    complete = False
     fresh = False
+    reader: ResponseReader | None = None
     hand_over: Callable[[], NetworkStream] | None = None
     stream: NetworkStream | None = None
     informational: tuple[HTTPResponse, ...] = ()
@@ -64,6 +89,78 @@ class Exchange:
     def answered(self) -> bool:
         """True when the head of its final response has been read."""
         return self.final is not None
+
+    # ---- reading the response by itself, whatever other requests have been sent
+
+    def _reader(self) -> ResponseReader:
+        if self.reader is None:
+            raise StateError(f"{self!r} has not been sent")
+        return self.reader
+
+    def co_read_response(self) -> Co[HTTPResponse]:
+        """Read status and header fields of the response to this request, when it is its turn.
+
+        Its turn is when the responses to all requests before it have been read, by other threads or
+        tasks, or are abandoned. The calls of the connection read in that order.
+
+        Returns:
+            What `HTTPConnection.co_read_response` does.
+
+        Raises:
+            StateError: the request was not sent, or its response has been read or is abandoned.
+            ConnectionTimedOut: its turn did not come, or nothing arrived, for the time-out of the
+                connection.
+            DugongError: what `HTTPConnection.co_read_response` raises.
+
+        """
+        return self._reader().co_response_of(self)
+
+    def read_response(self) -> HTTPResponse:
+        """Blocking twin of `co_read_response`."""
+        return run(self.co_read_response())
+
+    def co_read(self, len_: int | None = None) -> Co[bytes]:
+        """Read body data of the response; see `HTTPConnection.co_read`.
+
+        Returns:
+            At least one byte; ``b""`` only at the end of the body.
+
+        Raises:
+            StateError: `co_read_response` has not been called.
+            DugongError: what `HTTPConnection.co_read` raises.
+
+        """
+        if len_ is None:
+            return self.co_readall()
+        return self._reader().co_body_of(self, len_)
+
+    def read(self, len_: int | None = None) -> bytes:
+        """Blocking twin of `co_read`."""
+        return run(self.co_read(len_))
+
+    def co_readall(self) -> Co[bytes]:
+        """Read the rest of the body of the response; see `co_read`."""
+        return self._reader().co_body_of(self, None)
+
+    def readall(self) -> bytes:
+        """Blocking twin of `co_readall`."""
+        return run(self.co_readall())
+
+    def co_readinto(self, buf: bytearray | memoryview) -> Co[int]:
+        """Read body data of the response into *buf*; see `HTTPConnection.co_readinto`."""
+        return self._reader().co_body_into(self, buf)
+
+    def readinto(self, buf: bytearray | memoryview) -> int:
+        """Blocking twin of `co_readinto`."""
+        return run(self.co_readinto(buf))
+
+    def co_discard(self) -> Co[None]:
+        """Read the rest of the body of the response and throw it away; see `co_read`."""
+        return self._reader().co_discard_of(self)
+
+    def discard(self) -> None:
+        """Blocking twin of `co_discard`."""
+        run(self.co_discard())
 
     def abandon(self) -> None:
         """Say that nobody will read the response.

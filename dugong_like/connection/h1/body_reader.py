@@ -480,6 +480,7 @@ class BodyReader:
             response.set_trailers(trailers)
         session, buffer = self._session, self._buffer
         pending = session.pending
+        pending[0].complete = True
         reusable = self.reusable
         if len(pending) == 1:
             if buffer.begin == buffer.end:

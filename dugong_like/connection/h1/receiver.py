@@ -23,6 +23,7 @@ from ...errors import (
     ProtocolError,
     StateError,
 )
+from ...http.arguments import as_writable, check_size
 from ...http.h1.body import ENDLESS, SIZED, UNKNOWN, UNTIL_CLOSE
 from ...http.h1.body_kinds import Kind
 from ...http.h1.chunked import ChunkedBody
@@ -40,7 +41,7 @@ from ..exchange import Exchange, HTTPResponse
 from .body_reader import BodyReader
 from .exclusive import FATAL, ORDERLY, READING, Peek, take
 from .head_reader import CONTINUE, HeadReader
-from .shared import PEERS
+from .shared import PEERS, moving
 from .states import BROKEN, CLOSED, OPEN
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ class Receiver:
             lock.release()
             if session.left is not None:
                 session.give_back()
+            if session.turn_waits:
+                session.wake_turns()
 
     def _block(self) -> None:
         """Wait, for `block`, until something arrives."""
@@ -188,6 +191,8 @@ class Receiver:
             lock.release()
             if session.left is not None:
                 session.give_back()
+            if session.turn_waits:
+                session.wake_turns()
 
     def co_alone(
         self,
@@ -545,6 +550,115 @@ class Receiver:
         else:
             bodies.begin(UNKNOWN, 0)
         return response
+
+    # ---- the response to one request, when it is its turn
+
+    def co_response_of(self, exchange: Exchange) -> Co[HTTPResponse]:
+        """See `Exchange.co_read_response`."""
+        if exchange.answered and not exchange.abandoned:
+            raise self._session.labelled(StateError("its response has been read"), exchange)
+        return (yield from self._co_in_turn(exchange, self.read_response, None))
+
+    def co_body_of(self, exchange: Exchange, size: int | None) -> Co[bytes]:
+        """See `Exchange.co_read`; None for the whole rest."""
+        if size is not None:
+            size = check_size(size)
+        if self._is_at_end(exchange):
+            return b""
+        if size is None:
+            return (yield from self._co_in_turn(exchange, self.bodies.readall, None))
+        return (yield from self._co_in_turn(exchange, self.bodies.read, size))
+
+    def co_body_into(self, exchange: Exchange, buf: bytearray | memoryview) -> Co[int]:
+        """See `Exchange.co_readinto`."""
+        view = as_writable(buf)
+        if self._is_at_end(exchange):
+            return 0
+        return (yield from self._co_in_turn(exchange, self.bodies.readinto, view))
+
+    def co_discard_of(self, exchange: Exchange) -> Co[None]:
+        """See `Exchange.co_discard`."""
+        if not self._is_at_end(exchange):
+            yield from self._co_in_turn(exchange, self.bodies.discard, None)
+
+    def _is_at_end(self, exchange: Exchange) -> bool:
+        """Return True if the body of the response to *exchange* has been read to its end.
+
+        Raises:
+            StateError: its head has not been read.
+
+        """
+        if not exchange.answered:
+            what = "there is no body to read: call read_response() first"
+            raise self._session.labelled(StateError(what), exchange)
+        return exchange.complete
+
+    def _co_in_turn(
+        self, exchange: Exchange, attempt: Callable[[A], T | None], argument: A
+    ) -> Co[T]:
+        """Make attempts, as `co` does, when the response to *exchange* is next."""
+        session = self._session
+        lock = session.reading
+        yield from self._co_take_turn(exchange)
+        try:
+            return (yield from self.co_alone(attempt, argument))
+        except BaseException as exc:
+            self.note(exc)
+            raise
+        finally:
+            lock.release()
+            if session.left is not None:
+                session.give_back()
+            if session.turn_waits:
+                session.wake_turns()
+
+    def _co_take_turn(self, exchange: Exchange) -> Co[None]:
+        """Wait until the response to *exchange* is next and nobody reads; take exclusive use.
+
+        Raises:
+            StateError: it is abandoned.
+            ConnectionClosed: it cannot come any more.
+            ConnectionTimedOut: its turn did not come for the time-out of the connection.
+
+        """
+        session = self._session
+        timeout = session.timeout
+        until = None if timeout is None else time.monotonic() + timeout
+        wake: Wake | None = None
+        try:
+            while not (self._is_turn_of(exchange) and session.reading.acquire(False)):
+                if wake is None:
+                    wake = Wake()
+                    with moving():
+                        session.turn_waits = (*session.turn_waits, wake)
+                    continue  # it may have become its turn before anybody could tell
+                if not (yield from wake.co_wait(until)):
+                    ahead = "the responses before it have not been read"
+                    raise timed_out(f"{ahead}, nor abandoned", timeout, "read")
+                wake.clear()
+        except BaseException as exc:
+            session.label(exc, exchange)
+            raise
+        finally:
+            if wake is not None:
+                with moving():
+                    others = tuple(each for each in session.turn_waits if each is not wake)
+                    session.turn_waits = others
+                wake.close()
+
+    def _is_turn_of(self, exchange: Exchange) -> bool:
+        """Return True if the response to *exchange* is the next one that is not abandoned."""
+        if exchange.abandoned:
+            raise StateError("its response is abandoned")
+        session = self._session
+        if session.state is BROKEN or session.state is CLOSED:
+            session.check_usable()
+        for each in tuple(session.pending):
+            if each is exchange:
+                return True
+            if not each.abandoned:
+                return False
+        raise StateError("its response has been read")
 
     # ---- other operations
 

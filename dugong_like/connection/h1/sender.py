@@ -304,6 +304,7 @@ class Sender(Writer):
             parts = [*self._precede(before), head]
         if observer is not None:
             observer.sends_head(exchange, head)
+        exchange.reader = self._receiver
         if session.pending or session.stream is None:
             session.append(exchange)
         else:
@@ -367,6 +368,7 @@ class Sender(Writer):
             # Now, or the answer to the first would be taken for an early one when the last
             # has not been sent.
             exchange.sent = True
+            exchange.reader = self._receiver
             self._session.append(exchange)
             if (observer := self._session.observer) is not None:
                 observer.time(exchange)

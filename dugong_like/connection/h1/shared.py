@@ -75,6 +75,7 @@ class SharedState:
         reason: what ended it; None if it ended in order, or has not ended.
         observer: is told what happens; None if nobody asked.
         meter: counts for the minimum rate; None if it may be as slow as it likes.
+        turn_waits: flags of those that wait until the response to their request is next.
         timings: of the response whose head was read last; None if nobody takes the time.
 
     """
@@ -83,7 +84,7 @@ class SharedState:
         *("__weakref__", "_callbacks", "_closed_by_us", "_failure", "config", "direct", "ended"),
         *("exchanging", "left", "lost", "meter", "observer", "peeking", "pending", "reader_waits"),
         *("reading", "reason", "route", "sender_waits", "sending", "state", "stream", "timeout"),
-        *("timeouts", "timings", "write_timeout"),
+        *("timeouts", "timings", "turn_waits", "write_timeout"),
     )
 
     timeouts: Timeouts
@@ -107,6 +108,7 @@ class SharedState:
         self.peeking = RLock()
         self.sender_waits = False
         self.reader_waits: Wake | None = None
+        self.turn_waits: tuple[Wake, ...] = ()
         self.exchanging: Exchange | None = None
         self.left: Stream | None = None
         self.lost = False
@@ -360,6 +362,11 @@ class SharedState:
         if self.sender_waits and self.stream is not None:
             self.stream.shut_down_writing()
 
+    def wake_turns(self) -> None:
+        """Wake those that wait for their turn to read: the one before may have got further."""
+        for wake in self.turn_waits:
+            wake.set()
+
     def wake_reader(self) -> None:
         """Wake the reader that waits until a request is sent, if there is one."""
         if (wake := self.reader_waits) is not None:
@@ -406,6 +413,7 @@ class SharedState:
                 if self.observer is not None:
                     self.observer.closing()
         finally:
+            self.wake_turns()
             if in_use:
                 self.wake_reader()
                 self.give_back()
