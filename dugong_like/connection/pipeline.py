@@ -5,7 +5,7 @@ other. When the connection ends early, what has not been answered and may be rep
 again on a new one. Servers end a connection after a number of requests; that number is
 learned, as everything unanswered at that moment is sent twice.
 
-Not here: requests and their bodies (request.py), and how they are sent (exchanging.py).
+Not here: requests and their bodies (request.py), and how they are sent (operations.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Requests as objects, and request bodies: from memory, streams, or iterables.
 
-Not here: checking a request, which is done when it is sent (operations.py), and sending
-(exchanging.py).
+Not here: checking a request, which is done when it is sent, and sending (operations.py).
 """
 
 from __future__ import annotations

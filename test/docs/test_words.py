@@ -3,7 +3,9 @@
 A sentence such as "What is left is closed" has no subject that a reader can look up: a thing that
 has a noun in the field gets that noun. Questions are no such sentences.
 
-Not here: connection/, whose texts are rewritten with its code.
+Files that the texts name exist, too.
+
+Not here: sentences in connection/, which are rewritten with its code.
 """
 
 from __future__ import annotations
@@ -23,6 +25,12 @@ SOURCES = [path for path in PACKAGE.rglob("*.py") if path.parts[len(PACKAGE.part
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "doc").rglob("*.rst")]
 FORBIDDEN = re.compile(r"(?:\A|[.!?:] |\n\s*\n\s*(?:[-*#]+ )?)(?:Who|Whoever|What)\b[^.!?]*[.:!]")
 
+FOLDERS = ("dugong_like", "test", "contrib", "doc")
+FILES = [
+    path.relative_to(ROOT).as_posix() for each in FOLDERS for path in (ROOT / each).rglob("*.py")
+]
+FILE = re.compile(r"(?<![\w.*/])(?:\w+/)*\w+\.py\b")
+
 
 def texts(source: str) -> Iterator[str]:
     """Find the docstrings of a module, and its comments, those of following lines joined."""
@@ -38,6 +46,15 @@ def texts(source: str) -> Iterator[str]:
     for line, comment in comments.items():
         joined += f" {comment}" if line - 1 in comments else f"\n\n{comment}"
     yield joined.strip()
+
+
+def missing_files(text: str) -> list[str]:
+    """Return the files of Python that *text* names and that do not exist."""
+    return [name for name in FILE.findall(text) if not any(_is(name, path) for path in FILES)]
+
+
+def _is(name: str, path: str) -> bool:
+    return path == name or path.endswith(f"/{name}")
 
 
 def offences(text: str) -> list[str]:
@@ -76,3 +93,17 @@ def test_comments_of_several_lines_are_one_text() -> None:
     assert [offence for text in texts(source) for offence in offences(text)] == [
         ". What is two goes on."
     ]
+
+
+@pytest.mark.parametrize("path", [*PACKAGE.rglob("*.py"), *PAGES], ids=lambda path: path.name)
+def test_files_that_are_named_exist(path: Path) -> None:
+    source = path.read_text()
+    shown = texts(source) if path.suffix == ".py" else [source]
+
+    assert [name for text in shown for name in missing_files(text)] == []
+
+
+def test_missing_files_are_found() -> None:
+    text = "Not here: words.py, test/docs/test_words.py, h1/test_words.py and *.py."
+
+    assert missing_files(text) == ["words.py", "h1/test_words.py"]
