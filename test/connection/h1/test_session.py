@@ -1,5 +1,6 @@
 """A session ends with its connection, and what a child process does with one it inherits."""
 
+import gc
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from dugong_like.connection.h1.shared import _open as inheritable
 
 
 def test_connections_that_nobody_has_any_more_are_forgotten():
+    gc.collect()  # or what other tests have left might go in between
     with ScriptedServer(lambda sock: sock.recv(1)) as server:
         before = len(inheritable)
         conn = HTTPConnection("127.0.0.1", server.port)
