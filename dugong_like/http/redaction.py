@@ -64,6 +64,9 @@ _address = re.compile(r"[0-9A-Fa-f:.]+(?:%.*)?").fullmatch  # of IPv6, without b
 _scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,20}://").match
 
 
+_has_url_parts = re.compile("[@=%]").search  # without any of these no credentials are in a URL
+
+
 def mask_target(target: str) -> str:
     """Return *target*, a request target or URL, without credentials.
 
@@ -189,9 +192,15 @@ def quoted(value: object, most: int = SHOWN) -> str:
 
 def mask_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return *fields*, names and values, with secret values replaced."""
-    return [
-        (name, MASK if name.lower() in SECRET else mask_target(value)) for name, value in fields
-    ]
+    masked = []
+    for name, value in fields:
+        if name.lower() in SECRET:
+            masked.append((name, MASK))
+        elif _has_url_parts(value):
+            masked.append((name, mask_target(value)))
+        else:
+            masked.append((name, value))
+    return masked
 
 
 def shown_line(line: bytes) -> bytes:

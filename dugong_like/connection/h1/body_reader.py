@@ -480,7 +480,8 @@ class BodyReader:
             response.set_trailers(trailers)
         session, buffer = self._session, self._buffer
         pending = session.pending
-        pending[0].complete = True
+        exchange = pending[0]
+        exchange.complete = True
         reusable = self.reusable
         if len(pending) == 1:
             if buffer.begin == buffer.end:
@@ -502,7 +503,7 @@ class BodyReader:
         if session.meter is not None:
             session.meter.restart()
         if session.observer is not None:
-            session.observer.received_body(response, trailers)
+            session.observer.received_body(exchange, response, trailers)
 
 
 def hand_over(

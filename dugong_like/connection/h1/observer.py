@@ -21,6 +21,7 @@ Not here: the events of connecting (transport/connect/open.py).
 
 from __future__ import annotations
 
+import re
 import weakref
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -41,6 +42,9 @@ SEND_HEAD: Final = "http11.send_request_headers"
 SEND_BODY: Final = "http11.send_request_body"
 RECEIVE_HEAD: Final = "http11.receive_response_headers"
 RECEIVE_BODY: Final = "http11.receive_response_body"
+
+
+_has_url_parts = re.compile("[@=%]").search  # without these a target has no credentials
 
 
 class Observed(Protocol):
@@ -64,24 +68,27 @@ class Observer:
 
     Attributes:
         raised: what the trace has raised. It is told nothing more.
+        takes_time: True if somebody asked for the time of each exchange.
+        receiving: the phase of receiving; empty between two of them.
         interrupted: the phase of receiving that an operation has left and the next one goes on
             with; empty if there is none.
 
     """
 
     __slots__ = (
-        *("_generation", "_receiving", "_sending", "_session", "_stopwatch", "_trace"),
-        *("interrupted", "raised"),
+        *("_generation", "_sending", "_session", "_stopwatch", "_trace", "interrupted", "raised"),
+        *("receiving", "takes_time"),
     )
 
     def __init__(self, session: Observed, config: ConnectionConfig) -> None:
         self._session = weakref.ref(session)  # which has this one
         self._trace: Trace | None = config.trace
+        self.takes_time = config.timings
         self._stopwatch = Stopwatch() if config.timings else None
         self._generation = generation()
         self.raised: BaseException | None = None
         self._sending = ""  # names of phases
-        self._receiving = ""
+        self.receiving = ""
         self.interrupted = ""
 
     def begin(self) -> None:
@@ -129,9 +136,8 @@ class Observer:
     # ---- the sending half
 
     def time(self, exchange: Exchange) -> None:
-        """Begin to take the time of *exchange*, if somebody asked."""
-        if self._stopwatch is not None:
-            exchange.timings = Timings()
+        """Begin to take the time of *exchange*."""
+        exchange.timings = Timings()
 
     def sends_head(self, exchange: Exchange, head: bytes) -> None:
         """Note that *head* is about to be sent."""
@@ -183,8 +189,8 @@ class Observer:
 
     def awaits_head(self, exchange: Exchange) -> None:
         """Note that the head of the response to *exchange* is waited for."""
-        if self._trace is not None and not self._receiving:
-            self._receiving = RECEIVE_HEAD
+        if self._trace is not None:
+            self.receiving = RECEIVE_HEAD
             self._tell(("http11.receive_response_headers.started", about(exchange)))
 
     def informational(self, response: HTTPResponse) -> None:
@@ -200,8 +206,9 @@ class Observer:
                 session.timings = timings
         if self._trace is None:
             return
-        self.awaits_head(exchange)  # unless that is known
-        self._receiving = RECEIVE_BODY
+        if not self.receiving:
+            self.awaits_head(exchange)
+        self.receiving = RECEIVE_BODY
         info: Info = {
             "return_value": response,
             "status": head.status,
@@ -214,13 +221,13 @@ class Observer:
             ("http11.receive_response_body.started", {"response": response}),
         )
 
-    def received_body(self, response: HTTPResponse, trailers: bytes) -> None:
+    def received_body(self, exchange: Exchange, response: HTTPResponse, trailers: bytes) -> None:
         """Note that a response is complete; *trailers* are field lines."""
-        if (timings := response.timings) is not None:
-            timings.note_end()
+        if exchange.timings is not None:
+            exchange.timings.note_end()
         if self._trace is None:
             return
-        self._receiving = ""
+        self.receiving = ""
         info: Info = {"response": response}
         if trailers:
             self._tell(("http11.trailers", info | {"headers": masked_lines(trailers)}))
@@ -232,18 +239,18 @@ class Observer:
 
     def receiving_failed(self, exc: BaseException, *, for_good: bool) -> None:
         """Note that reading has ended with *exc*; if not *for_good*, it begins again later."""
-        name, self._receiving = self._receiving, ""
+        name, self.receiving = self.receiving, ""
         if name:
             self.interrupted = "" if for_good else name
             self._tell((f"{name}.failed", {"exception": exc}))
 
     def receiving_resumes(self, exchange: Exchange | None, response: HTTPResponse | None) -> None:
         """Note that an operation goes on with the phase that was interrupted."""
-        self._receiving, self.interrupted = self.interrupted, ""
+        self.receiving, self.interrupted = self.interrupted, ""
         info: Info = {"response": response}
-        if self._receiving == RECEIVE_HEAD and exchange is not None:
+        if self.receiving == RECEIVE_HEAD and exchange is not None:
             info = about(exchange)
-        self._tell((f"{self._receiving}.started", info))
+        self._tell((f"{self.receiving}.started", info))
 
     # ---- the connection
 
@@ -266,8 +273,9 @@ class Observer:
 
 def about(exchange: Exchange) -> Info:
     """Return what is told of a request."""
+    path = exchange.path
     return {
         "request": exchange,
         "method": exchange.method,
-        "target": mask_target(exchange.path),
+        "target": mask_target(path) if _has_url_parts(path) else path,
     }

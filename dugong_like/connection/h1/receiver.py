@@ -434,8 +434,8 @@ class Receiver:
         if not exchange.fresh or not exchange.sent or exchange.expects_continue:
             return False
         exchange.fresh = False
-        if session.observer is not None:  # the wait belongs to the phase
-            session.observer.awaits_head(exchange)
+        if session.observer is not None and not session.observer.receiving:
+            session.observer.awaits_head(exchange)  # as the wait belongs to the phase
         stream = session.stream
         return stream is not None and session.state is not BROKEN and not stream.buffered
 
@@ -471,7 +471,7 @@ class Receiver:
                 return None
             session.check_usable()
         exchange = pending[0]
-        if session.observer is not None:
+        if session.observer is not None and not session.observer.receiving:
             session.observer.awaits_head(exchange)
         self.bodies.forget()
         head = self._final or self.heads.read(exchange)

@@ -238,7 +238,7 @@ class Sender(Writer):
         try:
             if self.state is not READY or session.state is BROKEN:
                 self._check_ready()
-            if session.observer is not None:
+            if session.observer is not None and session.observer.takes_time:
                 session.observer.time(exchange)
             if self.takes_request():
                 going = self._request(exchange, head, body, before)
@@ -371,7 +371,8 @@ class Sender(Writer):
             exchange.reader = self._receiver
             self._session.append(exchange)
             if (observer := self._session.observer) is not None:
-                observer.time(exchange)
+                if observer.takes_time:
+                    observer.time(exchange)
                 observer.sends_head(exchange, head)
                 observer.sent_head(exchange, body_follows=False)
             heads.append(head)

@@ -3,6 +3,7 @@
 import io
 import os
 import socket
+import sys
 
 import pytest
 from kit import servers
@@ -21,7 +22,9 @@ from dugong_like import (
     HostnameNotResolvable,
     HTTPConnection,
     InvalidResponse,
+    LowestRate,
     RateLimit,
+    ScriptedTransport,
     Timeouts,
     TunnelRefused,
     run,
@@ -473,3 +476,71 @@ def test_a_budget_holds_for_a_body_that_goes_to_a_file(tmp_path, size):
                 with pytest.raises(BodyTooLarge):
                     conn.recv_to_file(target)
                 conn.discard()
+
+
+# ---- looking at the traffic never changes it
+
+LOOKING = {
+    "phases": {"timeout": Timeouts(stall=5, read=5)},
+    "total": {"timeout": Timeouts(stall=5, total=5)},
+    "trace": {"trace": lambda event, info: None},
+    "timings": {"timings": True},
+    "dump": {"trace_file": io.BytesIO()},
+    "budget": {"budget": Budget(max_body=10, lowest_rate=LowestRate(1, 60))},
+}
+
+
+def steps_of_a_get(count, **options):
+    """Return how often *count* counted in a request like one before."""
+    conn = HTTPConnection("h", transport=ScriptedTransport([OK] * 3), **options)
+    for number in range(2):
+        sys.setprofile(count if number else None)
+        try:
+            conn.send_request("GET", "/")
+            conn.read_response()
+            conn.readall()
+        finally:
+            sys.setprofile(None)
+
+
+@pytest.mark.parametrize(("looking", "most"), [("phases", 1.15), ("total", 1.15), ("trace", 1.6)])
+def test_it_costs_few_calls(looking, most):
+    """Of functions in Python, for a whole small request."""
+    counts = []
+    for options in ({"timeout": 5}, LOOKING[looking]):
+        counts.append(0)
+
+        def count(frame, event, arg):
+            counts[-1] += event == "call"
+
+        steps_of_a_get(count, **options)
+    assert counts[1] <= counts[0] * most
+
+
+@pytest.mark.parametrize("looking", LOOKING)
+def test_it_changes_neither_what_is_sent_nor_in_how_many_calls(monkeypatch, looking):
+    seen = []
+    for options in ({}, LOOKING[looking]):
+        stream = ScriptedStream()
+        calls = []
+
+        def noting(name, stream=stream, calls=calls):
+            original = getattr(stream, name)
+
+            def call(*arguments, **keywords):
+                result = original(*arguments, **keywords)
+                calls.append((name, result))
+                return result
+
+            return call
+
+        for name in ("send", "recv_into"):
+            monkeypatch.setattr(stream, name, noting(name))
+        conn = connection(monkeypatch, stream, **options)
+        finish(conn.co_send_requests([("GET", f"/{number}") for number in range(10)]))
+        stream.incoming = [OK * 10]
+        for _ in conn.responses():
+            conn.readall()
+        seen.append((stream.sent, calls))
+    assert seen[0] == seen[1]
+    assert [name for name, _ in seen[0][1]].count("send") == 1
