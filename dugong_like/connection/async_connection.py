@@ -15,14 +15,15 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Gener
 from types import TracebackType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
 
-from ..drivers.detect import Runner, runner
+from ..drivers.detect import Runner, runner, wait_of
 from ..http.arguments import check_callable
+from ..http.headers import Fields
 from ..http.redaction import quoted
 from ..http.request import BodyFollowing, Request, check_request
 from ..polling.contract import Co
 from ..polling.twin_documentation import twin_of
 from .connection import HTTPConnection
-from .exchange import Exchange, HTTPResponse
+from .exchange import Exchange, HTTPResponse, Reply
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,6 +42,15 @@ def awaited(
 
     functools.update_wrapper(method, operation)
     del method.__dict__["__wrapped__"]
+    return twin(method, operation)
+
+
+def twin(
+    method: Callable[Concatenate[AsyncConnection, P], Coroutine[Any, Any, T]],
+    operation: Callable[Concatenate[HTTPConnection, P], Co[T]],
+) -> Callable[Concatenate[AsyncConnection, P], Coroutine[Any, Any, T]]:
+    """Return *method* with the name, the signature and the documentation of a twin."""
+    name = operation.__name__
     method.__name__ = name.removeprefix("co_")
     method.__qualname__ = f"AsyncConnection.{method.__name__}"
     method.__module__ = __name__
@@ -50,6 +60,20 @@ def awaited(
     result = str(signature.return_annotation).removeprefix("Co[").removesuffix("]")
     method.__dict__["__signature__"] = signature.replace(return_annotation=result)
     return method
+
+
+async def _exchange(
+    self: AsyncConnection,
+    method: str,
+    path: str,
+    headers: Fields | None = None,
+    body: Any = None,
+) -> Reply:
+    """Await an exchange: mostly that is one wait, which needs no operation."""
+    run, wait = self.run, self._wait
+    if wait is None or run is not self._first_run:
+        return await run(self.connection.co_exchange(method, path, headers, body))
+    return await self.connection.exchange_by(wait, run, method, path, headers, body)
 
 
 class AsyncConnection:
@@ -85,11 +109,14 @@ class AsyncConnection:
         check_callable(run, "run")
         self.connection = connection
         self.run = runner() if run is None else run
+        self._first_run = self.run  # that the next one goes with
+        is_own = type(connection).co_exchange is not HTTPConnection.co_exchange
+        self._wait = None if is_own else wait_of(self.run)
         if connection.content_md5 is None:
             connection.content_md5 = False
 
     connect = awaited(HTTPConnection.co_connect)
-    exchange = awaited(HTTPConnection.co_exchange)
+    exchange = twin(_exchange, HTTPConnection.co_exchange)
     send_request = awaited(HTTPConnection.co_send_request)
     send_requests = awaited(HTTPConnection.co_send_requests)
     write = awaited(HTTPConnection.co_write)

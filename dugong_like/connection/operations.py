@@ -10,7 +10,7 @@ Not here: the arguments of the connection (config.py), what a head says of its b
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, BinaryIO, Final, cast
 
@@ -29,7 +29,7 @@ from ..http.headers import Fields
 from ..http.redaction import quoted, shown_text
 from ..http.request import BodyFollowing, Request, is_whole, not_a_request
 from ..http.target import Target
-from ..polling.contract import Co
+from ..polling.contract import Co, PollNeeded
 from ..polling.fair_lock import FairLock
 from ..polling.fairness import STEP, TURN
 from ..polling.timeouts import Timeouts, limited
@@ -46,6 +46,8 @@ from .h1.shared import moving
 from .h1.states import SessionState
 
 AT_ONCE: Final = TURN // STEP  # requests that are built before others have their turn
+Wait = Callable[[PollNeeded], Awaitable[None]]  # waits in a coroutine
+Run = Callable[[Co[Reply]], Awaitable[Reply]]  # runs an operation there
 MOST_KNOWN: Final = 64  # heads of requests that are remembered
 COUNTS: Final = range(2, 5)  # arguments of a request for `co_send_requests`
 
@@ -665,14 +667,17 @@ class Operations:
         self, method: str, path: str, headers: Fields | None, body: Any
     ) -> tuple[Exchange, bytes, memoryview | Request | None]:
         """Return an exchange, its head, and its body; or a request whose head is not known yet."""
+        known = self._config.known_heads
+        is_plain = headers is None and body is None
+        if is_plain and (head := known.get((method, path))) is not None:
+            return Exchange(method, path), head, None
         if isinstance(body, BodyFollowing):
             raise TypeError("a body of exchange() cannot follow: use send_request() and write()")
         if body is not None and not is_whole(body):
             request = Request(method, path, headers, body)
             return Exchange(method, path), b"", request
         exchange, head, whole = self._build(method, path, headers, body, False, with_md5=False)
-        if headers is None and body is None and self._heads.minor:
-            known = self._config.known_heads
+        if is_plain and self._heads.minor:
             if len(known) >= MOST_KNOWN:
                 known.clear()
             known[method, path] = head
@@ -716,6 +721,70 @@ class Operations:
             raise
         finally:
             session.leave()
+
+    async def exchange_by(
+        self,
+        wait: Wait,
+        run: Run,
+        method: str,
+        path: str,
+        headers: Fields | None = None,
+        body: Any = None,
+    ) -> Reply:
+        """Do what `co_exchange` does, in a coroutine: for a driver that can wait without it.
+
+        Args:
+            wait: waits in the present task.
+            run: runs operations there, for what is not as most exchanges are.
+            method: see `co_exchange`.
+            path: see `co_exchange`.
+            headers: see `co_exchange`.
+            body: see `co_exchange`.
+
+        Returns:
+            What `co_exchange` returns.
+
+        Raises:
+            DugongError: what `co_exchange` raises.
+
+        """
+        exchange, head, whole = self._build_exchange(method, path, headers, body)
+        session = self._session
+        shared = session.shared
+        exchanges = self._exchanges
+        if (
+            isinstance(whole, Request)
+            or exchange.upgrades
+            or exchange.closes
+            or shared.timeouts.total is not None
+            or not exchanges.lock.acquire(False)  # it has to wait for its turn
+        ):
+            return await run(self._co_exchange_in_time(exchange, head, whole))
+        try:
+            begun = session.begin(exchange, head, whole)
+            if begun is not True:
+                return await run(self._co_exchange_by_halves(exchange, head, whole, begun))
+            try:
+                try:
+                    timeout = shared.timeout
+                    deadline = None if timeout is None else time.monotonic() + timeout
+                    received = session.receiver.buffer.received
+                    await wait(shared.live_stream().wanted_by_recv(deadline))
+                    reply = session.finish(exchange)
+                except BaseException as exc:
+                    session.receiver.note(exc)
+                    raise
+                if reply is not None:
+                    return reply
+                if received != session.receiver.buffer.received:
+                    deadline = None
+                return await run(session.co_late_reply(exchange, deadline))
+            finally:
+                session.leave()
+        finally:
+            exchanges.lock.release()
+            if exchanges.waiting:
+                exchanges.hand_on()
 
     def _co_exchange_by_halves(
         self,

@@ -146,6 +146,35 @@ async def run(op: Co[T]) -> T:
 
 
 @types.coroutine
+def wait(need: PollNeeded) -> Generator[_Pause, None, None]:
+    """Wait for *need* in the present task, without an operation; perhaps for less than that.
+
+    The descriptor stays registered as after `run`.
+
+    Args:
+        need: what an operation would yield.
+
+    Raises:
+        RuntimeError: see `run`.
+        asyncio.CancelledError: the task was cancelled.
+
+    """
+    loop = asyncio.get_running_loop()
+    again: Waiter | None = None
+    if (source := need.source) is not None:
+        watch: Watch | None = source.registrations.get(loop)
+        if watch is not None:
+            again = watch.waiting_again(need)
+    pause = again if isinstance(again, _Pause) else _pause(loop, need)
+    try:
+        if pause is not again:
+            pause.wait(need)
+        yield pause
+    finally:
+        pause.rest()
+
+
+@types.coroutine
 def _co_run(op: Co[T]) -> Generator[_Pause, None, T]:
     """Run *op* for `run`, without a new object for each wait."""
     pause: _Pause | None = None

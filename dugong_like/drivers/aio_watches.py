@@ -83,6 +83,10 @@ class Waiter(ABC):
             watch.set_alarm(deadline)
         self._need = need if source is not None and deadline is None else None
 
+    def repeats(self, need: PollNeeded, armed: int) -> bool:
+        """Return True if *need* is the wait of before, and the directions are *armed* for it."""
+        return need is self._need and not need[1] & ~armed
+
     def _watch_bare(self, fd: int) -> Watch:
         """Return the watch for a descriptor without a `Source`."""
         file = _file(fd)
@@ -164,6 +168,17 @@ class Watch:
         """Return the waiter that rests in the place for *mask*, if there is one."""
         waiter = self._reader if mask & POLLIN else self._writer
         if waiter is None or not waiter.resting:
+            return None
+        waiter.resting = False
+        return waiter
+
+    def waiting_again(self, need: PollNeeded) -> Waiter | None:
+        """Return the waiter that rests after a wait for *need*, and waits for it from now on.
+
+        None says that there is none, or that it is another wait.
+        """
+        waiter = self._reader
+        if waiter is None or not waiter.resting or not waiter.repeats(need, self.armed):
             return None
         waiter.resting = False
         return waiter

@@ -6,9 +6,10 @@ Not here: the drivers (aio.py, trio.py), of which only the needed one is importe
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable
 from typing import Protocol, TypeVar
 
-from ..polling.contract import Co
+from ..polling.contract import Co, PollNeeded
 
 T = TypeVar("T")
 
@@ -19,6 +20,20 @@ class Runner(Protocol):
     async def __call__(self, op: Co[T], /) -> T:
         """Run *op* and return its result; close it if the task is cancelled."""
         ...
+
+
+class Wait(Protocol):
+    """Waits in a coroutine, without an operation."""
+
+    def __call__(self, need: PollNeeded, /) -> Awaitable[None]:
+        """Wait for *need*, perhaps for less than that: `dugong_like.drivers.aio.wait` does."""
+        ...
+
+
+def wait_of(run: Runner) -> Wait | None:
+    """Return what waits in the way of *run*, if that is the ``run`` of the driver for asyncio."""
+    aio = sys.modules.get(f"{__package__}.aio")
+    return aio.wait if aio is not None and run is aio.run else None
 
 
 def runner() -> Runner:

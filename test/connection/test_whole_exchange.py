@@ -5,6 +5,7 @@ import io
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -14,6 +15,7 @@ from kit.support import ScriptedServer, answering, read_exactly, read_head
 from kit.told import Told
 
 from dugong_like import (
+    AsyncConnection,
     BodyFollowing,
     BodyTooLarge,
     Budget,
@@ -27,6 +29,7 @@ from dugong_like import (
     async_connect,
     run,
 )
+from dugong_like.drivers import aio
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-One: a\r\nx-one: b\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nT: u\r\n\r\n"
@@ -370,6 +373,170 @@ def test_an_operation_that_is_given_up_hands_its_response_to_nobody(echo, way):
                 with pytest.raises(LookupError):
                     op.throw(LookupError())
             assert conn.exchange("GET", f"/{waits}").body == b"/%d" % waits
+
+
+@pytest.mark.parametrize("size", [0, 3_000_000])
+def test_a_task_that_is_cancelled_hands_its_response_to_nobody(echo, size):
+    async def main():
+        async with async_connect("127.0.0.1", echo.port, timeout=20) as conn:
+            for turn in range(30):
+                task = asyncio.create_task(conn.exchange("PUT", "/given-up", body=bytes(size)))
+                for _ in range(turn % 6):
+                    await asyncio.sleep(0)
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    assert (await task).body == b"/given-up" + bytes(size)
+                assert (await conn.exchange("GET", f"/{turn}")).body == b"/%d" % turn
+                assert not conn.connection.response_pending()
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_task_leaves_the_connection_and_its_turn_to_the_next(echo):
+    async def main():
+        async with async_connect("127.0.0.1", echo.port, timeout=20) as conn:
+            await conn.exchange("GET", "/")
+            tasks = [asyncio.create_task(conn.exchange("GET", f"/{n}")) for n in range(5)]
+            await asyncio.sleep(0)
+            for task in tasks[:3]:
+                task.cancel()
+            for task in tasks[:3]:
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            assert [(await task).body for task in tasks[3:]] == [b"/3", b"/4"]
+
+    asyncio.run(main())
+    assert echo.connections == 1
+
+
+@pytest.mark.parametrize("kind", ["sized", "chunked", "informational", "none", "last", "in pieces"])
+def test_every_framing_awaited(kind):
+    *pieces, body = ANSWERS[kind]
+
+    def answer(sock):
+        while head := read_head(sock):
+            for piece in [OK] if b"/plain" in head else pieces:
+                sock.sendall(piece)
+
+    async def main():
+        async with async_connect("127.0.0.1", server.port, timeout=20) as conn:
+            for _ in range(3):
+                assert (await conn.exchange("GET", "/plain")).body == b"ok"
+                assert (await conn.exchange("GET", "/", {"X": "y"})).body == body
+
+    with ScriptedServer(answer) as server:
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize("timeout", [0.05, Timeouts(read=0.05), Timeouts(total=0.05)])
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbeg"])
+def test_limits_awaited(timeout, begun):
+    def stop(sock):
+        read_head(sock)
+        sock.sendall(OK)
+        while read_head(sock):
+            sock.sendall(begun)
+
+    async def main():
+        async with async_connect("127.0.0.1", server.port) as conn:
+            await conn.exchange("GET", "/")
+            conn.connection.timeout = timeout
+            with pytest.raises(ConnectionTimedOut) as caught:
+                await conn.exchange("GET", "/")
+            assert caught.value.request_sent == ("yes" if begun else "maybe")
+
+    with ScriptedServer(stop) as server:
+        asyncio.run(main())
+
+
+def test_a_connection_that_is_lost_is_told_to_the_task_and_made_anew():
+    def vanish(sock):
+        for answer in (OK, b""):
+            read_head(sock)
+            sock.sendall(answer)
+
+    async def main():
+        async with async_connect("127.0.0.1", server.port, timeout=20) as conn:
+            for _ in range(3):
+                await conn.exchange("GET", "/")
+                with pytest.raises(ConnectionClosed):
+                    await conn.exchange("GET", "/")
+
+    with ScriptedServer(vanish) as server:
+        asyncio.run(main())
+    assert server.connections == 3
+
+
+def test_closing_ends_an_exchange_that_is_awaited():
+    async def main():
+        async with async_connect("127.0.0.1", server.port, timeout=20) as conn:
+            await conn.exchange("GET", "/")
+            task = asyncio.create_task(conn.exchange("GET", "/"))
+            await asyncio.sleep(0)
+            conn.connection.disconnect()
+            with pytest.raises(ConnectionClosed):
+                await task
+            assert (await conn.exchange("GET", "/")).body == b"ok"
+
+    def once(sock):
+        read_head(sock)
+        sock.sendall(OK)
+        read_head(sock)
+
+    with ScriptedServer(once) as server:
+        asyncio.run(main())
+
+
+def test_what_runs_operations_runs_exchanges_too(echo):
+    ran = []
+
+    async def observed(op):
+        ran.append(op)
+        return await aio.run(op)
+
+    class Own(HTTPConnection):
+        def co_exchange(self, method, path, headers=None, body=None):
+            ran.append(path)
+            return super().co_exchange(method, path, headers, body)
+
+    async def main():
+        async with async_connect("127.0.0.1", echo.port, timeout=20) as conn:
+            await conn.exchange("GET", "/")
+            conn.run = observed
+            await conn.exchange("GET", "/")
+            assert len(ran) == 1
+        with Own("127.0.0.1", echo.port) as own:
+            assert (await AsyncConnection(own).exchange("GET", "/own")).body == b"/own"
+            assert ran[1:] == ["/own"]
+
+    asyncio.run(main())
+
+
+def test_steps_of_a_warm_exchange_that_is_awaited(echo):
+    codes = frames = 0
+
+    def trace(frame, event, arg):
+        nonlocal codes, frames
+        if "dugong_like" not in frame.f_code.co_filename:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        frames += event == "call"
+        codes += event == "opcode"
+        return trace
+
+    async def main():
+        async with async_connect("127.0.0.1", echo.port) as conn:
+            for _ in range(5):
+                await conn.exchange("GET", "/")
+            sys.settrace(trace)
+            try:
+                await conn.exchange("GET", "/")
+            finally:
+                sys.settrace(None)
+
+    asyncio.run(main())
+    assert frames <= 30
+    assert codes <= 800
 
 
 def test_steps_of_a_warm_exchange(echo):

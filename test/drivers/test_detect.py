@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dugong_like.drivers import aio
-from dugong_like.drivers.detect import runner
+from dugong_like.drivers.detect import runner, wait_of
 
 
 def test_asyncio():
@@ -15,6 +15,14 @@ def test_asyncio():
         assert runner() is aio.run
 
     asyncio.run(main())
+
+
+def test_what_waits_is_known_of_asyncio_only():
+    async def run(op):
+        return await aio.run(op)
+
+    assert wait_of(aio.run) is aio.wait
+    assert wait_of(run) is None
 
 
 def test_trio():

@@ -258,6 +258,14 @@ class Session:
             exchange.abandoned = not complete
         return response.with_body(body)
 
+    def co_late_reply(self, exchange: Exchange, deadline: float | None = None) -> Co[Reply]:
+        """Do what `co_reply` does, and note what ends it."""
+        try:
+            return (yield from self.co_reply(exchange, deadline))
+        except BaseException as exc:
+            self.receiver.note(exc)
+            raise
+
     def co_exclusive_reply(self, exchange: Exchange) -> Co[Reply]:
         """Take exclusive use of reading, and read the response to *exchange*.
 
@@ -269,10 +277,7 @@ class Session:
         shared = self.shared
         lock = take(shared, shared.reading, READING)
         try:
-            return (yield from self.co_reply(exchange))
-        except BaseException as exc:
-            self.receiver.note(exc)
-            raise
+            return (yield from self.co_late_reply(exchange))
         finally:
             lock.release()
             if shared.left is not None:
