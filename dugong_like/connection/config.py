@@ -85,7 +85,6 @@ class ConnectionConfig:
         timings: True if the time of each exchange is taken.
         is_observed: True if any of these is.
         is_direct: True if nothing has to see what passes: no observer, filter or forward proxy.
-        known_heads: heads of requests without fields and body, by method and target.
         max_body: bytes of a response's body that are delivered at most, or None.
         filters: what every new stream is wrapped in, or None.
 
@@ -95,7 +94,6 @@ class ConnectionConfig:
         *("buffer_size", "expect100_timeout", "filters", "heads", "hostname", "is_direct"),
         *(
             "is_observed",
-            "known_heads",
             "limits",
             "max_body",
             "on_forwarded",
@@ -153,7 +151,6 @@ class ConnectionConfig:
             forwarding = self.proxy.forwarding()
         if forwarding is not None or http_version != "1.1":
             self.heads = _other_heads(host, forwarding, http_version)
-        self.known_heads: dict[tuple[str, str], bytes] = {}
         self.on_forwarded = None if forwarding is None else forwarding.hear
         self.limits = _limits_of(
             max_line_size,
@@ -216,6 +213,29 @@ class ConnectionConfig:
             self.max_body = self.filters.budget.max_body
         watched = self.is_observed or self.filters is not None or self.on_forwarded is not None
         self.is_direct = not watched
+
+
+def config_of(hostname: str, port: int | None) -> ConnectionConfig:
+    """Return the configuration for plain HTTP without any option: mostly one that is there already.
+
+    Raises:
+        InvalidRequest, InvalidOption, TypeError: see `HTTPConnection`.
+
+    """
+    if not _is_logged():
+        try:
+            config = _plain_config(hostname, port)
+        except TypeError:  # perhaps one of the cache: a list, for example, cannot be looked up
+            pass
+        else:
+            if not config.is_observed:  # as it would be if logging began while it was made
+                return config
+    return ConnectionConfig(hostname, port)
+
+
+@functools.lru_cache(maxsize=256, typed=True)
+def _plain_config(hostname: str, port: int | None) -> ConnectionConfig:
+    return ConnectionConfig(hostname, port)
 
 
 LIMITS: Final = (

@@ -20,7 +20,7 @@ from ..polling.twin_documentation import twin_of
 from ..transport.attempts import timed_out
 from ..transport.connect.options import check_context
 from ..transport.zero_copy import LOW_WATER
-from .config import ConnectionConfig
+from .config import ConnectionConfig, config_of
 from .exchange import Exchange, HTTPResponse, Reply
 from .h1.receiver import SessionReplaced
 from .h1.sender import Retired
@@ -145,7 +145,10 @@ class HTTPConnection(Operations):
         content_md5: bool | None = None,
         **options: Unpack[KeywordOptions],
     ) -> None:
-        config = ConnectionConfig(hostname, port, ssl_context, proxy, **options)
+        if ssl_context is None and proxy is None and not options:
+            config = config_of(hostname, port)
+        else:
+            config = ConnectionConfig(hostname, port, ssl_context, proxy, **options)
         super().__init__(config, content_md5)
 
     @classmethod
@@ -313,7 +316,7 @@ class HTTPConnection(Operations):
         """Blocking twin of `co_exchange`."""
         head = whole = None
         if headers is None and body is None:
-            head = self._config.known_heads.get((method, path))
+            head = self._known_heads.get((method, path))
         if head is not None:
             exchange = Exchange(method, path)
         else:

@@ -67,13 +67,16 @@ class Operations:
     """
 
     __slots__ = (
-        *("_config", "_exchanges", "_expect100_timeout", "_heads", "_session", "_timeout"),
+        *("_config", "_exchanges", "_expect100_timeout", "_heads", "_known_heads"),
+        *("_session", "_timeout"),
         "content_md5",
     )
 
     def __init__(self, config: ConnectionConfig, content_md5: bool | None) -> None:
         self._config = config
         self._heads = config.heads
+        # Of requests without fields and body, by method and target: those of `exchange`.
+        self._known_heads: dict[tuple[str, str], bytes] = {}
         self._timeout = config.timeout
         self._expect100_timeout = config.expect100_timeout
         self.content_md5 = content_md5
@@ -667,7 +670,7 @@ class Operations:
         self, method: str, path: str, headers: Fields | None, body: Any
     ) -> tuple[Exchange, bytes, memoryview | Request | None]:
         """Return an exchange, its head, and its body; or a request whose head is not known yet."""
-        known = self._config.known_heads
+        known = self._known_heads
         is_plain = headers is None and body is None
         if is_plain and (head := known.get((method, path))) is not None:
             return Exchange(method, path), head, None

@@ -16,7 +16,6 @@ import os
 import select
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from ..errors import ConnectionClosed
@@ -32,9 +31,11 @@ class OwnedSocket(socket.socket):
     __slots__ = ()
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # if it was not even made
+        try:
             if self.fileno() != -1:
                 self.close()
+        except AttributeError:  # it was not even made
+            pass
 
 
 class Waits:
@@ -128,9 +129,11 @@ class Waits:
             self._source.close(self._sock.close)
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # if it was not even made
+        try:
             if not self._closed and self._sock.fileno() != -1:
                 self.close()
+        except AttributeError:  # it was not even made
+            pass
 
 
 class SendingDescriptor:

@@ -100,7 +100,8 @@ class Receiver:
 
     def clear(self) -> None:
         """Forget what was received and not taken: the session is closed."""
-        self.buffer.clear()
+        if self.buffer.data:
+            self.buffer.clear()
         self.bodies.clear()
 
     # ---- the two ways to make attempts

@@ -320,8 +320,9 @@ class Session:
             BaseException: what the observer raises; the stream is closed all the same.
 
         """
-        self.shared.will_close()
-        self.notify_close()
+        if self.shared.route.has_tls:
+            self.shared.will_close()  # so that what this meets is not the reason
+            self.notify_close()
         self.retire()
 
     def retire(self) -> None:
@@ -330,7 +331,8 @@ class Session:
         in_response = bool(shared.pending) or self.receiver.bodies.body is not None
         if (own := shared.config.route.options.own) is not None:
             own.close()  # if it was never used
-        if shared.close(lost=in_response or self.sender.is_writing()):
+        in_request = self.sender.state is not READY and self.sender.is_writing()
+        if shared.close(lost=in_response or in_request):
             self.receiver.clear()
 
     def hang_up(self) -> None:
@@ -343,9 +345,8 @@ class Session:
 
     def notify_close(self) -> None:
         """Send close_notify (RFC 8446 section 6.1), if it is TLS and that does not block."""
-        stream = self._bare_stream()
-        if stream is not None and self.shared.route.has_tls:
-            cast("Secured", stream).notify_close()  # then it is TLS
+        if self.shared.route.has_tls and (stream := self._bare_stream()) is not None:
+            cast("Secured", stream).notify_close()
 
     def forgo_tls_session(self) -> None:
         """Keep no TLS session that only this connection could resume.
@@ -353,8 +354,10 @@ class Session:
         Nobody is going to connect again, most likely, and to take the session out costs
         a quarter of what the whole connection does.
         """
-        route, stream = self.shared.route, self._bare_stream()
-        if stream is not None and route.has_tls and not route.options.shares_sessions:
+        route = self.shared.route
+        if not route.has_tls or route.options.shares_sessions:
+            return
+        if (stream := self._bare_stream()) is not None:
             cast("Secured", stream).keep_session(None)
 
     def _bare_stream(self) -> Stream | None:
