@@ -28,6 +28,7 @@ from ..http.h1.request_head import (
 from ..http.headers import Fields
 from ..http.redaction import quoted, shown_text
 from ..http.request import BodyFollowing, Request, is_whole, not_a_request
+from ..http.request import Source as BodySource
 from ..http.target import Target
 from ..polling.contract import Co, PollNeeded
 from ..polling.fair_lock import FairLock
@@ -799,40 +800,69 @@ class Operations:
         """Do an exchange that is not as most are, or whose request was sent in part (*begun*)."""
         session = self._session
         if isinstance(begun, bool):
-            if session.shared.exchanging is not None or session.shared.state is SessionState.BROKEN:
-                session.close()  # the one before was interrupted before it could end, or failed
-            elif not all(each.abandoned for each in session.shared.pending):
-                what = "responses of earlier requests are still to be read, or abandon()ed"
-                raise session.shared.labelled(StateError(what), exchange)
+            self._make_way(session, exchange)
+        source = None
+        body: memoryview | BodyFollowing | None
+        if isinstance(whole, Request):
+            exchange, head, body, source = self._build_following(whole)
+        else:
+            body = whole
         exchange.abandoned = True
         try:
             try:
                 if not isinstance(begun, bool):
-                    yield from begun
-                elif isinstance(whole, Request):
-                    exchange = yield from self.co_send(whole)
-                    exchange.abandoned = True
-                    session = self._session
+                    going: Co[None] | None = begun
                 else:
-                    session, going = self._begin_exchange(exchange, head, whole)
-                    if going is not None:
-                        yield from going
+                    session, going = self._begin_exchange(exchange, head, body, source)
+                if going is not None:
+                    yield from going
+                if source is not None:
+                    yield from self._co_feed(exchange, source)
             except AnsweredEarly:
                 pass  # that is the response
             return (yield from session.co_exclusive_reply(exchange))
         finally:
             session.shared.exchanging = None
 
+    @staticmethod
+    def _make_way(session: Session, exchange: Exchange) -> None:
+        """Have nothing before *exchange* whose response somebody waits for.
+
+        Raises:
+            StateError: there is something.
+
+        """
+        shared = session.shared
+        if shared.exchanging is not None or shared.state is SessionState.BROKEN:
+            session.close()  # the one before was interrupted before it could end, or failed
+        elif not all(each.abandoned for each in shared.pending):
+            what = "responses of earlier requests are still to be read, or abandon()ed"
+            raise shared.labelled(StateError(what), exchange)
+        elif shared.pending and shared.state is not SessionState.OPEN:
+            session.close()  # nobody waits for what may still come
+
     def _begin_exchange(
-        self, exchange: Exchange, head: bytes, whole: memoryview | None
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: memoryview | BodyFollowing | None,
+        source: BodySource | None,
     ) -> tuple[Session, Co[None] | None]:
         while True:
             session = self._session
             try:
                 session.shared.exchanging = exchange
-                return session, session.sender.request(exchange, head, whole, is_operation=True)
+                going = session.sender.request(exchange, head, body, is_operation=True)
+                if going is not None and source is not None:
+                    going = co_restoring(going, source)
+                return session, going
             except Retired:
                 self._renew(session)
+            except BaseException:
+                session.shared.exchanging = None
+                if source is not None:
+                    source.restore()
+                raise
 
     # ---- whole requests, and the end of a connection
 
@@ -867,19 +897,38 @@ class Operations:
             if going is not None:
                 yield from going
             return exchange
+        exchange, head, following, source = self._build_following(request)
+        try:
+            going = self._begin_request(exchange, head, following)
+        except BaseException:
+            source.restore()
+            raise
+        if going is not None:
+            yield from co_restoring(going, source)
+        yield from self._co_feed(exchange, source)
+        return exchange
+
+    def _build_following(
+        self, request: Request
+    ) -> tuple[Exchange, bytes, BodyFollowing, BodySource]:
+        """Return an exchange, its head, and what announces and has its body, to be read."""
         source = request.source()
         try:
-            length = source.begin()
+            following = BodyFollowing(source.begin())
         except StateError as exc:
             self.label_error(exc, request.method, request.target)
             raise
         try:
-            exchange = yield from self.co_send_request(
-                request.method, request.target, request.headers, BodyFollowing(length)
+            exchange, head, _ = self._build(
+                request.method, request.target, request.headers, following, False
             )
         except BaseException:
             source.restore()
             raise
+        return exchange, head, following, source
+
+    def _co_feed(self, exchange: Exchange, source: BodySource) -> Co[None]:
+        """Write the body of *exchange*, whose head is sent, from *source* to its end."""
         complete = False
         try:
             while data := (yield from source.co_next()):
@@ -887,12 +936,11 @@ class Operations:
             yield from self.co_finish()
             complete = True
         except DugongError as exc:
-            self.label_error(exc, request.method, request.target)  # if it is the source's
+            self.label_error(exc, exchange.method, exchange.path)  # if it is the source's
             raise
         finally:
             if not complete:
                 self.give_up(exchange)
-        return exchange
 
     def give_up(self, exchange: Exchange) -> None:
         """Say that the rest of a request's body will not be written.
@@ -964,3 +1012,12 @@ class Operations:
                 shared.when_ended(wake.set)
                 yield from wake.co_wait()
         return shared.reason
+
+
+def co_restoring(sending: Co[None], source: BodySource) -> Co[None]:
+    """Send the head of a request; if that fails put its *source* back to where it was."""
+    try:
+        yield from sending
+    except BaseException:
+        source.restore()
+        raise

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
+from kit import servers
 from kit.every_driver import DRIVERS
 from kit.streams import END, ScriptedStream, connection, finish
 from kit.support import ScriptedServer, answering, read_exactly, read_head
@@ -19,6 +20,7 @@ from dugong_like import (
     BodyFollowing,
     BodyTooLarge,
     Budget,
+    ConnectFailed,
     ConnectionClosed,
     ConnectionTimedOut,
     HTTPConnection,
@@ -310,6 +312,44 @@ def test_a_trace_is_told_the_same_as_of_three_calls(scripted):
     told.clear()
     conn.exchange("GET", "/")
     assert told.events == by_calls
+
+
+def test_an_upload_that_was_lost_is_no_response_to_be_read():
+    def lose(sock):
+        read_head(sock)
+        if server.connections > 1:
+            sock.sendall(OK)
+            read_head(sock)
+        else:  # with a reset, as there are bytes that nobody reads
+            assert sock.recv(1)
+
+    with ScriptedServer(lose) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+            with pytest.raises(ConnectionClosed):
+                conn.exchange("PUT", "/", body=io.BytesIO(bytes(50_000_000)))
+            assert conn.exchange("GET", "/").body == b"ok"
+
+
+def test_a_body_that_is_not_sent_is_where_it_was():
+    with servers.refusing_port() as port, HTTPConnection("127.0.0.1", port) as conn:
+        body = io.BytesIO(b"12345")
+        body.seek(2)
+        with pytest.raises(ConnectFailed):
+            conn.exchange("PUT", "/", body=body)
+        assert body.tell() == 2
+
+
+def test_early_final_response_to_a_body_from_a_stream():
+    def refuse(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno.")
+        while sock.recv(65536):
+            pass
+
+    with ScriptedServer(refuse) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+            reply = conn.exchange("PUT", "/", body=io.BytesIO(bytes(50_000_000)))
+    assert (reply.status, reply.body, reply.method) == (413, b"no.", "PUT")
 
 
 def steps_of(call):

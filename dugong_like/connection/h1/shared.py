@@ -272,7 +272,7 @@ class SharedState:
                 raise
         with _moving:
             if self.state is NEW:
-                self.state = OPEN
+                self._move(SessionEvent.CONNECTED)
                 self.stream = stream
                 _open.add(self)
                 return
