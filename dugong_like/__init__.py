@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .drivers.aio import AioFuture
     from .drivers.loopthread import LoopThread
     from .drivers.loopthreads import LoopThreads
+    from .drivers.stuck import stuck
     from .http.auth import BasicAuth, DigestAuth
     from .http.url import URL, Origin
     from .polling.rates import Budget, LowestRate, RateLimit
@@ -168,6 +169,7 @@ __all__ = [
     "read_dump",
     "run",
     "stall",
+    "stuck",
     "tls_context",
     "within",
 ]
@@ -203,6 +205,7 @@ _LATER = {
     "async_connect": ".connection.async_connection",
     "cipher_supported": ".transport.features",
     "features": ".transport.features",
+    "stuck": ".drivers.stuck",
     "read_dump": ".transport.filters.wire_dump",
     "log_events": ".connection.log",
     "ssl": ".transport.tls.contexts",  # a name of python-dugong: the module of the standard library

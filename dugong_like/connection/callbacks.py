@@ -179,7 +179,7 @@ class HTTPStream:
         """
         if self._line.drive(self._place):
             return (yield from self._co_drive())
-        with Wake() as wake:
+        with Wake("turn") as wake:
             self.completion_future.add_done_callback(lambda _: wake.set())
             yield from wake.co_wait()
         return self.completion_future.result()

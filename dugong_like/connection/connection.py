@@ -16,6 +16,7 @@ from ..http.arguments import Buffer, as_bytes, as_writable, check_size
 from ..http.headers import Fields
 from ..http.request import BodyFollowing, Request
 from ..polling.contract import Co, run
+from ..polling.reasons import Explainer, explainers
 from ..polling.twin_documentation import twin_of
 from ..transport.attempts import timed_out
 from ..transport.connect.options import check_context
@@ -622,6 +623,15 @@ def finish(going: Co[None] | None) -> None:
     """Run what is left of an operation, if there is something."""
     if going is not None:
         run(going)
+
+
+def _explainer() -> Explainer:
+    from . import reasons  # noqa: PLC0415 - for programs that ask what they wait for
+
+    return reasons
+
+
+explainers.append(_explainer)
 
 
 class BodyFile(io.RawIOBase):

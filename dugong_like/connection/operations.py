@@ -1008,7 +1008,7 @@ class Operations:
         """
         shared = self._session.shared
         if not shared.ended:
-            with Wake() as wake:
+            with Wake("close") as wake:
                 shared.when_ended(wake.set)
                 yield from wake.co_wait()
         return shared.reason

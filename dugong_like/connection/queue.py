@@ -139,7 +139,7 @@ class Line(Generic[W]):
                 if ready():
                     return
                 fd = self._wake_of(place)
-            yield PollNeeded(fd, POLLIN)
+            yield PollNeeded(fd, POLLIN).because("turn")
 
     def co_unless_ended(self, place: Place[W], op: Co[T]) -> Co[T]:
         """Run *op*, which holds no descriptor that is shut down when the line is ended.
@@ -155,7 +155,7 @@ class Line(Generic[W]):
                 with self._lock:
                     self.check(place)
                     fd = self._wake_of(place)
-                yield bundle.need([next(op), PollNeeded(fd, POLLIN)])
+                yield bundle.need([next(op), PollNeeded(fd, POLLIN).because("turn")])
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # of op
         finally:
@@ -216,7 +216,7 @@ class Line(Generic[W]):
     def _wake_of(self, place: Place[W]) -> int:
         """Return the descriptor that becomes readable when something has happened."""
         if place.wake is None:
-            place.wake = Wake()
+            place.wake = Wake("turn")
         place.wake.clear()
         return place.wake.fd
 

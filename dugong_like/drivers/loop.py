@@ -86,6 +86,10 @@ class Loop:
         self._ready.append(task)
         return task
 
+    def tasks(self) -> list[Task[Any]]:
+        """Return the operations that have not ended; any thread may ask."""
+        return list(self._tasks)
+
     def run(self, op: Co[T]) -> T:
         """Run *op* to its end, and the other operations meanwhile; return its result.
 

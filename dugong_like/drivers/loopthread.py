@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 from weakref import WeakSet
 
 from ..polling.contract import Co, check_operation
@@ -63,6 +63,7 @@ class LoopThread:
         self._lock = threading.RLock()
         self._inbox: deque[Callable[[], object]] = deque()  # calls for the thread
         self._stopping = False  # no more calls are accepted
+        self._serving: Co[None] | None = None  # the operation that makes them
         self._thread = threading.Thread(target=self._work, name=name, daemon=daemon)
 
     def start(self) -> Self:
@@ -114,6 +115,10 @@ class LoopThread:
         """Start *op*; to be called on the thread only. See `Loop.spawn`."""
         return self._loop.spawn(op, ended)
 
+    def tasks(self) -> list[Task[Any]]:
+        """Return the operations that have begun there and not ended; any thread may ask."""
+        return [task for task in self._loop.tasks() if task.op is not self._serving]
+
     def stop(self) -> None:
         """Close all operations and end the thread. Does not wait for that; see `join`.
 
@@ -153,7 +158,8 @@ class LoopThread:
         try:
             while not self._stopping:
                 with suppress(BaseException):  # raised by an operation, and set in its future
-                    self._loop.run(self._co_serve())
+                    self._serving = self._co_serve()
+                    self._loop.run(self._serving)
         finally:
             self._end()
 

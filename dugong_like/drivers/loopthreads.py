@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
 from ..polling.contract import Co
+from .loop_task import Task
 from .loopthread import LoopThread
 
 T = TypeVar("T")
@@ -105,6 +106,10 @@ class LoopThreads:
         forget: Callable[[Future[T]], object] = self._jobs[thread].discard
         future.add_done_callback(forget)
         return future
+
+    def tasks(self) -> list[Task[Any]]:
+        """Return the operations that have begun there and not ended; any thread may ask."""
+        return [task for thread in self._threads for task in thread.tasks()]
 
     def stop(self) -> None:
         """Close all operations and end the threads; see `LoopThread.stop`."""

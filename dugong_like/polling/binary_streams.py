@@ -133,7 +133,7 @@ class _Waiting:
             OSError, ValueError: the descriptor cannot be polled.
 
         """
-        need = PollNeeded(self._descriptor(), self._mask)
+        need = PollNeeded(self._descriptor(), self._mask).because("file")
         self._useless += 1
         if not need.poll(0):
             self._useless = 0

@@ -28,6 +28,7 @@ from .contract import (
 )
 from .numbers import check_seconds
 from .progress import ProgressDeadline
+from .reasons import joined
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -86,6 +87,26 @@ def _earlier(need: PollNeeded, deadline: float) -> PollNeeded:
     return need.until(deadline if need.deadline is None else min(deadline, need.deadline))
 
 
+class _Joined(Source):
+    """The descriptor of several waits.
+
+    Attributes:
+        needs: the waits, by descriptor.
+
+    """
+
+    __slots__ = ("needs",)
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        self.needs: dict[int, PollNeeded] = {}
+
+    @property
+    def reason(self) -> str | None:
+        """The reasons of all waits."""
+        return joined(need.reason for need in list(self.needs.values()))
+
+
 class Bundle:
     """Several waits as one descriptor.
 
@@ -95,8 +116,7 @@ class Bundle:
 
     def __init__(self) -> None:
         self._epoll: select.epoll | None = None
-        self._source = Source(-1)  # that of the epoll object
-        self._registered: dict[int, PollNeeded] = {}
+        self._source = _Joined(-1)  # that of the epoll object
         self._turn = 0
 
     def need(self, needs: Iterable[PollNeeded], deadline: float | None = None) -> PollNeeded:
@@ -121,12 +141,13 @@ class Bundle:
     def _register(self, needs: dict[int, PollNeeded]) -> None:
         if self._epoll is None:
             self._epoll = select.epoll()
-            self._source = Source(self._epoll.fileno())
-        for fd in self._registered.keys() - needs.keys():
+            self._source = _Joined(self._epoll.fileno())
+        registered = self._source.needs
+        for fd in registered.keys() - needs.keys():
             with suppress(OSError):  # closed meanwhile: removed by the system
                 self._epoll.unregister(fd)
         for fd, need in needs.items():
-            last = self._registered.get(fd)
+            last = registered.get(fd)
             if last == need and need.source is not None and last.source is need.source:
                 continue
             # Also when the mask is as before: the number may belong to a new file by now.
@@ -134,7 +155,7 @@ class Bundle:
                 self._epoll.modify(fd, need[1])
             except FileNotFoundError:
                 self._epoll.register(fd, need[1])
-        self._registered = needs
+        self._source.needs = needs
 
     def close(self) -> None:
         """Close the descriptor."""
@@ -144,7 +165,8 @@ class Bundle:
 
 def _either(need: PollNeeded, other: PollNeeded) -> PollNeeded:
     """Return a wait for either of two events of one descriptor."""
-    return PollNeeded(need[0], need[1] | other[1], None, need.source or other.source)
+    either = PollNeeded(need[0], need[1] | other[1], None, need.source or other.source)
+    return either.because(lambda: joined((other.reason, need.reason)))
 
 
 class _Step:

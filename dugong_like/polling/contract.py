@@ -24,6 +24,7 @@ from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 from ..errors import ConnectionTimedOut, DugongError
 from .numbers import check_deadline, check_seconds
+from .reasons import explained
 
 T = TypeVar("T")
 
@@ -56,15 +57,25 @@ class Source:
         closed: True if it is closed, or about to be: then nothing may be registered.
         registrations: the `Registration` of each loop that has registered it, by loop.
 
+    Args:
+        fd: see the attribute.
+        reason: see `reason`.
+
     """
 
-    __slots__ = ("_not_closed", "closed", "fd", "registrations")
+    __slots__ = ("_not_closed", "_reason", "closed", "fd", "registrations")
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, reason: str | None = None) -> None:
         self.fd = fd
+        self._reason = reason
         self.closed = False
         self._not_closed = [True]  # pop is atomic: of several threads one closes
         self.registrations: dict[object, Any] = {}  # a `Registration` for each loop
+
+    @property
+    def reason(self) -> str | None:
+        """What a wait for this descriptor is for; see `PollNeeded.reason`."""
+        return self._reason
 
     def need(self, mask: int, deadline: float | None = None) -> PollNeeded:
         """Return a wait for this descriptor."""
@@ -104,11 +115,13 @@ class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
             resumed even without an event, or None. The operation itself then
             raises the time-out.
         source: the `Source` of the descriptor; None if it has none.
+        stated: what was given to `because`, or None.
 
     """
 
     deadline: float | None = None
     source: Source | None = None
+    stated: str | Callable[[], str | None] | None = None
 
     def __new__(
         cls, fd: int, mask: int, deadline: float | None = None, source: Source | None = None
@@ -147,9 +160,30 @@ class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
         """
         return wait(self, timeout)
 
+    @property
+    def reason(self) -> str | None:
+        """What the operation waits for, as a word for people; None if nobody knows.
+
+        It is found out when it is asked for, and only true while the operation waits. Words of
+        different waits that were joined to one are joined by ``" or "``.
+        """
+        stated = self.stated
+        if stated is not None:
+            return stated if isinstance(stated, str) else stated()
+        return explained(None if self.source is None else self.source.reason, self[0], self[1])
+
+    def because(self, reason: str | Callable[[], str | None]) -> PollNeeded:
+        """Return the same wait with another `reason`, or with a function that returns it."""
+        need = self.until(self.deadline)
+        need.stated = reason
+        return need
+
     def until(self, deadline: float | None) -> PollNeeded:
         """Return the same wait with another deadline."""
-        return PollNeeded(self[0], self[1], deadline, self.source)
+        need = PollNeeded(self[0], self[1], deadline, self.source)
+        if self.stated is not None:
+            need.stated = self.stated
+        return need
 
     def __repr__(self) -> str:
         names = [name for bit, name in ((POLLIN, "POLLIN"), (POLLOUT, "POLLOUT")) if self[1] & bit]

@@ -42,7 +42,7 @@ class FairLock:
 
     def co_acquire(self) -> Co[None]:
         """Wait for the lock, and take it. Closed while it waits, it has taken nothing."""
-        with Wake() as wake:
+        with Wake("turn") as wake:
             self.waiting.append(wake)
             taken = False
             try:

@@ -84,7 +84,7 @@ class RateLimit:
         """
         if self._steps.is_over():
             yield from co_checkpoint()
-        with Wake() as never:
+        with Wake("rate limit") as never:
             while count > 0:
                 share = min(count, self.available())
                 if share:

@@ -14,6 +14,7 @@ from typing import Final, Protocol, Self
 
 from .contract import POLLIN, Co, PollNeeded, Source
 from .fairness import StepCounter
+from .reasons import FLAG
 
 ENOUGH: Final = 4096  # bytes read to drain a pipe; there is one, or a few after an interruption
 MOST_READY: Final = 16  # descriptors that are kept for checkpoints
@@ -25,9 +26,13 @@ class Wake:
     It is an eventfd on Linux, a pipe on other Unix systems, a pair of sockets on
     Windows. All methods may be called from any thread and after `close`, also by the garbage
     collector or a handler of signals in the middle of one another.
+
+    Args:
+        reason: what it is waited for, see `PollNeeded.reason`.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str = FLAG) -> None:
         self._lock = threading.RLock()
         self._set = False
         self._shown: bool | None = False  # what the descriptor says; None while it is changed
@@ -35,7 +40,7 @@ class Wake:
         self._closing = False
         self._end: _End | None = _end()
         self.fd: int = self._end.fileno()
-        self._source = Source(self.fd)
+        self._source = Source(self.fd, reason)
         self._steps = StepCounter()  # waits for a flag that was set
 
     def set(self) -> None:
@@ -127,22 +132,23 @@ def co_checkpoint() -> Co[None]:
         ready = _ready.pop()
     except IndexError:
         try:
-            ready = Wake()
+            flag = Wake()
         except OSError:
             return
-        ready.set()
+        flag.set()
+        ready = flag, PollNeeded(flag.fd, POLLIN).because("checkpoint")
     try:
-        yield PollNeeded(ready.fd, POLLIN)
+        yield ready[1]
     finally:
         if len(_ready) < MOST_READY:
             _ready.append(ready)
         else:
-            ready.close()
+            ready[0].close()
 
 
-# Flags that stay set. No two operations wait for the same one, as loops do not allow that; a child
-# process shares them with its parent, and neither changes them.
-_ready: Final[list[Wake]] = []
+# Flags that stay set, and the waits for them. No two operations wait for the same one, as loops do
+# not allow that; a child process shares them with its parent, and neither changes them.
+_ready: Final[list[tuple[Wake, PollNeeded]]] = []
 
 
 def checkpoint_descriptors() -> int:

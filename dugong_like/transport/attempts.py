@@ -33,13 +33,15 @@ def co_attempt(
         argument: its argument.
         wanted: returns the wait for it, with the given deadline.
         timeout: seconds that may pass until it succeeds; None sets no limit.
-        phase: phase of the error.
+        phase: phase of the error; also the reason of the wait, if it is another one.
         what: its message, such as "nothing arrived".
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed.
 
     """
+    if phase != "read":
+        wanted = _stating(phase, wanted)
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         yield wanted(deadline)
@@ -65,13 +67,15 @@ def co_attempt_to_send(
         argument: its argument.
         wanted: returns the wait for it, with the given deadline.
         timeout: seconds that may pass without progress (see progress.py); None sets no limit.
-        phase: phase of the error.
+        phase: phase of the error; also the reason of the wait, if it is another one.
         what: its message, such as "nothing could be sent".
 
     Raises:
         ConnectionTimedOut: *timeout* seconds have passed without progress.
 
     """
+    if phase != "write":
+        wanted = _stating(phase, wanted)
     limit = None if timeout is None else ProgressDeadline(timeout)
     while True:
         yield wanted(None) if limit is None else limit.limit(wanted(limit.at))
@@ -110,6 +114,13 @@ def co_receive(
         wanted = stream.wanted_by_recv
         result = yield from co_attempt(receive, argument, wanted, timeout, phase, what)
     return result
+
+
+def _stating(
+    reason: str, wanted: Callable[[float | None], PollNeeded]
+) -> Callable[[float | None], PollNeeded]:
+    """Return a function that returns the waits of *wanted* with another reason."""
+    return lambda deadline: wanted(deadline).because(reason)
 
 
 def timed_out(what: str, timeout: float | None, phase: str) -> ConnectionTimedOut:

@@ -15,13 +15,18 @@ from __future__ import annotations
 import os
 import select
 import socket
+import sys
 from collections.abc import Callable
 from typing import Final
 
 from ..errors import ConnectionClosed
 from ..polling.contract import POLLIN, PollNeeded, Source, milliseconds
+from ..polling.reasons import RECEIVING
 
 QUICK_ACK: Final[int] = getattr(socket, "TCP_QUICKACK", 0)  # Linux; has to be set again each time
+# The beginning of struct tcp_info of Linux, and the first of its tcpi_last_... (milliseconds).
+TCP_INFO_SIZE: Final = 104
+LAST_DATA_SENT: Final = 44
 Looker = Callable[[int | None], object]
 
 
@@ -74,7 +79,7 @@ class Waits:
     def _known_source(self) -> Source:
         source = self._source
         if source is None:
-            source = self._source = Source(self.fd)
+            source = self._source = Source(self.fd, RECEIVING)
             if self._closed:  # by another thread, which need not have seen the source
                 source.closed = True
         return source
@@ -166,7 +171,7 @@ class SendingDescriptor:
                 self._duplicate = duplicate(sock)
             except OSError as exc:
                 raise lost(exc) from exc
-            self._source = source = Source(self._duplicate.fileno())
+            self._source = source = Source(self._duplicate.fileno(), "send")
             if self._closed:  # by another thread, which need not have seen the source
                 self.close()
         if source.closed:
@@ -200,6 +205,26 @@ def looker(fd: int) -> Looker:
     poller = select.poll()  # the cheapest way is one that is registered once
     poller.register(fd, POLLIN)
     return poller.poll
+
+
+def seconds_idle(sock: socket.socket) -> float | None:
+    """Return for how long nothing was sent to or received from the peer of *sock*.
+
+    None if the system does not say: it is not TCP, or this is not Linux.
+
+    Raises:
+        OSError: it is closed.
+
+    """
+    if sys.platform != "linux" or sock.family == socket.AF_UNIX:
+        return None
+    import struct  # noqa: PLC0415 - for programs that ask
+
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
+    sent: int
+    received: int
+    sent, _, received = struct.unpack_from("3I", info, LAST_DATA_SENT)
+    return min(sent, received) / 1000
 
 
 def lost(exc: OSError) -> ConnectionClosed:

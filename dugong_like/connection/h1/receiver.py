@@ -383,7 +383,7 @@ class Receiver:
         """
         session = self._session
         if session.sending.locked():
-            session.reader_waits = wake = Wake()
+            session.reader_waits = wake = Wake("request")
             if self._request_is_coming():
                 return False
             session.reader_waits = None  # that has ended in between

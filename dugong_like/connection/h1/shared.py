@@ -493,6 +493,11 @@ def moving() -> RLock:
     return _moving
 
 
+def open_sessions() -> list[SharedState]:
+    """Return the sessions that have a stream."""
+    return list(_open)
+
+
 _open: set[SharedState] = set()  # what a child process has to drop; the owner takes it out
 
 # Held for microseconds, when the state of a session changes: so not by small requests that go

@@ -169,6 +169,8 @@ class Writer:
                 watch = self._receiver.is_next(exchange) and not session.reading.locked()
                 if exchange.final is None:
                     need = stream.wanted_by_send(None if limit is None else limit.at, watch=watch)
+                    if need.source is None and need.stated is None:  # as of streams of the user's
+                        need = need.because("send")
                     yield need if limit is None else limit.limit(need)
             finally:
                 session.sender_waits = False

@@ -177,7 +177,7 @@ def _co_arrive(attempt: Attempt) -> Co[socket.socket]:
     sock = attempt.sock
     try:
         while not attempt.connected:
-            yield PollNeeded(sock.fileno(), POLLOUT)
+            yield PollNeeded(sock.fileno(), POLLOUT).because("connect")
             attempt.look()  # the wait may have been over too early
     except BaseException:
         sock.close()

@@ -119,7 +119,7 @@ class Question(Generic[T]):
         self.wanted = True
         self.began = 0.0
         self.failure: BaseException | None = None
-        self.answered = Wake()
+        self.answered = Wake("dns")
 
     def ask(self) -> None:
         """Make the call; the caller of this method sets `answered`."""

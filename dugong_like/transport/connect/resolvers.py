@@ -281,7 +281,7 @@ class _Question:
 
     def co_wait(self) -> Co[None]:
         """Wait until there is an answer, or the look-up was given up."""
-        with Wake() as wake:
+        with Wake("dns") as wake:
             self._waiting.append(wake)  # first, or `end` could be missed that comes in between
             if self._over:
                 return

@@ -75,7 +75,7 @@ def _co_connect(path: bytes, opener: Opener | None) -> Co[socket.socket]:
             yield from _co_pause()
             code = sock.connect_ex(path)
         while code in BEGUN and not is_connected(sock):
-            yield PollNeeded(sock.fileno(), POLLOUT)
+            yield PollNeeded(sock.fileno(), POLLOUT).because("connect")
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.EINPROGRESS
         if code not in {0, *BEGUN}:
             raise OSError(code, os.strerror(code))
@@ -87,5 +87,5 @@ def _co_connect(path: bytes, opener: Opener | None) -> Co[socket.socket]:
 
 def _co_pause() -> Co[None]:
     """Wait briefly. Loops that ignore deadlines should resume now and then."""
-    with Wake() as never:
+    with Wake("connect") as never:
         yield from never.co_wait(time.monotonic() + QUEUE_TIME)

@@ -124,7 +124,7 @@ class Pace:
         """Return the wait for the rate; None if the last call did not exceed it."""
         if not self._refused or self._never is None:
             return None
-        return PollNeeded(self._never.fd, POLLIN, self.until(deadline))
+        return PollNeeded(self._never.fd, POLLIN, self.until(deadline)).because("rate limit")
 
     def wake(self) -> None:
         """Let the operation that waits try again at once: the stream has ended."""

@@ -1,0 +1,91 @@
+"""What operations of connections wait for, and which connections these are: an `Explainer`.
+
+Imported when somebody asks for it; until then no operation does anything for it.
+
+Not here: reasons that a descriptor always has (where it is made), and the loops (drivers/stuck.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from weakref import ref
+
+from ..errors import DugongError
+from ..polling.contract import POLLOUT
+from ..transport.socket_waits import seconds_idle
+from .exchange import Exchange
+from .h1.session import Session
+from .h1.shared import SharedState, open_sessions
+from .operations import Operations
+
+_by_descriptor: dict[int, ref[SharedState]] = {}  # replaced as a whole, by any thread
+
+
+def reason_of(fd: int, mask: int) -> str | None:
+    """See `Explainer.reason_of`: of the session that receives from *fd*."""
+    session = _session_of(fd)
+    if session is None:
+        return None
+    if mask & POLLOUT and session.sender_waits:
+        return "send"
+    try:
+        exchange = session.pending[0]
+    except IndexError:
+        return None
+    if exchange.answered:
+        return "body"
+    return "100 (Continue)" if exchange.expects_continue else "response head"
+
+
+def _session_of(fd: int) -> SharedState | None:
+    global _by_descriptor  # noqa: PLW0603 - what the last search has found
+    if (session := _known_session(fd)) is None:
+        _by_descriptor = {
+            session.stream.fd: ref(session)
+            for session in open_sessions()
+            if session.stream is not None
+        }
+        session = _known_session(fd)
+    return session
+
+
+def _known_session(fd: int) -> SharedState | None:
+    reference = _by_descriptor.get(fd)
+    session = None if reference is None else reference()
+    stream = None if session is None else session.stream
+    return session if stream is not None and stream.fd == fd else None
+
+
+def subject_of(values: Iterable[object]) -> tuple[str, float | None] | None:
+    """See `Explainer.subject_of`."""
+    exchange: Exchange | None = None
+    shared: SharedState | None = None
+    conn: Operations | None = None
+    for value in values:
+        if isinstance(value, Exchange):
+            exchange = exchange or value
+        elif isinstance(value, SharedState):
+            shared = shared or value
+        elif isinstance(value, Session):
+            shared = shared or value.shared
+        elif isinstance(value, Operations):
+            conn = conn or value
+    about = DugongError()  # an error says what it is about, without secrets
+    if shared is not None:
+        if exchange is None and shared.pending:
+            exchange = shared.pending[0]
+        shared.label(about, exchange)
+        return str(about), _idle(shared)
+    if conn is None:
+        return None
+    method, path = ("", "*") if exchange is None else (exchange.method, exchange.path)
+    conn.label_error(about, method, path)
+    return str(about), None
+
+
+def _idle(session: SharedState) -> float | None:
+    stream = session.stream
+    try:
+        return None if stream is None else seconds_idle(stream.sock)
+    except OSError:  # a stream of the user's, without a socket
+        return None
