@@ -1,4 +1,4 @@
-"""What operations of connections wait for, and which connections these are: an `Explainer`.
+"""The reasons of waits for connections, and the names of these: an `Explainer`.
 
 Imported when somebody asks for it; until then no operation does anything for it.
 

@@ -1,4 +1,4 @@
-"""What the operations of a loop wait for: for a program that does not go on.
+"""Listing the operations of a loop with the reason of each wait.
 
 All of it is read from the outside, when it is asked for: from the wait of each operation, and from
 its generators, also those that a combinator resumes.
@@ -22,7 +22,7 @@ NAMES: Final = ((POLLIN, "POLLIN"), (POLLOUT, "POLLOUT"))
 
 
 class HasTasks(Protocol):
-    """What `stuck` needs of a loop."""
+    """The interface of a loop for `stuck`."""
 
     def tasks(self) -> Sequence[Task[Any]]:
         """Return the operations that have begun and not ended; any thread may ask."""

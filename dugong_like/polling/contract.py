@@ -74,7 +74,7 @@ class Source:
 
     @property
     def reason(self) -> str | None:
-        """What a wait for this descriptor is for; see `PollNeeded.reason`."""
+        """The reason of a wait for this descriptor; see `PollNeeded.reason`."""
         return self._reason
 
     def need(self, mask: int, deadline: float | None = None) -> PollNeeded:
@@ -162,7 +162,7 @@ class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
 
     @property
     def reason(self) -> str | None:
-        """What the operation waits for, as a word for people; None if nobody knows.
+        """The reason why the operation waits, as a word for people; None if nobody knows.
 
         It is found out when it is asked for, and only true while the operation waits. Words of
         different waits that were joined to one are joined by ``" or "``.
@@ -312,7 +312,7 @@ def run(op: Co[T], timeout: float | None = None) -> T:
 
 
 def timed_out(op: Co[T], failure: ConnectionTimedOut) -> T:
-    """Throw a time-out into *op*, so that it can add whether the request was sent."""
+    """Throw a time-out into *op*, so that it can add what it knows."""
     try:
         op.throw(failure)
     except StopIteration as end:

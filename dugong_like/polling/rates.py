@@ -1,10 +1,10 @@
-"""Budgets: maximum and minimum rates, in bytes a second, and the maximum size of a body.
+"""Budgets: maximum and minimum rates, in bytes a second, and a maximum size.
 
 An operation waits for a rate as for anything else, with `PollNeeded`: for a `Wake` that is never
 set, with a deadline.
 
 Not here: the streams that apply a rate (transport/filters/throttle.py,
-transport/filters/minimum_rate.py), and counting the bytes of a body (connection/h1/body_reader.py).
+transport/filters/minimum_rate.py), and counting what is read (connection/h1/body_reader.py).
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ class LowestRate:
 
     An operation below that rate for *seconds* raises `ConnectionTimedOut`, whose ``phase`` is
     ``"rate"``. Bytes are counted in intervals, so after a complete stop this takes up to twice as
-    long. Both directions count together, and each complete response begins a new interval. The
-    time until the server responds counts; the time of your program does not, nor that of
+    long. Both directions count together, and each message that is complete begins a new interval.
+    The time until the peer answers counts; the time of your program does not, nor that of
     connecting, nor that of a `RateLimit`.
 
     Args:
@@ -130,9 +130,9 @@ class Budget:
     """Limits for the use of the network. None, the default of each, sets no limit.
 
     Args:
-        download: maximum rate of receiving; all bytes of HTTP count.
-        upload: maximum rate of sending; all bytes of HTTP count.
-        max_body: maximum size of a response body in bytes; `BodyTooLarge` is raised before more
+        download: maximum rate of receiving; all bytes count that are not of TLS.
+        upload: maximum rate of sending; all bytes count that are not of TLS.
+        max_body: maximum bytes of one body that is received; `BodyTooLarge` is raised before more
             is returned, and at once if the length is known.
         lowest_rate: minimum rate while an operation waits.
 

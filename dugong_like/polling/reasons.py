@@ -1,4 +1,4 @@
-"""What a wait is for, found out when somebody asks.
+"""The reason of a wait, found out when somebody asks.
 
 Nothing is noted when an operation begins to wait. Most descriptors are waited for with one reason
 only, which their `Source` has. The reason of a wait for a connection depends on what happens there,

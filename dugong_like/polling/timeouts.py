@@ -28,15 +28,13 @@ class Timeouts:
             also limits the TLS handshake, and the handshake with a proxy.
         dns: name look-up; `connect` then limits the rest only.
         tls: the TLS handshake, instead of `connect`.
-        read: time without received bytes while a response is awaited or read.
+        read: time without received bytes, while some are awaited.
         write: time without bytes that are sent or acknowledged by the peer, while there is
             something to send.
-        stall: time without progress, for each of the above that is not given. A number as
-            ``HTTPConnection(timeout=…)`` means this.
-        total: one operation, from call to result, connecting included: one
-            `~HTTPConnection.send_request`, one `~HTTPConnection.read`. Reading a response
-            with its body takes several.
-        expect100: waiting for 100 (Continue); after `ContinueTimedOut` the body may be written.
+        stall: time without progress, for each of the above that is not given. A number in
+            place of `Timeouts` means this.
+        total: one operation, from call to result, connecting included.
+        expect100: waiting for the leave of the peer to send the rest.
 
     Raises:
         InvalidOption: an argument is negative, too large, or not a number.

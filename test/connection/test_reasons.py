@@ -316,6 +316,15 @@ def test_the_turn_of_another_exchange():
         second.close()
 
 
+def test_the_turn_of_another_response():
+    with ScriptedServer(silent) as server, HTTPConnection("127.0.0.1", server.port) as conn:
+        first, second = (conn.send_request("GET", f"/{n}") for n in range(2))
+        reached(late := second.co_read_response(), "turn")
+        reached(early := first.co_read_response(), "response head")
+        early.close()
+        late.close()
+
+
 def test_a_reader_that_is_there_before_its_request():
     with black_hole() as (host, port):
         conn = HTTPConnection(host, port)

@@ -75,7 +75,7 @@ def listed(*ops, count=None, seconds=0.0):
         return sorted(stuck(thread), key=lambda one: one.fd)
 
 
-@pytest.mark.feature("A43")
+@pytest.mark.feature("B38")
 @pytest.mark.parametrize("make", LOOPS[1:], ids=["thread", "threads"])
 def test_from_another_thread(make, server):
     conns = [HTTPConnection("127.0.0.1", server.port) for _ in range(3)]
@@ -163,6 +163,17 @@ def test_a_request_of_an_earlier_step_is_not_taken_for_the_present_one():
             wait_until(lambda: [one.connection[-7:] for one in stuck(thread)] == ["/second"])
             [one] = stuck(thread)
     assert (one.operation, one.reason) == (co_two.__qualname__, "response head")
+
+
+def test_responses_that_are_read_by_their_exchanges(server):
+    conn = HTTPConnection("127.0.0.1", server.port)
+    first, second = (conn.send_request("GET", f"/{n}") for n in range(2))
+    found = listed(second.co_read_response(), first.co_read_response())
+    assert sorted((one.reason, one.connection[-2:]) for one in found) == [
+        ("response head", "/0"),
+        ("turn", "/1"),
+    ]
+    conn.disconnect()
 
 
 def test_connecting_and_names(slow_names):

@@ -629,7 +629,7 @@ class Receiver:
         try:
             while not (self._is_turn_of(exchange) and session.reading.acquire(False)):
                 if wake is None:
-                    wake = Wake()
+                    wake = Wake("turn")
                     with moving():
                         session.turn_waits = (*session.turn_waits, wake)
                     continue  # it may have become its turn before anybody could tell
