@@ -1,7 +1,7 @@
 """AsyncConnection: the operations of `HTTPConnection` as coroutines, for asyncio and trio.
 
 Each is made from its ``co_…`` and from what runs operations, so there is one set of them only.
-What a coroutine needs beyond that is written here: bodies that come from asynchronous iterators,
+Beyond that, this file has what only coroutines need: bodies that come from asynchronous iterators,
 and ``async with`` and ``async for``.
 
 Not here: how an operation is run (drivers/), and what it does (operations.py and others).
@@ -206,7 +206,7 @@ class AsyncConnection:
 
 
 class AsyncPieces(Generic[T]):
-    """What comes one after the other, until there is nothing more."""
+    """An asynchronous iterator over the results of a coroutine function, until one is empty."""
 
     def __init__(self, co_next: Callable[[], Awaitable[T | None]]) -> None:
         self._next = co_next

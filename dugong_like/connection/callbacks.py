@@ -3,10 +3,10 @@
 `HTTPStream` is what `HTTPConnection.request` returns. It is driven as one operation, by
 any driver, or on a thread that was started for that (drivers/loopthread.py). Several on
 one connection take turns: they send in the order in which they were activated, and read
-their responses in the same order. Who is driven does what is to be done for those in
-front that nobody drives.
+their responses in the same order. A stream that is driven also does the work of those in
+front of it that nobody drives.
 
-Not here: waiting in line (queue.py), and what is sent (request.py).
+Not here: the queue (queue.py), and requests (http/request.py).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PIECE: Final = 65536  # bytes of body that one call of `on_body` gets at most
 
 
 class Submitter(Protocol):
-    """What runs operations on a thread of its own, such as `LoopThread`."""
+    """A driver that runs operations on a thread of its own, such as `LoopThread`."""
 
     def submit(self, op: Co[int]) -> Future[int]:
         """Run *op*, and return a future of its result."""
@@ -45,7 +45,7 @@ class HTTPStream:
 
     The callbacks run in whoever drives the stream, one after the other, and take keyword
     arguments. They shall not block, nor use the connection but for `HTTPConnection.close`
-    and new streams. An exception in one ends the exchange with that exception. What is left of
+    and new streams. An exception in one ends the exchange with that exception. The rest of
     the response is then skipped if other streams are behind this one; otherwise the
     connection is closed, and the next request opens a new one.
 
@@ -102,7 +102,7 @@ class HTTPStream:
 
     @property
     def exception(self) -> BaseException | None:
-        """What ended the exchange; None if it has not ended, or is complete."""
+        """The exception that ended the exchange; None if it has not ended, or is complete."""
         future = self.completion_future
         if not future.done():
             return None

@@ -112,7 +112,7 @@ class HTTPConnection(Operations):
         transport: what makes streams to take the place of sockets: a `Transport`, for tests a
             `ScriptedTransport`.
         trace: called with the name and the facts of each event, ``(str, dict)``, by
-            whatever thread the event happens in. What it raises ends the operation and
+            whatever thread the event happens in. An exception of it ends the operation and
             breaks the connection.
         timings: True to have `Exchange.timings`.
         trace_file: a binary file, or the path of one, for every byte that is sent and

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ResponseReader(Protocol):
-    """What an `Exchange` asks of its session; each waits until it is the turn of the exchange."""
+    """The calls of an `Exchange` to its session; each waits for the turn of the exchange."""
 
     def co_response_of(self, exchange: Exchange) -> Co[HTTPResponse]:
         """See `Exchange.co_read_response`."""

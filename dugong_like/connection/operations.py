@@ -203,9 +203,9 @@ class Operations:
                 may be there only once, such as Host, is refused if it comes twice. Names and
                 values are str, sent as Latin-1, or bytes. Host, Accept-Encoding and Connection
                 win over the defaults; Content-Length and Transfer-Encoding follow from the body
-                and are refused. What TE and Upgrade need in Connection is added to it (RFC 9110
-                sections 7.8 and 10.1.4). After ``Connection: close`` the next request gets a new
-                connection.
+                and are refused. The options that TE and Upgrade need are added to Connection (RFC
+                9110 sections 7.8 and 10.1.4). After ``Connection: close`` the next request gets a
+                new connection.
             body: the body as bytes-like object, or `BodyFollowing`, or None for none.
                 With bytes a Content-MD5 is added unless *content_md5* of the connection is
                 False or *headers* have one. CONNECT and TRACE have no body.
@@ -496,7 +496,7 @@ class Operations:
         """Read the rest of the body. Interrupted, it loses nothing: the data is read again.
 
         Raises:
-            DugongError: what `co_read` raises. What has arrived can still be read.
+            DugongError: what `co_read` raises. Bytes that have arrived can still be read.
 
         """
         return self._session.receiver.co(self._session.receiver.bodies.readall, None)
@@ -597,12 +597,12 @@ class Operations:
 
         Raises:
             TypeError: *file* is no binary file; nothing was read.
-            OSError, ValueError: *file* cannot be written, or is closed. What has arrived and
+            OSError, ValueError: *file* cannot be written, or is closed. Bytes that have arrived and
                 was not written will be returned by the next call that reads: the connection
                 is all right. So it is after any other exception from the ``write`` of *file*.
             StreamNotReady: it is one of these, *file* takes nothing now and cannot be waited
                 for; ``characters_written`` says how many bytes of the body it has taken.
-            DugongError: what `co_read` raises. What has arrived is in *file*.
+            DugongError: what `co_read` raises. Bytes that have arrived are in *file*.
 
         """
         sink = Sink(file)
@@ -992,7 +992,7 @@ class Operations:
 
     @property
     def close_reason(self) -> Exception | None:
-        """What ended the connection; None if it has not ended, or has ended in order.
+        """The exception that ended the connection; None if it has not ended, or has ended in order.
 
         In order it is ended by `close`, and by the response after which it is not used
         again. When it is opened again the reason is forgotten.

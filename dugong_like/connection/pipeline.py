@@ -43,7 +43,7 @@ _max = re.compile(r"(?:^|[,;\s])max\s*=\s*\"?([0-9]{1,9})(?![0-9])", re.IGNORECA
 
 
 class Answer(NamedTuple):
-    """What `Pipeline` gives for each request."""
+    """The result of one request of a `Pipeline`."""
 
     request: Request
     response: HTTPResponse
@@ -225,7 +225,7 @@ class Pipeline:
 
     Raises:
         ValueError: *depth* is less than 1.
-        TypeError: one of them has the wrong type. What *requests* gives is checked when it is
+        TypeError: one of them has the wrong type. Each of *requests* is checked when it is
             taken: `co_next` raises it then, in the place of its answer.
 
     """

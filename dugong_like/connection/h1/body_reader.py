@@ -217,10 +217,10 @@ class BodyReader:
         return None if owed is None else True
 
     def save(self, sink: Sink) -> bool | None:
-        """See `Transfers.co_recv_to_file`; True says that it is done, False that *sink* failed.
+        """See `Operations.co_recv_to_file`; True says that it is done, False that *sink* failed.
 
-        None says that something has to arrive, or that *sink* is full; see `Sink.wanted`. What
-        it has not taken is still here.
+        None says that something has to arrive, or that *sink* is full; see `Sink.wanted`. Bytes
+        that it has not taken are still here.
         """
         if (stream := self._session.stream) is not None:
             stream.waiting = False  # what is here is on its way from now on

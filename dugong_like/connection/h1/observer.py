@@ -100,8 +100,8 @@ class Observer:
     def tell(self, event: str, info: Info) -> None:
         """Tell whoever asked.
 
-        What a trace raises ends the operation and breaks the connection; it is told nothing
-        more of that one.
+        An exception of the trace ends the operation and breaks the connection, of which the trace
+        is told nothing more.
 
         Raises:
             BaseException: what the trace raises.

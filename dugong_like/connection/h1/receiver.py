@@ -670,7 +670,7 @@ class Receiver:
         if stream is None:
             self._check_not_lost()
             raise StateError("the connection is closed")
-        # What is taken here will be missing elsewhere.
+        # Bytes that are taken here will be missing elsewhere.
         session.retire()
         if session.pending:
             session.fail(StateError("read_raw() has been called"))

@@ -201,8 +201,8 @@ class Writer:
     def _explain(self, exc: BaseException, exchange: Exchange, *, untouched: bool) -> BaseException:
         """Return what to raise for *exc*: another error if the server has said why it ended this.
 
-        A server that will not have a request may close the connection behind its answer, and
-        that may be heard first. What has arrived is no answer to a request of which nothing was
+        A server that refuses a request may close the connection behind its response, and the
+        close may be reported first. A response cannot be that to a request of which nothing was
         sent (*untouched*).
         """
         if type(exc) is not ConnectionClosed or (untouched and self.state is READY):
