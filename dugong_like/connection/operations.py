@@ -951,6 +951,18 @@ class Operations:
         """
         self._session.sender.give_up(exchange)
 
+    def take_response(self) -> tuple[HTTPResponse, bytes] | None:
+        """Take the next response with its body, if all of that has been received already.
+
+        Never waits, and receives nothing: many responses may arrive together.
+
+        Returns:
+            What `co_read_response` and `co_readall` would; None if that has to be asked of them,
+            also as what has arrived is an error.
+
+        """
+        return self._session.take_reply()
+
     def co_next_response(self) -> Co[HTTPResponse | None]:
         """Read the next response, as `co_read_response`; None if none is pending.
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, cast
 
 from ..errors import (
     AnsweredEarly,
@@ -22,9 +22,11 @@ from ..errors import (
     DugongError,
     InvalidRequest,
     Sent,
+    StateError,
     TransportError,
 )
 from ..http.arguments import iterate
+from ..http.headers import Headers
 from ..http.redaction import quoted
 from ..http.request import BodyFollowing, Request, check_request, not_a_request
 from ..polling.combinators import Bundle
@@ -34,6 +36,7 @@ from .exchange import Exchange, HTTPResponse
 from .operations import Operations
 
 DEPTH: Final = 64  # requests: more would fill the buffers of servers, and be lost at once
+MANY: Final = 16  # requests that may be unanswered: then new ones wait for others
 MAX_FAILURES: Final = 3  # connections in a row that end without any answer, for one request
 SHARE: Final = 3  # answers for each request that may be lost when the limit shows itself
 CUT: Final = ", and ended the connection before its answer was"
@@ -55,6 +58,7 @@ class _Ticket:
 
     Attributes:
         op: what sends it, once that has begun.
+        before: the tickets that are sent together with it, in front of it.
         need: what that waits for, None if it has ended.
         sent: True when it is sent as a whole.
         closes: True if it was the last of its connection, as it said ``Connection: close``.
@@ -68,13 +72,14 @@ class _Ticket:
     """
 
     __slots__ = (
-        *("closes", "failure", "failures", "need", "op", "repeatable", "request", "request_sent"),
-        *("rewindable", "sent", "tries"),
+        *("before", "closes", "failure", "failures", "need", "op", "repeatable", "request"),
+        *("request_sent", "rewindable", "sent", "tries"),
     )
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.op: Co[Exchange] | None = None
+        self.op: Co[Any] | None = None
+        self.before: Sequence[_Ticket] = ()
         self.need: PollNeeded | None = None
         self.sent = False
         self.closes = False
@@ -91,6 +96,16 @@ class _Ticket:
         self.tries += 1
         self.step()
 
+    def begin_with(self, before: Sequence[_Ticket], op: Co[list[Exchange]]) -> None:
+        """Send it by *op*, which sends those *before* it, too."""
+        self.before = before
+        for ticket in before:
+            ticket.tries += 1
+            ticket.sent = True  # when it has been answered, at the latest
+        self.op = op
+        self.tries += 1
+        self.step()
+
     def step(self) -> None:
         """Go on with sending; `failure` has what goes wrong."""
         assert self.op is not None
@@ -98,14 +113,19 @@ class _Ticket:
             self.need = next(self.op)
         except StopIteration as end:
             self.need, self.sent = None, True
-            self.closes = end.value.closes
+            self.closes = (end.value[-1] if self.before else end.value).closes
+            self.before = ()
         except Exception as exc:  # noqa: BLE001 - raised where its answer would be
             self.need, self.failure = None, exc
+            for ticket in self.before:
+                ticket.sent, ticket.failure = False, exc
+            self.before = ()
 
     def stop(self) -> None:
         """Give up sending it. An error of its own, such as one of its body, is kept."""
         if self.op is not None:
             self.op.close()
+        self.before = ()
         self.need, self.sent = None, False
         if isinstance(self.failure, TransportError):
             self.failure = None
@@ -117,6 +137,18 @@ class _Ticket:
         except Exception:  # noqa: BLE001 - what is wrong with the body is told when it is sent
             self.rewindable = False
         self.repeatable = self.rewindable and self.request.idempotent and self.failure is None
+
+    def is_plain(self) -> bool:
+        """Return True if others may be sent together with it, in front of it and behind it."""
+        if not self.repeatable or self.request.body is not None:
+            return False
+        fields = self.request.headers
+        return not fields or not ("connection" in fields or "upgrade" in fields)
+
+    def parts(self) -> tuple[str, str, Headers | None]:
+        """Return its request, which has no body, as `co_send_requests` takes it."""
+        request = self.request
+        return request.method, request.target, request.headers or None
 
     def note_loss(self, problem: Exception) -> None:
         """Take from *problem*, which has ended a try, what the server may have got."""
@@ -246,6 +278,8 @@ class Pipeline:
         self._open: deque[_Ticket] = deque()  # begun and not answered
         self._response: HTTPResponse | None = None  # whose body is being read
         self._pace = _Pace(depth)
+        # Those without body are sent together, unless a subclass says how each is sent.
+        self._joins = self._may_join = type(conn).co_send is Operations.co_send
         self._told = False  # the server has said that it ends the connection
 
     def add(self, request: Request) -> None:
@@ -270,6 +304,8 @@ class Pipeline:
             DugongError: what `co_send` and `co_readall` raise.
 
         """
+        if (here := self._take()) is not None:
+            return here
         while True:
             self._fill()
             if not self._open:
@@ -297,7 +333,7 @@ class Pipeline:
     @twin_of(co_next)
     def next(self) -> Answer | None:
         """Blocking twin of `co_next`."""
-        return run(self.co_next())
+        return self._take() or run(self.co_next())
 
     def co_run(self) -> Co[list[Answer]]:
         """Return the answers to all requests that are not answered yet.
@@ -333,9 +369,27 @@ class Pipeline:
 
     # ---- what it is made of
 
+    def _take(self) -> Answer | None:
+        """Return the next answer if it has arrived as a whole, behind the one before it."""
+        tickets = self._open
+        if not tickets or self._response is not None:
+            return None
+        first = tickets[0]
+        if first.failure is not None or tickets[-1].need is not None:
+            return None  # it is to be sent, or else its answer may be the last one
+        self._fill()
+        if tickets[-1].need is not None or (taken := self._conn.take_response()) is None:
+            return None
+        response, body = taken
+        tickets.popleft()
+        self._note_answer(first, response)
+        return Answer(first.request, response, body)
+
     def _fill(self) -> None:
-        """Begin to send as many requests as may be unanswered now."""
+        """Begin to send as many requests as may be unanswered now, those without body together."""
         room = self._pace.room()
+        if len(self._open) * 2 > room >= MANY:
+            return  # later, so that several can be sent together
         while len(self._open) < room:
             if self._open:
                 last = self._open[-1]
@@ -349,8 +403,47 @@ class Pipeline:
                 self._waiting.appendleft(ticket)  # its turn is when the others are answered
                 return
             self._open.append(ticket)
-            if ticket.failure is None:
+            if ticket.failure is None and not (self._joins and self._join(ticket, room)):
                 self._begin(ticket)
+
+    def _join(self, first: _Ticket, room: int) -> bool:
+        """Begin to send *first* and those behind it together, with one call of the system.
+
+        Returns:
+            True if that was done. False: *first* goes alone, and nothing was sent.
+
+        """
+        if not first.is_plain():
+            return False
+        tickets = [first]
+        complete = False
+        try:
+            while len(self._open) + len(tickets) <= room:
+                if (ticket := self._upcoming()) is None:
+                    break
+                ticket.judge()
+                if not ticket.is_plain():
+                    self._waiting.appendleft(ticket)
+                    break
+                tickets.append(ticket)
+            complete = True
+        finally:
+            if not complete:  # what makes the requests has failed: that is told first
+                self._waiting.extendleft(reversed(tickets))
+                self._open.pop()
+        *before, last = tickets
+        if not before:
+            return False
+        last.begin_with(before, self._conn.co_send_requests([each.parts() for each in tickets]))
+        if isinstance(last.failure, InvalidRequest | TypeError | StateError):
+            for ticket in tickets:
+                ticket.failure = None
+                ticket.tries -= 1
+            self._joins = False  # one after the other shows which of them it is
+            self._waiting.extendleft(reversed(tickets[1:]))
+            return False
+        self._open.extend(tickets[1:])
+        return True
 
     def _upcoming(self) -> _Ticket | None:
         if self._waiting:
@@ -384,7 +477,8 @@ class Pipeline:
                 if last.need is not None:
                     last.step()
                 self._fill()
-                if reading is None and (first.need is None or self._conn.response_pending()):
+                is_sent = first.need is None and not last.before
+                if reading is None and (is_sent or self._conn.response_pending()):
                     reading = self._co_read(first)
                 needs = [] if reading is None else [next(reading)]
                 needs += [ticket.need for ticket in self._open if ticket.need is not None]
@@ -438,6 +532,7 @@ class Pipeline:
             What to raise if *first* is given up because of it; None if it is sent again.
 
         """
+        self._joins = self._may_join
         response, self._response = self._response, None
         if first.failure is problem and self._conn.is_open():  # nothing of it was sent
             self._open.popleft()

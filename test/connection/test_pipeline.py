@@ -302,9 +302,140 @@ class Counting(HTTPConnection):
 
     sent = 0
 
-    def co_send(self, request):
+    def _build(self, *arguments, **options):
         self.sent += 1
-        return super().co_send(request)
+        return super()._build(*arguments, **options)
+
+
+class Calls(HTTPConnection):
+    """Notes how many requests are sent together."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.together = []
+
+    def co_send_requests(self, requests):
+        self.together.append(len(requests))
+        return super().co_send_requests(requests)
+
+
+def test_requests_without_body_are_sent_together():
+    transport = ScriptedTransport([answer(str(number)) for number in range(100)])
+    with Calls("example.org", transport=transport) as conn:
+        bodies = [int(each.body) for each in Pipeline(conn, gets(100), depth=40)]
+        assert bodies == list(range(100))
+        assert conn.together[:3] == [20, 10, 10]  # again when half of them are answered
+        assert sum(conn.together) == 100
+
+
+def test_answers_that_arrive_together_are_each_of_its_own_request():
+    heads = [answer("x" * (number % 50), f"X-{number}: a") for number in range(60)]
+    for size in (1, 7, 100, 5000, 100_000):
+        wire = b"".join(heads)
+        pieces = [wire[at : at + size] for at in range(0, len(wire), size)]
+        with HTTPConnection("example.org", transport=ScriptedTransport(pieces)) as conn:
+            for number, each in enumerate(Pipeline(conn, gets(60))):
+                assert each.request.target == each.response.path == f"/{number}"
+                assert each.response.headers[f"X-{number}"] == "a"
+                assert each.body == b"x" * (number % 50)
+                assert each.response.length == number % 50
+            assert number == 59
+            assert not conn.response_pending()
+
+
+@pytest.mark.parametrize("place", [0, 1, 5, 19])
+def test_a_request_that_cannot_be_sent_is_refused_in_its_place(place):
+    requests = gets(20)
+    requests[place] = Request(target="/ ")
+    with Calls("example.org", transport=ScriptedTransport([answer("a")] * 19)) as conn:
+        pipeline = Pipeline(conn, requests)
+        for number in range(20):
+            if number == place:
+                with pytest.raises(InvalidRequest):
+                    pipeline.next()
+            else:
+                assert pipeline.next().request is requests[number]
+        assert pipeline.next() is None
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_request_with_a_body_or_the_last_of_its_connection_goes_alone(place):
+    requests = gets(4)
+    requests[place] = Request("PUT", "/put", body=b"body")
+    with Calls("example.org", transport=ScriptedTransport([answer("a")] * 4)) as conn:
+        assert len(Pipeline(conn, requests, depth=8).run()) == 4
+        assert conn.together == [[3], [2], [2], [3]][place]
+    requests[place] = Request(headers={"Connection": "close"})
+    transport = ScriptedTransport([answer("a")] * (place + 1), [answer("b")] * (3 - place))
+    with HTTPConnection("example.org", transport=transport) as conn:
+        assert len(Pipeline(conn, requests, depth=8).run()) == 4
+
+
+def test_what_makes_the_requests_may_fail_and_those_before_are_sent():
+    def making():
+        yield from gets(3)
+        raise LookupError
+
+    with HTTPConnection("example.org", transport=ScriptedTransport([answer("a")] * 3)) as conn:
+        pipeline = Pipeline(conn, making())
+        with pytest.raises(LookupError):
+            pipeline.next()
+        assert [each.request.target for each in pipeline] == ["/0", "/1", "/2"]
+
+
+def test_a_connection_that_cannot_be_made_fails_each_request():
+    with refusing_port() as port, HTTPConnection("127.0.0.1", port) as conn:
+        pipeline = Pipeline(conn, gets(3))
+        for _ in range(3):
+            with pytest.raises(ConnectFailed):
+                pipeline.next()
+        assert pipeline.next() is None
+
+
+@pytest.mark.parametrize("room", [1, 50, 95, 200, 500])
+def test_requests_that_are_sent_in_part(room):
+    rooms = [room, None, 10, None, 1000, None] + [None, 5000] * 10
+    stream = ScriptedStream([answer("a")] * 40, rooms=rooms)
+    with HTTPConnection("example.org", transport=ScriptedTransport(stream)) as conn:
+        assert len(Pipeline(conn, gets(40)).run()) == 40
+    targets = [target_of(head) for head in stream.sent.split(b"\r\n\r\n")[:-1]]
+    assert targets == [f"/{number}" for number in range(40)]
+
+
+def test_a_wrong_answer_among_right_ones_is_an_error_in_its_place():
+    wire = answer("a") + answer("b") + b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"
+    transport = ScriptedTransport([wire], [answer("c")] * 7)
+    with HTTPConnection("example.org", transport=transport) as conn:
+        pipeline = Pipeline(conn, gets(10))
+        assert [pipeline.next().body for _ in range(2)] == [b"a", b"b"]
+        with pytest.raises(InvalidResponse, match="Content-Length"):
+            pipeline.next()
+        assert [each.body for each in pipeline] == [b"c"] * 7
+
+
+def test_a_response_is_taken_only_if_it_is_here_as_a_whole():
+    stream = ScriptedStream([answer("a") + answer("b") + answer("cc")[:-1], b"c"])
+    with HTTPConnection("example.org", transport=ScriptedTransport(stream)) as conn:
+        assert conn.take_response() is None
+        conn.send_requests([("GET", "/1"), ("GET", "/2"), ("GET", "/3")])
+        assert conn.take_response() is None  # nothing has been received
+        assert conn.read_response().path == "/1"
+        assert conn.take_response() is None  # the body before has not been read
+        assert conn.readall() == b"a"
+        response, body = conn.take_response()
+        assert (response.path, response.status, body) == ("/2", 200, b"b")
+        assert conn.take_response() is None
+        assert conn.read_response().path == "/3"
+        assert conn.readall() == b"cc"
+        assert conn.take_response() is None
+
+
+def test_bytes_behind_the_last_answer_end_the_connection():
+    with HTTPConnection(
+        "example.org", transport=ScriptedTransport([answer("a") * 3 + b"more"])
+    ) as conn:
+        assert len(Pipeline(conn, gets(3)).run()) == 3
+        assert not conn.is_open()
 
 
 @pytest.mark.reliability(41)
@@ -323,8 +454,8 @@ def test_limit_is_learned_when_a_connection_ends():
     transport = ScriptedTransport(*[ten] * 50)
     with Counting("example.org", transport=transport) as conn:
         assert len(Pipeline(conn, gets(500)).run()) == 500
-        assert conn.sent == 531  # 32 were unanswered at most, the last one not among them
-    assert [stream.sent.count(b"GET ") for stream in transport.streams] == [41] + [10] * 49
+        assert conn.sent == 522  # of 32 that were sent together 10 were answered
+    assert [stream.sent.count(b"GET ") for stream in transport.streams] == [32] + [10] * 49
 
 
 @pytest.mark.parametrize("told", [False, True])
@@ -341,7 +472,7 @@ def test_limit_that_proves_wrong_is_forgotten():
     with HTTPConnection("example.org", transport=transport) as conn:
         pipeline = Pipeline(conn, gets(603))
         assert len([pipeline.next() for _ in range(103)]) == 103
-        assert transport.streams[1].sent.count(b"GET ") == 100 + 63
+        assert transport.streams[1].sent.count(b"GET ") == 100 + 62
         assert len(pipeline.run()) == 500
         assert [stream.sent.count(b"GET ") for stream in transport.streams][2:] == [200]
 

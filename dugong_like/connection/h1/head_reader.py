@@ -102,8 +102,8 @@ class HeadReader:
                 return head
         return None
 
-    def find_final(self, data: bytearray, end: int) -> Head | None:
-        """Return the final head that ``data[:end]`` begins with, if it is as most are.
+    def find_final(self, data: bytearray, begin: int, end: int) -> Head | None:
+        """Return the final head that ``data[begin:end]`` begins with, if it is as most are.
 
         None says that it has to be looked at by `read`: it is not complete, informational, too
         large for a limit, or something about it is to be mended or complained of.
@@ -114,7 +114,7 @@ class HeadReader:
         """
         if self._section is not None:
             return None
-        head = self._recent.find(data, 0, end)
+        head = self._recent.find(data, begin, end)
         if head is None or head.size > self._harmless or head.status < FINAL:
             return None
         return head

@@ -81,6 +81,10 @@ class Receiver:
         """Return True if there are bytes behind the only response that is pending."""
         return len(self._session.pending) == 1 and self.bodies.has_surplus()
 
+    def is_between(self) -> bool:
+        """Return True if what arrives next is the head of a response, or the rest of it."""
+        return self.bodies.body is None and self._final is None
+
     def is_next(self, exchange: Exchange) -> bool:
         """Return True if what arrives next is the response to *exchange*, or the rest of its head.
 

@@ -41,9 +41,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from ...errors import ClientCertificateRefused, ConnectionClosed, StateError
+from ...errors import ClientCertificateRefused, ConnectionClosed, InvalidResponse, StateError
 from ...http.h1.framing import APART, frame
-from ..exchange import Reply
+from ...polling.fairness import STEP
+from ..exchange import HTTPResponse, Reply
 from .exclusive import READING, take
 from .receiver import Receiver
 from .sender import Sender
@@ -213,7 +214,7 @@ class Session:
         wire, head = self._last
         if not buffer.data.startswith(wire):
             head = self._find_head(buffer)
-        if head is None:
+        if head is None or buffer.begin:
             return None
         framing = head.framing
         if framing is None or exchange.method in APART:
@@ -232,13 +233,73 @@ class Session:
         The bytes of the last one are remembered if they have come twice: most heads of a server are
         like the one before, and whether they are is the quickest question to ask.
         """
-        if buffer.begin:
-            return None
-        head = self.receiver.heads.find_final(buffer.data, buffer.end)
+        begin = buffer.begin
+        head = self.receiver.heads.find_final(buffer.data, begin, buffer.end)
         if head is not None:
             is_known = head is self._last[1]  # which heads with secrets never are
-            self._last = bytes(buffer.data[: head.size]) if is_known else UNLIKE, head
+            wire = bytes(buffer.data[begin : begin + head.size]) if is_known else UNLIKE
+            self._last = wire, head
         return head
+
+    def take_reply(self) -> tuple[HTTPResponse, bytes] | None:
+        """Take the response to the first pending request, if all of it was received before.
+
+        Returns:
+            The response and its body; None if not all of it is here, if something is unusual about
+            it, wrong with it, or to be told of it: then `Receiver` reads it.
+
+        """
+        shared, buffer = self.shared, self.receiver.buffer
+        if buffer.begin == buffer.end or not shared.direct or not shared.reading.acquire(False):
+            return None
+        try:
+            pending = shared.pending
+            if not pending or shared.state is not OPEN or not self.receiver.is_between():
+                return None
+            exchange = pending[0]
+            if not exchange.sent or exchange.abandoned or exchange.upgrades:
+                return None
+            return self._take_reply(exchange, buffer)
+        except InvalidResponse:  # nothing was taken: the one that reads it raises that
+            return None
+        except BaseException as exc:
+            self.receiver.note(exc)
+            raise
+        finally:
+            shared.reading.release()
+            if shared.left is not None:
+                shared.give_back()
+
+    def _take_reply(
+        self, exchange: Exchange, buffer: ReceiveBuffer
+    ) -> tuple[HTTPResponse, bytes] | None:
+        wire, head = self._last
+        begin, end = buffer.begin, buffer.end
+        if not buffer.data.startswith(wire, begin, end):
+            head = self._find_head(buffer)
+        if head is None:
+            return None
+        framing = head.framing
+        if framing is None or exchange.method in APART:
+            framing = frame(exchange.method, head)
+        _, length, reusable = framing
+        if length is None or not reusable:
+            return None
+        begin += head.size
+        pending = self.shared.pending
+        following = end - begin - length
+        if following < 0 or (following and len(pending) == 1):  # nobody has asked for that
+            return None
+        buffer.turn_ends -= STEP
+        if following:
+            buffer.begin = begin
+            body = buffer.take(length)
+        else:
+            body = buffer.take_rest(begin)
+        self.receiver.bodies.known = True
+        exchange.final = head
+        pending.popleft()
+        return HTTPResponse(exchange, head, length), body
 
     def co_reply(self, exchange: Exchange, deadline: float | None = None) -> Co[Reply]:
         """Read the response to *exchange*, for a caller that has exclusive use of reading.
