@@ -3,6 +3,8 @@
 An operation is closed, is thrown into, runs out of time, or belongs to a task that is cancelled. A
 read that was interrupted goes on where it stood. After a request of which only a part was sent the
 connection raises ConnectionClosed until it is reset. A response never belongs to another request.
+In half of the talks whole exchanges are made, some of them by blocking calls: each has to give its
+own response, whatever has interrupted those before.
 
 Run: ``python3 -m contrib.torture.interruptions [--tls] [--seconds N] [--count N] [--seed 1]``.
 Prints how the operations ended, and each violation with the number of its talk. Exit status 1 if
@@ -26,6 +28,7 @@ from dugong_like import (
     ConnectionTimedOut,
     DugongError,
     HTTPConnection,
+    Reply,
     StateError,
     run,
     within,
@@ -209,6 +212,53 @@ class Talk:
         self._download = None
 
 
+class Exchanges:
+    """Whole exchanges over one connection, of which some are interrupted."""
+
+    def __init__(
+        self, conn: HTTPConnection, dice: random.Random, note: Callable[[str], object]
+    ) -> None:
+        self._conn = conn
+        self._dice = dice
+        self._note = note
+        self._interruption = Interruption(dice)
+        self._number = 0
+
+    def step(self) -> None:
+        """Make an exchange; it raises nothing, as an interruption leaves nothing behind."""
+        self._number += 1
+        path = f"/{self._number}/{self._dice.choice(SIZES)}"
+        if self._dice.random() < 0.3:
+            self._block(path)
+            return
+        done = self._interruption.run(self._co_exchange(path))
+        self._note(f"exchange: {'done' if done else 'interrupted'}")
+
+    def finish(self) -> None:
+        """Make one that is not interrupted."""
+        self._block(f"/last/{SIZES[1]}")
+
+    def _block(self, path: str) -> None:
+        self._check(self._conn.exchange(*self._request(path)), path)
+        self._note("exchange that blocks: done")
+
+    def _co_exchange(self, path: str) -> Co[None]:
+        self._check((yield from self._conn.co_exchange(*self._request(path))), path)
+
+    def _request(self, path: str) -> tuple[Any, ...]:
+        """Return the arguments: of a method, with a body or without, which may be in pieces."""
+        headers = {"Connection": "close"} if self._dice.random() < 0.1 else None
+        size = self._dice.choice(UPLOADS)
+        if not size:
+            return "GET", path, headers
+        pieces = [bytes(size // 2), bytes(size - size // 2)]
+        return "PUT", path, headers, self._dice.choice([bytes(size), pieces])
+
+    def _check(self, reply: Reply, path: str) -> None:
+        check(reply.path == path, f"a response to {reply.path}, not to {path}")
+        check(reply.body == expected(path), f"a wrong body for {path}")
+
+
 def play(place: Place, seed: str, note: Callable[[str], object]) -> None:
     """Have one talk; *note* is told how each operation has ended.
 
@@ -221,7 +271,7 @@ def play(place: Place, seed: str, note: Callable[[str], object]) -> None:
     server = place.serve(answering(random.Random(seed)))
     with server, place.connect_to(server.port) as conn:
         conn.content_md5 = False
-        talk = Talk(conn, dice, note)
+        talk = dice.choice([Talk, Exchanges])(conn, dice, note)
         for _ in range(STEPS):
             talk.step()
         talk.finish()

@@ -332,7 +332,7 @@ class HTTPConnection(Operations):
                     begun = session.begin(exchange, head, None)
                     if begun is True:
                         return self._finish_exchange(session, exchange)
-                    return run(self._co_exchange_by_halves(exchange, head, None, begun))
+                    return run(self._co_exchange_by_halves(session, exchange, head, None, begun))
                 return run(self._co_exchange_now(exchange, head, whole))
         finally:
             if exchanges.waiting:
@@ -352,8 +352,8 @@ class HTTPConnection(Operations):
             raise
         finally:
             shared.reading.release()  # as `Session.leave` does, which is a call
-            shared.exchanging = None
             shared.sending.release()
+            shared.exchanging = None
             if shared.reader_waits is not None or shared.left is not None:
                 session.tell_left()
 

@@ -44,7 +44,6 @@ from .h1.receiver import SessionReplaced
 from .h1.sender import Retired, Whole
 from .h1.session import Session
 from .h1.shared import moving
-from .h1.states import SessionState
 
 AT_ONCE: Final = TURN // STEP  # requests that are built before others have their turn
 Wait = Callable[[PollNeeded], Awaitable[None]]  # waits in a coroutine
@@ -709,7 +708,7 @@ class Operations:
         if not isinstance(whole, Request) and not exchange.upgrades and not exchange.closes:
             begun = session.begin(exchange, head, whole)
         if begun is not True:
-            return (yield from self._co_exchange_by_halves(exchange, head, whole, begun))
+            return (yield from self._co_exchange_by_halves(session, exchange, head, whole, begun))
         try:
             timeout = session.shared.timeout
             deadline = None if timeout is None else time.monotonic() + timeout
@@ -767,7 +766,7 @@ class Operations:
         try:
             begun = session.begin(exchange, head, whole)
             if begun is not True:
-                return await run(self._co_exchange_by_halves(exchange, head, whole, begun))
+                return await run(self._co_exchange_by_halves(session, exchange, head, whole, begun))
             try:
                 try:
                     timeout = shared.timeout
@@ -792,14 +791,18 @@ class Operations:
 
     def _co_exchange_by_halves(
         self,
+        session: Session,
         exchange: Exchange,
         head: bytes,
         whole: memoryview | Request | None,
         begun: bool | Co[None],
     ) -> Co[Reply]:
-        """Do an exchange that is not as most are, or whose request was sent in part (*begun*)."""
-        session = self._session
+        """Do an exchange that is not as most are, or whose request was sent in part (*begun*).
+
+        *session* is the one that it has begun on.
+        """
         if isinstance(begun, bool):
+            session = self._session
             self._make_way(session, exchange)
         source = None
         body: memoryview | BodyFollowing | None
@@ -820,9 +823,13 @@ class Operations:
                     yield from self._co_feed(exchange, source)
             except AnsweredEarly:
                 pass  # that is the response
-            return (yield from session.co_exclusive_reply(exchange))
-        finally:
+            reply = yield from session.co_exclusive_reply(exchange)
+        except (Exception, GeneratorExit):
             session.shared.exchanging = None
+            raise
+        # Not after Ctrl-C, which may have left a lock taken: the next one begins a new session.
+        session.shared.exchanging = None
+        return reply
 
     @staticmethod
     def _make_way(session: Session, exchange: Exchange) -> None:
@@ -832,14 +839,11 @@ class Operations:
             StateError: there is something.
 
         """
-        shared = session.shared
-        if shared.exchanging is not None or shared.state is SessionState.BROKEN:
-            session.close()  # the one before was interrupted before it could end, or failed
-        elif not all(each.abandoned for each in shared.pending):
+        if session.is_stuck():
+            session.close()
+        elif session.is_awaited():
             what = "responses of earlier requests are still to be read, or abandon()ed"
-            raise shared.labelled(StateError(what), exchange)
-        elif shared.pending and shared.state is not SessionState.OPEN:
-            session.close()  # nobody waits for what may still come
+            raise session.shared.labelled(StateError(what), exchange)
 
     def _begin_exchange(
         self,
@@ -858,8 +862,9 @@ class Operations:
                 return session, going
             except Retired:
                 self._renew(session)
-            except BaseException:
-                session.shared.exchanging = None
+            except BaseException as exc:
+                if isinstance(exc, Exception):
+                    session.shared.exchanging = None
                 if source is not None:
                     source.restore()
                 raise

@@ -24,7 +24,7 @@ from ...polling.contract import Co
 from ...polling.timeouts import limited
 from ...polling.wake import co_checkpoint
 from ...transport import stream as streams
-from ...transport.stream import Data, Part
+from ...transport.stream import Data, Part, Stream
 from ...transport.zero_copy import FileStretch
 from ..exchange import Exchange
 from .exclusive import ORDERLY, SENDING, take
@@ -348,7 +348,7 @@ class Sender(Writer):
         observer.sent_head(exchange, body_follows=not complete)
 
     def send_rest(
-        self, exchange: Exchange, head: bytes, body: Data | None, missing: int
+        self, stream: Stream, exchange: Exchange, head: bytes, body: Data | None, missing: int
     ) -> Co[None]:
         """Send the last *missing* bytes of a request, for a caller that has exclusive use."""
         parts: list[Part] = [head]
@@ -356,10 +356,9 @@ class Sender(Writer):
             self._announce(exchange, body)
             parts.append(body)
         self._exchange = exchange
-        session = self._session
         count = sum(map(len, parts)) - missing
-        going = self._co_go_on(session.live_stream(), exchange, parts, True, count)
-        return self._co_go_on_alone(session.sending, going, exchange)
+        going = self._co_go_on(stream, exchange, parts, True, count)
+        return self._co_go_on_alone(self._session.sending, going, exchange)
 
     def _precede(self, requests: Sequence[Whole]) -> Iterator[Part]:
         """Have the responses to *requests* expected; yield what is to be sent."""

@@ -49,7 +49,7 @@ from .exclusive import READING, take
 from .receiver import Receiver
 from .sender import Sender
 from .shared import SharedState
-from .states import OPEN, READY, SessionState
+from .states import BROKEN, OPEN, READY, SessionState
 
 if TYPE_CHECKING:
     from ...http.h1.response_head import Head
@@ -116,7 +116,9 @@ class Session:
 
     # ---- whole exchanges: `begin`, a wait for the response, `finish`, and `leave` in any case
 
-    def begin(self, exchange: Exchange, head: bytes, body: Data | None) -> bool | Co[None]:
+    def begin(  # noqa: C901 - the shortest way that an exchange can take: each call would count
+        self, exchange: Exchange, head: bytes, body: Data | None
+    ) -> bool | Co[None]:
         """Send a request that has nothing before it, if that is possible at once.
 
         Args:
@@ -136,15 +138,7 @@ class Session:
 
         """
         shared = self.shared
-        stream = shared.stream
-        if (
-            shared.state is not OPEN
-            or shared.pending
-            or stream is None
-            or not shared.direct
-            or self.sender.state is not READY
-            or shared.exchanging is not None
-        ):
+        if shared.state is not OPEN or not shared.direct or shared.exchanging is not None:
             return False
         shared.exchanging = exchange  # first: whoever finds it next knows that this has not ended
         if not shared.sending.acquire(False):
@@ -153,6 +147,16 @@ class Session:
         if not shared.reading.acquire(False):
             shared.exchanging = None
             self.sender.end_use(shared.sending)
+            return False
+        # From here on no other thread sends, takes what arrives, or closes the descriptor.
+        stream = shared.stream
+        if (
+            stream is None
+            or shared.pending
+            or shared.state is not OPEN
+            or self.sender.state is not READY
+        ):
+            self.leave()
             return False
         try:
             if stream.is_idle():
@@ -176,7 +180,7 @@ class Session:
             self.leave()
             return False
         shared.reading.release()  # so that the sender can look for an early final response
-        return self.sender.send_rest(exchange, head, body, missing)
+        return self.sender.send_rest(stream, exchange, head, body, missing)
 
     def _nothing_was_sent(self, exc: BaseException, exchange: Exchange) -> bool:
         """Return True if *exc* ended `begin` in a way after which another one may be tried."""
@@ -310,6 +314,7 @@ class Session:
 
         """
         receiver = self.receiver
+        self._check_next(exchange)
         exchange.abandoned = complete = False
         try:
             response = yield from receiver.co_alone(receiver.read_response, None, deadline=deadline)
@@ -326,6 +331,27 @@ class Session:
         except BaseException as exc:
             self.receiver.note(exc)
             raise
+
+    def _check_next(self, exchange: Exchange) -> None:
+        """Check that nobody else has a response to read in front of that to *exchange*.
+
+        Raises:
+            StateError: another thread has sent a request in between.
+            ConnectionClosed: another thread has closed the connection.
+
+        """
+        shared = self.shared
+        for each in shared.pending.copy():
+            if each is exchange:
+                return
+            if not each.abandoned:
+                what = "another request was sent meanwhile, and its response is still to be read"
+                error = StateError(what)
+                error.request_sent = "maybe"
+                raise shared.labelled(error, exchange)
+        shared.check_usable()
+        lost = ConnectionClosed("the response was lost with the connection", request_sent="maybe")
+        raise shared.labelled(lost, exchange)
 
     def co_exclusive_reply(self, exchange: Exchange) -> Co[Reply]:
         """Take exclusive use of reading, and read the response to *exchange*.
@@ -348,8 +374,8 @@ class Session:
         """Give back the exclusive use that `begin` has taken."""
         shared = self.shared
         shared.reading.release()
-        shared.exchanging = None
         shared.sending.release()
+        shared.exchanging = None  # last: who is interrupted before has left a lock taken, perhaps
         self.tell_left()
 
     def tell_left(self) -> None:
@@ -361,6 +387,20 @@ class Session:
             shared.give_back()
 
     # ---- its life
+
+    def is_stuck(self) -> bool:
+        """Return True if no exchange can follow, and nobody waits for what is pending."""
+        shared = self.shared
+        if shared.exchanging is not None or shared.state is BROKEN:
+            return True  # the one before was interrupted before it could end, or failed
+        if shared.state is OPEN and self.sender.state is READY:
+            return False
+        pending = shared.pending.copy()
+        return bool(pending) and all(each.abandoned for each in pending)
+
+    def is_awaited(self) -> bool:
+        """Return True if somebody is still to read a response."""
+        return self.has_pending() and not all(each.abandoned for each in self.shared.pending.copy())
 
     def is_open(self) -> bool:
         """Return True if it takes another request; see `Operations.is_open`."""
