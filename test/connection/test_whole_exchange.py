@@ -513,7 +513,7 @@ def test_no_interruption_hands_a_response_to_the_next(echo):
     conns[0].exchange("GET", "/0")
     count = 0
     for count in steps_of(lambda: conns[0].exchange("GET", "/interrupted")):
-        if conns[0]._exchanges.lock.locked():  # in front of `__exit__`: no signal is looked at there
+        if conns[0]._exchanges.lock.locked():  # no signal is looked at in front of `__exit__`
             conns.pop().close()
             conns.append(HTTPConnection("127.0.0.1", echo.port, timeout=20))
         assert conns[0].exchange("GET", f"/{count}").body == b"/%d" % count
