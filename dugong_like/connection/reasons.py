@@ -8,6 +8,7 @@ Not here: reasons that a descriptor always has (where it is made), and the loops
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 from weakref import ref
 
 from ..errors import DugongError
@@ -62,14 +63,15 @@ def subject_of(values: Iterable[object]) -> tuple[str, float | None] | None:
     shared: SharedState | None = None
     conn: Operations | None = None
     for value in values:
-        if isinstance(value, Exchange):
-            exchange = exchange or value
-        elif isinstance(value, SharedState):
-            shared = shared or value
-        elif isinstance(value, Session):
-            shared = shared or value.shared
-        elif isinstance(value, Operations):
-            conn = conn or value
+        kind = type(value)  # `isinstance` would run code of objects of the user's
+        if exchange is None and issubclass(kind, Exchange):
+            exchange = cast("Exchange", value)
+        elif shared is None and issubclass(kind, SharedState):
+            shared = cast("SharedState", value)
+        elif shared is None and issubclass(kind, Session):
+            shared = cast("Session", value).shared
+        elif conn is None and issubclass(kind, Operations):
+            conn = cast("Operations", value)
     about = DugongError()  # an error says what it is about, without secrets
     if shared is not None:
         if exchange is None and shared.pending:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from types import GeneratorType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from ..polling.contract import POLLIN, POLLOUT, PollNeeded
 from ..polling.numbers import check_seconds
@@ -18,6 +18,7 @@ from ..polling.reasons import explainers
 from .loop_task import Task
 
 PACKAGE: Final = __name__.partition(".")[0]
+MOST: Final = 1000  # items of a list in which operations are looked for
 NAMES: Final = ((POLLIN, "POLLIN"), (POLLOUT, "POLLOUT"))
 
 
@@ -125,7 +126,7 @@ def _chains(op: object, outer: list[object], seen: set[int]) -> Iterator[list[ob
 
     """
     parts = []
-    while isinstance(op, GeneratorType) and id(op) not in seen:
+    while type(op) is GeneratorType and id(op) not in seen:
         frame = op.gi_frame
         if frame is None:  # it has ended meanwhile, in its own thread
             break
@@ -142,7 +143,14 @@ def _chains(op: object, outer: list[object], seen: set[int]) -> Iterator[list[ob
 
 
 def _suspended(value: object) -> list[object]:
-    """Return the operations that wait in *value*: itself, its items, or their attribute ``op``."""
-    items = value if isinstance(value, list | tuple) else [value]
-    ops = [item if isinstance(item, GeneratorType) else getattr(item, "op", None) for item in items]
-    return [op for op in ops if isinstance(op, GeneratorType) and op.gi_suspended]
+    """Return the generators that are suspended in *value*: itself, or some of its items.
+
+    No code of the objects runs. Only objects of this package are asked for their attribute ``op``.
+    """
+    items = cast("Sequence[object]", value)[:MOST] if type(value) in {list, tuple} else [value]
+    found: list[object] = []
+    for item in items:
+        op = getattr(item, "op", None) if str(type(item).__module__).startswith(PACKAGE) else item
+        if type(op) is GeneratorType and op.gi_suspended:
+            found.append(op)
+    return found

@@ -60,19 +60,19 @@ def co_own(op):
         yield next(op)
 
 
-def listed(*ops, count=None, seconds=0.0):
-    """Return what `stuck` lists when all of *ops* wait on a thread, in their order."""
+def listed(*ops):
+    """Return what `stuck` lists when all of *ops* wait on a thread."""
     with LoopThread() as thread:
         futures = [thread.submit(op) for op in ops]
-        count = len(ops) if count is None else count
 
         def all_wait():
             assert not any(future.done() for future in futures)
-            waiting = stuck(thread, seconds)
-            return len(waiting) == count and "checkpoint" not in str(waiting)
+            found[:] = stuck(thread)
+            return len(found) == len(ops) and "checkpoint" not in str(found)
 
+        found = []
         wait_until(all_wait)
-        return sorted(stuck(thread), key=lambda one: one.fd)
+        return found
 
 
 @pytest.mark.feature("B38")
@@ -204,6 +204,26 @@ def test_operations_inside_of_combinators(wrapped, server):
     [one] = listed(wrapped(conn.co_exchange("GET", "/x")))
     assert one.connection == f"GET http://127.0.0.1:{server.port}/x"
     assert "response head" in one.reason
+
+
+def test_no_code_of_the_users_objects_runs(server):
+    class Touchy:
+        def __getattribute__(self, name):
+            raise AssertionError(name)
+
+    class Items(list):
+        __iter__ = __getitem__ = __len__ = None
+
+    conn = HTTPConnection("127.0.0.1", server.port)
+
+    def co_own(touchy, items, op):
+        while True:
+            many = [touchy] * 5000
+            yield next(op)
+            del many
+
+    [one] = listed(co_own(Touchy(), Items(), conn.co_exchange("GET", "/x")))
+    assert one.connection == f"GET http://127.0.0.1:{server.port}/x"
 
 
 def test_two_connections_in_one_operation(server):

@@ -1,9 +1,11 @@
 """Descriptors that are waited for: each half has its own, made when needed, and given back."""
 
 import socket
+import sys
+import time
 
 import pytest
-from kit.support import open_descriptors
+from kit.support import open_descriptors, wait_until
 
 from dugong_like import POLLIN, ConnectionClosed
 from dugong_like.transport import socket_waits as descriptors
@@ -127,3 +129,26 @@ def test_peer_is_told_at_once_over_tcp_and_nothing_happens_elsewhere(peers):
         assert tcp._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 1
     tcp.close()
     tcp.acknowledge()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say it")
+def test_how_long_nothing_has_moved():
+    def idle():
+        return descriptors.seconds_idle(mine)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with (
+            socket.create_connection(listener.getsockname()) as mine,
+            listener.accept()[0] as other,
+        ):
+            for move in (lambda: mine.send(b"x"), lambda: other.send(b"x")):
+                wait_until(lambda: idle() >= 0.2)
+                before, began = idle(), time.monotonic()
+                wait_until(lambda move=move, before=before: move() and idle() < before)
+                assert idle() <= time.monotonic() - began + 0.1
+        with pytest.raises(OSError, match="descriptor"):
+            idle()
+
+
+def test_how_long_nothing_has_moved_is_not_known_of_a_unix_socket(peers):
+    assert descriptors.seconds_idle(peers[1]) is None
