@@ -103,7 +103,8 @@ class Headers:
 
     def __init__(self, name_value_pairs: Fields = ()) -> None:
         self._pairs: list[tuple[str, str]] = []
-        self.add_pairs(name_value_pairs)
+        if type(name_value_pairs) is not tuple or name_value_pairs:  # () is the default
+            self.add_pairs(name_value_pairs)
 
     def add(self, name: Text, value: Text) -> None:
         """Add a field and keep those of the same name. Raises TypeError as the constructor."""

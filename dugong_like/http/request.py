@@ -93,7 +93,9 @@ class Request:
         self.method = method
         self.target = target
         self.headers = (
-            headers if isinstance(headers, Headers) else Headers(field_pairs(headers or ()))
+            headers
+            if isinstance(headers, Headers)
+            else Headers(field_pairs(headers) if headers else ())
         )
         self.body = body
         self._source: Source | None = None
