@@ -35,6 +35,7 @@ from ..polling.fair_lock import FairLock
 from ..polling.fairness import STEP, TURN
 from ..polling.timeouts import Timeouts, limited
 from ..polling.wake import Wake, co_checkpoint
+from ..transport import exclusive
 from ..transport.stream import Part
 from .config import ConnectionConfig
 from .exchange import Exchange, HTTPResponse, Reply
@@ -43,7 +44,6 @@ from .files import Sink, Source
 from .h1.receiver import SessionReplaced
 from .h1.sender import Retired, Whole
 from .h1.session import Session
-from .h1.shared import moving
 
 AT_ONCE: Final = TURN // STEP  # requests that are built before others have their turn
 Wait = Callable[[PollNeeded], Awaitable[None]]  # waits in a coroutine
@@ -89,7 +89,7 @@ class Operations:
 
     def _renew(self, old: Session) -> None:
         """Have a new session take the place of *old*, which takes no further request."""
-        with moving():
+        with exclusive.changing:
             if self._session is not old:
                 return  # another thread did that
             new = Session(self._config, self._timeout, self._expect100_timeout)

@@ -29,8 +29,8 @@ from dugong_like import (
     Request,
     StateError,
 )
-from dugong_like.connection.h1 import shared
 from dugong_like.polling import contract
+from dugong_like.transport import exclusive
 
 pytestmark = pytest.mark.reliability(33, 43)
 
@@ -191,7 +191,7 @@ def watch(monkeypatch):
             for kind in ("Lock", "RLock"):
                 if (made := vars(module).get(kind)) in locks:
                     monkeypatch.setattr(module, kind, locks[made])
-    monkeypatch.setattr(shared, "_moving", locks[threading.RLock]())
+    monkeypatch.setattr(exclusive, "changing", locks[threading.RLock]())
     monkeypatch.setattr(contract, "_pollers", contract._Pollers())
     monkeypatch.setattr(select, "poll", partial(WatchedPoll, watch, select.poll))
     own = threading.RLock
@@ -417,7 +417,7 @@ def test_while_other_threads_send_and_receive(watch, connect, end):
 @pytest.mark.parametrize("hold", ["poll", "sleep", "lock", "socket", "over a yield"])
 def test_what_is_held_is_found(watch, hold):
     """The test would find it."""
-    lock = shared.RLock()
+    lock = exclusive.RLock()
     one, other = socket.socketpair()
 
     def co_hold():

@@ -10,8 +10,8 @@ import weakref
 import pytest
 from kit.support import ROOT
 
-from dugong_like.connection.h1 import shared
 from dugong_like.polling import fork
+from dugong_like.transport import exclusive
 from dugong_like.transport.connect import resolvers
 from dugong_like.transport.tls import sessions
 
@@ -154,7 +154,7 @@ def test_generations_are_counted_before_the_callbacks():
 
 
 LOCKS = {
-    "sessions": shared.moving,
+    "streams": lambda: exclusive.changing,
     "TLS sessions": lambda: sessions._lock,
     "resolvers": lambda: resolvers._lock,
 }
@@ -170,7 +170,7 @@ def test_closing_can_take_the_locks_that_another_thread_held():
             taken.extend(name for name, lock in LOCKS.items() if lock().acquire(timeout=20))
 
     def hold():
-        with LOCKS["sessions"](), LOCKS["TLS sessions"](), LOCKS["resolvers"]():
+        with LOCKS["streams"](), LOCKS["TLS sessions"](), LOCKS["resolvers"]():
             held.set()
             over.wait(100)
 

@@ -17,7 +17,8 @@ more calls for each of the three operations of a small request.
 The sender may *peek* at what has arrived (`peek`), which is over in microseconds: an operation that
 begins to read meanwhile waits for that, and does not hear that there is another one.
 
-Not here: what is done while one has the use (sender.py, receiver.py).
+Not here: the locks and the deferred close, which a `NetworkStream` has too
+(transport/exclusive.py), and what is done while one has the use (sender.py, receiver.py).
 """
 
 from __future__ import annotations

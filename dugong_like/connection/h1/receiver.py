@@ -33,6 +33,7 @@ from ...polling.contract import Co, PollNeeded, run, within
 from ...polling.fairness import STEP, TURN
 from ...polling.timeouts import limited
 from ...polling.wake import Wake, co_checkpoint
+from ...transport import exclusive
 from ...transport.attempts import timed_out
 from ...transport.buffer import ReceiveBuffer
 from ...transport.stream import RECEIVING, Stream
@@ -41,7 +42,7 @@ from ..exchange import Exchange, HTTPResponse
 from .body_reader import BodyReader
 from .exclusive import FATAL, ORDERLY, READING, Peek, take
 from .head_reader import CONTINUE, HeadReader
-from .shared import PEERS, moving
+from .shared import PEERS
 from .states import BROKEN, CLOSED, OPEN
 
 if TYPE_CHECKING:
@@ -634,7 +635,7 @@ class Receiver:
             while not (self._is_turn_of(exchange) and session.reading.acquire(False)):
                 if wake is None:
                     wake = Wake("turn")
-                    with moving():
+                    with exclusive.changing:
                         session.turn_waits = (*session.turn_waits, wake)
                     continue  # it may have become its turn before anybody could tell
                 if not (yield from wake.co_wait(until)):
@@ -646,7 +647,7 @@ class Receiver:
             raise
         finally:
             if wake is not None:
-                with moving():
+                with exclusive.changing:
                     others = tuple(each for each in session.turn_waits if each is not wake)
                     session.turn_waits = others
                 wake.close()

@@ -14,7 +14,7 @@ field              written by                              read by the others
 ``reading``        locked while an operation reads         the sender, before it peeks
 ``stream``         set once by the sender, when connected; anybody, into a variable of its own: it
                    None again when closed or detached      may be None or shut down a moment later
-``state``          anybody, under ``moving()``, along the  anybody; a look that comes too early is
+``state``          anybody, under ``changing``, along the  anybody; a look that comes too early is
                    table in states.py                      caught by what follows
 ``pending``        the sender appends; the reader takes    both; only the reader looks at [0] for
                    the first one off                       long
@@ -32,7 +32,8 @@ field              written by                              read by the others
 
 In each of these pairs the one side writes first and looks then, and the other the other way round:
 so at least one of them sees the other, and nobody has to wait for a lock. The only lock that is
-waited for, ``moving()``, is held for microseconds; nothing is called under it that could block.
+waited for, ``changing`` of transport/exclusive.py, is held for microseconds; nothing is called
+under it that could block.
 
 Not here: the halves (sender.py, receiver.py), and what they share (shared.py).
 """

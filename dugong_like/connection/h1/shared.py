@@ -11,10 +11,9 @@ Not here: sending (sender.py) and receiving (receiver.py).
 from __future__ import annotations
 
 import copy
-import sys
 from collections import deque
 from collections.abc import Callable
-from threading import Lock, RLock
+from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import (
@@ -27,11 +26,12 @@ from ...errors import (
 )
 from ...http.hosts import HTTPS_PORT
 from ...polling.contract import Co
-from ...polling.fork import after_fork
 from ...polling.timeouts import NO_LIMITS, Timeouts, stalling
 from ...polling.wake import Wake, co_checkpoint
+from ...transport import exclusive
 from ...transport.connect.happy_eyeballs import Attempt
 from ...transport.connect.open import at_once, begin, co_open
+from ...transport.exclusive import StreamInUse
 from ...transport.stream import Stream
 from ..exchange import Exchange
 from .states import BROKEN, CLOSED, NEW, OPEN, SESSION, SessionEvent, follow
@@ -46,7 +46,7 @@ E = TypeVar("E", bound=BaseException)
 PEERS = (ProtocolError, TransportError)  # errors that the peer or the network have made
 
 
-class SharedState:
+class SharedState(StreamInUse):
     """One connection to one origin, from before it is opened until it is closed.
 
     Args:
@@ -61,13 +61,11 @@ class SharedState:
         write_timeout: seconds that may pass without anything being sent, or None.
         pending: the requests whose responses have not been read to their end, in order.
         state: whether the session can be used.
-        stream: the stream even if the session is broken; None if there is none.
-        sending: locked while an operation sends, which is one at a time.
+        stream: see `StreamInUse`; it is there even if the session is broken.
         reading: locked while an operation reads, or the sender peeks at what has arrived.
         peeking: locked while the sender peeks; see `exclusive.Peek`.
         sender_waits: True while an operation waits until something can be sent.
         reader_waits: what wakes a reader that waits until a request is sent, or None.
-        left: the stream of a session that was closed under an operation; the last one closes it.
         lost: True if it was closed under a response or a request that was not complete.
         exchanging: the exchange whose response only its own operation may read, or None.
         direct: True if nothing has to see what passes, and no limit is one of whole operations.
@@ -81,9 +79,9 @@ class SharedState:
     """
 
     __slots__ = (
-        *("__weakref__", "_callbacks", "_closed_by_us", "_failure", "config", "direct", "ended"),
-        *("exchanging", "left", "lost", "meter", "observer", "peeking", "pending", "reader_waits"),
-        *("reading", "reason", "route", "sender_waits", "sending", "state", "stream", "timeout"),
+        *("__weakref__", "_callbacks", "_closed_by_us", "_failure", "config", "direct"),
+        *("ended", "exchanging", "lost", "meter", "observer", "peeking", "pending"),
+        *("reader_waits", "reason", "route", "sender_waits", "state", "timeout"),
         *("timeouts", "timings", "turn_waits", "write_timeout"),
     )
 
@@ -92,6 +90,7 @@ class SharedState:
     write_timeout: float | None
 
     def __init__(self, config: ConnectionConfig, timeout: float | Timeouts | None) -> None:
+        super().__init__()
         self.config = config
         self.route = config.route
         self.direct = config.is_direct
@@ -102,15 +101,11 @@ class SharedState:
             self.limit(timeout)
         self.pending: deque[Exchange] = deque()
         self.state = NEW
-        self.stream: Stream | None = None
-        self.sending = Lock()
-        self.reading = Lock()
         self.peeking = RLock()
         self.sender_waits = False
         self.reader_waits: Wake | None = None
         self.turn_waits: tuple[Wake, ...] = ()
         self.exchanging: Exchange | None = None
-        self.left: Stream | None = None
         self.lost = False
         self.ended = False
         self.reason: Exception | None = None
@@ -148,7 +143,7 @@ class SharedState:
     def check_usable(self) -> None:
         """Raise `ConnectionClosed` if the session is broken, or was closed."""
         if self.state is BROKEN:
-            with _moving:  # another thread may be about to say why
+            with exclusive.changing:  # another thread may be about to say why
                 failure = self._failure
             raise _broken(failure, self._sent()) from failure  # in no variable, see `labelled`
         if self.state is CLOSED:
@@ -270,11 +265,10 @@ class SharedState:
             except BaseException:
                 stream.close()
                 raise
-        with _moving:
+        with exclusive.changing:
             if self.state is NEW:
                 self._move(SessionEvent.CONNECTED)
-                self.stream = stream
-                _open.add(self)
+                self.opened(stream)
                 return
         stream.close()
         self.check_usable()
@@ -283,7 +277,7 @@ class SharedState:
 
     def _move(self, event: SessionEvent) -> None:
         """Follow *event*, which both halves and any thread may do at the same time."""
-        with _moving:
+        with exclusive.changing:
             self.state = follow(SESSION, self.state, event)
 
     def append(self, exchange: Exchange) -> None:
@@ -293,7 +287,7 @@ class SharedState:
             ConnectionClosed: one of them is the last one of this connection.
 
         """
-        with _moving:  # see `end_use`
+        with exclusive.changing:  # see `end_use`
             if self.state is OPEN:
                 self.pending.append(exchange)
                 return
@@ -305,7 +299,7 @@ class SharedState:
 
         Those behind it get no response: what may come is none (RFC 9112 section 9.6).
         """
-        with _moving:  # the other thread shall not append a request in between
+        with exclusive.changing:  # the other thread shall not append a request in between
             self.retire()
             self.pending.popleft()
             failed = False
@@ -333,8 +327,7 @@ class SharedState:
 
         """
         self._move(SessionEvent.DETACHED)
-        _open.discard(self)
-        stream, self.stream = self.stream, None
+        stream = self.withdraw()
         if self.meter is not None:  # what follows may rest as long as it likes
             self.meter.stop()
         return stream
@@ -342,7 +335,7 @@ class SharedState:
     def fail(self, failure: Exception) -> None:
         """Let every further use raise `ConnectionClosed`, with *failure* as its cause."""
         self.label_received(failure)
-        with _moving:
+        with exclusive.changing:
             failed = self._fail(failure)
         if failed:  # not under the lock, as there are others who are told
             self.end(self._failure)
@@ -397,15 +390,12 @@ class SharedState:
 
         """
         self._closed_by_us = True
-        with _moving:
+        with exclusive.changing:
             if self.state is not CLOSED:
                 self.state = CLOSED
                 self.lost = lost
-            _open.discard(self)
-            stream, self.stream = self.stream, None
-            in_use = self.sending.locked() or self.reading.locked()  # behind the stream: see `take`
-            if in_use:
-                self.left = stream or self.left
+            stream = self.withdraw()
+        in_use = self.is_used()  # looked at behind the stream: see `take`
         try:
             if stream is not None:
                 if in_use:
@@ -416,40 +406,21 @@ class SharedState:
             self.wake_turns()
             if in_use:
                 self.wake_reader()
-                self.give_back()
             else:
                 self.pending.clear()
-                if stream is not None:
-                    stream.close()
+            self.leave(stream)
             self.end(None)
         return not in_use
 
-    def give_back(self) -> None:
-        """Close the stream that was left, unless an operation is under way.
-
-        Called when one has ended. An operation that begins now finds no stream.
-        """
-        if self.left is None or self.sending.locked() or self.reading.locked():
-            return
-        with _moving:
-            stream, self.left = self.left, None
-        try:
-            if stream is not None:
-                stream.close()
-        except Exception:  # noqa: BLE001 - it is not that of the operation, which has its own end
-            sys.excepthook(*sys.exc_info())
-
     def drop_inherited(self) -> None:
-        """Close the copy that a child process has: the peer hears nothing, nobody is told."""
-        self.sending, self.reading, self.peeking = Lock(), Lock(), RLock()  # of other threads
+        """See `StreamInUse.drop_inherited`; nobody is told."""
+        self.peeking = RLock()  # another thread may have it, and it is waited for
         self.sender_waits, self.reader_waits = False, None
         self._callbacks.clear()
         self.observer = None
         self.pending.clear()
         self.state, self.ended = CLOSED, True
-        stream, self.stream = self.stream, None
-        if stream is not None:
-            stream.close()
+        super().drop_inherited()
 
     # ---- the end, for those who wait for it
 
@@ -457,7 +428,7 @@ class SharedState:
         """Note that the connection has ended because of *reason*; only the first call counts."""
         if self.ended:
             return
-        with _moving:
+        with exclusive.changing:
             if self.ended or (self._closed_by_us and reason is not None):
                 return
             self.ended = True
@@ -467,7 +438,7 @@ class SharedState:
 
     def when_ended(self, callback: Callable[[], object]) -> None:
         """Call *callback* when the connection ends; at once if it has."""
-        with _moving:
+        with exclusive.changing:
             self._callbacks.append(callback)  # first, or an end that comes in between is missed
             if not self.ended:
                 return
@@ -488,35 +459,6 @@ def _broken(failure: Exception | None, sent: Sent) -> ConnectionClosed:
     return broken
 
 
-def moving() -> RLock:
-    """Return the lock that is held while the states of sessions change."""
-    return _moving
-
-
 def open_sessions() -> list[SharedState]:
     """Return the sessions that have a stream."""
-    return list(_open)
-
-
-_open: set[SharedState] = set()  # what a child process has to drop; the owner takes it out
-
-# Held for microseconds, when the state of a session changes: so not by small requests that go
-# well. The same thread may take it twice, as the garbage collector and handlers of signals run
-# anywhere.
-_moving = RLock()
-
-
-def _renew_lock() -> None:
-    """Make a new lock in a child process: a thread of the parent may hold the old one."""
-    global _moving  # noqa: PLW0603 - it is for the process
-    _moving = RLock()
-
-
-def _drop_inherited() -> None:
-    for session in list(_open):
-        session.drop_inherited()
-    _open.clear()
-
-
-after_fork(_renew_lock)
-after_fork(_drop_inherited, closes=True)
+    return [use for use in exclusive.all_open() if isinstance(use, SharedState)]

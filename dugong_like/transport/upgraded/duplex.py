@@ -3,7 +3,8 @@
 One operation reads and one writes at a time. An interrupted read loses nothing; an interrupted
 write makes the stream unusable, as the number of bytes that the peer has received is unknown.
 
-Not here: the operations for users (network_stream.py), and sockets and TLS (transport/).
+Not here: the locks and the deferred close (transport/exclusive.py), the operations for users
+(network_stream.py), and sockets and TLS (transport/).
 """
 
 from __future__ import annotations
@@ -11,27 +12,24 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock, RLock
+from threading import Lock
 from typing import TypeVar
 
 from ...errors import ConnectionClosed, DugongError, StateError
 from ...polling.contract import Co
 from ...polling.fairness import StepCounter
-from ...polling.fork import after_fork
 from ...polling.numbers import check_seconds
 from ...polling.wake import co_checkpoint
 from ..attempts import co_attempt_to_send, co_receive
+from ..exclusive import StreamInUse
 from ..stream import Stream
 
 A = TypeVar("A")
 T = TypeVar("T")
 
 
-class Turns:
+class Duplex:
     """Base of `NetworkStream`; see there for the arguments."""
-
-    _stream: Stream | None = None  # before it is set
-    _left: Stream | None = None  # to be closed when no operation uses it any more
 
     def __init__(
         self,
@@ -41,26 +39,24 @@ class Turns:
         *,
         url: str = "",
     ) -> None:
+        self._use = StreamInUse()
         if timeout is not None:
             check_seconds(timeout, "timeout")
         self.timeout = timeout
         self._url = url
-        self._stream = stream
         self._received = received
         self._failure: Exception | None = None
         self._deaf: Exception | None = None  # why the peer takes no more bytes
         self._said_all = False
-        # Nothing waits for these two, so they may be plain: whatever interrupts finds them taken.
-        self._reading = Lock()
-        self._writing = Lock()
-        self._forgetting = RLock()  # a signal handler may close the stream, too
         self._read_steps = StepCounter()
         self._write_steps = StepCounter()
-        after_fork(self.drop_inherited, closes=True)
+        self._use.opened(stream)
 
     @contextmanager
-    def _turn(self, lock: Lock, what: str) -> Iterator[None]:
+    def _exclusive(self, lock: Lock, what: str) -> Iterator[None]:
+        """Have exclusive use of one direction in a ``with`` block."""
         if not lock.acquire(blocking=False):
+            self._usable()  # if it was closed the operation that has the lock is about to end
             raise self._labelled(StateError(f"another operation is {what} on this stream"))
         try:
             yield
@@ -69,8 +65,8 @@ class Turns:
             raise
         finally:
             lock.release()
-            if self._left is not None:
-                self._close_left()
+            if self._use.left is not None:
+                self._use.give_back()
 
     def _labelled(self, exc: DugongError) -> DugongError:
         """Return *exc* with the URL that it is about."""
@@ -82,48 +78,20 @@ class Turns:
         """Return the stream if it is neither closed nor unusable."""
         if self._failure is not None:
             raise after(self._failure, "the stream is broken")
-        if self._stream is None:
+        stream = self._use.stream
+        if stream is None:
             raise ConnectionClosed("the stream is closed")
-        return self._stream
-
-    def _forget(self) -> Stream | None:
-        """Return the stream, which the caller closes; None if another thread does so."""
-        with self._forgetting:
-            stream, self._stream = self._stream, None
-        self._received = b""
         return stream
 
-    def _leave(self, stream: Stream) -> None:
-        """Close *stream* as soon as no operation uses it any more.
-
-        Another thread may be about to wait for its descriptor. If it was closed now, its number
-        could belong to another file by then, and the wait would not end.
-        """
-        self._left = stream
-        self._close_left()
-
-    def _close_left(self) -> None:
-        with self._forgetting:
-            if self._reading.locked() or self._writing.locked():
-                return  # the operation does it at its end
-            stream, self._left = self._left, None
-        if stream is not None:
-            stream.close()
-
     def __del__(self) -> None:
-        if self._stream is not None or self._left is not None:
+        if self._use.stream is not None:
             self.drop()
 
     def drop(self) -> None:
-        """Close the descriptors without informing the peer, for a child process."""
-        stream = self._forget() or self._left
-        if stream is not None:
-            stream.close()
-
-    def drop_inherited(self) -> None:
-        """Drop the stream in a child process; a thread of the parent may hold the lock."""
-        self._forgetting = RLock()
-        self.drop()
+        """Close the descriptors without informing the peer, as soon as no operation runs."""
+        stream = self._use.withdraw()
+        self._received = b""
+        self._use.leave(stream)
 
     def _fail(self, failure: Exception) -> None:
         """Make every further use raise `ConnectionClosed`."""
@@ -132,14 +100,14 @@ class Turns:
             self._failure = failure.with_traceback(None)
 
     def _co_receive(self, attempt: Callable[[A], T | None], argument: A) -> Co[T]:
-        with self._turn(self._reading, "reading"):
+        with self._exclusive(self._use.reading, "reading"):
             if self._read_steps.is_over():
                 yield from co_checkpoint()
             stream = self._usable()
             try:
                 return (yield from co_receive(stream, attempt, argument, self.timeout))
             except ConnectionClosed as exc:
-                if self._stream is stream:
+                if self._use.stream is stream:
                     self._fail(copy.copy(exc))
                     stream.shut_down_writing()
                 raise
@@ -185,7 +153,7 @@ class Turns:
     @contextmanager
     def _sending(self) -> Iterator[Stream]:
         """Write exclusively; an incomplete write makes the stream unusable."""
-        with self._turn(self._writing, "writing"):
+        with self._exclusive(self._use.sending, "writing"):
             stream = self._usable()
             if self._deaf is not None:
                 raise after(self._deaf, "the peer takes no more")
@@ -243,7 +211,7 @@ class Turns:
 
     def _break(self, stream: Stream) -> None:
         """Mark the stream as unusable after an incomplete write, and wake a reader."""
-        if self._stream is stream:
+        if self._use.stream is stream:
             self._fail(StateError("writing was given up in the middle"))
             stream.shut_down()
 

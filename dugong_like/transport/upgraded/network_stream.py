@@ -18,14 +18,14 @@ from ...polling.twin_documentation import twin_of
 from ..filters.base import WrappedStream
 from ..info import fact
 from ..stream import Stream
-from .duplex import Turns
+from .duplex import Duplex
 
 if TYPE_CHECKING:
     from ..timings import Timings
     from ..tls.over_socket import SSLContext
 
 
-class NetworkStream(Turns):
+class NetworkStream(Duplex):
     """Bytes to and from the peer, without HTTP; `HTTPResponse.stream` returns it.
 
     Each operation exists twice: ``co_x`` returns a generator that yields `PollNeeded` where it
@@ -152,7 +152,8 @@ class NetworkStream(Turns):
         from ..tls.over_socket import check_context  # noqa: PLC0415 - ssl costs 10 ms
 
         name = check_hostname(server_hostname)
-        with self._turn(self._reading, "reading"), self._turn(self._writing, "writing"):
+        use = self._use
+        with self._exclusive(use.reading, "reading"), self._exclusive(use.sending, "writing"):
             stream = self._usable()
             if self._said_all:
                 raise StateError("the end of what is written has been said")
@@ -165,16 +166,15 @@ class NetworkStream(Turns):
             try:
                 secured = yield from co_tls_over(stream, context, name, self.timeout)
             except HandshakeFailed as exc:
-                if self._stream is not stream:
+                if use.stream is not stream:
                     raise ConnectionClosed("the stream was closed meanwhile") from exc
                 raise
             finally:
                 if secured is None:
                     self.drop()
-            if self._stream is not stream:
+            if not use.replace(stream, secured):
                 secured.close()
                 raise ConnectionClosed("the stream was closed meanwhile")
-            self._stream = secured
         return self
 
     def co_close(self) -> Co[None]:
@@ -216,12 +216,15 @@ class NetworkStream(Turns):
     @twin_of(co_close)
     def close(self) -> None:
         """Blocking twin of `co_close`."""
-        stream = self._forget()
-        if stream is not None:
-            if self._failure is None:
-                stream.say_goodbye()
-            stream.shut_down()  # wakes operations that wait
-            self._leave(stream)
+        stream = self._use.withdraw()
+        self._received = b""
+        try:
+            if stream is not None:
+                if self._failure is None:
+                    stream.say_goodbye()
+                stream.shut_down()  # wakes operations that wait
+        finally:
+            self._use.leave(stream)
 
     def __enter__(self) -> Self:
         return self
@@ -249,7 +252,7 @@ class NetworkStream(Turns):
         """
         if name == "timings":
             return self.timings
-        stream = self._stream
+        stream = self._use.stream
         if stream is None:
             return None
         if name == "is_readable" and self._received:

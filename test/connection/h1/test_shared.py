@@ -8,8 +8,9 @@ from kit.support import ScriptedServer
 from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
 from dugong_like.connection.connection import finish
 from dugong_like.connection.exchange import Exchange
-from dugong_like.connection.h1.shared import SharedState, moving
+from dugong_like.connection.h1.shared import SharedState
 from dugong_like.connection.h1.states import SessionState
+from dugong_like.transport import exclusive
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_closing_waits_for_nothing_but_a_change_of_state(session):
         session.close()
         done.set()
 
-    with moving():
+    with exclusive.changing:
         closer = threading.Thread(target=close)
         closer.start()
         assert not done.wait(0.05)
