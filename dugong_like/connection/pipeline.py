@@ -382,7 +382,10 @@ class Pipeline:
             return None
         response, body = taken
         tickets.popleft()
-        self._note_answer(first, response)
+        if tickets and self._pace.answered:  # the connection goes on
+            self._pace.answered += 1
+        else:
+            self._note_answer(first, response)
         return Answer(first.request, response, body)
 
     def _fill(self) -> None:
