@@ -1,6 +1,16 @@
 """Waiting for a stream: try, wait, try again, until success or a deadline.
 
-Not here: the calls (stream.py), and the waits of the two halves of a connection (exclusive.py).
+`co_attempt` has a limit for the whole wait, and `co_attempt_to_send` one that progress of the peer
+extends. Everything that sends uses the latter: requests, handshakes with proxies, and
+`NetworkStream`, whose reads use `co_receive`. Fairness is a matter of the callers: each of them
+counts what it moves between two waits (polling/fairness.py).
+
+The loop that reads responses is apart (connection/h1/receiver.py). An attempt there may move bytes
+without coming to an end, which extends its deadline and uses up its share before others run; and
+it may wait for something else than the stream, such as a file, or a request of another operation.
+Here an attempt that succeeds in part has succeeded, so none of this is needed for each wait.
+
+Not here: the calls (stream.py), and exclusive use of a stream (exclusive.py).
 """
 
 from __future__ import annotations

@@ -20,11 +20,11 @@ from ...errors import (
     StateError,
     TransportError,
 )
-from ...polling.contract import Co
+from ...polling.contract import Co, PollNeeded
 from ...polling.fairness import STEP, TURN
-from ...polling.progress import ProgressDeadline
 from ...polling.wake import co_checkpoint
 from ...transport import stream as streams
+from ...transport.attempts import co_attempt_to_send
 from ...transport.stream import Part, Stream, rest
 from ..exchange import Exchange
 from .receiver import Receiver, answer_of
@@ -159,34 +159,35 @@ class Writer:
     ) -> Co[int]:
         """Wait until something of *parts* can be sent, and send it, or an answer is here."""
         session = self._session
-        timeout = session.write_timeout
-        limit = None if timeout is None else ProgressDeadline(timeout)
-        while True:
+        watch = False
+
+        def wanted(deadline: float | None) -> PollNeeded:
+            nonlocal watch
             self._unwaited = 0
             # Set before the look at the exchange: who answers it does the opposite.
             session.sender_waits = True
-            try:
-                watch = self._receiver.is_next(exchange) and not session.reading.locked()
-                if exchange.final is None:
-                    need = stream.wanted_by_send(None if limit is None else limit.at, watch=watch)
-                    if need.source is None and need.stated is None:  # as of streams of the user's
-                        need = need.because("send")
-                    yield need if limit is None else limit.limit(need)
-            finally:
-                session.sender_waits = False
+            watch = self._receiver.is_next(exchange) and not session.reading.locked()
+            if exchange.final is not None:
+                attempt(parts)  # raises
+            return stream.wanted_by_send(deadline, watch=watch)
+
+        def attempt(parts: Sequence[Part]) -> int | None:
+            session.sender_waits = False
             if session.stream is not stream:
                 session.check_usable()
             if watch:
                 self._look(stream, exchange)
-            sent = self._try(stream, exchange, parts, complete, total)
-            if sent is not None:
-                return sent
-            if limit is not None and limit.has_passed():
-                raise ConnectionTimedOut(
-                    f"nothing could be sent for {timeout} s (write time-out)",
-                    request_sent="maybe",
-                    phase="write",
-                )
+            return self._try(stream, exchange, parts, complete, total)
+
+        try:
+            timeout = session.write_timeout
+            return (yield from co_attempt_to_send(attempt, parts, wanted, timeout))
+        except ConnectionTimedOut as exc:
+            if exc.phase == "write":  # and not a limit of somebody else, who has thrown it in here
+                exc.request_sent = "maybe"
+            raise
+        finally:
+            session.sender_waits = False
 
     def label(self, exc: BaseException) -> None:
         """Say in *exc*, if it is an error of the library, that it is about the last request."""
