@@ -441,9 +441,10 @@ class HTTPConnection(Operations):
         The connection can be used again, but does not resume its TLS session, unless that is
         in a `TLSSessions` of the caller's.
         """
+        shared = self._session.shared  # not one that another thread begins meanwhile
         self._session.forgo_tls_session()
         self.disconnect()
-        yield from self.co_wait_closed()
+        yield from shared.co_wait_ended()
 
     def close(self) -> None:
         """Close the connection, as `co_close` does, but wait for nobody."""

@@ -34,7 +34,7 @@ from ..polling.contract import Co, PollNeeded
 from ..polling.fair_lock import FairLock
 from ..polling.fairness import STEP, TURN
 from ..polling.timeouts import Timeouts, limited
-from ..polling.wake import Wake, co_checkpoint
+from ..polling.wake import co_checkpoint
 from ..transport import exclusive
 from ..transport.stream import Part
 from .config import ConnectionConfig
@@ -82,6 +82,7 @@ class Operations:
         self.content_md5 = content_md5
         self._session = Session(config, config.timeout, config.expect100_timeout)
         self._exchanges = FairLock()  # of `exchange`: one after the other
+        self._session.shared.exchanges = self._exchanges
 
     _timeout: float | Timeouts | None
 
@@ -94,6 +95,7 @@ class Operations:
                 return  # another thread did that
             new = Session(self._config, self._timeout, self._expect100_timeout)
             new.shared.timings = old.shared.timings
+            new.shared.exchanges = self._exchanges
             if not old.shared.lost:
                 new.receiver.bodies.take_over(old.receiver.bodies)
             self._session = new
@@ -691,12 +693,13 @@ class Operations:
     ) -> Co[Reply]:
         """Do an exchange when it is its turn."""
         exchanges = self._exchanges
-        if not exchanges.lock.acquire(False):
+        lock = exchanges.lock  # of this process, see `FairLock`
+        if not lock.acquire(False):
             yield from exchanges.co_acquire()
         try:
             return (yield from self._co_exchange_now(exchange, head, whole))
         finally:
-            exchanges.lock.release()
+            lock.release()
             if exchanges.waiting:
                 exchanges.hand_on()
 
@@ -755,12 +758,13 @@ class Operations:
         session = self._session
         shared = session.shared
         exchanges = self._exchanges
+        lock = exchanges.lock  # of this process, see `FairLock`
         if (
             isinstance(whole, Request)
             or exchange.upgrades
             or exchange.closes
             or shared.timeouts.total is not None
-            or not exchanges.lock.acquire(False)  # it has to wait for its turn
+            or not lock.acquire(False)  # it has to wait for its turn
         ):
             return await run(self._co_exchange_in_time(exchange, head, whole))
         try:
@@ -785,7 +789,7 @@ class Operations:
             finally:
                 session.leave()
         finally:
-            exchanges.lock.release()
+            lock.release()
             if exchanges.waiting:
                 exchanges.hand_on()
 
@@ -861,6 +865,7 @@ class Operations:
                     going = co_restoring(going, source)
                 return session, going
             except Retired:
+                session.shared.exchanging = None
                 self._renew(session)
             except BaseException as exc:
                 if isinstance(exc, Exception):
@@ -1023,12 +1028,7 @@ class Operations:
         It does not watch the socket: what another operation, or `is_open`, finds out is
         what it hears of. After an error it is still to be given back, by `close`.
         """
-        shared = self._session.shared
-        if not shared.ended:
-            with Wake("close") as wake:
-                shared.when_ended(wake.set)
-                yield from wake.co_wait()
-        return shared.reason
+        return (yield from self._session.shared.co_wait_ended())
 
 
 def co_restoring(sending: Co[None], source: BodySource) -> Co[None]:

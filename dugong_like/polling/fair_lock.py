@@ -16,17 +16,19 @@ class FairLock:
 
     A caller that need not wait uses `lock` itself, as that is the fastest way::
 
-        if not fair.lock.acquire(False):
+        lock = fair.lock
+        if not lock.acquire(False):
             yield from fair.co_acquire()
         try:
             ...
         finally:
-            fair.lock.release()
+            lock.release()
             if fair.waiting:
                 fair.hand_on()
 
     All of it may be used by any thread, by finalizers and by handlers of signals: only `co_acquire`
-    waits.
+    waits. In a child process nobody has it or waits for it; those who did in the parent release
+    *its* lock, if they are closed in the child: so each of them keeps the lock that it has taken.
 
     Attributes:
         lock: the lock; never waited for.
@@ -42,8 +44,9 @@ class FairLock:
 
     def co_acquire(self) -> Co[None]:
         """Wait for the lock, and take it. Closed while it waits, it has taken nothing."""
+        lock, waiting = self.lock, self.waiting
         with Wake("turn") as wake:
-            self.waiting.append(wake)
+            waiting.append(wake)
             taken = False
             try:
                 # Behind the place in the queue: the holder looks there after the release.
@@ -52,14 +55,19 @@ class FairLock:
                 taken = True
             finally:
                 if not taken:
-                    self._leave(wake)
+                    try:
+                        waiting.remove(wake)
+                    except ValueError:  # it was handed the lock in this moment
+                        lock.release()
+                        self.hand_on()
 
-    def _leave(self, wake: Wake) -> None:
-        try:
-            self.waiting.remove(wake)
-        except ValueError:  # it was handed the lock in this moment
-            self.lock.release()
-            self.hand_on()
+    def forget_parent(self) -> None:
+        """Be free, in a child process: who has the lock, or waits for it, is in the parent.
+
+        Its flags are not touched: to set one would wake the parent.
+        """
+        self.lock = Lock()
+        self.waiting = []
 
     def hand_on(self) -> None:
         """Give the lock, if it is free, to the one that has waited longest."""

@@ -367,3 +367,23 @@ def test_who_closes_the_connection_ends_a_write_in_an_orderly_way(monkeypatch, s
             assert not closing
             conn.send_request("GET", "/")
             assert conn.read_response().status == 204
+
+
+@pytest.mark.reliability(43)
+def test_who_closes_waits_for_no_connection_that_another_thread_opens(monkeypatch):
+    """Between closing and waiting for the end a thread may connect again."""
+    with ScriptedServer(lambda sock: sock.recv(1)) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=20) as conn:
+            conn.connect()
+            disconnect = conn.disconnect
+
+            def and_connect():
+                disconnect()
+                other = threading.Thread(target=conn.connect)
+                other.start()
+                other.join(20)
+
+            monkeypatch.setattr(HTTPConnection, "disconnect", lambda _: and_connect())
+            assert run(conn.co_close(), 20) is None
+            assert conn.is_open()
+            monkeypatch.undo()

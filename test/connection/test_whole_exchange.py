@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import os
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -736,3 +738,26 @@ def test_steps_of_a_warm_exchange(echo):
     assert frames <= 12
     assert codes <= 510
     assert calls == ["poll", "send", "poll", "recv_into"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows")
+@pytest.mark.parametrize("waiting", [0, 2])
+def test_a_child_process_takes_no_turn_from_its_parent(echo, waiting):
+    """It exchanges on a connection of its own, and wakes nobody of the parent."""
+    with HTTPConnection("127.0.0.1", echo.port, timeout=20) as conn:
+        conn.exchange("GET", "/0")
+        ops = [conn.co_exchange("GET", f"/{number}") for number in range(waiting + 1)]
+        needs = [next(op) for op in ops]
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            try:
+                first = conn.exchange("GET", "/child").body
+                for op in ops:  # of the parent
+                    op.close()
+                os._exit((first, conn.exchange("GET", "/2").body) != (b"/child", b"/2"))
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert not any(need.poll(0) for need in needs[1:])
+        assert [run(op).path for op in ops] == [f"/{number}" for number in range(waiting + 1)]

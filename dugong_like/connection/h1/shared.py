@@ -26,6 +26,7 @@ from ...errors import (
 )
 from ...http.hosts import HTTPS_PORT
 from ...polling.contract import Co
+from ...polling.fair_lock import FairLock
 from ...polling.timeouts import NO_LIMITS, Timeouts, stalling
 from ...polling.wake import Wake, co_checkpoint
 from ...transport import exclusive
@@ -67,6 +68,7 @@ class SharedState(StreamInUse):
         sender_waits: True while an operation waits until something can be sent.
         reader_waits: what wakes a reader that waits until a request is sent, or None.
         lost: True if it was closed under a response or a request that was not complete.
+        exchanges: by it those take turns that exchange on the same connection; None if nobody does.
         exchanging: the exchange whose response only its own operation may read, or None.
         direct: True if nothing has to see what passes, and no limit is one of whole operations.
         ended: True if the connection has ended, in order or not.
@@ -80,7 +82,7 @@ class SharedState(StreamInUse):
 
     __slots__ = (
         *("__weakref__", "_callbacks", "_closed_by_us", "_failure", "config", "direct"),
-        *("ended", "exchanging", "lost", "meter", "observer", "peeking", "pending"),
+        *("ended", "exchanges", "exchanging", "lost", "meter", "observer", "peeking", "pending"),
         *("reader_waits", "reason", "route", "sender_waits", "state", "timeout"),
         *("timeouts", "timings", "turn_waits", "write_timeout"),
     )
@@ -105,6 +107,7 @@ class SharedState(StreamInUse):
         self.sender_waits = False
         self.reader_waits: Wake | None = None
         self.turn_waits: tuple[Wake, ...] = ()
+        self.exchanges: FairLock | None = None
         self.exchanging: Exchange | None = None
         self.lost = False
         self.ended = False
@@ -415,7 +418,9 @@ class SharedState(StreamInUse):
     def drop_inherited(self) -> None:
         """See `StreamInUse.drop_inherited`; nobody is told."""
         self.peeking = RLock()  # another thread may have it, and it is waited for
-        self.sender_waits, self.reader_waits = False, None
+        self.sender_waits, self.reader_waits, self.turn_waits = False, None, ()
+        if self.exchanges is not None:
+            self.exchanges.forget_parent()
         self._callbacks.clear()
         self.observer = None
         self.pending.clear()
@@ -433,8 +438,12 @@ class SharedState(StreamInUse):
                 return
             self.ended = True
             self.reason = reason
-        while self._callbacks:
-            self._callbacks.pop(0)()
+        while True:
+            try:
+                callback = self._callbacks.pop(0)
+            except IndexError:
+                return
+            callback()
 
     def when_ended(self, callback: Callable[[], object]) -> None:
         """Call *callback* when the connection ends; at once if it has."""
@@ -442,11 +451,27 @@ class SharedState(StreamInUse):
             self._callbacks.append(callback)  # first, or an end that comes in between is missed
             if not self.ended:
                 return
+        if self.forget(callback):  # or `end` has called it
+            callback()
+
+    def co_wait_ended(self) -> Co[Exception | None]:
+        """Wait until the connection ends, and return what ended it."""
+        if not self.ended:
+            with Wake("close") as wake:
+                self.when_ended(wake.set)
+                try:
+                    yield from wake.co_wait()
+                finally:
+                    self.forget(wake.set)
+        return self.reason
+
+    def forget(self, callback: Callable[[], object]) -> bool:
+        """Call *callback* no more; return True if it was to be called."""
         try:
             self._callbacks.remove(callback)
-        except ValueError:  # `end` has called it
-            return
-        callback()
+        except ValueError:
+            return False
+        return True
 
 
 def _broken(failure: Exception | None, sent: Sent) -> ConnectionClosed:

@@ -141,3 +141,34 @@ def test_closing_waits_for_nothing_but_a_change_of_state(session):
         assert not done.wait(0.05)
     closer.join(20)
     assert done.is_set()
+
+
+def test_who_gives_up_waiting_for_the_end_leaves_nothing(session):
+    for _ in range(3):
+        op = session.co_wait_ended()
+        next(op)
+        op.close()
+    called = []
+    session.when_ended(called.append)
+    assert session.forget(called.append)
+    assert not session.forget(called.append)  # nothing else either
+    assert session.end(None) is None
+    assert called == []
+    assert finish(session.co_wait_ended()) is None
+
+
+def test_end_that_another_one_forgets_in_the_middle(session):
+    """Of several callbacks the first may have another one be called no more."""
+    called = []
+
+    def last():
+        called.append("last")
+
+    def first():
+        called.append("first")
+        assert session.forget(last)
+
+    session.when_ended(first)
+    session.when_ended(last)
+    session.close()
+    assert called == ["first"]
