@@ -323,7 +323,7 @@ def what_is_open():
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             found[fd] = str(Path(f"/proc/self/fd/{fd}").readlink())
-    shared = {str(ready.fd) for ready in wake._ready}
+    shared = {str(ready.fd) for ready, _ in wake._ready}
     return {(fd, what) for fd, what in found.items() if fd not in shared and "/fd" not in what}
 
 

@@ -104,7 +104,7 @@ def test_memory_that_has_grown_is_not_kept():
     assert buffer.data is not grown
 
 
-def test_cleared_buffer_lends_its_memory_to_the_next():
+def test_cleared_buffer_has_no_bytes_and_no_memory():
     buffer = ReceiveBuffer(6)
     put(buffer, b"123")
     memory = buffer.data
@@ -112,4 +112,4 @@ def test_cleared_buffer_lends_its_memory_to_the_next():
     assert (buffer.begin, buffer.end, len(buffer.data)) == (0, 0, 0)
     another = ReceiveBuffer(6)
     put(another, b"9")
-    assert another.data is memory
+    assert another.data is not memory
