@@ -70,6 +70,16 @@ def test_stream_that_was_withdrawn_is_not_replaced(use, stream):
     assert use.stream is None
 
 
+def end_use(use):
+    use.reading.release()
+    if use.left is not None:
+        use.give_back()
+
+
+def close(use):
+    use.leave(use.withdraw())
+
+
 def test_operation_and_closer_in_two_threads_close_the_stream_once():
     """Whatever comes first: the end of the operation, or the close."""
     streams = [Counted() for _ in range(2000)]
@@ -79,22 +89,10 @@ def test_operation_and_closer_in_two_threads_close_the_stream_once():
         use.opened(stream)
         use.reading.acquire()
         uses.append(use)
-    begun = [[] for _ in uses]
+    work = [[end_use, close] for _ in uses]  # one for each thread: pop is atomic
 
-    def end_or_close(number):
-        use = uses[number]
-        if begun[number]:
-            use.leave(use.withdraw())
-            return
-        begun[number].append(True)
-        use.reading.release()
-        if use.left is not None:
-            use.give_back()
+    on_two_threads(lambda number: work[number].pop()(uses[number]))
 
-    on_two_threads(end_or_close)
-
-    for use in uses:  # where both threads have ended the operation
-        use.leave(use.withdraw())
     assert {stream.closings for stream in streams} == {1}
     assert not exclusive._open.intersection(uses)
 
