@@ -569,7 +569,8 @@ def turns(monkeypatch):
             seen.append(need)
         return wait(need, timeout)
 
-    monkeypatch.setattr(wake, "_ready", [ready])
+    need = polling.PollNeeded(ready.fd, polling.POLLIN)
+    monkeypatch.setattr(wake, "_ready", [(ready, need)])
     monkeypatch.setattr(polling, "wait", counted)
     yield seen
     ready.close()
