@@ -88,7 +88,7 @@ def stuck(loop: HasTasks, seconds: float = 0.0) -> list[Waiting]:
     check_seconds(seconds, "seconds", optional=False)
     if not hasattr(loop, "tasks"):
         kind = type(loop).__name__
-        raise TypeError(f"a Loop, LoopThread or LoopThreads has operations, not {kind}")
+        raise TypeError(f"loop is a Loop, LoopThread or LoopThreads, not {kind}")
     found = []
     for task in loop.tasks():
         need = task.need

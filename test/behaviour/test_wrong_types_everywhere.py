@@ -21,6 +21,7 @@ from dugong_like import (
     ScriptedTransport,
     run,
 )
+from dugong_like.drivers.loop import Loop
 
 
 class Wrong:
@@ -109,6 +110,7 @@ CALLS = {
     "both": (running(dugong_like.both), {"op1": idle, "op2": idle}),
     "first_of": (race, {}),
     "run": (run, {"op": idle}),
+    "stuck": (dugong_like.stuck, {"loop": Loop}),
     "stall": (running(dugong_like.stall), {"seconds": 1, "op": idle}),
     "within": (
         running(dugong_like.within),

@@ -355,7 +355,7 @@ def test_how_a_record_reads():
 
 
 def test_wrong_arguments():
-    with pytest.raises(TypeError, match="LoopThread or LoopThreads has operations, not int"):
+    with pytest.raises(TypeError, match="loop is a Loop, LoopThread or LoopThreads, not int"):
         stuck(5)
     with Loop() as loop:
         assert stuck(loop, 5) == []

@@ -31,15 +31,18 @@ class HeadReader:
 
     Attributes:
         continue_timeout: seconds to wait for 100 (Continue); None waits for ever.
+        reports_later: True while the sender peeks: nobody may be called meanwhile, as an operation
+            that begins to read waits for the end of that.
     """
 
     __slots__ = (
         *("_buffer", "_harmless", "_informational", "_limits", "_recent", "_section", "_session"),
-        "continue_timeout",
+        *("continue_timeout", "reports_later"),
     )
 
     def __init__(self, session: SharedState, buffer: ReceiveBuffer) -> None:
         self.continue_timeout: float | None = None
+        self.reports_later = False
         self._session = session
         self._buffer = buffer
         limits = self._limits = session.config.limits
@@ -160,6 +163,16 @@ class HeadReader:
             )
         response = HTTPResponse(exchange, head, 0)
         exchange.informational = (*seen, response)
+        if not self.reports_later:
+            self.report(response)
+
+    def report(self, response: HTTPResponse) -> None:
+        """Report a 1xx response to the observer and to the caller's function.
+
+        Raises:
+            BaseException: what they raise.
+
+        """
         session = self._session
         if session.observer is None and session.config.on_informational is None:
             return

@@ -712,8 +712,8 @@ class Receiver:
                 reason = ClientCertificateRefused(str(exc))
             except (ConnectionClosed, ProtocolError) as exc:
                 reason = ConnectionClosed(str(exc))
+            session.retire()  # now: a request that began behind this would take it for a response
         session.label(reason)
-        session.retire()
         session.end(reason)
         return False
 
@@ -735,18 +735,29 @@ class Receiver:
             return None
         if self._final is None and buffer.begin == buffer.end and stream.is_quiet():
             return None
+        before = len(exchange.informational)
         with Peek(self._session) as granted:
             if not granted or not self.is_next(exchange):  # any more
                 return None
-            while self._final is None:
-                self._final = self.heads.take(exchange)
-                if self._final is None and not (filled := buffer.fill(stream)):
-                    if filled is None:
-                        return None
-                    raise self.heads.end_of_stream()
-            if self._final.status == CONTINUE:
-                return None  # a 100 that was asked for is for `read_response`
-            return answer_of(exchange, self._final)
+            self.heads.reports_later = True
+            try:
+                final = self._peek_head(stream, exchange)
+            finally:
+                self.heads.reports_later = False
+        for informational in exchange.informational[before:]:
+            self.heads.report(informational)
+        return None if final is None else answer_of(exchange, final)
+
+    def _peek_head(self, stream: Stream, exchange: Exchange) -> Head | None:
+        """Return the final head for *exchange*, which is kept, if it is here."""
+        while self._final is None:
+            self._final = self.heads.take(exchange)
+            if self._final is None and not (filled := self.buffer.fill(stream)):
+                if filled is None:
+                    return None
+                raise self.heads.end_of_stream()
+        # A 100 that was asked for is for `read_response`.
+        return None if self._final.status == CONTINUE else self._final
 
 
 def answer_of(exchange: Exchange, head: Head) -> HTTPResponse:

@@ -573,3 +573,26 @@ def test_requests_sent_together_are_lost_together(monkeypatch):
         conn.read_response()
     conn.reset()
     assert not conn.response_pending()
+
+
+def test_informational_responses_that_the_sender_has_seen_are_reported_when_others_may_read(
+    monkeypatch,
+):
+    """Their receiver may take its time, and a reader must not wait for it between two yields."""
+    stream = ScriptedStream()
+    seen = []
+
+    def hear(response):
+        assert not conn._session.shared.reading.locked()
+        assert conn._session.shared.peeking.acquire(False)
+        conn._session.shared.peeking.release()
+        seen.append(response.status)
+
+    conn = connection(monkeypatch, stream, on_informational=hear)
+    finish(conn.co_send_request("PUT", "/", body=BodyFollowing(3)))
+    stream.incoming = [b"HTTP/1.1 103 Hints\r\n\r\n" * 2]
+    finish(conn.co_write(b"abc"))
+    assert seen == [103, 103]
+    stream.incoming = [OK]
+    assert len(finish(conn.co_read_response()).informational) == 2
+    assert seen == [103, 103]
