@@ -289,10 +289,13 @@ def test_second_waiter_is_refused_and_one_that_rests_makes_room(in_loop, stream)
 
 
 def test_wait_without_an_operation_keeps_its_place_and_its_rules(in_loop, stream):
+    async def waiting(need):
+        await aio.wait(need)
+
     async def main():
         need = stream.source.need(POLLIN)
         for _ in range(3):
-            first = asyncio.create_task(aio.wait(need))
+            first = asyncio.create_task(waiting(need))
             await asyncio.sleep(0.01)
             for second in (aio.wait(need), aio.run(stream.co_receive())):
                 with pytest.raises(RuntimeError, match="same direction"):
@@ -300,7 +303,7 @@ def test_wait_without_an_operation_keeps_its_place_and_its_rules(in_loop, stream
             stream.peer.send(b"x")
             await first
             assert stream.sock.recv(1) == b"x"
-        cancelled = asyncio.create_task(aio.wait(need))
+        cancelled = asyncio.create_task(waiting(need))
         await asyncio.sleep(0)
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -308,7 +311,7 @@ def test_wait_without_an_operation_keeps_its_place_and_its_rules(in_loop, stream
         await aio.wait(stream.source.need(POLLIN, time.monotonic() + 0.01))  # nothing comes
         stream.peer.send(b"y")
         assert await aio.run(stream.co_receive()) == b"y"
-        last = asyncio.create_task(aio.wait(need))
+        last = asyncio.create_task(waiting(need))
         await asyncio.sleep(0)
         stream.close()
         await last
