@@ -322,10 +322,18 @@ INTERRUPTIONS = {
 CASES = [("get", how, False) for how in HOW]
 CASES += [(name, "readall", turns) for name in CONVERSATIONS for turns in (False, True)][1:]
 CASES += [("several", "read", False), ("several", "read", True)]
+IN_TURNS = {"get", "put-chunked", "several"}
 in_every_conversation = pytest.mark.parametrize(
     ("name", "how", "turns"),
-    CASES,
-    ids=[f"{name}-{how}{'-in-turns' * turns}" for name, how, turns in CASES],
+    [
+        pytest.param(
+            *(name, how, turns),
+            id=f"{name}-{how}{'-in-turns' * turns}",
+            # Of those in turns the three kinds that differ most come by default.
+            marks=pytest.mark.slow if turns and name not in IN_TURNS else (),
+        )
+        for name, how, turns in CASES
+    ],
 )
 
 

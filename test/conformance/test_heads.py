@@ -213,6 +213,7 @@ def test_line_27_limits_are_reached_without_harm(play):
     play.refuses(hints * (MAX_INFORMATIONAL + 1) + OK + EMPTY)
 
 
+@pytest.mark.slow
 @pytest.mark.reliability(28)
 def test_line_28_time_in_proportion(play):
     """A thousand times what a quadratic reader could bear."""

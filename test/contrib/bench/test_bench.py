@@ -32,6 +32,7 @@ def bench(*arguments, clients="dugong_like,http.client"):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_small_requests_give_a_table_json_and_a_plot(tmp_path):
     done = bench(
         "--only", "sequential-tls", "--only", "pipelined",

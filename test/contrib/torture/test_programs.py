@@ -36,6 +36,7 @@ def torture(name, *arguments):
     return done.returncode, lines, Summary.parse(last)
 
 
+@pytest.mark.slow
 @pytest.mark.reliability(32, 33, 34, 35, 41, 42)
 def test_no_fault_makes_a_part_look_whole():
     status, lines, summary = torture("faults", "--tls", "--step", 29, "--seed", 0)
