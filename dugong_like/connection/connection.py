@@ -354,7 +354,7 @@ class HTTPConnection(Operations):
             shared.reading.release()  # as `Session.leave` does, which is a call
             shared.sending.release()
             shared.exchanging = None
-            if shared.reader_waits is not None or shared.left is not None:
+            if shared.reader_waits is not None or shared.left is not None or shared.turn_waits:
                 session.tell_left()
 
     @twin_of(Operations.co_wait_closed)

@@ -18,6 +18,7 @@ from dugong_like import (
     both,
     run,
 )
+from dugong_like.connection.h1.exclusive import Peek
 from dugong_like.drivers import aio
 
 TARGETS = [f"/{number}" for number in range(10)]
@@ -189,3 +190,32 @@ def test_an_early_final_response_and_its_request():
             exchange = conn.send_request("PUT", "/", body=BodyFollowing())
             assert exchange.read_response().status == 413
             assert exchange.readall() == b"no"
+
+
+def two_requests(monkeypatch, *incoming):
+    stream = ScriptedStream(incoming)
+    conn = connection(monkeypatch, stream)
+    return conn, [finish(conn.co_send_request("GET", path)) for path in ("/1", "/2")], stream
+
+
+def test_the_end_of_a_peek_wakes_the_one_whose_turn_it_is(monkeypatch):
+    conn, [first, _], _ = two_requests(monkeypatch, answer(b"one") + answer(b"two"))
+    with Peek(conn._session.shared) as granted:
+        assert granted
+        waiting = first.co_read_response()
+        need = next(waiting)
+        assert not need.poll(0)
+    assert need.poll(0)
+    assert finish(waiting).path == "/1"
+
+
+def test_a_response_that_is_taken_wakes_the_one_behind_it(monkeypatch):
+    conn, [_, second], stream = two_requests(monkeypatch, answer(b"one") + answer(b"two"))
+    conn._session.receiver.buffer.fill(stream)
+    waiting = second.co_read_response()
+    need = next(waiting)
+    assert not need.poll(0)
+    response, body = conn.take_response()
+    assert (response.path, body) == ("/1", b"one")
+    assert need.poll(0)
+    assert finish(waiting).path == "/2"

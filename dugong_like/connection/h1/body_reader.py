@@ -510,7 +510,7 @@ def hand_over(
     session: SharedState, buffer: ReceiveBuffer, stream: Stream, timings: Timings | None
 ) -> NetworkStream:
     """Give up *stream*, which has left HTTP, and what has been received from it."""
-    lock = take(session, session.reading, READING)
+    take(session, session.reading, READING)
     try:
         if session.stream is not stream:
             what = "the connection was closed before anybody took its stream"
@@ -519,9 +519,7 @@ def hand_over(
         received = buffer.take(buffer.end - buffer.begin)
         buffer.give_back()
     finally:
-        lock.release()
-        if session.left is not None:
-            session.give_back()
+        session.end_reading()
     handed = NetworkStream(stream, received, session.timeout, url=session.route.origin)
     handed.timings = timings
     return handed

@@ -3,18 +3,16 @@
 Each direction has a plain lock of the session. An operation takes it, and gives it back however it
 ends; nobody ever waits for an operation to end, the second one is refused::
 
-    lock = take(session, session.sending, SENDING)
+    take(session, session.reading, READING)
     try:
         ...
     finally:
-        lock.release()
-        if session.left is not None:
-            session.give_back()
+        session.end_reading()  # or `Sender.end_use`
 
-It is spelled out in the operations because that is the fastest way: a context manager costs two
-more calls for each of the three operations of a small request.
+Both are spelled out where a small request passes: a context manager would cost it two more calls
+for each of its three operations.
 
-The sender may *peek* at what has arrived (`peek`), which is over in microseconds: an operation that
+The sender may *peek* at what has arrived (`Peek`), which is over in microseconds: an operation that
 begins to read meanwhile waits for that, and does not hear that there is another one.
 
 Not here: the locks and the deferred close, which a `NetworkStream` has too
@@ -87,7 +85,5 @@ class Peek:
 
     def __exit__(self, *exc: object) -> None:
         if self._granted:
-            self._session.reading.release()
+            self._session.end_reading()
         self._session.peeking.release()
-        if self._session.left is not None:
-            self._session.give_back()

@@ -137,7 +137,7 @@ class Receiver:
             self.note(exc)
             raise
         finally:
-            lock.release()
+            lock.release()  # as `end_reading` does, which is a call
             if session.left is not None:
                 session.give_back()
             if session.turn_waits:
@@ -194,11 +194,7 @@ class Receiver:
             self.note(exc)
             raise
         finally:
-            lock.release()
-            if session.left is not None:
-                session.give_back()
-            if session.turn_waits:
-                session.wake_turns()
+            session.end_reading()
 
     def co_alone(
         self,
@@ -604,7 +600,6 @@ class Receiver:
     ) -> Co[T]:
         """Make attempts, as `co` does, when the response to *exchange* is next."""
         session = self._session
-        lock = session.reading
         yield from self._co_take_turn(exchange)
         try:
             return (yield from self.co_alone(attempt, argument))
@@ -612,11 +607,7 @@ class Receiver:
             self.note(exc)
             raise
         finally:
-            lock.release()
-            if session.left is not None:
-                session.give_back()
-            if session.turn_waits:
-                session.wake_turns()
+            session.end_reading()
 
     def _co_take_turn(self, exchange: Exchange) -> Co[None]:
         """Wait until the response to *exchange* is next and nobody reads; take exclusive use.

@@ -26,6 +26,10 @@ field              written by                              read by the others
                    ``exchange.final`` and waits            ``exchange.final``: it wakes the sender
 ``reader_waits``   the reader, before it looks whether     the sender, after it has appended a
                    something is pending                    request, or has given ``sending`` back
+``turn_waits``     a reader, before it looks whether it    each operation that has given
+                   is its turn and takes ``reading``       ``reading`` back
+``exchanging``     the one whose turn it is to exchange,   the next one: not None means that the one
+                   first of all and last of all            before was interrupted
 ``left``           the one that closes, after ``stream``   each operation at its end: the last one
                    is None and both locks were looked at   closes what was left
 =================  ======================================  ======================================
@@ -180,7 +184,7 @@ class Session:
         if missing < 0:
             self.leave()
             return False
-        shared.reading.release()  # so that the sender can look for an early final response
+        shared.end_reading()  # so that the sender can look for an early final response
         return self.sender.send_rest(stream, exchange, head, body, missing)
 
     def _nothing_was_sent(self, exc: BaseException, exchange: Exchange) -> bool:
@@ -271,9 +275,7 @@ class Session:
             self.receiver.note(exc)
             raise
         finally:
-            shared.reading.release()
-            if shared.left is not None:
-                shared.give_back()
+            shared.end_reading()
 
     def _take_reply(
         self, exchange: Exchange, buffer: ReceiveBuffer
@@ -363,13 +365,11 @@ class Session:
 
         """
         shared = self.shared
-        lock = take(shared, shared.reading, READING)
+        take(shared, shared.reading, READING)
         try:
             return (yield from self.co_late_reply(exchange))
         finally:
-            lock.release()
-            if shared.left is not None:
-                shared.give_back()
+            shared.end_reading()
 
     def leave(self) -> None:
         """Give back the exclusive use that `begin` has taken."""
@@ -386,6 +386,8 @@ class Session:
             shared.wake_reader()
         if shared.left is not None:
             shared.give_back()
+        if shared.turn_waits:
+            shared.wake_turns()
 
     # ---- its life
 

@@ -358,6 +358,14 @@ class SharedState(StreamInUse):
         if self.sender_waits and self.stream is not None:
             self.stream.shut_down_writing()
 
+    def end_reading(self) -> None:
+        """Give exclusive use of reading back, and tell those that wait for that."""
+        self.reading.release()
+        if self.left is not None:
+            self.give_back()
+        if self.turn_waits:
+            self.wake_turns()
+
     def wake_turns(self) -> None:
         """Wake those that wait for their turn to read: the one before may have got further."""
         for wake in self.turn_waits:
