@@ -16,8 +16,9 @@ from typing import Final
 from dugong_like import POLLIN, BaseStream, Co, Exchange, HTTPConnection, PollNeeded, Stream, Wake
 from dugong_like.http.h1.framing import frame
 from dugong_like.http.h1.head_cache import RecentHeads
-from dugong_like.http.h1.request_head import NO_FIELDS, RequestHeads
+from dugong_like.http.h1.request_head import RequestHeads
 from dugong_like.http.h1.response_head import find_head
+from dugong_like.http.header_validation import NO_FIELDS
 
 FIELDS: Final = (
     b"Server: nginx/1.22.1",

@@ -17,14 +17,9 @@ from typing import Any, BinaryIO, Final, cast
 from ..errors import AnsweredEarly, DugongError, InvalidRequest, StateError
 from ..http.arguments import Buffer, as_bytes, as_string, as_writable, check_size, iterate
 from ..http.h1.body_fields import EMPTY, framing_lines
-from ..http.h1.request_head import (
-    NO_FIELDS,
-    FieldLines,
-    check_meaning,
-    check_version_0,
-    closes,
-    encode_trailers,
-)
+from ..http.h1.request_head import closes
+from ..http.h1.trailers import encode_trailers
+from ..http.header_validation import NO_FIELDS, FieldLines, check_meaning, check_version_0
 from ..http.headers import Fields
 from ..http.redaction import quoted, shown_text
 from ..http.request import BodyFollowing, Request, is_whole, not_a_request

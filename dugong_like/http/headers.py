@@ -1,7 +1,7 @@
 """Header fields of requests, as arguments of the caller.
 
 Not here: the fields of responses (lazy_message.py), and the grammar of fields on the wire
-(http/h1/response_head.py, http/h1/request_head.py).
+(http/h1/response_head.py, http/header_validation.py).
 """
 
 from __future__ import annotations

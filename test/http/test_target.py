@@ -3,7 +3,8 @@
 import pytest
 
 from dugong_like import InvalidRequest, Target
-from dugong_like.http.h1.request_head import NO_FIELDS, FieldLines, RequestHeads
+from dugong_like.http.h1.request_head import RequestHeads
+from dugong_like.http.header_validation import NO_FIELDS, FieldLines
 from dugong_like.http.target import check_target
 
 FORBIDDEN = ["\r", "\n", "\0", "\x0b", "\x7f", "\x1f", " ", "#", "\u010a", "\u560d", "\u2028", "é"]

@@ -1,6 +1,6 @@
 """Request fields that depend on the body: Content-Length, Transfer-Encoding, Content-MD5.
 
-Not here: the other fields, and refusing these from the caller (http/h1/request_head.py); the body
+Not here: the other fields, and refusing these from the caller (http/header_validation.py); the body
 of a response (http/h1/framing.py).
 """
 

@@ -5,7 +5,7 @@ through here. Chunk extensions are skipped, as section 7.1.1 demands. `chunk_sta
 `last_chunk` write the framing.
 
 Not here: choosing between chunked and Content-Length (framing.py), and the
-trailer fields, which have the grammar of header fields (response_head.py).
+trailer section (trailers.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from ...errors import ConnectionClosed, InvalidResponse
 from ..redaction import quoted
 from .body import Source
 from .limits import Limits
-from .response_head import VALUE, Section, parse_fields
+from .response_head import VALUE
+from .trailers import TrailerSection
 
 _size_line = re.compile(rb"0*([0-9A-Fa-f]{1,16})((?:[ \t]*;" + VALUE + rb")?)\r\n").fullmatch
 _partial_line = re.compile(
@@ -43,7 +44,7 @@ class ChunkedBody:
         self._owed = 0  # bytes of payload in the present chunk
         self._extensions = 0  # bytes of chunk extensions so far
         self._looked_at = 0  # checked bytes of the present size line, up to the extensions
-        self._section: Section | None = None  # the trailer section, once it has begun
+        self._section: TrailerSection | None = None  # the trailer section, once it has begun
         self._state = self._size
         self.trailers = b""
 
@@ -85,7 +86,7 @@ class ChunkedBody:
         if self._owed:
             self._state = self._data_end
         else:
-            self._section = Section(self._limits, status=False)
+            self._section = TrailerSection(self._limits)
             self._state = self._trailer_section
         return True
 
@@ -119,11 +120,10 @@ class ChunkedBody:
 
     def _trailer_section(self, source: Source) -> bool:
         assert self._section is not None
-        stop = self._section.find_end(source.data, source.begin, source.end)
-        if stop < 0:
+        lines = self._section.take(source)
+        if lines is None:
             return False
-        self.trailers = parse_fields(bytes(source.data[source.begin : stop]), self._limits.fields)
-        source.begin = stop
+        self.trailers = lines
         self._state = self._done
         return True
 

@@ -27,8 +27,8 @@ from ...http.h1.body_kinds import Kind
 from ...http.h1.chunked import ChunkedBody
 from ...http.h1.framing import closes_proxy, frame
 from ...http.h1.limits import Limits
-from ...http.h1.request_head import FieldLines
 from ...http.h1.response_head import Head, Section, parse_head
+from ...http.header_validation import FieldLines
 from ...http.headers import Headers
 
 OK: Final = range(200, 300)

@@ -14,8 +14,8 @@ from typing import Final
 from ...http.auth import AuthSession
 from ...http.challenges import challenges_in
 from ...http.h1.framing import closes_proxy
-from ...http.h1.request_head import FieldLines
 from ...http.h1.response_head import Head
+from ...http.header_validation import FieldLines
 from ...http.headers import Headers
 
 AUTHENTICATION_REQUIRED: Final = 407

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from ...errors import InvalidRequest
 from ...http.auth import Auth, BasicAuth
 from ...http.h1.limits import Limits
-from ...http.h1.request_head import FRAMING, FieldLines
+from ...http.header_validation import FRAMING, FieldLines
 from ...http.headers import Fields, Headers, exact, field_pairs
 from ...http.hosts import (
     HTTP_PORT,
