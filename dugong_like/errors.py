@@ -2,12 +2,20 @@
 
     DugongError
     |-- StateError                 calls in the wrong order                fix the caller
-    |   `-- StreamNotReady             a stream of yours cannot be waited for
+    |   |-- StreamNotReady             a stream of yours cannot be waited for
+    |   |-- StreamConsumed             the body of a response has been read
+    |   |-- ResponseNotRead            it has not been read yet
+    |   `-- ResponseClosed             it was closed before it was read
     |-- InvalidRequest             the request cannot be sent              fix the caller
     |-- InvalidOption              an option has an invalid value          fix the caller
     |-- ExcessBodyData             more body data than announced           fix the caller
     |-- FileTooShort               a file is shorter than announced        fix the caller
     |-- BodyTooLarge               a response beyond your own budget       discard it, or reset
+    |-- ResponseError              about a response, which it has          see its response
+    |   |-- StatusError                a 4xx or 5xx, by raise_for_status
+    |   |-- TooManyRedirects           a chain of redirects has no end
+    |   `-- RedirectRefused            following it would be unsafe
+    |-- AddressForbidden           the guard does not allow the address    do not retry
     |-- ProtocolError              the peer violated the protocol          report, do not retry
     |   |-- InvalidResponse            not HTTP/1.0 or HTTP/1.1
     |   `-- UnsupportedResponse        HTTP, but the end of its body is unknown
@@ -15,7 +23,8 @@
         |-- ConnectionClosed           the connection ended too early
         |   `-- AnsweredEarly              an early final response: read it
         |-- ConnectionTimedOut         no progress, or the deadline passed
-        |   `-- ContinueTimedOut           no 100 (Continue): the body may be sent now
+        |   |-- ContinueTimedOut           no 100 (Continue): the body may be sent now
+        |   `-- DeadlineExceeded           the total time for a request has passed
         |-- ConnectFailed              no address accepted the connection
         |-- HandshakeFailed            the TLS handshake failed
         |   |-- CertificateInvalid         the certificate of the peer is not accepted
@@ -62,6 +71,8 @@ class DugongError(Exception):
             ``"connect"``, ``"tls"``; with a proxy: ``"proxy-dns"``, ``"proxy-connect"``,
             ``"proxy-tls"``, and ``"proxy"`` for its own protocol. Otherwise ``""``;
             `ConnectionTimedOut` has some more.
+        request: the request of a `Client` that failed, None without a client.
+        response: the response that the error is about; None if there is none.
 
     """
 
@@ -70,6 +81,8 @@ class DugongError(Exception):
     method: str = ""
     url: str = ""
     phase: str = ""
+    request: Any = None
+    response: Any = None
 
     def __init__(self, message: str = "", *, request_sent: Sent = "no") -> None:
         super().__init__(message)
@@ -133,6 +146,18 @@ class StreamNotReady(StateError, BlockingIOError):
     """
 
 
+class StreamConsumed(StateError):
+    """The body of a `Response` has been read or iterated over, and cannot be read again."""
+
+
+class ResponseNotRead(StateError):
+    """`Response.content`, or what is made of it, was asked for before the body was read."""
+
+
+class ResponseClosed(StateError):
+    """The `Response` was closed before its body was read to the end."""
+
+
 class InvalidRequest(DugongError, ValueError):
     """A part of the request must not be sent (RFC 9110 section 5.5, RFC 9112 section 3)."""
 
@@ -159,6 +184,40 @@ class BodyTooLarge(DugongError):
     No more than that was returned, and the connection is unchanged: `HTTPConnection.discard`
     skips the rest, `HTTPConnection.reset` closes the connection.
     """
+
+
+class ResponseError(DugongError):
+    """Base of the errors that carry the `Response` that they are about.
+
+    Attributes:
+        response: the `Response`; its body is read, or can be.
+
+    """
+
+    def __init__(self, message: str = "", *, response: Any = None) -> None:
+        super().__init__(message, request_sent="yes" if response is not None else "no")
+        self.response = response
+        self.request = getattr(response, "request", None)
+
+
+class StatusError(ResponseError):
+    """The status of a response is 4xx or 5xx (RFC 9110 section 15); see `raise_for_status`."""
+
+
+class TooManyRedirects(ResponseError):
+    """More redirects than `max_redirects` of the `Client` allows (RFC 9110 section 15.4)."""
+
+
+class RedirectRefused(ResponseError):
+    """A redirect that is not followed, as that would be unsafe or impossible.
+
+    It leads from https to http, to another scheme, or to no valid URL; or the body would have to be
+    sent to another origin, and cannot be read a second time.
+    """
+
+
+class AddressForbidden(DugongError):
+    """The address of the server is not one that the guard of the `Client` allows."""
 
 
 class ProtocolError(DugongError):
@@ -237,6 +296,15 @@ class ContinueTimedOut(ConnectionTimedOut):
 
     The body may be written now, as RFC 9110 section 10.1.1 allows.
     """
+
+
+class DeadlineExceeded(ConnectionTimedOut):
+    """The total time for a request has passed: `Timeouts.total`, with redirects and retries."""
+
+    def __init__(
+        self, message: str = "", *, request_sent: Sent = "no", phase: str = "total"
+    ) -> None:
+        super().__init__(message, request_sent=request_sent, phase=phase)
 
 
 class ConnectFailed(TransportError, ConnectionError):
