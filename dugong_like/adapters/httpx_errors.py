@@ -17,7 +17,7 @@ REMOTE: Final = ("RemoteProtocolError",) * 3
 TIMED_OUT: Final = ("ConnectTimeout", "WriteTimeout", "ReadTimeout")
 FAILED: Final = ("ConnectError", "WriteError", "ReadError")
 
-# The exception that a request raises, for each exception of this library. An exception that is not
+# The exception that a request raises, for each exception of a connection. An exception that is not
 # listed is treated as its base class.
 ERRORS: Final[Table] = {
     "StateError": LOCAL,  # such as an incomplete body
@@ -89,16 +89,16 @@ THEIRS: Final[Mapping[str, tuple[str, ...] | str]] = {
     "TransportError": "`DugongError`; there it is what all of a transport have in common",
     "RequestError": "`DugongError`",
     "HTTPError": "`DugongError`",
-    "HTTPStatusError": "any status is a response; `HTTPResponse`",
-    "TooManyRedirects": "redirects are left to the caller",
+    "HTTPStatusError": "`StatusError` of a client",
+    "TooManyRedirects": "`TooManyRedirects` of a client",
     "DecodingError": "decompression is left to the caller",
     "CookieConflict": "cookies are left to the caller",
     "StreamError": "`StateError`",
-    "StreamConsumed": 'reading on gives ``b""``',
-    "StreamClosed": "`ConnectionClosed`",
+    "StreamConsumed": "`StreamConsumed` of a client",
+    "StreamClosed": "`ResponseClosed` of a client",
     "SSEError": "events are left to the caller",
     "RequestNotRead": "bodies of requests are not kept",
-    "ResponseNotRead": "`StateError`, if another response is to be read",
+    "ResponseNotRead": "`ResponseNotRead` of a client",
 }
 
 
