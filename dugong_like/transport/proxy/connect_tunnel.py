@@ -5,7 +5,7 @@ connection if that persists, otherwise on a new one. Some proxies close it witho
 this is only noticed when the request is sent, or gets no response, and then it is sent once more
 on a new connection.
 
-Not here: forwarding without a tunnel (forward.py), credentials (auth.py), and TLS inside
+Not here: forwarding without a tunnel (forward.py), credentials (credentials.py), and TLS inside
 the tunnel (open.py).
 """
 
@@ -21,7 +21,6 @@ from ...errors import (
     TunnelRefused,
 )
 from ...http.auth import AuthSession
-from ...http.challenges import challenges_in
 from ...http.h1.body import ENDLESS, SIZED, UNTIL_CLOSE, Body, Source
 from ...http.h1.body_kinds import Kind
 from ...http.h1.chunked import ChunkedBody
@@ -30,11 +29,11 @@ from ...http.h1.limits import Limits
 from ...http.h1.response_head import Head, Section, parse_head
 from ...http.header_validation import FieldLines
 from ...http.headers import Headers
+from .credentials import learn
 
 OK: Final = range(200, 300)
 INFORMATIONAL: Final = range(100, 200)
 SWITCHING_PROTOCOLS: Final = 101
-AUTHENTICATION_REQUIRED: Final = 407
 # Temporary failures: Request Timeout (the proxy waited for the request); Too Many Requests (RFC
 # 6585); Bad Gateway, Service Unavailable and Gateway Timeout (RFC 9110 section 15.6).
 TEMPORARY: Final = frozenset([408, 429, 502, 503, 504])
@@ -155,9 +154,8 @@ class Tunnel:
         else:
             self._body, self._owed = UNTIL_CLOSE, ENDLESS
         self._reusable = framing.reusable and not closes_proxy(head)
-        if head.status == AUTHENTICATION_REQUIRED and self._session and not self._answered:
-            challenges = challenges_in(head.fields, b"proxy-authenticate")
-            self._again = self._session.learn(challenges, self._value)
+        if not self._answered:
+            self._again = learn(self._session, head, self._value)
 
     def _receive_body(self, body: Body, source: Source) -> bool | None:
         """Take the body of a refusal: True at its end, False if the rest is not needed."""

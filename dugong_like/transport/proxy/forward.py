@@ -3,22 +3,19 @@
 The proxy reads every request, so each one has the fields for it. They are never part of a
 request inside a tunnel.
 
-Not here: the target in absolute-form (http/h1/request_head.py).
+Not here: the target in absolute-form (http/h1/request_head.py), and credentials (credentials.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
 
 from ...http.auth import AuthSession
-from ...http.challenges import challenges_in
 from ...http.h1.framing import closes_proxy
 from ...http.h1.response_head import Head
 from ...http.header_validation import FieldLines
 from ...http.headers import Headers
-
-AUTHENTICATION_REQUIRED: Final = 407
+from .credentials import learn
 
 
 class Forwarding:
@@ -59,6 +56,5 @@ class Forwarding:
             False if the proxy announces that it closes the connection.
 
         """
-        if head.status == AUTHENTICATION_REQUIRED and self._session is not None:
-            self._session.learn(challenges_in(head.fields, b"proxy-authenticate"), None)
+        learn(self._session, head, None)
         return not closes_proxy(head)

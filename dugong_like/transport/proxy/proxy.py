@@ -1,7 +1,7 @@
 """Proxy: the description of a proxy, checked before anything is sent.
 
-Not here: the handshakes with it (connect_tunnel.py, socks5.py, socks4.py, forward.py), and
-connecting (open.py).
+Not here: its credentials (credentials.py), the handshakes with it (connect_tunnel.py, socks5.py,
+socks4.py, forward.py), and connecting (open.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
 
 from ...errors import InvalidRequest
 from ...http.auth import Auth, BasicAuth
@@ -30,6 +29,7 @@ from ...http.hosts import (
 from ...http.redaction import quoted, shown_url
 from . import socks4, socks5
 from .connect_tunnel import Tunnel
+from .credentials import check_for_socks, choose_auth, decode_login, session_for
 from .forward import Forwarding
 from .handshake import Conversation
 
@@ -112,21 +112,14 @@ class Proxy:
         mode: str = "auto",
     ) -> None:
         self.scheme, login, self.hostname, self.port = _parse_url(url)
-        if auth is not None and login is not None:
-            raise InvalidRequest("credentials in the URL of a proxy and in auth")
-        self.auth = auth if login is None else login
-        if isinstance(self.auth, type):
-            raise TypeError(f"auth is a class, where a {self.auth.__name__}(…) is needed")
-        if self.auth is not None and not callable(getattr(self.auth, "session", None)):
-            raise TypeError(f"auth has no session(): {type(self.auth).__name__}")
+        self.auth = choose_auth(auth, login)
         self.mode = mode
         self.ssl_context = self._context(ssl_context)
         self._fields = _check_fields(headers)
         if mode not in MODES:
             raise InvalidRequest(f"not a mode of a proxy: {quoted(mode)}")
         if self.scheme in {"http", "https"}:
-            wins = "proxy-authorization" in self._fields
-            self._session = None if self.auth is None or wins else self.auth.session()
+            self._session = session_for(self.auth, self._fields)
         else:
             self._session = None
             self._check_socks()
@@ -149,14 +142,7 @@ class Proxy:
             raise InvalidRequest("a SOCKS proxy forwards no requests")
         if self._fields:
             raise InvalidRequest("a SOCKS proxy takes no header fields")
-        if self.auth is None:
-            return
-        if not isinstance(self.auth, BasicAuth):
-            raise InvalidRequest("a SOCKS proxy takes BasicAuth only")
-        if self.scheme != "socks4a":
-            socks5.check_login(self.auth)
-        elif self.auth.password:
-            raise InvalidRequest("SOCKS4a has no passwords")
+        check_for_socks(self.auth, self.scheme)
 
     @classmethod
     def from_env(
@@ -316,18 +302,7 @@ def _parse_url(url: str) -> tuple[str, BasicAuth | None, str, int]:
     if scheme not in PORTS:
         raise InvalidRequest(f"not the URL of a proxy: its scheme is not one of {', '.join(PORTS)}")
     host, port = read_place(match["host"], match["port"])
-    return scheme, _login(match["login"]), host, PORTS[scheme] if port is None else port
-
-
-def _login(text: str | None) -> BasicAuth | None:
-    """Return the credentials in a URL, decoded."""
-    if text is None:
-        return None
-    user, _, password = text.partition(":")
-    try:
-        return BasicAuth(unquote(user, errors="strict"), unquote(password, errors="strict"))
-    except UnicodeDecodeError:
-        raise InvalidRequest("the credentials in the URL of a proxy are not UTF-8") from None
+    return scheme, decode_login(match["login"]), host, PORTS[scheme] if port is None else port
 
 
 def _check_fields(headers: Fields | None) -> Headers:

@@ -2,7 +2,8 @@
 
 Each side waits for the other, so bytes behind a reply are an error.
 
-Not here: names to addresses for ``socks5`` (open.py); ``socks5h`` leaves them to the proxy.
+Not here: user names and passwords (credentials.py), and names to addresses for ``socks5``
+(open.py); ``socks5h`` leaves them to the proxy.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from ...errors import (
 from ...http.auth import BasicAuth
 from ...http.h1.body import Source
 from ...http.redaction import quoted
+from .credentials import LOGIN_VERSION, MAX_TEXT, login_message
 
 VERSION: Final = 5
-LOGIN_VERSION: Final = 1  # of the sub-negotiation (RFC 1929 section 2)
 CONNECT: Final = 1
 NO_LOGIN: Final = 0
 LOGIN: Final = 2
@@ -31,7 +32,6 @@ NONE_ACCEPTABLE: Final = 0xFF
 IPV4: Final = 1
 NAME: Final = 3
 IPV6: Final = 4
-MAX_TEXT: Final = 255  # bytes of a name or password: their length is one byte
 TEMPORARY: Final = frozenset([1, 3, 4, 5, 6])  # of REPLIES: failures of the network or the server
 SHOWN: Final = 20  # bytes of an invalid reply that an error message shows
 
@@ -51,13 +51,6 @@ def check_name(hostname: str) -> None:
     """Raise `InvalidRequest` if *hostname* is too long for SOCKS5."""
     if len(hostname) > MAX_TEXT:
         raise InvalidRequest(f"a host name of more than {MAX_TEXT} bytes: {quoted(hostname)}")
-
-
-def check_login(login: BasicAuth) -> None:
-    """Raise `InvalidRequest` if SOCKS5 cannot carry *login* (RFC 1929 section 2)."""
-    for text in (login.user, login.password):
-        if not 0 < len(text.encode()) <= MAX_TEXT:
-            raise InvalidRequest(f"user name and password of SOCKS5 have 1 to {MAX_TEXT} bytes")
 
 
 class Socks5:
@@ -120,8 +113,7 @@ class Socks5:
             offered = "no password" if self._login is None else "user name and password"
             self._refuse(method, f"it does not accept {offered}")
         if method == LOGIN and self._login is not None:
-            user, password = self._login.user.encode(), self._login.password.encode()
-            self.to_send = b"%c%c%b%c%b" % (LOGIN_VERSION, len(user), user, len(password), password)
+            self.to_send = login_message(self._login)
             self._take = self._take_verdict
         elif method == NO_LOGIN:
             self._ask()

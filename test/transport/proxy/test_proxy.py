@@ -33,36 +33,6 @@ def test_urls(url, expected):
     assert Proxy(url).auth is None
 
 
-@pytest.mark.parametrize(
-    ("userinfo", "user", "password"),
-    [
-        ("a:b", "a", "b"), ("a", "a", ""), (":b", "", "b"), ("", "", ""), ("a:b:c", "a", "b:c"),
-        ("a%40b:%2F%3a%25", "a@b", "/:%"), ("%C3%BC:%e2%82%ac", "ü", "€"),
-    ],
-)  # fmt: skip
-def test_credentials_are_decoded(userinfo, user, password):
-    assert Proxy(f"http://{userinfo}@proxy.test").auth == BasicAuth(user, password)
-
-
-BAD_LOGINS = [
-    "se cret", "secret\r\nX: y", "secret%0d%0aX", "secret%00", "secret%zz", "secret%", "secret#x",
-    "secret/x", "secret?x", "secret@x", "secret\\", "[secret", "secret%3Ax:y", "secret%ff",
-    "secret:secret%0a", "secrét", "http://secret", "secret:8/0",
-]  # fmt: skip
-
-
-@pytest.mark.reliability(47, 60)
-@pytest.mark.parametrize("login", BAD_LOGINS)
-def test_bad_credentials_are_refused_and_not_shown(login):
-    with pytest.raises(InvalidRequest) as failure:
-        Proxy(f"http://{login}@proxy.test:3128")
-    error = failure.value
-    while error is not None:
-        assert "secret" not in str(error)
-        assert "secr" not in str(error)
-        error = error.__cause__
-
-
 @pytest.mark.reliability(47)
 @pytest.mark.parametrize(
     "url",
@@ -81,15 +51,6 @@ def test_bad_credentials_are_refused_and_not_shown(login):
 def test_what_is_no_url_of_a_proxy(url):
     with pytest.raises(InvalidRequest):
         Proxy(url)
-
-
-@pytest.mark.reliability(60)
-def test_nothing_shows_credentials():
-    proxy = Proxy(
-        "https://user:secret@proxy.test",
-        headers={"Proxy-Authorization": "secret", "X-User": "user"},
-    )
-    assert repr(proxy) == str(proxy) == "<Proxy https://proxy.test:443>"
 
 
 def test_a_proxy_is_a_value():
@@ -231,17 +192,6 @@ def test_socks5_is_given_addresses():
 
     asked = b"\5\1\0\1\1\2\3\4\1\xbb"
     assert play(conversation, [(b"\5\1\0", b"\5\0"), (asked, b"\5\0\0\1" + bytes(6))])
-
-
-@pytest.mark.reliability(60)
-def test_own_authorization_wins():
-    headers = {"proxy-authorization": "mine"}
-    proxy = Proxy("http://proxy.test", auth=BasicAuth("a", "b"), headers=headers)
-    sent = proxy.conversation("example.org", 443, Limits(), []).to_send
-
-    assert b"\r\nproxy-authorization: mine\r\n" in sent
-    assert sent.lower().count(b"proxy-authorization") == 1
-    assert proxy.forwarding().lines("GET", "/", ()) == "proxy-authorization: mine\r\n"
 
 
 def test_pairs_and_urls():
