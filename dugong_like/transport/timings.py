@@ -1,6 +1,6 @@
 """The durations of the phases of one exchange, computed from trace events.
 
-Not here: the events (connect/open.py, connection/h1/observer.py).
+Not here: the events (connect/open.py, connection/h1/trace_events.py).
 """
 
 from __future__ import annotations

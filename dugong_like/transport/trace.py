@@ -4,7 +4,7 @@ A trace is a plain callable ``(event, info)``, the same under every driver. Each
 ``NAME.started``, and ends with ``NAME.complete`` (``return_value``) or ``NAME.failed``
 (``exception``). Without a trace nothing is done.
 
-Not here: the events of requests (connection/h1/observer.py), and logging (log.py).
+Not here: the events of requests (connection/h1/trace_events.py), and logging (log.py).
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from .states import BROKEN, CLOSED, NEW, OPEN, READY, Sending, Sent
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from .observer import Observer
+    from .trace_events import Observer
 
 Whole = tuple[Exchange, bytes, Part | None]  # a request: its head, and its body if it has one
 COMPLETE: Final = (READY, Sending.UPGRADING)  # there is no body to write

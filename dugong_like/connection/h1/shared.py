@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ...transport.filters.minimum_rate import Meter
     from ...transport.timings import Timings
     from ..config import ConnectionConfig
-    from .observer import Observer
+    from .trace_events import Observer
 
 E = TypeVar("E", bound=BaseException)
 PEERS = (ProtocolError, TransportError)  # errors that the peer or the network have made
@@ -119,7 +119,7 @@ class SharedState(StreamInUse):
         self.meter: Meter | None = None
         self.timings: Timings | None = None
         if config.is_observed:
-            from .observer import Observer  # noqa: PLC0415 - for connections that have one
+            from .trace_events import Observer  # noqa: PLC0415 - for connections that have one
 
             self.observer = Observer(self, config)
             self.route = config.route.told(self.observer.tell)

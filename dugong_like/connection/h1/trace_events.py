@@ -1,7 +1,7 @@
-"""The observer of a session: a trace, timings and logging are told by it what happens.
+"""The trace events of a session, emitted by its observer, which timings and logging use as well.
 
-A session has one if somebody asked, and tells it at each place below; what is sent, and in how
-many calls, is the same with and without it.
+A session has an observer if somebody asked for one, and calls it at each place below; what is sent,
+and in how many calls, is the same with and without it.
 
 Events of a request, in this order, each with ``started`` and ``complete`` or ``failed``::
 
