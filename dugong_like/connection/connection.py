@@ -247,7 +247,7 @@ class HTTPConnection(Operations):
         sender, receiver = session.sender, session.receiver
         if sender.is_writing():  # only here: in a generator somebody else may write meanwhile
             return run(unless(sender.check_not_owed, self.co_read_response()))
-        if receiver.heads.continue_timeout is not None:
+        if receiver.continue_timeout is not None:
             return run(self.co_read_response())
         try:
             return receiver.block(receiver.read_response, None, receiver.is_early)

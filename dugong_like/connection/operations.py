@@ -36,6 +36,7 @@ from .config import ConnectionConfig
 from .exchange import Exchange, HTTPResponse, Reply
 from .file_transfer import start_upload
 from .files import Sink, Source
+from .h1.expect_continue import EXPECT, is_expected
 from .h1.receiver import SessionReplaced
 from .h1.sender import Retired, Whole
 from .h1.session import Session
@@ -316,12 +317,9 @@ class Operations:
             values = fields.values
             if body is not None and not isinstance(body, BodyFollowing):
                 body = as_bytes(body, "body")
-            if expect100 and not isinstance(body, BodyFollowing):
-                raise InvalidRequest("expect100 goes with BodyFollowing only")
-            exchange.expects_continue = expect100 and body.length != 0  # type: ignore[union-attr]
+            if expect100:
+                exchange.expects_continue = is_expected(body, values)
             exchange.upgrades = method == "CONNECT" or "upgrade" in values
-            if expect100 and "expect" in values:
-                raise InvalidRequest("Expect follows from expect100 and cannot be set as well")
             check_meaning(values, method, body is not None)
             if not self._heads.minor:
                 unknown = isinstance(body, BodyFollowing) and body.length is None
@@ -330,7 +328,7 @@ class Operations:
                 with_md5 = self.content_md5
             framing = framing_lines(method, values, body, with_md5=with_md5)
             if exchange.expects_continue:
-                framing += "Expect: 100-continue\r\n"
+                framing += EXPECT
             exchange.closes = closes(values, self._heads.minor)
             return exchange, self._heads.build(method, path, fields, framing), body
         except InvalidRequest as exc:

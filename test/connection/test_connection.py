@@ -16,7 +16,6 @@ from dugong_like import (
     CaseInsensitiveDict,
     ConnectionClosed,
     ConnectionTimedOut,
-    ContinueTimedOut,
     ExcessBodyData,
     HTTPConnection,
     HTTPResponse,
@@ -350,75 +349,6 @@ def test_options_of_the_server_itself(recorder):
     exchange(recorder.conn, "OPTIONS", "*")
 
     assert recorder.heads[0].startswith(b"OPTIONS * HTTP/1.1\r\n")
-
-
-# ---- 100 (Continue)
-
-
-def continuing(first):
-    def handler(sock):
-        head = read_head(sock)
-        assert b"\r\nExpect: 100-continue\r\n" in head
-        sock.sendall(first)
-        if first.startswith(b"HTTP/1.1 100"):
-            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + read_exactly(sock, 5))
-
-    return handler
-
-
-@pytest.mark.reliability(44)
-@pytest.mark.feature("B5", "B15")
-def test_body_is_sent_when_the_server_wants_it():
-    with ScriptedServer(continuing(b"HTTP/1.1 100 Go\r\nX: y\r\n\r\n")) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
-            conn.send_request("PUT", "/", body=BodyFollowing(5), expect100=True)
-            with pytest.raises(StateError, match="has to wait for 100"):
-                conn.write(b"hello")
-            response = conn.read_response()
-            assert (response.status, response.reason, response.headers["X"]) == (100, "Go", "y")
-            conn.write(b"hello")
-            assert conn.read_response().status == 200
-            assert conn.readall() == b"hello"
-
-
-@pytest.mark.reliability(44)
-@pytest.mark.feature("B15")
-def test_final_answer_cancels_the_body():
-    refusal = b"HTTP/1.1 417 No\r\nContent-Length: 2\r\n\r\nno"
-    with ScriptedServer(continuing(refusal)) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
-            for _ in range(2):  # it connects again by itself
-                conn.send_request("PUT", "/", body=BodyFollowing(5), expect100=True)
-                assert conn.read_response().status == 417
-                with pytest.raises(StateError):
-                    conn.write(b"hello")
-                assert conn.readall() == b"no"
-                assert not conn.response_pending()
-        wait_until(lambda: server.connections == 2)
-
-
-@pytest.mark.reliability(44)
-@pytest.mark.feature("B15")
-def test_body_may_be_sent_when_the_time_for_100_is_over():
-    def handler(sock):
-        read_head(sock)
-        sock.sendall(b"HTTP/1.1 100 Late\r\n\r\n" + EMPTY if read_exactly(sock, 5) else b"")
-
-    with ScriptedServer(handler) as server:
-        with HTTPConnection("127.0.0.1", server.port, expect100_timeout=0.1, timeout=10) as conn:
-            conn.send_request("PUT", "/", body=BodyFollowing(5), expect100=True)
-            with pytest.raises(ContinueTimedOut, match=r"within 0\.1 s;"):
-                conn.read_response()
-            conn.write(b"hello")
-            assert conn.read_response().status == 200
-
-
-def test_expect100_goes_with_bodies_that_follow_and_are_not_empty(recorder):
-    with pytest.raises(InvalidRequest, match="BodyFollowing"):
-        recorder.conn.send_request("PUT", "/", body=b"x", expect100=True)
-    recorder.conn.send_request("PUT", "/", body=BodyFollowing(0), expect100=True)
-    assert recorder.conn.read_response().status == 200
-    assert b"Expect" not in recorder.heads[0]
 
 
 # ---- responses

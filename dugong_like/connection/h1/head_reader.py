@@ -1,23 +1,24 @@
 """Receiving the heads of responses, the informational ones in front of them included.
 
-Not here: their grammar (http/h1/response_head.py), and what a final head leads to (receiver.py).
+Not here: their grammar (http/h1/response_head.py), waiting for 100 (Continue)
+(expect_continue.py), and what a final head leads to (receiver.py).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ...errors import ConnectionClosed, ContinueTimedOut, InvalidResponse
+from ...errors import ConnectionClosed, InvalidResponse
 from ...http.h1.head_cache import RecentHeads
 from ...http.h1.response_head import Head, Section, parse_head
 from ...polling.fairness import STEP
 from ...transport.buffer import ReceiveBuffer
 from ..exchange import Exchange, HTTPResponse
+from .expect_continue import is_met
 
 if TYPE_CHECKING:
     from .shared import SharedState
 
-CONTINUE: Final = 100
 SWITCHING_PROTOCOLS: Final = 101
 FINAL: Final = 200  # the first status code that ends an exchange
 
@@ -30,18 +31,16 @@ class HeadReader:
         buffer: what has been received and not taken.
 
     Attributes:
-        continue_timeout: seconds to wait for 100 (Continue); None waits for ever.
         reports_later: True while the sender peeks: nobody may be called meanwhile, as an operation
             that begins to read waits for the end of that.
     """
 
     __slots__ = (
         *("_buffer", "_harmless", "_informational", "_limits", "_recent", "_section", "_session"),
-        *("continue_timeout", "reports_later"),
+        "reports_later",
     )
 
     def __init__(self, session: SharedState, buffer: ReceiveBuffer) -> None:
-        self.continue_timeout: float | None = None
         self.reports_later = False
         self._session = session
         self._buffer = buffer
@@ -100,8 +99,7 @@ class HeadReader:
                     raise InvalidResponse("101 (Switching Protocols) without having been asked")
                 return head
             self._note_informational(exchange, head, head.size)
-            if head.status == CONTINUE and exchange.expects_continue:
-                exchange.expects_continue = False
+            if is_met(exchange, head.status):
                 return head
         return None
 
@@ -130,15 +128,6 @@ class HeadReader:
             )
         return ConnectionClosed(
             "the server closed the connection without a response", request_sent="maybe"
-        )
-
-    def no_continue(self, exchange: Exchange) -> ContinueTimedOut:
-        """Let the body be written although nobody asked for it, and return the error."""
-        exchange.expects_continue = False
-        return ContinueTimedOut(
-            f"no 100 (Continue) within {self.continue_timeout} s; the body may be written now",
-            request_sent="maybe",
-            phase="expect100",
         )
 
     def _find_end(self) -> int:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, TypeVar
 from ...errors import (
     ClientCertificateRefused,
     ConnectionClosed,
-    ConnectionTimedOut,
     DugongError,
     ProtocolError,
     StateError,
@@ -29,7 +28,7 @@ from ...http.h1.body_kinds import Kind
 from ...http.h1.chunked import ChunkedBody
 from ...http.h1.framing import ends_http, frame
 from ...http.h1.response_head import Head
-from ...polling.contract import Co, PollNeeded, run, within
+from ...polling.contract import Co, PollNeeded, run
 from ...polling.fairness import STEP, TURN
 from ...polling.timeouts import limited
 from ...polling.wake import Wake, co_checkpoint
@@ -41,7 +40,8 @@ from ...transport.zero_copy import PATIENCE
 from ..exchange import Exchange, HTTPResponse
 from .body_reader import BodyReader
 from .exclusive import FATAL, ORDERLY, READING, Peek, take
-from .head_reader import CONTINUE, HeadReader
+from .expect_continue import CONTINUE, co_limited
+from .head_reader import HeadReader
 from .shared import PEERS
 from .states import BROKEN, CLOSED, OPEN
 
@@ -66,13 +66,17 @@ class Receiver:
         buffer: what has been received and not taken.
         heads: reads heads.
         bodies: reads bodies.
+        continue_timeout: seconds to wait for 100 (Continue); None waits for ever.
     """
 
-    __slots__ = ("_final", "_gathered", "_session", "bodies", "buffer", "heads")
+    __slots__ = (
+        *("_final", "_gathered", "_session", "bodies", "buffer", "continue_timeout", "heads"),
+    )
 
     def __init__(self, session: SharedState) -> None:
         self._session = session
         buffer = self.buffer = ReceiveBuffer(session.config.buffer_size)
+        self.continue_timeout: float | None = None
         self.heads = HeadReader(session, buffer)
         self.bodies = BodyReader(session, buffer)
         self._final: Head | None = None  # read while a body was being sent, for `read_response`
@@ -443,24 +447,10 @@ class Receiver:
 
     def co_read_response(self) -> Co[HTTPResponse]:
         """See `Operations.co_read_response`."""
-        if self.heads.continue_timeout is None:
-            return self.co(self.read_response, None, self.is_early)
-        return self._co_read_or_continue()
-
-    def _co_read_or_continue(self) -> Co[HTTPResponse]:
-        """Read a response; a body that waits for 100 (Continue) shall not do so for ever."""
         reading = self.co(self.read_response, None, self.is_early)
-        pending = self._session.pending
-        if self.heads.continue_timeout is None or not pending or not pending[0].expects_continue:
-            return (yield from reading)
-        until = time.monotonic() + self.heads.continue_timeout
-        try:
-            return (yield from within(until, reading))
-        except ConnectionTimedOut:
-            if time.monotonic() >= until and pending and pending[0].expects_continue:
-                first = pending[0]
-                raise self._session.labelled(self.heads.no_continue(first), first) from None
-            raise
+        if self.continue_timeout is None:
+            return reading
+        return co_limited(self._session, self.continue_timeout, reading)
 
     def read_response(self, _: None) -> HTTPResponse | None:
         """Make an attempt to read the next response; see `Operations.co_read_response`."""

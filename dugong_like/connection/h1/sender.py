@@ -28,6 +28,7 @@ from ...transport.stream import Data, Part, Stream
 from ...transport.zero_copy import FileStretch
 from ..exchange import Exchange
 from .exclusive import ORDERLY, SENDING, take
+from .expect_continue import after_head, before_body
 from .states import BROKEN, CLOSED, NEW, OPEN, READY, Sending, Sent
 from .writer import Writer
 
@@ -337,7 +338,7 @@ class Sender(Writer):
         if body.length == 0:
             return True
         exchange.owed_by = get_ident()
-        self._step(Sent.EXPECTATION if exchange.expects_continue else Sent.ANNOUNCED)
+        self._step(after_head(exchange))
         return False
 
     @staticmethod
@@ -539,12 +540,9 @@ class Sender(Writer):
         if exchange is None or self.state in COMPLETE:
             raise StateError(f"there is no body to write: {self._why_none()}")
         if self.state is Sending.AWAITING_CONTINUE:
-            if exchange.expects_continue:
-                raise StateError("the body has to wait for 100 (Continue): call read_response()")
+            self._step(before_body(exchange))
             if exchange.answered:
-                self._step(Sent.ANSWERED)
                 raise StateError("the server answered without wanting the body")
-            self._step(Sent.CONTINUED)
         stream = self._session.live_stream()
         try:
             self._look(stream, exchange)

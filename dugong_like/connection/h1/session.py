@@ -51,6 +51,7 @@ from ...http.h1.framing import APART, frame
 from ...polling.fairness import STEP
 from ..exchange import HTTPResponse, Reply
 from .exclusive import READING, take
+from .expect_continue import limit_of
 from .receiver import Receiver
 from .sender import Sender
 from .shared import SharedState
@@ -104,9 +105,7 @@ class Session:
         receiver = self.receiver = Receiver(shared)
         self.sender = Sender(shared, receiver)
         self._last: tuple[bytes, Head | None] = UNLIKE, None  # a head, and its bytes
-        receiver.heads.continue_timeout = expect100_timeout
-        if shared.timeouts.expect100 is not None:
-            receiver.heads.continue_timeout = shared.timeouts.expect100
+        receiver.continue_timeout = limit_of(shared.timeouts, expect100_timeout)
 
     def limit(self, timeout: float | Timeouts | None, expect100_timeout: float | None) -> None:
         """Let other time limits hold for every wait that begins from now on.
@@ -116,8 +115,7 @@ class Session:
 
         """
         self.shared.limit(timeout)
-        limit = self.shared.timeouts.expect100
-        self.receiver.heads.continue_timeout = expect100_timeout if limit is None else limit
+        self.receiver.continue_timeout = limit_of(self.shared.timeouts, expect100_timeout)
 
     # ---- whole exchanges: `begin`, a wait for the response, `finish`, and `leave` in any case
 
