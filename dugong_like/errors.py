@@ -18,7 +18,8 @@
     |-- AddressForbidden           the guard does not allow the address    do not retry
     |-- ProtocolError              the peer violated the protocol          report, do not retry
     |   |-- InvalidResponse            not HTTP/1.0 or HTTP/1.1
-    |   `-- UnsupportedResponse        HTTP, but the end of its body is unknown
+    |   |-- UnsupportedResponse        HTTP, but the end of its body is unknown
+    |   `-- DecodingError              the content coding of a body is broken
     `-- TransportError             the bytes did not get through           usually retry
         |-- ConnectionClosed           the connection ended too early
         |   `-- AnsweredEarly              an early final response: read it
@@ -232,6 +233,14 @@ class UnsupportedResponse(ProtocolError):
     """The response is HTTP, but its body cannot be read (RFC 9112 section 6.1).
 
     Its end is unknown, so the connection cannot be used for further responses and has to be reset.
+    """
+
+
+class DecodingError(ProtocolError):
+    """The content coding of a body is broken (RFC 9110 section 8.4).
+
+    The body is truncated, has a wrong checksum, or goes on behind its end; or there are too many
+    codings. It was received as the framing of HTTP says, so the connection is unchanged.
     """
 
 

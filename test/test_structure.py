@@ -122,6 +122,7 @@ TESTED_ELSEWHERE = {
     "transport/upgraded/duplex.py": "test_network_stream.py",
     "connection/queue.py": "test_callbacks.py",
     "http/hosts.py": "test_connection.py",
+    "http/decompressors.py": "test_codings.py",
     "transport/connect/route.py": "test_open.py, test_session.py, test_connection.py",
     "transport/tls/start.py": "test_over_stream.py, test_tls_events.py",
     "transport/stream.py": "test_sender.py, test_two_threads.py",
