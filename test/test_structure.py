@@ -128,7 +128,7 @@ TESTED_ELSEWHERE = {
     "transport/stream.py": "test_sender.py, test_two_threads.py",
     "transport/proxy/handshake.py": "a protocol of types; proxy/test_*.py keep to it",
     "connection/h1/body_reader.py": "test_connection.py, test_interruptions.py",
-    "connection/h1/writer.py": "test_sender.py, test_early_answer.py",
+    "connection/h1/writer.py": "test_sender.py, test_early_response.py",
     "transport/info.py": "test_network_stream.py",
     "transport/filters/base.py": "test_wire_dump.py, test_throttle.py",
     "transport/filters/chain.py": "test_wire_dump.py, test_throttle.py, polling/test_rates.py",

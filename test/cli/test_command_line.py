@@ -32,7 +32,7 @@ from dugong_like import InvalidRequest
 from dugong_like.__main__ import main
 from dugong_like.cli.progress import progress_bar
 from dugong_like.cli.urls import parse_url
-from dugong_like.connection.h1.receiver import Receiver
+from dugong_like.connection.h1 import early_response
 
 
 def command(*arguments, stdin=b"", **environment):
@@ -304,7 +304,7 @@ def test_put_to_a_server_that_resets_the_connection(
         sock.sendall(answer)  # to close now, with bytes that nobody has read, is a reset
 
     # The writer does not see the answer: it hears of the end first.
-    monkeypatch.setattr(Receiver, "look_ahead", lambda *_: None)
+    monkeypatch.setattr(early_response, "find", lambda *_: None)
     file = tmp_path / "file"
     file.write_bytes(bytes(20_000_000))
     monkeypatch.setattr("dugong_like.cli.transfer.ASK_FIRST", 1 << 30)  # it need not say 100

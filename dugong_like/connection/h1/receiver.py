@@ -67,10 +67,11 @@ class Receiver:
         heads: reads heads.
         bodies: reads bodies.
         continue_timeout: seconds to wait for 100 (Continue); None waits for ever.
+        early: a final head found while the body was being sent, for `read_response`, or None.
     """
 
     __slots__ = (
-        *("_final", "_gathered", "_session", "bodies", "buffer", "continue_timeout", "heads"),
+        *("_gathered", "_session", "bodies", "buffer", "continue_timeout", "early", "heads"),
     )
 
     def __init__(self, session: SharedState) -> None:
@@ -79,7 +80,7 @@ class Receiver:
         self.continue_timeout: float | None = None
         self.heads = HeadReader(session, buffer)
         self.bodies = BodyReader(session, buffer)
-        self._final: Head | None = None  # read while a body was being sent, for `read_response`
+        self.early: Head | None = None
         self._gathered = -1  # bytes received when `_gather` was called last
 
     def has_surplus(self) -> bool:
@@ -88,7 +89,7 @@ class Receiver:
 
     def is_between(self) -> bool:
         """Return True if what arrives next is the head of a response, or the rest of it."""
-        return self.bodies.body is None and self._final is None
+        return self.bodies.body is None and self.early is None
 
     def is_next(self, exchange: Exchange) -> bool:
         """Return True if what arrives next is the response to *exchange*, or the rest of its head.
@@ -104,7 +105,7 @@ class Receiver:
     def waits_for(self, exchange: Exchange) -> bool:
         """Return True if the response to *exchange* is next, and nothing of it has arrived."""
         return (
-            self._final is None and self.is_next(exchange) and self.buffer.begin == self.buffer.end
+            self.early is None and self.is_next(exchange) and self.buffer.begin == self.buffer.end
         )
 
     def clear(self) -> None:
@@ -466,10 +467,10 @@ class Receiver:
         if session.observer is not None and not session.observer.receiving:
             session.observer.awaits_head(exchange)
         self.bodies.forget()
-        head = self._final or self.heads.read(exchange)
+        head = self.early or self.heads.read(exchange)
         if head is None:
             return None
-        self._final = None
+        self.early = None
         if head.status == CONTINUE:
             return exchange.informational[-1]
         return self._begin_response(exchange, head)
@@ -503,10 +504,10 @@ class Receiver:
                 raise StateError("the next response is that of an exchange() that is under way")
             session.check_usable()
             self.bodies.forget()
-            head = self._final or self.heads.read(exchange)
+            head = self.early or self.heads.read(exchange)
             if head is None:
                 return False
-            self._final = None
+            self.early = None
             if head.status != CONTINUE:
                 self._begin_response(exchange, head)
         return False
@@ -697,50 +698,3 @@ class Receiver:
         session.label(reason)
         session.end(reason)
         return False
-
-    def look_ahead(self, stream: Stream, exchange: Exchange) -> HTTPResponse | None:
-        """Look, for the sender of *exchange*, whether its final response has begun.
-
-        Never waits, and does nothing while another operation reads, or if what arrives next
-        belongs to another request. The response remains the next one for `read_response`.
-
-        Returns:
-            The final response, if its head is here; None if there is none yet.
-
-        Raises:
-            ConnectionClosed: the server has closed the connection.
-            InvalidResponse: what it sent is no response, or its framing makes no sense.
-        """
-        buffer = self.buffer
-        if not self.is_next(exchange):
-            return None
-        if self._final is None and buffer.begin == buffer.end and stream.is_quiet():
-            return None
-        before = len(exchange.informational)
-        with Peek(self._session) as granted:
-            if not granted or not self.is_next(exchange):  # any more
-                return None
-            self.heads.reports_later = True
-            try:
-                final = self._peek_head(stream, exchange)
-            finally:
-                self.heads.reports_later = False
-        for informational in exchange.informational[before:]:
-            self.heads.report(informational)
-        return None if final is None else answer_of(exchange, final)
-
-    def _peek_head(self, stream: Stream, exchange: Exchange) -> Head | None:
-        """Return the final head for *exchange*, which is kept, if it is here."""
-        while self._final is None:
-            self._final = self.heads.take(exchange)
-            if self._final is None and not (filled := self.buffer.fill(stream)):
-                if filled is None:
-                    return None
-                raise self.heads.end_of_stream()
-        # A 100 that was asked for is for `read_response`.
-        return None if self._final.status == CONTINUE else self._final
-
-
-def answer_of(exchange: Exchange, head: Head) -> HTTPResponse:
-    """Return the response to *exchange* that *head* begins. Raises what `frame` does."""
-    return HTTPResponse(exchange, head, frame(exchange.method, head).length)

@@ -545,7 +545,7 @@ class Sender(Writer):
                 raise StateError("the server answered without wanting the body")
         stream = self._session.live_stream()
         try:
-            self._look(stream, exchange)
+            self._check_unanswered(stream, exchange)
         except BaseException as exc:
             self._stopped(exc, untouched=True)
             raise

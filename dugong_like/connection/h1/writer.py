@@ -1,7 +1,6 @@
 """Putting the parts of a request on the stream: at once, or when there is room.
 
-While it waits until more can be sent it also watches for an answer: a server that
-says no before it has the whole body is heard at once (RFC 9112 section 9.5).
+While it waits until more can be sent it also watches for a response (early_response.py).
 
 Not here: what is sent, and when (sender.py).
 """
@@ -12,8 +11,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import (
-    AnsweredEarly,
-    ClientCertificateRefused,
     ConnectionClosed,
     ConnectionTimedOut,
     ProtocolError,
@@ -27,7 +24,8 @@ from ...transport import stream as streams
 from ...transport.attempts import co_attempt_to_send
 from ...transport.stream import Part, Stream, rest
 from ..exchange import Exchange
-from .receiver import Receiver, answer_of
+from . import early_response
+from .receiver import Receiver
 from .states import READY, SENDING, Sending, Sent, follow
 
 if TYPE_CHECKING:
@@ -94,7 +92,7 @@ class Writer:
     ) -> int | None:
         """Send what can be sent of *parts* at once; None says nothing."""
         if exchange.final is not None:
-            raise AnsweredEarly.by(answer_of(exchange, exchange.final))
+            early_response.check_unanswered(exchange)
         if self._unwaited >= TURN:
             return None  # see `_co_go_on`
         # Set before the call, for the answer may be read before the call returns.
@@ -124,7 +122,7 @@ class Writer:
                     yield from self._co_turn()
                     if self._session.stream is not stream:
                         self._session.check_usable()
-                    self._look(stream, exchange)
+                    self._check_unanswered(stream, exchange)
                 total = sum(map(len, parts))
                 sent = self._try(stream, exchange, parts, complete, total)
                 if sent is None:
@@ -176,7 +174,7 @@ class Writer:
             if session.stream is not stream:
                 session.check_usable()
             if watch:
-                self._look(stream, exchange)
+                self._check_unanswered(stream, exchange)
             return self._try(stream, exchange, parts, complete, total)
 
         try:
@@ -193,33 +191,18 @@ class Writer:
         """Say in *exc*, if it is an error of the library, that it is about the last request."""
         self._session.label(exc, self._exchange)
 
-    def _look(self, stream: Stream, exchange: Exchange) -> None:
+    def _check_unanswered(self, stream: Stream, exchange: Exchange) -> None:
         """Stop if the server has answered already, or closed the connection."""
-        response = self._receiver.look_ahead(stream, exchange)
-        if response is not None:
-            raise AnsweredEarly.by(response, "; read_response() gives the answer")
+        early_response.check(self._session, self._receiver, stream, exchange)
 
     def _explain(self, exc: BaseException, exchange: Exchange, *, untouched: bool) -> BaseException:
-        """Return what to raise for *exc*: another error if the server has said why it ended this.
+        """Return what to raise for *exc*; see `early_response.explain`.
 
-        A server that refuses a request may close the connection behind its response, and the
-        close may be reported first. A response cannot be that to a request of which nothing was
-        sent (*untouched*).
+        A response cannot be that to a request of which nothing was sent (*untouched*).
         """
-        if type(exc) is not ConnectionClosed or (untouched and self.state is READY):
+        if untouched and self.state is READY:
             return exc
-        if exchange.final is not None:  # another operation has read it
-            return AnsweredEarly.by(answer_of(exchange, exchange.final))
-        stream = self._session.stream
-        if stream is None:
-            return exc
-        try:
-            self._look(stream, exchange)
-        except (AnsweredEarly, ClientCertificateRefused) as said:
-            return said
-        except (ConnectionClosed, ProtocolError):
-            pass  # whoever reads will hear of it
-        return exc
+        return early_response.explain(exc, self._session, self._receiver, exchange)
 
     def _say_progress(self, exc: BaseException, unsent: Sequence[Part]) -> None:
         """Say in *exc*, which keeps *unsent* from being sent, how much of the body is sent."""

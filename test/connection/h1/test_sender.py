@@ -9,7 +9,6 @@ from kit.support import pattern
 from dugong_like import (
     AnsweredEarly,
     BodyFollowing,
-    ClientCertificateRefused,
     ConnectionClosed,
     ConnectionTimedOut,
     ExcessBodyData,
@@ -195,68 +194,6 @@ def test_answer_while_writing_ends_the_writer_and_can_be_read(monkeypatch, lengt
     assert new.sent.startswith(b"GET /next ")
 
 
-@pytest.mark.reliability(43)
-@pytest.mark.parametrize("length", [None, 20])
-@pytest.mark.parametrize("call", ["write", "finish"])
-def test_writer_looks_for_an_answer_each_time(monkeypatch, length, call):
-    stream, new = ScriptedStream(), ScriptedStream()
-    conn = connection(monkeypatch, stream, new)
-    conn.send_request("PUT", "/", body=BodyFollowing(length))
-    conn.write(b"begin")
-    stream.incoming = [b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER]
-    before = stream.sent
-    with pytest.raises(ConnectionClosed, match="answered 413") as failure:
-        conn.finish() if call == "finish" and length is None else conn.write(b"fifteen   bytes")
-    assert failure.value.request_sent == "yes"
-    assert stream.sent == before
-    assert conn.read_response().status == 413
-    assert conn.readall() == b"no"
-    conn.send_request("GET", "/next")
-    assert new.sent.startswith(b"GET /next ")
-
-
-@pytest.mark.reliability(43, 44)
-def test_answer_that_came_together_with_100_is_seen_before_the_body_is_sent(monkeypatch):
-    stream = ScriptedStream()
-    conn = connection(monkeypatch, stream)
-    conn.send_request("PUT", "/", body=BodyFollowing(5), expect100=True)
-    stream.incoming = [b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER]
-    assert conn.read_response().status == 100
-    with pytest.raises(ConnectionClosed, match="answered 413"):
-        conn.write(b"hello")
-    assert not stream.sent.endswith(b"hello")
-    assert conn.read_response().status == 413
-
-
-def test_answer_that_was_read_by_another_operation_ends_the_writer(monkeypatch):
-    stream = ScriptedStream(rooms=[1000, 10, *[WOULD_BLOCK] * 3])
-    conn = connection(monkeypatch, stream)
-    conn.send_request("PUT", "/", body=BodyFollowing(1000))
-    writing = conn.co_write(bytes(100))
-    next(writing)
-    stream.incoming = [ANSWER]
-    reading = conn.co_read_response()
-    assert finish(reading).status == 413
-    with pytest.raises(AnsweredEarly, match="answered 413 before the request") as early:
-        next(writing)
-    assert early.value.response.status == 413
-    assert finish(conn.co_readall()) == b"no"
-
-
-def test_answer_read_between_two_writes_ends_the_body(monkeypatch):
-    for next_call in ("write", "request"):
-        new = ScriptedStream([OK])
-        conn = connection(monkeypatch, ScriptedStream([ANSWER]), new)
-        conn.send_request("PUT", "/", body=BodyFollowing(1000))
-        finish(conn.co_read_response())
-        finish(conn.co_discard())
-        if next_call == "write":
-            with pytest.raises(AnsweredEarly, match="answered 413 before"):
-                finish(conn.co_write(b"x"))
-        finish(conn.co_send_request("GET", "/next"))
-        assert new.sent.startswith(b"GET /next ")
-
-
 @pytest.mark.parametrize(
     "incoming", [[ANSWER], [WOULD_BLOCK, ANSWER, END], [END] * 2, [b"HTTP/1", END]]
 )
@@ -275,100 +212,6 @@ def test_lost_while_writing(monkeypatch, incoming):
     else:
         with pytest.raises(ConnectionClosed):
             finish(conn.co_read_response())
-
-
-@pytest.mark.parametrize("trailers", [None, {"X-Sum": "5"}])
-def test_answer_before_the_end_of_a_chunked_body(monkeypatch, trailers):
-    stream = ScriptedStream()
-    conn = connection(monkeypatch, stream)
-    conn.send_request("PUT", "/", body=BodyFollowing())
-    conn.write(b"forbidden")
-    stream.incoming = [ANSWER]
-    with pytest.raises(AnsweredEarly, match="answered 413 before") as early:
-        conn.finish(trailers)
-    assert early.value.response.status == 413
-    assert conn.read_response().status == 413
-    assert conn.readall() == b"no"
-
-
-class Refusing(ScriptedStream):
-    """A stream whose peer answers and closes the connection when something is sent to it."""
-
-    def __init__(self, takes, *answer):
-        super().__init__(rooms=[*takes, LOST])
-        self.answer = list(answer)
-
-    def send(self, parts):
-        if self.rooms[0] is LOST:
-            self.incoming = self.answer
-        return super().send(parts)
-
-
-@pytest.mark.reliability(43)
-@pytest.mark.parametrize("cut", [*range(0, len(ANSWER) - 1, 7), len(ANSWER)])
-@pytest.mark.parametrize("takes", [[5], [1000], [1000, 3]])
-def test_what_was_said_before_the_connection_was_lost_is_heard(monkeypatch, takes, cut):
-    """However the answer arrives, and whether the head or the body was being sent."""
-    pieces = [piece for piece in (ANSWER[:cut], ANSWER[cut:]) if piece]
-    conn = connection(monkeypatch, Refusing(takes, *pieces))
-    with pytest.raises(AnsweredEarly, match=r"answered 413 before.* [03] of 9 bytes") as early:
-        conn.send_request("PUT", "/", body=BodyFollowing(9))
-        conn.write(b"forbidden")
-    assert isinstance(early.value.__cause__, ConnectionClosed)
-    assert (early.value.request_sent, early.value.retryable) == ("yes", False)
-    response = early.value.response
-    assert (response.status, response.reason, response.length) == (413, "No", 2)
-    again = conn.read_response()
-    assert (again.status, again.headers.items()) == (413, response.headers.items())
-    assert conn.readall() == b"no"
-
-
-def test_what_came_before_a_request_is_not_its_answer(monkeypatch):
-    timed_out = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
-    conn = connection(monkeypatch, Refusing([], timed_out))
-    with pytest.raises(ConnectionClosed) as failure:
-        conn.send_request("POST", "/", body=b"x")
-    assert type(failure.value) is ConnectionClosed
-    assert (failure.value.request_sent, failure.value.retryable) == ("no", True)
-
-
-@pytest.mark.parametrize("answer", [b"nonsense\r\n\r\n", ANSWER[:20], b"", END])
-def test_what_is_no_answer_explains_nothing(monkeypatch, answer):
-    conn = connection(monkeypatch, Refusing([5], answer, END))
-    with pytest.raises(ConnectionClosed) as failure:
-        conn.send_request("PUT", "/", body=b"forbidden")
-    assert type(failure.value) is ConnectionClosed
-    assert (failure.value.request_sent, failure.value.retryable) == ("maybe", True)
-    assert str(LOST) in str(failure.value)
-
-
-def test_refused_certificate_explains_the_loss(monkeypatch):
-    conn = connection(monkeypatch, Refusing([5], ClientCertificateRefused("alert")))
-    with pytest.raises(ClientCertificateRefused, match="alert"):
-        conn.send_request("PUT", "/", body=b"forbidden")
-
-
-def test_answer_to_an_earlier_request_explains_nothing(monkeypatch):
-    conn = connection(monkeypatch, Refusing([1000, 1000], OK + ANSWER))
-    conn.send_request("GET", "/")
-    conn.send_request("PUT", "/", body=BodyFollowing(9))
-    with pytest.raises(ConnectionClosed) as failure:
-        conn.write(b"forbidden")
-    assert type(failure.value) is ConnectionClosed
-    assert conn.read_response().status == 200
-    conn.discard()
-    assert conn.read_response().status == 413
-
-
-def test_answer_that_another_operation_is_about_to_read_is_its_own(monkeypatch):
-    conn = connection(monkeypatch, Refusing([1000], ANSWER))
-    conn.send_request("PUT", "/", body=BodyFollowing(9))
-    reading = conn.co_read_response()
-    next(reading)
-    with pytest.raises(ConnectionClosed) as failure:
-        conn.write(b"forbidden")
-    assert type(failure.value) is ConnectionClosed
-    assert finish(reading).status == 413
 
 
 def test_answer_whose_framing_makes_no_sense_is_the_error_of_the_writer(monkeypatch):
