@@ -23,8 +23,7 @@ from ..transport.connect.options import check_context
 from ..transport.zero_copy import LOW_WATER
 from .config import ConnectionConfig, config_of
 from .exchange import Exchange, HTTPResponse, Reply
-from .h1.receiver import SessionReplaced
-from .h1.sender import Retired
+from .h1.reconnect import Retired, SessionReplaced
 from .operations import Operations
 from .tls_info import TLSInfo, extra_info, tls_info
 

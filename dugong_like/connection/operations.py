@@ -37,8 +37,8 @@ from .exchange import Exchange, HTTPResponse, Reply
 from .file_transfer import start_upload
 from .files import Sink, Source
 from .h1.expect_continue import EXPECT, is_expected
-from .h1.receiver import SessionReplaced
-from .h1.sender import Retired, Whole
+from .h1.reconnect import Retired, SessionReplaced
+from .h1.sender import Whole
 from .h1.session import Session
 
 AT_ONCE: Final = TURN // STEP  # requests that are built before others have their turn

@@ -335,7 +335,7 @@ def test_descriptor_is_no_other_file_as_long_as_somebody_may_wait_for_it(
 
 
 @pytest.mark.reliability(43)
-@pytest.mark.parametrize("step", ["check_room", "_start", "_look"])
+@pytest.mark.parametrize("step", ["check_room", "_start", "_check_unanswered"])
 @pytest.mark.parametrize("length", [200_000, None], ids=["sized", "chunked"])
 def test_who_closes_the_connection_ends_a_write_in_an_orderly_way(monkeypatch, step, length):
     original = getattr(Sender, step)

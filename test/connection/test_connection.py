@@ -600,23 +600,6 @@ def test_connection_is_used_again_after(answer):
     wait_until(lambda: server.connections == 1)
 
 
-@pytest.mark.reliability(36, 37)
-@pytest.mark.parametrize("late", [b"", b"HTTP/1.1 408 Idle\r\nContent-Length: 0\r\n\r\n"])
-def test_what_comes_while_idle_is_never_an_answer(late):
-    def handler(sock):
-        read_head(sock)
-        sock.sendall(OK)
-        time.sleep(0.05)
-        sock.sendall(late)
-
-    with ScriptedServer(handler) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
-            for _ in range(2):
-                assert exchange(conn)[1] == b"ok"
-                wait_until(lambda: not conn._session.shared.stream.is_quiet())
-        wait_until(lambda: server.connections == 2)
-
-
 TRUNCATED = {
     "sized": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
     "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",

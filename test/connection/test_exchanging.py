@@ -4,15 +4,13 @@ import hashlib
 import io
 import json
 import os
-import socket
-import struct
 
 import pytest
 from kit.every_driver import DRIVERS
 from kit.odd_streams import Doubled, Halved, Made, Quiet, Signed, finish_reading, mapped
 from kit.pipe_ends import Feed, pipe
 from kit.streams import END, ScriptedStream, connection, finish
-from kit.support import ScriptedServer, answering, pattern, read_head, wait_until
+from kit.support import ScriptedServer, answering, pattern
 
 from dugong_like import (
     BodyFollowing,
@@ -242,46 +240,6 @@ def test_open_connection_is_open_until_it_is_closed(start, trusting, tls):
     conn.close()
     conn.close()
     assert conn.shutdown_future.done()
-
-
-def reset_by(sock):
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-@pytest.mark.feature("A15", "A16")
-@pytest.mark.parametrize("how", ["end", "reset", "surplus"])
-@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-def test_end_of_an_idle_connection_is_seen(certificate, trusting, how, tls):
-    def serve(sock):
-        read_head(sock)
-        sock.sendall(OK)
-        released.wait(5)
-        if how == "reset":
-            reset_by(sock)
-        if how == "surplus":
-            sock.sendall(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
-            sock.recv(1)
-
-    import threading
-
-    released = threading.Event()
-    context = certificate.server_context() if tls else None
-    with ScriptedServer(serve, context) as server:
-        conn = HTTPConnection("localhost", server.port, trusting if tls else None)
-        conn.send_request("GET", "/")
-        conn.read_response()
-        conn.readall()
-        assert conn.is_open()
-        released.set()
-        wait_until(lambda: not conn.is_open())
-        assert not conn.is_open()
-        assert isinstance(conn.close_reason, ConnectionClosed)
-        assert isinstance(conn.shutdown_future.exception(0), ConnectionClosed)
-        if how == "surplus":
-            assert conn.read_raw(12) == b"HTTP/1.1 408"  # nothing was lost
-        conn.connect()
-        wait_until(lambda: server.connections == 2)
-        conn.close()
 
 
 @pytest.mark.feature("A16")

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import (
-    ClientCertificateRefused,
     ConnectionClosed,
     DugongError,
     ProtocolError,
@@ -39,21 +38,18 @@ from ...transport.stream import RECEIVING, Stream
 from ...transport.zero_copy import PATIENCE
 from ..exchange import Exchange, HTTPResponse
 from .body_reader import BodyReader
-from .exclusive import FATAL, ORDERLY, READING, Peek, take
+from .exclusive import FATAL, ORDERLY, READING, take
 from .expect_continue import CONTINUE, co_limited
 from .head_reader import HeadReader
+from .reconnect import SessionReplaced
 from .shared import PEERS
-from .states import BROKEN, CLOSED, OPEN
+from .states import BROKEN, CLOSED
 
 if TYPE_CHECKING:
     from .shared import SharedState
 
 A = TypeVar("A")
 T = TypeVar("T")
-
-
-class SessionReplaced(StateError):
-    """A reader was waiting for a request that is sent on the session that took this one's place."""
 
 
 class Receiver:
@@ -82,10 +78,6 @@ class Receiver:
         self.bodies = BodyReader(session, buffer)
         self.early: Head | None = None
         self._gathered = -1  # bytes received when `_gather` was called last
-
-    def has_surplus(self) -> bool:
-        """Return True if there are bytes behind the only response that is pending."""
-        return len(self._session.pending) == 1 and self.bodies.has_surplus()
 
     def is_between(self) -> bool:
         """Return True if what arrives next is the head of a response, or the rest of it."""
@@ -667,34 +659,3 @@ class Receiver:
         data = stream.recv(size)
         self.buffer.received += len(data or b"")
         return data
-
-    def is_silent(self) -> bool:
-        """Return True if nothing has arrived, not even the end of the stream.
-
-        Nothing is lost by looking: what has arrived is kept, and a connection that has
-        ended, or where something has come that nobody asked for, takes no request any more.
-        Nothing may be pending. While another operation reads it is taken to be silent.
-        """
-        session, buffer = self._session, self.buffer
-        stream = session.stream
-        if stream is None or stream.is_quiet():
-            return stream is not None and buffer.begin == buffer.end
-        with Peek(session) as granted:
-            if not granted:
-                return True
-            try:
-                if session.pending or session.stream is not stream:  # by now
-                    return session.state is OPEN
-                if (filled := buffer.fill(stream)) is None:
-                    return True  # session tickets and the like
-                reason = ConnectionClosed("the server has closed the idle connection")
-                if filled:
-                    reason = ConnectionClosed("the server has sent what nobody asked for")
-            except ClientCertificateRefused as exc:
-                reason = ClientCertificateRefused(str(exc))
-            except (ConnectionClosed, ProtocolError) as exc:
-                reason = ConnectionClosed(str(exc))
-            session.retire()  # now: a request that began behind this would take it for a response
-        session.label(reason)
-        session.end(reason)
-        return False

@@ -1,7 +1,7 @@
 """The sending half of a session: heads and bodies of requests.
 
-Not here: how they get onto the stream (writer.py), what a head looks like
-(http/h1/request_head.py), and responses (receiver.py).
+Not here: whether the session takes a request (reconnect.py), how they get onto the stream
+(writer.py), what a head looks like (http/h1/request_head.py), and responses (receiver.py).
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import (
-    ClientCertificateRefused,
-    ConnectionClosed,
     DugongError,
     ExcessBodyData,
     StateError,
@@ -29,7 +27,8 @@ from ...transport.zero_copy import FileStretch
 from ..exchange import Exchange
 from .exclusive import ORDERLY, SENDING, take
 from .expect_continue import after_head, before_body
-from .states import BROKEN, CLOSED, NEW, OPEN, READY, Sending, Sent
+from .reconnect import Retired, connect, takes_request
+from .states import BROKEN, CLOSED, READY, Sending, Sent
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -37,10 +36,6 @@ if TYPE_CHECKING:
 
 Whole = tuple[Exchange, bytes, Part | None]  # a request: its head, and its body if it has one
 COMPLETE: Final = (READY, Sending.UPGRADING)  # there is no body to write
-
-
-class Retired(Exception):
-    """The session takes no further request, and nothing is pending on it. Nothing was sent."""
 
 
 class Sender(Writer):
@@ -129,62 +124,15 @@ class Sender(Writer):
         finally:
             self.end_use(lock)
 
-    def takes_request(self) -> bool:
-        """Return True if the session is open, and a request may be sent on it.
-
-        With nothing pending nothing may have arrived: it would be taken for the
-        response, or is the end of the stream.
-
-        Raises:
-            ClientCertificateRefused: that is why it has ended, and would be the next time.
-
-        """
-        session = self._session
-        if session.state is not OPEN:
-            return False
-        if session.pending:
-            if not self._receiver.has_surplus():
-                return True
-        elif session.stream is None:
-            return True
-        else:
-            try:
-                if session.stream.is_idle():
-                    return True
-            except ClientCertificateRefused:
-                session.retire()
-                raise
-        session.retire()  # the look has taken what there was: a second one would see nothing
-        return False
-
     def connect(self) -> Co[None] | None:
         """See `Operations.co_connect`; a step for `begin`."""
         try:
-            return self.nothing() if self.takes_request() else self._connect()
+            if takes_request(self._session, self._receiver.bodies):
+                return self.nothing()
+            return connect(self._session)
         except DugongError as exc:
             self._session.label(exc)  # and not the last request
             raise
-
-    def _connect(self) -> Co[None] | None:
-        """Connect, as the session is not open, or takes no request.
-
-        Raises:
-            Retired: it has been open; nothing is pending.
-            ConnectionClosed: it is broken, or responses are pending.
-            DugongError: what `SharedState.open` raises.
-
-        """
-        session = self._session
-        if session.state is NEW:
-            return session.open()
-        if session.state is BROKEN:
-            session.check_usable()
-        if session.pending and session.state is not CLOSED:
-            raise ConnectionClosed(
-                f"the connection takes no further request, and {len(session.pending)} responses "
-                "are pending: read them, or call reset()",
-            )
-        raise Retired
 
     def _check_ready(self) -> None:
         """Check that a request may be sent now.
@@ -241,7 +189,7 @@ class Sender(Writer):
                 self._check_ready()
             if session.observer is not None and session.observer.takes_time:
                 session.observer.time(exchange)
-            if self.takes_request():
+            if takes_request(session, self._receiver.bodies):
                 going = self._request(exchange, head, body, before)
             else:
                 going = self._connect_and_request(exchange, head, body, before, is_operation)
@@ -269,7 +217,7 @@ class Sender(Writer):
         before: Sequence[Whole],
         is_operation: bool,
     ) -> Co[None] | None:
-        connecting = self._connect()
+        connecting = connect(self._session)
         if connecting is None and not is_operation:
             return self._request(exchange, head, body, before)
         return self._co_connect_and_request(connecting, exchange, head, body, before, is_operation)

@@ -53,6 +53,7 @@ from ..exchange import HTTPResponse, Reply
 from .exclusive import READING, take
 from .expect_continue import limit_of
 from .receiver import Receiver
+from .reconnect import is_silent
 from .sender import Sender
 from .shared import SharedState
 from .states import BROKEN, OPEN, READY, SessionState
@@ -408,7 +409,7 @@ class Session:
         shared = self.shared
         if shared.state is not OPEN:
             return False
-        return bool(shared.pending) or self.receiver.is_silent()
+        return bool(shared.pending) or is_silent(shared, self.receiver.buffer)
 
     def has_pending(self) -> bool:
         """Return True if a response is outstanding, or partly read."""

@@ -57,25 +57,6 @@ def test_what_the_requests_look_like(wire):
     assert wire.endswith(b"\r\n\r\n")
 
 
-@pytest.mark.reliability(38)
-@pytest.mark.parametrize("body", [None, b"x", BodyFollowing(3)])
-def test_after_close_the_next_request_gets_a_new_connection(monkeypatch, body):
-    first, second = ScriptedStream(), ScriptedStream()
-    conn = connection(monkeypatch, first, second)
-    finish(conn.co_send_request("PUT", "/1", {"connection": "Close"}, body))
-    if isinstance(body, BodyFollowing):
-        finish(conn.co_write(b"abc"))
-
-    with pytest.raises(ConnectionClosed, match="takes no further request, and 1 response"):
-        finish(conn.co_send_request("GET", "/2"))
-    first.incoming.append(OK)
-    assert finish(conn.co_read_response()).status == 200
-    finish(conn.co_send_request("GET", "/2"))
-
-    assert first.sent.count(b" HTTP/1.1") == second.sent.count(b" HTTP/1.1") == 1
-    assert first.closed
-
-
 @pytest.mark.parametrize("piece", [1000, 300_000, 2 << 20])
 def test_others_have_their_turn_also_where_there_is_always_room(monkeypatch, piece):
     stream = ScriptedStream()
