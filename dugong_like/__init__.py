@@ -71,7 +71,9 @@ if TYPE_CHECKING:
     from .drivers.loopthreads import LoopThreads
     from .drivers.stuck import stuck
     from .http.auth import BasicAuth, DigestAuth
+    from .http.query import QueryParams
     from .http.url import URL, Origin
+    from .http.userinfo import split_credentials
     from .polling.rates import Budget, LowestRate, RateLimit
     from .transport.connect.resolvers import CachingResolver
     from .transport.connect.socket_options import SocketOptions
@@ -153,6 +155,7 @@ __all__ = [
     "PollNeeded",
     "ProtocolError",
     "Proxy",
+    "QueryParams",
     "RateLimit",
     "RedirectRefused",
     "Reply",
@@ -188,6 +191,7 @@ __all__ = [
     "log_events",
     "read_dump",
     "run",
+    "split_credentials",
     "stall",
     "stuck",
     "tls_context",
@@ -207,6 +211,7 @@ _LATER = {
     "Origin": ".http.url",
     "Pipeline": ".connection.pipeline",
     "Proxy": ".transport.proxy.proxy",
+    "QueryParams": ".http.query",
     "BaseStream": ".transport.custom",
     "ScriptedStream": ".transport.scripted",
     "ScriptedTransport": ".transport.scripted",
@@ -226,6 +231,7 @@ _LATER = {
     "cipher_supported": ".transport.features",
     "features": ".transport.features",
     "stuck": ".drivers.stuck",
+    "split_credentials": ".http.userinfo",
     "read_dump": ".transport.filters.wire_dump",
     "log_events": ".connection.log",
     "ssl": ".transport.tls.contexts",  # a name of python-dugong: the module of the standard library

@@ -3,14 +3,20 @@
 Grammar: RFC 3986 sections 3 and 6.2, with RFC 9110 section 4.2 for ``http`` and ``https``, and RFC
 6455 section 3 for ``ws`` and ``wss``.
 
-Not here: checks of names and ports (hosts.py), URLs of proxies, which may have a password
-(transport/proxy/proxy.py), and joining a URL and a reference, which `urllib.parse.urljoin` does.
+The text of a URL is typed by a person: nothing in it is changed, and text that cannot be sent is
+refused with an error that says what to write. References are sent by servers: they are read as
+browsers do.
+
+Not here: checks of names and ports (hosts.py), reading references (references.py), and URLs of
+proxies, which may have a password (transport/proxy/proxy.py).
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, TypedDict, Unpack
 
 from ..errors import InvalidRequest
 from .headers import exact
@@ -24,18 +30,29 @@ from .hosts import (
     place_in_url,
     read_place,
 )
+from .percent import NOT_SENT, encode
+from .query import Params, QueryParams, check_query, encode_params
 from .redaction import mask_target, quoted, shown_url
+from .references import resolve
 
 PORTS: Final = {"http": HTTP_PORT, "https": HTTPS_PORT, "ws": HTTP_PORT, "wss": HTTPS_PORT}
+SCHEME: Final = r"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*)"
 SECURE: Final = frozenset(["https", "wss"])
 NO_FRAGMENTS: Final = frozenset(["ws", "wss"])  # RFC 6455 section 3
 TARGET: Final = r"[\x21\x22\x24-\x7e]*"  # as `check_target` accepts a path
 
+
 _url = re.compile(
-    rf"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*)://{PLACE}"
-    rf"(?P<target>(?:[/?]{TARGET})?)(?P<fragment>#{TARGET})?"
+    rf"(?P<begin>{SCHEME}://{PLACE})(?P<target>(?:[/?]{TARGET})?)(?:#(?P<fragment>{TARGET}))?"
 ).fullmatch
+_begin = re.compile(rf"{SCHEME}://{PLACE}").fullmatch
+_place = re.compile(PLACE).fullmatch
 _target = re.compile(rf"/{TARGET}").fullmatch
+_path = re.compile(r"(?:/[\x21\x22\x24-\x3e\x40-\x7e]*)?").fullmatch  # a target without a query
+_any = re.compile(TARGET).fullmatch
+_control = re.compile(r"[\x00-\x1f\x7f]").search
+_half = re.compile(r"(?P<scheme>https?|wss?):/?(?P<rest>[^/0-9].*)", re.IGNORECASE).fullmatch
+_authority = re.compile(r"[^:/?#]*://[^/?#]*").match
 
 
 class Origin:
@@ -60,11 +77,13 @@ class Origin:
 
     """
 
-    __slots__ = ("host", "port", "scheme")
+    __slots__ = ("_hash", "_text", "host", "port", "scheme")
 
     scheme: str
     host: str
     port: int
+    _text: str
+    _hash: int
 
     def __init__(self, scheme: str, host: str, port: int | None = None) -> None:
         if not isinstance(scheme, str):
@@ -74,9 +93,13 @@ class Origin:
             raise InvalidRequest(f"not one of the schemes {', '.join(PORTS)}: {quoted(scheme)}")
         name, percent, zone = check_hostname(host).partition("%")
         port = PORTS[known] if port is None else check_port(port)
-        for key, value in (("scheme", known), ("host", name.lower() + percent + zone)):
+        host = name.lower() + percent + zone
+        text = f"{known}://{place_in_url(host, port, PORTS[known])}"
+        for key, value in (
+            *(("scheme", known), ("host", host), ("port", port)),
+            *(("_text", text), ("_hash", hash(text))),
+        ):
             object.__setattr__(self, key, value)
-        object.__setattr__(self, "port", port)
 
     @property
     def host_field(self) -> str:
@@ -87,6 +110,8 @@ class Origin:
     def secure(self) -> bool:
         """True if the scheme uses TLS."""
         return self.scheme in SECURE
+
+    is_ssl = secure  # its name in other libraries
 
     def url(self, target: str = "/") -> URL:
         """Return the URL of *target*, a path and a query, at this origin.
@@ -99,7 +124,7 @@ class Origin:
         if not isinstance(target, str):
             raise TypeError(f"target is a string, not {quoted(target)}")
         if not _target(exact(target)):
-            raise InvalidRequest(f"not a path and a query, percent-encoded: {quoted(target)}")
+            raise InvalidRequest(f"not a path and a query{_advice(target)}: {quoted(target)}")
         return URL(f"{self}{exact(target)}")
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -111,63 +136,74 @@ class Origin:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Origin):
             return NotImplemented
-        return (self.scheme, self.host, self.port) == (other.scheme, other.host, other.port)
+        return self._text == other._text
 
     def __hash__(self) -> int:
-        return hash((self.scheme, self.host, self.port))
+        return self._hash
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{place_in_url(self.host, self.port, PORTS[self.scheme])}"
+        return self._text
 
     def __repr__(self) -> str:
         return f"Origin({self.scheme!r}, {self.host!r}, {self.port})"
+
+
+class URLParts(TypedDict, total=False):
+    """Arguments of `URL.copy_with`."""
+
+    scheme: str
+    host: str
+    port: int | None
+    authority: str
+    path: str
+    query: str | QueryParams | None
+    target: str
+    fragment: str | None
 
 
 class URL:
     """A URL of a resource, split and checked.
 
     Immutable and hashable. Scheme and host are compared without regard to case, the default port
-    equals no port, and an empty path equals ``/``. Percent-encoding is not normalised, as servers
-    may distinguish ``%7E`` and ``~``.
+    equals no port, and an empty path equals ``/``. Percent-encoding and dot segments are not
+    normalised, as servers may distinguish ``%7E`` and ``~``. The fragment is not compared: it is
+    never sent, and does not identify another resource to a server (RFC 9110 section 7.1).
+    ``str(url)`` is the URL in its normal form, with its fragment.
 
     Args:
         text: such as ``"https://www.example.org:8080/a/b?c#d"``. Everything except the host has to
-            be ASCII, percent-encoded as it is to be sent. A fragment (``#d``) is dropped: it is
-            never sent, and does not identify another resource (RFC 9110 section 7.1). ``ws`` and
-            ``wss`` do not allow one.
+            be ASCII, percent-encoded as it is to be sent. ``ws`` and ``wss`` have no fragment.
 
     Raises:
         InvalidRequest: it is not an absolute URL of a known scheme, or has white space or a
             control character; or it has a user name or a password, which would never be sent but
-            get into logs (RFC 9110 section 4.2.4). The message does not contain credentials.
+            get into logs (RFC 9110 section 4.2.4): see `split_credentials`. The message says what
+            to write, where that is clear, and does not contain credentials.
         TypeError: it is not a string.
 
     Attributes:
         origin: the `Origin`; `scheme`, `host` and `port` are taken from it.
         target: path and query, as in a request; at least ``/``.
+        fragment: without ``#``; empty if there is none.
 
     """
 
-    __slots__ = ("origin", "target")
+    __slots__ = ("fragment", "origin", "target")
 
     origin: Origin
     target: str
+    fragment: str
 
     def __init__(self, text: str) -> None:
-        if not isinstance(text, str):
-            raise TypeError(f"text, a URL, is a string, not {quoted(text)}")
-        match = _url(exact(text))
+        if type(text) is not str:
+            if not isinstance(text, str):
+                raise TypeError(f"text, a URL, is a string, not {quoted(text)}")
+            text = exact(text)
+        match = _url(text)
         if match is None:
-            raise InvalidRequest(_problem(exact(text)))
-        scheme = match["scheme"].lower()
-        if scheme not in PORTS:
-            raise InvalidRequest(f"not a URL of {', '.join(PORTS)}: {quoted(scheme)}")
-        if match["fragment"] is not None and scheme in NO_FRAGMENTS:
-            raise InvalidRequest(f"a URL with {scheme} has no fragment (RFC 6455 section 3)")
-        host, port = read_place(match["host"], match["port"])
-        target = match["target"]
-        object.__setattr__(self, "origin", Origin(scheme, host, port))
-        object.__setattr__(self, "target", target if target.startswith("/") else f"/{target}")
+            raise InvalidRequest(_problem(text))
+        begin, target, fragment = match.group("begin", "target", "fragment")
+        _set(self, _origin(begin), target if target[:1] == "/" else f"/{target}", fragment)
 
     @property
     def scheme(self) -> str:
@@ -184,6 +220,163 @@ class URL:
         """Port of the server."""
         return self.origin.port
 
+    @property
+    def authority(self) -> str:
+        """Host and port as in the URL; the default port is left out."""
+        return str(self.origin).partition("://")[2]
+
+    @property
+    def path(self) -> str:
+        """The path, percent-encoded; at least ``/``."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """The query, percent-encoded, without ``?``; empty if there is none."""
+        return self.target.partition("?")[2]
+
+    @property
+    def params(self) -> QueryParams:
+        """The parameters of the query."""
+        return QueryParams(self.query)
+
+    @property
+    def full_path(self) -> str:
+        """Path and query: `target`."""
+        return self.target
+
+    @property
+    def is_ssl(self) -> bool:
+        """True if the scheme uses TLS."""
+        return self.origin.secure
+
+    @property
+    def is_absolute_url(self) -> bool:
+        """True: a relative reference is a string, see `join`."""
+        return True
+
+    @property
+    def is_relative_url(self) -> bool:
+        """False; see `is_absolute_url`."""
+        return False
+
+    def copy_with(self, **parts: Unpack[URLParts]) -> URL:
+        """Return a URL with other parts, percent-encoded as in a URL.
+
+        Args:
+            scheme: another one; the default port stays the default.
+            host: name or address, without brackets.
+            port: None for the default of the scheme.
+            authority: host and port in place of both, as in a URL.
+            path: empty, or from its first slash on.
+            query: without ``?``, or `QueryParams`; None or an empty one for none.
+            target: path and query in place of both.
+            fragment: without ``#``; None or an empty one for none.
+
+        Raises:
+            InvalidRequest: a part is not valid.
+            TypeError: a part has the wrong type, is unknown, or given twice.
+
+        """
+        for name in parts:
+            if name not in URLParts.__annotations__:
+                raise TypeError(f"parts of a URL are {', '.join(URLParts.__annotations__)}: {name}")
+        if "authority" in parts and ("host" in parts or "port" in parts):
+            raise TypeError("authority is in place of host and port, and not with them")
+        if "target" in parts and ("path" in parts or "query" in parts):
+            raise TypeError("target is in place of path and query, and not with them")
+        fragment = parts.get("fragment", self.fragment) or None
+        url: URL = object.__new__(URL)
+        _set(
+            url,
+            self._other_origin(parts),
+            self._other_target(parts),
+            None if fragment is None else _part("fragment", fragment, _any),
+        )
+        return url
+
+    def _other_origin(self, parts: URLParts) -> Origin:
+        scheme = parts.get("scheme", self.scheme)
+        if "authority" in parts:
+            authority = _text("authority", parts["authority"])
+            match = _place(authority)
+            if match is None:
+                raise InvalidRequest(f"not a host, perhaps with a port: {shown_url(authority)!r}")
+            return Origin(scheme, *read_place(match["host"], match["port"]))
+        if parts.keys().isdisjoint({"scheme", "host", "port"}):
+            return self.origin
+        default = None if self.port == PORTS[self.scheme] else self.port
+        return Origin(scheme, parts.get("host", self.host), parts.get("port", default))
+
+    def _other_target(self, parts: URLParts) -> str:
+        if "target" in parts:
+            return _part("target", parts["target"], _target)
+        if parts.keys().isdisjoint({"path", "query"}):
+            return self.target
+        path, mark, query = self.target.partition("?")
+        if "path" in parts:
+            path = _part("path", parts["path"], _path) or "/"
+        if "query" in parts:
+            given = parts["query"]
+            if given is None or isinstance(given, QueryParams):
+                query = str(given or "")
+            else:
+                query = check_query(_text("query", given), "query")
+            mark = "?" if query else ""
+        return path + mark + query
+
+    def with_query(self, params: Params) -> URL:
+        """Return the URL with *params* behind its query, which stays byte for byte as it is.
+
+        A name that is in the query already is there twice then. To replace parameters, use
+        ``url.copy_with(query=url.params.merge(params))``.
+
+        Args:
+            params: see `QueryParams`; None, or none, for this URL.
+
+        Raises:
+            InvalidRequest, TypeError: see `QueryParams`.
+
+        """
+        query = encode_params(params)
+        if not query:
+            return self
+        before = self.target
+        mark = "?" if "?" not in before else "" if before[-1] in "?&" else "&"
+        url: URL = object.__new__(URL)
+        _set(url, self.origin, f"{before}{mark}{query}", self.fragment or None)
+        return url
+
+    def join(self, reference: str | bytes, *, keep_fragment: bool = False) -> URL:
+        """Return the URL that *reference* names at this one (RFC 3986 section 5.2).
+
+        It may be absolute. It is read as browsers do: see :ref:`references`.
+
+        Args:
+            reference: such as a link, or the value of Location; as bytes if they are not ASCII, as
+                a field value as a string is Latin-1.
+            keep_fragment: True for a redirect, where the fragment of this URL is kept if
+                *reference* has none (RFC 9110 section 10.2.2).
+
+        Raises:
+            InvalidRequest: it has no known scheme, no valid host or a control character; or it has
+                a user name or a password: see `split_credentials`.
+            TypeError: it is neither a string nor bytes.
+
+        """
+        found = resolve(reference, self.scheme, self.target)
+        if found.userinfo is not None:
+            raise InvalidRequest(
+                "the reference has a user name or a password: split_credentials() splits them off"
+            )
+        fragment = found.fragment
+        if fragment is None and keep_fragment and found.scheme not in NO_FRAGMENTS:
+            fragment = self.fragment or None
+        origin = self.origin if found.place is None else _origin(f"{found.scheme}://{found.place}")
+        url: URL = object.__new__(URL)
+        _set(url, origin, found.target, fragment)
+        return url
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a URL is never changed: {name}")
 
@@ -199,21 +392,106 @@ class URL:
         return hash((self.origin, self.target))
 
     def __str__(self) -> str:
-        return f"{self.origin}{self.target}"
+        fragment = f"#{self.fragment}" if self.fragment else ""
+        return f"{self.origin}{self.target}{fragment}"
 
     def __repr__(self) -> str:
         return f"URL({mask_target(str(self))!r})"
 
 
+_set_origin: Any = URL.__dict__["origin"].__set__  # the descriptors of its slots
+_set_target: Any = URL.__dict__["target"].__set__
+_set_fragment: Any = URL.__dict__["fragment"].__set__
+
+
+def _set(url: URL, origin: Origin, target: str, fragment: str | None) -> None:
+    """Give *url* its parts, which have been checked. *fragment*: None if there is no ``#``."""
+    if fragment is not None and origin.scheme in NO_FRAGMENTS:
+        raise InvalidRequest(f"a URL with {origin.scheme} has no fragment (RFC 6455 section 3)")
+    _set_origin(url, origin)
+    _set_target(url, target)
+    _set_fragment(url, fragment or "")
+
+
+@functools.lru_cache(maxsize=256)
+def _origin(begin: str) -> Origin:
+    """Return the origin of a URL that begins with *begin*: scheme, host and port."""
+    match = _begin(begin)
+    if match is None:
+        raise InvalidRequest(f"not a scheme, a host and perhaps a port: {shown_url(begin)!r}")
+    scheme = match["scheme"].lower()
+    if scheme not in PORTS:
+        raise InvalidRequest(f"not a URL of {', '.join(PORTS)}: {quoted(scheme)}")
+    return Origin(scheme, *read_place(match["host"], match["port"]))
+
+
+def _text(name: str, value: object) -> str:
+    """Return *value*, an argument called *name*. Raises TypeError if it is not a string."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} of a URL is a string, not {quoted(value)}")
+    return exact(value)
+
+
+def _part(name: str, value: object, fits: Callable[[str], object]) -> str:
+    """Return *value*, an argument called *name*, after checking that it *fits*."""
+    text = _text(name, value)
+    if not fits(text):
+        raise InvalidRequest(f"not the {name} of a URL{_advice(text)}: {quoted(text)}")
+    return text
+
+
+def _advice(text: str) -> str:
+    """Return what to write for *text*, a part of a URL, or that it is percent-encoded."""
+    try:
+        written = encode(text, NOT_SENT)
+    except InvalidRequest:
+        written = text
+    if written == text or _control(text) or shown_url(written) != written:
+        return ", percent-encoded"
+    return f": write {written}"
+
+
 def _problem(text: str) -> str:
-    """Return a message that says why *text* is not a URL."""
+    """Return a message that says why *text* is not a URL, and what to write."""
     shown = shown_url(text)
-    rest = text.partition("://")[2]
-    if "@" in re.split(r"[/?#]", rest, maxsplit=1)[0]:
-        return f"a URL with a user name or a password: give them as a header field: {shown!r}"
+    if "@" in re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]:
+        return (
+            "a URL with a user name or a password: split_credentials() splits them off, and they "
+            f"are sent as a header field: {shown!r}"
+        )
+    if _control(text.strip()):
+        return f"not a URL, as there is a control character in it: {shown!r}"
+    if text.startswith("/") and not text.startswith("//"):
+        return f"not a URL but a path, which URL.join() joins to one: {shown!r}"
+    written = _written(text)
+    if written is not None:
+        return f"not a URL: write {written}"
     if text and "://" not in text:
         return f"not a URL: is https:// missing in front? {shown!r}"
     return f"not a URL (scheme, host, perhaps a port, and what is percent-encoded): {shown!r}"
+
+
+def _written(text: str) -> str | None:
+    """Return *text* as it is to be written, if that is clear and has no credentials."""
+    text = text.strip()
+    half = _half(text)
+    if half is not None:
+        text = f"{half['scheme']}://{half['rest']}"
+    elif "://" not in text:
+        text = f"https://{text.removeprefix('//')}"
+    place = _authority(text)
+    if place is None:
+        return None
+    target, mark, fragment = text[place.end() :].partition("#")
+    try:
+        text = place[0] + encode(f"{target}{mark}" + fragment.replace("#", "%23"), NOT_SENT)
+        match = _url(text)
+        if match is None or shown_url(text) != text:
+            return None
+        _origin(match["begin"])
+    except InvalidRequest:
+        return None
+    return text
 
 
 def as_origin(place: Origin | URL | str) -> Origin:

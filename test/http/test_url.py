@@ -8,7 +8,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from kit.support import ScriptedServer, answering, read_head
 
-from dugong_like import URL, HTTPConnection, InvalidRequest, Origin, default_ssl_context
+from dugong_like import (
+    URL,
+    HTTPConnection,
+    InvalidRequest,
+    Origin,
+    QueryParams,
+    default_ssl_context,
+    split_credentials,
+)
 from dugong_like.http.hosts import check_hostname
 from dugong_like.http.target import check_target
 
@@ -106,8 +114,9 @@ def test_credentials_are_refused_and_not_shown(text):
 
 
 def test_why_credentials_are_refused():
-    with pytest.raises(InvalidRequest, match="user name or a password"):
+    with pytest.raises(InvalidRequest, match=r"user name or a password: split_credentials\(\)"):
         URL("http://user@h/")
+    assert split_credentials("http://user@h/") == (URL("http://h/"), ("user", ""))
 
 
 @pytest.mark.parametrize("wrong", [None, 5, b"http://h/", ["http://h/"], URL("http://h/")])
@@ -156,6 +165,203 @@ def test_values():
     for value, name in ((url, "target"), (url, "new"), (url.origin, "port"), (url.origin, "new")):
         with pytest.raises(AttributeError, match="never changed"):
             setattr(value, name, 1)
+
+
+@pytest.mark.feature("E24")
+def test_parts():
+    url = URL("https://Example.org:8443/a/b?c=d&c=e#f?g")
+
+    assert (url.scheme, url.host, url.port) == ("https", "example.org", 8443)
+    assert url.authority == "example.org:8443"
+    assert (url.path, url.query, url.fragment) == ("/a/b", "c=d&c=e", "f?g")
+    assert url.target == url.full_path == "/a/b?c=d&c=e"
+    assert url.params == QueryParams([("c", "d"), ("c", "e")])
+    assert (url.is_ssl, URL("wss://h").is_ssl, URL("http://h").is_ssl) == (True, True, False)
+    assert (url.is_absolute_url, url.is_relative_url) == (True, False)
+    assert str(url) == "https://example.org:8443/a/b?c=d&c=e#f?g"
+
+    url = URL("http://[FE80::1%25Eth0]:80")
+    assert (url.authority, url.path, url.query) == ("[fe80::1%25Eth0]", "/", "")
+    assert (url.fragment, URL("http://h/#").fragment) == ("", "")
+    assert (URL("http://h?").path, URL("http://h?").query, URL("http://h/?a?b").query) == (
+        *("/", "", "a?b"),
+    )
+
+
+@pytest.mark.feature("E24")
+def test_the_fragment_is_kept_and_not_compared():
+    url, plain = URL("http://h/a#b"), URL("http://h/a")
+
+    assert (url.fragment, plain.fragment, url.target) == ("b", "", "/a")
+    assert (str(url), str(plain), repr(url)) == ("http://h/a#b", "http://h/a", f"URL('{url}')")
+    assert url == plain
+    assert hash(url) == hash(plain)
+    assert pickle.loads(pickle.dumps(url)).fragment == copy.copy(url).fragment == "b"
+    assert "hush" not in repr(URL("http://h/#access_token=hush&x"))
+    with pytest.raises(InvalidRequest):
+        url.origin.url("/a#b")
+
+
+FULL = URL("http://h:81/p?q#f")
+
+
+@pytest.mark.feature("E24")
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({}, "http://h:81/p?q#f"), ({"scheme": "HTTPS"}, "https://h:81/p?q#f"),
+        ({"host": "Other.example"}, "http://other.example:81/p?q#f"),
+        ({"host": "::1"}, "http://[::1]:81/p?q#f"), ({"port": 8080}, "http://h:8080/p?q#f"),
+        ({"port": None}, "http://h/p?q#f"), ({"port": 80}, "http://h/p?q#f"),
+        ({"scheme": "https", "port": None}, "https://h/p?q#f"),
+        ({"authority": "[::1]:443", "scheme": "https"}, "https://[::1]/p?q#f"),
+        ({"authority": "o"}, "http://o/p?q#f"), ({"path": "/a/../b"}, "http://h:81/a/../b?q#f"),
+        ({"path": ""}, "http://h:81/?q#f"), ({"path": "/%20"}, "http://h:81/%20?q#f"),
+        ({"query": "a=b+%20"}, "http://h:81/p?a=b+%20#f"), ({"query": ""}, "http://h:81/p#f"),
+        ({"query": None}, "http://h:81/p#f"), ({"query": "a?b"}, "http://h:81/p?a?b#f"),
+        ({"query": QueryParams({"a": " "})}, "http://h:81/p?a=%20#f"),
+        ({"query": QueryParams()}, "http://h:81/p#f"), ({"target": "/x?y"}, "http://h:81/x?y#f"),
+        ({"target": "/x?"}, "http://h:81/x?#f"), ({"fragment": "g/?"}, "http://h:81/p?q#g/?"),
+        ({"fragment": ""}, "http://h:81/p?q"), ({"fragment": None}, "http://h:81/p?q"),
+        ({"scheme": "ws", "fragment": ""}, "ws://h:81/p?q"),
+        ({"path": "//x", "query": "r"}, "http://h:81//x?r#f"),
+    ],
+)  # fmt: skip
+def test_other_parts(parts, expected):
+    url = FULL.copy_with(**parts)
+
+    assert str(url) == expected
+    assert str(URL(expected)) == expected
+    assert url == URL(expected)
+    assert str(FULL) == "http://h:81/p?q#f"
+
+
+@pytest.mark.parametrize(
+    ("first", "scheme", "expected"),
+    [("http://h/", "https", "https://h/"), ("https://h/", "http", "http://h/"),
+     ("http://h:443/", "https", "https://h/"), ("https://h:80/", "https", "https://h:80/"),
+     ("http://h/", "wss", "wss://h/"), ("http://h:81/", "https", "https://h:81/")],
+)  # fmt: skip
+def test_the_default_port_stays_the_default(first, scheme, expected):
+    assert str(URL(first).copy_with(scheme=scheme)) == expected
+
+
+@pytest.mark.parametrize(
+    ("parts", "error"),
+    [
+        ({"scheme": "ftp"}, InvalidRequest), ({"scheme": None}, TypeError),
+        ({"scheme": "ws"}, InvalidRequest), ({"host": "a b"}, InvalidRequest),
+        ({"host": ""}, InvalidRequest), ({"host": "h:80"}, InvalidRequest),
+        ({"host": "u@h"}, InvalidRequest), ({"host": None}, TypeError),
+        ({"port": 0}, InvalidRequest), ({"port": "80"}, TypeError), ({"port": True}, TypeError),
+        ({"authority": "u@h"}, InvalidRequest), ({"authority": ""}, InvalidRequest),
+        ({"authority": "h/x"}, InvalidRequest), ({"authority": "h:0"}, InvalidRequest),
+        ({"authority": "h\r\n"}, InvalidRequest), ({"authority": None}, TypeError),
+        ({"authority": "h", "host": "h"}, TypeError), ({"authority": "h", "port": 1}, TypeError),
+        ({"path": "a"}, InvalidRequest), ({"path": "/a?b"}, InvalidRequest),
+        ({"path": "/a#b"}, InvalidRequest), ({"path": "/a b"}, InvalidRequest),
+        ({"path": "/\n"}, InvalidRequest), ({"path": "/ü"}, InvalidRequest),
+        ({"path": None}, TypeError), ({"path": b"/"}, TypeError),
+        ({"query": "a b"}, InvalidRequest), ({"query": "a#b"}, InvalidRequest),
+        ({"query": {"a": 1}}, TypeError), ({"query": b"a"}, TypeError),
+        ({"target": "a"}, InvalidRequest), ({"target": ""}, InvalidRequest),
+        ({"target": "/#"}, InvalidRequest), ({"target": "/", "path": "/"}, TypeError),
+        ({"target": "/", "query": ""}, TypeError), ({"fragment": "#"}, InvalidRequest),
+        ({"fragment": " "}, InvalidRequest), ({"fragment": 5}, TypeError),
+        ({"params": {}}, TypeError), ({"username": "u"}, TypeError),
+    ],
+)  # fmt: skip
+def test_what_is_no_part(parts, error):
+    with pytest.raises(error):
+        FULL.copy_with(**parts)
+
+
+@pytest.mark.feature("E24")
+@pytest.mark.parametrize(
+    ("text", "params", "expected"),
+    [
+        ("http://h/", {"a": 1}, "http://h/?a=1"), ("http://h/?", {"a": 1}, "http://h/?a=1"),
+        ("http://h/?b", {"a": 1}, "http://h/?b&a=1"), ("http://h/?b&", {"a": 1}, "http://h/?b&a=1"),
+        ("http://h/?a=%7e+x&&c", {"a": ["ü", 2]}, "http://h/?a=%7e+x&&c&a=%C3%BC&a=2"),
+        ("http://h/p#f", [("a", "b c")], "http://h/p?a=b%20c#f"),
+        ("http://h/p?x", "y=%20", "http://h/p?x&y=%20"), ("http://h/?x", None, "http://h/?x"),
+        ("http://h/?x", {}, "http://h/?x"), ("http://h/?", "", "http://h/?"),
+        ("http://h/?x", QueryParams("y"), "http://h/?x&y"), ("ws://h/", {"a": 1}, "ws://h/?a=1"),
+    ],
+)  # fmt: skip
+def test_params_go_behind_the_query(text, params, expected):
+    url = URL(text).with_query(params)
+
+    assert str(url) == expected
+    assert url == URL(expected)
+
+
+def test_params_in_place_of_those_of_the_query():
+    url = URL("http://h/?page=1&sig=%7e&page=2")
+
+    assert str(url.copy_with(query=url.params.merge({"page": 3}))) == "http://h/?page=3&sig=%7e"
+    for wrong, error in ((5, TypeError), ({"a": b""}, TypeError), ("a b", InvalidRequest)):
+        with pytest.raises(error):
+            url.with_query(wrong)
+
+
+@pytest.mark.feature("E24")
+@pytest.mark.parametrize(
+    ("typed", "written"),
+    [
+        ("example.org", "https://example.org"), ("example.org/x", "https://example.org/x"),
+        ("//example.org/x", "https://example.org/x"), ("localhost:80/a", "https://localhost:80/a"),
+        ("http:h/a", "http://h/a"), ("https:/h", "https://h"), ("HTTP:h", "HTTP://h"),
+        (" http://h/ ", "http://h/"), ("http://h/\n", "http://h/"),
+        ("http://h/a b?c d#e f", "http://h/a%20b?c%20d#e%20f"), ("http://h/ü", "http://h/%C3%BC"),
+        ("http://h?ü", "http://h?%C3%BC"), ("http://h/#a#b", "http://h/#a%23b"),
+        ("http://bücher.example/ü", "http://bücher.example/%C3%BC"),
+        ("[::1]:81/x", "https://[::1]:81/x"), ("h/%20 ", "https://h/%20"),
+    ],
+)  # fmt: skip
+def test_the_error_says_what_to_write(typed, written):
+    with pytest.raises(InvalidRequest) as caught:
+        URL(typed)
+
+    assert str(caught.value) == f"not a URL: write {written}"
+    URL(written)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("/path", "not a URL but a path, which URL.join"), ("http://h/\tx", "control character"),
+        ("", "scheme, host"), ("http://a b/", "scheme, host"), ("mailto:x", "https:// missing"),
+        ("x y", "https:// missing"), ("http://h/?token=a b", "scheme, host"),
+        ("http://h/\ud800", "scheme, host"), ("ftp://h/", "not a URL of http"),
+    ],
+)  # fmt: skip
+def test_the_error_says_what_is_wrong_where_it_is_not_clear_what_to_write(typed, said):
+    with pytest.raises(InvalidRequest, match=said):
+        URL(typed)
+
+
+def test_what_to_write_for_a_target():
+    with pytest.raises(InvalidRequest, match="a query: write /a%20b: '/a b'"):
+        URL("http://h").origin.url("/a b")
+    with pytest.raises(InvalidRequest, match="path of a URL: write /%C3%BC: '/ü'"):
+        FULL.copy_with(path="/ü")
+    for wrong in ("/\n", "/\ud800", "/?token=a b", "a"):
+        with pytest.raises(InvalidRequest, match=", percent-encoded: "):
+            URL("http://h").origin.url(wrong)
+
+
+@pytest.mark.feature("E25")
+def test_equal_origins():
+    origin = Origin("https", "example.org")
+
+    assert origin == Origin("HTTPS", "Example.ORG", 443) == URL("https://example.org:443/a").origin
+    assert hash(origin) == hash(Origin("https", "example.org", 443))
+    others = [("http", "example.org", 443), ("https", "example.org", 80), ("https", "example.com"),
+              ("https", "example.org."), ("wss", "example.org")]  # fmt: skip
+    assert all(Origin(*other) != origin for other in others)
+    assert origin != str(origin)
+    assert (origin.is_ssl, Origin("ws", "h").is_ssl) == (True, False)
 
 
 @pytest.mark.feature("C40")

@@ -1,0 +1,64 @@
+"""Percent-encoding of text in UTF-8 (RFC 3986 sections 2.1 and 2.5).
+
+Not here: which parts of a URL are encoded, and when (url.py, references.py, query.py).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ..errors import InvalidRequest
+
+ENCODED: Final = tuple(f"%{byte:02X}" for byte in range(256))
+
+# Runs of characters to encode. In a name or value of a query: all except unreserved ones.
+IN_COMPONENT: Final = re.compile(r"[^A-Za-z0-9\-._~]+")
+# Characters that RFC 3986 allows nowhere, except those that browsers send as they are. In a path
+# and a query a "%" is never encoded: it may belong to an encoded byte.
+IN_PATH: Final = re.compile(r"[^\x21\x23-\x3b\x3d\x3f-\x5d\x5f\x61-\x7a\x7c\x7e]+")
+IN_QUERY: Final = re.compile(r"[^\x21\x23-\x3b\x3d\x3f-\x7e]+")
+NOT_SENT: Final = re.compile(r"[^\x21-\x7e]+")  # what no target may have
+
+_encoded_byte = re.compile(rb"%([0-9A-Fa-f]{2})")
+_stray = re.compile(r"%(?![0-9A-Fa-f]{2})").search
+
+
+def encode(text: str, what: re.Pattern[str], errors: str = "strict") -> str:
+    """Return *text* with each run that *what* matches percent-encoded.
+
+    Args:
+        text: of any characters.
+        what: one of the patterns of this module.
+        errors: ``"surrogateescape"`` if *text* was decoded so from bytes, which come back then.
+
+    Raises:
+        InvalidRequest: it cannot be encoded in UTF-8. The message does not contain it.
+
+    """
+    if not what.search(text):
+        return text
+    try:
+        return what.sub(lambda run: _escaped(run[0].encode("utf-8", errors)), text)
+    except UnicodeEncodeError:
+        raise InvalidRequest("it has half of a surrogate pair, which UTF-8 does not have") from None
+
+
+def _escaped(data: bytes) -> str:
+    return "".join([ENCODED[byte] for byte in data])
+
+
+def decode(text: str) -> bytes:
+    """Return the bytes of *text* in UTF-8, percent-decoded once. A stray ``%`` is kept.
+
+    Half of a surrogate pair becomes bytes that are not UTF-8.
+    """
+    data = text.encode("utf-8", "surrogatepass")
+    if b"%" not in data:
+        return data
+    return _encoded_byte.sub(lambda match: bytes.fromhex(match[1].decode()), data)
+
+
+def has_stray_percent(text: str) -> bool:
+    """Return True if a ``%`` of *text* is not followed by two hexadecimal digits."""
+    return _stray(text) is not None
