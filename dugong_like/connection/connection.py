@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from ..transport.proxy.proxy import Proxy
     from ..transport.tls.over_socket import SSLContext
     from .callbacks import HTTPStream
-    from .h1.session import Session
     from .options import ConnectionOptions, KeywordOptions
     from .queue import Line
 
@@ -323,38 +322,37 @@ class HTTPConnection(Operations):
             exchange, head, whole = self._build_exchange(method, path, headers, body)
         exchanges = self._exchanges
         session = self._session
-        if session.shared.timeouts.total is not None:
+        shared = session.shared
+        if shared.timeouts.total is not None:
             return run(self._co_exchange_in_time(exchange, head, whole))
         try:
             with exchanges.lock:  # which Ctrl-C at any point gives back
-                if whole is None and not exchange.upgrades and not exchange.closes:
-                    begun = session.begin(exchange, head, None)
-                    if begun is True:
-                        return self._finish_exchange(session, exchange)
+                if whole is not None or exchange.upgrades or exchange.closes:
+                    return run(self._co_exchange_now(exchange, head, whole))
+                begun = session.begin(exchange, head, None)
+                if begun is not True:
                     return run(self._co_exchange_by_halves(session, exchange, head, None, begun))
-                return run(self._co_exchange_now(exchange, head, whole))
+                try:
+                    stream = shared.stream
+                    if stream is not None and not stream.wait_to_recv(shared.timeout):
+                        raise timed_out("nothing arrived", shared.timeout, "read")
+                    return session.finish(exchange) or run(session.co_reply(exchange))
+                except BaseException as exc:
+                    session.receiver.note(exc)
+                    raise
+                finally:
+                    shared.reading.release()  # as `Session.leave` does, which is a call
+                    shared.sending.release()
+                    shared.exchanging = None
+                    if (
+                        shared.reader_waits is not None
+                        or shared.left is not None
+                        or shared.turn_waits
+                    ):
+                        session.tell_left()
         finally:
             if exchanges.waiting:
                 exchanges.hand_on()
-
-    @staticmethod
-    def _finish_exchange(session: Session, exchange: Exchange) -> Reply:
-        """Wait for the response to *exchange*, which has begun, and read it."""
-        shared = session.shared
-        try:
-            stream = shared.stream
-            if stream is not None and not stream.wait_to_recv(shared.timeout):
-                raise timed_out("nothing arrived", shared.timeout, "read")
-            return session.finish(exchange) or run(session.co_reply(exchange))
-        except BaseException as exc:
-            session.receiver.note(exc)
-            raise
-        finally:
-            shared.reading.release()  # as `Session.leave` does, which is a call
-            shared.sending.release()
-            shared.exchanging = None
-            if shared.reader_waits is not None or shared.left is not None or shared.turn_waits:
-                session.tell_left()
 
     @twin_of(Operations.co_wait_closed)
     def wait_closed(self) -> Exception | None:

@@ -37,7 +37,9 @@ class ReceiveBuffer:
         end: index behind the last byte; receiving moves it. If both change, `end` is set first,
             so that another thread never sees more bytes than there are.
         size: bytes of memory to borrow.
-        received: bytes that have arrived so far, including those that bypassed the buffer.
+        received: bytes that have arrived so far, including those that bypassed the buffer, except
+            whole responses that were received into memory of `spare`.
+        spare: memory of that size to borrow, if there is any; `pop`, and `append` to give it back.
         wanted: number of bytes that should arrive before the failed attempt is repeated; 0: any
             number. The wait reads it and sets it to 0.
         turn_ends: value of `received` at which other operations are to run; each step subtracts
@@ -48,7 +50,7 @@ class ReceiveBuffer:
     """
 
     __slots__ = (
-        *("_memory", "_spare", "_view", "begin", "data", "end", "much", "received", "size"),
+        *("_memory", "_view", "begin", "data", "end", "much", "received", "size", "spare"),
         *("turn_ends", "wanted"),
     )
 
@@ -56,7 +58,7 @@ class ReceiveBuffer:
         self._memory: Memory | None = None  # the borrowed memory
         self.data, self._view = NOTHING
         spare = _spare.get(size)
-        self._spare = _spare.setdefault(size, deque(maxlen=MOST_SPARE)) if spare is None else spare
+        self.spare = _spare.setdefault(size, deque(maxlen=MOST_SPARE)) if spare is None else spare
         self.size = size
         self.begin = 0
         self.end = 0
@@ -87,9 +89,9 @@ class ReceiveBuffer:
         """
         if not self.data:
             try:  # as `_borrow` does, which is a call
-                borrowed = self._spare.pop()
+                borrowed = self.spare.pop()
             except IndexError:
-                borrowed = self._make()
+                borrowed = self.make()
             self._memory = borrowed
             self.data, self._view = borrowed  # both, whatever interrupts this
             room = self._view
@@ -119,19 +121,27 @@ class ReceiveBuffer:
         memory = self._memory
         if memory is not None:
             self._memory = None
-            self._spare.append(memory)
+            self.spare.append(memory)
         self.data, self._view = NOTHING
         self.end = self.begin = 0
 
     def _borrow(self) -> None:
         try:
-            memory = self._spare.pop()
+            memory = self.spare.pop()
         except IndexError:
-            memory = self._make()
+            memory = self.make()
         self._memory = memory
         self.data, self._view = memory
 
-    def _make(self) -> Memory:
+    def adopt(self, memory: Memory, count: int) -> None:
+        """Have borrowed *memory*, into which *count* bytes were received; the buffer has none."""
+        self._memory = memory
+        self.data, self._view = memory
+        self.end = count
+        self.received += count
+
+    def make(self) -> Memory:
+        """Return new memory to borrow."""
         data = bytearray(self.size)
         return data, memoryview(data)
 
@@ -160,7 +170,7 @@ class ReceiveBuffer:
         memory = self._memory  # as `give_back` does
         if memory is not None:
             self._memory = None
-            self._spare.append(memory)
+            self.spare.append(memory)
         self.data, self._view = NOTHING
         self.end = self.begin = 0
         return rest

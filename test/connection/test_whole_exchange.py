@@ -735,8 +735,8 @@ def test_steps_of_a_warm_exchange(echo):
             conn.exchange("GET", "/")
         finally:
             sys.setprofile(None)
-    assert frames <= 12
-    assert codes <= 510
+    assert frames <= 9
+    assert codes <= 420
     assert calls == ["poll", "send", "poll", "recv_into"]
 
 
