@@ -70,7 +70,12 @@ if TYPE_CHECKING:
     from .drivers.loopthread import LoopThread
     from .drivers.loopthreads import LoopThreads
     from .drivers.stuck import stuck
-    from .http.auth import BasicAuth, DigestAuth
+    from .http.auth.basic import BasicAuth
+    from .http.auth.bearer import BearerAuth
+    from .http.auth.digest import DigestAuth
+    from .http.auth.flow import Auth
+    from .http.auth.option import FunctionAuth
+    from .http.auth.scope import BoundAuth
     from .http.query import QueryParams
     from .http.url import URL, Origin
     from .http.userinfo import split_credentials
@@ -115,10 +120,13 @@ __all__ = [
     "Answer",
     "AnsweredEarly",
     "AsyncConnection",
+    "Auth",
     "BaseStream",
     "BasicAuth",
+    "BearerAuth",
     "BodyFollowing",
     "BodyTooLarge",
+    "BoundAuth",
     "Budget",
     "CachingResolver",
     "CaseInsensitiveDict",
@@ -137,6 +145,7 @@ __all__ = [
     "ExcessBodyData",
     "Exchange",
     "FileTooShort",
+    "FunctionAuth",
     "HTTPConnection",
     "HTTPResponse",
     "HTTPStream",
@@ -203,8 +212,12 @@ _LATER = {
     "AioFuture": ".drivers.aio",
     "Answer": ".connection.pipeline",
     "AsyncConnection": ".connection.async_connection",
-    "BasicAuth": ".http.auth",
-    "DigestAuth": ".http.auth",
+    "Auth": ".http.auth.flow",
+    "BasicAuth": ".http.auth.basic",
+    "BearerAuth": ".http.auth.bearer",
+    "BoundAuth": ".http.auth.scope",
+    "DigestAuth": ".http.auth.digest",
+    "FunctionAuth": ".http.auth.option",
     "HTTPStream": ".connection.callbacks",
     "LoopThread": ".drivers.loopthread",
     "LoopThreads": ".drivers.loopthreads",

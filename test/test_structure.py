@@ -114,6 +114,7 @@ TESTED_ELSEWHERE = {
     "transport/connect/socket_options.py": "test_options.py",
     "transport/connect/existing_socket.py": "test_options.py",
     "transport/tls/handshake.py": "test_over_socket.py, test_over_stream.py",
+    "http/auth/proxies.py": "a protocol of types; test_basic.py, test_digest.py",
     "http/h1/body_kinds.py": "plain data; test_framing.py",
     "http/h1/limits.py": "constants, enforced in test_response_head.py and test_chunked.py",
     "connection/operations.py": "test_connection.py",
@@ -298,7 +299,7 @@ def test_async_parts_are_imported_when_they_are_asked_for():
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         dugong_like.nonsense
     assert dugong_like.Proxy.__module__ == "dugong_like.transport.proxy.proxy"
-    assert dugong_like.DigestAuth.__module__ == "dugong_like.http.auth"
+    assert dugong_like.DigestAuth.__module__ == "dugong_like.http.auth.digest"
     assert dugong_like.RateLimit.__module__ == "dugong_like.polling.rates"
     assert dugong_like.Timings.__module__ == "dugong_like.transport.timings"
     assert set(dugong_like.__all__) <= {*dir(dugong_like), *dugong_like._LATER}

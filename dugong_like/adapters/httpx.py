@@ -37,7 +37,7 @@ from ..connection.connection import HTTPConnection
 from ..connection.exchange import HTTPResponse
 from ..drivers.detect import runner
 from ..errors import ConnectionClosed
-from ..http.auth import BasicAuth
+from ..http.auth.basic import BasicAuth
 from ..http.h1.framing import ends_http
 from ..http.redaction import quoted
 from ..http.request import BodyFollowing

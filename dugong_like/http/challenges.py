@@ -4,7 +4,7 @@ One field may have several challenges, and commas separate them as well as the p
 so a field is read from left to right, each byte a fixed number of times. A field that violates
 the grammar has no challenges: the end of a realm is never guessed.
 
-Not here: the credentials (auth.py).
+Not here: the credentials (auth/).
 """
 
 from __future__ import annotations
@@ -72,6 +72,22 @@ def parse_challenges(value: str) -> list[Challenge]:
             return []
         if len(found) > MAX_CHALLENGES:
             return []
+        at = _skip(value, match.end())
+    return found
+
+
+def parse_parameters(value: str) -> dict[str, str]:
+    """Return the parameters in *value*, of a field such as ``Authentication-Info``.
+
+    Names and values are as in `Challenge`; there are none if it violates the grammar or a limit
+    (RFC 9110 section 11.6.3).
+    """
+    found: dict[str, str] = {}
+    at = _skip(value, 0)
+    while at < len(value):
+        match = _parameter(value, at)
+        if match is None or not _add(found, match):
+            return {}
         at = _skip(value, match.end())
     return found
 

@@ -3,7 +3,7 @@
 A `URL` never has them, as it gets into messages and logs, and as RFC 9110 section 4.2.4 forbids to
 send them. They are split off where a URL enters, and used as credentials for its origin only.
 
-Not here: what is sent for them (auth.py).
+Not here: what is sent for them (auth/basic.py).
 """
 
 from __future__ import annotations

@@ -91,6 +91,9 @@ CALLS = {
     "CaseInsensitiveDict": (dugong_like.CaseInsensitiveDict, {}),
     "BasicAuth": (dugong_like.BasicAuth, {"user": "u", "password": "p"}),
     "DigestAuth": (dugong_like.DigestAuth, {"user": "u", "password": "p"}),
+    "BearerAuth": (dugong_like.BearerAuth, {"token": "t"}),
+    "FunctionAuth": (dugong_like.FunctionAuth, {"function": lambda: print}),
+    "BoundAuth": (dugong_like.BoundAuth, {"auth": dugong_like.Auth, "origin": "http://h"}),
     "AioFuture": (in_a_loop(dugong_like.AioFuture), {"op": idle}),
     "AsyncConnection": (in_a_loop(dugong_like.AsyncConnection), {"connection": connection}),
     "async_connect": (in_a_loop(dugong_like.async_connect), {"hostname": "h"}),
@@ -128,7 +131,7 @@ CALLS = {
     ),
 }
 NOT_TRIED = {
-    "takes none": {"BaseStream", "Wake", "default_ssl_context", "features", "log_events"},
+    "takes none": {"Auth", "BaseStream", "Wake", "default_ssl_context", "features", "log_events"},
     "types only": {"Co", "Stream", "Transport"},
     "made by the library": {
         *("Answer", "Exchange", "HTTPResponse", "HTTPStream", "NetworkStream", "Reply"),

@@ -3,7 +3,7 @@
 HTTP proxies take them in Proxy-Authorization (RFC 9110 section 11.7) and may answer 407 with a
 challenge first, SOCKS5 takes a user name and a password (RFC 1929), SOCKS4a a user name only.
 
-Not here: the schemes, Basic and Digest (http/auth.py), and the handshakes (connect_tunnel.py,
+Not here: the schemes, Basic and Digest (http/auth), and the handshakes (connect_tunnel.py,
 forward.py, socks5.py, socks4.py).
 """
 
@@ -13,7 +13,8 @@ from typing import Final
 from urllib.parse import unquote
 
 from ...errors import InvalidRequest
-from ...http.auth import Auth, AuthSession, BasicAuth
+from ...http.auth.basic import BasicAuth
+from ...http.auth.proxies import AuthSession, ProxyAuth
 from ...http.challenges import challenges_in
 from ...http.h1.response_head import Head
 from ...http.headers import Headers
@@ -42,12 +43,12 @@ def decode_login(text: str | None) -> BasicAuth | None:
         raise InvalidRequest("the credentials in the URL of a proxy are not UTF-8") from None
 
 
-def choose_auth(given: Auth | None, in_url: BasicAuth | None) -> Auth | None:
+def choose_auth(given: ProxyAuth | None, in_url: BasicAuth | None) -> ProxyAuth | None:
     """Return the credentials of a proxy, *given* as an argument or *in_url*.
 
     Raises:
         InvalidRequest: there are both.
-        TypeError: *given* is no `Auth`.
+        TypeError: *given* is no `ProxyAuth`.
 
     """
     if given is None:
@@ -61,7 +62,7 @@ def choose_auth(given: Auth | None, in_url: BasicAuth | None) -> Auth | None:
     return given
 
 
-def check_for_socks(auth: Auth | None, scheme: str) -> None:
+def check_for_socks(auth: ProxyAuth | None, scheme: str) -> None:
     """Raise `InvalidRequest` if a SOCKS proxy of this *scheme* does not take *auth*."""
     if auth is None:
         return
@@ -83,7 +84,7 @@ def check_login(login: BasicAuth) -> None:
 # ---- what is sent
 
 
-def session_for(auth: Auth | None, fields: Headers) -> AuthSession | None:
+def session_for(auth: ProxyAuth | None, fields: Headers) -> AuthSession | None:
     """Return the state of the authentication at an HTTP proxy.
 
     None without *auth*, or if *fields*, those of the caller for this proxy, have

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidRequest
-from ...http.auth import Auth, BasicAuth
+from ...http.auth.basic import BasicAuth
+from ...http.auth.proxies import ProxyAuth
 from ...http.h1.limits import Limits
 from ...http.header_validation import FRAMING, FieldLines
 from ...http.headers import Fields, Headers, exact, field_pairs
@@ -76,7 +77,7 @@ class Proxy:
             SOCKS4a has no password.
         ssl_context: for TLS to a proxy with ``https``; `default_ssl_context` if None.
             The certificate has to be for the name of the proxy.
-        auth: `BasicAuth`, `DigestAuth` or another `Auth`, instead of those in the URL.
+        auth: `BasicAuth`, `DigestAuth` or another `ProxyAuth`, instead of those in the URL.
         headers: fields for the proxy: of the CONNECT request, or of each request that is
             forwarded. A ``Proxy-Authorization`` wins over *auth*.
         mode: ``"forward"`` sends whole requests to the proxy, ``"tunnel"`` opens a tunnel,
@@ -107,7 +108,7 @@ class Proxy:
         url: str,
         *,
         ssl_context: SSLContext | None = None,
-        auth: Auth | None = None,
+        auth: ProxyAuth | None = None,
         headers: Fields | None = None,
         mode: str = "auto",
     ) -> None:

@@ -18,7 +18,7 @@ from ...errors import (
     InvalidResponse,
     TunnelRefused,
 )
-from ...http.auth import BasicAuth
+from ...http.auth.basic import BasicAuth
 from ...http.h1.body import Source
 from ...http.redaction import quoted
 from .credentials import LOGIN_VERSION, MAX_TEXT, login_message

@@ -1,0 +1,1 @@
+"""Authentication schemes: what a request needs so that a server or proxy accepts it."""
