@@ -206,27 +206,39 @@ class StreamPart:
             Exception: any exception of reading it.
 
         """
-        while (data := self._next()) is None:
-            yield self._reader.need()
-        self.taken += len(data)
-        if self.taken == self.size and self._to_check:
-            self._to_check = False
-            self._check_end()
-        return data
-
-    def _next(self) -> memoryview | None:
-        if not self._begun and self._start is not None:
-            self._begin(self._start)
         most = self._piece if self.size is None else min(self.size - self.taken, self._piece)
-        if not most or self._is_behind_end:
-            return memoryview(b"")
-        if self._ahead:
-            data, self._ahead = self._ahead[:most], self._ahead[most:]
-            return data
         if len(self._memory) < most:
             self._memory = memoryview(bytearray(most))
-        count = self._reader.read_into(self._memory[:most])
-        return None if count is None else self._memory[:count]
+        while (count := self.next_into(self._memory[:most])) is None:
+            yield self._reader.need()
+        return self._memory[:count]
+
+    def next_into(self, memory: memoryview) -> int | None:
+        """Read the next bytes into the beginning of *memory*, without waiting.
+
+        Returns:
+            How many bytes were read; 0 at the end, as of `co_next`; None if there are none yet.
+
+        Raises:
+            TypeError, StateError, Exception: as of `co_next`.
+
+        """
+        if not self._begun and self._start is not None:
+            self._begin(self._start)
+        most = len(memory) if self.size is None else min(self.size - self.taken, len(memory))
+        count: int | None = 0
+        if self._ahead and most:
+            count = min(most, len(self._ahead))
+            memory[:count] = self._ahead[:count]
+            self._ahead = self._ahead[count:]
+        elif most and not self._is_behind_end:
+            count = self._reader.read_into(memory[:most])
+        if count:
+            self.taken += count
+        if count is not None and self.taken == self.size and self._to_check:
+            self._to_check = False
+            self._check_end()
+        return count
 
     def _check_end(self) -> None:
         """Check that the position of the stream is its start plus the measured size."""
