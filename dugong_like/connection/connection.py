@@ -23,6 +23,7 @@ from ..transport.connect.options import check_context
 from ..transport.zero_copy import LOW_WATER
 from .config import ConnectionConfig, config_of
 from .exchange import Exchange, HTTPResponse, Reply
+from .h1.cancelling import abort, cancel_users, forgo_tls_session
 from .h1.reconnect import Retired, SessionReplaced
 from .operations import Operations
 from .tls_info import TLSInfo, extra_info, tls_info
@@ -426,7 +427,7 @@ class HTTPConnection(Operations):
         last one closes the connection.
         """
         if self._line is not None and self._line.end():
-            self._session.hang_up()
+            cancel_users(self._session)
         else:
             super().disconnect()
 
@@ -439,13 +440,13 @@ class HTTPConnection(Operations):
         in a `TLSSessions` of the caller's.
         """
         shared = self._session.shared  # not one that another thread begins meanwhile
-        self._session.forgo_tls_session()
+        forgo_tls_session(self._session)
         self.disconnect()
         yield from shared.co_wait_ended()
 
     def close(self) -> None:
         """Close the connection, as `co_close` does, but wait for nobody."""
-        self._session.forgo_tls_session()
+        forgo_tls_session(self._session)
         self.disconnect()
 
     def __repr__(self) -> str:
@@ -465,7 +466,7 @@ class HTTPConnection(Operations):
 
     def __del__(self) -> None:
         if hasattr(self, "_session") and self._session.shared.stream is not None:
-            self._session.retire()
+            abort(self._session)
 
     # ---- settings
 

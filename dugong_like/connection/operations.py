@@ -36,6 +36,7 @@ from .config import ConnectionConfig
 from .exchange import Exchange, HTTPResponse, Reply
 from .file_transfer import start_upload
 from .files import Sink, Source
+from .h1.cancelling import abort, close
 from .h1.expect_continue import EXPECT, is_expected
 from .h1.reconnect import Retired, SessionReplaced
 from .h1.sender import Whole
@@ -95,7 +96,7 @@ class Operations:
             if not old.shared.lost:
                 new.receiver.bodies.take_over(old.receiver.bodies)
             self._session = new
-        old.retire()
+        abort(old)
 
     def _begin_connecting(self) -> Co[None] | None:
         while True:
@@ -130,7 +131,7 @@ class Operations:
         The connection can be used again: it reconnects. May be called in any state;
         an operation that waits in another thread raises `ConnectionClosed`.
         """
-        self._session.close()
+        close(self._session)
 
     def reset(self) -> None:
         """Make the connection usable again after an error: another name for `disconnect`."""
@@ -837,7 +838,7 @@ class Operations:
 
         """
         if session.is_stuck():
-            session.close()
+            close(session)
         elif session.is_awaited():
             what = "responses of earlier requests are still to be read, or abandon()ed"
             raise session.shared.labelled(StateError(what), exchange)

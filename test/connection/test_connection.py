@@ -6,7 +6,6 @@ import re
 import threading
 import time
 from base64 import b64encode
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kit.support import ScriptedServer, answering, pattern, read_exactly, read_head, wait_until
@@ -723,47 +722,6 @@ def test_read_raw_shows_what_could_not_be_understood():
         with pytest.raises(InvalidResponse):
             conn.read_response()
         assert b"bad line" in conn.read_raw(1000)
-
-
-@pytest.mark.feature("B22", "B23")
-def test_disconnect_loses_everything_and_connects_again():
-    server, conn = scripted(OK)
-    with server:
-        with conn:
-            conn.disconnect()
-            conn.connect()
-            conn.connect()
-            conn.send_request("PUT", "/", body=BodyFollowing(5))
-            conn.disconnect()
-            assert not conn.response_pending()
-            conn.reset()
-            assert exchange(conn)[1] == b"ok"
-        conn.close()
-        assert exchange(conn)[1] == b"ok"
-        conn.close()
-
-
-@pytest.mark.feature("B22")
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\n\r\nuntil close"])
-def test_disconnect_wakes_who_reads_in_another_thread(answer, tls, certificate, trusting):
-    def handler(sock):
-        read_head(sock)
-        sock.sendall(answer)
-        sock.recv(1)
-
-    with ScriptedServer(handler, certificate.server_context() if tls else None) as server:
-        conn = HTTPConnection("127.0.0.1", server.port, trusting if tls else None)
-        conn.send_request("GET", "/")
-        if answer:
-            conn.read_response()
-        with ThreadPoolExecutor(1) as pool:
-            reading = pool.submit(conn.readall if answer else conn.read_response)
-            wait_until(conn._session.shared.reading.locked)
-            time.sleep(0.1)  # it waits by now, most likely
-            conn.disconnect()
-            with pytest.raises(ConnectionClosed):  # and no end of the body
-                reading.result(20)
 
 
 def test_reset_inside_a_body_never_looks_like_its_end():

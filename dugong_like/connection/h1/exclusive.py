@@ -43,7 +43,7 @@ def take(session: SharedState, lock: Lock, what: str) -> Lock:
 
     Args:
         session: looked at after this only: a session that is being closed has no stream before
-            anybody looks whether it is in use (`SharedState.close`).
+            anybody looks whether it is in use (`cancelling.cancel`).
         lock: of the direction.
         what: `SENDING` or `READING`.
 

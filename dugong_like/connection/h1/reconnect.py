@@ -10,8 +10,8 @@ connection object makes a new session and takes the same step with that
 Never the same: a request that was sent and got no response is not repeated here, as it may have had
 an effect; see `Pipeline` and `DugongError.retryable`.
 
-Not here: opening the connection (shared.py), and the same question in the shortest way that an
-exchange can take (`Session.begin`).
+Not here: opening the connection (`SharedState.open`), and the same question in the shortest way
+that an exchange can take (`Session.begin`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ...errors import (
     ProtocolError,
     StateError,
 )
+from .cancelling import cancel
 from .exclusive import Peek
 from .states import BROKEN, CLOSED, NEW, OPEN
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ...transport.buffer import ReceiveBuffer
     from .body_reader import BodyReader
     from .shared import SharedState
+    from .trace_events import Observer
 
 
 class Retired(Exception):
@@ -81,7 +83,9 @@ def connect(session: SharedState) -> Co[None] | None:
 
     """
     if session.state is NEW:
-        return session.open()
+        if session.observer is None:
+            return session.open()
+        return _co_open_observed(session, session.observer)
     if session.state is BROKEN:
         session.check_usable()
     if session.pending and session.state is not CLOSED:
@@ -90,6 +94,20 @@ def connect(session: SharedState) -> Co[None] | None:
             "are pending: read them, or call reset()",
         )
     raise Retired
+
+
+def _co_open_observed(session: SharedState, observer: Observer) -> Co[None]:
+    observer.begin()
+    try:
+        going = session.open()
+        if going is not None:
+            yield from going
+    except BaseException:
+        if observer.raised is None:
+            raise
+    if (raised := observer.raised) is not None:  # and taken for a failed attempt, perhaps
+        cancel(session)
+        raise raised
 
 
 def is_silent(session: SharedState, buffer: ReceiveBuffer) -> bool:

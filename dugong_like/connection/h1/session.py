@@ -44,7 +44,7 @@ Not here: the halves (sender.py, receiver.py), and what they share (shared.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from ...errors import ClientCertificateRefused, ConnectionClosed, InvalidResponse, StateError
 from ...http.h1.framing import APART, frame
@@ -63,8 +63,7 @@ if TYPE_CHECKING:
     from ...polling.contract import Co
     from ...polling.timeouts import Timeouts
     from ...transport.buffer import ReceiveBuffer
-    from ...transport.stream import Data, Stream
-    from ...transport.tls.handshake import Secured
+    from ...transport.stream import Data
     from ..config import ConnectionConfig
     from ..exchange import Exchange
 
@@ -446,59 +445,15 @@ class Session:
         shared = self.shared
         return bool(shared.pending) and shared.state is not SessionState.CLOSED
 
-    def close(self) -> None:
-        """Close the connection at once, in any state; over TLS close_notify is sent before.
+    def is_incomplete(self) -> bool:
+        """Return True if a response, or the body of a request, is not complete."""
+        if self.shared.pending or self.receiver.bodies.body is not None:
+            return True
+        return self.sender.state is not READY and self.sender.is_writing()
 
-        Raises:
-            BaseException: what the observer raises; the stream is closed all the same.
-
-        """
-        if self.shared.route.has_tls:
-            self.shared.will_close()  # so that what this meets is not the reason
-            self.notify_close()
-        self.retire()
-
-    def retire(self) -> None:
-        """Close the connection without a word to the peer."""
-        shared = self.shared
-        in_response = bool(shared.pending) or self.receiver.bodies.body is not None
-        if (own := shared.config.route.options.own) is not None:
-            own.close()  # if it was never used
-        in_request = self.sender.state is not READY and self.sender.is_writing()
-        if shared.close(lost=in_response or in_request):
-            self.receiver.clear()
-
-    def hang_up(self) -> None:
-        """End the connection for those that use it; nothing is given back yet."""
-        self.shared.will_close()
-        self.notify_close()
-        stream = self.shared.stream
-        if stream is not None:
-            stream.shut_down()
-
-    def notify_close(self) -> None:
-        """Send close_notify (RFC 8446 section 6.1), if it is TLS and that does not block."""
-        if self.shared.route.has_tls and (stream := self._bare_stream()) is not None:
-            cast("Secured", stream).notify_close()
-
-    def forgo_tls_session(self) -> None:
-        """Keep no TLS session that only this connection could resume.
-
-        Nobody is going to connect again, most likely, and to take the session out costs
-        a quarter of what the whole connection does.
-        """
-        route = self.shared.route
-        if not route.has_tls or route.options.shares_sessions:
-            return
-        if (stream := self._bare_stream()) is not None:
-            cast("Secured", stream).keep_session(None)
-
-    def _bare_stream(self) -> Stream | None:
-        """The stream without its filters."""
-        stream = self.shared.stream
-        if stream is None or self.shared.config.filters is None:
-            return stream
-        return cast("Stream", getattr(stream, "bare", stream))
+    def clear(self) -> None:
+        """Forget what was received and not taken: the session is closed, and nobody reads."""
+        self.receiver.clear()
 
     def __repr__(self) -> str:
         """Return the origin, the state, and how many responses are pending."""

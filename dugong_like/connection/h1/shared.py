@@ -5,7 +5,7 @@ The protocol between the two halves, and between threads, is at the top of sessi
 A child process that inherits a session closes its copy at once, without sending anything: the
 connection stays the parent's.
 
-Not here: sending (sender.py) and receiving (receiver.py).
+Not here: sending (sender.py), receiving (receiver.py), and closing (cancelling.py).
 """
 
 from __future__ import annotations
@@ -210,8 +210,8 @@ class SharedState(StreamInUse):
 
         Raises what `co_open` in open.py raises.
         """
-        if self.observer is not None:  # each step is told
-            return self._co_open_observed(self.observer)
+        if self.observer is not None:  # each step is an event
+            return self._co_open(None)
         try:
             attempt = begin(self.route)
         except ConnectFailed as exc:
@@ -224,17 +224,6 @@ class SharedState(StreamInUse):
             return self._co_open(attempt)
         self._opened(stream)
         return None
-
-    def _co_open_observed(self, observer: Observer) -> Co[None]:
-        observer.begin()
-        try:
-            yield from self._co_open(None)
-        except BaseException:
-            if observer.raised is None:
-                raise
-        if (raised := observer.raised) is not None:  # and taken for a failed attempt, perhaps
-            self.close()
-            raise raised
 
     def _co_open(self, attempt: Attempt | None) -> Co[None]:
         if attempt is None:
@@ -376,52 +365,11 @@ class SharedState(StreamInUse):
         if (wake := self.reader_waits) is not None:
             wake.set()
 
-    # ---- closing
+    # ---- closing, see cancelling.py
 
     def will_close(self) -> None:
         """Note that the session is being closed in order: no failure that follows is the reason."""
         self._closed_by_us = True
-
-    def close(self, *, lost: bool = False) -> bool:
-        """Close the session at once, in any state, whatever operations do with it.
-
-        Operations that are under way, and those that begin later, end with `ConnectionClosed` where
-        they would need the stream; the last of them gives the descriptor back. Another thread may
-        be about to wait for it: if it was closed now its number could be another file's by then,
-        and the wait would never end.
-
-        Args:
-            lost: True if a response or a request is not complete.
-
-        Returns:
-            True if no operation is under way, which would find everything as it has left it.
-
-        Raises:
-            BaseException: what the observer raises; the stream is closed all the same.
-
-        """
-        self._closed_by_us = True
-        with exclusive.changing:
-            if self.state is not CLOSED:
-                self.state = CLOSED
-                self.lost = lost
-            stream = self.withdraw()
-        in_use = self.is_used()  # looked at behind the stream: see `take`
-        try:
-            if stream is not None:
-                if in_use:
-                    stream.shut_down()  # wakes those that wait for it
-                if self.observer is not None:
-                    self.observer.closing()
-        finally:
-            self.wake_turns()
-            if in_use:
-                self.wake_reader()
-            else:
-                self.pending.clear()
-            self.leave(stream)
-            self.end(None)
-        return not in_use
 
     def drop_inherited(self) -> None:
         """See `StreamInUse.drop_inherited`; nobody is told."""

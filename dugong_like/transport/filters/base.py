@@ -28,7 +28,7 @@ class WrappedStream:
     def __init__(self, inner: Stream) -> None:
         self.inner = inner
         self.fd = inner.fd
-        self.bare: Stream = inner.bare if isinstance(inner, WrappedStream) else inner
+        self.bare = bare(inner)
 
     def replace_bare(self, bare: Stream) -> None:
         """Replace `bare`, for example by TLS over it."""
@@ -121,3 +121,8 @@ class WrappedStream:
     def close(self) -> None:
         """See `Stream.close`."""
         self.inner.close()
+
+
+def bare(stream: Stream) -> Stream:
+    """Return *stream* without its filters."""
+    return stream.bare if isinstance(stream, WrappedStream) else stream

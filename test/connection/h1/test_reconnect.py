@@ -17,6 +17,7 @@ from dugong_like import (
     StateError,
 )
 from dugong_like.connection.h1 import reconnect
+from dugong_like.connection.h1.cancelling import cancel
 from dugong_like.connection.h1.reconnect import Retired
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -35,7 +36,9 @@ def test_what_comes_while_idle_is_never_an_answer(late):
     with ScriptedServer(handler) as server:
         with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
             for _ in range(2):
-                assert conn.exchange("GET", "/").body == b"ok"
+                conn.send_request("GET", "/")
+                conn.read_response()
+                assert conn.readall() == b"ok"
                 wait_until(lambda: not conn._session.shared.stream.is_quiet())
         wait_until(lambda: server.connections == 2)
 
@@ -149,7 +152,7 @@ def test_a_session_is_opened_once(monkeypatch):
     shared.retire()
     with pytest.raises(Retired):
         reconnect.connect(shared)
-    shared.close()
+    cancel(shared)
     with pytest.raises(Retired):
         reconnect.connect(shared)
 

@@ -5,10 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from kit.streams import END, ScriptedStream, connection
 from kit.support import ROOT, ScriptedServer, read_head
 
-from dugong_like import ConnectionClosed, HTTPConnection
+from dugong_like import HTTPConnection
 from dugong_like.transport.exclusive import _open as inheritable
 
 
@@ -72,113 +71,3 @@ def test_connection_stays_with_the_parent(kind, certificate, ca_file):
 
         assert done.returncode == 0, done.stderr
         assert sorted(seen) == [[b"/child"], [b"/parent", b"/again"]]
-
-
-# ---- closing under operations
-
-
-@pytest.mark.parametrize("end", [HTTPConnection.reset, HTTPConnection.disconnect])
-def test_operation_that_waits_while_the_connection_is_dropped_ends(monkeypatch, end):
-    streams = [ScriptedStream(), ScriptedStream()]
-    conn = connection(monkeypatch, *streams)
-    conn.send_request("GET", "/past")
-    reading = conn.co_read_response()
-    next(reading)
-    end(conn)
-    conn.send_request("GET", "/present")
-    present = conn.co_read_response()
-    next(present)
-    with pytest.raises(ConnectionClosed, match="closed meanwhile"):
-        next(reading)
-    next(present)  # untouched
-    assert conn.response_pending()
-
-
-@pytest.mark.parametrize("first", ["reader", "writer"])
-def test_connection_that_was_dropped_is_closed_by_who_leaves_it_last(monkeypatch, first):
-    stream = ScriptedStream()
-    conn = connection(monkeypatch, stream)
-    conn.send_request("GET", "/1")
-    stream.rooms = [10, None]
-    operations = {"reader": conn.co_read_response(), "writer": conn.co_send_request("GET", "/2")}
-    next(operations["writer"])
-    next(operations["reader"])
-    conn.disconnect()
-    kept = []
-    for name in sorted(operations, key=lambda name: name != first):
-        assert not stream.closed
-        with pytest.raises(ConnectionClosed, match="closed meanwhile") as caught:
-            next(operations[name])
-        kept.append(caught)
-    assert stream.closed  # and not when the last exception has gone
-
-
-def test_connection_that_was_dropped_is_closed_if_its_operation_ends_well(monkeypatch):
-    stream = ScriptedStream([b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 204 No\r\n\r\n"])
-    conn = connection(monkeypatch, stream, on_informational=lambda response: conn.disconnect())
-    conn.send_request("GET", "/")
-    assert conn.read_response().status == 204
-    assert stream.closed
-
-
-def test_connection_that_was_dropped_inside_an_operation_that_ends_well(monkeypatch):
-    def send_and_drop(parts):
-        count = ScriptedStream.send(stream, parts)
-        conn.disconnect()
-        return count
-
-    stream = ScriptedStream()
-    conn = connection(monkeypatch, stream)
-    conn.send_request("GET", "/1")
-    reading = conn.co_read_response()
-    next(reading)
-    stream.send = send_and_drop
-    conn.send_request("GET", "/2")
-    assert not stream.closed
-    with pytest.raises(ConnectionClosed) as kept:
-        next(reading)
-    assert stream.closed
-    assert kept.tb is not None
-
-
-def test_connection_that_is_dropped_when_it_fails_is_closed(monkeypatch):
-    stream = ScriptedStream([END])
-    conn = connection(monkeypatch, stream)
-    conn.send_request("GET", "/")
-    conn._session.shared.when_ended(conn.disconnect)
-    with pytest.raises(ConnectionClosed) as kept:
-        conn.read_response()
-    assert stream.closed
-    assert kept.tb is not None
-
-
-def test_what_closing_raises_is_not_the_error_of_the_operation(monkeypatch, capsys):
-    def close():
-        raise OSError("the disk is full")
-
-    stream = ScriptedStream()
-    conn = connection(monkeypatch, stream)
-    conn.send_request("GET", "/")
-    reading = conn.co_read_response()
-    next(reading)
-    stream.close = close
-    conn.disconnect()
-    with pytest.raises(ConnectionClosed, match="closed meanwhile"):
-        next(reading)
-    assert capsys.readouterr().err.endswith("OSError: the disk is full\n")
-
-
-def test_writer_that_waits_while_the_connection_is_dropped_writes_nothing_to_the_next(monkeypatch):
-    streams = [ScriptedStream(rooms=[10, None]), ScriptedStream()]
-    conn = connection(monkeypatch, *streams)
-    writing = conn.co_send_request("GET", "/past")
-    next(writing)
-    conn.reset()
-    conn.send_request("GET", "/present")
-    with pytest.raises(ConnectionClosed, match="closed meanwhile"):
-        next(writing)
-    assert b"past" not in streams[1].sent
-    streams[1].incoming.append(b"HTTP/1.1 204 No\r\n\r\n")
-    assert conn.read_response().path == "/present"
-    conn.send_request("GET", "/again")
-    assert b"/again" in streams[1].sent

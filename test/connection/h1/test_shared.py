@@ -1,16 +1,14 @@
 """The shared part of a session: its states, its end, and the stream that goes with it."""
 
-import threading
-
 import pytest
 from kit.support import ScriptedServer
 
 from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
 from dugong_like.connection.connection import finish
 from dugong_like.connection.exchange import Exchange
+from dugong_like.connection.h1.cancelling import cancel
 from dugong_like.connection.h1.shared import SharedState
 from dugong_like.connection.h1.states import SessionState
-from dugong_like.transport import exclusive
 
 
 @pytest.fixture
@@ -23,7 +21,7 @@ def config():
 def session(config):
     session = SharedState(config, 10)
     yield session
-    session.close()
+    cancel(session)
 
 
 def test_stream_is_there_while_the_connection_is(session):
@@ -34,7 +32,7 @@ def test_stream_is_there_while_the_connection_is(session):
     session.retire()
     assert session.live_stream() is session.stream
     assert session.state is SessionState.NOT_REUSABLE
-    session.close()
+    cancel(session)
     assert session.stream is None
     with pytest.raises(ConnectionClosed, match="closed meanwhile"):
         session.live_stream()
@@ -50,7 +48,7 @@ def test_broken_session_says_why(session):
         session.live_stream()
     assert isinstance(failure.value.__cause__, InvalidResponse)
     assert session.stream is not None
-    session.close()
+    cancel(session)
     session.fail(InvalidResponse("of an operation that ends late"))
     assert session.state is SessionState.CLOSED
 
@@ -80,29 +78,13 @@ def test_connection_that_comes_too_late_is_closed(config):
     finish(donor.open())
     late, donor.stream = donor.stream, None
     session = SharedState(config, 10)
-    session.close()
+    cancel(session)
     assert late.sock.fileno() >= 0
     with pytest.raises(ConnectionClosed, match="closed meanwhile"):
         session._opened(late)
     assert late.sock.fileno() == -1
     assert session.stream is None
-    donor.close()
-
-
-@pytest.mark.parametrize("directions", [("sending",), ("reading",), ("sending", "reading")])
-def test_the_stream_is_closed_when_the_last_operation_has_ended(session, directions):
-    finish(session.open())
-    sock = session.stream.sock
-    locks = [getattr(session, direction) for direction in directions]
-    for lock in locks:
-        lock.acquire()
-    session.close()
-    assert session.stream is None
-    for lock in locks:
-        assert sock.fileno() != -1
-        lock.release()
-        session.give_back()
-    assert sock.fileno() == -1
+    cancel(donor)
 
 
 def test_the_end_is_told_once(session):
@@ -111,7 +93,7 @@ def test_the_end_is_told_once(session):
     session.when_ended(lambda: told.append("first"))
     session.fail(InvalidResponse("broken"))
     session.when_ended(lambda: told.append("late"))
-    session.close()
+    cancel(session)
 
     assert told == ["first", "late"]
     assert isinstance(session.reason, InvalidResponse)
@@ -122,25 +104,9 @@ def test_a_failure_behind_a_close_is_no_reason(session):
     session.will_close()
     session.fail(InvalidResponse("of the close"))
     assert not session.ended
-    session.close()
+    cancel(session)
     assert session.ended
     assert session.reason is None
-
-
-def test_closing_waits_for_nothing_but_a_change_of_state(session):
-    finish(session.open())
-    done = threading.Event()
-
-    def close():
-        session.close()
-        done.set()
-
-    with exclusive.changing:
-        closer = threading.Thread(target=close)
-        closer.start()
-        assert not done.wait(0.05)
-    closer.join(20)
-    assert done.is_set()
 
 
 def test_who_gives_up_waiting_for_the_end_leaves_nothing(session):
@@ -170,5 +136,5 @@ def test_end_that_another_one_forgets_in_the_middle(session):
 
     session.when_ended(first)
     session.when_ended(last)
-    session.close()
+    cancel(session)
     assert called == ["first"]
