@@ -16,6 +16,7 @@ from .errors import (
     ConnectionClosed,
     ConnectionTimedOut,
     ContinueTimedOut,
+    CookieConflict,
     DeadlineExceeded,
     DecodingError,
     DNSUnavailable,
@@ -76,6 +77,8 @@ if TYPE_CHECKING:
     from .http.auth.flow import Auth
     from .http.auth.option import FunctionAuth
     from .http.auth.scope import BoundAuth
+    from .http.cookie import Cookie
+    from .http.cookies import Cookies
     from .http.query import QueryParams
     from .http.url import URL, Origin
     from .http.userinfo import split_credentials
@@ -137,6 +140,9 @@ __all__ = [
     "ConnectionClosed",
     "ConnectionTimedOut",
     "ContinueTimedOut",
+    "Cookie",
+    "CookieConflict",
+    "Cookies",
     "DNSUnavailable",
     "DeadlineExceeded",
     "DecodingError",
@@ -216,6 +222,8 @@ _LATER = {
     "BasicAuth": ".http.auth.basic",
     "BearerAuth": ".http.auth.bearer",
     "BoundAuth": ".http.auth.scope",
+    "Cookie": ".http.cookie",
+    "Cookies": ".http.cookies",
     "DigestAuth": ".http.auth.digest",
     "FunctionAuth": ".http.auth.option",
     "HTTPStream": ".connection.callbacks",

@@ -8,6 +8,7 @@
     |   `-- ResponseClosed             it was closed before it was read
     |-- InvalidRequest             the request cannot be sent              fix the caller
     |-- InvalidOption              an option has an invalid value          fix the caller
+    |-- CookieConflict             several cookies have that name          give the domain, too
     |-- ExcessBodyData             more body data than announced           fix the caller
     |-- FileTooShort               a file is shorter than announced        fix the caller
     |-- BodyTooLarge               a response beyond your own budget       discard it, or reset
@@ -168,6 +169,13 @@ class InvalidOption(DugongError, ValueError):
 
     The message names the option, or the file, and the reason. `__cause__` is the error of
     the system or of the `ssl` module, if there is one.
+    """
+
+
+class CookieConflict(DugongError):
+    """Several cookies have that name, with different domains or paths, which the message lists.
+
+    `Cookies.get` takes a domain and a path.
     """
 
 
