@@ -88,6 +88,9 @@ RESERVED = {
     "gevent": {
         "drivers/gevent.py",
     },
+    "idna": {
+        "http/idna.py",
+    },
     "importlib": {
         "adapters/httpx_edition.py",
         "transport/features.py",

@@ -11,6 +11,7 @@ from typing import Final
 
 from ..errors import InvalidRequest
 from .headers import exact
+from .idna import NotIDNA, to_ascii
 from .redaction import quoted, shown_url
 
 HTTP_PORT: Final = 80
@@ -39,7 +40,8 @@ def is_ipv6_address(text: str) -> bool:
 def check_hostname(hostname: str, name: str = "hostname") -> str:
     """Return *hostname*, an argument called *name*, in ASCII.
 
-    It is a name, an IPv4 address or an IPv6 address without brackets.
+    It is a name, an IPv4 address or an IPv6 address without brackets. A name that is not in ASCII
+    is made so by IDNA; see `to_ascii`.
 
     Raises:
         InvalidRequest: it is not a valid host.
@@ -49,17 +51,20 @@ def check_hostname(hostname: str, name: str = "hostname") -> str:
         raise TypeError(f"{name} is a string, not {quoted(hostname)}")
     hostname = exact(hostname)
     try:
-        text = hostname if hostname.isascii() else hostname.encode("idna").decode("ascii")
-    except UnicodeError:  # which contains the name
-        raise InvalidRequest(_problem(hostname)) from None
+        text = hostname if hostname.isascii() else to_ascii(hostname)
+    except NotIDNA as exc:
+        raise InvalidRequest(_problem(hostname, str(exc))) from None
     if not _name(text) and not (_address(text) and is_ipv6_address(text)):
         raise InvalidRequest(_problem(hostname))
     return text
 
 
-def _problem(hostname: str) -> str:
-    """Return a message that says why *hostname* is invalid, and what to do."""
-    advice = ""
+def _problem(hostname: str, reason: str = "") -> str:
+    """Return a message that says why *hostname* is invalid, and what to do.
+
+    *reason*: why it is no international name.
+    """
+    advice = f" ({reason})" if reason else ""
     if "://" in hostname:
         advice = " but a URL, for which there is HTTPConnection.to(url)"
     elif re.search(r"[/?#]", hostname):

@@ -28,7 +28,7 @@ TLS_VERSIONS: Final = {  # the name of each here and in the ssl module
     "TLSv1.2": "HAS_TLSv1_2",
     "TLSv1.3": "HAS_TLSv1_3",
 }
-PACKAGES: Final = ("gevent", "trio", "uvloop")
+PACKAGES: Final = ("gevent", "idna", "trio", "uvloop")
 
 
 def features() -> dict[str, bool | str | tuple[str, ...]]:

@@ -253,7 +253,7 @@ def test_keepalive_times():
     assert features()["keepalive_times"] is succeeds(request, InvalidOption)
 
 
-@pytest.mark.parametrize("name", ["gevent", "trio", "uvloop"])
+@pytest.mark.parametrize("name", ["gevent", "idna", "trio", "uvloop"])
 def test_packages_are_found_but_not_imported(name):
     code = (
         f"import sys, dugong_like\nfound = dugong_like.features()[{name!r}]\n"
