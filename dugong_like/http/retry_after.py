@@ -1,0 +1,31 @@
+"""The field Retry-After: seconds or a date (RFC 9110 section 10.2.3).
+
+Not here: whether to wait so long, and waiting.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .http_date import parse_http_date
+
+MAX_DIGITS: Final = 15  # more are no time that anybody waits for
+
+
+def retry_after(value: str, now: float) -> float | None:
+    """Return how many seconds to wait; None if *value* is neither a number of seconds nor a date.
+
+    Args:
+        value: of the field.
+        now: the present time, in seconds since 1970 (UTC), such as that of ``time.time()`` or
+            of the field Date.
+
+    Returns:
+        At least 0, also for a date in the past.
+
+    """
+    text = value.strip(" \t")
+    if text.isascii() and text.isdecimal():
+        return float(text) if len(text.lstrip("0")) <= MAX_DIGITS else None
+    date = parse_http_date(text, now)
+    return None if date is None else max(date - now, 0.0)

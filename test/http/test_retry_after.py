@@ -1,0 +1,22 @@
+"""Retry-After in both forms."""
+
+import pytest
+
+from dugong_like.http.retry_after import retry_after
+
+NOW = 784_111_700.5
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0), ("120", 120.0), (" 7\t", 7.0), ("007", 7.0), ("0" * 100 + "7", 7.0),
+        ("999999999999999", 999999999999999.0), ("1" * 16, None),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 76.5), ("Sunday, 06-Nov-94 08:49:37 GMT", 76.5),
+        ("Sun Nov  6 08:49:37 1994", 76.5), ("Sun, 06 Nov 1994 08:00:00 GMT", 0.0),
+        ("", None), ("-1", None), ("+1", None), ("1.5", None), ("1e3", None), ("soon", None),
+        ("\u0661", None), ("\u00b2", None), ("1 2", None), ("5, 6", None), ("inf", None),
+    ],
+)  # fmt: skip
+def test_both_forms(value, seconds):
+    assert retry_after(value, NOW) == seconds
