@@ -28,6 +28,7 @@ from .errors import (
     InvalidOption,
     InvalidRequest,
     InvalidResponse,
+    PoolTimedOut,
     ProtocolError,
     RedirectRefused,
     ResponseClosed,
@@ -63,6 +64,9 @@ from .transport.buffer import BUFFER_SIZE
 from .transport.upgraded.network_stream import NetworkStream
 
 if TYPE_CHECKING:
+    from .client.connector import Connector
+    from .client.limits import Limits
+    from .client.pool import Lease, Pool
     from .connection.async_connection import AsyncConnection, async_connect
     from .connection.callbacks import HTTPStream
     from .connection.log import log_events
@@ -139,6 +143,7 @@ __all__ = [
     "ConnectFailed",
     "ConnectionClosed",
     "ConnectionTimedOut",
+    "Connector",
     "ContinueTimedOut",
     "Cookie",
     "CookieConflict",
@@ -161,6 +166,8 @@ __all__ = [
     "InvalidOption",
     "InvalidRequest",
     "InvalidResponse",
+    "Lease",
+    "Limits",
     "LoopThread",
     "LoopThreads",
     "LowestRate",
@@ -168,6 +175,8 @@ __all__ = [
     "Origin",
     "Pipeline",
     "PollNeeded",
+    "Pool",
+    "PoolTimedOut",
     "ProtocolError",
     "Proxy",
     "QueryParams",
@@ -244,6 +253,10 @@ _LATER = {
     "TLSSessions": ".transport.tls.sessions",
     "default_ssl_context": ".transport.tls.contexts",
     "tls_context": ".transport.tls.contexts",
+    "Connector": ".client.connector",
+    "Lease": ".client.pool",
+    "Limits": ".client.limits",
+    "Pool": ".client.pool",
     "Budget": ".polling.rates",
     "LowestRate": ".polling.rates",
     "RateLimit": ".polling.rates",

@@ -26,6 +26,7 @@
         |   `-- AnsweredEarly              an early final response: read it
         |-- ConnectionTimedOut         no progress, or the deadline passed
         |   |-- ContinueTimedOut           no 100 (Continue): the body may be sent now
+        |   |-- PoolTimedOut               no connection of a pool has become free
         |   `-- DeadlineExceeded           the total time for a request has passed
         |-- ConnectFailed              no address accepted the connection
         |-- HandshakeFailed            the TLS handshake failed
@@ -313,6 +314,25 @@ class ContinueTimedOut(ConnectionTimedOut):
 
     The body may be written now, as RFC 9110 section 10.1.1 allows.
     """
+
+
+class PoolTimedOut(ConnectionTimedOut):
+    """No connection of a `Pool` has become free within the time limit. Nothing was sent.
+
+    Attributes:
+        origin: the origin that a connection was needed for.
+        busy: connections in use: all that the pool allows, or all that it allows for one origin.
+        waited: seconds.
+
+    """
+
+    def __init__(
+        self, message: str = "", *, origin: str = "", busy: int = 0, waited: float = 0.0
+    ) -> None:
+        super().__init__(message, phase="pool")
+        self.origin = origin
+        self.busy = busy
+        self.waited = waited
 
 
 class DeadlineExceeded(ConnectionTimedOut):

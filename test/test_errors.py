@@ -24,7 +24,7 @@ ALL = [
 ]  # fmt: skip
 RETRYABLE = {
     "TransportError", "ConnectionClosed", "ConnectionTimedOut", "ContinueTimedOut",
-    "ConnectFailed", "DeadlineExceeded", "HandshakeFailed", "DNSUnavailable",
+    "ConnectFailed", "DeadlineExceeded", "HandshakeFailed", "DNSUnavailable", "PoolTimedOut",
 }  # fmt: skip
 
 

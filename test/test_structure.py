@@ -19,10 +19,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each part may import the parts named behind it, and itself. Of connection/ only
 # async_connection.py may import drivers/; see `test_one_file_knows_drivers`.
 MAY_IMPORT = {
-    "__init__": "connection drivers errors http polling transport",
-    "__main__": "__init__ cli connection errors http",
-    "adapters": "connection drivers errors http polling transport",
-    "cli": "connection drivers errors http polling",
+    "__init__": "client connection drivers errors http polling transport",
+    "__main__": "__init__ cli client connection errors http",
+    "adapters": "client connection drivers errors http polling transport",
+    "cli": "client connection drivers errors http polling",
+    "client": "connection drivers errors http polling transport",
     "connection": "drivers errors http polling transport",
     "drivers": "errors polling",
     "errors": "",
@@ -114,6 +115,7 @@ TESTED_ELSEWHERE = {
     "drivers/pollers.py": "test_contract.py",
     "drivers/loop_task.py": "test_loop.py, test_contract.py",
     "drivers/trio.py": "test_contract.py",
+    "client/pooled.py": "client/test_pool.py",
     "connection/tls_info.py": "test_options.py",
     "transport/connect/socket_options.py": "test_options.py",
     "transport/connect/existing_socket.py": "test_options.py",

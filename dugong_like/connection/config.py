@@ -86,6 +86,7 @@ class ConnectionConfig:
         is_observed: True if any of these is.
         is_direct: True if nothing has to see what passes: no observer, filter or forward proxy.
         max_body: bytes of a response's body that are delivered at most, or None.
+        may_log: True if it has no trace of its own, so that it logs if somebody wants that.
         filters: what every new stream is wrapped in, or None.
 
     """
@@ -96,6 +97,7 @@ class ConnectionConfig:
             "is_observed",
             "limits",
             "max_body",
+            "may_log",
             "on_forwarded",
             "on_informational",
             "proxy",
@@ -195,6 +197,7 @@ class ConnectionConfig:
         budget: Budget | None,
     ) -> None:
         """Check what is wanted of a connection besides that it works."""
+        self.may_log = trace is None
         if trace is None and _is_logged():
             from .log import log_event  # noqa: PLC0415 - loaded already
 
@@ -213,6 +216,10 @@ class ConnectionConfig:
             self.max_body = self.filters.budget.max_body
         watched = self.is_observed or self.filters is not None or self.on_forwarded is not None
         self.is_direct = not watched
+
+    def is_logged_as_wanted(self) -> bool:
+        """Return False if logging has been switched on or off since this was made."""
+        return not self.may_log or (self.trace is not None) == _is_logged()
 
 
 def config_of(hostname: str, port: int | None) -> ConnectionConfig:

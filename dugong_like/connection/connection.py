@@ -188,6 +188,19 @@ class HTTPConnection(Operations):
             ssl_context = default_ssl_context()
         return cls(origin.host, origin.port, ssl_context, **options)
 
+    @classmethod
+    def from_config(cls, config: ConnectionConfig, content_md5: bool | None = None) -> Self:
+        """Return a connection with options that have been checked.
+
+        Args:
+            config: of any number of connections.
+            content_md5: see the class.
+
+        """
+        conn = cls.__new__(cls)
+        Operations.__init__(conn, config, content_md5)
+        return conn
+
     @twin_of(Operations.co_connect)
     def connect(self) -> None:
         """Blocking twin of `co_connect`."""

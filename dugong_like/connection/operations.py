@@ -60,13 +60,14 @@ class Operations:
 
     Attributes:
         content_md5: as given.
+        renewals: how often a new connection has taken the place of the one before.
 
     """
 
     __slots__ = (
         *("_config", "_exchanges", "_expect100_timeout", "_heads", "_known_heads"),
         *("_session", "_timeout"),
-        "content_md5",
+        *("content_md5", "renewals"),
     )
 
     def __init__(self, config: ConnectionConfig, content_md5: bool | None) -> None:
@@ -77,6 +78,7 @@ class Operations:
         self._timeout = config.timeout
         self._expect100_timeout = config.expect100_timeout
         self.content_md5 = content_md5
+        self.renewals = 0
         self._session = Session(config, config.timeout, config.expect100_timeout)
         self._exchanges = FairLock()  # of `exchange`: one after the other
         self._session.shared.exchanges = self._exchanges
@@ -96,6 +98,7 @@ class Operations:
             if not old.shared.lost:
                 new.receiver.bodies.take_over(old.receiver.bodies)
             self._session = new
+            self.renewals += 1
         abort(old)
 
     def _begin_connecting(self) -> Co[None] | None:
@@ -988,6 +991,13 @@ class Operations:
         Nothing of that is lost. Between two looks nobody watches an idle connection.
         """
         return self._session.is_open()
+
+    def is_reusable(self) -> bool:
+        """Return True if it is open and nothing is under way: the next request can be any.
+
+        It does not look at the socket, as `is_open` does: sending a request does that.
+        """
+        return self._session.is_reusable()
 
     def tell_retry(self, failure: Exception | None, requests: int = 1) -> None:
         """Tell the trace, if there is one, that requests are about to be sent again.

@@ -28,6 +28,9 @@ class Timeouts:
             also limits the TLS handshake, and the handshake with a proxy.
         dns: name look-up; `connect` then limits the rest only.
         tls: the TLS handshake, instead of `connect`.
+        head: from the complete request to the complete head of its response, instead of `read`
+            and `stall`: an answer that takes long is not a connection that stalls. Behind other
+            requests it begins when their responses have been read.
         read: time without received bytes, while some are awaited.
         write: time without bytes that are sent or acknowledged by the peer, while there is
             something to send.
@@ -35,6 +38,7 @@ class Timeouts:
             place of `Timeouts` means this.
         total: one operation, from call to result, connecting included.
         expect100: waiting for the leave of the peer to send the rest.
+        pool: waiting for a connection of a `Pool`.
 
     Raises:
         InvalidOption: an argument is negative, too large, or not a number.
@@ -50,9 +54,14 @@ class Timeouts:
     stall: float | None
     total: float | None
     expect100: float | None
+    head: float | None
+    pool: float | None
 
     # Not a dataclass: importing `dataclasses` takes longer than the rest of the library.
-    __slots__ = ("connect", "dns", "expect100", "read", "stall", "tls", "total", "write")
+    __slots__ = (
+        *("connect", "dns", "expect100", "head", "pool"),
+        *("read", "stall", "tls", "total", "write"),
+    )
 
     def __init__(  # noqa: PLR0913 - they are documented above
         self,
@@ -65,8 +74,10 @@ class Timeouts:
         stall: float | None = None,
         total: float | None = None,
         expect100: float | None = None,
+        head: float | None = None,
+        pool: float | None = None,
     ) -> None:
-        given = (connect, dns, expect100, read, stall, tls, total, write)
+        given = (connect, dns, expect100, head, pool, read, stall, tls, total, write)
         for name, seconds in zip(self.__slots__, given, strict=True):
             if seconds is not None:
                 check_seconds(seconds, name)
@@ -107,6 +118,11 @@ class Timeouts:
     def to_read(self) -> float | None:
         """Seconds that may pass without received bytes."""
         return first(self.read, self.stall)
+
+    @property
+    def to_read_head(self) -> float | None:
+        """Seconds for the head of a response, or that may pass without received bytes of it."""
+        return first(self.head, self.read, self.stall)
 
     @property
     def to_write(self) -> float | None:

@@ -440,6 +440,17 @@ class Session:
             return False
         return bool(shared.pending) or is_silent(shared, self.receiver.buffer)
 
+    def is_reusable(self) -> bool:
+        """Return True if it is open and nothing is under way; see `Operations.is_reusable`."""
+        shared = self.shared
+        return (
+            shared.state is OPEN
+            and not shared.pending
+            and self.sender.state is READY
+            and shared.exchanging is None
+            and not shared.is_used()
+        )
+
     def has_pending(self) -> bool:
         """Return True if a response is outstanding, or partly read."""
         shared = self.shared

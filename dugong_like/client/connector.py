@@ -1,0 +1,230 @@
+"""Making the connections of a pool: from an origin to an `HTTPConnection`.
+
+All that depends on the origin only is found out once and shared by its connections: the proxy, the
+TLS context, the checked configuration.
+
+Not here: when a connection is made, and who gets it (pool.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
+
+from ..connection.config import ConnectionConfig, checked_proxy
+from ..connection.connection import HTTPConnection
+from ..errors import InvalidOption
+from ..http.redaction import quoted
+from ..http.url import Origin
+from ..polling.fork import after_fork
+from ..polling.numbers import check_flag
+from ..polling.timeouts import Timeouts, as_timeouts
+from ..transport.connect.options import check_context
+from ..transport.tls.sessions import TLSSessions
+
+if TYPE_CHECKING:
+    from ..connection.options import KeywordOptions
+    from ..transport.proxy.proxy import Proxy
+    from ..transport.tls.authorities import FilePath
+    from ..transport.tls.contexts import ClientCertificate
+    from ..transport.tls.over_socket import SSLContext
+
+ProxyChoice: TypeAlias = "Proxy | tuple[str, int] | str | None"
+
+MOST_KNOWN: Final = 1000  # origins whose configuration is kept; each has less than a KiB
+# Of a client. The first answer of some services takes minutes, which is no stall.
+DEFAULT_TIMEOUTS: Final = Timeouts(connect=10, pool=30, head=300, stall=60)
+ALL: Final = "all://"
+SCHEMES: Final = ("http://", "https://", ALL)  # keys of a mapping of proxies
+FOR_TLS: Final = ("fingerprint", "server_hostname", "tls_sessions")  # options of https only
+
+
+class Connector:
+    """Makes the connections to any origin, all with the same options.
+
+    Args:
+        ssl_context: for https, instead of one that is made from *verify* and *cert*. It is never
+            changed.
+        verify: True to trust the certificate authorities that `default_ssl_context` does; a file
+            or a directory of others, see `tls_context`; False to accept any certificate.
+        cert: a certificate for servers that ask for one: a path, or ``(certificates, key)``, or
+            ``(certificates, key, password)``; see `tls_context`.
+        proxy: a `Proxy`, its URL, or ``(host, port)``, for all origins; or a mapping of
+            ``"http://"``, ``"https://"`` and ``"all://"`` to one of these or None, of which the
+            last is for origins of the scheme that is not listed. Then no proxy is taken from the
+            environment.
+        trust_env: True to use the proxy that the environment names for an origin; see
+            `Proxy.from_env`. It is read when a connection to that origin is first made, and not
+            at all for connections that *uds*, *transport* or *proxy* lead somewhere.
+        options: other arguments of `HTTPConnection`, except *sock*. Those that are about TLS hold
+            for https only. The default of *timeout* is ``Timeouts(connect=10, pool=30, head=300,
+            stall=60)``. TLS sessions are shared by all connections, unless *tls_sessions* is False.
+
+    No connection adds Content-MD5 to a body.
+
+    Raises:
+        InvalidRequest: *proxy* is no proxy.
+        InvalidOption: an argument is invalid, or means nothing together with another one. The files
+            of *verify* and *cert* are read when the first connection for https is made.
+        TypeError: an argument has the wrong type.
+
+    Attributes:
+        timeouts: those of each connection.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        ssl_context: SSLContext | None = None,
+        verify: bool | FilePath = True,
+        cert: ClientCertificate | None = None,
+        proxy: ProxyChoice | Mapping[str, ProxyChoice] = None,
+        trust_env: bool = True,
+        **options: Unpack[KeywordOptions],
+    ) -> None:
+        _check_trust(ssl_context, verify, cert)
+        check_flag("trust_env", trust_env)
+        self._options: dict[str, Any] = {"timeout": DEFAULT_TIMEOUTS, **options}
+        self.timeouts = as_timeouts(self._options["timeout"])
+        self._context = ssl_context
+        self._verify = verify
+        self._cert = cert
+        self._proxies = _checked_proxies(proxy)
+        leads = any(options.get(name) is not None for name in ("uds", "transport"))
+        self._asks_environment = bool(trust_env) and self._proxies is None and not leads
+        if options.get("tls_sessions", True) is True:
+            self._options["tls_sessions"] = TLSSessions()
+        self._plain_options = {
+            name: value for name, value in self._options.items() if name not in FOR_TLS
+        }
+        if options.get("sock") is not None:
+            raise InvalidOption("sock is one connection: it cannot be used for many")
+        ConnectionConfig("localhost", **self._plain_options)  # raises what is wrong with them
+        self._configs: dict[Origin, ConnectionConfig] = {}
+        self._same: dict[Proxy, Proxy] = {}  # those of the environment; equal ones are one
+        self._making = RLock()  # of contexts, so that there is one
+        after_fork(self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._making = RLock()
+
+    def connection(self, origin: Origin) -> HTTPConnection:
+        """Return a new connection to *origin*, which is opened when it is first used.
+
+        Raises:
+            InvalidRequest: its proxy, which may be one of the environment, cannot lead there.
+            InvalidOption: the TLS context cannot be made; see `tls_context`.
+            TypeError: *origin* is no `Origin`.
+
+        """
+        return HTTPConnection.from_config(self.config(origin), content_md5=False)
+
+    def key(self, origin: Origin) -> Hashable:
+        """Return what is equal for origins that the same connections lead to.
+
+        The scheme counts as far as it says whether TLS is used; the proxy counts with its
+        credentials. All other options are the same for all connections of this connector.
+
+        Raises:
+            InvalidRequest: the proxy that the environment names is not valid.
+            TypeError: *origin* is no `Origin`.
+
+        """
+        config = self._configs.get(origin)
+        proxy = self._proxy(origin) if config is None else config.proxy
+        return origin.secure, origin.host, origin.port, proxy
+
+    def config(self, origin: Origin) -> ConnectionConfig:
+        """Return the configuration that all connections to *origin* share.
+
+        Raises what `connection` raises.
+        """
+        config = self._configs.get(origin)
+        if config is not None:
+            if config.is_logged_as_wanted():
+                return config
+            self._configs.pop(origin, None)
+        context = self._ssl_context() if _checked(origin).secure else None
+        options = self._plain_options if context is None else self._options
+        proxy = self._proxy(origin)
+        config = ConnectionConfig(origin.host, origin.port, context, proxy, **options)
+        while len(self._configs) >= MOST_KNOWN:
+            for oldest in list(self._configs)[: MOST_KNOWN // 2]:
+                self._configs.pop(oldest, None)
+        return self._configs.setdefault(origin, config)
+
+    def _proxy(self, origin: Origin) -> Proxy | None:
+        scheme = "https" if _checked(origin).secure else "http"
+        proxies = self._proxies
+        if proxies is not None:
+            return proxies.get(f"{scheme}://", proxies.get(ALL))
+        if not self._asks_environment or not _names_proxy(scheme):
+            return None
+        from ..transport.proxy.proxy import Proxy  # noqa: PLC0415 - for those who have one
+
+        proxy = Proxy.from_env(scheme, origin.host, origin.port)
+        return None if proxy is None else self._same.setdefault(proxy, proxy)
+
+    def _ssl_context(self) -> SSLContext:
+        """Return the context for https, made at the first call."""
+        context = self._context
+        if context is not None:
+            return context
+        with self._making:
+            if self._context is None:
+                self._context = self._make_context()
+            return self._context
+
+    def _make_context(self) -> SSLContext:
+        from ..transport.tls import contexts  # noqa: PLC0415 - https only
+
+        verify = self._verify
+        if verify is True and self._cert is None:
+            return contexts.default_ssl_context()
+        if isinstance(verify, bool):
+            return contexts.tls_context(verify=verify, client_cert=self._cert)
+        return contexts.tls_context(ca=verify, client_cert=self._cert)
+
+
+def _checked(origin: Origin) -> Origin:
+    if not isinstance(origin, Origin):
+        raise TypeError(f"origin is an Origin, not {quoted(origin)}: Origin('https', 'h')")
+    return origin
+
+
+def _check_trust(
+    context: SSLContext | None, verify: bool | FilePath, cert: ClientCertificate | None
+) -> None:
+    """Check what connections for https shall trust and show."""
+    if not isinstance(verify, bool | str | bytes | os.PathLike):
+        raise TypeError(f"verify is True, False, or the path of authorities, not {quoted(verify)}")
+    if context is None:
+        return
+    check_context(context)
+    for name, is_given in (("verify", verify is not True), ("cert", cert is not None)):
+        if is_given:
+            raise InvalidOption(f"{name} is up to the ssl_context that is given as well")
+
+
+def _checked_proxies(
+    proxy: ProxyChoice | Mapping[str, ProxyChoice],
+) -> dict[str, Proxy | None] | None:
+    """Return the proxies by scheme; None if none are given."""
+    if proxy is None:
+        return None
+    if not isinstance(proxy, Mapping):
+        return {ALL: checked_proxy(proxy)}
+    for scheme in proxy:
+        if scheme not in SCHEMES:
+            shown = quoted(scheme)
+            raise InvalidOption(f"proxy is for {', '.join(map(repr, SCHEMES))}, not for {shown}")
+    return {scheme: checked_proxy(each) for scheme, each in proxy.items()}
+
+
+def _names_proxy(scheme: str) -> bool:
+    """Return True if the environment may name a proxy: then its rules have to be looked at."""
+    names = (f"{scheme}_proxy", "all_proxy")
+    return any(os.environ.get(name) or os.environ.get(name.upper()) for name in names)

@@ -1,0 +1,108 @@
+"""How many connections a pool may have, how many it keeps, and for how long.
+
+Not here: time limits of requests (polling/timeouts.py), and the pool (pool.py).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Final
+
+from ..polling.numbers import check_int, check_seconds
+
+MAX_CONNECTIONS: Final = 100  # as httpx and aiohttp
+MAX_KEEPALIVE: Final = 50
+MAX_KEEPALIVE_PER_ORIGIN: Final = 10
+# Seconds. Load balancers end idle connections after 60: a request that comes later would meet a
+# connection that is closed.
+KEEPALIVE_EXPIRY: Final = 60.0
+COUNTS: Final = {  # name: the least value
+    "max_connections": 1,
+    "max_per_origin": 1,
+    "max_keepalive": 0,
+    "max_keepalive_per_origin": 0,
+    "max_requests": 1,
+}
+
+
+class Limits:
+    """The limits of a `Pool`. None sets no limit.
+
+    Args:
+        max_connections: connections at a time, idle ones included. Further requests wait.
+        max_per_origin: the same for one origin.
+        max_keepalive: idle connections that are kept. Beyond that the one is closed that has been
+            idle for the longest time.
+        max_keepalive_per_origin: the same for one origin.
+        keepalive_expiry: seconds after which an idle connection is not used again; less if the
+            server says so (``Keep-Alive: timeout=``). 0 to use each connection once.
+        max_age: seconds after which a connection gets no further request; those under way are
+            not interrupted.
+        max_requests: requests after which a connection is closed.
+
+    Raises:
+        InvalidOption: an argument is too small, or not a number.
+        TypeError: an argument has the wrong type.
+
+    """
+
+    max_connections: int | None
+    max_per_origin: int | None
+    max_keepalive: int | None
+    max_keepalive_per_origin: int | None
+    keepalive_expiry: float | None
+    max_age: float | None
+    max_requests: int | None
+
+    # Not a dataclass: importing `dataclasses` takes longer than the rest of the library.
+    __slots__ = (
+        *("keepalive_expiry", "max_age", "max_connections", "max_keepalive"),
+        *("max_keepalive_per_origin", "max_per_origin", "max_requests"),
+    )
+
+    def __init__(
+        self,
+        *,
+        max_connections: int | None = MAX_CONNECTIONS,
+        max_per_origin: int | None = None,
+        max_keepalive: int | None = MAX_KEEPALIVE,
+        max_keepalive_per_origin: int | None = MAX_KEEPALIVE_PER_ORIGIN,
+        keepalive_expiry: float | None = KEEPALIVE_EXPIRY,
+        max_age: float | None = None,
+        max_requests: int | None = None,
+    ) -> None:
+        given = {
+            "max_connections": max_connections,
+            "max_per_origin": max_per_origin,
+            "max_keepalive": max_keepalive,
+            "max_keepalive_per_origin": max_keepalive_per_origin,
+            "max_requests": max_requests,
+        }
+        for name, count in given.items():
+            if count is not None:
+                check_int(name, count, COUNTS[name])
+            object.__setattr__(self, name, count)
+        for name, seconds in (("keepalive_expiry", keepalive_expiry), ("max_age", max_age)):
+            if seconds is not None:
+                check_seconds(seconds, name)
+            object.__setattr__(self, name, seconds)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Limits are never changed: {name}")
+
+    def _key(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = dict(zip(self.__slots__, self._key(), strict=True))
+        return functools.partial(Limits, **given), ()
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Limits) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        given = zip(self.__slots__, self._key(), strict=True)
+        return f"Limits({', '.join(f'{name}={value}' for name, value in given)})"

@@ -1,0 +1,796 @@
+"""The pool: connections are taken from it, and given back.
+
+Nothing is searched for. Each origin has its idle connections, of which the one that was used last
+is taken first, and its queue of waiters; beyond that the pool has all idle connections in the order
+in which they became idle, and the origins that can be served next, by the number of their first
+waiter.
+
+**Threads, loops, finalizers and signals.** All methods may be called by any of them, at any time,
+also in the middle of one another. The usual way takes no lock: each step is one that Python does as
+a whole, and what could be taken twice belongs to the one who takes it off ``_idle``, or out of a
+list with one element. A call that frees something first shows it and then looks whether somebody
+waits; a waiter first joins the queue and then looks whether something is free: so at least one of
+them sees the other. Serving waiters, which takes several steps, is done by one thread at a time,
+under a lock that is held for microseconds. A call in the middle of that, by the same thread, notes
+only that there is something to do, which is looked at before the lock is given up.
+
+Not here: places, queues and counts themselves (pooled.py), making connections (connector.py), and
+whether an idle connection was closed by the server, which it finds out when a request is sent.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from heapq import heappop, heappush, heapreplace
+from itertools import count
+from math import inf
+from threading import RLock
+from time import monotonic
+from typing import Final, Protocol, Self
+from weakref import WeakValueDictionary, ref
+
+from ..connection.connection import HTTPConnection
+from ..errors import PoolTimedOut, StateError
+from ..http.redaction import quoted
+from ..http.url import Origin
+from ..polling.combinators import Bundle
+from ..polling.contract import Co, run
+from ..polling.fork import after_fork
+from ..polling.numbers import check_deadline, check_int
+from ..polling.timeouts import Timeouts
+from ..polling.twin_documentation import twin_of
+from ..polling.wake import Wake
+from .keep_alive import parse_keep_alive
+from .limits import Limits
+from .pooled import Member, OriginPool, OriginStats, Waiter
+
+MOST_KNOWN: Final = 1000  # origins whose counts are kept although they have no connection
+MARGIN: Final = 1.0  # second; a request must not meet the server's close on its way
+CLOSED: Final = "the pool was closed"
+CLOSED_FOR: Final = "pool closed"  # the reason, in `OriginStats.ended`
+
+
+class ConnectionMaker(Protocol):
+    """The part of a connector that a pool uses."""
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """Time limits, of which `Timeouts.pool` is that of the pool."""
+
+    def key(self, origin: Origin) -> Hashable:
+        """Return what is equal for origins that the same connections lead to."""
+        ...
+
+    def connection(self, origin: Origin) -> HTTPConnection:
+        """Return a new connection, which is opened when it is first used."""
+        ...
+
+
+class Lease:
+    """The use of a connection of a `Pool`, until it is given back.
+
+    A lease that becomes garbage without `release` or `discard` is discarded, with a
+    `ResourceWarning`. Giving it back twice has no effect. A context manager: leaving it releases
+    the connection.
+
+    Attributes:
+        connection: the `HTTPConnection`; not to be used after the lease was given back.
+        origin: where it leads.
+        reused: True if it has served a request before.
+
+    """
+
+    __slots__ = ("_at", "_held", "_pool", "connection", "origin", "reused")
+
+    _held: list[Member]
+
+    def __init__(
+        self, pool: Pool, at: OriginPool, member: Member, conn: HTTPConnection, origin: Origin
+    ) -> None:
+        self.connection = conn
+        self.origin = origin
+        self.reused = member.requests > 0
+        self._pool = pool
+        self._at = at
+        self._held = [member]
+
+    def note_keep_alive(self, value: str) -> None:
+        """Take what the server says about how long it keeps the connection.
+
+        Args:
+            value: that of the field Keep-Alive: ``timeout=`` limits how long it may be idle, less
+                one second, and ``max=`` how many requests may follow. Anything else is ignored.
+
+        Raises:
+            TypeError: *value* is not a string.
+
+        """
+        seconds, requests = parse_keep_alive(value)
+        for member in self._held.copy():
+            self._pool.note_renewal(self._at, member, reused=self.reused)
+            member.lasts = min(self._pool.lasts, max(seconds - MARGIN, 0))
+            member.most = min(self._pool.most, member.requests + 1 + requests)
+
+    def release(self, keep_alive: str | None = None) -> None:
+        """Give the connection back.
+
+        It goes to the one that has waited longest, if that can use it, or becomes idle. It is
+        closed if it cannot be reused (a response is not complete, or was the last one), is too old
+        or has served all of its requests. If there are more idle connections than `Limits` allow,
+        the one is closed that has been idle for the longest time.
+
+        Args:
+            keep_alive: value of the field Keep-Alive of the last response; see `note_keep_alive`.
+
+        Raises:
+            TypeError: *keep_alive* is not a string; the connection is given back all the same.
+
+        """
+        try:
+            if keep_alive is not None:
+                self.note_keep_alive(keep_alive)
+        finally:
+            self._pool.put_back(self._at, self._held, reused=self.reused)
+
+    def discard(self) -> None:
+        """Close the connection, in whatever state it is, and give its place back."""
+        self._pool.put_back(self._at, self._held, why="discarded", reused=self.reused)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()  # which closes it if something is under way
+
+    def __repr__(self) -> str:
+        state = "" if self._held else ", given back"
+        return f"<Lease of {self.connection!r}{state}>"
+
+    def __del__(self) -> None:
+        try:
+            held = self._held
+        except AttributeError:  # it was not even made
+            return
+        if held and held[0].connection is not None:
+            self._pool.put_back(self._at, held, why="lost")
+            import warnings  # noqa: PLC0415 - for programs that are wrong
+
+            what = f"a connection to {self.origin} was neither released nor discarded"
+            warnings.warn(what, ResourceWarning, source=self, stacklevel=2)
+
+
+class Pool:
+    """Connections to any number of origins, shared by threads and event loops.
+
+    Args:
+        connector: makes the connections: a `Connector`.
+        limits: how many there may be, and for how long.
+
+    Waiting is first come, first served, over all origins. If the pool is full and the one that has
+    waited longest needs another origin than that of the connection that becomes free, that is
+    closed to make room.
+
+    A child process that was forked begins with an empty pool.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+
+    Attributes:
+        limits: as given.
+        lasts: seconds that a connection may be idle.
+        most: requests of a connection.
+
+    """
+
+    def __init__(self, connector: ConnectionMaker, limits: Limits | None = None) -> None:
+        if isinstance(connector, type) or not callable(getattr(connector, "connection", None)):
+            raise TypeError(f"connector is a Connector(…), not {quoted(connector)}")
+        if limits is None:
+            limits = Limits()
+        if not isinstance(limits, Limits):
+            raise TypeError(f"limits is Limits(…), not {quoted(limits)}")
+        self.limits: Final = limits
+        self._connector = connector
+        self._most_members = _number(limits.max_connections)
+        self._most_of_origin = _number(limits.max_per_origin)
+        self._most_idle = _number(limits.max_keepalive)
+        self._most_idle_of_origin = _number(limits.max_keepalive_per_origin)
+        self.lasts: Final = _number(limits.keepalive_expiry)
+        self.most: Final = _number(limits.max_requests)
+        self._age = _number(limits.max_age)
+        self._closed = False
+        self._begin()
+        after_fork(self._forget_parent)
+
+    def _begin(self) -> None:
+        self._known: dict[Origin, OriginPool] = {}
+        # Those that have connections or waiters are kept by these, the others by `_known`.
+        self._by_key: WeakValueDictionary[Hashable, OriginPool] = WeakValueDictionary()
+        self._members: set[ref[Member]] = set()
+        self._idle: OrderedDict[Member, OriginPool] = OrderedDict()  # the longest idle one first
+        self._look_at = inf  # time at which one of the idle ones is due, or later
+        self._changing = RLock()
+        self._serving = False
+        self._events: deque[OriginPool] = deque()  # where something has become free
+        # Origins with waiters, of which the first may be served: its number, one to tell apart.
+        self._ready: list[tuple[int, int, OriginPool]] = []
+        self._tickets = count()
+
+    def _forget_parent(self) -> None:
+        """Begin anew, in a child process; the flags of those that wait are not touched."""
+        for at in list(self._by_key.values()):
+            at.is_open = False
+        self._begin()
+
+    # ---- taking
+
+    def try_acquire(self, origin: Origin) -> Lease | None:
+        """Take a connection, if that is possible at once.
+
+        An idle connection is taken as it is: whether the server has closed it meanwhile is found
+        out when the request is sent, which connects anew then. A new one is opened by its first
+        request.
+
+        Returns:
+            The lease; None if there are as many connections as `Limits` allow and none is idle,
+            or others wait already.
+
+        Raises:
+            StateError: the pool is closed.
+            TypeError: *origin* is no `Origin`.
+            DugongError: what `Connector.connection` raises.
+
+        """
+        at = self._known.get(origin)
+        if at is None:
+            at = self._origin_pool(origin)
+        if at.waiting:
+            return None
+        member = None
+        try:
+            now = monotonic()
+            if now >= self._look_at:
+                self._close_expired(now)
+            member = self._take_idle(at, now)
+            if member is None:
+                member = self._take_place(at)
+                if member is None:
+                    return None
+            return self._lease(at, member, origin)
+        except BaseException:
+            if member is not None:
+                self._end(at, member, "interrupted")
+            raise
+
+    def co_acquire(self, origin: Origin, deadline: float | None = None) -> Co[Lease]:
+        """Take a connection, or wait for one.
+
+        Args:
+            origin: where it leads.
+            deadline: seconds of `time.monotonic`; None for the limit that `Timeouts.pool` of the
+                connector sets, `math.inf` to wait for ever.
+
+        Raises:
+            PoolTimedOut: the deadline has passed.
+            StateError: the pool is closed, or was closed meanwhile.
+            TypeError: an argument has the wrong type.
+            InvalidOption: *deadline* is not a number.
+            DugongError: what `Connector.connection` raises.
+
+        """
+        if deadline is not None:
+            check_deadline(deadline)
+        lease = self.try_acquire(origin)
+        if lease is None:
+            lease = yield from self._co_wait(origin, deadline)
+        return lease
+
+    @twin_of(co_acquire)
+    def acquire(self, origin: Origin, deadline: float | None = None) -> Lease:
+        """Blocking twin of `co_acquire`."""
+        return run(self.co_acquire(origin, deadline))
+
+    def _co_wait(self, origin: Origin, deadline: float | None) -> Co[Lease]:
+        began = monotonic()
+        if deadline is None and (limit := self._connector.timeouts.pool) is not None:
+            deadline = began + limit
+        at = self._origin_pool(origin)
+        member = None
+        try:
+            with Wake("pool") as wake:
+                waiter = Waiter(next(self._tickets), wake)
+                try:
+                    at.waiting[waiter] = None
+                    self._serve(at)
+                    if at.is_open:
+                        yield from wake.co_wait(None if deadline == inf else deadline)
+                    member = waiter.take()
+                finally:
+                    at.waiting.pop(waiter, None)
+                    waiter.left = True
+                    if waiter.given:
+                        self.put_back(at, waiter.given, used=False)
+            if member is None:
+                raise self._refusal(origin, at, monotonic() - began)
+            return self._lease(at, member, origin)
+        except BaseException:
+            if member is not None:
+                self._end(at, member, "interrupted")
+            raise
+
+    def _refusal(self, origin: Origin, at: OriginPool, waited: float) -> Exception:
+        """Return why a waiter has got nothing."""
+        if not at.is_open:
+            return StateError(f"{CLOSED} while a connection to {origin} was waited for")
+        here, there = at.stats(), len(self._members) - len(self._idle)
+        others = f", {here.waiting} others wait for one" if here.waiting else ""
+        return PoolTimedOut(
+            f"no connection to {origin} became free within {waited:.3g} s (pool time-out): "
+            f"{there} are busy, {here.busy} of them with this origin{others}",
+            origin=str(origin),
+            busy=there,
+            waited=waited,
+        )
+
+    def _lease(self, at: OriginPool, member: Member, origin: Origin) -> Lease:
+        conn = member.connection
+        if conn is None:
+            conn = self._make(at, member, origin)
+        else:
+            at.reused += 1
+        return Lease(self, at, member, conn, origin)
+
+    def _make(self, at: OriginPool, member: Member, origin: Origin) -> HTTPConnection:
+        """Make the connection of *member*, a mere place; it is not opened yet."""
+        conn = self._connector.connection(origin)
+        self._note_new(member, conn)
+        member.timeout = conn.timeout
+        member.connection = conn
+        at.opened += 1
+        return conn
+
+    def _take_idle(self, at: OriginPool, now: float) -> Member | None:
+        """Take the idle connection that was used last."""
+        member = None
+        try:
+            while at.idle:
+                try:
+                    member = at.idle.pop()
+                except IndexError:
+                    break
+                if self._idle.pop(member, None) is None:
+                    continue  # another thread closes it
+                if member.due > now:
+                    return member
+                self._expire(at, member, now)
+        except BaseException:
+            if member is not None and member not in self._idle:
+                self._end(at, member, "interrupted")
+            raise
+        return None
+
+    def _take_place(self, at: OriginPool) -> Member | None:
+        """Take a place for a new connection, unless others can be served that have waited."""
+        if not at.is_open:
+            raise StateError(CLOSED)
+        if self._ready:
+            self._serve(at)
+            if self._ready:
+                return None
+        return self._new_member(at)
+
+    def _new_member(self, at: OriginPool) -> Member | None:
+        """Return a place; the longest idle connection of all makes room if there is none."""
+        if len(at.members) >= self._most_of_origin:
+            return None
+        if len(self._members) >= self._most_members and not self._idle:
+            return None
+        member = Member(at.members, self._members)
+        try:
+            # Behind the place: of two threads that come at the same time none gets too much.
+            if len(at.members) <= self._most_of_origin and (
+                len(self._members) <= self._most_members or self._make_room()
+            ):
+                return member
+        except BaseException:
+            member.leave()
+            raise
+        member.leave()
+        return None
+
+    def _make_room(self) -> bool:
+        oldest = self._pop_longest_idle()
+        if oldest is None:
+            return False
+        self._end(*oldest, "room made")
+        return True
+
+    def _pop_longest_idle(self) -> tuple[OriginPool, Member] | None:
+        try:
+            member, at = self._idle.popitem(last=False)
+        except KeyError:
+            return None
+        _remove(at.idle, member)
+        return at, member
+
+    def _origin_pool(self, origin: Origin) -> OriginPool:
+        """Return what there is for *origin*; made if it is not known."""
+        if self._closed:
+            raise StateError(CLOSED)
+        at = self._known.get(origin)
+        if at is not None:
+            return at
+        key = self._connector.key(origin)
+        with self._changing:
+            at = self._by_key.get(key)
+            if at is None:
+                at = self._by_key[key] = OriginPool(origin)
+            if len(self._known) >= MOST_KNOWN:
+                for oldest in list(self._known)[: MOST_KNOWN // 2]:
+                    self._known.pop(oldest, None)
+            self._known[origin] = at
+        return at
+
+    # ---- giving back
+
+    def put_back(  # noqa: C901, PLR0912 - `shown` is known here only
+        self,
+        at: OriginPool,
+        held: list[Member],
+        *,
+        used: bool = True,
+        reused: bool = False,
+        why: str | None = None,
+    ) -> None:
+        """Take back what is in *held*, if there is anything: for `Lease`.
+
+        Args:
+            at: where it belongs.
+            held: a list of one or none.
+            used: False if no request was sent; it may be a mere place.
+            reused: True if it had served a request before.
+            why: why it is to be closed in any case.
+
+        """
+        member = None
+        shown = False
+        try:
+            try:
+                member = held.pop()
+            except IndexError:
+                return
+            conn = member.connection
+            if conn is None:
+                why = "unused"
+            else:
+                if conn.renewals != member.renewals:
+                    self.note_renewal(at, member, reused=reused)
+                member.requests += used
+                if why is not None or not conn.is_reusable():
+                    why = _why(conn, why)
+                elif member.requests >= member.most:
+                    why = "max requests"
+                elif conn.timeout is not member.timeout:
+                    conn.timeout = member.timeout
+            now = monotonic()
+            due = now + member.lasts
+            if member.ends < due:  # noqa: PLR1730 - a call less
+                due = member.ends
+            if why is not None or due <= now or not at.is_open:
+                self._end_because(at, member, why, now)
+                return
+            member.due = due
+            shown = True  # from here on it is not ours
+            self._idle[member] = at
+            at.idle.append(member)
+            if due < self._look_at:  # noqa: PLR1730 - a call less
+                self._look_at = due
+            if at.waiting or self._ready:
+                self._serve(at)
+            if len(self._idle) > self._most_idle or len(at.idle) > self._most_idle_of_origin:
+                self._trim(at)
+            if not at.is_open:
+                self._close_idle()
+        except BaseException:
+            if member is not None and not shown:
+                self._end(at, member, "interrupted")
+            raise
+
+    def note_renewal(self, at: OriginPool, member: Member, *, reused: bool) -> None:
+        """Note that *member* was connected anew, if so: what is known of the old one is over."""
+        conn = member.connection
+        if conn is None or conn.renewals == member.renewals:
+            return
+        at.stale += reused
+        at.opened += 1
+        self._note_new(member, conn)
+
+    def _note_new(self, member: Member, conn: HTTPConnection) -> None:
+        member.renewals = conn.renewals
+        member.requests = 0
+        member.lasts = self.lasts
+        member.most = self.most
+        member.ends = monotonic() + self._age
+
+    def _end_because(self, at: OriginPool, member: Member, why: str | None, now: float) -> None:
+        if why is None and not at.is_open:
+            why = CLOSED_FOR
+        if why is None:
+            self._expire(at, member, now)
+        else:
+            self._end(at, member, why)
+
+    def _end(self, at: OriginPool, member: Member, why: str) -> None:
+        """Close the connection of *member*, and give its place to the next one."""
+        conn = None
+        try:
+            member.leave()
+            conn, member.connection = member.connection, None
+            if conn is not None:
+                at.count_end(why)
+                conn.close()
+        except Exception:  # noqa: BLE001 - of a trace; it is not about the present request
+            sys.excepthook(*sys.exc_info())
+        finally:
+            member.leave()
+            if at.waiting or self._ready:
+                self._serve(at)
+
+    def _expire(self, at: OriginPool, member: Member, now: float) -> None:
+        if now >= member.ends:
+            self._end(at, member, "too old")
+        else:
+            at.expired += 1
+            self._end(at, member, "expired")
+
+    def _close_expired(self, now: float) -> None:
+        """Close what has been idle for too long, as far as it is the longest idle of all.
+
+        One that a server keeps for a shorter time than another may be behind that.
+        """
+        self._look_at = inf
+        while True:
+            try:
+                member = next(iter(self._idle))
+            except StopIteration:
+                return
+            except RuntimeError:  # another thread has changed it in between
+                continue
+            if member.due > now:
+                self._look_at = min(self._look_at, member.due)
+                return
+            at = self._idle.pop(member, None)
+            if at is not None:
+                _remove(at.idle, member)
+                self._expire(at, member, now)
+
+    def _trim(self, at: OriginPool) -> None:
+        """Close those that have been idle longest, if there are more than are kept."""
+        while len(at.idle) > self._most_idle_of_origin:
+            try:
+                member = at.idle.popleft()
+            except IndexError:
+                break
+            if self._idle.pop(member, None) is not None:
+                self._end(at, member, "surplus")
+        while len(self._idle) > self._most_idle:
+            oldest = self._pop_longest_idle()
+            if oldest is not None:
+                self._end(*oldest, "surplus")
+
+    # ---- serving those that wait
+
+    def _serve(self, at: OriginPool) -> None:
+        """Give what is free to those that wait; something may have changed *at* an origin."""
+        self._events.append(at)
+        try:
+            self._serve_all()
+        except BaseException:
+            self._serve_all()  # what is free must not wait for the next event
+            raise
+
+    def _serve_all(self) -> None:
+        while self._events:
+            with self._changing:
+                if self._serving:
+                    return  # this thread is in the middle of it, and will look again
+                try:
+                    self._serving = True
+                    while self._events:
+                        self._list(self._events[0])
+                        self._events.popleft()
+                        while self._serve_next():
+                            pass
+                finally:
+                    self._serving = False
+
+    def _list(self, at: OriginPool) -> None:
+        """Put *at* among those that can be served, if somebody waits."""
+        if at.is_listed or (waiter := at.first()) is None:
+            return
+        # Interrupted in between it is there twice, which is harmless.
+        heappush(self._ready, (waiter.ticket, next(self._tickets), at))
+        at.is_listed = True
+
+    def _serve_next(self) -> bool:
+        """Serve the one that has waited longest; False if nobody can be served."""
+        ready = self._ready
+        while ready:
+            ticket, _, at = ready[0]
+            waiter = at.first()
+            if waiter is None:
+                at.is_listed = False
+                heappop(ready)
+                self._list(at)  # one may have come in between
+            elif waiter.given or waiter.left or not at.is_open:
+                # It was served before an interruption, or is about to leave.
+                waiter.wake.set()
+                at.waiting.pop(waiter, None)
+            elif waiter.ticket != ticket:  # the one before has left
+                heapreplace(ready, (waiter.ticket, next(self._tickets), at))
+            elif self._serve_waiter(at, waiter):
+                return True
+            elif len(at.members) < self._most_of_origin:
+                return False  # the pool is full
+            else:
+                at.is_listed = False
+                heappop(ready)
+        return False
+
+    def _serve_waiter(self, at: OriginPool, waiter: Waiter) -> bool:
+        member = None
+        given = False
+        try:
+            member = self._take_idle(at, monotonic()) or self._new_member(at)
+            if member is None:
+                return False
+            given = True  # from here on it is not ours
+            waiter.given.append(member)
+            waiter.wake.set()
+            at.waiting.pop(waiter, None)
+            if waiter.left and waiter.given:
+                self.put_back(at, waiter.given, used=False)
+        except BaseException:
+            if member is not None and not given:
+                self._end(at, member, "interrupted")
+            raise
+        return True
+
+    # ---- opening connections early
+
+    def co_warm(self, origin: Origin, n: int = 1) -> Co[int]:
+        """Open connections before they are needed, all at the same time.
+
+        Args:
+            origin: where they lead.
+            n: how many shall be idle then. There are fewer if `Limits` do not allow as many, or
+                others take some of them.
+
+        Returns:
+            How many are idle.
+
+        Raises:
+            StateError: the pool is closed.
+            TypeError: an argument has the wrong type.
+            InvalidOption: *n* is negative.
+            DugongError: what `HTTPConnection.co_connect` raises; those that are open by then are
+                kept.
+
+        """
+        check_int("n", n, 0)
+        at = self._origin_pool(origin)
+        n = int(min(n, self._most_idle, self._most_idle_of_origin))
+        held: list[list[Member]] = []
+        try:
+            while len(at.idle) + len(held) < n:
+                member = None if at.waiting else self._take_place(at)
+                if member is None:
+                    break
+                held.append([member])
+            conns = [self._make(at, member, origin) for [member] in held]
+            yield from _co_all([conn.co_connect() for conn in conns])
+        finally:
+            for each in held:
+                self.put_back(at, each, used=False)
+        return len(at.idle)
+
+    @twin_of(co_warm)
+    def warm(self, origin: Origin, n: int = 1) -> int:
+        """Blocking twin of `co_warm`."""
+        return run(self.co_warm(origin, n))
+
+    # ---- the whole
+
+    def stats(self) -> dict[str, OriginStats]:
+        """Return what there is for each origin, and what has been.
+
+        Of origins without connections only the last ones are there, 500 at least.
+        """
+        return {str(at.origin): at.stats() for at in self._all()}
+
+    def _all(self) -> list[OriginPool]:
+        with self._changing:
+            return list(self._by_key.values())
+
+    def close(self) -> None:
+        """Close all connections: idle ones now, and those in use when they are given back.
+
+        Those that wait get a `StateError`, and so do all calls that follow.
+        """
+        self._closed = True
+        everywhere = self._all()
+        for at in everywhere:
+            at.is_open = False
+        for at in everywhere:
+            self._serve(at)
+        self._close_idle()
+
+    def co_close(self) -> Co[None]:
+        """Do what `close` does; it never waits."""
+        self.close()
+        yield from ()
+
+    def _close_idle(self) -> None:
+        while (oldest := self._pop_longest_idle()) is not None:
+            self._end(*oldest, CLOSED_FOR)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return how many connections and waiters there are."""
+        everywhere = self._all()
+        idle = len(self._idle)
+        busy = max(len(self._members) - idle, 0)
+        waiting = sum(len(at.waiting) for at in everywhere)
+        closed = ", closed" if self._closed else ""
+        return (
+            f"<{type(self).__name__}: {idle} idle, {busy} busy, {waiting} waiting, "
+            f"origins: {len(everywhere)}{closed}>"
+        )
+
+
+def _number(limit: float | None) -> float:
+    return inf if limit is None else limit
+
+
+def _remove(idle: deque[Member], member: Member) -> None:
+    """Take *member*, which has been idle longest, from *idle*, unless another thread has it."""
+    try:
+        idle.remove(member)
+    except (ValueError, IndexError):
+        pass
+
+
+def _why(conn: HTTPConnection, why: str | None) -> str:
+    """Return the reason why *conn* is closed."""
+    reason = conn.close_reason
+    if reason is not None:
+        return type(reason).__name__
+    return "not reusable" if why is None else why
+
+
+def _co_all(ops: list[Co[None]]) -> Co[None]:
+    """Run *ops* at the same time; the first exception ends all."""
+    bundle = Bundle()
+    waiting = list(ops)
+    try:
+        while True:
+            needs = []
+            for op in waiting.copy():
+                try:
+                    needs.append(next(op))
+                except StopIteration:
+                    waiting.remove(op)
+            if not waiting:
+                return
+            yield bundle.need(needs)
+    finally:
+        bundle.close()
+        for op in ops:
+            op.close()

@@ -1,0 +1,226 @@
+"""The state of a pool for each connection and each origin: places, queues and counts.
+
+A place is never counted up and down: it is a weak reference to a `Member` in the sets of its
+origin and of the pool, and is removed from there, at the latest, when the member is garbage
+collected. So an interruption at any point cannot lose one.
+
+Not here: who gets a connection (pool.py), and making them (connector.py).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from math import inf
+from typing import Final, NamedTuple, Protocol
+from weakref import ref
+
+from ..connection.connection import HTTPConnection
+from ..http.url import Origin
+from ..polling.contract import Co
+from ..polling.timeouts import Timeouts
+from ..polling.wake import Wake
+
+
+class PoolableConnection(Protocol):
+    """The part of a connection that a pool uses; `HTTPConnection` has it.
+
+    A lease is the use of the whole connection. One that takes several exchanges at a time would
+    have to say for how many more it has room.
+
+    Attributes:
+        renewals: how often it has been connected anew by itself.
+
+    """
+
+    renewals: int
+
+    @property
+    def timeout(self) -> float | Timeouts | None:
+        """Time limits, which a user may change: the pool puts them back."""
+
+    @timeout.setter
+    def timeout(self, timeout: float | Timeouts | None) -> None: ...
+
+    @property
+    def close_reason(self) -> Exception | None:
+        """The exception that has ended it; None if it has not ended, or has ended in order."""
+
+    def is_reusable(self) -> bool:
+        """Return True if it is open and nothing is under way. Makes no system call."""
+        ...
+
+    def co_connect(self) -> Co[None]:
+        """Open it."""
+        ...
+
+    def close(self) -> None:
+        """Close it, in any state, without waiting."""
+        ...
+
+
+_conforms: type[PoolableConnection] = HTTPConnection  # for the type checker
+
+
+class OriginStats(NamedTuple):
+    """The counts of one origin; see `Pool.stats`.
+
+    Nothing waits to be counted: with several threads a few of those that only grow may be missing.
+
+    Attributes:
+        idle: connections that nobody uses.
+        busy: connections in use, those included that are being opened.
+        waiting: operations that wait for a connection.
+        opened: connections that were made, those included that could not be opened.
+        reused: leases of a connection that was there already.
+        expired: idle connections that were closed as they had been idle for too long.
+        stale: leases of a connection that the server had closed meanwhile, so that a new one had to
+            take its place.
+        ended: how many connections have ended, by the reason: ``"expired"``, ``"too old"``,
+            ``"max requests"``, ``"surplus"`` (more idle ones than are kept), ``"room made"`` (for
+            another origin), ``"not reusable"`` (the last response said so), ``"discarded"``,
+            ``"lost"`` (the lease was garbage), ``"unused"``, ``"pool closed"``, ``"interrupted"``,
+            or the name of the exception that has ended it.
+
+    """
+
+    idle: int
+    busy: int
+    waiting: int
+    opened: int
+    reused: int
+    expired: int
+    stale: int
+    ended: dict[str, int]
+
+
+class Member:
+    """One connection of a pool, or the place for one.
+
+    Attributes:
+        connection: the connection; None before it is made.
+        timeout: its time limits.
+        renewals: how often it was renewed, as far as is known.
+        requests: how often it has been given back after use.
+        most: requests after which it is closed.
+        lasts: seconds that it may be idle.
+        ends: time at which it is too old.
+        due: time until which it may be used, while it is idle.
+        places: its places: each a set, and the reference in there.
+
+    """
+
+    __slots__ = (
+        *("__weakref__", "connection", "due", "ends", "lasts", "most"),
+        *("places", "renewals", "requests", "timeout"),
+    )
+
+    def __init__(self, *places: set[ref[Member]]) -> None:
+        self.connection: HTTPConnection | None = None
+        self.timeout: float | Timeouts | None = None
+        self.renewals = 0
+        self.requests = 0
+        self.most = self.lasts = self.ends = self.due = inf
+        self.places: list[tuple[set[ref[Member]], ref[Member]]] = []
+        try:
+            for place in places:
+                # The callback is no code of Python, which could be interrupted.
+                mine = ref(self, place.discard)
+                self.places.append((place, mine))
+                place.add(mine)
+        except BaseException:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give its places back."""
+        for place, mine in self.places:
+            place.discard(mine)
+
+
+class Waiter:
+    """An operation that waits for a connection.
+
+    The one that serves it first puts a `Member` into `given`, and looks at `left` then; the waiter
+    that leaves does the opposite. So at least one of them sees the other, and taking the member out
+    is one step, which only one of them can do.
+
+    Attributes:
+        ticket: its number; lower ones came before.
+        wake: wakes it.
+        given: the member that it has got, until it is taken.
+        left: True if it waits no more.
+
+    """
+
+    __slots__ = ("given", "left", "ticket", "wake")
+
+    def __init__(self, ticket: int, wake: Wake) -> None:
+        self.ticket = ticket
+        self.wake = wake
+        self.given: list[Member] = []
+        self.left = False
+
+    def take(self) -> Member | None:
+        """Take what it was given, or None; only one call gets it."""
+        try:
+            return self.given.pop()
+        except IndexError:
+            return None
+
+
+class OriginPool:
+    """The connections to one origin, and those that wait for one.
+
+    Attributes:
+        origin: the first origin that was asked for.
+        is_open: False if the pool was closed, or is that of a parent process.
+        members: the places of its connections.
+        idle: the idle ones; the one that was used last is at the end.
+        waiting: those that wait, in their order.
+        is_listed: True if it is in the queue of those that can be served; see `Pool`.
+        opened: and the others: see `OriginStats`.
+
+    """
+
+    __slots__ = (
+        *("__weakref__", "ended", "expired", "idle", "is_listed", "is_open", "members"),
+        *("opened", "origin", "reused", "stale", "waiting"),
+    )
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin: Final = origin
+        self.is_open = True
+        self.is_listed = False
+        self.members: set[ref[Member]] = set()
+        self.idle: deque[Member] = deque()
+        self.waiting: OrderedDict[Waiter, None] = OrderedDict()
+        self.opened = self.reused = self.expired = self.stale = 0
+        self.ended: dict[str, int] = {}
+
+    def first(self) -> Waiter | None:
+        """Return the one that has waited longest, or None."""
+        waiting = self.waiting
+        while waiting:
+            try:
+                return next(iter(waiting))
+            except (RuntimeError, StopIteration):  # another thread has changed it in between
+                continue
+        return None
+
+    def count_end(self, why: str) -> None:
+        """Count a connection that has ended."""
+        self.ended[why] = self.ended.get(why, 0) + 1
+
+    def stats(self) -> OriginStats:
+        """Return the counts of this moment."""
+        idle = len(self.idle)
+        return OriginStats(
+            idle,
+            max(len(self.members) - idle, 0),
+            len(self.waiting),
+            self.opened,
+            self.reused,
+            self.expired,
+            self.stale,
+            dict(self.ended),
+        )
