@@ -9,6 +9,7 @@ from .connection.exchange import Exchange, HTTPResponse, Reply
 from .errors import (
     AddressForbidden,
     AnsweredEarly,
+    AuthenticationFailed,
     BodyTooLarge,
     CertificateInvalid,
     ClientCertificateRefused,
@@ -79,6 +80,10 @@ if TYPE_CHECKING:
     from .http.auth.bearer import BearerAuth
     from .http.auth.digest import DigestAuth
     from .http.auth.flow import Auth
+    from .http.auth.negotiate import NegotiateAuth
+    from .http.auth.netrc import NetRCAuth
+    from .http.auth.oauth1 import OAuth1
+    from .http.auth.oauth2 import OAuth2
     from .http.auth.option import FunctionAuth
     from .http.auth.scope import BoundAuth
     from .http.cookie import Cookie
@@ -128,6 +133,7 @@ __all__ = [
     "AnsweredEarly",
     "AsyncConnection",
     "Auth",
+    "AuthenticationFailed",
     "BaseStream",
     "BasicAuth",
     "BearerAuth",
@@ -171,7 +177,11 @@ __all__ = [
     "LoopThread",
     "LoopThreads",
     "LowestRate",
+    "NegotiateAuth",
+    "NetRCAuth",
     "NetworkStream",
+    "OAuth1",
+    "OAuth2",
     "Origin",
     "Pipeline",
     "PollNeeded",
@@ -235,6 +245,10 @@ _LATER = {
     "Cookies": ".http.cookies",
     "DigestAuth": ".http.auth.digest",
     "FunctionAuth": ".http.auth.option",
+    "NegotiateAuth": ".http.auth.negotiate",
+    "NetRCAuth": ".http.auth.netrc",
+    "OAuth1": ".http.auth.oauth1",
+    "OAuth2": ".http.auth.oauth2",
     "HTTPStream": ".connection.callbacks",
     "LoopThread": ".drivers.loopthread",
     "LoopThreads": ".drivers.loopthreads",

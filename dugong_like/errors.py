@@ -11,6 +11,7 @@
     |-- CookieConflict             several cookies have that name          give the domain, too
     |-- ExcessBodyData             more body data than announced           fix the caller
     |-- FileTooShort               a file is shorter than announced        fix the caller
+    |-- AuthenticationFailed       credentials could not be used           fix them
     |-- BodyTooLarge               a response beyond your own budget       discard it, or reset
     |-- ResponseError              about a response, which it has          see its response
     |   |-- StatusError                a 4xx or 5xx, by raise_for_status
@@ -186,6 +187,13 @@ class ExcessBodyData(DugongError):
 
 class FileTooShort(DugongError, EOFError):
     """A file ended before the requested number of bytes had been sent."""
+
+
+class AuthenticationFailed(DugongError):
+    """No credentials could be obtained, or the server does not prove its identity.
+
+    The message contains neither user names nor secrets.
+    """
 
 
 class BodyTooLarge(DugongError):

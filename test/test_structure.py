@@ -45,6 +45,13 @@ RESERVED = {
     "urllib3": {
         "adapters/requests.py",
     },
+    "oauthlib": {
+        "http/auth/oauth1.py",
+        "http/auth/oauth2.py",
+    },
+    "spnego": {
+        "http/auth/negotiate.py",
+    },
     "socket": {
         "transport/features.py",  # which asks what there is
         "cli/demo_server.py",
@@ -295,6 +302,7 @@ def test_import_brings_in_nothing_that_is_not_used():
     assert not {name for name in modules if name.startswith("dugong_like.proxy.")}
     unwanted = {"asyncio", "trio", "gevent", "email", "ssl", "hashlib", "certifi", "logging"}
     unwanted |= {"concurrent", "http", "tqdm", "uvloop", "dataclasses", "inspect", "urllib"}
+    unwanted |= {"oauthlib", "spnego"}
     unwanted |= {"httpx", "httpx2", "httpcore", "requests", "urllib3"}
     assert not {name for name in modules if name.split(".")[0] in unwanted}
 

@@ -6,6 +6,7 @@ A new name, or a new argument, is in the table or fails `test_everything_is_trie
 import asyncio
 import inspect
 import io
+import os
 import time
 
 import pytest
@@ -92,6 +93,10 @@ CALLS = {
     "BasicAuth": (dugong_like.BasicAuth, {"user": "u", "password": "p"}),
     "DigestAuth": (dugong_like.DigestAuth, {"user": "u", "password": "p"}),
     "BearerAuth": (dugong_like.BearerAuth, {"token": "t"}),
+    "NetRCAuth": (dugong_like.NetRCAuth, {"path": os.devnull}),
+    "OAuth1": (dugong_like.OAuth1, {"client_key": "k"}),
+    "OAuth2": (dugong_like.OAuth2, {"client": "c"}),
+    "NegotiateAuth": (dugong_like.NegotiateAuth, {}),
     "FunctionAuth": (dugong_like.FunctionAuth, {"function": lambda: print}),
     "BoundAuth": (dugong_like.BoundAuth, {"auth": dugong_like.Auth, "origin": "http://h"}),
     "AioFuture": (in_a_loop(dugong_like.AioFuture), {"op": idle}),

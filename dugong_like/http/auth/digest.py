@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ...errors import InvalidResponse
+from ...errors import AuthenticationFailed
 from ...polling.contract import Co
 from ...polling.numbers import check_flag
 from ..challenges import Challenge, parse_parameters
@@ -54,7 +54,7 @@ class DigestAuth(Auth):
         password: may be empty.
         mutual: True to demand that the server proves to know the password, too, by
             ``Authentication-Info`` (RFC 7616 section 3.5): a successful response to an answer is
-            `InvalidResponse` without that. Not for proxies.
+            `AuthenticationFailed` without that. Not for proxies.
 
     Raises:
         InvalidRequest: an argument has control characters.
@@ -121,7 +121,7 @@ class DigestAuth(Auth):
         """Check the proof of the server if it is demanded, and take its next nonce.
 
         Raises:
-            InvalidResponse: the proof is missing, or wrong.
+            AuthenticationFailed: the proof is missing, or wrong.
 
         """
         given: dict[str, str] = {}
@@ -129,14 +129,14 @@ class DigestAuth(Auth):
             given |= parse_parameters(value)
         if self.mutual and response.status_code < MIN_ERROR:
             if "rspauth" not in given:
-                raise InvalidResponse("the server does not prove that it knows the password")
+                raise AuthenticationFailed("the server does not prove that it knows the password")
             body = ""
             if answerer.qop == AUTH_INT:
                 if "content-encoding" in response.headers:
-                    raise InvalidResponse("a proof of the server for an encoded body is not known")
+                    raise AuthenticationFailed("rspauth for an encoded body is not known")
                 body = hashed(answerer.function, (yield from response.co_read()))
             if not answerer.confirms(answer, given, body):
-                raise InvalidResponse("the server does not know the password: rspauth is wrong")
+                raise AuthenticationFailed("the server does not know the password (rspauth)")
         if given.get("nextnonce"):
             self._known.replace(origin, answerer, answerer.following(given["nextnonce"]))
 

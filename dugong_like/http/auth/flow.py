@@ -173,8 +173,8 @@ def can_send_again(request: Request) -> bool:
     return not isinstance(request.body, AsyncIterable) and request.rewindable()
 
 
-def co_hold_body(request: Request) -> Co[None]:
-    """Read the body of *request* into memory, so that it is bytes, or None.
+def co_hold_body(request: Request) -> Co[bytes]:
+    """Read the body of *request* into memory, so that it is bytes or None, and return it.
 
     Raises:
         TypeError: it is written in later calls, or an asynchronous iterable.
@@ -185,6 +185,7 @@ def co_hold_body(request: Request) -> Co[None]:
         pieces: list[bytes] = []
         yield from co_each_piece(request, lambda piece: pieces.append(bytes(piece)))
         request.body = b"".join(pieces)
+    return request.body or b""
 
 
 def co_each_piece(request: Request, take: Callable[[memoryview], object]) -> Co[None]:

@@ -10,7 +10,7 @@ import pytest
 from kit.digest_server import DigestServer, take_apart
 from kit.flows import Client
 
-from dugong_like import BodyFollowing, DigestAuth, InvalidResponse
+from dugong_like import AuthenticationFailed, BodyFollowing, DigestAuth
 from dugong_like.http.challenges import parse_challenges
 
 REALM = 'realm="http-auth@example.org"'
@@ -375,7 +375,7 @@ def test_missing_and_wrong_proofs(proof):
     server = DigestServer(proof=proof)
     client = Client(DigestAuth("me", "sesame", mutual=True), server.respond)
 
-    with pytest.raises(InvalidResponse) as failure:
+    with pytest.raises(AuthenticationFailed) as failure:
         client.request()
     assert "sesame" not in str(failure.value)
 
@@ -399,7 +399,7 @@ def test_proof_of_an_encoded_body_cannot_be_checked():
         return status, [*fields, ("Content-Encoding", "gzip")], body
 
     client = Client(DigestAuth("me", "sesame", mutual=True), respond)
-    with pytest.raises(InvalidResponse, match="encoded"):
+    with pytest.raises(AuthenticationFailed, match="encoded"):
         client.request()
 
 
