@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from .http.query import QueryParams
     from .http.url import URL, Origin
     from .http.userinfo import split_credentials
-    from .polling.rates import Budget, LowestRate, RateLimit
+    from .polling.rates import Budget, LowestRate, MinimumRate, RateLimit
     from .transport.connect.resolvers import CachingResolver
     from .transport.connect.socket_options import SocketOptions
     from .transport.custom import BaseStream, Transport
@@ -177,6 +177,7 @@ __all__ = [
     "LoopThread",
     "LoopThreads",
     "LowestRate",
+    "MinimumRate",
     "NegotiateAuth",
     "NetRCAuth",
     "NetworkStream",
@@ -273,6 +274,7 @@ _LATER = {
     "Pool": ".client.pool",
     "Budget": ".polling.rates",
     "LowestRate": ".polling.rates",
+    "MinimumRate": ".polling.rates",
     "RateLimit": ".polling.rates",
     "Timings": ".transport.timings",
     "async_connect": ".connection.async_connection",

@@ -307,7 +307,7 @@ class ConnectionTimedOut(TransportError, TimeoutError):
         phase: the limit in `Timeouts`: a step of connecting, as in `DugongError`, of which
             ``"proxy-dns"``, ``"proxy-connect"`` and ``"proxy-tls"`` are limited by the same
             `Timeouts` as those with the server; ``"read"``, ``"write"``, ``"total"`` or
-            ``"expect100"``; ``"rate"`` for a `LowestRate`; ``""`` for a limit of your own, such
+            ``"expect100"``; ``"rate"`` for a `MinimumRate`; ``""`` for a limit of your own, such
             as `within`.
 
     """

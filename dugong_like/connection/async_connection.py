@@ -161,7 +161,7 @@ class AsyncConnection:
                     await self.write(piece)
                 await self.finish()
             except BaseException:
-                self.connection.give_up(exchange)
+                self.connection.abort_body(exchange)
                 raise
         finally:
             if (close := getattr(pieces, "aclose", None)) is not None:

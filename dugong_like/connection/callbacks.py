@@ -25,7 +25,7 @@ from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
 from .exchange import Exchange, HTTPResponse
 from .operations import Operations
-from .queue import Line, Place, Stage
+from .queue import Position, Queue, Stage
 
 Callback = Callable[..., object]
 CUT: Final = ", and ended the connection before its answer was"
@@ -63,7 +63,7 @@ class HTTPStream:
     def __init__(
         self,
         conn: Operations,
-        line: Line[HTTPStream],
+        queue: Queue[HTTPStream],
         request: Request,
         on_response: Callback | None = None,
         on_body: Callback | None = None,
@@ -78,8 +78,8 @@ class HTTPStream:
         self.completion_future: Future[int] = _Completion(self)
         self.job: Future[int] | None = None
         self._conn = conn
-        self._line = line
-        self._place = Place(self, self.end)
+        self._queue = queue
+        self._position = Position(self, self.end)
         self._on_response = on_response
         self._on_body = on_body
         self._on_done = on_done
@@ -125,7 +125,7 @@ class HTTPStream:
         if thread is not None and not hasattr(thread, "submit"):
             raise TypeError(f"thread is a LoopThread, or has submit(), unlike {quoted(thread)}")
         try:
-            self._line.join(self._place, promised=thread is not None)
+            self._queue.join(self._position, promised=thread is not None)
         except StateError as exc:
             self._label(exc)
             raise
@@ -134,7 +134,7 @@ class HTTPStream:
         try:
             self.job = thread.submit(self._co_promised())
         except BaseException:
-            self._line.quit(self._place)
+            self._queue.quit(self._position)
             raise
         self.job.add_done_callback(self._dropped)
 
@@ -158,7 +158,7 @@ class HTTPStream:
             DugongError: what `co_send`, `co_read_response` and `co_read` raise.
 
         """
-        if not self._line.drive(self._place):
+        if not self._queue.drive(self._position):
             raise self._busy()
         return (yield from self._co_drive())
 
@@ -177,7 +177,7 @@ class HTTPStream:
             Exception: what ended the exchange.
 
         """
-        if self._line.drive(self._place):
+        if self._queue.drive(self._position):
             return (yield from self._co_drive())
         with Wake("turn") as wake:
             self.completion_future.add_done_callback(lambda _: wake.set())
@@ -191,14 +191,14 @@ class HTTPStream:
 
     def _co_promised(self) -> Co[int]:
         """Drive the exchange on the thread given to `activate`."""
-        if not self._line.drive(self._place, promised=True):
+        if not self._queue.drive(self._position, promised=True):
             raise StateError("this stream has ended")
         return (yield from self._co_drive())
 
     def _dropped(self, _: Future[int]) -> None:
         """End with the operation that should have driven the stream, if it has not begun."""
-        if self._line.drive(self._place, promised=True):
-            self._line.leave(self._place)
+        if self._queue.drive(self._position, promised=True):
+            self._queue.leave(self._position)
             self.end(CancelledError())
 
     def _co_drive(self) -> Co[int]:
@@ -212,7 +212,7 @@ class HTTPStream:
             self._fail()
             self.end(CancelledError() if isinstance(exc, GeneratorExit) else exc)
             raise
-        self._line.leave(self._place)
+        self._queue.leave(self._position)
         problem = self.end(None)
         if problem is not None:
             raise problem
@@ -220,18 +220,18 @@ class HTTPStream:
 
     def _co_drive_others(self) -> Co[None]:
         """Drive those in front that nobody drives; what they raise is theirs."""
-        while (place := self._line.idle_before(self._place)) is not None:
+        while (place := self._queue.idle_before(self._position)) is not None:
             with suppress(Exception):
                 yield from place.owner.co_run()
 
     def _fail(self) -> None:
-        """Leave the connection in a defined state, and the line."""
-        if self._line.fail(self._place):
+        """Leave the connection in a defined state, and the queue."""
+        if self._queue.fail(self._position):
             if self._conn.response_pending() or not self._conn.is_open():
                 Operations.disconnect(self._conn)
         elif self._exchange is not None:
             self._exchange.abandon()
-        self._line.leave(self._place)
+        self._queue.leave(self._position)
 
     def _busy(self) -> StateError:
         busy = StateError("another operation drives this stream, or it has ended")
@@ -263,20 +263,20 @@ class HTTPStream:
     # ---- the exchange
 
     def _co_exchange(self) -> Co[int]:
-        conn, line, place = self._conn, self._line, self._place
+        conn, queue, place = self._conn, self._queue, self._position
         failure = yield from self._co_send()
-        line.note_sent(place)
-        yield from line.co_until(place, self._is_first)
+        queue.note_sent(place)
+        yield from queue.co_until(place, self._is_first)
         if failure is not None and not conn.response_pending():
             raise failure
         try:
             response = yield from conn.co_read_response()
         except ConnectionClosed:
-            line.check(place)
+            queue.check(place)
             if failure is not None:
                 raise failure from None
             raise
-        line.check(place)
+        queue.check(place)
         self.response = response
         if self._on_response is not None:
             self._on_response(
@@ -293,7 +293,7 @@ class HTTPStream:
         return response.status
 
     def _co_read_body(self) -> Co[None]:
-        on_body, check, place = self._on_body, self._line.check, self._place
+        on_body, check, place = self._on_body, self._queue.check, self._position
         while True:
             check(place)
             try:
@@ -316,29 +316,29 @@ class HTTPStream:
         """
         if isinstance(self.request.body, BodyFollowing):
             raise InvalidRequest("the body of a stream cannot follow: give an iterable")
-        line, place = self._line, self._place
-        yield from line.co_until(place, self._may_send)
+        queue, place = self._queue, self._position
+        yield from queue.co_until(place, self._may_send)
         while True:
             try:
                 if not self._conn.is_open():
-                    yield from line.co_unless_ended(place, self._conn.co_connect())
+                    yield from queue.co_unless_ended(place, self._conn.co_connect())
                 self._exchange = yield from self._conn.co_send(self.request)
             except ConnectionClosed as exc:
-                line.check(place)
+                queue.check(place)
                 if exc.request_sent != "no":
                     return exc
-                if line.is_first(place):
+                if queue.is_first(place):
                     raise
             else:
                 return None
-            yield from line.co_until(place, self._is_first)  # it may not be pipelined
+            yield from queue.co_until(place, self._is_first)  # it may not be pipelined
 
     def _is_first(self) -> bool:
-        return self._line.is_first(self._place)
+        return self._queue.is_first(self._position)
 
     def _may_send(self) -> bool:
         """Only what may be repeated is pipelined, behind its like (RFC 9112 section 9.3.2)."""
-        before = self._line.before(self._place)
+        before = self._queue.before(self._position)
         if before is None:
             return True
         if before.stage is not Stage.SENT or before.doomed or not self.request.idempotent:

@@ -153,7 +153,7 @@ class ConnectionConfig:
             forwarding = self.proxy.forwarding()
         if forwarding is not None or http_version != "1.1":
             self.heads = _other_heads(host, forwarding, http_version)
-        self.on_forwarded = None if forwarding is None else forwarding.hear
+        self.on_forwarded = None if forwarding is None else forwarding.note_response
         self.limits = _limits_of(
             max_line_size,
             max_header_size,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ..transport.tls.over_socket import SSLContext
     from .callbacks import HTTPStream
     from .options import ConnectionOptions, KeywordOptions
-    from .queue import Line
+    from .queue import Queue
 
 T = TypeVar("T")
 
@@ -132,7 +132,7 @@ class HTTPConnection(Operations):
     """
 
     __signature__ = Signature()
-    _line: Line[HTTPStream] | None = None  # of the streams, when there has been one
+    _queue: Queue[HTTPStream] | None = None  # of the streams, when there has been one
     _shutdown: tuple[Future[None], object] | None = None  # and the session that it is about
 
     def __init__(
@@ -400,11 +400,11 @@ class HTTPConnection(Operations):
 
         """
         from .callbacks import HTTPStream  # noqa: PLC0415
-        from .queue import Line  # noqa: PLC0415 - concurrent.futures costs 10 ms
+        from .queue import Queue  # noqa: PLC0415 - concurrent.futures costs 10 ms
 
-        if self._line is None:
-            self._line = Line()
-        return HTTPStream(self, self._line, request, on_response, on_body, on_done)
+        if self._queue is None:
+            self._queue = Queue()
+        return HTTPStream(self, self._queue, request, on_response, on_body, on_done)
 
     @property
     def shutdown_future(self) -> Future[None]:
@@ -439,7 +439,7 @@ class HTTPConnection(Operations):
         stream that is active; those under way do so in whoever drives them, and the
         last one closes the connection.
         """
-        if self._line is not None and self._line.end():
+        if self._queue is not None and self._queue.end():
             cancel_users(self._session)
         else:
             super().disconnect()

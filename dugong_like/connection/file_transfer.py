@@ -10,7 +10,7 @@ from typing import Final
 
 from ..errors import StateError
 from ..polling.contract import Co
-from ..transport.zero_copy import FileFailed, FileStretch
+from ..transport.zero_copy import FileFailed, FileRange
 from .files import Source
 from .h1.sender import Sender
 
@@ -47,9 +47,9 @@ def co_upload(sender: Sender, source: Source, most: int | None) -> Co[None]:
         raise exc.error from None
 
 
-def co_next_part(sender: Sender, source: Source, most: int) -> Co[memoryview | FileStretch]:
+def co_next_part(sender: Sender, source: Source, most: int) -> Co[memoryview | FileRange]:
     """Return what to send next of *source*; empty at its end. If it fails, nobody can go on."""
-    stretch = source.stretch(most)
+    stretch = source.file_range(most)
     if stretch is not None:
         return stretch
     try:

@@ -14,7 +14,7 @@ from ..http.arguments import check_size
 from ..polling.binary_streams import BinaryWriter, check_binary
 from ..polling.contract import Co, PollNeeded
 from ..polling.stream_parts import BUFFERED, StreamPart, is_stored, place_of, real_file
-from ..transport.zero_copy import PIECE, FileStretch, Pipe, can_splice
+from ..transport.zero_copy import PIECE, FileRange, Pipe, can_splice
 
 
 class Source:
@@ -81,11 +81,11 @@ class Source:
         if self.size is None and self._part is not None:
             self.size = self._part.measure()
 
-    def stretch(self, count: int) -> FileStretch | None:
+    def file_range(self, count: int) -> FileRange | None:
         """Return the next *count* bytes at most, to be sent unread; None: they must be read."""
         if self._real is None or self.size is None or not count:
             return None
-        return FileStretch(self._real, self._offset + self.sent, min(count, self.size - self.sent))
+        return FileRange(self._real, self._offset + self.sent, min(count, self.size - self.sent))
 
     def co_piece(self) -> Co[memoryview]:
         """Return the next bytes, as memory that the next call uses again; empty at the end.

@@ -947,16 +947,18 @@ class Operations:
             raise
         finally:
             if not complete:
-                self.give_up(exchange)
+                self.abort_body(exchange)
 
-    def give_up(self, exchange: Exchange) -> None:
-        """Say that the rest of a request's body will not be written.
+    def abort_body(self, exchange: Exchange) -> None:
+        """Declare that the rest of a request's body will not be written.
 
         Its end cannot be told to the server, so the connection is broken: sending and reading
         raise `ConnectionClosed` until `reset`. Nothing happens if the body is complete, or if the
         server has answered before it had the whole body: the answer can be read.
         """
-        self._session.sender.give_up(exchange)
+        self._session.sender.abort_body(exchange)
+
+    give_up = abort_body  # the name in earlier versions
 
     def take_response(self) -> tuple[HTTPResponse, bytes] | None:
         """Take the next response with its body, if all of that has been received already.
@@ -999,10 +1001,10 @@ class Operations:
         """
         return self._session.is_reusable()
 
-    def tell_retry(self, failure: Exception | None, requests: int = 1) -> None:
-        """Tell the trace, if there is one, that requests are about to be sent again.
+    def report_retry(self, failure: Exception | None, requests: int = 1) -> None:
+        """Report to the trace, if there is one, that requests are about to be sent again.
 
-        The event is ``connection.retry``. `Pipeline` tells it; so may you if you repeat
+        The event is ``connection.retry``. `Pipeline` reports it; so may you if you repeat
         requests. Nothing else happens.
 
         Args:
@@ -1015,6 +1017,8 @@ class Operations:
         """
         if (observer := self._session.shared.observer) is not None:
             observer.retry(failure, requests)
+
+    tell_retry = report_retry  # the name in earlier versions
 
     @property
     def close_reason(self) -> Exception | None:

@@ -155,7 +155,7 @@ class _Ticket:
         if isinstance(problem, DugongError):
             self.request_sent = max(self.request_sent, problem.request_sent, key=SENT.index)
 
-    def give_up(self, problem: Exception) -> Exception:
+    def fail(self, problem: Exception) -> Exception:
         """Return what to raise as *problem* was the last one: it says how often it was sent."""
         if self.tries <= 1 or not isinstance(problem, DugongError):
             return problem
@@ -205,7 +205,7 @@ class _Pace:
             room = answered - limit + 1
         return min(self._depth, room)
 
-    def hear(self, response: HTTPResponse) -> None:
+    def note_response(self, response: HTTPResponse) -> None:
         """Take what the first response on a connection may say of its limit."""
         field = response.headers.get("Keep-Alive")
         found = None if field is None else _max(field)
@@ -521,7 +521,7 @@ class Pipeline:
             first.stop()
         if conn.is_open():
             if pace.answered == 1:
-                pace.hear(response)
+                pace.note_response(response)
         elif self._open:  # reading the next one will fail
             self._told = self._open[-1].failure is None and conn.close_reason is not None
         else:
@@ -559,8 +559,8 @@ class Pipeline:
         count = len(self._open)
         self._open.clear()
         if count:
-            self._conn.tell_retry(problem, count)
-        return None if again else first.give_up(problem)
+            self._conn.report_retry(problem, count)
+        return None if again else first.fail(problem)
 
     def _abort(self) -> None:
         """Close the connection, and stop sending."""

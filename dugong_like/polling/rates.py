@@ -98,7 +98,7 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class LowestRate:
+class MinimumRate:
     """A minimum rate in bytes a second, while an operation waits for the connection.
 
     An operation below that rate for *seconds* raises `ConnectionTimedOut`, whose ``phase`` is
@@ -125,7 +125,10 @@ class LowestRate:
         check_positive("seconds", self.seconds)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+LowestRate = MinimumRate  # its name in earlier versions
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class Budget:
     """Limits for the use of the network. None, the default of each, sets no limit.
 
@@ -134,7 +137,8 @@ class Budget:
         upload: maximum rate of sending; all bytes count that are not of TLS.
         max_body: maximum bytes of one body that is received; `BodyTooLarge` is raised before more
             is returned, and at once if the length is known.
-        lowest_rate: minimum rate while an operation waits.
+        minimum_rate: minimum rate while an operation waits.
+        lowest_rate: another name of *minimum_rate*, which it takes the place of.
 
     Raises:
         InvalidOption: *max_body* is negative.
@@ -142,19 +146,40 @@ class Budget:
 
     """
 
-    download: RateLimit | None = None
-    upload: RateLimit | None = None
-    max_body: int | None = None
-    lowest_rate: LowestRate | None = None
+    download: RateLimit | None
+    upload: RateLimit | None
+    max_body: int | None
+    minimum_rate: MinimumRate | None
 
-    def __post_init__(self) -> None:
-        if self.max_body is not None:
-            check_int("max_body", self.max_body, 0)
-        for name, kind in (
-            ("download", RateLimit),
-            ("upload", RateLimit),
-            ("lowest_rate", LowestRate),
+    def __init__(
+        self,
+        *,
+        download: RateLimit | None = None,
+        upload: RateLimit | None = None,
+        max_body: int | None = None,
+        minimum_rate: MinimumRate | None = None,
+        lowest_rate: MinimumRate | None = None,
+    ) -> None:
+        if max_body is not None:
+            check_int("max_body", max_body, 0)
+        named = "minimum_rate" if lowest_rate is None else "lowest_rate"
+        least = minimum_rate if lowest_rate is None else lowest_rate
+        for name, value, kind in (
+            ("download", download, RateLimit),
+            ("upload", upload, RateLimit),
+            (named, least, MinimumRate),
         ):
-            value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise TypeError(f"{name} is {kind.__name__}(…), not {shown(value)}")
+        for name, limit in (
+            ("download", download),
+            ("upload", upload),
+            ("max_body", max_body),
+            ("minimum_rate", least),
+        ):
+            object.__setattr__(self, name, limit)
+
+    @property
+    def lowest_rate(self) -> MinimumRate | None:
+        """Another name of `minimum_rate`."""
+        return self.minimum_rate

@@ -120,7 +120,7 @@ def co_receive(
     """
     result = receive(argument)
     if result is None:
-        stream.acknowledge()
+        stream.quick_ack()
         wanted = stream.wanted_by_recv
         result = yield from co_attempt(receive, argument, wanted, timeout, phase, what)
     return result

@@ -87,7 +87,7 @@ class BaseStream:
         """Poll the wait of `wanted_by_recv`."""
         return self.wanted_by_recv(None).poll(timeout)
 
-    def is_quiet(self) -> bool:
+    def recv_would_block(self) -> bool:
         """Return True if the descriptor is not readable, and nothing is `buffered`."""
         if self.buffered:
             return False
@@ -97,10 +97,10 @@ class BaseStream:
         return quiet
 
     def is_idle(self) -> bool:
-        """Return the same as `is_quiet`."""
-        return self.is_quiet()
+        """Return the same as `recv_would_block`."""
+        return self.recv_would_block()
 
-    def acknowledge(self) -> None:
+    def quick_ack(self) -> None:
         """Do nothing."""
 
     def end_sending(self) -> bool | None:
@@ -110,7 +110,7 @@ class BaseStream:
     def shut_down_writing(self) -> None:
         """Do nothing."""
 
-    def say_goodbye(self) -> None:
+    def send_end_of_stream(self) -> None:
         """Do nothing."""
 
     def shut_down(self) -> None:

@@ -140,7 +140,7 @@ class ScriptedStream(BaseStream):
         self._wake(1).set()
         return PollNeeded(self._wake(1).fd, POLLIN, deadline)
 
-    def is_quiet(self) -> bool:
+    def recv_would_block(self) -> bool:
         """Return True unless the stream has ended or failed: bytes only arrive on demand."""
         event = self.incoming[0] if self.incoming else b""
         return not isinstance(event, Exception) and event != b""

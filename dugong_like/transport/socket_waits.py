@@ -100,8 +100,8 @@ class Waits:
             block = self._block = looker(self.fd)
         return bool(block(None if timeout is None else milliseconds(timeout)))
 
-    def acknowledge(self) -> None:
-        """See `Stream.acknowledge`."""
+    def quick_ack(self) -> None:
+        """See `Stream.quick_ack`."""
         if self._acknowledges:
             try:
                 self._sock.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
@@ -115,7 +115,7 @@ class Waits:
             look = self._look = looker(self.fd)
         return not look(0)
 
-    def give_up(self) -> None:
+    def hand_over(self) -> None:
         """Unregister the descriptor in all loops; another stream uses it from now on."""
         if self._sender is not None:
             self._sender.close()

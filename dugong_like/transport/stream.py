@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from ..polling.contract import PollNeeded
-from .zero_copy import BulkStream, FileStretch
+from .zero_copy import BulkStream, FileRange
 
 RECEIVING: Final = 1  # directions of a stream; to be joined by "or"
 SENDING: Final = 2
 
 Data = bytes | memoryview
-Part = Data | FileStretch
+Part = Data | FileRange
 
 
 class Stream(Protocol):
@@ -74,11 +74,11 @@ class Stream(Protocol):
         """Send the beginning of *parts* and return the number of bytes.
 
         After None the next call must have the same parts. If there is `bulk`, a part may be a
-        `FileStretch`.
+        `FileRange`.
 
         Raises:
             ConnectionClosed: the peer takes no more.
-            FileFailed, FileTooShort, ValueError: see `FileStretch.send`.
+            FileFailed, FileTooShort, ValueError: see `FileRange.send`.
 
         """
         ...
@@ -99,7 +99,7 @@ class Stream(Protocol):
         """Block until `recv` would not; return False after *timeout* seconds."""
         ...
 
-    def acknowledge(self) -> None:
+    def quick_ack(self) -> None:
         """Have the system acknowledge received bytes at once, if it can (quick ACK).
 
         The peer may hold less than a packet back until the acknowledgement (RFC 9293 section
@@ -107,7 +107,7 @@ class Stream(Protocol):
         """
         ...
 
-    def is_quiet(self) -> bool:
+    def recv_would_block(self) -> bool:
         """Return True if `recv` would block; False means that it might not."""
         ...
 
@@ -134,7 +134,7 @@ class Stream(Protocol):
         """
         ...
 
-    def say_goodbye(self) -> None:
+    def send_end_of_stream(self) -> None:
         """Close the sending direction properly, so that the peer learns that nothing follows."""
         ...
 
@@ -161,4 +161,4 @@ def rest(parts: Sequence[Part], count: int) -> list[Part]:
 
 def after(part: Part, count: int) -> Part:
     """Return *part* without its first *count* bytes."""
-    return part.after(count) if isinstance(part, FileStretch) else memoryview(part)[count:]
+    return part.after(count) if isinstance(part, FileRange) else memoryview(part)[count:]

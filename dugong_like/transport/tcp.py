@@ -17,7 +17,7 @@ from .stream import Part
 from .zero_copy import (
     IS_LINUX,
     BulkStream,
-    FileStretch,
+    FileRange,
     Pipe,
     discard,
     send_parts,
@@ -134,7 +134,7 @@ class TCPStream(Waits):
         self._sending = True
         try:
             part = parts[0]
-            if len(parts) == 1 and part.__class__ is not FileStretch:
+            if len(parts) == 1 and part.__class__ is not FileRange:
                 return self._send(part)  # type: ignore[arg-type]  # checked above, which mypy does not see
             return send_many(self._sock, parts)
         except BlockingIOError:
@@ -170,8 +170,8 @@ class TCPStream(Waits):
             block = self._block = looker(self.fd)
         return bool(block(None if timeout is None else milliseconds(timeout)))
 
-    def is_quiet(self) -> bool:
-        """See `Stream.is_quiet`."""
+    def recv_would_block(self) -> bool:
+        """See `Stream.recv_would_block`."""
         if self._low_water != 1:  # the sender must not change it
             set_low_water(self._sock, 1)
         look = self._look  # as `is_unreadable` does, which is a call
@@ -179,13 +179,13 @@ class TCPStream(Waits):
             look = self._look = looker(self.fd)
         return not look(0)
 
-    is_idle = is_quiet
+    is_idle = recv_would_block
 
     def shut_down_writing(self) -> None:
         """See `Stream.shut_down_writing`."""
         shut_down(self._sock, socket.SHUT_WR)
 
-    say_goodbye = shut_down_writing
+    send_end_of_stream = shut_down_writing
 
     def end_sending(self) -> bool:
         """See `Stream.end_sending`: FIN, behind the bytes in the buffer of the system."""
@@ -206,7 +206,7 @@ class TCPStream(Waits):
 
 def send_many(sock: socket.socket, parts: Sequence[Part]) -> int:
     """Send several parts, usually with one system call, and return the number of bytes."""
-    if any(isinstance(part, FileStretch) for part in parts):
+    if any(isinstance(part, FileRange) for part in parts):
         return send_parts(sock, parts)
     if hasattr(sock, "sendmsg"):
         return sock.sendmsg(parts[:MAX_PARTS])  # type: ignore[arg-type]  # no file is there

@@ -19,7 +19,7 @@ Info = dict[str, Any]
 Trace = Callable[[str, Info], object]
 
 
-def co_told(
+def co_traced(
     trace: Trace | None,
     name: str,
     op: Co[T],
@@ -64,7 +64,7 @@ def co_told(
     return value
 
 
-def tell_retry(
+def report_retry(
     trace: Trace, host: str, port: int, failure: Exception | None = None, requests: int = 0
 ) -> None:
     """Report that requests are repeated on a new connection.

@@ -69,7 +69,7 @@ class FileFailed(Exception):
         self.error = error
 
 
-class FileStretch:
+class FileRange:
     """A part of a request that is a range of a file: *size* bytes from *offset*.
 
     Args:
@@ -89,9 +89,9 @@ class FileStretch:
     def __len__(self) -> int:
         return self._size
 
-    def after(self, count: int) -> FileStretch:
+    def after(self, count: int) -> FileRange:
         """Return the rest behind the first *count* bytes."""
-        return FileStretch(self._file, self._offset + count, self._size - count)
+        return FileRange(self._file, self._offset + count, self._size - count)
 
     def send(self, sock: socket.socket) -> int:
         """Send the beginning and return the number of bytes.
@@ -134,18 +134,18 @@ class FileStretch:
             raise FileFailed(exc) from exc
 
 
-def send_parts(sock: socket.socket, parts: Sequence[bytes | memoryview | FileStretch]) -> int:
+def send_parts(sock: socket.socket, parts: Sequence[bytes | memoryview | FileRange]) -> int:
     """Send the beginning of *parts* and return the number of bytes.
 
     Raises:
         OSError: nothing was sent as it would block, or the connection was lost.
-        FileFailed, FileTooShort, ValueError: see `FileStretch.send`.
+        FileFailed, FileTooShort, ValueError: see `FileRange.send`.
 
     """
     sent = 0
     for number, part in enumerate(parts, 1):
         try:
-            if isinstance(part, FileStretch):
+            if isinstance(part, FileRange):
                 count = part.send(sock)
             else:  # MSG_MORE: sent together with the bytes that follow
                 count = sock.send(part, socket.MSG_MORE if number < len(parts) else 0)

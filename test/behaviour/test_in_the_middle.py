@@ -17,7 +17,7 @@ from dugong_like import (
     POLLIN,
     CachingResolver,
     HTTPConnection,
-    LowestRate,
+    MinimumRate,
     PollNeeded,
     RateLimit,
     TLSSessions,
@@ -109,7 +109,7 @@ def test_rate(call):
 
 def test_lowest_rate():
     def make():
-        return minimum_rate.Meter(LowestRate(1, 3600))
+        return minimum_rate.Meter(MinimumRate(1, 3600))
 
     def end_forgotten(meter):
         closing(lambda: meter.leave(minimum_rate.SENDING, 1)).close()
@@ -242,8 +242,8 @@ class Loopback(ScriptedStream):
         return len(data)
 
 
-@pytest.mark.parametrize("call", ["send", "recv", "say_goodbye", "buffered"])
-@pytest.mark.parametrize("action", ["notify_close", "say_goodbye"])
+@pytest.mark.parametrize("call", ["send", "recv", "send_end_of_stream", "buffered"])
+@pytest.mark.parametrize("action", ["notify_close", "send_end_of_stream"])
 def test_tls_that_is_closed_in_the_middle(certificate, trusting, call, action):
     """No record is sent twice, or half: the server could read all that it has got."""
     context = certificate.server_context()
@@ -264,7 +264,7 @@ def test_tls_that_is_closed_in_the_middle(certificate, trusting, call, action):
             elif call == "buffered":
                 assert stream.buffered in {True, False}
             else:
-                stream.say_goodbye()
+                stream.send_end_of_stream()
         except OSError:
             pass  # it is closed
 

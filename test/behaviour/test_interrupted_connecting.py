@@ -36,7 +36,7 @@ from dugong_like import (
     ConnectionTimedOut,
     DigestAuth,
     HTTPConnection,
-    LowestRate,
+    MinimumRate,
     Proxy,
     SocketOptions,
     Timeouts,
@@ -157,7 +157,7 @@ def told(place, trusting):
     return HTTPConnection(
         "127.0.0.1", place["https"], trusting, proxy,
         trace=lambda event, info: None, timings=True, trace_file=io.BytesIO(),
-        budget=Budget(lowest_rate=LowestRate(1, 60)), timeout=Timeouts(stall=60, total=60),
+        budget=Budget(minimum_rate=MinimumRate(1, 60)), timeout=Timeouts(stall=60, total=60),
     )  # fmt: skip
 
 

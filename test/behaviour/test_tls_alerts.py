@@ -345,7 +345,7 @@ def test_sender_finds_the_alert_in_front_of_the_reset(demanding, client):
             with pytest.raises(ClientCertificateRefused) as refusal:
                 stream.recv_into(memoryview(bytearray(10)))
             assert is_refusal(refusal.value, alert)
-            assert not stream.is_quiet()
+            assert not stream.recv_would_block()
         stream.close()
 
 
@@ -375,7 +375,7 @@ def test_what_the_sender_finds_instead_is_kept_for_the_reader(certificate, trust
                 stream.send([b"more"])
             assert failure.value.retryable
         assert stream.buffered
-        assert not stream.is_quiet()
+        assert not stream.recv_would_block()
         received = bytearray(stream.recv(10))
         buffer = bytearray(100_000)
         while len(received) < len(response):

@@ -108,7 +108,7 @@ CALLS = {
     "Pipeline": (Pipeline, {"conn": connection}),
     "Proxy": (dugong_like.Proxy, {"url": "http://p"}),
     "RateLimit": (dugong_like.RateLimit, {"bytes_per_second": 1}),
-    "LowestRate": (dugong_like.LowestRate, {"bytes_per_second": 1, "seconds": 1}),
+    "MinimumRate": (dugong_like.MinimumRate, {"bytes_per_second": 1, "seconds": 1}),
     "Budget": (dugong_like.Budget, {}),
     "CachingResolver": (dugong_like.CachingResolver, {}),
     "SocketOptions": (dugong_like.SocketOptions, {}),

@@ -70,7 +70,7 @@ def test_rest_of_a_body_is_given_up(monkeypatch):
     conn = connection(monkeypatch, ScriptedStream(), ScriptedStream(), ScriptedStream())
     exchange = conn.send_request("PUT", "/", body=BodyFollowing(10))
     conn.write(b"12345")
-    conn.give_up(exchange)
+    conn.abort_body(exchange)
     for use in (conn.read_response, lambda: conn.write(b"12345")):
         with pytest.raises(ConnectionClosed, match="given up"):
             use()
@@ -78,9 +78,9 @@ def test_rest_of_a_body_is_given_up(monkeypatch):
 
     exchange = conn.send_request("PUT", "/", body=BodyFollowing(3))
     conn.write(b"abc")
-    conn.give_up(exchange)  # it is complete
+    conn.abort_body(exchange)  # it is complete
     conn.send_request("GET", "/")
-    conn.give_up(exchange)
+    conn.abort_body(exchange)
     conn.reset()
 
     # a server that has answered before it had everything
@@ -89,7 +89,7 @@ def test_rest_of_a_body_is_given_up(monkeypatch):
     with pytest.raises(ConnectionClosed) as caught:
         conn.write(b"abc")
     assert caught.value.request_sent == "yes"
-    conn.give_up(exchange)
+    conn.abort_body(exchange)
     assert conn.read_response().status == 200
 
 

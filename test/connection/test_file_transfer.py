@@ -269,8 +269,8 @@ def test_answer_is_noticed_also_by_who_never_waits(monkeypatch, made, length):
 
 def some(part):
     """Return the beginning of a part, as a socket takes it."""
-    if isinstance(part, bulk.FileStretch):
-        return bulk.FileStretch(part._file, part._offset, min(part._size, 70_000))
+    if isinstance(part, bulk.FileRange):
+        return bulk.FileRange(part._file, part._offset, min(part._size, 70_000))
     return part[:70_000]
 
 

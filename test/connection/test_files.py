@@ -104,14 +104,14 @@ def test_stretch_of_a_file_with_places(monkeypatch, path, kind, offset, count, p
 def test_stretches_are_for_real_files_of_known_size(path):
     with path.open("rb") as file:
         source = Source(file, 5, None)
-        assert len(source.stretch(100)) == 100
+        assert len(source.file_range(100)) == 100
         source.sent = source.size - 10
-        assert len(source.stretch(100)) == 10
-        assert source.stretch(0) is None
-    assert Source(io.BytesIO(DATA), 0, 10).stretch(100) is None
+        assert len(source.file_range(100)) == 10
+        assert source.file_range(0) is None
+    assert Source(io.BytesIO(DATA), 0, 10).file_range(100) is None
     with Path("/proc/self/status").open("rb") as file:
         source = Source(file, 0, None)
-        assert source.stretch(100) is None
+        assert source.file_range(100) is None
         assert pieces(source).startswith(b"Name:")
 
 
@@ -290,7 +290,7 @@ def test_size_of_a_file_in_which_nothing_is_stored_is_looked_at(monkeypatch, tmp
     with path.open("rb") as file:
         source = Source(file, 0, None)
         assert source.size == (size if size == said else None)
-        assert not source.stretch(10)
+        assert not source.file_range(10)
         assert pieces(source) == DATA[:size]
 
 

@@ -140,7 +140,7 @@ def test_nothing_is_told_of_what_is_not_sent_again():
             with pytest.raises(ConnectionClosed):
                 Pipeline(conn, [Request("POST", "/", body=b"x")]).run()
             assert "connection.retry" not in told
-            conn.tell_retry(None)
+            conn.report_retry(None)
             assert told[-1] == "connection.retry"
 
 

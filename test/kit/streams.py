@@ -5,7 +5,7 @@ import os
 import dugong_like
 from dugong_like import ConnectionClosed, HTTPConnection, PollNeeded
 from dugong_like.polling.contract import POLLIN, POLLOUT
-from dugong_like.transport.zero_copy import FileStretch
+from dugong_like.transport.zero_copy import FileRange
 
 WOULD_BLOCK = None
 END = b""
@@ -40,13 +40,13 @@ class ScriptedStream(dugong_like.ScriptedStream):
     def wanted_by_send(self, deadline, *, watch=False):
         return PollNeeded(self.fd + 1, POLLOUT | POLLIN if watch else POLLOUT, deadline)
 
-    def acknowledge(self):
+    def quick_ack(self):
         self.acknowledged += 1
 
     def is_idle(self):
         return not self.incoming
 
-    def is_quiet(self):
+    def recv_would_block(self):
         return self.is_idle()
 
     def shut_down_writing(self):
@@ -200,7 +200,7 @@ class Bulky:
 
 
 def in_memory(part):
-    if isinstance(part, FileStretch):
+    if isinstance(part, FileRange):
         return os.pread(part._file.fileno(), part._size, part._offset)
     return part
 

@@ -13,7 +13,7 @@ from kit.ways import WAYS
 from dugong_like import (
     Budget,
     InvalidOption,
-    LowestRate,
+    MinimumRate,
     PollNeeded,
     RateLimit,
     Timeouts,
@@ -176,12 +176,12 @@ def test_timeouts_name_the_phase(phase):
 NAMED = [
     (RateLimit, "bytes_per_second"),
     (lambda value: RateLimit(1, value), "burst"),
-    (lambda value: LowestRate(value, 1), "bytes_per_second"),
-    (lambda value: LowestRate(1, value), "seconds"),
+    (lambda value: MinimumRate(value, 1), "bytes_per_second"),
+    (lambda value: MinimumRate(1, value), "seconds"),
     (lambda value: Budget(max_body=value), "max_body"),
     (lambda value: Budget(download=value), "download"),
     (lambda value: Budget(upload=value), "upload"),
-    (lambda value: Budget(lowest_rate=value), "lowest_rate"),
+    (lambda value: Budget(minimum_rate=value), "minimum_rate"),
 ]
 
 

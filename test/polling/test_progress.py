@@ -20,7 +20,7 @@ from dugong_like import (
     Budget,
     ConnectionTimedOut,
     HTTPConnection,
-    LowestRate,
+    MinimumRate,
     NetworkStream,
     PollNeeded,
     RateLimit,
@@ -76,7 +76,7 @@ class Full(ScriptedStream):
         self.sent += data
         return len(data)
 
-    def is_quiet(self):
+    def recv_would_block(self):
         return True
 
 
@@ -106,7 +106,7 @@ def throttled(stream):
 
 
 def at_a_minimum_rate(stream):
-    return by_connection(stream, budget=Budget(lowest_rate=LowestRate(1, 1e6)))
+    return by_connection(stream, budget=Budget(minimum_rate=MinimumRate(1, 1e6)))
 
 
 def in_phases(stream):

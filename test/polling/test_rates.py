@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,7 @@ from dugong_like import (
     ConnectionClosed,
     ConnectionTimedOut,
     HTTPConnection,
-    LowestRate,
+    MinimumRate,
     RateLimit,
     run,
     within,
@@ -220,7 +221,7 @@ def test_a_lowest_rate_holds_in_both_directions(driver, tls, dripping, certifica
         yield from conn.co_send_request("PUT", "/", body=bytes(50_000_000))
 
     server_context = certificate.server_context() if tls else None
-    budget = Budget(lowest_rate=LowestRate(100_000, 0.1))
+    budget = Budget(minimum_rate=MinimumRate(100_000, 0.1))
     context = trusting if tls else None
     with dripping(server_context) as server:
         for co_use in (co_receive, co_send):
@@ -237,7 +238,7 @@ def test_a_lowest_rate_holds_in_both_directions(driver, tls, dripping, certifica
 def test_a_lowest_rate_holds_for_blocking_calls_piece_by_piece(dripping):
     """Each call returns at once, with a byte; all of them together take too long."""
     with dripping() as server:
-        budget = Budget(lowest_rate=LowestRate(1000, 2))
+        budget = Budget(minimum_rate=MinimumRate(1000, 2))
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             conn.send_request("GET", "/")
             conn.read_response()
@@ -253,7 +254,7 @@ def test_a_lowest_rate_holds_for_blocking_calls_piece_by_piece(dripping):
 
 def test_sending_too_slowly_breaks_the_connection(dripping):
     with dripping() as server:
-        budget = Budget(lowest_rate=LowestRate(1_000_000_000, 0.1))
+        budget = Budget(minimum_rate=MinimumRate(1_000_000_000, 0.1))
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             with pytest.raises(ConnectionTimedOut) as caught:
                 conn.send_request("PUT", "/", body=bytes(50_000_000))
@@ -285,7 +286,7 @@ def test_each_exchange_has_its_own_interval(passing):
             sock.sendall(b"HTTP/1.1 204 \r\n\r\n")
 
     with ScriptedServer(slowly) as server:
-        budget = Budget(lowest_rate=LowestRate(100_000, 0.4))
+        budget = Budget(minimum_rate=MinimumRate(100_000, 0.4))
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             for _ in range(10):
                 conn.send_request("GET", "/")
@@ -302,7 +303,7 @@ def test_time_in_which_nobody_waits_does_not_count(what, passing):
         sock.sendall(b"HTTP/1.1 204 \r\n\r\n")
 
     with ScriptedServer(later) as server:
-        budget = Budget(lowest_rate=LowestRate(1000, 0.3))
+        budget = Budget(minimum_rate=MinimumRate(1000, 0.3))
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             conn.send_request("GET", "/")
             if what == "given up":
@@ -327,7 +328,7 @@ def test_what_a_limit_holds_back_is_not_slow(monkeypatch, passing):
     monkeypatch.setattr(Pace, "share", later)
     with ScriptedServer(giving) as server:
         budget = Budget(
-            download=RateLimit(RATE), upload=RateLimit(RATE), lowest_rate=LowestRate(1e9, 0.2)
+            download=RateLimit(RATE), upload=RateLimit(RATE), minimum_rate=MinimumRate(1e9, 0.2)
         )
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             assert run(co_get(conn)) == pattern(SIZE)
@@ -347,7 +348,7 @@ def test_another_protocol_may_rest(passing):
             sock.sendall(word)
 
     with ScriptedServer(switching) as server:
-        budget = Budget(lowest_rate=LowestRate(1000, 0.1))
+        budget = Budget(minimum_rate=MinimumRate(1000, 0.1))
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             conn.send_request("GET", "/", {"Upgrade": "echo", "Connection": "upgrade"})
             with conn.read_response().stream as stream:
@@ -358,7 +359,7 @@ def test_another_protocol_may_rest(passing):
 
 def test_new_connection_has_a_new_interval(dripping):
     with dripping() as server:
-        budget = Budget(lowest_rate=LowestRate(100_000, 0.2))
+        budget = Budget(minimum_rate=MinimumRate(100_000, 0.2))
         with HTTPConnection("localhost", server.port, budget=budget) as conn:
             for _ in range(2):
                 conn.send_request("GET", "/")
@@ -373,12 +374,12 @@ def test_new_connection_has_a_new_interval(dripping):
 )
 def test_lowest_rates_that_make_no_sense(rate, seconds):
     with pytest.raises(ValueError, match=r"(bytes_per_second|seconds) cannot be"):
-        LowestRate(rate, seconds)
+        MinimumRate(rate, seconds)
 
 
 def test_lowest_rate_has_a_type():
-    with pytest.raises(TypeError, match="lowest_rate is"):
-        Budget(lowest_rate=(1000, 30))
+    with pytest.raises(TypeError, match="minimum_rate is"):
+        Budget(minimum_rate=(1000, 30))
 
 
 def test_without_a_lowest_rate_nothing_is_in_between(monkeypatch):
@@ -386,3 +387,27 @@ def test_without_a_lowest_rate_nothing_is_in_between(monkeypatch):
     finish(conn.co_connect())
 
     assert type(conn._session.shared.stream) is ScriptedStream
+
+
+def test_names_of_earlier_versions_mean_the_same():
+    import dugong_like
+
+    rate, other = MinimumRate(1000, 2), MinimumRate(5, 6)
+
+    assert dugong_like.LowestRate is MinimumRate
+    assert Budget(lowest_rate=rate) == Budget(minimum_rate=rate)
+    assert Budget(lowest_rate=rate).minimum_rate is Budget(minimum_rate=rate).lowest_rate is rate
+    assert Budget().lowest_rate is None
+    assert replace(Budget(minimum_rate=rate, max_body=7), lowest_rate=other).minimum_rate is other
+    assert replace(Budget(lowest_rate=rate, max_body=7), minimum_rate=other) == Budget(
+        minimum_rate=other, max_body=7
+    )
+    for name in ("minimum_rate", "lowest_rate"):
+        with pytest.raises(TypeError, match=rf"^{name} is MinimumRate\(…\), not 5"):
+            Budget(**{name: 5})
+    assert hash(Budget(lowest_rate=rate)) == hash(Budget(minimum_rate=rate))
+    assert "minimum_rate=MinimumRate" in repr(Budget(lowest_rate=rate))
+    with pytest.raises(AttributeError):
+        Budget().max_body = 5
+    assert HTTPConnection.give_up is HTTPConnection.abort_body
+    assert HTTPConnection.tell_retry is HTTPConnection.report_retry

@@ -221,10 +221,10 @@ def test_base_says_what_is_missing():
         stream.sock
     assert (stream.tls, stream.bulk, stream.buffered) == (None, None, False)
     for call in (
-        stream.acknowledge,
+        stream.quick_ack,
         stream.shut_down,
         stream.shut_down_writing,
-        stream.say_goodbye,
+        stream.send_end_of_stream,
     ):
         assert call() is None
 
@@ -233,7 +233,7 @@ def test_base_follows_from_the_rest():
     here, there = socket.socketpair()
     stream = Plain(here)
     try:
-        assert stream.is_quiet()
+        assert stream.recv_would_block()
         assert stream.is_idle()
         assert not stream.waiting
         assert stream.recv(5) is None
@@ -241,7 +241,7 @@ def test_base_follows_from_the_rest():
         assert stream.waiting
         there.sendall(b"hello")
         assert stream.wait_to_recv(1)
-        assert not stream.is_quiet()
+        assert not stream.recv_would_block()
         assert stream.waiting
         assert stream.recv(3) == b"hel"
         stream.buffered = True

@@ -257,11 +257,11 @@ def test_ending_wakes_those_who_wait():
     assert stream.recv(1) is None
     need = stream.wanted_by_recv(None)
     assert not need.poll(0)
-    assert stream.is_quiet()
+    assert stream.recv_would_block()
     stream.shut_down()
     assert need.poll(0)
     assert stream.recv(1) == b""
-    assert not stream.is_quiet()
+    assert not stream.recv_would_block()
     with pytest.raises(ConnectionClosed):
         stream.send([b"x"])
     stream.close()

@@ -119,16 +119,16 @@ def test_descriptor_that_is_made_while_another_thread_closes_is_given_back(
 
 def test_peer_is_told_at_once_over_tcp_and_nothing_happens_elsewhere(peers):
     waits, _ = peers
-    waits.acknowledge()
-    waits.acknowledge()
+    waits.quick_ack()
+    waits.quick_ack()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         tcp = Waits(socket.create_connection(listener.getsockname()))
-    tcp.acknowledge()
+    tcp.quick_ack()
     if hasattr(socket, "TCP_QUICKACK"):
         assert tcp._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 1
     tcp.close()
-    tcp.acknowledge()
+    tcp.quick_ack()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say it")

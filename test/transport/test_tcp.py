@@ -175,7 +175,7 @@ def test_ending_the_sending_direction_wakes_who_waits_to_send(peers):
 def test_stream_that_is_given_up_leaves_the_socket_open(peers):
     stream, _ = peers
     fd = stream.wanted_by_send(None).fd
-    stream.give_up()
+    stream.hand_over()
     os.fstat(stream.fd)
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(fd)

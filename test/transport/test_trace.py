@@ -4,7 +4,7 @@ import pytest
 from kit.streams import finish
 
 from dugong_like.polling.contract import POLLIN, PollNeeded
-from dugong_like.transport.trace import co_told
+from dugong_like.transport.trace import co_traced
 
 
 def co_work(result="done", failure=None):
@@ -30,7 +30,7 @@ class Told(list):
 def test_success_is_told_with_the_result():
     told = Told()
 
-    assert finish(co_told(told, "work", co_work(), {"who": "me"}, result=len)) == "done"
+    assert finish(co_traced(told, "work", co_work(), {"who": "me"}, result=len)) == "done"
     assert told == [("work.started", {"who": "me"}), ("work.complete", {"return_value": 4})]
 
 
@@ -38,13 +38,13 @@ def test_failure_is_told_with_the_exception():
     told, failure = Told(), OSError("no")
 
     with pytest.raises(OSError, match="no"):
-        finish(co_told(told, "work", co_work(failure=failure), {}))
+        finish(co_traced(told, "work", co_work(failure=failure), {}))
     assert told == [("work.started", {}), ("work.failed", {"exception": failure})]
 
 
 def test_giving_up_is_told_as_a_failure():
     told = Told()
-    op = co_told(told, "work", co_work(), {})
+    op = co_traced(told, "work", co_work(), {})
     next(op)
     op.close()
 
@@ -52,7 +52,7 @@ def test_giving_up_is_told_as_a_failure():
 
 
 def test_nobody_is_told_without_a_trace():
-    assert finish(co_told(None, "work", co_work(), {})) == "done"
+    assert finish(co_traced(None, "work", co_work(), {})) == "done"
 
 
 @pytest.mark.parametrize("bad", ["work.started", "work.complete"])
@@ -61,6 +61,6 @@ def test_what_the_trace_raises_goes_up_and_the_result_is_undone(bad):
     op = co_work()
 
     with pytest.raises(LookupError, match=bad):
-        finish(co_told(Told(bad), "work", op, {}, undo=undone.append))
+        finish(co_traced(Told(bad), "work", op, {}, undo=undone.append))
     assert op.gi_frame is None
     assert undone == (["done"] if bad == "work.complete" else [])

@@ -16,7 +16,7 @@ from dugong_like import ConnectionClosed, FileTooShort
 from dugong_like.transport import zero_copy as bulk
 from dugong_like.transport.stream import rest
 from dugong_like.transport.tcp import TCPStream
-from dugong_like.transport.zero_copy import CannotSplice, FileFailed, FileStretch, Pipe
+from dugong_like.transport.zero_copy import CannotSplice, FileFailed, FileRange, Pipe
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux does this")
 DATA = pattern(300_000)
@@ -72,7 +72,7 @@ def test_stretches_go_out_between_other_parts(monkeypatch, peers, file, way):
 
         monkeypatch.setattr(os, "sendfile", unable)
     file.seek(7)
-    parts = [b"begin", FileStretch(file, 10, 200_000), b"middle", FileStretch(file, 0, 3), b"end"]
+    parts = [b"begin", FileRange(file, 10, 200_000), b"middle", FileRange(file, 0, 3), b"end"]
 
     received = send_all(stream, other, parts)
     assert received == b"begin" + DATA[10:200_010] + b"middle" + DATA[:3] + b"end"
@@ -81,17 +81,17 @@ def test_stretches_go_out_between_other_parts(monkeypatch, peers, file, way):
 
 def test_sending_a_stretch_says_when_it_would_block(peers, file):
     stream, _ = peers
-    while (count := stream.send([FileStretch(file, 0, len(DATA))])) is not None:
+    while (count := stream.send([FileRange(file, 0, len(DATA))])) is not None:
         assert count > 0
-    assert stream.send([b"x", FileStretch(file, 0, 5)]) is None
+    assert stream.send([b"x", FileRange(file, 0, 5)]) is None
 
 
 def test_file_that_is_shorter_than_it_was(peers, file):
     stream, other = peers
     file.truncate(10)
-    assert stream.send([FileStretch(file, 0, 20)]) == 10
+    assert stream.send([FileRange(file, 0, 20)]) == 10
     with pytest.raises(FileTooShort, match="10 bytes too early"):
-        stream.send([FileStretch(file, 10, 10)])
+        stream.send([FileRange(file, 10, 10)])
     assert isinstance(FileTooShort(), EOFError)
 
 
@@ -102,18 +102,18 @@ def test_errors_of_files_are_no_errors_of_the_connection(monkeypatch, peers, fil
         raise OSError(errno.EIO, "bad disk")
 
     with (tmp_path / "written").open("wb") as unreadable, pytest.raises(FileFailed) as failure:
-        stream.send([FileStretch(unreadable, 0, 10)])
+        stream.send([FileRange(unreadable, 0, 10)])
     assert failure.value.error.errno == errno.EBADF
     monkeypatch.setattr(os, "sendfile", fail)
     with pytest.raises(FileFailed, match="bad disk"):
-        stream.send([FileStretch(file, 0, 10)])
+        stream.send([FileRange(file, 0, 10)])
     monkeypatch.delattr(os, "sendfile")
     monkeypatch.setattr(os, "pread", fail)
     with pytest.raises(FileFailed, match="bad disk"):
-        stream.send([FileStretch(file, 0, 10)])
+        stream.send([FileRange(file, 0, 10)])
     file.close()
     with pytest.raises(ValueError, match="closed file"):
-        stream.send([FileStretch(file, 0, 10)])
+        stream.send([FileRange(file, 0, 10)])
     assert stream.send([b"fine"]) == 4
 
 
@@ -128,13 +128,13 @@ def test_connection_lost_while_a_file_is_sent_or_received(peers, file):
     assert select.select([stream.fd], [], [], 5)[0]
     with pytest.raises(ConnectionClosed):
         for _ in range(3):
-            stream.send([FileStretch(file, 0, 10)])
+            stream.send([FileRange(file, 0, 10)])
     with pytest.raises(ConnectionClosed):
         for _ in range(2):
             stream.discard(10)  # the end of the stream is none if the sender was told first
     stream.close()
     with pytest.raises(ConnectionClosed):
-        stream.send([FileStretch(file, 0, 10)])
+        stream.send([FileRange(file, 0, 10)])
 
 
 def test_reset_is_told_to_who_splices(peers):
@@ -271,7 +271,7 @@ def test_low_water_mark_delays_readiness_but_not_the_end(peers):
 WAITS = {
     "wanted_by_recv": lambda stream: stream.wanted_by_recv(None).poll(0),
     "wait_to_recv": lambda stream: stream.wait_to_recv(0),
-    "is_quiet": lambda stream: not stream.is_quiet(),
+    "recv_would_block": lambda stream: not stream.recv_would_block(),
     "is_idle": lambda stream: not stream.is_idle(),
     "wanted_by_send": lambda stream: select.select(
         [stream.wanted_by_send(1, watch=True)[0]], [], [], 0

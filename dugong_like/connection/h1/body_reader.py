@@ -498,7 +498,7 @@ class BodyReader:
         else:
             session.end_use(response)
             if session.state is not OPEN and not pending and session.stream is not None:
-                session.stream.say_goodbye()
+                session.stream.send_end_of_stream()
                 session.end(None)
         if session.meter is not None:
             session.meter.restart()

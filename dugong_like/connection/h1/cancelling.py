@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class Session(Protocol):
-    """What is closed here: a session as session.py has it."""
+    """A session as session.py has it, as far as closing is concerned."""
 
     @property
     def shared(self) -> SharedState:
-        """What both halves use."""
+        """The part that both halves use."""
         ...
 
     def is_incomplete(self) -> bool:
@@ -61,7 +61,7 @@ def abort(session: Session) -> None:
     """Close the connection at once, without close_notify. Raises what `close` does."""
     shared = session.shared
     lost = session.is_incomplete()
-    if (own := shared.config.route.options.own) is not None:
+    if (own := shared.config.route.options.existing) is not None:
         own.close()  # if it was never used
     if cancel(shared, lost=lost):
         session.clear()

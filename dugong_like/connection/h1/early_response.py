@@ -5,7 +5,7 @@ refused a request may also close the connection, and the close may be reported b
 so an error of sending is `explain`-ed by what has arrived.
 
 The sender does not read: it peeks (`find`), unless another operation reads, which then sets
-`Exchange.final`. What it finds stays the next response for `read_response`.
+`Exchange.final`. The response remains the next one for `read_response`.
 
 Not here: which bytes are sent (sender.py), and the wait during which this is watched for
 (writer.py).
@@ -77,7 +77,7 @@ def find(
     buffer, heads = receiver.buffer, receiver.heads
     if not receiver.is_next(exchange):
         return None
-    if receiver.early is None and buffer.begin == buffer.end and stream.is_quiet():
+    if receiver.early is None and buffer.begin == buffer.end and stream.recv_would_block():
         return None
     before = len(exchange.informational)
     with Peek(session) as granted:

@@ -285,7 +285,7 @@ class Receiver:
         if buffer.wanted:
             return self._gather(stream, deadline)
         if not early and not buffer.much:  # or the request has said it, or will soon
-            stream.acknowledge()
+            stream.quick_ack()
         return stream.wanted_by_recv(deadline)
 
     def _gather(self, stream: Stream, deadline: float | None) -> PollNeeded:
@@ -333,7 +333,7 @@ class Receiver:
         if stream is not None:
             if isinstance(exc, FATAL):
                 session.fail(exc)
-                stream.say_goodbye()
+                stream.send_end_of_stream()
             elif not isinstance(exc, ORDERLY):
                 if not stream.waiting:
                     session.fail(StateError(f"reading was interrupted by {exc!r}"))

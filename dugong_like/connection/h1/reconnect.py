@@ -118,7 +118,7 @@ def is_silent(session: SharedState, buffer: ReceiveBuffer) -> bool:
     While another operation reads it is taken to be silent.
     """
     stream = session.stream
-    if stream is None or stream.is_quiet():
+    if stream is None or stream.recv_would_block():
         return stream is not None and buffer.begin == buffer.end
     with Peek(session) as granted:
         if not granted:

@@ -23,7 +23,7 @@ from ...polling.timeouts import limited
 from ...polling.wake import co_checkpoint
 from ...transport import stream as streams
 from ...transport.stream import Data, Part, Stream
-from ...transport.zero_copy import FileStretch
+from ...transport.zero_copy import FileRange
 from ..exchange import Exchange
 from .exclusive import ORDERLY, SENDING, take
 from .expect_continue import after_head, before_body
@@ -384,7 +384,7 @@ class Sender(Writer):
         raise error
 
     def has_bulk(self) -> bool:
-        """Return True if a `FileStretch` can be sent."""
+        """Return True if a `FileRange` can be sent."""
         stream = self._session.stream
         return stream is not None and stream.bulk is not None
 
@@ -414,7 +414,7 @@ class Sender(Writer):
         if self._exchange is not None:
             self._break(failure)
 
-    def write(self, data: memoryview | FileStretch) -> Co[None] | None:
+    def write(self, data: memoryview | FileRange) -> Co[None] | None:
         """See `Operations.co_write`; *data* consists of bytes. A step for `begin`."""
         if not data and self.is_complete():
             self._session.check_usable()
@@ -448,7 +448,7 @@ class Sender(Writer):
             raise StateError("trailers go with the chunked transfer coding only")
         return self._finish(exchange, last_chunk(trailers))
 
-    def give_up(self, exchange: Exchange) -> None:
+    def abort_body(self, exchange: Exchange) -> None:
         """Break the session if the body of *exchange* is not complete and not refused."""
         if self._exchange is exchange and self.state is not READY and not exchange.answered:
             given_up = StateError("the body of a request was given up")

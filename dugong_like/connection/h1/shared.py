@@ -122,7 +122,7 @@ class SharedState(StreamInUse):
             from .trace_events import Observer  # noqa: PLC0415 - for connections that have one
 
             self.observer = Observer(self, config)
-            self.route = config.route.told(self.observer.tell)
+            self.route = config.route.traced(self.observer.tell)
 
     def limit(self, timeout: float | Timeouts | None) -> None:
         """Let *timeout* hold for every wait that begins from now on.

@@ -30,7 +30,7 @@ from ...http.h1.response_head import Head
 from ...http.redaction import mask_target, masked_lines
 from ...polling.fork import generation
 from ...transport.timings import Stopwatch, Timings
-from ...transport.trace import Info, Trace, tell_retry
+from ...transport.trace import Info, Trace, report_retry
 
 if TYPE_CHECKING:
     from ...transport.connect.route import Route
@@ -268,7 +268,7 @@ class Observer:
         """Note that *requests* are sent again because of *failure*."""
         session = self._session()
         if session is not None:
-            tell_retry(self.tell, session.route.hostname, session.route.port, failure, requests)
+            report_retry(self.tell, session.route.hostname, session.route.port, failure, requests)
 
 
 def about(exchange: Exchange) -> Info:

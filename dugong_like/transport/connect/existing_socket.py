@@ -12,7 +12,7 @@ from ...http.redaction import quoted
 from ..tcp import TCPStream
 
 
-class OwnSocket:
+class ExistingSocket:
     """A connected socket, until it is taken.
 
     Args:

@@ -18,7 +18,7 @@ from ...errors import ConnectFailed, ConnectionTimedOut
 from ...polling.combinators import first_of
 from ...polling.contract import POLLOUT, Co, PollNeeded
 from ..socket_waits import OwnedSocket
-from ..trace import Trace, co_told
+from ..trace import Trace, co_traced
 
 Address = tuple[socket.AddressFamily, Any]
 
@@ -159,7 +159,7 @@ def _co_try(address: Address, opener: Opener | None, trace: Trace | None) -> Co[
     """Try one address, and report it to *trace*."""
     if trace is None:
         return _co_connect(address, opener)
-    return co_told(
+    return co_traced(
         trace,
         "connection.attempt",
         _co_connect(address, opener),

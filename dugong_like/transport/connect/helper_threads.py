@@ -86,7 +86,7 @@ def _co_ask(call: Callable[[], T], host: str) -> Co[Question[T]]:
             explain(exc)
         raise
     finally:
-        helpers.give_up(question)
+        helpers.cancel(question)
         question.answered.close()
     return question
 
@@ -170,7 +170,7 @@ class Helpers:
             what = f"cannot look up {question.host}: {failure}"
             raise DNSUnavailable(what, name=question.host) from failure
 
-    def give_up(self, question: Question[Any]) -> None:
+    def cancel(self, question: Question[Any]) -> None:
         """Mark *question* as not waited for any more; called in any case.
 
         Acquires no lock, as the garbage collector may close the calling operation anywhere.

@@ -28,7 +28,7 @@ from ..attempts import co_attempt_to_send, co_receive
 from ..buffer import ReceiveBuffer
 from ..stream import Stream
 from ..tcp import Socket, TCPStream
-from ..trace import Info, co_told, tell_retry
+from ..trace import Info, co_traced, report_retry
 from .dns import co_resolve, is_address
 from .happy_eyeballs import (
     Address,
@@ -113,8 +113,8 @@ def co_open(
 def _co_stream(route: Route, timeouts: Timeouts, attempt: Attempt | None = None) -> Co[Stream]:
     """Open a stream to the proxy or, without one, to the origin; see `_co_reach`."""
     transport = route.options.transport
-    if route.options.own is not None:
-        return route.options.own.take()
+    if route.options.existing is not None:
+        return route.options.existing.take()
     if transport is None:
         return TCPStream((yield from _co_reach(route, timeouts, attempt)))
     limit, path = timeouts.to_reach, route.options.path
@@ -129,8 +129,8 @@ def _co_stream(route: Route, timeouts: Timeouts, attempt: Attempt | None = None)
         name, event = name_of(path), "connection.connect_unix_socket"
         opening = transport.co_connect_unix(path)
         info = {"path": os.fsdecode(path), "timeout": limit}
-    told = co_told(route.trace, event, opening, info, result=_no_addresses, undo=_close)
-    return (yield from limited(limit, "connect", told, f"no connection to {name}"))
+    traced = co_traced(route.trace, event, opening, info, result=_no_addresses, undo=_close)
+    return (yield from limited(limit, "connect", traced, f"no connection to {name}"))
 
 
 def _co_reach(route: Route, timeouts: Timeouts, attempt: Attempt | None = None) -> Co[Socket]:
@@ -186,10 +186,10 @@ def _co_look_up(
         looking = co_look_up(host, port, resolver, family)
     if is_address(host):  # no look-up
         return (yield from looking)
-    told = co_told(route.trace, "dns.resolve", looking, {"host": host, "port": port})
+    traced = co_traced(route.trace, "dns.resolve", looking, {"host": host, "port": port})
     phase = "connect" if timeouts.dns is None else "dns"
     limit = first(timeouts.dns, timeouts.to_reach)
-    return (yield from limited(limit, phase, told, f"no address of {host}"))
+    return (yield from limited(limit, phase, traced, f"no address of {host}"))
 
 
 def _co_connect(addresses: Sequence[Address], route: Route, limit: float | None) -> Co[Socket]:
@@ -200,7 +200,7 @@ def _co_connect(addresses: Sequence[Address], route: Route, limit: float | None)
         return connecting
     host, port = route.first
     local = None if sockets is None else sockets.local_address
-    return co_told(
+    return co_traced(
         route.trace,
         "connection.connect_tcp",
         connecting,
@@ -214,7 +214,7 @@ def _co_connect_unix(path: bytes, route: Route, limit: float | None) -> Co[Socke
     """Connect to the unix domain socket at *path*; *limit* is only for the trace."""
     from .unix import co_connect_unix  # noqa: PLC0415 - only when used
 
-    return co_told(
+    return co_traced(
         route.trace,
         "connection.connect_unix_socket",
         co_connect_unix(path, route.options.sockets),
@@ -240,7 +240,7 @@ def _co_through(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[Stream]:
         if (yield from _co_pass_proxy(proxy, stream, conversation, route, timeouts)):
             return stream
         if route.trace is not None:
-            tell_retry(route.trace, route.hostname, route.port)
+            report_retry(route.trace, route.hostname, route.port)
 
 
 def _co_addresses(proxy: Proxy, route: Route, timeouts: Timeouts) -> Co[list[str]]:
@@ -267,7 +267,7 @@ def _co_pass_proxy(
 ) -> Co[bool]:
     """Run `co_converse` with trace events and a time limit."""
     name, limit = authority(*route.first), timeouts.connect
-    told = co_told(
+    traced = co_traced(
         route.trace,
         f"proxy.{proxy.protocol}",
         co_converse(stream, conversation, timeouts.stall),
@@ -275,7 +275,7 @@ def _co_pass_proxy(
     )
     passed = False
     try:
-        opened = yield from limited(limit, "proxy", told, f"no tunnel through {route.peer}")
+        opened = yield from limited(limit, "proxy", traced, f"no tunnel through {route.peer}")
         passed = True
     except (TransportError, ProtocolError) as exc:
         exc.blame_proxy(route.peer)
@@ -386,7 +386,7 @@ def _co_secure(
     shaking_hands = co_start_tls(
         stream, context, name, None, fingerprints=fingerprints, place=place
     )
-    told = co_told(
+    traced = co_traced(
         route.trace,
         event,
         shaking_hands,
@@ -396,7 +396,7 @@ def _co_secure(
     )
     secured: Stream | None = None
     try:
-        secured = yield from limited(limit, "tls", told, f"no TLS with {authority(host, port)}")
+        secured = yield from limited(limit, "tls", traced, f"no TLS with {authority(host, port)}")
     except HandshakeFailed as exc:
         if proxy is None and route.proxy is not None:
             exc.args = (f"{authority(host, port)}: {exc}",)  # it was not the proxy

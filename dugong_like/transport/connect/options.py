@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..tls.fingerprints import Fingerprints
     from ..tls.over_socket import SSLContext
     from ..tls.sessions import SessionPlace, TLSSessions
-    from .existing_socket import OwnSocket
+    from .existing_socket import ExistingSocket
     from .resolvers import Resolver
     from .socket_options import SocketOptions
 
@@ -33,7 +33,7 @@ class TransportOptions:
     Attributes:
         sockets: options of new sockets, or None for the defaults.
         path: the unix domain socket to connect to instead of host and port, or None.
-        own: the caller's socket to use instead, or None.
+        existing: the caller's socket to use instead, or None.
         resolver: the resolver for addresses; None for that of the system.
         server_name: the name for TLS with the origin; None for none.
         fingerprints: accepted ones of the origin's certificate; empty to check none.
@@ -44,14 +44,14 @@ class TransportOptions:
     """
 
     __slots__ = (
-        *("fingerprints", "own", "path", "resolver", "server_name", "sessions"),
+        *("fingerprints", "existing", "path", "resolver", "server_name", "sessions"),
         *("shares_sessions", "sockets", "transport"),
     )
 
     def __init__(self) -> None:
         self.sockets: SocketOptions | None = None
         self.path: bytes | None = None
-        self.own: OwnSocket | None = None
+        self.existing: ExistingSocket | None = None
         self.resolver: Resolver | None = None
         self.server_name: str | None = None
         self.fingerprints: Fingerprints = ()
@@ -68,7 +68,7 @@ class TransportOptions:
         """Return True if the IP address *host* is the peer, and its family is allowed."""
         if self is PLAIN:
             return True
-        if self.path is not None or self.own is not None or self.transport is not None:
+        if self.path is not None or self.existing is not None or self.transport is not None:
             return False
         return self.family in {0, family_of(host)}
 
@@ -138,7 +138,7 @@ def transport_options(  # noqa: PLR0913 - each is documented at HTTPConnection
         options.sessions = _sessions(tls_sessions)
         options.shares_sessions = not isinstance(tls_sessions, bool)
     if sock is not None:  # the last step, as after an error the socket belongs to the caller
-        options.own = _own(sock)
+        options.existing = _existing(sock)
     return options
 
 
@@ -244,7 +244,7 @@ def _path(uds: str | bytes | os.PathLike[str]) -> bytes:
     return check_path(uds)
 
 
-def _own(sock: socket.socket) -> OwnSocket:
-    from .existing_socket import OwnSocket  # noqa: PLC0415 - only when used
+def _existing(sock: socket.socket) -> ExistingSocket:
+    from .existing_socket import ExistingSocket  # noqa: PLC0415 - only when used
 
-    return OwnSocket(sock)
+    return ExistingSocket(sock)

@@ -102,7 +102,7 @@ class Route:
             return target
         return mask_target(target) if type(target) is Target else self.origin
 
-    def told(self, trace: Trace) -> Route:
+    def traced(self, trace: Trace) -> Route:
         """Return the same route with *trace*."""
         route = copy.copy(self)
         route.trace = trace

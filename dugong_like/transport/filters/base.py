@@ -90,13 +90,13 @@ class WrappedStream:
         """See `Stream.buffered`."""
         return self.inner.buffered
 
-    def acknowledge(self) -> None:
-        """See `Stream.acknowledge`."""
-        self.inner.acknowledge()
+    def quick_ack(self) -> None:
+        """See `Stream.quick_ack`."""
+        self.inner.quick_ack()
 
-    def is_quiet(self) -> bool:
-        """See `Stream.is_quiet`."""
-        return self.inner.is_quiet()
+    def recv_would_block(self) -> bool:
+        """See `Stream.recv_would_block`."""
+        return self.inner.recv_would_block()
 
     def is_idle(self) -> bool:
         """See `Stream.is_idle`."""
@@ -110,9 +110,9 @@ class WrappedStream:
         """See `Stream.end_sending`."""
         return self.inner.end_sending()
 
-    def say_goodbye(self) -> None:
-        """See `Stream.say_goodbye`."""
-        self.inner.say_goodbye()
+    def send_end_of_stream(self) -> None:
+        """See `Stream.send_end_of_stream`."""
+        self.inner.send_end_of_stream()
 
     def shut_down(self) -> None:
         """See `Stream.shut_down`."""

@@ -12,7 +12,7 @@ from ...polling.binary_streams import is_binary
 from ...polling.rates import Budget
 from ..stream import Stream
 from .minimum_rate import Meter, MeteredStream
-from .throttle import PacedStream
+from .throttle import ThrottledStream
 from .wire_dump import TraceFile, WireDump
 
 
@@ -49,11 +49,11 @@ class Filters:
 
         """
         budget, meter = self.budget, None
-        if budget.lowest_rate is not None:
-            meter = Meter(budget.lowest_rate)
+        if budget.minimum_rate is not None:
+            meter = Meter(budget.minimum_rate)
             stream = MeteredStream(stream, meter)
         if self._dump is not None:
             stream = self._dump.wrap(stream)
         if budget.download is not None or budget.upload is not None:
-            stream = PacedStream(stream, budget.download, budget.upload)
+            stream = ThrottledStream(stream, budget.download, budget.upload)
         return stream, meter

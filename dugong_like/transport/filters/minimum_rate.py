@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from ...errors import ConnectionTimedOut
 from ...polling.contract import PollNeeded
-from ...polling.rates import LowestRate
+from ...polling.rates import MinimumRate
 from ..stream import RECEIVING, SENDING, Part, Stream
 from .base import WrappedStream
 
@@ -23,8 +23,8 @@ from .base import WrappedStream
 class Meter:
     """Counts bytes and waiting time of a connection in the present interval."""
 
-    def __init__(self, limit: LowestRate) -> None:
-        self._limit: LowestRate | None = limit
+    def __init__(self, limit: MinimumRate) -> None:
+        self._limit: MinimumRate | None = limit
         self._lock = threading.RLock()  # of both halves, and of what interrupts them
         self._waiting = 0
         self._since = 0.0  # `time.monotonic` up to which waiting has been counted, if any
@@ -89,7 +89,7 @@ class Meter:
         self._moved = 0
 
 
-def too_slow(limit: LowestRate, moved: int, waited: float) -> ConnectionTimedOut:
+def too_slow(limit: MinimumRate, moved: int, waited: float) -> ConnectionTimedOut:
     """Return the error for only *moved* bytes in *waited* seconds."""
     return ConnectionTimedOut(
         f"{moved / waited:.1f} bytes per second for {waited:.1f} seconds: less than the lowest "

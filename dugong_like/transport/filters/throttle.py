@@ -16,7 +16,7 @@ from .base import WrappedStream
 from .wire_dump import beginning
 
 
-class PacedStream(WrappedStream):
+class ThrottledStream(WrappedStream):
     """Receives and sends with limited rates.
 
     Args:

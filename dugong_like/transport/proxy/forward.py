@@ -49,7 +49,7 @@ class Forwarding:
                 lines.append(f"Proxy-Authorization: {value}\r\n")
         return "".join(lines)
 
-    def hear(self, head: Head) -> bool:
+    def note_response(self, head: Head) -> bool:
         """Process the *head* of a final response: its challenge is for the next request.
 
         Returns:

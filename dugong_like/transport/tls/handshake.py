@@ -167,8 +167,8 @@ class Secured:
         """See `Stream.recv`."""
         raise NotImplementedError
 
-    def is_quiet(self) -> bool:
-        """See `Stream.is_quiet`."""
+    def recv_would_block(self) -> bool:
+        """See `Stream.recv_would_block`."""
         raise NotImplementedError
 
     def is_idle(self) -> bool:
@@ -179,7 +179,7 @@ class Secured:
                 connection.
 
         """
-        if self.is_quiet():
+        if self.recv_would_block():
             return True
         try:
             if self.recv(1) is None:

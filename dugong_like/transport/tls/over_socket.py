@@ -80,7 +80,7 @@ def co_start_tls(
     secured = None
     try:
         if isinstance(under, TCPStream):
-            under.give_up()
+            under.hand_over()
             secured = _wrap(under.sock, context, certified_name(hostname), place)
         else:
             secured = _wrap(under, context, certified_name(hostname), place)
@@ -281,12 +281,12 @@ class TLSStream(Secured):
         self.waiting = True
         return self._waits.blocks(timeout)
 
-    def acknowledge(self) -> None:
-        """See `Stream.acknowledge`."""
-        self._waits.acknowledge()
+    def quick_ack(self) -> None:
+        """See `Stream.quick_ack`."""
+        self._waits.quick_ack()
 
-    def is_quiet(self) -> bool:
-        """See `Stream.is_quiet`."""
+    def recv_would_block(self) -> bool:
+        """See `Stream.recv_would_block`."""
         return not self.buffered and self._waits.is_unreadable()
 
     def shut_down_writing(self) -> None:
@@ -302,8 +302,8 @@ class TLSStream(Secured):
         """
         raise StateError("TLS that was begun with the connection ends in both directions at once")
 
-    def say_goodbye(self) -> None:
-        """See `Stream.say_goodbye`: close_notify, then FIN."""
+    def send_end_of_stream(self) -> None:
+        """See `Stream.send_end_of_stream`: close_notify, then FIN."""
         self.notify_close()
         self.shut_down_writing()
 

@@ -303,13 +303,13 @@ class TLSOverStream(Secured):
                 or self._inner.buffered
             )
 
-    def acknowledge(self) -> None:
-        """See `Stream.acknowledge`."""
-        self._inner.acknowledge()
+    def quick_ack(self) -> None:
+        """See `Stream.quick_ack`."""
+        self._inner.quick_ack()
 
-    def is_quiet(self) -> bool:
-        """See `Stream.is_quiet`."""
-        return not self.buffered and self._inner.is_quiet()
+    def recv_would_block(self) -> bool:
+        """See `Stream.recv_would_block`."""
+        return not self.buffered and self._inner.recv_would_block()
 
     @property
     def sock(self) -> Socket:
@@ -369,10 +369,10 @@ class TLSOverStream(Secured):
             self._keep(b"", exc)
             raise
 
-    def say_goodbye(self) -> None:
-        """See `Stream.say_goodbye`: close_notify, then the same for the stream below."""
+    def send_end_of_stream(self) -> None:
+        """See `Stream.send_end_of_stream`: close_notify, then the same for the stream below."""
         self._notify()
-        self._inner.say_goodbye()
+        self._inner.send_end_of_stream()
 
     def notify_close(self) -> None:
         """Send close_notify (RFC 8446 section 6.1), here and below, if that is possible at once."""

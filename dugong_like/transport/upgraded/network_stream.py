@@ -221,7 +221,7 @@ class NetworkStream(Duplex):
         try:
             if stream is not None:
                 if self._failure is None:
-                    stream.say_goodbye()
+                    stream.send_end_of_stream()
                 stream.shut_down()  # wakes operations that wait
         finally:
             self._use.leave(stream)

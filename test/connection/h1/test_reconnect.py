@@ -39,7 +39,7 @@ def test_what_comes_while_idle_is_never_an_answer(late):
                 conn.send_request("GET", "/")
                 conn.read_response()
                 assert conn.readall() == b"ok"
-                wait_until(lambda: not conn._session.shared.stream.is_quiet())
+                wait_until(lambda: not conn._session.shared.stream.recv_would_block())
         wait_until(lambda: server.connections == 2)
 
 

@@ -22,7 +22,7 @@ from dugong_like import (
     HostnameNotResolvable,
     HTTPConnection,
     InvalidResponse,
-    LowestRate,
+    MinimumRate,
     RateLimit,
     ScriptedTransport,
     Timeouts,
@@ -486,7 +486,7 @@ LOOKING = {
     "trace": {"trace": lambda event, info: None},
     "timings": {"timings": True},
     "dump": {"trace_file": io.BytesIO()},
-    "budget": {"budget": Budget(max_body=10, lowest_rate=LowestRate(1, 60))},
+    "budget": {"budget": Budget(max_body=10, minimum_rate=MinimumRate(1, 60))},
 }
 
 

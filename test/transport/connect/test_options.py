@@ -758,7 +758,7 @@ def test_session_after_the_server_has_closed_an_idle_connection(drive, certifica
         with HTTPConnection("localhost", server.port, tls_context(ca=ca_file), timeout=5) as conn:
             assert drive(co_ask(conn)) == 200
             stream = conn._session.shared.stream
-            wait_until(lambda: not stream.is_quiet())
+            wait_until(lambda: not stream.recv_would_block())
             assert drive(co_ask(conn)) == 200
             assert conn.session_reused
     assert server.connections == 2

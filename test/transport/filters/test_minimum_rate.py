@@ -3,7 +3,7 @@
 import pytest
 from kit.streams import ScriptedStream
 
-from dugong_like import ConnectionTimedOut, LowestRate
+from dugong_like import ConnectionTimedOut, MinimumRate
 from dugong_like.transport.filters.minimum_rate import RECEIVING, SENDING, Meter, MeteredStream
 
 
@@ -22,7 +22,7 @@ def clock(monkeypatch):
 
 @pytest.mark.feature("A56")
 def test_waits_end_when_the_interval_does(clock):
-    meter = Meter(LowestRate(100, 10))
+    meter = Meter(MinimumRate(100, 10))
 
     assert meter.wait(RECEIVING, None) == 1010
     assert meter.wait(RECEIVING, 1003) == 1003
@@ -31,7 +31,7 @@ def test_waits_end_when_the_interval_does(clock):
 
 @pytest.mark.feature("A56")
 def test_error_names_rate_limit_and_interval(clock):
-    meter = Meter(LowestRate(100, 10))
+    meter = Meter(MinimumRate(100, 10))
     meter.wait(RECEIVING, None)
     clock.now += 4
     meter.leave(RECEIVING, 900)
@@ -50,7 +50,7 @@ def test_error_names_rate_limit_and_interval(clock):
 
 @pytest.mark.parametrize("moved", [1000, 1001, 100_000])
 def test_enough_begins_a_new_interval(clock, moved):
-    meter = Meter(LowestRate(100, 10))
+    meter = Meter(MinimumRate(100, 10))
     meter.wait(SENDING, None)
     clock.now += 10
     meter.leave(SENDING, moved)
@@ -61,7 +61,7 @@ def test_enough_begins_a_new_interval(clock, moved):
 
 
 def test_time_counts_only_while_somebody_waits(clock):
-    meter = Meter(LowestRate(100, 10))
+    meter = Meter(MinimumRate(100, 10))
     for _ in range(9):
         meter.wait(RECEIVING, None)
         clock.now += 1
@@ -72,7 +72,7 @@ def test_time_counts_only_while_somebody_waits(clock):
 
 
 def test_two_who_wait_at_the_same_time_are_counted_once(clock):
-    meter = Meter(LowestRate(100, 10))
+    meter = Meter(MinimumRate(100, 10))
     meter.wait(RECEIVING, None)
     clock.now += 2
     meter.wait(SENDING, None)
@@ -87,7 +87,7 @@ def test_two_who_wait_at_the_same_time_are_counted_once(clock):
 
 
 def test_bytes_that_came_without_waiting_count(clock):
-    meter = Meter(LowestRate(100, 10))
+    meter = Meter(MinimumRate(100, 10))
     meter.leave(RECEIVING, 1000)
     meter.wait(RECEIVING, None)
     clock.now += 10
@@ -96,7 +96,7 @@ def test_bytes_that_came_without_waiting_count(clock):
 
 
 def test_new_exchange_and_no_exchange(clock):
-    meter = Meter(LowestRate(100, 10))
+    meter = Meter(MinimumRate(100, 10))
     meter.wait(RECEIVING, None)
     clock.now += 9
     meter.restart()
@@ -110,7 +110,7 @@ def test_new_exchange_and_no_exchange(clock):
 
 def test_stream_counts_what_it_moves(clock):
     inner = ScriptedStream([None, b"abc", b"defg"], [None, 5])
-    stream = MeteredStream(inner, Meter(LowestRate(1, 10)))
+    stream = MeteredStream(inner, Meter(MinimumRate(1, 10)))
 
     assert stream.recv(10) is None
     assert stream.wanted_by_recv(None) == (inner.fd, 1)

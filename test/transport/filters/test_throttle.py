@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from kit.streams import ScriptedStream
 
 from dugong_like import RateLimit
-from dugong_like.transport.filters.throttle import PacedStream
+from dugong_like.transport.filters.throttle import ThrottledStream
 
 MANY = bytes(100_000)
 
@@ -20,7 +20,7 @@ def test_without_a_share_it_says_that_it_would_block(monkeypatch):
     now = 1000.0
     monkeypatch.setattr("dugong_like.polling.rates.time", SimpleNamespace(monotonic=lambda: now))
     inner = ScriptedStream([b"hello"])
-    stream = PacedStream(inner, used_up(), used_up())
+    stream = ThrottledStream(inner, used_up(), used_up())
     try:
         assert stream.recv(10) is None
         assert stream.recv_into(memoryview(bytearray(10))) is None
@@ -42,7 +42,7 @@ def test_without_a_share_it_says_that_it_would_block(monkeypatch):
 
 def test_a_share_is_all_that_is_moved():
     inner = ScriptedStream([MANY, MANY])
-    stream = PacedStream(inner, RateLimit(1000, 500), RateLimit(1000, 500))
+    stream = ThrottledStream(inner, RateLimit(1000, 500), RateLimit(1000, 500))
 
     assert len(stream.recv(1 << 20)) == 500
     assert stream.send([b"a" * 300, b"b" * 300]) == 500
@@ -52,7 +52,7 @@ def test_a_share_is_all_that_is_moved():
 
 def test_tls_sees_again_what_it_did_not_take():
     inner = ScriptedStream(rooms=[None])
-    stream = PacedStream(inner, None, RateLimit(1000, 500))
+    stream = ThrottledStream(inner, None, RateLimit(1000, 500))
     assert stream.send([MANY]) is None
     stream._upload._limit.spend(500)  # another connection was faster
 
@@ -62,14 +62,14 @@ def test_tls_sees_again_what_it_did_not_take():
 
 def test_one_direction_may_be_free():
     inner = ScriptedStream([MANY])
-    stream = PacedStream(inner, None, used_up(1))
+    stream = ThrottledStream(inner, None, used_up(1))
 
     assert len(stream.recv(1 << 20)) == len(MANY)
     stream.close()
 
 
 def test_who_waits_is_woken_at_the_end():
-    stream = PacedStream(ScriptedStream(), used_up(1), used_up(1))
+    stream = ThrottledStream(ScriptedStream(), used_up(1), used_up(1))
     stream.recv(1)
     stream.send([b"x"])
     needs = [stream.wanted_by_recv(None), stream.wanted_by_send(None)]

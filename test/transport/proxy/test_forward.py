@@ -22,7 +22,7 @@ def refusal(more=b"", status=407):
 
 def test_nothing_to_say():
     empty = forwarding()
-    assert empty.hear(refusal())
+    assert empty.note_response(refusal())
 
     assert empty.lines("GET", TARGET, ()) == ""
 
@@ -45,7 +45,7 @@ def test_field_of_the_request_wins():
 def test_digest_begins_with_the_first_challenge():
     digest = forwarding(auth=DigestAuth("a", "b"))
     assert digest.lines("GET", TARGET, ()) == ""
-    assert digest.hear(refusal())
+    assert digest.note_response(refusal())
 
     for number in (1, 2):
         name, _, value = digest.lines("PUT", TARGET, ()).partition(": ")
@@ -56,7 +56,7 @@ def test_digest_begins_with_the_first_challenge():
 
 def test_challenges_of_others_are_not_answered():
     digest = forwarding(auth=DigestAuth("a", "b"))
-    assert digest.hear(refusal(status=401))
+    assert digest.note_response(refusal(status=401))
 
     assert digest.lines("GET", TARGET, ()) == ""
 
@@ -67,6 +67,6 @@ def test_proxy_that_says_in_its_own_field_that_it_closes(auth, status):
     it = forwarding(auth=auth)
 
     for value in (b"close", b"Keep-Alive, Close"):
-        assert not it.hear(refusal(b"Proxy-Connection: %b\r\n" % value, status))
+        assert not it.note_response(refusal(b"Proxy-Connection: %b\r\n" % value, status))
     for value in (b"keep-alive", b"closed", b""):
-        assert it.hear(refusal(b"PROXY-CONNECTION: %b\r\n" % value, status))
+        assert it.note_response(refusal(b"PROXY-CONNECTION: %b\r\n" % value, status))

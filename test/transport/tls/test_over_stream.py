@@ -153,7 +153,7 @@ class Peer(ScriptedStream):
             self.incoming += [last, b""] if last else [b""]
         self._over = True
 
-    def is_quiet(self):
+    def recv_would_block(self):
         return not self.incoming
 
 
@@ -545,17 +545,17 @@ def test_endings_go_down(trusting):
         def shut_down_writing(self):
             calls.append("shut_down_writing")
 
-        def say_goodbye(self):
-            calls.append("say_goodbye")
+        def send_end_of_stream(self):
+            calls.append("send_end_of_stream")
 
     below = Below()
     stream = TLSOverStream(below, trusting, "localhost")
     stream.shut_down_writing()
-    stream.say_goodbye()
+    stream.send_end_of_stream()
     stream.notify_close()
     stream.shut_down()
     stream.close()
-    assert calls == ["shut_down_writing", "say_goodbye", "shut_down"]
+    assert calls == ["shut_down_writing", "send_end_of_stream", "shut_down"]
     assert below.closed
 
 
@@ -627,6 +627,6 @@ def test_session_is_resumed_inside(nested, trusting):
 
         stream = run(co_talk())
         reused.append(stream.tls.session_reused)
-        stream.say_goodbye()
+        stream.send_end_of_stream()
         stream.close()
     assert reused == [False, True, True]

@@ -88,7 +88,7 @@ def talk(server, context, place, end="goodbye", **options):
     while stream.recv(1) is None:
         stream.wanted_by_recv(None).poll(5)
     if end == "goodbye":
-        stream.say_goodbye()
+        stream.send_end_of_stream()
     elif end == "notify":
         stream.notify_close()
     elif end == "garbage":
