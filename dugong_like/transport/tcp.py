@@ -34,14 +34,11 @@ class TCPStream(Waits):
 
     buffered = False  # no buffer between the socket and `recv`
 
-    __slots__ = ("_failure", "_low_water", "_recv", "_recv_into", "_send", "_sending", "waiting")
+    __slots__ = ("_failure", "_low_water", "_sending", "waiting")
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self.waiting = False
-        self._recv = sock.recv
-        self._recv_into = sock.recv_into
-        self._send = sock.send
         self._low_water = 1
         # The system reports a reset once, and only the end of the stream after that: a reader
         # would take it for a proper end if the sender got the report. Another thread may be about
@@ -58,7 +55,7 @@ class TCPStream(Waits):
         """See `Stream.recv_into`."""
         self.waiting = False
         try:
-            count = self._recv_into(buffer)
+            count = self._sock.recv_into(buffer)
         except BlockingIOError:
             return None
         except OSError as exc:
@@ -122,7 +119,7 @@ class TCPStream(Waits):
         """See `Stream.recv`."""
         self.waiting = False
         try:
-            data = self._recv(size)
+            data = self._sock.recv(size)
         except BlockingIOError:
             return None
         except OSError as exc:
@@ -135,7 +132,7 @@ class TCPStream(Waits):
         try:
             part = parts[0]
             if len(parts) == 1 and part.__class__ is not FileRange:
-                return self._send(part)  # type: ignore[arg-type]  # checked above, which mypy does not see
+                return self._sock.send(part)  # type: ignore[arg-type]  # checked above, which mypy does not see
             return send_many(self._sock, parts)
         except BlockingIOError:
             return None

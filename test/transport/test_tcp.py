@@ -87,21 +87,29 @@ def test_reset_that_the_sender_was_told_of_is_no_end_of_the_stream(peers, receiv
 def test_reset_that_the_sender_is_just_being_told_of(peers, receive):
     stream, other = peers
     told, going = threading.Event(), threading.Event()
-    send = stream._send
 
-    def tell(data):  # the thread sleeps between the answer of the system and its own next step
-        try:
-            return send(data)
-        finally:
-            told.set()
-            assert going.wait(20)
+    class Telling:
+        """A socket whose thread sleeps between the answer of the system and its own next step."""
+
+        def __init__(self, sock):
+            self._sock = sock
+
+        def __getattr__(self, name):
+            return getattr(self._sock, name)
+
+        def send(self, data):
+            try:
+                return self._sock.send(data)
+            finally:
+                told.set()
+                assert going.wait(20)
 
     def take():
         if receive == "recv_into":
             return stream.recv_into(memoryview(bytearray(10)))
         return getattr(stream, receive)(10)
 
-    stream._send = tell
+    stream._sock = Telling(stream._sock)
     other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     other.close()  # with RST
     assert select.select([stream.fd], [], [], 5)[0]

@@ -13,6 +13,7 @@ from .base import HOST, PIECE, BlockingClient, Call, Target, WrongBytesError
 WINDOW: Final = 100  # requests sent in one go when pipelining
 MANY: Final = 2000  # fields: more than any answer here has
 MANY_BYTES: Final = 1 << 20  # of a head: more than any answer here has
+CAN_EXCHANGE: Final = hasattr(HTTPConnection, "exchange")  # older versions cannot
 
 
 def connection(target: Target, context: Any) -> HTTPConnection:
@@ -50,14 +51,14 @@ def co_exchange(conn: HTTPConnection, path: str, fields: dict[str, str] | None =
 
 def check_exchange() -> None:
     """Raise NotImplementedError if this version of the library cannot exchange in one call."""
-    if not hasattr(HTTPConnection, "exchange"):
+    if not CAN_EXCHANGE:
         raise NotImplementedError("HTTPConnection.exchange is not there yet")
 
 
 def co_get_anew(target: Target, context: Any, path: str) -> Any:
     """Return the body of *path* over a connection of its own."""
     with HTTPConnection(HOST, target.port, context) as conn:
-        return (yield from co_get(conn, path))
+        return (yield from (co_exchange if CAN_EXCHANGE else co_get)(conn, path))
 
 
 def co_sequential(conn: HTTPConnection, calls: Iterable[Call]) -> Any:
@@ -190,6 +191,8 @@ class Blocking(BlockingClient):
 
     def get_anew(self, path: str) -> bytes:
         with HTTPConnection(HOST, self.target.port, self._context) as conn:
+            if CAN_EXCHANGE:
+                return conn.exchange("GET", path).body
             conn.send_request("GET", path)
             conn.read_response()
             return conn.readall()

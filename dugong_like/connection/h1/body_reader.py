@@ -491,9 +491,9 @@ class BodyReader:
         # When nothing is pending any more a thread that sends goes on: with this connection,
         # if it is reusable by then.
         if reusable:
-            pending.popleft()
+            session.take_first()
         elif session.state is UPGRADED and session.stream is not None:
-            pending.popleft()
+            session.take_first()
             response.offer(partial(hand_over, session, buffer, session.stream, response.timings))
         else:
             session.end_use(response)

@@ -21,10 +21,11 @@ Not here: the locks and the deferred close, which a `NetworkStream` has too
 
 from __future__ import annotations
 
-from threading import Lock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final
 
 from ...errors import ConnectionClosed, DugongError, ProtocolError, StateError
+from ...transport import exclusive
 from .states import CLOSED
 
 if TYPE_CHECKING:
@@ -54,9 +55,10 @@ def take(session: SharedState, lock: Lock, what: str) -> Lock:
     """
     if lock.acquire(False):
         return lock
-    with session.peeking:  # nobody peeks now
-        if lock.acquire(False):
-            return lock
+    if (peeking := session.peeking) is not None:
+        with peeking:  # nobody peeks now
+            if lock.acquire(False):
+                return lock
     if session.state is CLOSED:  # and the operation that has it is about to end
         session.check_usable()
     raise session.labelled(
@@ -72,18 +74,24 @@ class Peek:
     operation reads.
     """
 
-    __slots__ = ("_granted", "_session")
+    __slots__ = ("_granted", "_peeking", "_session")
 
     def __init__(self, session: SharedState) -> None:
         self._session = session
         self._granted = False
 
     def __enter__(self) -> bool:
-        self._session.peeking.acquire()
+        session = self._session
+        if session.peeking is None:
+            with exclusive.changing:
+                if session.peeking is None:
+                    session.peeking = RLock()
+        self._peeking = session.peeking
+        self._peeking.acquire()
         self._granted = self._session.reading.acquire(False)
         return self._granted
 
     def __exit__(self, *exc: object) -> None:
         if self._granted:
             self._session.end_reading()
-        self._session.peeking.release()
+        self._peeking.release()

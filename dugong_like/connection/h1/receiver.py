@@ -455,7 +455,7 @@ class Receiver:
             if not self._skip_abandoned():
                 return None
             session.check_usable()
-        exchange = pending[0]
+        exchange = session.pending[0]
         if session.observer is not None and not session.observer.receiving:
             session.observer.awaits_head(exchange)
         self.bodies.forget()
@@ -476,20 +476,19 @@ class Receiver:
     def _skip_abandoned(self) -> bool:
         """Go to the first response that somebody wants to read; False: it has to arrive first."""
         session = self._session
-        pending = session.pending
         while not self.buffer.is_turn_over():
             self.buffer.turn_ends -= STEP
             if self.bodies.body is not None:
-                if not pending[0].abandoned:
+                if not session.pending[0].abandoned:
                     raise StateError(
                         "the body of the last response has not been read to its end: "
                         "call readall() or discard() first"
                     )
                 if not self.bodies.discard(None):
                     return False
-            if not pending and not self._wait_for_request():
+            if not session.pending and not self._wait_for_request():
                 return False
-            exchange = pending[0]
+            exchange = session.pending[0]
             if not exchange.abandoned:
                 return True
             if exchange is session.exchanging:

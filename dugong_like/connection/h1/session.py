@@ -46,17 +46,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ...errors import ClientCertificateRefused, ConnectionClosed, InvalidResponse, StateError
+from ...errors import (
+    AnsweredEarly,
+    ClientCertificateRefused,
+    ConnectionClosed,
+    InvalidResponse,
+    StateError,
+)
 from ...http.h1.framing import APART, frame
 from ...polling.fairness import STEP
 from ..exchange import HTTPResponse, Reply
 from .exclusive import READING, take
 from .expect_continue import limit_of
 from .receiver import Receiver
-from .reconnect import is_silent
+from .reconnect import Retired, is_silent
 from .sender import Sender
 from .shared import SharedState
-from .states import BROKEN, OPEN, READY, SessionState
+from .states import BROKEN, NEW, OPEN, READY, SessionState
 
 if TYPE_CHECKING:
     from ...http.h1.response_head import Head
@@ -128,6 +134,8 @@ class Session:
     ) -> bool | Co[None]:
         """Send a request that has nothing before it, if that is possible at once.
 
+        A new session is connected before, if that is possible at once.
+
         Args:
             exchange: of the request. It counts as abandoned until its response is read, so that an
                 interruption at any point cannot hand the response to the next one.
@@ -141,12 +149,13 @@ class Session:
 
         Raises:
             ClientCertificateRefused: the server has refused the connection for that.
+            DugongError: what `Sender.request` raises, on a session that is not connected yet.
             BaseException: anything that interrupted it; the session is broken then.
 
         """
         shared = self.shared
         if shared.state is not OPEN or not shared.direct or shared.exchanging is not None:
-            return False
+            return self._begin_new(exchange, head, body)
         shared.exchanging = exchange  # first: whoever finds it next knows that this has not ended
         if not shared.sending.acquire(False):
             shared.exchanging = None
@@ -188,6 +197,30 @@ class Session:
             return False
         shared.end_reading()  # so that the sender can look for an early final response
         return self.sender.send_rest(stream, exchange, head, body, missing)
+
+    def _begin_new(self, exchange: Exchange, head: bytes, body: Data | None) -> bool | Co[None]:
+        """Do what `begin` does, if this session is not connected yet."""
+        shared = self.shared
+        if shared.state is not NEW or not shared.direct or shared.exchanging is not None:
+            return False
+        shared.exchanging = exchange
+        exchange.abandoned = True
+        try:
+            going = self.sender.request(exchange, head, body)
+        except Retired:  # another thread has closed it
+            shared.exchanging = None
+            return False
+        except AnsweredEarly:
+            going = None  # that is the response
+        except Exception:
+            shared.exchanging = None
+            raise
+        else:
+            if going is None and shared.sending.acquire(False):
+                if shared.reading.acquire(False):
+                    return True
+                self.sender.end_use(shared.sending)
+        return _co_nothing() if going is None else going
 
     def _nothing_was_sent(self, exc: BaseException, exchange: Exchange) -> bool:
         """Return True if *exc* ended `begin` in a way after which another one may be tried."""
@@ -240,7 +273,7 @@ class Session:
         assert head is not None
         body = bytes(view[head.size : count])
         spare.append(memory)
-        shared.pending.popleft()
+        del shared.pending[0]
         return Reply(exchange, head, body)
 
     def _finish_unlike(self, exchange: Exchange, buffer: ReceiveBuffer) -> Reply | None:
@@ -256,7 +289,7 @@ class Session:
         if length is None or begin + length != buffer.end or not reusable:
             return None
         body = buffer.take_rest(begin)
-        self.shared.pending.popleft()
+        del self.shared.pending[0]
         return Reply(exchange, head, body)
 
     def _find_head(self, buffer: ReceiveBuffer) -> Head | None:
@@ -333,7 +366,7 @@ class Session:
             body = buffer.take_rest(begin)
         self.receiver.bodies.known = True
         exchange.final = head
-        pending.popleft()
+        self.shared.take_first()
         return HTTPResponse(exchange, head, length), body
 
     def co_reply(self, exchange: Exchange, deadline: float | None = None) -> Co[Reply]:
@@ -472,3 +505,8 @@ class Session:
         count = len(shared.pending) if self.has_pending() else 0
         pending = f", {count} response{'s' * (count > 1)} pending" if count else ""
         return f"{shared.route.origin}{shared.route.detour}: {STATES[shared.state]}{pending}"
+
+
+def _co_nothing() -> Co[None]:
+    """Return: the request is sent."""
+    yield from ()

@@ -408,8 +408,9 @@ def test_informational_responses_that_the_sender_has_seen_are_reported_when_othe
 
     def hear(response):
         assert not conn._session.shared.reading.locked()
-        assert conn._session.shared.peeking.acquire(False)
-        conn._session.shared.peeking.release()
+        peeking = conn._session.shared.peeking
+        assert peeking.acquire(False)
+        peeking.release()
         seen.append(response.status)
 
     conn = connection(monkeypatch, stream, on_informational=hear)
