@@ -523,6 +523,21 @@ def test_no_interruption_hands_a_response_to_the_next(echo):
     conns[0].close()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="lines of a with are told in another way")
+def test_no_interruption_of_the_first_exchange_hands_its_response_to_the_next(echo):
+    conns = [HTTPConnection("127.0.0.1", echo.port, timeout=20)]
+    count = 0
+    for count in steps_of(lambda: conns[0].exchange("GET", "/interrupted")):
+        if not conns[0]._exchanges.lock.locked():  # no signal is looked at in front of `__exit__`
+            assert conns[0].exchange("GET", f"/{count}").body == b"/%d" % count
+            assert conns[0].exchange("GET", "/next").body == b"/next"
+        conns.pop().close()
+        conns.append(HTTPConnection("127.0.0.1", echo.port, timeout=20))
+    assert count > 200
+    conns[0].close()
+
+
 @pytest.mark.parametrize("way", ["close", "throw"])
 def test_an_operation_that_is_given_up_hands_its_response_to_nobody(echo, way):
     with HTTPConnection("127.0.0.1", echo.port, timeout=20) as conn:
@@ -705,25 +720,31 @@ def test_steps_of_a_warm_exchange_that_is_awaited(echo):
     assert codes <= 800
 
 
+class Steps:
+    """Bytecodes and calls of functions in a ``with`` block, which no machine changes."""
+
+    def __enter__(self):
+        self.codes = self.frames = 0
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *exc):
+        sys.settrace(None)
+
+    def _trace(self, frame, event, arg):
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        self.frames += event == "call"
+        self.codes += event == "opcode"
+        return self._trace
+
+
 def test_steps_of_a_warm_exchange(echo):
     """What no machine changes: bytecodes, calls of functions, and calls of the system."""
     with HTTPConnection("127.0.0.1", echo.port) as conn:
         for _ in range(5):
             conn.exchange("GET", "/")
-        codes = frames = 0
-
-        def trace(frame, event, arg):
-            nonlocal codes, frames
-            frame.f_trace_opcodes, frame.f_trace_lines = True, False
-            frames += event == "call"
-            codes += event == "opcode"
-            return trace
-
-        sys.settrace(trace)
-        try:
+        with Steps() as steps:
             conn.exchange("GET", "/")
-        finally:
-            sys.settrace(None)
         calls = []
 
         def profile(frame, event, function):
@@ -735,9 +756,18 @@ def test_steps_of_a_warm_exchange(echo):
             conn.exchange("GET", "/")
         finally:
             sys.setprofile(None)
-    assert frames <= 9
-    assert codes <= 420
+    assert steps.frames <= 10  # with that of the end of the block
+    assert steps.codes <= 430
     assert calls == ["poll", "send", "poll", "recv_into"]
+
+
+def test_steps_of_an_exchange_on_a_new_connection(echo):
+    """The connection is there at once: nothing has to be waited for but the response."""
+    for _ in range(5):
+        with HTTPConnection("127.0.0.1", echo.port) as conn, Steps() as steps:
+            conn.exchange("GET", "/")
+    assert steps.frames <= 44
+    assert steps.codes <= 1400
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows")

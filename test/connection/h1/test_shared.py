@@ -1,5 +1,7 @@
 """The shared part of a session: its states, its end, and the stream that goes with it."""
 
+from collections import deque
+
 import pytest
 from kit.support import ScriptedServer
 
@@ -7,7 +9,7 @@ from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
 from dugong_like.connection.connection import finish
 from dugong_like.connection.exchange import Exchange
 from dugong_like.connection.h1.cancelling import cancel
-from dugong_like.connection.h1.shared import SharedState
+from dugong_like.connection.h1.shared import MANY, SharedState
 from dugong_like.connection.h1.states import SessionState
 
 
@@ -71,6 +73,24 @@ def test_no_request_is_put_behind_the_last_response(session):
     assert list(session.pending) == [second]
     with pytest.raises(ConnectionClosed, match="the first response was the last one"):
         session.check_usable()
+
+
+def test_many_pending_requests_are_in_a_queue_that_loses_its_first_one_at_once(session):
+    finish(session.open())
+    exchanges = [Exchange("GET", f"/{number}") for number in range(MANY + 3)]
+    for exchange in exchanges[:MANY]:
+        session.append(exchange)
+    session.take_first()
+    assert isinstance(session.pending, list)
+    for exchange in exchanges[MANY:]:
+        session.append(exchange)
+    session.take_first()
+    assert isinstance(session.pending, deque)
+    session.append(exchanges[0])
+    while len(session.pending) > 1:
+        session.take_first()
+        exchanges.append(session.pending[0])
+    assert exchanges[MANY + 3 :] == [*exchanges[3 : MANY + 3], exchanges[0]]
 
 
 def test_connection_that_comes_too_late_is_closed(config):
