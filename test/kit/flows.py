@@ -1,9 +1,10 @@
 """Authentication without connections: requests are answered by a function."""
 
+import copy
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 
-from dugong_like import BodyFollowing, Headers, Request, run
+from dugong_like import URL, BodyFollowing, Headers, Request, run
 from dugong_like.http.auth.flow import co_authenticate
 from dugong_like.http.request import is_whole
 
@@ -69,3 +70,16 @@ class Client:
 
     def request(self, method="GET", target="http://server.test/a?b=c", body=None):
         return run(self.co_request(method, target, body))
+
+
+def co_sender(conn):
+    """Return an operation that sends a request over *conn*, and reads the whole response."""
+
+    def co_send(request):
+        by_path = copy.copy(request)
+        by_path.target = URL(request.target).target
+        yield from conn.co_send(by_path)
+        answer = yield from conn.co_read_response()
+        return response(answer.status, answer.headers.items(), (yield from conn.co_readall()))
+
+    return co_send

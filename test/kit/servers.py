@@ -4,6 +4,7 @@ Each is a context manager that yields a `Server`, and ends the process it starte
 """
 
 import errno
+import hashlib
 import os
 import random
 import shutil
@@ -347,14 +348,23 @@ HELPERS = "/usr/lib/squid"  # where Debian has the programs that check passwords
 
 
 @contextmanager
-def squid(folder, scheme="none", certificate=None):
-    """Squid with the user "me" and the password "päss", if *scheme* is "basic" or "digest"."""
+def squid(folder, scheme="none", certificate=None, server=None):
+    """Squid with the user "me" and the password "päss", if *scheme* is "basic" or "digest".
+
+    It is a forward proxy, or stands in front of the *server* with that port and asks with 401, for
+    Digest with nonces that may be used three times.
+    """
     executable = program("squid")
     port = free_port()
     listen = f"http_port 127.0.0.1:{port}"
     if certificate:
         listen = f"https_port 127.0.0.1:{port} tls-cert={certificate.chain}"
         listen += f" tls-key={certificate.key}"
+    front = ""
+    if server:
+        listen += " accel defaultsite=localhost no-vhost"
+        front = f"\ncache_peer 127.0.0.1 parent {server} 0 no-query originserver"
+        front += "\nauth_param digest nonce_max_count 3" if scheme == "digest" else ""
     access = "http_access allow localhost"
     if scheme == "basic":
         command = [program("htpasswd"), "-bc", folder / "users", "me", "päss"]
@@ -367,6 +377,7 @@ def squid(folder, scheme="none", certificate=None):
         access += "auth_param digest realm a realm"
     if scheme != "none":
         access += "\nacl known proxy_auth REQUIRED\nhttp_access allow known"
+    access += front
     config = folder / "squid.conf"
     config.write_text(SQUID.format(listen=listen, folder=folder, access=access))
     if os.geteuid() == 0:  # it gives up being root, and then needs to read and write there
@@ -378,6 +389,60 @@ def squid(folder, scheme="none", certificate=None):
     finally:
         for left in Path("/dev/shm").glob(f"{name}-*"):
             left.unlink()
+
+
+APACHE = """
+ServerName localhost
+Listen 127.0.0.1:{port}
+PidFile {folder}/pid
+ErrorLog {folder}/error.log
+DefaultRuntimeDir {folder}
+Mutex file:{folder} default
+{user}
+LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so
+LoadModule authn_core_module {modules}/mod_authn_core.so
+LoadModule authn_file_module {modules}/mod_authn_file.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule authz_user_module {modules}/mod_authz_user.so
+LoadModule auth_digest_module {modules}/mod_auth_digest.so
+DocumentRoot {folder}/files
+MaxKeepAliveRequests 0
+<Location />
+AuthType Digest
+AuthName "a realm"
+AuthDigestProvider file
+AuthUserFile {folder}/users
+AuthDigestDomain /
+AuthDigestNonceLifetime {lifetime}
+Require valid-user
+</Location>
+"""
+
+
+@contextmanager
+def apache(folder, lifetime=300):
+    """Apache httpd that wants Digest for the file "/file": user "me", password "päss".
+
+    *lifetime*: seconds that a nonce is valid; with 0 it may be used once.
+    """
+    executable = Path(program("apache2"))
+    modules = executable.parent.parent / "lib" / "apache2" / "modules"
+    port = free_port()
+    secret = hashlib.md5("me:a realm:päss".encode()).hexdigest()
+    (folder / "users").write_text(f"me:a realm:{secret}\n")
+    (folder / "files").mkdir()
+    (folder / "files" / "file").write_bytes(PATTERN[:70_000])
+    user = ""
+    if os.geteuid() == 0:  # it gives up being root, and then needs to write there
+        shutil.chown(folder, "www-data")
+        user = "User www-data\nGroup www-data"
+    config = folder / "apache.conf"
+    config.write_text(
+        APACHE.format(port=port, folder=folder, user=user, modules=modules, lifetime=lifetime)
+    )
+    command = [executable, "-d", folder, "-f", config, "-D", "FOREGROUND"]
+    with running(command, port, folder / "apache.log"):
+        yield Server("apache", port, False, folder)
 
 
 DANTE = """

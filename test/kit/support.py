@@ -18,6 +18,7 @@ from kit.app import PATTERN
 
 ROOT = Path(__file__).resolve().parents[2]
 DEBIAN = {
+    "apache2": "apache2-bin",
     "nginx": "nginx-light",
     "haproxy": "haproxy",
     "openssl": "openssl",
