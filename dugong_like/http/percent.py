@@ -6,9 +6,11 @@ Not here: which parts of a URL are encoded, and when (url.py, references.py, que
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from ..errors import InvalidRequest
+from .redaction import shown_url
 
 ENCODED: Final = tuple(f"%{byte:02X}" for byte in range(256))
 
@@ -21,6 +23,7 @@ IN_QUERY: Final = re.compile(r"[^\x21\x23-\x3b\x3d\x3f-\x7e]+")
 NOT_SENT: Final = re.compile(r"[^\x21-\x7e]+")  # what no target may have
 
 _encoded_byte = re.compile(rb"%([0-9A-Fa-f]{2})")
+_control = re.compile(r"[\x00-\x1f\x7f]").search
 _stray = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 
 
@@ -57,6 +60,23 @@ def decode(text: str) -> bytes:
     if b"%" not in data:
         return data
     return _encoded_byte.sub(lambda match: bytes.fromhex(match[1].decode()), data)
+
+
+def advice(text: str, fits: Callable[[str], object]) -> str:
+    """Return the end of a message: that *text* has to be percent-encoded, and what to write.
+
+    Args:
+        text: a part of a URL that cannot be sent.
+        fits: returns a true value for what can be sent.
+
+    """
+    try:
+        written = encode(text, NOT_SENT)
+    except InvalidRequest:
+        return ", percent-encoded"
+    if _control(text) or not fits(written) or shown_url(written) != written:
+        return ", percent-encoded"
+    return f", percent-encoded: write {written}"
 
 
 def has_stray_percent(text: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from ..errors import InvalidRequest
 from .headers import exact
+from .percent import advice
 from .redaction import quoted, shown_url
 
 HOST: Final = r"(?:(?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])"  # RFC 3986 3.2.2
@@ -85,10 +86,13 @@ def check_target(target: str, method: str) -> None:
     elif type(target) is Target and is_port(_absolute(target)):
         pass
     elif not _path(target):
-        advice = " (of a URL, that is URL(…).target)" if "://" in target else ""
+        if "://" in target:
+            how = ", percent-encoded (of a URL, that is URL(…).target)"
+        else:
+            how = advice(target, _path)
         raise InvalidRequest(
-            f"path must begin with '/' and have only visible ASCII characters but '#', the "
-            f"others percent-encoded{advice}: {shown_url(target)!r}",
+            "path must begin with '/' and have only visible ASCII characters except '#'"
+            f"{how}: {shown_url(target)!r}",
         )
     elif target == "*" and method != "OPTIONS":
         raise InvalidRequest(f"path '*' goes with OPTIONS only, not with {method}")

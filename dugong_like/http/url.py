@@ -30,7 +30,7 @@ from .hosts import (
     place_in_url,
     read_place,
 )
-from .percent import NOT_SENT, encode
+from .percent import NOT_SENT, advice, encode
 from .query import Params, QueryParams, check_query, encode_params
 from .redaction import mask_target, quoted, shown_url
 from .references import resolve
@@ -124,10 +124,15 @@ class Origin:
         if not isinstance(target, str):
             raise TypeError(f"target is a string, not {quoted(target)}")
         if not _target(exact(target)):
-            raise InvalidRequest(f"not a path and a query{_advice(target)}: {quoted(target)}")
+            raise InvalidRequest(
+                f"not a path and a query{advice(target, _target)}: {quoted(target)}"
+            )
         return URL(f"{self}{exact(target)}")
 
     def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"an Origin is never changed: {name}")
+
+    def __delattr__(self, name: str) -> None:
         raise AttributeError(f"an Origin is never changed: {name}")
 
     def __reduce__(self) -> tuple[type[Origin], tuple[str, str, int]]:
@@ -347,7 +352,7 @@ class URL:
         _set(url, self.origin, f"{before}{mark}{query}", self.fragment or None)
         return url
 
-    def join(self, reference: str | bytes, *, keep_fragment: bool = False) -> URL:
+    def join(self, reference: str | bytes | URL, *, keep_fragment: bool = False) -> URL:
         """Return the URL that *reference* names at this one (RFC 3986 section 5.2).
 
         It may be absolute. It is read as browsers do: see :ref:`references`.
@@ -361,9 +366,11 @@ class URL:
         Raises:
             InvalidRequest: it has no known scheme, no valid host or a control character; or it has
                 a user name or a password: see `split_credentials`.
-            TypeError: it is neither a string nor bytes.
+            TypeError: it is neither a string nor bytes nor a URL.
 
         """
+        if isinstance(reference, URL):
+            reference = str(reference)
         found = resolve(reference, self.scheme, self.target)
         if found.userinfo is not None:
             raise InvalidRequest(
@@ -378,6 +385,9 @@ class URL:
         return url
 
     def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a URL is never changed: {name}")
+
+    def __delattr__(self, name: str) -> None:
         raise AttributeError(f"a URL is never changed: {name}")
 
     def __reduce__(self) -> tuple[type[URL], tuple[str]]:
@@ -436,19 +446,8 @@ def _part(name: str, value: object, fits: Callable[[str], object]) -> str:
     """Return *value*, an argument called *name*, after checking that it *fits*."""
     text = _text(name, value)
     if not fits(text):
-        raise InvalidRequest(f"not the {name} of a URL{_advice(text)}: {quoted(text)}")
+        raise InvalidRequest(f"not the {name} of a URL{advice(text, fits)}: {quoted(text)}")
     return text
-
-
-def _advice(text: str) -> str:
-    """Return what to write for *text*, a part of a URL, or that it is percent-encoded."""
-    try:
-        written = encode(text, NOT_SENT)
-    except InvalidRequest:
-        written = text
-    if written == text or _control(text) or shown_url(written) != written:
-        return ", percent-encoded"
-    return f": write {written}"
 
 
 def _problem(text: str) -> str:

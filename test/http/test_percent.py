@@ -10,6 +10,7 @@ from dugong_like.http.percent import (
     IN_PATH,
     IN_QUERY,
     NOT_SENT,
+    advice,
     decode,
     encode,
     has_stray_percent,
@@ -64,6 +65,16 @@ def test_decoding_once(text, data):
 )
 def test_stray_percent_signs(text, expected):
     assert has_stray_percent(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("/a b", ", percent-encoded: write /a%20b"), ("/a\n", ", percent-encoded"),
+     ("a b", ", percent-encoded"), ("/\ud800", ", percent-encoded"),
+     ("/?sig=a b", ", percent-encoded"), ("/" + "ü" * 40, ", percent-encoded")],
+)  # fmt: skip
+def test_advice(text, expected):
+    assert advice(text, lambda written: written.startswith("/")) == expected
 
 
 @given(st.text())

@@ -118,9 +118,13 @@ def test_what_is_refused(reference):
 
 
 def test_types():
-    for wrong in (None, 5, bytearray(b"/"), BASE):
+    for wrong in (None, 5, bytearray(b"/"), ["/"]):
         with pytest.raises(TypeError, match="reference"):
             BASE.join(wrong)
+
+
+def test_a_url_is_a_reference_that_is_absolute():
+    assert str(BASE.join(URL("https://h/a/../b?c#d"))) == "https://h/b?c#d"
 
 
 @pytest.mark.feature("E24")
@@ -158,6 +162,24 @@ def test_a_reference_leaves_the_path_of_the_base_as_it_is():
 def test_dot_segments(path, expected):
     assert remove_dots(path) == expected
     assert remove_dots(expected) == expected
+
+
+@given(st.lists(st.sampled_from(["/", ".", "..", "a", "/./", "/../", "//"]), max_size=12))
+def test_dot_segments_are_removed_as_rfc_3986_does_it(pieces):
+    """Section 5.2.4, step by step."""
+    path = rest = "/" + "".join(pieces)
+    output = ""
+    while rest:
+        if rest.startswith("/./") or rest == "/.":
+            rest = "/" + rest[3:]
+        elif rest.startswith("/../") or rest == "/..":
+            rest = "/" + rest[4:]
+            output = output.rpartition("/")[0]
+        else:
+            end = rest.find("/", 1) if "/" in rest[1:] else len(rest)
+            output, rest = output + rest[:end], rest[end:]
+
+    assert remove_dots(path) == output
 
 
 @given(

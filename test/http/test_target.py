@@ -34,6 +34,19 @@ def test_other_targets_are_refused(target):
         check_target(target, "OPTIONS")
 
 
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("/a b?ü", "write /a%20b?%C3%BC: "), ("/a\n", "encoded: "), ("a b", "encoded: "),
+     ("/a b#c", "encoded: "), ("/?token=a b", "encoded: "), ("http://h/a b", "that is URL")],
+)  # fmt: skip
+def test_the_error_says_what_to_write(target, said):
+    with pytest.raises(InvalidRequest) as caught:
+        check_target(target, "GET")
+
+    assert said in str(caught.value)
+    assert ("write" in str(caught.value)) is said.startswith("write")
+
+
 @pytest.mark.feature("C13")
 @pytest.mark.parametrize("text", [*ABSOLUTE, "*", "/", "/a?b", "a.test:443", "[::1]:1"])
 def test_targets_of_every_form(text):
