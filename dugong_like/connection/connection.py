@@ -489,6 +489,11 @@ class HTTPConnection(Operations):
         return self._config.hostname
 
     @property
+    def host(self) -> str:
+        """Another name of `hostname`, that of `URL` and `Proxy`."""
+        return self._config.hostname
+
+    @property
     def port(self) -> int:
         """Port of the server."""
         return self._config.route.port
@@ -505,7 +510,7 @@ class HTTPConnection(Operations):
         if proxy is None or self._config.proxy_given:
             return proxy
         is_pair = proxy.scheme == "http" and proxy.auth is None
-        return (proxy.hostname, proxy.port) if is_pair else proxy
+        return (proxy.host, proxy.port) if is_pair else proxy
 
     @property
     def http_version(self) -> str:

@@ -47,7 +47,7 @@ class Exchange:
 
     Attributes:
         method: request method.
-        path: request target as given.
+        target: request target as given.
         sent: True when the last byte of the request has been handed to the system.
         final: the head of its final response, when that has been read.
         owed_by: the thread that has to write the rest of the body, as `threading.get_ident` gives
@@ -81,9 +81,14 @@ class Exchange:
     informational: tuple[HTTPResponse, ...] = ()
     timings: Timings | None = None
 
-    def __init__(self, method: str, path: str) -> None:
+    def __init__(self, method: str, target: str) -> None:
         self.method = method
-        self.path = path
+        self.target = target
+
+    @property
+    def path(self) -> str:
+        """Another name of `target`."""
+        return self.target
 
     @property
     def answered(self) -> bool:
@@ -211,9 +216,14 @@ class HTTPResponse:
         return self._exchange.method
 
     @property
-    def path(self) -> str:
+    def target(self) -> str:
         """Target of the request, as given to `HTTPConnection.send_request`."""
-        return self._exchange.path
+        return self._exchange.target
+
+    @property
+    def path(self) -> str:
+        """Another name of `target`, that of dugong."""
+        return self._exchange.target
 
     @property
     def reason(self) -> str:

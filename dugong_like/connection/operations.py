@@ -943,7 +943,7 @@ class Operations:
             yield from self.co_finish()
             complete = True
         except DugongError as exc:
-            self.label_error(exc, exchange.method, exchange.path)  # if it is the source's
+            self.label_error(exc, exchange.method, exchange.target)  # if it is the source's
             raise
         finally:
             if not complete:

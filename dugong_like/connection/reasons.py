@@ -80,7 +80,7 @@ def subject_of(values: Iterable[object]) -> tuple[str, float | None] | None:
         return str(about), _idle(shared)
     if conn is None:
         return None
-    method, path = ("", "*") if exchange is None else (exchange.method, exchange.path)
+    method, path = ("", "*") if exchange is None else (exchange.method, exchange.target)
     conn.label_error(about, method, path)
     return str(about), None
 

@@ -103,6 +103,7 @@ def test_arguments_become_attributes_with_default_ports(trusting):
         "example.org", 80, None, None,
     )  # fmt: skip
     assert (tls.port, tls.ssl_context, tls.proxy) == (443, trusting, ("proxy.example", 3128))
+    assert plain.host == plain.hostname
     assert HTTPConnection("::1", 8080).port == 8080
 
 
@@ -365,6 +366,7 @@ def test_attributes_of_a_response():
 
     assert isinstance(response, HTTPResponse)
     assert (response.method, response.path, response.status) == ("GET", "/path", 404)
+    assert response.target == response.path
     assert (response.reason, response.http_version, response.length) == ("Not Here", "1.1", 4)
     import email.message
 

@@ -26,6 +26,7 @@ def test_exchange_is_abandoned():
     assert exchange.abandoned
     assert not Exchange("GET", "/").abandoned
     assert repr(exchange) == "<Exchange GET />"
+    assert exchange.path == exchange.target == "/"
 
 
 @pytest.mark.feature("B31")

@@ -187,7 +187,7 @@ class SharedState(StreamInUse):
             exc.label("", route.origin, route.detour)
         else:
             method = ascii(exchange.method)[1:-1]  # perhaps it is none
-            exc.label(method, route.url(method, exchange.path))
+            exc.label(method, route.url(method, exchange.target))
             unencrypted = route.port == HTTPS_PORT and route.ssl_context is None
             if unencrypted and not exchange.answered and isinstance(exc, PEERS):
                 exc.append("on the port of https: is ssl_context=default_ssl_context() missing?")

@@ -273,7 +273,7 @@ class Observer:
 
 def about(exchange: Exchange) -> Info:
     """Return what is told of a request."""
-    path = exchange.path
+    path = exchange.target
     return {
         "request": exchange,
         "method": exchange.method,

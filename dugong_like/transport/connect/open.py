@@ -379,7 +379,7 @@ def _co_secure(
         host, port, name = route.hostname, route.port, options.server_name
         fingerprints, event = options.fingerprints, "connection.start_tls"
     else:
-        host, port, name = proxy.hostname, proxy.port, proxy.hostname
+        host, port, name = proxy.host, proxy.port, proxy.host
         fingerprints, event = (), "proxy.start_tls"
     limit = timeouts.to_shake_hands
     place = options.session_place(context, name, host, port)

@@ -62,7 +62,7 @@ class Route:
         self.limits = limits
         self.test_hostnames = test_hostnames
         self.trace: Trace | None = None
-        self.first = (hostname, port) if proxy is None else (proxy.hostname, proxy.port)
+        self.first = (hostname, port) if proxy is None else (proxy.host, proxy.port)
         self.options = options
         self.address = literal(*self.first) if options.can_use(self.first[0]) else None
         to_proxy = proxy is not None and proxy.ssl_context is not None
@@ -88,7 +88,7 @@ class Route:
         proxy = self.proxy
         if proxy is None:
             return ""
-        return f" through the proxy {proxy.scheme}://{place_in_url(proxy.hostname, proxy.port)}"
+        return f" through the proxy {proxy.scheme}://{place_in_url(proxy.host, proxy.port)}"
 
     def url(self, method: str, target: str) -> str:
         """Return the URL of a request, without credentials, for messages.

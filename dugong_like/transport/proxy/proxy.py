@@ -91,7 +91,7 @@ class Proxy:
 
     Attributes:
         scheme: scheme of the URL.
-        hostname: host of the proxy.
+        host: name or address of the proxy.
         port: its port.
         ssl_context: for TLS to the proxy, or None.
         auth: credentials, or None.
@@ -99,9 +99,7 @@ class Proxy:
 
     """
 
-    __slots__ = (
-        *("_fields", "_session", "auth", "hostname", "mode", "port", "scheme", "ssl_context"),
-    )
+    __slots__ = (*("_fields", "_session", "auth", "host", "mode", "port", "scheme", "ssl_context"),)
 
     def __init__(
         self,
@@ -112,7 +110,7 @@ class Proxy:
         headers: Fields | None = None,
         mode: str = "auto",
     ) -> None:
-        self.scheme, login, self.hostname, self.port = _parse_url(url)
+        self.scheme, login, self.host, self.port = _parse_url(url)
         self.auth = choose_auth(auth, login)
         self.mode = mode
         self.ssl_context = self._context(ssl_context)
@@ -124,6 +122,11 @@ class Proxy:
         else:
             self._session = None
             self._check_socks()
+
+    @property
+    def hostname(self) -> str:
+        """Another name of `host`."""
+        return self.host
 
     def _context(self, given: SSLContext | None) -> SSLContext | None:
         if self.scheme != "https":
@@ -187,11 +190,11 @@ class Proxy:
         except InvalidRequest as exc:
             raise InvalidRequest(f"{variable} in the environment: {exc}") from exc
 
-    def forwards(self, hostname: str, *, https: bool) -> bool:
+    def forwards(self, host: str, *, https: bool) -> bool:
         """Return True if requests to a server are forwarded, False if they need a tunnel.
 
         Args:
-            hostname: the server, checked.
+            host: the server, checked.
             https: True if the requests are for an https origin.
 
         Raises:
@@ -199,9 +202,9 @@ class Proxy:
 
         """
         if self.scheme == "socks5h":
-            socks5.check_name(hostname)
+            socks5.check_name(host)
         elif self.scheme == "socks4a":
-            socks4.check_name(hostname)
+            socks4.check_name(host)
         elif self.mode == "forward" and https:
             raise InvalidRequest("https cannot be forwarded, it needs a tunnel")
         return self.mode == "forward" or (self.mode == "auto" and self.speaks_http and not https)
@@ -226,24 +229,24 @@ class Proxy:
         return Forwarding(self._fields, self._session)
 
     def conversation(
-        self, hostname: str, port: int, limits: Limits, addresses: Sequence[str]
+        self, host: str, port: int, limits: Limits, addresses: Sequence[str]
     ) -> Conversation:
         """Return the handshake that opens a tunnel to a server.
 
         Args:
-            hostname: the server, checked by `forwards`.
+            host: the server, checked by `forwards`.
             port: its port.
             limits: for the responses.
             addresses: of the server, if `wants_addresses`.
 
         """
-        name = authority(hostname, port)
+        name = authority(host, port)
         if self.speaks_http:
             return Tunnel(name, limits, self._fields, self._session)
         assert self.auth is None or isinstance(self.auth, BasicAuth)  # see _check_socks
         if self.scheme == "socks4a":
-            return socks4.Socks4(hostname, port, "" if self.auth is None else self.auth.user)
-        return socks5.Socks5(addresses or [hostname], port, name, self.auth)
+            return socks4.Socks4(host, port, "" if self.auth is None else self.auth.user)
+        return socks5.Socks5(addresses or [host], port, name, self.auth)
 
     def __setattr__(self, name: str, value: object) -> None:
         if hasattr(self, name):
@@ -251,7 +254,7 @@ class Proxy:
         object.__setattr__(self, name, value)
 
     def _key(self) -> tuple[Any, ...]:
-        where = (self.scheme, self.hostname, self.port, self.mode)
+        where = (self.scheme, self.host, self.port, self.mode)
         fields = [(name.lower(), value) for name, value in self._fields]
         return (*where, self.auth, self.ssl_context, tuple(fields))
 
@@ -262,7 +265,7 @@ class Proxy:
         return hash(self._key())
 
     def __repr__(self) -> str:
-        return f"<Proxy {self.scheme}://{authority(self.hostname, self.port)}>"
+        return f"<Proxy {self.scheme}://{authority(self.host, self.port)}>"
 
 
 def as_proxy(proxy: Proxy | tuple[str, int] | str | None) -> Proxy | None:

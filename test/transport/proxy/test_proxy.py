@@ -9,7 +9,8 @@ from dugong_like.transport.proxy.proxy import as_proxy
 
 
 def parts(proxy):
-    return proxy.scheme, proxy.hostname, proxy.port
+    assert proxy.hostname == proxy.host
+    return proxy.scheme, proxy.host, proxy.port
 
 
 @pytest.mark.parametrize(
