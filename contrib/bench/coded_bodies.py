@@ -28,6 +28,10 @@ ZEROS: Final = bytes(1 << 20)
 FHCRC, FEXTRA, FNAME, FCOMMENT, RESERVED = 2, 4, 8, 16, 32  # flags of RFC 1952 section 2.3.1
 
 
+# Those where this library has a limit, or a rule, of its own, so others may give another result.
+OURS: Final = frozenset(["six codings", "a window of 16 MiB", "not known, in gzip"])
+
+
 class Case(NamedTuple):
     """A body as it is sent.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final, Protocol, cast
 
 from ..errors import BodyTooLarge, DecodingError, StateError
 from .arguments import check_size
@@ -32,7 +32,16 @@ MAX_CODINGS: Final = 5  # servers use one; each needs memory and time
 STEP: Final = 65536  # decoded bytes that are given at once, if not told otherwise
 FIELD: Final = "Content-Encoding"
 
-Codings = str | Iterable[str] | Headers | Mapping[str, str]
+
+class Fields(Protocol):
+    """The fields of a response, such as `email.message.Message`."""
+
+    def get_all(self, name: str, failobj: Any = None, /) -> Any:
+        """Return the values of all fields called *name*, or *failobj*."""
+        ...
+
+
+Codings = str | None | list[str] | tuple[str, ...] | Headers | Mapping[str, str] | Fields
 
 
 @functools.cache
@@ -60,20 +69,32 @@ def content_codings(fields: Codings) -> list[str]:
     """Return the codings of a body, in the order in which they were applied, in lower case.
 
     Args:
-        fields: the value of Content-Encoding, the values of several such fields, or the fields
-            of the response. "identity" and empty elements are left out.
+        fields: the value of Content-Encoding, a list or tuple of the values of several such
+            fields, or all fields of the response. None or "" if there is none. "identity" and
+            empty elements are left out.
+
+    Raises:
+        TypeError: *fields* has another type.
 
     """
-    if isinstance(fields, str):
-        values: Iterable[str] = (fields,)
-    elif isinstance(fields, Headers):
-        values = fields.get_values(FIELD)
-    elif isinstance(fields, Mapping):
-        values = (value for name, value in fields.items() if name.lower() == FIELD.lower())
-    else:
-        values = fields
-    names = [name.strip(" \t").lower() for value in values for name in value.split(",")]
+    names = [name.strip(" \t").lower() for value in _values(fields) for name in value.split(",")]
     return [name for name in names if name not in {"", "identity"}]
+
+
+def _values(fields: Codings) -> Iterable[str]:
+    if fields is None:
+        return ()
+    if isinstance(fields, str):
+        return (fields,)
+    if isinstance(fields, list | tuple):
+        return fields
+    if isinstance(fields, Headers):
+        return fields.get_values(FIELD)
+    if isinstance(fields, Mapping):
+        return [value for name, value in fields.items() if name.lower() == FIELD.lower()]
+    if hasattr(fields, "get_all"):  # email.message.Message
+        return cast("list[str]", fields.get_all(FIELD, []))
+    raise TypeError(f"fields are those of a response, or values of {FIELD}, not {quoted(fields)}")
 
 
 def decoder_for(fields: Codings, *, step: int = STEP) -> Decoder | None:

@@ -19,6 +19,7 @@ from dugong_like.http.codings import (
     decoder_for,
 )
 from dugong_like.http.headers import CaseInsensitiveDict, Headers
+from dugong_like.http.lazy_message import FieldsMessage
 
 CASES = all_cases()
 SMALL = 1000  # bytes of a step
@@ -211,11 +212,22 @@ def test_a_step_is_positive(step):
         (CaseInsensitiveDict({"CONTENT-ENCODING": "gzip, br"}), ["gzip", "br"]),
         ({"content-encoding": "gzip"}, ["gzip"]),
         (Headers(), []),
+        (None, []),
+        ((), []),
+        (FieldsMessage(b"\r\nA: b\r\ncontent-encoding: gzip\r\nContent-Encoding: br\r\n"),
+         ["gzip", "br"]),
+        (FieldsMessage(b"\r\nA: b\r\n"), []),
         ("a b;q=1", ["a b;q=1"]),
     ],
 )  # fmt: skip
 def test_codings_of_fields(fields, names):
     assert content_codings(fields) == names
+
+
+@pytest.mark.parametrize("fields", [5, iter(["gzip"]), {"gzip"}, b"gzip", object()])
+def test_fields_of_another_type_are_refused(fields):
+    with pytest.raises(TypeError, match="fields are those of a response"):
+        decode_all(b"", fields)
 
 
 def test_what_is_not_known_is_left_alone_however_many_codings_there_are():
