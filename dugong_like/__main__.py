@@ -1,9 +1,6 @@
-"""The command line: ``python3 -m dugong_like demo``, ``get`` and ``put``.
+"""The command line: ``python3 -m dugong_like get``, ``put`` and ``demo``.
 
-Exit status: 0 success; 1 failure, or a byte was different; 2 wrong arguments; 3 the server
-answered with a redirect, 4 with a status of 400 or above, 5 with 304 (Not Modified); 141 if the
-reader of the output has closed it. A signal ends the process as by default, which a shell reports
-as 128 plus its number.
+Its exit statuses are those of `cli.outcome`, which ``--help`` lists.
 """
 
 from __future__ import annotations
@@ -13,15 +10,16 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .cli import transfer
+from .cli import help_texts, transfer
 from .cli.options import (
     FILES,
     Parser,
     PrintVersion,
+    TimeLimits,
     field,
     file_count,
     file_name,
-    time_limit,
+    time_limits,
     whole_number,
 )
 from .cli.outcome import (
@@ -55,63 +53,83 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    limits = TimeLimits()
     try:
         options = _parser().parse_args(argv)
+        limits = options.timeout
         status: int = options.run(options)
     except BrokenPipeError:
         return READER_GONE  # no message: the reader, such as head, has closed the pipe
     except MemoryError:
-        complain("there is not enough memory")
+        complain("there is not enough memory", patience=limits.output)
         return FAILED
     except (CommandFailed, DugongError, OSError) as exc:
-        complain(reason_of(exc))
+        complain(reason_of(exc), patience=limits.output)
         return WRONG_ARGUMENTS if isinstance(exc, InvalidRequest) else FAILED
     return status
 
 
 def _parser() -> Parser:
+    program = help_texts.program()
     parser = Parser(
-        prog="python3 -m dugong_like",
-        description="An HTTP/1.1 client that works on every loop.",
+        prog=program, description=help_texts.MAIN, epilog=help_texts.END.format(program=program)
     )
     parser.add_argument("--version", action=PrintVersion, version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="send files up and down in every way, and compare")
-    demo.add_argument("--url", help="download this, many times, instead of the demo's own files")
-    demo.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    demo.add_argument("--files", type=file_count, default=FILES, help="how many (%(default)s)")
-    demo.add_argument(
-        "--seed", type=whole_number, default=1, help="of the files' contents (%(default)s)"
-    )
-    demo.add_argument("--damage", action="store_true", help="send a wrong byte, to see it found")
-    demo.set_defaults(run=_demo)
-
-    get = commands.add_parser("get", help="download a URL")
-    get.add_argument("url", metavar="URL")
+    get = commands.add_parser(
+        "get", help="download a URL",
+        description=help_texts.GET, epilog=help_texts.GET_END.format(program=program),
+    )  # fmt: skip
+    get.add_argument("url", metavar="URL", help=help_texts.URL)
     get.add_argument(
         "-o", "--output", metavar="FILE", type=file_name,
         help="write there, not to standard output",
     )  # fmt: skip
     get.set_defaults(run=_get)
 
-    put = commands.add_parser("put", help="upload a file")
+    put = commands.add_parser(
+        "put", help="upload a file",
+        description=help_texts.PUT, epilog=help_texts.PUT_END.format(program=program),
+    )  # fmt: skip
     put.add_argument("file", metavar="FILE", type=file_name, help="'-' is standard input")
-    put.add_argument("url", metavar="URL")
+    put.add_argument("url", metavar="URL", help=help_texts.URL)
     put.set_defaults(run=_put)
 
+    limits = TimeLimits()
     for command in (get, put):
         command.add_argument(
             "-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", type=field,
-            help="a field of the request; all that are given are sent",
+            help="a header field of the request; may be given several times",
         )  # fmt: skip
         command.add_argument(
-            "--timeout", type=time_limit, default=60, metavar="SECONDS",
-            help="give up when nothing moves for so long (%(default)s)",
+            "--timeout", type=time_limits, default=limits, metavar="SECONDS",
+            help="give up when nothing moves for so long; 'inf' is never (default: "
+            f"{limits.usual}, and {limits.output} for an output that takes nothing)",
         )  # fmt: skip
         command.add_argument(
-            "--proxy", metavar="URL", help="such as http://host:port or socks5h://host"
-        )
+            "--proxy", metavar="URL",
+            help="of a proxy, such as http://host:port or socks5h://host (default: none)",
+        )  # fmt: skip
+
+    demo = commands.add_parser(
+        "demo", help="measure this library on this computer",
+        description=help_texts.DEMO, epilog=help_texts.DEMO_END.format(program=program),
+    )  # fmt: skip
+    demo.add_argument("--url", help="download this, many times, instead of the demo's own files")
+    demo.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    demo.add_argument(
+        "--files", metavar="COUNT", type=file_count, default=FILES,
+        help="how many (default: %(default)s)",
+    )  # fmt: skip
+    demo.add_argument(
+        "--seed", metavar="NUMBER", type=whole_number, default=1,
+        help="of the files' contents, which it determines (default: %(default)s)",
+    )  # fmt: skip
+    demo.add_argument(
+        "--damage", action="store_true", help="send a wrong byte, to see that it is found"
+    )
+    demo.set_defaults(run=_demo, timeout=limits)
     return parser
 
 
@@ -131,20 +149,21 @@ def _get(options: argparse.Namespace) -> int:
     url, fields = parse_url(options.url), Headers(options.header)
     file = None if options.output in {None, "-"} else OutputFile(options.output)
     with _connection(url, options) as conn:
-        return transfer.get(conn, url, fields, file, options.timeout)
+        return transfer.get(conn, url, fields, file, options.timeout.output)
 
 
 def _put(options: argparse.Namespace) -> int:
     url, fields = parse_url(options.url), Headers(options.header)
-    with open_upload(options.file) as upload, _connection(url, options) as conn:
-        return transfer.put(conn, url, fields, upload, options.timeout)
+    limits: TimeLimits = options.timeout
+    with open_upload(options.file, limits.usual) as upload, _connection(url, options) as conn:
+        return transfer.put(conn, url, fields, upload, limits.output)
 
 
 def _connection(url: URL, options: argparse.Namespace) -> HTTPConnection:
     return HTTPConnection.to(
         url,
         proxy=options.proxy,
-        timeout=options.timeout,
+        timeout=options.timeout.usual,
         expect100_timeout=transfer.CONTINUE_TIME,
         content_md5=False,
     )

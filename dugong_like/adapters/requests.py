@@ -11,7 +11,8 @@ Idle connections are kept, one list for each origin, proxy and TLS setting. requ
 library is the connection. All arguments, and the exceptions, are those of the adapter of requests,
 except that
 
-- the read time-out also limits a time without progress in writing, with `ReadTimeout`;
+- the read time-out also limits a time without progress in writing, with `ReadTimeout`; no time-out
+  limits the reading of a body that is a stream, as they are about the server;
 - a text file is sent chunked, as the length of its text in UTF-8 is not known;
 - no User-Agent is sent if the session has removed that field;
 - an invalid response is `ConnectionError`, also one with two different lengths; `InvalidHeader` is

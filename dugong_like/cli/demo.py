@@ -70,8 +70,7 @@ def demo(url: str | None, *, as_json: bool, files: int, seed: int, damage: bool)
             rows = _measure_files(folder, files, seed, damage=damage)
     text = json.dumps([asdict(row) for row in rows], indent=2) if as_json else _table(rows)
     wrong = [f"{row.way}: {path}" for row in rows for path in row.wrong]
-    for line in wrong:
-        complain(f"different bytes: {line}")
+    complain(*(f"different bytes: {line}" for line in wrong))
     print_output(f"{text}\n")
     return FAILED if wrong else SUCCESS
 

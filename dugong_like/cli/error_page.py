@@ -28,24 +28,29 @@ _is_text = re.compile(
 ).fullmatch
 
 
-def show_page(conn: HTTPConnection, response: HTTPResponse) -> None:
+def show_page(conn: HTTPConnection, response: HTTPResponse, patience: float | None) -> None:
     """Write the body of *response*, which has not been read, or a description to standard error.
+
+    Args:
+        conn: the connection.
+        response: the response to the last request on it.
+        patience: seconds, see `Writer`.
 
     Raises nothing: errors of the body are reported there, too.
     """
     unseen = ""
     try:
-        with standard_error() as error:
+        with standard_error(patience) as error:
             if not error.is_terminal:
                 _copy(conn, error)
             elif response.length != 0:
                 unseen = _show(conn, response, error)
     except DugongError as exc:
-        complain(reason_of(exc))
+        complain(reason_of(exc), patience=patience)
     except OSError:
         pass  # there is no way to report it
     if unseen:
-        complain(unseen)
+        complain(unseen, patience=patience)
 
 
 def _copy(conn: HTTPConnection, error: Writer) -> None:

@@ -10,21 +10,37 @@ import math
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from ..http.redaction import SHOWN, quoted, shown_text
 from .outcome import WRONG_ARGUMENTS
-from .standard import MAX_LINE, complain, print_output
+from .standard import MAX_LINE, PATIENCE, complain, print_output
 
 FILES: Final = 2000  # of the demo
 MAX_FILES: Final = 100_000  # 9 GiB
 
 
+class TimeLimits(NamedTuple):
+    """The value of ``--timeout``: seconds without progress; None for no limit.
+
+    Attributes:
+        usual: for the server, the way to it, and what is uploaded.
+        output: for what is written, here.
+
+    """
+
+    usual: float | None = 60
+    output: float | None = PATIENCE
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that reports an error in one line, and writes as the commands do.
 
-    Quoted arguments are shown without possible secrets.
+    Quoted arguments are shown without possible secrets. The lines of descriptions stay as they are.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
     _given: Sequence[str] = ()
 
@@ -109,6 +125,12 @@ def time_limit(text: str) -> float | None:
     if math.isnan(seconds) or seconds <= 0:
         raise argparse.ArgumentTypeError(f"not a number of seconds above 0: {shown(text)}")
     return None if math.isinf(seconds) else seconds
+
+
+def time_limits(text: str) -> TimeLimits:
+    """Return the limits for *text*, which sets all of them; see `time_limit`."""
+    seconds = time_limit(text)
+    return TimeLimits(seconds, seconds)
 
 
 def field(text: str) -> tuple[str, str]:

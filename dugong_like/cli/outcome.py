@@ -5,6 +5,7 @@ Not here: signals (stopping.py), and writing the line (standard.py).
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 from ..http.redaction import MAX_PATH, mask_target, quoted, shown_text
@@ -44,6 +45,11 @@ def _text(name: object) -> str:
     if not isinstance(name, str):
         return quoted(name, MAX_PATH)
     return shown_text(name, MAX_PATH) if ":/" in name else mask_target(name)
+
+
+def too_late(name: str, what: str) -> TimeoutError:
+    """Return the error of a time limit, about *name*: *what* did not happen in time."""
+    return TimeoutError(errno.ETIMEDOUT, what, name)
 
 
 def with_name(exc: OSError, name: str) -> OSError:

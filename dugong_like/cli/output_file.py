@@ -11,7 +11,8 @@ such files, it is removed if a signal ends the process (see stopping.py). When i
   in the folder for temporary files until then.
 
 Symbolic links are followed. Devices, pipes and descriptors (``/dev/stdout``) are written to as the
-bytes arrive.
+bytes arrive. Pipes and terminals that are opened here are non-blocking, so a time limit applies to
+them; other devices take the time that their drivers need, not all of which can be polled.
 
 Not here: standard output (standard.py).
 """
@@ -19,16 +20,19 @@ Not here: standard output (standard.py).
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import stat
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from .outcome import with_name
+from .outcome import too_late, with_name
 from .standard import Writer
 from .stopping import signals_held, undone
 
@@ -42,6 +46,7 @@ DESCRIPTORS: Final = "/proc/self/fd"  # for linking a file without a name (open(
 PREFIX: Final = ".dugong-"
 BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows
 WRITE: Final = os.O_WRONLY | BINARY
+PAUSE: Final = 0.05  # seconds between two attempts to open a FIFO that has no reader
 
 _is_descriptors = re.compile(r"/dev/fd|/proc/[0-9]+(?:/task/[0-9]+)?/fd").fullmatch
 
@@ -116,7 +121,7 @@ class OutputFile:
 
         """
         if self._is_written_at_once():
-            with self._opened() as stream:
+            with self._opened(patience) as stream:
                 writer = Writer(stream, self._name, patience)
                 yield writer
                 writer.end()
@@ -135,13 +140,32 @@ class OutputFile:
             return True
         return self._old is not None and not stat.S_ISREG(self._old.st_mode)
 
-    def _opened(self) -> BinaryIO:
+    def _opened(self, patience: float | None) -> BinaryIO:
         if self._descriptor is not None:
             return os.fdopen(self._descriptor, "wb", buffering=0)
         try:
-            return os.fdopen(os.open(self._path, WRITE | os.O_TRUNC), "wb", buffering=0)
+            if self._old is not None and stat.S_ISFIFO(self._old.st_mode):
+                return os.fdopen(self._fifo(patience), "wb", buffering=0)
+            stream = os.fdopen(os.open(self._path, WRITE | os.O_TRUNC), "wb", buffering=0)
         except OSError as exc:
             raise with_name(exc, self._name) from exc
+        if stream.isatty() and sys.platform != "win32":
+            os.set_blocking(stream.fileno(), False)
+        return stream
+
+    def _fifo(self, patience: float | None) -> int:
+        """Open FILE, a FIFO, when it has a reader. There is no event to wait for that."""
+        until = math.inf if patience is None else time.monotonic() + patience
+        while True:
+            try:
+                return os.open(self._path, WRITE | os.O_NONBLOCK)
+            except OSError as exc:
+                if exc.errno != errno.ENXIO:
+                    raise
+            if time.monotonic() >= until:
+                what = f"nobody has opened it for reading within {patience:g} seconds"
+                raise too_late(self._name, what)
+            time.sleep(PAUSE)
 
     @contextmanager
     def _new_file(self) -> Iterator[tuple[BinaryIO, Path | None]]:

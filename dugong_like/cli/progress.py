@@ -8,9 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Protocol, Self
 
-from ..polling.binary_streams import co_write_all
-from ..polling.contract import run
-from .standard import binary, encoded, is_terminal
+from ..polling.binary_streams import BinaryWriter
+from .standard import binary, encoded, is_terminal, takes_now
 
 
 class Bar(Protocol):
@@ -25,17 +24,21 @@ class Bar(Protocol):
 
 
 class Terminal:
-    """Standard error for a bar; errors of writing never end a transfer."""
+    """Standard error for a bar; it never ends a transfer, nor delays one.
+
+    If a terminal takes nothing now, because it was stopped by Ctrl-S or is slow, the text is left
+    out.
+    """
 
     def __init__(self) -> None:
         self._stream = binary(sys.stderr)
         self.encoding = getattr(sys.stderr, "encoding", "utf-8")  # for tqdm
 
     def write(self, text: str) -> None:
-        """Write *text*, if possible."""
+        """Write *text*, if possible at once."""
         try:
-            if self._stream is not None:
-                run(co_write_all(self._stream, encoded(text)))
+            if self._stream is not None and takes_now(self._stream):
+                BinaryWriter(self._stream).write_some(memoryview(encoded(text)))
         except (OSError, ValueError):
             self._stream = None  # closed for good
 

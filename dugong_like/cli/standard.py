@@ -3,6 +3,11 @@
 Output is written to the descriptor at once, without the buffers of `sys.stdout`: Python writes the
 rest of a failed buffer again at its exit, and then ends with the status 120.
 
+A stream is waited for as it was given to the process. One that is blocking, as nearly all are,
+waits in the system until its other end goes on, however long that takes: ``get | less`` may stand
+still for a night. One that is non-blocking has a time limit: there is no other sign that its other
+end is gone for good, such as a parent that waits for this process before it reads the pipe.
+
 Not here: other files (output_file.py, upload.py), and escaping (escaping.py).
 """
 
@@ -11,22 +16,26 @@ from __future__ import annotations
 import errno
 import math
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Final, TextIO, cast
 
 from ..errors import ConnectionTimedOut
-from ..polling.binary_streams import co_flush, co_write_all
+from ..polling.binary_streams import BinaryWriter
 from ..polling.combinators import stall
 from ..polling.contract import POLLOUT, Co, PollNeeded, run
 from .escaping import HarmlessText, one_line
-from .outcome import with_name
+from .outcome import too_late, with_name
 
 OUTPUT: Final = "standard output"
 ERROR: Final = "standard error"
 INPUT: Final = "standard input"
-PATIENCE: Final = 60  # seconds; see `Writer`
+# Seconds; see `Writer`. Less than the 60 seconds after which servers give up a client that takes
+# nothing (nginx: send_timeout, Apache: Timeout), as it takes nothing while the output is full: the
+# error would be that the connection was lost, and not the reason for it.
+PATIENCE: Final = 30
 MAX_LINE: Final = 2000  # characters of a message; a server may send a Location of 64 KiB
 NAME: Final = "dugong_like"
 # Flags for opening a closed one, so that using it is an error.
@@ -76,12 +85,15 @@ class Writer:
     Attributes:
         is_terminal: True if the stream is one.
 
+    Raises:
+        TypeError: *stream* is a text stream.
+
     """
 
     def __init__(
         self, stream: BinaryIO | None, name: str, patience: float | None = PATIENCE
     ) -> None:
-        self._stream = stream
+        self._writer = None if stream is None else BinaryWriter(stream)
         self._name = name
         self._patience = math.inf if patience is None else patience
         self.is_terminal = is_terminal(stream)
@@ -91,7 +103,9 @@ class Writer:
         """Write *data*.
 
         Raises:
-            OSError: the stream cannot be written; `BrokenPipeError` if its reader has closed it.
+            OSError: the stream cannot be written; `BrokenPipeError` if its reader has closed it,
+                `TimeoutError` if it has taken nothing for *patience* seconds. That reports how
+                many bytes it has taken before.
 
         """
         if self._text is not None:
@@ -102,21 +116,23 @@ class Writer:
         """Write the rest, such as half a character. Raises as `write`."""
         if self._text is not None:
             self._write(encoded(self._text.end()))
-        if self._stream is not None:
-            self._run(co_flush(self._stream))
+        if self._writer is not None:
+            self._run(self._writer, self._writer.co_flush())
 
     def _write(self, data: bytes | memoryview) -> None:
-        if self._stream is not None:
-            self._run(co_write_all(self._stream, data))
+        if self._writer is not None:
+            self._run(self._writer, self._writer.co_write_all(data))
         elif data:
             raise closed(self._name)
 
-    def _run(self, op: Co[object]) -> None:
+    def _run(self, writer: BinaryWriter, op: Co[object]) -> None:
         try:
             run(stall(self._patience, op))
         except ConnectionTimedOut as exc:
-            raise TimeoutError(
-                f"{self._name}: nobody has read for {self._patience:g} seconds"
+            raise too_late(
+                self._name,
+                f"nothing could be written for {self._patience:g} seconds "
+                f"(bytes written before: {writer.written})",
             ) from exc
         except OSError as exc:
             raise with_name(exc, self._name) from exc
@@ -141,9 +157,9 @@ def standard_output(patience: float | None = PATIENCE) -> Iterator[Writer]:
 
 
 @contextmanager
-def standard_error() -> Iterator[Writer]:
+def standard_error(patience: float | None = PATIENCE) -> Iterator[Writer]:
     """Yield a `Writer` to standard error. Raises as that."""
-    error = Writer(binary(sys.stderr), ERROR)
+    error = Writer(binary(sys.stderr), ERROR, patience)
     yield error
     error.end()
 
@@ -164,6 +180,21 @@ def _line(text: str) -> bytes:
     return encoded(f"{NAME}: {one_line(shown)}\n")
 
 
+def takes_now(stream: BinaryIO) -> bool:
+    """Return True if *stream* takes a line without blocking.
+
+    A pipe that is ready takes some thousand bytes (PIPE_BUF); a terminal that was stopped by Ctrl-S
+    is not ready. Systems without ``poll`` cannot tell, and return True.
+
+    Raises:
+        OSError, ValueError: it is closed, or has no descriptor.
+
+    """
+    if not hasattr(select, "poll"):
+        return True
+    return PollNeeded(stream.fileno(), POLLOUT).poll(0)
+
+
 def complain_at_once(text: str) -> None:
     """As `complain`, but without waiting for a reader, or not at all.
 
@@ -171,18 +202,24 @@ def complain_at_once(text: str) -> None:
     """
     try:
         stream = binary(sys.stderr)
-        # A pipe that is ready takes this number of bytes without blocking (PIPE_BUF).
-        if stream is not None and PollNeeded(stream.fileno(), POLLOUT).poll(0):
+        if stream is not None and takes_now(stream):
             start = b"\n" if is_terminal(stream) else b""
             os.write(stream.fileno(), start + _line(text))
     except (OSError, ValueError):
         pass
 
 
-def complain(text: str) -> None:
-    """Write *text* as one line to standard error, if possible."""
+def complain(*texts: str, patience: float | None = PATIENCE) -> None:
+    """Write each of *texts* as one line to standard error, if possible.
+
+    Args:
+        texts: the lines.
+        patience: seconds, see `Writer`. When they have passed, the rest of the lines is not tried.
+
+    """
     try:
-        with standard_error() as error:
-            error.write(_line(text))
+        with standard_error(patience) as error:
+            for text in texts:
+                error.write(_line(text))
     except OSError:
         pass

@@ -40,7 +40,7 @@ def get(
     url: URL,
     fields: Headers,
     file: OutputFile | None,
-    timeout: float | None,
+    patience: float | None,
 ) -> int:
     """Download *url* into *file*, or to standard output if it is None.
 
@@ -49,7 +49,7 @@ def get(
         url: URL of the resource.
         fields: header fields of the request.
         file: the file to write.
-        timeout: seconds for which a non-blocking output may take nothing; None for no limit.
+        patience: seconds for which a non-blocking output may take nothing; None for no limit.
 
     Returns:
         Exit status, see `status_of`. Unless it is 0 nothing is written to *file* or to
@@ -58,22 +58,22 @@ def get(
     Raises:
         CommandFailed: the download failed; *file* is unchanged.
         InvalidRequest: *url* or *fields* cannot be sent.
-        OSError: *file* or standard output cannot be written.
+        OSError: *file* or standard output cannot be written; `TimeoutError` after *patience*.
 
     """
     conn.send_request("GET", url.target, fields)
     response = conn.read_response()
     if status_of(response.status) != SUCCESS:
-        return _not_done(conn, url, response)
+        return _not_done(conn, url, response, patience)
     if response.status == PARTIAL and "range" not in fields:
         raise CommandFailed(f"{_told(url, response)}, a part that nobody has asked for")
-    with standard_output(timeout) if file is None else file.open(timeout) as output:
+    with standard_output(patience) if file is None else file.open(patience) as output:
         _copy_body(conn, output, url, response.length, with_bar=not output.is_terminal)
     return SUCCESS
 
 
 def put(
-    conn: HTTPConnection, url: URL, fields: Headers, upload: Upload, timeout: float | None
+    conn: HTTPConnection, url: URL, fields: Headers, upload: Upload, patience: float | None
 ) -> int:
     """Upload *upload* to *url*, and write the body of the response to standard output.
 
@@ -90,9 +90,9 @@ def put(
     """
     response = _put(conn, url, fields, upload)
     if status_of(response.status) != SUCCESS:
-        return _not_done(conn, url, response)
+        return _not_done(conn, url, response, patience)
     try:
-        with standard_output(timeout) as output:
+        with standard_output(patience) as output:
             _copy_body(conn, output, url, None, with_bar=False)
     except BrokenPipeError:
         raise
@@ -174,7 +174,9 @@ def _answer(response: HTTPResponse) -> str:
     return f"the server answered {response.status} {response.reason}".rstrip()
 
 
-def _not_done(conn: HTTPConnection, url: URL, response: HTTPResponse) -> int:
+def _not_done(
+    conn: HTTPConnection, url: URL, response: HTTPResponse, patience: float | None
+) -> int:
     """Report a response without success, and return the exit status."""
     status = status_of(response.status)
     line = _told(url, response)
@@ -182,7 +184,7 @@ def _not_done(conn: HTTPConnection, url: URL, response: HTTPResponse) -> int:
         place = response.headers.get("Location")
         to = "" if place is None else f" to {mask_target(str(place))}"
         line += f": a redirect{to}, which is not followed"
-    complain(line)
+    complain(line, patience=patience)
     if status == REFUSED:
-        show_page(conn, response)
+        show_page(conn, response, patience)
     return status

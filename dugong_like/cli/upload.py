@@ -1,24 +1,33 @@
 """The body of a ``put``: a file or standard input, and its length.
 
+A non-blocking input has a time limit; a blocking one waits in the system, as for every program that
+reads (see standard.py). A FIFO that is opened here is non-blocking, on Linux: only there `poll`
+reports whether it has had a writer yet. Before that, reading it looks like its end.
+
 Not here: the request (transfer.py).
 """
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from ..errors import ConnectionTimedOut
 from ..polling.binary_streams import co_read_some
-from ..polling.contract import run
-from .outcome import CommandFailed, with_name
+from ..polling.combinators import stall
+from ..polling.contract import POLLIN, Co, PollNeeded, run
+from .outcome import CommandFailed, too_late, with_name
 from .standard import INPUT, binary, closed
 
 PIECE: Final = 262144  # bytes
+NON_BLOCKING: Final = os.O_NONBLOCK if sys.platform == "linux" else 0
 
 
 class Upload:
@@ -31,18 +40,21 @@ class Upload:
     Args:
         stream: a binary stream.
         name: its name, for errors.
+        patience: seconds for which a non-blocking stream may have nothing; None for no limit.
 
     Attributes:
         size: number of bytes; None if it is unknown.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read; `TimeoutError` after *patience*.
 
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: BinaryIO, name: str, patience: float | None) -> None:
         self._stream = stream
         self._name = name
+        self._patience = math.inf if patience is None else patience
+        self._count = 0  # bytes read
         self._ended = False
         promised = _bytes_left(stream)
         self._first = self._read(PIECE)
@@ -64,7 +76,7 @@ class Upload:
         """Yield the bytes in parts, `size` of them.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: it cannot be read; `TimeoutError` as for the first bytes.
             CommandFailed: it has become shorter.
 
         """
@@ -81,16 +93,34 @@ class Upload:
 
     def _read(self, count: int) -> bytes:
         try:
-            data = run(co_read_some(self._stream, count))
+            data = run(stall(self._patience, self._co_read(count)))
+        except ConnectionTimedOut as exc:
+            raise too_late(
+                self._name,
+                f"nothing has arrived for {self._patience:g} seconds "
+                f"(bytes read before: {self._count})",
+            ) from exc
         except OSError as exc:
             raise with_name(exc, self._name) from exc
+        self._count += len(data)
         self._ended = not data
         return data
 
+    def _co_read(self, count: int) -> Co[bytes]:
+        if NON_BLOCKING and not self._count and _is_non_blocking_fifo(self._stream):
+            need = PollNeeded(self._stream.fileno(), POLLIN)
+            while not need.poll(0):
+                yield need
+        return (yield from co_read_some(self._stream, count))
+
 
 @contextmanager
-def open_upload(file: str) -> Iterator[Upload]:
+def open_upload(file: str, patience: float | None) -> Iterator[Upload]:
     """Open *file*, or standard input for ``-``.
+
+    Args:
+        file: the argument of the user.
+        patience: see `Upload`.
 
     Raises:
         OSError: it cannot be read, or is closed.
@@ -100,10 +130,25 @@ def open_upload(file: str) -> Iterator[Upload]:
         standard = binary(sys.stdin)
         if standard is None:
             raise closed(INPUT)
-        yield Upload(standard, INPUT)
+        yield Upload(standard, INPUT, patience)
         return
-    with Path(file).open("rb", buffering=0) as stream:
-        yield Upload(stream, file)
+    with FileIO(file, opener=_open) as stream:
+        yield Upload(stream, file, patience)
+
+
+def _open(path: str, flags: int) -> int:
+    # An existing pipe such as /dev/stdin, or the /dev/fd/63 of a shell, has no path of its own. It
+    # stays as it is, as if it were standard input.
+    is_fifo = stat.S_ISFIFO(Path(path).stat().st_mode) and Path(os.path.realpath(path)).is_fifo()
+    return os.open(path, flags | (NON_BLOCKING if is_fifo else 0))
+
+
+def _is_non_blocking_fifo(stream: BinaryIO) -> bool:
+    try:
+        number = stream.fileno()
+        return stat.S_ISFIFO(os.fstat(number).st_mode) and not os.get_blocking(number)
+    except OSError:  # it has no descriptor
+        return False
 
 
 def _bytes_left(stream: BinaryIO) -> int | None:

@@ -170,10 +170,10 @@ class ConnectionConfig:
         if on_informational is not None and not callable(on_informational):
             raise TypeError(f"on_informational is a function, not {quoted(on_informational)}")
         self.on_informational = on_informational
-        self._observe(trace, timings, trace_file, budget)
         if timeout is not None:
             as_timeouts(timeout)  # before a socket is taken over, which would be closed then
         self.timeout = timeout
+        self._observe(trace, timings, trace_file, budget)
         options = transport_options(
             name,
             ssl_context,
@@ -212,7 +212,7 @@ class ConnectionConfig:
         if trace_file is not None or budget is not None:
             from ..transport.filters.chain import Filters  # noqa: PLC0415 - for those who want them
 
-            self.filters = Filters(trace_file, budget)
+            self.filters = Filters(trace_file, budget, as_timeouts(self.timeout))
             self.max_body = self.filters.budget.max_body
         watched = self.is_observed or self.filters is not None or self.on_forwarded is not None
         self.is_direct = not watched

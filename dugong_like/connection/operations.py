@@ -537,9 +537,10 @@ class Operations:
 
         Over plain TCP a regular file opened with `open` is sent by the system (on Linux), else
         it is read in pieces. Reading it may block the thread; one that is non-blocking, and
-        has a descriptor, is waited for, without a time limit. The position of *file* plays no
-        part, and is afterwards what it was; only one that has no positions, such as a pipe,
-        is read from where it is. With a body in chunks, `co_finish` has to follow.
+        has a descriptor, is waited for. That has no time limit but `Timeouts.total`: the
+        others are about the server, which is not to blame; see `stall`. The position of
+        *file* plays no part, and is afterwards what it was; only one that has no positions, such
+        as a pipe, is read from where it is. With a body in chunks, `co_finish` has to follow.
 
         Args:
             file: a binary file. Nobody else may use it meanwhile, unless it is a regular file.
@@ -584,7 +585,9 @@ class Operations:
 
         Over plain TCP the system moves the bytes into a regular file opened with `open` (on
         Linux). Writing it may block the thread; a file that is non-blocking, and has a
-        descriptor, is waited for, without a time limit. Interrupted, it loses nothing: what
+        descriptor, is waited for. That has no time limit but `Timeouts.total`: the others are
+        about the server, which is not to blame if a player pauses; see `stall`. Interrupted,
+        by a time limit, too, it loses nothing: what
         had arrived is in *file*, and the next call goes on where this one stood.
 
         Args:
@@ -904,6 +907,14 @@ class Operations:
             if going is not None:
                 yield from going
             return exchange
+        sending = self._co_send_stream(request)
+        total = self._session.shared.timeouts.total
+        if total is not None:  # of the whole operation, which may wait for the stream
+            sending = limited(total, "total", sending, "it could not be sent")
+        return (yield from sending)
+
+    def _co_send_stream(self, request: Request) -> Co[Exchange]:
+        """Send *request*, whose body has to be read; see `co_send`."""
         exchange, head, following, source = self._build_following(request)
         try:
             going = self._begin_request(exchange, head, following)

@@ -75,7 +75,7 @@ class Request:
         method: as given; as is ``target``.
         headers: the fields as `Headers`.
         body: as given. Reading a blocking stream blocks; a non-blocking one that has a
-            ``fileno`` is waited for.
+            ``fileno`` is waited for, for as long as `Timeouts.total` allows.
 
     """
 

@@ -30,6 +30,7 @@ from kit.support import (
 
 from dugong_like import InvalidRequest
 from dugong_like.__main__ import main
+from dugong_like.cli.options import TimeLimits
 from dugong_like.cli.progress import progress_bar
 from dugong_like.cli.urls import parse_url
 from dugong_like.connection.h1 import early_response
@@ -421,6 +422,7 @@ BIG = 1_000_000  # bytes, more than a pipe takes
 PAGES = {
     "/small": head("200 OK", length=3) + b"new",
     "/big": head("200 OK", length=BIG) + bytes(BIG),
+    "/big-error": head("404 No", length=BIG) + bytes(BIG),
     "/nothing": head("200 OK"),
     "/missing": head("404 \x9bNo", "Content-Type: text/plain", length=8) + b"\x1b[2J no\n",
     "/binary": head("404 No", "Content-Type: image/png", length=4) + b"\x89PNG",
@@ -584,6 +586,118 @@ def test_everything_is_read_from_a_non_blocking_pipe(start):
         out, _ = process.communicate(timeout=60)
 
     assert (process.returncode, json.loads(out)["length"]) == (0, 15)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no non-blocking pipes")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_parent_that_reads_after_the_end_only_gets_an_error(pages, unbuffered):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    done = subprocess.run(
+        [sys.executable, "-m", "dugong_like", "get", f"{pages}/big", "--timeout", "3"],
+        stdout=writer, stderr=subprocess.PIPE, timeout=100, check=False, cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    os.close(writer)
+    size = len(read_to_end(reader))
+
+    assert done.returncode == 1
+    assert done.stderr.decode() == (
+        "dugong_like: standard output: nothing could be written for 3 seconds "
+        f"(bytes written before: {size})\n"
+    )
+    assert 0 < size < BIG
+
+
+def read_to_end(descriptor):
+    with os.fdopen(descriptor, "rb") as stream:
+        return stream.read()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Make outputs have a short time limit, but not the server."""
+    monkeypatch.setattr("dugong_like.__main__.TimeLimits", lambda: TimeLimits(60, 0.05))
+
+
+STANDS_STILL = "nothing could be written for 0.05 seconds (bytes written before: "
+UNREAD = {
+    "get /big": (1, f"standard output: {STANDS_STILL}"),
+    "get /big -o FIFO": (1, f"/fifo: {STANDS_STILL}"),
+    "put /dev/null /big": (1, f"the server answered 200 OK, but: standard output: {STANDS_STILL}"),
+    "get /big 2>&1": (1, ""),  # nor can the error be written
+    "get /big-error 2>&1": (4, ""),
+    "put /dev/null /big-error 2>&1": (4, ""),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no non-blocking pipes")
+@pytest.mark.parametrize("line", UNREAD)
+def test_an_output_that_stands_still_is_an_error(
+    pages, impatient, tmp_path, monkeypatch, capfd, line
+):
+    status, words = UNREAD[line]
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    arguments = [str(fifo) if text == "FIFO" else text for text in line.split()]
+    with os.fdopen(writer, "w") as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        if arguments[-1] == "2>&1":
+            patch.setattr(sys, "stderr", stream)
+            arguments.pop()
+        assert main(with_host(arguments, pages)) == status
+    size = len(read_to_end(reader))
+
+    assert 0 < size < BIG
+    err = capfd.readouterr().err
+    assert err.count("\n") == bool(words)
+    assert err.endswith(f"{words}{size})\n" if words else "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no FIFOs")
+def test_an_output_that_nobody_opens_is_an_error(pages, impatient, tmp_path, capfd):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    assert main(["get", f"{pages}/small", "-o", str(fifo)]) == 1
+
+    assert capfd.readouterr().err == (
+        f"dugong_like: {fifo}: nobody has opened it for reading within 0.05 seconds\n"
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no non-blocking pipes")
+@pytest.mark.parametrize("data", [b"", b"first"])
+def test_a_non_blocking_input_that_gets_nothing_stores_nothing(data):
+    """Not even what has arrived, as that is not all."""
+    received = []
+
+    def take(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while piece := sock.recv(65536):
+            received.append(piece)
+
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.write(writer, data)
+    with ScriptedServer(take) as server:
+        done = subprocess.run(
+            [sys.executable, "-m", "dugong_like", "put", "-", "--timeout", "3",
+             f"http://127.0.0.1:{server.port}/"],
+            stdin=reader, capture_output=True, timeout=100, check=False, cwd=ROOT,
+        )  # fmt: skip
+    os.close(reader)
+    os.close(writer)
+
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == (
+        "dugong_like: standard input: nothing has arrived for 3 seconds "
+        f"(bytes read before: {len(data)})\n"
+    )
+    assert not b"".join(received).endswith(b"0\r\n\r\n")
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])

@@ -15,10 +15,15 @@ def test_a_time_limit_is_a_number_above_zero(text, seconds):
     assert options.time_limit(text) == seconds
 
 
+def test_a_time_limit_of_the_user_holds_for_everything():
+    assert options.time_limits("3") == (3, 3)
+    assert options.time_limits("inf") == (None, None)
+
+
 @pytest.mark.parametrize(
     ("kind", "texts"),
     [
-        ("time_limit", ["nan", "-nan", "-1", "-inf", "0", "-0.0", "", "x", "1s", "\udce9"]),
+        ("time_limits", ["nan", "-nan", "-1", "-inf", "0", "-0.0", "", "x", "1s", "\udce9"]),
         ("file_count", ["0", "-1", "1.5", "", "x", str(MAX_FILES + 1), "9" * 5000, "\udce9"]),
         ("whole_number", ["1.5", "", "x", "9" * 5000, "nan"]),
         ("field", ["", "Name", "\udce9"]),

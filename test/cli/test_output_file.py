@@ -6,6 +6,7 @@ the superuser.
 
 import errno
 import os
+import pty
 import signal
 import stat
 import sys
@@ -17,6 +18,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from dugong_like.cli import output_file
+from dugong_like.cli.outcome import reason_of
 from dugong_like.cli.output_file import OutputFile
 from dugong_like.cli.stopping import stop_on_signals
 
@@ -455,6 +457,37 @@ def test_without_room_for_all_of_it_the_old_file_is_not_overwritten(folder, monk
 
     assert problem.value.filename == str(folder / "one")
     assert (folder / "two").read_bytes() == b"old"
+
+
+def test_a_fifo_that_nobody_opens_is_an_error_in_the_end(folder):
+    fifo = folder / "fifo"
+    os.mkfifo(fifo)
+
+    with pytest.raises(TimeoutError) as problem, OutputFile(str(fifo)).open(0.01):
+        pass
+
+    assert reason_of(problem.value) == (
+        f"{fifo}: nobody has opened it for reading within 0.01 seconds"
+    )
+
+
+@pytest.mark.parametrize("kind", ["fifo", "terminal"])
+def test_what_is_opened_and_nobody_reads_is_an_error_in_the_end(folder, kind):
+    if kind == "fifo":
+        name = str(folder / "fifo")
+        os.mkfifo(name)
+        ends = [os.open(name, os.O_RDONLY | os.O_NONBLOCK)]
+    else:
+        ends = list(pty.openpty())
+        name = os.ttyname(ends[1])
+
+    with pytest.raises(TimeoutError) as problem, OutputFile(name).open(0.01) as output:
+        output.write(b"x" * 1_000_000)
+
+    words = f"{name}: nothing could be written for 0.01 seconds (bytes written before: "
+    assert reason_of(problem.value).startswith(words)
+    for end in ends:
+        os.close(end)
 
 
 def test_a_fifo_is_written_to_and_stays(folder):

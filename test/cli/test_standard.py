@@ -1,11 +1,19 @@
 import io
 import os
+import pty
+import re
+import socket
 import sys
+import termios
 import threading
 
 import pytest
 
-from dugong_like.cli.standard import Writer, complain, is_terminal, print_output
+from dugong_like import POLLIN, PollNeeded
+from dugong_like.cli.options import TimeLimits
+from dugong_like.cli.outcome import reason_of
+from dugong_like.cli.progress import progress_bar
+from dugong_like.cli.standard import Writer, complain, complain_at_once, is_terminal, print_output
 
 SIZE = 1_000_000  # bytes, more than a pipe takes
 
@@ -34,14 +42,63 @@ def test_everything_is_written(buffering, blocking):
     assert got == [bytes(SIZE) + b"end"]
 
 
-def test_a_non_blocking_pipe_that_nobody_reads_is_an_error_in_the_end():
-    reader, writer = os.pipe()
+def socket_pair():
+    return tuple(end.detach() for end in socket.socketpair())
+
+
+@pytest.mark.parametrize("ends", [os.pipe, socket_pair, pty.openpty])
+@pytest.mark.parametrize("before", [0, 100])
+def test_a_non_blocking_stream_that_nobody_reads_is_an_error_in_the_end(ends, before):
+    reader, writer = ends()
     os.set_blocking(writer, False)
 
     with os.fdopen(writer, "wb", buffering=0) as stream:
-        with pytest.raises(TimeoutError, match="pipe: nobody has read for 0.01 seconds"):
-            Writer(stream, "pipe", 0.01).write(bytes(SIZE))
-    os.close(reader)
+        output = Writer(stream, "stream", 0.01)
+        output.write(b"x" * before)
+        with pytest.raises(TimeoutError) as problem:
+            output.write(b"x" * SIZE)
+
+    count = re.fullmatch(
+        r"stream: nothing could be written for 0.01 seconds \(bytes written before: (\d+)\)",
+        reason_of(problem.value),
+    )
+    assert before < int(count[1]) < SIZE
+    if ends is pty.openpty:  # which loses what is in it when it is closed
+        os.close(reader)
+    else:
+        assert len(read_all(reader)) == int(count[1])
+
+
+def test_servers_wait_for_longer_than_an_output_is_waited_for():
+    limits = TimeLimits()
+
+    assert limits.output < limits.usual == 60  # seconds, as nginx and Apache
+
+
+@pytest.mark.parametrize("bar", ["tqdm", "plain"])
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_stopped_terminal_delays_no_transfer(monkeypatch, bar, blocking):
+    """As by Ctrl-S. Afterwards it shows the bar again."""
+    if bar == "plain":
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    controller, terminal = pty.openpty()
+    os.set_blocking(terminal, blocking)
+    termios.tcflow(terminal, termios.TCOOFF)
+    with os.fdopen(terminal, "w") as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        with progress_bar("what", 200) as shown:
+            shown.update(100)
+            complain_at_once("lost")
+            termios.tcflow(terminal, termios.TCOON)
+            shown.update(100)
+        os.set_blocking(controller, False)
+        seen = b""
+        while b"100" not in seen and PollNeeded(controller, POLLIN).poll(60):
+            seen += os.read(controller, 1000)
+    os.close(controller)
+
+    assert b"100" in seen
+    assert b"lost" not in seen
 
 
 def test_a_pipe_without_reader_is_a_broken_pipe():

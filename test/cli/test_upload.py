@@ -2,17 +2,18 @@ import io
 import os
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from dugong_like.cli.outcome import CommandFailed
+from dugong_like.cli.outcome import CommandFailed, reason_of
 from dugong_like.cli.upload import PIECE, Upload, open_upload
 
 
 def read_all(file):
     """Return the size that is announced, and what is sent."""
-    with open_upload(str(file)) as upload:
+    with open_upload(str(file), 60) as upload:
         return upload.size, b"".join(upload.pieces())
 
 
@@ -49,8 +50,8 @@ def test_a_long_file_of_size_0_has_no_length():
             return count
 
     with Proc("/dev/null") as zeros, Path(os.devnull).open("rb") as null:
-        assert Upload(zeros, "zeros").size is None
-        assert Upload(null, "null").size == 0
+        assert Upload(zeros, "zeros", 60).size is None
+        assert Upload(null, "null", 60).size == 0
 
 
 def test_standard_input_that_is_a_file_has_the_length_that_is_left(tmp_path):
@@ -59,7 +60,7 @@ def test_standard_input_that_is_a_file_has_the_length_that_is_left(tmp_path):
 
     with file.open("rb", buffering=0) as stream:
         stream.seek(100)
-        upload = Upload(stream, "standard input")
+        upload = Upload(stream, "standard input", 60)
         assert upload.size == 3 * PIECE - 100
         assert len(b"".join(upload.pieces())) == upload.size
 
@@ -68,7 +69,7 @@ def test_what_is_added_meanwhile_is_not_sent(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(bytes(2 * PIECE))
 
-    with open_upload(str(file)) as upload:
+    with open_upload(str(file), 60) as upload:
         with file.open("ab") as end:
             end.write(b"more")
         assert len(b"".join(upload.pieces())) == upload.size == 2 * PIECE
@@ -78,7 +79,7 @@ def test_a_file_that_has_become_shorter_is_an_error(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(bytes(3 * PIECE))
 
-    with open_upload(str(file)) as upload:
+    with open_upload(str(file), 60) as upload:
         os.truncate(file, 2 * PIECE)
         with pytest.raises(CommandFailed, match=f"{file}: .* {PIECE} of {3 * PIECE} bytes"):
             list(upload.pieces())
@@ -97,7 +98,7 @@ def test_a_pipe_is_sent_as_it_comes(tmp_path):
 
     writer = threading.Thread(target=write)
     writer.start()
-    with open_upload(str(fifo)) as upload:
+    with open_upload(str(fifo), 60) as upload:
         pieces = upload.pieces()
         assert upload.size is None
         assert next(pieces) == b"first"
@@ -114,15 +115,65 @@ def test_a_non_blocking_pipe_that_has_nothing_yet_is_waited_for(data):
     late.start()
 
     with os.fdopen(reader, "rb", buffering=0) as stream:
-        upload = Upload(stream, "pipe")
+        upload = Upload(stream, "pipe", None)
         assert b"".join(upload.pieces()) == data
     assert upload.size == (None if data else 0)
     late.join()
 
 
+@pytest.mark.parametrize("data", [b"", b"first"])
+@pytest.mark.parametrize("kind", ["pipe", "fifo"])
+def test_a_non_blocking_input_that_has_nothing_is_an_error_in_the_end(tmp_path, kind, data):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader, writer = os.pipe() if kind == "pipe" else (-1, os.open(fifo, os.O_RDWR))
+    os.write(writer, data)
+
+    with pytest.raises(TimeoutError) as problem, ExitStack() as stack:
+        if kind == "pipe":
+            os.set_blocking(reader, False)
+            stream = stack.enter_context(os.fdopen(reader, "rb", buffering=0))
+            upload = Upload(stream, "input", 0.01)
+        else:
+            upload = stack.enter_context(open_upload(str(fifo), 0.01))
+        assert b"".join(upload.pieces()) == data
+    os.close(writer)
+
+    name = "input" if kind == "pipe" else str(fifo)
+    assert reason_of(problem.value) == (
+        f"{name}: nothing has arrived for 0.01 seconds (bytes read before: {len(data)})"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_pipe_of_a_shell_is_waited_for_as_standard_input():
+    """As for ``put <(tar -c folder)``."""
+    reader, writer = os.pipe()
+    late = threading.Timer(0.1, lambda: (os.write(writer, b"late"), os.close(writer)))
+    late.start()
+
+    with open_upload(f"/dev/fd/{reader}", 0.001) as upload:
+        assert b"".join(upload.pieces()) == b"late"
+    late.join()
+    os.close(reader)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is opened as by other programs")
+def test_a_fifo_that_nobody_opens_is_no_empty_file(tmp_path):
+    """Reading one that had no writer yet looks like its end."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    with pytest.raises(TimeoutError, match="nothing has arrived"), open_upload(str(fifo), 0.01):
+        pass
+    with pytest.raises(TimeoutError, match="nothing has arrived"):
+        with os.fdopen(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as stream:
+            Upload(stream, "standard input", 0.01)
+
+
 @pytest.mark.parametrize("name", ["missing", ".", "missing/file"])
 def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path, name):
-    with pytest.raises(OSError) as problem, open_upload(str(tmp_path / name)):
+    with pytest.raises(OSError) as problem, open_upload(str(tmp_path / name), 60):
         pass
 
     assert problem.value.filename == str(tmp_path / name)
@@ -131,5 +182,5 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path, name):
 def test_closed_standard_input_is_an_error(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
 
-    with pytest.raises(OSError, match="standard input"), open_upload("-"):
+    with pytest.raises(OSError, match="standard input"), open_upload("-", 60):
         pass

@@ -16,7 +16,7 @@ from kit.every_driver import DRIVERS
 from kit.odd_streams import Doubled, Made, Quiet, finish_reading, mapped
 from kit.pipe_ends import Drain, Feed, pipe
 from kit.streams import END, WOULD_BLOCK, BulkyScript, ScriptedStream, connection, finish
-from kit.support import ScriptedServer, pattern, read_exactly, read_head
+from kit.support import ScriptedServer, answering, pattern, read_exactly, read_head
 
 from dugong_like import (
     BodyFollowing,
@@ -25,6 +25,7 @@ from dugong_like import (
     ExcessBodyData,
     FileTooShort,
     HTTPConnection,
+    Request,
     StateError,
     StreamNotReady,
     Timeouts,
@@ -987,6 +988,57 @@ def test_limits_of_an_operation_hold_while_a_full_file_is_waited_for(monkeypatch
                 pass
             assert (need.deadline is not None) is limited
             op.close()
+
+
+TO_WAIT_FOR_FILES = {
+    "sendfile": lambda conn, file: conn.co_sendfile(file),
+    "a body that is a stream": lambda conn, file: conn.co_send(Request("PUT", "/", body=file)),
+    "recv_to_file": lambda conn, file: conn.co_recv_to_file(file),
+}
+
+
+@pytest.mark.parametrize("limit", ["total", "stall"])
+@pytest.mark.parametrize("name", TO_WAIT_FOR_FILES)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_file_that_stands_still_is_not_waited_for_longer_than_was_said(driver, name, limit):
+    """The other limits, of which stall() sets one, are about the server."""
+    receives = name == "recv_to_file"
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(DATA)
+    with (
+        ScriptedServer(answering(head + DATA) if receives else idle) as server,
+        pipe(reader_blocks=False, writer_blocks=False) as (reader, writer),
+        HTTPConnection("127.0.0.1", server.port, timeout=60) as conn,
+    ):
+        conn.connect()
+        if name == "sendfile":
+            conn.send_request("PUT", "/", body=BodyFollowing(5))
+        if receives:
+            conn.send_request("GET", "/")
+            conn.read_response()
+        file = os.fdopen(
+            writer if receives else reader, "wb" if receives else "rb", 0, closefd=False
+        )
+        if limit == "total":
+            conn.timeout = Timeouts(read=60, write=60, total=0.05)
+        op = TO_WAIT_FOR_FILES[name](conn, file)
+        with pytest.raises(ConnectionTimedOut) as problem:
+            driver(op if limit == "total" else stall(0.05, op))
+
+        conn.timeout = 60
+        assert problem.value.phase == ("total" if limit == "total" else "")
+        assert problem.value.url == f"http://127.0.0.1:{server.port}/"
+        if receives:  # nothing is lost
+            writer.close()
+            os.set_blocking(reader, True)
+            with os.fdopen(reader, "rb", closefd=False) as there:
+                assert there.read() + conn.readall() == DATA
+        else:
+            assert_broken(conn)
+
+
+def idle(sock):
+    while sock.recv(65536):
+        pass
 
 
 class Grudging(Limited):

@@ -5,11 +5,13 @@ Not here: what each of them does (minimum_rate.py, wire_dump.py, throttle.py).
 
 from __future__ import annotations
 
+import math
 import os
 
 from ...http.redaction import quoted
 from ...polling.binary_streams import is_binary
 from ...polling.rates import Budget
+from ...polling.timeouts import Timeouts
 from ..stream import Stream
 from .minimum_rate import Meter, MeteredStream
 from .throttle import ThrottledStream
@@ -22,6 +24,8 @@ class Filters:
     Args:
         dump: where every byte is written to, or None.
         budget: how fast bytes may pass, and have to; None: as fast or slow as they like.
+        timeouts: those of the connection. The shortest for a wait, or for a whole operation, holds
+            for a non-blocking *dump*, too.
 
     Raises:
         TypeError: one of them has the wrong type.
@@ -33,12 +37,14 @@ class Filters:
 
     __slots__ = ("_dump", "budget")
 
-    def __init__(self, dump: TraceFile | None, budget: Budget | None) -> None:
+    def __init__(self, dump: TraceFile | None, budget: Budget | None, timeouts: Timeouts) -> None:
         if budget is not None and not isinstance(budget, Budget):
             raise TypeError(f"budget is Budget(…), not {quoted(budget)}")
         if not isinstance(dump, str | os.PathLike | None) and not is_binary(dump, "write"):
             raise TypeError(f"trace_file is a path or a binary file, not {quoted(dump)}")
-        self._dump = None if dump is None else WireDump(dump)
+        limits = (timeouts.to_read, timeouts.to_write, timeouts.total)
+        patience = min((limit for limit in limits if limit is not None), default=math.inf)
+        self._dump = None if dump is None else WireDump(dump, patience)
         self.budget = budget or Budget()
 
     def wrap(self, stream: Stream) -> tuple[Stream, Meter | None]:

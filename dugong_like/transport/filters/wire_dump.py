@@ -20,6 +20,8 @@ Not here: the meaning of the bytes.
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -27,8 +29,10 @@ from datetime import UTC, datetime
 from threading import RLock
 from typing import BinaryIO, Final, cast
 
+from ...errors import ConnectionTimedOut
 from ...http.redaction import quoted
 from ...polling.binary_streams import BinaryReader, BinaryWriter
+from ...polling.combinators import stall
 from ...polling.contract import run
 from ...polling.fork import generation
 from ..stream import Data, Part, Stream
@@ -47,11 +51,13 @@ class WireDump:
         target: a binary file, or the path of one, to which the records are appended. ``%d`` in
             a path is replaced by 1 for the first connection that is opened, 2 for the next, and
             so on. Writing may block the thread, even if the file is non-blocking and full.
+        patience: seconds for which a non-blocking file may take nothing.
 
     """
 
-    def __init__(self, target: TraceFile) -> None:
+    def __init__(self, target: TraceFile, patience: float = math.inf) -> None:
         self._target = target
+        self._patience = patience
         self._opened = 0
 
     def wrap(self, stream: Stream) -> DumpedStream:
@@ -63,12 +69,12 @@ class WireDump:
         """
         self._opened += 1
         if not isinstance(self._target, (str, os.PathLike)):
-            return DumpedStream(stream, self._target, ours=False)
+            return DumpedStream(stream, self._target, self._patience, ours=False)
         path = os.fspath(self._target).replace(PLACE, str(self._opened))
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         file = os.fdopen(fd, "ab", buffering=0)
         try:
-            return DumpedStream(stream, file, ours=True)
+            return DumpedStream(stream, file, self._patience, ours=True)
         except BaseException:
             file.close()
             raise
@@ -80,14 +86,18 @@ class DumpedStream(WrappedStream):
     Args:
         inner: the stream below.
         file: the file.
+        patience: see `WireDump`. Once it has passed, the file is waited for again only after it
+            has taken something.
         ours: True to close it with the stream.
 
     """
 
-    def __init__(self, inner: Stream, file: BinaryIO, *, ours: bool) -> None:
+    def __init__(self, inner: Stream, file: BinaryIO, patience: float, *, ours: bool) -> None:
         super().__init__(inner)
         self._file = file
         self._writer = BinaryWriter(file)
+        self._patience = patience
+        self._stands_still = False  # the file has taken nothing for that time
         self._unwritten = bytearray()
         self._ours = ours
         self._lock = RLock()  # the garbage collector or a handler of signals may close it as well
@@ -154,8 +164,17 @@ class DumpedStream(WrappedStream):
 
     def _write_some(self) -> None:
         before = self._writer.written
+        patience = 0 if self._stands_still else self._patience
         try:
-            run(self._writer.co_write_all(bytes(self._unwritten)))
+            run(stall(patience, self._writer.co_write_all(bytes(self._unwritten))))
+            self._stands_still = False
+        except ConnectionTimedOut as exc:  # which is not about the connection
+            self._stands_still = True
+            what = (
+                f"nothing could be written for {self._patience:g} s "
+                f"(bytes written before: {self._writer.written})"
+            )
+            raise TimeoutError(errno.ETIMEDOUT, what, "trace_file") from exc
         finally:  # complete a failed record before the next one, or none could be read
             del self._unwritten[: self._writer.written - before]
 

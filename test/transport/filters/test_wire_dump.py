@@ -12,7 +12,7 @@ from kit.streams import ScriptedStream, connection, finish
 from kit.support import ScriptedServer, answering, open_descriptors, pattern, wait_until
 from kit.ways import WAYS
 
-from dugong_like import HTTPConnection, StreamNotReady, run
+from dugong_like import HTTPConnection, StreamNotReady, Timeouts, run
 from dugong_like.polling.binary_streams import co_flush
 from dugong_like.transport.filters.wire_dump import WireDump, beginning, read_dump
 
@@ -156,6 +156,47 @@ def test_a_pipe_gets_every_byte_once(driver, blocks, buffering):
             drain.join()
 
     assert bytes_of(io.BytesIO(drain.data), "<") == BIG
+
+
+LIMITS = [1, Timeouts(write=1, total=60), Timeouts(stall=60, total=1)]
+
+
+@pytest.mark.parametrize(
+    ("driver", "limits"), [*((driver, 1) for driver in WAYS), *((run, each) for each in LIMITS[1:])]
+)
+def test_a_pipe_that_nobody_reads_ends_the_operation(driver, limits):
+    with ScriptedServer(answering(OK)) as server, pipe(writer_blocks=False) as (reader, writer):
+        file = os.fdopen(writer, "wb", 0, closefd=False)
+        filled = 0
+        while count := file.write(bytes(65536)):
+            filled += count
+        conn = HTTPConnection("127.0.0.1", server.port, timeout=limits, trace_file=file)
+        with pytest.raises(TimeoutError) as problem:
+            driver(co_get(conn))
+        assert not conn.is_open()
+        assert len(os.read(reader, 1 << 20)) == filled
+
+    assert problem.value.filename == "trace_file"
+    assert problem.value.strerror == "nothing could be written for 1 s (bytes written before: 0)"
+
+
+def test_a_pipe_that_stands_still_is_not_waited_for_again_until_it_is_read():
+    with pipe(writer_blocks=False) as (reader, writer):
+        file = os.fdopen(writer, "wb", 0, closefd=False)
+        dump = WireDump(file, 0.01)
+        stream = dump.wrap(ScriptedStream([pattern(100_000), b"more", b"and more"]))
+        with pytest.raises(TimeoutError) as problem:
+            stream.recv(100_000)
+        stream._patience = 1000  # seconds, which are not waited for
+        with pytest.raises(TimeoutError):
+            stream.recv(100_000)
+        data = os.read(reader, 1 << 20)
+        assert f"(bytes written before: {len(data)})" in str(problem.value)
+        assert stream.recv(100_000) == b"and more"
+        stream.close()
+        data += os.read(reader, 1 << 20)
+
+    assert bytes_of(io.BytesIO(data), "<") == pattern(100_000) + b"moreand more"
 
 
 def test_a_record_that_was_cut_off_is_gone_on_with():
