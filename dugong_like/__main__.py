@@ -84,7 +84,7 @@ def _parser() -> Parser:
     get.add_argument("url", metavar="URL", help=help_texts.URL)
     get.add_argument(
         "-o", "--output", metavar="FILE", type=file_name,
-        help="write there, not to standard output",
+        help="write to this file, not to standard output",
     )  # fmt: skip
     get.set_defaults(run=_get)
 
@@ -92,7 +92,7 @@ def _parser() -> Parser:
         "put", help="upload a file",
         description=help_texts.PUT, epilog=help_texts.PUT_END.format(program=program),
     )  # fmt: skip
-    put.add_argument("file", metavar="FILE", type=file_name, help="'-' is standard input")
+    put.add_argument("file", metavar="FILE", type=file_name, help="the file; '-' is standard input")
     put.add_argument("url", metavar="URL", help=help_texts.URL)
     put.set_defaults(run=_put)
 
@@ -104,12 +104,13 @@ def _parser() -> Parser:
         )  # fmt: skip
         command.add_argument(
             "--timeout", type=time_limits, default=limits, metavar="SECONDS",
-            help="give up when nothing moves for so long; 'inf' is never (default: "
+            help="give up after so long without progress; 'inf' is never (default: "
             f"{limits.usual}, and {limits.output} for an output that takes nothing)",
         )  # fmt: skip
         command.add_argument(
             "--proxy", metavar="URL",
-            help="of a proxy, such as http://host:port or socks5h://host (default: none)",
+            help="use this proxy, such as http://host:port or socks5h://host (default: none, "
+            "also if http_proxy is set)",
         )  # fmt: skip
 
     demo = commands.add_parser(
