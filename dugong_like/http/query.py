@@ -220,7 +220,7 @@ def _decoded(text: str) -> str:
 def _pairs(params: object) -> Iterator[tuple[str, Value]]:
     """Yield each name and each value of *params*, which is a mapping or has pairs."""
     pairs: Iterable[object]
-    if isinstance(params, Mapping):
+    if type(params) is dict or isinstance(params, Mapping):
         pairs = params.items()
     elif isinstance(params, Iterable) and not isinstance(params, bytes | bytearray | memoryview):
         pairs = params

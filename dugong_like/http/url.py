@@ -42,9 +42,8 @@ NO_FRAGMENTS: Final = frozenset(["ws", "wss"])  # RFC 6455 section 3
 TARGET: Final = r"[\x21\x22\x24-\x7e]*"  # as `check_target` accepts a path
 
 
-_url = re.compile(
-    rf"(?P<begin>{SCHEME}://{PLACE})(?P<target>(?:[/?]{TARGET})?)(?:#(?P<fragment>{TARGET}))?"
-).fullmatch
+# Beginning, target and fragment of a URL; the beginning is looked at by `_origin`.
+_url = re.compile(rf"([^:/?#]+://[^/?#]+)((?:[/?]{TARGET})?)(?:#({TARGET}))?").fullmatch
 _begin = re.compile(rf"{SCHEME}://{PLACE}").fullmatch
 _place = re.compile(PLACE).fullmatch
 _target = re.compile(rf"/{TARGET}").fullmatch
@@ -207,8 +206,14 @@ class URL:
         match = _url(text)
         if match is None:
             raise InvalidRequest(_problem(text))
-        begin, target, fragment = match.group("begin", "target", "fragment")
-        _set(self, _origin(begin), target if target[:1] == "/" else f"/{target}", fragment)
+        begin, target, fragment = match.groups()
+        try:
+            origin = _origin(begin)
+        except _NotABeginning:
+            origin = None
+        if origin is None:
+            raise InvalidRequest(_problem(text))
+        _set(self, origin, target if target[:1] == "/" else f"/{target}", fragment)
 
     @property
     def scheme(self) -> str:
@@ -379,7 +384,14 @@ class URL:
         fragment = found.fragment
         if fragment is None and keep_fragment and found.scheme not in NO_FRAGMENTS:
             fragment = self.fragment or None
-        origin = self.origin if found.place is None else _origin(f"{found.scheme}://{found.place}")
+        origin: Origin | None = self.origin
+        if found.place is not None:
+            try:
+                origin = _origin(f"{found.scheme}://{found.place}")
+            except _NotABeginning:
+                origin = None
+        if origin is None:
+            raise InvalidRequest(f"a reference to no host: {shown_url(found.place or '')!r}")
         url: URL = object.__new__(URL)
         _set(url, origin, found.target, fragment)
         return url
@@ -416,19 +428,31 @@ _set_fragment: Any = URL.__dict__["fragment"].__set__
 
 def _set(url: URL, origin: Origin, target: str, fragment: str | None) -> None:
     """Give *url* its parts, which have been checked. *fragment*: None if there is no ``#``."""
-    if fragment is not None and origin.scheme in NO_FRAGMENTS:
+    if fragment is None:
+        fragment = ""
+    elif origin.scheme in NO_FRAGMENTS:
         raise InvalidRequest(f"a URL with {origin.scheme} has no fragment (RFC 6455 section 3)")
     _set_origin(url, origin)
     _set_target(url, target)
-    _set_fragment(url, fragment or "")
+    _set_fragment(url, fragment)
+
+
+class _NotABeginning(Exception):
+    """It is no scheme, host and port."""
 
 
 @functools.lru_cache(maxsize=256)
 def _origin(begin: str) -> Origin:
-    """Return the origin of a URL that begins with *begin*: scheme, host and port."""
+    """Return the origin of a URL that begins with *begin*: scheme, host and port.
+
+    Raises:
+        InvalidRequest: one of them is not valid.
+        _NotABeginning: they cannot be told apart.
+
+    """
     match = _begin(begin)
     if match is None:
-        raise InvalidRequest(f"not a scheme, a host and perhaps a port: {shown_url(begin)!r}")
+        raise _NotABeginning
     scheme = match["scheme"].lower()
     if scheme not in PORTS:
         raise InvalidRequest(f"not a URL of {', '.join(PORTS)}: {quoted(scheme)}")
@@ -487,8 +511,8 @@ def _written(text: str) -> str | None:
         match = _url(text)
         if match is None or shown_url(text) != text:
             return None
-        _origin(match["begin"])
-    except InvalidRequest:
+        _origin(match[1])
+    except (InvalidRequest, _NotABeginning):
         return None
     return text
 
