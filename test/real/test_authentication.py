@@ -64,7 +64,7 @@ def fetch(drive, server, auth, count, path="/file", make_body=None):
     return drive(co_all()), sent
 
 
-@pytest.mark.feature("D9")
+@pytest.mark.feature("D9", "E11")
 @pytest.mark.real("httpd-digest")
 @pytest.mark.parametrize("lifetime", [300, 0])
 @pytest.mark.parametrize("mutual", [False, True])
@@ -105,7 +105,7 @@ def test_digest_at_squid(drive, begin, start):
         assert [json.loads(response.content)["length"] for response in responses] == [1000] * 2
 
 
-@pytest.mark.feature("D8")
+@pytest.mark.feature("D8", "E11")
 @pytest.mark.real("squid-digest")
 def test_basic_at_squid(drive, begin, start):
     server = begin(servers.squid, scheme="basic", server=start("uvicorn-h11").port)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from ...errors import InvalidRequest
+from ...polling.fork import generation
 from ..challenges import Challenge
 from ..url import Origin
 from .digest_answer import Answerer
@@ -36,13 +37,17 @@ class _Space(NamedTuple):
 class ProtectionSpaces:
     """The protection spaces of each origin. Each value is replaced as a whole, by any thread."""
 
-    __slots__ = ("_spaces",)
+    __slots__ = ("_generation", "_spaces")
 
     def __init__(self) -> None:
+        self._generation = generation()
         self._spaces: dict[Origin | str, tuple[_Space, ...]] = {}
 
     def find(self, origin: Origin | str, path: str) -> Answerer | None:
         """Return that of the space of *path* which was learned last, None if it is unknown."""
+        if self._generation != generation():
+            # In a child process: its parent counts the uses of the same nonces.
+            self._spaces, self._generation = {}, generation()
         for space in self._spaces.get(origin, ()):
             if path.startswith(space.paths):
                 return space.answerer

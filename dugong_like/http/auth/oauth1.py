@@ -99,6 +99,8 @@ class OAuth1(Auth):
         request.target = url
         if form is not None and changed != body:
             request.body = changed.encode()
+            if "content-length" in request.headers:
+                request.headers.set("Content-Length", str(len(request.body)))
         if "Authorization" in signed:
             request.headers.set("Authorization", signed["Authorization"])
 

@@ -3,6 +3,7 @@
 import pytest
 
 from dugong_like import Origin
+from dugong_like.http.auth import digest_spaces
 from dugong_like.http.auth.digest_answer import Answerer, strongest
 from dugong_like.http.auth.digest_spaces import MAX_ORIGINS, MAX_SPACES, ProtectionSpaces
 from dugong_like.http.challenges import parse_challenges
@@ -75,6 +76,16 @@ def test_only_the_present_one_is_replaced():
     following = new.following("3")
     spaces.replace(HERE, new, following)
     assert spaces.find(HERE, "/") is following
+
+
+def test_child_processes_know_nothing(monkeypatch):
+    spaces = ProtectionSpaces()
+    learn(spaces)
+    monkeypatch.setattr(digest_spaces, "generation", lambda: -1)
+
+    assert spaces.find(HERE, "/") is None
+    answerer = learn(spaces)
+    assert spaces.find(HERE, "/") is answerer
 
 
 def test_not_more_than_some_are_kept():

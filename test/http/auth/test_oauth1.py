@@ -149,9 +149,10 @@ def test_parameters_in_the_query_and_in_the_form():
     assert "Authorization" not in sent
     _, sent, body = send(
         OAuth1(**KEYS, signature_type=oauth1.SIGNATURE_TYPE_BODY),
-        "POST", "http://server.test/a", {"Content-Type": FORM}, b"b=c",
+        "POST", "http://server.test/a", {"Content-Type": FORM, "content-length": "3"}, b"b=c",
     )  # fmt: skip
     assert body.startswith(b"b=c&oauth_nonce=")
+    assert sent["Content-Length"] == str(len(body))
     assert "Authorization" not in sent
 
 
