@@ -306,9 +306,9 @@ class ConnectionTimedOut(TransportError, TimeoutError):
     Attributes:
         phase: the limit in `Timeouts`: a step of connecting, as in `DugongError`, of which
             ``"proxy-dns"``, ``"proxy-connect"`` and ``"proxy-tls"`` are limited by the same
-            `Timeouts` as those with the server; ``"read"``, ``"write"``, ``"total"`` or
-            ``"expect100"``; ``"rate"`` for a `MinimumRate`; ``""`` for a limit of your own, such
-            as `within`.
+            `Timeouts` as those with the server; ``"head"``, ``"read"``, ``"write"``, ``"total"``,
+            ``"expect100"`` or ``"pool"``; ``"rate"`` for a `MinimumRate`; ``""`` for a limit of
+            your own, such as `within`.
 
     """
 

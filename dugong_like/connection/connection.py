@@ -18,11 +18,10 @@ from ..http.request import BodyFollowing, Request
 from ..polling.contract import Co, run
 from ..polling.reasons import Explainer, explainers
 from ..polling.twin_documentation import twin_of
-from ..transport.attempts import timed_out
 from ..transport.connect.options import check_context
 from ..transport.zero_copy import LOW_WATER
 from .config import ConnectionConfig, config_of
-from .exchange import Exchange, HTTPResponse, Reply
+from .exchange import Exchange, HTTPResponse, Reply, kind_of_exchange
 from .h1.cancelling import abort, cancel_users, forgo_tls_session
 from .h1.reconnect import Retired, SessionReplaced
 from .operations import Operations
@@ -331,13 +330,13 @@ class HTTPConnection(Operations):
         if headers is None and body is None:
             head = self._known_heads.get((method, path))
         if head is not None:
-            exchange = Exchange(method, path)
+            exchange = self._new_exchange(method, path)
         else:
             exchange, head, whole = self._build_exchange(method, path, headers, body)
         exchanges = self._exchanges
         session = self._session
         shared = session.shared
-        if shared.timeouts.total is not None:
+        if shared.total is not None:
             return run(self._co_exchange_in_time(exchange, head, whole))
         try:
             with exchanges.lock:  # which Ctrl-C at any point gives back
@@ -348,8 +347,8 @@ class HTTPConnection(Operations):
                     return run(self._co_exchange_by_halves(session, exchange, head, None, begun))
                 try:
                     stream = shared.stream
-                    if stream is not None and not stream.wait_to_recv(shared.timeout):
-                        raise timed_out("nothing arrived", shared.timeout, "read")
+                    if stream is not None and not stream.wait_to_recv(shared.head_timeout):
+                        raise session.receiver.nothing_arrived()
                     return session.finish(exchange) or run(session.co_reply(exchange))
                 except BaseException as exc:
                     session.receiver.note(exc)
@@ -529,6 +528,7 @@ class HTTPConnection(Operations):
     def timeout(self, timeout: float | Timeouts | None) -> None:
         self._session.limit(timeout, self._expect100_timeout)
         self._timeout = timeout
+        self._new_exchange = kind_of_exchange(timeout)
 
     # ---- facts about the connection; while there is none everything is None
 

@@ -6,12 +6,16 @@ wire (http/h1/).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import StateError
 from ..http.redaction import mask_target
 from ..polling.contract import Co, run
+from ..polling.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -24,6 +28,10 @@ if TYPE_CHECKING:
 
 class ResponseReader(Protocol):
     """The calls of an `Exchange` to its session; each waits for the turn of the exchange."""
+
+    def is_next(self, exchange: Exchange) -> bool:
+        """Return True if all responses before that to *exchange* have been read."""
+        ...
 
     def co_response_of(self, exchange: Exchange) -> Co[HTTPResponse]:
         """See `Exchange.co_read_response`."""
@@ -60,6 +68,8 @@ class Exchange:
         reader: reads the response; None before the request was sent.
         fresh: True if nothing else was pending when it was sent, and nobody has waited for the
             response yet.
+        head_until: time at which the head of its response is late; None if nothing limits that, or
+            nobody has waited yet.
         hand_over: gives the stream up, if the response has ended HTTP on it.
         stream: what it gave.
         timings: how long its phases took; None if nobody asked for it.
@@ -75,6 +85,7 @@ class Exchange:
     abandoned = False
     complete = False
     fresh = False
+    head_until: float | None = None
     reader: ResponseReader | None = None
     hand_over: Callable[[], NetworkStream] | None = None
     stream: NetworkStream | None = None
@@ -177,6 +188,40 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"<Exchange {self.method} {mask_target(self.path)}>"
+
+
+class LimitedExchange(Exchange):
+    """An exchange that notes when its request is complete, as `Timeouts.head` counts from there.
+
+    Args:
+        seconds: the limit.
+        method: request method.
+        path: request target.
+
+    """
+
+    _sent = False
+
+    def __init__(self, seconds: float, method: str, path: str) -> None:
+        super().__init__(method, path)
+        self._seconds = seconds
+
+    def _note_sent(self, sent: bool) -> None:
+        self._sent = sent
+        reader = self.reader
+        if sent and (reader is None or reader.is_next(self)):
+            self.head_until = time.monotonic() + self._seconds
+
+    sent = property(attrgetter("_sent"), _note_sent)
+
+
+def kind_of_exchange(
+    timeout: float | Timeouts | None,
+) -> Callable[[str, str], Exchange]:
+    """Return the function that makes exchanges for a connection with *timeout*."""
+    if isinstance(timeout, Timeouts) and timeout.head is not None:
+        return partial(LimitedExchange, timeout.head)
+    return Exchange
 
 
 class HTTPResponse:

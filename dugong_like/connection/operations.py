@@ -33,7 +33,7 @@ from ..polling.wake import co_checkpoint
 from ..transport import exclusive
 from ..transport.stream import Part
 from .config import ConnectionConfig
-from .exchange import Exchange, HTTPResponse, Reply
+from .exchange import Exchange, HTTPResponse, Reply, kind_of_exchange
 from .file_transfer import start_upload
 from .files import Sink, Source
 from .h1.cancelling import abort, close
@@ -66,7 +66,7 @@ class Operations:
 
     __slots__ = (
         *("_config", "_exchanges", "_expect100_timeout", "_heads", "_known_heads"),
-        *("_session", "_timeout"),
+        *("_new_exchange", "_session", "_timeout"),
         *("content_md5", "renewals"),
     )
 
@@ -79,6 +79,7 @@ class Operations:
         self._expect100_timeout = config.expect100_timeout
         self.content_md5 = content_md5
         self.renewals = 0
+        self._new_exchange = kind_of_exchange(config.timeout)
         self._session = Session(config, config.timeout, config.expect100_timeout)
         self._exchanges = FairLock()  # of `exchange`: one after the other
         self._session.shared.exchanges = self._exchanges
@@ -313,7 +314,7 @@ class Operations:
             if type(method) is not str or type(path) is not str:
                 method = as_string(method, "method")
                 path = path if type(path) is Target else as_string(path, "path")
-            exchange = Exchange(method, path)
+            exchange = self._new_exchange(method, path)
             if headers is None and body is None and not expect100 and method != "CONNECT":
                 framing = EMPTY.get(method, "")
                 return exchange, self._heads.build(method, path, NO_FIELDS, framing), None
@@ -663,7 +664,7 @@ class Operations:
     ) -> Co[Reply]:
         """Return the operation for a whole exchange, with the total limit if there is one."""
         going = self._co_exchange(exchange, head, whole)
-        total = self._session.shared.timeouts.total
+        total = self._session.shared.total
         if total is None:
             return going
         return limited(total, "total", going, "there was no whole response")
@@ -675,12 +676,12 @@ class Operations:
         known = self._known_heads
         is_plain = headers is None and body is None
         if is_plain and (head := known.get((method, path))) is not None:
-            return Exchange(method, path), head, None
+            return self._new_exchange(method, path), head, None
         if isinstance(body, BodyFollowing):
             raise TypeError("a body of exchange() cannot follow: use send_request() and write()")
         if body is not None and not is_whole(body):
             request = Request(method, path, headers, body)
-            return Exchange(method, path), b"", request
+            return self._new_exchange(method, path), b"", request
         exchange, head, whole = self._build(method, path, headers, body, False, with_md5=False)
         if is_plain and self._heads.minor:
             if len(known) >= MOST_KNOWN:
@@ -713,7 +714,7 @@ class Operations:
         if begun is not True:
             return (yield from self._co_exchange_by_halves(session, exchange, head, whole, begun))
         try:
-            timeout = session.shared.timeout
+            timeout = session.shared.head_timeout
             deadline = None if timeout is None else time.monotonic() + timeout
             received = session.receiver.buffer.received
             yield session.shared.live_stream().wanted_by_recv(deadline)
@@ -763,7 +764,7 @@ class Operations:
             isinstance(whole, Request)
             or exchange.upgrades
             or exchange.closes
-            or shared.timeouts.total is not None
+            or shared.total is not None
             or not lock.acquire(False)  # it has to wait for its turn
         ):
             return await run(self._co_exchange_in_time(exchange, head, whole))
@@ -773,7 +774,7 @@ class Operations:
                 return await run(self._co_exchange_by_halves(session, exchange, head, whole, begun))
             try:
                 try:
-                    timeout = shared.timeout
+                    timeout = shared.head_timeout
                     deadline = None if timeout is None else time.monotonic() + timeout
                     received = session.receiver.buffer.received
                     await wait(shared.live_stream().wanted_by_recv(deadline))

@@ -166,6 +166,10 @@ def test_what_is_not_given_comes_from_the_next_wider_one():
     limits = Timeouts(connect=2, stall=1, read=0)
     assert (limits.to_reach, limits.to_shake_hands, limits.to_read) == (2, 2, 0)
     assert Timeouts().to_read is None
+    limits = Timeouts(stall=1, head=300)
+    assert (limits.to_read, limits.to_read_head) == (1, 300)
+    assert Timeouts(read=2, stall=1).to_read_head == 2
+    assert Timeouts(pool=5).pool == 5
 
 
 def test_limits_are_values():

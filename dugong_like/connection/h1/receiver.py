@@ -37,6 +37,7 @@ from ...transport.buffer import ReceiveBuffer
 from ...transport.stream import RECEIVING, Stream
 from ...transport.zero_copy import PATIENCE
 from ..exchange import Exchange, HTTPResponse
+from . import head_limit
 from .body_reader import BodyReader
 from .exclusive import FATAL, ORDERLY, READING, take
 from .expect_continue import CONTINUE, co_limited
@@ -46,6 +47,7 @@ from .shared import PEERS
 from .states import BROKEN, CLOSED
 
 if TYPE_CHECKING:
+    from ...errors import ConnectionTimedOut
     from .shared import SharedState
 
 A = TypeVar("A")
@@ -144,8 +146,11 @@ class Receiver:
         """Wait, for `block`, until something arrives."""
         session = self._session
         stream = session.stream
-        if stream is not None and not stream.wait_to_recv(session.timeout):
-            raise timed_out("nothing arrived", session.timeout, "read")
+        timeout = session.timeout
+        if session.head is not None and session.pending:
+            timeout = head_limit.left(session.pending[0], session.head)
+        if stream is not None and not stream.wait_to_recv(timeout):
+            raise self.nothing_arrived()
         if stream is None or session.stream is not stream:
             session.check_usable()
 
@@ -252,10 +257,15 @@ class Receiver:
                 stream = session.stream
                 if stream is None:
                     raise self._closed()
-                if session.timeout is not None:
-                    deadline = self._deadline(session.timeout, received, deadline)
+                if session.head is not None:
+                    until, deadline = self._limit_head(session.head, received, deadline, early)
                     received = buffer.received
-                yield self._need(stream, deadline, early)
+                    yield self._need(stream, until, early)
+                else:
+                    if session.timeout is not None:
+                        deadline = self._deadline(session.timeout, received, deadline)
+                        received = buffer.received
+                    yield self._need(stream, deadline, early)
                 early = False
         finally:
             buffer.wanted = 0
@@ -263,6 +273,40 @@ class Receiver:
     def _closed(self) -> ConnectionClosed:
         self._session.check_usable()
         return ConnectionClosed("the connection is closed")
+
+    def nothing_arrived(self) -> ConnectionTimedOut:
+        """Return the error of a wait for a response of which nothing has come in time."""
+        session = self._session
+        if session.head is not None and session.pending:
+            return head_limit.no_head(session.pending[0], session.head)
+        return timed_out("nothing arrived", session.timeout, "read")
+
+    def _limit_head(
+        self, head: float, received: int, deadline: float | None, early: bool
+    ) -> tuple[float | None, float | None]:
+        """Return until when to wait, and the deadline of `_deadline` for the next time.
+
+        Args:
+            head: seconds for the head of a response.
+            received: see `_deadline`.
+            deadline: see `_deadline`.
+            early: see `co_alone`.
+
+        Raises:
+            ConnectionTimedOut: either is over.
+
+        """
+        pending = tuple(self._session.pending)
+        awaited = pending[0] if pending and self.is_between() else None
+        if awaited is not None and awaited.sent:
+            return head_limit.deadline(awaited, head, looked=not early), None
+        timeout = self._session.timeout
+        if timeout is not None:
+            deadline = self._deadline(timeout, received, deadline)
+        if awaited is None:
+            return deadline, deadline
+        soon = time.monotonic() + head  # it may be complete in this moment
+        return soon if deadline is None else min(soon, deadline), deadline
 
     def _deadline(self, timeout: float, received: int, deadline: float | None) -> float:
         """Return until when to wait: *deadline*, unless more than *received* bytes are here.

@@ -315,8 +315,8 @@ class Sender(Writer):
         for exchange, head, body in requests:
             # Now, or the answer to the first would be taken for an early one when the last
             # has not been sent.
-            exchange.sent = True
             exchange.reader = self._receiver
+            exchange.sent = True
             self._session.append(exchange)
             if (observer := self._session.observer) is not None:
                 if observer.takes_time:

@@ -125,6 +125,8 @@ class Session:
 
         """
         self.shared.limit(timeout)
+        for exchange in self.shared.pending.copy():
+            exchange.head_until = None
         self.receiver.continue_timeout = limit_of(self.shared.timeouts, expect100_timeout)
 
     # ---- whole exchanges: `begin`, a wait for the response, `finish`, and `leave` in any case

@@ -62,6 +62,9 @@ class SharedState(StreamInUse):
         timeouts: how long everything may take.
         timeout: seconds that may pass without anything arriving, or None.
         write_timeout: seconds that may pass without anything being sent, or None.
+        head_timeout: seconds until a response begins, at most; or None.
+        head: `Timeouts.head`.
+        total: `Timeouts.total`.
         pending: the requests whose responses have not been read to their end, in order.
         state: whether the session can be used.
         stream: see `StreamInUse`; it is there even if the session is broken.
@@ -84,14 +87,17 @@ class SharedState(StreamInUse):
 
     __slots__ = (
         *("__weakref__", "_callbacks", "_closed_by_us", "_failure", "config", "direct"),
-        *("ended", "exchanges", "exchanging", "lost", "meter", "observer", "peeking", "pending"),
-        *("reader_waits", "reason", "route", "sender_waits", "state", "timeout"),
-        *("timeouts", "timings", "turn_waits", "write_timeout"),
+        *("ended", "exchanges", "exchanging", "head", "head_timeout", "lost", "meter", "observer"),
+        *("peeking", "pending", "reader_waits", "reason", "route", "sender_waits", "state"),
+        *("timeout", "timeouts", "timings", "total", "turn_waits", "write_timeout"),
     )
 
     timeouts: Timeouts
     timeout: float | None
     write_timeout: float | None
+    head_timeout: float | None
+    head: float | None
+    total: float | None
 
     def __init__(self, config: ConnectionConfig, timeout: float | Timeouts | None) -> None:
         super().__init__()
@@ -100,7 +106,8 @@ class SharedState(StreamInUse):
         self.direct = config.is_direct
         if timeout is None:  # as with `limit`, but connections are made often
             self.timeouts = NO_LIMITS
-            self.timeout = self.write_timeout = None
+            self.timeout = self.write_timeout = self.head_timeout = None
+            self.head = self.total = None
         else:
             self.limit(timeout)
         # A deque takes 760 bytes, a quarter of an idle connection, but is quicker if many are sent.
@@ -138,10 +145,14 @@ class SharedState(StreamInUse):
             self.timeouts = timeout
             self.timeout = timeout.to_read
             self.write_timeout = timeout.to_write
+            self.head_timeout = timeout.to_read_head
+            self.head = timeout.head
+            self.total = timeout.total
             self.direct = self.config.is_direct and timeout.total is None
         else:
             self.timeouts = stalling(timeout)
-            self.timeout = self.write_timeout = timeout
+            self.timeout = self.write_timeout = self.head_timeout = timeout
+            self.head = self.total = None
             self.direct = self.config.is_direct
 
     # ---- errors
