@@ -196,6 +196,8 @@ def _piece_of(content: Content, name: str) -> Piece:
         raise TypeError(
             f"files[{quoted(name)}] is opened as text: open it with 'rb', or pass the text itself"
         )
+    if isinstance(content, io.IOBase) and not content.readable():
+        raise TypeError(f"files[{quoted(name)}] is not opened for reading: open it with 'rb'")
     if not hasattr(content, "read") and not hasattr(content, "readinto"):
         raise TypeError(
             f"files[{quoted(name)}]: content is bytes, str, a binary file or a path, or in a tuple "

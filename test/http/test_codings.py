@@ -18,6 +18,7 @@ from dugong_like.http.codings import (
     decode_all,
     decoder_for,
 )
+from dugong_like.http.encoders import encode_all
 from dugong_like.http.headers import CaseInsensitiveDict, Headers
 from dugong_like.http.lazy_message import FieldsMessage
 
@@ -136,6 +137,29 @@ def test_a_body_that_explodes_needs_memory_for_one_step_only(case):
     assert peak < 400_000  # two or three steps
     with pytest.raises(BodyTooLarge, match="more than 1000 bytes"):
         decode_all(case.wire, case.codings, 1000)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "zstd, br", "gzip, deflate"])
+@pytest.mark.parametrize(("piece", "step"), [(30_000, 1000), (200_000, 70_000), (7000, 10**9)])
+def test_large_bodies_that_arrive_faster_than_they_are_taken(coding, piece, step):
+    pytest.importorskip("brotli")
+    pytest.importorskip("backports.zstd")
+    dice = random.Random(2)
+    content = b"".join(dice.choice((b"a", b"bcd" * 40, b"%d" % i)) for i in range(60_000))
+    wire = content
+    for name in coding.split(", "):
+        wire = encode_all(wire, name)
+    decoder = decoder_for(coding)
+    found = []
+    for start in range(0, len(wire), piece):
+        found.append(decoder.decode(wire[start : start + piece], step))
+        assert len(found[-1]) <= step
+    while data := decoder.decode(b"", step):
+        assert len(data) <= step
+        found.append(data)
+    decoder.finish()
+
+    assert b"".join(found) == content == decode_all(wire, coding)
 
 
 def test_the_limit_counts_decoded_bytes_and_may_be_reached():

@@ -179,6 +179,16 @@ def test_text_files_are_refused():
         multipart(files={"f": file})
 
 
+def test_files_that_cannot_be_read_are_refused(tmp_path):
+    with (tmp_path / "new").open("wb") as file:
+        with pytest.raises(TypeError, match="not opened for reading"):
+            multipart(files={"f": file})
+    with (tmp_path / "new").open("rb") as file:
+        pass
+    with pytest.raises(ValueError, match="closed"):
+        multipart(files={"f": file})
+
+
 @pytest.mark.parametrize(
     "headers", [{"A b": "c"}, {"": "c"}, {"A": "b\r\nC: d"}, {"A": "\x00"}, {"Ä": "c"}]
 )
