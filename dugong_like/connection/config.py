@@ -139,28 +139,14 @@ class ConnectionConfig:
         budget: Budget | None = None,
     ) -> None:
         self.hostname = hostname
-        default_port = HTTP_PORT if ssl_context is None else HTTPS_PORT
-        try:
-            name, port, host, self.heads = _origin(exact(hostname), port, default_port)
-        except TypeError:  # perhaps one of the cache
-            check_hostname(hostname)
-            check_port(default_port if port is None else port)
-            raise
-        self.proxy = None if proxy is None else checked_proxy(proxy)
-        self.proxy_given = self.proxy is proxy
-        forwarding = None
-        if self.proxy is not None and self.proxy.forwards(name, https=ssl_context is not None):
-            forwarding = self.proxy.forwarding()
+        is_https = ssl_context is not None
+        name, port, host, self.heads = _origin_of(hostname, port, is_https)
+        forwarding = self._use_proxy(proxy, name, is_https)
         if forwarding is not None or http_version != "1.1":
             self.heads = _other_heads(host, forwarding, http_version)
-        self.on_forwarded = None if forwarding is None else forwarding.note_response
         self.limits = _limits_of(
-            max_line_size,
-            max_header_size,
-            max_fields,
-            max_informational,
-            max_chunk_line,
-            max_extensions,
+            *(max_line_size, max_header_size, max_fields),
+            *(max_informational, max_chunk_line, max_extensions),
         )
         if expect100_timeout is not None:
             check_seconds(expect100_timeout, "expect100_timeout")
@@ -188,6 +174,18 @@ class ConnectionConfig:
         )
         test_names = _test_names(dns_test_hostnames)
         self.route = Route(name, port, ssl_context, self.proxy, self.limits, test_names, options)
+
+    def _use_proxy(
+        self, proxy: Proxy | tuple[str, int] | str | None, name: str, is_https: bool
+    ) -> Forwarding | None:
+        """Check the proxy; return its fields if requests to the server *name* are forwarded."""
+        self.proxy = checked_proxy(proxy)
+        self.proxy_given = self.proxy is proxy
+        self.on_forwarded = forwarding = None
+        if self.proxy is not None and self.proxy.forwards(name, https=is_https):
+            forwarding = self.proxy.forwarding()
+            self.on_forwarded = forwarding.note_response
+        return forwarding
 
     def _observe(
         self,
@@ -289,6 +287,19 @@ def _test_name(one: str | tuple[str, int]) -> str:
         return check_hostname(name)
     except (InvalidRequest, TypeError) as exc:
         raise type(exc)(f"dns_test_hostnames: {exc}") from None
+
+
+def _origin_of(
+    hostname: str, port: int | None, is_https: bool
+) -> tuple[str, int, str, RequestHeads]:
+    """Return what `_origin` does, or raise an error that names the argument."""
+    default_port = HTTPS_PORT if is_https else HTTP_PORT
+    try:
+        return _origin(exact(hostname), port, default_port)
+    except TypeError:  # perhaps one of the cache
+        check_hostname(hostname)
+        check_port(default_port if port is None else port)
+        raise
 
 
 @functools.lru_cache(maxsize=256, typed=True)

@@ -330,11 +330,6 @@ class Sender(Writer):
                 yield body
         yield b"".join(heads)
 
-    def send_all(self, requests: Sequence[Whole]) -> Co[None] | None:
-        """Send *requests*, of which only the last may let no other follow, as one."""
-        *before, (exchange, head, body) = requests
-        return self.request(exchange, head, body, before)
-
     def _bar(self, exchange: Exchange, complete: bool) -> None:
         """Let no request follow the present one.
 
