@@ -162,6 +162,21 @@ def test_large_bodies_that_arrive_faster_than_they_are_taken(coding, piece, step
     assert b"".join(found) == content == decode_all(wire, coding)
 
 
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_input_that_cannot_be_taken_yet_is_kept(coding):
+    pytest.importorskip("brotli")
+    pytest.importorskip("backports.zstd")
+    wire = encode_all(bytes(20_000_000), coding, 9)
+    decoder = decoder_for(coding)
+    total = len(decoder.decode(wire[:-1]))
+    total += len(decoder.decode(wire[-1:]))
+    while data := decoder.decode():
+        total += len(data)
+    decoder.finish()
+
+    assert total == 20_000_000
+
+
 def test_the_limit_counts_decoded_bytes_and_may_be_reached():
     wire = gzip.compress(TEXT) + gzip.compress(OTHER)
     size = len(TEXT) + len(OTHER)
