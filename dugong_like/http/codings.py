@@ -77,8 +77,13 @@ def content_codings(fields: Codings) -> list[str]:
         TypeError: *fields* has another type.
 
     """
-    names = [name.strip(" \t").lower() for value in _values(fields) for name in value.split(",")]
-    return [name for name in names if name not in {"", "identity"}]
+    return [name for value in _values(fields) for name in _names_in(value)]
+
+
+@functools.lru_cache(maxsize=128)
+def _names_in(value: str) -> tuple[str, ...]:
+    names = [name.strip(" \t").lower() for name in value.split(",")]
+    return tuple(name for name in names if name not in {"", "identity"})
 
 
 def _values(fields: Codings) -> Iterable[str]:
@@ -257,6 +262,8 @@ class Decoder:
         total = 0
         pieces = []
         piece = self.decode(data, most + 1)
+        if len(piece) <= most and len(self._stages) == 1 and self._stages[0].is_complete():
+            return piece  # as almost always
         while piece:
             total += len(piece)
             if total > most:

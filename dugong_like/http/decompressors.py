@@ -80,10 +80,11 @@ class Decompressor:
 
     def finish(self) -> None:
         """Check that the end is reached. Raises DecodingError if it is not."""
-        if not self._is_complete():
+        if not self.is_complete():
             raise self._truncated()
 
-    def _is_complete(self) -> bool:
+    def is_complete(self) -> bool:
+        """Return True at the end: there is nothing more to take, and all that was fed is used."""
         raise NotImplementedError
 
     def _next(self, most: int) -> memoryview:
@@ -143,7 +144,8 @@ class Inflating(Decompressor):
                 return data
         return b""
 
-    def _is_complete(self) -> bool:
+    def is_complete(self) -> bool:
+        """See `Decompressor.is_complete`."""
         return self._ended > 0 and self._inflater is None and self._at == len(self._data)
 
 
@@ -230,7 +232,8 @@ class BrotliDecompressor(Decompressor):
         self._has_more = bool(data) and not self._ended
         return data
 
-    def _is_complete(self) -> bool:
+    def is_complete(self) -> bool:
+        """See `Decompressor.is_complete`."""
         return self._ended > 0 and not self._held and self._at == len(self._data)
 
 
@@ -291,5 +294,6 @@ class ZstdDecompressor(Decompressor):
         self._frame = self._make()
         return self._frame
 
-    def _is_complete(self) -> bool:
+    def is_complete(self) -> bool:
+        """See `Decompressor.is_complete`."""
         return self._ended > 0 and self._frame is None and self._at == len(self._data)

@@ -1,5 +1,6 @@
 """The program that has several clients decode: that it runs, and that its verdicts are right."""
 
+import re
 import subprocess
 import sys
 
@@ -23,12 +24,13 @@ def test_this_library_gets_all_right():
     done = run("--clients", "dugong_like")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    [head, counts, _, legend] = done.stdout.splitlines()
+    [head, counts, _, legend, cost] = done.stdout.splitlines()
     assert head.split() == ["dugong_like"]
     right, count = counts.split()[1].split("/")
     assert right == count
     assert int(count) > 60
     assert legend == decoding.LEGEND
+    assert re.fullmatch(r"gzip, 100 KiB of JSON: \d+ µs, zlib alone \d+ µs", cost)
 
 
 def test_others_stand_beside_it():
