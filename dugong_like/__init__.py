@@ -57,6 +57,7 @@ from .http.headers import CaseInsensitiveDict, Headers
 from .http.hosts import HTTP_PORT, HTTPS_PORT
 from .http.request import BodyFollowing, Request
 from .http.target import Target
+from .http.version import VERSION
 from .polling.combinators import both, first_of, stall
 from .polling.contract import POLLIN, POLLOUT, Co, PollNeeded, run, within
 from .polling.timeouts import Timeouts
@@ -65,9 +66,18 @@ from .transport.buffer import BUFFER_SIZE
 from .transport.upgraded.network_stream import NetworkStream
 
 if TYPE_CHECKING:
+    from .client.api import delete, get, head, options, patch, post, put, request, stream
+    from .client.async_client import AsyncClient
+    from .client.client import Client
     from .client.connector import Connector
+    from .client.dispatchers.mock import MockDispatcher
+    from .client.layers.guard import PublicOnly
+    from .client.layers.rate import RequestRate
+    from .client.layers.retry import Retry
     from .client.limits import Limits
     from .client.pool import Lease, Pool
+    from .client.request import ClientRequest
+    from .client.response import Response
     from .connection.async_connection import AsyncConnection, async_connect
     from .connection.callbacks import HTTPStream
     from .connection.log import log_events
@@ -104,7 +114,7 @@ if TYPE_CHECKING:
     from .transport.tls.contexts import default_ssl_context, tls_context
     from .transport.tls.sessions import TLSSessions
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 # Existing hosts, for ``HTTPConnection(dns_test_hostnames=…)``; not used by default.
 DNS_TEST_HOSTNAMES: Final = (
@@ -131,6 +141,7 @@ __all__ = [
     "AioFuture",
     "Answer",
     "AnsweredEarly",
+    "AsyncClient",
     "AsyncConnection",
     "Auth",
     "AuthenticationFailed",
@@ -144,7 +155,9 @@ __all__ = [
     "CachingResolver",
     "CaseInsensitiveDict",
     "CertificateInvalid",
+    "Client",
     "ClientCertificateRefused",
+    "ClientRequest",
     "Co",
     "ConnectFailed",
     "ConnectionClosed",
@@ -178,6 +191,7 @@ __all__ = [
     "LoopThreads",
     "LowestRate",
     "MinimumRate",
+    "MockDispatcher",
     "NegotiateAuth",
     "NetRCAuth",
     "NetworkStream",
@@ -190,14 +204,18 @@ __all__ = [
     "PoolTimedOut",
     "ProtocolError",
     "Proxy",
+    "PublicOnly",
     "QueryParams",
     "RateLimit",
     "RedirectRefused",
     "Reply",
     "Request",
+    "RequestRate",
+    "Response",
     "ResponseClosed",
     "ResponseError",
     "ResponseNotRead",
+    "Retry",
     "ScriptedStream",
     "ScriptedTransport",
     "SocketOptions",
@@ -220,14 +238,23 @@ __all__ = [
     "both",
     "cipher_supported",
     "default_ssl_context",
+    "delete",
     "features",
     "first_of",
+    "get",
+    "head",
     "is_temp_network_error",
     "log_events",
+    "options",
+    "patch",
+    "post",
+    "put",
     "read_dump",
+    "request",
     "run",
     "split_credentials",
     "stall",
+    "stream",
     "stuck",
     "tls_context",
     "within",
@@ -235,6 +262,23 @@ __all__ = [
 
 
 _LATER = {
+    "Client": ".client.client",
+    "AsyncClient": ".client.async_client",
+    "Response": ".client.response",
+    "ClientRequest": ".client.request",
+    "Retry": ".client.layers.retry",
+    "RequestRate": ".client.layers.rate",
+    "PublicOnly": ".client.layers.guard",
+    "MockDispatcher": ".client.dispatchers.mock",
+    "delete": ".client.api",
+    "get": ".client.api",
+    "head": ".client.api",
+    "options": ".client.api",
+    "patch": ".client.api",
+    "post": ".client.api",
+    "put": ".client.api",
+    "request": ".client.api",
+    "stream": ".client.api",
     "AioFuture": ".drivers.aio",
     "Answer": ".connection.pipeline",
     "AsyncConnection": ".connection.async_connection",

@@ -74,6 +74,7 @@ RESERVED = {
         "polling/wake.py",  # where select() takes nothing but sockets (Windows)
     },
     "ssl": {
+        "client/client.py",  # the type of an argument
         "adapters/httpx.py",  # the type of an argument
         "adapters/httpx_network.py",  # the type of an argument
         "adapters/requests.py",  # the type of what it keeps
@@ -122,13 +123,33 @@ TESTED_ELSEWHERE = {
     "drivers/pollers.py": "test_contract.py",
     "drivers/loop_task.py": "test_loop.py, test_contract.py",
     "drivers/trio.py": "test_contract.py",
+    "client/api.py": "client/test_client.py",
+    "client/arguments.py": "client/test_client.py",
+    "client/async_bodies.py": "client/test_client.py, client/test_dispatch.py",
+    "client/async_client.py": "client/test_client.py",
+    "client/dispatcher.py": "protocols of types; client/test_client.py",
+    "client/dispatchers/mock.py": "client/test_client.py",
+    "client/events.py": "client/test_client.py",
+    "client/layers/authentication.py": "client/test_client.py",
+    "client/layers/cookies.py": "client/test_client.py",
+    "client/layers/events.py": "client/test_client.py",
+    "client/layers/guard.py": "client/test_client.py",
+    "client/layers/rate.py": "client/test_client.py",
+    "client/layers/retry.py": "client/test_client.py",
+    "client/log.py": "client/test_client.py",
+    "client/mounts.py": "client/test_client.py",
     "client/pooled.py": "client/test_pool.py",
+    "client/progress.py": "client/test_dispatch.py",
+    "client/reading.py": "client/test_response.py",
+    "client/request.py": "client/test_client.py",
+    "client/request_building.py": "client/test_client.py",
     "connection/tls_info.py": "test_options.py",
     "transport/connect/socket_options.py": "test_options.py",
     "transport/connect/existing_socket.py": "test_options.py",
     "transport/tls/handshake.py": "test_over_socket.py, test_over_stream.py",
     "http/auth/proxies.py": "a protocol of types; test_basic.py, test_digest.py",
     "http/h1/body_kinds.py": "plain data; test_framing.py",
+    "http/version.py": "plain data; client/test_client.py",
     "http/h1/limits.py": "constants, enforced in test_response_head.py and test_chunked.py",
     "connection/operations.py": "test_connection.py",
     "http/h1/body_fields.py": "test_connection.py, test_requests.py",

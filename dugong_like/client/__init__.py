@@ -1,1 +1,1 @@
-"""Connections to any number of origins: the pool, and the layers above it."""
+"""Requests to URLs: clients, their layers, and the pool of connections below them."""

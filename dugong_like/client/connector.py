@@ -201,6 +201,8 @@ def _check_trust(
     """Check what connections for https shall trust and show."""
     if not isinstance(verify, bool | str | bytes | os.PathLike):
         raise TypeError(f"verify is True, False, or the path of authorities, not {quoted(verify)}")
+    if cert is not None and not isinstance(cert, str | bytes | os.PathLike | tuple | list):
+        raise TypeError(f"cert is a path, or a tuple of certificate and key, not {quoted(cert)}")
     if context is None:
         return
     check_context(context)

@@ -28,7 +28,7 @@ from itertools import count
 from math import inf
 from threading import RLock
 from time import monotonic
-from typing import Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 from weakref import WeakValueDictionary, ref
 
 from ..connection.connection import HTTPConnection
@@ -42,9 +42,14 @@ from ..polling.numbers import check_deadline, check_int
 from ..polling.timeouts import Timeouts
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
+from .dispatch import co_dispatch
 from .keep_alive import parse_keep_alive
 from .limits import Limits
 from .pooled import Member, OriginPool, OriginStats, Waiter
+
+if TYPE_CHECKING:
+    from .request import ClientRequest
+    from .response import Response
 
 MOST_KNOWN: Final = 1000  # origins whose counts are kept although they have no connection
 MARGIN: Final = 1.0  # second; a request must not meet the server's close on its way
@@ -223,6 +228,18 @@ class Pool:
         for at in list(self._by_key.values()):
             at.is_open = False
         self._begin()
+
+    # ---- requests
+
+    def co_dispatch(self, request: ClientRequest) -> Co[Response]:
+        """Send *request* by one of the connections, and return its response; see `Dispatcher`.
+
+        Raises:
+            PoolTimedOut: no connection became free in time.
+            DugongError: there is no response; see `DugongError.request_sent`.
+
+        """
+        return co_dispatch(self, request)
 
     # ---- taking
 

@@ -314,6 +314,21 @@ class HTTPResponse:
             place = lower.find(key, stop)
         return b", ".join(values).decode("latin-1") if values else None
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return names and values of the header fields, in order, without making `headers`."""
+        return field_pairs(self._head.fields)
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of all header fields called *name*, in order."""
+        name = name.lower()
+        if b"\n%s:" % name.encode("latin-1", "replace") not in self._head.lower:
+            return []
+        return [value for key, value in self.pairs() if key.lower() == name]
+
+    def trailer_pairs(self) -> list[tuple[str, str]]:
+        """Return names and values of the trailer fields; none until the body has been read."""
+        return field_pairs(self._trailer_fields)
+
     @property
     def stream(self) -> NetworkStream:
         """The stream below, after 101 or a 2xx to CONNECT: from here on it carries no HTTP.
@@ -384,6 +399,16 @@ class Reply(HTTPResponse):
     def __repr__(self) -> str:
         what = super().__repr__().removeprefix("<HTTPResponse")
         return f"<Reply{what.removesuffix('>')}, {len(self.body)} bytes>"
+
+
+def field_pairs(lines: bytes) -> list[tuple[str, str]]:
+    """Return names and values of checked field lines."""
+    pairs = []
+    for line in lines.decode("latin-1").split("\r\n"):
+        name, colon, value = line.partition(":")
+        if colon:
+            pairs.append((name, value.strip(" \t")))
+    return pairs
 
 
 _fields_message: type[FieldsMessage] | None = None  # kept, as to import it takes its time

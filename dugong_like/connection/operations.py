@@ -659,6 +659,22 @@ class Operations:
         exchange, head, whole = self._build_exchange(method, path, headers, body)
         return (yield from self._co_exchange_in_time(exchange, head, whole))
 
+    def co_exchange_request(self, request: Request) -> Co[Reply]:
+        """Do what `co_exchange` does for a `Request`, whose body may have been read before.
+
+        Raises:
+            StateError: it has been read, and cannot be read again.
+            DugongError: what `co_exchange` raises.
+
+        """
+        if not isinstance(request, Request):
+            raise not_a_request(request)
+        if is_whole(request.body):
+            return self.co_exchange(
+                request.method, request.target, request.headers, cast("Any", request.body)
+            )
+        return self._co_exchange_in_time(Exchange(request.method, request.target), b"", request)
+
     def _co_exchange_in_time(
         self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
     ) -> Co[Reply]:

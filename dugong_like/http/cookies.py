@@ -276,7 +276,7 @@ class Cookies:
         elif hasattr(jar := getattr(source, "jar", source), "extract_cookies"):
             self._put([self._narrowed(_from_jar(cookie)) for cookie in jar])
         else:
-            pairs = field_pairs(source, "cookies")
+            pairs = field_pairs(source, "source of cookies")
             self._put([self._checked(Cookie(name, value)) for name, value in pairs])
 
     def copy(self) -> Cookies:

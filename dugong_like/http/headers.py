@@ -7,7 +7,7 @@ Not here: the fields of responses (lazy_message.py), and the grammar of fields o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from .redaction import MASK, SECRET, quoted, shown_text
 
@@ -90,6 +90,9 @@ class Headers:
     Two objects are equal if they have the same names with the same values, those of one name in
     the same order: the order of different names has no meaning (RFC 9110 section 5.3).
 
+    ``headers[name]`` is the value of all fields of that name, joined by commas; `get` returns the
+    first. ``headers[name] = value`` is `set`, and ``del headers[name]`` is `remove`.
+
     Args:
         name_value_pairs: a mapping, or pairs. Names and values may be bytes, and are kept as the
             str of the same Latin-1 characters.
@@ -105,6 +108,13 @@ class Headers:
         self._pairs: list[tuple[str, str]] = []
         if type(name_value_pairs) is not tuple or name_value_pairs:  # () is the default
             self.add_pairs(name_value_pairs)
+
+    @classmethod
+    def of(cls, pairs: list[tuple[str, str]]) -> Self:
+        """Return an object with *pairs*, a list of pairs of strings, which is not copied."""
+        self = cls.__new__(cls)
+        self._pairs = pairs
+        return self
 
     def add(self, name: Text, value: Text) -> None:
         """Add a field and keep those of the same name. Raises TypeError as the constructor."""
@@ -168,6 +178,45 @@ class Headers:
         shown = MASK if name.lower() in SECRET else shown_text(value)
         raise ValueError(f"there is no field {shown_text(name)}: {shown}")
 
+    def get_list(self, name: str, split_commas: bool = False) -> list[str]:
+        """Return the values of all fields called *name*, in order.
+
+        Args:
+            name: of the fields, in any case.
+            split_commas: True to split each value at its commas, and to strip white space and
+                leave out what is empty (RFC 9110 section 5.6.1). Commas in quoted strings split,
+                too; it is not for Set-Cookie and dates.
+
+        """
+        values = [self._pairs[place][1] for place in self._places(name)]
+        if not split_commas:
+            return values
+        parts = [part.strip(" \t") for value in values for part in value.split(",")]
+        return [part for part in parts if part]
+
+    def update(self, fields: Fields) -> None:
+        """Replace the fields of each name in *fields* by those in it.
+
+        Raises:
+            TypeError: as the constructor; nothing is changed then.
+
+        """
+        new = [_strings(*pair) for pair in field_pairs(fields, "fields")]
+        names = {name.lower() for name, _ in new}
+        self._pairs[:] = [pair for pair in self._pairs if pair[0].lower() not in names] + new
+
+    def setdefault(self, name: str, value: str) -> str:
+        """Return the value of the first field called *name*; add one with *value* if missing."""
+        if (found := self.get(name)) is None:
+            self.add(name, value)
+            return value
+        return found
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """The fields as bytes, in Latin-1, as they are on the wire."""
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._pairs]
+
     def clear(self) -> None:
         """Remove all fields."""
         self._pairs.clear()
@@ -183,6 +232,28 @@ class Headers:
     def keys(self) -> list[str]:
         """Return the names, with repetitions."""
         return [name for name, _ in self._pairs]
+
+    def values(self) -> list[str]:
+        """Return the values, in the order of `keys`."""
+        return [value for _, value in self._pairs]
+
+    def __getitem__(self, name: str) -> str:
+        """Return the values of all fields called *name*, joined by commas (RFC 9110 section 5.3).
+
+        Raises:
+            KeyError: there is none.
+
+        """
+        values = [self._pairs[place][1] for place in self._places(name)]
+        if not values:
+            raise KeyError(name)
+        return ", ".join(values)
+
+    def __setitem__(self, name: Text, value: Text) -> None:
+        self.set(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self.remove(name)
 
     def _places(self, name: str) -> list[int]:
         """Return the indices of the fields called *name*."""

@@ -10,15 +10,16 @@ from typing import Any, Final
 
 from ..errors import StateError
 from ..polling.binary_streams import check_binary
-from ..polling.contract import Co
+from ..polling.contract import Co, PollNeeded
 from ..polling.fairness import StepCounter
 from ..polling.stream_parts import StreamPart, place_of
 from ..polling.wake import co_checkpoint
-from .arguments import as_string, check_size
+from .arguments import as_string, check_callable, check_size
 from .headers import Fields, Headers, field_pairs
 from .redaction import mask_target, quoted
 
 Buffer = bytes | bytearray | memoryview
+PIECE: Final = 65536  # bytes that are asked for at once
 # Idempotent methods (RFC 9110 section 9.2.2).
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 
@@ -65,7 +66,9 @@ class Request:
             ``read1`` or ``read``), or an iterable of bytes. A stream is sent from its present
             position; its length is determined by ``seek`` and ``tell`` if that is possible and
             agrees with the bytes that are read. Otherwise, as with an iterable, the body is
-            chunked.
+            chunked, unless it has an attribute ``length``, its number of bytes. An iterable may
+            also give `PollNeeded`, where it would block: that is waited for. An object with
+            ``co_read(size)``, which returns an operation, is read by that.
 
     Raises:
         TypeError: an argument has the wrong type. Everything else is checked when the request
@@ -111,6 +114,11 @@ class Request:
             return not isinstance(self.body, BodyFollowing)
         return self.source().rewindable()
 
+    def take_body(self, request: Request) -> None:
+        """Take the body of *request* as well; both begin where it first began."""
+        self.body = request.body
+        self._source = None if is_whole(self.body) else request.source()
+
     def source(self) -> Source:
         """Return a reader of the body, which is a stream or an iterable.
 
@@ -148,9 +156,16 @@ def is_stream(body: object) -> bool:
     return any(hasattr(body, name) for name in ("readinto", "read1", "read"))
 
 
+def is_operation_stream(body: object) -> bool:
+    """Return True if *body* is read by operations."""
+    return hasattr(body, "co_read")
+
+
 def check_pieces(body: object) -> None:
     """Raise TypeError if *body* is neither a binary stream nor an iterable of bytes."""
-    if is_stream(body):
+    if is_operation_stream(body):
+        check_callable(body.co_read, "co_read of the body")  # type: ignore[attr-defined]
+    elif is_stream(body):
         check_binary(body, "read", "readinto", "read1")
     elif isinstance(body, str) or not isinstance(body, Iterable):
         advice = ": encode it, as by text.encode()" if isinstance(body, str) else ""
@@ -177,7 +192,8 @@ class Source:
     """A body that is read in parts. Each time it is sent, it begins where it first began.
 
     Args:
-        body: a binary stream, or an iterable of bytes-like objects.
+        body: a binary stream, an iterable of bytes-like objects and of `PollNeeded`, or an object
+            with ``co_read(size)``, which may have ``rewind()`` if it can be read again.
 
     Raises:
         TypeError: it is neither.
@@ -187,7 +203,8 @@ class Source:
     def __init__(self, body: Any) -> None:
         self.body = body
         check_pieces(body)
-        self._is_stream = is_stream(body)
+        self._is_operation = is_operation_stream(body)
+        self._is_stream = not self._is_operation and is_stream(body)
         self._start: int | None = None  # first position of the stream; None if it has no positions
         self._begun = False
         self._pieces: Iterator[Any] = iter(())
@@ -196,6 +213,9 @@ class Source:
 
     def rewindable(self) -> bool:
         """Return True if `begin` can be called a second time."""
+        if self._is_operation:
+            rewindable = getattr(self.body, "rewindable", None)
+            return hasattr(self.body, "rewind") if rewindable is None else bool(rewindable())
         if self._is_stream:
             return place_of(self.body) is not None
         return iter(self.body) is not self.body
@@ -212,10 +232,13 @@ class Source:
         """
         if self._begun and not self.rewindable():
             raise StateError("the body has been read, and cannot be read a second time")
+        if self._is_operation and self._begun:
+            self.body.rewind()
         if not self._is_stream:
-            self._pieces = iter(self.body)
+            self._pieces = iter(()) if self._is_operation else iter(self.body)
             self._begun = True
-            return None
+            length = getattr(self.body, "length", None)
+            return None if length is None else int(check_size(length, "length of the body"))
         if not self._begun:
             self._start = place_of(self.body)
         self._begun = True
@@ -243,8 +266,12 @@ class Source:
         """
         if self._part is not None:
             return (yield from self._part.co_next())
+        if self._is_operation:
+            return (yield from self.body.co_read(PIECE))  # type: ignore[no-any-return]
         for piece in self._pieces:
-            if len(as_piece(piece)):
+            if isinstance(piece, PollNeeded):
+                yield piece
+            elif len(as_piece(piece)):
                 return as_piece(piece)
             if self._steps.is_over():
                 yield from co_checkpoint()

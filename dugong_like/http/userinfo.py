@@ -45,6 +45,8 @@ def split_credentials(
         TypeError: an argument has the wrong type.
 
     """
+    if base is not None and not isinstance(base, URL):
+        raise TypeError(f"base is a URL or None, not {quoted(base)}")
     if base is not None:
         found = resolve(text, base.scheme, base.target)
         if found.userinfo is None:

@@ -123,6 +123,20 @@ class Wake:
         self.close()
 
 
+def co_sleep(seconds: float, reason: str = "sleep") -> Co[None]:
+    """Wait for *seconds*, without blocking the other operations of the loop.
+
+    Args:
+        seconds: 0 or less does not wait.
+        reason: see `PollNeeded.reason`.
+
+    """
+    deadline = time.monotonic() + seconds
+    if seconds > 0:
+        with Wake(reason) as never:
+            yield from never.co_wait(deadline)
+
+
 def co_checkpoint() -> Co[None]:
     """Let the other operations of the same loop run: wait, once, for a flag that is set.
 

@@ -80,7 +80,16 @@ def race(stagger=0.0):
     return run(dugong_like.first_of(idle(), stagger=stagger))
 
 
-FLAGS = {"verify", "keepalive", "nodelay", "content_md5", "timings", "daemon", "expect100"}
+FLAGS = {
+    "keep_fragment",
+    "verify",
+    "keepalive",
+    "nodelay",
+    "content_md5",
+    "timings",
+    "daemon",
+    "expect100",
+}
 # Right arguments: a function of none, as some can be used once only. Those with defaults are added.
 CALLS = {
     "URL": (dugong_like.URL, {"text": "http://h/"}),
@@ -127,6 +136,20 @@ CALLS = {
     "cipher_supported": (dugong_like.cipher_supported, {"name": "AES"}),
     "read_dump": (dugong_like.read_dump, {"file": io.BytesIO}),
     "tls_context": (dugong_like.tls_context, {}),
+    "Client": (dugong_like.Client, {}),
+    "Connector": (dugong_like.Connector, {}),
+    "Limits": (dugong_like.Limits, {}),
+    "Pool": (dugong_like.Pool, {"connector": dugong_like.Connector}),
+    "QueryParams": (dugong_like.QueryParams, {}),
+    "split_credentials": (dugong_like.split_credentials, {"text": "http://h/"}),
+    "LowestRate": (dugong_like.LowestRate, {"bytes_per_second": 1, "seconds": 1}),
+    "Cookies": (dugong_like.Cookies, {}),
+    "Response": (dugong_like.Response, {"status_code": 200}),
+    "ClientRequest": (dugong_like.ClientRequest, {"method": "GET", "url": "http://h/"}),
+    "Retry": (dugong_like.Retry, {}),
+    "RequestRate": (dugong_like.RequestRate, {"per_second": 1}),
+    "PublicOnly": (dugong_like.PublicOnly, {}),
+    "MockDispatcher": (dugong_like.MockDispatcher, {}),
     "HTTPConnection.to": (HTTPConnection.to, {"place": "http://h/"}),
     "HTTPConnection.request": (
         lambda request, on_response=None, on_body=None, on_done=None: connection().request(
@@ -139,10 +162,14 @@ NOT_TRIED = {
     "takes none": {"Auth", "BaseStream", "Wake", "default_ssl_context", "features", "log_events"},
     "types only": {"Co", "Stream", "Transport"},
     "made by the library": {
-        *("Answer", "Exchange", "HTTPResponse", "HTTPStream", "NetworkStream", "Reply"),
+        *("Answer", "Exchange", "HTTPResponse", "HTTPStream", "Lease", "NetworkStream", "Reply"),
     },
-    "a plain record": {"PollNeeded", "Timings"},
+    "a plain record": {"Cookie", "PollNeeded", "Timings"},
     "says no to what it does not know": {"is_temp_network_error"},
+    "the arguments of Client, and of its request()": {
+        *("AsyncClient", "delete", "get", "head", "options", "patch", "post", "put", "request"),
+        "stream",
+    },
     "takes scripts of tests, one after the other": {"ScriptedTransport"},
 }
 NO_OPERATION = {"op", "op1", "op2"}  # there is one message for all of them

@@ -1,0 +1,88 @@
+"""`get`, `post` and the others without a client: they share a default one.
+
+Not here: what they do (client.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Unpack
+
+from ..polling.fork import after_fork
+from .client import Client
+from .request_building import RequestOptions
+
+if TYPE_CHECKING:
+    from ..http.url import URL
+    from .response import Response
+
+_lock = threading.Lock()
+_shared: list[Client] = []
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - that of the parent may have been taken
+    _lock = threading.Lock()
+
+
+after_fork(_renew_lock)
+
+
+def default_client() -> Client:
+    """Return the client that the functions of this module share, made at the first call.
+
+    It keeps no cookies, as unrelated parts of a program use it.
+    """
+    if not _shared:
+        with _lock:
+            if not _shared:
+                _shared.append(Client(store_cookies=False))
+    return _shared[0]
+
+
+def request(method: str, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+    """Send a request by the default client; see `Client.request`."""
+    return default_client().request(method, url, **options)
+
+
+def get(url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+    """Send GET by the default client; see `Client.request`."""
+    return default_client().get(url, **options)
+
+
+def head(url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+    """Send HEAD by the default client; see `Client.request`."""
+    return default_client().head(url, **options)
+
+
+def options(url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+    """Send OPTIONS by the default client; see `Client.request`."""
+    return default_client().options(url, **options)
+
+
+def post(url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+    """Send POST by the default client; see `Client.request`."""
+    return default_client().post(url, **options)
+
+
+def put(url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+    """Send PUT by the default client; see `Client.request`."""
+    return default_client().put(url, **options)
+
+
+def patch(url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+    """Send PATCH by the default client; see `Client.request`."""
+    return default_client().patch(url, **options)
+
+
+def delete(url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+    """Send DELETE by the default client; see `Client.request`."""
+    return default_client().delete(url, **options)
+
+
+def stream(
+    method: str, url: URL | str, **options: Unpack[RequestOptions]
+) -> AbstractContextManager[Response]:
+    """Send a request by the default client; see `Client.stream`."""
+    return default_client().stream(method, url, **options)

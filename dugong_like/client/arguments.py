@@ -1,0 +1,82 @@
+"""Checks of the arguments of a client that nothing else looks at before they are used.
+
+Not here: what they mean (client.py), and the arguments of requests (request_building.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from ..http.redaction import quoted
+from ..http.text import codec_of
+from ..http.url import URL
+from ..polling.numbers import check_flag, check_int
+
+FLAGS: Final = (
+    *("follow_redirects", "insecure_redirects", "store_cookies", "decompress"),
+    "raise_for_status",
+)
+CALLED: Final = ("guard", "rate")
+PROXY: Final = "a proxy, its URL, or a mapping of schemes to them"
+
+
+def check_client_arguments(given: Mapping[str, Any]) -> None:
+    """Check arguments of `Client`, by name.
+
+    Raises:
+        TypeError: one has the wrong type.
+        InvalidOption: a number is out of its limits.
+        LookupError: *default_encoding* is no encoding.
+
+    """
+    for name in FLAGS:
+        check_flag(name, given[name])
+    check_int("max_redirects", given["max_redirects"], 0)
+    if given["max_body"] is not None:
+        check_int("max_body", given["max_body"], 0)
+    if not isinstance(given["base_url"], URL | str | None):
+        raise TypeError(f"base_url is a URL or its text, not {quoted(given['base_url'])}")
+    for name in CALLED:
+        if given[name] is not None and not callable(given[name]):
+            raise TypeError(f"{name} is a function or None, not {quoted(given[name])}")
+    if not all(callable(getattr(given["json"], name, None)) for name in ("dumps", "loads")):
+        raise TypeError(f"json has dumps() and loads(), unlike {quoted(given['json'])}")
+    _check_strings("keep_fields", given["keep_fields"])
+    if not isinstance(given["layers"], Iterable) or not all(map(callable, given["layers"])):
+        raise TypeError(f"layers are a sequence of functions, not {quoted(given['layers'])}")
+    for name in ("hooks", "mounts"):
+        if given[name] is not None and not isinstance(given[name], Mapping):
+            raise TypeError(f"{name} is a mapping, not {quoted(given[name])}")
+    _check_has("retry", given["retry"], "allows_error", "a Retry(…)")
+    _check_has("dispatcher", given["dispatcher"], "co_dispatch", "an object with co_dispatch()")
+    check_default_encoding(given["default_encoding"])
+
+
+def check_default_encoding(encoding: object) -> None:
+    """Check the argument *default_encoding*.
+
+    Raises:
+        TypeError: it is neither a string nor a function.
+        LookupError: no encoding of text is called so.
+
+    """
+    if isinstance(encoding, str):
+        if codec_of(encoding) is None:
+            raise LookupError(f"default_encoding: no encoding of text is called {quoted(encoding)}")
+    elif not callable(encoding):
+        kind = "the name of an encoding, or a function"
+        raise TypeError(f"default_encoding is {kind}, not {quoted(encoding)}")
+
+
+def _check_has(name: str, value: object, method: str, kind: str) -> None:
+    if value is not None and (isinstance(value, type) or not hasattr(value, method)):
+        raise TypeError(f"{name} is {kind} or None, not {quoted(value)}")
+
+
+def _check_strings(name: str, values: object) -> None:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} is a collection of strings, not {quoted(values)}")
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is a collection of strings, not of {quoted(value)}")

@@ -1,0 +1,167 @@
+"""`AsyncClient`: a `Client` whose methods are coroutines, on asyncio and trio.
+
+It runs the operations of a `Client`, so both have one implementation, and may share connections,
+cookies and everything else.
+
+Not here: how operations run in coroutines (drivers/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from ..drivers.detect import runner
+from ..errors import InvalidOption
+from .client import Client
+from .request_building import RequestOptions
+
+if TYPE_CHECKING:
+    from ..http.cookies import Cookies
+    from ..http.headers import Headers
+    from ..http.url import URL, Origin
+    from .dispatcher import Dispatcher
+    from .request import ClientRequest
+    from .response import Response
+
+
+class AsyncClient:
+    """Sends requests to URLs, in coroutines.
+
+    A context manager: leaving it closes the connections.
+
+    Args:
+        client: a `Client` to share: connections, cookies and settings are its own. It is not closed
+            with this object.
+        options: the arguments of `Client`, if none is given. Functions that are called on events
+            may be coroutine functions.
+
+    Raises:
+        InvalidOption: there is a *client*, and *options* as well.
+        Exception: what `Client` raises.
+
+    """
+
+    def __init__(self, *, client: Client | None = None, **options: Any) -> None:
+        if client is not None and options:
+            raise InvalidOption(f"the client has its own {', '.join(options)}")
+        self._is_shared = client is not None
+        self._client = client or Client(**options)
+
+    @property
+    def client(self) -> Client:
+        """The `Client` behind it: for blocking calls in other threads, and for operations."""
+        return self._client
+
+    @property
+    def headers(self) -> Headers:
+        """See `Client.headers`."""
+        return self._client.headers
+
+    @property
+    def cookies(self) -> Cookies:
+        """See `Client.cookies`."""
+        return self._client.cookies
+
+    @property
+    def base_url(self) -> URL | None:
+        """See `Client.base_url`."""
+        return self._client.base_url
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """See `Client.dispatcher`."""
+        return self._client.dispatcher
+
+    @property
+    def is_closed(self) -> bool:
+        """See `Client.is_closed`."""
+        return self._client.is_closed
+
+    def bind_event(self, name: str, function: Callable[..., Any]) -> None:
+        """See `Client.bind_event`."""
+        self._client.bind_event(name, function)
+
+    def build_request(
+        self, method: str, url: URL | str, **options: Unpack[RequestOptions]
+    ) -> ClientRequest:
+        """See `Client.build_request`."""
+        return self._client.build_request(method, url, **options)
+
+    async def send(self, request: ClientRequest, *, stream: bool | None = None) -> Response:
+        """Do what `Client.co_send` does."""
+        return await runner()(self._client.co_send(request, stream=stream))
+
+    async def request(
+        self, method: str, url: URL | str, **options: Unpack[RequestOptions]
+    ) -> Response:
+        """Do what `Client.co_request` does."""
+        return await runner()(self._client.co_request(method, url, **options))
+
+    async def get(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Send GET; see `Client.co_request`."""
+        return await runner()(self._client.co_get(url, **options))
+
+    async def head(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Send HEAD; see `Client.co_request`."""
+        return await runner()(self._client.co_head(url, **options))
+
+    async def options(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Send OPTIONS; see `Client.co_request`."""
+        return await runner()(self._client.co_options(url, **options))
+
+    async def post(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Send POST; see `Client.co_request`."""
+        return await runner()(self._client.co_post(url, **options))
+
+    async def put(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Send PUT; see `Client.co_request`."""
+        return await runner()(self._client.co_put(url, **options))
+
+    async def patch(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Send PATCH; see `Client.co_request`."""
+        return await runner()(self._client.co_patch(url, **options))
+
+    async def delete(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Send DELETE; see `Client.co_request`."""
+        return await runner()(self._client.co_delete(url, **options))
+
+    async def query(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Send QUERY; see `Client.co_request`."""
+        return await runner()(self._client.co_query(url, **options))
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, url: URL | str, **options: Unpack[RequestOptions]
+    ) -> AsyncIterator[Response]:
+        """Send a request and leave the body of its response to the caller.
+
+        An asynchronous context manager, which closes the response at its end.
+        """
+        async with await runner()(self._client.co_stream(method, url, **options)) as response:
+            yield response
+
+    async def warm(self, place: URL | Origin | str, count: int = 1) -> None:
+        """Do what `Client.co_warm` does."""
+        await runner()(self._client.co_warm(place, count))
+
+    def stats(self) -> Any:
+        """See `Client.stats`."""
+        return self._client.stats()
+
+    async def close(self) -> None:
+        """Close the connections, unless the client is shared."""
+        if not self._is_shared:
+            await runner()(self._client.co_close())
+
+    aclose = close  # as httpx calls it
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"

@@ -1,0 +1,682 @@
+"""`Client`: requests to URLs, blocking and as operations.
+
+A client is options and layers above a dispatcher, which is a `Pool` unless another is given. The
+order of the layers is fixed: the total time limit, events, redirects, those of the user,
+authentication, retries, cookies, the rate of requests, the guard, and the dispatcher. So whatever
+is sent has the cookies of all that was received before, a challenge included. A layer that has
+nothing to do is left out.
+
+Not here: building requests (request_building.py), reading responses (response.py), the layers
+(layers/), and coroutines (async_client.py).
+"""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
+
+from ..errors import DeadlineExceeded, InvalidOption, StateError
+from ..http.auth.option import AuthOption, as_auth
+from ..http.redaction import mask_target, quoted
+from ..http.url import as_origin
+from ..http.version import VERSION
+from ..polling.contract import Co, run, within
+from ..polling.timeouts import Timeouts
+from .arguments import check_client_arguments
+from .events import HookFunctions, Hooks
+from .layers.events import events
+from .layers.redirects import Redirects
+from .limits import Limits
+from .request_building import RequestBuilder, RequestOptions, split_timeout, unknown_option
+from .response import ReadingOptions, Response
+
+if TYPE_CHECKING:
+    import os
+    from ssl import SSLContext
+    from types import ModuleType
+
+    from ..http.cookies import Cookies
+    from ..http.headers import Fields, Headers
+    from ..http.query import Params
+    from ..http.url import URL, Origin
+    from ..transport.connect.resolvers import Resolver
+    from ..transport.connect.socket_options import SocketOptions
+    from ..transport.proxy.proxy import Proxy
+    from .dispatcher import Dispatcher, Layer, Send
+    from .layers.guard import Guard
+    from .layers.rate import RequestRate
+    from .layers.retry import Retry
+    from .request import ClientRequest
+
+T = TypeVar("T")
+
+TIMEOUT: Final = Timeouts(connect=10, pool=30, head=300, stall=60)  # seconds
+MAX_REDIRECTS: Final = 20  # as browsers
+SAME: Final = {
+    "allow_redirects": "follow_redirects",
+    "auth_flow": "auth",
+    "dispatch": "dispatcher",
+    "event_hooks": "hooks",
+    "http1": "versions",
+    "http2": "versions",
+    "max_workers": "limits=Limits(max_connections=…)",
+    "pool_limits": "limits",
+    "pool_size": "limits=Limits(max_per_origin=…)",
+    "pool_connections": "limits=Limits(max_keepalive=…)",
+    "pool_maxsize": "limits=Limits(max_per_origin=…)",
+    "proxies": "proxy",
+    "query_params": "params",
+    "source_address": "local_address",
+    "ssl": "ssl_context",
+    "transport": "dispatcher",
+    "max_response_size": "max_body",
+}  # what other libraries call an argument
+
+
+class Client:
+    """Sends requests to URLs, over connections that it keeps.
+
+    Any number of threads and event loops may share one. Each operation exists twice: ``co_x``
+    returns an operation, ``x`` blocks; see `AsyncClient` for coroutines. A context manager:
+    leaving it closes the connections.
+
+    Args:
+        base_url: URL that relative ones are appended to.
+        headers: fields of each request; a value None removes a default one.
+        params: parameters that are added to the query of each request.
+        cookies: `Cookies`, which are used and not copied; or names and values, which go to the
+            origin of *base_url* only.
+        auth: what authenticates each request: a pair of user and password, `BasicAuth`,
+            `DigestAuth`, `BearerAuth` and others, or any object with ``auth_flow``.
+        timeout: seconds without progress, or `Timeouts`. `Timeouts.total` covers a request with
+            its redirects, retries and body. By default there is no total limit; 10 s to connect,
+            30 s to wait for a connection, 300 s for the head of a response, and 60 s without
+            progress.
+        follow_redirects: True to follow redirects, except those of HEAD.
+        max_redirects: number of redirects of one request.
+        keep_fields: names of request fields that are sent to other origins after a redirect, in
+            addition to those that are safe: see `Redirects`.
+        insecure_redirects: True to follow redirects from https to http.
+        retry: a `Retry`; None to repeat nothing but what the server has not processed.
+        limits: `Limits` of the connections.
+        ssl_context: for https; it replaces *verify* and *cert*.
+        verify: True to check certificates against the usual authorities, or the path of a file or
+            folder of others; False to check nothing, which lets anybody read and change what is
+            sent.
+        cert: client certificate: the path of a file, or a tuple of certificate, key, and perhaps
+            the password of the key.
+        proxy: a `Proxy`, its URL, or a mapping such as ``{"https://": …, "all://": …}``.
+        trust_env: True to use the proxies of the environment (``https_proxy`` and others).
+        store_cookies: True to keep the cookies that servers set.
+        decompress: True to ask for compressed responses, and to decompress them.
+        max_body: bytes of a decoded body at most; None for any number.
+        default_encoding: of text whose server says none: a name, or a function of the bytes.
+        raise_for_status: True to raise `StatusError` for each 4xx and 5xx.
+        json: what writes and reads JSON: a module or object with ``dumps`` and ``loads``.
+        hooks: functions that are called on events; see `Hooks`.
+        layers: generator functions between requests and responses; see `Layer`.
+        guard: which addresses may be connected to, such as `PublicOnly`: a function of host and
+            address (of `ipaddress`) that returns True if they may. Proxies are not used then.
+        rate: a `RequestRate`.
+        resolver: see `HTTPConnection`.
+        local_address: address, or address and port, to connect from.
+        uds: path of a unix domain socket for all connections.
+        socket_options: `SocketOptions`.
+        dispatcher: answers the requests instead of a `Pool`, for example a `MockDispatcher`.
+        mounts: dispatchers for some URLs, by their beginning such as ``"https://example.org"``,
+            ``"http://"`` or ``"all://*.example.org"``. The longest one that fits is used.
+
+    Raises:
+        InvalidOption, InvalidRequest, ValueError: an argument has an invalid value.
+        TypeError: an argument has the wrong type, or there is no such argument.
+
+    """
+
+    def __init__(  # noqa: PLR0913 - each is documented above
+        self,
+        *,
+        base_url: URL | str | None = None,
+        headers: Fields | Mapping[str, str | None] | None = None,
+        params: Params | None = None,
+        cookies: Cookies | Mapping[str, str] | None = None,
+        auth: AuthOption | None = None,
+        timeout: float | Timeouts | None = TIMEOUT,
+        follow_redirects: bool = True,
+        max_redirects: int = MAX_REDIRECTS,
+        keep_fields: Iterable[str] = (),
+        insecure_redirects: bool = False,
+        retry: Retry | None = None,
+        limits: Limits | None = None,
+        ssl_context: SSLContext | None = None,
+        verify: bool | str | os.PathLike[str] = True,
+        cert: Any = None,
+        proxy: Proxy | str | Mapping[str, Proxy | str | None] | None = None,
+        trust_env: bool = True,
+        store_cookies: bool = True,
+        decompress: bool = True,
+        max_body: int | None = None,
+        default_encoding: str | Callable[[bytes], str | None] = "utf-8",
+        raise_for_status: bool = False,
+        json: ModuleType | Any = json_module,
+        hooks: HookFunctions | None = None,
+        layers: Sequence[Layer] = (),
+        guard: Guard | None = None,
+        rate: RequestRate | None = None,
+        resolver: Resolver | None = None,
+        local_address: str | tuple[str, int] | None = None,
+        uds: str | os.PathLike[str] | None = None,
+        socket_options: SocketOptions | None = None,
+        dispatcher: Dispatcher | None = None,
+        mounts: Mapping[str, Dispatcher] | None = None,
+        **unknown: Any,
+    ) -> None:
+        for name in unknown:
+            raise unknown_option(name, Client.__init__.__kwdefaults__ or (), SAME)
+        check_client_arguments(
+            {
+                "base_url": base_url,
+                "follow_redirects": follow_redirects,
+                "max_redirects": max_redirects,
+                "keep_fields": keep_fields,
+                "insecure_redirects": insecure_redirects,
+                "retry": retry,
+                "store_cookies": store_cookies,
+                "decompress": decompress,
+                "max_body": max_body,
+                "default_encoding": default_encoding,
+                "raise_for_status": raise_for_status,
+                "json": json,
+                "hooks": hooks,
+                "layers": layers,
+                "guard": guard,
+                "rate": rate,
+                "dispatcher": dispatcher,
+                "mounts": mounts,
+            }
+        )
+        self._timeouts, self._total = split_timeout(timeout)
+        self._builder = RequestBuilder(
+            base_url,
+            headers,
+            params,
+            default_fields(decompress),
+            None if json is json_module else json.dumps,
+        )
+        self._reading = ReadingOptions(decompress, max_body, default_encoding, json.loads)
+        self._hooks = Hooks(hooks)
+        self._auth = as_auth(auth)
+        self._follow_redirects = bool(follow_redirects)
+        self._raise_for_status = bool(raise_for_status)
+        self._redirects = Redirects(max_redirects, keep_fields, insecure=insecure_redirects)
+        self._retry = retry
+        self._rate = rate
+        self._guard = guard
+        if guard is not None:
+            from .layers.guard import guarded  # noqa: PLC0415 - for those who want it
+
+            if proxy is not None or uds is not None:
+                raise InvalidOption("guard: addresses behind a proxy or a socket are not known")
+            trust_env = False  # the proxies there would look the names up
+            resolver = guarded(guard, resolver)
+        self._layers = tuple(layers)
+        self._cookies = self._cookies_of(cookies)
+        self._store_cookies = bool(store_cookies)
+        self._mounts = None
+        if mounts:
+            from .mounts import Mounts  # noqa: PLC0415 - for those who use them
+
+            self._mounts = Mounts(mounts)
+        if dispatcher is None:
+            from .connector import Connector  # noqa: PLC0415 - not needed with a dispatcher
+            from .pool import Pool  # noqa: PLC0415
+
+            dispatcher = Pool(
+                Connector(
+                    ssl_context=ssl_context,
+                    verify=verify,
+                    cert=cert,
+                    proxy=proxy,
+                    trust_env=trust_env,
+                    timeout=self._timeouts,
+                    **_given(
+                        resolver=resolver,
+                        uds=uds,
+                        socket_options=_with_address(socket_options, local_address),
+                    ),
+                ),
+                limits or Limits(),
+            )
+        self._dispatcher = dispatcher
+        self._sends: dict[tuple[bool, bool, bool], Send] = {}
+        self._is_closed = False
+
+    # ---- settings that may be looked at
+
+    @property
+    def headers(self) -> Headers:
+        """The fields of each request, which may be changed."""
+        return self._builder.headers
+
+    @property
+    def base_url(self) -> URL | None:
+        """The URL that relative ones are appended to, or None."""
+        return self._builder.base_url
+
+    @property
+    def cookies(self) -> Cookies:
+        """The cookies of this client, which may be changed."""
+        if self._cookies is None:
+            from ..http.cookies import Cookies  # noqa: PLC0415 - for those who use them
+
+            self._cookies = Cookies()
+        return self._cookies
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """The dispatcher of the requests: the `Pool`, unless another was given."""
+        return self._dispatcher
+
+    @property
+    def is_closed(self) -> bool:
+        """True after `close`."""
+        return self._is_closed
+
+    def bind_event(self, name: str, function: Callable[..., Any]) -> None:
+        """Call *function* on each event *name*, for all requests from now on; see `Hooks`.
+
+        Raises:
+            InvalidOption: there is no such event.
+            TypeError: *function* is not callable.
+
+        """
+        self._hooks.bind(name, function)
+
+    # ---- requests
+
+    def build_request(
+        self, method: str, url: URL | str, **options: Unpack[RequestOptions]
+    ) -> ClientRequest:
+        """Return a request with the settings of this client, to be sent by `send`.
+
+        Args:
+            method: request method.
+            url: a `URL` or its text, relative if there is a `base_url`.
+            options:
+                *params*, added to the query: a mapping, pairs, or a string.
+                *headers*, in place of those of the client of the same name; None removes one.
+                *cookies*, names and values for this request only.
+                *content*, the body as it is sent: bytes, str (as UTF-8), a binary file, an
+                iterable of bytes, with `AsyncClient` an asynchronous one.
+                *data*, a form: a mapping or pairs; or what *content* takes.
+                *json*, a value; *files*, for a form with files, see `form_body`.
+                *auth*, instead of that of the client; None for none.
+                *timeout*, as for the client.
+                *follow_redirects*, *retry*, *stream*, *hooks*: for this request.
+                *expect100*, True to ask the server before the body is sent.
+                *compress*, ``"gzip"``, ``"deflate"``, ``"br"`` or ``"zstd"`` for the body.
+                *progress*, called with the bytes of the body that were sent, and with all.
+                *extensions*, for layers of your own.
+
+        Raises:
+            InvalidRequest: *url* or another part of the request is invalid.
+            InvalidOption: there are two bodies, or an option has an invalid value.
+            TypeError: an argument has the wrong type, or there is no such argument.
+
+        """
+        request = self._builder.build(method, url, options)
+        request.timeouts = self._timeouts
+        total = self._total
+        request.follow_redirects = self._follow_redirects and request.method != "HEAD"
+        if self._auth is not None and request.auth is None:
+            request.auth = self._auth
+        if options:
+            if "timeout" in options:
+                request.timeouts, total = split_timeout(options["timeout"])
+            if "follow_redirects" in options:
+                request.follow_redirects = bool(options["follow_redirects"])
+            if "auth" in options:
+                request.auth = as_auth(options["auth"])
+            if (hooks := options.get("hooks")) is not None:
+                request.hooks = Hooks(hooks)
+            if "retry" in options:
+                request.extensions["retry"] = options["retry"]
+        if self._hooks:
+            request.hooks = self._hooks.joined(options.get("hooks"))
+        request.total = total
+        return request
+
+    def co_send(self, request: ClientRequest, *, stream: bool | None = None) -> Co[Response]:
+        """Send a request of `build_request` and return its response.
+
+        Args:
+            request: it may be changed before, and sent several times if its body can be.
+            stream: True to leave the body of the response to the caller, who has to read or close
+                it; False to read it. None for what `build_request` was told.
+
+        Raises:
+            TooManyRedirects, RedirectRefused: see there; the last response is in the exception.
+            StatusError: the client was told to raise it.
+            DeadlineExceeded: the total time has passed.
+            StateError: the client is closed.
+            DugongError: see `HTTPConnection.exchange`; `DugongError.request_sent` says if the
+                request may be repeated.
+
+        """
+        if stream is not None:
+            request.stream = stream
+        if self._is_closed:
+            raise StateError("the client is closed")
+        if request.total is None:
+            return self._co_send(request)
+        return self._co_send_in_time(request, request.total)
+
+    def send(self, request: ClientRequest, *, stream: bool | None = None) -> Response:
+        """Blocking twin of `co_send`."""
+        return run(self.co_send(request, stream=stream))
+
+    def _co_send_in_time(self, request: ClientRequest, total: float) -> Co[Response]:
+        failure = DeadlineExceeded(f"the response was not complete within {total} s")
+        failure.label(request.method, mask_target(str(request.url)))
+        failure.request = request
+        request.deadline = time.monotonic() + total
+        return (yield from within(request.deadline, self._co_send(request), failure))
+
+    def _co_send(self, request: ClientRequest) -> Co[Response]:
+        begun_at = time.monotonic()
+        if request.hooks is None:
+            response = yield from self._redirects(request, self._co_send_hop)
+        else:
+            response = yield from events(request, self._co_redirected)
+        if response.request is not None:
+            response.attempts = response.request.attempts
+        if response.next_request is not None:
+            response.follow_with(self._co_follow)
+        response.begin(begun_at, request.deadline, self._reading)
+        if request.stream:
+            return self._checked(response)
+        try:
+            yield from response.co_read()
+        except BaseException:
+            response.close()
+            raise
+        return self._checked(response)
+
+    def _checked(self, response: Response) -> Response:
+        if self._raise_for_status and response.is_error:
+            try:
+                response.raise_for_status()
+            except BaseException:
+                response.close()
+                raise
+        return response
+
+    def _co_follow(self, response: Response) -> Co[Response]:
+        assert response.next_request is not None
+        following = yield from self.co_send(response.next_request)
+        following.history = (*response.history, response, *following.history)
+        return following
+
+    def _co_redirected(self, request: ClientRequest) -> Co[Response]:
+        """Send *request*, and follow its redirects."""
+        return self._redirects(request, self._co_send_hop)
+
+    def _co_send_hop(self, request: ClientRequest) -> Co[Response]:
+        """Send *request* through the layers that it needs, which redirects may change."""
+        key = (
+            request.auth is not None,
+            request.cookies is not None,
+            "retry" in request.extensions,
+        )
+        co_send = self._sends.get(key)
+        if co_send is None:
+            co_send = self._sends[key] = self._chain(*key)
+        return co_send(request)
+
+    def _chain(self, has_auth: bool, has_cookies: bool, has_retry: bool) -> Send:
+        """Return the layers that requests of this kind pass, down to the dispatcher."""
+        chain: list[Layer] = []
+        chain += self._layers
+        if has_auth:
+            from .layers.authentication import authentication  # noqa: PLC0415 - the same
+
+            chain.append(authentication)
+        if self._retry is not None or has_retry:
+            from .layers.retry import RetryLayer  # noqa: PLC0415 - the same
+
+            chain.append(RetryLayer(self._retry))
+        if self._store_cookies or self._cookies is not None or has_cookies:
+            from .layers.cookies import CookieLayer  # noqa: PLC0415 - the same
+
+            chain.append(CookieLayer(self.cookies, stores=self._store_cookies))
+        if self._rate is not None:
+            chain.append(self._rate)
+        if self._guard is not None:
+            from .layers.guard import GuardLayer  # noqa: PLC0415 - the same
+
+            chain.append(GuardLayer(self._guard))
+        co_send: Send = self._dispatch_of()
+        for layer in reversed(chain):
+            co_send = _passing(layer, co_send)
+        return co_send
+
+    def _dispatch_of(self) -> Send:
+        dispatch = self._dispatcher.co_dispatch
+        if self._mounts is not None:
+            dispatch = self._mounts.over(dispatch)
+        if is_logged():
+            from .log import logged  # noqa: PLC0415 - logging is loaded already
+
+            dispatch = logged(dispatch)
+        return dispatch
+
+    # ---- the methods of HTTP
+
+    def co_request(
+        self, method: str, url: URL | str, **options: Unpack[RequestOptions]
+    ) -> Co[Response]:
+        """Build a request and send it.
+
+        Args:
+            method: request method.
+            url: see `build_request`.
+            options: see `build_request`.
+
+        Returns:
+            The response, with its body read unless ``stream=True``.
+
+        Raises:
+            InvalidRequest, InvalidOption, TypeError: see `build_request`; nothing was sent.
+            DugongError: see `co_send`.
+
+        """
+        return self.co_send(self.build_request(method, url, **options))
+
+    def request(self, method: str, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Blocking twin of `co_request`."""
+        return run(self.co_send(self.build_request(method, url, **options)))
+
+    def co_get(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
+        """Send GET; see `co_request`."""
+        return self.co_send(self.build_request("GET", url, **options))
+
+    def get(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Blocking twin of `co_get`."""
+        return run(self.co_send(self.build_request("GET", url, **options)))
+
+    def co_head(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
+        """Send HEAD, whose redirects are followed only if asked; see `co_request`."""
+        return self.co_send(self.build_request("HEAD", url, **options))
+
+    def head(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Blocking twin of `co_head`."""
+        return run(self.co_head(url, **options))
+
+    def co_options(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
+        """Send OPTIONS; see `co_request`."""
+        return self.co_send(self.build_request("OPTIONS", url, **options))
+
+    def options(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Blocking twin of `co_options`."""
+        return run(self.co_options(url, **options))
+
+    def co_post(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
+        """Send POST; see `co_request`."""
+        return self.co_send(self.build_request("POST", url, **options))
+
+    def post(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Blocking twin of `co_post`."""
+        return run(self.co_post(url, **options))
+
+    def co_put(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
+        """Send PUT; see `co_request`."""
+        return self.co_send(self.build_request("PUT", url, **options))
+
+    def put(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Blocking twin of `co_put`."""
+        return run(self.co_put(url, **options))
+
+    def co_patch(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
+        """Send PATCH; see `co_request`."""
+        return self.co_send(self.build_request("PATCH", url, **options))
+
+    def patch(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Blocking twin of `co_patch`."""
+        return run(self.co_patch(url, **options))
+
+    def co_delete(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
+        """Send DELETE; see `co_request`."""
+        return self.co_send(self.build_request("DELETE", url, **options))
+
+    def delete(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Blocking twin of `co_delete`."""
+        return run(self.co_delete(url, **options))
+
+    def co_query(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
+        """Send QUERY, a safe request with a body; see `co_request`."""
+        return self.co_send(self.build_request("QUERY", url, **options))
+
+    def query(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+        """Blocking twin of `co_query`."""
+        return run(self.co_query(url, **options))
+
+    def co_stream(
+        self, method: str, url: URL | str, **options: Unpack[RequestOptions]
+    ) -> Co[Response]:
+        """Send a request and leave the body of its response to the caller.
+
+        The response has to be read to its end, or closed.
+        """
+        options["stream"] = True
+        return self.co_request(method, url, **options)
+
+    @contextmanager
+    def stream(
+        self, method: str, url: URL | str, **options: Unpack[RequestOptions]
+    ) -> Iterator[Response]:
+        """Blocking twin of `co_stream`, as a context manager that closes the response."""
+        with run(self.co_stream(method, url, **options)) as response:
+            yield response
+
+    # ---- connections
+
+    def co_warm(self, place: URL | Origin | str, count: int = 1) -> Co[None]:
+        """Have *count* idle connections to the origin of a URL.
+
+        Raises:
+            StateError: the dispatcher has no connections.
+            DugongError: a connection cannot be made.
+
+        """
+        warm = getattr(self._dispatcher, "co_warm", None)
+        if warm is None:
+            raise StateError(f"{type(self._dispatcher).__name__} has no connections to warm")
+        yield from warm(as_origin(place), count)
+
+    def warm(self, place: URL | Origin | str, count: int = 1) -> None:
+        """Blocking twin of `co_warm`."""
+        run(self.co_warm(place, count))
+
+    def stats(self) -> Any:
+        """Return what the pool counts; see `Pool.stats`."""
+        stats = getattr(self._dispatcher, "stats", None)
+        return None if stats is None else stats()
+
+    def co_close(self) -> Co[None]:
+        """Close the connections. Further requests are `StateError`."""
+        self._is_closed = True
+        yield from self._dispatcher.co_close()
+        if self._mounts is not None:
+            yield from self._mounts.co_close()
+
+    def close(self) -> None:
+        """Blocking twin of `co_close`."""
+        run(self.co_close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else repr(self._dispatcher)
+        return f"<{type(self).__name__} {state}>"
+
+    def _cookies_of(self, given: Cookies | Mapping[str, str] | None) -> Cookies | None:
+        if given is None:
+            return None
+        from ..http.cookies import Cookies  # noqa: PLC0415 - for those who use them
+
+        if isinstance(given, Cookies):
+            return given
+        if not isinstance(given, Mapping):
+            raise TypeError(f"cookies is Cookies or a mapping, not {quoted(given)}")
+        cookies = Cookies()
+        if self._builder.base_url is not None:
+            cookies.bind(self._builder.base_url)
+        cookies.update(given)
+        return cookies
+
+
+def _passing(layer: Layer, below: Send) -> Send:
+    """Return what sends a request through *layer*."""
+
+    def co_send(request: ClientRequest) -> Co[Response]:
+        return layer(request, below)
+
+    return co_send
+
+
+def default_fields(decompress: bool) -> list[tuple[str, str]]:
+    """Return the fields that a client adds to each request."""
+    fields = [("User-Agent", f"dugong_like/{VERSION}"), ("Accept", "*/*")]
+    if decompress:
+        from ..http.codings import accept_encoding  # noqa: PLC0415 - for those who want it
+
+        fields.append(("Accept-Encoding", accept_encoding()))
+    return fields
+
+
+def is_logged() -> bool:
+    """Return True if the program uses logging; without it nobody would see anything."""
+    return "logging" in sys.modules
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _with_address(
+    options: SocketOptions | None, address: str | tuple[str, int] | None
+) -> SocketOptions | None:
+    if address is None:
+        return options
+    from ..transport.connect.socket_options import SocketOptions  # noqa: PLC0415 - rare
+
+    if options is not None:
+        raise InvalidOption("local_address goes into socket_options if those are given")
+    return SocketOptions(local_address=(address, 0) if isinstance(address, str) else address)

@@ -1,0 +1,249 @@
+"""Sending one request of a client by a connection of a pool, and receiving its response.
+
+A request whose whole response is wanted is one `exchange` of the connection. Otherwise the
+connection stays with the response until its body has been read.
+
+A request is repeated here only if the server has certainly not processed it, or may safely process
+it twice: a kept connection may be closed by the server at any time, also while a request is on its
+way (RFC 9112 section 9.3.1).
+
+Not here: which connection it is (pool.py), and repeating for other reasons (layers/retry.py).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from ..connection.exchange import HTTPResponse
+from ..errors import (
+    AnsweredEarly,
+    ClientCertificateRefused,
+    ConnectionClosed,
+    ContinueTimedOut,
+    DugongError,
+)
+from ..http.arguments import as_bytes
+from ..http.request import BodyFollowing, Request, is_whole
+from ..polling.contract import Co
+from .response import Response
+
+if TYPE_CHECKING:
+    from ..connection.connection import HTTPConnection
+    from ..http.url import Origin
+    from .request import ClientRequest
+
+MAX_SENT: Final = 4  # times: of several idle connections the server may have closed each
+CONTINUE: Final = 100
+EXPECTATION_FAILED: Final = 417
+
+
+class Lease(Protocol):
+    """The use of a connection, which ends with one of its methods; see `pool.Lease`."""
+
+    @property
+    def connection(self) -> HTTPConnection:
+        """The connection."""
+        ...
+
+    @property
+    def reused(self) -> bool:
+        """True if it has served a request before."""
+        ...
+
+    def release(self, keep_alive: str | None = None) -> None:
+        """Give it back, after a response with this field Keep-Alive."""
+        ...
+
+    def discard(self) -> None:
+        """Close it."""
+        ...
+
+
+class Leases(Protocol):
+    """The part of a `Pool` that is used here."""
+
+    def try_acquire(self, origin: Origin, /) -> Lease | None:
+        """Take a connection, if that is possible at once."""
+        ...
+
+    def co_acquire(self, origin: Origin, deadline: float | None, /) -> Co[Lease]:
+        """Take a connection, or wait for one."""
+        ...
+
+
+def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
+    """Send *request* and return its response.
+
+    Raises:
+        PoolTimedOut: no connection became free in time.
+        DugongError: there is no response; see `DugongError.request_sent`.
+
+    """
+    origin = request.url.origin
+    sent = 0
+    while True:
+        lease = pool.try_acquire(origin)
+        if lease is None:
+            lease = yield from pool.co_acquire(origin, _waiting_deadline(request))
+        connection = lease.connection
+        if request.timeouts is not connection.timeout:
+            connection.timeout = request.timeouts
+        request.attempts += 1
+        sent += 1
+        try:
+            return (yield from _co_exchange(lease, connection, request))
+        except DugongError as exc:
+            again = lease.reused and sent < MAX_SENT and may_repeat(request, exc)
+            _end(lease, exc)
+            if not again:
+                exc.request = request
+                raise
+        except BaseException:
+            lease.discard()
+            raise
+
+
+def _waiting_deadline(request: ClientRequest) -> float | None:
+    """Return the seconds of `time.monotonic` until which *request* waits for a connection."""
+    limit = None if request.timeouts is None else request.timeouts.pool
+    return None if limit is None else time.monotonic() + limit
+
+
+def may_repeat(request: ClientRequest, exc: DugongError) -> bool:
+    """Return True if *request*, which has failed on a kept connection, may be sent again.
+
+    That is so if the server closed the connection before the request was sent, or before a part of
+    the response arrived if the method is idempotent (RFC 9110 section 9.2.2).
+    """
+    if not isinstance(exc, ConnectionClosed) or isinstance(
+        exc, AnsweredEarly | ClientCertificateRefused
+    ):
+        return False
+    if exc.request_sent == "yes" or (exc.request_sent == "maybe" and not request.idempotent):
+        return False
+    return request.rewindable()
+
+
+def _end(lease: Lease, exc: DugongError) -> None:
+    """Give the connection back after *exc*, unless the exchange has begun."""
+    if exc.request_sent == "no" and not exc.retryable:
+        lease.release()  # the request was refused; the pool sees if the connection is usable
+    else:
+        lease.discard()
+
+
+def _co_exchange(lease: Lease, connection: HTTPConnection, request: ClientRequest) -> Co[Response]:
+    url = request.url
+    if request.stream or request.expect100 or request.hooks is not None:
+        return (yield from _co_exchange_in_parts(lease, connection, request))
+    body = request.body
+    if body is None or is_whole(body):
+        reply = yield from connection.co_exchange(request.method, url.target, request.headers, body)
+    else:
+        reply = yield from connection.co_exchange_request(_for_connection(request))
+    _note_and_release(lease, reply)
+    return Response.received(reply, request, connection, reply.body)
+
+
+def _note_and_release(lease: Lease, message: HTTPResponse) -> None:
+    """Give the connection back after the whole response *message*."""
+    lease.release(message.field("keep-alive"))
+
+
+def _for_connection(request: ClientRequest) -> Request:
+    """Return *request* as it is sent to the origin (RFC 9112 section 3.2.1)."""
+    sent = Request(request.method, request.url.target, request.headers)
+    sent.take_body(request)
+    return sent
+
+
+def _co_exchange_in_parts(
+    lease: Lease, connection: HTTPConnection, request: ClientRequest
+) -> Co[Response]:
+    sent = _for_connection(request)
+    try:
+        if request.expect100 and request.body is not None:
+            message = yield from _co_send_when_asked(connection, sent)
+        else:
+            yield from connection.co_send(sent)
+            message = None
+    except AnsweredEarly:
+        message = None  # it is read next
+    if message is None:
+        message = yield from connection.co_read_response()
+    return Response.received(message, request, connection, ArrivingBody(lease, message))
+
+
+def _co_send_when_asked(connection: HTTPConnection, request: Request) -> Co[HTTPResponse | None]:
+    """Send *request*, its body after 100 (Continue), and return the final response if it is here.
+
+    After 417 it is sent again without Expect (RFC 9110 section 10.1.1).
+    """
+    body = request.body
+    if is_whole(body):
+        following = BodyFollowing(len(as_bytes(body, "body")))  # type: ignore[arg-type]  # whole
+    else:
+        following = BodyFollowing(request.source().begin())
+    exchange = yield from connection.co_send_request(
+        request.method, request.target, request.headers, following, expect100=True
+    )
+    if exchange.expects_continue:
+        try:
+            message = yield from connection.co_read_response()
+        except ContinueTimedOut:
+            pass  # the body may be sent all the same
+        else:
+            if message.status == EXPECTATION_FAILED:
+                yield from connection.co_discard()
+                yield from connection.co_send(request)
+                return None
+            if message.status != CONTINUE:
+                return message
+    if is_whole(body):
+        yield from connection.co_write(cast("bytes", body))
+    else:
+        source = request.source()
+        while data := (yield from source.co_next()):
+            yield from connection.co_write(data)
+    yield from connection.co_finish()
+    return None
+
+
+class ArrivingBody:
+    """A body that a connection of a pool receives.
+
+    At its end the connection goes back to the pool; closed before, the connection is closed.
+
+    Args:
+        lease: of the connection.
+        message: the head of the response.
+
+    """
+
+    __slots__ = ("_lease", "_message")
+
+    def __init__(self, lease: Lease, message: HTTPResponse) -> None:
+        self._lease: Lease | None = lease
+        self._message = message
+
+    def co_read(self, size: int) -> Co[bytes]:
+        """Return the next bytes; ``b""`` at the end only. See `BodyStream`."""
+        lease = self._lease
+        if lease is None:
+            return b""
+        data = yield from lease.connection.co_read(size)
+        if not data:
+            self._lease = None
+            _note_and_release(lease, self._message)
+        return data
+
+    def trailers(self) -> list[tuple[str, str]]:
+        """Return the trailer fields; none before the end."""
+        return self._message.trailer_pairs()
+
+    def close(self) -> None:
+        """Close the connection, unless the body is complete."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.discard()

@@ -1,0 +1,252 @@
+"""Retries: requests that are sent again after a failure or a status that says so.
+
+Requests that the server has certainly not processed are repeated by dispatch.py, without being
+asked. All else is a decision of the user: `Retry`. Two limits keep it from making an overload
+worse: how often one request is repeated, and which share of an origin's requests are repetitions.
+
+Not here: reading Retry-After (http/retry_after.py), and redirects.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Final
+
+from ...errors import DugongError, InvalidOption, TransportError
+from ...http.redaction import quoted
+from ...http.request import IDEMPOTENT
+from ...polling.contract import Co
+from ...polling.fork import after_fork
+from ...polling.numbers import check_flag, check_int, check_seconds
+from ...polling.wake import co_sleep
+from .redirects import co_skip_body
+
+if TYPE_CHECKING:
+    from ...http.url import Origin
+    from ..dispatcher import Send
+    from ..request import ClientRequest
+    from ..response import Response
+
+# Too Many Requests (RFC 6585), Bad Gateway, Service Unavailable, Gateway Timeout.
+STATUSES: Final = frozenset({429, 502, 503, 504})
+MOST_ORIGINS: Final = 1000  # whose repetitions are counted; a few hundred bytes each
+SAVED: Final = 10.0  # repetitions that an origin may have at once, before it has had requests
+MAX_DOUBLINGS: Final = 30  # of a pause; more would be years
+
+
+class Retry:
+    """When a request is sent again, and how often.
+
+    A request is repeated if the connection failed and the server has not processed it, or may
+    process it twice because its method is one of *methods*; or if the status of its response is
+    one of *statuses* and the method one of *methods*. Its body has to be such that it can be read
+    again. Pauses between two attempts begin with *backoff* and double each time.
+
+    Args:
+        total: repetitions of one request, at most.
+        statuses: status codes.
+        methods: request methods; those that are idempotent by default (RFC 9110 section 9.2.2).
+        backoff: seconds before the first repetition; 0 for none at all.
+        max_wait: seconds of the longest pause. A response that asks for more by Retry-After is
+            returned and not repeated.
+        jitter: True to make each pause a random part of it, at least a half, so that clients that
+            failed together do not come back together.
+        respect_retry_after: True to pause as long as Retry-After says (RFC 9110 section 10.2.3).
+        budget: share of an origin's requests that may be repetitions, 0.2 for one in five; None
+            for no limit.
+
+    Raises:
+        InvalidOption: an argument has an invalid value.
+        TypeError: an argument has the wrong type.
+
+    """
+
+    __slots__ = (
+        *("_budgets", "backoff", "budget", "jitter", "max_wait", "methods"),
+        *("respect_retry_after", "statuses", "total"),
+    )
+
+    def __init__(  # noqa: PLR0913 - each is documented above
+        self,
+        total: int = 3,
+        *,
+        statuses: Collection[int] = STATUSES,
+        methods: Collection[str] = IDEMPOTENT,
+        backoff: float = 0.5,
+        max_wait: float = 60,
+        jitter: bool = True,
+        respect_retry_after: bool = True,
+        budget: float | None = 0.2,
+    ) -> None:
+        check_int("total", total, 0)
+        check_seconds(backoff, "backoff", optional=False)
+        check_seconds(max_wait, "max_wait", optional=False)
+        for name, flag in (("jitter", jitter), ("respect_retry_after", respect_retry_after)):
+            check_flag(name, flag)
+        if isinstance(methods, str | bytes) or not isinstance(methods, Collection):
+            raise TypeError(f"methods are a collection of strings, not {quoted(methods)}")
+        if not isinstance(statuses, Collection):
+            raise TypeError(f"statuses are a collection of numbers, not {quoted(statuses)}")
+        for status in statuses:
+            check_int("a status", status, 100, 999)
+        if budget is not None:
+            check_seconds(budget, "budget")
+            if budget > 1:
+                raise InvalidOption(f"budget is a share of the requests, at most 1, not {budget}")
+        self.total = total
+        self.statuses = frozenset(statuses)
+        self.methods = frozenset(method.upper() for method in methods)
+        self.backoff = backoff
+        self.max_wait = max_wait
+        self.jitter = bool(jitter)
+        self.respect_retry_after = bool(respect_retry_after)
+        self.budget = budget
+        self._budgets = None if budget is None else Budgets(budget)
+
+    def allows_error(self, request: ClientRequest, exc: DugongError) -> bool:
+        """Return True if *request* may be repeated after *exc*."""
+        if not isinstance(exc, TransportError) or not exc.retryable:
+            return False
+        if exc.request_sent != "no" and request.method not in self.methods:
+            return False
+        return request.rewindable()
+
+    def allows_status(self, request: ClientRequest, response: Response) -> bool:
+        """Return True if *request* may be repeated after *response*."""
+        return (
+            response.status_code in self.statuses
+            and request.method in self.methods
+            and request.rewindable()
+        )
+
+    def pause(self, repetition: int) -> float:
+        """Return the seconds to wait before a repetition; 0 is the first."""
+        seconds = min(self.backoff * 2 ** min(repetition, MAX_DOUBLINGS), self.max_wait)
+        return float(seconds * random.uniform(0.5, 1) if self.jitter else seconds)  # noqa: S311 - no secret
+
+    def asked_pause(self, response: Response, now: float) -> float | None:
+        """Return the seconds that *response* asks to wait; None if it does not.
+
+        Args:
+            response: of which Retry-After is read.
+            now: seconds of `time.time`.
+
+        """
+        value = response.field("retry-after") if self.respect_retry_after else None
+        if value is None:
+            return None
+        from ...http.retry_after import retry_after  # noqa: PLC0415 - rare
+
+        return retry_after(value, now)
+
+    def count(self, origin: Origin) -> None:
+        """Count a request to *origin*."""
+        if self._budgets is not None:
+            self._budgets.earn(origin)
+
+    def takes(self, origin: Origin) -> bool:
+        """Count a repetition, if there may be one; return False if there may be none."""
+        return self._budgets is None or self._budgets.spend(origin)
+
+    def __repr__(self) -> str:
+        return f"Retry({self.total}, statuses={sorted(self.statuses)}, budget={self.budget})"
+
+
+class Budgets:
+    """The repetitions that each origin may still have.
+
+    Args:
+        share: what each request adds; see `Retry`.
+
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._saved: OrderedDict[Origin, float] = OrderedDict()
+        self._lock = threading.Lock()
+        after_fork(self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def earn(self, origin: Origin) -> None:
+        """Add the share of one request."""
+        with self._lock:
+            saved = self._saved.pop(origin, SAVED)
+            self._saved[origin] = min(saved + self._share, SAVED)
+            if len(self._saved) > MOST_ORIGINS:
+                self._saved.popitem(last=False)
+
+    def spend(self, origin: Origin) -> bool:
+        """Take one repetition; return False if there is none left."""
+        with self._lock:
+            saved = self._saved.get(origin, SAVED)
+            if saved < 1:
+                return False
+            self._saved[origin] = saved - 1
+            return True
+
+
+class RetryLayer:
+    """The layer that repeats requests.
+
+    Args:
+        retry: for requests that have none of their own; None for none.
+        clock: gives seconds of `time.time`.
+
+    """
+
+    def __init__(self, retry: Retry | None, clock: Callable[[], float] = time.time) -> None:
+        self._retry = retry
+        self._clock = clock
+
+    def __call__(self, request: ClientRequest, co_send: Send) -> Co[Response]:
+        """Send *request* until it need not be, or must not be, sent again; see `Layer`."""
+        retry = request.extensions.get("retry", self._retry)
+        if retry is None:
+            return (yield from co_send(request))
+        origin = request.url.origin
+        retry.count(origin)
+        repetition = 0
+        while True:
+            failure: DugongError | None = None
+            response: Response | None = None
+            try:
+                response = yield from co_send(request)
+                if not retry.allows_status(request, response):
+                    return response
+            except DugongError as exc:
+                if repetition >= retry.total or not retry.allows_error(request, exc):
+                    raise
+                failure = exc
+            seconds = self._pause(retry, repetition, response)
+            is_late = seconds is None or _is_too_late(request, seconds)
+            if repetition >= retry.total or is_late or not retry.takes(origin):
+                if failure is not None:
+                    raise failure
+                assert response is not None
+                return response
+            repetition += 1
+            if response is not None:
+                yield from co_skip_body(response)
+            if request.hooks is not None:
+                yield from request.hooks.co_call("on_retry", request, response, exc=failure)
+            failure = response = None
+            yield from co_sleep(seconds or 0, "pause before a retry")
+
+    def _pause(self, retry: Retry, repetition: int, response: Response | None) -> float | None:
+        """Return the seconds to wait; None if the server asks for more than may be waited."""
+        asked = None if response is None else retry.asked_pause(response, self._clock())
+        if asked is None:
+            return retry.pause(repetition)
+        return asked if asked <= retry.max_wait else None
+
+
+def _is_too_late(request: ClientRequest, seconds: float | None) -> bool:
+    """Return True if the total time of *request* ends before the pause does."""
+    deadline = request.deadline
+    return deadline is not None and time.monotonic() + (seconds or 0) >= deadline

@@ -1,0 +1,139 @@
+"""Requests to URLs: what a `Client` builds, its layers may change, and a dispatcher sends.
+
+Not here: how it is built from arguments (request_building.py), and requests of a connection, which
+have a target instead of a URL (http/request.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..http.headers import Fields, Headers
+from ..http.redaction import quoted
+from ..http.request import Request
+from ..http.url import URL
+from ..polling.contract import Co
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..http.auth.flow import Auth
+    from ..polling.timeouts import Timeouts
+
+
+class EventFunctions(Protocol):
+    """The functions that are called on events of a request: `Hooks`."""
+
+    def has(self, *names: str) -> bool:
+        """Return True if there is a function for one of the events."""
+        ...
+
+    def co_call(
+        self,
+        name: str,
+        request: Any,
+        response: Any = None,
+        data: object = None,
+        exc: BaseException | None = None,
+    ) -> Co[None]:
+        """Call the functions of the event *name*."""
+        ...
+
+
+class ClientRequest(Request):
+    """A request to a URL, with what a `Client` has to know to send it.
+
+    Args:
+        method: request method.
+        url: the `URL`, or its text.
+        headers: see `Request`.
+        body: see `Request`.
+
+    Raises:
+        InvalidRequest: *url* is no URL.
+        TypeError: an argument has the wrong type.
+
+    Attributes:
+        url: the `URL`; may be changed until the request is sent. `target` is its text.
+        stream: True if the body of the response is left to be read by the caller. Otherwise a
+            dispatcher may read it at once.
+        timeouts: time limits; None for those of the connection.
+        total: seconds for the whole request, from sending it to the end of the body, or None.
+        deadline: seconds of `time.monotonic` when these have passed; None before it is sent.
+        follow_redirects: True if redirects are followed.
+        auth: what authenticates it, or None.
+        cookies: names and values that are sent in addition to those of the client.
+        hooks: functions that are called on events; None for none.
+        expect100: True to wait for 100 (Continue) before the body.
+        attempts: how often it was sent, by redirects, authentication and retries.
+        extensions: anything that layers of your own want to know.
+
+    """
+
+    stream = False
+    timeouts: Timeouts | None = None
+    total: float | None = None
+    deadline: float | None = None
+    follow_redirects = False
+    auth: Auth | None = None
+    cookies: Mapping[str, str] | None = None
+    hooks: EventFunctions | None = None
+    expect100 = False
+    attempts = 0
+
+    url: URL
+
+    def __init__(
+        self, method: str, url: URL | str, headers: Fields | None = None, body: Any = None
+    ) -> None:
+        if not isinstance(url, URL | str):
+            raise TypeError(f"url is a URL or its text, not {quoted(url)}")
+        self.extensions: dict[str, Any] = {}
+        super().__init__(method, str(url), headers, body)
+
+    @classmethod
+    def checked(cls, method: str, url: URL, headers: Headers, body: Any) -> ClientRequest:
+        """Return a request made of arguments that have the right types already."""
+        self = cls.__new__(cls)
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.extensions = {}
+        self._source = None
+        return self
+
+    @property
+    def target(self) -> str:
+        """The request target in absolute form (RFC 9112 section 3.2.2): the text of `url`.
+
+        Setting it sets `url`, which raises InvalidRequest if it is no URL.
+        """
+        return str(self.url)
+
+    @target.setter
+    def target(self, text: str) -> None:
+        self.url = URL(text)
+
+    def copy(self) -> ClientRequest:
+        """Return a request with the same URL, body and options, and fields of its own."""
+        return self.redirected(self.url, self.method, self.headers.copy())
+
+    def redirected(
+        self, url: URL, method: str, headers: Headers, *, with_body: bool = True
+    ) -> ClientRequest:
+        """Return a request with the options of this one for another URL.
+
+        The body, unless left out, is sent from where it first began.
+        """
+        request = ClientRequest.__new__(type(self))
+        request.__dict__.update(self.__dict__)
+        request.url = url
+        request.method = method
+        request.headers = headers
+        request.extensions = dict(self.extensions)
+        if not with_body:
+            request.body = None
+        elif self.body is not None:
+            request.take_body(self)
+        return request

@@ -1,0 +1,320 @@
+"""Building requests of a client from arguments: URL, parameters, fields, and one of four bodies.
+
+Not here: what the arguments mean to the sender (client.py), and the encodings (http/).
+"""
+
+from __future__ import annotations
+
+import functools
+import json as json_module
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+
+from ..errors import InvalidOption
+from ..http.arguments import as_string
+from ..http.headers import Fields, Headers, Text, as_text, field_pairs
+from ..http.query import QueryParams
+from ..http.redaction import quoted
+from ..http.request import check_body
+from ..http.url import URL
+from ..polling.timeouts import Timeouts, as_timeouts
+from .request import ClientRequest
+
+if TYPE_CHECKING:
+    from ..http.query import Params
+    from .events import HookFunctions
+    from .layers.retry import Retry
+
+MOST_KNOWN: Final = 256  # URLs that are kept in parsed form
+LONGEST_KNOWN: Final = 256  # characters of these
+SAME: Final = {
+    "allow_redirects": "follow_redirects",
+    "body": "content",
+    "bind": "hooks",
+    "client_version": "headers={'User-Agent': …} of the client",
+    "dispatch": "dispatcher of the client",
+    "event_hooks": "hooks",
+    "max_redirects": "max_redirects of the client",
+    "pool_size": "limits of the client",
+    "proxies": "proxy of the client",
+    "query_params": "params",
+    "ssl": "ssl_context of the client",
+    "transport": "dispatcher of the client",
+    "wait_continue": "expect100",
+    **{
+        name: f"{name} of the client"
+        for name in ("base_url", "cert", "limits", "mounts", "proxy", "trust_env", "verify")
+    },
+}  # what other libraries call an argument
+
+
+class RequestOptions(TypedDict, total=False):
+    """The optional arguments of a request; see `Client.build_request`."""
+
+    params: Params | None
+    headers: Fields | Mapping[str, str | None] | None
+    cookies: Mapping[str, str] | None
+    content: Any
+    data: Any
+    json: Any
+    files: Any
+    auth: Any
+    timeout: float | Timeouts | None
+    follow_redirects: bool
+    hooks: HookFunctions | None
+    expect100: bool
+    compress: str | None
+    progress: Callable[[int, int | None], object] | None
+    retry: Retry | None
+    extensions: Mapping[str, Any] | None
+    stream: bool
+
+
+KNOWN: Final = frozenset(RequestOptions.__annotations__)
+
+
+def unknown_option(name: str, known: Iterable[str], same: Mapping[str, str]) -> TypeError:
+    """Return the error for an argument called *name*, which is none of *known*."""
+    if name in same:
+        return TypeError(f"there is no argument {name!r}: it is called {same[name]}")
+    return TypeError(f"there is no argument {name!r}; there are {', '.join(sorted(known))}")
+
+
+@functools.lru_cache(maxsize=MOST_KNOWN)
+def _known_url(text: str) -> URL:
+    return URL(text)
+
+
+class RequestBuilder:
+    """The part that all requests of a client have in common.
+
+    Args:
+        base_url: what relative URLs are appended to, or None.
+        headers: fields of each request; a value None removes a default one.
+        params: parameters of the query of each request.
+        defaults: fields that the client adds unless *headers* has them.
+        dumps: writes JSON.
+
+    Attributes:
+        base_url: as a `URL`, or None.
+        headers: the fields of each request.
+        params: as `QueryParams`, or None.
+
+    """
+
+    def __init__(
+        self,
+        base_url: URL | str | None,
+        headers: Fields | Mapping[str, str | None] | None,
+        params: Params | None,
+        defaults: list[tuple[str, str]],
+        dumps: Callable[[Any], str | bytes] | None = None,
+    ) -> None:
+        self.base_url: URL | None = None
+        if base_url is not None:
+            self.base_url = base_url if isinstance(base_url, URL) else URL(base_url)
+        self.headers = Headers.of(merged_fields(defaults, headers))
+        self.params = None if params is None else QueryParams(params)
+        self._dumps = dumps or _dumps
+
+    def url_of(self, url: URL | str) -> tuple[URL, Any]:
+        """Return the URL for an argument, and user and password if it has them.
+
+        A relative one is appended to the path of `base_url`.
+
+        Raises:
+            InvalidRequest: it is no URL, or relative without a `base_url`.
+            TypeError: it is neither a `URL` nor a string.
+
+        """
+        if isinstance(url, URL):
+            return url, None
+        text = as_string(url, "url")
+        if self.base_url is not None and not _is_absolute(text):
+            base = self.base_url
+            path = base.path.rstrip("/") + "/" + text.lstrip("/")
+            if text.startswith("?"):
+                path = base.path + text
+            return URL(f"{base.origin}{path}" if text else str(base)), None
+        if "@" in text:
+            from ..http.userinfo import split_credentials  # noqa: PLC0415 - rare
+
+            return split_credentials(text)
+        return (_known_url(text) if len(text) <= LONGEST_KNOWN else URL(text)), None
+
+    def build(self, method: str, url: URL | str, options: RequestOptions) -> ClientRequest:
+        """Return a request; see `Client.build_request`."""
+        place, credentials = self.url_of(url)
+        request = ClientRequest.checked(
+            as_string(method, "method").upper(), place, self.headers.copy(), None
+        )
+        if credentials is not None:
+            from ..http.auth.basic import BasicAuth  # noqa: PLC0415 - rare
+
+            request.auth = BasicAuth(*credentials)
+        if self.params is not None:
+            request.url = request.url.with_query(self.params)
+        if options:
+            self._apply(request, options)
+        return request
+
+    def _apply(self, request: ClientRequest, options: RequestOptions) -> None:
+        for name in options:
+            if name not in KNOWN:
+                raise unknown_option(name, KNOWN, SAME)
+        if (params := options.get("params")) is not None:
+            request.url = request.url.with_query(params)
+        self._set_body(request, options)
+        if (headers := options.get("headers")) is not None:
+            request.headers = Headers.of(merged_fields(request.headers.items(), headers))
+        if (cookies := options.get("cookies")) is not None:
+            if not isinstance(cookies, Mapping):
+                raise TypeError(f"cookies is a mapping of names to values, not {quoted(cookies)}")
+            request.cookies = cookies
+        if request.body is not None:
+            self._wrap_body(request, options)
+        request.stream = bool(options.get("stream", False))
+        request.expect100 = bool(options.get("expect100", False))
+        if (extensions := options.get("extensions")) is not None:
+            request.extensions.update(extensions)
+
+    def _wrap_body(self, request: ClientRequest, options: RequestOptions) -> None:
+        """Have the body compressed and its progress reported, if that is wanted."""
+        if (coding := options.get("compress")) is not None:
+            from ..http.encoders import encoded_body  # noqa: PLC0415 - for those who want it
+
+            request.body = encoded_body(request.body, coding)
+            request.headers.set("Content-Encoding", coding)
+        if isinstance(request.body, AsyncIterable):
+            from .async_bodies import AsyncBody  # noqa: PLC0415 - for those who have one
+
+            request.body = AsyncBody(request.body)
+        if (progress := options.get("progress")) is not None:
+            from .progress import with_progress  # noqa: PLC0415 - for those who want it
+
+            request.body = with_progress(request.body, progress)
+
+    def _set_body(self, request: ClientRequest, options: RequestOptions) -> None:
+        given = [
+            name for name in ("content", "data", "json", "files") if options.get(name) is not None
+        ]
+        if not given:
+            return
+        if len(given) > 1 and given != ["data", "files"]:
+            raise InvalidOption(f"a request has one body, not {' and '.join(given)}")
+        kind = ""
+        body: Any
+        if given[0] == "content":
+            body, kind = as_content(options["content"])
+        elif given[0] == "json":
+            body, kind = as_bytes_of(self._dumps(options["json"])), "application/json"
+        elif given == ["data"] and not is_form(options["data"]):
+            body, kind = as_content(options["data"])
+        else:
+            body, kind = as_form(options.get("data"), options.get("files"))
+        request.body = body
+        if kind:
+            request.headers.setdefault("Content-Type", kind)
+
+
+def _is_absolute(text: str) -> bool:
+    return "://" in text.partition("?")[0].partition("#")[0]
+
+
+def as_bytes_of(text: str | bytes) -> bytes:
+    """Return *text*, which a function that writes JSON has returned, as bytes."""
+    return text.encode() if isinstance(text, str) else text
+
+
+def as_content(content: Any) -> tuple[Any, str]:
+    """Return a body, and its Content-Type if there is one by default.
+
+    Raises:
+        TypeError: it is nothing that can be sent.
+
+    """
+    if isinstance(content, str):
+        return content.encode(), "text/plain; charset=utf-8"
+    if isinstance(content, dict):
+        raise TypeError("content is sent as it is: a dict goes with json= or data=")
+    check_body(content)
+    return content, ""
+
+
+def is_form(data: object) -> bool:
+    """Return True if *data* is encoded as a form: a mapping, or a list of pairs."""
+    return isinstance(data, Mapping) or (
+        isinstance(data, list | tuple) and all(isinstance(pair, tuple | list) for pair in data)
+    )
+
+
+def as_form(data: Any, files: Any) -> tuple[Any, str]:
+    """Return the body of a form, and its Content-Type.
+
+    Raises:
+        TypeError, ValueError: see `encode_form` and `multipart`.
+
+    """
+    if files is None:
+        from ..http.forms import encode_form  # noqa: PLC0415 - for those who send forms
+
+        form = encode_form(data)
+        return form, form.content_type
+    from ..http.multipart import multipart  # noqa: PLC0415 - for those who send files
+
+    body = multipart(data or (), files)
+    return body, body.content_type
+
+
+def _dumps(value: Any) -> str:
+    try:
+        return json_module.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as exc:
+        raise type(exc)(f"json: {exc}") from None
+
+
+def merged_fields(
+    pairs: list[tuple[str, str]], headers: Fields | Mapping[str, str | None] | None
+) -> list[tuple[str, str]]:
+    """Return *pairs* with the fields of *headers* in place of those of the same name.
+
+    Args:
+        pairs: names and values.
+        headers: as for a request; the value None removes a field.
+
+    Raises:
+        TypeError: *headers* are no fields.
+
+    """
+    if headers is None:
+        return list(pairs)
+    new: list[tuple[Any, Any]] = list(field_pairs(headers))  # type: ignore[arg-type]
+    names = {_lower(name) for name, _ in new}
+    kept = [pair for pair in pairs if pair[0].lower() not in names]
+    return kept + Headers([pair for pair in new if pair[1] is not None]).items()
+
+
+def _lower(name: Text) -> str:
+    text = as_text(name)
+    if not isinstance(text, str):
+        raise TypeError(f"name of a header field is neither str nor bytes: {quoted(name)}")
+    return text.lower()
+
+
+def split_timeout(timeout: float | Timeouts | None) -> tuple[Timeouts, float | None]:
+    """Return the limits for a connection, and the total limit, which a client keeps itself.
+
+    Raises:
+        InvalidOption, TypeError: *timeout* is no time limit.
+
+    """
+    timeouts = as_timeouts(timeout)
+    if timeouts.total is None:
+        return timeouts, None
+    return _without_total(timeouts), timeouts.total
+
+
+@functools.lru_cache(maxsize=64)
+def _without_total(timeouts: Timeouts) -> Timeouts:
+    names = (name for name in timeouts.__slots__ if name != "total")
+    return Timeouts(**{name: getattr(timeouts, name) for name in names})

@@ -1,0 +1,821 @@
+"""Responses of a client: status, header fields, and a body that is read in one of many ways.
+
+Each way to read the body exists three times: blocking, as an operation (``co_``), and as a
+coroutine (``a``). They share one reader, so their results cannot differ.
+
+Not here: how a body is split into bytes, text and lines (reading.py), content codings
+(http/codings.py), and what receives the body (dispatch.py).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from ..drivers.detect import runner
+from ..errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    DugongError,
+    ResponseClosed,
+    ResponseNotRead,
+    StateError,
+    StatusError,
+    StreamConsumed,
+)
+from ..http.arguments import as_string
+from ..http.headers import Fields, Headers, field_pairs
+from ..http.redaction import mask_target, quoted
+from ..polling.contract import Co, run, within
+from .reading import BodyStream, BytePieces, LinePieces, Pieces, RawPieces, TextPieces
+
+if TYPE_CHECKING:
+    from ..connection.connection import HTTPConnection
+    from ..connection.exchange import HTTPResponse
+    from ..http.codings import Decoder
+    from ..http.cookies import Cookies
+    from ..http.url import URL
+    from ..transport.timings import Timings
+    from .request import ClientRequest
+
+T = TypeVar("T")
+
+SIZE: Final = 65536  # bytes that are received at once, if the caller does not say
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})  # RFC 9110 section 15.4
+ENCODED: Final = "content-encoding"
+
+
+class ReadingOptions:
+    """How the bodies of responses are read: a setting of a client.
+
+    Args:
+        decompress: True to take known content codings off.
+        max_body: decoded bytes at most; None for any number.
+        default_encoding: of text without charset: a name, or a function that gets the bytes and
+            returns one.
+        loads: parses JSON.
+
+    """
+
+    __slots__ = ("decompress", "default_encoding", "loads", "max_body")
+
+    def __init__(
+        self,
+        decompress: bool = True,
+        max_body: int | None = None,
+        default_encoding: str | Callable[[bytes], str | None] = "utf-8",
+        loads: Callable[..., Any] = json.loads,
+    ) -> None:
+        self.decompress = decompress
+        self.max_body = max_body
+        self.default_encoding = default_encoding
+        self.loads = loads
+
+
+AS_USUAL: Final = ReadingOptions()
+
+
+class Response:
+    """A response to a request of a `Client`.
+
+    Made by a dispatcher; by the constructor for tests and for layers that answer themselves.
+
+    Args:
+        status_code: 100 to 999.
+        headers: header fields, as for a `Request`.
+        content: the body, as it would be received.
+        text: the body as text, sent as UTF-8, instead of *content*.
+        json: a value that is sent as JSON, instead of *content*.
+        request: the request that it is for.
+        http_version: such as ``"1.1"``.
+        reason_phrase: None for the usual one.
+
+    Raises:
+        ValueError: *status_code* is not within these limits.
+        TypeError: an argument has the wrong type.
+
+    Attributes:
+        status_code: see above.
+        request: the request that was sent, the last one after redirects.
+        history: the responses before this one: redirects, and 401 before authentication.
+        next_request: the request that a redirect asks for; None without a redirect, or if it was
+            followed.
+        http_version: ``"1.1"``, ``"1.0"``; ``"2"`` for HTTP/2.
+        options: how the body is read.
+        attempts: how often the request was sent, by retries, redirects and authentication.
+        num_bytes_downloaded: bytes of the body that have arrived, as they were sent.
+        encoded: True if the body has a content coding that was left in place, as it is unknown or
+            decoding was not asked for.
+        extensions: facts of the dispatcher, and of layers of your own.
+        is_closed: True if nothing more will be received.
+
+    """
+
+    request: ClientRequest | None = None
+    history: tuple[Response, ...] = ()
+    next_request: ClientRequest | None = None
+    options = AS_USUAL
+    attempts = 1
+    num_bytes_downloaded = 0
+    encoded = False
+    is_closed = False
+    http_version = "1.1"
+
+    _message: HTTPResponse | None = None  # as a connection has received it
+    _connection: HTTPConnection | None = None
+    _headers: Headers | None = None
+    _reason: str | None = None
+    _body: BodyStream | None = None  # while it is received
+    _wire: bytes | None = None  # the whole body, as received
+    _content: bytes | None = None  # decoded
+    _text: str | None = None
+    _encoding: str | None = None
+    _is_taken = False  # by something that reads in pieces
+    _reports_end = False  # to the functions that are called on events
+    _decoder: Decoder | None = None
+    _is_decoder_known = False
+    _decoded = 0  # bytes
+    _deadline: float | None = None
+    _begun_at = 0.0  # seconds of time.monotonic
+    _elapsed: float | None = None
+    _processed: bytearray | None = None  # for `recv_body`
+    _follow: Callable[[Response], Co[Response]] | None = None
+
+    def __init__(  # noqa: PLR0913 - they are documented above
+        self,
+        status_code: int,
+        headers: Fields | None = None,
+        content: bytes | None = None,
+        *,
+        text: str | None = None,
+        json: Any = None,
+        request: ClientRequest | None = None,
+        http_version: str = "1.1",
+        reason_phrase: str | None = None,
+    ) -> None:
+        if not isinstance(status_code, int):
+            raise TypeError(f"status_code is a number, not {quoted(status_code)}")
+        if not 100 <= status_code <= 999:  # noqa: PLR2004 - three digits (RFC 9110 section 15)
+            raise ValueError(f"status_code has three digits: {status_code}")
+        for name, part in (
+            ("text", text),
+            ("http_version", http_version),
+            ("reason_phrase", reason_phrase),
+        ):
+            if part is not None:
+                as_string(part, name)
+        if request is not None and not hasattr(request, "url"):
+            raise TypeError(f"request is a ClientRequest, not {quoted(request)}")
+        self.status_code = int(status_code)
+        self._headers = Headers(field_pairs(headers) if headers else ())
+        if text is not None:
+            content = text.encode()
+            self._headers.setdefault("Content-Type", "text/plain; charset=utf-8")
+        elif json is not None:
+            content = _dumps(json)
+            self._headers.setdefault("Content-Type", "application/json")
+        if content is not None and not isinstance(content, bytes | bytearray | memoryview):
+            raise TypeError(f"content is bytes, not {quoted(content)}")
+        self._wire = bytes(content or b"")
+        self.request = request
+        self.http_version = http_version
+        self._reason = reason_phrase
+        self.extensions: dict[str, Any] = {}
+
+    @classmethod
+    def received(
+        cls,
+        message: HTTPResponse,
+        request: ClientRequest,
+        connection: HTTPConnection | None,
+        body: BodyStream | bytes,
+    ) -> Response:
+        """Return the response that a connection has received as *message*, with its *body*."""
+        self = cls.__new__(cls)
+        self.status_code = message.status
+        self._message = message
+        self.request = request
+        self._connection = connection
+        self.extensions = {}
+        if type(body) is bytes:
+            self._wire = body
+            self.num_bytes_downloaded = len(body)
+        else:
+            self._body = body  # type: ignore[assignment]  # it is no bytes
+        return self
+
+    # ---- status and header fields
+
+    @property
+    def is_whole(self) -> bool:
+        """True if the whole body has been received."""
+        return self._body is None
+
+    @property
+    def url(self) -> URL:
+        """The `URL` of the request, the last one after redirects.
+
+        Raises:
+            StateError: the response was made without a request.
+
+        """
+        if self.request is None:
+            raise StateError(f"{self!r} has no request")
+        return self.request.url
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+        if self._headers is None:
+            assert self._message is not None
+            self._headers = Headers.of(self._message.pairs())
+        return self._headers
+
+    def field(self, name: str) -> str | None:
+        """Return the value of a header field, those of several joined by commas; None if missing.
+
+        Cheaper than `headers`, which need not be made for it.
+        """
+        if self._headers is None and self._message is not None:
+            return self._message.field(name)
+        values = self.headers.get_list(name)
+        return ", ".join(values) if values else None
+
+    def field_values(self, name: str) -> list[str]:
+        """Return the values of all header fields called *name*, in order; see `field`."""
+        if self._headers is None and self._message is not None:
+            return self._message.values(name)
+        return self.headers.get_list(name)
+
+    @property
+    def reason_phrase(self) -> str:
+        """The text behind the status code: that of the server, or the usual one."""
+        if self._reason is None and self._message is not None:
+            return self._message.reason
+        return _phrase(self.status_code) if self._reason is None else self._reason
+
+    reason = reason_phrase  # as requests calls it
+
+    @property
+    def is_informational(self) -> bool:
+        """True for 1xx."""
+        return self.status_code < 200  # noqa: PLR2004 - these are what the name says
+
+    @property
+    def is_success(self) -> bool:
+        """True for 2xx."""
+        return 200 <= self.status_code < 300  # noqa: PLR2004
+
+    @property
+    def is_redirect(self) -> bool:
+        """True for 3xx, also without Location."""
+        return 300 <= self.status_code < 400  # noqa: PLR2004
+
+    @property
+    def has_redirect_location(self) -> bool:
+        """True for a redirect that may be followed: 301, 302, 303, 307 or 308 with Location."""
+        return self.status_code in REDIRECTS and self.field("location") is not None
+
+    @property
+    def is_client_error(self) -> bool:
+        """True for 4xx."""
+        return 400 <= self.status_code < 500  # noqa: PLR2004
+
+    @property
+    def is_server_error(self) -> bool:
+        """True for 5xx and above."""
+        return self.status_code >= 500  # noqa: PLR2004
+
+    @property
+    def is_error(self) -> bool:
+        """True for 4xx and above."""
+        return self.status_code >= 400  # noqa: PLR2004
+
+    @property
+    def ok(self) -> bool:
+        """False for 4xx and above, which `raise_for_status` refuses."""
+        return self.status_code < 400  # noqa: PLR2004
+
+    def raise_for_status(self) -> Self:
+        """Return the response, if its status is below 400.
+
+        Raises:
+            StatusError: it is not; `StatusError.response` is this response.
+
+        """
+        if self.status_code < 400:  # noqa: PLR2004
+            return self
+        phrase = quoted(self.reason_phrase)[1:-1]  # control characters are escaped
+        error = StatusError(f"the server answered {self.status_code} {phrase}", response=self)
+        if self.request is not None:
+            error.label(self.request.method, mask_target(str(self.request.url)))
+        raise error
+
+    @property
+    def informational(self) -> tuple[HTTPResponse, ...]:
+        """The 1xx responses that came before this one."""
+        return () if self._message is None else self._message.informational
+
+    @property
+    def trailers(self) -> Headers:
+        """The trailer fields (RFC 9110 section 6.5); empty until the body has been read."""
+        if self._body is not None:
+            return Headers.of(self._body.trailers())
+        return Headers.of([] if self._message is None else self._message.trailer_pairs())
+
+    @property
+    def timings(self) -> Timings | None:
+        """How long the phases of the exchange took; None unless they were to be taken."""
+        return None if self._message is None else self._message.timings
+
+    @property
+    def connection(self) -> HTTPConnection | None:
+        """The connection, for facts such as `HTTPConnection.get_extra_info`; None without one.
+
+        It may carry another request as soon as the body has been read.
+        """
+        return self._connection
+
+    @property
+    def elapsed(self) -> timedelta:
+        """Time from sending the request to the end of the body, or to now.
+
+        Redirects, retries and waiting for a connection count.
+        """
+        seconds = time.monotonic() - self._begun_at if self._elapsed is None else self._elapsed
+        return timedelta(seconds=seconds if self._begun_at else 0)
+
+    @property
+    def cookies(self) -> Cookies:
+        """The cookies that this response sets; those of others are in the client."""
+        from ..http.cookies import Cookies  # noqa: PLC0415 - for those who look at them
+
+        cookies = Cookies()
+        cookies.extract(self.url, self.field_values("set-cookie"), time.time())
+        return cookies
+
+    @property
+    def links(self) -> dict[str, dict[str, str]]:
+        """The links of the Link fields (RFC 8288), by relation, or by URL if they have none."""
+        from ..http.links import links_by_relation  # noqa: PLC0415 - for those who look at them
+
+        return links_by_relation(self.field_values("link"))
+
+    # ---- the whole body
+
+    @property
+    def content(self) -> bytes:
+        """The body, decoded from its content codings.
+
+        Raises:
+            ResponseNotRead: it has not been read: `read` does that.
+            StreamConsumed: it was read in pieces, and not kept.
+
+        """
+        if self._content is None:
+            if self._wire is None:
+                raise self._no_content()
+            self._content = self._decode_whole(self._wire)
+        return self._content
+
+    def co_read(self) -> Co[bytes]:
+        """Read the whole body, and return it decoded. A second call returns it again.
+
+        Raises:
+            StreamConsumed: it was read in pieces.
+            ResponseClosed: the response was closed before.
+            DecodingError: its content codings are invalid, or it is truncated.
+            BodyTooLarge: it has more bytes than the client takes.
+            DeadlineExceeded: the total time for the request has passed.
+            DugongError: the connection failed.
+
+        """
+        if self._content is None:
+            if self._wire is None or self._reports_end:
+                pieces = []
+                reader = BytePieces(self, None)
+                while (piece := (yield from reader.co_next())) is not None:
+                    pieces.append(piece)
+                self._content = b"".join(pieces)
+                self._processed = None
+            else:
+                self._content = self._decode_whole(self._wire)
+            self._end()
+        return self._content
+
+    def read(self) -> bytes:
+        """Blocking twin of `co_read`."""
+        return self.content if self._content is not None else run(self.co_read())
+
+    async def aread(self) -> bytes:
+        """Twin of `co_read` as a coroutine, on asyncio and trio."""
+        return self.content if self._content is not None else await runner()(self.co_read())
+
+    def recv_body(self) -> bytes:
+        """Return what was decoded since the last call, for functions that are called on events."""
+        processed = self._processed
+        if processed is None:
+            self._processed = bytearray()
+            return b""
+        taken = bytes(processed)
+        processed.clear()
+        return taken
+
+    @property
+    def encoding(self) -> str:
+        """The name of the codec of `text`: of the charset, or the default. May be set."""
+        if self._encoding is None:
+            from ..http.text import encoding_for  # noqa: PLC0415 - for those who want text
+
+            self._encoding = encoding_for(
+                self.field("content-type") or "",
+                self.options.default_encoding,
+                self._content or b"",
+            )
+        return self._encoding
+
+    @encoding.setter
+    def encoding(self, name: str) -> None:
+        self._encoding = name
+        self._text = None
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are none in its encoding become U+FFFD.
+
+        Raises:
+            StateError: see `content`.
+
+        """
+        if self._text is None:
+            content = self.content
+            from ..http.text import decode_text  # noqa: PLC0415 - for those who want text
+
+            self._text = decode_text(content, self.encoding)
+        return self._text
+
+    def json(self, **options: Any) -> Any:
+        """Return the value of a JSON body (RFC 8259), in UTF-8, UTF-16 or UTF-32.
+
+        Args:
+            options: of the function that parses it, `json.loads` unless the client has another.
+
+        Raises:
+            ValueError: it is no JSON; the message names the request and shows the beginning.
+            StateError: see `content`.
+
+        """
+        content = self.content
+        try:
+            return self.options.loads(content, **options)
+        except ValueError as exc:
+            shown = quoted(content[:60].decode("utf-8", "replace"))
+            exc.add_note(f"{self!r}: the body of {len(content)} bytes begins with {shown}")
+            raise
+
+    # ---- the body in pieces
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """Iterate over the decoded body.
+
+        Args:
+            chunk_size: bytes of each piece but the last; None for pieces as they arrive.
+
+        Raises:
+            DugongError: see `co_read`.
+
+        """
+        return _blocking(BytePieces(self, chunk_size))
+
+    def co_iter_bytes(self, chunk_size: int | None = None) -> Iterator[Co[bytes | None]]:
+        """Like `iter_bytes`, but gives operations: the last one returns None.
+
+        ``for op in response.co_iter_bytes(): piece = yield from op``
+        """
+        return _operations(BytePieces(self, chunk_size))
+
+    def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        """Like `iter_bytes`, for ``async for``."""
+        return _asynchronous(BytePieces(self, chunk_size))
+
+    def iter_text(self, chunk_size: int | None = None) -> Iterator[str]:
+        """Iterate over the body as text; *chunk_size* counts characters. See `iter_bytes`."""
+        return _blocking(TextPieces(self, chunk_size))
+
+    def co_iter_text(self, chunk_size: int | None = None) -> Iterator[Co[str | None]]:
+        """Like `iter_text`, but gives operations; see `co_iter_bytes`."""
+        return _operations(TextPieces(self, chunk_size))
+
+    def aiter_text(self, chunk_size: int | None = None) -> AsyncIterator[str]:
+        """Like `iter_text`, for ``async for``."""
+        return _asynchronous(TextPieces(self, chunk_size))
+
+    def iter_lines(self) -> Iterator[str]:
+        """Iterate over the lines of the body, without their ends, which are LF, CRLF or CR.
+
+        Nothing else ends a line: U+2028 is a character of JSON like others.
+        """
+        return _blocking(LinePieces(self))
+
+    def co_iter_lines(self) -> Iterator[Co[str | None]]:
+        """Like `iter_lines`, but gives operations; see `co_iter_bytes`."""
+        return _operations(LinePieces(self))
+
+    def aiter_lines(self) -> AsyncIterator[str]:
+        """Like `iter_lines`, for ``async for``."""
+        return _asynchronous(LinePieces(self))
+
+    def iter_raw(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """Iterate over the body as it was sent, content codings left in place."""
+        return _blocking(RawPieces(self, chunk_size))
+
+    def co_iter_raw(self, chunk_size: int | None = None) -> Iterator[Co[bytes | None]]:
+        """Like `iter_raw`, but gives operations; see `co_iter_bytes`."""
+        return _operations(RawPieces(self, chunk_size))
+
+    def aiter_raw(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        """Like `iter_raw`, for ``async for``."""
+        return _asynchronous(RawPieces(self, chunk_size))
+
+    @property
+    def raw(self) -> io.BufferedReader:
+        """The body as it is sent, as a blocking binary file. Each look makes a new one."""
+        return io.BufferedReader(RawBody(RawPieces(self, None)))
+
+    # ---- for the readers of reading.py
+
+    def take_body(self) -> None:
+        """Say that the body is read in pieces from now on, by one reader only.
+
+        Raises:
+            StreamConsumed: another one has begun.
+            ResponseClosed: the response was closed before.
+
+        """
+        if self._is_taken:
+            raise self._labelled(StreamConsumed("the body has been read in pieces before"))
+        if self.is_closed and self._wire is None and self._content is None:
+            raise self._labelled(ResponseClosed("the response was closed"))
+        self._is_taken = True
+
+    def co_raw_piece(self) -> Co[bytes]:
+        """Return the next bytes of the body as it is sent; ``b""`` at the end."""
+        body = self._body
+        if body is None:
+            data, self._wire = self._wire or b"", None
+            if data:
+                yield from self._co_received(data)
+            else:
+                yield from self._co_end()
+            return data
+        try:
+            going = body.co_read(SIZE)
+            if self._deadline is not None:
+                going = within(self._deadline, going, self.deadline_exceeded())
+            data = yield from going
+        except BaseException as exc:
+            self.close()
+            if isinstance(exc, DugongError):
+                exc.request = self.request
+                exc.response = exc.response or self
+            raise
+        if not data:
+            yield from self._co_end()
+            return b""
+        self.num_bytes_downloaded += len(data)
+        yield from self._co_received(data)
+        return data
+
+    def _co_received(self, data: bytes) -> Co[None]:
+        if self.request is not None and self.request.hooks is not None:
+            yield from self.request.hooks.co_call("data_received", self.request, self, data)
+
+    def _co_end(self) -> Co[None]:
+        self._end()
+        request = self.request
+        if self._reports_end and request is not None and request.hooks is not None:
+            self._reports_end = False
+            yield from request.hooks.co_call("post_request", request, self)
+
+    def co_piece(self) -> Co[bytes]:
+        """Return the next decoded bytes of the body; ``b""`` at the end."""
+        if self._content is not None:
+            content, self._content = self._content, None
+            return content
+        try:
+            data = yield from self._co_decoded()
+        except BaseException:
+            self.close()
+            raise
+        if not data:
+            return b""
+        self._decoded += len(data)
+        most = self.options.max_body
+        if most is not None and self._decoded > most:
+            self.close()
+            raise self._labelled(BodyTooLarge(f"the body has more than {most} bytes"))
+        request = self.request
+        if request is not None and request.hooks is not None:
+            if self._processed is not None:
+                self._processed += data
+            yield from request.hooks.co_call("data_processed", request, self, data)
+        return data
+
+    def _co_decoded(self) -> Co[bytes]:
+        decoder = self._find_decoder()
+        if decoder is None:
+            return (yield from self.co_raw_piece())
+        try:
+            data = decoder.decode()
+            while not data:
+                received = yield from self.co_raw_piece()
+                if not received:
+                    decoder.finish()
+                    return b""
+                data = decoder.decode(received)
+        except DugongError as exc:
+            raise self._labelled(exc) from exc.__cause__
+        return data
+
+    def _find_decoder(self) -> Decoder | None:
+        """Return what decodes the body; None if that is not wanted, needed or possible."""
+        if not self._is_decoder_known:
+            self._is_decoder_known = True
+            value = self.field(ENCODED)
+            if value is not None:
+                from ..http.codings import content_codings, decoder_for  # noqa: PLC0415 - if needed
+
+                if self.options.decompress and self._has_body():
+                    self._decoder = decoder_for(value)
+                self.encoded = self._decoder is None and bool(content_codings(value))
+        return self._decoder
+
+    def _has_body(self) -> bool:
+        """Return False for responses that have none, whatever their fields say."""
+        method = "" if self.request is None else self.request.method
+        return method != "HEAD" and self.status_code not in (204, 304)
+
+    def _decode_whole(self, wire: bytes) -> bytes:
+        decoder = self._find_decoder()
+        most = self.options.max_body
+        try:
+            if decoder is not None:
+                return decoder.decode_all(wire, most)
+        except DugongError as exc:
+            raise self._labelled(exc) from exc.__cause__
+        if most is not None and len(wire) > most:
+            raise self._labelled(BodyTooLarge(f"the body has more than {most} bytes"))
+        return wire
+
+    def _no_content(self) -> StateError:
+        if self._is_taken:
+            return self._labelled(StreamConsumed("the body was read in pieces, and is not kept"))
+        if self.is_closed:
+            return self._labelled(ResponseClosed("the response was closed before it was read"))
+        return self._labelled(ResponseNotRead("the body has not been read: call read() first"))
+
+    def _labelled(self, exc: T) -> T:
+        if isinstance(exc, DugongError):
+            exc.request_sent = "yes"
+            exc.request, exc.response = self.request, self
+            if self.request is not None:
+                exc.label(self.request.method, mask_target(str(self.request.url)))
+        return exc
+
+    def deadline_exceeded(self) -> DeadlineExceeded:
+        """Return the error for a body that was not complete in time."""
+        return self._labelled(DeadlineExceeded("the total time for the request has passed"))
+
+    # ---- the end
+
+    def begin(self, begun_at: float, deadline: float | None, options: ReadingOptions) -> None:
+        """Set what the client knows: when the request began, and how to read the body.
+
+        Args:
+            begun_at: seconds of `time.monotonic`.
+            deadline: the same, for the end of the body; None for none.
+            options: how to read it.
+
+        """
+        self._begun_at = begun_at
+        self._deadline = deadline
+        self.options = options
+        self._reports_end = self.request is not None and self.request.hooks is not None
+
+    def _end(self) -> None:
+        if self._elapsed is None:
+            self._elapsed = time.monotonic() - self._begun_at
+        self.is_closed = True
+
+    def close(self) -> None:
+        """Give up what has not been read. The connection is closed unless the body was complete."""
+        body = self._body
+        if body is not None and not self.is_closed:
+            body.close()
+        self._end()
+
+    def co_close(self) -> Co[None]:
+        """Do what `close` does, which never waits, as an operation."""
+        self.close()
+        return
+        yield
+
+    async def aclose(self) -> None:
+        """Do what `close` does, which never waits, as a coroutine."""
+        self.close()
+
+    def co_next(self) -> Co[Response]:
+        """Follow one redirect: send `next_request`.
+
+        Raises:
+            StateError: this response is no redirect, or was not received by a client.
+            DugongError: what sending a request raises.
+
+        """
+        if self.next_request is None or self._follow is None:
+            raise self._labelled(StateError(f"{self!r} is no redirect that can be followed"))
+        return (yield from self._follow(self))
+
+    def next(self) -> Response:
+        """Blocking twin of `co_next`."""
+        return run(self.co_next())
+
+    async def anext(self) -> Response:
+        """Twin of `co_next` as a coroutine."""
+        return await runner()(self.co_next())
+
+    def follow_with(self, follow: Callable[[Response], Co[Response]]) -> None:
+        """Let `next` call *follow*."""
+        self._follow = follow
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status_code} {self.reason_phrase}>"
+
+
+def _dumps(value: Any) -> bytes:
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as exc:
+        raise type(exc)(f"json: {exc}") from None
+    return text.encode()
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _blocking(pieces: Pieces[T]) -> Iterator[T]:
+    while (piece := run(pieces.co_next())) is not None:
+        yield piece
+
+
+def _operations(pieces: Pieces[T]) -> Iterator[Co[T | None]]:
+    while not pieces.ended:
+        yield pieces.co_next()
+
+
+async def _asynchronous(pieces: Pieces[T]) -> AsyncIterator[T]:
+    run_here = runner()
+    while (piece := await run_here(pieces.co_next())) is not None:
+        yield piece
+
+
+class RawBody(io.RawIOBase):
+    """The body of a response as a file to read from."""
+
+    def __init__(self, pieces: RawPieces) -> None:
+        self._pieces = pieces
+        self._ahead = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into *buffer*; return the number of bytes, 0 at the end."""
+        if not self._ahead:
+            self._ahead = memoryview(run(self._pieces.co_next()) or b"")
+        count = min(len(buffer), len(self._ahead))
+        buffer[:count] = self._ahead[:count]
+        self._ahead = self._ahead[count:]
+        return count

@@ -1,0 +1,411 @@
+"""Requests of a client over real connections: keeping, repeating, giving back, bodies both ways."""
+
+import asyncio
+import io
+import threading
+
+import pytest
+import trio
+from kit.support import ScriptedServer, answering, read_exactly, read_head
+
+from dugong_like import (
+    ConnectionClosed,
+    ConnectionTimedOut,
+    DeadlineExceeded,
+    Limits,
+    Timeouts,
+    run,
+)
+from dugong_like.client.async_client import AsyncClient
+from dugong_like.client.client import Client
+from dugong_like.drivers.loop import Loop
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+SLOW_DOWN = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def url(server, path="/x"):
+    return f"http://127.0.0.1:{server.port}{path}"
+
+
+def one_stats(client):
+    return next(iter(client.stats().values()))
+
+
+def by_blocking(client, place):
+    return client.get(place)
+
+
+def by_loop(client, place):
+    return Loop().run(client.co_get(place))
+
+
+def by_asyncio(client, place):
+    async def main():
+        return await AsyncClient(client=client).get(place)
+
+    return asyncio.run(main())
+
+
+def by_trio(client, place):
+    async def main():
+        return await AsyncClient(client=client).get(place)
+
+    return trio.run(main)
+
+
+@pytest.mark.feature("E8", "E2", "E31", "D28")
+def test_one_connection_serves_every_driver():
+    ways = [by_blocking, by_asyncio, by_trio, by_loop, by_blocking]
+    with ScriptedServer(answering(*[OK] * len(ways))) as server, Client() as client:
+        for get in ways:
+            response = get(client, url(server))
+            assert (response.content, response.num_bytes_downloaded) == (b"ok", 2)
+        assert server.connections == 1
+        assert (one_stats(client).idle, one_stats(client).busy) == (1, 0)
+
+
+@pytest.mark.feature("D25", "C25", "E8")
+def test_kept_connection_that_was_closed_is_replaced():
+    closed = threading.Event()
+
+    def handler(sock):
+        read_head(sock)
+        sock.sendall(OK)
+        sock.close()
+        closed.set()
+
+    with ScriptedServer(handler) as server, Client() as client:
+        for _ in range(3):
+            assert client.post(url(server), content=b"").content == b"ok"
+            closed.wait(20)
+            closed.clear()
+        assert server.connections == 3
+
+
+class ClosesSecond:
+    """Answers the first request of each connection and closes at the second, once it is read."""
+
+    def __init__(self, first=b""):
+        self.seen = []
+        self.first = first
+
+    def __call__(self, sock):
+        for number in range(2):
+            head = read_head(sock)
+            if not head:
+                return
+            self.seen.append(head.split(b" ")[0])
+            if number:
+                sock.sendall(self.first)
+                return
+            sock.sendall(OK)
+
+
+@pytest.mark.feature("C26")
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "POST", "PATCH"])
+def test_request_that_a_kept_connection_loses_is_repeated_if_idempotent(method):
+    server_does = ClosesSecond()
+    with ScriptedServer(server_does) as server, Client() as client:
+        client.get(url(server))
+        if method in {"POST", "PATCH"}:
+            with pytest.raises(ConnectionClosed) as caught:
+                client.request(method, url(server))
+            assert (caught.value.request_sent, caught.value.request.method) == ("maybe", method)
+            assert server_does.seen == [b"GET", method.encode()]
+        else:
+            response = client.request(method, url(server))
+            assert (response.status_code, response.attempts) == (200, 2)
+            assert server_does.seen == [b"GET", method.encode(), method.encode()]
+        assert one_stats(client).busy == 0
+
+
+def test_request_whose_response_has_begun_is_not_repeated():
+    server_does = ClosesSecond(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun")
+    with ScriptedServer(server_does) as server, Client() as client:
+        client.get(url(server))
+        with pytest.raises(ConnectionClosed):
+            client.get(url(server))
+        assert server_does.seen == [b"GET", b"GET"]
+
+
+def test_request_that_a_new_connection_loses_is_not_repeated():
+    def handler(sock):
+        read_head(sock)
+
+    with ScriptedServer(handler) as server, Client() as client:
+        with pytest.raises(ConnectionClosed):
+            client.get(url(server))
+        assert server.connections == 1
+
+
+@pytest.mark.feature("E16", "D15")
+def test_connection_goes_back_at_the_end_of_the_body_and_is_closed_before():
+    with ScriptedServer(answering(OK, OK, OK)) as server, Client() as client:
+        with client.stream("GET", url(server)) as response:
+            assert one_stats(client).busy == 1
+            assert response.read() == b"ok"
+            assert (one_stats(client).busy, one_stats(client).idle) == (0, 1)
+        with client.stream("GET", url(server)) as response:
+            pass
+        assert (one_stats(client).busy, one_stats(client).idle) == (0, 0)
+        assert client.get(url(server)).content == b"ok"
+        assert server.connections == 2
+
+
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n"
+    b"3\r\nabc\r\n2\r\nde\r\n0\r\nX-T: end\r\n\r\n"
+)
+
+
+def test_trailers_and_informational_responses():
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    with ScriptedServer(answering(early + CHUNKED, early + CHUNKED)) as server, Client() as client:
+        for stream in (False, True):
+            response = client.get(url(server), stream=stream)
+            assert [one.status for one in response.informational] == [103]
+            assert response.read() == b"abcde"
+            assert response.trailers["x-t"] == "end"
+            assert response.connection.get_extra_info("server_addr")[1] == server.port
+
+
+def test_truncated_body_is_an_error_in_every_way():
+    cut = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"
+    with ScriptedServer(answering(cut)) as server, Client() as client:
+        for stream in (False, True):
+            with pytest.raises(ConnectionClosed) as caught:
+                client.get(url(server), stream=stream).read()
+            assert caught.value.request.method == "GET"
+        assert (one_stats(client).busy, one_stats(client).idle) == (0, 0)
+
+
+class Receives:
+    """Reads requests with sized or chunked bodies, and keeps the bodies."""
+
+    def __init__(self, answer=OK):
+        self.bodies = []
+        self.heads = []
+        self.answer = answer
+
+    def __call__(self, sock):
+        while head := read_head(sock):
+            self.heads.append(head)
+            if b"100-continue" in head:
+                sock.sendall(SLOW_DOWN)
+            if b"chunked" in head:
+                body = b""
+                while size := int(sock_line(sock), 16):
+                    body += read_exactly(sock, size)
+                    read_exactly(sock, 2)
+                read_exactly(sock, 2)
+            else:
+                lines = head.lower().split(b"\r\n")
+                sizes = [line[15:] for line in lines if line.startswith(b"content-length:")]
+                body = read_exactly(sock, int(sizes[0]) if sizes else 0)
+            self.bodies.append(body)
+            sock.sendall(self.answer)
+
+
+def sock_line(sock):
+    line = b""
+    while not line.endswith(b"\r\n"):
+        line += read_exactly(sock, 1)
+    return line
+
+
+async def pieces():
+    for piece in (b"ab", b"", b"cd"):
+        yield piece
+
+
+class Again:
+    """An asynchronous iterable that gives a new iterator each time."""
+
+    def __init__(self):
+        self.times = 0
+
+    def __aiter__(self):
+        self.times += 1
+        return pieces()
+
+
+@pytest.mark.feature("D6", "E18", "D3")
+def test_bodies_of_every_kind():
+    receives = Receives()
+    seen = []
+
+    def progress(sent, total):
+        seen.append((sent, total))
+
+    with ScriptedServer(receives) as server, Client() as client:
+        for make in (bytes, bytearray, io.BytesIO, lambda data: [data[:2], data[2:]], bytes.decode):
+            for options in ({}, {"expect100": True}, {"progress": progress}, {"stream": True}):
+                content = make(b"abcd")
+                assert client.put(url(server), content=content, **options).read() == b"ok"
+
+        async def main():
+            async with AsyncClient(client=client) as both:
+                await both.put(url(server), content=pieces())
+                await both.put(url(server), content=Again(), expect100=True)
+
+        asyncio.run(main())
+        trio.run(main)
+    assert set(receives.bodies) == {b"abcd"}
+    assert len(receives.bodies) == 5 * 4 + 4
+    assert {seen[-1], (4, 4), (4, None)} <= set(seen)
+    assert sum(b"100-continue" in head for head in receives.heads) == 5 + 2
+
+
+@pytest.mark.feature("D6")
+def test_generator_that_waits_is_a_body():
+    from dugong_like import Wake
+
+    receives = Receives()
+    with Wake() as flag:
+        flag.set()
+
+        def body():
+            yield b"ab"
+            yield from flag.co_wait()
+            yield next(iter([b"cd"]))
+
+        with ScriptedServer(receives) as server, Client() as client:
+            assert client.put(url(server), content=body()).content == b"ok"
+    assert receives.bodies == [b"abcd"]
+
+
+@pytest.mark.feature("D27")
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_bodies_are_compressed_on_request(coding):
+    receives = Receives()
+    with ScriptedServer(receives) as server, Client() as client:
+        for content in (b"abcd" * 1000, [b"abcd"] * 1000):
+            client.put(url(server), content=content, compress=coding)
+    from dugong_like.http.codings import decode_all
+
+    for body in receives.bodies:
+        assert len(body) < 1000
+        assert decode_all(body, coding) == b"abcd" * 1000
+
+
+@pytest.mark.feature("D22")
+def test_body_is_not_sent_after_a_final_response_to_expect():
+    def handler(sock):
+        assert b"Expect: 100-continue" in read_head(sock)
+        sock.sendall(b"HTTP/1.1 413 Too much\r\nContent-Length: 3\r\n\r\nbig")
+        assert sock.recv(1) == b""
+
+    with ScriptedServer(handler) as server, Client() as client:
+        response = client.put(url(server), content=b"x" * 100, expect100=True)
+        assert (response.status_code, response.content) == (413, b"big")
+        assert one_stats(client).busy == 0
+
+
+@pytest.mark.feature("D22")
+def test_expectation_that_fails_is_left_out():
+    def handler(sock):
+        if b"Expect" in read_head(sock):
+            sock.sendall(b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")
+        else:
+            assert read_exactly(sock, 4) == b"abcd"
+            sock.sendall(OK)
+
+    with ScriptedServer(handler) as server, Client() as client:
+        assert client.put(url(server), content=b"abcd", expect100=True).content == b"ok"
+
+
+@pytest.mark.feature("C28")
+def test_early_answer_to_an_upload_is_the_response():
+    def handler(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+        while sock.recv(65536):
+            pass
+
+    with ScriptedServer(handler) as server, Client() as client:
+        for options in ({}, {"stream": True}):
+            response = client.put(
+                url(server), content=(b"x" * 65536 for _ in range(200)), **options
+            )
+            assert (response.status_code, response.read()) == (403, b"no")
+        assert one_stats(client).idle == 0
+
+
+@pytest.mark.feature("D29", "E3")
+def test_total_time_covers_the_body_that_is_read_later():
+    never = threading.Event()
+
+    def handler(sock):
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        never.wait(20)
+
+    with ScriptedServer(handler) as server, Client(timeout=Timeouts(total=0.2)) as client:
+        response = client.get(url(server), stream=True)
+        with pytest.raises(DeadlineExceeded, match=r"GET http://"):
+            response.read()
+        assert one_stats(client).busy == 0
+        with pytest.raises(DeadlineExceeded):
+            client.get(url(server))
+        assert one_stats(client).busy == 0
+        never.set()
+
+
+@pytest.mark.feature("E35")
+def test_time_limits_of_each_request_on_one_connection():
+    go_on = threading.Event()
+
+    def handler(sock):
+        read_head(sock)
+        sock.sendall(OK)
+        read_head(sock)
+        go_on.wait(20)
+
+    with ScriptedServer(handler) as server, Client() as client:
+        assert client.get(url(server)).content == b"ok"
+        with pytest.raises(ConnectionTimedOut) as caught:
+            client.get(url(server), timeout=Timeouts(read=0.05))
+        assert caught.value.phase == "read"
+        go_on.set()
+
+
+@pytest.mark.feature("C22", "C23", "E4", "D23")
+def test_threads_share_the_connections_of_a_pool():
+    requests = 200
+
+    def handler(sock):
+        while read_head(sock):
+            sock.sendall(OK)
+
+    with (
+        ScriptedServer(handler) as server,
+        Client(limits=Limits(max_connections=3)) as client,
+    ):
+        failures = []
+
+        def work():
+            try:
+                for _ in range(requests // 10):
+                    assert client.get(url(server)).content == b"ok"
+            except BaseException as exc:
+                failures.append(exc)
+
+        threads = [threading.Thread(target=work) for _ in range(10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert server.connections <= 3
+        assert (one_stats(client).busy, one_stats(client).waiting) == (0, 0)
+
+
+def test_closed_operation_leaves_no_place_taken():
+    with ScriptedServer(answering(b"")) as server, Client() as client:
+        op = client.co_get(url(server))
+        for _ in zip(op, range(3), strict=False):
+            pass
+        op.close()
+        assert client.stats() == {} or one_stats(client).busy == 0
+        assert run(client.co_close()) is None
