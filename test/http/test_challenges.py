@@ -10,6 +10,7 @@ from dugong_like.http.challenges import (
     Challenge,
     challenges_in,
     parse_challenges,
+    parse_parameters,
 )
 
 BASIC = Challenge("basic", {"realm": "x"})
@@ -88,3 +89,24 @@ def test_all_fields_of_the_name_count():
     assert challenges_in(fields, b"www-authenticate") == []
     many = b"\r\n" + b"W: A\r\n" * (MAX_CHALLENGES + 5)
     assert len(challenges_in(many, b"w")) == MAX_CHALLENGES
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", {}),
+        (
+            'rspauth="ab", NC=00000001 , qop=auth',
+            {"rspauth": "ab", "nc": "00000001", "qop": "auth"},
+        ),
+        (',nextnonce="a\\"b=, c",', {"nextnonce": 'a"b=, c'}),
+        ("a=b, A=c", {}),
+        ("a=b c=d", {}),
+        ("Digest a=b", {}),
+        ('a="b', {}),
+        ("a", {}),
+        (", ".join(f"p{number}=v" for number in range(MAX_PARAMETERS + 1)), {}),
+    ],
+)
+def test_parameters_without_a_scheme(value, expected):
+    assert parse_parameters(value) == expected

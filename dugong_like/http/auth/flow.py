@@ -25,7 +25,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from ...errors import StateError
 from ...polling.contract import Co, PollNeeded
-from ..challenges import Challenge, parse_challenges
+from ..challenges import MAX_CHALLENGES, Challenge, parse_challenges
 from ..headers import Headers
 from ..request import BodyFollowing, Request, as_piece, is_whole
 
@@ -100,8 +100,9 @@ def co_authenticate(
 ) -> Co[R]:
     """Send *request* as *auth* demands, and return the last response.
 
-    If the body of *request* cannot be sent a second time, the first response to it is returned,
-    even if it is a challenge. If this raises, or is closed, the last response has not been ended.
+    If the body of *request* cannot be sent a second time, the response to it is returned, even if
+    it is a challenge; it has been ended if a request of the flow followed. If this raises, or is
+    closed, the last response has not been ended.
 
     Args:
         auth: an object with `Auth.auth_flow`; the attributes of `Auth` may be missing.
@@ -123,16 +124,17 @@ def co_authenticate(
     copied = _copy(request)
     flow = auth.auth_flow(copied)
     response: R | None = None
-    begun = False  # sending *copied*
+    own: R | None = None  # the last response to *copied*
     try:
         while (item := (yield from _co_next_request(flow, response))) is not None:
-            if response is not None:
-                if begun and item.body is copied.body and not can_send_again(item):
-                    break
-                if co_end is not None:
-                    yield from co_end(response)
-            begun = begun or item is copied
+            ends = own is not None and item is copied and not can_send_again(item)
+            if response is not None and co_end is not None and not (ends and response is own):
+                yield from co_end(response)
+            if ends:
+                response = own
+                break
             response = yield from co_send(item)
+            own = response if item is copied else own
             if needs_body:
                 yield from response.co_read()
     finally:
@@ -216,4 +218,4 @@ def challenges_of(response: Response) -> list[Challenge]:
     found: list[Challenge] = []
     for value in response.headers.get_values("www-authenticate"):
         found += parse_challenges(value)
-    return found
+    return found[:MAX_CHALLENGES]

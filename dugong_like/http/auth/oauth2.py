@@ -25,7 +25,7 @@ from ..redaction import quoted
 from ..request import Request
 from ..url import URL, Origin
 from .extras import missing_extra
-from .flow import UNAUTHORIZED, Auth, Flow, Response
+from .flow import UNAUTHORIZED, Auth, Flow, Response, can_send_again
 from .scope import origin_of
 
 FAR: Final = 10**9  # seconds, 30 years
@@ -98,6 +98,7 @@ class OAuth2(Auth):
         self._in_body = bool(in_body)
         self._on_token = on_token
         self._parameters = parameters
+        self._refused: str | None = None  # a token
         self._turn = FairLock()  # of the one that obtains a token
         after_fork(self._forget_parent)
 
@@ -115,13 +116,16 @@ class OAuth2(Auth):
         _check_secure(origin)
         plain = request.target
         used = self._client.access_token
-        if not used or not self._sign(request, plain):
+        if not used or used == self._refused or not self._sign(request, plain):
             yield from self._flow_renew(used)
             used = self._client.access_token
             if not self._sign(request, plain):
                 raise AuthenticationFailed("the token has expired already when it was given")
         response = yield request
         if response.status_code != UNAUTHORIZED or not self._can_renew():
+            return
+        if not can_send_again(request):
+            self._refused = used  # the next request renews it first
             return
         yield from self._flow_renew(used)
         if self._client.access_token != used and self._sign(request, plain):

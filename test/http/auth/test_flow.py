@@ -7,6 +7,7 @@ from kit.flows import co_body, response, run
 
 from dugong_like import Auth, BodyFollowing, PollNeeded, Request, StateError, Wake
 from dugong_like.http.auth.flow import challenges_of, co_authenticate, co_hold_body
+from dugong_like.http.challenges import MAX_CHALLENGES
 
 
 class Log:
@@ -174,6 +175,18 @@ def test_other_requests_follow_also_if_a_body_cannot_be_repeated():
     assert log.sent == [("/token", b""), ("/", b"x")]
 
 
+def test_response_to_a_body_that_cannot_be_repeated_is_no_other_one():
+    def own(request):
+        yield request
+        yield Request("POST", "/token")
+        yield request
+
+    log = Log(401, 200)
+    assert log.run(flow(own), Request("PUT", "/", body=iter([b"x"]))).status_code == 401
+    assert log.sent == [("/", b"x"), ("/token", b"")]
+    assert log.ended == [401, 200]
+
+
 def test_original_request_can_be_sent_again_from_where_it_stood():
     stream = io.BytesIO(b"0123")
     stream.seek(2)
@@ -248,3 +261,5 @@ def test_challenges_of_several_fields():
     ]
     found = challenges_of(response(401, fields))
     assert [challenge.scheme for challenge in found] == ["basic", "digest", "negotiate"]
+    many = response(401, [("WWW-Authenticate", "A, B")] * 20)
+    assert len(challenges_of(many)) == MAX_CHALLENGES

@@ -161,6 +161,20 @@ def test_token_is_renewed_once_for_a_request():
     assert [sent[1] for sent in client.sent] == [TOKENS, URL, TOKENS, URL]
 
 
+def test_body_that_cannot_be_repeated_has_the_next_request_renew_the_token():
+    servers = Servers()
+    client = Client(OAuth2("me", TOKENS), servers.respond)
+    assert client.request(target=URL).status_code == 200
+    servers.given += 1
+
+    assert client.request("PUT", URL, iter([b"x"])).status_code == 401
+    assert len(servers.asked) == 1
+    assert client.request("PUT", URL, iter([b"x"])).status_code == 200
+    assert len(servers.asked) == 2
+    assert client.request("PUT", URL, iter([b"x"])).status_code == 200
+    assert len(servers.asked) == 2
+
+
 @pytest.mark.parametrize(
     ("refusal", "reason"),
     [
