@@ -12,6 +12,7 @@ from typing import Final
 from ..errors import InvalidRequest
 from .redaction import shown_url
 
+MAX_ADVICE: Final = 500  # characters of what a message says to write
 ENCODED: Final = tuple(f"%{byte:02X}" for byte in range(256))
 
 # Runs of characters to encode. In a name or value of a query: all except unreserved ones.
@@ -20,6 +21,7 @@ IN_COMPONENT: Final = re.compile(r"[^A-Za-z0-9\-._~]+")
 # and a query a "%" is never encoded: it may belong to an encoded byte.
 IN_PATH: Final = re.compile(r"[^\x21\x23-\x3b\x3d\x3f-\x5d\x5f\x61-\x7a\x7c\x7e]+")
 IN_QUERY: Final = re.compile(r"[^\x21\x23-\x3b\x3d\x3f-\x7e]+")
+IN_FRAGMENT: Final = re.compile(r"[^\x21\x24-\x3b\x3d\x3f-\x5f\x61-\x7e]+")
 NOT_SENT: Final = re.compile(r"[^\x21-\x7e]+")  # what no target may have
 
 _encoded_byte = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -74,9 +76,14 @@ def advice(text: str, fits: Callable[[str], object]) -> str:
         written = encode(text, NOT_SENT)
     except InvalidRequest:
         return ", percent-encoded"
-    if _control(text) or not fits(written) or shown_url(written) != written:
+    if _control(text) or not fits(written) or not is_shown(written):
         return ", percent-encoded"
     return f", percent-encoded: write {written}"
+
+
+def is_shown(text: str) -> bool:
+    """Return True if a message may have all of *text*, a part of a URL: it has no secrets."""
+    return len(text) <= MAX_ADVICE and shown_url(text, MAX_ADVICE) == text
 
 
 def has_stray_percent(text: str) -> bool:

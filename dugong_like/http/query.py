@@ -17,8 +17,8 @@ from typing import Final
 
 from ..errors import InvalidRequest
 from .headers import exact
-from .percent import IN_COMPONENT, NOT_SENT, decode, encode
-from .redaction import mask_target, quoted, shown_text
+from .percent import IN_COMPONENT, NOT_SENT, decode, encode, is_shown
+from .redaction import mask_target, quoted
 
 Value = str | int | float | None  # a bool is an int
 PAIR: Final = 2  # elements
@@ -191,7 +191,7 @@ def check_query(text: str, name: str) -> str:
     if re.search(r"[\x00-\x1f\x7f]", text):
         raise InvalidRequest(f"{name}: a query has no control characters: {quoted(text)}")
     written = encode(text, NOT_SENT).replace("#", "%23")
-    advice = f", as in {written}" if shown_text(written) == written else ""
+    advice = f", as in {written}" if is_shown(f"?{written}") else ""
     raise InvalidRequest(
         f"{name}: text is percent-encoded already{advice}; give a mapping to have names and values "
         f"encoded: {quoted(text)}"

@@ -163,14 +163,14 @@ def shown_text(text: str, most: int = SHOWN) -> str:
     return _login.sub(rf"\1:{MASK}", shown)[:most]
 
 
-def shown_url(text: str) -> str:
+def shown_url(text: str, most: int = SHOWN) -> str:
     """Return the beginning of *text*, an invalid URL or host, without possible credentials.
 
     As `shown_text`; besides, text behind a colon that is not a port may be a password.
     """
     if "@" in text or _address(text):
-        return shown_text(text)
-    return shown_text(_login_in_front.sub(rf"\1:{MASK}", text))
+        return shown_text(text, most)
+    return shown_text(_login_in_front.sub(rf"\1:{MASK}", text), most)
 
 
 def quoted(value: object, most: int = SHOWN) -> str:

@@ -24,7 +24,7 @@ import re
 from typing import NamedTuple
 
 from ..errors import InvalidRequest
-from .percent import IN_PATH, IN_QUERY, encode
+from .percent import IN_FRAGMENT, IN_PATH, IN_QUERY, encode
 from .redaction import quoted, shown_url
 
 _split = re.compile(
@@ -94,12 +94,8 @@ def resolve(reference: str | bytes, scheme: str, target: str) -> Resolved:
         place,
         userinfo,
         path + encode(query or "", IN_QUERY, "surrogateescape"),
-        None if fragment is None else _fragment(fragment),
+        None if fragment is None else encode(fragment, IN_FRAGMENT, "surrogateescape"),
     )
-
-
-def _fragment(text: str) -> str:
-    return encode(text, IN_PATH, "surrogateescape").replace("#", "%23")
 
 
 def _as_text(reference: str | bytes) -> str:

@@ -30,7 +30,7 @@ from .hosts import (
     place_in_url,
     read_place,
 )
-from .percent import NOT_SENT, advice, encode
+from .percent import NOT_SENT, advice, encode, is_shown
 from .query import Params, QueryParams, check_query, encode_params
 from .redaction import mask_target, quoted, shown_url
 from .references import resolve
@@ -509,7 +509,7 @@ def _written(text: str) -> str | None:
     try:
         text = place[0] + encode(f"{target}{mark}" + fragment.replace("#", "%23"), NOT_SENT)
         match = _url(text)
-        if match is None or shown_url(text) != text:
+        if match is None or not is_shown(text):
             return None
         _origin(match[1])
     except (InvalidRequest, _NotABeginning):

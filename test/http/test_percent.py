@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from dugong_like import InvalidRequest
 from dugong_like.http.percent import (
     IN_COMPONENT,
+    IN_FRAGMENT,
     IN_PATH,
     IN_QUERY,
     NOT_SENT,
@@ -31,6 +32,7 @@ def kept(what):
         (IN_COMPONENT, "-._~"),
         (IN_PATH, "!#$%&'()*+,-./:;=?@[\\]_|~"),
         (IN_QUERY, "!#$%&'()*+,-./:;=?@[\\]^_`{|}~"),
+        (IN_FRAGMENT, "!$%&'()*+,-./:;=?@[\\]^_{|}~"),
         (NOT_SENT, "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"),
     ],
 )
@@ -71,7 +73,8 @@ def test_stray_percent_signs(text, expected):
     ("text", "expected"),
     [("/a b", ", percent-encoded: write /a%20b"), ("/a\n", ", percent-encoded"),
      ("a b", ", percent-encoded"), ("/\ud800", ", percent-encoded"),
-     ("/?sig=a b", ", percent-encoded"), ("/" + "ü" * 40, ", percent-encoded")],
+     ("/?sig=a b", ", percent-encoded"), ("/" + "ü" * 100, ", percent-encoded"),
+     ("/?x=user:hush@h b", ", percent-encoded")],
 )  # fmt: skip
 def test_advice(text, expected):
     assert advice(text, lambda written: written.startswith("/")) == expected

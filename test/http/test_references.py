@@ -79,6 +79,7 @@ def test_a_scheme_that_is_not_known_is_refused():
         ("%7euser/%C3%BC%fc", "http://a/b/c/%7euser/%C3%BC%fc"), ("%zz%", "http://a/b/c/%zz%"),
         ('a"<>^`{}|b', "http://a/b/c/a%22%3C%3E%5E%60%7B%7D|b"),
         ('?a"<>^`{}|b', "http://a/b/c/d;p?a%22%3C%3E^`{}|b"),
+        ('#a"<>^`{}|b', "http://a/b/c/d;p?q#a%22%3C%3E^%60{}|b"),
         ("?a='[x]'&b=$1", "http://a/b/c/d;p?a='[x]'&b=$1"),
         ("g:h/..".replace(":", "%3A"), "http://a/b/c/"), ("./g:h", "http://a/b/c/g:h"),
         ("@g", "http://a/b/c/@g"), ("/@g:h", "http://a/@g:h"),

@@ -319,6 +319,7 @@ def test_params_in_place_of_those_of_the_query():
         ("http://h?ü", "http://h?%C3%BC"), ("http://h/#a#b", "http://h/#a%23b"),
         ("http://bücher.example/ü", "http://bücher.example/%C3%BC"),
         ("[::1]:81/x", "https://[::1]:81/x"), ("h/%20 ", "https://h/%20"),
+        ("http://h/" + "a" * 99 + " b", "http://h/" + "a" * 99 + "%20b"),
     ],
 )  # fmt: skip
 def test_the_error_says_what_to_write(typed, written):
@@ -334,7 +335,8 @@ def test_the_error_says_what_to_write(typed, written):
     [
         ("/path", "not a URL but a path, which URL.join"), ("http://h/\tx", "control character"),
         ("", "scheme, host"), ("http://a b/", "scheme, host"), ("mailto:x", "https:// missing"),
-        ("x y", "https:// missing"), ("http://h/?token=a b", "scheme, host"),
+        ("x y", "https:// missing"), ("a/b://c", "scheme, host"),
+        ("http://h/?token=a b", "scheme, host"), ("http://h/ " + "a" * 500, "scheme, host"),
         ("http://h/\ud800", "scheme, host"), ("ftp://h/", "not a URL of http"),
     ],
 )  # fmt: skip
