@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Self, TypeVar, Unpack
 
+from ..errors import StateError
 from ..http.arguments import Buffer, as_bytes, as_writable, check_size
 from ..http.headers import Fields
 from ..http.request import BodyFollowing, Request
@@ -336,7 +338,8 @@ class HTTPConnection(Operations):
         exchanges = self._exchanges
         session = self._session
         shared = session.shared
-        if shared.total is not None:
+        if shared.total is not None or exchanges.thread:
+            self._check_not_driven(exchange)
             return run(self._co_exchange_in_time(exchange, head, whole))
         try:
             with exchanges.lock:  # which Ctrl-C at any point gives back
@@ -366,6 +369,18 @@ class HTTPConnection(Operations):
         finally:
             if exchanges.waiting:
                 exchanges.hand_on()
+
+    def _check_not_driven(self, exchange: Exchange) -> None:
+        """Check that this thread does not drive the exchange that would be waited for.
+
+        Raises:
+            StateError: an operation or task of this thread has begun it, and is suspended.
+
+        """
+        if self._exchanges.thread == get_ident():
+            what = "another exchange of this connection is under way in this thread: await, or run"
+            error = StateError(f"{what} as an operation, what is to follow it")
+            raise self._session.shared.labelled(error, exchange)
 
     @twin_of(Operations.co_wait_closed)
     def wait_closed(self) -> Exception | None:

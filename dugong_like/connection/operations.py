@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
+from threading import get_ident
 from typing import Any, BinaryIO, Final, cast
 
 from ..errors import AnsweredEarly, DugongError, InvalidRequest, StateError
@@ -650,7 +651,8 @@ class Operations:
         Raises:
             InvalidRequest, TypeError: see `co_send_request`; nothing was sent.
             StateError: responses of `send_request` are still to be read, or another operation is
-                sending or reading.
+                sending or reading; of the blocking twin also that an exchange of this thread is
+                under way, which would never end.
             BodyTooLarge: the body is larger than `Budget.max_body`.
             DugongError: what `co_send`, `co_read_response` and `co_read` raise. Whether the request
                 may be repeated is in `DugongError.request_sent`.
@@ -714,8 +716,10 @@ class Operations:
         if not lock.acquire(False):
             yield from exchanges.co_acquire()
         try:
+            exchanges.thread = get_ident()
             return (yield from self._co_exchange_now(exchange, head, whole))
         finally:
+            exchanges.thread = 0
             lock.release()
             if exchanges.waiting:
                 exchanges.hand_on()
@@ -785,6 +789,7 @@ class Operations:
         ):
             return await run(self._co_exchange_in_time(exchange, head, whole))
         try:
+            exchanges.thread = get_ident()
             begun = session.begin(exchange, head, whole)
             if begun is not True:
                 return await run(self._co_exchange_by_halves(session, exchange, head, whole, begun))
@@ -806,6 +811,7 @@ class Operations:
             finally:
                 session.leave()
         finally:
+            exchanges.thread = 0
             lock.release()
             if exchanges.waiting:
                 exchanges.hand_on()

@@ -5,7 +5,7 @@ Not here: flags (wake.py).
 
 from __future__ import annotations
 
-from threading import Lock
+from threading import Lock, get_ident
 
 from .contract import Co
 from .wake import Wake
@@ -32,21 +32,25 @@ class FairLock:
 
     Attributes:
         lock: the lock; never waited for.
-        waiting: those who wait, in their order.
+        thread: where an operation has it that can be suspended, as `threading.get_ident` gives it;
+            0 if none has. That sets and clears it: to block this thread would be for ever.
+        waiting: the flags of those who wait, in their order, and the threads that they wait in.
 
     """
 
-    __slots__ = ("lock", "waiting")
+    __slots__ = ("lock", "thread", "waiting")
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.waiting: list[Wake] = []  # smaller than a deque, and seldom used
+        self.thread = 0
+        self.waiting: list[tuple[Wake, int]] = []  # smaller than a deque, and seldom used
 
     def co_acquire(self) -> Co[None]:
         """Wait for the lock, and take it. Closed while it waits, it has taken nothing."""
         lock, waiting = self.lock, self.waiting
         with Wake("turn") as wake:
-            waiting.append(wake)
+            entry = wake, get_ident()
+            waiting.append(entry)
             taken = False
             try:
                 # Behind the place in the queue: the holder looks there after the release.
@@ -56,8 +60,9 @@ class FairLock:
             finally:
                 if not taken:
                     try:
-                        waiting.remove(wake)
+                        waiting.remove(entry)
                     except ValueError:  # it was handed the lock in this moment
+                        self.thread = 0
                         lock.release()
                         self.hand_on()
 
@@ -67,13 +72,14 @@ class FairLock:
         Its flags are not touched: to set one would wake the parent.
         """
         self.lock = Lock()
+        self.thread = 0
         self.waiting = []
 
     def hand_on(self) -> None:
         """Give the lock, if it is free, to the one that has waited longest."""
         while self.waiting and self.lock.acquire(False):
             try:
-                wake = self.waiting.pop(0)
+                wake, self.thread = self.waiting.pop(0)
             except IndexError:  # it has just left
                 self.lock.release()
             else:

@@ -14,7 +14,7 @@ import pytest
 from kit import servers
 from kit.every_driver import DRIVERS
 from kit.streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
-from kit.support import ScriptedServer, answering, read_exactly, read_head
+from kit.support import ScriptedServer, answering, read_exactly, read_head, wait_until
 from kit.told import Told
 
 from dugong_like import (
@@ -506,6 +506,51 @@ def steps_of(call):
             return
         finally:
             sys.settrace(None)
+
+
+UNDER_WAY = "another exchange of this connection is under way in this thread"
+
+
+@pytest.mark.parametrize("timeout", [None, Timeouts(total=20)])
+def test_a_thread_does_not_wait_for_an_exchange_that_it_drives_itself(echo, timeout):
+    with HTTPConnection("127.0.0.1", echo.port, timeout=timeout) as conn:
+        first, second = conn.co_exchange("GET", "/1"), conn.co_exchange("GET", "/2")
+        for waiting in first, second:
+            waits = next(waiting)
+        with pytest.raises(StateError, match=UNDER_WAY) as failure:
+            conn.exchange("GET", "/blocking")
+        assert failure.value.request_sent == "no"
+
+        assert run(first).body == b"/1"
+        with pytest.raises(StateError, match=UNDER_WAY):  # it is the turn of the second one
+            conn.exchange("GET", "/blocking")
+        assert waits.poll(20)
+        assert run(second).body == b"/2"
+        assert conn.exchange("GET", "/blocking").body == b"/blocking"
+
+
+def test_a_task_does_not_block_its_loop_for_an_exchange_of_another_task(echo):
+    async def main():
+        async with async_connect("127.0.0.1", echo.port) as conn:
+            tasks = [asyncio.ensure_future(conn.exchange("GET", f"/{i}")) for i in range(3)]
+            await asyncio.sleep(0)
+            with pytest.raises(StateError, match=UNDER_WAY):
+                conn.connection.exchange("GET", "/blocking")
+            assert [reply.body for reply in await asyncio.gather(*tasks)] == [b"/0", b"/1", b"/2"]
+            assert conn.connection.exchange("GET", "/blocking").body == b"/blocking"
+
+    asyncio.run(main())
+
+
+def test_another_thread_waits_for_an_exchange_that_is_suspended(echo):
+    with HTTPConnection("127.0.0.1", echo.port) as conn, ThreadPoolExecutor(1) as pool:
+        first = conn.co_exchange("GET", "/1")
+        next(first)
+        blocking = pool.submit(conn.exchange, "GET", "/2")
+        wait_until(lambda: conn._exchanges.waiting)
+        assert not blocking.done()
+        assert run(first).body == b"/1"
+        assert blocking.result(20).body == b"/2"
 
 
 @pytest.mark.slow
