@@ -153,7 +153,7 @@ def read_set_cookie(
     name, value = name.strip(WHITE), value.strip(WHITE)
     if not 0 < len(name) + len(value) <= MAX_PAIR:
         return None
-    attributes = _read_attributes(rest) if rest else {}
+    attributes, expires = _read_attributes(rest, now) if rest else ({}, None)
     scope = _scope(attributes.get("domain", ""), place, is_public_suffix)
     if scope is None:
         return None
@@ -163,7 +163,7 @@ def read_set_cookie(
         value,
         domain=scope[0],
         path=path if path.startswith("/") else place.default_path,
-        expires=_expiry(attributes, now),
+        expires=expires,
         secure="secure" in attributes,
         http_only="httponly" in attributes,
         same_site=_same_site(attributes),
@@ -172,34 +172,28 @@ def read_set_cookie(
     return cookie if _may_be_set(cookie, place, path) else None
 
 
-def _read_attributes(text: str) -> dict[str, str]:
-    """Return the attributes in *text*, names in lower case; the last one of a name wins.
+def _read_attributes(text: str, now: float) -> tuple[dict[str, str], float | None]:
+    """Return the attributes in *text*, names in lower case, and the expiry time.
 
-    Those with a value that is too long, or that means nothing, are ignored (section 5.6).
+    The last attribute of a name wins, and Max-Age over Expires. Those with a value that is too
+    long, or that means nothing, are ignored (sections 5.6, 5.6.1 and 5.6.2).
     """
     found: dict[str, str] = {}
+    age = date = None
     for part in text.split(";"):
         name, _, value = part.partition("=")
         name, value = name.strip(WHITE).lower(), value.strip(WHITE)
         if len(value) > MAX_ATTRIBUTE:
             continue
-        if name == "max-age" and not _age(value):
-            continue
-        if name == "expires" and parse_cookie_date(value) is None:
-            continue
-        found[name] = value
-    return found
-
-
-def _expiry(attributes: dict[str, str], now: float) -> float | None:
-    """Return the expiry time (sections 5.6.1 and 5.6.2): Max-Age wins over Expires."""
-    if (age := attributes.get("max-age")) is not None:
-        seconds = min(int(age), MAX_AGE)
-        return now + seconds if seconds > 0 else LONG_AGO
-    if (date := attributes.get("expires")) is not None:
-        time = parse_cookie_date(date)
-        return None if time is None else min(time, now + MAX_AGE)
-    return None
+        if name == "max-age" and _age(value):
+            age = int(value)
+        elif name == "expires" and (time := parse_cookie_date(value)) is not None:
+            date = time
+        else:
+            found[name] = value
+    if age is not None:
+        return found, now + min(age, MAX_AGE) if age > 0 else LONG_AGO
+    return found, None if date is None else min(date, now + MAX_AGE)
 
 
 def _same_site(attributes: dict[str, str]) -> str:
@@ -270,7 +264,8 @@ def unsendable(cookie: Cookie) -> str:
         return f"its name and value have not between 1 and {MAX_PAIR} octets"
     if not cookie.path.startswith("/") or _control(cookie.path):
         return "its path does not begin with /, or has a control character"
-    if cookie.domain and (not cookie.domain.isascii() or cookie.domain != cookie.domain.lower()):
+    host = cookie.domain.partition("%")[0]  # without a zone, which has letters of both cases
+    if not cookie.domain.isascii() or host != host.lower():
         return "its domain is not a host name in ASCII and lower case"
     expires = cookie.expires
     if expires is not None and not (

@@ -9,7 +9,7 @@ Not here: locks (cookies.py calls everything under one), and what the user may s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from .cookie import Cookie, Place, domain_matches, path_matches
@@ -30,6 +30,9 @@ class Kept:
     def __init__(self, cookie: Cookie, serial: int) -> None:
         self.cookie = cookie
         self.serial = serial  # the order of creation; a cookie that replaces another keeps its one
+
+
+NONE: Final[Mapping[Key, Kept]] = {}
 
 
 class CookieStore:
@@ -68,10 +71,10 @@ class CookieStore:
         for cookie in cookies:
             self._remove(_key(cookie))
 
-    def expire(self, now: float) -> None:
-        """Remove what has expired. Costs nothing before the next cookie expires."""
+    def expire(self, now: float) -> bool:
+        """Remove what has expired; False if nothing can have, which costs next to nothing."""
         if now < self._next_expiry:
-            return
+            return False
         self._next_expiry = math.inf
         for key, kept in [*self._all.items()]:
             expires = kept.cookie.expires
@@ -81,17 +84,18 @@ class CookieStore:
                 self._remove(key)
             else:
                 self._next_expiry = min(self._next_expiry, expires)
+        return True
 
     def for_request(self, place: Place) -> list[Cookie]:
         """Return the cookies of a request, in the order in which they are sent (section 5.8.3).
 
         They count as used.
         """
+        _, path, secure = place
         found = [
             (-len(kept.cookie.path), kept.serial, key)
             for key, kept in self._of_host(place.host)
-            if path_matches(place.path, kept.cookie.path)
-            and (place.secure or not kept.cookie.secure)
+            if (secure or not kept.cookie.secure) and path_matches(path, kept.cookie.path)
         ]
         found.sort()
         return [kept.cookie for _, _, key in found if (kept := self._used(key)) is not None]
@@ -109,7 +113,7 @@ class CookieStore:
                 domain_matches(kept.cookie.domain, cookie.domain)
                 or domain_matches(cookie.domain, kept.cookie.domain)
             )
-            for kept in [*self._by_name.get(cookie.name, {}).values()]
+            for kept in [*self._by_name.get(cookie.name, NONE).values()]
         )
 
     def of_host(self, host: str) -> list[Cookie]:
@@ -118,11 +122,11 @@ class CookieStore:
 
     def of_name(self, name: str) -> list[Cookie]:
         """Return the cookies called *name*, in order of creation."""
-        return _ordered(self._by_name.get(name, {}).values())
+        return _ordered(self._by_name.get(name, NONE).values())
 
     def of_domain(self, domain: str) -> list[Cookie]:
         """Return the cookies of exactly *domain*, in order of creation."""
-        return _ordered(self._by_domain.get(domain, {}).values())
+        return _ordered(self._by_domain.get(domain, NONE).values())
 
     def cookies(self) -> list[Cookie]:
         """Return all cookies in order of creation."""
@@ -135,14 +139,15 @@ class CookieStore:
         for key, kept in [*self._all.items()]:
             self._index(key, kept)
 
-    def _of_host(self, host: str) -> Iterator[tuple[Key, Kept]]:
-        """Yield what *host* gets: its own cookies, and those of the domains above it."""
-        domain, dot = host, "."
+    def _of_host(self, host: str) -> list[tuple[Key, Kept]]:
+        """Return what *host* gets: its own cookies, and those of the domains above it."""
+        found = [*self._by_domain.get(host, NONE).items()]
+        _, dot, domain = host.partition(".")
         while dot:
-            for key, kept in [*self._by_domain.get(domain, {}).items()]:
-                if domain == host or not kept.cookie.host_only:
-                    yield key, kept
+            if (part := self._by_domain.get(domain)) is not None:
+                found += [entry for entry in [*part.items()] if not entry[1].cookie.host_only]
             _, dot, domain = domain.partition(".")
+        return found
 
     def _used(self, key: Key) -> Kept | None:
         """Return what is stored for *key*, which becomes the most recently used."""
@@ -169,7 +174,7 @@ class CookieStore:
 
     def _remove_excess(self, domain: str) -> None:
         """Remove excess cookies in the order of section 5.7; expired ones are gone already."""
-        mine = self._by_domain.get(domain, {})
+        mine = self._by_domain.get(domain, NONE)
         if len(mine) > MAX_PER_DOMAIN:
             recent = [*mine.items()]
             insecure = [entry for entry in recent if not entry[1].cookie.secure]

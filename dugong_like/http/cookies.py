@@ -10,9 +10,9 @@ Not here: parsing (cookie.py), the order of eviction (cookie_store.py), files (c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from threading import RLock
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, Union, cast
 
 from ..errors import CookieConflict, InvalidRequest
 from ..polling.fork import after_fork
@@ -28,13 +28,15 @@ from .cookie import (
 )
 from .cookie_files import PathLike, load_cookies, save_cookies
 from .cookie_store import CookieStore
-from .headers import as_text, field_pairs
+from .headers import Text, as_text, field_pairs
 from .hosts import check_hostname
 from .public_suffixes import IsPublicSuffix, default_list
 from .redaction import quoted
 from .url import URL, Origin, as_origin
 
 T = TypeVar("T")
+# What a jar takes cookies from; the last are pairs, or a http.cookiejar.CookieJar.
+CookieSource = Union["Cookies", Mapping[str, Text], Mapping[bytes, Text], Iterable[Any]]
 
 
 class Cookies:
@@ -62,7 +64,7 @@ class Cookies:
     """
 
     def __init__(
-        self, source: Any = None, *, is_public_suffix: IsPublicSuffix | None = None
+        self, source: CookieSource | None = None, *, is_public_suffix: IsPublicSuffix | None = None
     ) -> None:
         if is_public_suffix is not None and not callable(is_public_suffix):
             raise TypeError(f"is_public_suffix is a function, not {quoted(is_public_suffix)}")
@@ -137,7 +139,6 @@ class Cookies:
             if self._unbound:
                 self._bind(place)
             cookies = self._store.for_request(place)
-            self._changed()
         pairs = [(cookie.name, cookie.value) for cookie in cookies]
         if own:
             names = {name for name, _ in own}
@@ -259,7 +260,7 @@ class Cookies:
         """Delete the cookies that have no expiry time: the session is over."""
         self._remove([cookie for cookie in self.cookies() if cookie.expires is None])
 
-    def update(self, source: Any) -> None:
+    def update(self, source: CookieSource) -> None:
         """Add cookies: all of them, or none if it raises.
 
         Args:
@@ -276,7 +277,7 @@ class Cookies:
         elif hasattr(jar := getattr(source, "jar", source), "extract_cookies"):
             self._put([self._narrowed(_from_jar(cookie)) for cookie in jar])
         else:
-            pairs = field_pairs(source, "source of cookies")
+            pairs = field_pairs(cast("Any", source), "source of cookies")
             self._put([self._checked(Cookie(name, value)) for name, value in pairs])
 
     def copy(self) -> Cookies:
@@ -288,7 +289,7 @@ class Cookies:
     def cookies(self, domain: str | None = None, path: str | None = None) -> list[Cookie]:
         """Return the cookies, as `Cookie`, in order of creation; or those of one domain or path."""
         if domain is not None:
-            domain = domain.removeprefix(".").lower()
+            domain = _as_domain(domain)
         with self._lock:
             stored = self._store.cookies() if domain is None else self._store.of_domain(domain)
             unbound = [] if domain else [*self._unbound.values()]
@@ -368,7 +369,8 @@ class Cookies:
 
     def _expire(self, now: float) -> None:
         self._now = max(self._now, now)
-        self._store.expire(now)
+        if self._store.expire(now):
+            self._changed()
 
     def _changed(self) -> None:
         self.is_empty = not len(self)
@@ -415,7 +417,7 @@ class Cookies:
     def _named(self, name: str, domain: str | None = None, path: str | None = None) -> list[Cookie]:
         """Return the cookies called *name*, those without a domain last."""
         if domain is not None:
-            domain = domain.removeprefix(".").lower()
+            domain = _as_domain(domain)
         with self._lock:
             found = self._store.of_name(name)
             found += [cookie for cookie in [*self._unbound.values()] if cookie.name == name]
@@ -457,11 +459,7 @@ class Cookies:
             raise TypeError(f"path of a cookie is a string, not {quoted(cookie.path)}")
         if cookie.expires is not None and not isinstance(cookie.expires, int | float):
             raise TypeError(f"expires is a time in seconds, not {quoted(cookie.expires)}")
-        domain = cookie.domain
-        if domain or not isinstance(domain, str):
-            text = domain.removeprefix(".") if isinstance(domain, str) else domain
-            domain = check_hostname(text, "domain").lower()
-        checked = cookie.replaced(name=name, value=value, domain=domain)
+        checked = cookie.replaced(name=name, value=value, domain=_as_domain(cookie.domain))
         if problem := unsendable(checked):
             raise InvalidRequest(f"the cookie {quoted(name)}: {problem}")
         return self._narrowed(checked)
@@ -478,6 +476,21 @@ MAX_PLACES: Final = 5  # in a message
 
 def _by_default(domain: str) -> bool:
     return default_list()(domain)
+
+
+def _as_domain(text: str) -> str:
+    """Return *text*, a domain given by the user, as hosts are compared; empty if it is empty.
+
+    Raises:
+        InvalidRequest, TypeError: it is not a host name or an address.
+
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"domain is a string, not {quoted(text)}")
+    if not text:
+        return ""
+    name, percent, zone = check_hostname(text.removeprefix("."), "domain").partition("%")
+    return name.lower() + percent + zone
 
 
 def _home_place(origin: Origin) -> Place:
@@ -513,13 +526,15 @@ def _from_jar(cookie: Any) -> Cookie:
 
     """
     dotted = cookie.domain.lower()
+    if dotted == "localhost.local" or dotted.startswith("["):
+        dotted = dotted.removesuffix(".local").strip("[]")
     name, value = cookie.name, cookie.value
     if value is None:  # no "=" in the line
         name, value = "", name
     converted = Cookie(
         name,
         value,
-        "localhost" if dotted == "localhost.local" else dotted.removeprefix("."),
+        dotted.removeprefix("."),
         cookie.path or "/",
         cookie.expires,
         secure=bool(cookie.secure),

@@ -439,6 +439,7 @@ def from_package():
     return pytest.importorskip("publicsuffixlist").PublicSuffixList().is_public
 
 
+@pytest.mark.reliability(63)
 @pytest.mark.parametrize("suffixes", ["built-in", "package"])
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row[0]}|{row[2][-1][:40]!a}")
 def test_table(row, suffixes):
@@ -493,6 +494,7 @@ def test_any_line_is_a_cookie_or_ignored(line):
     assert cookie is None or 0 < len(cookie.name + cookie.value) <= 4096
 
 
+@pytest.mark.reliability(63)
 def test_a_long_line_takes_time_by_its_length():
     line = "n=v" + ";a=b" * 250_000
 
