@@ -185,6 +185,7 @@ TABLE = [
         ("n=v; Domain=http://shop.example", ""),
         ("n=v; Domain=*.shop.example", ""),
         ("n=v; Domain=sh\xf6p.example", ""),
+        ("n=v; Domain=\u017fhop.example", ""),  # which is shop.example in upper case
         ("n=v; Domain=shop.example,other.example", ""),
         ("n=v; Domain=shop.example; Domain=other.example", ""),
         ("n=v; Domain=other.example; Domain=shop.example", "n=v"),
@@ -244,6 +245,7 @@ TABLE = [
     ),
     ("5.1.3", "http://127.0.0.1/", ["n=v; Domain=127.0.0.1"], "http://a.127.0.0.1/", ""),
     ("5.1.3", "http://127.0.0.1/", ["n=v"], "http://127.0.0.2/", ""),
+    ("5.1.3", "http://k.example/", ["n=v; Domain=\u212a.example"], "http://k.example/", ""),
     ("5.1.2", "http://shop.example./", ["n=v"], "http://shop.example./", "n=v"),
     ("5.1.2", "http://shop.example./", ["n=v"], "http://shop.example/", ""),
     ("5.1.2", "http://shop.example/", ["n=v"], "http://shop.example./", ""),

@@ -27,6 +27,7 @@ from dugong_like import (
     run,
 )
 from dugong_like.http.cookie import Place, read_set_cookie
+from dugong_like.http.cookie_store import CookieStore
 from dugong_like.http.public_suffixes import built_in
 
 NOW = 1_700_000_000.0
@@ -585,6 +586,41 @@ def test_the_lock_is_free_while_code_of_the_user_runs():
     assert inside == [None, "a=1"]
 
 
+class Watched:
+    """A store whose every use is noted: whether the lock was held."""
+
+    def __init__(self, jar):
+        self.jar, self.store, self.held = jar, jar._store, {}
+
+    def __getattr__(self, name):
+        self.held.setdefault(name, set()).add(self.jar._lock._is_owned())
+        return getattr(self.store, name)
+
+    def __len__(self):  # atomic
+        return len(self.store)
+
+
+def test_the_store_is_used_under_the_lock_only(tmp_path):
+    jar = Cookies()
+    jar._store = watched = Watched(jar)
+    jar.extract("http://a.example/", ["a=1", "b=2; Max-Age=1"], NOW)
+    jar["unbound"] = "1"
+    jar.header(URL_A, NOW)
+    jar.header(URL_A, NOW + 1)
+    jar.bind(URL_B)
+    jar.save(tmp_path / "jar")
+    jar.load(tmp_path / "jar")
+    jar.update(jar.copy())
+    jar.get("a")
+    jar.delete("a", "a.example")
+    jar.clear_session()
+    jar.clear(URL_B.split("/")[2])
+    assert "a" not in jar
+
+    methods = {name for name in vars(CookieStore) if not name.startswith("_")}
+    assert watched.held == {name: {True} for name in methods - {"index_again"}}
+
+
 def test_threads_share_a_jar():
     jar = Cookies()
     problems = []
@@ -616,18 +652,24 @@ def test_threads_share_a_jar():
 
 
 def test_a_handler_of_signals_may_come_in_anywhere():
-    """It is called between any two lines of the store and the jar: here at each of them."""
-    jar = jar_of(*(f"n{count}=1; Max-Age=99" for count in range(20)))
-    depth = [0]
+    """It is called between any two steps of the store: here at each of them."""
+    url = "http://www.a.example/"
+    jar = jar_of(*(f"n{count}=1; Max-Age=99; Domain=a.example" for count in range(7)))
+    jar.extract(url, [f"n{count}=1; Max-Age=99" for count in range(7)], NOW)
+    depth, calls = [0], [0]
 
     def tracer(frame, event, arg):
-        if "cookie" not in frame.f_code.co_filename or depth[0]:
+        if not frame.f_code.co_filename.endswith("cookie_store.py") or depth[0]:
             return None
+        frame.f_trace_opcodes = True
         depth[0] = 1
         try:
-            jar.extract(URL_A, ["n3=2; Max-Age=0", "n4=2; Max-Age=9", "m=1"], NOW)
-            jar.header(URL_A, NOW)
-            jar.delete("m")
+            calls[0] += 1
+            for flags in ("", "; Domain=a.example"):
+                age = calls[0] % 2  # "m" comes and goes
+                lines = [f"n3=2; Max-Age=0{flags}", f"n4=2{flags}", f"m=1; Max-Age={age}{flags}"]
+                jar.extract(url, lines, NOW)
+            jar.header(url, NOW)
         finally:
             depth[0] = 0
         return tracer
@@ -637,10 +679,11 @@ def test_a_handler_of_signals_may_come_in_anywhere():
     before = sys.gettrace()
     sys.settrace(tracer)
     try:
-        for _ in range(3):
-            jar.extract(URL_A, ["n3=1", "n5=1; Max-Age=0", "n6=1"], NOW)
+        for _ in range(2):
+            jar.extract(url, ["n3=1", "n3=1; Domain=a.example", "n5=1; Max-Age=0", "n6=1"], NOW)
+            jar.header(url, NOW)
             jar.header(URL_A, NOW)
-            jar.clear("a.example", "/")
+            jar.clear("www.a.example", "/")
             jar["u"] = "1"
             jar.update({"v": "2"})
             jar.cookies()
