@@ -217,7 +217,7 @@ class Cookies:
         expires: float | None = None,
         secure: bool = False,
     ) -> None:
-        """Set a cookie; it replaces the one with the same name, domain and path.
+        """Set a cookie; it replaces those with the same name, domain and path.
 
         Args:
             name: its name.
@@ -238,7 +238,7 @@ class Cookies:
         )
 
     def add(self, cookie: Cookie) -> None:
-        """Add a cookie with all its flags; see `Cookie`. Otherwise as `set`.
+        """Set a cookie with all its flags; see `Cookie`. Otherwise as `set`.
 
         Raises:
             InvalidRequest, TypeError: see `set`.
@@ -246,7 +246,10 @@ class Cookies:
         """
         if not isinstance(cookie, Cookie):
             raise TypeError(f"not a Cookie but {type(cookie).__name__}")
-        self._put([self._checked(cookie)])
+        checked = self._checked(cookie)
+        with self._lock:
+            self._store.remove([checked.replaced(host_only=not checked.host_only)])
+            self._put([checked])
 
     def delete(self, name: str, domain: str | None = None, path: str | None = None) -> None:
         """Delete all cookies called *name*, or those of one domain or path; none is no error."""
@@ -435,7 +438,7 @@ class Cookies:
             more = "" if len(found) <= MAX_PLACES else ", ..."
             raise CookieConflict(
                 f"{len(found)} cookies are called {quoted(name)}: give the domain, and perhaps the "
-                f"path, of one of them to get(): {places}{more}"
+                f"path, of one of them to get(), or see cookies(): {places}{more}"
             )
         return found[0] if found else None
 

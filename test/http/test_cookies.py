@@ -245,6 +245,16 @@ def test_what_set_makes():
     assert jar.header("http://co.uk/", NOW) == "e=e"
 
 
+@pytest.mark.parametrize("line", ["a=1; Path=/", "a=1; Path=/; Domain=a.example"])
+def test_set_replaces_what_a_server_has_set_with_and_without_a_domain(line):
+    jar = jar_of(line)
+    jar.set("a", "2", "a.example")
+    assert jar.header(URL_A, NOW) == "a=2"
+    jar.add(Cookie("a", "3", "a.example", host_only=True))
+    assert jar.header(URL_A, NOW) == "a=3"
+    assert jar["a"] == "3"
+
+
 def test_add_takes_every_flag():
     cookie = Cookie("a", "1", "example.com", same_site="lax", http_only=True, host_only=True)
     jar = Cookies()
