@@ -25,11 +25,14 @@ from typing import Any, Final, Protocol, TypeVar
 
 from ...errors import StateError
 from ...polling.contract import Co, PollNeeded
+from ...polling.fairness import StepCounter
+from ...polling.wake import co_checkpoint
 from ..challenges import MAX_CHALLENGES, Challenge, parse_challenges
 from ..headers import Headers
 from ..request import BodyFollowing, Request, as_piece, is_whole
 
 UNAUTHORIZED: Final = 401
+PIECE: Final = 1 << 18  # bytes, of a body in memory
 # The flow of one request; see the table above.
 Flow = Generator[Request | PollNeeded, Any, None]
 
@@ -191,7 +194,7 @@ def co_hold_body(request: Request) -> Co[bytes]:
 
 
 def co_each_piece(request: Request, take: Callable[[memoryview], object]) -> Co[None]:
-    """Call *take* with each piece of the body of *request*, in order.
+    """Call *take* with each piece of the body of *request*, in order; let others run meanwhile.
 
     Raises:
         TypeError: it is written in later calls, or an asynchronous iterable.
@@ -204,13 +207,22 @@ def co_each_piece(request: Request, take: Callable[[memoryview], object]) -> Co[
         raise TypeError(f"this authentication needs the body before it is sent, not {kind}")
     if request.body is None:
         return
+    steps = StepCounter()
     if is_whole(request.body):
-        take(as_piece(request.body))
+        whole = as_piece(request.body)
+        for start in range(0, len(whole), PIECE):
+            take(whole[start : start + PIECE])
+            steps.add(PIECE)
+            if steps.is_over():
+                yield from co_checkpoint()
         return
     source = request.source()
     source.begin()
     while len(piece := (yield from source.co_next())):
         take(as_piece(piece))
+        steps.add(len(piece))
+        if steps.is_over():
+            yield from co_checkpoint()
 
 
 def challenges_of(response: Response) -> list[Challenge]:

@@ -212,6 +212,16 @@ def test_whole_body_is_there_if_it_is_needed(kind):
     assert [body for _, body in log.sent] == [b"abc"] * 2
 
 
+@pytest.mark.parametrize("kind", [bytearray, io.BytesIO, lambda body: [body] * 2])
+def test_others_run_while_a_long_body_is_read(kind):
+    body = b"0123456789abcdef" * (1 << 18)  # 4 MiB
+    request = Request("PUT", "/", body=kind(body))
+    op = co_hold_body(request)
+
+    assert len(list(op)) >= 2
+    assert request.body[: len(body)] == body
+
+
 def test_no_body_stays_none():
     request = Request("GET", "/")
     run(co_hold_body(request))
