@@ -35,7 +35,7 @@ from .redaction import quoted
 from .url import URL, Origin, as_origin
 
 T = TypeVar("T")
-# What a jar takes cookies from; the last are pairs, or a http.cookiejar.CookieJar.
+# Sources of cookies; the last are pairs, or a http.cookiejar.CookieJar.
 CookieSource = Union["Cookies", Mapping[str, Text], Mapping[bytes, Text], Iterable[Any]]
 
 
