@@ -291,7 +291,13 @@ class Operations:
                 f"requests[{place}] is (method, path), perhaps with headers and body, not "
                 f"{quoted(request)}{count}{advice}"
             )
-        method, path, headers, body = (*request, None, None)[:4]
+        method, path, *more = request
+        if not more and type(method) is str and type(path) is str:
+            if (known := self._known_heads.get((method, path))) is not None:
+                return Exchange(method, path), known, None
+            exchange, head, _ = self._build_exchange(method, path, None, None)
+            return exchange, head, None
+        headers, body = (*more, None, None)[:2]
         if isinstance(body, BodyFollowing):
             raise TypeError("bodies of requests that are sent together cannot follow")
         exchange, head, whole = self._build(method, path, headers, body, False)
@@ -701,7 +707,7 @@ class Operations:
             request = Request(method, path, headers, body)
             return self._new_exchange(method, path), b"", request
         exchange, head, whole = self._build(method, path, headers, body, False, with_md5=False)
-        if is_plain and self._heads.minor:
+        if is_plain and self._heads.minor and not exchange.upgrades:
             if len(known) >= MOST_KNOWN:
                 known.clear()
             known[method, path] = head
@@ -1004,7 +1010,17 @@ class Operations:
             also as what has arrived is an error.
 
         """
-        return self._session.take_reply()
+        taken = self._session.take_replies(1)
+        return taken[0] if taken else None
+
+    def take_responses(self, most: int) -> list[tuple[HTTPResponse, bytes]]:
+        """Take as many responses as `take_response` would give one after the other.
+
+        Args:
+            most: how many at most.
+
+        """
+        return self._session.take_replies(most)
 
     def co_next_response(self) -> Co[HTTPResponse | None]:
         """Read the next response, as `co_read_response`; None if none is pending.

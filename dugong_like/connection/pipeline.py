@@ -26,7 +26,6 @@ from ..errors import (
     TransportError,
 )
 from ..http.arguments import iterate
-from ..http.headers import Headers
 from ..http.redaction import quoted
 from ..http.request import BodyFollowing, Request, check_request, not_a_request
 from ..polling.combinators import Bundle
@@ -53,6 +52,9 @@ class Answer(NamedTuple):
     body: bytes
 
 
+new_answer = tuple.__new__  # faster than the constructor of the class
+
+
 class _Ticket:
     """A request on its way through the pipeline.
 
@@ -71,24 +73,20 @@ class _Ticket:
 
     """
 
-    __slots__ = (
-        *("before", "closes", "failure", "failures", "need", "op", "repeatable", "request"),
-        *("request_sent", "rewindable", "sent", "tries"),
-    )
+    op: Co[Any] | None = None
+    before: Sequence[_Ticket] = ()
+    need: PollNeeded | None = None
+    sent = False
+    closes = False
+    failure: Exception | None = None
+    rewindable = False
+    repeatable = False
+    tries = 0
+    failures = 0
+    request_sent: Sent = "no"
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.op: Co[Any] | None = None
-        self.before: Sequence[_Ticket] = ()
-        self.need: PollNeeded | None = None
-        self.sent = False
-        self.closes = False
-        self.failure: Exception | None = None
-        self.rewindable = False
-        self.repeatable = False
-        self.tries = 0
-        self.failures = 0
-        self.request_sent: Sent = "no"
 
     def begin(self, op: Co[Exchange]) -> None:
         """Send it by *op*."""
@@ -145,10 +143,12 @@ class _Ticket:
         fields = self.request.headers
         return not fields or not ("connection" in fields or "upgrade" in fields)
 
-    def parts(self) -> tuple[str, str, Headers | None]:
+    def parts(self) -> tuple[Any, ...]:
         """Return its request, which has no body, as `co_send_requests` takes it."""
         request = self.request
-        return request.method, request.target, request.headers or None
+        if fields := request.headers:
+            return request.method, request.target, fields
+        return request.method, request.target
 
     def note_loss(self, problem: Exception) -> None:
         """Take from *problem*, which has ended a try, what the server may have got."""
@@ -276,6 +276,7 @@ class Pipeline:
         self._added: deque[Request] = deque()
         self._waiting: deque[_Ticket] = deque()  # to be sent before all others
         self._open: deque[_Ticket] = deque()  # begun and not answered
+        self._ready: deque[Answer] = deque()  # to be returned
         self._response: HTTPResponse | None = None  # whose body is being read
         self._pace = _Pace(depth)
         # Those without body are sent together, unless a subclass says how each is sent.
@@ -304,7 +305,7 @@ class Pipeline:
             DugongError: what `co_send` and `co_readall` raise.
 
         """
-        if (here := self._take()) is not None:
+        if (here := self._here()) is not None:
             return here
         while True:
             self._fill()
@@ -333,7 +334,7 @@ class Pipeline:
     @twin_of(co_next)
     def next(self) -> Answer | None:
         """Blocking twin of `co_next`."""
-        return self._take() or run(self.co_next())
+        return self._here() or run(self.co_next())
 
     def co_run(self) -> Co[list[Answer]]:
         """Return the answers to all requests that are not answered yet.
@@ -345,6 +346,8 @@ class Pipeline:
         answers = []
         while (answer := (yield from self.co_next())) is not None:
             answers.append(answer)
+            while (here := self._here()) is not None:
+                answers.append(here)
         return answers
 
     @twin_of(co_run)
@@ -363,30 +366,44 @@ class Pipeline:
             self._pace.end(learn=False, failed=False)
         self._told = False
         self._open.clear()
+        self._ready.clear()
         self._waiting.clear()
         self._added.clear()
         self._coming = iter(())
 
     # ---- what it is made of
 
-    def _take(self) -> Answer | None:
+    def _here(self) -> Answer | None:
         """Return the next answer if it has arrived as a whole, behind the one before it."""
+        ready = self._ready
+        if not ready and not self._take():
+            return None
+        if not len(ready) % MANY:  # or the server would have nothing to do for too long
+            self._fill()
+        return ready.popleft()
+
+    def _take(self) -> bool:
+        """Take the answers that have arrived; return False if there is none."""
         tickets = self._open
         if not tickets or self._response is not None:
-            return None
+            return False
         first = tickets[0]
         if first.failure is not None or tickets[-1].need is not None:
-            return None  # it is to be sent, or else its answer may be the last one
+            return False  # it is to be sent, or else its answer may be the last one
         self._fill()
-        if tickets[-1].need is not None or (taken := self._conn.take_response()) is None:
-            return None
-        response, body = taken
-        tickets.popleft()
-        if tickets and self._pace.answered:  # the connection goes on
-            self._pace.answered += 1
-        else:
-            self._note_answer(first, response)
-        return Answer(first.request, response, body)
+        if tickets[-1].need is not None:
+            return False
+        # The first one alone: what it says may be about those behind it.
+        most = len(tickets) if self._pace.answered else 1
+        taken = self._conn.take_responses(most)
+        for response, body in taken:
+            ticket = tickets.popleft()
+            if tickets and self._pace.answered:  # the connection goes on
+                self._pace.answered += 1
+            else:
+                self._note_answer(ticket, response)
+            self._ready.append(new_answer(Answer, (ticket.request, response, body)))
+        return bool(taken)
 
     def _fill(self) -> None:
         """Begin to send as many requests as may be unanswered now, those without body together."""

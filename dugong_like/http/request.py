@@ -89,8 +89,9 @@ class Request:
         headers: Fields | None = None,
         body: Buffer | BodyFollowing | Iterable[bytes] | Any = None,
     ) -> None:
-        for name, text in (("method", method), ("target", target)):
-            as_string(text, name)
+        if type(method) is not str or type(target) is not str:
+            as_string(method, "method")
+            as_string(target, "target")
         if body is not None and type(body) is not bytes:
             check_body(body)
         self.method = method
@@ -110,6 +111,8 @@ class Request:
 
     def rewindable(self) -> bool:
         """Return True if the body can be sent a second time."""
+        if self.body is None:
+            return True
         if is_whole(self.body):
             return not isinstance(self.body, BodyFollowing)
         return self.source().rewindable()

@@ -300,11 +300,29 @@ def test_after_a_close_that_was_announced_requests_are_pipelined_at_once():
 class Counting(HTTPConnection):
     """Counts the requests that are sent."""
 
-    sent = 0
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.built = 0
+        self._known_heads = CountingDict()
+
+    @property
+    def sent(self):
+        return self.built + self._known_heads.found
 
     def _build(self, *arguments, **options):
-        self.sent += 1
+        self.built += 1
         return super()._build(*arguments, **options)
+
+
+class CountingDict(dict):
+    """Counts what is found in it."""
+
+    found = 0
+
+    def get(self, key):
+        head = super().get(key)
+        self.found += head is not None
+        return head
 
 
 class Calls(HTTPConnection):
@@ -411,6 +429,22 @@ def test_a_wrong_answer_among_right_ones_is_an_error_in_its_place():
         with pytest.raises(InvalidResponse, match="Content-Length"):
             pipeline.next()
         assert [each.body for each in pipeline] == [b"c"] * 7
+
+
+def test_several_responses_are_taken_together():
+    stream = ScriptedStream([answer("a") + answer("b") * 3 + answer("cc")[:-1], b"c"])
+    with HTTPConnection("example.org", transport=ScriptedTransport(stream)) as conn:
+        conn.send_requests([("GET", f"/{number}") for number in range(5)])
+        assert conn.take_responses(5) == []  # nothing has been received
+        assert conn.read_response().path == "/0"
+        assert conn.readall() == b"a"
+        (first,) = conn.take_responses(1)
+        taken = [first, *conn.take_responses(4)]
+        assert [response.path for response, _ in taken] == ["/1", "/2", "/3"]
+        assert [body for _, body in taken] == [b"b"] * 3
+        assert conn.read_response().path == "/4"
+        assert conn.readall() == b"cc"
+        assert conn.take_responses(1) == []
 
 
 def test_a_response_is_taken_only_if_it_is_here_as_a_whole():

@@ -31,13 +31,14 @@ class HeadReader:
         buffer: what has been received and not taken.
 
     Attributes:
+        recent: finds heads that have come before.
         reports_later: True while the sender peeks: nobody may be called meanwhile, as an operation
             that begins to read waits for the end of that.
     """
 
     __slots__ = (
-        *("_buffer", "_harmless", "_informational", "_limits", "_recent", "_section", "_session"),
-        "reports_later",
+        *("_buffer", "_informational", "_limits", "_section", "_session"),
+        *("recent", "reports_later"),
     )
 
     def __init__(self, session: SharedState, buffer: ReceiveBuffer) -> None:
@@ -45,8 +46,8 @@ class HeadReader:
         self._session = session
         self._buffer = buffer
         limits = self._limits = session.config.limits
-        self._harmless = min(limits.line_size, limits.header_size)  # bytes of head to take as is
-        self._recent = RecentHeads(limits.fields)
+        # Of a head of so many bytes no line can be too long.
+        self.recent = RecentHeads(limits.fields, min(limits.line_size, limits.header_size))
         self._section: Section | None = None  # of a head that has arrived in part
         self._informational = 0  # bytes of 1xx responses to the present request
 
@@ -84,8 +85,8 @@ class HeadReader:
         while (begin := buffer.begin) < buffer.end:
             head = None
             if self._section is None:  # as most do, it may have come in one piece
-                head = self._recent.find(buffer.data, begin, buffer.end)
-            if head is None or head.size > self._harmless:
+                head = self.recent.find(buffer.data, begin, buffer.end)
+            if head is None:
                 stop = self._find_end()
                 if stop < 0:
                     return None
@@ -115,10 +116,8 @@ class HeadReader:
         """
         if self._section is not None:
             return None
-        head = self._recent.find(data, begin, end)
-        if head is None or head.size > self._harmless or head.status < FINAL:
-            return None
-        return head
+        head = self.recent.find(data, begin, end)
+        return None if head is None or head.status < FINAL else head
 
     def end_of_stream(self) -> ConnectionClosed:
         """Return the error that the end of the stream is, instead of a head."""

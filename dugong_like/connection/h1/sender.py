@@ -312,13 +312,15 @@ class Sender(Writer):
     def _precede(self, requests: Sequence[Whole]) -> Iterator[Part]:
         """Have the responses to *requests* expected; yield what is to be sent."""
         heads = []
-        for exchange, head, body in requests:
+        for exchange, _, _ in requests:
             # Now, or the answer to the first would be taken for an early one when the last
             # has not been sent.
             exchange.reader = self._receiver
             exchange.sent = True
-            self._session.append(exchange)
-            if (observer := self._session.observer) is not None:
+        self._session.append(*[exchange for exchange, _, _ in requests])
+        observer = self._session.observer
+        for exchange, head, body in requests:
+            if observer is not None:
                 if observer.takes_time:
                     observer.time(exchange)
                 observer.sends_head(exchange, head)

@@ -53,7 +53,7 @@ from ...errors import (
     InvalidResponse,
     StateError,
 )
-from ...http.h1.framing import APART, frame
+from ...http.h1.framing import APART, whole_size
 from ...polling.fairness import STEP
 from ..exchange import HTTPResponse, Reply
 from .exclusive import READING, take
@@ -65,7 +65,6 @@ from .shared import SharedState
 from .states import BROKEN, NEW, OPEN, READY, SessionState
 
 if TYPE_CHECKING:
-    from ...http.h1.response_head import Head
     from ...polling.contract import Co
     from ...polling.timeouts import Timeouts
     from ...transport.buffer import ReceiveBuffer
@@ -73,11 +72,6 @@ if TYPE_CHECKING:
     from ..config import ConnectionConfig
     from ..exchange import Exchange
 
-# A head, its bytes, and the size of the whole response that it begins; -1 if that does not follow
-# from the head, or no request may follow the response.
-LastHead = tuple[bytes, "Head | None", int]
-UNLIKE: Final = b"\0"  # no head begins with
-NO_HEAD: Final[LastHead] = UNLIKE, None, -1
 STATES: Final = {
     SessionState.NEW: "closed",
     SessionState.OPEN: "open",
@@ -103,7 +97,7 @@ class Session:
 
     """
 
-    __slots__ = ("_last", "receiver", "sender", "shared")
+    __slots__ = ("_recent", "receiver", "sender", "shared")
 
     def __init__(
         self,
@@ -114,7 +108,7 @@ class Session:
         shared = self.shared = SharedState(config, timeout)
         receiver = self.receiver = Receiver(shared)
         self.sender = Sender(shared, receiver)
-        self._last = NO_HEAD
+        self._recent = receiver.heads.recent
         receiver.continue_timeout = limit_of(shared.timeouts, expect100_timeout)
 
     def limit(self, timeout: float | Timeouts | None, expect100_timeout: float | None) -> None:
@@ -251,7 +245,7 @@ class Session:
             ConnectionClosed: the connection was lost.
 
         """
-        # A response as the last one never enters the buffer, whose calls are a fifth of all steps.
+        # Such a response never enters the buffer, whose calls would be a fifth of all steps.
         # If this is interrupted the bytes are lost, and the session broken.
         shared = self.shared
         stream = shared.stream
@@ -265,99 +259,77 @@ class Session:
             memory = buffer.make()
         data, view = memory
         count = stream.recv_into(view)
-        wire, head, size = self._last
-        if count != size or not data.startswith(wire) or exchange.method in APART:
-            if not count:
-                spare.append(memory)
+        if not count:
+            spare.append(memory)
+            return None
+        method = exchange.method
+        wire, head = self._recent.last
+        if head is None or not data.startswith(wire):
+            head = self.receiver.heads.find_final(data, 0, count)
+            if head is None:
+                buffer.adopt(memory, count)
                 return None
+        size = head.whole
+        if size < 0 or method in APART:
+            size = whole_size(method, head)
+        if count != size:
             buffer.adopt(memory, count)
-            return self._finish_unlike(exchange, buffer)
-        assert head is not None
+            return None
         body = bytes(view[head.size : count])
         spare.append(memory)
         del shared.pending[0]
         return Reply(exchange, head, body)
 
-    def _finish_unlike(self, exchange: Exchange, buffer: ReceiveBuffer) -> Reply | None:
-        """Take the response to *exchange* from *buffer*; see `finish`."""
-        head = self._find_head(buffer)
-        if head is None:
-            return None
-        framing = head.framing
-        if framing is None or exchange.method in APART:
-            framing = frame(exchange.method, head)
-        _, length, reusable = framing
-        begin = head.size
-        if length is None or begin + length != buffer.end or not reusable:
-            return None
-        body = buffer.take_rest(begin)
-        del self.shared.pending[0]
-        return Reply(exchange, head, body)
+    def take_replies(self, most: int) -> list[tuple[HTTPResponse, bytes]]:
+        """Take the responses to the first pending requests, if all of them was received before.
 
-    def _find_head(self, buffer: ReceiveBuffer) -> Head | None:
-        """Return the head in *buffer*; see `HeadReader.find_final`.
-
-        The bytes of the last one are remembered if they have come twice: most heads of a server are
-        like the one before, and whether they are is the quickest question to ask.
-        """
-        begin = buffer.begin
-        head = self.receiver.heads.find_final(buffer.data, begin, buffer.end)
-        if head is None:
-            return None
-        wire, size = UNLIKE, -1
-        if head is self._last[1]:  # which heads with secrets never are
-            wire = bytes(buffer.data[begin : begin + head.size])
-            if head.framing is not None:
-                _, length, reusable = head.framing
-                size = head.size + length if reusable and length is not None else -1
-        self._last = wire, head, size
-        return head
-
-    def take_reply(self) -> tuple[HTTPResponse, bytes] | None:
-        """Take the response to the first pending request, if all of it was received before.
+        Args:
+            most: how many to take at most.
 
         Returns:
-            The response and its body; None if not all of it is here, if something is unusual about
-            it, wrong with it, or to be told of it: then `Receiver` reads it.
+            The responses and their bodies. There are no more if not all of the next one is here,
+            if something is unusual about it, wrong with it, or to be told of it: then `Receiver`
+            reads it.
 
         """
+        taken: list[tuple[HTTPResponse, bytes]] = []
         shared, buffer = self.shared, self.receiver.buffer
         if buffer.begin == buffer.end or not shared.direct or not shared.reading.acquire(False):
-            return None
+            return taken
         try:
-            pending = shared.pending
-            if not pending or shared.state is not OPEN or not self.receiver.is_between():
-                return None
-            exchange = pending[0]
-            if not exchange.sent or exchange.abandoned or exchange.upgrades:
-                return None
-            return self._take_reply(exchange, buffer)
-        except InvalidResponse:  # nothing was taken: the one that reads it raises that
-            return None
+            if shared.state is OPEN and self.receiver.is_between():
+                while len(taken) < most and (reply := self._take_reply(buffer)) is not None:
+                    taken.append(reply)
+        except InvalidResponse:  # nothing of that was taken: the one that reads it raises it
+            pass
         except BaseException as exc:
             self.receiver.note(exc)
             raise
         finally:
             shared.end_reading()
+        return taken
 
-    def _take_reply(
-        self, exchange: Exchange, buffer: ReceiveBuffer
-    ) -> tuple[HTTPResponse, bytes] | None:
-        wire, head, _ = self._last
-        begin, end = buffer.begin, buffer.end
-        if not buffer.data.startswith(wire, begin, end):
-            head = self._find_head(buffer)
-        if head is None:
-            return None
-        framing = head.framing
-        if framing is None or exchange.method in APART:
-            framing = frame(exchange.method, head)
-        _, length, reusable = framing
-        if length is None or not reusable:
-            return None
-        begin += head.size
+    def _take_reply(self, buffer: ReceiveBuffer) -> tuple[HTTPResponse, bytes] | None:
         pending = self.shared.pending
-        following = end - begin - length
+        if not pending:
+            return None
+        exchange = pending[0]
+        if not exchange.sent or exchange.abandoned or exchange.upgrades:
+            return None
+        begin, end = buffer.begin, buffer.end
+        wire, head = self._recent.last
+        if head is None or head.whole < 0 or not buffer.data.startswith(wire, begin, end):
+            head = self.receiver.heads.find_final(buffer.data, begin, end)
+            if head is None:
+                return None
+        size = head.whole
+        if size < 0 or exchange.method in APART:
+            size = whole_size(exchange.method, head)
+            if size < 0:
+                return None
+        length = size - head.size
+        following = end - begin - size
+        begin += head.size
         if following < 0 or (following and len(pending) == 1):  # nobody has asked for that
             return None
         buffer.turn_ends -= STEP

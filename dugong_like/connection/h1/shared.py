@@ -286,8 +286,8 @@ class SharedState(StreamInUse):
         with exclusive.changing:
             self.state = follow(SESSION, self.state, event)
 
-    def append(self, exchange: Exchange) -> None:
-        """Let the response to *exchange* be expected behind all others.
+    def append(self, *exchanges: Exchange) -> None:
+        """Let the responses to *exchanges* be expected behind all others.
 
         Raises:
             ConnectionClosed: one of them is the last one of this connection.
@@ -295,7 +295,7 @@ class SharedState(StreamInUse):
         """
         with exclusive.changing:  # see `end_use`
             if self.state is OPEN:
-                self.pending.append(exchange)
+                self.pending.extend(exchanges)
                 return
         self.check_usable()
         raise ConnectionClosed("the connection takes no further request, since a moment ago")

@@ -40,8 +40,22 @@ def frame(method: str, head: Head) -> Framing:
     if method in APART:
         return _frame(method, head)
     if head.framing is None:
-        head.framing = _frame(method, head)
+        framing = head.framing = _frame(method, head)
+        _, length, reusable = framing
+        if length is not None and reusable:
+            head.whole = head.size + length
     return head.framing
+
+
+def whole_size(method: str, head: Head) -> int:
+    """Return what `Head.whole` is, for any method: -1 if that is not known, or no request follows.
+
+    Raises:
+        InvalidResponse: see `frame`.
+
+    """
+    _, length, reusable = frame(method, head)
+    return -1 if length is None or not reusable else head.size + length
 
 
 def _frame(method: str, head: Head) -> Framing:

@@ -9,15 +9,19 @@ import re
 from typing import Final
 
 from ..redaction import SECRET
-from .limits import MAX_FIELDS
+from .limits import MAX_FIELDS, MAX_HEADER_SIZE
 from .response_head import Head, check_count, find_head
 
 MOST_KNOWN: Final = 64  # heads in the cache
 LARGEST_KNOWN: Final = 4096  # bytes of one
 PATIENCE: Final = 64  # heads
+UNLIKE: Final = b"\0"  # no head begins with
 
 _secret = re.compile(rb"\n(?:%s):" % "|".join(sorted(SECRET)).encode()).search  # not cached
 _known: Final[dict[bytes, Head]] = {}  # by their bytes; shared by all connections
+
+
+NO_HEAD: Final[tuple[bytes, Head | None]] = UNLIKE, None
 
 
 class RecentHeads:
@@ -29,31 +33,40 @@ class RecentHeads:
 
     Args:
         max_fields: maximum number of field lines of a head.
+        max_size: bytes of a head; a larger one is not found.
 
     Attributes:
+        last: a head that has come at least twice, and its bytes: most heads of a server are like
+            the one before, and whether they are is the quickest question to ask.
         patience: number of misses in a row before it stops searching.
     """
 
-    __slots__ = ("_max_fields", "patience")
+    __slots__ = ("_max_fields", "_max_size", "last", "patience")
 
-    def __init__(self, max_fields: int = MAX_FIELDS) -> None:
+    def __init__(self, max_fields: int = MAX_FIELDS, max_size: int = MAX_HEADER_SIZE) -> None:
         self._max_fields = max_fields
+        self._max_size = max_size
+        self.last = NO_HEAD
         self.patience = PATIENCE
 
     def find(self, data: bytearray, begin: int, end: int) -> Head | None:
         """See `find_head`."""
-        if not self.patience:
-            return find_head(data, begin, end, self._max_fields)
+        wire, head = self.last
+        if data.startswith(wire, begin, end):
+            return head
         if (at := data.find(b"\r\n\r\n", begin, end)) < 0:
             return None
         stop = at + 4
-        if stop - begin > LARGEST_KNOWN:
+        if stop - begin > self._max_size:
+            return None
+        if not self.patience or stop - begin > LARGEST_KNOWN:
             return find_head(data, begin, end, self._max_fields)
         wire = bytes(data[begin:stop])
         if (head := _known.get(wire)) is not None:
             self.patience = PATIENCE
             if head.count > self._max_fields:  # another connection may have a higher limit
                 check_count(head.count, self._max_fields)
+            self.last = wire, head
             return head
         self.patience -= 1
         head = find_head(wire, 0, len(wire), self._max_fields)

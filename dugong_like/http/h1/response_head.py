@@ -60,10 +60,15 @@ class Head:
         count: number of field lines.
         size: its bytes as they were sent, including the empty line.
         framing: the result of `framing.frame` for most methods; None before.
+        whole: its bytes and those of the body, if a request may follow; -1 if it may not, if the
+            size of the body is not known from the head, or before `framing` is there.
 
     """
 
-    __slots__ = ("count", "fields", "framing", "lower", "minor", "reason", "size", "status")
+    __slots__ = (
+        *("count", "fields", "framing", "lower", "minor", "reason", "size", "status"),
+        "whole",
+    )
 
     def __init__(self, match: re.Match[bytes], size: int) -> None:
         minor, status, reason, fields = match.groups()
@@ -75,6 +80,7 @@ class Head:
         self.count = fields.count(b"\n") - 1
         self.size = size
         self.framing: Framing | None = None
+        self.whole = -1
 
 
 def find_head(

@@ -4,7 +4,7 @@ import pytest
 
 from dugong_like import InvalidResponse
 from dugong_like.http.h1.body_kinds import Framing, Kind
-from dugong_like.http.h1.framing import frame, list_elements
+from dugong_like.http.h1.framing import frame, list_elements, whole_size
 from dugong_like.http.h1.response_head import parse_head
 
 
@@ -43,6 +43,27 @@ def test_one_head_is_framed_for_each_method_in_its_way():
     for method in ("GET", "GET", "HEAD"):
         with pytest.raises(InvalidResponse):
             frame(method, wrong)
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "size"),
+    [
+        ("GET", b"Content-Length: 3\r\n", 3),
+        ("HEAD", b"Content-Length: 3\r\n", 0),
+        ("GET", b"Content-Length: 3\r\nConnection: close\r\n", None),
+        ("GET", b"Transfer-Encoding: chunked\r\n", None),
+        ("GET", b"", None),
+        ("CONNECT", b"", None),
+    ],
+)
+def test_size_of_a_whole_response(method, fields, size):
+    wire = b"HTTP/1.1 200 OK\r\n%s\r\n" % fields
+    head = parse_head(wire, 100, 0, len(wire))
+    assert head.whole == -1
+    for _ in range(2):
+        assert whole_size(method, head) == (-1 if size is None else len(wire) + size)
+    if method == "GET":
+        assert head.whole == whole_size(method, head)
 
 
 def test_205_is_framed_as_any_other():

@@ -68,6 +68,26 @@ def test_known_head_may_still_have_more_fields_than_others_take():
     assert found_in(RecentHeads(10), wire) is known
 
 
+def test_head_like_the_last_one_needs_no_search():
+    one, wire = RecentHeads(), numbered(1)
+    found_in(one, wire)
+    assert one.last[1] is None  # it has come once
+    known = found_in(one, wire)
+    assert one.last == (wire, known)
+    assert found_in(one, wire, b"the body before", b"the body behind") is known
+    assert found_in(one, wire[:-1]) is None
+    assert found_in(one, numbered(2)) is not known
+
+
+@pytest.mark.parametrize("size", [-1, 0])
+@pytest.mark.parametrize("wire", [numbered(1), numbered(1, b"B: %s\r\n" % bytes(LARGEST_KNOWN))])
+def test_head_that_is_too_large_is_not_found(size, wire):
+    wire = wire.replace(b"\0", b"b")
+    found_in(RecentHeads(), wire)  # on another connection
+    for _ in range(3):
+        assert (found_in(RecentHeads(100, len(wire) + size), wire) is None) == (size < 0)
+
+
 @pytest.mark.parametrize("name", ["Set-Cookie", "SET-COOKIE", "Proxy-Authentication-Info"])
 def test_secrets_are_not_remembered(name):
     line = f"{name}:a=b\r\n".encode()
