@@ -11,7 +11,6 @@ from typing import Final
 
 from ..errors import InvalidRequest
 from .headers import exact
-from .idna import NotIDNA, to_ascii
 from .redaction import quoted, shown_url
 
 HTTP_PORT: Final = 80
@@ -50,13 +49,19 @@ def check_hostname(hostname: str, name: str = "hostname") -> str:
     if not isinstance(hostname, str):
         raise TypeError(f"{name} is a string, not {quoted(hostname)}")
     hostname = exact(hostname)
-    try:
-        text = hostname if hostname.isascii() else to_ascii(hostname)
-    except NotIDNA as exc:
-        raise InvalidRequest(_problem(hostname, str(exc))) from None
+    text = hostname if hostname.isascii() else _international(hostname)
     if not _name(text) and not (_address(text) and is_ipv6_address(text)):
         raise InvalidRequest(_problem(hostname))
     return text
+
+
+def _international(hostname: str) -> str:
+    from .idna import NotIDNA, to_ascii  # noqa: PLC0415 - 1 ms, for names that are not in ASCII
+
+    try:
+        return to_ascii(hostname)
+    except NotIDNA as exc:
+        raise InvalidRequest(_problem(hostname, str(exc))) from None
 
 
 def _problem(hostname: str, reason: str = "") -> str:

@@ -16,7 +16,6 @@ from typing import Final, Self
 
 from ..errors import InvalidRequest
 from .headers import exact
-from .percent import advice
 from .redaction import quoted, shown_url
 
 HOST: Final = r"(?:(?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])"  # RFC 3986 3.2.2
@@ -89,6 +88,8 @@ def check_target(target: str, method: str) -> None:
         if "://" in target:
             how = ", percent-encoded (of a URL, that is URL(…).target)"
         else:
+            from .percent import advice  # noqa: PLC0415 - for the message only
+
             how = advice(target, _path)
         raise InvalidRequest(
             "path must begin with '/' and have only visible ASCII characters except '#'"
