@@ -58,6 +58,7 @@ class DigestServer:
     charset: str | None = None
     opaque: str | None = "opaque"
     domain: str | None = None
+    begin: str = 'n"'  # of each nonce: it has to be escaped
     uses: int = 10**6  # of a nonce, before it is stale
     nextnonce: int = 0  # after so many uses a new nonce is announced
     says_stale: bool = True
@@ -76,7 +77,7 @@ class DigestServer:
 
     def new_nonce(self):
         self.given += 1
-        nonce = f'n"{self.given}'
+        nonce = f"{self.begin}{self.given}"
         self.counts[nonce] = set()
         return nonce
 

@@ -489,3 +489,30 @@ def test_threads_meet_stale_nonces():
     # A nonce may be used up between the challenge and its answer; the server never errs, though.
     assert set(statuses) <= {200, 401}
     assert statuses.count(200) >= 150
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "qop"),
+    [
+        *((name, qop) for name in ("MD5", "SHA-256") for qop in (None, "auth")),
+        *((name, "auth-int,auth") for name in ("MD5", "MD5-sess", "SHA-256", "SHA-256-sess")),
+    ],
+)
+def test_server_of_these_tests_accepts_another_client(algorithm, qop):
+    """The server would prove nothing if it agreed with this library only."""
+    import httpx
+
+    server = DigestServer(algorithm=algorithm, qop=qop, begin="n")
+
+    def answer(request):
+        value = request.headers.get("authorization")
+        path = request.url.raw_path.decode("ascii")
+        status, fields, body = server.respond(request.method, path, value, request.content)
+        return httpx.Response(status, headers=fields, content=body)
+
+    for password, status in (("sesame", 200), ("wrong", 401)):
+        with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+            auth = httpx.DigestAuth("me", password)
+            for _ in range(2):
+                response = client.get("http://server.test/a?b=c", auth=auth)
+                assert response.status_code == status, response.text
