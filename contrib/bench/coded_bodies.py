@@ -223,6 +223,7 @@ def zstd_cases() -> Iterator[Case]:
         "not encoded": TEXT,
         "text behind the end": whole + b"OK\r\n",
         "a byte of a frame behind the end": whole + b"\x28",
+        "a frame of 128 bytes that has none": b"\x28\xb5\x2f\xfd\x20\x80\x01\0\0",
         "second frame cut": whole + other[:-1],
         "skippable frame cut": whole + skippable[:-1],
     }.items():

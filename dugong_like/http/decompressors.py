@@ -17,6 +17,7 @@ from ..errors import DecodingError
 
 SLICE: Final = 16384  # bytes given to a decompressor at once, which copies what it cannot use yet
 ZSTD_WINDOW: Final = 23  # bits; 8 MiB is the most that this coding may use (RFC 9659 section 3)
+ZSTD_HEAD: Final = 18  # bytes at most (RFC 8878 section 3.1.1.1)
 GZIP_MAGIC: Final = 0x1F  # first byte of a member (RFC 1952 section 2.3.1)
 ZLIB_HEADER: Final = 2  # bytes (RFC 1950 section 2.2)
 ZLIB_METHOD: Final = 8  # "deflate" in their first four bits
@@ -254,7 +255,10 @@ class ZstdDecompressor(Decompressor):
         self._error: type[Exception] = module.ZstdError
         options = {module.DecompressionParameter.window_log_max: ZSTD_WINDOW}
         self._make = functools.partial(module.ZstdDecompressor, options=options)
+        self._info: Any = module.get_frame_info
         self._frame: Any = None  # None between two
+        self._head = b""  # of the frame
+        self._count = 0  # bytes that it gave
 
     def feed(self, data: bytes) -> None:
         """See `Decompressor.feed`."""
@@ -279,10 +283,11 @@ class ZstdDecompressor(Decompressor):
             except self._error as exc:
                 raise self._invalid(exc) from exc
             self._at += len(piece)
+            self._count += len(data)
+            if len(self._head) < ZSTD_HEAD:
+                self._head += bytes(piece[:ZSTD_HEAD])
             if frame.eof:
-                self._at -= len(frame.unused_data)
-                self._frame = None
-                self._ended += 1
+                self._end(frame)
             if data:
                 return data
 
@@ -292,7 +297,24 @@ class ZstdDecompressor(Decompressor):
             # the first byte of a frame, or of a skippable one (RFC 8878 sections 3.1.1 and 3.1.2)
             raise self._goes_on()
         self._frame = self._make()
+        self._head = b""
+        self._count = 0
         return self._frame
+
+    def _end(self, frame: Any) -> None:
+        """Go behind the end of a frame.
+
+        The library does not check each time that it has as many bytes as its head says.
+        """
+        size: int | None = self._info(self._head).decompressed_size
+        if size is not None and size != self._count:
+            raise DecodingError(
+                f"the zstd body is invalid: a frame of {size} bytes has {self._count}",
+                request_sent="yes",
+            )
+        self._at -= len(frame.unused_data)
+        self._frame = None
+        self._ended += 1
 
     def is_complete(self) -> bool:
         """See `Decompressor.is_complete`."""

@@ -100,6 +100,42 @@ def test_content_does_not_depend_on_where_the_network_cuts(case, way):
         assert way(case) == case.content
 
 
+def damaged(case, dice):
+    """Return the body with some bits, bytes and pieces of others changed."""
+    wire = bytearray(case.wire)
+    for _ in range(dice.randrange(4)):
+        at = dice.randrange(len(wire) + 1)
+        change = dice.randrange(4)
+        if change == 0 and wire:
+            wire[at % len(wire)] ^= 1 << dice.randrange(8)
+        elif change == 1:
+            del wire[at : at + dice.randrange(20)]
+        elif change == 2:
+            wire[at:at] = dice.choice(CASES).wire[: dice.randrange(200)]
+        else:
+            wire += dice.choice(CASES).wire[: dice.choice([5, 50, 5000])]
+    return case._replace(wire=bytes(wire))
+
+
+def result(way, *arguments):
+    try:
+        return way(*arguments)
+    except DecodingError:
+        return None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_damaged_bodies_have_the_same_result_whole_and_in_pieces(seed):
+    dice = random.Random(seed)
+    cases = [case for case in CASES if len(case.wire) < 4000 and len(case.content or b"") < 10**6]
+    for _ in range(60):
+        case = damaged(dice.choice(cases), dice)
+        count = min(len(case.wire), dice.choice([0, 1, 3, 30]))
+        cuts = sorted(dice.sample(range(len(case.wire) + 1), count))
+        step = dice.choice([3, 100, 5000, 65536])
+        assert result(whole, case) == result(pieces, case, cuts, step), (case, cuts, step)
+
+
 def test_the_corpus_is_large_and_its_names_are_unique():
     assert len(CASES) > 80
     assert len({(case.codings, case.name) for case in CASES}) == len(CASES)
