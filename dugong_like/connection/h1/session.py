@@ -39,7 +39,8 @@ so at least one of them sees the other, and nobody has to wait for a lock. The o
 waited for, ``changing`` of transport/exclusive.py, is held for microseconds; nothing is called
 under it that could block.
 
-Not here: the halves (sender.py, receiver.py), and what they share (shared.py).
+Not here: the halves (sender.py, receiver.py), what they share (shared.py), and what concerns both:
+expect_continue.py, early_response.py, reconnect.py, cancelling.py.
 """
 
 from __future__ import annotations
