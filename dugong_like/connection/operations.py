@@ -27,7 +27,7 @@ from ..http.request import BodyFollowing, Request, is_whole, not_a_request
 from ..http.request import Source as BodySource
 from ..http.target import Target
 from ..polling.contract import Co, PollNeeded
-from ..polling.fair_lock import FairLock
+from ..polling.fair_lock import NOT_BLOCKING, FairLock
 from ..polling.fairness import STEP, TURN
 from ..polling.timeouts import Timeouts, limited
 from ..polling.wake import co_checkpoint
@@ -718,17 +718,22 @@ class Operations:
     ) -> Co[Reply]:
         """Do an exchange when it is its turn."""
         exchanges = self._exchanges
-        lock = exchanges.lock  # of this process, see `FairLock`
-        if not lock.acquire(False):
-            yield from exchanges.co_acquire()
+        lock = exchanges.lock  # of this process
+        held = False
         try:
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            if not held:
+                held = yield from exchanges.co_acquire()
             exchanges.thread = get_ident()
             return (yield from self._co_exchange_now(exchange, head, whole))
         finally:
-            exchanges.thread = 0
-            lock.release()
-            if exchanges.waiting:
-                exchanges.hand_on()
+            if held:
+                exchanges.thread = 0
+                try:
+                    lock.release()
+                finally:
+                    if exchanges.waiting:
+                        exchanges.hand_on()
 
     def _co_exchange_now(
         self, exchange: Exchange, head: bytes, whole: memoryview | Request | None

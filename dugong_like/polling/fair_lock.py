@@ -6,9 +6,12 @@ Not here: flags (wake.py).
 from __future__ import annotations
 
 from threading import Lock, get_ident
+from typing import Final
 
 from .contract import Co
 from .wake import Wake
+
+NOT_BLOCKING: Final = (False,)  # arguments of `Lock.acquire`, for ``map``
 
 
 class FairLock:
@@ -17,14 +20,22 @@ class FairLock:
     A caller that need not wait uses `lock` itself, as that is the fastest way::
 
         lock = fair.lock
-        if not lock.acquire(False):
-            yield from fair.co_acquire()
+        held = False
         try:
+            (held,) = map(lock.acquire, NOT_BLOCKING)
+            if not held:
+                held = yield from fair.co_acquire()
             ...
         finally:
-            lock.release()
-            if fair.waiting:
-                fair.hand_on()
+            if held:
+                try:
+                    lock.release()
+                finally:
+                    if fair.waiting:
+                        fair.hand_on()
+
+    ``map`` has the lock taken and that noted in one step. Python handles signals behind a call: if
+    it was ``held = lock.acquire(False)`` Ctrl-C in between would leave the lock taken for ever.
 
     All of it may be used by any thread, by finalizers and by handlers of signals: only `co_acquire`
     waits. In a child process nobody has it or waits for it; those who did in the parent release
@@ -45,26 +56,31 @@ class FairLock:
         self.thread = 0
         self.waiting: list[tuple[Wake, int]] = []  # smaller than a deque, and seldom used
 
-    def co_acquire(self) -> Co[None]:
-        """Wait for the lock, and take it. Closed while it waits, it has taken nothing."""
+    def co_acquire(self) -> Co[bool]:
+        """Wait for the lock, take it, and return True. Interrupted, it has taken nothing."""
         lock, waiting = self.lock, self.waiting
-        with Wake("turn") as wake:
-            entry = wake, get_ident()
-            waiting.append(entry)
-            taken = False
-            try:
+        entry = None
+        try:
+            with Wake("turn") as wake:
+                entry = wake, get_ident()
+                waiting.append(entry)
                 # Behind the place in the queue: the holder looks there after the release.
                 self.hand_on()
                 yield from wake.co_wait()
-                taken = True
-            finally:
-                if not taken:
-                    try:
-                        waiting.remove(entry)
-                    except ValueError:  # it was handed the lock in this moment
-                        self.thread = 0
-                        lock.release()
-                        self.hand_on()
+        except BaseException:
+            if entry is not None:
+                self._leave(lock, waiting, entry)
+            raise
+        return True
+
+    def _leave(self, lock: Lock, waiting: list[tuple[Wake, int]], entry: tuple[Wake, int]) -> None:
+        """Wait no more; pass the lock on if it has just been handed over."""
+        try:
+            waiting.remove(entry)
+        except ValueError:
+            self.thread = 0
+            lock.release()
+            self.hand_on()
 
     def forget_parent(self) -> None:
         """Be free, in a child process: who has the lock, or waits for it, is in the parent.

@@ -1,11 +1,13 @@
 """A request and its whole response as one operation, also of several threads and tasks."""
 
 import asyncio
+import dis
 import io
 import os
 import signal
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -32,8 +34,11 @@ from dugong_like import (
     Timeouts,
     async_connect,
     run,
+    within,
 )
+from dugong_like.connection import operations
 from dugong_like.drivers import aio
+from dugong_like.polling import fair_lock
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-One: a\r\nx-one: b\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nT: u\r\n\r\n"
@@ -506,6 +511,54 @@ def steps_of(call):
             return
         finally:
             sys.settrace(None)
+
+
+def signals_of(call, *modules):
+    """Call *call* again and again, each time with KeyboardInterrupt where Python handles signals.
+
+    That is behind the next call of a function in the code of *modules*, and not everywhere.
+    """
+    files = {module.__file__ for module in modules}
+    at = 0
+    while True:
+        at += 1
+        left, called = at, False
+
+        def trace(frame, event, arg):
+            nonlocal left, called
+            if frame.f_code.co_filename not in files:
+                return None
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+            if event == "opcode":
+                if called:
+                    left -= 1
+                    if left == 0:
+                        sys.settrace(None)
+                        raise KeyboardInterrupt
+                called = dis.opname[frame.f_code.co_code[frame.f_lasti]] == "CALL"
+            return trace
+
+        sys.settrace(trace)
+        try:
+            call()
+        except KeyboardInterrupt:
+            yield at
+        else:
+            return
+        finally:
+            sys.settrace(None)
+
+
+def test_no_signal_keeps_the_next_exchange_waiting(echo):
+    times = []
+    with HTTPConnection("127.0.0.1", echo.port, timeout=20) as conn:
+        for number in signals_of(
+            lambda: run(conn.co_exchange("GET", f"/{len(times)}")), operations, fair_lock
+        ):
+            times.append(number)
+            reply = run(within(time.monotonic() + 20, conn.co_exchange("GET", f"/next{number}")))
+            assert reply.body == f"/next{number}".encode()
+    assert len(times) > 5
 
 
 UNDER_WAY = "another exchange of this connection is under way in this thread"

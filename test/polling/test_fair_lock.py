@@ -6,6 +6,7 @@ import pytest
 
 from dugong_like import run
 from dugong_like.polling.fair_lock import FairLock
+from dugong_like.polling.wake import Wake
 
 
 def release(fair):
@@ -101,3 +102,17 @@ def test_threads():
     assert len(most) == 1600
     assert max(most) == 1
     assert not fair.lock.locked()
+
+
+def test_one_that_is_interrupted_behind_its_wait_leaves_nothing(fair, monkeypatch):
+    def interrupted(wake):
+        raise KeyboardInterrupt
+
+    waiting = fair.co_acquire()
+    assert waits(waiting)
+    release(fair)
+    monkeypatch.setattr(Wake, "close", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(waiting)
+    assert fair.lock.acquire(False)
+    assert fair.thread == 0
