@@ -13,9 +13,9 @@ Not here: which connection it is (pool.py), and repeating for other reasons (lay
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
-from ..connection.exchange import HTTPResponse
+from ..connection.exchange import HTTPResponse, Reply
 from ..errors import (
     AnsweredEarly,
     ClientCertificateRefused,
@@ -92,7 +92,11 @@ def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
         request.attempts += 1
         sent += 1
         try:
-            return (yield from _co_exchange(lease, connection, request))
+            if not _is_plain(request):
+                return (yield from _co_exchange_in_parts(lease, connection, request))
+            reply = yield from _co_whole(connection, request)
+            lease.release(reply.field("keep-alive"))
+            return Response.received(reply, request, connection, reply.body)
         except DugongError as exc:
             again = lease.reused and sent < MAX_SENT and may_repeat(request, exc)
             _end(lease, exc)
@@ -133,22 +137,20 @@ def _end(lease: Lease, exc: DugongError) -> None:
         lease.discard()
 
 
-def _co_exchange(lease: Lease, connection: HTTPConnection, request: ClientRequest) -> Co[Response]:
-    url = request.url
+def _is_plain(request: ClientRequest) -> bool:
+    """Return True if request and response are each sent and received as a whole."""
     if request.stream or request.expect100 or request.hooks is not None:
-        return (yield from _co_exchange_in_parts(lease, connection, request))
-    body = request.body
-    if body is None or is_whole(body):
-        reply = yield from connection.co_exchange(request.method, url.target, request.headers, body)
-    else:
-        reply = yield from connection.co_exchange_request(_for_connection(request))
-    _note_and_release(lease, reply)
-    return Response.received(reply, request, connection, reply.body)
+        return False
+    return request.body is None or is_whole(request.body)
 
 
-def _note_and_release(lease: Lease, message: HTTPResponse) -> None:
-    """Give the connection back after the whole response *message*."""
-    lease.release(message.field("keep-alive"))
+def _co_whole(connection: HTTPConnection, request: ClientRequest) -> Co[Reply]:
+    """Send *request* and receive its whole response."""
+    prepared = request.prepared
+    headers: Any = request.headers
+    if prepared is not None and headers.has_pairs(prepared.pairs):
+        headers = prepared.lines
+    return connection.co_exchange(request.method, request.url.target, headers, request.body)
 
 
 def _for_connection(request: ClientRequest) -> Request:
@@ -235,7 +237,7 @@ class ArrivingBody:
         data = yield from lease.connection.co_read(size)
         if not data:
             self._lease = None
-            _note_and_release(lease, self._message)
+            lease.release(self._message.field("keep-alive"))
         return data
 
     def trailers(self) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..http.header_validation import FieldLines
 from ..http.headers import Fields, Headers
 from ..http.redaction import quoted
 from ..http.request import Request
@@ -40,6 +41,28 @@ class EventFunctions(Protocol):
         ...
 
 
+class PreparedFields:
+    """Fields that many requests have, checked once.
+
+    Args:
+        fields: the fields; they are copied.
+
+    Raises:
+        InvalidRequest: see `FieldLines`.
+
+    Attributes:
+        pairs: names and values.
+        lines: the same, checked and serialised.
+
+    """
+
+    __slots__ = ("lines", "pairs")
+
+    def __init__(self, fields: Headers) -> None:
+        self.pairs = fields.items()
+        self.lines = FieldLines(fields)
+
+
 class ClientRequest(Request):
     """A request to a URL, with what a `Client` has to know to send it.
 
@@ -65,6 +88,8 @@ class ClientRequest(Request):
         cookies: names and values that are sent in addition to those of the client.
         hooks: functions that are called on events; None for none.
         expect100: True to wait for 100 (Continue) before the body.
+        prepared: fields that the request was built with, and the same checked and serialised; they
+            are sent if `headers` still is these.
         attempts: how often it was sent, by redirects, authentication and retries.
         extensions: anything that layers of your own want to know.
 
@@ -79,6 +104,7 @@ class ClientRequest(Request):
     cookies: Mapping[str, str] | None = None
     hooks: EventFunctions | None = None
     expect100 = False
+    prepared: PreparedFields | None = None
     attempts = 0
 
     url: URL

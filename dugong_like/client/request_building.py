@@ -18,7 +18,7 @@ from ..http.redaction import quoted
 from ..http.request import check_body
 from ..http.url import URL
 from ..polling.timeouts import Timeouts, as_timeouts
-from .request import ClientRequest
+from .request import ClientRequest, PreparedFields
 
 if TYPE_CHECKING:
     from ..http.query import Params
@@ -116,6 +116,14 @@ class RequestBuilder:
         self.headers = Headers.of(merged_fields(defaults, headers))
         self.params = None if params is None else QueryParams(params)
         self._dumps = dumps or _dumps
+        self._prepared: PreparedFields | None = None
+
+    def _prepare(self) -> PreparedFields:
+        """Return `headers`, which may have been changed, as they are sent."""
+        prepared = self._prepared
+        if prepared is None or not self.headers.has_pairs(prepared.pairs):
+            prepared = self._prepared = PreparedFields(self.headers)
+        return prepared
 
     def url_of(self, url: URL | str) -> tuple[URL, Any]:
         """Return the URL for an argument, and user and password if it has them.
@@ -148,6 +156,7 @@ class RequestBuilder:
         request = ClientRequest.checked(
             as_string(method, "method").upper(), place, self.headers.copy(), None
         )
+        request.prepared = self._prepare()
         if credentials is not None:
             from ..http.auth.basic import BasicAuth  # noqa: PLC0415 - rare
 

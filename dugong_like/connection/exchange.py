@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import StateError
 from ..http.redaction import mask_target
@@ -303,16 +303,19 @@ class HTTPResponse:
             right for all fields except Set-Cookie. None if there is no such field.
 
         """
-        key = b"\n%s:" % name.lower().encode("latin-1", "replace")
-        fields, lower = self._head.fields, self._head.lower
-        values = []
+        lower = self._head.lower
+        key = _keys.get(name) or _key(name)
         place = lower.find(key)
+        if place < 0:
+            return None
+        fields = self._head.fields
+        values = []
         while place >= 0:
             start = place + len(key)
             stop = fields.index(b"\r", start)
             values.append(fields[start:stop].strip(b" \t"))
             place = lower.find(key, stop)
-        return b", ".join(values).decode("latin-1") if values else None
+        return b", ".join(values).decode("latin-1")
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return names and values of the header fields, in order, without making `headers`."""
@@ -320,9 +323,9 @@ class HTTPResponse:
 
     def values(self, name: str) -> list[str]:
         """Return the values of all header fields called *name*, in order."""
-        name = name.lower()
-        if b"\n%s:" % name.encode("latin-1", "replace") not in self._head.lower:
+        if (_keys.get(name) or _key(name)) not in self._head.lower:
             return []
+        name = name.lower()
         return [value for key, value in self.pairs() if key.lower() == name]
 
     def trailer_pairs(self) -> list[tuple[str, str]]:
@@ -399,6 +402,18 @@ class Reply(HTTPResponse):
     def __repr__(self) -> str:
         what = super().__repr__().removeprefix("<HTTPResponse")
         return f"<Reply{what.removesuffix('>')}, {len(self.body)} bytes>"
+
+
+MOST_KEYS: Final = 100  # names of fields that programs ask for
+_keys: dict[str, bytes] = {}
+
+
+def _key(name: str) -> bytes:
+    """Return the bytes in front of the value of a field called *name*, in lower case."""
+    if len(_keys) >= MOST_KEYS:
+        _keys.clear()
+    key = _keys[name] = b"\n%s:" % name.lower().encode("latin-1", "replace")
+    return key
 
 
 def field_pairs(lines: bytes) -> list[tuple[str, str]]:

@@ -20,7 +20,13 @@ from ..http.arguments import Buffer, as_bytes, as_string, as_writable, check_siz
 from ..http.h1.body_fields import EMPTY, framing_lines
 from ..http.h1.request_head import closes
 from ..http.h1.trailers import encode_trailers
-from ..http.header_validation import NO_FIELDS, FieldLines, check_meaning, check_version_0
+from ..http.header_validation import (
+    NO_FIELDS,
+    FieldLines,
+    as_lines,
+    check_meaning,
+    check_version_0,
+)
 from ..http.headers import Fields
 from ..http.redaction import quoted, shown_text
 from ..http.request import BodyFollowing, Request, is_whole, not_a_request
@@ -74,8 +80,8 @@ class Operations:
     def __init__(self, config: ConnectionConfig, content_md5: bool | None) -> None:
         self._config = config
         self._heads = config.heads
-        # Of requests without fields and body, by method and target: those of `exchange`.
-        self._known_heads: dict[tuple[str, str], bytes] = {}
+        # Of requests of `exchange` without a body, by method and target, and fields if there are.
+        self._known_heads: dict[tuple[Any, ...], bytes] = {}
         self._timeout = config.timeout
         self._expect100_timeout = config.expect100_timeout
         self.content_md5 = content_md5
@@ -325,7 +331,7 @@ class Operations:
             if headers is None and body is None and not expect100 and method != "CONNECT":
                 framing = EMPTY.get(method, "")
                 return exchange, self._heads.build(method, path, NO_FIELDS, framing), None
-            fields = NO_FIELDS if headers is None else FieldLines(headers)
+            fields = NO_FIELDS if headers is None else as_lines(headers)
             values = fields.values
             if body is not None and not isinstance(body, BodyFollowing):
                 body = as_bytes(body, "body")
@@ -665,23 +671,7 @@ class Operations:
 
         """
         exchange, head, whole = self._build_exchange(method, path, headers, body)
-        return (yield from self._co_exchange_in_time(exchange, head, whole))
-
-    def co_exchange_request(self, request: Request) -> Co[Reply]:
-        """Do what `co_exchange` does for a `Request`, whose body may have been read before.
-
-        Raises:
-            StateError: it has been read, and cannot be read again.
-            DugongError: what `co_exchange` raises.
-
-        """
-        if not isinstance(request, Request):
-            raise not_a_request(request)
-        if is_whole(request.body):
-            return self.co_exchange(
-                request.method, request.target, request.headers, cast("Any", request.body)
-            )
-        return self._co_exchange_in_time(Exchange(request.method, request.target), b"", request)
+        return self._co_exchange_in_time(exchange, head, whole)
 
     def _co_exchange_in_time(
         self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
@@ -698,19 +688,21 @@ class Operations:
     ) -> tuple[Exchange, bytes, memoryview | Request | None]:
         """Return an exchange, its head, and its body; or a request whose head is not known yet."""
         known = self._known_heads
-        is_plain = headers is None and body is None
-        if is_plain and (head := known.get((method, path))) is not None:
-            return self._new_exchange(method, path), head, None
+        key: tuple[Any, ...] | None = None
+        if body is None and (headers is None or isinstance(headers, FieldLines)):
+            key = (method, path) if headers is None else (method, path, headers)
+            if (head := known.get(key)) is not None:
+                return self._new_exchange(method, path), head, None
         if isinstance(body, BodyFollowing):
             raise TypeError("a body of exchange() cannot follow: use send_request() and write()")
         if body is not None and not is_whole(body):
             request = Request(method, path, headers, body)
             return self._new_exchange(method, path), b"", request
         exchange, head, whole = self._build(method, path, headers, body, False, with_md5=False)
-        if is_plain and self._heads.minor and not exchange.upgrades:
+        if key is not None and self._heads.minor and not exchange.upgrades and not exchange.closes:
             if len(known) >= MOST_KNOWN:
                 known.clear()
-            known[method, path] = head
+            known[key] = head
         return exchange, head, cast("memoryview | None", whole)
 
     def _co_exchange(

@@ -68,6 +68,8 @@ class FieldLines:
     Repeated fields stay separate and in order. Connection options for hop-by-hop fields
     (`CONNECTION_OPTIONS`) are added if the caller has not given them.
 
+    Never changed, so it can be used for any number of requests: in place of the fields of one.
+
     Args:
         fields: the caller's argument. It is neither changed nor kept.
         trailers: True for those of a trailer section, which add no connection options.
@@ -111,6 +113,11 @@ class FieldLines:
     def encode(self) -> bytes:
         """Return the field lines."""
         return self.text.encode("latin-1")
+
+
+def as_lines(fields: Fields | FieldLines) -> FieldLines:
+    """Return *fields* as `FieldLines`, which they may be already."""
+    return fields if isinstance(fields, FieldLines) else FieldLines(fields)
 
 
 @functools.lru_cache(maxsize=256)

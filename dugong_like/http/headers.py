@@ -223,7 +223,11 @@ class Headers:
 
     def copy(self) -> Headers:
         """Return an independent object with the same fields."""
-        return Headers(self._pairs)
+        return Headers.of(self._pairs.copy())
+
+    def has_pairs(self, pairs: list[tuple[str, str]]) -> bool:
+        """Return True if the fields are exactly *pairs*, in that order, cheaply."""
+        return self._pairs == pairs
 
     def items(self) -> list[tuple[str, str]]:
         """Return the pairs as a new list."""
