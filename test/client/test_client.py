@@ -9,10 +9,12 @@ import trio
 
 from dugong_like import (
     URL,
+    Auth,
     BasicAuth,
     DeadlineExceeded,
     InvalidOption,
     InvalidRequest,
+    Request,
     StateError,
     StatusError,
     Timeouts,
@@ -537,3 +539,30 @@ def test_repr():
     one.close()
     assert repr(one) == "<Client closed>"
     assert repr(AsyncClient(client=one)) == "<AsyncClient of <Client closed>>"
+
+
+@pytest.mark.feature("D11")
+def test_flow_may_send_requests_of_its_own():
+    class Token(Auth):
+        def auth_flow(self, request):
+            response = yield Request("POST", "http://token.test/", body=b"grant")
+            body = yield from response.co_read()
+            request.headers["Authorization"] = f"Bearer {body.decode()}"
+            yield request
+
+    def handler(request):
+        return Response(200, text="secret" if request.url.host == "token.test" else "fine")
+
+    one, mock = client(handler, auth=Token())
+    response = one.get(PLACE, cookies={"a": "b"})
+    assert (response.text, [old.text for old in response.history]) == ("fine", ["secret"])
+    first, second = mock.calls
+    assert (first.content, first.request.headers.get("cookie")) == (b"grant", None)
+    assert second.request.headers["authorization"] == "Bearer secret"
+
+
+def test_cookie_of_the_caller_wins_over_one_that_is_kept():
+    one, mock = client(lambda request: Response(200, {"Set-Cookie": "a=b"}))
+    one.get(PLACE)
+    one.get(PLACE, headers={"Cookie": "a=own; c=d"})
+    assert sent(mock).headers.get_list("cookie") == ["a=own; c=d"]

@@ -5,18 +5,16 @@ Not here: the schemes, and how their flows run (http/auth/).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ...http.auth.flow import co_authenticate
 from ...polling.contract import Co
+from ..request import ClientRequest
 from .redirects import co_skip_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ...http.request import Request
     from ..dispatcher import Send
-    from ..request import ClientRequest
     from ..response import Response
 
 
@@ -27,14 +25,27 @@ def authentication(request: ClientRequest, co_send: Send) -> Co[Response]:
     """
     if request.auth is None:
         return (yield from co_send(request))
-    challenges: list[Response] = []
+    before: list[Response] = []
+
+    def co_send_any(item: Request) -> Co[Response]:
+        return co_send(item if isinstance(item, ClientRequest) else _for_client(request, item))
 
     def co_end(response: Response) -> Co[None]:
-        challenges.append(response)
+        before.append(response)
         return co_skip_body(response)
 
-    sending = cast("Callable[[Request], Co[Response]]", co_send)
-    response = yield from co_authenticate(request.auth, request, sending, co_end)
-    if challenges:
-        response.history = (*challenges, *response.history)
+    response = yield from co_authenticate(request.auth, request, co_send_any, co_end)
+    if before:
+        response.history = (*before, *response.history)
     return response
+
+
+def _for_client(request: ClientRequest, item: Request) -> ClientRequest:
+    """Return *item*, which a flow has made to authenticate *request*, as the client sends it.
+
+    It has the time limits of *request*, and nothing that is for the server of *request* only.
+    """
+    sent = ClientRequest(item.method, item.target, item.headers)
+    sent.take_body(item)
+    sent.timeouts, sent.deadline, sent.hooks = request.timeouts, request.deadline, request.hooks
+    return sent

@@ -38,12 +38,12 @@ class CookieLayer:
     def __call__(self, request: ClientRequest, co_send: Send) -> Co[Response]:
         """Send *request* with its cookies; see `Layer`."""
         cookies = self._cookies
-        if len(cookies) or request.cookies is not None:
-            value = cookies.header(request.url, self._clock(), request.cookies or ())
+        if not cookies.is_empty or request.cookies is not None:
+            own = request.cookies or request.headers.get("cookie") or ()
+            value = cookies.header(request.url, self._clock(), own)
             if value is not None:
                 request = request.copy()
-                own = request.headers.get("cookie")
-                request.headers.set("Cookie", value if own is None else f"{own}; {value}")
+                request.headers.set("Cookie", value)
         response = yield from co_send(request)
         if self._stores and (lines := response.field_values("set-cookie")):
             cookies.extract(request.url, lines, self._clock())
