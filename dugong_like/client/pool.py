@@ -7,12 +7,16 @@ waiter.
 
 **Threads, loops, finalizers and signals.** All methods may be called by any of them, at any time,
 also in the middle of one another. The usual way takes no lock: each step is one that Python does as
-a whole, and what could be taken twice belongs to the one who takes it off ``_idle``, or out of a
-list with one element. A call that frees something first shows it and then looks whether somebody
-waits; a waiter first joins the queue and then looks whether something is free: so at least one of
-them sees the other. Serving waiters, which takes several steps, is done by one thread at a time,
-under a lock that is held for microseconds. A call in the middle of that, by the same thread, notes
-only that there is something to do, which is looked at before the lock is given up.
+a whole. A connection belongs to the call that has taken it out of the idle ones of its origin, or
+out of a list with one element. If that call is interrupted the connection has no owner, and is
+closed as garbage, which gives its place back. So ``_idle``, the order of all idle connections, has
+weak references only, and some that are out of date.
+
+A call that frees something first shows it and then looks whether somebody waits; a waiter first
+joins the queue and then looks whether something is free: so at least one of them sees the other.
+Serving waiters, which takes several steps, is done by one thread at a time, under a lock that is
+held for microseconds. A call in the middle of that, by the same thread, notes only that there is
+something to do, which is looked at before the lock is given up.
 
 Not here: places, queues and counts themselves (pooled.py), making connections (connector.py), and
 whether an idle connection was closed by the server, which it finds out when a request is sent.
@@ -21,6 +25,7 @@ whether an idle connection was closed by the server, which it finds out when a r
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from heapq import heappop, heappush, heapreplace
@@ -160,8 +165,6 @@ class Lease:
             return
         if held and held[0].connection is not None:
             self._pool.put_back(self._at, held, why="lost")
-            import warnings  # noqa: PLC0415 - for programs that are wrong
-
             what = f"a connection to {self.origin} was neither released nor discarded"
             warnings.warn(what, ResourceWarning, source=self, stacklevel=2)
 
@@ -214,7 +217,8 @@ class Pool:
         # Those that have connections or waiters are kept by these, the others by `_known`.
         self._by_key: WeakValueDictionary[Hashable, OriginPool] = WeakValueDictionary()
         self._members: set[ref[Member]] = set()
-        self._idle: OrderedDict[Member, OriginPool] = OrderedDict()  # the longest idle one first
+        # The longest idle one first. Each idle one is here, and perhaps some that are in use.
+        self._idle: OrderedDict[ref[Member], OriginPool] = OrderedDict()
         self._look_at = inf  # time at which one of the idle ones is due, or later
         self._changing = RLock()
         self._serving = False
@@ -279,6 +283,7 @@ class Pool:
         except BaseException:
             if member is not None:
                 self._end(at, member, "interrupted")
+            self._serve(at)  # what was given up on the way may be for others
             raise
 
     def co_acquire(self, origin: Origin, deadline: float | None = None) -> Co[Lease]:
@@ -314,7 +319,7 @@ class Pool:
         if deadline is None and (limit := self._connector.timeouts.pool) is not None:
             deadline = began + limit
         at = self._origin_pool(origin)
-        member = None
+        waiter = member = None
         try:
             with Wake("pool") as wake:
                 waiter = Waiter(next(self._tickets), wake)
@@ -325,23 +330,28 @@ class Pool:
                         yield from wake.co_wait(None if deadline == inf else deadline)
                     member = waiter.take()
                 finally:
-                    at.waiting.pop(waiter, None)
-                    waiter.left = True
-                    if waiter.given:
-                        self.put_back(at, waiter.given, used=False)
+                    self._leave(at, waiter)
             if member is None:
                 raise self._refusal(origin, at, monotonic() - began)
             return self._lease(at, member, origin)
         except BaseException:
+            if waiter is not None:
+                self._leave(at, waiter)  # again, as it may have been interrupted
             if member is not None:
                 self._end(at, member, "interrupted")
             raise
+
+    def _leave(self, at: OriginPool, waiter: Waiter) -> None:
+        at.waiting.pop(waiter, None)
+        waiter.left = True
+        if waiter.given:
+            self.put_back(at, waiter.given, used=False)
 
     def _refusal(self, origin: Origin, at: OriginPool, waited: float) -> Exception:
         """Return why a waiter has got nothing."""
         if not at.is_open:
             return StateError(f"{CLOSED} while a connection to {origin} was waited for")
-        here, there = at.stats(), len(self._members) - len(self._idle)
+        here, there = at.stats(), len(self._members) - self._count_idle()
         others = f", {here.waiting} others wait for one" if here.waiting else ""
         return PoolTimedOut(
             f"no connection to {origin} became free within {waited:.3g} s (pool time-out): "
@@ -377,13 +387,13 @@ class Pool:
                     member = at.idle.pop()
                 except IndexError:
                     break
-                if self._idle.pop(member, None) is None:
-                    continue  # another thread closes it
+                self._idle.pop(member.key, None)
                 if member.due > now:
                     return member
                 self._expire(at, member, now)
+                member = None
         except BaseException:
-            if member is not None and member not in self._idle:
+            if member is not None:
                 self._end(at, member, "interrupted")
             raise
         return None
@@ -418,19 +428,40 @@ class Pool:
         return None
 
     def _make_room(self) -> bool:
-        oldest = self._pop_longest_idle()
-        if oldest is None:
-            return False
-        self._end(*oldest, "room made")
-        return True
+        return self._close_longest_idle("room made")
 
-    def _pop_longest_idle(self) -> tuple[OriginPool, Member] | None:
-        try:
-            member, at = self._idle.popitem(last=False)
-        except KeyError:
-            return None
-        _remove(at.idle, member)
-        return at, member
+    def _close_longest_idle(self, why: str, kept: float = 0) -> bool:
+        """Close the connection that has been idle for the longest time, if there are more.
+
+        Args:
+            why: the reason.
+            kept: how many may be idle.
+
+        Returns:
+            True if one was closed.
+
+        """
+        while len(self._idle) > kept:
+            key, at = _first(self._idle)
+            if key is None or at is None:
+                break
+            member = None
+            try:
+                if key() is not None and at.idle:
+                    member = at.idle.popleft()
+                    self._idle.pop(member.key, None)
+                    self._end(at, member, why)
+                    return True
+            except IndexError:
+                pass  # another thread has just taken it
+            except BaseException:
+                if member is not None:
+                    self._end(at, member, why)
+                raise
+            self._idle.pop(key, None)
+            if at.idle and key() is not None:  # it may have become idle in this moment
+                self._idle[key] = at
+        return False
 
     def _origin_pool(self, origin: Origin) -> OriginPool:
         """Return what there is for *origin*; made if it is not known."""
@@ -500,8 +531,9 @@ class Pool:
                 return
             member.due = due
             shown = True  # from here on it is not ours
-            self._idle[member] = at
             at.idle.append(member)
+            self._idle[member.key] = at
+            member = None  # or its place could not become free before this ends
             if due < self._look_at:  # noqa: PLR1730 - a call less
                 self._look_at = due
             if at.waiting or self._ready:
@@ -511,8 +543,12 @@ class Pool:
             if not at.is_open:
                 self._close_idle()
         except BaseException:
-            if member is not None and not shown:
+            if member is not None and shown:
+                self._idle[member.key] = at
+            elif member is not None:
                 self._end(at, member, "interrupted")
+            member = None
+            self._serve(at)
             raise
 
     def note_renewal(self, at: OriginPool, member: Member, *, reused: bool) -> None:
@@ -569,33 +605,34 @@ class Pool:
         """
         self._look_at = inf
         while True:
-            try:
-                member = next(iter(self._idle))
-            except StopIteration:
+            key, at = _first(self._idle)
+            if key is None or at is None:
                 return
-            except RuntimeError:  # another thread has changed it in between
-                continue
-            if member.due > now:
+            member = key()
+            if member is not None and member.due > now:
                 self._look_at = min(self._look_at, member.due)
                 return
-            at = self._idle.pop(member, None)
-            if at is not None:
-                _remove(at.idle, member)
+            self._idle.pop(key, None)
+            if member is not None and _remove(at.idle, member):
                 self._expire(at, member, now)
 
     def _trim(self, at: OriginPool) -> None:
         """Close those that have been idle longest, if there are more than are kept."""
-        while len(at.idle) > self._most_idle_of_origin:
-            try:
+        member = None
+        try:
+            while len(at.idle) > self._most_idle_of_origin:
                 member = at.idle.popleft()
-            except IndexError:
-                break
-            if self._idle.pop(member, None) is not None:
+                self._idle.pop(member.key, None)
                 self._end(at, member, "surplus")
-        while len(self._idle) > self._most_idle:
-            oldest = self._pop_longest_idle()
-            if oldest is not None:
-                self._end(*oldest, "surplus")
+                member = None
+        except IndexError:
+            pass
+        except BaseException:
+            if member is not None:
+                self._end(at, member, "surplus")
+            raise
+        while self._close_longest_idle("surplus", kept=self._most_idle):
+            pass
 
     # ---- serving those that wait
 
@@ -665,6 +702,7 @@ class Pool:
                 return False
             given = True  # from here on it is not ours
             waiter.given.append(member)
+            member = None
             waiter.wake.set()
             at.waiting.pop(waiter, None)
             if waiter.left and waiter.given:
@@ -727,6 +765,9 @@ class Pool:
         """
         return {str(at.origin): at.stats() for at in self._all()}
 
+    def _count_idle(self) -> int:
+        return sum(len(at.idle) for at in self._all())
+
     def _all(self) -> list[OriginPool]:
         with self._changing:
             return list(self._by_key.values())
@@ -750,8 +791,8 @@ class Pool:
         yield from ()
 
     def _close_idle(self) -> None:
-        while (oldest := self._pop_longest_idle()) is not None:
-            self._end(*oldest, CLOSED_FOR)
+        while self._close_longest_idle(CLOSED_FOR):
+            pass
 
     def __enter__(self) -> Self:
         return self
@@ -762,7 +803,7 @@ class Pool:
     def __repr__(self) -> str:
         """Return how many connections and waiters there are."""
         everywhere = self._all()
-        idle = len(self._idle)
+        idle = self._count_idle()
         busy = max(len(self._members) - idle, 0)
         waiting = sum(len(at.waiting) for at in everywhere)
         closed = ", closed" if self._closed else ""
@@ -776,12 +817,25 @@ def _number(limit: float | None) -> float:
     return inf if limit is None else limit
 
 
-def _remove(idle: deque[Member], member: Member) -> None:
-    """Take *member*, which has been idle longest, from *idle*, unless another thread has it."""
+def _first(
+    idle: OrderedDict[ref[Member], OriginPool],
+) -> tuple[ref[Member], OriginPool] | tuple[None, None]:
+    """Return the first entry of *idle*, or None twice."""
+    while idle:
+        try:
+            return next(iter(idle.items()))
+        except (RuntimeError, StopIteration):  # another thread has changed it in between
+            continue
+    return None, None
+
+
+def _remove(idle: deque[Member], member: Member) -> bool:
+    """Take *member*, which has been idle for long, out of *idle*; False if it is not there."""
     try:
         idle.remove(member)
     except (ValueError, IndexError):
-        pass
+        return False
+    return True
 
 
 def _why(conn: HTTPConnection, why: str | None) -> str:

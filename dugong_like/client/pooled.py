@@ -106,11 +106,12 @@ class Member:
         ends: time at which it is too old.
         due: time until which it may be used, while it is idle.
         places: its places: each a set, and the reference in there.
+        key: the reference in the last of them.
 
     """
 
     __slots__ = (
-        *("__weakref__", "connection", "due", "ends", "lasts", "most"),
+        *("__weakref__", "connection", "due", "ends", "key", "lasts", "most"),
         *("places", "renewals", "requests", "timeout"),
     )
 
@@ -124,7 +125,7 @@ class Member:
         try:
             for place in places:
                 # The callback is no code of Python, which could be interrupted.
-                mine = ref(self, place.discard)
+                self.key = mine = ref(self, place.discard)
                 self.places.append((place, mine))
                 place.add(mine)
         except BaseException:

@@ -17,8 +17,10 @@ class FakeConnection:
 
     """
 
-    def __init__(self, origin):
+    def __init__(self, origin, opened):
         self.origin = origin
+        self._opened = opened
+        opened.add(id(self))
         self.timeout = None
         self.renewals = 0
         self.close_reason = None
@@ -35,12 +37,18 @@ class FakeConnection:
 
     def close(self):
         self.closings += 1
+        self._opened.discard(id(self))
+
+    def __del__(self):
+        self._opened.discard(id(self))
 
 
 class FakeConnector:
-    """Makes such connections; `made` has all of them."""
+    """Makes such connections; `made` has all of them, unless *forgets* says that it does not."""
 
-    def __init__(self, **timeouts):
+    def __init__(self, *, forgets=False, **timeouts):
+        self.forgets = forgets
+        self._opened = set()
         self.timeouts = Timeouts(**timeouts)
         self.made = []
         self.failure = None
@@ -51,13 +59,14 @@ class FakeConnector:
     def connection(self, origin):
         if self.failure is not None:
             raise self.failure
-        conn = FakeConnection(origin)
-        self.made.append(conn)
+        conn = FakeConnection(origin, self._opened)
+        if not self.forgets:
+            self.made.append(conn)
         return conn
 
     def open(self):
         """Return how many connections are open."""
-        return sum(not conn.closings for conn in self.made)
+        return len(self._opened)
 
 
 class Clock:
@@ -90,5 +99,5 @@ def step(operation):
 
 def places(pool):
     """Return how many places are taken: the idle ones, and the busy ones."""
-    idle = len(pool._idle)
+    idle = sum(len(at.idle) for at in pool._all())
     return idle, len(pool._members) - idle

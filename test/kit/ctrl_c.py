@@ -1,0 +1,62 @@
+"""Ctrl-C at every place where Python looks for it: behind a call, and where a function begins."""
+
+import dis
+import sys
+
+
+def _looks(code, at, after):
+    """Return True if signals are looked at between the instructions of *code* at two offsets."""
+    name = dis.opname[code.co_code[at]]
+    return name == "RESUME" or name.startswith("CALL") or ("BACKWARD" in name and after < at)
+
+
+def ctrl_c_at_each_place(make, call, *modules):
+    """Call *call* with a new object of *make*, again and again, and press Ctrl-C one place later.
+
+    The places are those in the code of *modules* where Python looks at signals, finalizers left
+    out, where they are ignored. Each object is yielded when KeyboardInterrupt was raised, and when
+    that is forgotten.
+    """
+    files = {module.__file__ for module in modules}
+    at = 0
+    while True:
+        thing = make()
+        left = at
+        last = {}
+
+        def step(frame, event, _, last=last):
+            nonlocal left
+            frame.f_trace_opcodes = True
+            if event == "return":
+                last.pop(frame, None)
+            if event == "opcode":
+                before = last.get(frame)
+                last[frame] = frame.f_lasti
+                if before is not None and _looks(frame.f_code, before, frame.f_lasti):
+                    if left == 0:
+                        sys.settrace(None)
+                        left = -1
+                        raise KeyboardInterrupt
+                    left -= 1
+            return step
+
+        def enter(frame, event, arg, step=step):
+            code = frame.f_code
+            if code.co_filename not in files or code.co_name == "__del__":
+                return None
+            return step(frame, event, arg)
+
+        sys.settrace(enter)
+        pressed = False
+        try:
+            call(thing)
+        except KeyboardInterrupt:
+            pressed = True
+        finally:
+            sys.settrace(None)
+            last.clear()
+        if not pressed:
+            assert at > 0, "there was no place"
+            return
+        yield thing
+        at += 1
