@@ -81,7 +81,7 @@ class ConnectionConfig:
             it returns says whether the proxy keeps the connection.
         timeout: as given, for each new connection object.
         expect100_timeout: seconds to wait for 100 (Continue).
-        trace: is told what happens, or None.
+        trace: called with each event, or None.
         timings: True if the time of each exchange is taken.
         is_observed: True if any of these is.
         is_direct: True if nothing has to see what passes: no observer, filter or forward proxy.
@@ -212,8 +212,8 @@ class ConnectionConfig:
 
             self.filters = Filters(trace_file, budget, as_timeouts(self.timeout))
             self.max_body = self.filters.budget.max_body
-        watched = self.is_observed or self.filters is not None or self.on_forwarded is not None
-        self.is_direct = not watched
+        observed = self.is_observed or self.filters is not None or self.on_forwarded is not None
+        self.is_direct = not observed
 
     def is_logged_as_wanted(self) -> bool:
         """Return False if logging has been switched on or off since this was made."""

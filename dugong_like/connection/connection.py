@@ -365,7 +365,7 @@ class HTTPConnection(Operations):
                         or shared.left is not None
                         or shared.turn_waits
                     ):
-                        session.tell_left()
+                        session.wake_others()
         finally:
             if exchanges.waiting:
                 exchanges.hand_on()

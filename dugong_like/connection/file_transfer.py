@@ -49,9 +49,9 @@ def co_upload(sender: Sender, source: Source, most: int | None) -> Co[None]:
 
 def co_next_part(sender: Sender, source: Source, most: int) -> Co[memoryview | FileRange]:
     """Return what to send next of *source*; empty at its end. If it fails, nobody can go on."""
-    stretch = source.file_range(most)
-    if stretch is not None:
-        return stretch
+    part = source.file_range(most)
+    if part is not None:
+        return part
     try:
         return (yield from source.co_piece())
     except Exception as exc:

@@ -18,15 +18,15 @@ from ..transport.zero_copy import PIECE, FileRange, Pipe, can_splice
 
 
 class Source:
-    """A stretch of a file that is to be sent, read piece by piece.
+    """A range of a file that is to be sent, read piece by piece.
 
     Args:
         file: a binary file; its position is afterwards what it was, if it has one.
-        offset: bytes of the file in front of the stretch.
-        count: bytes of the stretch; None for all to the end of the file.
+        offset: bytes of the file in front of the range.
+        count: bytes of the range; None for all to the end of the file.
 
     Attributes:
-        size: bytes of the stretch; None if that is not known yet, see `measure`.
+        size: bytes of the range; None if that is not known yet, see `measure`.
         sent: how many of them have been sent; for who does that.
 
     Raises:

@@ -94,15 +94,15 @@ class Source:
             self._not_closed.pop()
         except IndexError:
             return
-        self._tell(give_back)
+        self._unregister(give_back)
 
-    def _tell(self, give_back: Callable[[], object]) -> None:
+    def _unregister(self, give_back: Callable[[], object]) -> None:
         try:
             _, registration = self.registrations.popitem()
         except KeyError:
             give_back()
         else:
-            registration.end(partial(self._tell, give_back))
+            registration.end(partial(self._unregister, give_back))
 
 
 class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline

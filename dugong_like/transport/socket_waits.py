@@ -27,7 +27,7 @@ QUICK_ACK: Final[int] = getattr(socket, "TCP_QUICKACK", 0)  # Linux; has to be s
 # The beginning of struct tcp_info of Linux, and the first of its tcpi_last_... (milliseconds).
 TCP_INFO_SIZE: Final = 104
 LAST_DATA_SENT: Final = 44
-Looker = Callable[[int | None], object]
+Poller = Callable[[int | None], object]
 
 
 class OwnedSocket(socket.socket):
@@ -52,7 +52,7 @@ class Waits:
     """
 
     __slots__ = (
-        *("_acknowledges", "_block", "_closed", "_look", "_read_need", "_sender", "_sock"),
+        *("_acknowledges", "_block", "_closed", "_peek", "_read_need", "_sender", "_sock"),
         *("_source", "fd"),
     )
 
@@ -64,8 +64,8 @@ class Waits:
         self.fd = sock.fileno()
         self._acknowledges = QUICK_ACK != 0
         self._read_need: PollNeeded | None = None
-        self._look: Looker | None = None
-        self._block: Looker | None = None  # another one, as two threads must not share one
+        self._peek: Poller | None = None
+        self._block: Poller | None = None  # another one, as two threads must not share one
 
     def need(self, mask: int, deadline: float | None) -> PollNeeded:
         """Return a wait of the receiving half."""
@@ -97,7 +97,7 @@ class Waits:
         """Block until the descriptor is readable; return False after *timeout* seconds."""
         block = self._block
         if block is None:
-            block = self._block = looker(self.fd)
+            block = self._block = poller(self.fd)
         return bool(block(None if timeout is None else milliseconds(timeout)))
 
     def quick_ack(self) -> None:
@@ -110,10 +110,10 @@ class Waits:
 
     def is_unreadable(self) -> bool:
         """Return True if there is nothing to receive; for the sending half."""
-        look = self._look
-        if look is None:
-            look = self._look = looker(self.fd)
-        return not look(0)
+        peek = self._peek
+        if peek is None:
+            peek = self._peek = poller(self.fd)
+        return not peek(0)
 
     def hand_over(self) -> None:
         """Unregister the descriptor in all loops; another stream uses it from now on."""
@@ -197,7 +197,7 @@ def duplicate(sock: socket.socket) -> socket.socket:
         raise
 
 
-def looker(fd: int) -> Looker:
+def poller(fd: int) -> Poller:
     """Return a function that waits for *fd*, in milliseconds; its result is true if readable."""
     if not hasattr(select, "poll"):
         need = PollNeeded(fd, POLLIN)

@@ -135,7 +135,7 @@ class Stream(Protocol):
         ...
 
     def send_end_of_stream(self) -> None:
-        """Close the sending direction properly, so that the peer learns that nothing follows."""
+        """Close the sending direction properly, so that the peer knows that nothing follows."""
         ...
 
     def shut_down(self) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from ..polling.contract import POLLIN, POLLOUT, PollNeeded, milliseconds
-from .socket_waits import Waits, looker, lost
+from .socket_waits import Waits, lost, poller
 from .stream import Part
 from .zero_copy import (
     IS_LINUX,
@@ -164,17 +164,17 @@ class TCPStream(Waits):
             self._set_low_water(1)
         block = self._block  # as `blocks` does, which is a call
         if block is None:
-            block = self._block = looker(self.fd)
+            block = self._block = poller(self.fd)
         return bool(block(None if timeout is None else milliseconds(timeout)))
 
     def recv_would_block(self) -> bool:
         """See `Stream.recv_would_block`."""
         if self._low_water != 1:  # the sender must not change it
             set_low_water(self._sock, 1)
-        look = self._look  # as `is_unreadable` does, which is a call
-        if look is None:
-            look = self._look = looker(self.fd)
-        return not look(0)
+        peek = self._peek  # as `is_unreadable` does, which is a call
+        if peek is None:
+            peek = self._peek = poller(self.fd)
+        return not peek(0)
 
     is_idle = recv_would_block
 

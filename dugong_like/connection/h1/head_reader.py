@@ -108,7 +108,7 @@ class HeadReader:
         """Return the final head that ``data[begin:end]`` begins with, if it is as most are.
 
         None says that it has to be looked at by `read`: it is not complete, informational, too
-        large for a limit, or something about it is to be mended or complained of.
+        large for a limit, or has to be unfolded, or is invalid.
 
         Raises:
             InvalidResponse: there are too many fields.

@@ -371,7 +371,7 @@ class Receiver:
         """
         session = self._session
         if isinstance(exc, DugongError):
-            self._say_what_was_sent(exc)
+            self._note_request_sent(exc)
         session.label_received(exc)
         stream = session.stream
         if stream is not None:
@@ -388,7 +388,7 @@ class Receiver:
             for_good = isinstance(exc, FATAL) or session.state is BROKEN
             session.observer.receiving_failed(exc, for_good=for_good)
 
-    def _say_what_was_sent(self, exc: DugongError) -> None:
+    def _note_request_sent(self, exc: DugongError) -> None:
         """Complete `DugongError.request_sent`: what arrives is about the first pending request.
 
         That holds for whatever ends the reading of a response, a limit of the caller's too: a

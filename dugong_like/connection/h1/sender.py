@@ -87,7 +87,7 @@ class Sender(Writer):
         take(self._session, lock, SENDING)
 
     def end_use(self, lock: Lock) -> None:
-        """Give exclusive use back: others are told where they wait for that."""
+        """Give exclusive use back: those that wait for it are woken."""
         lock.release()
         session = self._session
         if session.reader_waits is not None:

@@ -413,10 +413,10 @@ class Session:
         shared.reading.release()
         shared.sending.release()
         shared.exchanging = None  # last: who is interrupted before has left a lock taken, perhaps
-        self.tell_left()
+        self.wake_others()
 
-    def tell_left(self) -> None:
-        """Tell others, after `leave`, that nobody has exclusive use."""
+    def wake_others(self) -> None:
+        """Wake others, after `leave`, as nobody has exclusive use any more."""
         shared = self.shared
         if shared.reader_waits is not None:
             shared.wake_reader()

@@ -78,7 +78,7 @@ class SharedState(StreamInUse):
         direct: True if nothing has to see what passes, and no limit is one of whole operations.
         ended: True if the connection has ended, in order or not.
         reason: what ended it; None if it ended in order, or has not ended.
-        observer: is told what happens; None if nobody asked.
+        observer: emits events; None if nobody asked.
         meter: counts for the minimum rate; None if it may be as slow as it likes.
         turn_waits: flags of those that wait until the response to their request is next.
         timings: of the response whose head was read last; None if nobody takes the time.
@@ -132,7 +132,7 @@ class SharedState(StreamInUse):
             from .trace_events import Observer  # noqa: PLC0415 - for connections that have one
 
             self.observer = Observer(self, config)
-            self.route = config.route.traced(self.observer.tell)
+            self.route = config.route.traced(self.observer.emit)
 
     def limit(self, timeout: float | Timeouts | None) -> None:
         """Let *timeout* hold for every wait that begins from now on.
@@ -351,7 +351,7 @@ class SharedState(StreamInUse):
         self.label_received(failure)
         with exclusive.changing:
             failed = self._fail(failure)
-        if failed:  # not under the lock, as there are others who are told
+        if failed:  # not under the lock, as callbacks are called
             self.end(self._failure)
 
     def _fail(self, failure: Exception) -> bool:
@@ -370,7 +370,7 @@ class SharedState(StreamInUse):
             self.stream.shut_down_writing()
 
     def end_reading(self) -> None:
-        """Give exclusive use of reading back, and tell those that wait for that."""
+        """Give exclusive use of reading back, and wake those that wait for it."""
         self.reading.release()
         if self.left is not None:
             self.give_back()
@@ -394,7 +394,7 @@ class SharedState(StreamInUse):
         self._closed_by_us = True
 
     def drop_inherited(self) -> None:
-        """See `StreamInUse.drop_inherited`; nobody is told."""
+        """See `StreamInUse.drop_inherited`; nothing is reported."""
         self.peeking = None  # another thread may have it, and it is waited for
         self.sender_waits, self.reader_waits, self.turn_waits = False, None, ()
         if self.exchanges is not None:

@@ -97,7 +97,7 @@ class Observer:
         if self._stopwatch is not None:
             self._stopwatch.reset()
 
-    def tell(self, event: str, info: Info) -> None:
+    def emit(self, event: str, info: Info) -> None:
         """Tell whoever asked.
 
         An exception of the trace ends the operation and breaks the connection, of which the trace
@@ -109,9 +109,9 @@ class Observer:
         """
         if self._stopwatch is not None:
             self._stopwatch.note(event)
-        self._tell((event, info))
+        self._emit((event, info))
 
-    def _tell(self, *events: tuple[str, Info]) -> None:
+    def _emit(self, *events: tuple[str, Info]) -> None:
         """Do the same with events that the stopwatch need not hear of."""
         trace = self._trace
         if trace is None or self.raised is not None:
@@ -148,7 +148,7 @@ class Observer:
         self._sending = SEND_HEAD
         info = about(exchange)
         info["headers"] = masked_lines(head.partition(b"\r\n")[2])
-        self._tell(("http11.send_request_headers.started", info))
+        self._emit(("http11.send_request_headers.started", info))
 
     def sent_head(self, exchange: Exchange, *, body_follows: bool) -> None:
         """Note that the head is sent, and the body with it unless it follows."""
@@ -157,9 +157,9 @@ class Observer:
         self._sending = ""
         done = ("http11.send_request_headers.complete", {"return_value": None})
         if body_follows:
-            self._tell(done)
+            self._emit(done)
         else:
-            self._tell(
+            self._emit(
                 done,
                 ("http11.send_request_body.started", {"request": exchange}),
                 ("http11.send_request_body.complete", {"return_value": None}),
@@ -169,13 +169,13 @@ class Observer:
         """Note that a piece of the body is about to be sent."""
         if self._trace is not None and not self._sending:
             self._sending = SEND_BODY
-            self._tell(("http11.send_request_body.started", {"request": exchange}))
+            self._emit(("http11.send_request_body.started", {"request": exchange}))
 
     def sent_body(self) -> None:
         """Note that the body has been sent to its end."""
         if self._sending == SEND_BODY:
             self._sending = ""
-            self._tell(("http11.send_request_body.complete", {"return_value": None}))
+            self._emit(("http11.send_request_body.complete", {"return_value": None}))
 
     def sending_failed(self, exc: BaseException, body_of: Exchange | None = None) -> None:
         """Note that sending has ended with *exc*, in the body of the request *body_of* if given."""
@@ -183,7 +183,7 @@ class Observer:
             self.sends_body(body_of)
         name, self._sending = self._sending, ""
         if name:
-            self._tell((f"{name}.failed", {"exception": exc}))
+            self._emit((f"{name}.failed", {"exception": exc}))
 
     # ---- the receiving half
 
@@ -191,12 +191,12 @@ class Observer:
         """Note that the head of the response to *exchange* is waited for."""
         if self._trace is not None:
             self.receiving = RECEIVE_HEAD
-            self._tell(("http11.receive_response_headers.started", about(exchange)))
+            self._emit(("http11.receive_response_headers.started", about(exchange)))
 
     def informational(self, response: HTTPResponse) -> None:
         """Note a 1xx response."""
         info = {"response": response, "status": response.status}
-        self._tell(("http11.informational", info))
+        self._emit(("http11.informational", info))
 
     def received_head(self, exchange: Exchange, response: HTTPResponse, head: Head) -> None:
         """Note that the head of a final response is here, and what it means for the body."""
@@ -216,7 +216,7 @@ class Observer:
             "http_version": f"1.{head.minor}",
             "headers": masked_lines(head.fields),
         }
-        self._tell(
+        self._emit(
             ("http11.receive_response_headers.complete", info),
             ("http11.receive_response_body.started", {"response": response}),
         )
@@ -230,8 +230,8 @@ class Observer:
         self.receiving = ""
         info: Info = {"response": response}
         if trailers:
-            self._tell(("http11.trailers", info | {"headers": masked_lines(trailers)}))
-        self._tell(
+            self._emit(("http11.trailers", info | {"headers": masked_lines(trailers)}))
+        self._emit(
             ("http11.receive_response_body.complete", {"return_value": None}),
             ("http11.response_closed.started", info),
             ("http11.response_closed.complete", {"return_value": None}),
@@ -242,7 +242,7 @@ class Observer:
         name, self.receiving = self.receiving, ""
         if name:
             self.interrupted = "" if for_good else name
-            self._tell((f"{name}.failed", {"exception": exc}))
+            self._emit((f"{name}.failed", {"exception": exc}))
 
     def receiving_resumes(self, exchange: Exchange | None, response: HTTPResponse | None) -> None:
         """Note that an operation goes on with the phase that was interrupted."""
@@ -250,7 +250,7 @@ class Observer:
         info: Info = {"response": response}
         if self.receiving == RECEIVE_HEAD and exchange is not None:
             info = about(exchange)
-        self._tell((f"{self.receiving}.started", info))
+        self._emit((f"{self.receiving}.started", info))
 
     # ---- the connection
 
@@ -262,13 +262,13 @@ class Observer:
         session = self._session()
         if session is not None and generation() == self._generation:
             route = session.route
-            self.tell("connection.close", {"host": route.hostname, "port": route.port})
+            self.emit("connection.close", {"host": route.hostname, "port": route.port})
 
     def retry(self, failure: Exception | None, requests: int) -> None:
         """Note that *requests* are sent again because of *failure*."""
         session = self._session()
         if session is not None:
-            report_retry(self.tell, session.route.hostname, session.route.port, failure, requests)
+            report_retry(self.emit, session.route.hostname, session.route.port, failure, requests)
 
 
 def about(exchange: Exchange) -> Info:

@@ -78,7 +78,7 @@ class Writer:
             count = self._try(stream, exchange, parts, complete, total)
         except BaseException as exc:
             problem = self._explain(exc, exchange, untouched=True)
-            self._say_progress(problem, parts)
+            self._note_progress(problem, parts)
             self._stopped(problem, untouched=True)
             if problem is exc:
                 raise
@@ -132,7 +132,7 @@ class Writer:
             finished = True
         except Exception as exc:
             problem = self._explain(exc, exchange, untouched=count == 0)
-            self._say_progress(problem, parts)
+            self._note_progress(problem, parts)
             self._stopped(problem, untouched=count == 0)
             finished = True
             if problem is exc:
@@ -204,7 +204,7 @@ class Writer:
             return exc
         return early_response.explain(exc, self._session, self._receiver, exchange)
 
-    def _say_progress(self, exc: BaseException, unsent: Sequence[Part]) -> None:
+    def _note_progress(self, exc: BaseException, unsent: Sequence[Part]) -> None:
         """Say in *exc*, which keeps *unsent* from being sent, how much of the body is sent."""
         if not isinstance(exc, TransportError) or self._uploading is not self._exchange:
             return

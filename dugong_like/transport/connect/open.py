@@ -317,7 +317,7 @@ def co_converse(stream: Stream, conversation: Conversation, timeout: float | Non
                 yield from _co_say(stream, conversation, timeout)
                 received = yield from _co_hear(stream, buffer, timeout)
             except ConnectionClosed as exc:
-                lost, received = exc, _hear_the_rest(stream, buffer)
+                lost, received = exc, _receive_rest(stream, buffer)
             buffer.end += received
             if received:
                 over = conversation.receive(buffer)
@@ -350,7 +350,7 @@ def _co_hear(stream: Stream, buffer: ReceiveBuffer, timeout: float | None) -> Co
     )
 
 
-def _hear_the_rest(stream: Stream, buffer: ReceiveBuffer) -> int:
+def _receive_rest(stream: Stream, buffer: ReceiveBuffer) -> int:
     """Receive bytes that arrived before the connection was lost."""
     try:
         return stream.recv_into(buffer.room()) or 0

@@ -212,14 +212,14 @@ class TLSOverStream(Secured):
                 self._send_crossed = self._taken is None
                 if self._send_crossed:
                     self._recv_crossed = True
-                    if not self._flush_or_say_why() or not self._pull():
+                    if not self._flush_or_explain() or not self._pull():
                         return None
-            if not self._flush_or_say_why():
+            if not self._flush_or_explain():
                 return None
             count, self._taken = self._taken, None
             return count
 
-    def _flush_or_say_why(self) -> bool:
+    def _flush_or_explain(self) -> bool:
         """As `_flush`; if the peer is gone, raise the alert that it has sent before."""
         try:
             return self._flush()
@@ -330,15 +330,15 @@ class TLSOverStream(Secured):
         """
         with self._lock:
             while not self._notified:
-                self._notified = self._say_end()
+                self._notified = self._send_close_notify()
                 if not self._notified:  # during a handshake, which has to end first
                     self._send_crossed = self._recv_crossed = True
-                    if not self._flush_or_say_why() or not self._pull():
+                    if not self._flush_or_explain() or not self._pull():
                         return None
             self._send_crossed = False
-            return True if self._flush_or_say_why() else None
+            return True if self._flush_or_explain() else None
 
-    def _say_end(self) -> bool:
+    def _send_close_notify(self) -> bool:
         """Let TLS write close_notify; False means that it cannot yet.
 
         Raises:
