@@ -9,6 +9,7 @@ Not here: the wire dump, which contains every byte (transport/filters/wire_dump.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -51,20 +52,36 @@ _userinfo = re.compile(r"(?<=//)[^/?#\s]*@")  # RFC 3986 section 3.2.1
 _separator = re.compile(r"([?&;#])")
 _word = re.compile(r"[^\s\"'<>]+")
 _token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-# The name of a field whose value is secret, and everything behind it.
-_secret_field = re.compile(
-    rf"(?<![!#$%&'*+\-.^_`|~0-9A-Za-z])({'|'.join(map(re.escape, sorted(SECRET)))})[\s:=;,].*",
-    re.IGNORECASE | re.DOTALL,
-)
-# A colon without a port behind it: user name and password with a missing or encoded "@".
-_NO_PORT = r"(?!\d{0,5}(?:[/?#\s]|$)).*"
-_login = re.compile(rf"(?<=//)([^/?#\s:@\[]*):{_NO_PORT}", re.DOTALL)
-_login_in_front = re.compile(rf"^(?!https?:)([^/?#\s:@\[]*):(?!//){_NO_PORT}", re.DOTALL)
 _address = re.compile(r"[0-9A-Fa-f:.]+(?:%.*)?").fullmatch  # of IPv6, without brackets
 _scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,20}://").match
 
 
 _has_url_parts = re.compile("[@=%]").search  # without any of these no credentials are in a URL
+
+
+# These are compiled when an error is first shown: it takes a millisecond, at each import.
+
+
+@functools.cache
+def _secret_field() -> re.Pattern[str]:
+    """Return what matches the name of a secret field, and everything behind it."""
+    names = "|".join(map(re.escape, sorted(SECRET)))
+    before = rf"(?<![!#$%&'*+\-.^_`|~0-9A-Za-z])({names})"
+    return re.compile(rf"{before}[\s:=;,].*", re.IGNORECASE | re.DOTALL)
+
+
+# A colon without a port behind it: user name and password with a missing or encoded "@".
+_NO_PORT: Final = r"(?!\d{0,5}(?:[/?#\s]|$)).*"
+
+
+@functools.cache
+def _login() -> re.Pattern[str]:
+    return re.compile(rf"(?<=//)([^/?#\s:@\[]*):{_NO_PORT}", re.DOTALL)
+
+
+@functools.cache
+def _login_in_front() -> re.Pattern[str]:
+    return re.compile(rf"^(?!https?:)([^/?#\s:@\[]*):(?!//){_NO_PORT}", re.DOTALL)
 
 
 def mask_target(target: str) -> str:
@@ -150,9 +167,9 @@ def shown_text(text: str, most: int = SHOWN) -> str:
 
     """
     before, begin, _ = text.partition(PEM)
-    named = _secret_field.sub(rf"\1: {MASK}", before + begin + MASK if begin else text)
+    named = _secret_field().sub(rf"\1: {MASK}", before + begin + MASK if begin else text)
     if "%40" in named:  # an "@" that is percent-encoded
-        named = _login_in_front.sub(rf"\1:{MASK}", named)
+        named = _login_in_front().sub(rf"\1:{MASK}", named)
     shown = _mask_parameters(named, broken=True)
     if "@" in named:
         scheme = _scheme(text)
@@ -160,7 +177,7 @@ def shown_text(text: str, most: int = SHOWN) -> str:
         if not at:  # a part of a value
             behind = shown[len(re.split(r"[?&;#]", shown, maxsplit=1)[0]) :]
         return f"{scheme[0] if scheme else ''}...{at}{behind[:most]}"
-    return _login.sub(rf"\1:{MASK}", shown)[:most]
+    return _login().sub(rf"\1:{MASK}", shown)[:most]
 
 
 def shown_url(text: str, most: int = SHOWN) -> str:
@@ -170,7 +187,7 @@ def shown_url(text: str, most: int = SHOWN) -> str:
     """
     if "@" in text or _address(text):
         return shown_text(text, most)
-    return shown_text(_login_in_front.sub(rf"\1:{MASK}", text), most)
+    return shown_text(_login_in_front().sub(rf"\1:{MASK}", text), most)
 
 
 def quoted(value: object, most: int = SHOWN) -> str:
