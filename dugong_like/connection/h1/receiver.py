@@ -240,7 +240,7 @@ class Receiver:
             while True:
                 if buffer.received >= buffer.turn_ends:
                     buffer.begin_turn()
-                    yield from co_checkpoint()
+                    yield from self._co_checkpoint()
                     tried = False  # it may have failed for that, and not as nothing is there
                 if not tried and (result := attempt(argument)) is not None:
                     return result
@@ -269,6 +269,16 @@ class Receiver:
                 early = False
         finally:
             buffer.wanted = 0
+
+    def _co_checkpoint(self) -> Co[None]:
+        """Let other operations run. An exception thrown in meanwhile loses nothing, see `note`."""
+        stream = self._session.stream
+        if stream is None:
+            yield from co_checkpoint()
+            return
+        stream.waiting = True
+        yield from co_checkpoint()
+        stream.waiting = False  # what is in the buffer is on its way from now on
 
     def _closed(self) -> ConnectionClosed:
         self._session.check_usable()

@@ -658,3 +658,19 @@ def test_time_limit_is_for_what_does_not_move(open_connection, receiver, monkeyp
     with pytest.raises(ConnectionTimedOut, match=r"nothing arrived for 0\.25 s "):
         next(operation)
     assert session.state is SessionState.OPEN
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_exception_between_two_turns_loses_nothing(monkeypatch, error):
+    """What comes from outside while other operations run finds everything where it was."""
+    body = bytes(range(256)) * 16384
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    conn = connection(monkeypatch, ScriptedStream([head, body]))
+    conn.send_request("GET", "/")
+    conn.read_response()
+    for _ in range(2):
+        op = conn.co_readall()
+        next(op)
+        with pytest.raises(error):
+            op.throw(error())
+    assert finish(conn.co_readall()) == body
