@@ -220,8 +220,10 @@ class ConnectionConfig:
         return not self.may_log or (self.trace is not None) == _is_logged()
 
 
-def config_of(hostname: str, port: int | None) -> ConnectionConfig:
-    """Return the configuration for plain HTTP without any option: mostly one that is there already.
+def config_of(
+    hostname: str, port: int | None, timeout: float | Timeouts | None = None
+) -> ConnectionConfig:
+    """Return the configuration for plain HTTP without other options: mostly one that was made.
 
     Raises:
         InvalidRequest, InvalidOption, TypeError: see `HTTPConnection`.
@@ -229,18 +231,20 @@ def config_of(hostname: str, port: int | None) -> ConnectionConfig:
     """
     if not _is_logged():
         try:
-            config = _plain_config(hostname, port)
+            config = _plain_config(hostname, port, timeout)
         except TypeError:  # perhaps one of the cache: a list, for example, cannot be looked up
             pass
         else:
             if not config.is_observed:  # as it would be if logging began while it was made
                 return config
-    return ConnectionConfig(hostname, port)
+    return ConnectionConfig(hostname, port, timeout=timeout)
 
 
 @functools.lru_cache(maxsize=256, typed=True)
-def _plain_config(hostname: str, port: int | None) -> ConnectionConfig:
-    return ConnectionConfig(hostname, port)
+def _plain_config(
+    hostname: str, port: int | None, timeout: float | Timeouts | None
+) -> ConnectionConfig:
+    return ConnectionConfig(hostname, port, timeout=timeout)
 
 
 LIMITS: Final = (

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn, Self, TypeVar, Unpack
 
 from ..errors import StateError
 from ..http.arguments import Buffer, as_bytes, as_writable, check_size
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .queue import Queue
 
 T = TypeVar("T")
+TIMEOUT_ONLY: Final = frozenset(["timeout"])  # making its configuration anew would double the time
 
 
 class Signature:
@@ -146,8 +147,8 @@ class HTTPConnection(Operations):
         content_md5: bool | None = None,
         **options: Unpack[KeywordOptions],
     ) -> None:
-        if ssl_context is None and proxy is None and not options:
-            config = config_of(hostname, port)
+        if ssl_context is None and proxy is None and options.keys() <= TIMEOUT_ONLY:
+            config = config_of(hostname, port, options.get("timeout"))
         else:
             config = ConnectionConfig(hostname, port, ssl_context, proxy, **options)
         super().__init__(config, content_md5)
