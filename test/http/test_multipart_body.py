@@ -308,6 +308,7 @@ def test_moving():
 def test_paths_are_open_only_while_they_are_read(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(LONG)
+    gc.collect()  # of other tests
     before = open_descriptors()
     form = form_of(path, path)
     assert open_descriptors() == before
