@@ -332,7 +332,7 @@ class Pool:
                 finally:
                     self._leave(at, waiter)
             if member is None:
-                raise self._refusal(origin, at, monotonic() - began)
+                raise self._refusal(origin, at, began, deadline or began)
             return self._lease(at, member, origin)
         except BaseException:
             if waiter is not None:
@@ -347,18 +347,19 @@ class Pool:
         if waiter.given:
             self.put_back(at, waiter.given, used=False)
 
-    def _refusal(self, origin: Origin, at: OriginPool, waited: float) -> Exception:
-        """Return why a waiter has got nothing."""
+    def _refusal(self, origin: Origin, at: OriginPool, began: float, deadline: float) -> Exception:
+        """Return why a waiter, who has waited since *began*, has got nothing."""
         if not at.is_open:
             return StateError(f"{CLOSED} while a connection to {origin} was waited for")
         here, there = at.stats(), len(self._members) - self._count_idle()
         others = f", {here.waiting} others wait for one" if here.waiting else ""
         return PoolTimedOut(
-            f"no connection to {origin} became free within {waited:.3g} s (pool time-out): "
+            f"no connection to {origin} became free within {max(deadline - began, 0):.3g} s "
+            "(pool time-out): "
             f"{there} are busy, {here.busy} of them with this origin{others}",
             origin=str(origin),
             busy=there,
-            waited=waited,
+            waited=monotonic() - began,
         )
 
     def _lease(self, at: OriginPool, member: Member, origin: Origin) -> Lease:
