@@ -4,6 +4,9 @@ The server is a stream in memory that says the same each time, so that only the 
 The steps that are indented are parts of the one above them; the rest of that are roles, states and
 bookkeeping.
 
+The last two are what a `Pool` adds to a request: taking a connection and giving it back, with
+connections to one origin and to a thousand. The goal is 3 microseconds, whatever their number.
+
 Run: ``python3 -m contrib.bench.steps``. Prints the best of many rounds, in microseconds.
 """
 
@@ -13,7 +16,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from dugong_like import POLLIN, BaseStream, Co, Exchange, HTTPConnection, PollNeeded, Stream, Wake
+from dugong_like import (
+    POLLIN,
+    BaseStream,
+    Co,
+    Connector,
+    Exchange,
+    HTTPConnection,
+    Limits,
+    Origin,
+    PollNeeded,
+    Pool,
+    Stream,
+    Wake,
+)
 from dugong_like.http.h1.framing import frame
 from dugong_like.http.h1.head_cache import RecentHeads
 from dugong_like.http.h1.request_head import RequestHeads
@@ -35,6 +51,7 @@ BODY: Final = bytes(1024)
 ROUNDS: Final = 60
 TIMES: Final = 2000  # in each round
 NEW: Final = "if it is a new head"
+ORIGINS: Final = (1, 1000)  # of the connections in a pool
 
 
 class Memory(BaseStream):
@@ -145,6 +162,32 @@ def parts(rounds: int, times: int) -> Iterator[tuple[str, str, float]]:
         yield operation, what, _best(call, rounds, times) - _best(_nothing, rounds, times)
 
 
+def pooled(origins: int, rounds: int, times: int) -> float:
+    """Return the seconds for taking a connection of a pool and giving it back.
+
+    Args:
+        origins: how many of them there are connections to.
+        rounds: see `main`.
+        times: see `main`.
+
+    """
+    limits = Limits(max_connections=origins, max_keepalive=origins)
+    with Pool(Connector(transport=InMemory()), limits) as pool:
+        places = [Origin("http", f"host{number}.test") for number in range(origins)]
+        for place in places:
+            with pool.acquire(place) as lease:
+                lease.connection.exchange("GET", "/small/01")
+        place = places[origins // 2]
+
+        def use() -> None:
+            lease = pool.try_acquire(place)
+            assert lease is not None
+            assert lease.reused
+            lease.release()
+
+        return _best(use, rounds, times) - _best(_nothing, rounds, times)
+
+
 def _nothing() -> None:
     pass
 
@@ -171,6 +214,9 @@ def main(rounds: int = ROUNDS, times: int = TIMES) -> None:
         for operation, what, part in smaller:
             if operation == name:
                 print(f"    {what:<34}{part * 1e6:5.2f}")
+    for origins in ORIGINS:
+        seconds = pooled(origins, rounds, times)
+        print(f"{f'pool of {origins:,} connections':<38}{seconds * 1e6:5.2f}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The pool by itself: connections that are none, and a clock that is moved by hand."""
 
+import sys
 import warnings
 from math import inf
 
@@ -348,6 +349,7 @@ def test_others_that_have_expired_are_closed_as_well(clock):
     assert used(pool, 0) not in connector.made[:2]
 
 
+@pytest.mark.feature("D25")
 def test_without_keep_alive_each_connection_is_used_once(clock):
     for limits in ({"keepalive_expiry": 0}, {"max_keepalive": 0}, {"max_keepalive_per_origin": 0}):
         pool, connector = pool_of(**limits)
@@ -397,6 +399,7 @@ def test_age_and_requests(clock):
     }  # fmt: skip
 
 
+@pytest.mark.feature("C45")
 def test_surplus_is_what_is_idle_and_not_what_there_is():
     """httpcore 1.0 counts all connections, and closes idle ones while there is room."""
     pool, connector = pool_of(max_keepalive=2, max_keepalive_per_origin=2)
@@ -546,3 +549,67 @@ def test_number_of_origins_that_are_known_is_bounded():
         used(pool, number)
     assert len(pool.stats()) <= 1005
     assert len(pool._known) <= 1000
+
+
+def steps_of(call):
+    """Return how many bytecodes, and calls of functions of Python, *call* takes."""
+    codes = calls = 0
+
+    def trace(frame, event, arg):
+        nonlocal codes, calls
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        calls += event == "call"
+        codes += event == "opcode"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(None)
+    return codes, calls
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_per_origin": 2, "max_age": 100}])
+def test_steps_do_not_depend_on_how_many_connections_there_are(limits):
+    """Unlike those of a machine's clock, these are the same each time."""
+    counts = []
+    for origins, connections in [(1, 1), (1, 100), (1000, 1)]:
+        limits = {**limits, "max_per_origin": connections} if "max_per_origin" in limits else limits
+        pool, _ = pool_of(
+            max_connections=None, max_keepalive=None, max_keepalive_per_origin=None, **limits
+        )
+        for number in range(origins):
+            leases = [pool.try_acquire(origin(number)) for _ in range(connections)]
+            for lease in leases:
+                lease.release()
+        where = origin(origins // 2)
+
+        def use(pool=pool, where=where):
+            pool.try_acquire(where).release()
+
+        use()
+        counts.append(steps_of(use))
+        pool.close()
+    assert len(set(counts)) == 1
+    codes, calls = counts[0]
+    assert codes <= 330
+    assert calls <= 14
+
+
+def test_waiting_and_serving_take_as_many_steps_with_many_waiters():
+    counts = []
+    for many in (1, 60):
+        pool, _ = pool_of(max_connections=1)
+        lease = pool.try_acquire(origin())
+        waiting = [pool.co_acquire(origin(number % 7)) for number in range(many)]
+        for operation in waiting:
+            step(operation)
+        last = pool.co_acquire(origin())
+        codes = steps_of(lambda last=last: step(last))[0]
+        codes += steps_of(lease.release)[0]
+        codes += steps_of(last.close)[0]
+        counts.append(codes)
+        for operation in waiting:
+            operation.close()
+    assert counts[1] < counts[0] * 1.1  # a heap of 7

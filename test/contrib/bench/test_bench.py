@@ -92,7 +92,9 @@ def test_steps_of_a_small_request_are_measured(capsys):
     assert [name for name in figures if name in operations] == operations
     total = sum(figures[name] for name in operations)
     assert figures["together"] == pytest.approx(total, abs=0.02)
-    assert all(figures[name] > 0 for name in operations)
+    pools = [name for name in figures if name.startswith("pool of")]
+    assert pools == ["pool of 1 connections", "pool of 1,000 connections"]
+    assert all(figures[name] > 0 for name in [*operations, *pools])
 
 
 def test_another_checkout_is_a_client_called_before(tmp_path):
