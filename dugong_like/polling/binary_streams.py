@@ -363,26 +363,3 @@ class BinaryReader(_Waiting):
             yield self.need()
         self._steps.add(len(data))
         return bytes(data)
-
-    def co_read_into(self, memory: memoryview) -> Co[int]:
-        """Read into the beginning of *memory*; wait while the stream has no bytes.
-
-        Args:
-            memory: at least one byte long.
-
-        Returns:
-            How many bytes were read; 0 at the end of the stream, and only there.
-
-        Raises:
-            ValueError: *memory* is empty.
-            Exception: as of `co_read_some`.
-
-        """
-        if not memory:
-            raise ValueError("nothing can be read into memory of no bytes")
-        if self._steps.is_over():
-            yield from co_checkpoint()
-        while (count := self.read_into(memory)) is None:
-            yield self.need()
-        self._steps.add(count)
-        return count
