@@ -30,6 +30,9 @@ def co_get(conn: HTTPConnection, path: str) -> Any:
 
 def co_field(conn: HTTPConnection, path: str) -> Any:
     """Return a field and the body of *path*."""
+    if CAN_EXCHANGE:
+        reply = yield from conn.co_exchange("GET", path)
+        return reply.headers["X-Field-21"], reply.body
     yield from conn.co_send_request("GET", path)
     response: HTTPResponse = yield from conn.co_read_response()
     value = response.headers["X-Field-21"]
@@ -147,6 +150,9 @@ class Blocking(BlockingClient):
                 raise WrongBytesError(path)
 
     def field(self, path: str) -> tuple[str, bytes]:
+        if CAN_EXCHANGE:
+            reply = self._conn.exchange("GET", path)
+            return reply.headers["X-Field-21"], reply.body
         self._conn.send_request("GET", path)
         response = self._conn.read_response()
         return response.headers["X-Field-21"], self._conn.readall()
