@@ -263,16 +263,15 @@ class Session:
         if not count:
             spare.append(memory)
             return None
-        method = exchange.method
         wire, head = self._recent.last
-        if head is None or not data.startswith(wire):
+        if not data.startswith(wire):
             head = self.receiver.heads.find_final(data, 0, count)
             if head is None:
                 buffer.adopt(memory, count)
                 return None
         size = head.whole
-        if size < 0 or method in APART:
-            size = whole_size(method, head)
+        if size < 0 or exchange.method in APART:
+            size = whole_size(exchange.method, head)
         if count != size:
             buffer.adopt(memory, count)
             return None
@@ -319,7 +318,7 @@ class Session:
             return None
         begin, end = buffer.begin, buffer.end
         wire, head = self._recent.last
-        if head is None or head.whole < 0 or not buffer.data.startswith(wire, begin, end):
+        if not buffer.data.startswith(wire, begin, end) or head.whole < 0:
             head = self.receiver.heads.find_final(buffer.data, begin, end)
             if head is None:
                 return None

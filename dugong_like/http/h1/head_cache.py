@@ -6,7 +6,7 @@ Not here: parsing (response_head.py).
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from ..redaction import SECRET
 from .limits import MAX_FIELDS, MAX_HEADER_SIZE
@@ -21,7 +21,8 @@ _secret = re.compile(rb"\n(?:%s):" % "|".join(sorted(SECRET)).encode()).search  
 _known: Final[dict[bytes, Head]] = {}  # by their bytes; shared by all connections
 
 
-NO_HEAD: Final[tuple[bytes, Head | None]] = UNLIKE, None
+LastHead = tuple[bytes, Any]  # `Head`, which is None if nothing can be like its bytes
+NO_HEAD: Final[LastHead] = UNLIKE, None
 
 
 class RecentHeads:
@@ -46,20 +47,24 @@ class RecentHeads:
     def __init__(self, max_fields: int = MAX_FIELDS, max_size: int = MAX_HEADER_SIZE) -> None:
         self._max_fields = max_fields
         self._max_size = max_size
-        self.last = NO_HEAD
+        self.last: LastHead = NO_HEAD
         self.patience = PATIENCE
 
     def find(self, data: bytearray, begin: int, end: int) -> Head | None:
         """See `find_head`."""
+        head: Head | None
         wire, head = self.last
         if data.startswith(wire, begin, end):
             return head
+        if not self.patience:
+            head = find_head(data, begin, end, self._max_fields)
+            return None if head is None or head.size > self._max_size else head
         if (at := data.find(b"\r\n\r\n", begin, end)) < 0:
             return None
         stop = at + 4
         if stop - begin > self._max_size:
             return None
-        if not self.patience or stop - begin > LARGEST_KNOWN:
+        if stop - begin > LARGEST_KNOWN:
             return find_head(data, begin, end, self._max_fields)
         wire = bytes(data[begin:stop])
         if (head := _known.get(wire)) is not None:
