@@ -116,14 +116,16 @@ class Job:
 
     def concurrent(self) -> Meter:
         """GETs on many connections at the same time."""
-        client = self.client
+        return self._measure(lambda count: self._at_once(self.client.concurrent, count))
 
-        def work(count: int) -> None:
-            share = max(count // WIDTH, 1)
-            lists = [self.calls(server.PATHS, share) for _ in range(WIDTH)]
-            client.run(client.concurrent, lists)
+    def in_threads(self) -> Meter:
+        """GETs of several threads, by one client."""
+        return self._measure(lambda count: self._at_once(self.client.in_threads, count))
 
-        return self._measure(work)
+    def _at_once(self, method: Callable[..., Any], count: int) -> None:
+        width = self.size or WIDTH
+        share = max(count // width, 1)
+        self.client.run(method, [self.calls(server.PATHS, share) for _ in range(width)])
 
     def connect(self) -> Meter:
         """A connection for each GET."""

@@ -193,6 +193,19 @@ WORKLOADS: Final = [
             "floor/epoll", "dugong_like/Loop", "dugong_like/gevent", "pycurl/multi", "awscrt",
         ),
     ),
+    Workload(
+        "client", "GET of 1 KiB by a client with a pool", "sequential", 5000, 1000,
+        clients=("floor", "dugong_like/Client", *BLOCKING_PEERS[1:], "pycurl"),
+    ),
+    Workload(
+        "client-threads", "GETs of so many threads by one client", "in_threads", 6400, 1600,
+        clients=("dugong_like/Client", *BLOCKING_PEERS[1:]), sizes=(1, 16),
+    ),
+    Workload(
+        "client-asyncio", "so many GETs at once by one client", "concurrent", 10240, 2560,
+        clients=("dugong_like/AsyncClient", "aiohttp", "pyreqwest/asyncio", "httpx2/asyncio"),
+        sizes=(16, 128, 512),
+    ),
     Workload("connect", "a new connection for each GET", "connect", 1500, 100),
     Workload("connect-tls", "a new connection for each GET", "connect", 300, 30),
     _bulk("download", "a large body, through a buffer of 1 MiB", "download"),

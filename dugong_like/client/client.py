@@ -396,23 +396,18 @@ class Client:
         if response.next_request is not None:
             response.follow_with(self._co_follow)
         response.begin(begun_at, request.deadline, self._reading)
-        if request.stream:
-            return self._checked(response)
-        try:
+        if not request.stream and not response.is_read():
             yield from response.co_read()
-        except BaseException:
-            response.close()
-            raise
-        return self._checked(response)
-
-    def _checked(self, response: Response) -> Response:
         if self._raise_for_status and response.is_error:
-            try:
-                response.raise_for_status()
-            except BaseException:
-                response.close()
-                raise
+            self._raise_status(response)
         return response
+
+    @staticmethod
+    def _raise_status(response: Response) -> None:
+        try:
+            response.raise_for_status()
+        finally:
+            response.close()
 
     def _co_follow(self, response: Response) -> Co[Response]:
         assert response.next_request is not None

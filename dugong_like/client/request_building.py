@@ -113,6 +113,9 @@ class RequestBuilder:
         self.base_url: URL | None = None
         if base_url is not None:
             self.base_url = base_url if isinstance(base_url, URL) else URL(base_url)
+        self._base = (
+            "" if self.base_url is None else f"{self.base_url.origin}{self.base_url.target}"
+        )
         self.headers = Headers.of(merged_fields(defaults, headers))
         self.params = None if params is None else QueryParams(params)
         self._dumps = dumps or _dumps
@@ -135,16 +138,18 @@ class RequestBuilder:
             TypeError: it is neither a `URL` nor a string.
 
         """
-        if isinstance(url, URL):
+        if type(url) is URL:
             return url, None
-        text = as_string(url, "url")
-        if self.base_url is not None and not _is_absolute(text):
-            base = self.base_url
-            path = base.path.rstrip("/") + "/" + text.lstrip("/")
-            if text.startswith("?"):
-                path = base.path + text
-            return URL(f"{base.origin}{path}" if text else str(base)), None
-        if "@" in text:
+        text = url if type(url) is str else as_string(url, "url")
+        if self._base and not _is_absolute(text):
+            base = self._base.partition("?")[0]
+            if not text:
+                text = self._base
+            elif text.startswith("?"):
+                text = base + text
+            else:
+                text = f"{base.rstrip('/')}/{text.lstrip('/')}"
+        elif "@" in text:
             from ..http.userinfo import split_credentials  # noqa: PLC0415 - rare
 
             return split_credentials(text)
@@ -153,9 +158,9 @@ class RequestBuilder:
     def build(self, method: str, url: URL | str, options: RequestOptions) -> ClientRequest:
         """Return a request; see `Client.build_request`."""
         place, credentials = self.url_of(url)
-        request = ClientRequest.checked(
-            as_string(method, "method").upper(), place, self.headers.copy(), None
-        )
+        if type(method) is not str:
+            method = as_string(method, "method")
+        request = ClientRequest.checked(method.upper(), place, self.headers.copy(), None)
         request.prepared = self._prepare()
         if credentials is not None:
             from ..http.auth.basic import BasicAuth  # noqa: PLC0415 - rare
@@ -227,7 +232,7 @@ class RequestBuilder:
 
 
 def _is_absolute(text: str) -> bool:
-    return "://" in text.partition("?")[0].partition("#")[0]
+    return "://" in text and "://" in text.partition("?")[0].partition("#")[0]
 
 
 def as_bytes_of(text: str | bytes) -> bytes:

@@ -395,18 +395,29 @@ class Response:
             DugongError: the connection failed.
 
         """
+        if not self.is_read():
+            pieces = []
+            reader = BytePieces(self, None)
+            while (piece := (yield from reader.co_next())) is not None:
+                pieces.append(piece)
+            self._content = b"".join(pieces)
+            self._processed = None
+            self._end()
+        return self._content or b""
+
+    def is_read(self) -> bool:
+        """Return True if the whole body is in memory, decoded: if that needs no waiting, it is.
+
+        Raises:
+            DecodingError, BodyTooLarge: see `co_read`.
+
+        """
         if self._content is None:
             if self._wire is None or self._reports_end:
-                pieces = []
-                reader = BytePieces(self, None)
-                while (piece := (yield from reader.co_next())) is not None:
-                    pieces.append(piece)
-                self._content = b"".join(pieces)
-                self._processed = None
-            else:
-                self._content = self._decode_whole(self._wire)
+                return False
+            self._content = self._decode_whole(self._wire)
             self._end()
-        return self._content
+        return True
 
     def read(self) -> bytes:
         """Blocking twin of `co_read`."""

@@ -10,6 +10,7 @@ Not here: the clock (measure.py) and what is asked for (jobs.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
@@ -107,6 +108,10 @@ class Client:
         """Make the GETs of each list one after the other, and all lists at the same time."""
         raise NotImplementedError("has no concurrency in one thread")
 
+    def in_threads(self, calls: Sequence[Iterable[Call]]) -> Any:
+        """Do what `concurrent` does, in one thread for each list, with one pool."""
+        raise NotImplementedError("is not measured with threads")
+
 
 class BlockingClient(Client):
     """A client whose methods block."""
@@ -145,6 +150,10 @@ class BlockingClient(Client):
     def pipelined(self, calls: Iterable[Call]) -> None:
         """GET all paths of *calls*, not waiting for answers if that is possible."""
         self.each(self.get, calls)
+
+    def in_threads(self, calls: Sequence[Iterable[Call]]) -> None:
+        with ThreadPoolExecutor(len(calls)) as threads:
+            list(threads.map(self.sequential, calls))
 
     def discard(self, path: str, size: int) -> None:
         self.download(path, len)

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from .base import AsyncClient, BlockingClient, Target
 
+THREADS = 16  # that use a session at the same time, at most
 BLOCK = 65536  # bytes: of the pieces of large bodies
 
 
@@ -25,7 +26,7 @@ class Requests(BlockingClient):
             check_genuine()
 
     def open(self) -> None:
-        self._session = self._make_session(1)
+        self._session = self._make_session(THREADS)
         self._url = self.target.url
 
     def _make_session(self, size: int) -> Any:

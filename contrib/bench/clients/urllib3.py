@@ -10,6 +10,7 @@ import urllib3
 
 from .base import HOST, BlockingClient, Target
 
+THREADS = 16  # that use a pool at the same time, at most
 BLOCK = 65536  # bytes: what it reads from a file and from a body at a time
 
 
@@ -28,7 +29,7 @@ class Urllib3(BlockingClient):
 
     def open(self) -> None:
         self._context = self.target.context()
-        self._pool = self._make_pool(1)
+        self._pool = self._make_pool(THREADS)
 
     def _make_pool(self, size: int) -> urllib3.HTTPConnectionPool:
         port = self.target.port

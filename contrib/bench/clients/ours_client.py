@@ -1,0 +1,89 @@
+"""This library's `Client` and `AsyncClient`: requests to URLs, over a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from dugong_like import AsyncClient, Client, Limits
+
+from . import base
+from .httpx import pieces
+from .loops import Trio, Uvloop
+
+AT_ONCE = 1024  # connections of a client
+
+
+def made(target: base.Target) -> Client:
+    """Return a client that trusts the server and does not ask the environment."""
+    return Client(
+        base_url=target.url,
+        ssl_context=target.context(),
+        trust_env=False,
+        timeout=None,
+        limits=Limits(max_connections=AT_ONCE, max_keepalive=None, max_keepalive_per_origin=None),
+    )
+
+
+class Blocking(base.BlockingClient):
+    """Client."""
+
+    def open(self) -> None:
+        self._client = made(self.target)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def get(self, path: str) -> bytes:
+        return self._client.get(path).content
+
+    def field(self, path: str) -> tuple[str, bytes]:
+        response = self._client.get(path)
+        return response.headers["X-Field-21"], response.content
+
+    def get_with(self, call: tuple[str, dict[str, str]]) -> bytes:
+        path, fields = call
+        return self._client.get(path, headers=fields).content
+
+    def get_anew(self, path: str) -> bytes:
+        return self._client.get(path, headers={"Connection": "close"}).content
+
+    def idle(self, path: str, count: int) -> Any:
+        client = made(self.target)
+        for response in [client.get(path, stream=True) for _ in range(count)]:
+            response.read()
+        return client
+
+    def download(self, path: str, take: Callable[[Any], None]) -> None:
+        with self._client.stream("GET", path) as response:
+            for piece in response.iter_raw():
+                take(piece)
+
+    def upload(self, path: str, file: BinaryIO, size: int | None) -> bytes:
+        content = file if size is not None else pieces(file)
+        return self._client.put(path, content=content).content
+
+
+class OnAsyncio(base.AsyncClient):
+    """AsyncClient on asyncio."""
+
+    async def open(self) -> None:
+        self._client = AsyncClient(client=made(self.target))
+
+    async def close(self) -> None:
+        self._client.client.close()
+
+    async def get(self, path: str) -> bytes:
+        return (await self._client.get(path)).content
+
+
+class OnUvloop(OnAsyncio):
+    """The same on uvloop."""
+
+    loop_type = Uvloop
+
+
+class OnTrio(OnAsyncio):
+    """The same on trio."""
+
+    loop_type = Trio
