@@ -188,7 +188,14 @@ MIDDLE = [number for number, (call, _) in enumerate(CASES) if call is not leave]
 
 
 @pytest.mark.parametrize("number", MIDDLE, ids=[IDS[number] for number in MIDDLE])
-@pytest.mark.parametrize("action", [forget, give_back, end_waiting, use])
+@pytest.mark.parametrize(
+    "action",
+    [
+        forget,
+        give_back,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (end_waiting, use)),
+    ],
+)
 def test_other_calls_in_the_middle(number, action):
     call, options = CASES[number]
     options = {**options, "max_connections": options.get("max_connections", 10) + 1}
