@@ -2,10 +2,11 @@
 
 ``.. marked-table:: features.toml feature`` lists the rows of features.toml with the tests
 that are marked with ``@pytest.mark.feature("B12")``. ``.. names-table:: names.toml awscrt``
-lists the rows of one table of names.toml, each with a test. ``.. errors-table:: ours`` and
-``.. errors-table:: theirs`` show dugong_like/adapters/httpx_errors.py. ``.. state-table:: SENDING``
-shows a table of dugong_like/connection/h1/states.py. ``.. import-table::`` lists which file imports
-which.
+lists the rows of one table of names.toml, each with a test;
+``.. rules-table:: safety.toml retries`` those of a file that has a test for each rule.
+``.. errors-table:: ours`` and ``.. errors-table:: theirs`` show
+dugong_like/adapters/httpx_errors.py. ``.. state-table:: SENDING`` shows a table of
+dugong_like/connection/h1/states.py. ``.. import-table::`` lists which file imports which.
 
 In signatures, the type of operations is put back as it is in the source: ``Co[T]``.
 """
@@ -134,6 +135,25 @@ class NamesTable(Directive):
         return [table([30, 40, 30], ["There", "Here", "Shown by"], rows)]
 
 
+class RulesTable(Directive):
+    """One table of a file: a rule, and a test that shows it."""
+
+    required_arguments = 2  # the file, and the name of the table in it
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        name, key = self.arguments
+        environment = self.state.document.settings.env
+        environment.note_dependency(name)
+        rows = []
+        for rule, test in tomllib.loads(Path(environment.srcdir, name).read_text())[key].items():
+            assert is_test(test), f"there is no {test}"
+            parsed, problems = self.state.inline_text(rule, self.lineno)
+            assert not problems, problems
+            rows.append([nodes.inline("", "", *parsed), nodes.literal(text=test)])
+        return [table([60, 40], ["Rule", "Shown by"], rows)]
+
+
 def is_test(name: str) -> bool:
     """Return True if there is a test called *name*, or a file with tests."""
     file, _, function = name.partition("::")
@@ -226,6 +246,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx about the directives."""
     app.add_directive("marked-table", MarkedTable)
     app.add_directive("names-table", NamesTable)
+    app.add_directive("rules-table", RulesTable)
     app.add_directive("errors-table", ErrorsTable)
     app.add_directive("state-table", StateTable)
     app.add_directive("import-table", ImportTable)
