@@ -20,6 +20,7 @@ pytest.importorskip("sphinx")
 from dugong_like.connection.h1 import states
 
 DOC = ROOT / "doc"
+SAFETY = (DOC / "safety.rst").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,9 @@ def from_source() -> ModuleType:
     return module
 
 
-def test_each_test_in_the_tables_of_names_exists(from_source: ModuleType) -> None:
-    tables = tomllib.loads((DOC / "names.toml").read_text()).values()
+@pytest.mark.parametrize("page", ["names", "coming_from"])
+def test_each_test_in_the_tables_of_names_exists(from_source: ModuleType, page: str) -> None:
+    tables = tomllib.loads((DOC / f"{page}.toml").read_text()).values()
     named = [test for table in tables for _, test in table.values()]
 
     assert [
@@ -41,6 +43,15 @@ def test_each_test_in_the_tables_of_names_exists(from_source: ModuleType) -> Non
         for test in named
         if test[0] not in from_source.NO_TEST and not from_source.is_test(test)
     ] == []
+
+
+def test_each_rule_has_a_test_that_exists(from_source: ModuleType) -> None:
+    tables = tomllib.loads((DOC / "safety.toml").read_text())
+    shown = re.findall(r"^\.\. rules-table:: safety.toml (\w+)$", SAFETY, re.MULTILINE)
+
+    assert shown == list(tables)
+    named = [test for rules in tables.values() for test in rules.values()]
+    assert [test for test in named if not from_source.is_test(test)] == []
 
 
 @pytest.mark.parametrize(
