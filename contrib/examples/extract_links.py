@@ -54,7 +54,7 @@ class Crawler:
         if url.origin == self.origin and url not in self.seen and self.left > 0:
             self.left -= 1
             self.seen.add(url)
-            self.queue.put_nowait(url)
+            self.queue.put_nowait(url.copy_with(fragment=""))
 
     async def work(self) -> None:
         """Fetch pages until there are no more; one connection, used again and again."""

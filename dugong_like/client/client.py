@@ -370,8 +370,6 @@ class Client:
             request.stream = stream
         if self._is_closed:
             raise StateError("the client is closed")
-        if self._reading.max_body is not None:
-            request.bounded = True
         if request.total is None:
             return self._co_send(request)
         return self._co_send_in_time(request, request.total)

@@ -36,9 +36,6 @@ ProxyChoice: TypeAlias = "Proxy | tuple[str, int] | str | None"
 MOST_KNOWN: Final = 1000  # origins whose configuration is kept; each has less than a KiB
 # Of a client. The first answer of some services takes minutes, which is no stall.
 DEFAULT_TIMEOUTS: Final = Timeouts(connect=10, pool=30, head=300, stall=60)
-# Status code. The body of a redirect, of a challenge or of an error that is retried is dropped, so
-# the layers have to be asked how much of it is read.
-WHOLE_BELOW: Final = 300
 ALL: Final = "all://"
 SCHEMES: Final = ("http://", "https://", ALL)  # keys of a mapping of proxies
 FOR_TLS: Final = ("fingerprint", "server_hostname", "tls_sessions")  # options of https only
@@ -154,7 +151,6 @@ class Connector:
         options = self._plain_options if context is None else self._options
         proxy = self._proxy(origin)
         config = ConnectionConfig(origin.host, origin.port, context, proxy, **options)
-        config.whole_below = WHOLE_BELOW
         while len(self._configs) >= MOST_KNOWN:
             for oldest in list(self._configs)[: MOST_KNOWN // 2]:
                 self._configs.pop(oldest, None)

@@ -95,8 +95,6 @@ def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
             if not _is_plain(request):
                 return (yield from _co_exchange_in_parts(lease, connection, request))
             reply = yield from _co_whole(connection, request)
-            if reply.body is None:
-                return Response.received(reply, request, connection, ArrivingBody(lease, reply))
             lease.release(reply.field("keep-alive"))
             return Response.received(reply, request, connection, reply.body)
         except DugongError as exc:
@@ -141,13 +139,13 @@ def _end(lease: Lease, exc: DugongError) -> None:
 
 def _is_plain(request: ClientRequest) -> bool:
     """Return True if request and response are each sent and received as a whole."""
-    if request.stream or request.expect100 or request.hooks is not None or request.bounded:
+    if request.stream or request.expect100 or request.hooks is not None:
         return False
     return request.body is None or is_whole(request.body)
 
 
-def _co_whole(connection: HTTPConnection, request: ClientRequest) -> Co[Reply | HTTPResponse]:
-    """Send *request* and receive its whole response, or its head; see `WHOLE_BELOW`."""
+def _co_whole(connection: HTTPConnection, request: ClientRequest) -> Co[Reply]:
+    """Send *request* and receive its whole response."""
     prepared = request.prepared
     headers: Any = request.headers
     if prepared is not None and headers.has_pairs(prepared.pairs):

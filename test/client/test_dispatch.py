@@ -402,11 +402,11 @@ def test_threads_share_the_connections_of_a_pool():
 
 
 def test_closed_operation_leaves_no_place_taken():
-    def silent(sock):
-        while sock.recv(1024):
-            pass
+    def handler(sock):
+        while sock.recv(65536):
+            pass  # never answers
 
-    with ScriptedServer(silent) as server, Client() as client:
+    with ScriptedServer(handler) as server, Client() as client:
         op = client.co_get(url(server))
         for _ in zip(op, range(3), strict=False):
             pass

@@ -155,6 +155,26 @@ class Handler(BaseHTTPRequestHandler):
                 return
         if self.path.startswith("/slow"):
             time.sleep(1)
+        if self.path.startswith("/old"):
+            self.answer(302, b"", {"Location": "/new"})
+            return
+        if self.path.startswith("/busy"):  # to the first two requests
+            Handler.failures += 1
+            if Handler.failures <= 2:
+                self.answer(503, b"Later.\n", {"Retry-After": "0"})
+                return
+        if self.path.startswith("/login"):
+            self.answer(200, b"Hello.\n", {"Set-Cookie": "session=31d4; Max-Age=3600; Secure"})
+            return
+        if self.path.startswith("/account") and "session=31d4" not in (
+            self.headers["Cookie"] or ""
+        ):
+            self.answer(403, b"Log in first.\n")
+            return
+        if self.path.startswith("/events"):
+            lines = "".join(json.dumps({"number": number}) + "\n" for number in range(100))
+            self.answer(200, lines.encode(), {"Content-Type": "application/x-ndjson"})
+            return
         if self.path.startswith("/private") and self.headers["Authorization"] not in CREDENTIALS:
             self.answer(401, b"Who are you?\n", {"WWW-Authenticate": 'Basic realm="private"'})
             return
@@ -199,7 +219,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.answer(201, f"{len(body)} {hashlib.sha256(body).hexdigest()}\n".encode())
 
-    do_POST = do_PUT
+    do_POST = do_PATCH = do_QUERY = do_PUT
+
+    def do_DELETE(self) -> None:
+        self.answer(204, b"")
 
     def handle_expect_100(self) -> bool:
         if self.path.startswith("/full"):

@@ -48,5 +48,4 @@ def _for_client(request: ClientRequest, item: Request) -> ClientRequest:
     sent = ClientRequest(item.method, item.target, item.headers)
     sent.take_body(item)
     sent.timeouts, sent.deadline, sent.hooks = request.timeouts, request.deadline, request.hooks
-    sent.bounded = request.bounded
     return sent
