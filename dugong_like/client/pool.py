@@ -243,7 +243,8 @@ class Pool:
             DugongError: there is no response; see `DugongError.request_sent`.
 
         """
-        return co_dispatch(self, request)
+        held = request.held
+        return co_dispatch(self if held is None else held.over(self), request)
 
     # ---- taking
 

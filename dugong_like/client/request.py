@@ -29,6 +29,12 @@ class EventFunctions(Protocol):
         """Return True if there is a function for one of the events."""
         ...
 
+    def call(
+        self, name: str, request: Any, response: Any = None, exc: BaseException | None = None
+    ) -> None:
+        """Call the functions of the event *name* where nothing can be waited for."""
+        ...
+
     def co_call(
         self,
         name: str,
@@ -63,6 +69,14 @@ class PreparedFields:
         self.lines = FieldLines(fields)
 
 
+class Hold(Protocol):
+    """A connection for several requests: `HeldConnection`."""
+
+    def over(self, pool: Any) -> Any:
+        """Return what takes the connection from here, and the first one from *pool*."""
+        ...
+
+
 class ClientRequest(Request):
     """A request to a URL, with what a `Client` has to know to send it.
 
@@ -91,6 +105,7 @@ class ClientRequest(Request):
         prepared: fields that the request was built with, and the same checked and serialised; they
             are sent if `headers` still is these.
         attempts: how often it was sent, by redirects, authentication and retries.
+        held: keeps one connection for several requests, a `HeldConnection`; None for none.
         extensions: anything that layers of your own want to know.
 
     """
@@ -106,6 +121,7 @@ class ClientRequest(Request):
     expect100 = False
     prepared: PreparedFields | None = None
     attempts = 0
+    held: Hold | None = None
 
     url: URL
 

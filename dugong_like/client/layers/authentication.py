@@ -5,10 +5,12 @@ Not here: the schemes, and how their flows run (http/auth/).
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from ...http.auth.flow import co_authenticate
 from ...polling.contract import Co
+from ..held import HeldConnection
 from ..request import ClientRequest
 from .redirects import co_skip_body
 
@@ -21,31 +23,73 @@ if TYPE_CHECKING:
 def authentication(request: ClientRequest, co_send: Send) -> Co[Response]:
     """Send *request* as its ``auth`` demands; see `Layer`.
 
-    The responses before the last one, such as 401 with a challenge, are in its history.
+    The responses before the last one, such as 401 with a challenge, are in the history of that.
     """
     if request.auth is None:
         return (yield from co_send(request))
-    before: list[Response] = []
-
-    def co_send_any(item: Request) -> Co[Response]:
-        return co_send(item if isinstance(item, ClientRequest) else _for_client(request, item))
-
-    def co_end(response: Response) -> Co[None]:
-        before.append(response)
-        return co_skip_body(response)
-
-    response = yield from co_authenticate(request.auth, request, co_send_any, co_end)
-    if before:
-        response.history = (*before, *response.history)
+    held = None
+    if getattr(request.auth, "same_connection", False):
+        held = HeldConnection()
+    rounds = _Rounds(request, co_send)
+    try:
+        sent = request
+        if held is not None:
+            sent = copy.copy(request)
+            sent.held = held
+        response = yield from co_authenticate(request.auth, sent, rounds.co_send, rounds.co_end)
+    except BaseException:
+        if rounds.last is not None:
+            rounds.last.close()
+        raise
+    finally:
+        if held is not None:
+            held.end()
+    if rounds.before:
+        response.history = (*rounds.before, *response.history)
     return response
 
 
-def _for_client(request: ClientRequest, item: Request) -> ClientRequest:
-    """Return *item*, which a flow has made to authenticate *request*, as the client sends it.
+class _Rounds:
+    """The requests that the flow of one request makes.
 
-    It has the time limits of *request*, and nothing that is for the server of *request* only.
+    Attributes:
+        before: the responses that were followed by another request.
+        last: the last response.
+
     """
-    sent = ClientRequest(item.method, item.target, item.headers)
-    sent.take_body(item)
-    sent.timeouts, sent.deadline, sent.hooks = request.timeouts, request.deadline, request.hooks
-    return sent
+
+    def __init__(self, request: ClientRequest, co_send: Send) -> None:
+        self.before: list[Response] = []
+        self.last: Response | None = None
+        self._request = request
+        self._co_send = co_send
+
+    def co_send(self, item: Request) -> Co[Response]:
+        """Send a request of the flow."""
+        self.last = None
+        if not isinstance(item, ClientRequest):
+            self.last = yield from self._co_send(self._converted(item))
+            return self.last
+        try:
+            self.last = yield from self._co_send(item)
+        finally:
+            self._request.attempts = item.attempts
+        return self.last
+
+    def _converted(self, item: Request) -> ClientRequest:
+        """Return a request that the flow has made as one to a URL.
+
+        It has the time limits of the request, and nothing that is for the server of that only.
+        """
+        url = self._request.url.join(item.target)
+        request = ClientRequest(item.method, url, item.headers)
+        request.take_body(item)
+        request.timeouts = self._request.timeouts
+        request.deadline = self._request.deadline
+        request.hooks = self._request.hooks
+        return request
+
+    def co_end(self, response: Response) -> Co[None]:
+        """Skip the rest of a response that another request follows."""
+        self.before.append(response)
+        return co_skip_body(response)
