@@ -36,6 +36,10 @@ class Hooks:
     (such as a generator function), or on asyncio and trio a coroutine function. An exception of it
     ends the request.
 
+    ``post_request`` comes once for each request: at the end of the body, or with *exc* if the
+    request has failed. It also comes if the response is closed before its end, or the operation is
+    given up: nothing can be waited for then, so a function that would wait is stopped there.
+
     Args:
         functions: one function, or several, by name.
 
@@ -81,6 +85,27 @@ class Hooks:
 
     def __bool__(self) -> bool:
         return bool(self._functions)
+
+    def call(
+        self,
+        name: str,
+        request: ClientRequest,
+        response: Response | None = None,
+        exc: BaseException | None = None,
+    ) -> None:
+        """Call the functions of the event *name* where nothing can be waited for.
+
+        An operation or coroutine runs until it would wait, and is closed then.
+        """
+        for function in self._functions.get(name, ()):
+            result = function(response, data=None, exc=exc, request=request)
+            if type(result) is GeneratorType or inspect.iscoroutine(result):
+                try:
+                    result.send(None)
+                except StopIteration:
+                    pass
+                finally:
+                    result.close()
 
     def co_call(
         self,

@@ -590,10 +590,10 @@ class Response:
                 going = within(self._deadline, going, self.deadline_exceeded())
             data = yield from going
         except BaseException as exc:
-            self.close()
             if isinstance(exc, DugongError):
                 exc.request = self.request
                 exc.response = exc.response or self
+            self._fail(exc)
             raise
         if not data:
             yield from self._co_end()
@@ -604,7 +604,16 @@ class Response:
 
     def _co_received(self, data: bytes) -> Co[None]:
         if self.request is not None and self.request.hooks is not None:
-            yield from self.request.hooks.co_call("data_received", self.request, self, data)
+            yield from self._co_report("data_received", data)
+
+    def _co_report(self, name: str, data: bytes) -> Co[None]:
+        assert self.request is not None
+        assert self.request.hooks is not None
+        try:
+            yield from self.request.hooks.co_call(name, self.request, self, data)
+        except BaseException as exc:
+            self._fail(exc)
+            raise
 
     def _co_end(self) -> Co[None]:
         self._end()
@@ -620,21 +629,22 @@ class Response:
             return content
         try:
             data = yield from self._co_decoded()
-        except BaseException:
-            self.close()
+        except BaseException as exc:
+            self._fail(exc)
             raise
         if not data:
             return b""
         self._decoded += len(data)
         most = self.options.max_body
         if most is not None and self._decoded > most:
-            self.close()
-            raise self._labelled(BodyTooLarge(f"the body has more than {most} bytes"))
+            too_large = self._labelled(BodyTooLarge(f"the body has more than {most} bytes"))
+            self._fail(too_large)
+            raise too_large
         request = self.request
         if request is not None and request.hooks is not None:
             if self._processed is not None:
                 self._processed += data
-            yield from request.hooks.co_call("data_processed", request, self, data)
+            yield from self._co_report("data_processed", data)
         return data
 
     def _co_decoded(self) -> Co[bytes]:
@@ -725,10 +735,16 @@ class Response:
 
     def close(self) -> None:
         """Give up what has not been read. The connection is closed unless the body was complete."""
+        self._fail(None)
+
+    def _fail(self, exc: BaseException | None) -> None:
         body = self._body
         if body is not None and not self.is_closed:
             body.close()
         self._end()
+        if self._reports_end and self.request is not None and self.request.hooks is not None:
+            self._reports_end = False
+            self.request.hooks.call("post_request", self.request, self, exc=exc)
 
     def co_close(self) -> Co[None]:
         """Do what `close` does, which never waits, as an operation."""

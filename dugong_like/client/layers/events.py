@@ -23,13 +23,19 @@ def events(request: ClientRequest, co_send: Send) -> Co[Response]:
     """
     hooks = request.hooks
     assert hooks is not None
+    response = None
     try:
         yield from hooks.co_call("pre_request", request)
         response = yield from co_send(request)
         for message in response.informational:
             yield from hooks.co_call("on_informational", request, response, data=message)
         yield from hooks.co_call("on_headers", request, response)
-    except Exception as exc:
-        yield from hooks.co_call("post_request", request, None, exc=exc)
+    except BaseException as exc:
+        if response is not None:
+            response.close()  # a function has failed, or the operation is given up
+        if isinstance(exc, Exception):
+            yield from hooks.co_call("post_request", request, response, exc=exc)
+        else:
+            hooks.call("post_request", request, response, exc=exc)
         raise
     return response
