@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import AddressForbidden
-from ...http.redaction import quoted
+from ...http.redaction import mask_target, quoted
 from ...polling.contract import Co
 from ...transport.connect.dns import co_resolve, family_of
 from ...transport.connect.resolvers import Resolver, co_look_up
@@ -28,8 +28,21 @@ if TYPE_CHECKING:
 Address = IPv4Address | IPv6Address
 Guard = Callable[[str, Address], bool]
 
-# Prefixes whose addresses have an IPv4 address in them (RFC 6052, RFC 8215).
-NAT64: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+NAT64: Final = IPv6Network("64:ff9b::/96")  # its addresses end with an IPv4 address (RFC 6052)
+GLOBAL: Final = IPv6Network("2000::/3")  # all that is given to anybody so far (RFC 4291)
+# Networks for special purposes, of the registries of RFC 6890, that `ipaddress` of some versions
+# of Python takes for public ones.
+SPECIAL: Final = tuple(
+    map(
+        ip_network,
+        (
+            "192.0.0.0/24",  # protocol assignments (RFC 6890)
+            "192.88.99.0/24",  # relays of 6to4, which are no more (RFC 7526)
+            "2001::/23",  # protocol assignments, Teredo for one (RFC 2928)
+            "3fff::/20",  # documentation (RFC 9637)
+        ),
+    )
+)
 
 
 class PublicOnly:
@@ -54,24 +67,32 @@ class PublicOnly:
 
     def __call__(self, _host: str, address: Address) -> bool:
         """Return True if *address* may be connected to, whatever host leads to it."""
-        if any(address.version == one.version and address in one for one in self._allowed):
+        contained = _contained(address)
+        if any(map(self._is_allowed, (address, contained[0]))):
             return True
-        return all(map(_is_public, _contained(address)))
+        return all(map(_is_public, contained))
+
+    def _is_allowed(self, address: Address) -> bool:
+        return any(address.version == one.version and address in one for one in self._allowed)
 
 
 def _is_public(address: Address) -> bool:
-    return address.is_global and not (address.is_multicast or address.is_reserved)
+    if not address.is_global or address.is_multicast or address.is_reserved:
+        return False
+    if isinstance(address, IPv6Address) and address not in GLOBAL:
+        return False
+    return not any(address.version == one.version and address in one for one in SPECIAL)
 
 
 def _contained(address: Address) -> list[Address]:
-    """Return *address* and the IPv4 addresses that it contains."""
+    """Return the addresses that *address* leads to: itself, and IPv4 addresses that it contains."""
     if isinstance(address, IPv4Address):
         return [address]
     if address.ipv4_mapped is not None:
         return [address.ipv4_mapped]  # it is only written in another way
+    if address in NAT64:
+        return [IPv4Address(int(address) & 0xFFFFFFFF)]  # a translator leads there
     inner = [address.sixtofour, *(address.teredo or ())]
-    if any(address in network for network in NAT64):
-        inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
     return [address, *(one for one in inner if one is not None)]
 
 
@@ -111,5 +132,10 @@ class GuardLayer:
         """Send *request* unless its host is an address that is not allowed; see `Layer`."""
         host = request.url.host
         if family_of(host) is not None:
-            check_address(self._guard, host, host)
+            try:
+                check_address(self._guard, host, host)
+            except AddressForbidden as exc:
+                exc.label(request.method, mask_target(str(request.url)))
+                exc.request = request
+                raise
         return (yield from co_send(request))
