@@ -84,7 +84,7 @@ class Redirects:
                     response.next_request = self.next_request(request, response)
                 break
             yield from co_skip_body(response)
-            history += [*response.history, response]
+            history = [*response.history, response]
             following = self.next_request(request, response)
             count += 1
             if count > self._most:

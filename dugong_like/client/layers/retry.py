@@ -16,7 +16,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
-from ...errors import DugongError, InvalidOption, TransportError
+from ...errors import ConnectionTimedOut, DugongError, InvalidOption, TransportError
+from ...http.arguments import as_string
 from ...http.redaction import quoted
 from ...http.request import IDEMPOTENT
 from ...polling.contract import Co
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 STATUSES: Final = frozenset({429, 502, 503, 504})
 MOST_ORIGINS: Final = 1000  # whose repetitions are counted; a few hundred bytes each
 SAVED: Final = 10.0  # repetitions that an origin may have at once, before it has had requests
+# Time limits that are about the whole, such as `within`, or this program: no attempt has failed.
+OWN_LIMITS: Final = frozenset({"", "total", "pool"})
 MAX_DOUBLINGS: Final = 30  # of a pause; more would be years
 
 
@@ -44,7 +47,9 @@ class Retry:
     A request is repeated if the connection failed and the server has not processed it, or may
     process it twice because its method is one of *methods*; or if the status of its response is
     one of *statuses* and the method one of *methods*. Its body has to be such that it can be read
-    again. Pauses between two attempts begin with *backoff* and double each time.
+    again. Pauses between two attempts begin with *backoff* and double each time. A body of a
+    response that breaks off is a failure, too, unless it is streamed, or functions are called on
+    the events of the request: they have seen a part of it then.
 
     Args:
         total: repetitions of one request, at most.
@@ -89,7 +94,9 @@ class Retry:
             check_flag(name, flag)
         if isinstance(methods, str | bytes) or not isinstance(methods, Collection):
             raise TypeError(f"methods are a collection of strings, not {quoted(methods)}")
-        if not isinstance(statuses, Collection):
+        for method in methods:
+            as_string(method, "a method")
+        if isinstance(statuses, str | bytes) or not isinstance(statuses, Collection):
             raise TypeError(f"statuses are a collection of numbers, not {quoted(statuses)}")
         for status in statuses:
             check_int("a status", status, 100, 999)
@@ -110,6 +117,8 @@ class Retry:
     def allows_error(self, request: ClientRequest, exc: DugongError) -> bool:
         """Return True if *request* may be repeated after *exc*."""
         if not isinstance(exc, TransportError) or not exc.retryable:
+            return False
+        if isinstance(exc, ConnectionTimedOut) and exc.phase in OWN_LIMITS:
             return False
         if exc.request_sent != "no" and request.method not in self.methods:
             return False
@@ -209,34 +218,56 @@ class RetryLayer:
         retry = request.extensions.get("retry", self._retry)
         if retry is None:
             return (yield from co_send(request))
-        origin = request.url.origin
-        retry.count(origin)
+        retry.count(request.url.origin)
         repetition = 0
         while True:
-            failure: DugongError | None = None
-            response: Response | None = None
+            outcome = yield from self._co_attempt(request, co_send, retry, repetition)
+            if not isinstance(outcome, float):
+                return outcome
+            repetition += 1
+            yield from co_sleep(outcome, "pause before a retry")
+
+    def _co_attempt(
+        self, request: ClientRequest, co_send: Send, retry: Retry, repetition: int
+    ) -> Co[Response | float]:
+        """Return the response, or how many seconds to wait before the next attempt."""
+        failure: DugongError | None = None
+        response: Response | None = None
+        try:
             try:
                 response = yield from co_send(request)
-                if not retry.allows_status(request, response):
-                    return response
             except DugongError as exc:
-                if repetition >= retry.total or not retry.allows_error(request, exc):
+                if not retry.allows_error(request, exc):
                     raise
                 failure = exc
-            seconds = self._pause(retry, repetition, response)
-            is_late = seconds is None or _is_too_late(request, seconds)
-            if repetition >= retry.total or is_late or not retry.takes(origin):
-                if failure is not None:
-                    raise failure
-                assert response is not None
-                return response
-            repetition += 1
+            else:
+                if not retry.allows_status(request, response):
+                    return response
+            seconds = self._pause_before(request, retry, repetition, response)
+            if seconds is None:
+                return _result(response, failure)
             if response is not None:
                 yield from co_skip_body(response)
             if request.hooks is not None:
                 yield from request.hooks.co_call("on_retry", request, response, exc=failure)
-            failure = response = None
-            yield from co_sleep(seconds or 0, "pause before a retry")
+            return seconds
+        except BaseException:
+            if response is not None:
+                response.close()
+            raise
+        finally:
+            failure = None  # it would keep this frame, which keeps it
+
+    def _pause_before(
+        self, request: ClientRequest, retry: Retry, repetition: int, response: Response | None
+    ) -> float | None:
+        """Return the seconds to wait before *request* is repeated; None if it must not be."""
+        if repetition >= retry.total:
+            return None
+        seconds = self._pause(retry, repetition, response)
+        if seconds is None or _is_too_late(request, seconds):
+            return None
+        return seconds if retry.takes(request.url.origin) else None
 
     def _pause(self, retry: Retry, repetition: int, response: Response | None) -> float | None:
         """Return the seconds to wait; None if the server asks for more than may be waited."""
@@ -246,7 +277,15 @@ class RetryLayer:
         return asked if asked <= retry.max_wait else None
 
 
-def _is_too_late(request: ClientRequest, seconds: float | None) -> bool:
+def _result(response: Response | None, failure: DugongError | None) -> Response:
+    """Return the response of the last attempt, or raise its failure."""
+    if failure is not None:
+        raise failure
+    assert response is not None
+    return response
+
+
+def _is_too_late(request: ClientRequest, seconds: float) -> bool:
     """Return True if the total time of *request* ends before the pause does."""
     deadline = request.deadline
-    return deadline is not None and time.monotonic() + (seconds or 0) >= deadline
+    return deadline is not None and time.monotonic() + seconds >= deadline
