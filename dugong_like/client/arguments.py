@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from ..errors import InvalidOption
 from ..http.redaction import quoted
 from ..http.text import codec_of
 from ..http.url import URL
@@ -18,7 +19,7 @@ FLAGS: Final = (
     "raise_for_status",
 )
 CALLED: Final = ("guard", "rate")
-PROXY: Final = "a proxy, its URL, or a mapping of schemes to them"
+DISPATCHER: Final = "an object with co_dispatch()"
 
 
 def check_client_arguments(given: Mapping[str, Any]) -> None:
@@ -48,9 +49,20 @@ def check_client_arguments(given: Mapping[str, Any]) -> None:
     for name in ("hooks", "mounts"):
         if given[name] is not None and not isinstance(given[name], Mapping):
             raise TypeError(f"{name} is a mapping, not {quoted(given[name])}")
-    _check_has("retry", given["retry"], "allows_error", "a Retry(…)")
-    _check_has("dispatcher", given["dispatcher"], "co_dispatch", "an object with co_dispatch()")
+    check_retry(given["retry"])
+    _check_dispatchers(given)
     check_default_encoding(given["default_encoding"])
+
+
+def _check_dispatchers(given: Mapping[str, Any]) -> None:
+    _check_has("dispatcher", given["dispatcher"], "co_dispatch", DISPATCHER)
+    if given["guard"] is not None and (given["dispatcher"] is not None or given["mounts"]):
+        raise InvalidOption("guard: dispatchers of your own decide where they connect to")
+
+
+def check_retry(retry: object) -> None:
+    """Check the argument *retry*. Raises TypeError if it is neither a `Retry` nor None."""
+    _check_has("retry", retry, "allows_error", "a Retry(…)")
 
 
 def check_default_encoding(encoding: object) -> None:

@@ -9,8 +9,9 @@ Not here: coroutines that run operations (drivers/).
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
+from contextvars import copy_context
+from typing import Any, Final, TypeVar, cast
 
 from ..errors import StateError
 from ..http.request import Buffer, as_piece
@@ -30,42 +31,64 @@ def co_await(awaitable: Awaitable[T]) -> Co[T]:
         Exception: any exception of *awaitable*.
 
     """
-    with Wake() as done:
+    with Wake("coroutine") as done:
         results: list[T] = []
         errors: list[BaseException] = []
+        begun = False
 
         async def main() -> None:
+            nonlocal begun
+            begun = True
             try:
                 results.append(await awaitable)
-            except BaseException as exc:
+            except BaseException as exc:  # noqa: BLE001 - it is raised below
                 errors.append(exc)
-                if not isinstance(exc, Exception):
-                    raise
             finally:
                 done.set()
 
-        cancel = _spawn(main, awaitable)
+        try:
+            cancel = spawn(main)
+        except StateError:
+            _drop(awaitable)
+            raise
         try:
             yield from done.co_wait()
         except BaseException:
             cancel()
+            if not begun:
+                _drop(awaitable)
             raise
-        if errors:
-            raise errors[0]
-        return results[0]
+        if not errors:
+            return results[0]
+        try:
+            raise errors.pop()
+        finally:
+            del main, cancel  # the exception keeps this frame, which must not keep it
 
 
-def _spawn(main: Callable[[], Any], awaitable: Any) -> Callable[[], object]:
-    """Start *main* as a task; return what cancels it."""
+def _drop(awaitable: object) -> None:
+    """Close a coroutine that was not begun, or Python warns that it was never awaited."""
+    close = getattr(awaitable, "close", None)
+    if close is not None:
+        close()
+
+
+def spawn(main: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
+    """Start *main*, which must not raise anything, as a task; return what cancels that.
+
+    Raises:
+        StateError: neither asyncio nor trio runs here.
+
+    """
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
         scope = trio.CancelScope()
 
-        async def scoped() -> None:
+        async def in_scope() -> None:
             with scope:
                 await main()
 
-        trio.lowlevel.spawn_system_task(scoped)
+        trio.lowlevel.spawn_system_task(in_scope, context=copy_context())
         return cast("Callable[[], object]", scope.cancel)
     asyncio = sys.modules.get("asyncio")
     try:
@@ -73,20 +96,27 @@ def _spawn(main: Callable[[], Any], awaitable: Any) -> Callable[[], object]:
             raise RuntimeError
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        if hasattr(awaitable, "close"):
-            awaitable.close()  # or Python warns that it was never awaited
         raise StateError(
             "a coroutine or an asynchronous iterator goes with AsyncClient, on asyncio or trio"
         ) from None
     task = loop.create_task(main())
+    _running.add(task)  # the loop does not keep it
+    task.add_done_callback(_running.discard)
     return cast("Callable[[], object]", task.cancel)
+
+
+_running: Final[set[object]] = set()
 
 
 class AsyncBody:
     """A request body whose pieces come from an asynchronous iterable.
 
+    Each piece is awaited in a task of its own. So a generator may not keep a cancel scope, a
+    nursery or a time limit open while it yields; trio and asyncio allow that in one task only.
+
     Args:
-        pieces: of bytes. It can be sent again if it gives a new iterator each time.
+        pieces: of bytes. It can be sent again if it gives a new iterator each time. A generator
+            that was not used up is left to its owner.
 
     """
 

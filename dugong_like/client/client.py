@@ -26,7 +26,7 @@ from ..http.url import as_origin
 from ..http.version import VERSION
 from ..polling.contract import Co, run, within
 from ..polling.timeouts import Timeouts
-from .arguments import check_client_arguments
+from .arguments import check_client_arguments, check_retry
 from .events import HookFunctions, Hooks
 from .layers.events import events
 from .layers.redirects import Redirects
@@ -343,6 +343,7 @@ class Client:
             if (hooks := options.get("hooks")) is not None:
                 request.hooks = Hooks(hooks)
             if "retry" in options:
+                check_retry(options["retry"])
                 request.extensions["retry"] = options["retry"]
         if self._hooks:
             request.hooks = self._hooks.joined(options.get("hooks"))

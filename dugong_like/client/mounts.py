@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidOption
+from ..errors import InvalidOption, InvalidRequest
 from ..http.redaction import quoted
+from ..http.url import URL
 from ..polling.contract import Co
 
 if TYPE_CHECKING:
-    from ..http.url import URL
     from .dispatcher import Dispatcher, Send
     from .request import ClientRequest
     from .response import Response
@@ -45,7 +45,7 @@ class Pattern:
         if port and not port.isdecimal():
             raise InvalidOption(f"mounts: the port of {quoted(text)} is no number")
         self.scheme = scheme.lower()
-        self.host = host.strip("[]").lower()
+        self.host = "" if host == "*" else _as_in_urls(host)
         self.port = int(port) if port else None
         self.path = slash + path if path else ""
 
@@ -66,10 +66,26 @@ class Pattern:
             return False
         if self.port not in (None, url.port) or not url.target.startswith(self.path):
             return False
-        host = url.host.lower()
+        host = url.host
         if self.host.startswith("*."):
             return host == self.host[2:] or host.endswith(self.host[1:])
-        return self.host in ("", "*", host)
+        return self.host in ("", host)
+
+
+def _as_in_urls(host: str) -> str:
+    """Return *host*, perhaps with ``*.`` in front, as it is in a `URL`.
+
+    Raises:
+        InvalidOption: it is no host.
+
+    """
+    name = host.removeprefix("*.")
+    if not name:
+        return host
+    try:
+        return host[: len(host) - len(name)] + URL(f"http://{name}/").host
+    except InvalidRequest as exc:
+        raise InvalidOption(f"mounts: {quoted(host)} is no host: {exc}") from None
 
 
 class Mounts:
@@ -85,6 +101,10 @@ class Mounts:
 
     def __init__(self, dispatchers: Mapping[str, Dispatcher]) -> None:
         patterns = [(Pattern(text), one) for text, one in dispatchers.items()]
+        for text, one in dispatchers.items():
+            if isinstance(one, type) or not hasattr(one, "co_dispatch"):
+                shown = quoted(one)
+                raise TypeError(f"mounts: {quoted(text)} needs a dispatcher, not {shown}")
         self._mounted = sorted(patterns, key=lambda pair: pair[0].rank, reverse=True)
 
     def over(self, otherwise: Send) -> Send:
@@ -100,5 +120,11 @@ class Mounts:
 
     def co_close(self) -> Co[None]:
         """Close all dispatchers."""
-        for _, dispatcher in self._mounted:
-            yield from dispatcher.co_close()
+        failures = []
+        for dispatcher in {id(one): one for _, one in self._mounted}.values():
+            try:
+                yield from dispatcher.co_close()
+            except Exception as exc:  # noqa: BLE001 - the others are closed first
+                failures.append(exc)
+        if failures:
+            raise failures[0]

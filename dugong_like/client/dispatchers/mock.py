@@ -5,15 +5,16 @@ Not here: scripts of bytes, for tests of connections (transport/scripted.py).
 
 from __future__ import annotations
 
+import copy
 import json as json_module
 import re
 from collections.abc import Callable, Mapping
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from ...errors import StateError
+from ...errors import DugongError, StateError
 from ...http.arguments import check_callable
-from ...http.auth.flow import co_hold_body
+from ...http.auth.flow import co_each_piece
 from ...http.redaction import mask_target, quoted
 from ...http.url import URL
 from ...polling.contract import Co
@@ -31,7 +32,7 @@ class Call(NamedTuple):
     """A request that a `MockDispatcher` has got.
 
     Attributes:
-        request: the request, as it was sent.
+        request: a copy of the request, as it was sent, with its body as bytes.
         content: its body.
 
     """
@@ -107,10 +108,15 @@ class Rule:
         ))  # fmt: skip
 
     def fail(self, exc: Exception) -> Self:
-        """Raise *exc* instead of a reply, for example ``ConnectionClosed("…")``."""
+        """Raise *exc* instead of a reply, for example ``ConnectionClosed("…")``.
+
+        Each time it is another object, if it is an error of the library, as those name the request.
+        """
+        if not isinstance(exc, Exception):
+            raise TypeError(f"fail() raises an exception, which {quoted(exc)} is not")
 
         def raise_it(_: ClientRequest) -> Response:
-            raise exc
+            raise copy.copy(exc) if isinstance(exc, DugongError) else exc
 
         return self.by(raise_it)
 
@@ -168,8 +174,8 @@ class MockDispatcher:
     ``Client(dispatcher=mock)``. A context manager: leaving it calls `check`.
 
     Args:
-        handler: a function that gets each request and returns a `Response`, an operation that
-            does, or None for the rules; None for rules only.
+        handler: a function that gets a copy of each request, with its body as bytes, and returns
+            a `Response`, an operation that does, or None for the rules; None for rules only.
 
     Attributes:
         calls: the requests so far, each a `Call`.
@@ -181,6 +187,7 @@ class MockDispatcher:
         self.calls: list[Call] = []
         self._handler = handler
         self._rules: list[Rule] = []
+        self._refused: list[str] = []  # why requests were refused
 
     def add(
         self,
@@ -219,23 +226,28 @@ class MockDispatcher:
 
         """
         request.attempts += 1
-        yield from co_hold_body(request)
-        content = cast("bytes", request.body or b"")
-        self.calls.append(Call(request, content))
-        answer: Any = None if self._handler is None else self._handler(request)
+        pieces: list[bytes] = []
+        yield from co_each_piece(request, lambda piece: pieces.append(bytes(piece)))
+        content = b"".join(pieces)
+        seen = _as_sent(request, content)
+        self.calls.append(Call(seen, content))
+        answer: Any = None if self._handler is None else self._handler(seen)
         if answer is None:
-            for rule in self._rules:
-                if rule.fits(request, content):
-                    answer = rule.answer(request)
-                    break
-            else:
-                raise self._unexpected(request)
+            answer = self._answer_by_rule(seen, content)
         if type(answer) is GeneratorType:
             answer = yield from answer
         if not isinstance(answer, Response):
             raise TypeError(f"a handler returns a Response or None, not {quoted(answer)}")
         answer.request = request
         return answer
+
+    def _answer_by_rule(self, request: ClientRequest, content: bytes) -> Any:
+        for rule in self._rules:
+            if rule.fits(request, content):
+                return rule.answer(request)
+        error = self._unexpected(request)
+        self._refused.append(str(error))
+        raise error
 
     def _unexpected(self, request: ClientRequest) -> StateError:
         rules = "; ".join(map(str, self._rules)) or "none"
@@ -246,9 +258,12 @@ class MockDispatcher:
         """Check that each rule has answered as many requests as it has replies.
 
         Raises:
-            AssertionError: one has not.
+            AssertionError: one has not; or there was a request that no rule fits, whether the
+                program has noticed its exception or not.
 
         """
+        if self._refused:
+            raise AssertionError("; ".join(self._refused))
         missing = [f"{rule} ({rule.missing} missing)" for rule in self._rules if rule.missing]
         if missing:
             raise AssertionError(f"requests that were expected did not come: {'; '.join(missing)}")
@@ -264,6 +279,15 @@ class MockDispatcher:
     def __exit__(self, kind: object, *exc: object) -> None:
         if kind is None:
             self.check()
+
+
+def _as_sent(request: ClientRequest, content: bytes) -> ClientRequest:
+    """Return *request* as it is now: the client may change it before it is sent again."""
+    seen = copy.copy(request)
+    seen.headers = request.headers.copy()
+    seen.extensions = dict(request.extensions)
+    seen.body = content if request.body is not None else None
+    return seen
 
 
 def _json_of(content: bytes) -> Any:
