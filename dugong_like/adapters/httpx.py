@@ -8,9 +8,9 @@
 The same classes serve httpx and httpx2: the class of each request shows its library,
 so neither is imported here. They have the methods of `BaseTransport` and `AsyncBaseTransport`.
 
-Both keep idle connections, one list for each origin. httpx is the client (redirects, cookies,
-authentication, decoding), this library the connection. The time-outs of httpx for connecting,
-reading and writing become `Timeouts`; the one for a pool has no effect, as there is always room.
+Each has a `Pool` of connections, which threads and event loops may share. httpx is the client
+(redirects, cookies, authentication, decoding), this library pool and connections. The time-outs of
+httpx become `Timeouts`.
 
 Of the request extensions, "timeout", "sni_hostname", "target" and "trace" have an effect; a
 response has "http_version", "reason_phrase" and "network_stream" (httpx_network.py), which after
@@ -25,32 +25,34 @@ results are awaited, in the order of the events, at the end of the operation tha
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AbstractContextManager, suppress
-from functools import partial
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import AbstractContextManager
+from functools import lru_cache
 from ssl import SSLContext
-from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack, cast
 
+from ..client.dispatch import Lease
+from ..client.limits import Limits
+from ..client.pool import Pool
 from ..connection.connection import HTTPConnection
 from ..connection.exchange import HTTPResponse
 from ..drivers.detect import runner
-from ..errors import ConnectionClosed
+from ..errors import AnsweredEarly
 from ..http.auth.basic import BasicAuth
 from ..http.h1.framing import ends_http
 from ..http.redaction import quoted
 from ..http.request import BodyFollowing
 from ..http.target import Target
 from ..http.url import Origin
-from ..polling.contract import Co, run
+from ..polling.contract import Co
 from ..polling.timeouts import Timeouts
 from ..transport.proxy.proxy import Proxy
 from ..transport.tls.contexts import default_ssl_context, tls_context
 from .httpx_edition import Edition, derived, edition_of
 from .httpx_errors import PHASES
 from .httpx_network import AsyncNetwork, Network, SyncNetwork, errors_as
-from .httpx_trace import ConnectionTrace, Facts, raw
+from .httpx_trace import ConnectionTrace, Facts, RequestTrace, raw
+from .sending import Maker, Outgoing, Place, co_start, exchange, place_of
 
 if TYPE_CHECKING:
     import httpx
@@ -67,14 +69,13 @@ else:
     SyncBase = AsyncBase = object
 
 T = TypeVar("T")
-Key = tuple[Origin, str | None]  # and the name for TLS, if it differs
 PIECE: Final = 65536  # bytes of a body at a time
 FRAMING: Final = {b"content-length", b"transfer-encoding"}
 SCHEMES: Final = {"http", "https", "ws", "wss"}
 MAX_HEAD: Final = 100 * 1024  # bytes; the limit of httpcore
 
 
-class Limits(TypedDict, total=False):
+class HeadLimits(TypedDict, total=False):
     """Limits for response heads and the like; see `HTTPConnection`."""
 
     max_line_size: int
@@ -86,38 +87,18 @@ class Limits(TypedDict, total=False):
 
 
 # httpcore limits the size of a whole head, not of its lines or their number.
-DEFAULTS: Final = Limits(max_line_size=MAX_HEAD, max_header_size=MAX_HEAD, max_fields=MAX_HEAD)
+DEFAULTS: Final = HeadLimits(max_line_size=MAX_HEAD, max_header_size=MAX_HEAD, max_fields=MAX_HEAD)
 
 
 class Connection(HTTPConnection):
-    """A connection that serves requests of httpx, one after the other.
+    """A connection that serves requests of httpx, one after the other."""
 
-    Attributes:
-        edition: httpx or httpx2, for the present request.
-        phase: its phase, one of `PHASES`.
-
-    """
-
-    edition: Edition
-    phase = "connect"
+    edition: Edition  # httpx or httpx2, for the present request
 
     def __init__(self, *arguments: Any, asynchronous: bool, **options: Any) -> None:
         self._asynchronous = asynchronous
-        self.trace = ConnectionTrace(self._stream_with, asynchronous=asynchronous)
+        self.trace = ConnectionTrace(self._stream_with)
         super().__init__(*arguments, trace=self.trace, **options)
-
-    def begin(self, request: Request) -> None:
-        """Use the time-outs and the trace of *request* from now on."""
-        self.edition = edition_of(request)
-        self.phase = "connect"
-        limits = request.extensions.get("timeout", {})
-        self.timeout = Timeouts(**{name: limits.get(name) for name in PHASES})
-        assert not isinstance(self.proxy, tuple)  # see `proxy_for`
-        self.trace.begin(request, self.edition, self.proxy)
-
-    def errors(self) -> AbstractContextManager[None]:
-        """Raise errors of this library as those of httpx."""
-        return errors_as(self.edition.client, lambda: self.phase)
 
     def network(self, *arguments: Any, **options: Any) -> Network:
         """Return a "network_stream"; the arguments are those of `Network` after the first two."""
@@ -132,22 +113,73 @@ class Connection(HTTPConnection):
     def _stream_with(self, known: Facts) -> Network:
         return self.network(known=known)
 
+
+class ConnectionMaker(Maker):
+    """Makes connections to a `Place`, whose setting is the name for TLS if it differs."""
+
+    def __init__(
+        self, context: SSLContext, proxy: Proxy | None, limits: HeadLimits, *, asynchronous: bool
+    ) -> None:
+        self._context = context
+        self.proxy = proxy
+        options = {"content_md5": False, "asynchronous": asynchronous}
+        self._options: dict[str, Any] = {**DEFAULTS, **limits, **options}
+
+    def connection(self, origin: Origin) -> Connection:
+        """Return a new connection."""
+        assert isinstance(origin, Place)
+        options = self._options
+        if origin.secure and origin.setting is not None:
+            options = {**options, "server_hostname": origin.setting}
+        return Connection.to(origin, ssl_context=self._context, proxy=self.proxy, **options)
+
+
+class Sending(Outgoing):
+    """A request of httpx, while it is sent and its response is received."""
+
+    def __init__(self, request: Request, edition: Edition, trace: RequestTrace | None) -> None:
+        self.edition = edition
+        self.trace = trace
+        limits = request.extensions.get("timeout", {})
+        self.timeouts = timeouts_of(*[limits.get(name) for name in (*PHASES, "pool")])
+        # CONNECT has a Host of its own.
+        left_out = FRAMING | {b"host"} if request.method == "CONNECT" else FRAMING
+        fields = [field for field in request.headers.raw if field[0].lower() not in left_out]
+        super().__init__(request.method, target_of(request), fields, body_of(request, edition))
+
+    def co_connect(self, conn: HTTPConnection) -> Co[None]:
+        """Open *conn*, unless it is open; it serves this request from now on."""
+        assert isinstance(conn, Connection)
+        conn.edition, conn.trace.present = self.edition, self.trace
+        return conn.co_connect()
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Raise errors of this library as those of httpx."""
+        return errors_as(self.edition.client, lambda: self.phase)
+
     async def result(self, op: Co[T]) -> T:
-        """Run *op*, an operation of this connection, and await the results of the trace."""
+        """Run *op*, and await the results of the trace."""
         try:
             return await runner()(op)
         finally:
+            await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Await the results of the trace."""
+        if self.trace is not None:
             await self.trace.catch_up()
 
 
 class Connections:
-    """Idle connections, and sending requests on them.
+    """A pool of connections, and sending requests by it.
 
     Args:
         verify: an `ssl.SSLContext`; or False, a file or a folder, see `tls_context`.
         cert: the client certificate; see `tls_context`.
         proxy: a `Proxy`, that of httpx, or a URL.
-        limits: limits for response heads and the like. By default a head may have 100 KiB, as
+        limits: the `Limits` of the pool, or those of httpx. By default there may be 100
+            connections, of which 50 are kept idle, for 60 s each.
+        head_limits: limits for response heads and the like. By default a head may have 100 KiB, as
             with httpcore.
 
     Raises:
@@ -163,61 +195,72 @@ class Connections:
         verify: SSLContext | bool | str | os.PathLike[str] = True,
         cert: Any = None,
         proxy: Any = None,
-        **limits: Unpack[Limits],
+        limits: Any = None,
+        **head_limits: Unpack[HeadLimits],
     ) -> None:
-        self._context = context_for(verify, cert)
-        self._proxy = proxy_for(proxy)
-        self._limits: Limits = {**DEFAULTS, **limits}
-        self._lock = RLock()  # threads may share a client
-        self._idle: defaultdict[Key, list[Connection]] = defaultdict(list)
-
-    def take(self, key: Key) -> Connection:
-        """Return a connection for *key*, idle or new."""
-        # There is none, also if the last one is taken in the middle of this.
-        with self._lock, suppress(IndexError):
-            return self._idle[key].pop()
-        origin, name = key
-        options: dict[str, Any] = {**self._limits, "asynchronous": self.asynchronous}
-        if origin.secure and name is not None:
-            options["server_hostname"] = name
-        return Connection.to(origin, ssl_context=self._context, proxy=self._proxy, **options)
-
-    def give_back(self, conn: Connection, key: Key, idle: list[Connection]) -> None:
-        """Keep *conn* in *idle* if it is reusable and `close` was not called."""
-        if conn.response_pending() or not conn.is_open():
-            conn.disconnect()
-            return
-        conn.trace.end()
-        with self._lock:
-            if self._idle.get(key) is idle:
-                idle.append(conn)
-                return
-        conn.disconnect()
+        context = context_for(verify, cert)
+        asynchronous = self.asynchronous
+        self._maker = ConnectionMaker(
+            context, proxy_for(proxy), head_limits, asynchronous=asynchronous
+        )
+        self._limits = limits_for(limits)
+        self._pool = Pool(self._maker, self._limits)
 
     def close(self) -> None:
-        """Close the idle connections."""
-        with self._lock:
-            kept = list(self._idle.values())
-            self._idle.clear()
-        for connections in kept:
-            for conn in connections:
-                conn.disconnect()
+        """Close the idle connections now, and those in use when their responses are closed."""
+        pool, self._pool = self._pool, Pool(self._maker, self._limits)
+        pool.close()
 
-    def response(self, key: Key, conn: Connection, request: Request, head: HTTPResponse) -> Any:
+    def sending(self, request: Request) -> Sending:
+        """Return *request* as it is sent."""
+        edition = edition_of(request)
+        trace = request.extensions.get("trace")
+        if trace is not None:
+            proxy, asynchronous = self._maker.proxy, self.asynchronous
+            trace = RequestTrace(trace, request, edition, proxy, asynchronous=asynchronous)
+        with errors_as(edition.client, lambda: "connect"):
+            return Sending(request, edition, trace)
+
+    def response(self, sending: Sending, lease: Lease, head: HTTPResponse) -> Any:
         """Return the response for httpx; its body is read later."""
-        client = conn.edition.client
-        network = conn.network(head.stream if ends_http(request.method, head.status) else None)
+        client, conn = sending.edition.client, lease.connection
+        assert isinstance(conn, Connection)
+        network = conn.network(head.stream if ends_http(sending.method, head.status) else None)
         kind = derived(Body, client.SyncByteStream, client.AsyncByteStream)
         return client.Response(
             head.status,
             headers=raw(head),
-            stream=kind(conn, network, partial(self.give_back, conn, key, self._idle[key])),
+            stream=kind(sending, lease, head, network),
             extensions={
                 "http_version": b"HTTP/" + head.http_version.encode(),
                 "reason_phrase": head.reason.encode("latin-1"),
                 "network_stream": network,
             },
         )
+
+
+def limits_for(limits: Any) -> Limits:
+    """Return *limits*, which may be those of httpx, as `Limits`."""
+    if limits is None:
+        return Limits(max_keepalive_per_origin=None)
+    if isinstance(limits, Limits):
+        return limits
+    if not hasattr(limits, "max_keepalive_connections"):
+        raise TypeError(f"limits are Limits of httpx or of this library, not {quoted(limits)}")
+    return Limits(
+        max_connections=limits.max_connections,
+        max_keepalive=limits.max_keepalive_connections,
+        max_keepalive_per_origin=None,
+        keepalive_expiry=limits.keepalive_expiry,
+    )
+
+
+@lru_cache(maxsize=64)
+def timeouts_of(
+    connect: float | None, write: float | None, read: float | None, pool: float | None
+) -> Timeouts:
+    """Return the time limits of httpx; the same object for the same limits."""
+    return Timeouts(connect=connect, write=write, read=read, pool=pool)
 
 
 def context_for(verify: SSLContext | bool | str | os.PathLike[str], cert: Any) -> SSLContext:
@@ -246,15 +289,14 @@ def proxy_for(proxy: Any) -> Proxy | None:
     )
 
 
-def key_of(request: Request) -> Key:
-    """Return the key of connections for *request*: origin and name for TLS."""
+def place_for(request: Request) -> Place:
+    """Return where *request* goes: its origin, and the name for TLS."""
     client, url = edition_of(request).client, request.url
     if url.scheme not in SCHEMES:
         message = f"no requests to {quoted(url.scheme)} URLs"
         raise client.UnsupportedProtocol(message, request=request)
     with errors_as(client, lambda: "connect"):
-        origin = Origin(url.scheme, url.host, url.port)
-    return origin, request.extensions.get("sni_hostname")
+        return place_of(url.scheme, url.host, url.port, request.extensions.get("sni_hostname"))
 
 
 def target_of(request: Request) -> str:
@@ -266,18 +308,17 @@ def target_of(request: Request) -> str:
     return text if request.method == "CONNECT" else Target(text)
 
 
-def co_send_head(conn: Connection, request: Request) -> Co[bool]:
-    """Connect and send the head; return True if a body follows."""
-    yield from conn.co_connect()
-    conn.phase = "write"
-    length = request.headers.get("Content-Length")
-    body = None
-    if length is not None or "Transfer-Encoding" in request.headers:
-        body = BodyFollowing(None if length is None else int(length))
-    left_out = FRAMING | {b"host"} if request.method == "CONNECT" else FRAMING  # it has its own
-    fields = [field for field in request.headers.raw if field[0].lower() not in left_out]
-    yield from conn.co_send_request(request.method, target_of(request), fields, body)
-    return body is not None
+def body_of(request: Request, edition: Edition) -> bytes | BodyFollowing | None:
+    """Return the body of *request* if it is in memory, or what announces it."""
+    headers, stream = request.headers, request.stream
+    length = headers.get("Content-Length")
+    if length is None:
+        return BodyFollowing() if "Transfer-Encoding" in headers else None
+    if isinstance(stream, edition.client.ByteStream):
+        body = b"".join(stream)
+        if length == str(len(body)):
+            return body
+    return BodyFollowing(int(length))
 
 
 class Body:
@@ -286,13 +327,16 @@ class Body:
     It becomes a `SyncByteStream` and an `AsyncByteStream`.
     """
 
-    def __init__(self, conn: Connection, network: Network, give_back: Callable[[], None]) -> None:
-        self._conn, self._network, self._give_back = conn, network, give_back
+    def __init__(
+        self, sending: Sending, lease: Lease, head: HTTPResponse, network: Network
+    ) -> None:
+        self._sending, self._lease, self._head, self._network = sending, lease, head, network
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
-        with self._conn.errors():
-            while self._open and (piece := self._conn.read(PIECE)):
+        conn = self._lease.connection
+        with self._sending.errors():
+            while self._open and (piece := conn.read(PIECE)):
                 yield piece
 
     def __aiter__(self) -> Self:
@@ -301,23 +345,27 @@ class Body:
     async def __anext__(self) -> bytes:
         if not self._open:
             raise StopAsyncIteration
-        with self._conn.errors():
-            piece = await self._conn.result(self._conn.co_read(PIECE))
+        with self._sending.errors():
+            piece = await self._sending.result(self._lease.connection.co_read(PIECE))
         if not piece:
             raise StopAsyncIteration
         return piece
 
     def close(self) -> None:
-        """Return the connection to the idle ones, and close a detached stream."""
+        """Give the connection back to the pool, and close a detached stream."""
         if self._open:
             self._open = False
             self._network.end()
-            self._give_back()
+            conn = self._lease.connection
+            assert isinstance(conn, Connection)
+            if conn.is_reusable():  # else its end belongs to this request
+                conn.trace.present = None
+            self._lease.release(self._head.field("keep-alive"))
 
     async def aclose(self) -> None:
-        """Return the connection to the idle ones, and close a detached stream."""
+        """Give the connection back to the pool, and close a detached stream."""
         self.close()
-        await self._conn.trace.catch_up()
+        await self._sending.catch_up()
 
 
 class Transport(Connections, SyncBase):
@@ -331,19 +379,13 @@ class Transport(Connections, SyncBase):
 
     def handle_request(self, request: Request) -> Any:
         """Send *request* and return the response; its body is read later."""
-        key = key_of(request)
-        conn = self.take(key)
-        try:
-            conn.begin(request)
-            with conn.errors():
-                if run(co_send_head(conn, request)):
-                    send_body(conn, request)
-                conn.phase = "read"
-                head = conn.read_response()
-            return self.response(key, conn, request, head)
-        except BaseException:
-            conn.disconnect()
-            raise
+        place = place_for(request)
+        sending = self.sending(request)
+        with sending.errors():
+            lease, head = exchange(
+                self._pool, place, sending, cast("Iterable[bytes]", request.stream)
+            )
+        return self.response(sending, lease, head)
 
 
 class AsyncTransport(Connections, AsyncBase):
@@ -359,47 +401,38 @@ class AsyncTransport(Connections, AsyncBase):
 
     async def handle_async_request(self, request: Request) -> Any:
         """Send *request* and return the response; its body is read later."""
-        key = key_of(request)
-        conn = self.take(key)
+        place = place_for(request)
+        sending = self.sending(request)
+        lease = None
         try:
-            conn.begin(request)
-            with conn.errors():
-                if await conn.result(co_send_head(conn, request)):
-                    await send_body_async(conn, request)
-                conn.phase = "read"
-                head = await conn.result(conn.co_read_response())
-            return self.response(key, conn, request, head)
+            with sending.errors():
+                lease, head = await runner()(co_start(self._pool, place, sending))
+                await sending.catch_up()
+                if head is None:
+                    head = await send_body(lease.connection, sending, request)
         except BaseException:
-            conn.disconnect()
-            await conn.trace.catch_up()
+            if lease is not None:
+                lease.discard()
+            await sending.catch_up()
             raise
+        return self.response(sending, lease, head)
 
     async def aclose(self) -> None:
-        """Close the idle connections."""
+        """Do what `close` does."""
         self.close()
 
 
-def send_body(conn: Connection, request: Any) -> None:
-    """Write the body of *request*, up to an early response."""
-    try:
-        for piece in request.stream:
-            conn.write(piece)
-        conn.finish()
-    except ConnectionClosed as exc:
-        if exc.request_sent != "yes":  # otherwise there is a response to read
-            raise
-
-
-async def send_body_async(conn: Connection, request: Any) -> None:
-    """Write the body of *request*, up to an early response."""
+async def send_body(conn: HTTPConnection, sending: Sending, request: Any) -> HTTPResponse:
+    """Write the body of *request*, up to an early response, and return the head of the response."""
     pieces = aiter(request.stream)
     try:
         async for piece in pieces:
-            await conn.result(conn.co_write(piece))
-        await conn.result(conn.co_finish())
-    except ConnectionClosed as exc:
-        if exc.request_sent != "yes":
-            raise
+            await sending.result(conn.co_write(piece))
+        await sending.result(conn.co_finish())
+    except AnsweredEarly:
+        pass
     finally:
         if isinstance(pieces, AsyncGenerator):
             await pieces.aclose()  # not later, which trio does not allow
+    sending.phase = "read"
+    return await sending.result(conn.co_read_response())

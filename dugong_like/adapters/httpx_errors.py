@@ -35,6 +35,7 @@ ERRORS: Final[Table] = {
     "AnsweredEarly": ("ConnectError", "WriteError", "RemoteProtocolError"),
     "ConnectionTimedOut": TIMED_OUT,
     "ContinueTimedOut": TIMED_OUT,
+    "PoolTimedOut": ("PoolTimeout",) * 3,
     "ConnectFailed": FAILED,
     "HandshakeFailed": FAILED,
     "CertificateInvalid": FAILED,
@@ -78,7 +79,7 @@ THEIRS: Final[Mapping[str, tuple[str, ...] | str]] = {
     ),
     "UnsupportedProtocol": "a scheme that is none is `InvalidRequest` of a `URL`",
     "InvalidURL": "`InvalidRequest` of a `URL`",
-    "PoolTimeout": "there is no pool yet",
+    "PoolTimeout": ("PoolTimedOut",),
     "ConnectionNotAvailable": "`StateError`: another operation has its turn",
     "CloseError": "closing raises nothing",
     "NetworkError": "`TransportError`; there it is what the errors of connecting, reading and "

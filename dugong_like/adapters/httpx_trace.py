@@ -48,36 +48,52 @@ class ConnectionTrace:
 
     Args:
         stream: makes the "network_stream" of events.
-        asynchronous: True if the trace of a request may be an ``async def`` function.
+
+    Attributes:
+        present: the trace of the present request; None if there is none.
 
     """
 
-    def __init__(self, stream: Callable[[Facts], Any], *, asynchronous: bool) -> None:
+    present: RequestTrace | None = None
+
+    def __init__(self, stream: Callable[[Facts], Any]) -> None:
         self._stream = stream
-        self._asynchronous = asynchronous
-        self._pending: list[Awaitable[Any]] = []
-        self._present: RequestTrace | None = None
-
-    def begin(self, request: Any, edition: Edition, proxy: Proxy | None) -> None:
-        """Pass events to the trace of *request*, if it has one, from now on."""
-        trace = request.extensions.get("trace")
-        self._present = trace and RequestTrace(trace, request, edition, proxy)
-
-    def end(self) -> None:
-        """Pass no more events."""
-        self._present = None
 
     def __call__(self, event: str, info: Facts) -> None:
         """Report *event*; called by the connection."""
         LOG(event, info)  # a connection with a trace does not log by itself
-        if self._present is None:
-            return
-        result = self._present.report(event, info, self._stream)
-        if self._asynchronous and isawaitable(result):
-            self._pending.append(result)
-        elif iscoroutine(result):
-            result.close()
-            raise TypeError('with a blocking client "trace" has to be a plain function')
+        if self.present is not None:
+            self.present.report(event, info, self._stream)
+
+
+class RequestTrace:
+    """The trace of one request, and the contents of its events.
+
+    Args:
+        trace: the function of the user.
+        request: the request.
+        edition: its library.
+        proxy: the proxy that it goes through.
+        asynchronous: True if *trace* may be an ``async def`` function.
+
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        request: Any,
+        edition: Edition,
+        proxy: Proxy | None,
+        *,
+        asynchronous: bool,
+    ) -> None:
+        self._trace, self._given, self._edition = trace, request, edition
+        self._asynchronous = asynchronous
+        self._pending: list[Awaitable[Any]] = []
+        self._known: Facts = {}  # about the connection that is being opened
+        self._names: Mapping[str, str] = {}
+        if proxy is not None:
+            self._names = WITH_HTTP_PROXY if proxy.speaks_http else WITH_SOCKS
 
     async def catch_up(self) -> None:
         """Await the results of the trace since the last call, until one of them raises."""
@@ -89,17 +105,6 @@ class ConnectionTrace:
             for awaitable in pending:
                 if iscoroutine(awaitable):
                     awaitable.close()  # or Python warns that it was not awaited
-
-
-class RequestTrace:
-    """The trace of one request, and the contents of its events."""
-
-    def __init__(self, trace: Trace, request: Any, edition: Edition, proxy: Proxy | None) -> None:
-        self._trace, self._given, self._edition = trace, request, edition
-        self._known: Facts = {}  # about the connection that is being opened
-        self._names: Mapping[str, str] = {}
-        if proxy is not None:
-            self._names = WITH_HTTP_PROXY if proxy.speaks_http else WITH_SOCKS
 
     @cached_property
     def _request(self) -> Any:
@@ -119,13 +124,18 @@ class RequestTrace:
             extensions=given.extensions,
         )
 
-    def report(self, event: str, info: Facts, stream: Callable[[Facts], Any]) -> Any:
-        """Report *event*, and return the result of the trace."""
+    def report(self, event: str, info: Facts, stream: Callable[[Facts], Any]) -> None:
+        """Report *event*; a result that is to be awaited is so by `catch_up`."""
         phase, _, when = event.rpartition(".")
         if phase in OF_HTTPCORE:
             event = f"{self._names.get(phase, phase)}.{when}"
             info = getattr(self, f"_{when}")(phase, info, stream)
-        return self._trace(event, info)
+        result = self._trace(event, info)
+        if self._asynchronous and isawaitable(result):
+            self._pending.append(result)
+        elif iscoroutine(result):
+            result.close()
+            raise TypeError('with a blocking client "trace" has to be a plain function')
 
     def _started(self, phase: str, info: Facts, _: object) -> Facts:
         if phase in WITH_REQUEST:

@@ -13,7 +13,8 @@ Not here: which connection it is (pool.py), and repeating for other reasons (lay
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from ..connection.exchange import HTTPResponse, Reply
 from ..errors import (
@@ -31,6 +32,7 @@ from .response import Response
 if TYPE_CHECKING:
     from ..connection.connection import HTTPConnection
     from ..http.url import Origin
+    from ..polling.timeouts import Timeouts
     from .request import ClientRequest
 
 MAX_SENT: Final = 4  # times: of several idle connections the server may have closed each
@@ -72,6 +74,33 @@ class Leases(Protocol):
         ...
 
 
+class Repeatable(Protocol):
+    """A request that `co_with_lease` sends: a `ClientRequest`, or that of an adapter.
+
+    Attributes:
+        timeouts: time limits; None for none.
+        attempts: how often it was sent.
+
+    """
+
+    timeouts: Timeouts | None
+    attempts: int
+
+    @property
+    def idempotent(self) -> bool:
+        """True if its method is idempotent."""
+        ...
+
+    def rewindable(self) -> bool:
+        """Return True if its body can be sent a second time."""
+        ...
+
+
+R = TypeVar("R", bound=Repeatable)
+M = TypeVar("M")
+T = TypeVar("T")
+
+
 def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
     """Send *request* and return its response.
 
@@ -81,6 +110,37 @@ def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
 
     """
     origin = request.url.origin
+    body = request.body
+    # Where request and response are each sent and received as a whole:
+    if not (request.stream or request.expect100 or request.hooks is not None) and (
+        body is None or is_whole(body)
+    ):
+        return co_with_lease(pool, origin, request, _co_whole, _whole_response)
+    return co_with_lease(pool, origin, request, _co_exchange_in_parts, _arriving_response)
+
+
+def co_with_lease(
+    pool: Leases,
+    origin: Origin,
+    request: R,
+    co_exchange: Callable[[HTTPConnection, R], Co[M]],
+    finish: Callable[[Lease, R, M], T],
+) -> Co[T]:
+    """Exchange *request* on a connection of *pool*; on another one if `may_repeat` says so.
+
+    Args:
+        pool: gives the connections.
+        origin: where they lead.
+        request: the request.
+        co_exchange: sends it by a connection, and receives what is wanted. If it raises, the
+            connection is given back here.
+        finish: makes the result of it; takes over the lease.
+
+    Raises:
+        PoolTimedOut: no connection became free in time.
+        Exception: what *co_exchange* raises.
+
+    """
     sent = 0
     while True:
         lease = pool.try_acquire(origin)
@@ -92,11 +152,7 @@ def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
         request.attempts += 1
         sent += 1
         try:
-            if not _is_plain(request):
-                return (yield from _co_exchange_in_parts(lease, connection, request))
-            reply = yield from _co_whole(connection, request)
-            lease.release(reply.field("keep-alive"))
-            return Response.received(reply, request, connection, reply.body)
+            return finish(lease, request, (yield from co_exchange(connection, request)))
         except DugongError as exc:
             again = lease.reused and sent < MAX_SENT and may_repeat(request, exc)
             _end(lease, exc)
@@ -108,13 +164,13 @@ def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
             raise
 
 
-def _waiting_deadline(request: ClientRequest) -> float | None:
+def _waiting_deadline(request: Repeatable) -> float | None:
     """Return the seconds of `time.monotonic` until which *request* waits for a connection."""
     limit = None if request.timeouts is None else request.timeouts.pool
     return None if limit is None else time.monotonic() + limit
 
 
-def may_repeat(request: ClientRequest, exc: DugongError) -> bool:
+def may_repeat(request: Repeatable, exc: DugongError) -> bool:
     """Return True if *request*, which has failed on a kept connection, may be sent again.
 
     That is so if the server closed the connection before the request was sent, or before a part of
@@ -137,13 +193,6 @@ def _end(lease: Lease, exc: DugongError) -> None:
         lease.discard()
 
 
-def _is_plain(request: ClientRequest) -> bool:
-    """Return True if request and response are each sent and received as a whole."""
-    if request.stream or request.expect100 or request.hooks is not None:
-        return False
-    return request.body is None or is_whole(request.body)
-
-
 def _co_whole(connection: HTTPConnection, request: ClientRequest) -> Co[Reply]:
     """Send *request* and receive its whole response."""
     prepared = request.prepared
@@ -153,6 +202,11 @@ def _co_whole(connection: HTTPConnection, request: ClientRequest) -> Co[Reply]:
     return connection.co_exchange(request.method, request.url.target, headers, request.body)
 
 
+def _whole_response(lease: Lease, request: ClientRequest, reply: Reply) -> Response:
+    lease.release(reply.field("keep-alive"))
+    return Response.received(reply, request, lease.connection, reply.body)
+
+
 def _for_connection(request: ClientRequest) -> Request:
     """Return *request* as it is sent to the origin (RFC 9112 section 3.2.1)."""
     sent = Request(request.method, request.url.target, request.headers)
@@ -160,9 +214,7 @@ def _for_connection(request: ClientRequest) -> Request:
     return sent
 
 
-def _co_exchange_in_parts(
-    lease: Lease, connection: HTTPConnection, request: ClientRequest
-) -> Co[Response]:
+def _co_exchange_in_parts(connection: HTTPConnection, request: ClientRequest) -> Co[HTTPResponse]:
     sent = _for_connection(request)
     try:
         if request.expect100 and request.body is not None:
@@ -174,7 +226,12 @@ def _co_exchange_in_parts(
         message = None  # it is read next
     if message is None:
         message = yield from connection.co_read_response()
-    return Response.received(message, request, connection, ArrivingBody(lease, message))
+    return message
+
+
+def _arriving_response(lease: Lease, request: ClientRequest, message: HTTPResponse) -> Response:
+    body = ArrivingBody(lease, message)
+    return Response.received(message, request, lease.connection, body)
 
 
 def _co_send_when_asked(connection: HTTPConnection, request: Request) -> Co[HTTPResponse | None]:

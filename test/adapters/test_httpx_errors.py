@@ -27,8 +27,9 @@ OURS = exceptions_of(dugong_like)
 
 # Raised by a client, and not by the connections that the transport uses.
 OF_A_CLIENT = {
-    *("AddressForbidden", "DeadlineExceeded", "RedirectRefused", "ResponseClosed", "ResponseError"),
-    *("ResponseNotRead", "StatusError", "StreamConsumed", "TooManyRedirects"),
+    *("AddressForbidden", "AuthenticationFailed", "CookieConflict", "DeadlineExceeded"),
+    *("DecodingError", "RedirectRefused", "ResponseClosed", "ResponseError", "ResponseNotRead"),
+    *("StatusError", "StreamConsumed", "TooManyRedirects"),
 }
 
 THEIRS = {
