@@ -19,7 +19,8 @@ response has "http_version", "reason_phrase" and "network_stream" (httpx_network
 "trace" gets the events of its own request, and of the connection while it serves that request,
 including its opening and closing. Events and their contents are those of httpcore
 (httpx_trace.py). With `AsyncClient` it may be an ``async def`` function, as with httpcore: its
-results are awaited, in the order of the events, at the end of the operation that they belong to.
+results are awaited in the order of the events, before the response, or the part of its body that
+they belong to, is returned.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import AbstractContextManager
-from functools import lru_cache
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack, cast
 
@@ -141,7 +141,7 @@ class Sending(Outgoing):
         self.edition = edition
         self.trace = trace
         limits = request.extensions.get("timeout", {})
-        self.timeouts = timeouts_of(*[limits.get(name) for name in (*PHASES, "pool")])
+        self.timeouts = Timeouts(**{name: limits.get(name) for name in (*PHASES, "pool")})
         # CONNECT has a Host of its own.
         left_out = FRAMING | {b"host"} if request.method == "CONNECT" else FRAMING
         fields = [field for field in request.headers.raw if field[0].lower() not in left_out]
@@ -253,14 +253,6 @@ def limits_for(limits: Any) -> Limits:
         max_keepalive_per_origin=None,
         keepalive_expiry=limits.keepalive_expiry,
     )
-
-
-@lru_cache(maxsize=64)
-def timeouts_of(
-    connect: float | None, write: float | None, read: float | None, pool: float | None
-) -> Timeouts:
-    """Return the time limits of httpx; the same object for the same limits."""
-    return Timeouts(connect=connect, write=write, read=read, pool=pool)
 
 
 def context_for(verify: SSLContext | bool | str | os.PathLike[str], cert: Any) -> SSLContext:

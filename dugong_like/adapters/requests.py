@@ -6,9 +6,9 @@
     session.mount("http://", Adapter())
     session.mount("https://", Adapter())
 
-Idle connections are kept, one list for each origin, proxy and TLS setting. requests is the client
-(redirects, cookies, authentication, proxies from the environment), urllib3 decodes bodies, and this
-library is the connection. All arguments, and the exceptions, are those of the adapter of requests,
+An adapter has a `Pool` of connections, which threads may share. requests is the client (redirects,
+cookies, authentication, proxies from the environment), urllib3 decodes bodies, and this library is
+pool and connections. The arguments of requests, and the exceptions, are those of its own adapter,
 except that
 
 - the read time-out also limits a time without progress in writing, with `ReadTimeout`; no time-out
@@ -27,12 +27,9 @@ from __future__ import annotations
 import io
 import os
 import ssl
-from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from threading import RLock
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -58,10 +55,12 @@ from urllib3 import Timeout
 from urllib3.exceptions import LocationValueError, ProtocolError, ReadTimeoutError
 from urllib3.util import parse_url
 
+from ..client.dispatch import Lease
+from ..client.limits import Limits
+from ..client.pool import Pool
 from ..connection.connection import HTTPConnection
 from ..connection.exchange import HTTPResponse
 from ..errors import (
-    ConnectionClosed,
     ConnectionTimedOut,
     DugongError,
     HandshakeFailed,
@@ -73,10 +72,11 @@ from ..http.redaction import MAX_PATH, quoted
 from ..http.request import BodyFollowing
 from ..http.url import Origin
 from ..polling.binary_streams import co_read_some
-from ..polling.contract import run
+from ..polling.contract import Co, run
 from ..polling.timeouts import Timeouts
 from ..transport.proxy.proxy import Proxy
 from ..transport.tls.contexts import default_ssl_context, tls_context
+from .sending import Maker, Outgoing, Place, exchange, place_of
 
 Certificate = str | tuple[str, str] | None  # of the client: one file, or certificate and key
 PIECE: Final = 65536  # bytes of a body at a time
@@ -90,13 +90,13 @@ ERRORS: Final = [  # the first one that matches
 ]
 STEPS: Final = {"dns", "connect", "tls"}
 WITH_PROXY: Final = {f"proxy-{step}" for step in STEPS}  # no request was sent yet
-CONNECTING: Final = STEPS | {"proxy"}
+CONNECTING: Final = STEPS | {"proxy", "pool"}
+DEFAULT_LIMITS: Final = Limits(max_connections=None)  # as with urllib3
 
 
-class Key(NamedTuple):
-    """Properties of a connection; requests that have the same ones may share it."""
+class Setting(NamedTuple):
+    """What connections to an origin have to have in common to be shared."""
 
-    origin: Origin
     proxy: str | None
     verify: bool | str
     cert: Certificate
@@ -123,8 +123,8 @@ def error_for(exc: DugongError) -> type[exceptions.RequestException]:
 class Body:
     """The body of a response as a file, with the errors of urllib3."""
 
-    def __init__(self, conn: HTTPConnection, give_back: Callable[[], None]) -> None:
-        self._conn, self._give_back = conn, give_back
+    def __init__(self, lease: Lease, head: HTTPResponse) -> None:
+        self._lease, self._head = lease, head
         self.closed = False
 
     def read(self, size: int | None = None) -> bytes:
@@ -144,21 +144,22 @@ class Body:
     def _read(self, size: int | None) -> bytes:
         if self.closed:
             return b""
+        conn = self._lease.connection
         try:
-            data = self._conn.read(size)
+            data = conn.read(size)
         except ConnectionTimedOut as exc:
             raise ReadTimeoutError(None, "", str(exc)) from exc  # type: ignore[arg-type]
         except DugongError as exc:
             raise ProtocolError(str(exc), exc) from exc
-        if not self._conn.response_pending():
+        if not conn.response_pending():
             self.close()
         return data
 
     def close(self) -> None:
-        """Return the connection to the idle ones, after an incomplete read, too."""
+        """Give the connection back to the pool, after an incomplete read, too."""
         if not self.closed:
             self.closed = True
-            self._give_back()
+            self._lease.release(self._head.field("keep-alive"))
 
 
 class Raw(RawResponse):
@@ -190,25 +191,113 @@ class Original:
         """Do nothing."""
 
 
-class Adapter(BaseAdapter):
-    """An adapter for `requests.Session`, to be mounted. Pickling leaves out its connections."""
+class ConnectionMaker(Maker):
+    """Makes connections to a `Place`, which has a `Setting`."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._reset()
-
-    def _reset(self) -> None:
-        self._lock = RLock()
-        self._idle: defaultdict[Key, list[HTTPConnection]] = defaultdict(list)
         self._contexts: dict[tuple[bool | str, Certificate], ssl.SSLContext] = {}
 
+    def connection(self, origin: Origin) -> HTTPConnection:
+        """Return a new connection.
+
+        Raises:
+            InvalidProxyURL: the setting has such a one.
+            Exception: see `context_for`.
+
+        """
+        assert isinstance(origin, Place)
+        setting: Setting = origin.setting
+        context = self._context(setting.verify, setting.cert) if origin.secure else None
+        proxy = self._proxy(setting)
+        return HTTPConnection.to(origin, ssl_context=context, proxy=proxy, content_md5=False)
+
+    def _proxy(self, setting: Setting) -> Proxy | None:
+        if setting.proxy is None:
+            return None
+        secure = urlsplit(setting.proxy).scheme == "https"
+        context = self._context(setting.verify, None) if secure else None
+        try:
+            return Proxy(setting.proxy, ssl_context=context)
+        except InvalidRequest as exc:
+            raise exceptions.InvalidProxyURL(exc) from exc
+
+    def _context(self, verify: bool | str, cert: Certificate) -> ssl.SSLContext:
+        """Return the context for *verify* and *cert*, the same one each time."""
+        context = self._contexts.get((verify, cert))
+        if context is None:
+            context = self._contexts.setdefault((verify, cert), context_for(verify, cert))
+        return context
+
+
+class Sending(Outgoing):
+    """A request of requests, as it is sent."""
+
+    def __init__(
+        self, request: requests.PreparedRequest, limits: Timeout, left_out: frozenset[str]
+    ) -> None:
+        fields = [field for field in request.headers.items() if field[0].lower() not in left_out]
+        method, length = request.method or "", request.headers.get("Content-Length")
+        self._request, self._limits = request, limits
+        self.following = body = whole(request.body)
+        if body is None and length == "0" and method != "TRACE":
+            body = b""  # announced by requests, for DELETE for example
+        if body is not None and not isinstance(body, bytes | memoryview):
+            if isinstance(body, io.TextIOBase):
+                length = None  # it counts characters, or bytes of another encoding
+            body = BodyFollowing(None if length is None else int(length))
+        super().__init__(method, request.path_url, fields, body)
+        connect = Timeout.resolve_default_timeout(limits.connect_timeout)
+        self.timeouts = Timeouts(connect=connect, pool=connect)
+
+    def co_connect(self, conn: HTTPConnection) -> Co[None]:
+        """Open *conn*, unless it is open, and use the rest of the time for the request."""
+        limits = self._limits.clone()
+        limits.start_connect()
+        yield from conn.co_connect()
+        rest = Timeout.resolve_default_timeout(limits.read_timeout)
+        if rest == 0:
+            request = self._request
+            message = f"{request.method} {request.url}: all {limits.total} s went on connecting"
+            raise exceptions.ReadTimeout(message, request=request)
+        conn.timeout = Timeouts(connect=rest, read=rest, write=rest)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the body that is to follow, in parts: a stream to its end, waiting for it."""
+        body = self.following
+        if not hasattr(body, "read"):
+            parts: Iterator[bytes | str] = iter(body)
+        elif isinstance(body, io.TextIOBase):
+            parts = iter(lambda: body.read(PIECE), "")
+        else:
+            parts = iter(lambda: run(co_read_some(body, PIECE)), b"")
+        for piece in parts:
+            yield piece.encode() if isinstance(piece, str) else piece
+
+
+class Adapter(BaseAdapter):
+    """An adapter for `requests.Session`, to be mounted. Pickling leaves out its connections.
+
+    Args:
+        limits: those of its pool. By default any number of connections may be open, of which 50
+            are kept idle for 60 s each, and 10 for one origin. If there is a limit, the time-out of
+            connecting also limits the wait for a connection.
+
+    Raises:
+        TypeError: *limits* has the wrong type.
+
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        super().__init__()
+        self._limits = limits
+        self._pool = Pool(ConnectionMaker(), limits)
+
     def __getstate__(self) -> dict[str, Any]:
-        own = {"_lock", "_idle", "_contexts"}
-        return {name: value for name, value in vars(self).items() if name not in own}
+        return {name: value for name, value in vars(self).items() if name != "_pool"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._reset()
+        self._pool = Pool(ConnectionMaker(), self._limits)
 
     def send(
         self,
@@ -228,65 +317,11 @@ class Adapter(BaseAdapter):
 
         """
         limits = time_limits(timeout)
-        key = key_of(request, verify, cert, proxies)
+        place = place_for(request, verify, cert, proxies)
         with errors_of_requests(request):
-            conn = self._take(key)
-            try:
-                self._connect(conn, limits, request)
-                send(conn, request, left_out=fields_left_out(key.proxy))
-                head = conn.read_response()
-            except BaseException:
-                conn.disconnect()
-                raise
-        give_back = partial(self._give_back, conn, key, self._idle[key])
-        return self._response(request, head, Body(conn, give_back))
-
-    def _take(self, key: Key) -> HTTPConnection:
-        # There is none, also if the last one is taken in the middle of this.
-        with self._lock, suppress(IndexError):
-            return self._idle[key].pop()
-        context = self._context(key.verify, key.cert) if key.origin.secure else None
-        return HTTPConnection.to(
-            key.origin, ssl_context=context, proxy=self._proxy(key), content_md5=False
-        )
-
-    def _proxy(self, key: Key) -> Proxy | None:
-        if key.proxy is None:
-            return None
-        secure = urlsplit(key.proxy).scheme == "https"
-        context = self._context(key.verify, None) if secure else None
-        try:
-            return Proxy(key.proxy, ssl_context=context)
-        except InvalidRequest as exc:
-            raise exceptions.InvalidProxyURL(exc) from exc
-
-    def _context(self, verify: bool | str, cert: Certificate) -> ssl.SSLContext:
-        """Return the context for *verify* and *cert*, the same one each time."""
-        context = self._contexts.get((verify, cert))
-        if context is None:
-            context = self._contexts.setdefault((verify, cert), context_for(verify, cert))
-        return context
-
-    def _connect(
-        self, conn: HTTPConnection, limits: Timeout, request: requests.PreparedRequest
-    ) -> None:
-        """Connect, and use the rest of the time for the request."""
-        limits.start_connect()
-        conn.timeout = Timeouts(connect=Timeout.resolve_default_timeout(limits.connect_timeout))
-        conn.connect()
-        rest = Timeout.resolve_default_timeout(limits.read_timeout)
-        if rest == 0:
-            message = f"{request.method} {request.url}: all {limits.total} s went on connecting"
-            raise exceptions.ReadTimeout(message, request=request)
-        conn.timeout = Timeouts(connect=rest, read=rest, write=rest)
-
-    def _give_back(self, conn: HTTPConnection, key: Key, idle: list[HTTPConnection]) -> None:
-        """Keep *conn* in *idle* if its response is complete and `close` was not called."""
-        with self._lock:
-            if self._idle.get(key) is idle and not conn.response_pending():
-                idle.append(conn)
-                return
-        conn.disconnect()
+            sending = Sending(request, limits, fields_left_out(place.setting.proxy))
+            lease, head = exchange(self._pool, place, sending, sending.pieces())
+        return self._response(request, head, Body(lease, head))
 
     def _response(
         self, request: requests.PreparedRequest, head: HTTPResponse, body: Body
@@ -316,31 +351,29 @@ class Adapter(BaseAdapter):
         return response
 
     def close(self) -> None:
-        """Close the idle connections, and drop the TLS contexts."""
-        with self._lock:
-            kept = list(self._idle.values())
-            self._idle.clear()
-            self._contexts.clear()
-        for connections in kept:
-            for conn in connections:
-                conn.disconnect()
+        """Close the idle connections, and drop the TLS contexts.
+
+        Those in use are closed when their responses have been read.
+        """
+        pool, self._pool = self._pool, Pool(ConnectionMaker(), self._limits)
+        pool.close()
 
 
-def key_of(
+def place_for(
     request: requests.PreparedRequest,
     verify: bool | str | os.PathLike[str],
     cert: Certificate,
     proxies: dict[str, str] | None,
-) -> Key:
-    """Return the properties of connections for *request*."""
+) -> Place:
+    """Return where *request* goes, with a `Setting`."""
+    authorities = verify if isinstance(verify, bool) else os.fspath(verify)
+    pair = cert if cert is None or isinstance(cert, str) else (cert[0], cert[1])
+    setting = Setting(proxy_url(request, proxies), authorities, pair)
     try:
         url = urlsplit(str(request.url))
-        origin = Origin(url.scheme, url.hostname or "", url.port)
+        return place_of(url.scheme, url.hostname or "", url.port, setting)
     except (ValueError, InvalidRequest) as exc:
         raise exceptions.InvalidURL(exc, request=request) from exc
-    place = verify if isinstance(verify, bool) else os.fspath(verify)
-    pair = cert if cert is None or isinstance(cert, str) else (cert[0], cert[1])
-    return Key(origin, proxy_url(request, proxies), place, pair)
 
 
 def proxy_url(request: requests.PreparedRequest, proxies: dict[str, str] | None) -> str | None:
@@ -384,29 +417,6 @@ def time_limits(timeout: float | tuple[float | None, float | None] | Timeout | N
     return Timeout(connect=timeout, read=timeout)
 
 
-def send(conn: HTTPConnection, request: requests.PreparedRequest, left_out: frozenset[str]) -> None:
-    """Send *request*, up to an early response."""
-    fields = [field for field in request.headers.items() if field[0].lower() not in left_out]
-    method, length = request.method or "", request.headers.get("Content-Length")
-    body = whole(request.body)
-    if body is None and length == "0" and method != "TRACE":
-        body = b""  # announced by requests, for DELETE for example
-    if body is None or isinstance(body, bytes | memoryview):
-        conn.send_request(method, request.path_url, fields, body)
-        return
-    if length is not None and isinstance(body, io.TextIOBase):
-        length = None  # it counts characters, or bytes of another encoding
-    following = BodyFollowing(None if length is None else int(length))
-    conn.send_request(method, request.path_url, fields, following)
-    try:
-        for piece in pieces_of(body):
-            conn.write(piece.encode() if isinstance(piece, str) else piece)
-        conn.finish()
-    except ConnectionClosed as exc:
-        if exc.request_sent != "yes":  # otherwise there is a response to read
-            raise
-
-
 def whole(body: Any) -> Any:
     """Return *body* as bytes-like if it is in memory, otherwise unchanged."""
     if isinstance(body, io.StringIO):
@@ -419,17 +429,6 @@ def whole(body: Any) -> Any:
         return memoryview(body).cast("B")
     except TypeError:
         return body  # an iterable
-
-
-def pieces_of(body: Any) -> Iterator[bytes | str]:
-    """Yield a body in parts: a stream to its end, waiting for it if it is non-blocking."""
-    if not hasattr(body, "read"):
-        yield from body
-    elif isinstance(body, io.TextIOBase):
-        yield from iter(lambda: body.read(PIECE), "")
-    else:
-        while piece := run(co_read_some(body, PIECE)):
-            yield piece
 
 
 def context_for(verify: bool | str, cert: Certificate) -> ssl.SSLContext:

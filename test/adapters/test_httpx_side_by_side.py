@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 from click.testing import CliRunner
 from kit.echo import echo
-from kit.httpx_clients import EDITIONS, RUNNERS, WAYS, Async, Sync
+from kit.httpx_clients import EDITIONS, WAYS, client_of
 from kit.playground import Playground, sized
 from kit.servers import refusing_port
 from kit.support import (
@@ -27,21 +27,7 @@ from kit.support import (
     wait_until,
 )
 
-from dugong_like.adapters.httpx import AsyncTransport, Transport
-
-
-def client_of(way, own, options=None, **settings):
-    """Return a client for one of `WAYS`; *own* says whose transport it has."""
-    name, _, runner = way.partition("-")
-    module = EDITIONS[name][0]
-    if own:
-        kind = AsyncTransport if runner else Transport
-    else:
-        kind = module.AsyncHTTPTransport if runner else module.HTTPTransport
-    settings |= {"transport": kind(**(options or {})), "trust_env": False}
-    if runner:
-        return Async(RUNNERS[runner], module, **settings)
-    return type("Client", (Sync, module.Client), {})(**settings)
+from dugong_like.adapters.httpx import Transport
 
 
 class Call:

@@ -10,6 +10,8 @@ import httpx2
 import pytest
 import trio
 
+from dugong_like.adapters.httpx import AsyncTransport, Transport
+
 
 class OnTrio:
     """What `asyncio.Runner` is for asyncio."""
@@ -87,3 +89,17 @@ RUNNERS = {"asyncio": asyncio.Runner, "trio": OnTrio}
 EDITIONS = {"httpx": (httpx, httpcore), "httpx2": (httpx2, httpcore2)}
 
 WAYS = [f"{name}{runner}" for name in EDITIONS for runner in ("", "-asyncio", "-trio")]
+
+
+def client_of(way, own, options=None, **settings):
+    """Return a client for one of `WAYS`; *own* says whose transport it has."""
+    name, _, runner = way.partition("-")
+    module = EDITIONS[name][0]
+    if own:
+        kind = AsyncTransport if runner else Transport
+    else:
+        kind = module.AsyncHTTPTransport if runner else module.HTTPTransport
+    settings |= {"transport": kind(**(options or {})), "trust_env": False}
+    if runner:
+        return Async(RUNNERS[runner], module, **settings)
+    return type("Client", (Sync, module.Client), {})(**settings)
