@@ -6,7 +6,8 @@ the block in front of it, with the names of that block. Each command of a consol
 test, too. The line numbers of a traceback are those of the document.
 
 In these processes ``www.example.org`` leads to the server below and ``proxy.example.org`` to
-a proxy: their ports are replaced when the names are looked up, and no other name exists.
+a proxy: their ports are replaced when the names are looked up. ``news.example.org`` is the server,
+too, by an address that looks public. No other name exists.
 
 Not here: the two commands that need a package index (`NOT_HERE`); .ci/run runs them.
 """
@@ -66,18 +67,28 @@ REDIRECT = """
 import os, socket
 
 ask = socket.getaddrinfo
+PUBLIC = "93.184.215.14"  # an address of the public internet, where nothing is sent
 PORTS = {80: int(os.environ["EXAMPLE_HTTP"]), 443: int(os.environ["EXAMPLE_HTTPS"])}
 
 def getaddrinfo(host, port, *rest, **options):
     if host == "www.example.org":
         return ask("127.0.0.1", PORTS[port], *rest, **options)
+    if host == "news.example.org":
+        return [(*one[:4], (PUBLIC, one[4][1])) for one in ask("127.0.0.1", PORTS[port], *rest)]
     if host == "proxy.example.org":
         return ask("127.0.0.1", int(os.environ["EXAMPLE_PROXY"]), *rest, **options)
     if host in ("127.0.0.1", "localhost", "", None):
         return ask(host, port, *rest, **options)
     raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
+def at_home(connect):
+    def connecting(sock, address):
+        return connect(sock, ("127.0.0.1", address[1]) if address[0] == PUBLIC else address)
+    return connecting
+
 socket.getaddrinfo = getaddrinfo
+socket.socket.connect = at_home(socket.socket.connect)
+socket.socket.connect_ex = at_home(socket.socket.connect_ex)
 """
 
 
