@@ -278,8 +278,11 @@ class Response:
 
     @property
     def has_redirect_location(self) -> bool:
-        """True for a redirect that may be followed: 301, 302, 303, 307 or 308 with Location."""
-        return self.status_code in REDIRECTS and self.field("location") is not None
+        """True for a redirect that may be followed: 301, 302, 303, 307 or 308 with Location.
+
+        An empty one is none, as for browsers: it would lead to the same URL again.
+        """
+        return self.status_code in REDIRECTS and bool(self.field("location"))
 
     @property
     def is_client_error(self) -> bool:
