@@ -499,15 +499,14 @@ def test_cookies_of_each_hop(status, driver):
 )
 def test_a_guard_sees_each_hop_and_each_way_to_write_an_address(where):
     """Server-side request forgery by redirect: an address that is not public is never asked."""
-    from dugong_like import MockDispatcher
-    from dugong_like.client.client import Client
+    public = PublicOnly()
 
-    mock = MockDispatcher()
+    def guard(host, address):
+        return host == "public.test" or public(host, address)
+
     with Site({None: OK}) as site:
-        mock.add(url="http://public.test/").reply(302, {"Location": where.format(p=site.port)})
-        mounts = {"http://public.test": mock}
-        with Client(guard=PublicOnly(), mounts=mounts, timeout=20) as client:
-            with pytest.raises(AddressForbidden) as failure:
-                client.get("http://public.test/")
-        assert site.connections == 0
-    assert failure.value.request_sent == "no"
+        site._answers["public.test/"] = to(where.format(p=site.port))
+        [error] = ask("blocking", {"guard": guard}, ("GET", site.url("public.test")))
+        assert len(site.seen) == site.connections == 1
+    assert isinstance(error, AddressForbidden)
+    assert (error.request_sent, error.method) == ("no", "GET")
