@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -106,6 +107,29 @@ class Job:
     def _with_fields(self, count: int) -> Iterator[Call]:
         for path, body in self.calls(server.ASKED, count):
             yield (path, dict(server.REQUEST_FIELDS)), body
+
+    def json(self) -> Meter:
+        """POST of a JSON value that is answered by another one, which is parsed."""
+        pairs = [
+            ((path, value), value)
+            for number, path in enumerate(server.JSON)
+            for value in [server.json_value(number, server.SMALL)]
+        ]
+        client = self.client
+        return self._measure(
+            lambda count: client.run(client.each, client.post_json, islice(cycle(pairs), count))
+        )
+
+    def gzip(self) -> Meter:
+        """GET of a compressed body, which is decompressed."""
+        pairs = [
+            (path, json.dumps(server.json_value(number, server.GZIP_SIZE)).encode())
+            for number, path in enumerate(server.GZIP)
+        ]
+        client = self.client
+        return self._measure(
+            lambda count: client.run(client.each, client.get, islice(cycle(pairs), count))
+        )
 
     def pipelined(self) -> Meter:
         """GETs that need not wait for each other."""

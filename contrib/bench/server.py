@@ -7,7 +7,9 @@ measured. Uploads go to another server: see sink.py.
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -19,7 +21,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 SMALL: Final = 1024  # bytes of a small body
@@ -27,6 +29,9 @@ PATHS: Final = [f"/small/{number:02}" for number in range(16)]  # bodies differ,
 UNLIKE: Final = [path.replace("small", "unlike") for path in PATHS]  # no two heads are the same
 FIELDS: Final = [path.replace("small", "fields") for path in PATHS]  # with 50 response fields
 ASKED: Final = [path.replace("small", "asked") for path in PATHS]  # only with `REQUEST_FIELDS`
+JSON: Final = [path.replace("small", "json") for path in PATHS]  # POST, and GET
+GZIP: Final = [path.replace("small", "gzip") for path in PATHS]  # JSON, compressed
+GZIP_SIZE: Final = 100 * 1024  # bytes before it is compressed
 REQUEST_FIELDS: Final = {
     "User-Agent": "example/1.0",
     "Accept": "application/octet-stream",
@@ -58,6 +63,16 @@ http {{
     root {root}/www;
 {locations}  }}
 }}
+"""
+
+# POST is answered like GET: nginx has no such thing for files.
+JSON_LOCATIONS = """
+    location /json/ {{
+      alias {root}/www/json/; default_type application/json; error_page 405 =200 $uri;
+    }}
+    location /gzip/ {{
+      alias {root}/www/gzip/; default_type application/json; add_header Content-Encoding gzip;
+    }}
 """
 
 OPENSSL_CONFIG = """
@@ -96,10 +111,20 @@ class Site:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(body)
             os.utime(file, (now, now - number))  # another Last-Modified and ETag for each
+        for number, (path, compressed) in enumerate(zip(JSON, GZIP, strict=True)):
+            self._write(path, json.dumps(json_value(number, SMALL)).encode())
+            self._write(
+                compressed, gzip.compress(json.dumps(json_value(number, GZIP_SIZE)).encode())
+            )
 
     def file(self, path: str) -> Path:
         """Return the file behind *path*."""
         return self.root / "www" / path[1:]
+
+    def _write(self, path: str, body: bytes) -> None:
+        file = self.file(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(body)
 
     def make_large(self, size: int) -> None:
         """Make /large/SIZE with so many bytes, no two MiB alike, and note its SHA-256."""
@@ -132,6 +157,7 @@ class Site:
         locations += _location(self.root, "/asked/", (), REQUEST_FIELDS)
         for path, count in [("/fields/", 50), *((f"/growth/{n}/", n) for n in counts_of_fields)]:
             locations += _location(self.root, path, _fields(count))
+        locations += JSON_LOCATIONS.format(root=self.root)
         files = 20000
         with suppress(ImportError):
             import resource
@@ -167,6 +193,17 @@ class Site:
         with running(command):
             wait_for(self.ports[0])
             yield
+
+
+def json_value(number: int, size: int) -> dict[str, Any]:
+    """Return a value that JSON needs about *size* bytes for, another one for each *number*."""
+    chance = random.Random(number)
+    item = {"id": number, "name": "an item of a usual length", "price": 12.5, "tags": ["a", "b"]}
+    count = max(1, size // 120)
+    return {
+        "number": number,
+        "items": [item | {"id": chance.randrange(10**9)} for _ in range(count)],
+    }
 
 
 def _fields(count: int) -> list[str]:

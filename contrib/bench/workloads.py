@@ -35,11 +35,21 @@ PIPELINED: Final = ("floor", "dugong_like", "dugong_like/Pipeline", *DRIVERS[1:]
 BULK: Final = ("floor", "dugong_like", "dugong_like/Loop", "dugong_like/asyncio", *PEERS)
 
 
-IDLE: Final = ("floor", "dugong_like", *BLOCKING_PEERS, "aiohttp", "pycurl", "awscrt", "dugong")
+IDLE: Final = (
+    "floor",
+    "dugong_like",
+    "dugong_like/Client",
+    *BLOCKING_PEERS,
+    "aiohttp",
+    "pycurl",
+    "awscrt",
+    "dugong",
+)
 GROWTH: Final = ("dugong_like",)
 STATEMENTS: Final = {  # what users write; the floor is what no client can do without
     "floor": "import socket, ssl",
     "dugong_like": "import dugong_like",
+    "dugong_like/Client": "from dugong_like import Client",
     "dugong_like/https": "from dugong_like import HTTPConnection, default_ssl_context",
     "dugong_like/asyncio": "from dugong_like.drivers import aio",
     "dugong_like/AsyncConnection": "from dugong_like import AsyncConnection",
@@ -205,6 +215,20 @@ WORKLOADS: Final = [
         "client-asyncio", "so many GETs at once by one client", "concurrent", 10240, 2560,
         clients=("dugong_like/AsyncClient", "aiohttp", "pyreqwest/asyncio", "httpx2/asyncio"),
         sizes=(16, 128, 512),
+    ),
+    Workload(
+        "client-json", "POST and answer of 1 KiB of JSON", "json", 3000, 600, unit="POST",
+        clients=(
+            "dugong_like/Client", "dugong_like/AsyncClient", "requests", "niquests", "httpx",
+            "httpx2", "httpx2/asyncio", "aiohttp", "pyreqwest",
+        ),
+    ),
+    Workload(
+        "client-gzip", "GET of 100 KiB of JSON, compressed by gzip", "gzip", 1000, 200,
+        clients=(
+            "dugong_like/Client", "dugong_like/AsyncClient", "urllib3", "requests", "niquests",
+            "httpx", "httpx2", "aiohttp",
+        ),
     ),
     Workload("connect", "a new connection for each GET", "connect", 1500, 100),
     Workload("connect-tls", "a new connection for each GET", "connect", 300, 30),

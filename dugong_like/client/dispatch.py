@@ -12,6 +12,7 @@ Not here: which connection it is (pool.py), and repeating for other reasons (lay
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
@@ -165,9 +166,14 @@ def co_with_lease(
 
 
 def _waiting_deadline(request: Repeatable) -> float | None:
-    """Return the seconds of `time.monotonic` until which *request* waits for a connection."""
-    limit = None if request.timeouts is None else request.timeouts.pool
-    return None if limit is None else time.monotonic() + limit
+    """Return the seconds of `time.monotonic` until which *request* waits for a connection.
+
+    None is for the limit of the pool.
+    """
+    if request.timeouts is None:
+        return None
+    limit = request.timeouts.to_wait_for_pool
+    return math.inf if limit is None else time.monotonic() + limit
 
 
 def may_repeat(request: Repeatable, exc: DugongError) -> bool:

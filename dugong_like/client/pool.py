@@ -317,7 +317,7 @@ class Pool:
 
     def _co_wait(self, origin: Origin, deadline: float | None) -> Co[Lease]:
         began = monotonic()
-        if deadline is None and (limit := self._connector.timeouts.pool) is not None:
+        if deadline is None and (limit := self._connector.timeouts.to_wait_for_pool) is not None:
             deadline = began + limit
         at = self._origin_pool(origin)
         waiter = member = None

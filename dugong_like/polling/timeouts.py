@@ -34,11 +34,11 @@ class Timeouts:
         read: time without received bytes, while some are awaited.
         write: time without bytes that are sent or acknowledged by the peer, while there is
             something to send.
+        pool: waiting for a connection of a `Pool`.
         stall: time without progress, for each of the above that is not given. A number in
             place of `Timeouts` means this.
         total: one operation, from call to result, connecting included.
         expect100: waiting for the leave of the peer to send the rest.
-        pool: waiting for a connection of a `Pool`.
 
     Raises:
         InvalidOption: an argument is negative, too large, or not a number.
@@ -113,6 +113,11 @@ class Timeouts:
     def to_shake_hands(self) -> float | None:
         """Seconds for the TLS handshake."""
         return first(self.tls, self.connect, self.stall)
+
+    @property
+    def to_wait_for_pool(self) -> float | None:
+        """Seconds for a connection of a pool to become free."""
+        return first(self.pool, self.stall)
 
     @property
     def to_read(self) -> float | None:

@@ -13,6 +13,7 @@ from dugong_like import (
     ConnectionTimedOut,
     DeadlineExceeded,
     Limits,
+    PoolTimedOut,
     Timeouts,
     run,
 )
@@ -365,8 +366,8 @@ def test_time_limits_of_each_request_on_one_connection():
     with ScriptedServer(handler) as server, Client() as client:
         assert client.get(url(server)).content == b"ok"
         with pytest.raises(ConnectionTimedOut) as caught:
-            client.get(url(server), timeout=Timeouts(read=0.05))
-        assert caught.value.phase == "read"
+            client.get(url(server), timeout=Timeouts(head=0.05))
+        assert caught.value.phase == "head"
         go_on.set()
 
 
@@ -399,6 +400,21 @@ def test_threads_share_the_connections_of_a_pool():
         assert failures == []
         assert server.connections <= 3
         assert (one_stats(client).busy, one_stats(client).waiting) == (0, 0)
+
+
+@pytest.mark.feature("C23", "E35")
+def test_time_limit_of_a_request_holds_while_it_waits_for_a_connection():
+    with (
+        ScriptedServer(answering(OK, OK)) as server,
+        Client(limits=Limits(max_connections=1)) as client,
+        client.stream("GET", url(server)) as busy,
+    ):
+        for timeout in (0.05, Timeouts(pool=0.05), Timeouts(stall=99, pool=0.05)):
+            with pytest.raises(PoolTimedOut, match="became free") as caught:
+                client.get(url(server), timeout=timeout)
+            assert (caught.value.request_sent, caught.value.request.method) == ("no", "GET")
+        busy.read()
+        assert client.get(url(server), timeout=None).content == b"ok"
 
 
 def test_closed_operation_leaves_no_place_taken():

@@ -40,6 +40,11 @@ class OnAsyncio(AsyncClient):
         async with self._session.get(self._url + path) as response:
             return await response.read()
 
+    async def post_json(self, call: tuple[str, Any]) -> Any:
+        path, value = call
+        async with self._session.post(self._url + path, json=value) as response:
+            return await response.json()
+
     async def field(self, path: str) -> tuple[str, bytes]:
         async with self._session.get(self._url + path) as response:
             return response.headers["X-Field-21"], await response.read()

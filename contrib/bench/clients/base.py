@@ -80,6 +80,10 @@ class Client:
         """Return the body of a path, asked for with these request fields: *call* is both."""
         raise NotImplementedError("keeps no connection")
 
+    def post_json(self, call: tuple[str, Any]) -> Any:
+        """POST a value to a path as JSON, and return the value of the answer: *call* is both."""
+        raise NotImplementedError("has no JSON")
+
     def get_anew(self, path: str) -> Any:
         """Return the body of *path*, over a connection of its own."""
         raise NotImplementedError("has no new connection for each request")

@@ -50,6 +50,10 @@ class Httpx(BlockingClient):
         path, fields = call
         return self._client.get(path, headers=fields).content
 
+    def post_json(self, call: tuple[str, Any]) -> Any:
+        path, value = call
+        return self._client.post(path, json=value).json()
+
     def get_anew(self, path: str) -> bytes:
         return self._client.get(path, headers={"Connection": "close"}).content
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 from .base import AsyncClient, Target
 from .httpx import settings
@@ -26,6 +27,10 @@ class OnAsyncio(AsyncClient):
 
     async def get(self, path: str) -> bytes:
         return (await self._client.get(path)).content
+
+    async def post_json(self, call: tuple[str, Any]) -> Any:
+        path, value = call
+        return (await self._client.post(path, json=value)).json()
 
 
 class OnUvloop(OnAsyncio):

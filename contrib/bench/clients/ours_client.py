@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from dugong_like import AsyncClient, Client, Limits
+from dugong_like.http.url import as_origin
 
 from . import base
 from .httpx import pieces
@@ -45,13 +46,21 @@ class Blocking(base.BlockingClient):
         path, fields = call
         return self._client.get(path, headers=fields).content
 
+    def post_json(self, call: tuple[str, Any]) -> Any:
+        path, value = call
+        return self._client.post(path, json=value).json()
+
     def get_anew(self, path: str) -> bytes:
         return self._client.get(path, headers={"Connection": "close"}).content
 
     def idle(self, path: str, count: int) -> Any:
+        """Take all connections out of the pool, so that each request has one of its own."""
         client = made(self.target)
-        for response in [client.get(path, stream=True) for _ in range(count)]:
-            response.read()
+        pool, origin = client.dispatcher, as_origin(self.target.url)
+        leases = [pool.acquire(origin) for _ in range(count)]
+        for lease in leases:
+            lease.connection.exchange("GET", path)
+            lease.release()
         return client
 
     def download(self, path: str, take: Callable[[Any], None]) -> None:
@@ -75,6 +84,10 @@ class OnAsyncio(base.AsyncClient):
 
     async def get(self, path: str) -> bytes:
         return (await self._client.get(path)).content
+
+    async def post_json(self, call: tuple[str, Any]) -> Any:
+        path, value = call
+        return (await self._client.post(path, json=value)).json()
 
 
 class OnUvloop(OnAsyncio):

@@ -49,6 +49,10 @@ class Pyreqwest(BlockingClient):
         path, fields = call
         return self._client.get(self._url + path).headers(fields).build().send().bytes()
 
+    def post_json(self, call: tuple[str, Any]) -> Any:
+        path, value = call
+        return self._client.post(self._url + path).body_json(value).build().send().json()
+
     def get_anew(self, path: str) -> Any:
         if self._anew is None:  # keeps no connection
             self._anew = builder(SyncClientBuilder, self.target).pool_max_idle_per_host(0).build()

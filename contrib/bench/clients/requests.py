@@ -52,6 +52,10 @@ class Requests(BlockingClient):
         path, fields = call
         return self._session.get(self._url + path, headers=fields).content
 
+    def post_json(self, call: tuple[str, Any]) -> Any:
+        path, value = call
+        return self._session.post(self._url + path, json=value).json()
+
     def get_anew(self, path: str) -> bytes:
         return self._session.get(self._url + path, headers={"Connection": "close"}).content
 
