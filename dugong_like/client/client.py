@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
-from ..errors import DeadlineExceeded, InvalidOption, StateError
+from ..errors import DeadlineExceeded, DugongError, InvalidOption, StateError
 from ..http.auth.option import AuthOption, as_auth
 from ..http.redaction import mask_target, quoted
 from ..http.url import as_origin
@@ -269,10 +269,6 @@ class Client:
     @property
     def cookies(self) -> Cookies:
         """The cookies of this client, which may be changed."""
-        if self._cookies is None:
-            from ..http.cookies import Cookies  # noqa: PLC0415 - for those who use them
-
-            self._cookies = Cookies()
         return self._cookies
 
     @property
@@ -388,10 +384,16 @@ class Client:
 
     def _co_send(self, request: ClientRequest) -> Co[Response]:
         begun_at = time.monotonic()
-        if request.hooks is None:
-            response = yield from self._redirects(request, self._co_send_hop)
-        else:
-            response = yield from events(request, self._co_redirected)
+        try:
+            if request.hooks is None:
+                response = yield from self._redirects(request, self._co_send_hop)
+            else:
+                response = yield from events(request, self._co_redirected)
+        except DugongError as exc:
+            if exc.request is None:
+                exc.request = request
+            exc.label(exc.request.method, mask_target(str(exc.request.url)))
+            raise
         if response.request is not None:
             response.attempts = response.request.attempts
         if response.next_request is not None:
@@ -424,7 +426,7 @@ class Client:
         """Send *request* through the layers that it needs, which redirects may change."""
         key = (
             request.auth is not None,
-            request.cookies is not None,
+            self._store_cookies or request.cookies is not None or not self._cookies.is_empty,
             "retry" in request.extensions,
         )
         co_send = self._sends.get(key)
@@ -444,7 +446,7 @@ class Client:
             from .layers.retry import RetryLayer  # noqa: PLC0415 - the same
 
             chain.append(RetryLayer(self._retry))
-        if self._store_cookies or self._cookies is not None or has_cookies:
+        if has_cookies:
             from .layers.cookies import CookieLayer  # noqa: PLC0415 - the same
 
             chain.append(CookieLayer(self.cookies, stores=self._store_cookies))
@@ -622,19 +624,18 @@ class Client:
         state = "closed" if self._is_closed else repr(self._dispatcher)
         return f"<{type(self).__name__} {state}>"
 
-    def _cookies_of(self, given: Cookies | Mapping[str, str] | None) -> Cookies | None:
-        if given is None:
-            return None
-        from ..http.cookies import Cookies  # noqa: PLC0415 - for those who use them
+    def _cookies_of(self, given: Cookies | Mapping[str, str] | None) -> Cookies:
+        from ..http.cookies import Cookies  # noqa: PLC0415 - not needed to import a client
 
         if isinstance(given, Cookies):
             return given
-        if not isinstance(given, Mapping):
+        if not isinstance(given, Mapping | None):
             raise TypeError(f"cookies is Cookies or a mapping, not {quoted(given)}")
         cookies = Cookies()
         if self._builder.base_url is not None:
             cookies.bind(self._builder.base_url)
-        cookies.update(given)
+        if given is not None:
+            cookies.update(given)
         return cookies
 
 
