@@ -56,6 +56,9 @@ T = TypeVar("T")
 
 TIMEOUT: Final = Timeouts(connect=10, pool=30, head=300, stall=60)  # seconds
 MAX_REDIRECTS: Final = 20  # as browsers
+# Status code. The body of a redirect, of a challenge or of an error that is retried is dropped: the
+# layers decide how much of it is read.
+WHOLE_BELOW: Final = 300
 SAME: Final = {
     "allow_redirects": "follow_redirects",
     "auth_flow": "auth",
@@ -234,22 +237,21 @@ class Client:
             from .connector import Connector  # noqa: PLC0415 - not needed with a dispatcher
             from .pool import Pool  # noqa: PLC0415
 
-            dispatcher = Pool(
-                Connector(
-                    ssl_context=ssl_context,
-                    verify=verify,
-                    cert=cert,
-                    proxy=proxy,
-                    trust_env=trust_env,
-                    timeout=self._timeouts,
-                    **_given(
-                        resolver=resolver,
-                        uds=uds,
-                        socket_options=_with_address(socket_options, local_address),
-                    ),
+            connector = Connector(
+                ssl_context=ssl_context,
+                verify=verify,
+                cert=cert,
+                proxy=proxy,
+                trust_env=trust_env,
+                timeout=self._timeouts,
+                **_given(
+                    resolver=resolver,
+                    uds=uds,
+                    socket_options=_with_address(socket_options, local_address),
                 ),
-                limits or Limits(),
             )
+            connector.whole_below = WHOLE_BELOW
+            dispatcher = Pool(connector, limits or Limits())
         self._dispatcher = dispatcher
         self._sends: dict[tuple[bool, bool, bool], Send] = {}
         self._is_closed = False
@@ -367,6 +369,8 @@ class Client:
             request.stream = stream
         if self._is_closed:
             raise StateError("the client is closed")
+        if self._reading.max_body is not None:
+            request.bounded = True
         if request.total is None:
             return self._co_send(request)
         return self._co_send_in_time(request, request.total)

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Mapping
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
 
-from ..connection.config import ConnectionConfig, checked_proxy
+from ..connection.config import ALL_STATUSES, ConnectionConfig, checked_proxy
 from ..connection.connection import HTTPConnection
 from ..errors import InvalidOption
 from ..http.redaction import quoted
@@ -72,8 +72,11 @@ class Connector:
 
     Attributes:
         timeouts: those of each connection.
+        whole_below: see `ConnectionConfig`; set before the first connection is made.
 
     """
+
+    whole_below = ALL_STATUSES
 
     def __init__(
         self,
@@ -151,6 +154,7 @@ class Connector:
         options = self._plain_options if context is None else self._options
         proxy = self._proxy(origin)
         config = ConnectionConfig(origin.host, origin.port, context, proxy, **options)
+        config.whole_below = self.whole_below
         while len(self._configs) >= MOST_KNOWN:
             for oldest in list(self._configs)[: MOST_KNOWN // 2]:
                 self._configs.pop(oldest, None)

@@ -113,9 +113,9 @@ def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
     origin = request.url.origin
     body = request.body
     # Where request and response are each sent and received as a whole:
-    if not (request.stream or request.expect100 or request.hooks is not None) and (
-        body is None or is_whole(body)
-    ):
+    if not (
+        request.stream or request.expect100 or request.bounded or request.hooks is not None
+    ) and (body is None or is_whole(body)):
         return co_with_lease(pool, origin, request, _co_whole, _whole_response)
     return co_with_lease(pool, origin, request, _co_exchange_in_parts, _arriving_response)
 
@@ -200,7 +200,7 @@ def _end(lease: Lease, exc: DugongError) -> None:
 
 
 def _co_whole(connection: HTTPConnection, request: ClientRequest) -> Co[Reply]:
-    """Send *request* and receive its whole response."""
+    """Send *request* and receive its whole response, or its head: see `WHOLE_BELOW`."""
     prepared = request.prepared
     headers: Any = request.headers
     if prepared is not None and headers.has_pairs(prepared.pairs):
@@ -209,6 +209,8 @@ def _co_whole(connection: HTTPConnection, request: ClientRequest) -> Co[Reply]:
 
 
 def _whole_response(lease: Lease, request: ClientRequest, reply: Reply) -> Response:
+    if reply.body is None:
+        return _arriving_response(lease, request, reply)
     lease.release(reply.field("keep-alive"))
     return Response.received(reply, request, lease.connection, reply.body)
 

@@ -94,6 +94,7 @@ class ClientRequest(Request):
         url: the `URL`; may be changed until the request is sent. `target` is its text.
         stream: True if the body of the response is left to be read by the caller. Otherwise a
             dispatcher may read it at once.
+        bounded: True if the body of the response must not be read without looking at its size.
         timeouts: time limits; None for those of the connection.
         total: seconds for the whole request, from sending it to the end of the body, or None.
         deadline: seconds of `time.monotonic` when these have passed; None before it is sent.
@@ -111,6 +112,7 @@ class ClientRequest(Request):
     """
 
     stream = False
+    bounded = False
     timeouts: Timeouts | None = None
     total: float | None = None
     deadline: float | None = None

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from ..transport.tls.sessions import TLSSessions
 
 VERSIONS: Final = {"1.0": 0, "1.1": 1}
+ALL_STATUSES: Final = 1000  # one more than the last of them
 
 
 class ConnectionConfig:
@@ -88,6 +89,8 @@ class ConnectionConfig:
         max_body: bytes of a response's body that are delivered at most, or None.
         may_log: True if it has no trace of its own, so that it logs if somebody wants that.
         filters: what every new stream is wrapped in, or None.
+        whole_below: status code from which on a whole exchange leaves the body of a response to
+            its caller, to be read as after `read_response`, unless it has arrived with the head.
 
     """
 
@@ -103,7 +106,7 @@ class ConnectionConfig:
             "proxy",
             "proxy_given",
         ),
-        *("route", "timeout", "timings", "trace"),
+        *("route", "timeout", "timings", "trace", "whole_below"),
     )
 
     def __init__(  # noqa: PLR0913 - each is documented at HTTPConnection
@@ -151,6 +154,7 @@ class ConnectionConfig:
         if expect100_timeout is not None:
             check_seconds(expect100_timeout, "expect100_timeout")
         self.expect100_timeout = expect100_timeout
+        self.whole_below = ALL_STATUSES
         check_int("buffer_size", buffer_size, 1)
         self.buffer_size = buffer_size
         if on_informational is not None and not callable(on_informational):

@@ -232,8 +232,11 @@ class HTTPResponse:
         length: bytes of body that will arrive (0 after HEAD); None if only the end of
             the body will tell.
         informational: the 1xx responses that came before this one.
+        body: None: see `Reply`.
 
     """
+
+    body: bytes | None = None
 
     __slots__ = (
         *("_exchange", "_head", "_headers", "_trailer_fields"),
@@ -380,6 +383,8 @@ class Reply(HTTPResponse):
     """
 
     __slots__ = ("body",)
+
+    body: bytes
 
     def __init__(self, exchange: Exchange, head: Head, body: bytes, trailers: bytes = b"") -> None:
         self.status = head.status

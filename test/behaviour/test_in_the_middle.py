@@ -6,6 +6,7 @@ must come right. Here a call is interrupted at each of its steps, one after the 
 """
 
 import io
+import math
 import ssl
 from functools import partial
 
@@ -199,7 +200,7 @@ class Memory(io.BytesIO):
 @pytest.mark.parametrize("ours", [False, True])
 def test_wire_dump(ours):
     def make():
-        return wire_dump.DumpedStream(ScriptedStream([b"data"]), Memory(), ours=ours)
+        return wire_dump.DumpedStream(ScriptedStream([b"data"]), Memory(), math.inf, ours=ours)
 
     for stream in in_the_middle(
         make, lambda one: one._record("<", b"data"), lambda one: one.close(), wire_dump

@@ -87,6 +87,7 @@ class _Rounds:
         request.timeouts = self._request.timeouts
         request.deadline = self._request.deadline
         request.hooks = self._request.hooks
+        request.bounded = self._request.bounded
         return request
 
     def co_end(self, response: Response) -> Co[None]:

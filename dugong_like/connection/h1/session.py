@@ -45,7 +45,7 @@ expect_continue.py, early_response.py, reconnect.py, cancelling.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from ...errors import (
     AnsweredEarly,
@@ -350,12 +350,19 @@ class Session:
             exchange: of the request.
             deadline: of the time-out if nothing has arrived since a wait; None to begin anew.
 
+        Returns:
+            The response; without a body if that is left to the caller: see
+            `ConnectionConfig.whole_below`.
+
         """
         receiver = self.receiver
         self._check_next(exchange)
         exchange.abandoned = complete = False
         try:
             response = yield from receiver.co_alone(receiver.read_response, None, deadline=deadline)
+            if response.status >= self.shared.config.whole_below:
+                complete = True
+                return cast("Reply", response)  # its user knows that, as it is not so by default
             body = yield from receiver.co_alone(receiver.bodies.readall, None)
             complete = True
         finally:

@@ -18,11 +18,9 @@ PATIENCE: Final = 64  # heads
 UNLIKE: Final = b"\0"  # no head begins with
 
 _secret = re.compile(rb"\n(?:%s):" % "|".join(sorted(SECRET)).encode()).search  # not cached
-_known: Final[dict[bytes, Head]] = {}  # by their bytes; shared by all connections
-
-
-LastHead = tuple[bytes, Any]  # `Head`, which is None if nothing can be like its bytes
-NO_HEAD: Final[LastHead] = UNLIKE, None
+Known = tuple[bytes, Any]  # the bytes of a `Head`, and this; None if nothing can be like the bytes
+NO_HEAD: Final[Known] = UNLIKE, None
+_known: Final[dict[bytes, Known]] = {}  # by their bytes; shared by all connections
 
 
 class RecentHeads:
@@ -47,7 +45,7 @@ class RecentHeads:
     def __init__(self, max_fields: int = MAX_FIELDS, max_size: int = MAX_HEADER_SIZE) -> None:
         self._max_fields = max_fields
         self._max_size = max_size
-        self.last: LastHead = NO_HEAD
+        self.last: Known = NO_HEAD
         self.patience = PATIENCE
 
     def find(self, data: bytearray, begin: int, end: int) -> Head | None:
@@ -67,16 +65,17 @@ class RecentHeads:
         if stop - begin > LARGEST_KNOWN:
             return find_head(data, begin, end, self._max_fields)
         wire = bytes(data[begin:stop])
-        if (head := _known.get(wire)) is not None:
+        if (known := _known.get(wire)) is not None:
             self.patience = PATIENCE
+            _, head = known
             if head.count > self._max_fields:  # another connection may have a higher limit
                 check_count(head.count, self._max_fields)
-            self.last = wire, head
+            self.last = known
             return head
         self.patience -= 1
         head = find_head(wire, 0, len(wire), self._max_fields)
         if head is not None and not _secret(head.lower):
-            _known[wire] = head
+            _known[wire] = wire, head
             if len(_known) > MOST_KNOWN:
                 _known.clear()
         return head

@@ -74,6 +74,9 @@ def test_head_like_the_last_one_needs_no_search():
     assert one.last[1] is None  # it has come once
     known = found_in(one, wire)
     assert one.last == (wire, known)
+    other = RecentHeads()
+    found_in(other, wire)
+    assert other.last is one.last, "they share its memory"
     assert found_in(one, wire, b"the body before", b"the body behind") is known
     assert found_in(one, wire[:-1]) is None
     assert found_in(one, numbered(2)) is not known
