@@ -39,8 +39,9 @@ def check_client_arguments(given: Mapping[str, Any]) -> None:
     if not isinstance(given["base_url"], URL | str | None):
         raise TypeError(f"base_url is a URL or its text, not {quoted(given['base_url'])}")
     for name in CALLED:
-        if given[name] is not None and not callable(given[name]):
-            raise TypeError(f"{name} is a function or None, not {quoted(given[name])}")
+        value = given[name]
+        if value is not None and (isinstance(value, type) or not callable(value)):
+            raise TypeError(f"{name} is a function or an object, or None, not {quoted(value)}")
     if not all(callable(getattr(given["json"], name, None)) for name in ("dumps", "loads")):
         raise TypeError(f"json has dumps() and loads(), unlike {quoted(given['json'])}")
     _check_strings("keep_fields", given["keep_fields"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from ..drivers.detect import runner
 from ..errors import InvalidOption
@@ -156,6 +156,11 @@ class AsyncClient:
             await runner()(self._client.co_close())
 
     aclose = close  # as httpx calls it
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError("'with' goes with Client(…); write 'async with AsyncClient(…)'")
+
+    __exit__ = __enter__  # looked up before that, and never called
 
     async def __aenter__(self) -> Self:
         return self

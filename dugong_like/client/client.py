@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, Unpack
 
 from ..errors import DeadlineExceeded, DugongError, InvalidOption, StateError
 from ..http.auth.option import AuthOption, as_auth
@@ -64,8 +64,7 @@ SAME: Final = {
     "auth_flow": "auth",
     "dispatch": "dispatcher",
     "event_hooks": "hooks",
-    "http1": "versions",
-    "http2": "versions",
+    "max_retries": "retry=Retry(total=…)",
     "max_workers": "limits=Limits(max_connections=…)",
     "pool_limits": "limits",
     "pool_size": "limits=Limits(max_per_origin=…)",
@@ -73,6 +72,7 @@ SAME: Final = {
     "pool_maxsize": "limits=Limits(max_per_origin=…)",
     "proxies": "proxy",
     "query_params": "params",
+    "retries": "retry=Retry(total=…)",
     "source_address": "local_address",
     "ssl": "ssl_context",
     "transport": "dispatcher",
@@ -623,6 +623,11 @@ class Client:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def __aenter__(self) -> NoReturn:
+        raise TypeError("'async with' goes with AsyncClient(…), which has the same arguments")
+
+    __aexit__ = __aenter__  # looked up before that, and never called
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else repr(self._dispatcher)

@@ -23,6 +23,7 @@ ONCE: Final = ("pre_request", "on_headers", "post_request")
 # Called any number of times between them.
 MANY: Final = ("data_received", "data_processed", "on_redirect", "on_retry", "on_informational")
 NAMES: Final = (*ONCE, *MANY)
+SAME: Final = {"request": "pre_request", "response": "on_headers"}  # as httpx and requests call it
 
 HookFunction = Callable[..., Any]
 HookFunctions = Mapping[str, HookFunction | Iterable[HookFunction]]
@@ -62,6 +63,8 @@ class Hooks:
     def bind(self, name: str, function: HookFunction) -> None:
         """Call *function* on the events called *name*, after those that were bound before."""
         if name not in NAMES:
+            if name in SAME:
+                raise InvalidOption(f"no event {quoted(name)}: it is called {SAME[name]}")
             raise InvalidOption(f"no event {quoted(name)}; there are {', '.join(NAMES)}")
         if not callable(function):
             raise TypeError(f"{name}: a function is called, not {quoted(function)}")

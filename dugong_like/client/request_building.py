@@ -34,18 +34,20 @@ SAME: Final = {
     "client_version": "headers={'User-Agent': …} of the client",
     "dispatch": "dispatcher of the client",
     "event_hooks": "hooks",
-    "max_redirects": "max_redirects of the client",
+    "max_retries": "retry=Retry(total=…)",
     "pool_size": "limits of the client",
     "proxies": "proxy of the client",
     "query_params": "params",
+    "retries": "retry=Retry(total=…)",
     "ssl": "ssl_context of the client",
     "transport": "dispatcher of the client",
     "wait_continue": "expect100",
-    **{
-        name: f"{name} of the client"
-        for name in ("base_url", "cert", "limits", "mounts", "proxy", "trust_env", "verify")
-    },
 }  # what other libraries call an argument
+OF_CLIENT: Final = frozenset({
+    *("base_url", "cert", "decompress", "default_encoding", "dispatcher", "guard", "layers"),
+    *("limits", "max_body", "max_redirects", "mounts", "proxy", "raise_for_status", "rate"),
+    *("store_cookies", "trust_env", "verify"),
+})  # fmt: skip
 
 
 class RequestOptions(TypedDict, total=False):
@@ -70,6 +72,7 @@ class RequestOptions(TypedDict, total=False):
     stream: bool
 
 
+NOT_YET: Final = ("http1", "http2", "versions")
 KNOWN: Final = frozenset(RequestOptions.__annotations__)
 
 
@@ -77,6 +80,10 @@ def unknown_option(name: str, known: Iterable[str], same: Mapping[str, str]) -> 
     """Return the error for an argument called *name*, which is none of *known*."""
     if name in same:
         return TypeError(f"there is no argument {name!r}: it is called {same[name]}")
+    if name in OF_CLIENT:
+        return TypeError(f"{name} is an argument of the client, not of a request")
+    if name in NOT_YET:
+        return TypeError(f"there is no argument {name!r}: HTTP/1.1 is spoken, and nothing else yet")
     return TypeError(f"there is no argument {name!r}; there are {', '.join(sorted(known))}")
 
 
@@ -322,6 +329,8 @@ def split_timeout(timeout: float | Timeouts | None) -> tuple[Timeouts, float | N
         InvalidOption, TypeError: *timeout* is no time limit.
 
     """
+    if isinstance(timeout, tuple):  # as for requests
+        raise TypeError("timeout is a number of seconds, or Timeouts(connect=…, read=…)")
     timeouts = as_timeouts(timeout)
     if timeouts.total is None:
         return timeouts, None

@@ -14,7 +14,9 @@ from dugong_like import (
     DeadlineExceeded,
     InvalidOption,
     InvalidRequest,
+    PublicOnly,
     Request,
+    RequestRate,
     StateError,
     StatusError,
     Timeouts,
@@ -180,11 +182,15 @@ def test_files():
         ({"json": math.nan}, ValueError, "json"),
         ({"allow_redirects": True}, TypeError, "follow_redirects"),
         ({"query_params": {}}, TypeError, "params"),
-        ({"verify": False}, TypeError, "verify of the client"),
+        ({"verify": False}, TypeError, "verify is an argument of the client"),
+        ({"max_body": 1}, TypeError, "max_body is an argument of the client"),
+        ({"proxies": {}}, TypeError, "proxy of the client"),
+        ({"timeout": (3, 30)}, TypeError, r"Timeouts\(connect="),
         ({"nonsense": 1}, TypeError, "there are auth, "),
         ({"auth": 1}, TypeError, "auth"),
         ({"timeout": -1}, InvalidOption, "timeout"),
         ({"hooks": {"nonsense": print}}, InvalidOption, "pre_request"),
+        ({"hooks": {"response": print}}, InvalidOption, "it is called on_headers"),
         ({"headers": {"a": 1}}, TypeError, "header field"),
         ({"cookies": "a=b"}, TypeError, "mapping"),
     ],
@@ -200,6 +206,11 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(options, error, why
     ("options", "error", "why"),
     [
         ({"dispatch": 1}, TypeError, "dispatcher"),
+        ({"http2": True}, TypeError, "HTTP/1.1"),
+        ({"retries": 3}, TypeError, r"Retry\(total=…\)"),
+        ({"timeout": (3, 30)}, TypeError, r"Timeouts\(connect="),
+        ({"guard": PublicOnly}, TypeError, "guard is a function or an object"),
+        ({"rate": RequestRate}, TypeError, "rate is a function or an object"),
         ({"pool_size": 1}, TypeError, "limits"),
         ({"nonsense": 1}, TypeError, "nonsense"),
         ({"max_redirects": -1}, InvalidOption, "max_redirects"),
@@ -215,6 +226,22 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(options, error, why
 def test_wrong_arguments_of_the_client(options, error, why):
     with pytest.raises(error, match=why):
         Client(**options)
+
+
+def test_with_and_async_with_name_the_other_client():
+    with pytest.raises(TypeError, match="AsyncClient"):
+        run_async(Client())
+    with pytest.raises(TypeError, match="async with"):
+        with AsyncClient():
+            pass
+
+
+def run_async(one):
+    async def main():
+        async with one:
+            pass
+
+    asyncio.run(main())
 
 
 @pytest.mark.feature("D8", "E11")

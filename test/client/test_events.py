@@ -20,9 +20,17 @@ def test_names():
     assert set(NAMES) == {*ONCE, *MANY}
     for name in NAMES:
         assert Hooks({name: print}).has(name)
-    for wrong in ("", "response", "Pre_request", None):
-        with pytest.raises(InvalidOption, match="pre_request"):
+    for wrong in ("", "Pre_request", None):
+        with pytest.raises(InvalidOption, match="there are pre_request, "):
             Hooks().bind(wrong, print)
+
+
+@pytest.mark.parametrize(
+    ("there", "here"), [("request", "pre_request"), ("response", "on_headers")]
+)
+def test_names_of_other_clients(there, here):
+    with pytest.raises(InvalidOption, match=f"it is called {here}"):
+        Hooks({there: print})
 
 
 @pytest.mark.parametrize("given", [1, "name", [1], None])
