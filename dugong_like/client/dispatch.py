@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, TypeVar, cast
 
 from ..connection.exchange import HTTPResponse, Reply
 from ..errors import (
@@ -222,24 +222,63 @@ def _for_connection(request: ClientRequest) -> Request:
     return sent
 
 
-def _co_exchange_in_parts(connection: HTTPConnection, request: ClientRequest) -> Co[HTTPResponse]:
+def _co_exchange_in_parts(
+    connection: HTTPConnection, request: ClientRequest
+) -> Co[tuple[HTTPResponse, bool]]:
+    """Send *request*; return the head of its response, and whether that came too early."""
     sent = _for_connection(request)
+    is_early = False
     try:
         if request.expect100 and request.body is not None:
             message = yield from _co_send_when_asked(connection, sent)
+            is_early = message is not None
         else:
             yield from connection.co_send(sent)
             message = None
     except AnsweredEarly:
+        is_early = True
         message = None  # it is read next
+    except ConnectionClosed as exc:
+        if request.body is None:
+            raise
+        is_early = True
+        message = yield from _co_explanation(connection, exc)
     if message is None:
         message = yield from connection.co_read_response()
-    return message
+    return message, is_early
 
 
-def _arriving_response(lease: Lease, request: ClientRequest, message: HTTPResponse) -> Response:
+def _arriving_response(
+    lease: Lease, request: ClientRequest, received: tuple[HTTPResponse, bool]
+) -> Response:
+    message, is_early = received
     body = ArrivingBody(lease, message)
-    return Response.received(message, request, lease.connection, body)
+    response = Response.received(message, request, lease.connection, body)
+    if is_early:
+        response.answered_early = True
+    return response
+
+
+def _co_explanation(connection: HTTPConnection, exc: ConnectionClosed) -> Co[HTTPResponse]:
+    """Return the response that explains why the connection was closed while a body was sent.
+
+    A server that refuses a body may answer and close the connection at once. The sender may see
+    the close first (RFC 9112 section 9.6).
+
+    Raises:
+        ConnectionClosed: *exc*, if there is no response, or it is a success, which cannot be about
+            a body that has not been received.
+
+    """
+    if exc.request_sent == "no":
+        raise exc
+    try:
+        message = yield from connection.co_read_response()
+    except DugongError:
+        raise exc from None  # which says more
+    if exc.request_sent != "yes" and message.status < 300:  # noqa: PLR2004 - success
+        raise exc
+    return message
 
 
 def _co_send_when_asked(connection: HTTPConnection, request: Request) -> Co[HTTPResponse | None]:
@@ -304,6 +343,27 @@ class ArrivingBody:
             self._lease = None
             lease.release(self._message.field("keep-alive"))
         return data
+
+    def co_readinto(self, memory: memoryview) -> Co[int]:
+        """Receive the next bytes into *memory*; return their number, 0 at the end only."""
+        lease = self._lease
+        if lease is None:
+            return 0
+        count = yield from lease.connection.co_readinto(memory)
+        if not count:
+            self._lease = None
+            lease.release(self._message.field("keep-alive"))
+        return count
+
+    def co_recv_to_file(self, file: BinaryIO) -> Co[int]:
+        """Move the rest into *file*; see `HTTPConnection.co_recv_to_file`."""
+        lease = self._lease
+        if lease is None:
+            return 0
+        count = yield from lease.connection.co_recv_to_file(file)
+        self._lease = None
+        lease.release(self._message.field("keep-alive"))
+        return count
 
     def trailers(self) -> list[tuple[str, str]]:
         """Return the trailer fields; none before the end."""

@@ -51,6 +51,13 @@ class Source(Protocol):
         """Return the next bytes as they are sent; ``b""`` at the end."""
         ...
 
+    def co_raw_into(self, memory: memoryview, /) -> Co[int | bytes]:
+        """Write the next bytes as they are sent into *memory*, and return their number.
+
+        It is 0 at the end. If that is not possible, they are returned, as by `co_raw_piece`.
+        """
+        ...
+
     def co_piece(self) -> Co[bytes]:
         """Return the next decoded bytes; ``b""`` at the end."""
         ...
@@ -135,6 +142,34 @@ class RawPieces(_Sized[bytes]):
 
     def _co_more(self) -> Co[bytes | None]:
         return (yield from self._source.co_raw_piece()) or None
+
+
+class RawCounts(Pieces[int]):
+    """The body as it was sent, in memory of the caller.
+
+    Args:
+        source: the response.
+        buffer: the memory, whose beginning each piece is written to.
+
+    """
+
+    def __init__(self, source: Source, buffer: bytearray | memoryview) -> None:
+        super().__init__(source)
+        self._memory = memoryview(buffer).cast("B")
+        if self._memory.readonly or not self._memory:
+            raise ValueError("buffer is memory that can be written, of 1 byte or more")
+        self._ahead = memoryview(b"")  # of a piece that was too large
+
+    def _co_next(self) -> Co[int | None]:
+        if not self._ahead:
+            taken = yield from self._source.co_raw_into(self._memory)
+            if isinstance(taken, int):
+                return taken or None
+            self._ahead = memoryview(taken)
+        count = min(len(self._ahead), len(self._memory))
+        self._memory[:count] = self._ahead[:count]
+        self._ahead = self._ahead[count:]
+        return count or None
 
 
 class BytePieces(_Sized[bytes]):

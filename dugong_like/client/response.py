@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeVar
 
 from ..drivers.detect import runner
 from ..errors import (
@@ -31,8 +31,17 @@ from ..errors import (
 from ..http.arguments import as_string
 from ..http.headers import Fields, Headers, field_pairs
 from ..http.redaction import mask_target, quoted
+from ..polling.binary_streams import co_write_all
 from ..polling.contract import Co, run, within
-from .reading import BodyStream, BytePieces, LinePieces, Pieces, RawPieces, TextPieces
+from .reading import (
+    BodyStream,
+    BytePieces,
+    LinePieces,
+    Pieces,
+    RawCounts,
+    RawPieces,
+    TextPieces,
+)
 
 if TYPE_CHECKING:
     from ..connection.connection import HTTPConnection
@@ -108,6 +117,8 @@ class Response:
         http_version: ``"1.1"``, ``"1.0"``; ``"2"`` for HTTP/2.
         options: how the body is read.
         attempts: how often the request was sent, by retries, redirects and authentication.
+        answered_early: True if it was received, with ``stream=True``, before the whole body of the
+            request was sent. So it is no success, whatever its status says.
         num_bytes_downloaded: bytes of the body that have arrived, as they were sent.
         encoded: True if the body has a content coding that was left in place, as it is unknown or
             decoding was not asked for.
@@ -121,6 +132,7 @@ class Response:
     next_request: ClientRequest | None = None
     options = AS_USUAL
     attempts = 1
+    answered_early = False
     num_bytes_downloaded = 0
     encoded = False
     is_closed = False
@@ -556,6 +568,71 @@ class Response:
         """Like `iter_raw`, for ``async for``."""
         return _asynchronous(RawPieces(self, chunk_size))
 
+    def iter_into(self, buffer: bytearray | memoryview) -> Iterator[int]:
+        """Read the body into *buffer*, again and again, as `iter_raw` gives it.
+
+        Each item is the number of bytes that are new at the beginning of *buffer*: no memory is
+        made for them.
+
+        Raises:
+            ValueError: *buffer* cannot be written, or has no bytes.
+            DugongError: see `co_read`.
+
+        """
+        return _blocking(RawCounts(self, buffer))
+
+    def co_iter_into(self, buffer: bytearray | memoryview) -> Iterator[Co[int | None]]:
+        """Like `iter_into`, but gives operations; see `co_iter_bytes`."""
+        return _operations(RawCounts(self, buffer))
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the body as it is sent, by the head; None if only its end will tell."""
+        if self._message is not None:
+            return self._message.length
+        return None if self._wire is None else len(self._wire)
+
+    def co_recv_to_file(self, file: BinaryIO) -> Co[int]:
+        """Write the body into a binary file as it is sent, content codings left in place.
+
+        From a plain TCP connection into a regular file the system moves the bytes (on Linux).
+        Events of data are called as for `iter_raw`; without one of these no byte is looked at.
+
+        Args:
+            file: see `HTTPConnection.co_recv_to_file`.
+
+        Returns:
+            The number of bytes.
+
+        Raises:
+            OSError: *file* cannot be written. As after any other error, the response is closed,
+                and what had arrived before is in *file*.
+            DugongError: see `co_read`.
+
+        """
+        self.take_body()
+        move = getattr(self._body, "co_recv_to_file", None)
+        if move is None or (self.request is not None and self.request.hooks is not None):
+            return (yield from self._co_copy(file))
+        count: int = yield from self._co_in_time(move(file))
+        self.num_bytes_downloaded += count
+        yield from self._co_end()
+        return count
+
+    def recv_to_file(self, file: BinaryIO) -> int:
+        """Blocking twin of `co_recv_to_file`."""
+        return run(self.co_recv_to_file(file))
+
+    def _co_copy(self, file: BinaryIO) -> Co[int]:
+        count = 0
+        try:
+            while data := (yield from self.co_raw_piece()):
+                count += yield from co_write_all(file, data)
+        except BaseException as exc:
+            self._fail(exc)
+            raise
+        return count
+
     @property
     def raw(self) -> io.BufferedReader:
         """The body as it is sent, as a blocking binary file. Each look makes a new one."""
@@ -593,10 +670,7 @@ class Response:
                 going = within(self._deadline, going, self.deadline_exceeded())
             data = yield from going
         except BaseException as exc:
-            if isinstance(exc, DugongError):
-                exc.request = self.request
-                exc.response = exc.response or self
-            self._fail(exc)
+            self._failed(exc)
             raise
         if not data:
             yield from self._co_end()
@@ -604,6 +678,34 @@ class Response:
         self.num_bytes_downloaded += len(data)
         yield from self._co_received(data)
         return data
+
+    def co_raw_into(self, memory: memoryview) -> Co[int | bytes]:
+        """Receive into *memory*, or return bytes; see `RawCounts`."""
+        receive = getattr(self._body, "co_readinto", None)
+        if receive is None or (self.request is not None and self.request.hooks is not None):
+            return (yield from self.co_raw_piece())
+        count: int = yield from self._co_in_time(receive(memory))
+        if not count:
+            yield from self._co_end()
+        self.num_bytes_downloaded += count
+        return count
+
+    def _co_in_time(self, going: Co[T]) -> Co[T]:
+        """Receive by *going*, in the total time; close the response after an error."""
+        if self._deadline is not None:
+            going = within(self._deadline, going, self.deadline_exceeded())
+        try:
+            return (yield from going)
+        except BaseException as exc:
+            self._failed(exc)
+            raise
+
+    def _failed(self, exc: BaseException) -> None:
+        """Close the response after *exc*, which is then about it."""
+        if isinstance(exc, DugongError):
+            exc.request = self.request
+            exc.response = exc.response or self
+        self._fail(exc)
 
     def _co_received(self, data: bytes) -> Co[None]:
         if self.request is not None and self.request.hooks is not None:

@@ -14,11 +14,14 @@ from dugong_like import (
     DeadlineExceeded,
     Limits,
     PoolTimedOut,
+    StreamConsumed,
     Timeouts,
     run,
 )
 from dugong_like.client.async_client import AsyncClient
 from dugong_like.client.client import Client
+from dugong_like.client.response import Response
+from dugong_like.connection.h1 import early_response
 from dugong_like.drivers.loop import Loop
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -331,6 +334,136 @@ def test_early_answer_to_an_upload_is_the_response():
             )
             assert (response.status_code, response.read()) == (403, b"no")
         assert one_stats(client).idle == 0
+
+
+REFUSAL = b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno"
+
+
+@pytest.mark.parametrize("answer", [REFUSAL, OK, b""], ids=["refused", "taken", "silent"])
+def test_response_explains_why_an_upload_was_cut_off(monkeypatch, answer):
+    """What came before the end is the response, if it can be one to a part of the body."""
+
+    def handler(sock):
+        read_head(sock)
+        sock.sendall(answer)  # to close now, with bytes that nobody has read, is a reset
+
+    # The sender does not see the response: it hears of the end first.
+    monkeypatch.setattr(early_response, "find", lambda *_: None)
+    body = io.BytesIO(bytes(20_000_000))  # bytes, more than the system takes without a reader
+    with ScriptedServer(handler) as server, Client() as client:
+        if answer == REFUSAL:
+            with client.stream("PUT", url(server), content=body) as response:
+                assert response.answered_early
+                assert response.read() == b"no"
+        else:
+            with pytest.raises(ConnectionClosed) as failed:
+                client.put(url(server), content=body, stream=True)
+            assert failed.value.request_sent != "no"
+
+
+@pytest.mark.parametrize("expect100", [True, False])
+def test_early_response_is_marked(expect100):
+    done = threading.Event()
+
+    def handler(sock):
+        read_head(sock)
+        sock.sendall(OK)
+        done.wait(60)  # and reads nothing, so that not all can be sent
+
+    body = io.BytesIO(bytes(20_000_000))
+    with ScriptedServer(handler) as server, Client() as client:
+        with client.stream("PUT", url(server), content=body, expect100=expect100) as response:
+            assert response.answered_early
+        done.set()
+    with ScriptedServer(answering(OK)) as server, Client() as client:
+        with client.stream("GET", url(server)) as response:
+            assert not response.answered_early
+
+
+def by_hooks(client):
+    """Have each piece of a body seen, so that the system cannot move it."""
+    client.bind_event("data_received", lambda *_, **__: None)
+
+
+@pytest.mark.parametrize("prepare", [lambda _: None, by_hooks], ids=["moved", "copied"])
+@pytest.mark.parametrize(
+    ("wire", "length", "body"),
+    [
+        (OK, 2, b"ok"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + bytes(300000), 300000,
+         bytes(300000)),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", None,
+         b"a"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", 1, b"x"),
+    ],
+)  # fmt: skip
+def test_body_is_moved_into_a_file(tmp_path, prepare, wire, length, body):
+    with ScriptedServer(answering(wire, OK)) as server, Client() as client:
+        prepare(client)
+        with (tmp_path / "file").open("wb") as file:
+            response = client.get(url(server), stream=True)
+            assert response.length == length
+            assert response.recv_to_file(file) == response.num_bytes_downloaded == len(body)
+        assert (tmp_path / "file").read_bytes() == body
+        assert response.is_closed
+        with pytest.raises(StreamConsumed):
+            response.recv_to_file(io.BytesIO())
+        assert client.get(url(server)).content == b"ok"
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("prepare", [lambda _: None, by_hooks], ids=["received", "copied"])
+@pytest.mark.parametrize("size", [1, 7, 65536, 200_000])
+def test_body_is_received_into_memory_of_the_caller(prepare, size):
+    body = bytes(range(256)) * 400
+    wire = b"HTTP/1.1 200 OK\r\nContent-Length: 102400\r\n\r\n" + body
+    memory = bytearray(size)
+    with ScriptedServer(answering(wire, OK)) as server, Client() as client:
+        prepare(client)
+        response = client.get(url(server), stream=True)
+        assert b"".join(bytes(memory[:count]) for count in response.iter_into(memory)) == body
+        assert response.is_closed
+        assert response.num_bytes_downloaded == len(body)
+        assert client.get(url(server)).content == b"ok"
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("memory", [b"read only", bytearray()])
+def test_memory_of_the_caller_can_be_written(memory):
+    with pytest.raises(ValueError, match="buffer is memory"):
+        Response(200, content=b"body").iter_into(memory)
+
+
+def test_memory_of_the_caller_gets_what_is_here_already():
+    memory = bytearray(3)
+    response = Response(200, content=b"body")
+
+    assert [bytes(memory[:count]) for count in response.iter_into(memory)] == [b"bod", b"y"]
+
+
+def test_body_that_is_cut_off_or_late_leaves_in_a_file_what_arrived(tmp_path):
+    def handler(sock):
+        head = read_head(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        if b"/late" in head:
+            sock.recv(1)
+
+    for path, kind in (("/cut", ConnectionClosed), ("/late", DeadlineExceeded)):
+        with ScriptedServer(handler) as server, Client(timeout=Timeouts(total=0.5)) as client:
+            file = io.BytesIO()
+            response = client.get(url(server, path), stream=True)
+            with pytest.raises(kind) as failed:
+                response.recv_to_file(file)
+            assert (file.getvalue(), failed.value.response) == (b"half", response)
+            assert response.is_closed
+            assert one_stats(client).busy == 0
+
+
+def test_body_that_is_here_already_goes_into_a_file_as_well():
+    file = io.BytesIO()
+    response = Response(200, content=b"body")
+
+    assert (response.length, response.recv_to_file(file), file.getvalue()) == (4, 4, b"body")
 
 
 @pytest.mark.feature("D29", "E3")
