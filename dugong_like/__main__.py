@@ -1,4 +1,4 @@
-"""The command line: ``python3 -m dugong_like get``, ``put`` and ``demo``.
+"""The command line: ``python3 -m dugong_like get`` and other commands; ``demo``.
 
 Its exit statuses are those of `cli.outcome`, which ``--help`` lists.
 """
@@ -8,18 +8,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from . import __version__
-from .cli import help_texts, transfer
+from .cli import help_texts
 from .cli.options import (
     FILES,
+    CommandParser,
     Parser,
     PrintVersion,
     TimeLimits,
-    field,
     file_count,
-    file_name,
-    time_limits,
     whole_number,
 )
 from .cli.outcome import (
@@ -27,17 +26,13 @@ from .cli.outcome import (
     READER_GONE,
     WRONG_ARGUMENTS,
     CommandFailed,
+    failure_status,
     reason_of,
 )
-from .cli.output_file import OutputFile
+from .cli.request_options import add_request_options
 from .cli.standard import complain, occupy_closed
 from .cli.stopping import stop_on_signals
-from .cli.upload import open_upload
-from .cli.urls import parse_url
-from .connection.connection import HTTPConnection
-from .errors import DugongError, InvalidRequest
-from .http.headers import Headers
-from .http.url import URL
+from .errors import DugongError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,67 +48,46 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    limits = TimeLimits()
+    options = argparse.Namespace(command="", quiet=False, timeout=TimeLimits())
     try:
-        options = _parser().parse_args(argv)
-        limits = options.timeout
-        status: int = options.run(options)
+        _parser().parse_args(argv, options)
+        return int(options.run(options))
     except BrokenPipeError:
         return READER_GONE  # no message: the reader, such as head, has closed the pipe
     except MemoryError:
-        complain("there is not enough memory", patience=limits.output)
+        _report(options, "there is not enough memory")
         return FAILED
     except (CommandFailed, DugongError, OSError) as exc:
-        complain(reason_of(exc), patience=limits.output)
-        return WRONG_ARGUMENTS if isinstance(exc, InvalidRequest) else FAILED
-    return status
+        status = failure_status(exc)
+        is_usage = status == WRONG_ARGUMENTS and not getattr(exc, "url", "")
+        _report(options, f"{options.command}: {reason_of(exc)}" if is_usage else reason_of(exc))
+        return status
 
 
-def _parser() -> Parser:
+def _report(options: argparse.Namespace, text: str) -> None:
+    if not options.quiet:
+        complain(text, patience=options.timeout.output)
+
+
+def _parser() -> CommandParser:
     program = help_texts.program()
-    parser = Parser(
-        prog=program, description=help_texts.MAIN, epilog=help_texts.END.format(program=program)
-    )
+    parser = CommandParser(
+        "get",
+        prog=program, description=help_texts.MAIN, epilog=help_texts.END.format(program=program),
+    )  # fmt: skip
     parser.add_argument("--version", action=PrintVersion, version=__version__)
-    commands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND")
-
-    get = commands.add_parser(
-        "get", help="download a URL",
-        description=help_texts.GET, epilog=help_texts.GET_END.format(program=program),
-    )  # fmt: skip
-    get.add_argument("url", metavar="URL", help=help_texts.URL)
-    get.add_argument(
-        "-o", "--output", metavar="FILE", type=file_name,
-        help="write to this file, not to standard output",
-    )  # fmt: skip
-    get.set_defaults(run=_get)
-
-    put = commands.add_parser(
-        "put", help="upload a file",
-        description=help_texts.PUT, epilog=help_texts.PUT_END.format(program=program),
-    )  # fmt: skip
-    put.add_argument("file", metavar="FILE", type=file_name, help="the file; '-' is standard input")
-    put.add_argument("url", metavar="URL", help=help_texts.URL)
-    put.set_defaults(run=_put)
-
+    add_command = parser.add_commands()
     limits = TimeLimits()
-    for command in (get, put):
-        command.add_argument(
-            "-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", type=field,
-            help="a header field of the request; may be given several times",
-        )  # fmt: skip
-        command.add_argument(
-            "--timeout", type=time_limits, default=limits, metavar="SECONDS",
-            help="give up after so long without progress; 'inf' is never (default: "
-            f"{limits.usual}, and {limits.output} for an output that takes nothing)",
-        )  # fmt: skip
-        command.add_argument(
-            "--proxy", metavar="URL",
-            help="use this proxy, such as http://host:port or socks5h://host (default: none, "
-            "also if http_proxy is set)",
-        )  # fmt: skip
+    for name, (summary, description, end) in help_texts.COMMANDS.items():
+        command = add_command(
+            name, help=summary, description=description, epilog=end.format(program=program)
+        )
+        if name == "put":
+            command.usage = f"{command.prog} [option ...] FILE URL"
+        add_request_options(command, name, limits)
+        command.set_defaults(run=partial(_send, command), command=name)
 
-    demo = commands.add_parser(
+    demo = add_command(
         "demo", help="measure this library on this computer",
         description=help_texts.DEMO, epilog=help_texts.DEMO_END.format(program=program),
     )  # fmt: skip
@@ -130,8 +104,14 @@ def _parser() -> Parser:
     demo.add_argument(
         "--damage", action="store_true", help="send a wrong byte, to see that it is found"
     )
-    demo.set_defaults(run=_demo, timeout=limits)
+    demo.set_defaults(run=_demo, timeout=limits, command="demo")
     return parser
+
+
+def _send(parser: Parser, options: argparse.Namespace) -> int:
+    from .cli.sending import send  # noqa: PLC0415 - as slow as the rest, and --help needs it not
+
+    return send(parser, options)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -143,30 +123,6 @@ def _demo(options: argparse.Namespace) -> int:
         files=options.files,
         seed=options.seed,
         damage=options.damage,
-    )
-
-
-def _get(options: argparse.Namespace) -> int:
-    url, fields = parse_url(options.url), Headers(options.header)
-    file = None if options.output in {None, "-"} else OutputFile(options.output)
-    with _connection(url, options) as conn:
-        return transfer.get(conn, url, fields, file, options.timeout.output)
-
-
-def _put(options: argparse.Namespace) -> int:
-    url, fields = parse_url(options.url), Headers(options.header)
-    limits: TimeLimits = options.timeout
-    with open_upload(options.file, limits.usual) as upload, _connection(url, options) as conn:
-        return transfer.put(conn, url, fields, upload, limits.output)
-
-
-def _connection(url: URL, options: argparse.Namespace) -> HTTPConnection:
-    return HTTPConnection.to(
-        url,
-        proxy=options.proxy,
-        timeout=options.timeout.usual,
-        expect100_timeout=transfer.CONTINUE_TIME,
-        content_md5=False,
     )
 
 

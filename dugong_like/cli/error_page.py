@@ -11,13 +11,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..connection.connection import HTTPConnection
-from ..connection.exchange import HTTPResponse
+from ..client.response import Response
 from ..errors import DugongError
 from .outcome import reason_of
 from .standard import Writer, complain, standard_error
 
-PIECE: Final = 65536  # bytes at once
 MAX_PAGE: Final = 4096  # bytes for a terminal, decoded; a screen or two
 CODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # window sizes for zlib
 RAW: Final = -15  # window size for the deflate of some servers (RFC 9110 section 8.4.1.2)
@@ -28,51 +26,56 @@ _is_text = re.compile(
 ).fullmatch
 
 
-def show_page(conn: HTTPConnection, response: HTTPResponse, patience: float | None) -> None:
+def show_page(response: Response, patience: float | None) -> bool:
     """Write the body of *response*, which has not been read, or a description to standard error.
 
     Args:
-        conn: the connection.
-        response: the response to the last request on it.
+        response: the response, received with ``stream=True``.
         patience: seconds, see `Writer`.
+
+    Returns:
+        False if the last line has no end, so that another one must not follow directly.
 
     Raises nothing: errors of the body are reported there, too.
     """
     unseen = ""
+    is_ended = True
     try:
         with standard_error(patience) as error:
             if not error.is_terminal:
-                _copy(conn, error)
+                is_ended = _copy(response, error)
             elif response.length != 0:
-                unseen = _show(conn, response, error)
+                unseen = _show(response, error)
     except DugongError as exc:
         complain(reason_of(exc), patience=patience)
     except OSError:
         pass  # there is no way to report it
     if unseen:
         complain(unseen, patience=patience)
+    return is_ended
 
 
-def _copy(conn: HTTPConnection, error: Writer) -> None:
+def _copy(response: Response, error: Writer) -> bool:
     last = b"\n"
     try:
-        while piece := conn.read(PIECE):
+        for piece in response.iter_raw():
             error.write(piece)
             last = piece[-1:]
     except DugongError:
         if last != b"\n":
             error.write(b"\n")  # another line follows
         raise
+    return last == b"\n"
 
 
-def _show(conn: HTTPConnection, response: HTTPResponse, terminal: Writer) -> str:
+def _show(response: Response, terminal: Writer) -> str:
     """Write a short text to *terminal*, or return a line that describes the body."""
-    kind = str(response.headers.get("Content-Type", ""))
-    codings = str(response.headers.get("Content-Encoding", ""))
+    kind = response.field("content-type") or ""
+    codings = response.field("content-encoding") or ""
     is_text = _is_text(kind) is not None
     length = response.length
     if length is None or (is_text and length <= MAX_PAGE):
-        sent = _read(conn)
+        sent = _read(response)
         page = decoded(sent, codings) if is_text else None
         if page is not None and len(page) <= MAX_PAGE:
             terminal.write(page if page[-1:] in {b"", b"\n"} else page + b"\n")
@@ -83,11 +86,13 @@ def _show(conn: HTTPConnection, response: HTTPResponse, terminal: Writer) -> str
     return f"the answer is not shown here: {kind or 'of no type'}{coded}, {size}"
 
 
-def _read(conn: HTTPConnection) -> bytes:
+def _read(response: Response) -> bytes:
     """Return the body, or more than `MAX_PAGE` bytes of it."""
     page = b""
-    while len(page) <= MAX_PAGE and (piece := conn.read(MAX_PAGE + 1 - len(page))):
+    for piece in response.iter_raw():
         page += piece
+        if len(page) > MAX_PAGE:
+            break
     return page
 
 

@@ -26,21 +26,46 @@ MODULE: Final = "python3 -m dugong_like"
 URL: Final = "http://... or https://..."
 
 MAIN: Final = """\
-Download and upload files over HTTP/1.1 and HTTPS, and measure this library."""
+Send requests over HTTP/1.1 and HTTPS, download and upload files, and measure
+this library. A URL without a command is downloaded."""
 
 GET: Final = """\
-Write the body of a URL to standard output, or to a file with -o. Such a file
-is replaced when the download is complete, and is unchanged if it fails.
+Write the body of a URL to standard output, or to a file with -o or -O. Such a
+file is replaced when the download is complete, and is unchanged if it fails.
+With -O, several URLs are downloaded at the same time.
 
-Only a response with a status of 200 to 299 is a download. Redirects are not
-followed. Errors, their pages and the progress go to standard error."""
+"""
+
+HEAD: Final = """\
+Write the head of the response, without its body, to standard output.
+
+"""
+
+OPTIONS: Final = """\
+Ask what can be done with a URL, and write the body of the response.
+With -i the fields are shown, of which Allow is one.
+
+"""
 
 PUT: Final = """\
 Upload a file, or standard input, with the method PUT, and write the body of
 the response to standard output.
 
-Only a response with a status of 200 to 299 is a success. Redirects are not
+"""
+
+SENDING: Final = """\
+Send a request with the method {}, and write the body of the response to
+standard output.
+
+"""
+
+RULES: Final = """\
+Only a response with a status of 200 to 299 is a success. Redirects are
 followed. Errors, their pages and the progress go to standard error."""
+
+BODY: Final = """\
+What is sent. @- is standard input; a text that begins with @ is written with
+another @ in front."""
 
 DEMO: Final = """\
 Start a server on this computer, upload files of many sizes to it, download
@@ -52,11 +77,15 @@ waiting for other programs:
   --timeout applies to standard streams that are non-blocking, and to a FIFO
   that is given as FILE."""
 
+SEVERAL: Final = """\
+several URLs:
+  Each is tried; the exit status is that of the first one that failed."""
+
 TRANSFERRED: Final = (
     (SUCCESS, "success: a status of 200 to 299, and everything was written"),
     (FAILED, "failure, such as no connection, a time-out, or a full disk"),
     (WRONG_ARGUMENTS, "wrong arguments"),
-    (REDIRECTED, "the server answered with a redirect: nothing was done"),
+    (REDIRECTED, "a redirect that is not followed, or must not be"),
     (REFUSED, "the server answered with an error, 400 or above"),
     (NOT_MODIFIED, "the server answered 304 (Not Modified)"),
 )
@@ -97,8 +126,10 @@ def end_of_help(
 
 END: Final = end_of_help(
     (
-        "get https://www.example.org/ -o page.html",
+        "https://www.example.org/ -o page.html",
+        "get -O https://www.example.org/1.iso https://www.example.org/2.iso",
         "put photo.jpg https://www.example.org/photo.jpg",
+        "post https://www.example.org/api --json '[1, 2]'",
         "get --help",
     ),
     TRANSFERRED,
@@ -106,18 +137,48 @@ END: Final = end_of_help(
 GET_END: Final = end_of_help(
     (
         "get https://www.example.org/large -o large",
+        "get -c -O --retry 5 https://www.example.org/large.iso",
+        "get -O https://www.example.org/1.pdf https://www.example.org/2.pdf",
         "get -H 'Accept: text/plain' http://www.example.org/ > page.txt",
+        "get --netrc --compressed -v https://www.example.org/private",
         "get --timeout 5 --proxy socks5h://localhost http://www.example.org/",
     ),
     TRANSFERRED,
+    SEVERAL,
     STREAMS,
+)
+HEAD_END: Final = end_of_help(
+    ("head https://www.example.org/large", "head --no-location http://www.example.org/"),
+    TRANSFERRED,
+    SEVERAL,
+)
+OPTIONS_END: Final = end_of_help(
+    ("options -i https://www.example.org/",), TRANSFERRED, SEVERAL, STREAMS
 )
 PUT_END: Final = end_of_help(
     (
         "put photo.jpg https://www.example.org/photo.jpg",
         "put -H 'Content-Type: image/jpeg' photo.jpg http://www.example.org/1",
         "put - https://www.example.org/photos.tar < photos.tar",
+        "put https://www.example.org/api/1 --json '[1, 2]'",
     ),
+    TRANSFERRED,
+    STREAMS,
+)
+POST_END: Final = end_of_help(
+    (
+        "post https://www.example.org/api --json @new.json",
+        "post https://www.example.org/form --form name=value --form file=@1.jpg",
+        "post https://www.example.org/log --data @- < today.log",
+    ),
+    TRANSFERRED,
+    STREAMS,
+)
+PATCH_END: Final = end_of_help(
+    ("patch https://www.example.org/api/1 --json '[2]'",), TRANSFERRED, STREAMS
+)
+DELETE_END: Final = end_of_help(
+    ("delete https://www.example.org/api/1", "delete -u USER https://www.example.org/api/1"),
     TRANSFERRED,
     STREAMS,
 )
@@ -125,3 +186,12 @@ DEMO_END: Final = end_of_help(
     ("demo --files 40", "demo --files 16 --json", "demo --url http://www.example.org/large"),
     MEASURED,
 )
+COMMANDS: Final = {
+    "get": ("download a URL", GET + RULES, GET_END),
+    "head": ("show the head of the response for a URL", HEAD + RULES, HEAD_END),
+    "post": ("send data", SENDING.format("POST") + RULES, POST_END),
+    "put": ("upload a file", PUT + RULES, PUT_END),
+    "patch": ("change something", SENDING.format("PATCH") + RULES, PATCH_END),
+    "delete": ("delete something", SENDING.format("DELETE") + RULES, DELETE_END),
+    "options": ("ask what is possible", OPTIONS + RULES, OPTIONS_END),
+}  # of each command: a summary, a description, and the end

@@ -9,7 +9,7 @@ import argparse
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from ..http.redaction import SHOWN, quoted, shown_text
@@ -18,6 +18,11 @@ from .standard import MAX_LINE, PATIENCE, complain, print_output
 
 FILES: Final = 2000  # of the demo
 MAX_FILES: Final = 100_000  # 9 GiB
+MAX_COUNT: Final = 1_000_000  # times
+UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}  # as of curl and wget
+MAX_RATE: Final = 1 << 50  # bytes a second
+
+_rate = re.compile(r"(?P<number>[0-9]{1,18}(?:\.[0-9]{1,18})?)(?P<unit>[kKmMgG]?)").fullmatch
 
 
 class TimeLimits(NamedTuple):
@@ -37,10 +42,22 @@ class Parser(argparse.ArgumentParser):
     """A parser that reports an error in one line, and writes as the commands do.
 
     Quoted arguments are shown without possible secrets. The lines of descriptions stay as they are.
+
+    Args:
+        command: name of the command whose arguments are parsed, for errors; empty for none.
+        options: see `argparse.ArgumentParser`.
+
+    Attributes:
+        command: see above.
+        further: destination of arguments without option, which may be anywhere between options;
+            `argparse` takes the first group of them only.
+
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, command: str = "", **options: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self.command = command
+        self.further = ""
 
     _given: Sequence[str] = ()
 
@@ -49,7 +66,14 @@ class Parser(argparse.ArgumentParser):
     ) -> Any:
         """Parse *args* as the base class does."""
         self._given = sys.argv[1:] if args is None else list(args)
-        return super().parse_known_args(args, namespace)
+        found, extra = super().parse_known_args(self._given, namespace)
+        if self.further:
+            values = getattr(found, self.further)
+            values += [each for each in extra if each == "-" or each[:1] != "-"]
+            extra = [each for each in extra if each != "-" and each[:1] == "-"]
+        if extra and self.command:  # here, where the command is known
+            self.error(f"unrecognized arguments: {' '.join(extra)}")
+        return found, extra
 
     def error(self, message: str) -> NoReturn:
         """Report the error, and end."""
@@ -58,7 +82,8 @@ class Parser(argparse.ArgumentParser):
             if (masked := shown_text(value, MAX_LINE)) != value:
                 message = message.replace(value, masked)
                 message = message.replace(repr(value)[1:-1], masked)
-        complain(f"{message} ({self.prog} --help says more)")
+        name = f"{self.command}: " if self.command else ""
+        complain(f"{name}{message} ({self.prog} --help says more)")
         sys.exit(WRONG_ARGUMENTS)
 
     def print_help(self, file: Any = None) -> None:  # noqa: ARG002 - the base class's parameter
@@ -69,6 +94,43 @@ class Parser(argparse.ArgumentParser):
 
         """
         print_output(self.format_help())
+
+
+class CommandParser(Parser):
+    """A parser of commands, of which the first one may be left out in front of URLs.
+
+    Args:
+        usual: name of that command.
+        options: see `Parser`.
+
+    """
+
+    def __init__(self, usual: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._usual = usual
+        self._commands: dict[str, Parser] = {}
+
+    def add_commands(self) -> Callable[..., Parser]:
+        """Return what adds a command: a function of its name, and of arguments of `Parser`."""
+        commands = self.add_subparsers(
+            required=True, title="commands", metavar="COMMAND", parser_class=Parser
+        )
+
+        def add(name: str, **options: Any) -> Parser:
+            self._commands[name] = commands.add_parser(name, command=name, **options)
+            return self._commands[name]
+
+        return add
+
+    def parse_known_args(  # type: ignore[override]  # the base class has overloads
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> Any:
+        """Parse *args* as the base class does."""
+        given = sys.argv[1:] if args is None else list(args)
+        is_url = [each.lower().startswith(("http://", "https://")) for each in given]
+        if any(is_url) and given[0] not in self._commands:
+            given.insert(0, self._usual)
+        return super().parse_known_args(given, namespace)
 
 
 class PrintVersion(argparse.Action):
@@ -106,6 +168,28 @@ def file_count(text: str) -> int:
     if count > MAX_FILES:
         raise argparse.ArgumentTypeError(f"more than {MAX_FILES} files: {shown(text)}")
     return count
+
+
+def count(text: str) -> int:
+    """Return a number of times, from 0 to `MAX_COUNT`."""
+    try:
+        number = int(text)
+    except ValueError:  # also if it has thousands of digits
+        number = -1
+    if not 0 <= number <= MAX_COUNT:
+        raise argparse.ArgumentTypeError(f"not a number from 0 to {MAX_COUNT}: {shown(text)}")
+    return number
+
+
+def byte_rate(text: str) -> int:
+    """Return bytes a second, at least 1, of a number with an optional unit k, M or G of 1024."""
+    match = _rate(text)
+    rate = float(match["number"]) * UNITS[match["unit"].lower()] if match else 0.0
+    if not 1 <= rate <= MAX_RATE:
+        raise argparse.ArgumentTypeError(
+            f"not a number of bytes a second, such as 500k or 2M: {shown(text)}"
+        )
+    return int(rate)
 
 
 def whole_number(text: str) -> int:

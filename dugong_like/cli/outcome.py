@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from typing import Final
 
+from ..errors import InvalidOption, InvalidRequest, RedirectRefused, TooManyRedirects
 from ..http.redaction import MAX_PATH, mask_target, quoted, shown_text
 
 SUCCESS: Final = 0
@@ -30,6 +31,13 @@ def status_of(code: int) -> int:
         return NOT_MODIFIED
     # 1xx is final after an upgrade (101); codes from 600 on are invalid, and not a success.
     return {1: FAILED, 2: SUCCESS, 3: REDIRECTED}.get(code // 100, REFUSED)
+
+
+def failure_status(exc: BaseException) -> int:
+    """Return the exit status of a command that *exc* has ended."""
+    if isinstance(exc, InvalidRequest | InvalidOption):
+        return WRONG_ARGUMENTS
+    return REDIRECTED if isinstance(exc, RedirectRefused | TooManyRedirects) else FAILED
 
 
 def reason_of(exc: BaseException) -> str:

@@ -32,7 +32,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from .outcome import too_late, with_name
+from .outcome import CommandFailed, too_late, with_name
+from .resuming import SUFFIX, Part, open_part
 from .standard import Writer
 from .stopping import signals_held, undone
 
@@ -134,6 +135,37 @@ class OutputFile:
                 self._take(stream, path)
             except OSError as exc:
                 raise with_name(exc, self._name) from exc
+
+    @contextmanager
+    def resumed(self, url: str) -> Iterator[Part]:
+        """Yield what an earlier download has left of FILE; see resuming.py.
+
+        It becomes FILE by `complete`, and otherwise stays for the next time.
+
+        Raises:
+            CommandFailed: FILE is no regular file, or another process is downloading it.
+            OSError: the part cannot be opened.
+
+        """
+        if self._is_written_at_once():
+            raise CommandFailed(f"{self._name}: only the download of a regular file can go on")
+        mode = 0o666 if self._old is None else 0o600  # as in `_new_file`
+        path = self._path.with_name(f"{self._path.name}{SUFFIX}")
+        with open_part(path, self._name, url, mode) as part:
+            yield part
+
+    def complete(self, part: Part) -> None:
+        """Replace or overwrite FILE by *part*, which has all bytes.
+
+        Raises:
+            OSError: that is not possible; *part* is still there.
+
+        """
+        try:
+            self._take(part.stream, part.path)
+        except OSError as exc:
+            raise with_name(exc, self._name) from exc
+        part.forget()
 
     def _is_written_at_once(self) -> bool:
         if self._descriptor is not None or _is_descriptors(str(self._path.parent)):

@@ -17,8 +17,9 @@ import errno
 import math
 import os
 import select
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Final, TextIO, cast
 
@@ -83,7 +84,9 @@ class Writer:
         patience: seconds for which a non-blocking stream may take nothing; None for no limit.
 
     Attributes:
+        name: see above.
         is_terminal: True if the stream is one.
+        file: the stream, if it is a regular file, which the system can move bytes into.
 
     Raises:
         TypeError: *stream* is a text stream.
@@ -94,9 +97,10 @@ class Writer:
         self, stream: BinaryIO | None, name: str, patience: float | None = PATIENCE
     ) -> None:
         self._writer = None if stream is None else BinaryWriter(stream)
-        self._name = name
+        self.name = name
         self._patience = math.inf if patience is None else patience
         self.is_terminal = is_terminal(stream)
+        self.file = stream if _is_regular(stream) else None
         self._text = HarmlessText() if self.is_terminal else None
 
     def write(self, data: bytes | memoryview) -> None:
@@ -123,19 +127,26 @@ class Writer:
         if self._writer is not None:
             self._run(self._writer, self._writer.co_write_all(data))
         elif data:
-            raise closed(self._name)
+            raise closed(self.name)
 
     def _run(self, writer: BinaryWriter, op: Co[object]) -> None:
         try:
             run(stall(self._patience, op))
         except ConnectionTimedOut as exc:
             raise too_late(
-                self._name,
+                self.name,
                 f"nothing could be written for {self._patience:g} seconds "
                 f"(bytes written before: {writer.written})",
             ) from exc
         except OSError as exc:
-            raise with_name(exc, self._name) from exc
+            raise with_name(exc, self.name) from exc
+
+
+def _is_regular(stream: BinaryIO | None) -> bool:
+    try:
+        return stream is not None and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def encoded(text: str) -> bytes:
@@ -206,6 +217,21 @@ def complain_at_once(text: str) -> None:
             start = b"\n" if is_terminal(stream) else b""
             os.write(stream.fileno(), start + _line(text))
     except (OSError, ValueError):
+        pass
+
+
+def write_lines(lines: Iterable[str], patience: float | None = PATIENCE) -> None:
+    """Write *lines*, which may have anything in them, to standard error, if possible.
+
+    Args:
+        lines: without ends.
+        patience: seconds, see `Writer`.
+
+    """
+    try:
+        with standard_error(patience) as error:
+            error.write(encoded("".join(f"{one_line(line)}\n" for line in lines)))
+    except OSError:
         pass
 
 

@@ -1,21 +1,31 @@
-"""``get`` and ``put``: downloading or uploading one file, in bounded memory.
+"""Requests of the command line, and what becomes of their responses, in bounded memory.
 
-Not here: the arguments (options.py), the files (output_file.py, upload.py), error responses
-(error_page.py), and the exit status (outcome.py).
+Not here: the arguments (request_options.py), the client (clients.py), the files (output_file.py,
+upload.py, resuming.py), error responses (error_page.py), and the exit status (outcome.py).
 """
 
 from __future__ import annotations
 
-from typing import Final
+import itertools
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Final, NamedTuple
 
-from ..connection.connection import HTTPConnection
-from ..connection.exchange import HTTPResponse
-from ..errors import ConnectionClosed, ContinueTimedOut, DugongError
-from ..http.headers import Headers
+from ..client.client import Client
+from ..client.layers.retry import Retry
+from ..client.progress import with_progress
+from ..client.request import ClientRequest
+from ..client.response import Response
+from ..errors import DeadlineExceeded, DugongError, TransportError
 from ..http.redaction import mask_target
-from ..http.request import BodyFollowing
-from ..http.url import URL
+from ..http.request import is_whole
+from ..polling.contract import Co
+from ..polling.wake import co_sleep
 from .error_page import show_page
+from .heads import head_of
 from .outcome import (
     REDIRECTED,
     REFUSED,
@@ -23,168 +33,277 @@ from .outcome import (
     CommandFailed,
     reason_of,
     status_of,
+    with_name,
 )
 from .output_file import OutputFile
-from .progress import progress_bar
-from .standard import Writer, complain, standard_output
-from .upload import PIECE, Upload
+from .progress import Bar, Bars
+from .resuming import Part, rest_begins_at, validator_now, whole_size
+from .standard import Writer, complain, standard_error, write_lines
 
 ASK_FIRST: Final = 1 << 20  # bytes of a body with which the request expects 100 (Continue)
-CONTINUE_TIME: Final = 1.0  # seconds to wait for it, as curl does
-CONTINUE: Final = 100
+PIECE: Final = 262144  # bytes of a body at once
 PARTIAL: Final = 206
+NOT_SATISFIABLE: Final = 416  # the range (RFC 9110 section 15.5.17)
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # nothing is done (RFC 9110 section 9.2.1)
+
+Destination = Callable[[Response], AbstractContextManager[Writer]]
 
 
-def get(
-    conn: HTTPConnection,
-    url: URL,
-    fields: Headers,
-    file: OutputFile | None,
-    patience: float | None,
-) -> int:
-    """Download *url* into *file*, or to standard output if it is None.
+class Manner(NamedTuple):
+    """How results are shown.
+
+    Attributes:
+        patience: seconds for which a non-blocking output may take nothing; None for no limit.
+        is_quiet: True to report nothing but the exit status.
+        with_head: True to put the head of a response in front of its body.
+        is_decoded: True to take content codings off.
+
+    """
+
+    patience: float | None
+    is_quiet: bool = False
+    with_head: bool = False
+    is_decoded: bool = False
+
+
+class Transfers:
+    """Sends requests, and writes the bodies of their responses.
+
+    All methods that send return an exit status, see `status_of`. Unless it is 0, nothing is written
+    to the output; the body of an error goes to standard error.
 
     Args:
-        conn: a connection to the server.
-        url: URL of the resource.
-        fields: header fields of the request.
-        file: the file to write.
-        patience: seconds for which a non-blocking output may take nothing; None for no limit.
-
-    Returns:
-        Exit status, see `status_of`. Unless it is 0 nothing is written to *file* or to
-        standard output, and the body of an error is written to standard error.
-
-    Raises:
-        CommandFailed: the download failed; *file* is unchanged.
-        InvalidRequest: *url* or *fields* cannot be sent.
-        OSError: *file* or standard output cannot be written; `TimeoutError` after *patience*.
+        client: it sends.
+        manner: see there.
+        bars: shows the progress.
 
     """
-    conn.send_request("GET", url.target, fields)
-    response = conn.read_response()
-    if status_of(response.status) != SUCCESS:
-        return _not_done(conn, url, response, patience)
-    if response.status == PARTIAL and "range" not in fields:
-        raise CommandFailed(f"{_told(url, response)}, a part that nobody has asked for")
-    with standard_output(patience) if file is None else file.open(patience) as output:
-        _copy_body(conn, output, url, response.length, with_bar=not output.is_terminal)
-    return SUCCESS
 
+    def __init__(self, client: Client, manner: Manner, bars: Bars) -> None:
+        self._client = client
+        self._manner = manner
+        self._bars = bars
+        self._is_line_open = False  # on standard error
 
-def put(
-    conn: HTTPConnection, url: URL, fields: Headers, upload: Upload, patience: float | None
-) -> int:
-    """Upload *upload* to *url*, and write the body of the response to standard output.
+    def report(self, *texts: str) -> None:
+        """Write each of *texts* as a line to standard error, unless nothing is to be reported."""
+        if not self._manner.is_quiet:
+            with self._bars.cleared():
+                if self._is_line_open:
+                    write_lines([""], self._manner.patience)
+                    self._is_line_open = False
+                complain(*texts, patience=self._manner.patience)
 
-    The arguments are those of `get`.
+    def co_send(self, request: ClientRequest, destination: Destination, title: str) -> Co[int]:
+        """Send *request*, and write the body of its response.
 
-    Returns:
-        Exit status, see `status_of`. Unless it is 0 nothing was stored.
+        Args:
+            request: made by the client.
+            destination: called with a response of success; returns what opens the output.
+            title: of bars.
 
-    Raises:
-        CommandFailed: the upload failed.
-        InvalidRequest: *url* or *fields* cannot be sent.
-        OSError: *upload* cannot be read.
+        Raises:
+            CommandFailed: it failed; a file is unchanged.
+            DugongError: it failed in the network.
+            OSError: a file, or the output, cannot be used; `TimeoutError` after the patience.
 
-    """
-    response = _put(conn, url, fields, upload)
-    if status_of(response.status) != SUCCESS:
-        return _not_done(conn, url, response, patience)
-    try:
-        with standard_output(patience) as output:
-            _copy_body(conn, output, url, None, with_bar=False)
-    except BrokenPipeError:
-        raise
-    except (DugongError, OSError) as exc:
-        if isinstance(exc, DugongError) and exc.url:  # the message names the request
-            raise CommandFailed(f"{reason_of(exc)}; {_answer(response)} before") from exc
-        raise CommandFailed(f"{_told(url, response)}, but: {reason_of(exc)}") from exc
-    return SUCCESS
-
-
-def _put(conn: HTTPConnection, url: URL, fields: Headers, upload: Upload) -> HTTPResponse:
-    """Send the request and return the response, which may be an early one."""
-    whole, size = upload.whole(), upload.size
-    asks = (size is None or size >= ASK_FIRST) and "expect" not in fields
-    try:
-        if whole is not None:
-            conn.send_request("PUT", url.target, fields, whole)
-            return conn.read_response()
-        conn.send_request("PUT", url.target, fields, BodyFollowing(size), expect100=asks)
-        if asks:
-            try:
-                response = conn.read_response()
-            except ContinueTimedOut:
-                pass  # an old server: send the body anyway
+        """
+        response = yield from self._co_respond(request, title)
+        with response:
+            if status_of(response.status_code) != SUCCESS:
+                return self._not_done(response)
+            if response.answered_early:
+                raise CommandFailed(f"{_told(response)} before it had everything")
+            if response.status_code == PARTIAL and "range" not in request.headers:
+                raise CommandFailed(f"{_told(response)}, a part that nobody has asked for")
+            if request.method in SAFE:
+                yield from self._co_write(response, destination, title)
             else:
-                if response.status != CONTINUE:
-                    return _early(url, response)
-        _send_body(conn, url, upload)
-    except ConnectionClosed as exc:
-        if exc.request_sent == "no":
+                yield from self._co_write_after(response, destination, title)
+        return SUCCESS
+
+    def _co_respond(self, request: ClientRequest, title: str) -> Co[Response]:
+        """Send *request* and return its response, whose body has not been read."""
+        body = request.body
+        if body is None:
+            return (yield from self._client.co_send(request, stream=True))
+        size = len(body) if isinstance(body, bytes) else getattr(body, "length", None)
+        is_large = size is None or size >= ASK_FIRST
+        request.expect100 = is_large and "expect" not in request.headers
+        if is_whole(body):
+            return (yield from self._client.co_send(request, stream=True))
+        with self._bars.bar(title, size) as bar:
+            request.body = with_progress(body, bar.show)
+            return (yield from self._client.co_send(request, stream=True))
+
+    def _co_write(self, response: Response, destination: Destination, title: str) -> Co[None]:
+        is_head = _method(response) == "HEAD"
+        with destination(response) as output:
+            if is_head or self._manner.with_head:
+                output.write(head_of(response))
+            if not is_head:
+                yield from self._co_copy(response, output, title)
+
+    def _co_write_after(self, response: Response, destination: Destination, title: str) -> Co[None]:
+        """Write what the server answers to a request that has changed something there."""
+        try:
+            yield from self._co_write(response, destination, title)
+        except BrokenPipeError:
             raise
-        try:  # an early response may explain the failure
-            response = conn.read_response()
-        except DugongError:
-            raise exc from None  # no response: the failure of sending says more
-        if exc.request_sent != "yes" and status_of(response.status) == SUCCESS:
-            raise  # success is impossible without the whole body
-        return _early(url, response)
-    return conn.read_response()
+        except (DugongError, OSError) as exc:
+            if isinstance(exc, DugongError) and exc.url:  # the message names the request
+                raise CommandFailed(f"{reason_of(exc)}; {_answer(response)} before") from exc
+            raise CommandFailed(f"{_told(response)}, but: {reason_of(exc)}") from exc
+
+    def _co_copy(self, response: Response, output: Writer, title: str, done: int = 0) -> Co[None]:
+        is_decoded = self._manner.is_decoded and response.field("content-encoding") is not None
+        total = None if is_decoded or response.length is None else done + response.length
+        wanted = not output.is_terminal and _method(response) == "GET"
+        with self._bars.bar(title, total, done=done, wanted=wanted) as bar:
+            if output.file is not None and not is_decoded:
+                yield from _co_move(response, output.file, output.name, bar)
+                return
+            if is_decoded:
+                for piece_op in response.co_iter_bytes():
+                    piece = yield from piece_op
+                    if piece is not None:
+                        output.write(piece)
+                        bar.update(len(piece))
+                return
+            view = memoryview(bytearray(PIECE))
+            for count_op in response.co_iter_into(view):
+                count = yield from count_op
+                if count is not None:
+                    output.write(view[:count])
+                    bar.update(count)
+
+    # ---- downloads that go on
+
+    def co_resume(
+        self, request: ClientRequest, file: OutputFile, title: str, retry: Retry | None
+    ) -> Co[int]:
+        """Download into *file*; go on with the part that an earlier attempt has left.
+
+        Args:
+            request: see `co_send`; without Range.
+            file: what the complete part becomes.
+            title: see `co_send`.
+            retry: how often and when to go on if the connection is lost; None for never.
+
+        Raises:
+            CommandFailed, DugongError, OSError: see `co_send`; what has arrived is in the part.
+
+        """
+        most = 0 if retry is None else retry.total
+        until = math.inf if request.total is None else time.monotonic() + request.total
+        with file.resumed(str(request.url)) as part:
+            for attempt in itertools.count():
+                again = request.copy()
+                if request.total is not None:
+                    again.total = max(until - time.monotonic(), 0)
+                try:
+                    return (yield from self._co_resume(again, file, part, title))
+                except TransportError as exc:
+                    if attempt >= most or exc.request_sent != "yes":
+                        raise  # of a request that was not answered the client has done the same
+                    pause = 0.0 if retry is None else retry.pause(attempt)
+                    if isinstance(exc, DeadlineExceeded) or time.monotonic() + pause >= until:
+                        raise
+                part.take_stock()
+                yield from co_sleep(pause, "pause before a retry")
+        raise AssertionError("not reached")
+
+    def _co_resume(
+        self, request: ClientRequest, file: OutputFile, part: Part, title: str
+    ) -> Co[int]:
+        asked = part.fields()
+        for name, value in asked:
+            request.headers.set(name, value)
+        response = yield from self._client.co_send(request, stream=True)
+        with response:
+            code = response.status_code
+            if code == NOT_SATISFIABLE and asked:
+                if whole_size(response) == part.size:  # of this version, by If-Range
+                    file.complete(part)
+                    return SUCCESS
+                return (yield from self._co_anew(request, file, part, title))
+            if status_of(code) != SUCCESS:
+                return self._not_done(response)
+            total = None
+            if code == PARTIAL:
+                if not asked:
+                    raise CommandFailed(f"{_told(response)}, a part that nobody has asked for")
+                first, total = rest_begins_at(response)
+                if first != part.size or not part.is_of(response):
+                    return (yield from self._co_anew(request, file, part, title))
+            else:
+                part.begin(validator_now(response))
+            output = Writer(part.stream, part.name, self._manner.patience)
+            yield from self._co_copy(response, output, title, part.size)
+            part.take_stock()
+            if total is not None and part.size != total:
+                raise CommandFailed(f"{part.name}: has {part.size} of {total} bytes; -c goes on")
+            file.complete(part)
+        return SUCCESS
+
+    def _co_anew(self, request: ClientRequest, file: OutputFile, part: Part, title: str) -> Co[int]:
+        """Download everything, as the part that is there is of no use."""
+        part.begin(None)
+        request.headers.remove("Range")
+        request.headers.remove("If-Range")
+        return (yield from self._co_resume(request.copy(), file, part, title))
+
+    # ---- responses without success
+
+    def _not_done(self, response: Response) -> int:
+        """Report a response without success, and return the exit status."""
+        status = status_of(response.status_code)
+        line = _told(response)
+        if status == REDIRECTED:
+            place = response.field("location")
+            to = "" if place is None else f" to {mask_target(place)}"
+            line += f": a redirect{to}, which is not followed"
+        self.report(line)
+        if self._manner.is_quiet:
+            return status
+        if self._manner.with_head or _method(response) == "HEAD":
+            self._show_head(response)
+        if status == REFUSED:
+            with self._bars.cleared():
+                self._is_line_open = not show_page(response, self._manner.patience)
+        return status
+
+    def _show_head(self, response: Response) -> None:
+        try:
+            with standard_error(self._manner.patience) as error:
+                error.write(head_of(response))
+        except OSError:
+            pass  # there is no way to report it
 
 
-def _early(url: URL, response: HTTPResponse) -> HTTPResponse:
-    """Return *response*, which is an early one.
-
-    Raises:
-        CommandFailed: it reports success for a part of the body.
-
-    """
-    if status_of(response.status) == SUCCESS:
-        raise CommandFailed(f"{_told(url, response)} before it had everything")
-    return response
-
-
-def _send_body(conn: HTTPConnection, url: URL, upload: Upload) -> None:
-    with progress_bar(mask_target(url.target), upload.size) as bar:
-        for piece in upload.pieces():
-            conn.write(piece)
-            bar.update(len(piece))
-        conn.finish()
+def _co_move(response: Response, file: BinaryIO, name: str, bar: Bar) -> Co[None]:
+    """Have the system move the body into *file*, and follow the position of that."""
+    start = os.lseek(file.fileno(), 0, os.SEEK_CUR) - bar.count
+    moving = response.co_recv_to_file(file)
+    try:
+        for need in moving:
+            bar.show(os.lseek(file.fileno(), 0, os.SEEK_CUR) - start)
+            yield need
+    except OSError as exc:
+        raise exc if isinstance(exc, DugongError) else with_name(exc, name) from exc
+    finally:
+        moving.close()
+        bar.show(os.lseek(file.fileno(), 0, os.SEEK_CUR) - start)
 
 
-def _copy_body(
-    conn: HTTPConnection, output: Writer, url: URL, length: int | None, *, with_bar: bool
-) -> None:
-    buffer = bytearray(PIECE)
-    view = memoryview(buffer)
-    with progress_bar(mask_target(url.target), length, wanted=with_bar) as bar:
-        while count := conn.readinto(buffer):
-            output.write(view[:count])
-            bar.update(count)
+def _method(response: Response) -> str:
+    return "" if response.request is None else response.request.method
 
 
-def _told(url: URL, response: HTTPResponse) -> str:
+def _told(response: Response) -> str:
     """Return a description of the request and its response."""
-    return f"{response.method} {mask_target(str(url))}: {_answer(response)}"
+    return f"{_method(response)} {mask_target(str(response.url))}: {_answer(response)}"
 
 
-def _answer(response: HTTPResponse) -> str:
-    return f"the server answered {response.status} {response.reason}".rstrip()
-
-
-def _not_done(
-    conn: HTTPConnection, url: URL, response: HTTPResponse, patience: float | None
-) -> int:
-    """Report a response without success, and return the exit status."""
-    status = status_of(response.status)
-    line = _told(url, response)
-    if status == REDIRECTED:
-        place = response.headers.get("Location")
-        to = "" if place is None else f" to {mask_target(str(place))}"
-        line += f": a redirect{to}, which is not followed"
-    complain(line, patience=patience)
-    if status == REFUSED:
-        show_page(conn, response, patience)
-    return status
+def _answer(response: Response) -> str:
+    return f"the server answered {response.status_code} {response.reason_phrase}".rstrip()

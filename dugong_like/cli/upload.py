@@ -1,4 +1,4 @@
-"""The body of a ``put``: a file or standard input, and its length.
+"""A file or standard input as the body of a request, and its length.
 
 A non-blocking input has a time limit; a blocking one waits in the system, as for every program that
 reads (see standard.py). A FIFO that is opened here is non-blocking, on Linux: only there `poll`
@@ -57,6 +57,7 @@ class Upload:
         self._count = 0  # bytes read
         self._ended = False
         promised = _bytes_left(stream)
+        self._start = None if promised is None else stream.tell()
         self._first = self._read(PIECE)
         # A pipe is not waited for: its bytes are sent as they arrive.
         while promised is not None and not self._ended and len(self._first) < PIECE:
@@ -67,10 +68,21 @@ class Upload:
             self.size = promised
         else:
             self.size = None
+        self._is_whole = self._ended
+
+    def rewindable(self) -> bool:
+        """Return True if the bytes can be read again: those of a regular file."""
+        return self._is_whole or self._start is not None
+
+    def rewind(self) -> None:
+        """Go back to the beginning. Raises OSError if that is not possible."""
+        if not self._is_whole and self._start is not None:
+            self._stream.seek(self._start + len(self._first))
+            self._ended = False
 
     def whole(self) -> bytes | None:
         """Return all bytes, if they were read at once."""
-        return self._first if self._ended else None
+        return self._first if self._is_whole else None
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the bytes in parts, `size` of them.
@@ -112,6 +124,37 @@ class Upload:
             while not need.poll(0):
                 yield need
         return (yield from co_read_some(self._stream, count))
+
+
+class UploadBody:
+    """An `Upload` as the body of a request.
+
+    Args:
+        upload: what is sent; not read at once.
+
+    Attributes:
+        length: number of bytes; None if it is unknown.
+
+    """
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+        self._pieces = upload.pieces()
+        self.length = upload.size
+
+    def rewindable(self) -> bool:
+        """Return True if it can be sent again, as after a redirect."""
+        return self._upload.rewindable()
+
+    def rewind(self) -> None:
+        """Begin anew. Raises OSError if that is not possible."""
+        self._upload.rewind()
+        self._pieces = self._upload.pieces()
+
+    def co_read(self, _size: int) -> Co[bytes]:
+        """Return the next bytes, as many as were read at once. Raises what `Upload.pieces` does."""
+        return next(self._pieces, b"")
+        yield
 
 
 @contextmanager

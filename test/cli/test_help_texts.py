@@ -10,8 +10,7 @@ from dugong_like.cli import help_texts, outcome
 
 WHOLE = {
     "": help_texts.END,
-    "get": help_texts.GET_END,
-    "put": help_texts.PUT_END,
+    **{name: end for name, (_, _, end) in help_texts.COMMANDS.items()},
     "demo": help_texts.DEMO_END,
 }
 STATUSES = {outcome.SUCCESS, outcome.FAILED, outcome.WRONG_ARGUMENTS, outcome.READER_GONE}

@@ -75,12 +75,9 @@ def test_servers_wait_for_longer_than_an_output_is_waited_for():
     assert limits.output < limits.usual == 60  # seconds, as nginx and Apache
 
 
-@pytest.mark.parametrize("bar", ["tqdm", "plain"])
 @pytest.mark.parametrize("blocking", [True, False])
-def test_a_stopped_terminal_delays_no_transfer(monkeypatch, bar, blocking):
+def test_a_stopped_terminal_delays_no_transfer(monkeypatch, blocking):
     """As by Ctrl-S. Afterwards it shows the bar again."""
-    if bar == "plain":
-        monkeypatch.setitem(sys.modules, "tqdm", None)
     controller, terminal = pty.openpty()
     os.set_blocking(terminal, blocking)
     termios.tcflow(terminal, termios.TCOOFF)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dugong_like import run
 from dugong_like.cli.outcome import CommandFailed, reason_of
-from dugong_like.cli.upload import PIECE, Upload, open_upload
+from dugong_like.cli.upload import PIECE, Upload, UploadBody, open_upload
 
 
 def read_all(file):
@@ -184,3 +185,34 @@ def test_closed_standard_input_is_an_error(monkeypatch):
 
     with pytest.raises(OSError, match="standard input"), open_upload("-", 60):
         pass
+
+
+@pytest.mark.parametrize("size", [0, 10, PIECE, PIECE + 1, 3 * PIECE])
+def test_a_regular_file_can_be_sent_again(tmp_path, size):
+    file = tmp_path / "file"
+    file.write_bytes(os.urandom(size))
+
+    with open_upload(str(file), 60) as upload:
+        body = UploadBody(upload)
+        assert body.rewindable()
+        for _ in range(2):
+            assert read_body(body) == file.read_bytes()
+            body.rewind()
+        next(body.co_read(1), None)
+        body.rewind()
+        assert (body.length, read_body(body)) == (size, file.read_bytes())
+
+
+def read_body(body):
+    return b"".join(iter(lambda: run(body.co_read(65536)), b""))
+
+
+def test_a_pipe_is_sent_once():
+    reader, writer = os.pipe()
+    os.write(writer, b"once")
+    with os.fdopen(reader, "rb", buffering=0) as stream:
+        upload = Upload(stream, "pipe", 60)
+        os.close(writer)
+        assert not UploadBody(upload).rewindable()
+        assert b"".join(upload.pieces()) == b"once"
+        assert not upload.rewindable()

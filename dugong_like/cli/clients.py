@@ -1,0 +1,76 @@
+"""The client of the command line, from the options of a user.
+
+Not here: the options themselves (request_options.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..client.client import Client
+from ..client.connector import Connector
+from ..client.dispatcher import Dispatcher
+from ..client.layers.retry import Retry
+from ..client.limits import Limits
+from ..client.pool import Pool
+from ..polling.rates import Budget, RateLimit
+from ..polling.timeouts import Timeouts
+from .heads import Verbose
+
+CONTINUE_TIME: Final = 1.0  # seconds to wait for 100 (Continue), as curl does
+
+
+def client_for(options: argparse.Namespace, report: Callable[[list[str]], object]) -> Client:
+    """Return a client for *options*.
+
+    Args:
+        options: those of `add_request_options`.
+        report: called with lines for ``-v``.
+
+    Raises:
+        InvalidOption, InvalidRequest: a value of *options* is not possible.
+
+    """
+    limits = {"stall": options.timeout.usual, "expect100": CONTINUE_TIME}
+    dispatcher: Dispatcher = Pool(
+        Connector(
+            verify=not options.insecure if options.cacert is None else options.cacert,
+            cert=(options.cert, options.key) if options.key else options.cert,
+            proxy=options.proxy,
+            timeout=Timeouts(**limits),
+            **_budget(options.limit_rate),
+        ),
+        Limits(),
+    )
+    if options.verbose:
+        dispatcher = Verbose(dispatcher, report)
+    return Client(
+        dispatcher=dispatcher,
+        timeout=Timeouts(**limits, total=options.max_time),
+        auth=_auth(options),
+        follow_redirects=options.location,
+        retry=retry_for(options),
+        decompress=options.compressed,
+    )
+
+
+def _budget(limit: int | None) -> dict[str, Any]:
+    """Return the option of a connection for *limit*, in bytes a second of either direction."""
+    if limit is None:
+        return {}
+    return {"budget": Budget(download=RateLimit(limit), upload=RateLimit(limit))}
+
+
+def _auth(options: argparse.Namespace) -> Any:
+    if options.netrc:
+        from ..http.auth.netrc import NetRCAuth  # noqa: PLC0415 - for those who want it
+
+        return NetRCAuth()
+    return options.user
+
+
+def retry_for(options: argparse.Namespace) -> Retry | None:
+    """Return when requests are repeated; None for never."""
+    return Retry(options.retry, budget=None) if options.retry else None

@@ -1,0 +1,45 @@
+"""``-O``: the name of the file that a download is saved as, in the present folder.
+
+Not here: which names are safe (http/content_disposition.py).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from ..client.response import Response
+from ..http.content_disposition import filename_in, safe_filename
+from ..http.percent import decode
+from ..http.url import URL
+from .outcome import CommandFailed
+
+USUAL: Final = "index.html"  # of a URL that ends with a slash
+
+
+def name_in_url(url: URL) -> str:
+    """Return a safe name for a file, from the last part of the path of *url*."""
+    last = decode(url.path.rsplit("/", 1)[-1]).decode("utf-8", "replace")
+    return safe_filename(last) or USUAL
+
+
+def name_for(url: URL, response: Response) -> str:
+    """Return a safe name for the body of *response*: that of the server, or that in *url*.
+
+    Args:
+        url: as the user gave it. After a redirect the name would be one of a server, too.
+        response: its field Content-Disposition is looked at.
+
+    Raises:
+        CommandFailed: the server's name is that of an existing file, which only a name that the
+            user has given may replace.
+
+    """
+    value = response.field("content-disposition")
+    sent = None if value is None else filename_in(value)
+    name = None if sent is None else safe_filename(sent)
+    if name is None:
+        return name_in_url(url)
+    if os.path.lexists(name):
+        raise CommandFailed(f"{name}: exists, and it is the server that calls it so: use -o")
+    return name
