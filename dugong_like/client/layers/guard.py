@@ -38,6 +38,7 @@ SPECIAL: Final = tuple(
         (
             "192.0.0.0/24",  # protocol assignments (RFC 6890)
             "192.88.99.0/24",  # relays of 6to4, which are no more (RFC 7526)
+            "2002::/16",  # 6to4, which is no more (RFC 7526)
             "2001::/23",  # protocol assignments, Teredo for one (RFC 2928)
             "3fff::/20",  # documentation (RFC 9637)
         ),
@@ -67,10 +68,10 @@ class PublicOnly:
 
     def __call__(self, _host: str, address: Address) -> bool:
         """Return True if *address* may be connected to, whatever host leads to it."""
-        contained = _contained(address)
-        if any(map(self._is_allowed, (address, contained[0]))):
+        leads_to = _destination(address)
+        if self._is_allowed(address) or self._is_allowed(leads_to):
             return True
-        return all(map(_is_public, contained))
+        return _is_public(leads_to)
 
     def _is_allowed(self, address: Address) -> bool:
         return any(address.version == one.version and address in one for one in self._allowed)
@@ -84,16 +85,17 @@ def _is_public(address: Address) -> bool:
     return not any(address.version == one.version and address in one for one in SPECIAL)
 
 
-def _contained(address: Address) -> list[Address]:
-    """Return the addresses that *address* leads to: itself, and IPv4 addresses that it contains."""
-    if isinstance(address, IPv4Address):
-        return [address]
-    if address.ipv4_mapped is not None:
-        return [address.ipv4_mapped]  # it is only written in another way
-    if address in NAT64:
-        return [IPv4Address(int(address) & 0xFFFFFFFF)]  # a translator leads there
-    inner = [address.sixtofour, *(address.teredo or ())]
-    return [address, *(one for one in inner if one is not None)]
+def _destination(address: Address) -> Address:
+    """Return the address that *address* leads to: an IPv4 address in it, or itself.
+
+    Those of 6to4 and Teredo contain one, too, but are not public whatever it is.
+    """
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped  # it is only written in another way
+        if address in NAT64:
+            return IPv4Address(int(address) & 0xFFFFFFFF)  # a translator leads there
+    return address
 
 
 def check_address(guard: Guard, host: str, address: str) -> None:
