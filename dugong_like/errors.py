@@ -114,6 +114,23 @@ class DugongError(Exception):
             name = f"{name[:MAX_LABEL]}..."
         self.args = (f"{name}{note}: {text}" if text else f"{name}{note}",)
 
+    def label_request(self, request: Any, url: str) -> None:
+        """Name *request*, of a client, in place of its origin, unless another one is named.
+
+        Args:
+            request: see the attribute; it is set unless there is one.
+            url: its URL, without credentials.
+
+        """
+        self.request = self.request or request
+        if self.method:
+            return
+        before, text, note = self.url, str(self), ""
+        if before and text.startswith(before):
+            note, _, text = text[len(before) :].partition(": ")
+        self.args, self.url = (text,), ""
+        self.label(request.method, url, note)
+
     def blame_proxy(self, name: str) -> None:
         """Set `phase` and the message to those of an error of a proxy.
 

@@ -394,9 +394,8 @@ class Client:
             else:
                 response = yield from events(request, self._co_redirected)
         except DugongError as exc:
-            if exc.request is None:
-                exc.request = request
-            exc.label(exc.request.method, mask_target(str(exc.request.url)))
+            about = exc.request or request
+            exc.label_request(about, mask_target(str(about.url)))
             raise
         if response.request is not None:
             response.attempts = response.request.attempts

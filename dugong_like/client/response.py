@@ -492,7 +492,7 @@ class Response:
             options: of the function that parses it, `json.loads` unless the client has another.
 
         Raises:
-            ValueError: it is no JSON; the message names the request and shows the beginning.
+            ValueError: it is no JSON; a note names the request and shows the beginning.
             StateError: see `content`.
 
         """
@@ -501,7 +501,9 @@ class Response:
             return self.options.loads(content, **options)
         except ValueError as exc:
             shown = quoted(content[:60].decode("utf-8", "replace"))
-            exc.add_note(f"{self!r}: the body of {len(content)} bytes begins with {shown}")
+            request = self.request
+            what = f"{request.method} {mask_target(str(request.url))}: " if request else ""
+            exc.add_note(f"{what}the body of {len(content)} bytes begins with {shown}")
             raise
 
     # ---- the body in pieces

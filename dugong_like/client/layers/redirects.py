@@ -101,6 +101,7 @@ class Redirects:
         try:
             response = yield from co_send(request)
         except DugongError as exc:
+            exc.request = exc.request or request
             exc.response = exc.response or history[-1]
             raise
         response.history = (*history, *response.history)
