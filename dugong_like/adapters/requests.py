@@ -95,7 +95,7 @@ DEFAULT_LIMITS: Final = Limits(max_connections=None)  # as with urllib3
 
 
 class Setting(NamedTuple):
-    """Parts that connections to an origin have to have in common to be shared."""
+    """The options that connections to an origin have to share to be interchangeable."""
 
     proxy: str | None
     verify: bool | str

@@ -26,7 +26,7 @@ class Place(Origin):
 
     Args:
         scheme: see `Origin`, as are *host* and *port*.
-        setting: what connections have to have in common, in addition, to be shared.
+        setting: other options that connections have to share to be interchangeable.
 
     Raises:
         InvalidRequest: see `Origin`.

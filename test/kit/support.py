@@ -1,6 +1,7 @@
 """What tests share: bytes to compare with, scripted servers, a black hole."""
 
 import gc
+import importlib
 import os
 import shutil
 import socket
@@ -54,6 +55,16 @@ def program(name):
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+def installed(name, extra):
+    """Return the module *name*, or skip the test that needs it; a failure in CI, as above."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        if exc.name != name or os.environ.get("DUGONG_LIKE_CI"):
+            raise
+        pytest.skip(f"needs {name}: pip install -e '.[{extra}]'")
 
 
 def wait_until(true, seconds=20):
