@@ -14,6 +14,7 @@ Not here: the two commands that need a package index (`NOT_HERE`); .ci/run runs 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -34,6 +35,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import trustme
+from kit.digest_server import DigestServer
 from kit.relay import Relay
 from kit.support import ROOT
 
@@ -53,6 +55,7 @@ NOT_HERE = {
     "python3 -m pip install '.[test]' && python3 -m pytest",
 }
 FILES = ("authority.pem", "server.socket")
+DIGEST = DigestServer(password="secret", algorithm="SHA-256")
 CREDENTIALS = ("Basic bWU6c2VjcmV0", "Bearer secret")  # me:secret
 WIDTH = 90  # characters of a line that the pages of the documentation show without scrolling
 PEERS = ("dugong_like", "pycurl", "http.client", "aiohttp", "httpx", "requests")
@@ -183,8 +186,12 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(403, b"Log in first.\n")
             return
         if self.path.startswith("/events"):
-            lines = "".join(json.dumps({"number": number}) + "\n" for number in range(100))
-            self.answer(200, lines.encode(), {"Content-Type": "application/x-ndjson"})
+            text = "".join(json.dumps({"number": number}) + "\n" for number in range(100))
+            self.answer_compressed(text.encode(), {"Content-Type": "application/x-ndjson"})
+            return
+        if self.path.startswith("/digest"):
+            status, fields, body = DIGEST.respond("GET", self.path, self.headers["Authorization"])
+            self.answer(status, body, dict(fields))
             return
         if self.path.startswith("/private") and self.headers["Authorization"] not in CREDENTIALS:
             self.answer(401, b"Who are you?\n", {"WWW-Authenticate": 'Basic realm="private"'})
@@ -260,6 +267,11 @@ class Handler(BaseHTTPRequestHandler):
         while self.rfile.readline() != b"\r\n":
             pass
         return b"".join(chunks)
+
+    def answer_compressed(self, body: bytes, fields: dict[str, str]) -> None:
+        if "gzip" in (self.headers["Accept-Encoding"] or ""):
+            body, fields = gzip.compress(body), {**fields, "Content-Encoding": "gzip"}
+        self.answer(200, body, fields)
 
     def answer_json(self, status: int, value: object) -> None:
         self.answer(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
