@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from ..drivers.detect import runner
 from ..errors import InvalidOption
-from .client import Client
+from .client import Client, refuse_setting
 from .request_building import RequestOptions
 
 if TYPE_CHECKING:
@@ -156,6 +156,10 @@ class AsyncClient:
             await runner()(self._client.co_close())
 
     aclose = close  # as httpx calls it
+
+    def __setattr__(self, name: str, value: object) -> None:
+        refuse_setting(name)
+        object.__setattr__(self, name, value)
 
     def __enter__(self) -> NoReturn:
         raise TypeError("'with' goes with Client(…); write 'async with AsyncClient(…)'")

@@ -623,6 +623,10 @@ class Client:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def __setattr__(self, name: str, value: object) -> None:
+        refuse_setting(name)
+        object.__setattr__(self, name, value)
+
     def __aenter__(self) -> NoReturn:
         raise TypeError("'async with' goes with AsyncClient(…), which has the same arguments")
 
@@ -645,6 +649,19 @@ class Client:
         if given is not None:
             cookies.update(given)
         return cookies
+
+
+def refuse_setting(name: str) -> None:
+    """Refuse to set an attribute of a client that is called as an argument.
+
+    Clients of other libraries have such attributes. Setting one here would have no effect.
+
+    Raises:
+        AttributeError: *name* is that of an argument.
+
+    """
+    if name in (Client.__init__.__kwdefaults__ or ()) or name in SAME:
+        raise AttributeError(f"{SAME.get(name, name)} is set when the client is made, not later")
 
 
 def _passing(layer: Layer, below: Send) -> Send:

@@ -236,6 +236,14 @@ def test_with_and_async_with_name_the_other_client():
             pass
 
 
+@pytest.mark.parametrize("name", ["auth", "timeout", "verify", "proxies", "headers", "base_url"])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_settings_are_not_changed_by_attributes_that_nothing_reads(kind, name):
+    one = kind()
+    with pytest.raises(AttributeError, match="proxy" if name == "proxies" else name):
+        setattr(one, name, None)
+
+
 def run_async(one):
     async def main():
         async with one:
