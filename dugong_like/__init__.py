@@ -70,7 +70,9 @@ if TYPE_CHECKING:
     from .client.async_client import AsyncClient
     from .client.client import Client
     from .client.connector import Connector
+    from .client.dispatchers.asgi import ASGIDispatcher
     from .client.dispatchers.mock import MockDispatcher
+    from .client.dispatchers.wsgi import WSGIDispatcher
     from .client.layers.guard import PublicOnly
     from .client.layers.rate import RequestRate
     from .client.layers.retry import Retry
@@ -141,6 +143,7 @@ __all__ = [
     "AioFuture",
     "Answer",
     "AnsweredEarly",
+    "ASGIDispatcher",
     "AsyncClient",
     "AsyncConnection",
     "Auth",
@@ -258,6 +261,7 @@ __all__ = [
     "stuck",
     "tls_context",
     "within",
+    "WSGIDispatcher",
 ]
 
 
@@ -270,6 +274,8 @@ _LATER = {
     "RequestRate": ".client.layers.rate",
     "PublicOnly": ".client.layers.guard",
     "MockDispatcher": ".client.dispatchers.mock",
+    "WSGIDispatcher": ".client.dispatchers.wsgi",
+    "ASGIDispatcher": ".client.dispatchers.asgi",
     "delete": ".client.api",
     "get": ".client.api",
     "head": ".client.api",

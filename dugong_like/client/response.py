@@ -221,6 +221,24 @@ class Response:
             self._body = body  # type: ignore[assignment]  # it is no bytes
         return self
 
+    @classmethod
+    def streamed(
+        cls,
+        status_code: int,
+        headers: Fields,
+        body: BodyStream,
+        *,
+        request: ClientRequest,
+        reason_phrase: str | None = None,
+    ) -> Response:
+        """Return a response to *request* whose *body* is still to be received.
+
+        Raises what the constructor raises.
+        """
+        self = cls(status_code, headers, request=request, reason_phrase=reason_phrase)
+        self._wire, self._body = None, body
+        return self
+
     # ---- status and header fields
 
     @property
