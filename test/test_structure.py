@@ -131,6 +131,7 @@ TESTED_ELSEWHERE = {
     "client/arguments.py": "client/test_client.py",
     "client/async_client.py": "client/test_client.py",
     "client/dispatcher.py": "protocols of types; client/test_client.py",
+    "client/dispatchers/application.py": "test_wsgi.py, test_asgi.py",
     "client/dispatchers/mock.py": "client/test_client.py",
     "client/log.py": "client/test_client.py",
     "client/pooled.py": "client/test_pool.py",
