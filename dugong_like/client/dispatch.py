@@ -208,9 +208,9 @@ def _co_whole(connection: HTTPConnection, request: ClientRequest) -> Co[Reply]:
     return connection.co_exchange(request.method, request.url.target, headers, request.body)
 
 
-def _whole_response(lease: Lease, request: ClientRequest, reply: Reply) -> Response:
+def _whole_response(lease: Lease, request: ClientRequest, reply: HTTPResponse) -> Response:
     if reply.body is None:
-        return _arriving_response(lease, request, reply)
+        return _arriving_response(lease, request, (reply, False))
     lease.release(reply.field("keep-alive"))
     return Response.received(reply, request, lease.connection, reply.body)
 
