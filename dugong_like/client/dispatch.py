@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, TypeVar, cast
 
-from ..connection.exchange import HTTPResponse, Reply
+from ..connection.exchange import HTTPResponse
 from ..errors import (
     AnsweredEarly,
     ClientCertificateRefused,
@@ -199,8 +199,12 @@ def _end(lease: Lease, exc: DugongError) -> None:
         lease.discard()
 
 
-def _co_whole(connection: HTTPConnection, request: ClientRequest) -> Co[Reply]:
-    """Send *request* and receive its whole response, or its head: see `WHOLE_BELOW`."""
+def _co_whole(connection: HTTPConnection, request: ClientRequest) -> Co[HTTPResponse]:
+    """Send *request* and receive its whole response, or its head only.
+
+    The body is left if it is large, or arrives late, and the status is not below that of
+    `ConnectionConfig.whole_below`.
+    """
     prepared = request.prepared
     headers: Any = request.headers
     if prepared is not None and headers.has_pairs(prepared.pairs):

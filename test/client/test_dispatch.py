@@ -174,6 +174,17 @@ def test_trailers_and_informational_responses():
             assert response.connection.get_extra_info("server_addr")[1] == server.port
 
 
+@pytest.mark.parametrize("size", [0, 10, 300_000])
+@pytest.mark.parametrize("status", [200, 299, 302, 404, 503])
+def test_bodies_of_all_statuses_and_sizes(status, size):
+    answer = b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, size) + b"x" * size
+    with ScriptedServer(answering(*[answer] * 4)) as server, Client() as client:
+        for stream in (False, True, False, True):
+            response = client.get(url(server), stream=stream)
+            assert (response.status_code, response.read()) == (status, b"x" * size)
+        assert (server.connections, one_stats(client).idle) == (1, 1)
+
+
 def test_truncated_body_is_an_error_in_every_way():
     cut = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"
     with ScriptedServer(answering(cut)) as server, Client() as client:
