@@ -1,8 +1,7 @@
 """Crawl a site with asyncio and print the links of its pages.
 
-Several workers share a queue of pages; each has a connection of its own, and the
-operations of the library run as awaitables. Only pages of the given host are fetched,
-each once, up to a limit.
+Several workers share a queue of pages, and a client with its pool of connections. Only
+pages of the given host are fetched, each once, up to a limit.
 
 Run: ``python3 contrib/examples/extract_links.py http://host:port/ [--pages 100] [--workers 8]``
 """
@@ -11,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import sys
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
-from dugong_like import URL, AsyncConnection, DugongError, HTTPConnection, InvalidRequest
+from dugong_like import URL, AsyncClient, DugongError, InvalidRequest
 
-MAX_PAGE = 2 << 20  # bytes; longer pages are cut off here
+MAX_PAGE = 2 << 20  # characters; longer pages are cut off here
 
 
 class LinkParser(HTMLParser):
@@ -56,48 +54,47 @@ class Crawler:
             self.seen.add(url)
             self.queue.put_nowait(url.copy_with(fragment=""))
 
-    async def work(self) -> None:
-        """Fetch pages until there are no more; one connection, used again and again."""
-        async with AsyncConnection(HTTPConnection.to(self.origin, timeout=20)) as conn:
-            while True:
-                url = await self.queue.get()
-                try:
-                    for link in await links_of(conn, url):
-                        there = urljoin(str(url), link)
-                        print(f"{url} -> {there}")
-                        self.add(there)
-                except DugongError as exc:
-                    self.failures += 1
-                    conn.connection.reset()
-                    print(f"{url}: {exc}", file=sys.stderr)
-                finally:
-                    self.queue.task_done()
+    async def work(self, client: AsyncClient) -> None:
+        """Fetch pages until there are no more."""
+        while True:
+            url = await self.queue.get()
+            try:
+                for link in await links_of(client, url):
+                    there = urljoin(str(url), link)
+                    print(f"{url} -> {there}")
+                    self.add(there)
+            except DugongError as exc:
+                self.failures += 1
+                print(f"{url}: {exc}", file=sys.stderr)
+            finally:
+                self.queue.task_done()
 
 
-async def links_of(conn: AsyncConnection, url: URL) -> list[str]:
+async def links_of(client: AsyncClient, url: URL) -> list[str]:
     """Return the links of one page; none if it is not HTML or not there."""
-    await conn.send_request("GET", url.target)
-    response = await conn.read_response()
-    if response.status != 200 or response.headers.get_content_type() != "text/html":
-        await conn.discard()
-        return []
-    page = io.BytesIO()
-    while page.tell() < MAX_PAGE and (piece := await conn.read(65536)):
-        page.write(piece)
-    await conn.discard()
-    parser = LinkParser()
-    parser.feed(page.getvalue().decode(response.headers.get_content_charset("utf-8"), "replace"))
+    async with client.stream("GET", url) as response:
+        kind = response.headers.get("Content-Type", "").partition(";")[0]
+        if response.status_code != 200 or kind.strip().lower() != "text/html":
+            return []
+        parser = LinkParser()
+        left = MAX_PAGE
+        async for text in response.aiter_text():
+            parser.feed(text[:left])
+            left -= len(text)
+            if left <= 0:
+                break
     return parser.links
 
 
 async def crawl(url: str, pages: int, workers: int) -> Crawler:
     """Crawl with so many workers until all pages are done."""
     crawler = Crawler(url, pages)
-    tasks = [asyncio.create_task(crawler.work()) for _ in range(workers)]
-    await crawler.queue.join()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    async with AsyncClient(timeout=20, follow_redirects=False) as client:
+        tasks = [asyncio.create_task(crawler.work(client)) for _ in range(workers)]
+        await crawler.queue.join()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     return crawler
 
 
