@@ -114,7 +114,6 @@ class Response:
         history: the responses before this one: redirects, and 401 before authentication.
         next_request: the request that a redirect asks for; None without a redirect, or if it was
             followed.
-        http_version: ``"1.1"``, ``"1.0"``; ``"2"`` for HTTP/2.
         options: how the body is read.
         attempts: how often the request was sent, by retries, redirects and authentication.
         answered_early: True if it was received, with ``stream=True``, before the whole body of the
@@ -136,12 +135,12 @@ class Response:
     num_bytes_downloaded = 0
     encoded = False
     is_closed = False
-    http_version = "1.1"
 
     _message: HTTPResponse | None = None  # as a connection has received it
     _connection: HTTPConnection | None = None
     _headers: Headers | None = None
     _reason: str | None = None
+    _http_version = ""  # that of the message
     _body: BodyStream | None = None  # while it is received
     _wire: bytes | None = None  # the whole body, as received
     _content: bytes | None = None  # decoded
@@ -195,7 +194,7 @@ class Response:
             raise TypeError(f"content is bytes, not {quoted(content)}")
         self._wire = bytes(content or b"")
         self.request = request
-        self.http_version = http_version
+        self._http_version = http_version
         self._reason = reason_phrase
         self.extensions: dict[str, Any] = {}
 
@@ -290,6 +289,13 @@ class Response:
         return _phrase(self.status_code) if self._reason is None else self._reason
 
     reason = reason_phrase  # as requests calls it
+
+    @property
+    def http_version(self) -> str:
+        """``"1.1"``, ``"1.0"``, or what else the server says; ``"2"`` for HTTP/2."""
+        if not self._http_version and self._message is not None:
+            return self._message.http_version
+        return self._http_version
 
     @property
     def is_informational(self) -> bool:

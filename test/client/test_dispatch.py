@@ -573,3 +573,12 @@ def test_closed_operation_leaves_no_place_taken():
         op.close()
         assert client.stats() == {} or one_stats(client).busy == 0
         assert run(client.co_close()) is None
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_response_has_the_version_of_the_server(version):
+    answer = OK.replace(b"1.1", version.encode())
+    with ScriptedServer(answering(answer, answer)) as server, Client() as client:
+        assert client.get(url(server)).http_version == version
+        with client.stream("GET", url(server)) as response:
+            assert response.http_version == version
