@@ -23,12 +23,12 @@ def name_in_url(url: URL) -> str:
     return safe_filename(last) or USUAL
 
 
-def name_for(url: URL, response: Response) -> str:
-    """Return a safe name for the body of *response*: that of the server, or that in *url*.
+def name_for(url: URL, response: Response) -> tuple[str, bool]:
+    """Return a safe name for the body of *response*, and whether the server has chosen it.
 
     Args:
         url: as the user gave it. After a redirect the name would be one of a server, too.
-        response: its field Content-Disposition is looked at.
+        response: the name in its field Content-Disposition comes first.
 
     Raises:
         CommandFailed: the server's name is that of an existing file, which only a name that the
@@ -39,7 +39,7 @@ def name_for(url: URL, response: Response) -> str:
     sent = None if value is None else filename_in(value)
     name = None if sent is None else safe_filename(sent)
     if name is None:
-        return name_in_url(url)
+        return name_in_url(url), False
     if os.path.lexists(name):
         raise CommandFailed(f"{name}: exists, and it is the server that calls it so: use -o")
-    return name
+    return name, True

@@ -57,14 +57,16 @@ class OutputFile:
 
     Args:
         name: the argument of the user.
+        is_new: True if a file that another process makes meanwhile must not be replaced.
 
     Raises:
         OSError: it cannot be written; the error is about *name*.
 
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_new: bool = False) -> None:
         self._name = name
+        self._is_new = is_new
         self._descriptor: int | None = None  # one of this process, to be written to
         self._old: os.stat_result | None = None  # the existing file
         try:
@@ -246,10 +248,14 @@ class OutputFile:
                 try:
                     _link(stream, self._path)
                     return
-                except FileExistsError:
-                    pass  # another process has made one meanwhile
+                except FileExistsError:  # another process has made one meanwhile
+                    if self._is_new:
+                        raise
             _link(stream, path)
-        path.replace(self._path)
+        if self._is_new:
+            os.link(path, self._path)  # fails if there is one
+        else:
+            path.replace(self._path)
 
     def _make_like_old(self, stream: BinaryIO) -> bool:
         """Give the new file the attributes of the old one; False if one of them cannot be set."""

@@ -131,14 +131,14 @@ class _Job:
     def _destination(self, url: URL) -> Callable[[Response], AbstractContextManager[Writer]]:
         patience: float | None = self._options.timeout.output
         if self._options.remote_name:
-            return lambda response: self._named(name_for(url, response)).open(patience)
+            return lambda response: self._named(*name_for(url, response)).open(patience)
         file = self._file
         if file is None:
             return lambda _: standard_output(patience)
         return lambda _: file.open(patience)
 
-    def _named(self, name: str) -> OutputFile:
-        """Return the file called *name*, unless another URL has it.
+    def _named(self, name: str, is_new: bool = False) -> OutputFile:
+        """Return the file called *name*, unless another URL has it; see `OutputFile`.
 
         Raises:
             OSError: it has, or the file cannot be written.
@@ -147,4 +147,4 @@ class _Job:
         if name in self._names:
             raise FileExistsError(errno.EEXIST, "another URL is saved as this file", name)
         self._names.add(name)
-        return OutputFile(name)
+        return OutputFile(name, is_new=is_new)

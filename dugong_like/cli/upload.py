@@ -4,6 +4,10 @@ A non-blocking input has a time limit; a blocking one waits in the system, as fo
 reads (see standard.py). A FIFO that is opened here is non-blocking, on Linux: only there `poll`
 reports whether it has had a writer yet. Before that, reading it looks like its end.
 
+A file is read in pieces, and not sent by the system: a bar follows the pieces, and a file that
+becomes shorter, or one in /proc, is noticed. sendfile() would save a tenth of the CPU time of a
+command that uploads 1 GiB (0.07 of 0.65 seconds).
+
 Not here: the request (transfer.py).
 """
 

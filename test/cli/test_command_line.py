@@ -495,6 +495,7 @@ STREAMS = {
     "$D demo --files 1 --json >/dev/full": (1, "", FULL),
     "$D demo --files 1 >&- 2>&-": (1, "", ""),
     "$D get $U/big | head -c 1; exit ${PIPESTATUS[0]}": (141, "\0", ""),
+    "$D get $U/big $U/big | head -c 1; exit ${PIPESTATUS[0]}": (141, "\0", ""),
     "$D get $U/big -o /dev/stdout | head -c 1; exit ${PIPESTATUS[0]}": (141, "\0", ""),
 }
 

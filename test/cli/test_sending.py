@@ -13,7 +13,7 @@ from email.parser import BytesParser
 from pathlib import Path
 
 import pytest
-from kit.support import ROOT, ScriptedServer, black_hole, read_exactly, read_head
+from kit.support import ROOT, ScriptedServer, black_hole, read_exactly, read_head, wait_until
 
 from dugong_like.__main__ import main
 from dugong_like.cli.transfer import ASK_FIRST
@@ -245,6 +245,60 @@ def test_a_name_of_the_user_replaces_a_file_and_one_of_the_server_does_not(
         assert (tmp_path / "mine").read_text() == "precious"
         assert run_main("get", "-O", f"{url}/mine") == 0
         assert (tmp_path / "mine").read_text() == "new"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("nameless", [True, False])
+def test_a_file_that_appears_meanwhile_is_not_replaced_for_a_server(
+    nameless, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+
+    def slow(sock):
+        head = read_head(sock)
+        field = b"Content-Disposition: attachment; filename=x\r\n" if b"/chosen" in head else b""
+        sock.sendall(b"HTTP/1.1 200 OK\r\n" + field + b"Content-Length: 3\r\n\r\n")
+        wait_until(lambda: is_receiving(tmp_path))
+        (tmp_path / "x").write_text("precious")
+        sock.sendall(b"new")
+
+    for path, status in (("chosen", 1), ("x", 0)):
+        (tmp_path / "x").unlink(missing_ok=True)
+        with ScriptedServer(slow) as server, monkeypatch.context() as patch:
+            if not nameless:  # pytest itself needs it
+                patch.delattr(os, "O_TMPFILE", raising=False)
+            assert run_main("get", "-O", f"http://127.0.0.1:{server.port}/{path}") == status
+        assert (tmp_path / "x").read_text() == ("precious" if status else "new")
+        assert os.listdir(tmp_path) == ["x"]
+    assert "x: File exists" in capfd.readouterr().err
+
+
+def is_receiving(folder):
+    """Return True if this process has a new file, which may have no name, in *folder*."""
+    if any(name.startswith(".dugong-") for name in os.listdir(folder)):
+        return True
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if str(Path(f"/proc/self/fd/{number}").readlink()).startswith(f"{folder}/#"):
+                return True
+    return False
+
+
+def test_output_is_appended_to_a_file_that_is_open_for_that(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"before ")
+    with serving(a=reply(body=b"one "), b=reply(body=bytes(300_000))) as (_, url):
+        with file.open("ab") as stream:
+            done = subprocess.run(
+                [sys.executable, "-m", "dugong_like", "get", "-i", f"{url}/a", f"{url}/b"],
+                stdout=stream, stderr=subprocess.PIPE, timeout=100, check=False, cwd=ROOT,
+            )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    first, second, third = file.read_bytes().split(b"\r\n\r\n")
+    assert first == b"before HTTP/1.1 200 OK\r\nContent-Length: 4"
+    assert second == b"one HTTP/1.1 200 OK\r\nContent-Length: 300000"
+    assert third == bytes(300_000)
 
 
 # ---- several URLs
@@ -544,6 +598,16 @@ def test_retry_sends_again(capfd):
         left[:] = answers
         assert run_main("post", f"{url}/x", "--retry", 2) == 4  # it may have been done
         assert len(site.requests) == 3 + 2 + 1 + 1
+
+
+@pytest.mark.parametrize("size", [10, ASK_FIRST + 1])
+def test_retry_sends_the_whole_file_again(size, tmp_path, capfd):
+    (tmp_path / "file").write_bytes(b"x" * size)
+    left = [reply("503 Busy", "Retry-After: 0"), reply()]
+    with serving(x=lambda *_: left.pop(0)) as (site, url):
+        assert run_main("put", "--retry", 1, tmp_path / "file", f"{url}/x") == 0
+
+    assert [body for _, body in site.requests] == [b"x" * size] * 2
 
 
 def test_max_time_covers_everything(capfd):
