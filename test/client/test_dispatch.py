@@ -143,7 +143,7 @@ def test_request_that_a_new_connection_loses_is_not_repeated():
         assert server.connections == 1
 
 
-@pytest.mark.feature("E16", "D15")
+@pytest.mark.feature("E16", "D15", "C46")
 def test_connection_goes_back_at_the_end_of_the_body_and_is_closed_before():
     with ScriptedServer(answering(OK, OK, OK)) as server, Client() as client:
         with client.stream("GET", url(server)) as response:
