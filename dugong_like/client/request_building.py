@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .events import HookFunctions
     from .layers.retry import Retry
 
+CODINGS: Final = "Accept-Encoding"
 MOST_KNOWN: Final = 256  # URLs that are kept in parsed form
 LONGEST_KNOWN: Final = 256  # characters of these
 SAME: Final = {
@@ -125,6 +126,7 @@ class RequestBuilder:
         )
         self.headers = Headers.of(merged_fields(defaults, headers))
         self.params = None if params is None else QueryParams(params)
+        self._codings = dict(defaults).get(CODINGS)
         self._dumps = dumps or _dumps
         self._prepared: PreparedFields | None = None
 
@@ -188,6 +190,8 @@ class RequestBuilder:
         self._set_body(request, options)
         if (headers := options.get("headers")) is not None:
             request.headers = Headers.of(merged_fields(request.headers.items(), headers))
+            if "range" in request.headers:
+                self._ask_for_plain_parts(request.headers, headers)
         if (cookies := options.get("cookies")) is not None:
             if not isinstance(cookies, Mapping):
                 raise TypeError(f"cookies is a mapping of names to values, not {quoted(cookies)}")
@@ -198,6 +202,24 @@ class RequestBuilder:
         request.expect100 = bool(options.get("expect100", False))
         if (extensions := options.get("extensions")) is not None:
             request.extensions.update(extensions)
+
+    def _ask_for_plain_parts(
+        self, headers: Headers, given: Fields | Mapping[str, str | None]
+    ) -> None:
+        """Ask for no coding along with Range, unless the caller does: parts cannot be decoded.
+
+        So do browsers (Fetch standard, HTTP-network-or-cache fetch).
+
+        Args:
+            headers: the fields of the request.
+            given: those of them that are given for it.
+
+        """
+        if self._codings is None or headers.get(CODINGS) != self._codings:
+            return
+        pairs: list[tuple[Any, Any]] = list(field_pairs(given))  # type: ignore[arg-type]
+        if all(_lower(name) != CODINGS.lower() for name, _ in pairs):
+            headers.set(CODINGS, "identity")
 
     def _wrap_body(self, request: ClientRequest, options: RequestOptions) -> None:
         """Have the body compressed and its progress reported, if that is wanted."""

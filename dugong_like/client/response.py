@@ -119,8 +119,8 @@ class Response:
         answered_early: True if it was received, with ``stream=True``, before the whole body of the
             request was sent. So it is no success, whatever its status says.
         num_bytes_downloaded: bytes of the body that have arrived, as they were sent.
-        encoded: True if the body has a content coding that was left in place, as it is unknown or
-            decoding was not asked for.
+        encoded: True if the body has a content coding that was left in place, as it is unknown,
+            decoding was not asked for, or the body is a part (206), which cannot be decoded.
         extensions: facts of the dispatcher, and of layers of your own.
         is_closed: True if nothing more will be received.
 
@@ -795,22 +795,49 @@ class Response:
         return data
 
     def _find_decoder(self) -> Decoder | None:
-        """Return what decodes the body; None if that is not wanted, needed or possible."""
+        """Return what decodes the body; None if that is not wanted, needed or possible.
+
+        Raises:
+            DecodingError: it has too many codings.
+
+        """
         if not self._is_decoder_known:
-            self._is_decoder_known = True
             value = self.field(ENCODED)
             if value is not None:
-                from ..http.codings import content_codings, decoder_for  # noqa: PLC0415 - if needed
-
-                if self.options.decompress and self._has_body():
-                    self._decoder = decoder_for(value)
-                self.encoded = self._decoder is None and bool(content_codings(value))
+                self._decoder = self._make_decoder(value)
+            self._is_decoder_known = True
         return self._decoder
+
+    def _make_decoder(self, value: str) -> Decoder | None:
+        """Return a decoder for a body with the codings *value*; see `_find_decoder`."""
+        from ..http.codings import content_codings, decoder_for  # noqa: PLC0415 - if needed
+
+        decoder = None
+        has_body = self._has_body()
+        try:
+            if self.options.decompress and has_body and not self._is_part():
+                decoder = decoder_for(value)
+        except DugongError as exc:
+            raise self._labelled(exc) from None
+        self.encoded = has_body and decoder is None and bool(content_codings(value))
+        return decoder
 
     def _has_body(self) -> bool:
         """Return False for responses that have none, whatever their fields say."""
         method = "" if self.request is None else self.request.method
         return method != "HEAD" and self.status_code not in (204, 304)
+
+    def _is_part(self) -> bool:
+        """Return True if the body is a part of an encoded one, or several (RFC 9110 section 14.2).
+
+        A part cannot be decoded, but be put together with others.
+        """
+        if self.status_code != HTTPStatus.PARTIAL_CONTENT:
+            return False
+        unit, _, place = (self.field("content-range") or "").partition(" ")
+        last, _, size = place.removeprefix("0-").partition("/")
+        is_whole = place.startswith("0-") and last.isdecimal() and size.isdecimal()
+        return unit.lower() != "bytes" or not is_whole or int(last[:18]) + 1 != int(size[:18])
 
     def _decode_whole(self, wire: bytes) -> bytes:
         decoder = self._find_decoder()
@@ -819,6 +846,7 @@ class Response:
             if decoder is not None:
                 return decoder.decode_all(wire, most)
         except DugongError as exc:
+            self._is_decoder_known = False  # this one has come to its end
             raise self._labelled(exc) from exc.__cause__
         if most is not None and len(wire) > most:
             raise self._labelled(BodyTooLarge(f"the body has more than {most} bytes"))
