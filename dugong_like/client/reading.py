@@ -38,6 +38,27 @@ class BodyStream(Protocol):
         ...
 
 
+class MemoryBody:
+    """A body that is in memory, for responses that no connection has received; a `BodyStream`."""
+
+    def __init__(self, body: bytes) -> None:
+        self._rest = memoryview(body)
+
+    def co_read(self, size: int, /) -> Co[bytes]:
+        """Return the next bytes; see `BodyStream`."""
+        data, self._rest = bytes(self._rest[:size]), self._rest[size:]
+        return data
+        yield
+
+    def trailers(self) -> list[tuple[str, str]]:
+        """Return no trailer fields."""
+        return []
+
+    def close(self) -> None:
+        """Drop the rest."""
+        self._rest = memoryview(b"")
+
+
 class Source(Protocol):
     """A response, as its readers see it."""
 

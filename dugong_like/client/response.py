@@ -37,6 +37,7 @@ from .reading import (
     BodyStream,
     BytePieces,
     LinePieces,
+    MemoryBody,
     Pieces,
     RawCounts,
     RawPieces,
@@ -665,6 +666,15 @@ class Response:
         return io.BufferedReader(RawBody(RawPieces(self, None)))
 
     # ---- for the readers of reading.py
+
+    def leave_unread(self) -> None:
+        """Leave the body to be read by the caller, like that of a response that is received.
+
+        For dispatchers that answer by themselves, if `ClientRequest.stream` is set: a program must
+        not find a body there that it would have to read elsewhere.
+        """
+        if self._wire is not None:
+            self._body, self._wire, self._content = MemoryBody(self._wire), None, None
 
     def take_body(self) -> None:
         """Say that the body is read in pieces from now on, by one reader only.

@@ -17,6 +17,7 @@ from dugong_like import (
     PublicOnly,
     Request,
     RequestRate,
+    ResponseNotRead,
     StateError,
     StatusError,
     Timeouts,
@@ -242,6 +243,14 @@ def test_settings_are_not_changed_by_attributes_that_nothing_reads(kind, name):
     one = kind()
     with pytest.raises(AttributeError, match="proxy" if name == "proxies" else name):
         setattr(one, name, None)
+
+
+def test_body_of_a_stream_has_to_be_read_with_a_mock_as_elsewhere():
+    one, _ = client(lambda request: Response(200, content=b"body"))
+    with one.stream("GET", PLACE) as response:
+        with pytest.raises(ResponseNotRead):
+            _ = response.text
+        assert list(response.iter_bytes()) == [b"body"]
 
 
 def run_async(one):

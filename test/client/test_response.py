@@ -222,6 +222,24 @@ def test_whole_body_in_coroutines():
         assert main(response.aread()) == b"abc"
 
 
+def test_body_may_be_left_unread_as_that_of_a_connection():
+    response = Response(200, content=b"abc" * 50_000)
+    assert response.content
+    response.leave_unread()
+    with pytest.raises(ResponseNotRead):
+        _ = response.content
+    pieces = list(response.iter_bytes())
+    assert (len(pieces) > 1, b"".join(pieces)) == (True, b"abc" * 50_000)
+    assert response.num_bytes_downloaded == 150_000
+    with pytest.raises(StreamConsumed):
+        response.read()
+    response = Response(200, content=b"abc")
+    response.leave_unread()
+    response.close()
+    with pytest.raises(ResponseClosed):
+        response.read()
+
+
 def test_failure_closes_and_is_about_the_request():
     response, body = arriving(b"ab", failure=ConnectionClosed("gone", request_sent="yes"))
     with pytest.raises(ConnectionClosed) as caught:

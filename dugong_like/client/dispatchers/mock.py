@@ -239,6 +239,8 @@ class MockDispatcher:
         if not isinstance(answer, Response):
             raise TypeError(f"a handler returns a Response or None, not {quoted(answer)}")
         answer.request = request
+        if request.stream:
+            answer.leave_unread()
         return answer
 
     def _answer_by_rule(self, request: ClientRequest, content: bytes) -> Any:
