@@ -15,6 +15,7 @@ from functools import partial
 import pytest
 from kit import servers
 from kit.every_driver import DRIVERS
+from kit.steps import Steps
 from kit.streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
 from kit.support import ScriptedServer, answering, read_exactly, read_head, wait_until
 from kit.told import Told
@@ -816,24 +817,6 @@ def test_steps_of_a_warm_exchange_that_is_awaited(echo):
     asyncio.run(main())
     assert frames <= 30
     assert codes <= 800
-
-
-class Steps:
-    """Bytecodes and calls of functions in a ``with`` block, which no machine changes."""
-
-    def __enter__(self):
-        self.codes = self.frames = 0
-        sys.settrace(self._trace)
-        return self
-
-    def __exit__(self, *exc):
-        sys.settrace(None)
-
-    def _trace(self, frame, event, arg):
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        self.frames += event == "call"
-        self.codes += event == "opcode"
-        return self._trace
 
 
 def test_steps_of_a_warm_exchange(echo):
