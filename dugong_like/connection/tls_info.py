@@ -55,7 +55,7 @@ def tls_object(session: SharedState) -> TLSObject | None:
     stream = session.stream
     if stream is None or session.route.ssl_context is None:
         return None
-    return cast("TLSObject | None", stream.tls)
+    return cast("TLSObject | None", getattr(stream, "tls", None))
 
 
 def tls_info(session: SharedState) -> TLSInfo:

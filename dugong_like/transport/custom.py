@@ -48,12 +48,15 @@ class BaseStream:
         fd: the descriptor that `wanted_by_recv` waits for.
         waiting: see `Stream`: `wanted_by_recv` sets it, and receiving clears it.
         buffered: see `Stream`; False: no bytes are held back.
+        secured: True if it has TLS of its own: https begins over it without a handshake, and its
+            certificates are its own business.
 
     """
 
     fd: int
     waiting = False
     buffered = False
+    secured = False
 
     def recv_into(self, buffer: memoryview) -> int | None:
         """See `Stream.recv_into`."""

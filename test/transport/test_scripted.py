@@ -11,12 +11,17 @@ from kit.ways import WAYS
 
 from dugong_like import (
     BodyFollowing,
+    Client,
     ConnectFailed,
     ConnectionClosed,
     ConnectionTimedOut,
+    Connector,
     HTTPConnection,
+    InvalidOption,
+    InvalidRequest,
     InvalidResponse,
     Pipeline,
+    Pool,
     Proxy,
     Request,
     ScriptedStream,
@@ -24,8 +29,10 @@ from dugong_like import (
     StateError,
     Timeouts,
     async_connect,
+    default_ssl_context,
     run,
 )
+from dugong_like.transport.scripted import scripted_response
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 GONE = b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -279,3 +286,114 @@ def test_time_limits_of_pauses():
     with pytest.raises(ConnectionClosed):
         stream.send([b"x"])
     stream.close()
+
+
+# ---- responses by their parts, https, scripts that are not used up
+
+
+def scripted_client(transport, **options):
+    return Client(dispatcher=Pool(Connector(transport=transport, **options)))
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "expected"),
+    [
+        ((), {}, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        ((404,), {"text": "ä"}, b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; "
+         b"charset=utf-8\r\nContent-Length: 2\r\n\r\n\xc3\xa4"),
+        ((200, {"X-A": "b"}), {"json": {"a": 1}}, b"HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Type: "
+         b'application/json\r\nContent-Length: 8\r\n\r\n{"a": 1}'),
+        ((204,), {}, b"HTTP/1.1 204 No Content\r\n\r\n"),
+        ((599,), {"reason": "Own"}, b"HTTP/1.1 599 Own\r\nContent-Length: 0\r\n\r\n"),
+        ((599,), {}, b"HTTP/1.1 599 \r\nContent-Length: 0\r\n\r\n"),
+        ((200, {"Content-Length": "9"}), {"content": b"short"},
+         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"),
+        ((200, {"Transfer-Encoding": "chunked"}), {"content": b"0\r\n\r\n"},
+         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ],
+)  # fmt: skip
+def test_responses_by_their_parts(args, options, expected):
+    assert scripted_response(*args, **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "error"),
+    [
+        ((99,), {}, InvalidOption),
+        (("200",), {}, TypeError),
+        ((200, {"A": "b\r\nC: d"}), {}, InvalidRequest),
+        ((200,), {"reason": "a\r\nb"}, InvalidRequest),
+        ((200,), {"text": b"x"}, TypeError),
+        ((200,), {"content": "x"}, TypeError),
+        ((200,), {"nonsense": 1}, TypeError),
+    ],
+)
+def test_responses_that_cannot_be(args, options, error):
+    for by in (scripted_response, ScriptedTransport().reply, ScriptedStream().reply):
+        with pytest.raises(error):
+            by(*args, **options)
+
+
+@pytest.mark.feature("C35")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_replies_to_a_client(scheme):
+    with ScriptedTransport(secured=scheme == "https") as transport:
+        transport.reply(200, json={"a": 1}).reply(302, {"Location": "/y"}).reply(text="there")
+        client = scripted_client(transport)
+        place = f"{scheme}://a.test/x"
+        assert client.get(place).json() == {"a": 1}
+        assert client.get(place).text == "there"
+        client.close()
+    assert [line[:6] for line in transport.streams[0].sent.split(b"\r\n")[:1]] == [b"GET /x"]
+    assert transport.places == [("a.test", 443 if scheme == "https" else 80)]
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_https_has_no_tls_object(traced, tmp_path):
+    options = {"trace_file": tmp_path / "trace"} if traced else {}
+    transport = ScriptedTransport(secured=True).reply()
+    with HTTPConnection(
+        "a.test", 443, ssl_context=default_ssl_context(), transport=transport, **options
+    ) as conn:
+        assert conn.exchange("GET", "/").status == 200
+        assert conn.get_extra_info("ssl_object") is None
+        assert conn.session_reused in (None, False)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_another_connection(way):
+    with ScriptedTransport() as transport:
+        transport.reply(503, {"Connection": "close"}).reply(text="again", anew=True)
+        client = scripted_client(transport)
+        assert way(client.co_get("http://a.test/")).status_code == 503
+        assert way(client.co_get("http://a.test/")).text == "again"
+        client.close()
+    transport = ScriptedTransport(ConnectFailed("no"), ScriptedStream([OK])).reply(text="more")
+    client = scripted_client(transport)
+    with pytest.raises(ConnectFailed):
+        client.get("http://a.test/")
+    assert [client.get("http://a.test/").text for _ in range(2)] == ["ok", "more"]
+    transport.check()
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_script_that_is_not_used_up(closes):
+    transport = ScriptedTransport().reply().reply(text="left over")
+    client = scripted_client(transport)
+    client.get("http://a.test/")
+    if closes:
+        client.close()
+    with pytest.raises(AssertionError, match="200 OK"):
+        transport.check()
+    transport = ScriptedTransport().reply()
+    with pytest.raises(AssertionError, match="1 connections"):
+        with transport:
+            pass
+    with pytest.raises(LookupError):
+        with transport:
+            raise LookupError
+    stream = ScriptedStream([None, 0.1, b""])
+    stream.check()
+    stream.incoming.append(ConnectionClosed("later"))  # whose text may have secrets
+    with pytest.raises(AssertionError, match="ConnectionClosed"):
+        stream.check()

@@ -1,4 +1,4 @@
-"""What WSGI and ASGI have in common: a request as a server sees it, and the length of a response.
+"""Common parts of WSGI and ASGI: a request as a server sees it, and the length of a response.
 
 Not here: the two interfaces (wsgi.py, asgi.py).
 """

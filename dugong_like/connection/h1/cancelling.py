@@ -142,4 +142,5 @@ def _tls_stream(shared: SharedState) -> Secured | None:
         from ...transport.filters.base import bare  # noqa: PLC0415 - for those who have filters
 
         stream = bare(stream)
-    return cast("Secured", stream)
+    # A transport of the user's may have TLS of its own.
+    return None if getattr(stream, "secured", False) else cast("Secured", stream)

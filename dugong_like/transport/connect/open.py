@@ -372,6 +372,8 @@ def _co_secure(
 
     *stream* is taken over, and closed on failure. For all errors see `tls.co_start_tls`.
     """
+    if proxy is None and getattr(stream, "secured", False):
+        return stream  # of a transport of the user's
     from ..tls.start import co_start_tls  # noqa: PLC0415 - ssl costs 10 ms, for https only
 
     options = route.options
