@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
     from types import ModuleType
 
+    from ..http.auth.flow import Auth
     from ..http.cookies import Cookies
     from ..http.headers import Fields, Headers
     from ..http.query import Params
@@ -88,7 +89,8 @@ class Client:
     leaving it closes the connections.
 
     Args:
-        base_url: URL that relative ones are appended to.
+        base_url: URL that relative ones are appended to. User and password in it authenticate
+            requests to its origin, unless there is *auth*.
         headers: fields of each request; a value None removes a default one.
         params: parameters that are added to the query of each request.
         cookies: `Cookies`, which are used and not copied; or names and values, which go to the
@@ -211,7 +213,7 @@ class Client:
         )
         self._reading = ReadingOptions(decompress, max_body, default_encoding, json.loads)
         self._hooks = Hooks(hooks)
-        self._auth = as_auth(auth)
+        self._auth = as_auth(auth) or self._auth_of_base()
         self._follow_redirects = bool(follow_redirects)
         self._raise_for_status = bool(raise_for_status)
         self._redirects = Redirects(max_redirects, keep_fields, insecure=insecure_redirects)
@@ -635,6 +637,16 @@ class Client:
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else repr(self._dispatcher)
         return f"<{type(self).__name__} {state}>"
+
+    def _auth_of_base(self) -> Auth | None:
+        """Return what user and password in the base URL mean; None without them."""
+        base, credentials = self._builder.base_url, self._builder.credentials
+        if base is None or credentials is None:
+            return None
+        from ..http.auth.basic import BasicAuth  # noqa: PLC0415 - rare
+        from ..http.auth.scope import BoundAuth  # noqa: PLC0415 - rare
+
+        return BoundAuth(BasicAuth(*credentials), base)
 
     def _cookies_of(self, given: Cookies | Mapping[str, str] | None) -> Cookies:
         from ..http.cookies import Cookies  # noqa: PLC0415 - not needed to import a client

@@ -105,6 +105,7 @@ class RequestBuilder:
 
     Attributes:
         base_url: as a `URL`, or None.
+        credentials: user and password that were in *base_url*, or None.
         headers: the fields of each request.
         params: as `QueryParams`, or None.
 
@@ -119,8 +120,13 @@ class RequestBuilder:
         dumps: Callable[[Any], str | bytes] | None = None,
     ) -> None:
         self.base_url: URL | None = None
-        if base_url is not None:
-            self.base_url = base_url if isinstance(base_url, URL) else URL(base_url)
+        self.credentials: tuple[str, str] | None = None
+        if isinstance(base_url, URL):
+            self.base_url = base_url
+        elif base_url is not None:
+            from ..http.userinfo import split_credentials  # noqa: PLC0415 - those who have a base
+
+            self.base_url, self.credentials = split_credentials(base_url)
         self._base = (
             "" if self.base_url is None else f"{self.base_url.origin}{self.base_url.target}"
         )
