@@ -563,6 +563,8 @@ def test_certificates_are_checked_against_those_of_the_user(certificate, ca_file
         assert run_main("get", "--cacert", ca_file, f"{url}/x") == 0
         assert run_main("get", "--insecure", f"{url}/x") == 0
         assert capfd.readouterr() == ("bodybody", "")
+        assert run_main("head", "-v", "--cacert", ca_file, f"{url}/x") == 0
+        assert ", TLSv1.3" in capfd.readouterr().err
         assert run_main("get", "--cacert", tmp_path / "none", f"{url}/x") == 2
         assert run_main("get", "--cert", tmp_path / "none", f"{url}/x") == 2
 
