@@ -1,9 +1,9 @@
 """``-c``: going on with a download that ended too early, without mixing two versions of a file.
 
-What has arrived is kept in ``FILE.part`` until it is complete, and in ``FILE.part.json`` which
-version it is a part of. A request asks for the rest of that version only: with Range, and If-Range
-with a strong validator (RFC 9110 sections 13.1.5 and 14). A part without one is of no use, so the
-download begins anew, as it does if the server has another version by now.
+The bytes that have arrived are kept in ``FILE.part`` until it is complete, and in
+``FILE.part.json`` which version it is a part of. A request asks for the rest of that version only:
+with Range, and If-Range with a strong validator (RFC 9110 sections 13.1.5 and 14). A part without
+one is of no use, so the download begins anew, as it does if the server has another version by now.
 
 Not here: giving the complete file its name (output_file.py).
 """

@@ -71,7 +71,7 @@ def send(parser: Parser, options: argparse.Namespace) -> int:
 
 
 class _Job:
-    """What is done with each URL.
+    """The steps that each URL goes through.
 
     Args:
         command: its name.
