@@ -5,6 +5,7 @@ Not here: whether to wait so long, and waiting.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 from .http_date import parse_http_date
@@ -21,11 +22,11 @@ def retry_after(value: str, now: float) -> float | None:
             of the field Date.
 
     Returns:
-        At least 0, also for a date in the past.
+        At least 0, also for a date in the past; infinite for more than `MAX_DIGITS` digits.
 
     """
     text = value.strip(" \t")
     if text.isascii() and text.isdecimal():
-        return float(text) if len(text.lstrip("0")) <= MAX_DIGITS else None
+        return float(text) if len(text.lstrip("0")) <= MAX_DIGITS else inf
     date = parse_http_date(text, now)
     return None if date is None else max(date - now, 0.0)

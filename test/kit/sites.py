@@ -63,7 +63,7 @@ class Site(ScriptedServer):
                     return
             else:
                 sock.sendall(answer)
-                if b"connection: close" in answer.lower() or answer.startswith(b"HTTP/1.0"):
+                if b"\r\nconnection: close\r\n" in answer.lower():
                     return
 
     def _body(self, sock, headers):
