@@ -52,6 +52,17 @@ def test_login_of_a_client_stays_with_the_origin_of_the_request():
     assert fields(mock, "authorization") == ["Basic dTpw", "Basic dTpw", None, None]
 
 
+def test_login_of_the_base_url_is_for_its_origin():
+    mock = MockDispatcher()
+    mock.add()
+    client = Client(dispatcher=mock, base_url="https://u:p@a.test/api/")
+    for url in ("items", "https://a.test/", "https://b.test/", "https://a.test:444/"):
+        client.get(url)
+
+    assert fields(mock, "authorization") == ["Basic dTpw", "Basic dTpw", None, None]
+    assert "u:p" not in str(mock.calls[0].url)
+
+
 def test_netrc_is_read_on_request_only(tmp_path, monkeypatch):
     file = tmp_path / "netrc"
     file.write_text("machine a.test login u password p\n")
