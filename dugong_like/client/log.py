@@ -9,7 +9,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from ..http.redaction import mask_target, shown_text
+from ..http.redaction import mask_target, quoted
 from ..polling.contract import Co
 
 if TYPE_CHECKING:
@@ -40,6 +40,6 @@ def _co_logged(co_dispatch: Send, request: ClientRequest) -> Co[Response]:
         log.info("%s: %s", name, type(exc).__name__)
         raise
     seconds = time.monotonic() - begun_at
-    status, reason = response.status_code, shown_text(response.reason_phrase)
+    status, reason = response.status_code, quoted(response.reason_phrase)[1:-1]
     log.info("%s: %d %s, HTTP/%s, %.3f s", name, status, reason, response.http_version, seconds)
     return response

@@ -1,0 +1,86 @@
+"""The functions without a client: each does what the method of the shared client does."""
+
+import os
+import threading
+
+import pytest
+from kit.support import ScriptedServer, read_head
+
+import dugong_like
+from dugong_like.client import api
+
+OK = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok"
+VERBS = ["get", "head", "options", "post", "put", "patch", "delete"]
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    """A shared client of this test only."""
+    clients = []
+    monkeypatch.setattr(api, "_shared", clients)
+    yield clients
+    for client in clients:
+        client.close()
+
+
+def server(heads):
+    def handler(sock):
+        while head := read_head(sock):
+            heads.append(head)
+            sock.sendall(OK[:-2] if head.startswith(b"HEAD") else OK)
+
+    return ScriptedServer(handler)
+
+
+@pytest.mark.feature("E20")
+def test_functions_share_one_client_that_keeps_no_cookies(shared):
+    heads = []
+    with server(heads) as one:
+        place = f"http://127.0.0.1:{one.port}/x"
+        for verb in VERBS:
+            assert getattr(dugong_like, verb)(place, headers={"X-A": "b"}).status_code == 200
+        assert dugong_like.request("purge", place).text == "ok"
+        with dugong_like.stream("GET", place) as response:
+            assert response.read() == b"ok"
+        assert one.connections == 1
+        shared[0].close()
+    assert len(shared) == 1
+    assert [head.split(b" ")[0].decode() for head in heads] == [
+        *map(str.upper, VERBS), "PURGE", "GET"
+    ]  # fmt: skip
+    assert all(b"X-A: b" in head for head in heads[:-2])
+    assert not any(b"Cookie" in head for head in heads)
+
+
+def test_threads_make_one_client(shared):
+    ready = threading.Barrier(8)
+    found = []
+
+    def make():
+        ready.wait(20)
+        found.append(api.default_client())
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(map(id, found))) == len(shared) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process")
+def test_child_process_gets_a_new_lock(shared):
+    with api._lock:
+        child = os.fork()
+        if not child:
+            os._exit(0 if api._lock.acquire(timeout=5) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_errors_are_those_of_the_client(shared):
+    with pytest.raises(TypeError, match="follow_redirects"):
+        dugong_like.get("http://a.test/", allow_redirects=True)
+    with pytest.raises(dugong_like.InvalidRequest):
+        dugong_like.get("a.test")
