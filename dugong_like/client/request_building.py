@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import functools
 import json as json_module
+import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-from ..errors import InvalidOption
+from ..errors import InvalidOption, InvalidRequest
 from ..http.arguments import as_string
 from ..http.headers import Fields, Headers, Text, as_text, field_pairs
 from ..http.query import QueryParams
-from ..http.redaction import quoted
+from ..http.redaction import quoted, shown_url
 from ..http.request import check_body
 from ..http.url import URL
 from ..polling.timeouts import Timeouts, as_timeouts
@@ -88,9 +89,12 @@ def unknown_option(name: str, known: Iterable[str], same: Mapping[str, str]) -> 
     return TypeError(f"there is no argument {name!r}; there are {', '.join(sorted(known))}")
 
 
+_is_absolute = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://").match  # a path may have a URL in it
+
+
 @functools.lru_cache(maxsize=MOST_KNOWN)
 def _known_url(text: str) -> URL:
-    return URL(text)
+    return _for_http(URL(text))
 
 
 class RequestBuilder:
@@ -149,12 +153,12 @@ class RequestBuilder:
         A relative one is appended to the path of `base_url`.
 
         Raises:
-            InvalidRequest: it is no URL, or relative without a `base_url`.
+            InvalidRequest: it is no URL of http or https, or relative without a `base_url`.
             TypeError: it is neither a `URL` nor a string.
 
         """
         if type(url) is URL:
-            return url, None
+            return _for_http(url), None
         text = url if type(url) is str else as_string(url, "url")
         if self._base and not _is_absolute(text):
             base = self._base.partition("?")[0]
@@ -167,8 +171,9 @@ class RequestBuilder:
         elif "@" in text:
             from ..http.userinfo import split_credentials  # noqa: PLC0415 - rare
 
-            return split_credentials(text)
-        return (_known_url(text) if len(text) <= LONGEST_KNOWN else URL(text)), None
+            place, credentials = split_credentials(text)
+            return _for_http(place), credentials
+        return (_known_url(text) if len(text) <= LONGEST_KNOWN else _for_http(URL(text))), None
 
     def build(self, method: str, url: URL | str, options: RequestOptions) -> ClientRequest:
         """Return a request; see `Client.build_request`."""
@@ -266,8 +271,16 @@ class RequestBuilder:
             request.headers.setdefault("Content-Type", kind)
 
 
-def _is_absolute(text: str) -> bool:
-    return "://" in text and "://" in text.partition("?")[0].partition("#")[0]
+def _for_http(url: URL) -> URL:
+    """Return *url*, if requests can be sent to it.
+
+    Raises:
+        InvalidRequest: it is that of a WebSocket.
+
+    """
+    if url.scheme not in ("http", "https"):
+        raise InvalidRequest(f"not a URL of http or https: {shown_url(str(url))!r}")
+    return url
 
 
 def as_bytes_of(text: str | bytes) -> bytes:
