@@ -129,8 +129,6 @@ TESTED_ELSEWHERE = {
     "drivers/trio.py": "test_contract.py",
     "client/dispatcher.py": "protocols of types; client/test_client.py",
     "client/dispatchers/application.py": "test_wsgi.py, test_asgi.py",
-    "client/pooled.py": "client/test_pool.py",
-    "client/request_building.py": "client/test_client.py",
     "connection/tls_info.py": "test_options.py",
     "transport/connect/socket_options.py": "test_options.py",
     "transport/connect/existing_socket.py": "test_options.py",
