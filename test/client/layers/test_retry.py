@@ -153,10 +153,6 @@ def test_response_that_asks_for_too_long_a_pause_is_returned(monkeypatch, value)
     time = ToldTime(monkeypatch, retry_)
     response = arriving(429, {"Retry-After": value})
     layer = RetryLayer(Retry(max_wait=60, jitter=False), clock=lambda: time.now)
-    if len(value) == 20:  # no time that could be meant
-        sends = Sends(response, arriving(200))
-        assert time.finish(layer(request_to(), sends)).status_code == 200
-        return
     assert time.finish(layer(request_to(), Sends(response))) is response
     assert not response.is_closed
 
