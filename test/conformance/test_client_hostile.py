@@ -265,3 +265,17 @@ def test_a_redirect_with_a_body_without_end(stream, driver):
     with Site({"/": endless, "/end": OK}) as site:
         [response] = ask(driver, {}, ("GET", site.url(), {"stream": stream}))
     assert (response.status_code, site.connections) == (200, 2)
+
+
+@pytest.mark.reliability(42, 56)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_redirect_whose_body_does_not_come(driver):
+    """It is not needed, and so not waited for as long as others are: here without end."""
+
+    def stalling(sock, seen):
+        sock.sendall(b"HTTP/1.1 302 X\r\nLocation: /end\r\nContent-Length: 9\r\n\r\nhal")
+        sock.recv(1)
+
+    with Site({"/": stalling, "/end": OK}) as site:
+        [response] = ask(driver, {"timeout": None}, ("GET", site.url()))
+    assert (response.status_code, site.connections) == (200, 2)

@@ -9,17 +9,24 @@ Not here: resolving Location (http/url.py).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from ...errors import DugongError, InvalidRequest, RedirectRefused, TooManyRedirects
+from ...errors import (
+    ConnectionTimedOut,
+    DugongError,
+    InvalidRequest,
+    RedirectRefused,
+    TooManyRedirects,
+)
 from ...http.auth.basic import BasicAuth
 from ...http.headers import Headers
 from ...http.redaction import mask_target, quoted, shown_url
 from ...http.url import URL
 from ...http.userinfo import Credentials, split_credentials
-from ...polling.contract import Co
+from ...polling.contract import Co, within
 
 if TYPE_CHECKING:
     from ..dispatcher import Send
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
 FOLLOWED: Final = frozenset({301, 302, 303, 307, 308})
 WITH_METHOD: Final = frozenset({307, 308})  # RFC 9110 sections 15.4.8 and 15.4.9
 SEE_OTHER: Final = 303
+MAX_SKIPPING: Final = 2.0  # seconds for that; a new connection takes less
 MAX_SKIPPED: Final = 65536  # bytes of the body of a redirect that are read to keep the connection
 
 # Fields that another origin may see, as none of them tells who asks, or what for.
@@ -192,12 +200,16 @@ def co_skip_body(response: Response, most: int = MAX_SKIPPED) -> Co[None]:
     """
     if response.is_closed or response.is_whole:
         return
+    late = ConnectionTimedOut("the body of a response that is not needed did not arrive in time")
     try:
         response.take_body()
-        while response.num_bytes_downloaded <= most:
-            if not (yield from response.co_raw_piece()):
-                return
+        yield from within(time.monotonic() + MAX_SKIPPING, _co_skip(response, most), late)
     except DugongError:
         pass
     finally:
         response.close()
+
+
+def _co_skip(response: Response, most: int) -> Co[None]:
+    while response.num_bytes_downloaded <= most and (yield from response.co_raw_piece()):
+        pass
