@@ -50,7 +50,7 @@ def save_cookies(file: PathLike, cookies: Iterable[Cookie]) -> None:
         "cookies": [cookie.as_dict() for cookie in cookies],
     }
     text = json.dumps(contents, indent=1).encode("ascii")
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(8).hex()}")
+    beside = path.with_name(f".{path.name}.{os.urandom(16).hex()}")
     descriptor = os.open(beside, NEW, OWNER_ONLY)
     try:
         with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor

@@ -1040,7 +1040,7 @@ def test_an_answer_of_the_wrong_call_is_no_operation():
         (
             lambda: HTTPConnection.to("example.org/a"),
             InvalidRequest,
-            "is https:// missing in front?",
+            "write https://",
         ),
         (
             lambda: HTTPConnection("h", proxy="p:3128"),

@@ -149,6 +149,8 @@ CALLS = {
     "Retry": (dugong_like.Retry, {}),
     "RequestRate": (dugong_like.RequestRate, {"per_second": 1}),
     "PublicOnly": (dugong_like.PublicOnly, {}),
+    "WSGIDispatcher": (dugong_like.WSGIDispatcher, {"app": lambda: print}),
+    "ASGIDispatcher": (dugong_like.ASGIDispatcher, {"app": lambda: print}),
     "MockDispatcher": (dugong_like.MockDispatcher, {}),
     "HTTPConnection.to": (HTTPConnection.to, {"place": "http://h/"}),
     "HTTPConnection.request": (

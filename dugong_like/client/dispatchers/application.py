@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ConnectionClosed
 from ...http.percent import decode
+from ...http.redaction import quoted
 from ...http.request import BodyFollowing, as_piece, is_whole
 from ...polling.contract import Co
 
@@ -20,6 +21,18 @@ FAILED_BODY: Final = b"Internal Server Error"
 BROKEN_OFF: Final = "the application has ended before its response was complete"
 CLIENT: Final = ("127.0.0.1", 123)  # host and port, of nobody
 NO_CONTENT: Final = frozenset({204, 304})
+
+
+def check_client(client: object) -> tuple[str, int]:
+    """Return *client*, an argument of that name: host and port.
+
+    Raises:
+        TypeError: it is no such pair.
+
+    """
+    if not isinstance(client, tuple | list) or len(client) != 2:  # noqa: PLR2004 - as said
+        raise TypeError(f"client is a pair of host and port, not {quoted(client)}")
+    return client[0], client[1]
 
 
 class RequestBody:

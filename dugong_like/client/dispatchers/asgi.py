@@ -29,6 +29,7 @@ from .application import (
     FAILED_BODY,
     BodyLength,
     RequestBody,
+    check_client,
     path_of,
     request_fields,
 )
@@ -92,7 +93,7 @@ class ASGIDispatcher:
         self._app = app
         self._raises = bool(raise_app_exceptions)
         self._root_path = as_string(root_path, "root_path").rstrip("/")
-        self._client = client
+        self._client = check_client(client)
         self._has_lifespan = bool(lifespan)
         self._lifespan: _Lifespan | None = None
         self._tasks: set[_Task] = set()

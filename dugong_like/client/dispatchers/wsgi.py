@@ -24,6 +24,7 @@ from .application import (
     FAILED_BODY,
     BodyLength,
     RequestBody,
+    check_client,
     path_of,
     request_fields,
 )
@@ -72,7 +73,9 @@ class WSGIDispatcher:
         self._app = app
         self._raises = bool(raise_app_exceptions)
         self._root_path = as_string(root_path, "root_path").rstrip("/")
-        self._client = client
+        self._client = check_client(client)
+        if not isinstance(environ, Mapping | None):
+            raise TypeError(f"environ is a mapping or None, not {quoted(environ)}")
         self._environ = dict(environ or {})
 
     def co_dispatch(self, request: ClientRequest) -> Co[Response]:
