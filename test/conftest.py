@@ -178,11 +178,11 @@ def slow_names(monkeypatch):
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers():
-    """Use three processes for two cores: the tests wait for a third of their time."""
+    """Use two processes for each core: the tests wait for a third of their time."""
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    return cores + (cores + 1) // 2
+    return 2 * cores
 
 
 def pytest_addoption(parser):

@@ -51,7 +51,7 @@ PACKAGE = str(Path(dugong_like.__file__).parent)
 CONNECTING = f"{PACKAGE}/transport/"
 UPGRADED = f"{PACKAGE}/transport/upgraded/"  # the stream after that, which is no part of it
 # How many steps of each kind are tried of each way, unless all are.
-SAMPLE = {"line": 4, "call": 2, "after call": 1, "throw": 1, "close": 1}
+SAMPLE = {"line": 2, "call": 1, "after call": 1, "throw": 1, "close": 1}
 if sys.version_info >= (3, 12):
     # The end of a `with` is told as other lines there, so that a lock could stay locked: see
     # `begins_or_ends_a_block`, which knows what 3.11 tells.

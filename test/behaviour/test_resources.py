@@ -90,6 +90,13 @@ def nothing(conn):
     """Drop it at once."""
 
 
+def most_with_slow(names, always):
+    """Return parameters of which only those of *always* are run without ``--slow``."""
+    return [
+        name if name in always else pytest.param(name, marks=pytest.mark.slow) for name in names
+    ]
+
+
 TRUNCATED = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nshort"
 # what the server does, what the client does, and what comes out
 FAILURES = {
@@ -111,7 +118,7 @@ FAILURES = {
 
 @pytest.mark.reliability(45)
 @pytest.mark.usefixtures("leaves_nothing")
-@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("failure", most_with_slow(FAILURES, {"reset", "answered-and-dropped"}))
 def test_a_thousand_connections_leave_nothing(failure):
     serve, use, exception = FAILURES[failure]
     timeout = 0.001 if exception is ConnectionTimedOut else 20
@@ -138,7 +145,7 @@ def test_a_thousand_refused_connections_leave_nothing():
 
 @pytest.mark.reliability(45)
 @pytest.mark.usefixtures("leaves_nothing")
-@pytest.mark.parametrize("failure", ["garbage", "unknown", "hung up"])
+@pytest.mark.parametrize("failure", most_with_slow(["garbage", "unknown", "hung up"], {"hung up"}))
 def test_a_thousand_failed_handshakes_leave_nothing(failure, certificate):
     context = certificate.server_context() if failure == "unknown" else None
 
@@ -315,7 +322,7 @@ def test_memory_does_not_grow_with_the_number_of_requests(traced, certificate, t
                     before = traced()
                     descriptors = open_descriptors()
                 ways[number % len(ways)](conn)
-            assert traced() - before < 10_000
+            assert traced() - before < 25_000  # ten bytes for each request: caches fill up, too
             assert open_descriptors() <= descriptors
             assert not conn.response_pending()
             assert server.connections == 1

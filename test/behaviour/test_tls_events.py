@@ -175,7 +175,7 @@ def test_during_an_upload(reach, drive, version, event, length):
         assert complete.wait(20)
         server.say(sized(b"34"))
 
-    with in_background(disturb):
+    with in_background(disturb), server.killed_by_failures():
         drive(co_upload())
         complete.set()
         # While s_server still makes handshakes, which it cannot without somebody who reads.
@@ -205,7 +205,7 @@ def test_while_one_thread_uploads_and_another_one_waits_for_the_response(reach, 
         assert conn.readall() == b"56"
 
     conn.send_request("PUT", "/", body=BodyFollowing(len(body)))
-    with in_background(disturb), in_background(read):
+    with in_background(disturb), in_background(read), server.killed_by_failures():
         for place in range(0, len(body), 50_000):
             conn.write(body[place : place + 50_000])
     wait_until(lambda: server.uploaded() == body)

@@ -671,7 +671,13 @@ def test_head_behind_a_body_that_nobody_reads_is_waited_for_as_always(monkeypatc
 
 @linux
 @pytest.mark.parametrize("way", [*WAYS, "readinto", "read"])
-@pytest.mark.parametrize("how", [run, partial(stall, 1), "no deadlines"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        run,
+        *(pytest.param(how, marks=pytest.mark.slow) for how in (partial(stall, 1), "no deadlines")),
+    ],
+)
 def test_drip_below_the_mark_is_no_stall(way, how):
     """The server sends a little, and nothing more until the time is nearly over."""
     size = LARGE + 10_000

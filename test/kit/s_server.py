@@ -60,7 +60,18 @@ class OpenSSL:
 
     def wait_for(self, size):
         """Wait until it has written more than *size* bytes: no fewer than it has received."""
-        wait_until(lambda: len(self._said) > size, 30)
+        wait_until(lambda: len(self._said) > size or self._process.poll() is not None, 30)
+        if len(self._said) <= size:
+            raise BrokenPipeError
+
+    @contextmanager
+    def killed_by_failures(self):
+        """Kill it if the block raises, so that nobody waits for what it will not receive."""
+        try:
+            yield
+        except BaseException:
+            self.kill()
+            raise
 
     def heard(self, start):
         """Return what the client has sent, from *start* on."""
