@@ -6,6 +6,7 @@ import select
 import signal
 import threading
 import traceback
+from contextlib import suppress
 
 import pytest
 from kit.every_driver import DRIVERS
@@ -16,6 +17,8 @@ from kit.support import ScriptedServer, read_head, wait_until
 from kit.ways import on_own_loop
 
 from dugong_like import (
+    AnsweredEarly,
+    BodyFollowing,
     ConnectFailed,
     Connector,
     HTTPConnection,
@@ -118,10 +121,9 @@ def unread(conn):
 
 
 def unfinished(conn):
-    from dugong_like import BodyFollowing
-
     conn.send_request("PUT", "/", body=BodyFollowing(10))
-    conn.write(b"a")
+    with suppress(AnsweredEarly):  # the server answers when it has the head
+        conn.write(b"a")
 
 
 def abandoned(conn):
