@@ -559,7 +559,8 @@ def test_no_signal_keeps_the_next_exchange_waiting(echo):
             times.append(number)
             reply = run(within(time.monotonic() + 20, conn.co_exchange("GET", f"/next{number}")))
             assert reply.body == f"/next{number}".encode()
-    assert len(times) > 2  # fewer from Python 3.12 on, which tells other lines
+    # Python 3.12 does not tell opcodes of frames that were begun before it was asked to.
+    assert len(times) > 2 or sys.version_info[:2] == (3, 12)
 
 
 UNDER_WAY = "another exchange of this connection is under way in this thread"
