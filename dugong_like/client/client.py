@@ -30,7 +30,7 @@ from .arguments import check_client_arguments, check_retry
 from .events import HookFunctions, Hooks
 from .layers.events import events
 from .layers.redirects import Redirects
-from .limits import Limits
+from .limits import DEFAULT_TIMEOUTS, Limits
 from .request_building import RequestBuilder, RequestOptions, split_timeout, unknown_option
 from .response import ReadingOptions, Response
 
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TIMEOUT: Final = Timeouts(connect=10, pool=30, head=300, stall=60)  # seconds
 MAX_REDIRECTS: Final = 20  # as browsers
 # Status code. The body of a redirect, of a challenge or of an error that is retried is dropped: the
 # layers decide how much of it is read.
@@ -106,7 +105,8 @@ class Client:
         keep_fields: names of request fields that are sent to other origins after a redirect, in
             addition to those that are safe: see `Redirects`.
         insecure_redirects: True to follow redirects from https to http.
-        retry: a `Retry`; None to repeat nothing but what the server has not processed.
+        retry: a `Retry`; None to repeat nothing but requests that a kept connection has lost, if
+            the server has not processed them, or may safely do so twice.
         limits: `Limits` of the connections.
         ssl_context: for https; it replaces *verify* and *cert*.
         verify: True to check certificates against the usual authorities, or the path of a file or
@@ -149,7 +149,7 @@ class Client:
         params: Params | None = None,
         cookies: Cookies | Mapping[str, str] | None = None,
         auth: AuthOption | None = None,
-        timeout: float | Timeouts | None = TIMEOUT,
+        timeout: float | Timeouts | None = DEFAULT_TIMEOUTS,
         follow_redirects: bool = True,
         max_redirects: int = MAX_REDIRECTS,
         keep_fields: Iterable[str] = (),
@@ -312,7 +312,7 @@ class Client:
                 *content*, the body as it is sent: bytes, str (as UTF-8), a binary file, an
                 iterable of bytes, with `AsyncClient` an asynchronous one.
                 *data*, a form: a mapping or pairs; or what *content* takes.
-                *json*, a value; *files*, for a form with files, see `form_body`.
+                *json*, a value; *files*, for a form with files, a mapping or pairs.
                 *auth*, instead of that of the client; None for none.
                 *timeout*, as for the client.
                 *follow_redirects*, *retry*, *stream*, *hooks*: for this request.
@@ -392,7 +392,7 @@ class Client:
         begun_at = time.monotonic()
         try:
             if request.hooks is None:
-                response = yield from self._redirects(request, self._co_send_hop)
+                response = yield from self._co_redirected(request)
             else:
                 response = yield from events(request, self._co_redirected)
         except DugongError as exc:

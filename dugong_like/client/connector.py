@@ -20,9 +20,10 @@ from ..http.redaction import quoted
 from ..http.url import Origin
 from ..polling.fork import after_fork
 from ..polling.numbers import check_flag
-from ..polling.timeouts import Timeouts, as_timeouts
+from ..polling.timeouts import as_timeouts
 from ..transport.connect.options import check_context
 from ..transport.tls.sessions import TLSSessions
+from .limits import DEFAULT_TIMEOUTS
 
 if TYPE_CHECKING:
     from ..connection.options import KeywordOptions
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 ProxyChoice: TypeAlias = "Proxy | tuple[str, int] | str | None"
 
 MOST_KNOWN: Final = 1000  # origins whose configuration is kept; each has less than a KiB
-# Of a client. The first answer of some services takes minutes, which is no stall.
-DEFAULT_TIMEOUTS: Final = Timeouts(connect=10, pool=30, head=300, stall=60)
 ALL: Final = "all://"
 SCHEMES: Final = ("http://", "https://", ALL)  # keys of a mapping of proxies
 FOR_TLS: Final = ("fingerprint", "server_hostname", "tls_sessions")  # options of https only

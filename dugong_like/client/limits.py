@@ -1,6 +1,6 @@
 """How many connections a pool may have, how many it keeps, and for how long.
 
-Not here: time limits of requests (polling/timeouts.py), and the pool (pool.py).
+Not here: what time limits mean (polling/timeouts.py), and the pool (pool.py).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import functools
 from typing import Any, Final
 
 from ..polling.numbers import check_int, check_seconds
+from ..polling.timeouts import Timeouts
 
 MAX_CONNECTIONS: Final = 100  # as httpx and aiohttp
 MAX_KEEPALIVE: Final = 50
@@ -16,6 +17,8 @@ MAX_KEEPALIVE_PER_ORIGIN: Final = 10
 # Seconds. Load balancers end idle connections after 60: a request that comes later would meet a
 # connection that is closed.
 KEEPALIVE_EXPIRY: Final = 60.0
+# Of a client, in seconds. The first answer of some services takes minutes, which is no stall.
+DEFAULT_TIMEOUTS: Final = Timeouts(connect=10, pool=30, head=300, stall=60)
 COUNTS: Final = {  # name: the least value
     "max_connections": 1,
     "max_per_origin": 1,

@@ -6,7 +6,6 @@ Not here: what the arguments mean to the sender (client.py), and the encodings (
 from __future__ import annotations
 
 import functools
-import json as json_module
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
@@ -17,6 +16,7 @@ from ..http.headers import Fields, Headers, Text, as_text, field_pairs
 from ..http.query import QueryParams
 from ..http.redaction import quoted, shown_url
 from ..http.request import check_body
+from ..http.text import dump_json
 from ..http.url import URL
 from ..polling.timeouts import Timeouts, as_timeouts
 from .request import ClientRequest, PreparedFields
@@ -137,7 +137,7 @@ class RequestBuilder:
         self.headers = Headers.of(merged_fields(defaults, headers))
         self.params = None if params is None else QueryParams(params)
         self._codings = dict(defaults).get(CODINGS)
-        self._dumps = dumps or _dumps
+        self._dumps = dumps or dump_json
         self._prepared: PreparedFields | None = None
 
     def _prepare(self) -> PreparedFields:
@@ -326,13 +326,6 @@ def as_form(data: Any, files: Any) -> tuple[Any, str]:
 
     body = multipart(data or (), files)
     return body, body.content_type
-
-
-def _dumps(value: Any) -> str:
-    try:
-        return json_module.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as exc:
-        raise type(exc)(f"json: {exc}") from None
 
 
 def merged_fields(

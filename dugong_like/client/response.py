@@ -31,6 +31,7 @@ from ..errors import (
 from ..http.arguments import as_string
 from ..http.headers import Fields, Headers, field_pairs
 from ..http.redaction import mask_target, quoted
+from ..http.text import dump_json
 from ..polling.binary_streams import co_write_all
 from ..polling.contract import Co, run, within
 from .reading import (
@@ -189,7 +190,7 @@ class Response:
             content = text.encode()
             self._headers.setdefault("Content-Type", "text/plain; charset=utf-8")
         elif json is not None:
-            content = _dumps(json)
+            content = dump_json(json)
             self._headers.setdefault("Content-Type", "application/json")
         if content is not None and not isinstance(content, bytes | bytearray | memoryview):
             raise TypeError(f"content is bytes, not {quoted(content)}")
@@ -963,14 +964,6 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status_code} {self.reason_phrase}>"
-
-
-def _dumps(value: Any) -> bytes:
-    try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as exc:
-        raise type(exc)(f"json: {exc}") from None
-    return text.encode()
 
 
 def _phrase(status: int) -> str:

@@ -10,9 +10,10 @@ Not here: reading Content-Type (content_type.py).
 from __future__ import annotations
 
 import codecs
+import json
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from .content_type import parse_content_type
 from .redaction import quoted
@@ -186,6 +187,20 @@ class LineSplitter:
         """Return the last line if it has no end, as a list."""
         parts, self._parts = self._parts, []
         return ["".join(parts)] if parts else []
+
+
+def dump_json(value: Any) -> bytes:
+    """Return *value* as JSON in UTF-8, without blanks (RFC 8259).
+
+    Raises:
+        TypeError, ValueError: it has no form in JSON, such as NaN; the message begins with "json".
+
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as exc:
+        raise type(exc)(f"json: {exc}") from None
+    return text.encode()
 
 
 def json_encoding(data: bytes) -> str:

@@ -24,8 +24,9 @@ from dugong_like import (
     run,
 )
 from dugong_like.client.async_client import AsyncClient
-from dugong_like.client.client import TIMEOUT, Client
+from dugong_like.client.client import Client
 from dugong_like.client.dispatchers.mock import MockDispatcher
+from dugong_like.client.limits import DEFAULT_TIMEOUTS
 from dugong_like.client.response import Response
 from dugong_like.polling.wake import Wake, co_sleep
 
@@ -480,7 +481,7 @@ def test_total_time_covers_the_whole_request():
 def test_time_limits_of_a_request():
     one, mock = client()
     one.get(PLACE)
-    assert sent(mock).timeouts is TIMEOUT
+    assert sent(mock).timeouts is DEFAULT_TIMEOUTS
     one.get(PLACE, timeout=Timeouts(connect=1, total=5))
     assert (sent(mock).timeouts, sent(mock).total) == (Timeouts(connect=1), 5)
     one.get(PLACE, timeout=3)

@@ -33,11 +33,10 @@ if TYPE_CHECKING:
     from ..request import ClientRequest
     from ..response import Response
 
-FOLLOWED: Final = frozenset({301, 302, 303, 307, 308})
 WITH_METHOD: Final = frozenset({307, 308})  # RFC 9110 sections 15.4.8 and 15.4.9
 SEE_OTHER: Final = 303
-MAX_SKIPPING: Final = 2.0  # seconds for that; a new connection takes less
 MAX_SKIPPED: Final = 65536  # bytes of the body of a redirect that are read to keep the connection
+MAX_SKIPPING: Final = 2.0  # seconds for that; a new connection takes less
 
 # Fields that another origin may see, as none of them tells who asks, or what for.
 SAFE: Final = frozenset({
@@ -82,8 +81,6 @@ class Redirects:
 
         """
         response = yield from co_send(request)
-        if response.status_code not in FOLLOWED:
-            return response
         history: list[Response] = []
         count = 0
         while response.has_redirect_location:

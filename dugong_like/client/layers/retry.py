@@ -1,7 +1,7 @@
 """Retries: requests that are sent again after a failure or a status that says so.
 
-Requests that the server has certainly not processed are repeated by dispatch.py, without being
-asked. All else is a decision of the user: `Retry`. Two limits keep it from making an overload
+Requests that a kept connection has lost are repeated by dispatch.py, without being asked, if that
+is safe. All else is a decision of the user: `Retry`. Two limits keep it from making an overload
 worse: how often one request is repeated, and which share of an origin's requests are repetitions.
 
 Not here: reading Retry-After (http/retry_after.py), and redirects.
