@@ -76,8 +76,8 @@ if TYPE_CHECKING:
     from .client.layers.guard import PublicOnly
     from .client.layers.rate import RequestRate
     from .client.layers.retry import Retry
-    from .client.limits import Limits
     from .client.pool import Lease, Pool
+    from .client.pool_limits import Limits
     from .client.request import ClientRequest
     from .client.response import Response
     from .connection.async_connection import AsyncConnection, async_connect
@@ -320,7 +320,7 @@ _LATER = {
     "tls_context": ".transport.tls.contexts",
     "Connector": ".client.connector",
     "Lease": ".client.pool",
-    "Limits": ".client.limits",
+    "Limits": ".client.pool_limits",
     "Pool": ".client.pool",
     "Budget": ".polling.rates",
     "LowestRate": ".polling.rates",

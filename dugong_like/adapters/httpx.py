@@ -32,8 +32,8 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack, cast
 
 from ..client.dispatch import Lease
-from ..client.limits import Limits
 from ..client.pool import Pool
+from ..client.pool_limits import Limits
 from ..connection.connection import HTTPConnection
 from ..connection.exchange import HTTPResponse
 from ..drivers.detect import runner

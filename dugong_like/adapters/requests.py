@@ -56,8 +56,8 @@ from urllib3.exceptions import LocationValueError, ProtocolError, ReadTimeoutErr
 from urllib3.util import parse_url
 
 from ..client.dispatch import Lease
-from ..client.limits import Limits
 from ..client.pool import Pool
+from ..client.pool_limits import Limits
 from ..connection.connection import HTTPConnection
 from ..connection.exchange import HTTPResponse
 from ..errors import (

@@ -13,8 +13,8 @@ from ..client.client import Client
 from ..client.connector import Connector
 from ..client.dispatcher import Dispatcher
 from ..client.layers.retry import Retry
-from ..client.limits import Limits
 from ..client.pool import Pool
+from ..client.pool_limits import Limits
 from ..polling.rates import Budget, RateLimit
 from ..polling.timeouts import Timeouts
 from .heads import Verbose

@@ -30,7 +30,7 @@ from .arguments import check_client_arguments, check_retry
 from .events import HookFunctions, Hooks
 from .layers.events import events
 from .layers.redirects import Redirects
-from .limits import DEFAULT_TIMEOUTS, Limits
+from .pool_limits import DEFAULT_TIMEOUTS, Limits
 from .request_building import RequestBuilder, RequestOptions, split_timeout, unknown_option
 from .response import ReadingOptions, Response
 

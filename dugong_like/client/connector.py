@@ -23,7 +23,7 @@ from ..polling.numbers import check_flag
 from ..polling.timeouts import as_timeouts
 from ..transport.connect.options import check_context
 from ..transport.tls.sessions import TLSSessions
-from .limits import DEFAULT_TIMEOUTS
+from .pool_limits import DEFAULT_TIMEOUTS
 
 if TYPE_CHECKING:
     from ..connection.options import KeywordOptions

@@ -49,7 +49,7 @@ from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
 from .dispatch import co_dispatch
 from .keep_alive import parse_keep_alive
-from .limits import Limits
+from .pool_limits import Limits
 from .pooled import Member, OriginPool, OriginStats, Waiter
 
 if TYPE_CHECKING:

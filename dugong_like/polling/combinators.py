@@ -27,7 +27,7 @@ from .contract import (
     wait,
 )
 from .numbers import check_seconds
-from .progress import ProgressDeadline
+from .progress_deadline import ProgressDeadline
 from .reasons import joined
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from ..errors import ConnectionTimedOut
 from ..polling.contract import Co, PollNeeded
-from ..polling.progress import ProgressDeadline
+from ..polling.progress_deadline import ProgressDeadline
 from .stream import Stream
 
 A = TypeVar("A")
@@ -76,7 +76,7 @@ def co_attempt_to_send(
         attempt: a non-blocking call that has returned None.
         argument: its argument.
         wanted: returns the wait for it, with the given deadline.
-        timeout: seconds that may pass without progress (see progress.py); None sets no limit.
+        timeout: seconds that may pass without progress (progress_deadline.py); None sets no limit.
         phase: phase of the error; also the reason of the wait, if it is another one.
         what: its message, such as "nothing could be sent".
 

@@ -26,7 +26,7 @@ from dugong_like import (
 from dugong_like.client.async_client import AsyncClient
 from dugong_like.client.client import Client
 from dugong_like.client.dispatchers.mock import MockDispatcher
-from dugong_like.client.limits import DEFAULT_TIMEOUTS
+from dugong_like.client.pool_limits import DEFAULT_TIMEOUTS
 from dugong_like.client.response import Response
 from dugong_like.polling.wake import Wake, co_sleep
 

@@ -10,7 +10,7 @@ from ...errors import InvalidRequest
 from ..challenges import Challenge
 from ..request import Request
 from .flow import Auth, Flow
-from .proxies import AuthSession
+from .proxy_protocol import AuthSession
 from .text import check_text
 
 

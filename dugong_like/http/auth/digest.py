@@ -31,7 +31,7 @@ from .flow import (
     co_each_piece,
     co_hold_body,
 )
-from .proxies import AuthSession
+from .proxy_protocol import AuthSession
 from .scope import origin_of, path_of
 from .text import check_text
 

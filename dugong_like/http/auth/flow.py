@@ -14,7 +14,7 @@ yielded        what is done                                        the flow is r
 
 `co_authenticate` runs a flow, and is all that a client needs.
 
-Not here: proxies (proxies.py), and to which servers credentials may go (scope.py).
+Not here: proxies (proxy_protocol.py), and to which servers credentials may go (scope.py).
 """
 
 from __future__ import annotations

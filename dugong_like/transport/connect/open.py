@@ -41,7 +41,7 @@ from .happy_eyeballs import (
 from .route import Route
 
 if TYPE_CHECKING:
-    from ..proxy.handshake import Conversation
+    from ..proxy.conversation import Conversation
     from ..proxy.proxy import Proxy
     from ..tls.over_socket import SSLContext
 

@@ -20,7 +20,7 @@ from ...errors import (
     InvalidResponse,
     TunnelRefused,
 )
-from ...http.auth.proxies import AuthSession
+from ...http.auth.proxy_protocol import AuthSession
 from ...http.h1.body import ENDLESS, SIZED, UNTIL_CLOSE, Body, Source
 from ...http.h1.body_kinds import Kind
 from ...http.h1.chunked import ChunkedBody

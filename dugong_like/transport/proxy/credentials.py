@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from ...errors import InvalidRequest
 from ...http.auth.basic import BasicAuth
-from ...http.auth.proxies import AuthSession, ProxyAuth
+from ...http.auth.proxy_protocol import AuthSession, ProxyAuth
 from ...http.challenges import challenges_in
 from ...http.h1.response_head import Head
 from ...http.headers import Headers

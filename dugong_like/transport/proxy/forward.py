@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ...http.auth.proxies import AuthSession
+from ...http.auth.proxy_protocol import AuthSession
 from ...http.h1.framing import closes_proxy
 from ...http.h1.response_head import Head
 from ...http.header_validation import FieldLines

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidRequest
 from ...http.auth.basic import BasicAuth
-from ...http.auth.proxies import ProxyAuth
+from ...http.auth.proxy_protocol import ProxyAuth
 from ...http.h1.limits import Limits
 from ...http.header_validation import FRAMING, FieldLines
 from ...http.headers import Fields, Headers, exact, field_pairs
@@ -30,9 +30,9 @@ from ...http.hosts import (
 from ...http.redaction import quoted, shown_url
 from . import socks4, socks5
 from .connect_tunnel import Tunnel
+from .conversation import Conversation
 from .credentials import check_for_socks, choose_auth, decode_login, session_for
 from .forward import Forwarding
-from .handshake import Conversation
 
 if TYPE_CHECKING:
     from ..tls.over_socket import SSLContext

@@ -31,7 +31,7 @@ from dugong_like import (
 )
 from dugong_like.polling.contract import POLLIN, POLLOUT
 from dugong_like.polling.fairness import TURN
-from dugong_like.polling.progress import LOOKS
+from dugong_like.polling.progress_deadline import LOOKS
 from dugong_like.transport.tcp import TCPStream
 
 WIRE = b"0123456789abcdef"

@@ -29,7 +29,7 @@ from dugong_like import (
     stall,
 )
 from dugong_like.polling import progress
-from dugong_like.polling.progress import LOOKS, ProgressDeadline, unacknowledged
+from dugong_like.polling.progress_deadline import LOOKS, ProgressDeadline, unacknowledged
 from dugong_like.transport.tcp import TCPStream
 from dugong_like.transport.tls.over_stream import TLSOverStream
 
