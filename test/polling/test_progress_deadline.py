@@ -28,7 +28,7 @@ from dugong_like import (
     Timeouts,
     stall,
 )
-from dugong_like.polling import progress
+from dugong_like.polling import progress_deadline
 from dugong_like.polling.progress_deadline import LOOKS, ProgressDeadline, unacknowledged
 from dugong_like.transport.tcp import TCPStream
 from dugong_like.transport.tls.over_stream import TLSOverStream
@@ -50,7 +50,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(progress_deadline, "time", clock)
     monkeypatch.setattr("dugong_like.polling.combinators.time", clock)
     return clock
 
@@ -173,7 +173,7 @@ def test_who_is_slow_but_moves_is_never_cut_off(clock, way):
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_acknowledged_is_progress_though_nothing_can_be_sent(clock, monkeypatch, way):
     queue = [10_000]
-    monkeypatch.setattr(progress, "unacknowledged", lambda fd: queue[0])
+    monkeypatch.setattr(progress_deadline, "unacknowledged", lambda fd: queue[0])
     op = way(Full(clock))
     begin = clock.now
     with pytest.raises(ConnectionTimedOut):
@@ -201,7 +201,7 @@ def test_tls_in_memory_counts_what_goes_out_below(clock, monkeypatch):
             return len(parts[0])
 
     below = Full(clock, [(seconds, 1) for seconds in range(1, 13)])
-    monkeypatch.setattr(progress, "unacknowledged", lambda fd: len(below.sent))
+    monkeypatch.setattr(progress_deadline, "unacknowledged", lambda fd: len(below.sent))
     op = NetworkStream(Secured(below), timeout=LIMIT).co_write(b"x")
     begin = clock.now
     with pytest.raises(ConnectionTimedOut):
@@ -342,7 +342,7 @@ def test_over_tcp_a_peer_that_reads_nothing_renews_nothing(clock):
 
 def test_another_descriptor_begins_anew(clock, monkeypatch):
     queue = {3: 10, 4: 20}
-    monkeypatch.setattr(progress, "unacknowledged", queue.get)
+    monkeypatch.setattr(progress_deadline, "unacknowledged", queue.get)
     limit = ProgressDeadline(LIMIT)
     first = limit.limit(PollNeeded(3, POLLOUT))
     clock.now = first.deadline
