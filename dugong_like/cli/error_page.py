@@ -13,10 +13,12 @@ from typing import Final
 
 from ..client.response import Response
 from ..errors import DugongError
+from ..polling.contract import Co
 from .outcome import reason_of
-from .standard import Writer, complain, standard_error
+from .standard import complain, standard_error
 
 MAX_PAGE: Final = 4096  # bytes for a terminal, decoded; a screen or two
+AT_ONCE: Final = 65536  # bytes that are shown together
 CODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # window sizes for zlib
 RAW: Final = -15  # window size for the deflate of some servers (RFC 9110 section 8.4.1.2)
 
@@ -26,74 +28,101 @@ _is_text = re.compile(
 ).fullmatch
 
 
-def show_page(response: Response, patience: float | None) -> bool:
-    """Write the body of *response*, which has not been read, or a description to standard error.
+class ErrorPage:
+    """The body of an error response, read and shown in turn, as reading may have to wait.
+
+    Nothing is shown while it is read, so that the line of another transfer is not put into the
+    middle of a short page.
 
     Args:
-        response: the response, received with ``stream=True``.
+        response: the response, received with ``stream=True``, of which nothing was read.
         patience: seconds, see `Writer`.
+        is_terminal: True to show it as for a terminal.
 
-    Returns:
-        False if the last line has no end, so that another one must not follow directly.
-
-    Raises nothing: errors of the body are reported there, too.
     """
-    unseen = ""
-    is_ended = True
-    try:
-        with standard_error(patience) as error:
-            if not error.is_terminal:
-                is_ended = _copy(response, error)
-            elif response.length != 0:
-                unseen = _show(response, error)
-    except DugongError as exc:
-        complain(reason_of(exc), patience=patience)
-    except OSError:
-        pass  # there is no way to report it
-    if unseen:
-        complain(unseen, patience=patience)
-    return is_ended
 
+    def __init__(self, response: Response, patience: float | None, is_terminal: bool) -> None:
+        self._response = response
+        self._patience = patience
+        self._is_terminal = is_terminal
+        self._pieces = response.co_iter_raw()
+        self._has_ended = is_terminal and response.length == 0
+        self._error: DugongError | None = None
+        self._last = b"\n"  # byte that was shown
 
-def _copy(response: Response, error: Writer) -> bool:
-    last = b"\n"
-    try:
-        for piece in response.iter_raw():
-            error.write(piece)
-            last = piece[-1:]
-    except DugongError:
-        if last != b"\n":
-            error.write(b"\n")  # another line follows
-        raise
-    return last == b"\n"
+    def co_read(self) -> Co[bytes | None]:
+        """Return the bytes to show next; None at the end. What ends them is told by `show`."""
+        if self._has_ended:
+            return None
+        most = AT_ONCE
+        if self._is_terminal:
+            length = self._response.length
+            if length is not None and (self._kind is None or length > MAX_PAGE):
+                self._has_ended = True
+                return b""
+            most = MAX_PAGE + 1
+        pieces = []
+        size = 0
+        try:
+            while size < most:
+                piece = yield from next(self._pieces)
+                if piece is None:
+                    self._has_ended = True
+                    break
+                pieces.append(piece)
+                size += len(piece)
+        except DugongError as exc:
+            self._has_ended = True
+            self._error = exc
+        self._has_ended |= self._is_terminal
+        if not (pieces or self._is_terminal or self._error):
+            return None
+        return b"".join(pieces)
 
+    def show(self, data: bytes) -> bool:
+        """Write *data*, what `co_read` has returned, or a description of it, to standard error.
 
-def _show(response: Response, terminal: Writer) -> str:
-    """Write a short text to *terminal*, or return a line that describes the body."""
-    kind = response.field("content-type") or ""
-    codings = response.field("content-encoding") or ""
-    is_text = _is_text(kind) is not None
-    length = response.length
-    if length is None or (is_text and length <= MAX_PAGE):
-        sent = _read(response)
-        page = decoded(sent, codings) if is_text else None
-        if page is not None and len(page) <= MAX_PAGE:
-            terminal.write(page if page[-1:] in {b"", b"\n"} else page + b"\n")
-            return ""
-        length = len(sent) if len(sent) <= MAX_PAGE else None
-    size = f"more than {MAX_PAGE} bytes" if length is None else f"{length} bytes"
-    coded = f" ({codings})" if codings else ""
-    return f"the answer is not shown here: {kind or 'of no type'}{coded}, {size}"
+        Returns:
+            False if the last line has no end, so that another one must not follow directly.
 
+        """
+        try:
+            if not self._is_terminal:
+                self._last = data[-1:] or self._last
+                if self._error is not None and self._last != b"\n":
+                    data += b"\n"
+                with standard_error(self._patience) as error:
+                    error.write(data)
+            elif self._error is None:
+                self._show_on_terminal(data)
+        except OSError:
+            pass  # there is no way to report it
+        if self._error is not None:
+            complain(reason_of(self._error), patience=self._patience)
+            return True
+        return self._last == b"\n"
 
-def _read(response: Response) -> bytes:
-    """Return the body, or more than `MAX_PAGE` bytes of it."""
-    page = b""
-    for piece in response.iter_raw():
-        page += piece
-        if len(page) > MAX_PAGE:
-            break
-    return page
+    @property
+    def _kind(self) -> re.Match[str] | None:
+        """Not None if it is readable text."""
+        return _is_text(self._response.field("content-type") or "")
+
+    def _show_on_terminal(self, sent: bytes) -> None:
+        kind = self._response.field("content-type") or ""
+        codings = self._response.field("content-encoding") or ""
+        length = self._response.length
+        if length is None or length <= MAX_PAGE:
+            page = decoded(sent, codings) if self._kind is not None else None
+            if page is not None and len(page) <= MAX_PAGE:
+                with standard_error(self._patience) as terminal:
+                    terminal.write(page if page[-1:] in {b"", b"\n"} else page + b"\n")
+                return
+            if length is None and len(sent) <= MAX_PAGE:
+                length = len(sent)
+        size = f"more than {MAX_PAGE} bytes" if length is None else f"{length} bytes"
+        coded = f" ({codings})" if codings else ""
+        what = f"the answer is not shown here: {kind or 'of no type'}{coded}, {size}"
+        complain(what, patience=self._patience)
 
 
 def decoded(data: bytes, codings: str) -> bytes | None:

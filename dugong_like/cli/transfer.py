@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -24,7 +25,7 @@ from ..http.redaction import mask_target
 from ..http.request import is_whole
 from ..polling.contract import Co
 from ..polling.wake import co_sleep
-from .error_page import show_page
+from .error_page import ErrorPage
 from .heads import head_of
 from .outcome import (
     REDIRECTED,
@@ -38,7 +39,7 @@ from .outcome import (
 from .output_file import OutputFile
 from .progress import Bar, Bars
 from .resuming import Part, rest_begins_at, validator_now, whole_size
-from .standard import Writer, complain, standard_error, write_lines
+from .standard import Writer, binary, complain, is_terminal, standard_error, write_lines
 
 ASK_FIRST: Final = 1 << 20  # bytes of a body with which the request expects 100 (Continue)
 PIECE: Final = 262144  # bytes of a body at once
@@ -111,7 +112,7 @@ class Transfers:
         response = yield from self._co_respond(request, title)
         with response:
             if status_of(response.status_code) != SUCCESS:
-                return self._not_done(response)
+                return (yield from self._co_not_done(response))
             if response.answered_early:
                 raise CommandFailed(f"{_told(response)} before it had everything")
             if response.status_code == PARTIAL and "range" not in request.headers:
@@ -228,7 +229,7 @@ class Transfers:
                     return SUCCESS
                 return (yield from self._co_anew(request, file, part, title))
             if status_of(code) != SUCCESS:
-                return self._not_done(response)
+                return (yield from self._co_not_done(response))
             total = None
             if code == PARTIAL:
                 if not asked:
@@ -255,7 +256,7 @@ class Transfers:
 
     # ---- responses without success
 
-    def _not_done(self, response: Response) -> int:
+    def _co_not_done(self, response: Response) -> Co[int]:
         """Report a response without success, and return the exit status."""
         status = status_of(response.status_code)
         line = _told(response)
@@ -269,8 +270,11 @@ class Transfers:
         if self._manner.with_head or _method(response) == "HEAD":
             self._show_head(response)
         if status == REFUSED:
-            with self._bars.cleared():
-                self._is_line_open = not show_page(response, self._manner.patience)
+            patience = self._manner.patience
+            page = ErrorPage(response, patience, is_terminal(binary(sys.stderr)))
+            while (data := (yield from page.co_read())) is not None:
+                with self._bars.cleared():
+                    self._is_line_open = not page.show(data)
         return status
 
     def _show_head(self, response: Response) -> None:

@@ -28,7 +28,8 @@ class Site:
     """A server that keeps what it was sent, and answers by path.
 
     Args:
-        pages: replies, or functions of the head and the body of a request that return one.
+        pages: replies, or functions of the head and the body of a request that return one, or
+            its parts in turn.
 
     Attributes:
         requests: heads and bodies, in order.
@@ -50,7 +51,9 @@ class Site:
                 self.requests.append((head, body))
             path = head.split()[1].decode().split("?")[0]
             page = self.pages.get(path, reply("404 Not Found", body=b"nothing"))
-            sock.sendall(page if isinstance(page, bytes) else page(fields, body))
+            answer = page if isinstance(page, bytes) else page(fields, body)
+            for part in [answer] if isinstance(answer, bytes) else answer:
+                sock.sendall(part)
 
     def lines(self, number=-1):
         return self.requests[number][0].decode("latin-1").split("\r\n")
@@ -333,12 +336,34 @@ def test_the_status_is_that_of_the_first_url_that_failed(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     with serving(a=reply(), b=to("/b")) as (_, url):
         places = [f"{url}/a", f"{url}/b", f"{url}/none", "http://127.0.0.1:1/x"]
-        assert run_main("get", "-O", *places) == 3
-        assert run_main("get", "-O", *reversed(places)) == 1
+        for order, status in ((places, 3), (places[::-1], 1)):
+            assert run_main("get", "-O", *order) == status
+            lines = capfd.readouterr().err.splitlines()
+            assert lines.count("nothing") == 1
+            assert sum(line.startswith("dugong_like: ") for line in lines) == len(lines) - 1 == 3
+
+
+def test_an_error_page_that_is_slow_holds_no_other_url_up(tmp_path, monkeypatch, capfd):
+    """The page of one URL ends after more of another one is there than buffers hold."""
+    monkeypatch.chdir(tmp_path)
+    has_arrived = threading.Event()
+
+    def slow(_fields, _body):
+        yield b"HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\n\r\nfirst "
+        assert has_arrived.wait(60)
+        yield b"second"
+
+    def other(_fields, _body):
+        yield reply(body=bytes(20_000_000))
+        has_arrived.set()
+
+    with serving(slow=slow, other=other) as (_, url):
+        assert run_main("get", "-O", f"{url}/slow", f"{url}/other", f"{url}/none") == 4
 
     lines = capfd.readouterr().err.splitlines()
-    assert lines.count("nothing") == 2
-    assert sum(line.startswith("dugong_like: ") for line in lines) == len(lines) - 2 == 6
+    assert "first second" in lines
+    assert "nothing" in lines
+    assert Path("other").stat().st_size == 20_000_000
 
 
 def test_two_urls_are_not_saved_as_one_file(tmp_path, monkeypatch, capfd):
