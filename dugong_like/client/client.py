@@ -246,13 +246,13 @@ class Client:
                 proxy=proxy,
                 trust_env=trust_env,
                 timeout=self._timeouts,
+                whole_below=WHOLE_BELOW,
                 **_given(
                     resolver=resolver,
                     uds=uds,
                     socket_options=_with_address(socket_options, local_address),
                 ),
             )
-            connector.whole_below = WHOLE_BELOW
             dispatcher = Pool(connector, limits or Limits())
         self._dispatcher = dispatcher
         self._sends: dict[tuple[bool, bool, bool], Send] = {}

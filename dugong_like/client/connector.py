@@ -13,7 +13,7 @@ from collections.abc import Hashable, Mapping
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
 
-from ..connection.config import ALL_STATUSES, ConnectionConfig, checked_proxy
+from ..connection.config import ConnectionConfig, checked_proxy
 from ..connection.connection import HTTPConnection
 from ..errors import InvalidOption
 from ..http.redaction import quoted
@@ -60,6 +60,8 @@ class Connector:
         options: other arguments of `HTTPConnection`, except *sock*. Those that are about TLS hold
             for https only. The default of *timeout* is ``Timeouts(connect=10, pool=30, head=300,
             stall=60)``. TLS sessions are shared by all connections, unless *tls_sessions* is False.
+            A `Client` that makes its own pool sets ``whole_below=300``, so that its layers decide
+            how much is read of the body of a redirect or challenge that is dropped.
 
     No connection adds Content-MD5 to a body.
 
@@ -71,11 +73,8 @@ class Connector:
 
     Attributes:
         timeouts: those of each connection.
-        whole_below: see `ConnectionConfig`; set before the first connection is made.
 
     """
-
-    whole_below = ALL_STATUSES
 
     def __init__(
         self,
@@ -153,7 +152,6 @@ class Connector:
         options = self._plain_options if context is None else self._options
         proxy = self._proxy(origin)
         config = ConnectionConfig(origin.host, origin.port, context, proxy, **options)
-        config.whole_below = self.whole_below
         while len(self._configs) >= MOST_KNOWN:
             for oldest in list(self._configs)[: MOST_KNOWN // 2]:
                 self._configs.pop(oldest, None)

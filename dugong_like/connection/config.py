@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from ..transport.tls.sessions import TLSSessions
 
 VERSIONS: Final = {"1.0": 0, "1.1": 1}
+LEAST_STATUS: Final = 100
 ALL_STATUSES: Final = 1000  # one more than the last of them
 
 
@@ -89,8 +90,7 @@ class ConnectionConfig:
         max_body: bytes of a response's body that are delivered at most, or None.
         may_log: True if it has no trace of its own, so that it logs if somebody wants that.
         filters: what every new stream is wrapped in, or None.
-        whole_below: status code from which on a whole exchange leaves the body of a response to
-            its caller, to be read as after `read_response`, unless it has arrived with the head.
+        whole_below: as given.
 
     """
 
@@ -140,6 +140,7 @@ class ConnectionConfig:
         timings: bool = False,
         trace_file: TraceFile | None = None,
         budget: Budget | None = None,
+        whole_below: int = ALL_STATUSES,
     ) -> None:
         self.hostname = hostname
         is_https = ssl_context is not None
@@ -154,7 +155,8 @@ class ConnectionConfig:
         if expect100_timeout is not None:
             check_seconds(expect100_timeout, "expect100_timeout")
         self.expect100_timeout = expect100_timeout
-        self.whole_below = ALL_STATUSES
+        check_int("whole_below", whole_below, LEAST_STATUS, ALL_STATUSES)
+        self.whole_below = whole_below
         check_int("buffer_size", buffer_size, 1)
         self.buffer_size = buffer_size
         if on_informational is not None and not callable(on_informational):

@@ -119,6 +119,10 @@ class HTTPConnection(Operations):
         trace_file: a binary file, or the path of one, for every byte that is sent and
             received, passwords and cookies included; see :doc:`/tutorial`.
         budget: how fast bytes may pass, and how many bytes a response may have.
+        whole_below: status code, 100 to 1000, from which on `exchange` leaves a body that has not
+            arrived with its head to the caller: ``body`` is None then, and the body has to be read
+            as after `read_response` before the next exchange. For programs that drop the bodies
+            of errors and redirects, or read them up to a limit. By default there is none.
 
     With a *proxy* the options of sockets, *uds*, *sock* and *resolver* are those of the way to
     the proxy, and what is said of TLS holds for the server behind it.

@@ -49,6 +49,7 @@ class KeywordOptions(TypedDict, total=False):
     timings: bool
     trace_file: TraceFile | None
     budget: Budget | None
+    whole_below: int
 
 
 class ConnectionOptions(KeywordOptions, total=False):

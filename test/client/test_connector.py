@@ -58,6 +58,8 @@ def test_options_hold_for_each_connection():
     assert connector.config(HTTP).buffer_size == 1000
     assert connector.config(HTTPS).limits.fields == 7
     assert Connector(timeout=None).connection(HTTP).timeout is None
+    connector = Connector(whole_below=300)
+    assert (connector.config(HTTP).whole_below, connector.config(HTTPS).whole_below) == (300, 300)
 
 
 def test_options_of_tls_hold_for_https_only():

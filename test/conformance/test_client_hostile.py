@@ -12,7 +12,15 @@ import time
 import pytest
 from kit.sites import DRIVERS, Site, answer_of, ask
 
-from dugong_like import BodyTooLarge, ConnectionClosed, DeadlineExceeded, InvalidResponse, Retry
+from dugong_like import (
+    BodyTooLarge,
+    ConnectionClosed,
+    Connector,
+    DeadlineExceeded,
+    InvalidResponse,
+    Pool,
+    Retry,
+)
 
 OK = answer_of(200, body=b"ok")
 HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
@@ -256,14 +264,17 @@ def test_a_body_without_end_and_a_limit(driver):
 @pytest.mark.reliability(42, 56)
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_redirect_with_a_body_without_end(stream, driver):
+@pytest.mark.parametrize("own", [False, True])
+def test_a_redirect_with_a_body_without_end(own, stream, driver):
     def endless(sock, seen):
         sock.sendall(b"HTTP/1.1 302 X\r\nLocation: /end\r\nTransfer-Encoding: chunked\r\n\r\n")
         while True:
             sock.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
 
     with Site({"/": endless, "/end": OK}) as site:
-        [response] = ask(driver, {}, ("GET", site.url(), {"stream": stream}))
+        options = {"dispatcher": Pool(Connector(whole_below=300))} if own else {}
+        where = ("127.0.0.1",) if own else ()  # the names of a site are those of the client's pool
+        [response] = ask(driver, options, ("GET", site.url(*where), {"stream": stream}))
     assert (response.status_code, site.connections) == (200, 2)
 
 

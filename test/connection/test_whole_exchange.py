@@ -29,6 +29,7 @@ from dugong_like import (
     ConnectionClosed,
     ConnectionTimedOut,
     HTTPConnection,
+    InvalidOption,
     InvalidRequest,
     InvalidResponse,
     StateError,
@@ -110,6 +111,47 @@ def test_exchange(driver, echo):
         assert conn.exchange("GET", "/twin").body == b"/twin"
         assert not conn.response_pending()
     assert echo.connections == 1
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_late_bodies_of_errors_may_be_left_to_the_caller(driver):
+    """Those that came with the head are there; the others are read, or skipped, by the caller."""
+    ask = threading.Event()
+
+    def talk(sock):
+        for status in (200, 404, 503):
+            read_head(sock)
+            sock.sendall(b"HTTP/1.1 %d X\r\nContent-Length: 6\r\n\r\n" % status)
+            if status != 200:
+                ask.wait(20)
+                ask.clear()
+            sock.sendall(b"longer")
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\nok")
+
+    def co_talk(conn):
+        bodies = []
+        for number in range(4):
+            reply = yield from conn.co_exchange("GET", f"/{number}")
+            bodies.append((reply.status, reply.body))
+            if reply.body is None:
+                ask.set()
+                bodies.append((yield from conn.co_readall()))
+        return bodies
+
+    with (
+        ScriptedServer(talk) as server,
+        HTTPConnection("127.0.0.1", server.port, timeout=20, whole_below=400) as conn,
+    ):
+        assert driver(co_talk(conn)) == [
+            *((200, b"longer"), (404, None), b"longer", (503, None), b"longer", (500, b"ok"))
+        ]
+
+
+@pytest.mark.parametrize("value", [99, 1001, 300.0, True, "300", None])
+def test_statuses_whose_bodies_are_left_to_the_caller(value):
+    with pytest.raises((TypeError, InvalidOption), match="whole_below"):
+        HTTPConnection("h.test", whole_below=value)
 
 
 def test_reply(scripted):
