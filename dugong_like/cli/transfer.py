@@ -84,16 +84,19 @@ class Transfers:
         self._client = client
         self._manner = manner
         self._bars = bars
-        self._is_line_open = False  # on standard error
+        self._open_line: ErrorPage | None = None  # the page whose last line has no end
 
     def report(self, *texts: str) -> None:
         """Write each of *texts* as a line to standard error, unless nothing is to be reported."""
         if not self._manner.is_quiet:
             with self._bars.cleared():
-                if self._is_line_open:
-                    write_lines([""], self._manner.patience)
-                    self._is_line_open = False
+                self._end_line()
                 complain(*texts, patience=self._manner.patience)
+
+    def _end_line(self) -> None:
+        if self._open_line is not None:
+            write_lines([""], self._manner.patience)
+            self._open_line = None
 
     def co_send(self, request: ClientRequest, destination: Destination, title: str) -> Co[int]:
         """Send *request*, and write the body of its response.
@@ -274,7 +277,9 @@ class Transfers:
             page = ErrorPage(response, patience, is_terminal(binary(sys.stderr)))
             while (data := (yield from page.co_read())) is not None:
                 with self._bars.cleared():
-                    self._is_line_open = not page.show(data)
+                    if self._open_line is not page:
+                        self._end_line()
+                    self._open_line = None if page.show(data) else page
         return status
 
     def _show_head(self, response: Response) -> None:
