@@ -20,12 +20,16 @@ from kit.support import open_descriptors, wait_until
 
 NAMES = ("localhost", "127.0.0.1", "::1")
 
-# A script that starts this in the background has it ignore Ctrl-C, and nohup the end of the
-# terminal: some tests send both.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# A script that starts this in the background has it ignore Ctrl-C and Ctrl-\, and nohup the end of
+# the terminal: some tests send them, to processes that inherit this.
+for name, handler in (
+    ("SIGINT", signal.default_int_handler),
+    ("SIGHUP", signal.SIG_DFL),
+    ("SIGQUIT", signal.SIG_DFL),
+):
+    number = getattr(signal, name, None)
+    if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 class ServerSocket(ssl.SSLSocket):
