@@ -47,7 +47,12 @@ An error of an operation names the request with its URL, or the origin if there 
 front of its message and in two attributes. `DugongError.label` does that at the end of the
 operation.
 
-Not here: exceptions of the standard library for arguments of the wrong type.
+Not here: exceptions of the standard library, which are raised as they are: `TypeError` and
+`ValueError` for arguments, `LookupError` for names that nothing has (a field, a codec), `OSError`
+of files, `RuntimeError` of drivers without a loop. Nor those that never reach a caller, which are
+where they are caught; hiding secrets in messages (http/redaction.py); which failures are repeated
+(client/dispatch.py, client/layers/retry.py, connection/pipeline.py); and the exceptions of other
+libraries that stand for these (adapters/httpx_errors.py, adapters/requests.py).
 """
 
 from __future__ import annotations

@@ -450,7 +450,7 @@ class Client:
         if self._retry is not None or has_retry:
             from .layers.retry import RetryLayer  # noqa: PLC0415 - the same
 
-            chain.append(RetryLayer(self._retry))
+            chain.append(RetryLayer(self._retry, self._reading))
         if has_cookies:
             from .layers.cookies import CookieLayer  # noqa: PLC0415 - the same
 

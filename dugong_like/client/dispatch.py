@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, TypeVar, cast
 
 from ..connection.exchange import HTTPResponse
@@ -28,6 +29,7 @@ from ..errors import (
 from ..http.arguments import as_bytes
 from ..http.request import BodyFollowing, Request, is_whole
 from ..polling.contract import Co
+from .reading import BodyStream, MemoryBody
 from .response import Response
 
 if TYPE_CHECKING:
@@ -256,11 +258,21 @@ def _arriving_response(
     lease: Lease, request: ClientRequest, received: tuple[HTTPResponse, bool]
 ) -> Response:
     message, is_early = received
-    body = ArrivingBody(lease, message)
+    body: BodyStream
+    if message.length == 0 and not _is_upgraded(message):  # nothing follows the head
+        lease.release(message.field("keep-alive"))
+        body = MemoryBody(b"")
+    else:
+        body = ArrivingBody(lease, message)
     response = Response.received(message, request, lease.connection, body)
     if is_early:
         response.answered_early = True
     return response
+
+
+def _is_upgraded(message: HTTPResponse) -> bool:
+    """Return True if another protocol follows (RFC 9110 sections 7.8 and 9.3.6)."""
+    return message.status == HTTPStatus.SWITCHING_PROTOCOLS or message.method == "CONNECT"
 
 
 def _co_explanation(connection: HTTPConnection, exc: ConnectionClosed) -> Co[HTTPResponse]:

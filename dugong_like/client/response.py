@@ -155,8 +155,9 @@ class Response:
     _decoded = 0  # bytes
     _deadline: float | None = None
     _begun_at = 0.0  # seconds of time.monotonic
-    _elapsed: float | None = None
+    _ended_at: float | None = None  # the same
     _processed: bytearray | None = None  # for `recv_body`
+    _unreported: list[tuple[str, bytes]] | None = None  # events of data, kept by `co_receive`
     _follow: Callable[[Response], Co[Response]] | None = None
 
     def __init__(  # noqa: PLR0913 - they are documented above
@@ -388,8 +389,8 @@ class Response:
 
         Redirects, retries and waiting for a connection count.
         """
-        seconds = time.monotonic() - self._begun_at if self._elapsed is None else self._elapsed
-        return timedelta(seconds=seconds if self._begun_at else 0)
+        ended_at = time.monotonic() if self._ended_at is None else self._ended_at
+        return timedelta(seconds=ended_at - self._begun_at if self._begun_at else 0)
 
     @property
     def cookies(self) -> Cookies:
@@ -436,15 +437,49 @@ class Response:
             DugongError: the connection failed.
 
         """
-        if not self.is_read():
-            pieces = []
-            reader = BytePieces(self, None)
-            while (piece := (yield from reader.co_next())) is not None:
-                pieces.append(piece)
-            self._content = b"".join(pieces)
+        if self._unreported is not None:
+            yield from self._co_report_kept(self._unreported)
+        elif not self.is_read():
+            yield from self._co_read_pieces()
             self._processed = None
-            self._end()
         return self._content or b""
+
+    def _co_read_pieces(self) -> Co[None]:
+        pieces = []
+        reader = BytePieces(self, None)
+        while (piece := (yield from reader.co_next())) is not None:
+            pieces.append(piece)
+        self._content = b"".join(pieces)
+        self._end()
+
+    def co_receive(self, options: ReadingOptions, deadline: float | None) -> Co[None]:
+        """Read the whole body like `co_read`, which reports it then to the functions for events.
+
+        For layers that send the request again if the body breaks off: so the functions see the data
+        of one response only.
+
+        Args:
+            options: as for `begin`.
+            deadline: as for `begin`.
+
+        Raises:
+            DugongError: see `co_read`.
+
+        """
+        if self._body is None or self.is_closed:
+            return
+        self.options = options
+        self._deadline = deadline
+        if self.request is not None and self.request.hooks is not None:
+            self._unreported = []
+        yield from self._co_read_pieces()
+
+    def _co_report_kept(self, kept: list[tuple[str, bytes]]) -> Co[None]:
+        self._unreported = None
+        for name, data in kept:
+            yield from self._co_report(name, data)
+        self._processed = None
+        yield from self._co_end()
 
     def is_read(self) -> bool:
         """Return True if the whole body is in memory, decoded: if that needs no waiting, it is.
@@ -453,6 +488,8 @@ class Response:
             DecodingError, BodyTooLarge: see `co_read`.
 
         """
+        if self._unreported is not None:
+            return False
         if self._content is None:
             if self._wire is None or self._reports_end:
                 return False
@@ -749,6 +786,11 @@ class Response:
             yield from self._co_report("data_received", data)
 
     def _co_report(self, name: str, data: bytes) -> Co[None]:
+        if self._unreported is not None:
+            self._unreported.append((name, data))
+            return
+        if name == "data_processed" and self._processed is not None:
+            self._processed += data
         assert self.request is not None
         assert self.request.hooks is not None
         try:
@@ -784,8 +826,6 @@ class Response:
             raise too_large
         request = self.request
         if request is not None and request.hooks is not None:
-            if self._processed is not None:
-                self._processed += data
             yield from self._co_report("data_processed", data)
         return data
 
@@ -899,8 +939,8 @@ class Response:
         self._reports_end = self.request is not None and self.request.hooks is not None
 
     def _end(self) -> None:
-        if self._elapsed is None:
-            self._elapsed = time.monotonic() - self._begun_at
+        if self._ended_at is None:
+            self._ended_at = time.monotonic()
         self.is_closed = True
 
     def close(self) -> None:

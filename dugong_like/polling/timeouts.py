@@ -2,7 +2,10 @@
 
 All of them use `within`, or a deadline of a `PollNeeded`, so they hold under every driver.
 
-Not here: the limits that wrap any operation (contract.py, combinators.py).
+Not here: the limits that wrap any operation (`within` of contract.py, `stall` of combinators.py),
+what counts as progress while something is sent (progress_deadline.py), rates (rates.py), checks of
+a number of seconds (numbers.py), where each limit is applied (transport/, connection/h1/), and the
+limits that a client has by default (client/pool_limits.py).
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 import trio
+from kit.every_driver import DRIVERS
 from kit.steps import Steps
 from kit.support import ScriptedServer, answering, read_exactly, read_head
 
@@ -15,6 +16,7 @@ from dugong_like import (
     DeadlineExceeded,
     Limits,
     PoolTimedOut,
+    ResponseNotRead,
     StreamConsumed,
     Timeouts,
     run,
@@ -156,6 +158,53 @@ def test_connection_goes_back_at_the_end_of_the_body_and_is_closed_before():
         assert (one_stats(client).busy, one_stats(client).idle) == (0, 0)
         assert client.get(url(server)).content == b"ok"
         assert server.connections == 2
+
+
+NO_BODY = [
+    ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"),
+    ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    ("HEAD", b"HTTP/1.1 404 X\r\n\r\n"),
+    ("GET", b"HTTP/1.1 204 X\r\n\r\n"),
+    ("GET", b"HTTP/1.1 304 X\r\nContent-Length: 9\r\n\r\n"),
+    ("DELETE", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_connection_of_a_stream_without_a_body_goes_back_at_once(driver):
+    answers = [answer for _, answer in NO_BODY]
+    with ScriptedServer(answering(*answers)) as server, Client() as client:
+        for method, _ in NO_BODY:
+            response = driver(client.co_stream(method, url(server)))
+            assert (one_stats(client).busy, one_stats(client).idle) == (0, 1), method
+            assert not response.is_closed
+            with pytest.raises(ResponseNotRead):
+                response.content
+            assert (response.read(), response.is_closed) == (b"", True)
+        assert server.connections == 1
+
+
+def test_connection_of_a_stream_without_a_body_is_closed_if_it_was_the_last():
+    last = b"HTTP/1.1 204 X\r\nConnection: close\r\n\r\n"
+    with ScriptedServer(answering(last)) as server, Client() as client:
+        client.get(url(server), stream=True)
+        assert (one_stats(client).busy, one_stats(client).idle) == (0, 0)
+
+
+def test_connection_that_leaves_http_stays_with_its_stream():
+    wire = b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+
+    def handler(sock):
+        read_head(sock)
+        sock.sendall(wire)
+        sock.sendall(sock.recv(10))
+
+    fields = {"Connection": "Upgrade", "Upgrade": "echo"}
+    with ScriptedServer(handler) as server, Client() as client:
+        with client.stream("GET", url(server), headers=fields) as response:
+            assert (response.status_code, one_stats(client).busy) == (101, 1)
+            assert not response.connection.is_reusable()
+        assert one_stats(client).busy == 0
 
 
 CHUNKED = (

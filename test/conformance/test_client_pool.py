@@ -14,8 +14,10 @@ import pytest
 from kit.sites import DRIVERS, Site, answer_of, ask, client
 
 from dugong_like import (
+    BodyTooLarge,
     ConnectFailed,
     ConnectionClosed,
+    DigestAuth,
     DugongError,
     HandshakeFailed,
     InvalidResponse,
@@ -88,6 +90,85 @@ def test_what_retry_repeats(name, method, driver):
     else:
         assert (result.status_code, len(site.seen), result.attempts) == (200, 2, 2)
         assert [seen.body for seen in site.seen] == [body or b""] * 2
+
+
+BROKEN_OFF = [
+    (f"{how} {status}", ends(b"HTTP/1.1 %d X\r\n%s" % (status, fields)))
+    for status in (200, 404, 500)
+    for how, ends, fields in (
+        ("closed", closing, b"Content-Length: 9\r\n\r\nhal"),
+        ("reset", resetting, b"Content-Length: 9\r\n\r\nhal"),
+        ("chunk", closing, b"Transfer-Encoding: chunked\r\n\r\n9\r\nhal"),
+        ("no last chunk", closing, b"Transfer-Encoding: chunked\r\n\r\n3\r\nhal\r\n"),
+    )
+]
+
+
+@pytest.mark.reliability(41)
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_body_that_breaks_off_is_a_failure_unless_it_is_streamed(method, driver):
+    """In whichever way it is received: functions for events, limits and statuses do not matter."""
+    wrong, seen = [], []
+
+    def note(response, data=None, exc=None, **kw):
+        seen.append(data or (exc and type(exc).__name__))
+
+    names = ("on_headers", "data_received", "data_processed", "on_retry", "post_request")
+    for name, broken in BROKEN_OFF:
+        for way, options in {
+            "usual": {},
+            "limited": {"max_body": 1000},
+            "seen": {"hooks": dict.fromkeys(names, note)},
+            "both": {"max_body": 1000, "hooks": dict.fromkeys(names, note)},
+            "streamed": {"stream": True},
+        }.items():
+            seen.clear()
+            stream = {"stream": True} if options.pop("stream", False) else {}
+            with Site({None: [broken, OK]}) as site:
+                [result] = ask(driver, AT_ONCE | options, (method, site.url(), stream))
+            if stream:
+                good = (len(site.seen), result.status_code) == (1, int(name[-3:]))
+            elif method == "POST":
+                good = (len(site.seen), type(result)) == (1, ConnectionClosed)
+            else:
+                good = (len(site.seen), result.content) == (2, b"ok")
+                if "hooks" in options:  # what was lost is not seen
+                    good = good and seen == ["ConnectionClosed", None, b"ok", b"ok", None]
+            if not good:
+                wrong.append((name, way, len(site.seen), result, *seen))
+    assert wrong == []
+
+
+@pytest.mark.reliability(41)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_the_body_of_a_redirect_or_challenge_may_break_off(driver):
+    """Nobody needs it, so nothing is repeated for it."""
+    for status, field in (
+        (302, b"Location: /end"),
+        (401, b"WWW-Authenticate: Digest realm=a,nonce=b"),
+    ):
+        broken = closing(b"HTTP/1.1 %d X\r\n%s\r\nContent-Length: 9\r\n\r\nhal" % (status, field))
+        with Site({"/": [broken, OK], "/end": OK}) as site:
+            options = AT_ONCE | {"auth": DigestAuth("u", "p"), "max_body": 1000}
+            [result] = ask(driver, options, ("GET", site.url()))
+        assert (result.status_code, len(site.seen), result.attempts) == (200, 2, 2)
+        assert [old.status_code for old in result.history] == [status]
+
+
+@pytest.mark.reliability(41)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_limit_holds_while_a_body_is_received_that_may_be_repeated(driver):
+    def endless(sock, seen):
+        sock.sendall(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            sock.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+
+    hooks = {"data_received": lambda response, **kw: None}
+    for more in ({}, {"hooks": hooks}):
+        with Site({None: endless}) as site:
+            [result] = ask(driver, AT_ONCE | {"max_body": 99_999}, ("GET", site.url(), more))
+        assert (type(result), len(site.seen)) == (BodyTooLarge, 1)
 
 
 @pytest.mark.reliability(41)

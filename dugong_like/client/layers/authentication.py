@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 def authentication(request: ClientRequest, co_send: Send) -> Co[Response]:
     """Send *request* as its ``auth`` demands; see `Layer`.
 
-    The responses before the last one, such as 401 with a challenge, are in the history of that.
+    The responses to it before the last one, such as 401 with a challenge, are in the history of
+    that. Those to requests that a flow makes for itself are not: they may have secrets, such as a
+    token, which nobody expects there.
     """
     if request.auth is None:
         return (yield from co_send(request))
@@ -53,7 +55,7 @@ class _Rounds:
     """The requests that the flow of one request makes.
 
     Attributes:
-        before: the responses that were followed by another request.
+        before: the responses to the request itself that were followed by another one.
         last: the last response.
 
     """
@@ -63,10 +65,12 @@ class _Rounds:
         self.last: Response | None = None
         self._request = request
         self._co_send = co_send
+        self._is_own = True  # the last response, and not that to a request of the flow
 
     def co_send(self, item: Request) -> Co[Response]:
         """Send a request of the flow."""
         self.last = None
+        self._is_own = isinstance(item, ClientRequest)
         if not isinstance(item, ClientRequest):
             self.last = yield from self._co_send(self._converted(item))
             return self.last
@@ -92,5 +96,6 @@ class _Rounds:
 
     def co_end(self, response: Response) -> Co[None]:
         """Skip the rest of a response that another request follows."""
-        self.before.append(response)
+        if self._is_own:
+            self.before.append(response)
         return co_skip_body(response)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from ...errors import ConnectionTimedOut, DugongError, InvalidOption, TransportError
@@ -24,6 +25,7 @@ from ...polling.contract import Co
 from ...polling.fork import after_fork
 from ...polling.numbers import check_flag, check_int, check_seconds
 from ...polling.wake import co_sleep
+from ..response import AS_USUAL, ReadingOptions
 from .redirects import co_skip_body
 
 if TYPE_CHECKING:
@@ -47,9 +49,12 @@ class Retry:
     A request is repeated if the connection failed and the server has not processed it, or may
     process it twice because its method is one of *methods*; or if the status of its response is
     one of *statuses* and the method one of *methods*. Its body has to be such that it can be read
-    again. Pauses between two attempts begin with *backoff* and double each time. A body of a
-    response that breaks off is a failure, too, unless it is streamed, or functions are called on
-    the events of the request: they have seen a part of it then.
+    again. Pauses between two attempts begin with *backoff* and double each time.
+
+    A body of a response that breaks off is a failure of the connection, too. It is none if the
+    response is streamed, as its reader has seen a part of it, and for redirects that are followed
+    and challenges that are answered, whose bodies nobody needs. Functions for the events of data
+    are called when the body is complete, so they see that of one response only.
 
     Args:
         total: repetitions of one request, at most.
@@ -205,12 +210,19 @@ class RetryLayer:
 
     Args:
         retry: for requests that have none of their own; None for none.
+        reading: how the client reads bodies.
         clock: gives seconds of `time.time`.
 
     """
 
-    def __init__(self, retry: Retry | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        retry: Retry | None,
+        reading: ReadingOptions = AS_USUAL,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._retry = retry
+        self._reading = reading
         self._clock = clock
 
     def __call__(self, request: ClientRequest, co_send: Send) -> Co[Response]:
@@ -236,18 +248,22 @@ class RetryLayer:
         try:
             try:
                 response = yield from co_send(request)
+                seconds = None
+                if retry.allows_status(request, response):
+                    seconds = self._pause_before(request, retry, repetition, response)
+                if seconds is None:
+                    if not (request.stream or _is_passed_by(request, response)):
+                        yield from response.co_receive(self._reading, request.deadline)
+                    return response
+                yield from co_skip_body(response)
             except DugongError as exc:
+                response = None
                 if not retry.allows_error(request, exc):
                     raise
+                seconds = self._pause_before(request, retry, repetition, None)
+                if seconds is None:
+                    raise
                 failure = exc
-            else:
-                if not retry.allows_status(request, response):
-                    return response
-            seconds = self._pause_before(request, retry, repetition, response)
-            if seconds is None:
-                return _result(response, failure)
-            if response is not None:
-                yield from co_skip_body(response)
             if request.hooks is not None:
                 yield from request.hooks.co_call("on_retry", request, response, exc=failure)
             return seconds
@@ -277,12 +293,11 @@ class RetryLayer:
         return asked if asked <= retry.max_wait else None
 
 
-def _result(response: Response | None, failure: DugongError | None) -> Response:
-    """Return the response of the last attempt, or raise its failure."""
-    if failure is not None:
-        raise failure
-    assert response is not None
-    return response
+def _is_passed_by(request: ClientRequest, response: Response) -> bool:
+    """Return True if another request may follow *response* because of its head."""
+    if request.follow_redirects and response.has_redirect_location:
+        return True
+    return request.auth is not None and response.status_code == HTTPStatus.UNAUTHORIZED
 
 
 def _is_too_late(request: ClientRequest, seconds: float) -> bool:

@@ -104,7 +104,7 @@ def test_number_of_repetitions():
     last = arriving(503)
     sends = Sends(lost("no"), arriving(503), last)
     assert run(RetryLayer(Retry(2, **MANY))(request_to(), sends)) is last
-    assert not last.is_closed  # it is the caller's
+    assert last.content == b"somemore"  # it is the caller's
     failures = [lost("yes") for _ in range(3)]
     with pytest.raises(ConnectionClosed) as caught:
         run(RetryLayer(Retry(2, **MANY))(request_to(), Sends(*failures)))
@@ -154,7 +154,7 @@ def test_response_that_asks_for_too_long_a_pause_is_returned(monkeypatch, value)
     response = arriving(429, {"Retry-After": value})
     layer = RetryLayer(Retry(max_wait=60, jitter=False), clock=lambda: time.now)
     assert time.finish(layer(request_to(), Sends(response))) is response
-    assert not response.is_closed
+    assert response.content == b"somemore"
 
 
 def test_retry_after_may_be_ignored(monkeypatch):
@@ -225,7 +225,27 @@ def test_responses_that_are_not_returned_are_given_up():
     assert is_given_up(first)
     assert first._body.closed == 0  # it was read, so the connection can be used again
     assert (is_given_up(long), long._body.closed) == (True, 1)
-    assert not second.is_closed
+    assert second.content == b"somemore"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "options", "is_received"),
+    [
+        (200, None, {}, True),
+        (503, None, {"method": "POST"}, True),
+        (302, {"Location": "/y"}, {"follow_redirects": False}, True),
+        (302, {}, {}, True),
+        (401, None, {}, True),
+        (401, None, {"auth": ("u", "p")}, False),
+        (302, {"Location": "/y"}, {}, False),
+        (200, None, {"stream": True}, False),
+        (503, None, {"method": "POST", "stream": True}, False),
+    ],
+)
+def test_bodies_that_belong_to_an_attempt(status, headers, options, is_received):
+    response = arriving(status, headers)
+    assert run(RetryLayer(Retry(**MANY))(request_to(**options), Sends(response))) is response
+    assert response.is_closed is is_received
 
 
 @pytest.mark.parametrize("problem", ["hook", "body", "closed"])
