@@ -139,6 +139,7 @@ TESTED_ELSEWHERE = {
     "http/h1/limits.py": "constants, enforced in test_response_head.py and test_chunked.py",
     "connection/operations.py": "test_connection.py",
     "http/h1/body_fields.py": "test_connection.py, test_requests.py",
+    "connection/session.py": "protocols of types; h1/test_session.py",
     "connection/config.py": "test_connection.py, test_options.py",
     "transport/upgraded/duplex.py": "test_network_stream.py",
     "connection/queue.py": "test_callbacks.py",

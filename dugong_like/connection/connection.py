@@ -22,11 +22,11 @@ from ..polling.reasons import Explainer, explainers
 from ..polling.twin_documentation import twin_of
 from ..transport.connect.options import check_context
 from ..transport.zero_copy import LOW_WATER
+from .cancelling import abort, cancel_users, forgo_tls_session
 from .config import ConnectionConfig, config_of
 from .exchange import Exchange, HTTPResponse, Reply, kind_of_exchange
-from .h1.cancelling import abort, cancel_users, forgo_tls_session
-from .h1.reconnect import Retired, SessionReplaced
 from .operations import Operations
+from .session import Retired, SessionReplaced
 from .tls_info import TLSInfo, extra_info, tls_info
 
 if TYPE_CHECKING:
@@ -225,10 +225,10 @@ class HTTPConnection(Operations):
         exchange, head, whole = self._build(method, path, headers, body, expect100)
         try:
             going = self._session.sender.request(exchange, head, whole)
+            if going is not None:
+                run(going)
         except Retired:
-            going = self._begin_request(exchange, head, whole, is_operation=False)
-        if going is not None:
-            run(going)
+            finish(self._begin_request(exchange, head, whole, is_operation=False))
         return exchange
 
     @twin_of(Operations.co_send_requests)

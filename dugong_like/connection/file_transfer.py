@@ -12,15 +12,15 @@ from ..errors import StateError
 from ..polling.contract import Co
 from ..transport.zero_copy import FileFailed, FileRange
 from .files import Source
-from .h1.sender import Sender
+from .session import SendingHalf
 
 # Bytes of a chunk that is not read here. Its framing is two more calls of the system, but
 # there are servers that take a chunk into memory as a whole.
 MAX_CHUNK: Final = 4 << 20
 
 
-def start_upload(sender: Sender, source: Source) -> Co[None] | None:
-    """Check that *source* can be sent; return what sends it. A step for `Sender.begin`."""
+def start_upload(sender: SendingHalf, source: Source) -> Co[None] | None:
+    """Check that *source* can be sent; return what sends it. A step for `SendingHalf.begin`."""
     if sender.is_complete():
         source.measure()
         if not source.size:  # unknown: it is read, as it may be empty
@@ -33,7 +33,7 @@ def start_upload(sender: Sender, source: Source) -> Co[None] | None:
     return co_upload(sender, source, most if sender.has_bulk() else 0)
 
 
-def co_upload(sender: Sender, source: Source, most: int | None) -> Co[None]:
+def co_upload(sender: SendingHalf, source: Source, most: int | None) -> Co[None]:
     """Send *source* in pieces: of *most* bytes where the system sends them, 0: it does not."""
     try:
         while data := (yield from co_next_part(sender, source, most or 0)):
@@ -47,7 +47,7 @@ def co_upload(sender: Sender, source: Source, most: int | None) -> Co[None]:
         raise exc.error from None
 
 
-def co_next_part(sender: Sender, source: Source, most: int) -> Co[memoryview | FileRange]:
+def co_next_part(sender: SendingHalf, source: Source, most: int) -> Co[memoryview | FileRange]:
     """Return what to send next of *source*; empty at its end. If it fails, nobody can go on."""
     part = source.file_range(most)
     if part is not None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from itertools import islice
 from threading import get_ident
-from typing import Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from ..errors import AnsweredEarly, DugongError, InvalidRequest, StateError
 from ..http.arguments import Buffer, as_bytes, as_string, as_writable, check_size, iterate
@@ -39,15 +40,17 @@ from ..polling.timeouts import Timeouts, limited
 from ..polling.wake import co_checkpoint
 from ..transport import exclusive
 from ..transport.stream import Part
+from .cancelling import close
 from .config import ConnectionConfig
 from .exchange import Exchange, HTTPResponse, Reply, kind_of_exchange
 from .file_transfer import start_upload
 from .files import Sink, Source
-from .h1.cancelling import abort, close
 from .h1.expect_continue import EXPECT, is_expected
-from .h1.reconnect import Retired, SessionReplaced
-from .h1.sender import Whole
-from .h1.session import Session
+from .h1.session import Session as SessionOne
+from .session import Retired, Session, SessionReplaced
+
+if TYPE_CHECKING:
+    from .session import Whole
 
 AT_ONCE: Final = TURN // STEP  # requests that are built before others have their turn
 Wait = Callable[[PollNeeded], Awaitable[None]]  # waits in a coroutine
@@ -87,7 +90,7 @@ class Operations:
         self.content_md5 = content_md5
         self.renewals = 0
         self._new_exchange = kind_of_exchange(config.timeout)
-        self._session = Session(config, config.timeout, config.expect100_timeout)
+        self._session: Session = SessionOne(config, config.timeout, config.expect100_timeout)
         self._exchanges = FairLock()  # of `exchange`: one after the other
         self._session.shared.exchanges = self._exchanges
 
@@ -100,22 +103,29 @@ class Operations:
         with exclusive.changing:
             if self._session is not old:
                 return  # another thread did that
-            new = Session(self._config, self._timeout, self._expect100_timeout)
+            new = self._next_session()
             new.shared.timings = old.shared.timings
             new.shared.exchanges = self._exchanges
-            if not old.shared.lost:
-                new.receiver.bodies.take_over(old.receiver.bodies)
+            if not old.shared.lost and (left := old.receiver.bodies.left()) is not None:
+                new.receiver.bodies.take_over(left)
             self._session = new
             self.renewals += 1
-        abort(old)
+        old.replaced()
+
+    def _next_session(self) -> Session:
+        return SessionOne(self._config, self._timeout, self._expect100_timeout)
 
     def _begin_connecting(self) -> Co[None] | None:
         while True:
             session = self._session
             try:
-                return session.sender.begin(session.sender.connect)
+                going = session.sender.begin(session.sender.connect)
             except Retired:
                 self._renew(session)
+                continue
+            if going is None or not session.concurrent:
+                return going
+            return self._co_moving(session, going, self._begin_connecting)
 
     def _begin_request(
         self,
@@ -129,12 +139,30 @@ class Operations:
         """Send a request on the present session, or the next one; see `Sender.request`."""
         while True:
             session = self._session
+            sender = session.sender
             try:
-                return session.sender.request(
-                    exchange, head, body, before, is_operation=is_operation
-                )
+                going = sender.request(exchange, head, body, before, is_operation=is_operation)
             except Retired:
                 self._renew(session)
+                continue
+            if going is None or not session.concurrent:
+                return going
+            again = partial(
+                self._begin_request, exchange, head, body, before, is_operation=is_operation
+            )
+            return self._co_moving(session, going, again)
+
+    def _co_moving(
+        self, session: Session, going: Co[None], again: Callable[[], Co[None] | None]
+    ) -> Co[None]:
+        """Do *going* on *session*; if that does not take it, do it *again* on the next one."""
+        try:
+            yield from going
+            return
+        except Retired:
+            self._renew(session)
+        if (moved := again()) is not None:
+            yield from moved
 
     def disconnect(self) -> None:
         """Close the connection at once. Responses that are pending are lost.

@@ -16,8 +16,8 @@ from ..polling.contract import POLLOUT
 from ..transport.socket_waits import seconds_idle
 from .exchange import Exchange
 from .h1.session import Session
-from .h1.shared import SharedState, open_sessions
 from .operations import Operations
+from .shared import SharedState, open_sessions
 
 _by_descriptor: dict[int, ref[SharedState]] = {}  # replaced as a whole, by any thread
 

@@ -11,7 +11,7 @@ from ..transport.info import OF_TLS, fact
 
 if TYPE_CHECKING:
     from ..transport.tls.handshake import TLSObject
-    from .h1.shared import SharedState
+    from .shared import SharedState
 
 
 class TLSInfo:

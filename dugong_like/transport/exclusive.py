@@ -21,7 +21,7 @@ In a child process all of these streams are closed, those included that wait for
 operation: it may be one of a thread that the child does not have.
 
 Not here: what is said to an operation that is refused, and what else ends with the stream
-(connection/h1/exclusive.py, connection/h1/shared.py, upgraded/duplex.py).
+(connection/h1/exclusive.py, connection/shared.py, upgraded/duplex.py).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from dugong_like import (
     read_dump,
     run,
 )
-from dugong_like.connection.h1 import shared
+from dugong_like.connection import shared
 from dugong_like.drivers import loopthread, threads
 from dugong_like.polling import rates
 from dugong_like.polling import wake as wake_

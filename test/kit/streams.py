@@ -221,9 +221,9 @@ def connection(monkeypatch, *streams, **options):
         yield from ()
         return left.pop(0)
 
-    monkeypatch.setattr("dugong_like.connection.h1.shared.co_open", co_open)
+    monkeypatch.setattr("dugong_like.connection.shared.co_open", co_open)
     monkeypatch.setattr(
-        "dugong_like.connection.h1.shared.begin", lambda route: None
+        "dugong_like.connection.shared.begin", lambda route: None
     )  # also not to a proxy
     without_a_turn_after_connecting(monkeypatch)
     return HTTPConnection("script.test", **options)

@@ -21,12 +21,12 @@ from ...transport.upgraded.network_stream import NetworkStream
 from ...transport.zero_copy import AT_ONCE, LOW_WATER, BulkStream, CannotSplice, Pipe
 from ..exchange import HTTPResponse
 from ..files import NotTaken, Sink
+from ..states import BROKEN, CLOSED, OPEN, UPGRADED
 from .exclusive import READING, take
-from .states import BROKEN, CLOSED, OPEN, UPGRADED
 
 if TYPE_CHECKING:
     from ...transport.timings import Timings
-    from .shared import SharedState
+    from ..shared import SharedState
 
 MAX_PIECE: Final = 262144  # bytes asked for at once: memory never follows announced lengths
 
@@ -82,15 +82,14 @@ class BodyReader:
             self._kept = []  # a new one: the next session may have this one
             self.known = False  # or the rest would seem to be none
 
-    def take_over(self, last: BodyReader) -> None:
-        """Go on where *last*, of the session before, is behind a complete body, if it is.
+    def take_over(self, left: list[bytes | memoryview]) -> None:
+        """Go on behind a complete body of the session before, of which *left* is left.
 
         Its reader may be about to call once more, which returns ``b""``, or what it has not been
         able to deliver.
         """
-        if (left := last.left()) is not None:
-            self._kept = left
-            self.known = True
+        self._kept = left
+        self.known = True
 
     def left(self) -> list[bytes | memoryview] | None:
         """Return what was received of a complete body and not delivered; None if there is none."""

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ...http.h1.response_head import Head
     from ...transport.stream import Stream
     from ..exchange import Exchange
+    from ..shared import SharedState
     from .receiver import Receiver
-    from .shared import SharedState
 
 
 def response_to(exchange: Exchange, head: Head) -> HTTPResponse:

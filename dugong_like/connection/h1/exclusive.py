@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Final
 
 from ...errors import ConnectionClosed, DugongError, ProtocolError, StateError
 from ...transport import exclusive
-from .states import CLOSED
+from ..states import CLOSED
 
 if TYPE_CHECKING:
-    from .shared import SharedState
+    from ..shared import SharedState
 
 # Exceptions that leave an operation at a place where it may be left: the library's own, those
 # about arguments, and what closes a generator, which it can only while it waits.

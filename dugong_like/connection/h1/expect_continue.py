@@ -27,7 +27,7 @@ from .states import Sent
 if TYPE_CHECKING:
     from ...polling.timeouts import Timeouts
     from ..exchange import Exchange, HTTPResponse
-    from .shared import SharedState
+    from ..shared import SharedState
 
 CONTINUE: Final = 100
 EXPECT: Final = "Expect: 100-continue\r\n"

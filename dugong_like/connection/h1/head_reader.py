@@ -17,7 +17,7 @@ from ..exchange import Exchange, HTTPResponse
 from .expect_continue import is_met
 
 if TYPE_CHECKING:
-    from .shared import SharedState
+    from ..shared import SharedState
 
 SWITCHING_PROTOCOLS: Final = 101
 FINAL: Final = 200  # the first status code that ends an exchange

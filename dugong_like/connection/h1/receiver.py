@@ -37,18 +37,18 @@ from ...transport.buffer import ReceiveBuffer
 from ...transport.stream import RECEIVING, Stream
 from ...transport.zero_copy import PATIENCE
 from ..exchange import Exchange, HTTPResponse
+from ..session import SessionReplaced
+from ..shared import PEERS
+from ..states import BROKEN, CLOSED
 from . import head_limit
 from .body_reader import BodyReader
 from .exclusive import FATAL, ORDERLY, READING, take
 from .expect_continue import CONTINUE, co_limited
 from .head_reader import HeadReader
-from .reconnect import SessionReplaced
-from .shared import PEERS
-from .states import BROKEN, CLOSED
 
 if TYPE_CHECKING:
     from ...errors import ConnectionTimedOut
-    from .shared import SharedState
+    from ..shared import SharedState
 
 A = TypeVar("A")
 T = TypeVar("T")

@@ -22,26 +22,18 @@ from ...errors import (
     ClientCertificateRefused,
     ConnectionClosed,
     ProtocolError,
-    StateError,
 )
-from .cancelling import cancel
+from ..cancelling import cancel
+from ..session import Retired
+from ..states import BROKEN, CLOSED, NEW, OPEN
 from .exclusive import Peek
-from .states import BROKEN, CLOSED, NEW, OPEN
 
 if TYPE_CHECKING:
     from ...polling.contract import Co
     from ...transport.buffer import ReceiveBuffer
+    from ..shared import SharedState
     from .body_reader import BodyReader
-    from .shared import SharedState
     from .trace_events import Observer
-
-
-class Retired(Exception):
-    """The session takes no further request, and nothing is pending on it. Nothing was sent."""
-
-
-class SessionReplaced(StateError):
-    """A reader was waiting for a request that is sent on the session that took this one's place."""
 
 
 def takes_request(session: SharedState, bodies: BodyReader) -> bool:

@@ -25,16 +25,18 @@ from ...transport import stream as streams
 from ...transport.stream import Data, Part, Stream
 from ...transport.zero_copy import FileRange
 from ..exchange import Exchange
+from ..session import Retired
+from ..states import BROKEN, CLOSED
 from .exclusive import ORDERLY, SENDING, take
 from .expect_continue import after_head, before_body
-from .reconnect import Retired, connect, takes_request
-from .states import BROKEN, CLOSED, READY, Sending, Sent
+from .reconnect import connect, takes_request
+from .states import READY, Sending, Sent
 from .writer import Writer
 
 if TYPE_CHECKING:
+    from ..session import Whole
     from .trace_events import Observer
 
-Whole = tuple[Exchange, bytes, Part | None]  # a request: its head, and its body if it has one
 COMPLETE: Final = (READY, Sending.UPGRADING)  # there is no body to write
 
 

@@ -39,8 +39,8 @@ so at least one of them sees the other, and nobody has to wait for a lock. The o
 waited for, ``changing`` of transport/exclusive.py, is held for microseconds; nothing is called
 under it that could block.
 
-Not here: the halves (sender.py, receiver.py), what they share (shared.py), and what concerns both:
-expect_continue.py, early_response.py, reconnect.py, cancelling.py.
+Not here: the halves (sender.py, receiver.py), what they share (../shared.py), and what concerns
+both: expect_continue.py, early_response.py, reconnect.py, and ../cancelling.py.
 """
 
 from __future__ import annotations
@@ -56,20 +56,24 @@ from ...errors import (
 )
 from ...http.h1.framing import APART, whole_size
 from ...polling.fairness import STEP
+from ..cancelling import abort
 from ..exchange import HTTPResponse, Reply
+from ..session import Retired
+from ..shared import SharedState
+from ..states import BROKEN, NEW, OPEN, SessionState
 from .exclusive import READING, take
 from .expect_continue import limit_of
 from .receiver import Receiver
-from .reconnect import Retired, is_silent
+from .reconnect import is_silent
 from .sender import Sender
-from .shared import SharedState
-from .states import BROKEN, NEW, OPEN, READY, SessionState
+from .states import READY
 
 if TYPE_CHECKING:
+    from ...http.request import BodyFollowing, Source
     from ...polling.contract import Co
     from ...polling.timeouts import Timeouts
     from ...transport.buffer import ReceiveBuffer
-    from ...transport.stream import Data
+    from ...transport.stream import Data, Stream
     from ..config import ConnectionConfig
     from ..exchange import Exchange
 
@@ -97,6 +101,9 @@ class Session:
         sender: the sending half.
 
     """
+
+    protocol = "http/1.1"
+    concurrent = False
 
     __slots__ = ("_recent", "receiver", "sender", "shared")
 
@@ -413,6 +420,16 @@ class Session:
         finally:
             shared.end_reading()
 
+    def co_exchange(
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: memoryview | BodyFollowing | None,
+        source: Source | None,
+    ) -> Co[Reply]:
+        """See `Session.co_exchange`: never called."""
+        raise NotImplementedError
+
     def leave(self) -> None:
         """Give back the exclusive use that `begin` has taken."""
         shared = self.shared
@@ -479,6 +496,14 @@ class Session:
     def clear(self) -> None:
         """Forget what was received and not taken: the session is closed, and nobody reads."""
         self.receiver.clear()
+
+    def take_stream(self) -> Stream | None:
+        """Return None: it is used for HTTP/1.1 whatever it leads to."""
+        return None
+
+    def replaced(self) -> None:
+        """See `Session.replaced`: no exchange needs it, as they come one after the other."""
+        abort(self)
 
     def __repr__(self) -> str:
         """Return the origin, the state, and how many responses are pending."""

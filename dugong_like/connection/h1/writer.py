@@ -24,12 +24,13 @@ from ...transport import stream as streams
 from ...transport.attempts import co_attempt_to_send
 from ...transport.stream import Part, Stream, rest
 from ..exchange import Exchange
+from ..states import follow
 from . import early_response
 from .receiver import Receiver
-from .states import READY, SENDING, Sending, Sent, follow
+from .states import READY, SENDING, Sending, Sent
 
 if TYPE_CHECKING:
-    from .shared import SharedState
+    from ..shared import SharedState
 
 
 class Writer:

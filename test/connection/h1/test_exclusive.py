@@ -8,7 +8,7 @@ from kit.streams import ScriptedStream, connection
 
 from dugong_like import ConnectionClosed, InvalidResponse, StateError
 from dugong_like.connection.h1.exclusive import READING, SENDING, Peek, take
-from dugong_like.connection.h1.states import SessionState
+from dugong_like.connection.states import SessionState
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from dugong_like import (
 )
 from dugong_like.connection.exchange import Exchange
 from dugong_like.connection.h1 import expect_continue
-from dugong_like.connection.h1.states import SENDING, Sending, Sent, follow
+from dugong_like.connection.h1.states import SENDING, Sending, Sent
+from dugong_like.connection.states import follow
 from dugong_like.polling.timeouts import stalling
 
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

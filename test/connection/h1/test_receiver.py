@@ -20,7 +20,7 @@ from dugong_like import (
     StateError,
     UnsupportedResponse,
 )
-from dugong_like.connection.h1.states import SessionState
+from dugong_like.connection.states import SessionState
 from dugong_like.http.h1 import head_cache as recent
 from dugong_like.http.h1.response_head import find_head
 from dugong_like.polling.fairness import TURN

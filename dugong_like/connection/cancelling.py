@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
-from ...transport import exclusive
+from ..transport import exclusive
 from .states import CLOSED
 
 if TYPE_CHECKING:
-    from ...transport.stream import Stream
-    from ...transport.tls.handshake import Secured
+    from ..transport.stream import Stream
+    from ..transport.tls.handshake import Secured
     from .shared import SharedState
 
 
@@ -139,7 +139,7 @@ def _tls_stream(shared: SharedState) -> Secured | None:
     if stream is None or not shared.route.has_tls:
         return None
     if shared.config.filters is not None:
-        from ...transport.filters.base import bare  # noqa: PLC0415 - for those who have filters
+        from ..transport.filters.base import bare  # noqa: PLC0415 - for those who have filters
 
         stream = bare(stream)
     # A transport of the user's may have TLS of its own.

@@ -9,11 +9,11 @@ from kit.streams import END, ScriptedStream, connection
 from kit.support import ScriptedServer, answering, read_head, wait_until
 
 from dugong_like import BodyFollowing, ConnectionClosed, HTTPConnection
+from dugong_like.connection import cancelling
+from dugong_like.connection.cancelling import cancel
 from dugong_like.connection.connection import finish
-from dugong_like.connection.h1 import cancelling
-from dugong_like.connection.h1.cancelling import cancel
-from dugong_like.connection.h1.shared import SharedState
-from dugong_like.connection.h1.states import SessionState
+from dugong_like.connection.shared import SharedState
+from dugong_like.connection.states import SessionState
 from dugong_like.transport import exclusive
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -6,11 +6,11 @@ import pytest
 from kit.support import ScriptedServer
 
 from dugong_like import ConnectionClosed, HTTPConnection, InvalidResponse
+from dugong_like.connection.cancelling import cancel
 from dugong_like.connection.connection import finish
 from dugong_like.connection.exchange import Exchange
-from dugong_like.connection.h1.cancelling import cancel
-from dugong_like.connection.h1.shared import MANY, SharedState
-from dugong_like.connection.h1.states import SessionState
+from dugong_like.connection.shared import MANY, SharedState
+from dugong_like.connection.states import SessionState
 
 
 @pytest.fixture

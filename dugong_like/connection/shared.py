@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from ...errors import (
+from ..errors import (
     ConnectFailed,
     ConnectionClosed,
     DugongError,
@@ -23,26 +23,26 @@ from ...errors import (
     Sent,
     TransportError,
 )
-from ...http.hosts import HTTPS_PORT
-from ...polling.contract import Co
-from ...polling.fair_lock import FairLock
-from ...polling.timeouts import NO_LIMITS, Timeouts, stalling
-from ...polling.wake import Wake, co_checkpoint
-from ...transport import exclusive
-from ...transport.connect.happy_eyeballs import Attempt
-from ...transport.connect.open import at_once, begin, co_open
-from ...transport.exclusive import StreamInUse
-from ...transport.stream import Stream
-from ..exchange import Exchange
+from ..http.hosts import HTTPS_PORT
+from ..polling.contract import Co
+from ..polling.fair_lock import FairLock
+from ..polling.timeouts import NO_LIMITS, Timeouts, stalling
+from ..polling.wake import Wake, co_checkpoint
+from ..transport import exclusive
+from ..transport.connect.happy_eyeballs import Attempt
+from ..transport.connect.open import at_once, begin, co_open
+from ..transport.exclusive import StreamInUse
+from ..transport.stream import Stream
+from .exchange import Exchange
 from .states import BROKEN, CLOSED, NEW, OPEN, SESSION, SessionEvent, follow
 
 if TYPE_CHECKING:
     from threading import RLock
 
-    from ...transport.filters.minimum_rate import Meter
-    from ...transport.timings import Timings
-    from ..config import ConnectionConfig
-    from .trace_events import Observer
+    from ..transport.filters.minimum_rate import Meter
+    from ..transport.timings import Timings
+    from .config import ConnectionConfig
+    from .h1.trace_events import Observer
 
 E = TypeVar("E", bound=BaseException)
 MANY = 256  # pending requests: a list that is longer takes longer to lose its first one
@@ -129,7 +129,7 @@ class SharedState(StreamInUse):
         self.meter: Meter | None = None
         self.timings: Timings | None = None
         if config.is_observed:
-            from .trace_events import Observer  # noqa: PLC0415 - for connections that have one
+            from .h1.trace_events import Observer  # noqa: PLC0415 - for connections that have one
 
             self.observer = Observer(self, config)
             self.route = config.route.traced(self.observer.emit)

@@ -1,0 +1,363 @@
+"""The interface of sessions: all that connections ask of HTTP/1.1 (h1/) and of HTTP/2 (h2/).
+
+A session goes with one TCP connection. It has a sending and a receiving half, which operations call
+by *steps* and *attempts*: functions that do what can be done at once. A step returns an operation
+that does the rest, or None if there is none. An attempt returns None if it would block; it is
+repeated until it succeeds, and what it has achieved is kept in between.
+
+Over HTTP/1.1 there is one exchange after the other, in the shortest way possible: `Session.begin`,
+a wait, `Session.finish`. Over HTTP/2 exchanges are `concurrent`, each by `Session.co_exchange`.
+
+Not here: what both kinds have in common (shared.py, states.py, cancelling.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from ..errors import StateError
+
+if TYPE_CHECKING:
+    from ..http.request import BodyFollowing
+    from ..http.request import Source as BodySource
+    from ..polling.contract import Co, PollNeeded
+    from ..polling.timeouts import Timeouts
+    from ..transport.stream import Data, Part, Stream
+    from ..transport.zero_copy import FileRange
+    from .exchange import Exchange, HTTPResponse, Reply
+    from .files import Sink
+    from .shared import SharedState
+
+    # A request: its head, and its body if it has one.
+    Whole = tuple[Exchange, bytes, Part | None]
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+class Retired(Exception):
+    """The session takes no further request. Nothing of the present one was sent."""
+
+
+class SessionReplaced(StateError):
+    """A reader was waiting for a request that is sent on the session that took this one's place."""
+
+
+class Counter(Protocol):
+    """What counts the bytes that a session has received."""
+
+    @property
+    def received(self) -> int:
+        """How many they are."""
+        ...
+
+
+class SendingHalf(Protocol):
+    """Requests and their bodies, in the order in which the caller sends them."""
+
+    @property
+    def owed(self) -> float | None:
+        """Bytes of the request body that are to be written; see `HTTPConnection.body_owed`."""
+        ...
+
+    def begin(self, step: Callable[..., Co[None] | None], *arguments: Any) -> Co[None] | None:
+        """Take *step*, one of this half, with exclusive use of it, and complete its errors."""
+        ...
+
+    def connect(self) -> Co[None] | None:
+        """See `Operations.co_connect`; a step. `Retired` sends the caller to the next session."""
+        ...
+
+    def request(
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: Part | BodyFollowing | None,
+        before: Sequence[Whole] = (),
+        *,
+        is_operation: bool = False,
+    ) -> Co[None] | None:
+        """Send a head, and the body if it is here; together with the requests *before* it.
+
+        Raises:
+            Retired: the request goes to another session.
+
+        """
+        ...
+
+    def write(self, data: memoryview | FileRange) -> Co[None] | None:
+        """See `Operations.co_write`; a step."""
+        ...
+
+    def finish(self, trailers: bytes) -> Co[None] | None:
+        """See `Operations.co_finish`; *trailers* are field lines. A step."""
+        ...
+
+    def nothing(self) -> Co[None] | None:
+        """Return what an operation does that has nothing to send; a step."""
+        ...
+
+    def is_writing(self) -> bool:
+        """Return True if a body is being written."""
+        ...
+
+    def is_complete(self) -> bool:
+        """Return True if nothing is left to be sent of the last request."""
+        ...
+
+    def check_not_owed(self) -> None:
+        """Check that waiting for the next response makes sense in this thread."""
+        ...
+
+    def check_room(self, count: int) -> bool:
+        """Check that *count* bytes can be written; return True if their number is not announced."""
+        ...
+
+    def has_bulk(self) -> bool:
+        """Return True if a `FileRange` can be sent."""
+        ...
+
+    def break_off(self, failure: Exception) -> None:
+        """Give up the body, as what is to be written cannot be had."""
+        ...
+
+    def abort_body(self, exchange: Exchange) -> None:
+        """Give up the body of *exchange*, unless it is complete or refused."""
+        ...
+
+    def label(self, exc: BaseException) -> None:
+        """Say in *exc* that it is about the last request."""
+        ...
+
+
+class Bodies(Protocol):
+    """Attempts to read the body of the present response; see `Operations`."""
+
+    def read(self, size: int) -> bytes | None:
+        """See `Operations.co_read`."""
+        ...
+
+    def read_patiently(self, size: int) -> bytes | None:
+        """As `read`, for callers that can wait a little if it is for more."""
+        ...
+
+    def readinto(self, target: memoryview) -> int | None:
+        """See `Operations.co_readinto`."""
+        ...
+
+    def readinto_patiently(self, target: memoryview) -> int | None:
+        """As `readinto`, for callers that can wait a little if it is for more."""
+        ...
+
+    def readall(self, _: None) -> bytes | None:
+        """See `Operations.co_readall`."""
+        ...
+
+    def discard(self, _: None) -> bool | None:
+        """See `Operations.co_discard`."""
+        ...
+
+    def save(self, sink: Sink) -> bool | None:
+        """See `Operations.co_recv_to_file`."""
+        ...
+
+    def left(self) -> list[bytes | memoryview] | None:
+        """Return what was received of a complete body and not delivered; None if there is none."""
+        ...
+
+    def take_over(self, left: list[bytes | memoryview]) -> None:
+        """Go on behind the complete body of an earlier session, of which *left* is left."""
+        ...
+
+
+class ReceivingHalf(Protocol):
+    """Responses, in the order of their requests."""
+
+    continue_timeout: float | None
+
+    @property
+    def bodies(self) -> Bodies:
+        """Attempts to read bodies."""
+        ...
+
+    @property
+    def buffer(self) -> Counter:
+        """What counts received bytes."""
+        ...
+
+    def block(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        is_early: Callable[[], bool] | None = None,
+    ) -> T:
+        """Make attempts until one succeeds, blocking the thread in between."""
+        ...
+
+    def co(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        is_early: Callable[[], bool] | None = None,
+        *,
+        elsewhere: Callable[[], PollNeeded | None] | None = None,
+    ) -> Co[T]:
+        """Make attempts until one succeeds; wait for *elsewhere* in between if that needs it."""
+        ...
+
+    def co_read_response(self) -> Co[HTTPResponse]:
+        """See `Operations.co_read_response`."""
+        ...
+
+    def read_response(self, _: None) -> HTTPResponse | None:
+        """See `Operations.co_read_response`; an attempt."""
+        ...
+
+    def is_early(self) -> bool:
+        """Return True if an attempt is likely to fail, as the request was sent just now."""
+        ...
+
+    def read_raw(self, size: int) -> bytes | None:
+        """See `Operations.co_read_raw`; an attempt."""
+        ...
+
+    def note(self, exc: BaseException) -> None:
+        """Complete *exc*, which ends an operation of this half."""
+        ...
+
+    def nothing_arrived(self) -> Exception:
+        """Return the error of a wait for a response of which nothing has come in time."""
+        ...
+
+
+class Session(Protocol):
+    """One connection, from before it is opened until it is closed; never reset.
+
+    Attributes:
+        protocol: ``"http/1.1"`` or ``"h2"``; what it will probably be while it is not connected.
+        concurrent: True if exchanges need not wait for each other.
+
+    """
+
+    protocol: str
+    concurrent: bool
+
+    @property
+    def shared(self) -> SharedState:
+        """The stream, the state, and what belongs to any session."""
+        ...
+
+    @property
+    def sender(self) -> SendingHalf:
+        """The sending half."""
+        ...
+
+    @property
+    def receiver(self) -> ReceivingHalf:
+        """The receiving half."""
+        ...
+
+    # ---- whole exchanges
+
+    def begin(self, exchange: Exchange, head: bytes, body: Data | None) -> bool | Co[None]:
+        """Send a request that has nothing before it, if that is possible at once.
+
+        Never waits. False: nothing was sent, another way may be tried. True: it was sent, and
+        `leave` has to follow. An operation: it was sent in part, and the operation sends the rest.
+        """
+        ...
+
+    def finish(self, exchange: Exchange) -> Reply | None:
+        """Read the response to *exchange*, if it is here as a whole and nothing else.
+
+        Never waits. None: not all of it is here, or something is unusual about it.
+        """
+        ...
+
+    def leave(self) -> None:
+        """Give back the exclusive use that `begin` has taken."""
+        ...
+
+    def wake_others(self) -> None:
+        """Wake others, after `leave`, as nobody has exclusive use any more."""
+        ...
+
+    def co_reply(self, exchange: Exchange, deadline: float | None = None) -> Co[Reply]:
+        """Read the response to *exchange* after `begin`."""
+        ...
+
+    def co_late_reply(self, exchange: Exchange, deadline: float | None = None) -> Co[Reply]:
+        """Do what `co_reply` does, and note what ends it."""
+        ...
+
+    def co_exclusive_reply(self, exchange: Exchange) -> Co[Reply]:
+        """Read the response to *exchange*, without `begin`."""
+        ...
+
+    def co_exchange(
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: memoryview | BodyFollowing | None,
+        source: BodySource | None,
+    ) -> Co[Reply]:
+        """Send a request and read its whole response, if exchanges are `concurrent`.
+
+        Args:
+            exchange: of the request.
+            head: of the request.
+            body: the whole of it, what announces it, or None.
+            source: has the body that is announced.
+
+        Raises:
+            Retired: nothing was sent, and the request goes to another session.
+
+        """
+        ...
+
+    def take_replies(self, most: int) -> list[tuple[HTTPResponse, bytes]]:
+        """Take the responses to the first pending requests, if all of them was received before."""
+        ...
+
+    # ---- its life
+
+    def limit(self, timeout: float | Timeouts | None, expect100_timeout: float | None) -> None:
+        """Let other time limits hold for every wait that begins from now on."""
+        ...
+
+    def is_open(self) -> bool:
+        """Return True if it takes another request; see `Operations.is_open`."""
+        ...
+
+    def is_reusable(self) -> bool:
+        """Return True if it is open and nothing is under way; see `Operations.is_reusable`."""
+        ...
+
+    def is_stuck(self) -> bool:
+        """Return True if no exchange can follow, and nobody waits for what is pending."""
+        ...
+
+    def is_awaited(self) -> bool:
+        """Return True if somebody is still to read a response."""
+        ...
+
+    def has_pending(self) -> bool:
+        """Return True if a response is outstanding, or partly read."""
+        ...
+
+    def is_incomplete(self) -> bool:
+        """Return True if a response, or the body of a request, is not complete."""
+        ...
+
+    def clear(self) -> None:
+        """Forget what was received and not taken: the session is closed, and nobody reads."""
+        ...
+
+    def take_stream(self) -> Stream | None:
+        """Take the stream to a server that has chosen HTTP/1.1, if this is not a session for it."""
+        ...
+
+    def replaced(self) -> None:
+        """Close the connection as soon as no exchange needs it: another session has its place."""
+        ...
