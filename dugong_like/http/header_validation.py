@@ -212,6 +212,17 @@ def list_members(values: Mapping[str, str], name: str) -> list[str]:
     return [member.strip(" \t").lower() for member in values[name].split(",")]
 
 
+def check_method(method: str) -> None:
+    """Check a request method (RFC 9110 section 9.1).
+
+    Raises:
+        InvalidRequest: it is not a token.
+
+    """
+    if not is_token(method):
+        raise InvalidRequest(f"method is not a token: {quoted(method)}")
+
+
 def check_host(value: str) -> None:
     """Check a value of Host (RFC 9110 section 7.2).
 
@@ -268,6 +279,21 @@ def check_version_0(values: Mapping[str, str], *, chunked: bool, expects: bool) 
         raise InvalidRequest("Expect needs HTTP/1.1 (RFC 9110 section 10.1.1)")
     if "upgrade" in values:
         raise InvalidRequest("Upgrade needs HTTP/1.1 (RFC 9110 section 7.8)")
+
+
+def trailer_lines(fields: Fields) -> FieldLines:
+    """Return *fields* as those of a trailer section.
+
+    Raises:
+        InvalidRequest: as of `FieldLines`, or a field is not allowed in a trailer section.
+        TypeError: as of `FieldLines`.
+
+    """
+    lines = FieldLines(fields, trailers=True)
+    if named := NO_TRAILERS.intersection(lines.values):
+        shown = ", ".join(sorted(named))
+        raise InvalidRequest(f"{shown} cannot be a trailer field (RFC 9110 section 6.5.1)")
+    return lines
 
 
 NO_FIELDS: Final = FieldLines()

@@ -12,9 +12,10 @@ import re
 from typing import Final
 
 from ...errors import InvalidResponse
+from ..content_length import content_length
 from ..redaction import quoted
 from .body_kinds import Framing, Kind
-from .response_head import Head, content_length
+from .response_head import Head
 
 SWITCHING_PROTOCOLS: Final = 101
 OK: Final = 200

@@ -16,7 +16,6 @@ MAX_FIELDS: Final = 200  # field lines in a section; servers send 10 to 50, http
 MAX_INFORMATIONAL: Final = 20  # 1xx responses to one request; Go stops at 5
 MAX_CHUNK_LINE: Final = 16384  # bytes; chunk size with its extensions, as hyper
 MAX_EXTENSIONS: Final = 16384  # bytes of chunk extensions in one body, as hyper
-MAX_DIGITS: Final = 19  # decimal digits of Content-Length; 10**19 bytes are more than any storage
 
 
 class Limits(NamedTuple):

@@ -13,25 +13,19 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from ...errors import InvalidRequest
-from ..header_validation import KEEP_ALIVE, FieldLines, check_host, is_token, list_members
-from ..redaction import quoted
+from ..header_validation import (
+    KEEP_ALIVE,
+    FieldLines,
+    check_host,
+    check_method,
+    list_members,
+)
 from ..target import check_agreement, check_target
 
 _origin_form = re.compile(r"/[\x21\x22\x24-\x7e]*").fullmatch
 COMMON: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 SHOWN: Final = 60  # characters of an invalid value that an error message shows
 ForProxy = Callable[[str, str, Collection[str]], str]
-
-
-def check_method(method: str) -> None:
-    """Check a request method (RFC 9110 section 9.1).
-
-    Raises:
-        InvalidRequest: it is not a token.
-
-    """
-    if not is_token(method):
-        raise InvalidRequest(f"method is not a token: {quoted(method)}")
 
 
 def closes(values: Mapping[str, str], minor: int = 1) -> bool:

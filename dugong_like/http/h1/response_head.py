@@ -16,9 +16,10 @@ from collections.abc import Callable
 from typing import Final
 
 from ...errors import InvalidResponse
+from ..content_length import content_length
 from ..redaction import quoted, shown_line
 from .body_kinds import Framing
-from .limits import MAX_DIGITS, MAX_FIELDS, Limits
+from .limits import MAX_FIELDS, Limits
 
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"  # field content, also the reason phrase
 NAME: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # of a field: a token of these
@@ -161,26 +162,6 @@ def check_count(count: int, most: int) -> None:
     """Raise `InvalidResponse` if *count* fields are more than *most*."""
     if count > most:
         raise InvalidResponse(f"{count} header fields; at most {most} are taken")
-
-
-def content_length(value: bytes, earlier: int | None) -> int:
-    """Return the number in *value*, which has to equal the *earlier* one, if any.
-
-    Raises:
-        InvalidResponse: it differs, or is not a number of up to `MAX_DIGITS` digits.
-
-    """
-    value = value.strip(b" \t")
-    if len(value) > MAX_DIGITS:
-        value = value.lstrip(b"0") or b"0"
-    if not value.isdigit() or len(value) > MAX_DIGITS:  # of bytes: ASCII digits only
-        raise InvalidResponse(
-            f"Content-Length is not a number of up to {MAX_DIGITS} digits: {quoted(value)}",
-        )
-    length = int(value)
-    if earlier is not None and earlier != length:
-        raise InvalidResponse(f"two values of Content-Length: {earlier} and {length}")
-    return length
 
 
 def check_line(line: bytes, *, first: bool, folds: bool = False) -> None:

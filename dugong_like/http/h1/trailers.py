@@ -1,6 +1,7 @@
 """Trailer sections, sent and received: fields behind a chunked body (RFC 9112 section 7.1.2).
 
-A trailer section has the grammar of header fields, and may have fewer of them: see `NO_TRAILERS`.
+A trailer section has the grammar of header fields, and may have fewer of them: see `NO_TRAILERS` of
+http/header_validation.py.
 
 Not here: the chunks in front of it (chunked.py), and the rules for single fields
 (header_validation.py).
@@ -10,8 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...errors import InvalidRequest
-from ..header_validation import NO_TRAILERS, FieldLines
+from ..header_validation import trailer_lines
 from .response_head import Section, parse_fields
 
 if TYPE_CHECKING:
@@ -56,12 +56,8 @@ def encode_trailers(fields: Fields) -> bytes:
     """Return *fields* as lines of a trailer section, each with its CRLF.
 
     Raises:
-        InvalidRequest: as of `FieldLines`, or a field is not allowed in a trailer section.
-        TypeError: as of `FieldLines`.
+        InvalidRequest: as of `trailer_lines`.
+        TypeError: as of `trailer_lines`.
 
     """
-    lines = FieldLines(fields, trailers=True)
-    if named := NO_TRAILERS.intersection(lines.values):
-        shown = ", ".join(sorted(named))
-        raise InvalidRequest(f"{shown} cannot be a trailer field (RFC 9110 section 6.5.1)")
-    return lines.encode()
+    return trailer_lines(fields).encode()

@@ -1,0 +1,268 @@
+"""HPACK, the receiving half: blocks to header sections (RFC 7541).
+
+A block that is as one before, which most are, is decoded once, as long as the table does not change
+between the two. So is each Huffman-coded string.
+
+A section beyond the limits is not kept, but decoded to its end, so that the table stays the one of
+the peer and the connection can go on.
+
+Not here: the static table (static_table.py), and the meaning of fields (fields.py).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+from ...errors import InvalidResponse
+from .huffman import InvalidCode
+from .huffman import decode as decode_huffman
+from .static_table import (
+    DEFAULT_TABLE_SIZE,
+    ENTRIES,
+    ENTRY_OVERHEAD,
+    FIRST_DYNAMIC,
+    Field,
+    entry_size,
+)
+from .violations import ErrorCode, Violation
+
+MAX_LIST: Final = 65536  # bytes, counted as in RFC 9113 section 6.5.2; as much as HTTP/1.1 has
+MAX_FIELDS: Final = 200  # in a section; servers send 10 to 50
+MAX_OCTETS: Final = 5  # of an integer behind its prefix: 35 bits, more than any length needs
+MAX_UPDATES: Final = 2  # of the size at the beginning of a block (RFC 7541 section 4.2)
+MOST_BLOCKS: Final = 32  # that are remembered
+LARGEST_BLOCK: Final = 2048  # bytes of one
+MOST_STRINGS: Final = 128  # Huffman-coded strings that are remembered
+LARGEST_STRING: Final = 64  # bytes of one
+INDEXED: Final = 0x80  # first bits of the representations (RFC 7541 section 6)
+ADDED: Final = 0x40
+SIZE_UPDATE: Final = 0x20
+HUFFMAN: Final = 0x80  # first bit of a string literal (section 5.2)
+
+
+class HpackError(Violation):
+    """A block cannot be decoded: the tables of both sides differ, so the connection has ended."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.COMPRESSION_ERROR, message)
+
+
+class ListTooLarge(InvalidResponse):
+    """A section is larger than the limits allow. The next one can be decoded."""
+
+
+class FieldSection(list[Field]):
+    """The fields of a section, which is not to be changed: equal blocks give the same object.
+
+    Attributes:
+        checked: a place for what `fields.py` has made of it; None before.
+
+    """
+
+    __slots__ = ("checked",)
+
+    def __init__(self) -> None:
+        self.checked: Any = None
+
+
+class Decoder:
+    """Decodes the header blocks of one connection, in the order in which they arrive.
+
+    Args:
+        max_table_size: bytes that the peer may use for the dynamic table; 4096 until it has
+            acknowledged another SETTINGS_HEADER_TABLE_SIZE (`set_max_size`).
+        max_list: limit for the bytes of a section, counted as in RFC 9113 section 6.5.2.
+        max_fields: limit for the number of its fields.
+
+    """
+
+    __slots__ = (
+        *("_blocks", "_entries", "_limit", "_max_fields", "_max_list", "_most", "_must_update"),
+        *("_size", "_strings"),
+    )
+
+    def __init__(
+        self,
+        max_table_size: int = DEFAULT_TABLE_SIZE,
+        max_list: int = MAX_LIST,
+        max_fields: int = MAX_FIELDS,
+    ) -> None:
+        self._most = max_table_size
+        self._limit = min(max_table_size, DEFAULT_TABLE_SIZE)  # size of the table, by the peer
+        self._must_update = False  # has the limit been lowered below it?
+        self._max_list = max_list
+        self._max_fields = max_fields
+        self._entries: deque[Field] = deque()  # the dynamic table, newest first
+        self._size = 0  # bytes that they count
+        self._blocks: dict[bytes, FieldSection] = {}  # until the table changes
+        self._strings: dict[bytes, bytes] = {}
+
+    def set_max_size(self, size: int) -> None:
+        """Set the bytes that the peer may use for the table, when it has acknowledged them.
+
+        If its table is larger, the next block has to begin with a smaller size (RFC 9113 section
+        4.3.1).
+        """
+        self._most = size
+        self._must_update = self._limit > size
+
+    def decode(self, block: bytes) -> FieldSection:
+        """Return the fields of a block.
+
+        Raises:
+            HpackError: it is invalid.
+            ListTooLarge: it has more bytes or fields than the limits.
+
+        """
+        section = self._blocks.get(block)
+        if section is not None and not self._must_update:
+            return section
+        try:
+            return self._decode(block)
+        except IndexError:
+            raise HpackError("a header block ends inside of a field (RFC 7541 section 6)") from None
+
+    def _decode(self, block: bytes) -> FieldSection:
+        section = FieldSection()
+        place = self._take_updates(block)
+        is_stable = place == 0
+        count, size = 0, 0
+        while place < len(block):
+            first = block[place]
+            place += 1
+            if first >= INDEXED:  # section 6.1
+                index = first & 0x7F
+                if index == 0x7F:  # noqa: PLR2004 - the largest prefix
+                    index, place = self._integer(block, place, index)
+                field = self._entry(index)
+            elif first >= ADDED:  # section 6.2.1
+                field, place = self._literal(block, place, first & 0x3F, 0x3F)
+                self._add(field)
+                is_stable = False
+            elif first >= SIZE_UPDATE:
+                raise HpackError("a size update behind a field (RFC 7541 section 4.2)")
+            else:  # sections 6.2.2 and 6.2.3
+                field, place = self._literal(block, place, first & 0x0F, 0x0F)
+            count += 1
+            size += len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
+            if size <= self._max_list:
+                section.append(field)
+        if size > self._max_list or count > self._max_fields:
+            raise ListTooLarge(
+                f"a header section of {count} fields and {size} bytes (RFC 9113 section 6.5.2); at "
+                f"most {self._max_fields} fields and {self._max_list} bytes are taken"
+            )
+        if is_stable and len(block) <= LARGEST_BLOCK:
+            if len(self._blocks) >= MOST_BLOCKS:
+                self._blocks.clear()
+            self._blocks[bytes(block)] = section
+        return section
+
+    def _take_updates(self, block: bytes) -> int:
+        """Take the size updates at the beginning of a block (section 6.3); return their end."""
+        place = updates = 0
+        while place < len(block) and SIZE_UPDATE <= block[place] < ADDED:
+            updates += 1
+            if updates > MAX_UPDATES:
+                raise HpackError("more than two size updates in a row (RFC 7541 section 4.2)")
+            size, place = block[place] & 0x1F, place + 1
+            if size == 0x1F:  # noqa: PLR2004 - the largest prefix
+                size, place = self._integer(block, place, size)
+            if size > self._most:
+                raise HpackError(
+                    f"a size update to {size} bytes; at most {self._most} are allowed (RFC 7541 "
+                    "section 6.3)"
+                )
+            self._limit = size
+            self._must_update = False
+            self._blocks.clear()
+            self._make_room(0)
+        if self._must_update:
+            raise HpackError(
+                "a block begins without an update to a smaller size, which was acknowledged (RFC "
+                "9113 section 4.3.1)"
+            )
+        return place
+
+    def _integer(self, block: bytes, place: int, number: int) -> tuple[int, int]:
+        """Return an integer whose prefix is full, with *number*, and the place behind it.
+
+        See RFC 7541 section 5.1.
+        """
+        for shift in range(0, 7 * MAX_OCTETS, 7):
+            octet = block[place]
+            place += 1
+            number += (octet & 0x7F) << shift
+            if octet < 0x80:  # noqa: PLR2004 - the last one
+                return number, place
+        raise HpackError(f"an integer of more than {MAX_OCTETS} octets (RFC 7541 section 5.1)")
+
+    def _entry(self, index: int) -> Field:
+        """Return the field with *index* (RFC 7541 section 2.3.3)."""
+        if 0 < index < FIRST_DYNAMIC:
+            return ENTRIES[index - 1]
+        if not FIRST_DYNAMIC <= index < FIRST_DYNAMIC + len(self._entries):
+            raise HpackError(
+                f"index {index} of tables with {FIRST_DYNAMIC - 1 + len(self._entries)} entries "
+                "(RFC 7541 section 2.3.3)"
+            )
+        return self._entries[index - FIRST_DYNAMIC]
+
+    def _literal(self, block: bytes, place: int, index: int, most: int) -> tuple[Field, int]:
+        """Return a literal field, and the place behind it.
+
+        Args:
+            block: the block.
+            place: where to read on.
+            index: of its name in the tables, or 0; *most* if more octets of it follow.
+            most: the largest number in the prefix.
+
+        """
+        if index == most:
+            index, place = self._integer(block, place, index)
+        if index:
+            name, _ = self._entry(index)
+        else:
+            name, place = self._string(block, place)
+        value, place = self._string(block, place)
+        return (name, value), place
+
+    def _string(self, block: bytes, place: int) -> tuple[bytes, int]:
+        """Return a string literal (RFC 7541 section 5.2), and the place behind it."""
+        first = block[place]
+        place += 1
+        size = first & 0x7F
+        if size == 0x7F:  # noqa: PLR2004 - the largest prefix
+            size, place = self._integer(block, place, size)
+        end = place + size
+        if end > len(block):
+            raise IndexError
+        data = block[place:end]
+        if first < HUFFMAN:
+            return data, end
+        text = self._strings.get(data)
+        if text is None:
+            try:
+                text = decode_huffman(data)
+            except InvalidCode as exc:
+                raise HpackError(f"Huffman code: {exc}") from None
+            if size <= LARGEST_STRING:
+                if len(self._strings) >= MOST_STRINGS:
+                    self._strings.clear()
+                self._strings[data] = text
+        return text, end
+
+    def _add(self, field: Field) -> None:
+        """Add an entry to the dynamic table; one that does not fit empties it (section 4.4)."""
+        size = entry_size(*field)
+        self._make_room(size)
+        if size <= self._limit:
+            self._entries.appendleft(field)
+            self._size += size
+        self._blocks.clear()
+
+    def _make_room(self, size: int) -> None:
+        """Evict entries until *size* more bytes fit, or there are none (section 4.3)."""
+        while self._entries and self._size + size > self._limit:
+            self._size -= entry_size(*self._entries.pop())
