@@ -24,7 +24,9 @@
     |   `-- DecodingError              the content coding of a body is broken
     `-- TransportError             the bytes did not get through           usually retry
         |-- ConnectionClosed           the connection ended too early
-        |   `-- AnsweredEarly              an early final response: read it
+        |   |-- AnsweredEarly              an early final response: read it
+        |   `-- GoneAway                   the server has ended an HTTP/2 connection
+        |-- StreamReset                an HTTP/2 stream was reset
         |-- ConnectionTimedOut         no progress, or the deadline passed
         |   |-- ContinueTimedOut           no 100 (Continue): the body may be sent now
         |   |-- PoolTimedOut               no connection of a pool has become free
@@ -320,6 +322,54 @@ class AnsweredEarly(ConnectionClosed):
         """Return the error for *response*; *more* is added to the message."""
         message = f"the server answered {response.status} before the request was complete{more}"
         return cls(message, request_sent="yes", response=response)
+
+
+class GoneAway(ConnectionClosed):
+    """The server has ended an HTTP/2 connection by GOAWAY (RFC 9113 section 6.8).
+
+    `request_sent` is ``"no"`` if the server says that it has not processed the request.
+
+    Attributes:
+        last_id: the highest stream that the server has processed or may yet process.
+        code: error code (RFC 9113 section 7), an `enum.IntEnum` if it is a registered one.
+        debug: additional debug data of the server, not checked and not masked; it may be binary.
+
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        last_id: int = 0,
+        code: int = 0,
+        debug: bytes = b"",
+        request_sent: Sent = "no",
+    ) -> None:
+        super().__init__(message, request_sent=request_sent)
+        self.last_id = last_id
+        self.code = code
+        self.debug = debug
+
+
+# Error codes after which the same request may well succeed: INTERNAL_ERROR, REFUSED_STREAM, CANCEL.
+TEMPORARY_RESETS: Final = frozenset({0x2, 0x7, 0x8})
+
+
+class StreamReset(TransportError):
+    """The server has reset the stream of the request (RFC 9113 sections 5.4.2 and 6.4).
+
+    The connection and its other streams go on. `retryable` is True for INTERNAL_ERROR, CANCEL and
+    REFUSED_STREAM; after the last one `request_sent` is ``"no"`` (RFC 9113 section 8.7).
+
+    Attributes:
+        code: error code (RFC 9113 section 7), an `enum.IntEnum` if it is a registered one.
+
+    """
+
+    def __init__(self, message: str = "", *, code: int = 0, request_sent: Sent = "no") -> None:
+        super().__init__(message, request_sent=request_sent)
+        self.code = code
+        self.retryable = code in TEMPORARY_RESETS
 
 
 class ConnectionTimedOut(TransportError, TimeoutError):

@@ -1,0 +1,208 @@
+"""HEADERS and DATA of the server: what they change (RFC 9113 sections 6.1, 6.2 and 8.1).
+
+A response is any number of 1xx heads up to a limit, one final head, content, and trailers. One that
+is malformed is an error of its stream; a frame where none may be ends the connection.
+
+Not here: frames as bytes (frame_reader.py), the other types (control_frames.py), and the rules for
+fields (fields.py).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ...errors import InvalidResponse
+from .control_frames import ControlFrames
+from .fields import ResponseHead, response_head, trailer_section
+from .hpack_decoder import FieldSection, ListTooLarge
+from .shared import Shared
+from .stream import Stream
+from .violations import ErrorCode, Violation
+
+OK: Final = 200
+MULTIPLE_CHOICES: Final = 300
+NO_CONTENT: Final = (204, 304)  # statuses of responses that never have content (RFC 9110 6.4.1)
+
+
+class Incoming:
+    """Follows the frames of the server. It is the handler of a `FrameReader`.
+
+    Args:
+        shared: the state of the connection.
+
+    """
+
+    __slots__ = ("_receive_window", "_shared", "_streams", "on_control")
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._streams = shared.streams
+        self._receive_window = shared.receive_window
+        self.on_control = ControlFrames(shared).on_frame
+
+    def on_data(self, stream_id: int, data: bytes, size: int, end: bool) -> None:
+        """See `FrameHandler`."""
+        shared = self._shared
+        self._receive_window.received(size)
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            self._late_data(stream_id, size)
+            return
+        stream.receive_window -= size
+        count = len(data)
+        if stream.receive_window < 0 or stream.head is None or stream.ended:
+            self._refuse_data(stream, size)
+            return
+        if count:
+            shared.useless = 0
+            if stream.missing is not None:
+                stream.missing -= count
+                if stream.missing < 0:
+                    self._refuse_content(stream, count)
+                    return
+            stream.pieces.append(data)
+            stream.buffered += count
+        elif not end:
+            shared.count_useless()
+        if size > count:  # padding
+            self._give_back(stream, size - count)
+        if end:
+            shared.end_response(stream)
+        shared.touched[stream] = None
+
+    def on_headers(self, stream_id: int, block: bytes, end: bool) -> None:
+        """See `FrameHandler`."""
+        shared = self._shared
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            self._late_headers(stream_id, block)
+            return
+        try:
+            section = shared.decoder.decode(block)
+            if stream.head is None:
+                self._take_head(stream, response_head(section), end)
+            else:
+                self._take_trailers(stream, section, end)
+        except ListTooLarge as exc:
+            shared.break_stream(stream, ErrorCode.ENHANCE_YOUR_CALM, str(exc))
+        except InvalidResponse as exc:
+            shared.break_stream(stream, ErrorCode.PROTOCOL_ERROR, str(exc))
+        shared.touched[stream] = None
+
+    # ---- heads
+
+    def _take_head(self, stream: Stream, head: ResponseHead, end: bool) -> None:
+        """Take a 1xx or final head. Raises InvalidResponse if it must not be there."""
+        shared = self._shared
+        status = head.status
+        if status < OK:
+            if end:
+                raise InvalidResponse(f"{status} ends the stream (RFC 9113 section 8.1)")
+            stream.interim += 1
+            most = shared.options.max_informational
+            if stream.interim > most:
+                raise InvalidResponse(f"more than {most} informational responses")
+            stream.informational.append(head)
+            return
+        shared.useless = 0
+        stream.head = head
+        if stream.method == b"HEAD" or status in NO_CONTENT:
+            stream.missing = 0
+        elif stream.method == b"CONNECT" and status < MULTIPLE_CHOICES:
+            stream.tunnel = True
+        else:
+            stream.missing = head.content_length
+        if end:
+            shared.end_response(stream)
+
+    def _take_trailers(self, stream: Stream, section: FieldSection, end: bool) -> None:
+        """Take the section behind the content. Raises InvalidResponse if it is malformed."""
+        if stream.ended:
+            self._shared.break_stream(
+                stream,
+                ErrorCode.STREAM_CLOSED,
+                "HEADERS behind the end of the response (RFC 9113 section 5.1)",
+            )
+            return
+        if stream.tunnel:
+            raise InvalidResponse("HEADERS in a tunnel (RFC 9113 section 8.5)")
+        if not end:
+            raise InvalidResponse(
+                "HEADERS behind the head of the response, without END_STREAM (RFC 9113 section 8.1)"
+            )
+        stream.trailers = trailer_section(section)
+        self._shared.end_response(stream)
+
+    # ---- what must not come
+
+    def _refuse_data(self, stream: Stream, size: int) -> None:
+        """End *stream*, on which DATA of *size* bytes must not come."""
+        shared = self._shared
+        if stream.receive_window < 0:
+            code = ErrorCode.FLOW_CONTROL_ERROR
+            message = (
+                f"{-stream.receive_window} bytes of DATA beyond the window of the stream (RFC 9113 "
+                "section 6.9.1)"
+            )
+        elif stream.ended:
+            code = ErrorCode.STREAM_CLOSED
+            message = "DATA behind the end of the response (RFC 9113 section 5.1)"
+        else:
+            code = ErrorCode.PROTOCOL_ERROR
+            message = "DATA in front of the head of the response (RFC 9113 section 8.1)"
+        shared.drop(size)
+        shared.break_stream(stream, code, message)
+
+    def _refuse_content(self, stream: Stream, count: int) -> None:
+        """End *stream*, which has more content than it may have."""
+        assert stream.missing is not None
+        message = (
+            f"{-stream.missing} bytes of content more than the response may have (RFC 9113 section "
+            "8.1.1)"
+        )
+        self._shared.drop(count)
+        self._shared.break_stream(stream, ErrorCode.PROTOCOL_ERROR, message)
+
+    def _give_back(self, stream: Stream, size: int) -> None:
+        """Return padding to the windows; nobody reads it."""
+        shared = self._shared
+        shared.drop(size)
+        if increment := shared.stream_windows.consumed(stream, size):
+            shared.update_window(stream.id, increment)
+
+    # ---- frames on streams that have ended
+
+    def _late_data(self, stream_id: int, size: int) -> None:
+        """Handle DATA on a stream that is closed; it counts for the window of the connection."""
+        shared = self._shared
+        self._check_closed(stream_id, "DATA")
+        if excess := shared.resets.received(stream_id, size):
+            raise Violation(
+                ErrorCode.FLOW_CONTROL_ERROR,
+                f"{excess} bytes of DATA beyond the window of stream {stream_id}, which was reset "
+                "(RFC 9113 section 6.9.1)",
+            )
+        shared.count_useless()
+        shared.drop(size)
+
+    def _late_headers(self, stream_id: int, block: bytes) -> None:
+        """Handle HEADERS on a stream that is closed; the table of HPACK has to stay in step."""
+        self._check_closed(stream_id, "HEADERS")
+        self._shared.count_useless()
+        try:
+            self._shared.decoder.decode(block)
+        except ListTooLarge:
+            pass  # nobody wants it
+
+    def _check_closed(self, stream_id: int, name: str) -> None:
+        """Raise `Violation`, unless *stream_id* was reset by this side."""
+        if self._shared.is_idle(stream_id):
+            raise Violation(
+                ErrorCode.PROTOCOL_ERROR,
+                f"{name} on stream {stream_id}, which is idle (RFC 9113 section 5.1)",
+            )
+        if stream_id not in self._shared.resets:
+            raise Violation(
+                ErrorCode.STREAM_CLOSED,
+                f"{name} on stream {stream_id}, which is closed (RFC 9113 section 5.1)",
+            )
