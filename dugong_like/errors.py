@@ -19,7 +19,7 @@
     |   `-- RedirectRefused            following it would be unsafe
     |-- AddressForbidden           the guard does not allow the address    do not retry
     |-- ProtocolError              the peer violated the protocol          report, do not retry
-    |   |-- InvalidResponse            not HTTP/1.0 or HTTP/1.1
+    |   |-- InvalidResponse            not HTTP
     |   |-- UnsupportedResponse        HTTP, but the end of its body is unknown
     |   `-- DecodingError              the content coding of a body is broken
     `-- TransportError             the bytes did not get through           usually retry
@@ -267,7 +267,11 @@ class ProtocolError(DugongError):
 
 
 class InvalidResponse(ProtocolError):
-    """The server sent something that is not HTTP/1.0 or HTTP/1.1 (RFC 9112)."""
+    """The server sent something that is not HTTP/1.0 or HTTP/1.1 (RFC 9112), or HTTP/2 (RFC 9113).
+
+    With HTTP/2 a malformed response ends its stream only; other violations end the connection, and
+    all requests on it.
+    """
 
 
 class UnsupportedResponse(ProtocolError):

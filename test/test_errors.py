@@ -25,6 +25,7 @@ ALL = [
 RETRYABLE = {
     "TransportError", "ConnectionClosed", "ConnectionTimedOut", "ContinueTimedOut",
     "ConnectFailed", "DeadlineExceeded", "HandshakeFailed", "DNSUnavailable", "PoolTimedOut",
+    "GoneAway",
 }  # fmt: skip
 
 
@@ -65,6 +66,20 @@ def test_whether_to_retry_may_depend_on_what_has_happened():
     assert pickle.loads(pickle.dumps(tunnel)).retry_after == "7"
     assert TunnelRefused.retryable is False
     assert errors.HandshakeFailed("no").retryable is True
+
+
+def test_ends_of_streams_carry_their_codes():
+    codes = {0x0: False, 0x1: False, 0x2: True, 0x7: True, 0x8: True, 0xB: False, 0xD: False}
+    for code, retryable in codes.items():
+        for exc in (
+            reset := errors.StreamReset("no", code=code),
+            pickle.loads(pickle.dumps(reset)),
+        ):
+            assert (exc.code, exc.retryable) == (code, retryable)
+    gone = errors.GoneAway("no", last_id=7, code=11, debug=b"calm", request_sent="yes")
+    for exc in (gone, pickle.loads(pickle.dumps(gone)), copy.copy(gone)):
+        assert (exc.last_id, exc.code, exc.debug) == (7, 11, b"calm")
+        assert (exc.request_sent, exc.retryable) == ("yes", True)
 
 
 def test_phases_of_proxies():

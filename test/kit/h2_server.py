@@ -11,6 +11,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 import h2.settings
+
 from kit import h2_frames
 from kit.h2_frames import PREFACE, split_frames
 from kit.support import ScriptedServer, pattern, read_exactly
@@ -78,7 +79,10 @@ class Peer:
         config = h2.config.H2Configuration(client_side=False, header_encoding="latin-1")
         self.connection = h2.connection.H2Connection(config)
         codes = {h2.settings.SettingCodes[key.upper()]: value for key, value in settings.items()}
-        self.connection.local_settings.update(codes)
+        defaults = dict(self.connection.local_settings)
+        self.connection.local_settings = h2.settings.Settings(
+            client=False, initial_values={**defaults, **codes}
+        )
         self.connection.initiate_connection()
         self.app = app
         self.frame = frame
