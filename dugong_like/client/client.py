@@ -211,7 +211,10 @@ class Client:
             default_fields(decompress),
             None if json is json_module else json.dumps,
         )
-        self._reading = ReadingOptions(decompress, max_body, default_encoding, json.loads)
+        self._reading, self._other_reading = (
+            ReadingOptions(decodes, max_body, default_encoding, json.loads)
+            for decodes in (bool(decompress), not decompress)
+        )
         self._hooks = Hooks(hooks)
         self._auth = as_auth(auth) or self._auth_of_base()
         self._follow_redirects = bool(follow_redirects)
@@ -317,6 +320,13 @@ class Client:
                 *timeout*, as for the client.
                 *follow_redirects*, *retry*, *stream*, *hooks*: for this request.
                 *expect100*, True to ask the server before the body is sent.
+                *decompress*, False to have the body of the response as it is sent, and not to
+                ask for a compressed one; True for the opposite.
+                *verify*, *cert*, *ssl_context*, *proxy*, as for the client, whose settings they
+                replace; *http_version*, ``"1.0"`` or ``"1.1"``; *server_hostname*, the name that
+                the certificate has to have. Such a request has connections of its own. *proxy* of
+                None is none, not even that of the environment. After a redirect to another origin
+                *cert*, *ssl_context* and *server_hostname* do not hold.
                 *compress*, ``"gzip"``, ``"deflate"``, ``"br"`` or ``"zstd"`` for the body.
                 *progress*, called with the bytes of the body that were sent, and with all.
                 *extensions*, for layers of your own.
@@ -403,12 +413,19 @@ class Client:
             response.attempts = response.request.attempts
         if response.next_request is not None:
             response.follow_with(self._co_follow)
-        response.begin(begun_at, request.deadline, self._reading)
+        reading = self._reading if request.decompress is None else self._reading_of(request)
+        response.begin(begun_at, request.deadline, reading)
         if not request.stream and not response.is_read():
             yield from response.co_read()
         if self._raise_for_status and response.is_error:
             self._raise_status(response)
         return response
+
+    def _reading_of(self, request: ClientRequest) -> ReadingOptions:
+        """Return how the body of the response to *request* is read."""
+        if request.decompress in (None, self._reading.decompress):
+            return self._reading
+        return self._other_reading
 
     @staticmethod
     def _raise_status(response: Response) -> None:
@@ -450,7 +467,7 @@ class Client:
         if self._retry is not None or has_retry:
             from .layers.retry import RetryLayer  # noqa: PLC0415 - the same
 
-            chain.append(RetryLayer(self._retry, self._reading))
+            chain.append(RetryLayer(self._retry, self._reading_of))
         if has_cookies:
             from .layers.cookies import CookieLayer  # noqa: PLC0415 - the same
 

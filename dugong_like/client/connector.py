@@ -1,29 +1,29 @@
 """Making the connections of a pool: from an origin to an `HTTPConnection`.
 
 All that depends on the origin only is found out once and shared by its connections: the proxy, the
-TLS context, the checked configuration.
+checked configuration.
 
-Not here: when a connection is made, and who gets it (pool.py).
+Not here: when a connection is made, and who gets it (pool.py), the context for TLS (trust.py), and
+settings of single requests (connection_settings.py).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping
-from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from ..connection.config import ConnectionConfig, checked_proxy
+from ..connection.config import ConnectionConfig
 from ..connection.connection import HTTPConnection
 from ..errors import InvalidOption
 from ..http.redaction import quoted
 from ..http.url import Origin
-from ..polling.fork import after_fork
 from ..polling.numbers import check_flag
 from ..polling.timeouts import as_timeouts
-from ..transport.connect.options import check_context
 from ..transport.tls.sessions import TLSSessions
+from .connection_settings import ALL, ConnectionSettings, OriginWith, ProxyChoice, checked_proxies
 from .pool_limits import DEFAULT_TIMEOUTS
+from .trust import Trust
 
 if TYPE_CHECKING:
     from ..connection.options import KeywordOptions
@@ -32,11 +32,9 @@ if TYPE_CHECKING:
     from ..transport.tls.contexts import ClientCertificate
     from ..transport.tls.over_socket import SSLContext
 
-ProxyChoice: TypeAlias = "Proxy | tuple[str, int] | str | None"
-
 MOST_KNOWN: Final = 1000  # origins whose configuration is kept; each has less than a KiB
-ALL: Final = "all://"
-SCHEMES: Final = ("http://", "https://", ALL)  # keys of a mapping of proxies
+MOST_VARIED: Final = 100  # settings of single requests; each may have a context for TLS
+OF_CONFIG: Final = ("http_version", "server_hostname")  # options of `HTTPConnection` among these
 FOR_TLS: Final = ("fingerprint", "server_hostname", "tls_sessions")  # options of https only
 
 
@@ -86,18 +84,32 @@ class Connector:
         trust_env: bool = True,
         **options: Unpack[KeywordOptions],
     ) -> None:
-        _check_trust(ssl_context, verify, cert)
+        trust = Trust(ssl_context, verify, cert)
         check_flag("trust_env", trust_env)
-        self._options: dict[str, Any] = {"timeout": DEFAULT_TIMEOUTS, **options}
-        self.timeouts = as_timeouts(self._options["timeout"])
-        self._context = ssl_context
-        self._verify = verify
-        self._cert = cert
-        self._proxies = _checked_proxies(proxy)
+        self._set_up(
+            trust,
+            checked_proxies(proxy),
+            {"timeout": DEFAULT_TIMEOUTS, **options},
+            trusts_environment=bool(trust_env),
+        )
+
+    def _set_up(
+        self,
+        trust: Trust,
+        proxies: dict[str, Proxy | None] | None,
+        options: dict[str, Any],
+        *,
+        trusts_environment: bool,
+    ) -> None:
+        self._trust = trust
+        self._proxies = proxies
+        self._options = options
+        self._trusts_environment = trusts_environment
+        self.timeouts = as_timeouts(options["timeout"])
         leads = any(options.get(name) is not None for name in ("uds", "transport"))
-        self._asks_environment = bool(trust_env) and self._proxies is None and not leads
+        self._asks_environment = trusts_environment and proxies is None and not leads
         if options.get("tls_sessions", True) is True:
-            self._options["tls_sessions"] = TLSSessions()
+            options["tls_sessions"] = TLSSessions()
         self._plain_options = {
             name: value for name, value in self._options.items() if name not in FOR_TLS
         }
@@ -106,11 +118,32 @@ class Connector:
         ConnectionConfig("localhost", **self._plain_options)  # raises what is wrong with them
         self._configs: dict[Origin, ConnectionConfig] = {}
         self._same: dict[Proxy, Proxy] = {}  # those of the environment; equal ones are one
-        self._making = RLock()  # of contexts, so that there is one
-        after_fork(self._renew_lock)
+        self._varied: dict[ConnectionSettings, Connector] = {}
 
-    def _renew_lock(self) -> None:
-        self._making = RLock()
+    def varied(self, settings: ConnectionSettings) -> Connector:
+        """Return what makes connections with *settings* in place of those here.
+
+        Equal settings give the same object, unless there have been many others meanwhile.
+
+        Raises:
+            InvalidOption: they mean nothing together with those here.
+
+        """
+        found = self._varied.get(settings)
+        if found is not None:
+            return found
+        given = settings.options
+        other = Connector.__new__(Connector)
+        other._set_up(  # noqa: SLF001 - it is one of these
+            self._trust.changed(given),
+            given.get("proxy", self._proxies),
+            {**self._options, **{name: given[name] for name in OF_CONFIG if name in given}},
+            trusts_environment=self._trusts_environment,
+        )
+        while len(self._varied) >= MOST_VARIED:
+            for oldest in list(self._varied)[: MOST_VARIED // 2]:
+                self._varied.pop(oldest, None)
+        return self._varied.setdefault(settings, other)
 
     def connection(self, origin: Origin) -> HTTPConnection:
         """Return a new connection to *origin*, which is opened when it is first used.
@@ -135,6 +168,8 @@ class Connector:
 
         """
         config = self._configs.get(origin)
+        if config is None and isinstance(origin, OriginWith):
+            return self.varied(origin.settings).key(origin.origin), origin.settings
         proxy = self._proxy(origin) if config is None else config.proxy
         return origin.secure, origin.host, origin.port, proxy
 
@@ -148,7 +183,9 @@ class Connector:
             if config.is_logged_as_wanted():
                 return config
             self._configs.pop(origin, None)
-        context = self._ssl_context() if _checked(origin).secure else None
+        if isinstance(origin, OriginWith):
+            return self.varied(origin.settings).config(origin.origin)
+        context = self._trust.context() if _checked(origin).secure else None
         options = self._plain_options if context is None else self._options
         proxy = self._proxy(origin)
         config = ConnectionConfig(origin.host, origin.port, context, proxy, **options)
@@ -169,62 +206,11 @@ class Connector:
         proxy = Proxy.from_env(scheme, origin.host, origin.port)
         return None if proxy is None else self._same.setdefault(proxy, proxy)
 
-    def _ssl_context(self) -> SSLContext:
-        """Return the context for https, made at the first call."""
-        context = self._context
-        if context is not None:
-            return context
-        with self._making:
-            if self._context is None:
-                self._context = self._make_context()
-            return self._context
-
-    def _make_context(self) -> SSLContext:
-        from ..transport.tls import contexts  # noqa: PLC0415 - https only
-
-        verify = self._verify
-        if verify is True and self._cert is None:
-            return contexts.default_ssl_context()
-        if isinstance(verify, bool):
-            return contexts.tls_context(verify=verify, client_cert=self._cert)
-        return contexts.tls_context(ca=verify, client_cert=self._cert)
-
 
 def _checked(origin: Origin) -> Origin:
     if not isinstance(origin, Origin):
         raise TypeError(f"origin is an Origin, not {quoted(origin)}: Origin('https', 'h')")
     return origin
-
-
-def _check_trust(
-    context: SSLContext | None, verify: bool | FilePath, cert: ClientCertificate | None
-) -> None:
-    """Check what connections for https shall trust and show."""
-    if not isinstance(verify, bool | str | bytes | os.PathLike):
-        raise TypeError(f"verify is True, False, or the path of authorities, not {quoted(verify)}")
-    if cert is not None and not isinstance(cert, str | bytes | os.PathLike | tuple | list):
-        raise TypeError(f"cert is a path, or a tuple of certificate and key, not {quoted(cert)}")
-    if context is None:
-        return
-    check_context(context)
-    for name, is_given in (("verify", verify is not True), ("cert", cert is not None)):
-        if is_given:
-            raise InvalidOption(f"{name} is up to the ssl_context that is given as well")
-
-
-def _checked_proxies(
-    proxy: ProxyChoice | Mapping[str, ProxyChoice],
-) -> dict[str, Proxy | None] | None:
-    """Return the proxies by scheme; None if none are given."""
-    if proxy is None:
-        return None
-    if not isinstance(proxy, Mapping):
-        return {ALL: checked_proxy(proxy)}
-    for scheme in proxy:
-        if scheme not in SCHEMES:
-            shown = quoted(scheme)
-            raise InvalidOption(f"proxy is for {', '.join(map(repr, SCHEMES))}, not for {shown}")
-    return {scheme: checked_proxy(each) for scheme, each in proxy.items()}
 
 
 def _names_proxy(scheme: str) -> bool:

@@ -113,6 +113,8 @@ def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
 
     """
     origin = request.url.origin
+    if request.connecting is not None:
+        origin = request.connecting.at(origin)
     body = request.body
     # Where request and response are each sent and received as a whole:
     if not (

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..http.auth.flow import Auth
     from ..polling.timeouts import Timeouts
+    from .connection_settings import ConnectionSettings
 
 
 class EventFunctions(Protocol):
@@ -106,6 +107,9 @@ class ClientRequest(Request):
         prepared: fields that the request was built with, and the same checked and serialised; they
             are sent if `headers` still is these.
         attempts: how often it was sent, by redirects, authentication and retries.
+        connecting: settings of the connection that it is sent by; None for those of the client.
+        decompress: True or False to have the body of the response decoded or left as it is sent;
+            None for what the client does.
         held: keeps one connection for several requests, a `HeldConnection`; None for none.
         extensions: anything that layers of your own want to know.
 
@@ -123,6 +127,8 @@ class ClientRequest(Request):
     expect100 = False
     prepared: PreparedFields | None = None
     attempts = 0
+    connecting: ConnectionSettings | None = None
+    decompress: bool | None = None
     held: Hold | None = None
 
     url: URL

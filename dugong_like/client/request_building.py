@@ -18,11 +18,16 @@ from ..http.redaction import quoted, shown_url
 from ..http.request import check_body
 from ..http.text import dump_json
 from ..http.url import URL
+from ..polling.numbers import check_flag
 from ..polling.timeouts import Timeouts, as_timeouts
 from .request import ClientRequest, PreparedFields
 
 if TYPE_CHECKING:
     from ..http.query import Params
+    from ..transport.tls.authorities import FilePath
+    from ..transport.tls.contexts import ClientCertificate
+    from ..transport.tls.over_socket import SSLContext
+    from .connection_settings import ProxyChoice
     from .events import HookFunctions
     from .layers.retry import Retry
 
@@ -38,17 +43,17 @@ SAME: Final = {
     "event_hooks": "hooks",
     "max_retries": "retry=Retry(total=…)",
     "pool_size": "limits of the client",
-    "proxies": "proxy of the client",
+    "proxies": "proxy",
     "query_params": "params",
     "retries": "retry=Retry(total=…)",
-    "ssl": "ssl_context of the client",
+    "ssl": "ssl_context, or verify and cert",
     "transport": "dispatcher of the client",
+    "version": "http_version",
     "wait_continue": "expect100",
 }  # what other libraries call an argument
 OF_CLIENT: Final = frozenset({
-    *("base_url", "cert", "decompress", "default_encoding", "dispatcher", "guard", "layers"),
-    *("limits", "max_body", "max_redirects", "mounts", "proxy", "raise_for_status", "rate"),
-    *("store_cookies", "trust_env", "verify"),
+    *("base_url", "default_encoding", "dispatcher", "guard", "layers", "limits", "max_body"),
+    *("max_redirects", "mounts", "raise_for_status", "rate", "store_cookies", "trust_env"),
 })  # fmt: skip
 
 
@@ -72,9 +77,19 @@ class RequestOptions(TypedDict, total=False):
     retry: Retry | None
     extensions: Mapping[str, Any] | None
     stream: bool
+    decompress: bool
+    ssl_context: SSLContext | None
+    verify: bool | FilePath
+    cert: ClientCertificate | None
+    proxy: ProxyChoice | Mapping[str, ProxyChoice]
+    http_version: str
+    server_hostname: str | None
 
 
 NOT_YET: Final = ("http1", "http2", "versions")
+OF_RECEIVING: Final = frozenset({
+    *("decompress", "ssl_context", "verify", "cert", "proxy", "http_version", "server_hostname"),
+})  # fmt: skip
 KNOWN: Final = frozenset(RequestOptions.__annotations__)
 
 
@@ -87,6 +102,12 @@ def unknown_option(name: str, known: Iterable[str], same: Mapping[str, str]) -> 
     if name in NOT_YET:
         return TypeError(f"there is no argument {name!r}: HTTP/1.1 is spoken, and nothing else yet")
     return TypeError(f"there is no argument {name!r}; there are {', '.join(sorted(known))}")
+
+
+def _refuse_unknown(options: RequestOptions) -> None:
+    for name in options:
+        if name not in KNOWN:
+            raise unknown_option(name, KNOWN, SAME)
 
 
 _is_absolute = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://").match  # a path may have a URL in it
@@ -193,9 +214,7 @@ class RequestBuilder:
         return request
 
     def _apply(self, request: ClientRequest, options: RequestOptions) -> None:
-        for name in options:
-            if name not in KNOWN:
-                raise unknown_option(name, KNOWN, SAME)
+        _refuse_unknown(options)
         if (params := options.get("params")) is not None:
             request.url = request.url.with_query(params)
         self._set_body(request, options)
@@ -213,6 +232,26 @@ class RequestBuilder:
         request.expect100 = bool(options.get("expect100", False))
         if (extensions := options.get("extensions")) is not None:
             request.extensions.update(extensions)
+        if not OF_RECEIVING.isdisjoint(options):
+            self._apply_to_receiving(request, options)
+
+    def _apply_to_receiving(self, request: ClientRequest, options: RequestOptions) -> None:
+        """Take what is about the connection, or the decoding of the response."""
+        if "decompress" in options:
+            check_flag("decompress", options["decompress"])
+            request.decompress = bool(options["decompress"])
+            if not request.decompress:
+                if self._codings is not None and request.headers.get(CODINGS) == self._codings:
+                    request.headers.remove(CODINGS)
+            elif CODINGS not in request.headers and not _names(options.get("headers"), CODINGS):
+                from ..http.codings import accept_encoding  # noqa: PLC0415 - rare
+
+                request.headers.set(CODINGS, accept_encoding())
+        from .connection_settings import ConnectionSettings  # noqa: PLC0415 - rare
+
+        settings = ConnectionSettings(options)
+        if settings.options:
+            request.connecting = settings
 
     def _ask_for_plain_parts(
         self, headers: Headers, given: Fields | Mapping[str, str | None]
@@ -228,8 +267,7 @@ class RequestBuilder:
         """
         if self._codings is None or headers.get(CODINGS) != self._codings:
             return
-        pairs: list[tuple[Any, Any]] = list(field_pairs(given))  # type: ignore[arg-type]
-        if all(_lower(name) != CODINGS.lower() for name, _ in pairs):
+        if not _names(given, CODINGS):
             headers.set(CODINGS, "identity")
 
     def _wrap_body(self, request: ClientRequest, options: RequestOptions) -> None:
@@ -347,6 +385,12 @@ def merged_fields(
     names = {_lower(name) for name, _ in new}
     kept = [pair for pair in pairs if pair[0].lower() not in names]
     return kept + Headers([pair for pair in new if pair[1] is not None]).items()
+
+
+def _names(headers: Fields | Mapping[str, str | None] | None, name: str) -> bool:
+    """Return True if *headers* have a field *name*, perhaps with the value None."""
+    pairs: list[tuple[Any, Any]] = list(field_pairs(headers or ()))  # type: ignore[arg-type]
+    return any(_lower(each) == name.lower() for each, _ in pairs)
 
 
 def _lower(name: Text) -> str:

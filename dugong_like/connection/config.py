@@ -330,12 +330,22 @@ def _other_heads(host: str, forwarding: Forwarding | None, http_version: str) ->
         InvalidOption: *http_version* is none that is spoken.
 
     """
-    if not isinstance(http_version, str) or http_version not in VERSIONS:
-        raise InvalidOption(f"http_version {quoted(http_version)}: only 1.0 and 1.1 are spoken")
-    minor = VERSIONS[http_version]
+    minor = VERSIONS[checked_http_version(http_version)]
     if forwarding is None:
         return RequestHeads(host, "", None, minor)
     return RequestHeads(host, f"http://{host}", forwarding.lines, minor)
+
+
+def checked_http_version(version: str) -> str:
+    """Return *version*, if it is one that is spoken.
+
+    Raises:
+        InvalidOption: it is not.
+
+    """
+    if not isinstance(version, str) or version not in VERSIONS:
+        raise InvalidOption(f"http_version {quoted(version)}: only 1.0 and 1.1 are spoken")
+    return version
 
 
 _logs_wanted: Callable[[], bool] | None = None  # see logs.is_wanted

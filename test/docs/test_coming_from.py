@@ -186,6 +186,7 @@ def test_decompression():
     assert "gzip" in mock.calls[0].request.headers["accept-encoding"]
     with client.stream("GET", PLACE) as response:
         assert b"".join(response.iter_raw()) == compressed
+    assert client.get(PLACE, decompress=False).content == compressed
     client, mock = sessions(answer, decompress=False)
     assert client.get(PLACE).content == compressed
     assert "accept-encoding" not in mock.calls[0].request.headers
@@ -301,8 +302,9 @@ def test_names_of_arguments_of_a_request():
         "allow_redirects": "follow_redirects",
         "query_params": "params",
         "wait_continue": "expect100",
-        "verify": "client",
-        "ssl": "client",
+        "ssl": "ssl_context, or verify and cert",
+        "proxies": "proxy",
+        "version": "http_version",
     }.items():
         with pytest.raises(TypeError, match=right):
             client.get(PLACE, **{wrong: 1})

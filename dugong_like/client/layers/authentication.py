@@ -92,6 +92,9 @@ class _Rounds:
         request.deadline = self._request.deadline
         request.hooks = self._request.hooks
         request.bounded = self._request.bounded
+        request.connecting = self._request.connecting
+        if request.connecting is not None and url.origin != self._request.url.origin:
+            request.connecting = request.connecting.elsewhere()
         return request
 
     def co_end(self, response: Response) -> Co[None]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
 
-from ...errors import AddressForbidden
+from ...errors import AddressForbidden, InvalidOption
 from ...http.redaction import mask_target, quoted
 from ...polling.contract import Co
 from ...transport.connect.dns import co_resolve, family_of
@@ -132,6 +132,8 @@ class GuardLayer:
 
     def __call__(self, request: ClientRequest, co_send: Send) -> Co[Response]:
         """Send *request* unless its host is an address that is not allowed; see `Layer`."""
+        if request.connecting is not None and "proxy" in request.connecting.options:
+            raise InvalidOption("guard: addresses behind a proxy are not known")
         host = request.url.host
         if family_of(host) is not None:
             try:

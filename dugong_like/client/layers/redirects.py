@@ -134,6 +134,8 @@ class Redirects:
         following = request.redirected(url, method, headers, with_body=with_body)
         if url.origin != request.url.origin:
             following.auth = following.cookies = None
+            if following.connecting is not None:
+                following.connecting = following.connecting.elsewhere()
         if credentials is not None:
             following.auth = BasicAuth(*credentials)
         return following

@@ -210,7 +210,7 @@ class RetryLayer:
 
     Args:
         retry: for requests that have none of their own; None for none.
-        reading: how the client reads bodies.
+        reading_of: tells how the client reads the body of the response to a request.
         clock: gives seconds of `time.time`.
 
     """
@@ -218,11 +218,11 @@ class RetryLayer:
     def __init__(
         self,
         retry: Retry | None,
-        reading: ReadingOptions = AS_USUAL,
+        reading_of: Callable[[ClientRequest], ReadingOptions] = lambda _: AS_USUAL,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._retry = retry
-        self._reading = reading
+        self._reading_of = reading_of
         self._clock = clock
 
     def __call__(self, request: ClientRequest, co_send: Send) -> Co[Response]:
@@ -253,7 +253,8 @@ class RetryLayer:
                     seconds = self._pause_before(request, retry, repetition, response)
                 if seconds is None:
                     if not (request.stream or _is_passed_by(request, response)):
-                        yield from response.co_receive(self._reading, request.deadline)
+                        reading = self._reading_of(request)
+                        yield from response.co_receive(reading, request.deadline)
                     return response
                 yield from co_skip_body(response)
             except DugongError as exc:
