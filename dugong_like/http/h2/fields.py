@@ -10,7 +10,7 @@ of both versions (http/header_validation.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, NoReturn
 
 from ...errors import InvalidRequest, InvalidResponse
@@ -29,9 +29,9 @@ from ..target import check_agreement, check_target
 from .hpack_decoder import FieldSection
 from .static_table import Field
 
-# A whole section as lines. Names are checked one by one before, as one may be anything up to ": ".
+# A whole section as lines. Names are checked one by one before, as there may be ":" in one.
 _section = re.compile(
-    rb"(?:\r\n[!#-'*+\-.^-z|~0-9]++: (?:[!-~\x80-\xff]++(?:[\t ]++[!-~\x80-\xff]++)*+)?+)*+\r\n"
+    rb"(?:\r\n[!#-'*+\-.^-z|~0-9]++:(?![\t ])[\t -~\x80-\xff]*+(?<![\t ]))*+\r\n"
 ).fullmatch
 _name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 _status = re.compile(rb"[1-9][0-9][0-9]").fullmatch
@@ -95,7 +95,9 @@ def response_head(section: FieldSection) -> ResponseHead:
     if type(head) is ResponseHead:
         return head
     if not section or section[0][0] != b":status":
-        raise InvalidResponse("a header section does not begin with :status (RFC 9113 section 8.3)")
+        raise InvalidResponse(
+            "a header section does not begin with :status (RFC 9113 section 8.3.2)"
+        )
     value = section[0][1]
     if not _status(value):
         raise InvalidResponse(
@@ -105,11 +107,7 @@ def response_head(section: FieldSection) -> ResponseHead:
     if status == SWITCHING_PROTOCOLS:
         raise InvalidResponse("101 in HTTP/2, which has none (RFC 9113 section 8.6)")
     fields = section[1:]
-    lines = _lines(fields)
-    length = None
-    for name, value in fields:
-        if name == b"content-length":
-            length = content_length(value, length)
+    lines, length = _lines(fields)
     head = section.checked = ResponseHead(status, lines, len(fields), length)
     return head
 
@@ -121,23 +119,28 @@ def trailer_section(section: FieldSection) -> bytes:
         InvalidResponse: it is malformed, or has pseudo-fields (section 8.1).
 
     """
-    return _lines(section)[2:]
+    lines, _ = _lines(section)
+    return lines[2:]
 
 
-def _lines(fields: Sequence[Field]) -> bytes:
-    """Return CRLF and *fields* as lines, each with its CRLF.
+def _lines(fields: list[Field]) -> tuple[bytes, int | None]:
+    """Return CRLF and *fields* as lines, each with its CRLF; and the value of Content-Length.
 
     Raises:
-        InvalidResponse: one is not allowed here.
+        InvalidResponse: a field is not allowed here.
 
     """
+    length = None
     for name, value in fields:
         if name not in _plain:
-            _check_name(name, value)
-    lines = b"".join([b"\r\n" + name + b": " + value for name, value in fields]) + b"\r\n"
+            if name == b"content-length":
+                length = content_length(value, length)
+            else:
+                _check_name(name, value)
+    lines = b"\r\n%b\r\n" % b"\r\n".join(map(b":".join, fields)) if fields else b"\r\n"
     if not _section(lines) or lines.count(b"\n") != len(fields) + 1:
         _refuse_value(fields)
-    return lines
+    return lines, length
 
 
 def _check_name(name: bytes, value: bytes) -> None:
@@ -160,11 +163,11 @@ def _check_name(name: bytes, value: bytes) -> None:
         _plain.add(name)
 
 
-def _refuse_value(fields: Sequence[Field]) -> NoReturn:
+def _refuse_value(fields: list[Field]) -> NoReturn:
     """Raise `InvalidResponse` that names the field with an invalid value."""
     shown = "a field"
     for name, value in fields:
-        if not _section(b"\r\n" + name + b": " + value + b"\r\n") or b"\n" in value:
+        if not _section(b"\r\n" + name + b":" + value + b"\r\n") or b"\n" in value:
             shown = name.decode()
             break
     raise InvalidResponse(
@@ -181,13 +184,12 @@ class RequestFields:
 
     """
 
-    __slots__ = ("_authority", "_host", "_scheme", "_tails")
+    __slots__ = ("_authority", "_scheme", "_tails")
 
     def __init__(self, scheme: str, authority: str) -> None:
         self._scheme = b":scheme", scheme.encode()
-        self._host = authority
         self._authority = b":authority", authority.encode()
-        self._tails: dict[str, tuple[Field, ...]] = {}
+        self._tails: dict[str, tuple[Field, tuple[Field, ...]]] = {}
 
     def build(
         self,
@@ -214,14 +216,7 @@ class RequestFields:
             InvalidRequest: an argument cannot be sent.
 
         """
-        tail = self._tails.get(fields.text)
-        if tail is None:
-            tail = self._tail(fields)
-        authority = self._authority
-        if "host" in fields.values:
-            host = fields.values["host"]
-            check_host(host)
-            authority = b":authority", host.encode()
+        authority, tail = self._tails.get(fields.text) or self._tail(fields)
         if length is not None:
             tail = (*tail, (b"content-length", b"%d" % length))
         if method in COMMON and not protocol and _origin_form(target):  # the common case
@@ -261,14 +256,18 @@ class RequestFields:
             raise InvalidRequest(f"protocol is not a token: {quoted(protocol)}")
         return (*pseudo, (b":protocol", protocol.encode()))
 
-    def _tail(self, fields: FieldLines) -> tuple[Field, ...]:
-        """Return the fields behind the pseudo-fields, without those of the body."""
-        tail = [] if "accept-encoding" in fields.values else [ACCEPT_ENCODING]
-        tail += _sent(fields)
+    def _tail(self, fields: FieldLines) -> tuple[Field, tuple[Field, ...]]:
+        """Return the authority, and the fields behind the pseudo-fields, but no Content-Length."""
+        authority = self._authority
+        if "host" in fields.values:
+            host = fields.values["host"]
+            check_host(host)
+            authority = b":authority", host.encode()
+        defaults = () if "accept-encoding" in fields.values else (ACCEPT_ENCODING,)
         if len(self._tails) >= MOST_TAILS:
             self._tails.clear()
-        self._tails[fields.text] = tuple(tail)
-        return tuple(tail)
+        made = self._tails[fields.text] = authority, (*defaults, *_sent(fields))
+        return made
 
 
 def trailer_fields(fields: Fields) -> tuple[Field, ...]:

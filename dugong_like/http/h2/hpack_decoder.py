@@ -39,6 +39,7 @@ INDEXED: Final = 0x80  # first bits of the representations (RFC 7541 section 6)
 ADDED: Final = 0x40
 SIZE_UPDATE: Final = 0x20
 HUFFMAN: Final = 0x80  # first bit of a string literal (section 5.2)
+NAMES: Final = (b"", *[name for name, _ in ENTRIES])  # by index
 
 
 class HpackError(Violation):
@@ -60,10 +61,7 @@ class FieldSection(list[Field]):
 
     """
 
-    __slots__ = ("checked",)
-
-    def __init__(self) -> None:
-        self.checked: Any = None
+    checked: Any = None
 
 
 class Decoder:
@@ -220,8 +218,15 @@ class Decoder:
 
         """
         if index == most:
-            index, place = self._integer(block, place, index)
-        if index:
+            octet = block[place]
+            if octet < 0x80:  # noqa: PLR2004 - the only octet, as nearly always
+                index += octet
+                place += 1
+            else:
+                index, place = self._integer(block, place, index)
+        if 0 < index < FIRST_DYNAMIC:
+            name = NAMES[index]
+        elif index:
             name, _ = self._entry(index)
         else:
             name, place = self._string(block, place)
@@ -239,19 +244,21 @@ class Decoder:
         if end > len(block):
             raise IndexError
         data = block[place:end]
-        if first < HUFFMAN:
-            return data, end
-        text = self._strings.get(data)
-        if text is None:
-            try:
-                text = decode_huffman(data)
-            except InvalidCode as exc:
-                raise HpackError(f"Huffman code: {exc}") from None
-            if size <= LARGEST_STRING:
-                if len(self._strings) >= MOST_STRINGS:
-                    self._strings.clear()
-                self._strings[data] = text
-        return text, end
+        if first >= HUFFMAN:
+            data = self._strings.get(data) or self._decode_string(data)
+        return data, end
+
+    def _decode_string(self, data: bytes) -> bytes:
+        """Return what the Huffman code *data* stands for."""
+        try:
+            text = decode_huffman(data)
+        except InvalidCode as exc:
+            raise HpackError(f"Huffman code: {exc}") from None
+        if len(data) <= LARGEST_STRING:
+            if len(self._strings) >= MOST_STRINGS:
+                self._strings.clear()
+            self._strings[data] = text
+        return text
 
     def _add(self, field: Field) -> None:
         """Add an entry to the dynamic table; one that does not fit empties it (section 4.4)."""

@@ -86,7 +86,17 @@ class Encoder:
     """
 
     __slots__ = (
-        *("_added", "_blocks", "_candidates", "_entries", "_fixed", "_limit", "_lowest", "_most"),
+        *(
+            "_added",
+            "_announced",
+            "_blocks",
+            "_candidates",
+            "_entries",
+            "_fixed",
+            "_limit",
+            "_lowest",
+            "_most",
+        ),
         *("_moving", "_names", "_numbers", "_sensitive", "_size", "_used_names"),
         "_update",
     )
@@ -94,6 +104,7 @@ class Encoder:
     def __init__(self, max_table_size: int = DEFAULT_TABLE_SIZE) -> None:
         self._most = max_table_size
         self._limit = DEFAULT_TABLE_SIZE  # size of the table
+        self._announced = DEFAULT_TABLE_SIZE  # what the peer takes it to be
         self._lowest = DEFAULT_TABLE_SIZE  # the smallest that it had since the last block
         self._update = b""  # announces a change of it
         self._entries: deque[Field] = deque()  # the dynamic table, oldest first
@@ -117,7 +128,7 @@ class Encoder:
         self._limit = limit
         self._lowest = min(self._lowest, limit)
         self._update = encode_integer(limit, 5, SIZE_UPDATE)
-        if self._lowest < limit:  # RFC 7541 section 4.2
+        if self._lowest < min(limit, self._announced):  # RFC 7541 section 4.2
             self._update = encode_integer(self._lowest, 5, SIZE_UPDATE) + self._update
         self._make_room(0)
 
@@ -153,7 +164,7 @@ class Encoder:
     def _begin(self) -> bytes:
         """Return the announcement of the size of the table, which is due."""
         update, self._update = self._update, b""
-        self._lowest = self._limit
+        self._lowest = self._announced = self._limit
         return update
 
     def _set_sensitive(self, sensitive: Collection[bytes]) -> None:
