@@ -68,7 +68,18 @@ from .transport.buffer import BUFFER_SIZE
 from .transport.upgraded.network_stream import NetworkStream
 
 if TYPE_CHECKING:
-    from .client.api import delete, get, head, options, patch, post, put, request, stream
+    from .client.api import (
+        delete,
+        get,
+        head,
+        options,
+        patch,
+        post,
+        put,
+        query,
+        request,
+        stream,
+    )
     from .client.async_client import AsyncClient
     from .client.client import Client
     from .client.connector import Connector
@@ -256,6 +267,7 @@ __all__ = [
     "patch",
     "post",
     "put",
+    "query",
     "read_dump",
     "request",
     "run",
@@ -285,6 +297,7 @@ _LATER = {
     "head": ".client.api",
     "options": ".client.api",
     "patch": ".client.api",
+    "query": ".client.api",
     "post": ".client.api",
     "put": ".client.api",
     "request": ".client.api",

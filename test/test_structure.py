@@ -97,6 +97,9 @@ RESERVED = {
     "gevent": {
         "drivers/gevent.py",
     },
+    "truststore": {
+        "transport/tls/authorities.py",
+    },
     "idna": {
         "http/idna.py",
     },
@@ -319,7 +322,7 @@ def test_import_brings_in_nothing_that_is_not_used():
     assert not {name for name in modules if name.startswith("dugong_like.proxy.")}
     unwanted = {"asyncio", "trio", "gevent", "email", "ssl", "hashlib", "certifi", "logging"}
     unwanted |= {"concurrent", "http", "tqdm", "uvloop", "dataclasses", "inspect", "urllib"}
-    unwanted |= {"oauthlib", "spnego"}
+    unwanted |= {"oauthlib", "spnego", "truststore"}
     unwanted |= {"httpx", "httpx2", "httpcore", "requests", "urllib3"}
     assert not {name for name in modules if name.split(".")[0] in unwanted}
 

@@ -76,6 +76,11 @@ def patch(url: URL | str, **options: Unpack[RequestOptions]) -> Response:
     return default_client().patch(url, **options)
 
 
+def query(url: URL | str, **options: Unpack[RequestOptions]) -> Response:
+    """Send QUERY, a safe request with a body, by the default client; see `Client.query`."""
+    return default_client().query(url, **options)
+
+
 def delete(url: URL | str, **options: Unpack[RequestOptions]) -> Response:
     """Send DELETE by the default client; see `Client.request`."""
     return default_client().delete(url, **options)

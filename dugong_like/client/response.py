@@ -301,6 +301,11 @@ class Response:
         return self._http_version
 
     @property
+    def stream_id(self) -> int | None:
+        """Number of its HTTP/2 stream; None over HTTP/1.1, and without a connection."""
+        return None if self._message is None else self._message.stream_id
+
+    @property
     def is_informational(self) -> bool:
         """True for 1xx."""
         return self.status_code < 200  # noqa: PLR2004 - these are what the name says

@@ -73,6 +73,7 @@ class Exchange:
         hand_over: gives the stream up, if the response has ended HTTP on it.
         stream: what it gave.
         timings: how long its phases took; None if nobody asked for it.
+        stream_id: number of its stream (RFC 9113 section 5.1.1); None over HTTP/1.1.
 
     """
 
@@ -91,6 +92,7 @@ class Exchange:
     stream: NetworkStream | None = None
     informational: tuple[HTTPResponse, ...] = ()
     timings: Timings | None = None
+    stream_id: int | None = None
 
     def __init__(self, method: str, target: str) -> None:
         self.method = method
@@ -287,6 +289,11 @@ class HTTPResponse:
     def timings(self) -> Timings | None:
         """How long its phases took; None unless ``HTTPConnection(timings=True)`` asked."""
         return self._exchange.timings
+
+    @property
+    def stream_id(self) -> int | None:
+        """Number of its stream (RFC 9113 section 5.1.1); None over HTTP/1.1, which has none."""
+        return self._exchange.stream_id
 
     @property
     def headers(self) -> Message:

@@ -169,8 +169,8 @@ NOT_TRIED = {
     "a plain record": {"Cookie", "PollNeeded", "Timings"},
     "says no to what it does not know": {"is_temp_network_error"},
     "the arguments of Client, and of its request()": {
-        *("AsyncClient", "delete", "get", "head", "options", "patch", "post", "put", "request"),
-        "stream",
+        *("AsyncClient", "delete", "get", "head", "options", "patch", "post", "put", "query"),
+        *("request", "stream"),
     },
     "takes scripts of tests, one after the other": {"ScriptedTransport"},
 }

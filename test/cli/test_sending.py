@@ -52,6 +52,8 @@ class Site:
             path = head.split()[1].decode().split("?")[0]
             page = self.pages.get(path, reply("404 Not Found", body=b"nothing"))
             answer = page if isinstance(page, bytes) else page(fields, body)
+            if head.startswith(b"HEAD ") and isinstance(answer, bytes):
+                answer = answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
             for part in [answer] if isinstance(answer, bytes) else answer:
                 sock.sendall(part)
 
@@ -109,6 +111,7 @@ def plain_environment(monkeypatch):
 # ---- commands
 
 
+@pytest.mark.feature("E38")
 @pytest.mark.parametrize("name", ["get", "post", "put", "patch", "delete", "options"])
 def test_each_command_sends_its_method(name, capfd, tmp_path):
     (tmp_path / "file").write_bytes(b"sent")
@@ -121,6 +124,7 @@ def test_each_command_sends_its_method(name, capfd, tmp_path):
     assert site.requests[0][1] == (b"sent" if name == "put" else b"")
 
 
+@pytest.mark.feature("E38")
 @pytest.mark.parametrize("arguments", [["head"], ["get", "-I"], ["-I"]], ids=" ".join)
 def test_head_writes_the_head(arguments, capfd):
     page = b"HTTP/1.1 200 Fine\r\nX-One: 1\r\nContent-Length: 5000\r\n\r\n"
@@ -158,6 +162,7 @@ def to(place, status="302 Found"):
     return reply(status, f"Location: {place}", body=b"moved")
 
 
+@pytest.mark.feature("E38")
 def test_redirects_are_followed_unless_that_is_not_wanted(capfd):
     with serving(a=to("/b"), b=to("/c", "301 Moved"), c=reply(body=b"here")) as (site, url):
         assert run_main("get", f"{url}/a") == 0
@@ -406,6 +411,7 @@ def on_terminal(folder, *arguments, **environment):
 # ---- what is shown
 
 
+@pytest.mark.feature("E38")
 def test_include_writes_the_head_in_front_of_the_body(capfd):
     with serving(x=reply("200 OK", "X-A: 1", body=b"body")) as (_, url):
         assert run_main("get", "-i", f"{url}/x") == 0
@@ -419,6 +425,7 @@ def test_include_writes_the_head_in_front_of_the_body(capfd):
     assert err.endswith("HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\nnothing")
 
 
+@pytest.mark.feature("E38")
 def test_verbose_shows_all_heads_and_no_secrets(capfd):
     pages = {"a": to("/b?token=hidden"), "b": reply("200 OK", "X-E: \x9b2J", body=b"body")}
     with serving(**pages) as (_, url):
@@ -492,6 +499,7 @@ def test_json_is_checked_and_sent_as_it_was_written(name, tmp_path, capfd):
     assert "not JSON" in capfd.readouterr().err
 
 
+@pytest.mark.feature("E38")
 def test_a_form_without_files_is_urlencoded_and_one_with_files_multipart(tmp_path, capfd):
     (tmp_path / "a.txt").write_bytes(b"content")
     with serving(x=reply()) as (site, url):
@@ -536,6 +544,7 @@ def test_standard_input_may_be_data():
 # ---- authentication, compression
 
 
+@pytest.mark.feature("E38")
 def test_user_and_netrc_authenticate(tmp_path, monkeypatch, capfd):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login him password open\n")
@@ -580,6 +589,7 @@ def test_compressed_bodies_are_asked_for_and_decompressed_on_request(tmp_path, c
 # ---- connections
 
 
+@pytest.mark.feature("E38")
 def test_certificates_are_checked_against_those_of_the_user(certificate, ca_file, tmp_path, capfd):
     with serving(certificate.server_context(), x=reply(body=b"body")) as (_, url):
         url = url.replace("127.0.0.1", "localhost")
@@ -594,6 +604,7 @@ def test_certificates_are_checked_against_those_of_the_user(certificate, ca_file
         assert run_main("get", "--cert", tmp_path / "none", f"{url}/x") == 2
 
 
+@pytest.mark.feature("E38")
 @pytest.mark.parametrize("way", ["option", "environment", "not for it"])
 def test_a_proxy_is_that_of_the_option_or_the_environment(way, monkeypatch, capfd):
     def proxied(sock):

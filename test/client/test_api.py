@@ -10,7 +10,7 @@ import dugong_like
 from dugong_like.client import api
 
 OK = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok"
-VERBS = ["get", "head", "options", "post", "put", "patch", "delete"]
+VERBS = ["get", "head", "options", "post", "put", "patch", "delete", "query"]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def server(heads):
     return ScriptedServer(handler)
 
 
-@pytest.mark.feature("E20")
+@pytest.mark.feature("E20", "E39", "C21")
 def test_functions_share_one_client_that_keeps_no_cookies(shared):
     heads = []
     with server(heads) as one:

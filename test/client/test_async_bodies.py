@@ -203,6 +203,7 @@ def test_length():
     assert AsyncBody(pieces).length == 2
 
 
+@pytest.mark.feature("E18")
 @BOTH
 @pytest.mark.parametrize("coding", [None, "gzip"])
 def test_in_a_request(way, coding):

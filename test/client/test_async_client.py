@@ -24,6 +24,7 @@ def client_of(handler=None, **options):
     return AsyncClient(dispatcher=mock, **options), mock
 
 
+@pytest.mark.feature("E2", "D1")
 def test_all_methods_of_the_client_are_there():
     blocking = {name for name in vars(Client) if not name.startswith(("_", "co_"))}
     assert blocking - set(dir(AsyncClient)) <= {"recv_to_file"}
@@ -92,6 +93,7 @@ def test_settings_are_those_of_the_client(way):
     assert inner.is_closed
 
 
+@pytest.mark.feature("D41", "E2")
 @BOTH
 def test_shared_client_stays_open(way):
     with ScriptedServer(answering(OK, OK, OK)) as server, Client() as client:

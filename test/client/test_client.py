@@ -6,6 +6,7 @@ import math
 
 import pytest
 import trio
+from kit.support import ScriptedServer, answering
 
 from dugong_like import (
     URL,
@@ -44,7 +45,7 @@ def sent(mock):
     return mock.calls[-1].request
 
 
-@pytest.mark.feature("D1", "E20")
+@pytest.mark.feature("D1", "E20", "E39")
 @pytest.mark.parametrize("verb", VERBS)
 def test_methods_of_http_in_every_way(verb):
     one, mock = client()
@@ -204,6 +205,7 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(options, error, why
     assert mock.calls == []
 
 
+@pytest.mark.feature("E19")
 @pytest.mark.parametrize(
     ("options", "error", "why"),
     [
@@ -350,7 +352,7 @@ def layer(name, seen):
     return co_layer
 
 
-@pytest.mark.feature("E30")
+@pytest.mark.feature("E30", "E32")
 def test_layers_in_their_order_once_for_each_hop():
     seen = []
 
@@ -364,7 +366,30 @@ def test_layers_in_their_order_once_for_each_hop():
     assert seen == [step.format("/x") for step in hop] + [step.format("/2") for step in hop]
 
 
-@pytest.mark.feature("D17", "D18", "D19", "D16")
+@pytest.mark.feature("D38", "E30")
+def test_any_object_may_dispatch_the_requests():
+    class Numbers:
+        def __init__(self):
+            self.count = 0
+            self.closed = False
+
+        def co_dispatch(self, request):
+            yield from co_sleep(0)
+            self.count += 1
+            return Response(200, text=f"{request.method} {request.url} {self.count}")
+
+        def co_close(self):
+            self.closed = True
+            yield from ()
+
+    numbers = Numbers()
+    with Client(dispatcher=numbers) as one:
+        assert one.get(PLACE).text == f"GET {PLACE} 1"
+        assert asyncio.run(AsyncClient(client=one).put(PLACE)).text == f"PUT {PLACE} 2"
+    assert numbers.closed
+
+
+@pytest.mark.feature("D17", "D18", "D19", "D16", "E33")
 def test_events_once_and_many_times():
     seen = []
 
@@ -402,6 +427,19 @@ def test_events_once_and_many_times():
         ("pre_request", None),
         ("post_request", error),
     ]
+
+
+@pytest.mark.feature("D18")
+def test_event_for_each_informational_response():
+    seen = []
+    answer = b"HTTP/1.1 103 X\r\nLink: </a>\r\n\r\n" * 2 + b"HTTP/1.1 204 X\r\n\r\n"
+
+    def note(response, data=None, exc=None, *, request):
+        seen.append((response.status_code, data.status, data.headers["link"], request.method))
+
+    with ScriptedServer(answering(answer)) as server, Client() as one:
+        one.get(f"http://127.0.0.1:{server.port}/", hooks={"on_informational": note})
+    assert seen == [(204, 103, "</a>", "GET")] * 2
 
 
 def failing(exc):
@@ -490,7 +528,7 @@ def test_time_limits_of_a_request():
     assert sent(mock).timeouts == Timeouts()
 
 
-@pytest.mark.feature("D41", "E2")
+@pytest.mark.feature("D41", "E2", "E21")
 def test_life():
     one, _ = client()
     with one:
@@ -531,6 +569,16 @@ def test_stream_closes_the_response():
 
 
 @pytest.mark.feature("E33")
+def test_default_encoding_of_the_client():
+    latin = {"Content-Type": "text/plain; charset=latin-1"}
+    for encoding in ("cp437", lambda data: "cp437"):
+        one, _ = client(lambda request: Response(200, content=b"\xe4"), default_encoding=encoding)
+        assert one.get(PLACE).text == "\u03a3"
+        one, _ = client(lambda request: Response(200, latin, b"\xe4"), default_encoding=encoding)
+        assert one.get(PLACE).text == "\xe4"
+
+
+@pytest.mark.feature("E33")
 def test_mounts():
     default, inner, outer = (MockDispatcher(lambda _, n=n: Response(200, text=n)) for n in "dio")
     one = Client(
@@ -563,6 +611,7 @@ def test_one_line_of_the_log_for_each_request_without_secrets(caplog):
     assert "pw" not in "".join(lines)
 
 
+@pytest.mark.feature("D4")
 def test_json_of_the_callers_choice():
     class Mine:
         @staticmethod
@@ -577,7 +626,6 @@ def test_json_of_the_callers_choice():
     assert one.post(PLACE, json=1).json() == b"mine!"
 
 
-@pytest.mark.feature("D28")
 def test_repr():
     one, _ = client()
     assert repr(one).startswith("<Client <dugong_like.client.dispatchers.mock.MockDispatcher")

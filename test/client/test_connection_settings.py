@@ -55,6 +55,7 @@ def test_equal_settings(one, other):
     assert connector.varied(one) is connector.varied(other)
 
 
+@pytest.mark.feature("D23")
 def test_different_settings():
     settings = [ConnectionSettings(options) for options in DIFFERENT]
     connector = Connector()

@@ -194,6 +194,7 @@ def test_keys():
     assert connector.key(HTTP) == key
 
 
+@pytest.mark.feature("D23")
 def test_proxy_is_part_of_the_key():
     keys = {
         Connector(proxy=proxy).key(HTTP)

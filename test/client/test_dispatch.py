@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import socket
 import threading
 
 import pytest
@@ -72,7 +73,7 @@ def test_one_connection_serves_every_driver():
         assert (one_stats(client).idle, one_stats(client).busy) == (1, 0)
 
 
-@pytest.mark.feature("D25", "C25", "E8")
+@pytest.mark.feature("D25", "C25", "C27", "E8")
 def test_kept_connection_that_was_closed_is_replaced():
     closed = threading.Event()
 
@@ -207,6 +208,40 @@ def test_connection_that_leaves_http_stays_with_its_stream():
         assert one_stats(client).busy == 0
 
 
+@pytest.mark.feature("D42")
+@pytest.mark.parametrize("by", [by_blocking, by_asyncio])
+def test_no_more_of_a_stream_is_received_than_is_read(by):
+    """The server cannot send on: what is sent by then is in the buffers of the system."""
+    size = 64 << 20
+    ended, sent = threading.Event(), 0
+
+    def handler(sock):
+        nonlocal sent
+        read_head(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        sock.settimeout(0.3)
+        data = bytes(1 << 16)
+        try:
+            while sent < size:
+                sent += sock.send(data)
+        except TimeoutError:
+            pass
+        finally:
+            ended.set()
+
+    with ScriptedServer(handler) as server, Client() as client:
+        request = client.build_request("GET", url(server), stream=True)
+        if by is by_blocking:
+            response = client.send(request)
+        else:
+            response = asyncio.run(AsyncClient(client=client).send(request))
+        with response:
+            assert ended.wait(60)
+            assert sent < size // 2
+            assert response.num_bytes_downloaded == 0
+
+
 CHUNKED = (
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n"
     b"3\r\nabc\r\n2\r\nde\r\n0\r\nX-T: end\r\n\r\n"
@@ -322,7 +357,7 @@ def test_bodies_of_every_kind():
     assert sum(b"100-continue" in head for head in receives.heads) == 5 + 2
 
 
-@pytest.mark.feature("D6")
+@pytest.mark.feature("D6", "D3")
 def test_generator_that_waits_is_a_body():
     from dugong_like import Wake
 
@@ -354,7 +389,7 @@ def test_bodies_are_compressed_on_request(coding):
         assert decode_all(body, coding) == b"abcd" * 1000
 
 
-@pytest.mark.feature("D22")
+@pytest.mark.feature("D22", "D20")
 def test_body_is_not_sent_after_a_final_response_to_expect():
     def handler(sock):
         assert b"Expect: 100-continue" in read_head(sock)
@@ -622,6 +657,7 @@ def test_steps_of_a_request_on_a_kept_connection():
     assert steps.codes <= 2000
 
 
+@pytest.mark.feature("C46")
 def test_closed_operation_leaves_no_place_taken():
     def silent(sock):
         while sock.recv(1024):
@@ -636,6 +672,7 @@ def test_closed_operation_leaves_no_place_taken():
         assert run(client.co_close()) is None
 
 
+@pytest.mark.feature("E1")
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_response_has_the_version_of_the_server(version):
     answer = OK.replace(b"1.1", version.encode())

@@ -173,6 +173,7 @@ def test_failure_to_close_is_reported_and_nothing_else(monkeypatch):
 # ---- waiting
 
 
+@pytest.mark.feature("C23")
 def test_first_come_first_served():
     pool, _ = pool_of(max_connections=1)
     lease = pool.try_acquire(origin())
@@ -191,6 +192,7 @@ def test_first_come_first_served():
     assert places(pool) == (1, 0)
 
 
+@pytest.mark.feature("C23")
 def test_waiters_of_other_origins_are_served_in_the_same_order():
     pool, connector = pool_of(max_connections=2)
     leases = [pool.try_acquire(origin(0)), pool.try_acquire(origin(0))]
@@ -324,6 +326,7 @@ def test_time_limit(clock):
 # ---- what ends a connection
 
 
+@pytest.mark.feature("C25")
 def test_idle_connections_expire(clock):
     pool, connector = pool_of(keepalive_expiry=60)
     used(pool)
@@ -358,6 +361,7 @@ def test_without_keep_alive_each_connection_is_used_once(clock):
         assert places(pool) == (0, 0)
 
 
+@pytest.mark.feature("C25")
 def test_what_the_server_says_about_keeping_the_connection(clock):
     pool, connector = pool_of()
     used(pool, keep_alive="timeout=5, max=100")
@@ -380,6 +384,7 @@ def test_what_the_server_says_about_keeping_the_connection(clock):
         pool.try_acquire(origin()).release(keep_alive=5)
 
 
+@pytest.mark.feature("C22", "C24")
 def test_age_and_requests(clock):
     pool, connector = pool_of(max_age=100, max_requests=3)
     assert [used(pool) for _ in range(4)] == [connector.made[0]] * 3 + [connector.made[1]]

@@ -144,6 +144,7 @@ def test_classes_of_status(status, true):
     assert found | ({"ok"} if response.ok else set()) == true
 
 
+@pytest.mark.feature("E22")
 def test_made_by_hand():
     response = Response(201, {"A": "b"}, b"body", request=GET)
     assert (response.status_code, response.reason_phrase, response.http_version) == (
@@ -181,6 +182,7 @@ def test_raise_for_status_names_the_request_and_has_the_response():
     assert "\x1b" not in str(caught.value)
 
 
+@pytest.mark.feature("E37")
 def test_elapsed_is_time_until_the_end():
     assert Response(200).elapsed == timedelta(0)
     response, _ = arriving(b"x")
@@ -190,7 +192,7 @@ def test_elapsed_is_time_until_the_end():
     assert response.elapsed == response.elapsed
 
 
-@pytest.mark.feature("D37")
+@pytest.mark.feature("D37", "D7")
 def test_links_and_cookies():
     response = Response(
         200,
@@ -204,7 +206,7 @@ def test_links_and_cookies():
 # ---- the whole body
 
 
-@pytest.mark.feature("E22", "D37")
+@pytest.mark.feature("E22", "D37", "E37")
 def test_whole_body():
     response, body = arriving(b"ab", b"c")
     with pytest.raises(ResponseNotRead, match=r"GET http://a\.test/x.*call read\(\) first"):
@@ -343,6 +345,7 @@ def test_lines_end_at_lf_crlf_and_cr_only(iterate):
     assert iterate(response, "lines") == ["a"]
 
 
+@pytest.mark.feature("E16")
 @ways
 def test_raw_leaves_codings_in_place(iterate):
     wire = gzip.compress(b"text")
@@ -443,6 +446,7 @@ def whole(wire, fields, most):
     return response
 
 
+@pytest.mark.feature("E39")
 def test_bomb_does_not_get_into_memory():
     wire = zlib.compress(bytes(50_000_000))
     response, _ = arriving(wire, fields=[("Content-Encoding", "deflate")])

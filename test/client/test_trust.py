@@ -8,6 +8,7 @@ from dugong_like import InvalidOption, default_ssl_context
 from dugong_like.client.trust import Trust
 
 
+@pytest.mark.feature("E5")
 def test_context_is_made_once_when_it_is_needed(tmp_path):
     assert Trust().context() is default_ssl_context()
     trust = Trust(verify=False)

@@ -134,6 +134,7 @@ async def _read_async(asking, url):
         return b"".join([piece async for piece in response.aiter_bytes()])
 
 
+@pytest.mark.feature("D27")
 @pytest.mark.reliability(69)
 @pytest.mark.parametrize("framing", ["length", "bytewise chunks"])
 @pytest.mark.parametrize("name", CASES)
@@ -235,6 +236,7 @@ def test_a_range_is_asked_for_without_codings(driver):
 BOMB = gzip.compress(bytes(50_000_000))
 
 
+@pytest.mark.feature("D27", "E39")
 @pytest.mark.reliability(69)
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("codings", [1, 2])
@@ -284,6 +286,7 @@ def test_an_error_is_the_same_each_time(name):
             response.content
 
 
+@pytest.mark.feature("D27")
 @pytest.mark.reliability(69)
 @pytest.mark.parametrize("name", ["br", "zstd"])
 def test_codings_of_packages(name):

@@ -98,6 +98,7 @@ def test_large_answers_and_large_bodies_block_nobody(start):
         assert [len(each.body) for each in pipeline][::2] == [3_000_000] * 10
 
 
+@pytest.mark.feature("C27")
 @pytest.mark.reliability(41)
 @pytest.mark.parametrize("closing", [False, True])
 def test_what_was_lost_is_sent_again_on_a_new_connection(closing):
@@ -472,6 +473,7 @@ def test_bytes_behind_the_last_answer_end_the_connection():
         assert not conn.is_open()
 
 
+@pytest.mark.feature("C27")
 @pytest.mark.reliability(41)
 @pytest.mark.parametrize("field", ["Keep-Alive: timeout=5, max=9", 'keep-alive: Max = "9"'])
 def test_limit_that_the_server_tells_is_kept(field):

@@ -84,6 +84,7 @@ def test_the_request_of_a_response():
     assert (response.request.method, response.request.url) == ("GET", URL(PLACE))
 
 
+@pytest.mark.feature("D37", "E22")
 def test_attributes_of_a_response():
     client, _ = sessions(always(200, {"Content-Type": "text/plain; charset=utf-8"}, b"\xc3\xa4"))
     response = client.get(PLACE)
@@ -159,6 +160,7 @@ def test_authentication():
     assert [call.request.headers["authorization"] for call in mock.calls] == ["Basic dTpw"] * 2
 
 
+@pytest.mark.feature("D20")
 def test_redirects():
     mock = MockDispatcher()
     mock.add(url="http://github.com").reply(301, {"Location": "https://github.com/"})
@@ -244,6 +246,7 @@ def test_streams_of_coroutines():
     assert asyncio.run(body_coroutine()) == (b"one two", b"one two")
 
 
+@pytest.mark.feature("D16", "D17")
 def test_data_processed_and_recv_body():
     client, _ = sessions(always(200, {"Content-Encoding": "gzip"}, gzip.compress(b"hello")))
     received, taken = [], []
@@ -264,6 +267,7 @@ def test_data_processed_and_recv_body():
     assert gzip.decompress(b"".join(received)) == b"hello"
 
 
+@pytest.mark.feature("D19")
 def test_events():
     client, _ = sessions()
     seen = []
@@ -296,6 +300,7 @@ def test_pool_size():
             Client(**{wrong: 10})
 
 
+@pytest.mark.feature("E20")
 def test_names_of_arguments_of_a_request():
     client, mock = sessions()
     for wrong, right in {
@@ -311,6 +316,7 @@ def test_names_of_arguments_of_a_request():
     assert mock.calls == []
 
 
+@pytest.mark.feature("D40")
 def test_exceptions():
     assert issubclass(ConnectFailed, DugongError)
     assert issubclass(HandshakeFailed, DugongError)
@@ -333,6 +339,7 @@ def test_requests_that_are_built_first():
     assert len(mock.calls) == 2
 
 
+@pytest.mark.feature("E24")
 def test_url():
     url = URL("https://example.org:123/path/to?key=val#tag")
     assert (url.scheme, url.authority, url.host, url.port) == (
@@ -349,12 +356,14 @@ def test_url():
     assert str(URL("https://example.org").with_query({"a": 1})) == "https://example.org/?a=1"
 
 
+@pytest.mark.feature("E25")
 def test_origin():
     assert URL("https://example.org").origin == URL("HTTPS://EXAMPLE.ORG:443").origin
     origin = URL("https://example.org").origin
     assert (origin.is_ssl, origin.host, origin.port) == (True, "example.org", 443)
 
 
+@pytest.mark.feature("E26")
 def test_headers():
     headers = Headers({"Content-Type": "application/json"})
     assert headers["content-type"] == "application/json"
@@ -369,6 +378,7 @@ def test_query_params():
     assert params.multi_items() == [("a", "1"), ("a", "2"), ("b", "3")]
 
 
+@pytest.mark.feature("E19", "E35")
 def test_limits_and_timeouts():
     limits = Limits(max_keepalive=10, max_connections=100)
     assert (limits.max_keepalive, limits.max_connections) == (10, 100)
@@ -378,6 +388,7 @@ def test_limits_and_timeouts():
     assert client.build_request("GET", PLACE).timeouts == timeout
 
 
+@pytest.mark.feature("E29")
 @pytest.mark.parametrize(
     "name",
     [

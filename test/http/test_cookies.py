@@ -361,6 +361,7 @@ LINES = [
 ]
 
 
+@pytest.mark.feature("D36")
 def test_a_jar_of_the_standard_library():
     source = http.cookiejar.CookieJar()
     response = http.client.HTTPMessage()

@@ -122,6 +122,7 @@ class AwaitedOnce:
         return self.inner.read(size)
 
 
+@pytest.mark.feature("D5")
 @pytest.mark.parametrize("content", [b"", b"x", LONG], ids=len)
 @pytest.mark.parametrize("kind", [bytes, io.BytesIO, Wrapper, Quiet, "file", "path", "buffered"])
 def test_the_length_is_known_and_the_body_may_be_sent_again(kind, content, tmp_path):
@@ -242,6 +243,7 @@ def test_ten_gibibytes_have_a_length_and_are_not_in_memory():
     assert peak < 1 << 20
 
 
+@pytest.mark.feature("D5")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_ten_gibibytes_are_sent_in_bounded_memory(tmp_path):
@@ -337,6 +339,7 @@ def test_closing_leaves_the_files_of_the_caller_open():
     assert not file.closed
 
 
+@pytest.mark.feature("D5", "E14")
 def test_on_the_wire():
     with HTTPConnection("h", transport=(transport := ScriptedTransport([REPLY, REPLY]))) as conn:
         for file in (io.BytesIO(LONG), Pipe(LONG[:1000])):

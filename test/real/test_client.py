@@ -50,7 +50,7 @@ def fetch(client, url):
     return response
 
 
-@pytest.mark.feature("D12", "E10", "E6")
+@pytest.mark.feature("D12", "E10")
 @pytest.mark.parametrize("name", ["uvicorn-h11", "nginx", "haproxy", "granian"])
 def test_authorities_of_the_callers_choice(start, ca_file, name):
     url = f"https://localhost:{start(name, tls=True).port}/bytes/70000"
@@ -98,7 +98,7 @@ def test_context_of_the_caller(start, trusting):
             Client(ssl_context=trusting, **options)
 
 
-@pytest.mark.feature("D30", "E15")
+@pytest.mark.feature("D30", "E15", "D20", "E33")
 @pytest.mark.parametrize("tls", [False, True])
 def test_proxies_by_argument_and_by_the_environment(start, proxy, ca_file, tls, monkeypatch):
     scheme = "https" if tls else "http"
@@ -136,7 +136,7 @@ def test_address_to_connect_from():
         Client(local_address="127.0.0.9", socket_options=SocketOptions())
 
 
-@pytest.mark.feature("D1")
+@pytest.mark.feature("D1", "C22")
 def test_unix_domain_socket(ports, folder):
     with Client(uds=str(folder / "http")) as client:
         assert fetch(client, "http://localhost/bytes/1024").content == pattern(1024)

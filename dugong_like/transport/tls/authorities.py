@@ -17,6 +17,7 @@ from typing import Any, Final
 import certifi
 
 from ...errors import InvalidOption
+from ...http.auth.extras import missing_extra
 from ...http.redaction import PEM, quoted
 
 FilePath = str | os.PathLike[str]
@@ -54,6 +55,27 @@ def trusting(ca: FilePath | bytes | None) -> ssl.SSLContext:
     if _problem_of_folder(folder) is None:
         return context
     return _context("certifi", {"cafile": certifi.where()})
+
+
+def verified_by_system() -> ssl.SSLContext:
+    """Return a context whose certificates the operating system verifies, by truststore.
+
+    Raises:
+        ModuleNotFoundError: that is not installed.
+
+    """
+    try:
+        import truststore  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise missing_extra("tls_context(system=True)", "truststore", "truststore") from None
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    log = os.environ.get(KEY_LOG)
+    if log:
+        try:
+            context.keylog_filename = log
+        except OSError as exc:
+            raise InvalidOption(f"{KEY_LOG}: cannot write keys to {log}: {reason_of(exc)}") from exc
+    return context
 
 
 def reason_of(exc: Exception) -> str:

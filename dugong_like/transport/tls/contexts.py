@@ -21,7 +21,7 @@ from typing import Final, NoReturn
 from ...errors import InvalidOption
 from ...http.redaction import quoted
 from ...polling.numbers import check_flag
-from .authorities import FilePath, Source, name_of, reason_of, trusting
+from .authorities import FilePath, Source, name_of, reason_of, trusting, verified_by_system
 
 Password = str | bytes
 ClientCertificate = (
@@ -52,6 +52,7 @@ def tls_context(  # noqa: PLR0913 - each is one setting
     *,
     verify: bool = True,
     ca: FilePath | bytes | None = None,
+    system: bool = False,
     client_cert: ClientCertificate | None = None,
     min_version: str | ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
     max_version: str | ssl.TLSVersion | None = None,
@@ -68,6 +69,9 @@ def tls_context(  # noqa: PLR0913 - each is one setting
             of certifi): a file in PEM, a directory made by ``openssl rehash``, or the
             certificates as bytes, in PEM or DER. With None ``SSL_CERT_FILE`` and
             ``SSL_CERT_DIR`` are respected, as by `default_ssl_context`.
+        system: True to have the operating system verify certificates, by its own rules and with
+            all that its administrator has installed: on macOS and Windows, too, and wherever Linux
+            has its authorities. It needs truststore (the extra of that name).
         client_cert: the certificate for a server that asks for one: a file in PEM with key
             and certificates, or such bytes, or ``(certificates, key)`` or
             ``(certificates, key, password)``, each a file or bytes; a key of None is in
@@ -90,10 +94,15 @@ def tls_context(  # noqa: PLR0913 - each is one setting
         InvalidOption: a file cannot be used, also one that the environment names, or an
             argument is invalid; the message names it, and the reason.
         TypeError: an argument has the wrong type.
+        ModuleNotFoundError: *system* needs truststore.
 
     """
     check_flag("verify", verify)
-    context = trusting(ca)
+    check_flag("system", system)
+    if system and (ca is not None or not verify):
+        other = "ca" if verify else "verify=False"
+        raise InvalidOption(f"system=True leaves it to the system what is trusted: not {other}")
+    context = verified_by_system() if system else trusting(ca)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -43,6 +43,7 @@ def repeated(request, *outcomes, **options):
     return len(sends.requests)
 
 
+@pytest.mark.feature("C26")
 @pytest.mark.parametrize(
     ("method", "failure", "times"),
     [
@@ -71,6 +72,7 @@ def test_errors_that_are_repeated(method, failure, times):
     assert repeated(request_to(method=method), failure) == times
 
 
+@pytest.mark.feature("C26")
 @pytest.mark.parametrize("status", [404, 408, 429, 500, 501, 502, 503, 504])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "POST", "PATCH"])
 def test_statuses_that_are_repeated(status, method):
@@ -207,6 +209,7 @@ def test_budgets_of_the_origins_used_last_are_kept():
     assert budgets.spend(places[0])  # forgotten
 
 
+@pytest.mark.feature("D18")
 def test_on_retry_is_called_with_what_has_failed():
     seen = []
 

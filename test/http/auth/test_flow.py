@@ -198,6 +198,7 @@ def test_original_request_can_be_sent_again_from_where_it_stood():
     assert [body for _, body in log.sent] == [b"23"] * 3
 
 
+@pytest.mark.feature("E34")
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, io.BytesIO, lambda b: iter([b])])
 def test_whole_body_is_there_if_it_is_needed(kind):
     def own(request):
@@ -240,6 +241,7 @@ def test_whole_bodies_that_cannot_be_had(body):
     assert log.sent == []
 
 
+@pytest.mark.feature("E34")
 @pytest.mark.parametrize("needed", [False, True])
 def test_bodies_of_responses_are_read_if_they_are_needed(needed):
     got = []

@@ -67,6 +67,7 @@ def sent_by(auth, request=None):
     return sent
 
 
+@pytest.mark.feature("E34")
 def test_functions_change_a_copy():
     request = Request("GET", "/", {"A": "b"})
 

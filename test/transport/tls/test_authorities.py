@@ -178,6 +178,7 @@ def test_variable_that_leads_somewhere(place, environment, certificate, variable
     assert trusts(certificate, default_ssl_context())
 
 
+@pytest.mark.feature("E10")
 @pytest.mark.reliability(35)
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 def test_certifi_is_not_trusted_if_a_variable_is_set(place, environment, certificate, variable):

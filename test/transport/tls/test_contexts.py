@@ -8,7 +8,8 @@ import sys
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from kit.support import ScriptedServer, open_descriptors, program
+from kit.every_driver import DRIVERS
+from kit.support import ScriptedServer, answering, open_descriptors, program
 
 from dugong_like import CertificateInvalid, DugongError, HandshakeFailed, HTTPConnection
 from dugong_like.errors import InvalidOption
@@ -377,3 +378,56 @@ def test_default_context_is_made_once_and_sees_that_a_stream_was_cut_off():
     assert context.check_hostname
     assert context.verify_mode == ssl.CERT_REQUIRED
     assert tls_context() is not tls_context()
+
+
+# ---- verified by the system
+
+
+@pytest.mark.feature("E39")
+def test_system_verifies(serve, ca_file, monkeypatch):
+    """On Linux its authorities are those of OpenSSL, which the environment may name."""
+    pytest.importorskip("truststore")
+    with pytest.raises(CertificateInvalid):
+        serve(tls_context(system=True))
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    (version, _, alpn), _ = serve(
+        tls_context(system=True, max_version="TLSv1.2", alpn=["http/1.1"])
+    )
+    assert (version, alpn) == ("TLSv1.2", None)
+
+
+@pytest.mark.feature("E39")
+def test_context_of_the_system_under_every_driver(certificate, ca_file, monkeypatch):
+    pytest.importorskip("truststore")
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    context = tls_context(system=True)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    with ScriptedServer(answering(*[answer] * 20), certificate.server_context()) as server:
+        for driver in DRIVERS:
+            with HTTPConnection("localhost", server.port, context, timeout=20) as conn:
+                assert driver(conn.co_exchange("GET", "/")).body == b"ok"
+
+
+def test_system_shows_a_client_certificate_and_logs_keys(serve, certificate, ca_file, tmp_path):
+    pytest.importorskip("truststore")
+    log = tmp_path / "keys"
+    client = (certificate.chain, certificate.key)
+    context = tls_context(system=True, client_cert=client, keylog=log)
+    context.load_verify_locations(ca_file)
+    serve(context)
+    assert b"CLIENT" in log.read_bytes()
+
+
+def test_system_and_what_it_does_not_go_with(monkeypatch, tmp_path):
+    for more in ({"ca": "file"}, {"verify": False}):
+        with pytest.raises(InvalidOption, match="system=True"):
+            tls_context(system=True, **more)
+    with pytest.raises(TypeError, match="system"):
+        tls_context(system="yes")
+    pytest.importorskip("truststore")
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "none" / "keys"))
+    with pytest.raises(InvalidOption, match="SSLKEYLOGFILE"):
+        tls_context(system=True)
+    monkeypatch.setitem(sys.modules, "truststore", None)
+    with pytest.raises(ModuleNotFoundError, match=r"dugong-like\[truststore\]"):
+        tls_context(system=True)
