@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
-from ..drivers.detect import runner
+from ..drivers.detect import runner, wait_of
 from ..errors import InvalidOption
 from .client import Client, refuse_setting
 from .request_building import RequestOptions
@@ -91,45 +91,49 @@ class AsyncClient:
 
     async def send(self, request: ClientRequest, *, stream: bool | None = None) -> Response:
         """Do what `Client.co_send` does."""
-        return await runner()(self._client.co_send(request, stream=stream))
+        run = runner()
+        wait = wait_of(run)
+        if wait is None:
+            return await run(self._client.co_send(request, stream=stream))
+        return await self._client.send_by(wait, run, request, stream=stream)
 
     async def request(
         self, method: str, url: URL | str, **options: Unpack[RequestOptions]
     ) -> Response:
         """Do what `Client.co_request` does."""
-        return await runner()(self._client.co_request(method, url, **options))
+        return await self.send(self._client.build_request(method, url, **options))
 
     async def get(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send GET; see `Client.co_request`."""
-        return await runner()(self._client.co_get(url, **options))
+        return await self.send(self._client.build_request("GET", url, **options))
 
     async def head(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send HEAD; see `Client.co_request`."""
-        return await runner()(self._client.co_head(url, **options))
+        return await self.send(self._client.build_request("HEAD", url, **options))
 
     async def options(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send OPTIONS; see `Client.co_request`."""
-        return await runner()(self._client.co_options(url, **options))
+        return await self.send(self._client.build_request("OPTIONS", url, **options))
 
     async def post(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send POST; see `Client.co_request`."""
-        return await runner()(self._client.co_post(url, **options))
+        return await self.send(self._client.build_request("POST", url, **options))
 
     async def put(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send PUT; see `Client.co_request`."""
-        return await runner()(self._client.co_put(url, **options))
+        return await self.send(self._client.build_request("PUT", url, **options))
 
     async def patch(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send PATCH; see `Client.co_request`."""
-        return await runner()(self._client.co_patch(url, **options))
+        return await self.send(self._client.build_request("PATCH", url, **options))
 
     async def delete(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send DELETE; see `Client.co_request`."""
-        return await runner()(self._client.co_delete(url, **options))
+        return await self.send(self._client.build_request("DELETE", url, **options))
 
     async def query(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send QUERY; see `Client.co_request`."""
-        return await runner()(self._client.co_query(url, **options))
+        return await self.send(self._client.build_request("QUERY", url, **options))
 
     @asynccontextmanager
     async def stream(

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeGuard, TypeVar, Unpack
 
 from ..errors import DeadlineExceeded, DugongError, InvalidOption, StateError
 from ..http.auth.option import AuthOption, as_auth
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
     from types import ModuleType
 
+    from ..drivers.detect import Runner, Wait
     from ..http.auth.flow import Auth
     from ..http.cookies import Cookies
     from ..http.headers import Fields, Headers
@@ -47,10 +48,12 @@ if TYPE_CHECKING:
     from ..transport.connect.resolvers import Resolver
     from ..transport.connect.socket_options import SocketOptions
     from ..transport.proxy.proxy import Proxy
+    from .direct import DirectDispatch
     from .dispatcher import Dispatcher, Layer, Send
     from .layers.guard import Guard
     from .layers.rate import RequestRate
     from .layers.retry import Retry
+    from .pool import Pool
     from .request import ClientRequest
 
 T = TypeVar("T")
@@ -258,8 +261,35 @@ class Client:
             )
             dispatcher = Pool(connector, limits or Limits())
         self._dispatcher = dispatcher
-        self._sends: dict[tuple[bool, bool, bool], Send] = {}
+        self._sends: dict[tuple[bool, bool, bool, bool], Send] = {}
         self._is_closed = False
+        self._direct = self._direct_dispatch()
+
+    def _direct_dispatch(self) -> DirectDispatch | None:
+        """Return what sends most requests of this client directly; None if layers are needed."""
+        pool = self._dispatcher
+        if (
+            self._layers
+            or self._hooks
+            or self._total is not None
+            or self._reading.max_body is not None
+            or type(self).co_send is not Client.co_send  # a subclass has a layer of its own
+            or not _is_pool(pool)
+            or not all(
+                each is None
+                for each in (self._auth, self._retry, self._rate, self._guard, self._mounts)
+            )
+        ):
+            return None
+        from .direct import DirectDispatch  # noqa: PLC0415 - not needed with a dispatcher
+
+        return DirectDispatch(
+            pool,
+            self._cookies,
+            stores_cookies=self._store_cookies,
+            reading=self._reading,
+            raises=self._raise_for_status,
+        )
 
     # ---- settings that may be looked at
 
@@ -297,6 +327,7 @@ class Client:
 
         """
         self._hooks.bind(name, function)
+        self._direct = None
 
     # ---- requests
 
@@ -339,26 +370,31 @@ class Client:
         """
         request = self._builder.build(method, url, options)
         request.timeouts = self._timeouts
-        total = self._total
         request.follow_redirects = self._follow_redirects and request.method != "HEAD"
-        if self._auth is not None and request.auth is None:
-            request.auth = self._auth
-        if options:
-            if "timeout" in options:
-                request.timeouts, total = split_timeout(options["timeout"])
-            if "follow_redirects" in options:
-                request.follow_redirects = bool(options["follow_redirects"])
-            if "auth" in options:
-                request.auth = as_auth(options["auth"])
-            if (hooks := options.get("hooks")) is not None:
-                request.hooks = Hooks(hooks)
-            if "retry" in options:
-                check_retry(options["retry"])
-                request.extensions["retry"] = options["retry"]
-        if self._hooks:
-            request.hooks = self._hooks.joined(options.get("hooks"))
-        request.total = total
+        if options or self._direct is None:
+            self._apply(request, options)
         return request
+
+    def _apply(self, request: ClientRequest, options: RequestOptions) -> None:
+        """Give *request* what it has from the client, unless its own *options* say otherwise."""
+        total = self._total
+        if "timeout" in options:
+            request.timeouts, total = split_timeout(options["timeout"])
+        request.total = total
+        if "follow_redirects" in options:
+            request.follow_redirects = bool(options["follow_redirects"])
+        if "auth" in options:
+            request.auth = as_auth(options["auth"])
+        elif self._auth is not None and request.auth is None:
+            request.auth = self._auth
+        hooks = options.get("hooks")
+        if self._hooks:
+            request.hooks = self._hooks.joined(hooks)
+        elif hooks is not None:
+            request.hooks = Hooks(hooks)
+        if "retry" in options:
+            check_retry(options["retry"])
+            request.extensions["retry"] = options["retry"]
 
     def co_send(self, request: ClientRequest, *, stream: bool | None = None) -> Co[Response]:
         """Send a request of `build_request` and return its response.
@@ -381,6 +417,8 @@ class Client:
             request.stream = stream
         if self._is_closed:
             raise StateError("the client is closed")
+        if request.timeouts is None:
+            request.timeouts = self._timeouts
         if self._reading.max_body is not None:
             request.bounded = True
         if request.total is None:
@@ -389,7 +427,74 @@ class Client:
 
     def send(self, request: ClientRequest, *, stream: bool | None = None) -> Response:
         """Blocking twin of `co_send`."""
-        return run(self.co_send(request, stream=stream))
+        if stream is not None:
+            request.stream = stream
+        if request.total is None and request.is_plain():
+            return self._send_directly(request)
+        return run(self.co_send(request))
+
+    def _send_directly(self, request: ClientRequest) -> Response:
+        """Do what `send` does with a plain request that has no total time limit."""
+        direct = self._direct
+        member = None if direct is None else direct.begin(request)
+        if direct is None or member is None:
+            return run(self.co_send(request))
+        begun_at, conn = member.taken, member.connection
+        assert conn is not None
+        try:
+            reply = conn.exchange(
+                request.method, request.url.target, request.fields(), request.body
+            )
+        except BaseException as exc:
+            if not direct.repeats(member, request, exc):
+                raise
+            going = self._co_send_through(request, begun_at)
+        else:
+            response = direct.end(member, request, reply)
+            if response.is_closed:
+                return response
+            going = self._co_complete(request, response, begun_at)
+        return run(going)
+
+    async def send_by(
+        self, wait: Wait, run: Runner, request: ClientRequest, *, stream: bool | None = None
+    ) -> Response:
+        """Do what `co_send` does, in a coroutine: for a driver that can wait without it.
+
+        Args:
+            wait: see `HTTPConnection.exchange_by`.
+            run: the same.
+            request: see `co_send`.
+            stream: see `co_send`.
+
+        Raises:
+            DugongError: what `co_send` raises.
+
+        """
+        if stream is not None:
+            request.stream = stream
+        direct = member = None
+        if request.total is None and request.is_plain():
+            direct = self._direct
+            member = None if direct is None else direct.begin(request)
+        if direct is None or member is None:
+            return await run(self.co_send(request))
+        begun_at, conn = member.taken, member.connection
+        assert conn is not None
+        try:
+            reply = await conn.exchange_by(
+                wait, run, request.method, request.url.target, request.fields(), request.body
+            )
+        except BaseException as exc:
+            if not direct.repeats(member, request, exc):
+                raise
+            going = self._co_send_through(request, begun_at)
+        else:
+            response = direct.end(member, request, reply)
+            if response.is_closed:
+                return response
+            going = self._co_complete(request, response, begun_at)
+        return await run(going)
 
     def _co_send_in_time(self, request: ClientRequest, total: float) -> Co[Response]:
         failure = DeadlineExceeded(f"the response was not complete within {total} s")
@@ -399,12 +504,47 @@ class Client:
         return (yield from within(request.deadline, self._co_send(request), failure))
 
     def _co_send(self, request: ClientRequest) -> Co[Response]:
-        begun_at = time.monotonic()
+        direct = member = None
+        if request.is_plain():
+            direct = self._direct
+            member = None if direct is None else direct.begin(request)
+        if direct is None or member is None:
+            return (yield from self._co_send_through(request, time.monotonic()))
+        begun_at, conn = member.taken, member.connection
+        assert conn is not None
         try:
-            if request.hooks is None:
-                response = yield from self._co_redirected(request)
-            else:
-                response = yield from events(request, self._co_redirected)
+            reply = yield from conn.co_exchange(
+                request.method, request.url.target, request.fields(), request.body
+            )
+        except BaseException as exc:
+            if not direct.repeats(member, request, exc):
+                raise
+            going = self._co_send_through(request, begun_at)
+        else:
+            response = direct.end(member, request, reply)
+            if response.is_closed:
+                return response
+            going = self._co_complete(request, response, begun_at)
+        return (yield from going)
+
+    def _co_send_through(self, request: ClientRequest, begun_at: float) -> Co[Response]:
+        """Send a request, which began at some time, through the layers that it needs."""
+        if request.hooks is None:
+            going = self._redirects(request, self._co_send_hop)
+        else:
+            going = events(request, self._co_redirected)
+        return self._co_end(request, going, begun_at)
+
+    def _co_complete(
+        self, request: ClientRequest, response: Response, begun_at: float
+    ) -> Co[Response]:
+        """Do what is left to do after the first response, which has come directly."""
+        going = self._redirects.co_follow(request, response, self._co_send_hop)
+        return self._co_end(request, going, begun_at)
+
+    def _co_end(self, request: ClientRequest, going: Co[Response], begun_at: float) -> Co[Response]:
+        try:
+            response = yield from going
         except DugongError as exc:
             about = exc.request or request
             exc.label_request(about, mask_target(str(about.url)))
@@ -450,13 +590,14 @@ class Client:
             request.auth is not None,
             self._store_cookies or request.cookies is not None or not self._cookies.is_empty,
             "retry" in request.extensions,
+            is_logged(),
         )
         co_send = self._sends.get(key)
         if co_send is None:
             co_send = self._sends[key] = self._chain(*key)
         return co_send(request)
 
-    def _chain(self, has_auth: bool, has_cookies: bool, has_retry: bool) -> Send:
+    def _chain(self, has_auth: bool, has_cookies: bool, has_retry: bool, has_log: bool) -> Send:
         """Return the layers that requests of this kind pass, down to the dispatcher."""
         chain: list[Layer] = []
         chain += self._layers
@@ -478,16 +619,16 @@ class Client:
             from .layers.guard import GuardLayer  # noqa: PLC0415 - the same
 
             chain.append(GuardLayer(self._guard))
-        co_send: Send = self._dispatch_of()
+        co_send: Send = self._dispatch_of(has_log)
         for layer in reversed(chain):
             co_send = _passing(layer, co_send)
         return co_send
 
-    def _dispatch_of(self) -> Send:
+    def _dispatch_of(self, has_log: bool) -> Send:
         dispatch = self._dispatcher.co_dispatch
         if self._mounts is not None:
             dispatch = self._mounts.over(dispatch)
-        if is_logged():
+        if has_log:
             from .log import logged  # noqa: PLC0415 - logging is loaded already
 
             dispatch = logged(dispatch)
@@ -517,7 +658,7 @@ class Client:
 
     def request(self, method: str, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_request`."""
-        return run(self.co_send(self.build_request(method, url, **options)))
+        return self.send(self.build_request(method, url, **options))
 
     def co_get(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
         """Send GET; see `co_request`."""
@@ -525,7 +666,10 @@ class Client:
 
     def get(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_get`."""
-        return run(self.co_send(self.build_request("GET", url, **options)))
+        request = self.build_request("GET", url, **options)
+        if options or request.auth is not None:
+            return self.send(request)
+        return self._send_directly(request)  # as it is plain
 
     def co_head(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
         """Send HEAD, whose redirects are followed only if asked; see `co_request`."""
@@ -533,7 +677,7 @@ class Client:
 
     def head(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_head`."""
-        return run(self.co_head(url, **options))
+        return self.send(self.build_request("HEAD", url, **options))
 
     def co_options(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
         """Send OPTIONS; see `co_request`."""
@@ -541,7 +685,7 @@ class Client:
 
     def options(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_options`."""
-        return run(self.co_options(url, **options))
+        return self.send(self.build_request("OPTIONS", url, **options))
 
     def co_post(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
         """Send POST; see `co_request`."""
@@ -549,7 +693,7 @@ class Client:
 
     def post(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_post`."""
-        return run(self.co_post(url, **options))
+        return self.send(self.build_request("POST", url, **options))
 
     def co_put(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
         """Send PUT; see `co_request`."""
@@ -557,7 +701,7 @@ class Client:
 
     def put(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_put`."""
-        return run(self.co_put(url, **options))
+        return self.send(self.build_request("PUT", url, **options))
 
     def co_patch(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
         """Send PATCH; see `co_request`."""
@@ -565,7 +709,7 @@ class Client:
 
     def patch(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_patch`."""
-        return run(self.co_patch(url, **options))
+        return self.send(self.build_request("PATCH", url, **options))
 
     def co_delete(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
         """Send DELETE; see `co_request`."""
@@ -573,7 +717,7 @@ class Client:
 
     def delete(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_delete`."""
-        return run(self.co_delete(url, **options))
+        return self.send(self.build_request("DELETE", url, **options))
 
     def co_query(self, url: URL | str, **options: Unpack[RequestOptions]) -> Co[Response]:
         """Send QUERY, a safe request with a body; see `co_request`."""
@@ -581,7 +725,7 @@ class Client:
 
     def query(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_query`."""
-        return run(self.co_query(url, **options))
+        return self.send(self.build_request("QUERY", url, **options))
 
     def co_stream(
         self, method: str, url: URL | str, **options: Unpack[RequestOptions]
@@ -628,6 +772,7 @@ class Client:
     def co_close(self) -> Co[None]:
         """Close the connections. Further requests are `StateError`."""
         self._is_closed = True
+        self._direct = None
         yield from self._dispatcher.co_close()
         if self._mounts is not None:
             yield from self._mounts.co_close()
@@ -715,6 +860,13 @@ def default_fields(decompress: bool) -> list[tuple[str, str]]:
 def is_logged() -> bool:
     """Return True if the program uses logging; without it nobody would see anything."""
     return "logging" in sys.modules
+
+
+def _is_pool(dispatcher: Dispatcher) -> TypeGuard[Pool]:
+    """Return True if *dispatcher* sends requests as a `Pool` does."""
+    from .pool import Pool  # noqa: PLC0415 - not needed with a dispatcher
+
+    return isinstance(dispatcher, Pool) and type(dispatcher).co_dispatch is Pool.co_dispatch
 
 
 def _given(**options: Any) -> dict[str, Any]:

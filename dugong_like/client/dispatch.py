@@ -16,7 +16,7 @@ import math
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeVar, cast
 
 from ..connection.exchange import HTTPResponse
 from ..errors import (
@@ -121,7 +121,7 @@ def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
         request.stream or request.expect100 or request.bounded or request.hooks is not None
     ) and (body is None or is_whole(body)):
         return co_with_lease(pool, origin, request, _co_whole, _whole_response)
-    return co_with_lease(pool, origin, request, _co_exchange_in_parts, _arriving_response)
+    return co_with_lease(pool, origin, request, _co_exchange_in_parts, arriving_response)
 
 
 def co_with_lease(
@@ -197,10 +197,15 @@ def may_repeat(request: Repeatable, exc: DugongError) -> bool:
 
 def _end(lease: Lease, exc: DugongError) -> None:
     """Give the connection back after *exc*, unless the exchange has begun."""
-    if exc.request_sent == "no" and not exc.retryable:
-        lease.release()  # the request was refused; the pool sees if the connection is usable
+    if ends_unused(exc):
+        lease.release()  # the pool sees if the connection is usable
     else:
         lease.discard()
+
+
+def ends_unused(exc: DugongError) -> bool:
+    """Return True if *exc* says that the request was refused before anything was sent."""
+    return exc.request_sent == "no" and not exc.retryable
 
 
 def _co_whole(connection: HTTPConnection, request: ClientRequest) -> Co[HTTPResponse]:
@@ -209,16 +214,14 @@ def _co_whole(connection: HTTPConnection, request: ClientRequest) -> Co[HTTPResp
     The body is left if it is large, or arrives late, and the status is not below that of
     `ConnectionConfig.whole_below`.
     """
-    prepared = request.prepared
-    headers: Any = request.headers
-    if prepared is not None and headers.has_pairs(prepared.pairs):
-        headers = prepared.lines
-    return connection.co_exchange(request.method, request.url.target, headers, request.body)
+    return connection.co_exchange(
+        request.method, request.url.target, request.fields(), request.body
+    )
 
 
 def _whole_response(lease: Lease, request: ClientRequest, reply: HTTPResponse) -> Response:
     if reply.body is None:
-        return _arriving_response(lease, request, (reply, False))
+        return arriving_response(lease, request, (reply, False))
     lease.release(reply.field("keep-alive"))
     return Response.received(reply, request, lease.connection, reply.body)
 
@@ -256,9 +259,17 @@ def _co_exchange_in_parts(
     return message, is_early
 
 
-def _arriving_response(
+def arriving_response(
     lease: Lease, request: ClientRequest, received: tuple[HTTPResponse, bool]
 ) -> Response:
+    """Return a response whose body is still to be read, if there is one.
+
+    Args:
+        lease: of the connection.
+        request: the request.
+        received: the head of the response, and whether that came too early.
+
+    """
     message, is_early = received
     body: BodyStream
     if message.length == 0 and not _is_upgraded(message):  # nothing follows the head

@@ -92,19 +92,17 @@ class Lease:
 
     """
 
-    __slots__ = ("_at", "_held", "_pool", "connection", "origin", "reused")
+    __slots__ = ("_held", "_pool", "connection", "origin", "reused")
 
     _held: list[Member]
 
-    def __init__(
-        self, pool: Pool, at: OriginPool, member: Member, conn: HTTPConnection, origin: Origin
-    ) -> None:
-        self.connection = conn
+    def __init__(self, pool: Pool, member: Member, origin: Origin) -> None:
+        assert member.connection is not None
+        self.connection: HTTPConnection = member.connection
         self.origin = origin
         self.reused = member.requests > 0
         self._pool = pool
-        self._at = at
-        self._held = [member]
+        self._held = [member]  # of several calls that end the use, one takes it out
 
     def note_keep_alive(self, value: str) -> None:
         """Take what the server says about how long it keeps the connection.
@@ -117,11 +115,8 @@ class Lease:
             TypeError: *value* is not a string.
 
         """
-        seconds, requests = parse_keep_alive(value)
         for member in self._held.copy():
-            self._pool.note_renewal(self._at, member, reused=self.reused)
-            member.lasts = min(self._pool.lasts, max(seconds - MARGIN, 0))
-            member.most = min(self._pool.most, member.requests + 1 + requests)
+            self._pool.note_keep_alive(member, value)
 
     def release(self, keep_alive: str | None = None) -> None:
         """Give the connection back.
@@ -142,11 +137,11 @@ class Lease:
             if keep_alive is not None:
                 self.note_keep_alive(keep_alive)
         finally:
-            self._pool.put_back(self._at, self._held, reused=self.reused)
+            self._pool.put_back(self._held)
 
     def discard(self) -> None:
         """Close the connection, in whatever state it is, and give its place back."""
-        self._pool.put_back(self._at, self._held, why="discarded", reused=self.reused)
+        self._pool.put_back(self._held, "discarded")
 
     def __enter__(self) -> Self:
         return self
@@ -164,7 +159,7 @@ class Lease:
         except AttributeError:  # it was not even made
             return
         if held and held[0].connection is not None:
-            self._pool.put_back(self._at, held, why="lost")
+            self._pool.put_back(held, "lost")
             what = f"a connection to {self.origin} was neither released nor discarded"
             warnings.warn(what, ResourceWarning, source=self, stacklevel=2)
 
@@ -265,6 +260,15 @@ class Pool:
             DugongError: what `Connector.connection` raises.
 
         """
+        member = self.take(origin)
+        return None if member is None else Lease(self, member, origin)
+
+    def take(self, origin: Origin) -> Member | None:
+        """Do what `try_acquire` does, without a `Lease`, for callers that end the use at once.
+
+        They do that by `give_back` or `discard`. A member that is lost before that gives its place
+        back, without a warning.
+        """
         at = self._known.get(origin)
         if at is None:
             at = self._origin_pool(origin)
@@ -280,11 +284,15 @@ class Pool:
                 member = self._take_place(at)
                 if member is None:
                     return None
-            return self._lease(at, member, origin)
+                self._make(at, member, origin)
+            else:
+                at.reused += 1
+            member.taken = now
+            return member
         except BaseException:
             if member is not None:
-                self._end(at, member, "interrupted")
-            self._serve(at)  # what was given up on the way may be for others
+                self._end(member, "interrupted")
+            self.serve(at)  # what was given up on the way may be for others
             raise
 
     def co_acquire(self, origin: Origin, deadline: float | None = None) -> Co[Lease]:
@@ -326,7 +334,7 @@ class Pool:
                 waiter = Waiter(next(self._tickets), wake)
                 try:
                     at.waiting[waiter] = None
-                    self._serve(at)
+                    self.serve(at)
                     if at.is_open:
                         yield from wake.co_wait(None if deadline == inf else deadline)
                     member = waiter.take()
@@ -334,19 +342,23 @@ class Pool:
                     self._leave(at, waiter)
             if member is None:
                 raise self._refusal(origin, at, began, deadline or began)
-            return self._lease(at, member, origin)
+            if member.connection is None:
+                self._make(at, member, origin)
+            else:
+                at.reused += 1
+            return Lease(self, member, origin)
         except BaseException:
             if waiter is not None:
                 self._leave(at, waiter)  # again, as it may have been interrupted
             if member is not None:
-                self._end(at, member, "interrupted")
+                self._end(member, "interrupted")
             raise
 
     def _leave(self, at: OriginPool, waiter: Waiter) -> None:
         at.waiting.pop(waiter, None)
         waiter.left = True
         if waiter.given:
-            self.put_back(at, waiter.given, used=False)
+            self.put_back(waiter.given, used=False)
 
     def _refusal(self, origin: Origin, at: OriginPool, began: float, deadline: float) -> Exception:
         """Return why a waiter, who has waited since *began*, has got nothing."""
@@ -362,14 +374,6 @@ class Pool:
             busy=there,
             waited=monotonic() - began,
         )
-
-    def _lease(self, at: OriginPool, member: Member, origin: Origin) -> Lease:
-        conn = member.connection
-        if conn is None:
-            conn = self._make(at, member, origin)
-        else:
-            at.reused += 1
-        return Lease(self, at, member, conn, origin)
 
     def _make(self, at: OriginPool, member: Member, origin: Origin) -> HTTPConnection:
         """Make the connection of *member*, a mere place; it is not opened yet."""
@@ -389,14 +393,16 @@ class Pool:
                     member = at.idle.pop()
                 except IndexError:
                     break
+                member.at = at
                 self._idle.pop(member.key, None)
                 if member.due > now:
                     return member
-                self._expire(at, member, now)
+                self._expire(member, now)
                 member = None
         except BaseException:
             if member is not None:
-                self._end(at, member, "interrupted")
+                member.at = at
+                self._end(member, "interrupted")
             raise
         return None
 
@@ -405,7 +411,7 @@ class Pool:
         if not at.is_open:
             raise StateError(CLOSED)
         if self._ready:
-            self._serve(at)
+            self.serve(at)
             if self._ready:
                 return None
         return self._new_member(at)
@@ -416,7 +422,7 @@ class Pool:
             return None
         if len(self._members) >= self._most_members and not self._idle:
             return None
-        member = Member(at.members, self._members)
+        member = Member(at, self._members)
         try:
             # Behind the place: of two threads that come at the same time none gets too much.
             if len(at.members) <= self._most_of_origin and (
@@ -451,14 +457,16 @@ class Pool:
             try:
                 if key() is not None and at.idle:
                     member = at.idle.popleft()
+                    member.at = at
                     self._idle.pop(member.key, None)
-                    self._end(at, member, why)
+                    self._end(member, why)
                     return True
             except IndexError:
                 pass  # another thread has just taken it
             except BaseException:
                 if member is not None:
-                    self._end(at, member, why)
+                    member.at = at
+                    self._end(member, why)
                 raise
             self._idle.pop(key, None)
             if at.idle and key() is not None:  # it may have become idle in this moment
@@ -476,7 +484,7 @@ class Pool:
         with self._changing:
             at = self._by_key.get(key)
             if at is None:
-                at = self._by_key[key] = OriginPool(origin)
+                at = self._by_key[key] = OriginPool(origin, ref(self))
             if len(self._known) >= MOST_KNOWN:
                 for oldest in list(self._known)[: MOST_KNOWN // 2]:
                     self._known.pop(oldest, None)
@@ -485,80 +493,102 @@ class Pool:
 
     # ---- giving back
 
-    def put_back(  # noqa: C901, PLR0912 - `shown` is known here only
-        self,
-        at: OriginPool,
-        held: list[Member],
-        *,
-        used: bool = True,
-        reused: bool = False,
-        why: str | None = None,
-    ) -> None:
-        """Take back what is in *held*, if there is anything: for `Lease`.
+    def put_back(self, held: list[Member], why: str | None = None, *, used: bool = True) -> None:
+        """Do what `give_back` does with what is in *held*, if there is anything.
 
         Args:
-            at: where it belongs.
             held: a list of one or none.
-            used: False if no request was sent; it may be a mere place.
-            reused: True if it had served a request before.
             why: why it is to be closed in any case.
+            used: False if no request was sent; it may be a mere place.
 
         """
-        member = None
+        try:
+            member = held.pop()
+        except IndexError:
+            return
+        if why is None:
+            self.give_back(member, used=used)
+        else:
+            self.discard(member, why)
+
+    def give_back(  # noqa: C901 - a part of each request: each call would count
+        self, member: Member, *, used: bool = True
+    ) -> float:
+        """Take back what `take` has given.
+
+        Args:
+            member: it is not used any more.
+            used: False if no request was sent; it may be a mere place.
+
+        Returns:
+            The time, in seconds of `time.monotonic`.
+
+        """
+        at = member.at
+        assert at is not None
         shown = False
         try:
-            try:
-                member = held.pop()
-            except IndexError:
-                return
             conn = member.connection
-            if conn is None:
-                why = "unused"
-            else:
-                if conn.renewals != member.renewals:
-                    self.note_renewal(at, member, reused=reused)
-                member.requests += used
-                if why is not None or not conn.is_reusable():
-                    why = _why(conn, why)
-                elif member.requests >= member.most:
-                    why = "max requests"
-                elif conn.timeout is not member.timeout:
-                    conn.timeout = member.timeout
             now = monotonic()
+            if conn is None:
+                self._end(member, "unused")
+                return now
+            if conn.renewals != member.renewals:
+                self._note_renewal(member)
+            requests = member.requests = member.requests + used
             due = now + member.lasts
             if member.ends < due:  # noqa: PLR1730 - a call less
                 due = member.ends
-            if why is not None or due <= now or not at.is_open:
-                self._end_because(at, member, why, now)
-                return
+            if due <= now or requests >= member.most or not (at.is_open and conn.is_reusable()):
+                self._end_because(member, now)
+                return now
+            if conn.timeout is not member.timeout:
+                conn.timeout = member.timeout
             member.due = due
+            member.at = None
             shown = True  # from here on it is not ours
             at.idle.append(member)
             self._idle[member.key] = at
-            member = None  # or its place could not become free before this ends
             if due < self._look_at:  # noqa: PLR1730 - a call less
                 self._look_at = due
             if at.waiting or self._ready:
-                self._serve(at)
+                self.serve(at)
             if len(self._idle) > self._most_idle or len(at.idle) > self._most_idle_of_origin:
                 self._trim(at)
             if not at.is_open:
                 self._close_idle()
+            return now
         except BaseException:
-            if member is not None and shown:
+            if shown:
                 self._idle[member.key] = at
-            elif member is not None:
-                self._end(at, member, "interrupted")
-            member = None
-            self._serve(at)
+            else:
+                member.at = at
+                self._end(member, "interrupted")
+            self.serve(at)
             raise
 
-    def note_renewal(self, at: OriginPool, member: Member, *, reused: bool) -> None:
+    def discard(self, member: Member, why: str = "discarded") -> None:
+        """Close the connection of *member*, for the reason *why* unless an exception has ended it.
+
+        Instead of `give_back`.
+        """
+        self._note_renewal(member)
+        reason = None if member.connection is None else member.connection.close_reason
+        self._end(member, why if reason is None else type(reason).__name__)
+
+    def note_keep_alive(self, member: Member, value: str) -> None:
+        """See `Lease.note_keep_alive`."""
+        seconds, requests = parse_keep_alive(value)
+        self._note_renewal(member)
+        member.lasts = min(self.lasts, max(seconds - MARGIN, 0))
+        member.most = min(self.most, member.requests + 1 + requests)
+
+    def _note_renewal(self, member: Member) -> None:
         """Note that *member* was connected anew, if so: what is known of the old one is over."""
-        conn = member.connection
-        if conn is None or conn.renewals == member.renewals:
+        conn, at = member.connection, member.at
+        if conn is None or at is None or conn.renewals == member.renewals:
             return
-        at.stale += reused
+        at.stale += member.requests > 0
         at.opened += 1
         self._note_new(member, conn)
 
@@ -569,36 +599,44 @@ class Pool:
         member.most = self.most
         member.ends = monotonic() + self._age
 
-    def _end_because(self, at: OriginPool, member: Member, why: str | None, now: float) -> None:
-        if why is None and not at.is_open:
-            why = CLOSED_FOR
-        if why is None:
-            self._expire(at, member, now)
+    def _end_because(self, member: Member, now: float) -> None:
+        """End *member*, which cannot be used again, for the first reason that there is."""
+        conn, at = member.connection, member.at
+        if conn is not None and not conn.is_reusable():
+            reason = conn.close_reason
+            self._end(member, "not reusable" if reason is None else type(reason).__name__)
+        elif member.requests >= member.most:
+            self._end(member, "max requests")
+        elif at is not None and not at.is_open:
+            self._end(member, CLOSED_FOR)
         else:
-            self._end(at, member, why)
+            self._expire(member, now)
 
-    def _end(self, at: OriginPool, member: Member, why: str) -> None:
-        """Close the connection of *member*, and give its place to the next one."""
-        conn = None
+    def _end(self, member: Member, why: str) -> None:
+        """Close the connection of *member*, in whatever state it is, and give its place back."""
+        at, conn = member.at, None
         try:
             member.leave()
             conn, member.connection = member.connection, None
             if conn is not None:
-                at.count_end(why)
+                if at is not None:
+                    at.count_end(why)
                 conn.close()
         except Exception:  # noqa: BLE001 - of a trace; it is not about the present request
             sys.excepthook(*sys.exc_info())
         finally:
             member.leave()
-            if at.waiting or self._ready:
-                self._serve(at)
+            if at is not None and (at.waiting or self._ready):
+                self.serve(at)
+            member.forget()
 
-    def _expire(self, at: OriginPool, member: Member, now: float) -> None:
+    def _expire(self, member: Member, now: float) -> None:
         if now >= member.ends:
-            self._end(at, member, "too old")
+            self._end(member, "too old")
         else:
-            at.expired += 1
-            self._end(at, member, "expired")
+            if member.at is not None:
+                member.at.expired += 1
+            self._end(member, "expired")
 
     def _close_expired(self, now: float) -> None:
         """Close what has been idle for too long, as far as it is the longest idle of all.
@@ -616,7 +654,8 @@ class Pool:
                 return
             self._idle.pop(key, None)
             if member is not None and _remove(at.idle, member):
-                self._expire(at, member, now)
+                member.at = at
+                self._expire(member, now)
 
     def _trim(self, at: OriginPool) -> None:
         """Close those that have been idle longest, if there are more than are kept."""
@@ -624,21 +663,23 @@ class Pool:
         try:
             while len(at.idle) > self._most_idle_of_origin:
                 member = at.idle.popleft()
+                member.at = at
                 self._idle.pop(member.key, None)
-                self._end(at, member, "surplus")
+                self._end(member, "surplus")
                 member = None
         except IndexError:
             pass
         except BaseException:
             if member is not None:
-                self._end(at, member, "surplus")
+                member.at = at
+                self._end(member, "surplus")
             raise
         while self._close_longest_idle("surplus", kept=self._most_idle):
             pass
 
     # ---- serving those that wait
 
-    def _serve(self, at: OriginPool) -> None:
+    def serve(self, at: OriginPool) -> None:
         """Give what is free to those that wait; something may have changed *at* an origin."""
         self._events.append(at)
         try:
@@ -708,10 +749,10 @@ class Pool:
             waiter.wake.set()
             at.waiting.pop(waiter, None)
             if waiter.left and waiter.given:
-                self.put_back(at, waiter.given, used=False)
+                self.put_back(waiter.given, used=False)
         except BaseException:
             if member is not None and not given:
-                self._end(at, member, "interrupted")
+                self._end(member, "interrupted")
             raise
         return True
 
@@ -750,7 +791,7 @@ class Pool:
             yield from _co_all([conn.co_connect() for conn in conns])
         finally:
             for each in held:
-                self.put_back(at, each, used=False)
+                self.put_back(each, used=False)
         return len(at.idle)
 
     @twin_of(co_warm)
@@ -784,7 +825,7 @@ class Pool:
         for at in everywhere:
             at.is_open = False
         for at in everywhere:
-            self._serve(at)
+            self.serve(at)
         self._close_idle()
 
     def co_close(self) -> Co[None]:
@@ -838,14 +879,6 @@ def _remove(idle: deque[Member], member: Member) -> bool:
     except (ValueError, IndexError):
         return False
     return True
-
-
-def _why(conn: HTTPConnection, why: str | None) -> str:
-    """Return the reason why *conn* is closed."""
-    reason = conn.close_reason
-    if reason is not None:
-        return type(reason).__name__
-    return "not reusable" if why is None else why
 
 
 def _co_all(ops: list[Co[None]]) -> Co[None]:

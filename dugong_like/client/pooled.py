@@ -10,6 +10,7 @@ Not here: who gets a connection (pool.py), and making them (connector.py).
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from math import inf
 from typing import Final, NamedTuple, Protocol
 from weakref import ref
@@ -96,7 +97,16 @@ class OriginStats(NamedTuple):
 class Member:
     """One connection of a pool, or the place for one.
 
+    One that becomes garbage gives its places back, and has those served that wait for one: so no
+    interruption, at any point, makes anybody wait for ever.
+
+    Args:
+        at: the origin.
+        places: of the pool.
+
     Attributes:
+        at: the origin that it is used for; None while it is idle, which would be a circle.
+        home: the same at any time, as a weak reference.
         connection: the connection; None before it is made.
         timeout: its time limits.
         renewals: how often it was renewed, as far as is known.
@@ -105,37 +115,56 @@ class Member:
         lasts: seconds that it may be idle.
         ends: time at which it is too old.
         due: time until which it may be used, while it is idle.
+        taken: time at which it was taken.
         places: its places: each a set, and the reference in there.
         key: the reference in the last of them.
 
     """
 
     __slots__ = (
-        *("__weakref__", "connection", "due", "ends", "key", "lasts", "most"),
-        *("places", "renewals", "requests", "timeout"),
+        *("__weakref__", "at", "connection", "due", "ends", "home", "key", "lasts"),
+        *("most", "places", "renewals", "requests", "taken", "timeout"),
     )
 
-    def __init__(self, *places: set[ref[Member]]) -> None:
+    def __init__(self, at: OriginPool, places: set[ref[Member]]) -> None:
+        self.at: OriginPool | None = at
+        self.home = ref(at)
         self.connection: HTTPConnection | None = None
         self.timeout: float | Timeouts | None = None
         self.renewals = 0
         self.requests = 0
+        self.taken = 0.0
         self.most = self.lasts = self.ends = self.due = inf
         self.places: list[tuple[set[ref[Member]], ref[Member]]] = []
         try:
-            for place in places:
+            for place in (at.members, places):
                 # The callback is no code of Python, which could be interrupted.
                 self.key = mine = ref(self, place.discard)
                 self.places.append((place, mine))
                 place.add(mine)
         except BaseException:
             self.leave()
+            self.forget()
             raise
 
     def leave(self) -> None:
         """Give its places back."""
         for place, mine in self.places:
             place.discard(mine)
+
+    def forget(self) -> None:
+        """Have nothing to do with the pool any more; its places are given back."""
+        self.at = None
+        self.places.clear()
+
+    def __del__(self) -> None:
+        try:
+            at = self.home() if self.places else None
+        except AttributeError:  # it was not even made
+            return
+        if at is not None:
+            self.leave()
+            at.serve()
 
 
 class Waiter:
@@ -169,8 +198,20 @@ class Waiter:
             return None
 
 
+class Server(Protocol):
+    """The part of a `Pool` that serves those that wait."""
+
+    def serve(self, at: OriginPool, /) -> None:
+        """Give what is free to those that wait; something may have changed *at* an origin."""
+        ...
+
+
 class OriginPool:
     """The connections to one origin, and those that wait for one.
+
+    Args:
+        origin: see the attribute.
+        pool: whose it is.
 
     Attributes:
         origin: the first origin that was asked for.
@@ -184,12 +225,13 @@ class OriginPool:
     """
 
     __slots__ = (
-        *("__weakref__", "ended", "expired", "idle", "is_listed", "is_open", "members"),
+        *("__weakref__", "_pool", "ended", "expired", "idle", "is_listed", "is_open", "members"),
         *("opened", "origin", "reused", "stale", "waiting"),
     )
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, pool: Callable[[], Server | None]) -> None:
         self.origin: Final = origin
+        self._pool = pool  # a weak reference
         self.is_open = True
         self.is_listed = False
         self.members: set[ref[Member]] = set()
@@ -207,6 +249,12 @@ class OriginPool:
             except (RuntimeError, StopIteration):  # another thread has changed it in between
                 continue
         return None
+
+    def serve(self) -> None:
+        """Have those served that wait for a place which has become free."""
+        pool = self._pool()
+        if pool is not None:
+            pool.serve(self)
 
     def count_end(self, why: str) -> None:
         """Count a connection that has ended."""

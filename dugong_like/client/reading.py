@@ -64,8 +64,17 @@ class Source(Protocol):
 
     encoding: str
 
-    def take_body(self) -> None:
-        """Say that the body is read in pieces from now on."""
+    def take_body(self, *, decoded: bool) -> bytes | None:
+        """Begin to read the body in pieces.
+
+        Args:
+            decoded: True for pieces of the decoded body; False for it as it was sent.
+
+        Returns:
+            The whole body, if it is in memory and may be read again. None if it comes in pieces: to
+            this reader only.
+
+        """
         ...
 
     def co_raw_piece(self) -> Co[bytes]:
@@ -95,10 +104,13 @@ class Pieces(Generic[T]):
 
     """
 
+    _decoded = True
+
     def __init__(self, source: Source) -> None:
         self.ended = False
         self._source = source
         self._is_begun = False
+        self._whole: bytes | None = None  # the rest of a body that is in memory
 
     def co_next(self) -> Co[T | None]:
         """Return the next piece, which is not empty unless it is a line; None at the end."""
@@ -113,10 +125,19 @@ class Pieces(Generic[T]):
 
     def _begin(self) -> None:
         """Do what comes before the first piece."""
-        self._source.take_body()
+        self._whole = self._source.take_body(decoded=self._decoded)
 
     def _co_next(self) -> Co[T | None]:
         raise NotImplementedError
+
+    def _co_data(self) -> Co[bytes]:
+        """Return the next bytes of the body; ``b""`` at the end."""
+        if (whole := self._whole) is not None:
+            self._whole = b""
+            return whole
+        if self._decoded:
+            return (yield from self._source.co_piece())
+        return (yield from self._source.co_raw_piece())
 
 
 class _Sized(Pieces[P]):
@@ -158,11 +179,17 @@ class _Sized(Pieces[P]):
         raise NotImplementedError
 
 
-class RawPieces(_Sized[bytes]):
-    """The body as it was sent."""
+class BytePieces(_Sized[bytes]):
+    """The decoded body."""
 
     def _co_more(self) -> Co[bytes | None]:
-        return (yield from self._source.co_raw_piece()) or None
+        return (yield from self._co_data()) or None
+
+
+class RawPieces(BytePieces):
+    """The body as it was sent."""
+
+    _decoded = False
 
 
 class RawCounts(Pieces[int]):
@@ -174,6 +201,8 @@ class RawCounts(Pieces[int]):
 
     """
 
+    _decoded = False
+
     def __init__(self, source: Source, buffer: bytearray | memoryview) -> None:
         super().__init__(source)
         self._memory = memoryview(buffer).cast("B")
@@ -183,7 +212,10 @@ class RawCounts(Pieces[int]):
 
     def _co_next(self) -> Co[int | None]:
         if not self._ahead:
-            taken = yield from self._source.co_raw_into(self._memory)
+            if self._whole is not None:
+                taken: int | bytes = yield from self._co_data()
+            else:
+                taken = yield from self._source.co_raw_into(self._memory)
             if isinstance(taken, int):
                 return taken or None
             self._ahead = memoryview(taken)
@@ -191,13 +223,6 @@ class RawCounts(Pieces[int]):
         self._memory[:count] = self._ahead[:count]
         self._ahead = self._ahead[count:]
         return count or None
-
-
-class BytePieces(_Sized[bytes]):
-    """The decoded body."""
-
-    def _co_more(self) -> Co[bytes | None]:
-        return (yield from self._source.co_piece()) or None
 
 
 class TextPieces(_Sized[str]):
@@ -211,7 +236,7 @@ class TextPieces(_Sized[str]):
 
             self._decoder = TextDecoder(self._source.encoding)
         while True:
-            data = yield from self._source.co_piece()
+            data = yield from self._co_data()
             text = self._decoder.decode(data, final=not data)
             if text or not data:
                 return text or None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..http.header_validation import FieldLines
 from ..http.headers import Fields, Headers
 from ..http.redaction import quoted
-from ..http.request import Request
+from ..http.request import Request, Source, is_whole
 from ..http.url import URL
 from ..polling.contract import Co
 
@@ -104,8 +104,8 @@ class ClientRequest(Request):
         cookies: names and values that are sent in addition to those of the client.
         hooks: functions that are called on events; None for none.
         expect100: True to wait for 100 (Continue) before the body.
-        prepared: fields that the request was built with, and the same checked and serialised; they
-            are sent if `headers` still is these.
+        headers: the fields; a copy of those in `prepared` is made when it is first looked at.
+        prepared: fields that the request was built with, and the same checked and serialised.
         attempts: how often it was sent, by redirects, authentication and retries.
         connecting: settings of the connection that it is sent by; None for those of the client.
         decompress: True or False to have the body of the response decoded or left as it is sent;
@@ -132,6 +132,9 @@ class ClientRequest(Request):
     held: Hold | None = None
 
     url: URL
+    body: Any = None
+    _headers: Headers | None = None  # None: those of `prepared`, which nobody has looked at
+    _source: Source | None = None
 
     def __init__(
         self, method: str, url: URL | str, headers: Fields | None = None, body: Any = None
@@ -142,16 +145,53 @@ class ClientRequest(Request):
         super().__init__(method, str(url), headers, body)
 
     @classmethod
-    def checked(cls, method: str, url: URL, headers: Headers, body: Any) -> ClientRequest:
-        """Return a request made of arguments that have the right types already."""
+    def with_fields(cls, method: str, url: URL, prepared: PreparedFields) -> ClientRequest:
+        """Return a request without a body; the arguments have the right types already."""
         self = cls.__new__(cls)
         self.method = method
         self.url = url
-        self.headers = headers
-        self.body = body
+        self.prepared = prepared
         self.extensions = {}
-        self._source = None
         return self
+
+    @property
+    def headers(self) -> Headers:
+        headers = self._headers
+        if headers is None:
+            pairs = [] if self.prepared is None else self.prepared.pairs.copy()
+            headers = self._headers = Headers.of(pairs)
+        return headers
+
+    @headers.setter
+    def headers(self, headers: Headers) -> None:
+        self._headers = headers
+
+    def is_plain(self) -> bool:
+        """Return True if one exchange on a connection may be all that it needs.
+
+        So it is without authentication, cookies of its own, retries or events, with the connections
+        and the decoding of the client, and with both bodies taken as a whole. The total time limit
+        is up to the caller.
+        """
+        return not (
+            self.stream
+            or self.auth is not None
+            or self.hooks is not None
+            or self.cookies
+            or self.expect100
+            or self.bounded
+            or self.held is not None
+            or self.connecting is not None
+            or self.decompress is not None
+            or "retry" in self.extensions
+        ) and (self.body is None or is_whole(self.body))
+
+    def fields(self) -> Any:
+        """Return the fields to send: the lines of `prepared`, if the fields still are those."""
+        headers, prepared = self._headers, self.prepared
+        if prepared is not None and (headers is None or headers.has_pairs(prepared.pairs)):
+            return prepared.lines
+        return self.headers
 
     @property
     def target(self) -> str:

@@ -113,11 +113,6 @@ def _refuse_unknown(options: RequestOptions) -> None:
 _is_absolute = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://").match  # a path may have a URL in it
 
 
-@functools.lru_cache(maxsize=MOST_KNOWN)
-def _known_url(text: str) -> URL:
-    return _for_http(URL(text))
-
-
 class RequestBuilder:
     """The part that all requests of a client have in common.
 
@@ -160,13 +155,7 @@ class RequestBuilder:
         self._codings = dict(defaults).get(CODINGS)
         self._dumps = dumps or dump_json
         self._prepared: PreparedFields | None = None
-
-    def _prepare(self) -> PreparedFields:
-        """Return `headers`, which may have been changed, as they are sent."""
-        prepared = self._prepared
-        if prepared is None or not self.headers.has_pairs(prepared.pairs):
-            prepared = self._prepared = PreparedFields(self.headers)
-        return prepared
+        self._known: dict[str, URL] = {}  # the URLs of requests, with `params`, by their text
 
     def url_of(self, url: URL | str) -> tuple[URL, Any]:
         """Return the URL for an argument, and user and password if it has them.
@@ -194,24 +183,38 @@ class RequestBuilder:
 
             place, credentials = split_credentials(text)
             return _for_http(place), credentials
-        return (_known_url(text) if len(text) <= LONGEST_KNOWN else _for_http(URL(text))), None
+        return _for_http(URL(text)), None
 
     def build(self, method: str, url: URL | str, options: RequestOptions) -> ClientRequest:
         """Return a request; see `Client.build_request`."""
-        place, credentials = self.url_of(url)
+        place = self._known.get(url) if type(url) is str else None
+        credentials = None
+        if place is None:
+            place, credentials = self._place(url)
         if type(method) is not str:
             method = as_string(method, "method")
-        request = ClientRequest.checked(method.upper(), place, self.headers.copy(), None)
-        request.prepared = self._prepare()
+        prepared = self._prepared
+        if prepared is None or not self.headers.has_pairs(prepared.pairs):
+            prepared = self._prepared = PreparedFields(self.headers)
+        request = ClientRequest.with_fields(method.upper(), place, prepared)
         if credentials is not None:
             from ..http.auth.basic import BasicAuth  # noqa: PLC0415 - rare
 
             request.auth = BasicAuth(*credentials)
-        if self.params is not None:
-            request.url = request.url.with_query(self.params)
         if options:
             self._apply(request, options)
         return request
+
+    def _place(self, url: URL | str) -> tuple[URL, Any]:
+        """Return what `url_of` does, with `params`, and remember it if it is short."""
+        place, credentials = self.url_of(url)
+        if self.params is not None:
+            place = place.with_query(self.params)
+        if type(url) is str and len(url) <= LONGEST_KNOWN and credentials is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[url] = place
+        return place, credentials
 
     def _apply(self, request: ClientRequest, options: RequestOptions) -> None:
         _refuse_unknown(options)

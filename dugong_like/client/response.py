@@ -47,7 +47,7 @@ from .reading import (
 
 if TYPE_CHECKING:
     from ..connection.connection import HTTPConnection
-    from ..connection.exchange import HTTPResponse
+    from ..connection.exchange import HTTPResponse, Reply
     from ..http.codings import Decoder
     from ..http.cookies import Cookies
     from ..http.url import URL
@@ -221,6 +221,39 @@ class Response:
             self.num_bytes_downloaded = len(body)
         else:
             self._body = body  # type: ignore[assignment]  # it is no bytes
+        return self
+
+    @classmethod
+    def read_already(
+        cls,
+        message: Reply,
+        request: ClientRequest,
+        connection: HTTPConnection | None,
+        times: tuple[float, float],
+        options: ReadingOptions,
+    ) -> Response:
+        """Return the response to *request*, whose body needs no decoding, with nothing left to do.
+
+        Args:
+            message: as a connection has received it.
+            request: the request.
+            connection: the connection.
+            times: when the request began, and when the response was complete: seconds of
+                `time.monotonic`.
+            options: see `begin`.
+
+        """
+        self = cls.__new__(cls)
+        self.status_code = message.status
+        self._message = message
+        self.request = request
+        self._connection = connection
+        self.extensions = {}
+        self._wire = self._content = body = message.body
+        self.num_bytes_downloaded = len(body)
+        self._begun_at, self._ended_at = times
+        self.options = options
+        self.is_closed = True
         return self
 
     @classmethod
@@ -680,10 +713,10 @@ class Response:
             DugongError: see `co_read`.
 
         """
-        self.take_body()
         move = getattr(self._body, "co_recv_to_file", None)
         if move is None or (self.request is not None and self.request.hooks is not None):
             return (yield from self._co_copy(file))
+        self.take_body(decoded=False)
         count: int = yield from self._co_in_time(move(file))
         self.num_bytes_downloaded += count
         yield from self._co_end()
@@ -695,8 +728,9 @@ class Response:
 
     def _co_copy(self, file: BinaryIO) -> Co[int]:
         count = 0
+        pieces = RawPieces(self, None)
         try:
-            while data := (yield from self.co_raw_piece()):
+            while data := (yield from pieces.co_next()):
                 count += yield from co_write_all(file, data)
         except BaseException as exc:
             self._fail(exc)
@@ -719,19 +753,24 @@ class Response:
         if self._wire is not None:
             self._body, self._wire, self._content = MemoryBody(self._wire), None, None
 
-    def take_body(self) -> None:
-        """Say that the body is read in pieces from now on, by one reader only.
+    def take_body(self, *, decoded: bool) -> bytes | None:
+        """Begin to read the body in pieces; see `reading.Source`.
 
         Raises:
-            StreamConsumed: another one has begun.
+            StreamConsumed: another reader has begun, and the body is not in memory.
             ResponseClosed: the response was closed before.
 
         """
+        if self._content is not None:  # it was read
+            whole = self._content if decoded else self._wire
+            if whole is not None:
+                return whole
         if self._is_taken:
             raise self._labelled(StreamConsumed("the body has been read in pieces before"))
         if self.is_closed and self._wire is None and self._content is None:
             raise self._labelled(ResponseClosed("the response was closed"))
         self._is_taken = True
+        return None
 
     def co_raw_piece(self) -> Co[bytes]:
         """Return the next bytes of the body as it is sent; ``b""`` at the end."""
@@ -813,9 +852,6 @@ class Response:
 
     def co_piece(self) -> Co[bytes]:
         """Return the next decoded bytes of the body; ``b""`` at the end."""
-        if self._content is not None:
-            content, self._content = self._content, None
-            return content
         try:
             data = yield from self._co_decoded()
         except BaseException as exc:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator
 from threading import get_ident
+from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn, Self, TypeVar, Unpack
 
 from ..errors import StateError
 from ..http.arguments import Buffer, as_bytes, as_writable, check_size
+from ..http.header_validation import FieldLines
 from ..http.headers import Fields
 from ..http.request import BodyFollowing, Request
 from ..polling.contract import Co, run
@@ -329,15 +331,15 @@ class HTTPConnection(Operations):
         return run(self.co_recv_to_file(file))
 
     @twin_of(Operations.co_exchange)
-    def exchange(
+    def exchange(  # noqa: C901, PLR0912 - the shortest way: each call would count
         self, method: str, path: str, headers: Fields | None = None, body: Any = None
     ) -> Reply:
         """Blocking twin of `co_exchange`."""
         head = whole = None
-        if headers is None and body is None:
-            head = self._known_heads.get((method, path))
+        if body is None and (headers is None or isinstance(headers, FieldLines)):
+            head = self._known_heads.get((method, path, headers))
         if head is not None:
-            exchange = self._new_exchange(method, path)
+            exchange = Exchange(method, path)
         else:
             exchange, head, whole = self._build_exchange(method, path, headers, body)
         exchanges = self._exchanges
@@ -348,12 +350,18 @@ class HTTPConnection(Operations):
             return run(self._co_exchange_in_time(exchange, head, whole))
         try:
             with exchanges.lock:  # which Ctrl-C at any point gives back
-                if whole is not None or exchange.upgrades or exchange.closes:
+                if (
+                    (whole is not None and isinstance(whole, Request))
+                    or exchange.upgrades
+                    or exchange.closes
+                ):
                     return run(self._co_exchange_now(exchange, head, whole))
-                begun = session.begin(exchange, head, None)
+                begun = session.begin(exchange, head, whole)
                 if begun is not True:
-                    return run(self._co_exchange_by_halves(session, exchange, head, None, begun))
+                    return run(self._co_exchange_by_halves(session, exchange, head, whole, begun))
                 try:
+                    if (limit := shared.head) is not None:
+                        exchange.head_until = monotonic() + limit
                     stream = shared.stream
                     if stream is not None and not stream.wait_to_recv(shared.head_timeout):
                         raise session.receiver.nothing_arrived()

@@ -327,6 +327,22 @@ class HTTPResponse:
             place = lower.find(key, stop)
         return b", ".join(values).decode("latin-1")
 
+    def is_plain(self) -> bool:
+        """Return True if it has no Content-Encoding, Keep-Alive or Set-Cookie.
+
+        Of these a client has to take notice. It is found out once for equal heads.
+        """
+        head = self._head
+        plain = head.plain
+        if plain is None:
+            lower = head.lower
+            plain = head.plain = not (
+                b"\ncontent-encoding:" in lower
+                or b"\nkeep-alive:" in lower
+                or b"\nset-cookie:" in lower
+            )
+        return plain
+
     def pairs(self) -> list[tuple[str, str]]:
         """Return names and values of the header fields, in order, without making `headers`."""
         return field_pairs(self._head.fields)

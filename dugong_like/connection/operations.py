@@ -48,6 +48,7 @@ from .files import Sink, Source
 from .h1.expect_continue import EXPECT, is_expected
 from .h1.session import Session as SessionOne
 from .session import Retired, Session, SessionReplaced
+from .shared import SharedState
 
 if TYPE_CHECKING:
     from .session import Whole
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = TURN // STEP  # requests that are built before others have their turn
 Wait = Callable[[PollNeeded], Awaitable[None]]  # waits in a coroutine
 Run = Callable[[Co[Reply]], Awaitable[Reply]]  # runs an operation there
-MOST_KNOWN: Final = 64  # heads of requests that are remembered
+MOST_KNOWN: Final = 128  # heads of requests to one origin that are remembered
 COUNTS: Final = range(2, 5)  # arguments of a request for `co_send_requests`
 
 
@@ -83,8 +84,8 @@ class Operations:
     def __init__(self, config: ConnectionConfig, content_md5: bool | None) -> None:
         self._config = config
         self._heads = config.heads
-        # Of requests of `exchange` without a body, by method and target, and fields if there are.
-        self._known_heads: dict[tuple[Any, ...], bytes] = {}
+        # Of requests of `exchange` without a body, by method, target, and fields if there are.
+        self._known_heads = config.heads.known
         self._timeout = config.timeout
         self._expect100_timeout = config.expect100_timeout
         self.content_md5 = content_md5
@@ -327,7 +328,7 @@ class Operations:
             )
         method, path, *more = request
         if not more and type(method) is str and type(path) is str:
-            if (known := self._known_heads.get((method, path))) is not None:
+            if (known := self._known_heads.get((method, path, None))) is not None:
                 return Exchange(method, path), known, None
             exchange, head, _ = self._build_exchange(method, path, None, None)
             return exchange, head, None
@@ -718,16 +719,16 @@ class Operations:
         known = self._known_heads
         key: tuple[Any, ...] | None = None
         if body is None and (headers is None or isinstance(headers, FieldLines)):
-            key = (method, path) if headers is None else (method, path, headers)
+            key = (method, path, headers)
             if (head := known.get(key)) is not None:
-                return self._new_exchange(method, path), head, None
+                return Exchange(method, path), head, None
         if isinstance(body, BodyFollowing):
             raise TypeError("a body of exchange() cannot follow: use send_request() and write()")
         if body is not None and not is_whole(body):
             request = Request(method, path, headers, body)
             return self._new_exchange(method, path), b"", request
         exchange, head, whole = self._build(method, path, headers, body, False, with_md5=False)
-        if key is not None and self._heads.minor and not exchange.upgrades and not exchange.closes:
+        if key is not None and self._heads.repeats and not (exchange.upgrades or exchange.closes):
             if len(known) >= MOST_KNOWN:
                 known.clear()
             known[key] = head
@@ -765,8 +766,7 @@ class Operations:
         if begun is not True:
             return (yield from self._co_exchange_by_halves(session, exchange, head, whole, begun))
         try:
-            timeout = session.shared.head_timeout
-            deadline = None if timeout is None else time.monotonic() + timeout
+            deadline = _begin_to_wait(session.shared, exchange)
             received = session.receiver.buffer.received
             yield session.shared.live_stream().wanted_by_recv(deadline)
             if (reply := session.finish(exchange)) is not None:
@@ -826,8 +826,7 @@ class Operations:
                 return await run(self._co_exchange_by_halves(session, exchange, head, whole, begun))
             try:
                 try:
-                    timeout = shared.head_timeout
-                    deadline = None if timeout is None else time.monotonic() + timeout
+                    deadline = _begin_to_wait(shared, exchange)
                     received = session.receiver.buffer.received
                     await wait(shared.live_stream().wanted_by_recv(deadline))
                     reply = session.finish(exchange)
@@ -1112,6 +1111,17 @@ class Operations:
         what it hears of. After an error it is still to be given back, by `close`.
         """
         return (yield from self._session.shared.co_wait_ended())
+
+
+def _begin_to_wait(shared: SharedState, exchange: Exchange) -> float | None:
+    """Return the deadline of the first wait for the response to *exchange*, just sent; or None."""
+    timeout = shared.head_timeout
+    if timeout is None:
+        return None
+    now = time.monotonic()
+    if shared.head is not None:
+        exchange.head_until = now + shared.head
+    return now + timeout
 
 
 def co_restoring(sending: Co[None], source: BodySource) -> Co[None]:

@@ -8,7 +8,6 @@ import threading
 import pytest
 import trio
 from kit.every_driver import DRIVERS
-from kit.steps import Steps
 from kit.support import ScriptedServer, answering, read_exactly, read_head
 
 from dugong_like import (
@@ -644,17 +643,6 @@ def test_time_limit_of_a_request_holds_while_it_waits_for_a_connection():
             assert (caught.value.request_sent, caught.value.request.method) == ("no", "GET")
         busy.read()
         assert client.get(url(server), timeout=None).content == b"ok"
-
-
-def test_steps_of_a_request_on_a_kept_connection():
-    with ScriptedServer(answering(*[OK] * 7)) as server, Client() as client:
-        place = url(server)
-        for _ in range(6):
-            client.get(place)
-        with Steps() as steps:
-            client.get(place)
-    assert steps.frames <= 90
-    assert steps.codes <= 2000
 
 
 @pytest.mark.feature("C46")

@@ -18,7 +18,7 @@ class Arriving:
         self.pieces = list(pieces)
         self.taken = 0
 
-    def take_body(self):
+    def take_body(self, *, decoded):
         self.taken += 1
 
     def co_piece(self):

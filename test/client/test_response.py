@@ -21,6 +21,7 @@ from dugong_like import (
     StreamConsumed,
     run,
 )
+from dugong_like.client.reading import MemoryBody
 from dugong_like.client.request import ClientRequest
 from dugong_like.client.response import ReadingOptions, Response
 
@@ -468,3 +469,32 @@ def test_recv_body_takes_what_was_decoded():
     response.recv_body()
     response.read()
     assert seen == [(b"ab", b"ab"), (b"c", b"c")]
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("coding", [None, "gzip"])
+def test_body_that_was_read_may_be_read_in_every_way_as_often_as_one_likes(streamed, coding):
+    wire = gzip.compress(b"a\nb") if coding else b"a\nb"
+    headers = {"Content-Encoding": coding} if coding else {}
+    if streamed:
+        request = ClientRequest("GET", "http://h/")
+        response = Response.streamed(200, headers, MemoryBody(wire), request=request)
+    else:
+        response = Response(200, headers, wire)
+    assert response.read() == b"a\nb"
+    for _ in range(2):
+        assert list(response.iter_bytes()) == [b"a\nb"]
+        assert list(response.iter_bytes(2)) == [b"a\n", b"b"]
+        assert list(response.iter_text()) == ["a\nb"]
+        assert list(response.iter_lines()) == ["a", "b"]
+        assert (response.content, response.read(), response.text) == (b"a\nb", b"a\nb", "a\nb")
+        if streamed:  # the bytes as they were sent are not kept
+            with pytest.raises(StreamConsumed):
+                next(response.iter_raw())
+        else:
+            assert b"".join(response.iter_raw()) == wire
+            buffer = bytearray(2)
+            assert b"".join(bytes(buffer[:count]) for count in response.iter_into(buffer)) == wire
+            assert response.raw.read() == wire
+            file = io.BytesIO()
+            assert (response.recv_to_file(file), file.getvalue()) == (len(wire), wire)

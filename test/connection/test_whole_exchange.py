@@ -28,10 +28,12 @@ from dugong_like import (
     ConnectFailed,
     ConnectionClosed,
     ConnectionTimedOut,
+    DigestAuth,
     HTTPConnection,
     InvalidOption,
     InvalidRequest,
     InvalidResponse,
+    Proxy,
     StateError,
     Timeouts,
     async_connect,
@@ -915,3 +917,23 @@ def test_a_child_process_takes_no_turn_from_its_parent(echo, waiting):
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert not any(need.poll(0) for need in needs[1:])
         assert [run(op).path for op in ops] == [f"/{number}" for number in range(waiting + 1)]
+
+
+def test_equal_requests_answer_each_challenge_of_a_proxy():
+    """Their heads differ, as each counts in its credentials (RFC 7616 section 3.3)."""
+    challenge = b'Proxy-Authenticate: Digest realm="r", nonce="n", qop="auth"\r\n'
+    refusal = b"HTTP/1.1 407 No\r\n" + challenge + b"Content-Length: 0\r\n\r\n"
+    heads = []
+
+    def handler(sock):
+        for answer in (refusal, OK, OK):
+            heads.append(read_head(sock))
+            sock.sendall(answer)
+
+    with ScriptedServer(handler) as server:
+        proxy = Proxy(f"http://127.0.0.1:{server.port}", auth=DigestAuth("u", "p"))
+        with HTTPConnection("a.test", proxy=proxy) as conn:
+            statuses = [conn.exchange("GET", "/").status for _ in range(3)]
+    assert statuses == [407, 200, 200]
+    counts = [head.partition(b"nc=")[2][:8] for head in heads]
+    assert counts == [b"", b"00000001", b"00000002"]

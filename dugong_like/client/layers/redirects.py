@@ -81,6 +81,17 @@ class Redirects:
 
         """
         response = yield from co_send(request)
+        if not response.has_redirect_location:
+            return response
+        return (yield from self.co_follow(request, response, co_send))
+
+    def co_follow(self, request: ClientRequest, response: Response, co_send: Send) -> Co[Response]:
+        """Send the requests that *response* asks for, if it is a redirect; return the last one.
+
+        Raises:
+            TooManyRedirects, RedirectRefused: see there.
+
+        """
         history: list[Response] = []
         count = 0
         while response.has_redirect_location:
@@ -201,7 +212,7 @@ def co_skip_body(response: Response, most: int = MAX_SKIPPED) -> Co[None]:
         return
     late = ConnectionTimedOut("the body of a response that is not needed did not arrive in time")
     try:
-        response.take_body()
+        response.take_body(decoded=False)
         yield from within(time.monotonic() + MAX_SKIPPING, _co_skip(response, most), late)
     except DugongError:
         pass

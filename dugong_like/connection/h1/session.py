@@ -479,7 +479,8 @@ class Session:
             and not shared.pending
             and self.sender.state is READY
             and shared.exchanging is None
-            and not shared.is_used()
+            and not shared.sending.locked()  # as `is_used` says, which is a call
+            and not shared.reading.locked()
         )
 
     def has_pending(self) -> bool:

@@ -50,14 +50,25 @@ class RequestHeads:
             field lines for that proxy, checked, each with CRLF.
         minor: minor version of HTTP/1, 0 or 1.
 
+    Attributes:
+        minor: as given.
+        repeats: True if equal requests have equal heads, and the connection is kept by default.
+        known: heads that were built, for whoever remembers them: the same for all connections.
+
     """
 
-    __slots__ = ("_defaults", "_end", "_for_proxy", "_host", "_prefix", "_tail", "minor")
+    __slots__ = (
+        *("_defaults", "_end", "_for_proxy", "_host", "_prefix", "_tail", "known", "minor"),
+        "repeats",
+    )
 
     def __init__(
         self, host: str, prefix: str = "", for_proxy: ForProxy | None = None, minor: int = 1
     ) -> None:
         self.minor = minor
+        # What a proxy asks for depends on its last challenge.
+        self.repeats = minor > 0 and for_proxy is None
+        self.known: dict[tuple[object, ...], bytes] = {}  # by method, target and fields
         self._end = f" HTTP/1.{minor}\r\n"  # of the request line
         self._host = host
         self._prefix = prefix

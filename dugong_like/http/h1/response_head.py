@@ -63,11 +63,12 @@ class Head:
         framing: the result of `framing.frame` for most methods; None before.
         whole: its bytes and those of the body, if a request may follow; -1 if it may not, if the
             size of the body is not known from the head, or before `framing` is there.
+        plain: see `HTTPResponse.is_plain`; None before anybody has asked.
 
     """
 
     __slots__ = (
-        *("count", "fields", "framing", "lower", "minor", "reason", "size", "status"),
+        *("count", "fields", "framing", "lower", "minor", "plain", "reason", "size", "status"),
         "whole",
     )
 
@@ -82,6 +83,7 @@ class Head:
         self.size = size
         self.framing: Framing | None = None
         self.whole = -1
+        self.plain: bool | None = None
 
 
 def find_head(

@@ -1,0 +1,152 @@
+"""The direct way of a request: one exchange on a free connection, with no layer in between.
+
+Most requests need nothing that layers do: nobody authenticates them, repeats them or limits their
+number, and no cookie goes with them. Most responses ask for nothing but to be read. Such a request
+goes from the client to a connection of the pool, and its response back, without a chain of
+generators. What turns out to be needed after all is done as for any other request: the client sends
+it through its layers if no connection is free, or a kept one was lost with it, and follows a
+redirect from the response that is there.
+
+A blocking call, an operation and a coroutine differ in how they do the exchange. All else is here::
+
+    member = direct.begin(request)       # None: another way
+    try:
+        reply = ...                      # the exchange
+    except BaseException as exc:
+        if not direct.repeats(member, request, exc):
+            raise
+        ...                              # another way
+    else:
+        response = direct.end(member, request, reply)
+
+Not here: the ways (client.py), the pool (pool.py), and the exchange (connection/).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from ..errors import DugongError
+from ..http.redaction import mask_target
+from .dispatch import arriving_response, ends_unused, may_repeat
+from .pool import Lease
+from .response import ReadingOptions, Response
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from ..connection.exchange import Reply
+    from ..http.cookies import Cookies
+    from .pool import Pool
+    from .pooled import Member
+    from .request import ClientRequest
+
+INFO: Final = 20  # the level of logging
+REDIRECTS: Final = range(300, 400)
+ERRORS: Final = 400  # and above
+_modules: Final = sys.modules
+
+
+class DirectDispatch:
+    """Sends plain requests (`ClientRequest.is_plain`) of a client without layers of its own.
+
+    Args:
+        pool: gives the connections.
+        cookies: of the client.
+        stores_cookies: True to take those of responses.
+        reading: how responses are read.
+        raises: True if the client raises an exception for statuses of errors.
+
+    """
+
+    __slots__ = ("_cookies", "_log", "_pool", "_raises", "_reading", "_stores_cookies")
+
+    def __init__(
+        self,
+        pool: Pool,
+        cookies: Cookies,
+        *,
+        stores_cookies: bool,
+        reading: ReadingOptions,
+        raises: bool,
+    ) -> None:
+        self._pool = pool
+        self._cookies = cookies
+        self._stores_cookies = stores_cookies
+        self._reading = reading
+        self._raises = raises
+        self._log: Logger | None = None
+
+    def begin(self, request: ClientRequest) -> Member | None:
+        """Return a connection for *request*; None if it cannot be sent this way, or not now.
+
+        Raises:
+            StateError: the pool is closed.
+            DugongError: what `Connector.connection` raises.
+
+        """
+        if not self._cookies.is_empty or ("logging" in _modules and self._is_logged()):
+            return None
+        member = self._pool.take(request.url.origin)
+        if member is None:
+            return None
+        timeouts = request.timeouts
+        if timeouts is not member.timeout and timeouts is not None:
+            assert member.connection is not None
+            member.connection.timeout = timeouts
+        request.attempts += 1
+        return member
+
+    def _is_logged(self) -> bool:
+        """Return True if requests are logged. A program without logging does not import it."""
+        if self._log is None:
+            from .log import log  # noqa: PLC0415 - logging is loaded already
+
+            self._log = log
+        return self._log.isEnabledFor(INFO)
+
+    def repeats(self, member: Member, request: ClientRequest, exc: BaseException) -> bool:
+        """End the use of *member* after *exc*; return True if *request* is sent another way now.
+
+        Otherwise *exc* says what it is about.
+        """
+        if not isinstance(exc, DugongError):
+            self._pool.discard(member)
+            return False
+        repeats = member.requests > 0 and may_repeat(request, exc)
+        if ends_unused(exc):
+            self._pool.give_back(member)
+        else:
+            self._pool.discard(member)
+        if not repeats:
+            exc.request = request
+            exc.label_request(request, mask_target(str(request.url)))
+        return repeats
+
+    def end(self, member: Member, request: ClientRequest, reply: Reply) -> Response:
+        """Give the connection back, unless the body is still to be read, and make the response.
+
+        Returns:
+            The response. If it is closed nothing is left to do; otherwise it may be a redirect,
+            has a body to decode or to read, or is to be raised.
+
+        """
+        pool = self._pool
+        body: bytes | None = reply.body
+        if body is None:
+            lease = Lease(pool, member, request.url.origin)
+            return arriving_response(lease, request, (reply, False))
+        is_plain = reply.is_plain()
+        if not is_plain and (keep_alive := reply.field("keep-alive")) is not None:
+            pool.note_keep_alive(member, keep_alive)
+        connection, begun_at = member.connection, member.taken
+        ended_at = pool.give_back(member)
+        if not is_plain and self._stores_cookies and (lines := reply.values("set-cookie")):
+            self._cookies.extract(request.url, lines, time.time())
+        status = reply.status
+        if not is_plain or status in REDIRECTS or (status >= ERRORS and self._raises):
+            return Response.received(reply, request, connection, body)
+        times = begun_at, ended_at
+        return Response.read_already(reply, request, connection, times, self._reading)
