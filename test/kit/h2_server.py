@@ -79,15 +79,21 @@ class Peer:
         config = h2.config.H2Configuration(client_side=False, header_encoding="latin-1")
         self.connection = h2.connection.H2Connection(config)
         codes = {h2.settings.SettingCodes[key.upper()]: value for key, value in settings.items()}
+        # h2 believes its first settings in force at once, so a client that has not got them yet
+        # would break them.
+        later = {key: codes.pop(key) for key in (1, 4) if key in codes}
         defaults = dict(self.connection.local_settings)
         self.connection.local_settings = h2.settings.Settings(
             client=False, initial_values={**defaults, **codes}
         )
         self.connection.initiate_connection()
+        self._changes = [later] if later else []  # of settings
+        self._settings_sent = 1
         self.app = app
         self.frame = frame
         self.requests = []
         self.events = []
+        self._gone = set()  # streams that the client has reset
         self._coming = {}  # requests that are not complete
         self._leaving = {}  # answers that are not complete: [data, trailers, reset]
 
@@ -96,25 +102,42 @@ class Peer:
         events = self.connection.receive_data(wire) if wire else []
         self.events += events
         for event in events:
+            if isinstance(event, h2.events.StreamReset):  # before it is answered
+                self._coming.pop(event.stream_id, None)
+                self._leaving.pop(event.stream_id, None)
+                self._gone.add(event.stream_id)
+        for event in events:
             self._follow(event)
+        if self._changes and not self._settings_sent:
+            # One after the other: h2 does not see which of several is acknowledged.
+            self.connection.update_settings(self._changes.pop(0))
+            self._settings_sent += 1
         self._send_bodies()
         return self.connection.data_to_send()
 
     def _follow(self, event):
         stream = getattr(event, "stream_id", None)
+        if isinstance(event, h2.events.SettingsAcknowledged):
+            self._settings_sent -= 1
         if isinstance(event, h2.events.RequestReceived):
-            self._coming[stream] = Request(stream, event.headers)
+            if stream not in self._gone:
+                self._coming[stream] = Request(stream, event.headers)
         elif isinstance(event, h2.events.DataReceived):
-            self.connection.acknowledge_received_data(event.flow_controlled_length, stream)
+            # Not `acknowledge_received_data`, which waits for ever once a window became negative.
+            if size := event.flow_controlled_length:
+                self.connection.increment_flow_control_window(size)
+                if stream not in self._gone and event.stream_ended is None:
+                    self.connection.increment_flow_control_window(size, stream)
             if stream in self._coming:
                 self._coming[stream].body += event.data
-        elif isinstance(event, h2.events.TrailersReceived):
+        elif isinstance(event, h2.events.TrailersReceived) and stream in self._coming:
             self._coming[stream].trailers = event.headers
-        elif isinstance(event, h2.events.StreamReset):
-            self._coming.pop(stream, None)
-            self._leaving.pop(stream, None)
         elif isinstance(event, h2.events.StreamEnded) and stream in self._coming:
             self.answer(self._coming.pop(stream))
+
+    def change(self, codes):
+        """Announce other settings, by their codes, when those before are acknowledged."""
+        self._changes.append(codes)
 
     def answer(self, request):
         """Answer *request*, as the app says."""

@@ -9,7 +9,6 @@ from typing import Final
 
 from ...errors import StreamReset
 from .flow_control import enlarged
-from .frame_reader import check_id, frame_name
 from .frames import (
     ACK,
     GOAWAY,
@@ -20,8 +19,10 @@ from .frames import (
     RST_STREAM,
     SETTINGS,
     WINDOW_UPDATE,
+    check_id,
     decode_settings,
     frame_header,
+    frame_name,
 )
 from .settings_exchange import use_own, use_remote
 from .shared import SETTINGS_COST, Shared, known_code, new_goaway

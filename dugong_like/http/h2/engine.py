@@ -32,7 +32,7 @@ from .incoming import Incoming
 from .options import H2Options, H2Settings
 from .output import Output
 from .settings_exchange import announce
-from .shared import Shared
+from .shared import UPDATES, Shared
 from .static_table import Field
 from .stream import CLOSED, Stream
 from .violations import ErrorCode, Violation
@@ -167,7 +167,7 @@ class Engine:
         )
         block = shared.encoder.encode(fields, shared.options.never_indexed)
         shared.next_id = stream_id + 2
-        shared.useless = 0
+        shared.useless = min(shared.useless, 0)
         shared.streams[stream_id] = stream
         self._send_block(stream_id, block, END_STREAM if end else 0)
         if end:
@@ -200,8 +200,10 @@ class Engine:
             shared.blocked[stream] = None
         else:
             shared.blocked.pop(stream, None)
+        shared.useless = min(shared.useless, 0)
         at = 0
         while at < allowed:
+            shared.useless -= UPDATES
             stop = min(at + shared.max_frame, allowed)
             flags = END_STREAM if end and stop == size else 0
             self._send_data_frame(stream.id, view[at:stop], flags)
@@ -210,7 +212,6 @@ class Engine:
             self.output.add(frame_header(0, DATA, END_STREAM, stream.id))
         stream.window -= allowed
         shared.window -= allowed
-        shared.useless = 0
         if end:
             shared.end_request(stream)
         return allowed

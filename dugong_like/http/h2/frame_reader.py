@@ -10,7 +10,6 @@ Not here: what frames mean (incoming.py, control_frames.py).
 
 from __future__ import annotations
 
-import struct
 from typing import Final, Protocol
 
 from ..redaction import quoted
@@ -23,16 +22,18 @@ from .frames import (
     HEADER_SIZE,
     HEADERS,
     MAX_STREAM_ID,
-    NAMES,
     PADDED,
     SETTINGS,
     WITH_PRIORITY,
     SettingId,
+    check_id,
+    frame_name,
+    read_frame_header,
+    unpack_header,
 )
 from .options import H2Options
 from .violations import ErrorCode, Violation
 
-_unpack = struct.Struct(">LBL").unpack_from  # length and type, flags, stream
 ANY: Final = -1  # type of the next frame: not a given one
 PRIORITY_SIZE: Final = 5  # bytes in front of a header block, with the flag (section 6.2)
 ODD_HEADERS: Final = END_HEADERS | PADDED | WITH_PRIORITY
@@ -47,7 +48,7 @@ class FrameHandler(Protocol):
         """Handle the payload of DATA, or a part of it.
 
         Args:
-            stream_id: a stream, not 0.
+            stream_id: the stream, which may be 0, idle or closed.
             data: without padding.
             size: bytes that count for flow control, with padding.
             end: True with the last part of a frame with END_STREAM.
@@ -114,7 +115,7 @@ class FrameReader:
         if self._data_left or self._partial:
             at = self._go_on(data)
         while size - at >= HEADER_SIZE:
-            length, flags, stream_id = _unpack(data, at)
+            length, flags, stream_id = unpack_header(data, at)
             kind = length & 0xFF
             length >>= 8
             stream_id &= MAX_STREAM_ID
@@ -126,7 +127,7 @@ class FrameReader:
                 if at <= size:
                     payload = bytes(data[begin:at])
                     end = flags & END_STREAM != 0
-                    self._handler.on_data(check_id(DATA, stream_id), payload, length, end)
+                    self._handler.on_data(stream_id, payload, length, end)
                     continue
                 self._begin_data(length, flags, stream_id)
                 self._more_data(data, begin)
@@ -138,7 +139,7 @@ class FrameReader:
             if kind == HEADERS:
                 if flags & ODD_HEADERS == END_HEADERS:
                     end = flags & END_STREAM != 0
-                    self._handler.on_headers(check_id(HEADERS, stream_id), payload, end)
+                    self._handler.on_headers(stream_id, payload, end)
                 else:
                     self._begin_block(flags, stream_id, payload)
             else:
@@ -156,14 +157,12 @@ class FrameReader:
         at = self._fill(HEADER_SIZE, data, 0)
         if len(partial) < HEADER_SIZE:
             return at
-        length, flags, stream_id = _unpack(partial)
-        kind = length & 0xFF
-        length >>= 8
+        length, kind, flags, stream_id = read_frame_header(partial, 0)
         if length > self._max_frame or (self._expected not in (ANY, kind)):
             self._refuse(partial, 0)
         if kind == DATA and not flags & PADDED and length:
             partial.clear()
-            self._begin_data(length, flags, stream_id & MAX_STREAM_ID)
+            self._begin_data(length, flags, stream_id)
             return self._more_data(data, at)
         at = self._fill(HEADER_SIZE + length, data, at)
         if len(partial) == HEADER_SIZE + length:
@@ -182,7 +181,7 @@ class FrameReader:
 
     def _begin_data(self, length: int, flags: int, stream_id: int) -> None:
         """Note the header of a DATA frame of which not all is here."""
-        self._data_stream = check_id(DATA, stream_id)
+        self._data_stream = stream_id
         self._data_left = length
         self._data_end = flags & END_STREAM != 0
 
@@ -205,7 +204,7 @@ class FrameReader:
         if kind == DATA:
             content = unpadded(DATA, flags, payload)
             end = flags & END_STREAM != 0
-            self._handler.on_data(check_id(DATA, stream_id), content, len(payload), end)
+            self._handler.on_data(stream_id, content, len(payload), end)
             return
         self._expected = ANY
         self._handler.on_control(kind, flags, stream_id, payload)
@@ -263,10 +262,7 @@ class FrameReader:
 
     def _refuse(self, data: bytes | bytearray | memoryview, at: int) -> None:
         """Raise the error of a frame header that must not come."""
-        length, _, stream_id = _unpack(data, at)
-        kind = length & 0xFF
-        length >>= 8
-        stream_id &= MAX_STREAM_ID
+        length, kind, _, stream_id = read_frame_header(data, at)
         if self._expected == SETTINGS and kind != SETTINGS:
             start = bytes(data[at : at + 40])
             instead = ", but HTTP/1" if start.startswith(HTTP_1) else ""
@@ -286,26 +282,6 @@ class FrameReader:
             f"{frame_name(kind)} on stream {stream_id} inside of a header block of stream "
             f"{self._block_stream} (RFC 9113 section 6.10)",
         )
-
-
-def frame_name(kind: int) -> str:
-    """Return the name of a type of frames."""
-    return NAMES[kind] if kind < len(NAMES) else f"a frame of type {kind:#x}"
-
-
-def check_id(kind: int, stream_id: int) -> int:
-    """Return *stream_id* of a frame that belongs to a stream.
-
-    Raises:
-        Violation: it is 0, which is the connection.
-
-    """
-    if not stream_id:
-        raise Violation(
-            ErrorCode.PROTOCOL_ERROR,
-            f"{frame_name(kind)} without a stream (RFC 9113 section 5.1.1)",
-        )
-    return stream_id
 
 
 def unpadded(kind: int, flags: int, payload: bytes) -> bytes:

@@ -74,7 +74,7 @@ RANGES: Final[dict[int, tuple[int, int, ErrorCode]]] = {
 _frame_header = struct.Struct(">LBL")  # length and type, flags, stream
 _setting = struct.Struct(">HL")
 _pack = _frame_header.pack
-_unpack = _frame_header.unpack_from
+unpack_header = _frame_header.unpack_from
 
 
 def frame_header(length: int, kind: int, flags: int, stream_id: int) -> bytes:
@@ -97,7 +97,7 @@ def read_frame_header(
 
     The reserved bit of the stream is ignored (section 4.1).
     """
-    length_and_kind, flags, stream_id = _unpack(data, place)
+    length_and_kind, flags, stream_id = unpack_header(data, place)
     return length_and_kind >> 8, length_and_kind & 0xFF, flags, stream_id & MAX_STREAM_ID
 
 
@@ -135,3 +135,23 @@ def decode_settings(payload: bytes | bytearray | memoryview) -> list[tuple[int, 
             )
         settings.append((identifier, value))
     return settings
+
+
+def frame_name(kind: int) -> str:
+    """Return the name of a type of frames."""
+    return NAMES[kind] if kind < len(NAMES) else f"a frame of type {kind:#x}"
+
+
+def check_id(kind: int, stream_id: int) -> int:
+    """Return *stream_id* of a frame that belongs to a stream.
+
+    Raises:
+        Violation: it is 0, which is the connection.
+
+    """
+    if not stream_id:
+        raise Violation(
+            ErrorCode.PROTOCOL_ERROR,
+            f"{frame_name(kind)} without a stream (RFC 9113 section 5.1.1)",
+        )
+    return stream_id

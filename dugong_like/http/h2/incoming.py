@@ -14,6 +14,7 @@ from typing import Final
 from ...errors import InvalidResponse
 from .control_frames import ControlFrames
 from .fields import ResponseHead, response_head, trailer_section
+from .frames import DATA, HEADERS, check_id, frame_name
 from .hpack_decoder import FieldSection, ListTooLarge
 from .shared import Shared
 from .stream import Stream
@@ -48,17 +49,17 @@ class Incoming:
         if stream is None:
             self._late_data(stream_id, size)
             return
-        stream.receive_window -= size
-        count = len(data)
-        if stream.receive_window < 0 or stream.head is None or stream.ended:
+        left = stream.receive_window = stream.receive_window - size
+        if (left < 0 and size) or stream.head is None or stream.ended:
             self._refuse_data(stream, size)
             return
+        count = len(data)
         if count:
-            shared.useless = 0
+            shared.useless = min(shared.useless, 0)
             if stream.missing is not None:
                 stream.missing -= count
                 if stream.missing < 0:
-                    self._refuse_content(stream, count)
+                    self._refuse_content(stream, size)
                     return
             stream.pieces.append(data)
             stream.buffered += count
@@ -104,7 +105,7 @@ class Incoming:
                 raise InvalidResponse(f"more than {most} informational responses")
             stream.informational.append(head)
             return
-        shared.useless = 0
+        shared.useless = min(shared.useless, 0)
         stream.head = head
         if stream.method == b"HEAD" or status in NO_CONTENT:
             stream.missing = 0
@@ -138,7 +139,7 @@ class Incoming:
     def _refuse_data(self, stream: Stream, size: int) -> None:
         """End *stream*, on which DATA of *size* bytes must not come."""
         shared = self._shared
-        if stream.receive_window < 0:
+        if size and stream.receive_window < 0:
             code = ErrorCode.FLOW_CONTROL_ERROR
             message = (
                 f"{-stream.receive_window} bytes of DATA beyond the window of the stream (RFC 9113 "
@@ -153,14 +154,16 @@ class Incoming:
         shared.drop(size)
         shared.break_stream(stream, code, message)
 
-    def _refuse_content(self, stream: Stream, count: int) -> None:
+    def _refuse_content(self, stream: Stream, size: int) -> None:
         """End *stream*, which has more content than it may have."""
-        assert stream.missing is not None
-        message = (
-            f"{-stream.missing} bytes of content more than the response may have (RFC 9113 section "
-            "8.1.1)"
-        )
-        self._shared.drop(count)
+        head = stream.head
+        assert head is not None
+        if stream.method == b"HEAD" or head.status in NO_CONTENT:
+            problem = f"content in a {head.status} to {stream.method.decode('latin-1')}"
+        else:
+            problem = f"more content than the {head.content_length} bytes of Content-Length"
+        self._shared.drop(size)
+        message = f"{problem} (RFC 9113 section 8.1.1)"
         self._shared.break_stream(stream, ErrorCode.PROTOCOL_ERROR, message)
 
     def _give_back(self, stream: Stream, size: int) -> None:
@@ -175,34 +178,36 @@ class Incoming:
     def _late_data(self, stream_id: int, size: int) -> None:
         """Handle DATA on a stream that is closed; it counts for the window of the connection."""
         shared = self._shared
-        self._check_closed(stream_id, "DATA")
+        self._check_closed(DATA, stream_id)
         if excess := shared.resets.received(stream_id, size):
             raise Violation(
                 ErrorCode.FLOW_CONTROL_ERROR,
                 f"{excess} bytes of DATA beyond the window of stream {stream_id}, which was reset "
                 "(RFC 9113 section 6.9.1)",
             )
-        shared.count_useless()
-        shared.drop(size)
+        if size:
+            shared.drop(size)
+        else:
+            shared.count_useless()
 
     def _late_headers(self, stream_id: int, block: bytes) -> None:
         """Handle HEADERS on a stream that is closed; the table of HPACK has to stay in step."""
-        self._check_closed(stream_id, "HEADERS")
+        self._check_closed(HEADERS, stream_id)
         self._shared.count_useless()
         try:
             self._shared.decoder.decode(block)
         except ListTooLarge:
             pass  # nobody wants it
 
-    def _check_closed(self, stream_id: int, name: str) -> None:
+    def _check_closed(self, kind: int, stream_id: int) -> None:
         """Raise `Violation`, unless *stream_id* was reset by this side."""
-        if self._shared.is_idle(stream_id):
+        if self._shared.is_idle(check_id(kind, stream_id)):
             raise Violation(
                 ErrorCode.PROTOCOL_ERROR,
-                f"{name} on stream {stream_id}, which is idle (RFC 9113 section 5.1)",
+                f"{frame_name(kind)} on stream {stream_id}, which is idle (RFC 9113 section 5.1)",
             )
         if stream_id not in self._shared.resets:
             raise Violation(
                 ErrorCode.STREAM_CLOSED,
-                f"{name} on stream {stream_id}, which is closed (RFC 9113 section 5.1)",
+                f"{frame_name(kind)} on stream {stream_id}, which is closed (RFC 9113 section 5.1)",
             )

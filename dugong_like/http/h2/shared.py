@@ -35,6 +35,7 @@ from .violations import ErrorCode, Violation, error_name
 # Frames without use since the last one with use: a head, content, or a request of this side. An
 # honest server sends one PING in seconds; 10,000 of them cost about 10 ms (RFC 9113 section 10.5).
 MAX_USELESS: Final = 10_000
+UPDATES: Final = 2  # frames that DATA of this side may cause: WINDOW_UPDATE, stream and connection
 SETTINGS_COST: Final = 10  # useless frames that one SETTINGS counts as: it looks at all streams
 MAX_DEBUG: Final = 200  # bytes of debug data in GOAWAY of this side
 
@@ -65,7 +66,8 @@ class Shared:
         settings_sent: SETTINGS that the server has not acknowledged.
         goaway: the error of streams that the server has not processed, from GOAWAY; None before.
         leaving: True when GOAWAY was queued: no further streams.
-        useless: counts frames without use; see `MAX_USELESS`.
+        useless: counts frames without use (see `MAX_USELESS`); negative if further ones are due for
+            DATA that was sent (see `UPDATES`).
         ended: why nothing more is received or sent; None as long as it is.
 
     """
@@ -139,7 +141,9 @@ class Shared:
         """
         request_sent = stream.request_sent
         self._close(stream, Event.RESET)
-        self.resets.add(stream.id, stream.receive_window)
+        # A frame beyond the window may have more bytes to come.
+        exceeded = stream.receive_window < 0
+        self.resets.add(stream.id, stream.window_size if exceeded else stream.receive_window)
         message = f"{message}, on stream {stream.id}"
         stream.error = InvalidResponse(message, request_sent=request_sent)
         self.touched[stream] = None

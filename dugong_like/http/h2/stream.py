@@ -169,7 +169,8 @@ class Stream:
 
         That is an early final response (RFC 9113 section 8.1); nothing more can be sent.
         """
-        return self.ended and not self.request_ended and self.state is CLOSED
+        closed = self.state is CLOSED and not self.request_ended
+        return closed and self.ended and self.error is None
 
     def refuse(self) -> None:
         """Note that the server says that it has not processed the request."""
