@@ -17,6 +17,12 @@ def request(method=b"GET", *fields, path=b"/"):
     return ((b":method", method), *REQUEST[1:3], (b":path", path), *fields)
 
 
+def pairs(lines):
+    """Return names and values of field lines, which may begin with CRLF."""
+    parts = [line.partition(b":") for line in lines.split(b"\r\n") if line]
+    return [(name, value.strip(b" ")) for name, _, value in parts]
+
+
 def flush(engine):
     """Return the frames that *engine* has queued; they count as sent."""
     wire = b"".join(engine.take_output())
