@@ -48,6 +48,7 @@ class Program(NamedTuple):
 PROGRAMS: Final = {
     "fuzz-responses": Program(("fuzz_responses",)),
     "fuzz-calls": Program(("fuzz_calls",)),
+    "fuzz-http2": Program(("fuzz_http2",), ("h2",)),
     "faults": Program(("faults", "--tls"), ("trustme",)),
     "interruptions": Program(("interruptions", "--tls"), ("trustme",)),
     "pairs": Program(("pairs", "--tls"), ("trustme",)),

@@ -11,9 +11,10 @@ import sys
 import pytest
 from kit.support import ROOT
 
-from contrib.torture import faults, fuzz_calls, fuzz_responses, interruptions, threads
+from contrib.torture import faults, fuzz_calls, fuzz_http2, fuzz_responses, interruptions, threads
 from contrib.torture.program import Limit, Summary
 from dugong_like import ConnectionClosed, HTTPConnection
+from dugong_like.http.h2 import hpack_decoder, hpack_encoder, incoming, output, shared
 from dugong_like.polling.wake import co_checkpoint
 
 pytestmark = [pytest.mark.usefixtures("nothing_is_left_open"), pytest.mark.timeout(600)]
@@ -53,6 +54,17 @@ def test_mutated_responses_are_read_alike_however_they_are_cut():
     status, lines, summary = torture("fuzz_responses", "--count", 3000)
 
     assert (status, summary) == (0, (3000, "mutated responses", 1, 0)), lines
+
+
+@pytest.mark.reliability(70)
+@pytest.mark.parametrize(
+    "count", [200, pytest.param(10000, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_http2_engine_copes_with_all_that_a_server_sends(count, capsys):
+    status = fuzz_http2.main(["--count", str(count)])
+
+    lines, summary = lines_of(capsys)
+    assert (status, summary) == (0, (count, "talks of HTTP/2", 1, 0)), lines
 
 
 @pytest.mark.feature("A42")
@@ -141,6 +153,64 @@ def test_a_difference_between_whole_and_bytewise_is_found(monkeypatch, capsys):
     assert fuzz_responses.main(["--count", "100"]) == 1
     found, summary = lines_of(capsys)
     assert len(found) == summary.violations > 0
+
+
+def http2_violations(monkeypatch, capsys, attempt, count=30):
+    """Return the violations that the fuzzer finds with one kind of attempts."""
+    monkeypatch.setattr(fuzz_http2, "ATTEMPTS", [attempt])
+    assert fuzz_http2.main(["--count", str(count)]) == 1
+    found, summary = lines_of(capsys)
+    assert len(found) == summary.violations > 0
+    return "\n".join(found)
+
+
+def test_an_exception_of_the_http2_engine_is_found(monkeypatch, capsys):
+    def on_headers(handler, stream_id, block, end):
+        raise KeyError("x")
+
+    monkeypatch.setattr(incoming.Incoming, "on_headers", on_headers)
+    for attempt in (fuzz_http2.try_cuts, fuzz_http2.try_calls):
+        assert "KeyError: 'x'" in http2_violations(monkeypatch, capsys, attempt)
+
+
+def test_a_difference_between_frames_whole_and_in_pieces_is_found(monkeypatch, capsys):
+    whole = incoming.Incoming.on_data
+
+    def on_data(handler, stream_id, data, size, end):
+        whole(handler, stream_id, data[:50], size, end)
+
+    monkeypatch.setattr(incoming.Incoming, "on_data", on_data)
+    assert "in one piece" in http2_violations(monkeypatch, capsys, fuzz_http2.try_cuts)
+
+
+def test_http2_memory_without_a_limit_is_found(monkeypatch, capsys):
+    monkeypatch.setattr(output, "MAX_REPLIES", 10**9)
+    pings = b"\0\0\x08\x06\0\0\0\0\0" + bytes(8)
+    monkeypatch.setattr(
+        fuzz_http2, "wire_of", lambda *_: (bytes(3) + b"\4" + bytes(5), pings * 9000)
+    )
+    found = http2_violations(monkeypatch, capsys, fuzz_http2.try_cuts, count=1)
+    assert re.search(r"the engine holds \d+ bytes; \d+ are allowed", found)
+
+
+def test_an_http2_stream_that_does_not_end_is_found(monkeypatch, capsys):
+    monkeypatch.setattr(shared.Shared, "end_connection", lambda *_: None)
+    found = http2_violations(monkeypatch, capsys, fuzz_http2.try_calls)
+    assert "not all streams have ended" in found
+
+
+def test_header_blocks_that_are_decoded_wrongly_are_found(monkeypatch, capsys):
+    def add(decoder, field):
+        decoder._entries.append(field)  # as the oldest one
+
+    monkeypatch.setattr(hpack_decoder.Decoder, "_add", add)
+    assert "instead of" in http2_violations(monkeypatch, capsys, fuzz_http2.try_blocks)
+
+
+def test_sections_that_are_encoded_wrongly_are_found(monkeypatch, capsys):
+    monkeypatch.setattr(hpack_encoder.Encoder, "_make_room", lambda *_: None)
+    found = http2_violations(monkeypatch, capsys, fuzz_http2.try_blocks)
+    assert "InvalidTableIndex" in found or "reads" in found
 
 
 def test_bytes_that_an_interrupted_read_loses_are_found(monkeypatch, capsys):
