@@ -51,6 +51,7 @@ PROGRAMS: Final = {
     "fuzz-http2": Program(("fuzz_http2",), ("h2",)),
     "faults": Program(("faults", "--tls"), ("trustme",)),
     "interruptions": Program(("interruptions", "--tls"), ("trustme",)),
+    "pool": Program(("pool",), ("trio", "gevent")),
     "pairs": Program(("pairs", "--tls"), ("trustme",)),
     "soak": Program(("soak",)),
     "soak-tls": Program(("soak", "--tls"), ("trustme",)),

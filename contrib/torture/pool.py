@@ -1,0 +1,358 @@
+"""Give up leases of a pool and requests of a client at any of their waits; no place may be lost.
+
+Many operations at a time share a few connections: in threads, on asyncio, trio, gevent and a
+`Loop`. Each takes a connection, or sends a request, whole or as a stream, and is closed at one of
+its waits, perhaps. Whatever a response says belongs to its request. At the end nothing is in use
+and nobody waits, all places can be taken, and no descriptor is left open.
+
+Run: ``python3 -m contrib.torture.pool [--seconds N] [--count N] [--seed 1] [DRIVER ...]``.
+Time and number of attempts are those of all drivers together. Prints what became of the attempts
+of each driver. Exit status 1 if anything was wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socketserver
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+from dugong_like import (
+    Client,
+    Co,
+    ConnectionClosed,
+    DugongError,
+    Limits,
+    Origin,
+    Pool,
+    PoolTimedOut,
+    Response,
+    Timeouts,
+    run,
+)
+from dugong_like.drivers import aio
+from dugong_like.drivers.loop import Loop
+from dugong_like.polling.wake import co_checkpoint
+
+from .faulty.stage import Violation, check
+from .program import Limit, Summary, open_descriptors, parser
+
+WORKERS: Final = 12  # at a time
+CONNECTIONS: Final = 4
+PATIENCE: Final = 60.0  # seconds after which an operation hangs
+SIZES: Final = (0, 1, 100, 5000, 70_000)  # bytes of bodies
+
+
+class Server(socketserver.StreamRequestHandler):
+    """Answers with a body that its target says, and now and then it closes the connection."""
+
+    timeout = PATIENCE  # or its thread would outlive a connection that is lost
+
+    def handle(self) -> None:
+        """Serve one connection."""
+        try:
+            while line := self.rfile.readline():
+                while self.rfile.readline().strip():
+                    pass
+                if not self._answer(line.split()[1].decode()):
+                    return
+        except OSError:
+            pass  # the client has gone
+
+    def _answer(self, target: str) -> bool:
+        _, number, size, way = target.split("/")
+        body = body_of(number, int(size))
+        if way == "chunked":
+            parts = [b"Transfer-Encoding: chunked\r\n\r\n"]
+            parts += [b"%x\r\n%s\r\n" % (len(body), body)] if body else []
+            parts += [b"0\r\n\r\n"]
+        else:
+            parts = [b"Content-Length: %d\r\n\r\n" % len(body), body]
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n" + parts[0])
+        if way == "late":
+            time.sleep(0.0005)
+        self.wfile.write(b"".join(parts[1:]))
+        return way != "last"
+
+
+WAYS: Final = ("usual", "usual", "chunked", "late", "last")
+
+
+class Listening(socketserver.ThreadingTCPServer):
+    """The server. Closing it waits for its threads, which end with their connections."""
+
+    request_queue_size = 100
+
+
+def body_of(number: str, size: int) -> bytes:
+    """Return the body of the response to a request."""
+    return (number.encode() * (size // len(number) + 1))[:size]
+
+
+@contextmanager
+def serving() -> Iterator[int]:
+    """Run the server; yield its port."""
+    with Listening(("127.0.0.1", 0), Server) as server:
+        thread = threading.Thread(target=partial(server.serve_forever, 0.01))
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Attempts:
+    """What the workers of one driver do, until a limit has been reached.
+
+    Args:
+        client: whose pool is tried.
+        port: of the server.
+        limit: when to stop.
+        dice: for all that is left to chance.
+
+    Attributes:
+        done: how often something was tried.
+        outcomes: what became of it.
+
+    """
+
+    def __init__(self, client: Client, port: int, limit: Limit, dice: random.Random) -> None:
+        self.done = 0
+        self.outcomes: Counter[str] = Counter()
+        self._client = client
+        self._port = port
+        self._limit = limit
+        self._seeds = iter(dice.random, None)
+        self._lock = threading.Lock()
+
+    def co_work(self) -> Co[None]:
+        """Be one of the workers."""
+        while True:
+            with self._lock:
+                if self._limit.reached(self.done):
+                    return
+                self.done += 1
+                number, dice = self.done, random.Random(next(self._seeds))
+            outcome = yield from self._co_attempt(str(number), dice)
+            with self._lock:
+                self.outcomes[outcome] += 1
+
+    def _co_attempt(self, number: str, dice: random.Random) -> Co[str]:
+        what = self._co_lease if dice.random() < 0.5 else self._co_request
+        try:
+            return (yield from what(number, dice))
+        except PoolTimedOut:
+            return "too late"
+        except ConnectionClosed as exc:
+            # One that the server had closed, and a POST cannot be sent again.
+            check(exc.request_sent != "yes", f"{number}: {exc}")
+            return "closed"
+
+    def _co_lease(self, number: str, dice: random.Random) -> Co[str]:
+        pool = self._client.dispatcher
+        assert isinstance(pool, Pool)
+        soon = time.monotonic() + 0.001 if dice.random() < 0.05 else None
+        origin = Origin("http", "127.0.0.1", self._port)
+        lease = yield from co_given_up(pool.co_acquire(origin, soon), dice)
+        if lease is None:
+            return "given up"
+        way = dice.random()
+        try:
+            for _ in range(dice.randrange(3)):
+                yield from co_checkpoint()
+            if way < 0.2:
+                yield from co_given_up(
+                    lease.connection.co_exchange("GET", f"/{number}/9/usual"), dice
+                )
+        finally:
+            if way < 0.8:
+                lease.release()
+            elif way < 0.9:
+                lease.discard()
+            del lease  # it is forgotten otherwise
+        return "used"
+
+    def _co_request(self, number: str, dice: random.Random) -> Co[str]:
+        size, way = dice.choice(SIZES), dice.choice(WAYS)
+        method = dice.choice(["GET", "GET", "POST"])
+        url = f"http://127.0.0.1:{self._port}/{number}/{size}/{way}"
+        op = self._client.co_request(method, url, stream=dice.random() < 0.5)
+        response: Response | None = yield from co_given_up(op, dice)
+        if response is None:
+            return "given up"
+        try:
+            body = yield from co_given_up(response.co_read(), dice)
+        finally:
+            response.close()
+        if body is None:
+            return "given up"
+        check(body == body_of(number, size), f"{number}: a wrong body of {len(body)} bytes")
+        return "answered"
+
+
+def co_given_up(op: Co[Any], dice: random.Random) -> Co[Any]:
+    """Run *op*, and give it up at one of its waits, perhaps: then the result is None."""
+    try:
+        while True:
+            try:
+                need = next(op)
+            except StopIteration as end:
+                return end.value
+            if dice.random() < 0.15:
+                return None
+            yield need
+            if dice.random() < 0.1:
+                return None  # its wait is over, and nobody looks
+    finally:
+        op.close()
+
+
+Ops = list[Generator[Any, None, None]]
+
+
+def on_threads(ops: Ops) -> None:
+    """Run each operation in a thread of its own, by blocking calls."""
+    problems: list[BaseException] = []
+
+    def go(op: Co[None]) -> None:
+        try:
+            run(op, PATIENCE * 10)
+        except BaseException as exc:
+            problems.append(exc)
+
+    threads = [threading.Thread(target=go, args=(op,)) for op in ops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if problems:
+        raise problems[0]
+
+
+def on_asyncio(ops: Ops) -> None:
+    """Run the operations in tasks of asyncio."""
+
+    async def main() -> None:
+        await asyncio.gather(*map(aio.run, ops))
+
+    asyncio.run(main())
+
+
+def on_trio(ops: Ops) -> None:
+    """Run the operations in tasks of trio."""
+    import trio
+
+    from dugong_like.drivers import trio as driver
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for op in ops:
+                nursery.start_soon(driver.run, op)
+
+    trio.run(main)
+
+
+def on_gevent(ops: Ops) -> None:
+    """Run the operations in greenlets."""
+    import gevent
+
+    from dugong_like.drivers import gevent as driver
+
+    gevent.joinall([gevent.spawn(driver.run, op) for op in ops], raise_error=True)
+
+
+def on_loop(ops: Ops) -> None:
+    """Run the operations in a loop of the library."""
+    with Loop() as loop:
+        tasks = [loop.spawn(op) for op in ops]
+        loop.run_all()
+        for task in tasks:
+            task.result()
+
+
+DRIVERS: Final[dict[str, Callable[[Ops], None]]] = {
+    "threads": on_threads,
+    "asyncio": on_asyncio,
+    "trio": on_trio,
+    "gevent": on_gevent,
+    "loop": on_loop,
+}
+
+
+def play(name: str, limit: Limit, dice: random.Random) -> Attempts:
+    """Try the pool under the driver *name*.
+
+    Raises:
+        Violation: a place was lost, or a response mixed up.
+
+    """
+    limits = Limits(max_connections=CONNECTIONS, max_requests=dice.choice([None, 7]))
+    timeouts = Timeouts(connect=PATIENCE, pool=PATIENCE, head=PATIENCE, stall=PATIENCE)
+    with serving() as port, Client(limits=limits, timeout=timeouts, trust_env=False) as client:
+        attempts = Attempts(client, port, limit, dice)
+        DRIVERS[name]([attempts.co_work() for _ in range(WORKERS)])
+        inspect(client, Origin("http", "127.0.0.1", port))
+    return attempts
+
+
+def inspect(client: Client, origin: Origin) -> None:
+    """See that nothing is in use, nobody waits, and that all places can be taken.
+
+    Raises:
+        Violation: it is not so.
+
+    """
+    pool = client.dispatcher
+    assert isinstance(pool, Pool)
+    for where, counts in pool.stats().items():
+        check(counts.busy == 0, f"{counts.busy} connections to {where} are in use by nobody")
+        check(counts.waiting == 0, f"{counts.waiting} wait for a connection to {where}")
+    leases = []
+    while (lease := pool.try_acquire(origin)) is not None:
+        leases.append(lease)
+    for lease in leases:
+        lease.release()
+    check(len(leases) == CONNECTIONS, f"{len(leases)} of {CONNECTIONS} places can be taken")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    made = parser(__doc__ or "")
+    made.add_argument("drivers", nargs="*", metavar="DRIVER", help=", ".join(DRIVERS))
+    options = made.parse_args(arguments)
+    names = options.drivers or list(DRIVERS)
+    for name in names:
+        if name not in DRIVERS:
+            made.error(f"no driver {name!r}: there are {', '.join(DRIVERS)}")
+    count = violations = 0
+    for name in names:  # some loops keep descriptors of their own
+        DRIVERS[name]([co_checkpoint()])
+    before = open_descriptors()
+    for name in names:
+        dice = random.Random(f"{options.seed} {name}")
+        try:
+            attempts = play(name, Limit.of(options, len(names)), dice)
+        except (Violation, DugongError, AssertionError):
+            violations += 1
+            print(f"{name}: {traceback.format_exc()}", flush=True)
+            continue
+        count += attempts.done
+        told = ", ".join(f"{number} {what}" for what, number in sorted(attempts.outcomes.items()))
+        print(f"{name}: {told}", flush=True)
+    if (left := open_descriptors()) > before:
+        violations += 1
+        print(f"{left - before} descriptors are left open", flush=True)
+    return Summary(count, "acquisitions given up anywhere", options.seed, violations).tell()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

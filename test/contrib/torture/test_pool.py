@@ -1,0 +1,74 @@
+"""contrib/torture/pool.py: a fixed part of it, and that it finds what is wrong."""
+
+import random
+
+import pytest
+
+from contrib.torture import pool
+from contrib.torture.faulty.stage import Violation
+from contrib.torture.program import Limit, Summary
+from dugong_like import Response
+from dugong_like.client.pool import Lease
+from dugong_like.polling.wake import co_checkpoint
+
+pytestmark = [
+    pytest.mark.usefixtures("nothing_is_left_open"),
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore:a connection to .* was neither released nor discarded"),
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loops_are_there():
+    """Some keep descriptors of their own, from their first use on."""
+    pytest.importorskip("trio")
+    pytest.importorskip("gevent")
+    for driver in pool.DRIVERS.values():
+        driver([co_checkpoint()])
+
+
+@pytest.mark.feature("C23", "C46", "E8")
+@pytest.mark.parametrize("driver", pool.DRIVERS)
+def test_no_place_is_lost_whatever_is_given_up(driver):
+    attempts = pool.play(driver, Limit(count=300), random.Random(1))
+
+    assert attempts.done == sum(attempts.outcomes.values()) >= 300
+    assert {"answered", "given up", "used"} <= set(attempts.outcomes)
+
+
+def test_a_place_that_is_lost_is_found(monkeypatch, capsys):
+    kept = []
+    monkeypatch.setattr(Lease, "release", lambda lease, keep_alive=None: kept.append(lease))
+    monkeypatch.setattr(pool, "WORKERS", 1)
+    monkeypatch.setattr(pool, "CONNECTIONS", 400)
+    monkeypatch.setattr(pool.Server, "timeout", 0.1)  # its client does not end them
+
+    status = pool.main(["--count", "40", "loop"])
+    for lease in kept:
+        lease.discard()
+
+    assert status == 1
+    out = capsys.readouterr().out
+    assert "are in use by nobody" in out
+    summary = Summary.parse(out.splitlines()[-1])
+    assert summary.violations >= 1
+    assert summary == (0, "acquisitions given up anywhere", 1, summary.violations)
+
+
+def test_a_wrong_body_is_found(monkeypatch):
+    whole = Response.co_read
+
+    def co_half(response):
+        body = yield from whole(response)
+        return body[: len(body) // 2]
+
+    monkeypatch.setattr(Response, "co_read", co_half)
+
+    with pytest.raises(Violation, match="a wrong body"):
+        pool.play("loop", Limit(count=100), random.Random(1))
+
+
+def test_drivers_that_there_are_not(capsys):
+    with pytest.raises(SystemExit):
+        pool.main(["fibers"])
+    assert "threads, asyncio, trio, gevent, loop" in capsys.readouterr().err
