@@ -131,6 +131,14 @@ class Job:
             lambda count: client.run(client.each, client.get, islice(cycle(pairs), count))
         )
 
+    def events(self) -> Meter:
+        """Server-sent events, so many with each GET."""
+        call = (server.EVENTS, (server.EVENT_COUNT, server.event_data(server.EVENT_COUNT - 1)))
+        client = self.client
+        return self._measure(
+            lambda count: client.run(client.each, client.events, [call] * (count // call[1][0]))
+        )
+
     def pipelined(self) -> Meter:
         """GETs that need not wait for each other."""
         client = self.client

@@ -31,6 +31,8 @@ FIELDS: Final = [path.replace("small", "fields") for path in PATHS]  # with 50 r
 ASKED: Final = [path.replace("small", "asked") for path in PATHS]  # only with `REQUEST_FIELDS`
 JSON: Final = [path.replace("small", "json") for path in PATHS]  # POST, and GET
 GZIP: Final = [path.replace("small", "gzip") for path in PATHS]  # JSON, compressed
+EVENTS: Final = "/events/0"  # a stream of server-sent events
+EVENT_COUNT: Final = 1000  # events in it
 GZIP_SIZE: Final = 100 * 1024  # bytes before it is compressed
 REQUEST_FIELDS: Final = {
     "User-Agent": "example/1.0",
@@ -73,6 +75,7 @@ JSON_LOCATIONS = """
     location /gzip/ {{
       alias {root}/www/gzip/; default_type application/json; add_header Content-Encoding gzip;
     }}
+    location /events/ {{ alias {root}/www/events/; default_type text/event-stream; }}
 """
 
 OPENSSL_CONFIG = """
@@ -116,6 +119,9 @@ class Site:
             self._write(
                 compressed, gzip.compress(json.dumps(json_value(number, GZIP_SIZE)).encode())
             )
+
+        events = [f"event: delta\ndata: {event_data(number)}\n\n" for number in range(EVENT_COUNT)]
+        self._write(EVENTS, "".join(events).encode())
 
     def file(self, path: str) -> Path:
         """Return the file behind *path*."""
@@ -204,6 +210,12 @@ def json_value(number: int, size: int) -> dict[str, Any]:
         "number": number,
         "items": [item | {"id": chance.randrange(10**9)} for _ in range(count)],
     }
+
+
+def event_data(number: int) -> str:
+    """Return the data of an event, of the size that services of language models send."""
+    choice = {"index": 0, "delta": {"content": f" word {number}"}, "finish_reason": None}
+    return json.dumps({"id": "0123456789abcdef", "object": "chunk", "choices": [choice]})
 
 
 def _fields(count: int) -> list[str]:

@@ -230,6 +230,11 @@ WORKLOADS: Final = [
             "httpx", "httpx2", "aiohttp",
         ),
     ),
+    Workload(
+        "client-events", "server-sent events, 1,000 with each GET", "events", 100_000, 10_000,
+        unit="event",
+        clients=("dugong_like/Client", "dugong_like/AsyncClient", "httpx2", "httpx2/asyncio"),
+    ),
     Workload("connect", "a new connection for each GET", "connect", 1500, 100),
     Workload("connect-tls", "a new connection for each GET", "connect", 300, 30),
     _bulk("download", "a large body, through a buffer of 1 MiB", "download"),

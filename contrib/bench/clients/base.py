@@ -84,6 +84,10 @@ class Client:
         """POST a value to a path as JSON, and return the value of the answer: *call* is both."""
         raise NotImplementedError("has no JSON")
 
+    def events(self, path: str) -> Any:
+        """Return how many server-sent events *path* has, and the data of the last one."""
+        raise NotImplementedError("has no server-sent events")
+
     def get_anew(self, path: str) -> Any:
         """Return the body of *path*, over a connection of its own."""
         raise NotImplementedError("has no new connection for each request")

@@ -84,6 +84,13 @@ class Httpx2(Httpx):
 
     library_name = "httpx2"
 
+    def events(self, path: str) -> tuple[int, str]:
+        count, data = 0, ""
+        with self._client.sse(path) as source:
+            for event in source:
+                count, data = count + 1, event.data
+        return count, data
+
 
 def pieces(file: BinaryIO) -> Iterator[bytes]:
     """Yield *file* in pieces; nobody knows how long that is."""

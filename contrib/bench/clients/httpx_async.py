@@ -52,3 +52,10 @@ class Httpx2OnAsyncio(OnAsyncio):
     """httpx2.AsyncClient."""
 
     library_name = "httpx2"
+
+    async def events(self, path: str) -> tuple[int, str]:
+        count, data = 0, ""
+        async with self._client.sse(path) as source:
+            async for event in source:
+                count, data = count + 1, event.data
+        return count, data

@@ -50,6 +50,12 @@ class Blocking(base.BlockingClient):
         path, value = call
         return self._client.post(path, json=value).json()
 
+    def events(self, path: str) -> tuple[int, str]:
+        count, data = 0, ""
+        for event in self._client.sse(path, reconnect=False):
+            count, data = count + 1, event.data
+        return count, data
+
     def get_anew(self, path: str) -> bytes:
         return self._client.get(path, headers={"Connection": "close"}).content
 
@@ -88,6 +94,12 @@ class OnAsyncio(base.AsyncClient):
     async def post_json(self, call: tuple[str, Any]) -> Any:
         path, value = call
         return (await self._client.post(path, json=value)).json()
+
+    async def events(self, path: str) -> tuple[int, str]:
+        count, data = 0, ""
+        async for event in self._client.sse(path, reconnect=False):
+            count, data = count + 1, event.data
+        return count, data
 
 
 class OnUvloop(OnAsyncio):
