@@ -36,6 +36,7 @@ from .errors import (
     ResponseClosed,
     ResponseError,
     ResponseNotRead,
+    SSEError,
     StateError,
     StatusError,
     StreamConsumed,
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from .client.dispatchers.asgi import ASGIDispatcher
     from .client.dispatchers.mock import MockDispatcher
     from .client.dispatchers.wsgi import WSGIDispatcher
+    from .client.event_source import EventSource
     from .client.layers.guard import PublicOnly
     from .client.layers.rate import RequestRate
     from .client.layers.retry import Retry
@@ -114,6 +116,7 @@ if TYPE_CHECKING:
     from .http.cookie import Cookie
     from .http.cookies import Cookies
     from .http.query import QueryParams
+    from .http.sse import ServerSentEvent
     from .http.url import URL, Origin
     from .http.userinfo import split_credentials
     from .polling.rates import Budget, LowestRate, MinimumRate, RateLimit
@@ -189,6 +192,7 @@ __all__ = [
     "DigestAuth",
     "DugongError",
     "ExcessBodyData",
+    "EventSource",
     "Exchange",
     "FileTooShort",
     "GoneAway",
@@ -233,8 +237,10 @@ __all__ = [
     "ResponseError",
     "ResponseNotRead",
     "Retry",
+    "SSEError",
     "ScriptedStream",
     "ScriptedTransport",
+    "ServerSentEvent",
     "SocketOptions",
     "StateError",
     "StatusError",
@@ -292,6 +298,8 @@ _LATER = {
     "MockDispatcher": ".client.dispatchers.mock",
     "WSGIDispatcher": ".client.dispatchers.wsgi",
     "ASGIDispatcher": ".client.dispatchers.asgi",
+    "EventSource": ".client.event_source",
+    "ServerSentEvent": ".http.sse",
     "delete": ".client.api",
     "get": ".client.api",
     "head": ".client.api",

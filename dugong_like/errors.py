@@ -16,7 +16,8 @@
     |-- ResponseError              about a response, which it has          see its response
     |   |-- StatusError                a 4xx or 5xx, by raise_for_status
     |   |-- TooManyRedirects           a chain of redirects has no end
-    |   `-- RedirectRefused            following it would be unsafe
+    |   |-- RedirectRefused            following it would be unsafe
+    |   `-- SSEError                   no stream of events, or one is too large
     |-- AddressForbidden           the guard does not allow the address    do not retry
     |-- ProtocolError              the peer violated the protocol          report, do not retry
     |   |-- InvalidResponse            not HTTP
@@ -255,6 +256,14 @@ class RedirectRefused(ResponseError):
 
     It leads from https to http, to another scheme, or to no valid URL; or the body would have to be
     sent to another origin, and cannot be read a second time.
+    """
+
+
+class SSEError(ResponseError):
+    """A response that is no stream of server-sent events, or an event that is too large.
+
+    The message has status, Content-Type and the beginning of the body, which `response` has, too:
+    64 KiB of it at most.
     """
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..http.headers import Headers
     from ..http.url import URL, Origin
     from .dispatcher import Dispatcher
+    from .event_source import EventSource, SSEOptions
     from .request import ClientRequest
     from .response import Response
 
@@ -145,6 +146,13 @@ class AsyncClient:
         """
         async with await runner()(self._client.co_stream(method, url, **options)) as response:
             yield response
+
+    def sse(self, url: URL | str, **options: Unpack[SSEOptions]) -> EventSource:
+        """Return the server-sent events of a URL; see `Client.sse`.
+
+        ``async with client.sse(url) as events: async for event in events: …``
+        """
+        return self._client.sse(url, **options)
 
     async def warm(self, place: URL | Origin | str, count: int = 1) -> None:
         """Do what `Client.co_warm` does."""

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ..transport.proxy.proxy import Proxy
     from .direct import DirectDispatch
     from .dispatcher import Dispatcher, Layer, Send
+    from .event_source import EventSource, SSEOptions
     from .layers.guard import Guard
     from .layers.rate import RequestRate
     from .layers.retry import Retry
@@ -744,6 +745,34 @@ class Client:
         """Blocking twin of `co_stream`, as a context manager that closes the response."""
         with run(self.co_stream(method, url, **options)) as response:
             yield response
+
+    def sse(self, url: URL | str, **options: Unpack[SSEOptions]) -> EventSource:
+        """Return the server-sent events of a URL (WHATWG HTML section 9.2).
+
+        ``with client.sse(url) as events: for event in events: …``, or without ``with``.
+
+        Args:
+            url: see `build_request`.
+            options:
+                *method*, ``"GET"`` by default.
+                *reconnect*, False to end with the first stream. By default the source reconnects
+                with GET and QUERY, and with other methods only if this is True.
+                *reconnect_after*, seconds before that, 3 unless the server says otherwise.
+                *max_wait*, seconds to which this pause grows while connections fail, 60.
+                *last_event_id*, the ID of the event to go on after.
+                *max_event_size*, bytes of one event at most, 1 MiB; None for any number.
+                *stall*, seconds without a byte after which a connection counts as failed, 60; None
+                for no limit. It replaces that of *timeout*, whose other limits hold as well.
+                All others are those of `build_request`.
+
+        Raises:
+            InvalidRequest, InvalidOption, TypeError: see `build_request` and `EventSource`; nothing
+                was sent.
+
+        """
+        from .event_source import event_source  # noqa: PLC0415 - for those who want it
+
+        return event_source(self.build_request, self.co_send, url, options)
 
     # ---- connections
 

@@ -753,6 +753,11 @@ class Response:
         if self._wire is not None:
             self._body, self._wire, self._content = MemoryBody(self._wire), None, None
 
+    def keep(self, content: bytes) -> None:
+        """Have *content*, the beginning of the body, which was read in pieces, as all of it."""
+        self._content = content
+        self.close()
+
     def take_body(self, *, decoded: bool) -> bytes | None:
         """Begin to read the body in pieces; see `reading.Source`.
 

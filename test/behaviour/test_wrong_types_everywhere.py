@@ -164,9 +164,18 @@ NOT_TRIED = {
     "takes none": {"Auth", "BaseStream", "Wake", "default_ssl_context", "features", "log_events"},
     "types only": {"Co", "Stream", "Transport"},
     "made by the library": {
-        *("Answer", "Exchange", "HTTPResponse", "HTTPStream", "Lease", "NetworkStream", "Reply"),
+        *(
+            "EventSource",
+            "Answer",
+            "Exchange",
+            "HTTPResponse",
+            "HTTPStream",
+            "Lease",
+            "NetworkStream",
+            "Reply",
+        ),
     },
-    "a plain record": {"Cookie", "PollNeeded", "Timings"},
+    "a plain record": {"Cookie", "PollNeeded", "ServerSentEvent", "Timings"},
     "says no to what it does not know": {"is_temp_network_error"},
     "the arguments of Client, and of its request()": {
         *("AsyncClient", "delete", "get", "head", "options", "patch", "post", "put", "query"),

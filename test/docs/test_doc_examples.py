@@ -189,6 +189,9 @@ class Handler(BaseHTTPRequestHandler):
             text = "".join(json.dumps({"number": number}) + "\n" for number in range(100))
             self.answer_compressed(text.encode(), {"Content-Type": "application/x-ndjson"})
             return
+        if self.path == "/news":
+            self.answer_news(int(self.headers["Last-Event-ID"] or 0))
+            return
         if self.path.startswith("/digest"):
             status, fields, body = DIGEST.respond("GET", self.path, self.headers["Authorization"])
             self.answer(status, body, dict(fields))
@@ -232,6 +235,11 @@ class Handler(BaseHTTPRequestHandler):
                 self.rfile.read(1000)
                 return
         body = self.body()
+        if self.path == "/chat":
+            words = (json.dumps({"text": word}) for word in ["A", " sea", " cow", "."])
+            text = "".join(f"data: {word}\n\n" for word in [*words, "[DONE]"])
+            self.answer(200, text.encode(), {"Content-Type": "text/event-stream"})
+            return
         if self.path.startswith("/api/"):
             self.answer_json(201, {"path": self.path, "received": json.loads(body)})
             return
@@ -275,6 +283,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer_json(self, status: int, value: object) -> None:
         self.answer(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def answer_news(self, last: int) -> None:
+        """Send the events after the one with the ID *last*, two at most; 204 if there is none."""
+        news = ["first", "second", "third"]
+        lines = [
+            f"retry: 10\nevent: headline\nid: {number}\ndata: {news[number - 1]}\n\n"
+            for number in range(last + 1, min(last + 2, len(news)) + 1)
+        ]
+        if lines:
+            self.answer(200, "".join(lines).encode(), {"Content-Type": "text/event-stream"})
+        else:
+            self.answer(204, b"")
 
     def answer_range(self, status: int, body: bytes) -> None:
         """Send the rest of the body if that is asked for, and the body is still the same."""

@@ -7,6 +7,7 @@ GET  /headers/N   N fields X-Field-0, X-Field-1, ...
 GET  /close       Connection: close
 PUT  /upload      JSON: length, sha256 and the fields of the request
 GET  /slow/T      an answer after T seconds
+GET  /events/N    N server-sent events, five with each request, then 204
 PUT  /echo        the body of the request, piece by piece as it comes
 PUT  /refuse      413 without reading the body
 
@@ -94,6 +95,21 @@ async def get_slow(scope, receive, send, argument):
     await respond(send, 200, b"at last")
 
 
+async def get_events(scope, receive, send, argument):
+    last = int(dict(scope["headers"]).get(b"last-event-id", b"0"))
+    numbers = range(last + 1, min(last + 5, int(argument)) + 1)
+    if not numbers:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    fields = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    for number in numbers:
+        body = b"retry: 1\nid: %d\ndata: event %d\n\n" % (number, number)
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def echo(scope, receive, send, argument):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     more = True
@@ -134,6 +150,7 @@ ROUTES = {
     "headers": get_headers,
     "close": get_close,
     "slow": get_slow,
+    "events": get_events,
     "echo": echo,
     "upload": upload,
     "refuse": refuse,

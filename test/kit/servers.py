@@ -158,7 +158,7 @@ http {{
     location /refuse {{ client_max_body_size 1; return 413 "too large"; }}
     location /close {{ keepalive_timeout 0; return 200 "good bye"; }}
     location /files/ {{ dav_methods PUT DELETE; create_full_put_path on; }}
-    location ~ ^/(upload|chunked) {{
+    location ~ ^/(upload|chunked|events) {{
       proxy_pass http://127.0.0.1:{backend}; proxy_http_version 1.1; proxy_request_buffering off;
     }}
   }}

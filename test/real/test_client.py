@@ -60,6 +60,22 @@ def test_authorities_of_the_callers_choice(start, ca_file, name):
         assert next(iter(client.stats().values())).opened == 1
 
 
+@pytest.mark.feature("E39")
+@pytest.mark.parametrize("name", ["uvicorn-h11", "nginx", "haproxy", "granian"])
+def test_server_sent_events(start, trusting, name):
+    url = f"https://localhost:{start(name, tls=True).port}/events/12"
+    expected = [(str(number), f"event {number}") for number in range(1, 13)]
+
+    async def main():
+        events = AsyncClient(client=client).sse(url)
+        return [(event.id, event.data) async for event in events]
+
+    with Client(ssl_context=trusting) as client:
+        assert [(event.id, event.data) for event in client.sse(url)] == expected
+        assert asyncio.run(main()) == expected
+        assert next(iter(client.stats().values())).opened == 1
+
+
 @pytest.mark.feature("D14", "E10", "D40")
 def test_certificates_are_checked_unless_that_is_switched_off(start):
     url = f"https://localhost:{start('uvicorn-h11', tls=True).port}/bytes/10"

@@ -44,9 +44,9 @@ SAFE: Final = frozenset({
     *("cache-control", "content-disposition", "content-encoding", "content-language"),
     *("content-location", "content-md5", "content-range", "content-type", "content-digest"),
     *("date", "digest", "dnt", "if-match", "if-modified-since", "if-none-match", "if-range"),
-    *("if-unmodified-since", "max-forwards", "pragma", "prefer", "priority", "range"),
-    *("repr-digest", "te", "traceparent", "tracestate", "user-agent", "via", "want-content-digest"),
-    *("want-digest", "want-repr-digest"),
+    *("if-unmodified-since", "last-event-id", "max-forwards", "pragma", "prefer", "priority"),
+    *("range", "repr-digest", "te", "traceparent", "tracestate", "user-agent", "via"),
+    *("want-content-digest", "want-digest", "want-repr-digest"),
 })  # fmt: skip
 # Fields about a body, which go with it (RFC 9110 section 15.4).
 OF_A_BODY: Final = frozenset({

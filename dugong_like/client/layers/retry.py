@@ -139,8 +139,7 @@ class Retry:
 
     def pause(self, repetition: int) -> float:
         """Return the seconds to wait before a repetition; 0 is the first."""
-        seconds = min(self.backoff * 2 ** min(repetition, MAX_DOUBLINGS), self.max_wait)
-        return float(seconds * random.uniform(0.5, 1) if self.jitter else seconds)  # noqa: S311 - no secret
+        return growing_pause(self.backoff, repetition, self.max_wait, jitter=self.jitter)
 
     def asked_pause(self, response: Response, now: float) -> float | None:
         """Return the seconds that *response* asks to wait; None if it does not.
@@ -168,6 +167,20 @@ class Retry:
 
     def __repr__(self) -> str:
         return f"Retry({self.total}, statuses={sorted(self.statuses)}, budget={self.budget})"
+
+
+def growing_pause(first: float, repetition: int, most: float, *, jitter: bool = True) -> float:
+    """Return the seconds to wait before a repetition; 0 is the first.
+
+    Args:
+        first: seconds before the first one, which double with each further one.
+        repetition: its number.
+        most: seconds at most.
+        jitter: see `Retry`.
+
+    """
+    seconds = min(first * 2 ** min(repetition, MAX_DOUBLINGS), most)
+    return float(seconds * random.uniform(0.5, 1) if jitter else seconds)  # noqa: S311 - no secret
 
 
 class Budgets:
