@@ -33,6 +33,7 @@ PING_SIZE: Final = 8  # bytes
 GOAWAY_SIZE: Final = 8  # without debug data
 PRIORITY_SIZE: Final = 5
 NUMBER_SIZE: Final = 4  # of RST_STREAM and WINDOW_UPDATE
+UNIT: Final = 100  # bytes of SETTINGS that cost as much as a frame without use
 ACKNOWLEDGED: Final = (SETTINGS, PING)  # frames with the flag ACK
 
 
@@ -102,7 +103,7 @@ class ControlFrames:
         """SETTINGS (section 6.5)."""
         shared = self._shared
         check_connection(SETTINGS, stream_id)
-        shared.count_useless(SETTINGS_COST)
+        shared.count_useless(SETTINGS_COST + len(payload) // UNIT)
         use_remote(shared, decode_settings(payload))
         shared.output.add_reply(frame_header(0, SETTINGS, ACK, 0))
 

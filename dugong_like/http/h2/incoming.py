@@ -22,6 +22,7 @@ from .violations import ErrorCode, Violation
 
 OK: Final = 200
 MULTIPLE_CHOICES: Final = 300
+UNIT: Final = 1000  # bytes of a header block that cost as much as a frame without use
 NO_CONTENT: Final = (204, 304)  # statuses of responses that never have content (RFC 9110 6.4.1)
 
 
@@ -193,7 +194,7 @@ class Incoming:
     def _late_headers(self, stream_id: int, block: bytes) -> None:
         """Handle HEADERS on a stream that is closed; the table of HPACK has to stay in step."""
         self._check_closed(HEADERS, stream_id)
-        self._shared.count_useless()
+        self._shared.count_useless(1 + len(block) // UNIT)
         try:
             self._shared.decoder.decode(block)
         except ListTooLarge:

@@ -165,12 +165,12 @@ class Stream:
 
     @property
     def answered_early(self) -> bool:
-        """True if the stream was closed after the response, before the end of the request.
+        """True if the stream was closed behind the whole response, before the end of the request.
 
-        That is an early final response (RFC 9113 section 8.1); nothing more can be sent.
+        That is an early final response (RFC 9113 section 8.1), also if `error` says that the
+        request has failed: nothing more can be sent, but the response can be read.
         """
-        closed = self.state is CLOSED and not self.request_ended
-        return closed and self.ended and self.error is None
+        return self.ended and not self.request_ended and self.state is CLOSED
 
     def refuse(self) -> None:
         """Note that the server says that it has not processed the request."""

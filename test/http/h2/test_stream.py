@@ -120,5 +120,5 @@ def test_an_early_final_response():
     assert not stream.answered_early  # the request may go on
     stream.step(Event.RESET_BY_SERVER)
     assert stream.answered_early
-    stream.error = StateError("x")
+    stream.request_ended = True
     assert not stream.answered_early
