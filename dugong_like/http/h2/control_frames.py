@@ -14,7 +14,9 @@ from .frames import (
     GOAWAY,
     MAX_STREAM_ID,
     PING,
+    PING_SIZE,
     PRIORITY,
+    PRIORITY_SIZE,
     PUSH_PROMISE,
     RST_STREAM,
     SETTINGS,
@@ -25,15 +27,12 @@ from .frames import (
     frame_name,
 )
 from .settings_exchange import use_own, use_remote
-from .shared import SETTINGS_COST, Shared, known_code, new_goaway
+from .shared import Shared, known_code, new_goaway
 from .stream import Stream
 from .violations import ErrorCode, Violation, error_name
 
-PING_SIZE: Final = 8  # bytes
-GOAWAY_SIZE: Final = 8  # without debug data
-PRIORITY_SIZE: Final = 5
+GOAWAY_SIZE: Final = 8  # bytes, without debug data
 NUMBER_SIZE: Final = 4  # of RST_STREAM and WINDOW_UPDATE
-UNIT: Final = 100  # bytes of SETTINGS that cost as much as a frame without use
 ACKNOWLEDGED: Final = (SETTINGS, PING)  # frames with the flag ACK
 
 
@@ -45,10 +44,11 @@ class ControlFrames:
 
     """
 
-    __slots__ = ("_acknowledged", "_handlers", "_shared")
+    __slots__ = ("_acknowledged", "_floods", "_handlers", "_shared")
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._floods = shared.floods
         self._handlers = {
             PRIORITY: self._on_priority,
             RST_STREAM: self._on_rst_stream,
@@ -65,7 +65,7 @@ class ControlFrames:
         handlers = self._acknowledged if flags & ACK and kind in ACKNOWLEDGED else self._handlers
         handler = handlers.get(kind)
         if handler is None:
-            self._shared.count_useless()  # an extension that was not agreed on (section 5.5)
+            self._floods.count()  # an extension that was not agreed on (section 5.5)
         else:
             handler(stream_id, payload)
 
@@ -73,7 +73,7 @@ class ControlFrames:
         """PRIORITY (section 6.3) has no effect on a client, but has to be well-formed."""
         shared = self._shared
         check_id(PRIORITY, stream_id)
-        shared.count_useless()
+        self._floods.count()
         if len(payload) == PRIORITY_SIZE:
             return
         message = f"PRIORITY of {len(payload)} bytes, not {PRIORITY_SIZE} (RFC 9113 section 6.3)"
@@ -88,7 +88,7 @@ class ControlFrames:
         check_size(RST_STREAM, payload, NUMBER_SIZE)
         stream = self._stream(RST_STREAM, stream_id)
         if stream is None:
-            shared.count_useless()
+            self._floods.count()
             return
         code = known_code(int.from_bytes(payload, "big"))
         if code == ErrorCode.REFUSED_STREAM:
@@ -103,7 +103,7 @@ class ControlFrames:
         """SETTINGS (section 6.5)."""
         shared = self._shared
         check_connection(SETTINGS, stream_id)
-        shared.count_useless(SETTINGS_COST + len(payload) // UNIT)
+        self._floods.count_settings(len(payload))
         use_remote(shared, decode_settings(payload))
         shared.output.add_reply(frame_header(0, SETTINGS, ACK, 0))
 
@@ -137,7 +137,7 @@ class ControlFrames:
         shared = self._shared
         check_connection(PING, stream_id)
         check_size(PING, payload, PING_SIZE)
-        shared.count_useless()
+        self._floods.count()
         shared.output.add_reply(frame_header(PING_SIZE, PING, ACK, 0) + payload)
 
     def _on_ping_ack(self, stream_id: int, payload: bytes) -> None:
@@ -148,7 +148,7 @@ class ControlFrames:
         if payload in shared.pings:
             del shared.pings[payload]
         else:
-            shared.count_useless()
+            self._floods.count()
 
     def _on_goaway(self, stream_id: int, payload: bytes) -> None:
         """GOAWAY (section 6.8): streams above the last one were not processed."""
@@ -156,7 +156,7 @@ class ControlFrames:
         check_connection(GOAWAY, stream_id)
         if len(payload) < GOAWAY_SIZE:
             check_size(GOAWAY, payload, GOAWAY_SIZE)
-        shared.count_useless()
+        self._floods.count()
         last_id = int.from_bytes(payload[:4], "big") & MAX_STREAM_ID
         code = int.from_bytes(payload[4:8], "big")
         if shared.goaway is not None and last_id > shared.goaway.last_id:
@@ -176,7 +176,7 @@ class ControlFrames:
         """WINDOW_UPDATE (section 6.9)."""
         shared = self._shared
         check_size(WINDOW_UPDATE, payload, NUMBER_SIZE)
-        shared.count_useless()
+        self._floods.count()
         increment = int.from_bytes(payload, "big") & MAX_STREAM_ID
         if not stream_id:
             self._open_connection(increment)

@@ -25,6 +25,7 @@ from .frames import (
     HEADERS,
     MAX_STREAM_ID,
     PING,
+    PING_SIZE,
     PREFACE,
     frame_header,
 )
@@ -32,13 +33,12 @@ from .incoming import Incoming
 from .options import H2Options, H2Settings
 from .output import Output
 from .settings_exchange import announce
-from .shared import UPDATES, Shared
+from .shared import Shared
 from .static_table import Field
 from .stream import CLOSED, Stream
 from .violations import ErrorCode, Violation
 
 JOINED: Final = 1024  # bytes of content that are copied behind their frame header
-PING_SIZE: Final = 8  # bytes
 
 
 class Engine:
@@ -167,7 +167,7 @@ class Engine:
         )
         block = shared.encoder.encode(fields, shared.options.never_indexed)
         shared.next_id = stream_id + 2
-        shared.useless = min(shared.useless, 0)
+        shared.floods.begin_again()
         shared.streams[stream_id] = stream
         self._send_block(stream_id, block, END_STREAM if end else 0)
         if end:
@@ -200,10 +200,9 @@ class Engine:
             shared.blocked[stream] = None
         else:
             shared.blocked.pop(stream, None)
-        shared.useless = min(shared.useless, 0)
         at = 0
         while at < allowed:
-            shared.useless -= UPDATES
+            shared.floods.expect_updates(1)
             stop = min(at + shared.max_frame, allowed)
             flags = END_STREAM if end and stop == size else 0
             self._send_data_frame(stream.id, view[at:stop], flags)

@@ -23,6 +23,7 @@ from .frames import (
     HEADERS,
     MAX_STREAM_ID,
     PADDED,
+    PRIORITY_SIZE,
     SETTINGS,
     WITH_PRIORITY,
     SettingId,
@@ -35,7 +36,6 @@ from .options import H2Options
 from .violations import ErrorCode, Violation
 
 ANY: Final = -1  # type of the next frame: not a given one
-PRIORITY_SIZE: Final = 5  # bytes in front of a header block, with the flag (section 6.2)
 ODD_HEADERS: Final = END_HEADERS | PADDED | WITH_PRIORITY
 BLOCK_SLACK: Final = 16384  # bytes of a header block beyond the limit of the decoded fields
 HTTP_1: Final = b"HTTP/1"
@@ -76,15 +76,8 @@ class FrameReader:
 
     __slots__ = (
         *("_block", "_block_end", "_block_size", "_block_stream", "_data_end", "_data_left"),
-        *(
-            "_data_stream",
-            "_expected",
-            "_handler",
-            "_max_block",
-            "_max_frame",
-            "_max_frames",
-            "_partial",
-        ),
+        *("_data_stream", "_expected", "_handler", "_max_block", "_max_frame", "_max_frames"),
+        "_partial",
     )
 
     def __init__(self, handler: FrameHandler, options: H2Options) -> None:

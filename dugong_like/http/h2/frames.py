@@ -22,6 +22,9 @@ MAX_WINDOW: Final = 2**31 - 1
 MAX_STREAM_ID: Final = 2**31 - 1
 MAX_SETTING: Final = 2**32 - 1
 
+PING_SIZE: Final = 8  # bytes, of opaque data (section 6.7)
+PRIORITY_SIZE: Final = 5  # bytes of PRIORITY, or in front of a header block (section 6.3)
+
 # Types. Plain numbers, as looking up the members of an enumeration is slow; names are in NAMES.
 DATA: Final = 0x0
 HEADERS: Final = 0x1

@@ -22,7 +22,6 @@ from .violations import ErrorCode, Violation
 
 OK: Final = 200
 MULTIPLE_CHOICES: Final = 300
-UNIT: Final = 1000  # bytes of a header block that cost as much as a frame without use
 NO_CONTENT: Final = (204, 304)  # statuses of responses that never have content (RFC 9110 6.4.1)
 
 
@@ -34,11 +33,12 @@ class Incoming:
 
     """
 
-    __slots__ = ("_receive_window", "_shared", "_streams", "on_control")
+    __slots__ = ("_floods", "_receive_window", "_shared", "_streams", "on_control")
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._streams = shared.streams
+        self._floods = shared.floods
         self._receive_window = shared.receive_window
         self.on_control = ControlFrames(shared).on_frame
 
@@ -56,7 +56,7 @@ class Incoming:
             return
         count = len(data)
         if count:
-            shared.useless = min(shared.useless, 0)
+            self._floods.begin_again()
             if stream.missing is not None:
                 stream.missing -= count
                 if stream.missing < 0:
@@ -65,7 +65,7 @@ class Incoming:
             stream.pieces.append(data)
             stream.buffered += count
         elif not end:
-            shared.count_useless()
+            self._floods.count()
         if size > count:  # padding
             self._give_back(stream, size - count)
         if end:
@@ -106,7 +106,7 @@ class Incoming:
                 raise InvalidResponse(f"more than {most} informational responses")
             stream.informational.append(head)
             return
-        shared.useless = min(shared.useless, 0)
+        self._floods.begin_again()
         stream.head = head
         if stream.method == b"HEAD" or status in NO_CONTENT:
             stream.missing = 0
@@ -189,12 +189,12 @@ class Incoming:
         if size:
             shared.drop(size)
         else:
-            shared.count_useless()
+            self._floods.count()
 
     def _late_headers(self, stream_id: int, block: bytes) -> None:
         """Handle HEADERS on a stream that is closed; the table of HPACK has to stay in step."""
         self._check_closed(HEADERS, stream_id)
-        self._shared.count_useless(1 + len(block) // UNIT)
+        self._floods.count_block(len(block))
         try:
             self._shared.decoder.decode(block)
         except ListTooLarge:

@@ -13,6 +13,8 @@ import copy
 from typing import Final
 
 from ...errors import ConnectionClosed, DugongError, GoneAway, InvalidResponse
+from ..redaction import quoted
+from .floods import Floods
 from .flow_control import ConnectionWindow, StreamWindows
 from .frames import (
     DEFAULT_FRAME_SIZE,
@@ -30,13 +32,8 @@ from .output import Output
 from .reset_streams import ResetStreams
 from .static_table import DEFAULT_TABLE_SIZE
 from .stream import CLOSED, Event, Stream
-from .violations import ErrorCode, Violation, error_name
+from .violations import ErrorCode, error_name
 
-# Frames without use since the last one with use: a head, content, or a request of this side. An
-# honest server sends one PING in seconds; 10,000 of them cost about 10 ms (RFC 9113 section 10.5).
-MAX_USELESS: Final = 10_000
-UPDATES: Final = 2  # frames that DATA of this side may cause: WINDOW_UPDATE, stream and connection
-SETTINGS_COST: Final = 10  # useless frames that one SETTINGS counts as: it looks at all streams
 MAX_DEBUG: Final = 200  # bytes of debug data in GOAWAY of this side
 
 
@@ -66,17 +63,16 @@ class Shared:
         settings_sent: SETTINGS that the server has not acknowledged.
         goaway: the error of streams that the server has not processed, from GOAWAY; None before.
         leaving: True when GOAWAY was queued: no further streams.
-        useless: counts frames without use (see `MAX_USELESS`); negative if further ones are due for
-            DATA that was sent (see `UPDATES`).
+        floods: counts frames without use.
         ended: why nothing more is received or sent; None as long as it is.
 
     """
 
     __slots__ = (
-        *("blocked", "decoder", "encoder", "ended", "goaway", "initial_receive_window"),
+        *("blocked", "decoder", "encoder", "ended", "floods", "goaway", "initial_receive_window"),
         *("initial_window", "leaving", "max_frame", "max_streams", "next_id", "options", "output"),
         *("pings", "receive_window", "remote", "resets", "settings_sent", "stream_windows"),
-        *("streams", "touched", "useless", "window"),
+        *("streams", "touched", "window"),
     )
 
     def __init__(self, options: H2Options) -> None:
@@ -100,7 +96,7 @@ class Shared:
         self.settings_sent = 0
         self.goaway: GoneAway | None = None
         self.leaving = False
-        self.useless = 0
+        self.floods = Floods()
         self.ended: DugongError | None = None
         announced = dict(options.announced())
         table = announced.get(SettingId.HEADER_TABLE_SIZE, DEFAULT_TABLE_SIZE)
@@ -215,23 +211,6 @@ class Shared:
         payload = bytes(4) + code.to_bytes(4, "big") + debug[:MAX_DEBUG]
         self.output.add(frame_header(len(payload), GOAWAY, 0, 0) + payload)
 
-    # ---- limits
-
-    def count_useless(self, cost: int = 1) -> None:
-        """Count a frame without use.
-
-        Raises:
-            Violation: there were too many since the last frame with use.
-
-        """
-        self.useless += cost
-        if self.useless > MAX_USELESS:
-            raise Violation(
-                ErrorCode.ENHANCE_YOUR_CALM,
-                f"more than {MAX_USELESS} frames without use, one after the other (RFC 9113 "
-                "section 10.5)",
-            )
-
     def is_idle(self, stream_id: int) -> bool:
         """Return True if no stream *stream_id* was ever opened, by this side or the server."""
         return stream_id >= self.next_id or not stream_id & 1
@@ -254,6 +233,6 @@ def new_goaway(last_id: int, code: int, debug: bytes) -> GoneAway:
     """Return the error for GOAWAY of the server."""
     message = (
         f"the server has ended the connection by GOAWAY ({error_name(code)}), with stream "
-        f"{last_id} as the last one"
+        f"{last_id} as the last one{f': {quoted(debug)}' if debug else ''} (RFC 9113 section 6.8)"
     )
     return GoneAway(message, last_id=last_id, code=known_code(code), debug=debug)

@@ -23,7 +23,7 @@ from kit.h2_frames import (
 )
 
 from dugong_like import ConnectionClosed, GoneAway, StateError, StreamReset
-from dugong_like.http.h2.shared import MAX_USELESS, SETTINGS_COST
+from dugong_like.http.h2.floods import MAX_COST, SETTINGS_COST
 from dugong_like.http.h2.violations import ErrorCode
 
 
@@ -63,7 +63,8 @@ def test_goaway_ends_the_streams_that_the_server_will_not_process():
     assert (error.last_id, error.code, error.debug) == (3, ErrorCode.NO_ERROR, b"bye")
     assert (error.request_sent, error.retryable) == ("no", True)
     assert str(error) == (
-        "the server has ended the connection by GOAWAY (NO_ERROR), with stream 3 as the last one"
+        "the server has ended the connection by GOAWAY (NO_ERROR), with stream 3 as the last one: "
+        "b'bye' (RFC 9113 section 6.8)"
     )
     assert (engine.room(), engine.can_open(), engine.ended) == (0, False, None)
     assert (engine.goaway.last_id, engine.goaway.debug) == (3, b"bye")
@@ -184,7 +185,7 @@ FLOODS = {
 @pytest.mark.parametrize("name", FLOODS)
 def test_floods(name):
     wire, cost = FLOODS[name]
-    most = MAX_USELESS // cost
+    most = MAX_COST // cost
     engine, stream = opened()
     engine.reset(engine.open(request(), True))
     engine.receive(headers(1))
@@ -201,9 +202,23 @@ def test_floods(name):
         flush(engine)
         engine.receive(wire * 100)
         sent += 100
-    assert "10000 frames without use" in str(engine.ended)
+    assert "frames without use that cost more than 10000" in str(engine.ended)
     (end,) = [each for each in flush(engine) if each.kind == GOAWAY]
     assert (end.code, stream.error.request_sent) == (ENHANCE_YOUR_CALM, "yes")
+
+
+def test_large_frames_without_use_cost_more():
+    engine, _ = opened()
+    engine.reset(engine.open(request(), True))
+    flush(engine)
+    large = headers(3, *[("a", "b" * 100)] * 100)
+    while engine.ended is None:
+        before = engine._shared.floods.cost
+        engine.receive(large)
+    assert before < MAX_COST < engine._shared.floods.cost == before + 11
+    engine, _ = opened()
+    engine.receive(settings(*[(0xABC, 1)] * 1000))
+    assert engine._shared.floods.cost == SETTINGS_COST + 60
 
 
 def test_replies_that_the_server_does_not_take_in():
@@ -220,13 +235,13 @@ def test_replies_that_the_server_does_not_take_in():
 def test_updates_that_a_long_upload_causes_are_no_flood():
     engine, stream = opened((WINDOW, 2**31 - 1), method=b"POST", end=False)
     engine.receive(window_update(0, 2**31 - 1 - 65535))
-    for _ in range(MAX_USELESS):
+    for _ in range(MAX_COST):
         engine.send_data(stream, b"x", False)
     flush(engine)
-    for _ in range(MAX_USELESS):
+    for _ in range(MAX_COST):
         engine.receive(window_update(0, 1) + window_update(1, 1))
     assert engine.ended is None
-    engine.receive(window_update(1, 1) * (MAX_USELESS + 1))
+    engine.receive(window_update(1, 1) * (MAX_COST + 1))
     assert engine.ended is not None
 
 
