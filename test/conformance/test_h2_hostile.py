@@ -418,7 +418,8 @@ CASES = {
         ("101 that ends the stream", "get", headers(1, (":status", "101"), end=True), stream(P)),
     ],
     "10.5": [
-        ("endless 1xx", "get", nine(21), stream(P)),
+        ("endless 1xx", "get", nine(21), stream(ENHANCE_YOUR_CALM)),
+        ("large 1xx", "get", late("103", ("a", "b" * 10_000)) * 7, stream(ENHANCE_YOUR_CALM)),
         ("20 of them", "get", nine(20), FINE),
     ],
     "10.5.1": [

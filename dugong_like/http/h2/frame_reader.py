@@ -35,7 +35,6 @@ from .frames import (
 from .options import H2Options
 from .violations import ErrorCode, Violation
 
-ANY: Final = -1  # type of the next frame: not a given one
 ODD_HEADERS: Final = END_HEADERS | PADDED | WITH_PRIORITY
 BLOCK_SLACK: Final = 16384  # bytes of a header block beyond the limit of the decoded fields
 HTTP_1: Final = b"HTTP/1"
@@ -86,7 +85,7 @@ class FrameReader:
         self._max_frame = announced.get(SettingId.MAX_FRAME_SIZE, DEFAULT_FRAME_SIZE)
         self._max_block = options.max_list + BLOCK_SLACK
         self._max_frames = options.max_continuations + 1
-        self._expected = SETTINGS  # the only type that may come next, or ANY
+        self._expected: int | None = SETTINGS  # the only type that may come next, if there is one
         self._partial = bytearray()  # the beginning of a frame that is not complete
         self._data_left = 0  # bytes of a DATA frame that have not come
         self._data_stream = 0
@@ -112,7 +111,8 @@ class FrameReader:
             kind = length & 0xFF
             length >>= 8
             stream_id &= MAX_STREAM_ID
-            if length > self._max_frame or (self._expected not in (ANY, kind)):
+            expected = self._expected
+            if length > self._max_frame or (expected is not None and expected != kind):
                 self._refuse(data, at)
             begin = at + HEADER_SIZE
             at = begin + length
@@ -151,7 +151,8 @@ class FrameReader:
         if len(partial) < HEADER_SIZE:
             return at
         length, kind, flags, stream_id = read_frame_header(partial, 0)
-        if length > self._max_frame or (self._expected not in (ANY, kind)):
+        expected = self._expected
+        if length > self._max_frame or (expected is not None and expected != kind):
             self._refuse(partial, 0)
         if kind == DATA and not flags & PADDED and length:
             partial.clear()
@@ -199,7 +200,7 @@ class FrameReader:
             end = flags & END_STREAM != 0
             self._handler.on_data(stream_id, content, len(payload), end)
             return
-        self._expected = ANY
+        self._expected = None
         self._handler.on_control(kind, flags, stream_id, payload)
 
     def _begin_block(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -250,7 +251,7 @@ class FrameReader:
         if flags & END_HEADERS:
             block = b"".join(self._block)
             self._block = []
-            self._expected = ANY
+            self._expected = None
             self._handler.on_headers(stream_id, block, self._block_end)
 
     def _refuse(self, data: bytes | bytearray | memoryview, at: int) -> None:

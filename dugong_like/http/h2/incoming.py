@@ -56,14 +56,14 @@ class Incoming:
             return
         count = len(data)
         if count:
-            self._floods.begin_again()
+            if self._floods.cost > 0:
+                self._floods.begin_again()
             if stream.missing is not None:
                 stream.missing -= count
                 if stream.missing < 0:
                     self._refuse_content(stream, size)
                     return
-            stream.pieces.append(data)
-            stream.buffered += count
+            stream.add(data)
         elif not end:
             self._floods.count()
         if size > count:  # padding
@@ -100,11 +100,7 @@ class Incoming:
         if status < OK:
             if end:
                 raise InvalidResponse(f"{status} ends the stream (RFC 9113 section 8.1)")
-            stream.interim += 1
-            most = shared.options.max_informational
-            if stream.interim > most:
-                raise InvalidResponse(f"more than {most} informational responses")
-            stream.informational.append(head)
+            self._take_interim_head(stream, head)
             return
         self._floods.begin_again()
         stream.head = head
@@ -116,6 +112,21 @@ class Incoming:
             stream.missing = head.content_length
         if end:
             shared.end_response(stream)
+
+    def _take_interim_head(self, stream: Stream, head: ResponseHead) -> None:
+        """Take a 1xx head, within the limits for those of one request."""
+        options = self._shared.options
+        stream.interim += 1
+        stream.interim_size += len(head.fields)
+        if stream.interim > options.max_informational:
+            problem = f"more than {options.max_informational} informational responses"
+        elif stream.interim_size > options.max_list:
+            problem = f"informational responses of more than {options.max_list} bytes"
+        else:
+            stream.informational.append(head)
+            return
+        message = f"{problem} (RFC 9113 section 10.5)"
+        self._shared.break_stream(stream, ErrorCode.ENHANCE_YOUR_CALM, message)
 
     def _take_trailers(self, stream: Stream, section: FieldSection, end: bool) -> None:
         """Take the section behind the content. Raises InvalidResponse if it is malformed."""

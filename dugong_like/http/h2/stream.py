@@ -62,6 +62,7 @@ TRANSITIONS: Final = {
     (State.HALF_CLOSED_REMOTE, Event.RESET): State.CLOSED,
     (State.HALF_CLOSED_REMOTE, Event.RESET_BY_SERVER): State.CLOSED,
 }
+SMALL: Final = 512  # bytes; smaller pieces are joined, as each object takes 50 bytes more
 OPEN: Final = State.OPEN  # looking up an attribute of an enumeration is slow
 CLOSED: Final = State.CLOSED
 RESPONSE_ENDED: Final = Event.RESPONSE_ENDED
@@ -93,7 +94,7 @@ class Stream:
             request only.
         request_ended: True when the end of the request is queued.
         buffered: bytes of content that have been received and not been taken.
-        pieces: that content, in the pieces in which it came.
+        pieces: that content, in the pieces in which it came, small ones joined.
         window: bytes of content that the server allows to send on this stream; may be negative
             (RFC 9113 section 6.9.2). The window of the connection is a further limit.
         receive_window: bytes that the server may still send.
@@ -102,6 +103,7 @@ class Stream:
         missing: bytes of content that Content-Length announced and that have not come yet; None if
             it is unknown how many will come.
         interim: number of 1xx heads so far.
+        interim_size: bytes of their fields.
         tunnel: True after a 2xx response to CONNECT (RFC 9113 section 8.5).
         begins_at: position of its first byte in the output.
 
@@ -109,6 +111,7 @@ class Stream:
 
     __slots__ = (
         *("begins_at", "buffered", "ended", "error", "head", "id", "informational", "interim"),
+        "interim_size",
         *("method", "missing", "pieces", "receive_window", "request_ended", "state", "trailers"),
         *("tunnel", "unreported", "window", "window_size", "_offset", "_output", "_refused"),
     )
@@ -131,7 +134,7 @@ class Stream:
         self.receive_window = self.window_size = receive_window
         self.unreported = 0
         self.missing: int | None = None
-        self.interim = 0
+        self.interim = self.interim_size = 0
         self.tunnel = False
         self.begins_at = output.queued
         self._offset = 0  # bytes of the first piece that were taken
@@ -175,6 +178,16 @@ class Stream:
     def refuse(self) -> None:
         """Note that the server says that it has not processed the request."""
         self._refused = True
+
+    def add(self, data: bytes) -> None:
+        """Keep content that has come; it is not empty."""
+        pieces = self.pieces
+        size = len(data)
+        if size < SMALL and pieces and len(pieces[-1]) < SMALL:
+            pieces[-1] += data
+        else:
+            pieces.append(data)
+        self.buffered += size
 
     def take(self, most: int) -> bytes:
         """Return at least one and at most *most* bytes of content; ``b""`` if none is buffered."""

@@ -44,20 +44,20 @@ def test_repr_names_the_stream_and_its_state():
 
 def fill(stream, *pieces):
     for piece in pieces:
-        stream.pieces.append(piece)
-        stream.buffered += len(piece)
+        stream.add(piece)
 
 
 def test_content_is_taken_in_order_however_it_is_asked_for():
     chance = random.Random(9113)
     for _ in range(300):
         stream = new_stream()
-        pieces = [chance.randbytes(chance.randrange(1, 20)) for _ in range(chance.randrange(8))]
+        largest = chance.choice([20, 2000])
+        pieces = [chance.randbytes(chance.randrange(1, largest)) for _ in range(8)]
         fill(stream, *pieces)
         body, taken = b"".join(pieces), b""
         while stream.buffered:
             way = chance.randrange(3)
-            size = chance.randrange(1, 30)
+            size = chance.randrange(1, largest)
             if way == 0:
                 piece = stream.take(size)
                 assert 1 <= len(piece) <= size
@@ -82,6 +82,13 @@ def test_a_piece_that_fits_is_not_copied():
 
     assert stream.take(1000) is piece
     assert stream.take_all() is piece
+
+
+def test_small_pieces_are_joined():
+    stream = new_stream()
+    fill(stream, *[b"x"] * 5000, bytes(1000), b"y", b"z", bytes(1000), b"y")
+
+    assert [len(piece) for piece in stream.pieces] == [*[512] * 9, 392, 1000, 2, 1000, 1]
 
 
 def test_content_can_be_dropped():
