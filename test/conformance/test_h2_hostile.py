@@ -509,6 +509,7 @@ def outcome(setup, pieces):
     return "reset", first.error.code
 
 
+@pytest.mark.reliability(70)
 @pytest.mark.parametrize("section", CASES)
 def test_violations_of_section(section):
     wrong = []

@@ -125,6 +125,7 @@ def play(seeds):
     assert problems > len(seeds) * 0.9
 
 
+@pytest.mark.reliability(70)
 @pytest.mark.parametrize("part", range(2))
 def test_noise(part):
     play(range(part * 100, part * 100 + 100))

@@ -182,6 +182,7 @@ FLOODS = {
 }
 
 
+@pytest.mark.reliability(70)
 @pytest.mark.parametrize("name", FLOODS)
 def test_floods(name):
     wire, cost = FLOODS[name]
@@ -221,6 +222,7 @@ def test_large_frames_without_use_cost_more():
     assert engine._shared.floods.cost == SETTINGS_COST + 60
 
 
+@pytest.mark.reliability(70)
 def test_replies_that_the_server_does_not_take_in():
     engine, stream = opened()
     engine.receive(ping() * 999)
