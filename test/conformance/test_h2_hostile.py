@@ -458,7 +458,7 @@ def prepared(setup):
     first = engine.open(fields, end)
     witness = engine.open(request(), True)
     engine.receive(answer)
-    first.take_all()
+    engine.consumed(first, len(first.take_all()))
     if setup == "reset":
         engine.reset(first)
     flush(engine)
@@ -495,6 +495,10 @@ def outcome(setup, pieces):
         assert witness.error is None
         assert witness in engine.receive(headers(3) + data(3, b"fine", end=True))
         assert (witness.take_all(), witness.ended) == (b"fine", True)
+        engine.consumed(witness, 4)
+    engine.consumed(first, len(first.take_all()))
+    window = engine._shared.receive_window
+    assert window.left + window._unreported == 2**31 - 1  # nothing is lost
     if first.error is before:
         assert not resets
         return FINE

@@ -177,6 +177,10 @@ class Engine:
     def send_data(self, stream: Stream, data: bytes | bytearray | memoryview, end: bool) -> int:
         """Queue content of a request.
 
+        All that the windows allow is queued at once, and cannot be taken back. What others queue
+        afterwards is sent behind it; so large content is better given in parts, the next one when
+        the one before has been sent.
+
         Args:
             stream: a stream whose request has not ended.
             data: of any size. What is accepted must not change before it is sent.
@@ -249,7 +253,7 @@ class Engine:
         """Queue PING; it is answered when its payload is in `pings` no longer.
 
         Args:
-            payload: 8 bytes; None for a number that was not used before.
+            payload: 8 bytes; None for a number of its own.
 
         Returns:
             The payload.
@@ -261,9 +265,10 @@ class Engine:
         """
         shared = self._shared
         self._check_ended()
-        if payload is None:
+        while payload is None:
             self._pings_made += 1
-            payload = self._pings_made.to_bytes(PING_SIZE, "big")
+            number = self._pings_made.to_bytes(PING_SIZE, "big")
+            payload = None if number in shared.pings else number
         if len(payload) != PING_SIZE:
             raise ValueError(f"the payload of PING has {PING_SIZE} bytes, not {len(payload)}")
         if payload in shared.pings:

@@ -46,6 +46,8 @@ def test_ping_of_this_side():
     engine.receive(ping(first, ack=True))
     assert not engine.pings
     assert engine.ping() != first
+    engine.ping((engine._pings_made + 1).to_bytes(8, "big"))
+    assert engine.ping() in engine.pings
     with pytest.raises(StateError, match="same payload"):
         engine.ping(engine.ping())
     with pytest.raises(ValueError, match="8 bytes, not 3"):
