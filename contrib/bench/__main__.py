@@ -53,8 +53,8 @@ def main() -> int:
     report = []
     with temporary_site() as site, ExitStack() as stack:
         os.sched_setaffinity(0, {cores[options.cores - 1]})  # servers inherit it
-        stack.enter_context(site.nginx(BY_NAME["growth-fields"].sizes))
         stack.enter_context(site.sink())
+        stack.enter_context(site.nginx(BY_NAME["growth-fields"].sizes))
         os.sched_setaffinity(0, {cores[0]})  # and clients this
         folders: dict[str, str] = dict(options.path)
         if options.against is not None:

@@ -23,11 +23,13 @@ def main() -> None:
     if task["folder"] is not None:
         sys.path.insert(0, task["folder"])  # contrib itself is loaded, and stays what it is
     try:
-        client = load(task["client"])(Target(task["port"], task["ca"]))
+        client = load(task["client"])(Target(task["port"], task["ca"], task["http2"]))
     except ImportError as exc:
         if (exc.name or "").startswith(__package__):
             raise  # ours to mend
         answer = {"missing": f"cannot be imported: {exc}"}
+    except NotImplementedError as exc:
+        answer = {"missing": str(exc)}
     else:
         check_origin(task)
         try:

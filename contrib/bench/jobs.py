@@ -146,8 +146,20 @@ class Job:
             lambda count: client.run(client.pipelined, self.calls(server.PATHS, count))
         )
 
+    def framing(self) -> Meter:
+        """GETs as bytes, without a network; see clients/framing.py."""
+        return self._measure(self.client.framing)
+
+    def header_blocks(self) -> Meter:
+        """Header blocks of requests, and those of responses."""
+        return self._measure(lambda count: self.client.header_blocks(count, unlike=False))
+
+    def header_blocks_unlike(self) -> Meter:
+        """The same, no two of them alike."""
+        return self._measure(lambda count: self.client.header_blocks(count, unlike=True))
+
     def concurrent(self) -> Meter:
-        """GETs on many connections at the same time."""
+        """GETs at the same time: on many connections, or on one of HTTP/2."""
         return self._measure(lambda count: self._at_once(self.client.concurrent, count))
 
     def in_threads(self) -> Meter:

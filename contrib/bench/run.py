@@ -131,7 +131,10 @@ class Runner:
             command = ["-c", IMPORT_PROGRAM, STATEMENTS[now(client)]]
             return start(command, folder or str(CHECKOUT), str(CHECKOUT))
         site = self.site
-        ports = site.upload_ports if workload.uploads else site.ports
+        if workload.http2:
+            ports = site.http2_ports
+        else:
+            ports = site.upload_ports if workload.uploads else site.ports
         task = {
             "client": client,
             "folder": folder,
@@ -139,6 +142,7 @@ class Runner:
             "count": workload.count,
             "size": size,
             "port": ports[workload.tls],
+            "http2": workload.http2,
             "ca": str(site.root / "ca.pem") if workload.tls else None,
             "root": str(site.root),
             "sums": site.sums,

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -64,7 +65,21 @@ http {{
     listen 127.0.0.1:{tls_port} ssl backlog=4096;
     root {root}/www;
 {locations}  }}
+  server {{
+    listen 127.0.0.1:{http2_port}{on_listen} backlog=4096;
+    listen 127.0.0.1:{http2_tls_port} ssl{on_listen} backlog=4096;
+    root {root}/www; sendfile off;  # with it the second frame of an answer waits for an ACK
+{http2_lines}{locations}  }}
 }}
+"""
+HTTP2_DIRECTIVE: Final = (1, 25, 1)  # the version of nginx that has one for it
+
+# Uploads over HTTP/2 go through nginx, as they arrive: the other server does not speak it.
+UPLOAD_LOCATIONS = """
+    location ~ ^/(hash|sink)$ {{
+      proxy_pass http://127.0.0.1:{port}; proxy_http_version 1.1;
+      proxy_request_buffering off; client_max_body_size 0;
+    }}
 """
 
 # POST is answered like GET: nginx has no such thing for files.
@@ -96,6 +111,7 @@ class Site:
     Attributes:
         root: the folder.
         ports: where nginx listens, without and with TLS.
+        http2_ports: the same for HTTP/2, and for nothing else without TLS.
         upload_ports: where uploads go, without and with TLS.
         sums: SHA-256 of the large files, by path.
 
@@ -104,6 +120,7 @@ class Site:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.ports = free_ports(2)
+        self.http2_ports = free_ports(2)
         self.upload_ports: list[int] = []
         self.sums: dict[str, str] = {}
         self._make_certificates()
@@ -169,7 +186,15 @@ class Site:
             import resource
 
             files = min(files, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        directive = nginx_version() >= HTTP2_DIRECTIVE
+        http2_lines = "    http2 on;\n" if directive else ""
+        if self.upload_ports:
+            http2_lines += UPLOAD_LOCATIONS.format(port=self.upload_ports[0])
         return CONFIG.format(
+            http2_port=self.http2_ports[0],
+            http2_tls_port=self.http2_ports[1],
+            on_listen="" if directive else " http2",
+            http2_lines=http2_lines,
             user="user root; " if os.geteuid() == 0 else "",
             root=self.root,
             port=self.ports[0],
@@ -191,7 +216,10 @@ class Site:
 
     @contextmanager
     def nginx(self, counts_of_fields: Iterable[int] = ()) -> Iterator[None]:
-        """Run nginx; /growth/N/ answers with N fields for each N of *counts_of_fields*."""
+        """Run nginx; /growth/N/ answers with N fields for each N of *counts_of_fields*.
+
+        Uploads over HTTP/2 go to the server of `sink`, if it runs.
+        """
         program = find_nginx()
         config = self.root / "nginx.conf"
         config.write_text(self._config(counts_of_fields))
@@ -245,6 +273,14 @@ def find_nginx() -> str:
     if program is None:
         sys.exit("the benchmarks need nginx (Debian: nginx-light)")
     return program
+
+
+def nginx_version() -> tuple[int, ...]:
+    """Return the version of nginx, such as (1, 22, 1)."""
+    done = subprocess.run([find_nginx(), "-v"], capture_output=True, text=True, check=True)
+    version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", done.stderr)
+    assert version is not None, done.stderr
+    return tuple(map(int, version.groups()))
 
 
 @contextmanager

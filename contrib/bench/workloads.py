@@ -33,7 +33,12 @@ ALL: Final = ("floor", *DRIVERS, *PEERS)
 ONE_CALL: Final = ("floor", *DRIVERS, "dugong_like/AsyncConnection", *PEERS)
 PIPELINED: Final = ("floor", "dugong_like", "dugong_like/Pipeline", *DRIVERS[1:], *PEERS)
 BULK: Final = ("floor", "dugong_like", "dugong_like/Loop", "dugong_like/asyncio", *PEERS)
-
+HTTP2: Final = ("floor/HTTP2", "dugong_like", "pycurl", "pyreqwest", "httpx2", "niquests")
+HTTP2_ONE_CALL: Final = (
+    *HTTP2[:2],
+    *("dugong_like/Loop", "dugong_like/asyncio", "dugong_like/AsyncConnection"),
+    *HTTP2[2:],
+)
 
 IDLE: Final = (
     "floor",
@@ -72,7 +77,8 @@ class Workload:
     """One table.
 
     Attributes:
-        name: for the command line; with "-tls" at the end the server speaks TLS.
+        name: for the command line; with "-tls" at the end the server speaks TLS, with "h2-" in
+            front HTTP/2, all on one connection.
         title: for people; see `heading`.
         job: a method of jobs.Job.
         count, quick: how many units of work one measurement is, and with --quick.
@@ -107,9 +113,15 @@ class Workload:
         return self.name.endswith("-tls")
 
     @property
+    def http2(self) -> bool:
+        """True if it is about HTTP/2."""
+        return self.name.startswith("h2-")
+
+    @property
     def heading(self) -> str:
         """The whole title."""
-        return f"{self.title}, over TLS" if self.tls else self.title
+        title = f"HTTP/2: {self.title}" if self.http2 else self.title
+        return f"{title}, over TLS" if self.tls else title
 
     @property
     def floor(self) -> str | None:
@@ -145,8 +157,8 @@ class Workload:
 
 
 def _bulk(name: str, title: str, job: str, size: int = GIB) -> Workload:
-    clients = BULK
-    if job in {"download", "save"}:
+    clients = HTTP2 if name.startswith("h2-") else BULK
+    if clients == BULK and job in {"download", "save"}:
         clients = ("floor", "floor/recv", *BULK[1:])
     return Workload(name, title, job, size, size // 16, "GiB", SECONDS, clients, per=GIB)
 
@@ -250,6 +262,54 @@ WORKLOADS: Final = [
     _idle("idle-1000-tls", 1000, 50),
     _idle("idle-10000", 10000, 200, rounds=1),
     _idle("idle-10000-tls", 10000, 100, rounds=1),
+    Workload(
+        "h2-exchange", "GET of 1 KiB, each of them one call", "exchange", 5000, 1000,
+        clients=HTTP2_ONE_CALL,
+    ),
+    Workload(
+        "h2-exchange-tls", "GET of 1 KiB, each of them one call", "exchange", 4000, 1000,
+        clients=HTTP2_ONE_CALL,
+    ),
+    Workload(
+        "h2-fifo", "GETs, 100 of them sent before their answers are read", "pipelined", 10000,
+        2000, clients=("floor/HTTP2", "dugong_like", "dugong_like/Loop", "dugong_like/asyncio"),
+    ),
+    Workload(
+        "h2-concurrent-loop", "GETs, so many at once, on loops of their own", "concurrent", 10000,
+        2000, clients=("dugong_like/Loop", "pycurl/multi"), sizes=(100,),
+    ),
+    Workload(
+        "h2-concurrent-asyncio", "GETs, so many at once, on asyncio", "concurrent", 10000, 2000,
+        clients=(
+            "dugong_like/asyncio", "dugong_like/exchange", "pycurl/asyncio", "pyreqwest/asyncio",
+            "httpx2/asyncio", "niquests/asyncio",
+        ),
+        sizes=(100,),
+    ),
+    Workload(
+        "h2-concurrent-trio", "GETs, so many at once, on trio", "concurrent", 10000, 2000,
+        clients=("dugong_like/trio", "httpx2/trio"), sizes=(100,),
+    ),
+    Workload(
+        "h2-threads", "GETs of so many threads", "in_threads", 6400, 1600,
+        clients=("dugong_like", "pyreqwest", "httpx2", "niquests"), sizes=(16,),
+    ),
+    _bulk("h2-download", "a large body, through a buffer of 1 MiB", "download"),
+    _bulk("h2-download-tls", "a large body, through a buffer of 1 MiB", "download"),
+    _bulk("h2-upload", "a large body from a file, of known length", "upload", size=GIB // 4),
+    _bulk("h2-upload-tls", "a large body from a file, of known length", "upload", size=GIB // 4),
+    Workload(
+        "framing", "HTTP/2 without a network: GET of 1 KiB, as frames and back", "framing", 20000,
+        2000, clients=("dugong_like/Engine", "h2"),
+    ),
+    Workload(
+        "header-blocks", "HPACK: a request encoded and a response decoded", "header_blocks",
+        20000, 2000, unit="pair", clients=("dugong_like/Engine", "h2"),
+    ),
+    Workload(
+        "header-blocks-unlike", "HPACK, no two responses and no two requests alike",
+        "header_blocks_unlike", 20000, 2000, unit="pair", clients=("dugong_like/Engine", "h2"),
+    ),
     Workload(
         "import", "what importing it adds to a bare interpreter", "import", 1, 1,
         unit="import", time=MILLI, clients=tuple(STATEMENTS), turns=3,

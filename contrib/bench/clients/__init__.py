@@ -19,6 +19,7 @@ BEFORE: Final = "before"
 CLIENTS: Final = {
     "floor": "floor:Sockets",
     "floor/recv": "floor:PlainReads",
+    "floor/HTTP2": "floor_http2:Sockets",
     "floor/asyncio": "floor_loops:Protocols",
     "floor/uvloop": "floor_loops:ProtocolsOnUvloop",
     "floor/trio": "floor_loops:TrioSockets",
@@ -33,6 +34,7 @@ CLIENTS: Final = {
     "dugong_like/exchange": "ours_async:ByExchange",
     "dugong_like/uvloop": "ours_async:OnUvloop",
     "dugong_like/trio": "ours_async:OnTrio",
+    "dugong_like/Engine": "framing:OurEngine",
     "dugong_like/Client": "ours_client:Blocking",
     "dugong_like/AsyncClient": "ours_client:OnAsyncio",
     "dugong_like/AsyncClient/uvloop": "ours_client:OnUvloop",
@@ -48,6 +50,7 @@ CLIENTS: Final = {
     "httpx/trio": "httpx_async:OnTrio",
     "httpx2": "httpx:Httpx2",
     "httpx2/asyncio": "httpx_async:Httpx2OnAsyncio",
+    "httpx2/trio": "httpx_async:Httpx2OnTrio",
     "pyreqwest": "pyreqwest:Pyreqwest",
     "pyreqwest/asyncio": "pyreqwest:OnAsyncio",
     "aiohttp": "aiohttp:OnAsyncio",
@@ -57,6 +60,7 @@ CLIENTS: Final = {
     "pycurl/asyncio": "pycurl_multi:OnAsyncio",
     "awscrt": "awscrt:Awscrt",
     "awscrt/asyncio": "awscrt:OnAsyncio",
+    "h2": "framing:H2Library",
     "dugong": "dugong:Dugong",
     "dugong/asyncio": "dugong:OnAsyncio",
 }

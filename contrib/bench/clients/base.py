@@ -27,6 +27,7 @@ class Target:
 
     port: int
     ca: str | None = None  # file of the CA certificate, if it speaks TLS
+    http2: bool = False  # is it HTTP/2 that is spoken there, and nothing else?
 
     @property
     def url(self) -> str:

@@ -20,6 +20,8 @@ def settings(library: Any, target: Target) -> dict[str, Any]:
         "trust_env": False,
         "timeout": None,
         "limits": library.Limits(),
+        "http1": not target.http2,
+        "http2": target.http2,
     }
 
 

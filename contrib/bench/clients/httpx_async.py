@@ -59,3 +59,9 @@ class Httpx2OnAsyncio(OnAsyncio):
             async for event in source:
                 count, data = count + 1, event.data
         return count, data
+
+
+class Httpx2OnTrio(OnTrio):
+    """The same on trio."""
+
+    library_name = "httpx2"

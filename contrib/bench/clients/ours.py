@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from inspect import signature
 from itertools import islice
 from typing import Any, BinaryIO, Final
 
@@ -14,11 +16,30 @@ WINDOW: Final = 100  # requests sent in one go when pipelining
 MANY: Final = 2000  # fields: more than any answer here has
 MANY_BYTES: Final = 1 << 20  # of a head: more than any answer here has
 CAN_EXCHANGE: Final = hasattr(HTTPConnection, "exchange")  # older versions cannot
+CAN_HTTP2: Final = "versions" in signature(HTTPConnection).parameters  # nor that
 
 
 def connection(target: Target, context: Any) -> HTTPConnection:
-    """Return a connection, with limits that let the growth workloads pass."""
-    return HTTPConnection(HOST, target.port, context, max_fields=MANY, max_header_size=MANY_BYTES)
+    """Return a connection, with limits that let the growth workloads pass.
+
+    Raises:
+        NotImplementedError: this version of the library has no HTTP/2.
+
+    """
+    if not target.http2:
+        return HTTPConnection(
+            HOST, target.port, context, max_fields=MANY, max_header_size=MANY_BYTES
+        )
+    if not CAN_HTTP2:
+        raise NotImplementedError("HTTP/2 is not there yet")
+    return HTTPConnection(HOST, target.port, context, versions=("h2",))
+
+
+def connections(target: Target, context: Any, count: int) -> list[HTTPConnection]:
+    """Return a connection for each of *count* at the same time: with HTTP/2 the same for all."""
+    if target.http2:
+        return [connection(target, context)] * count
+    return [connection(target, context) for _ in range(count)]
 
 
 def co_get(conn: HTTPConnection, path: str) -> Any:
@@ -68,6 +89,13 @@ def co_sequential(conn: HTTPConnection, calls: Iterable[Call]) -> Any:
     """GET all paths of *calls*, each after the answer to the one before."""
     for path, expected in calls:
         if (yield from co_get(conn, path)) != expected:
+            raise WrongBytesError(path)
+
+
+def co_exchanges(conn: HTTPConnection, calls: Iterable[Call]) -> Any:
+    """Do what `co_sequential` does by one operation for each GET: with HTTP/2 many at once."""
+    for path, expected in calls:
+        if (yield from co_exchange(conn, path)) != expected:
             raise WrongBytesError(path)
 
 
@@ -195,6 +223,11 @@ class Blocking(BlockingClient):
                 return
             waiting = window
 
+    def in_threads(self, calls: Sequence[Iterable[Call]]) -> None:
+        """All on one connection, which only HTTP/2 does at the same time."""
+        with ThreadPoolExecutor(len(calls)) as threads:
+            list(threads.map(self.exchanges, calls))
+
     def get_anew(self, path: str) -> bytes:
         with HTTPConnection(HOST, self.target.port, self._context) as conn:
             if CAN_EXCHANGE:
@@ -273,7 +306,7 @@ class OnDriver(BlockingClient):
 
     def pairs(self, calls: Sequence[Iterable[Call]]) -> Iterable[tuple[HTTPConnection, Any]]:
         """Return a connection for each list of *calls*; they are kept."""
-        self._many = self._many or [connection(self.target, self._context) for _ in calls]
+        self._many = self._many or connections(self.target, self._context, len(calls))
         return zip(self._many, calls, strict=True)
 
     def close(self) -> None:
@@ -330,7 +363,8 @@ class OnLoop(OnDriver):
         self._loop.close()
 
     def concurrent(self, calls: Sequence[Iterable[Call]]) -> None:
-        tasks = [self._loop.spawn(co_sequential(*pair)) for pair in self.pairs(calls)]
+        work = co_exchanges if self.target.http2 else co_sequential
+        tasks = [self._loop.spawn(work(*pair)) for pair in self.pairs(calls)]
         self._loop.run_all()
         for task in tasks:
             task.result()

@@ -25,6 +25,7 @@ from .ours import (
     co_sequential,
     co_upload,
     connection,
+    connections,
 )
 
 
@@ -82,13 +83,13 @@ class OnAsyncio(AsyncClient):
 
     def pairs(self, calls: Sequence[Iterable[Call]]) -> Iterable[tuple[HTTPConnection, Any]]:
         """Return a connection for each list of *calls*; they are kept."""
-        self._many = self._many or [connection(self.target, self._context) for _ in calls]
+        self._many = self._many or connections(self.target, self._context, len(calls))
         return zip(self._many, calls, strict=True)
 
     async def _one_of_many(self, conn: HTTPConnection, calls: Iterable[Call]) -> None:
-        drive = self.drive
+        drive, get = self.drive, co_exchange if self.target.http2 else co_get
         for path, expected in calls:
-            if await drive(co_get(conn, path)) != expected:
+            if await drive(get(conn, path)) != expected:
                 raise WrongBytesError(path)
 
 

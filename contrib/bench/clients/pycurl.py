@@ -21,6 +21,10 @@ def handle(target: Target) -> pycurl.Curl:
     curl.setopt(pycurl.UPLOAD_BUFFERSIZE, BUFFER)
     if target.ca is not None:
         curl.setopt(pycurl.CAINFO, target.ca)
+    if target.http2:
+        plain, tls = pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE, pycurl.CURL_HTTP_VERSION_2TLS
+        curl.setopt(pycurl.HTTP_VERSION, plain if target.ca is None else tls)
+        curl.setopt(pycurl.PIPEWAIT, 1)  # for the connection that there is
     return curl
 
 

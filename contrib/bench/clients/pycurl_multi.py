@@ -47,6 +47,9 @@ class Transfers:
 
     def __init__(self, target: Target) -> None:
         self.multi: Any = pycurl.CurlMulti()
+        if target.http2:
+            self.multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
+            self.multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, 1)
         self._target = target
         self._transfers: dict[pycurl.Curl, Transfer] = {}
 

@@ -22,6 +22,8 @@ def builder(kind: Any, target: Target) -> Any:
     made = kind().no_proxy()
     if target.ca is not None:
         made = made.add_root_certificate_pem(Path(target.ca).read_bytes())
+    if target.http2:
+        made = made.http2_prior_knowledge()
     return made
 
 

@@ -19,6 +19,7 @@ class Requests(BlockingClient):
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
+        self.session_options = {"disable_http1": True} if target.http2 else {}
         self._library = importlib.import_module(self.library_name)
         if self.library_name == "requests":
             from .urllib3 import check_genuine
@@ -30,10 +31,11 @@ class Requests(BlockingClient):
         self._url = self.target.url
 
     def _make_session(self, size: int) -> Any:
-        session = self._library.Session()
+        session = self._library.Session(**self.session_options)
         session.trust_env = False
         for scheme in ("http://", "https://"):
-            session.mount(scheme, self._library.adapters.HTTPAdapter(pool_maxsize=size))
+            adapter = self._library.adapters.HTTPAdapter(pool_maxsize=size, **self.session_options)
+            session.mount(scheme, adapter)
         if self.target.ca is not None:
             session.verify = self.target.ca
         return session
@@ -91,7 +93,8 @@ class NiquestsOnAsyncio(AsyncClient):
         self._library = importlib.import_module("niquests")
 
     async def open(self) -> None:
-        self._session = self._library.AsyncSession()
+        options = {"disable_http1": True} if self.target.http2 else {}
+        self._session = self._library.AsyncSession(**options)
         self._session.trust_env = False
 
     async def close(self) -> None:

@@ -182,6 +182,59 @@ def test_the_server_refuses_requests_without_their_fields(tmp_path):
     assert statuses == [400, 400, 400, 200]
 
 
+@pytest.mark.parametrize("name", ["dugong_like/Engine", "h2"])
+@pytest.mark.parametrize("job", ["framing", "header_blocks", "header_blocks_unlike"])
+def test_http2_is_measured_without_a_network(name, job, tmp_path):
+    client = load(name)(Target(1, http2=True))
+
+    figures = jobs.measure(jobs.Job(client, tmp_path, 30), job)
+
+    assert figures["count"] == 30
+    assert figures["cpu"] > 0
+
+
+def test_http2_is_spoken_with_and_without_tls(tmp_path):
+    program("nginx")
+    pytest.importorskip("trustme")
+    site = server.Site(tmp_path)
+    site.make_large(300_000)
+    with site.sink(), site.nginx():
+        for port, ca in zip(site.http2_ports, [None, str(tmp_path / "ca.pem")], strict=True):
+            client = load("floor/HTTP2")(Target(port, ca, http2=True))
+            client.open()
+            file = site.file("/large/300000")
+            expected = [(path, site.file(path).read_bytes()) for path in server.PATHS]
+            client.each(client.get, expected)
+            client.pipelined(expected * 20)
+            pieces = []
+            client.download(
+                "/large/300000", lambda piece, pieces=pieces: pieces.append(bytes(piece))
+            )
+            assert b"".join(pieces) == file.read_bytes()
+            with file.open("rb") as body:
+                assert client.upload("/hash", body, 300_000).decode() == site.sums["/large/300000"]
+            client.close()
+
+
+@pytest.mark.slow
+def test_rows_about_http2_give_tables():
+    done = bench(
+        "--only", "h2-exchange", "--only", "h2-concurrent-asyncio", "--only", "h2-fifo",
+        "--only", "h2-threads", clients="dugong_like,httpx2",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\nfloor/HTTP2 +\d", done.stdout)
+    assert len(re.findall(r"\nhttpx2\S*(?: 16| 100)? +\d", done.stdout)) == 3
+
+
+def test_an_older_library_has_no_http2(monkeypatch):
+    module = sys.modules[load("dugong_like").__module__]
+    monkeypatch.setattr(module, "CAN_HTTP2", False)
+    with pytest.raises(NotImplementedError, match="HTTP/2 is not there yet"):
+        load("dugong_like")(Target(1, http2=True))
+
+
 def test_each_workload_names_what_there_is():
     for workload in workloads.WORKLOADS:
         known = workloads.STATEMENTS if workload.job == "import" else clients.CLIENTS
