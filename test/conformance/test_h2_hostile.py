@@ -195,6 +195,7 @@ CASES = {
             frame(HEADERS, 0xD, 1, b"\x09" + block(OK)[:8]), connection(P),
         ),
         ("a priority of 4 bytes", "get", frame(HEADERS, 0x25, 1, bytes(4)), connection(S)),
+        ("a priority and no fields", "get", frame(HEADERS, 0x25, 1, bytes(5)), stream(P)),
         ("a priority", "get", frame(HEADERS, 0x25, 1, bytes(5) + block(OK)), FINE),
         ("no length of padding", "get", frame(HEADERS, END_HEADERS | PADDED, 1), connection(S)),
     ],

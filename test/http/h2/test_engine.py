@@ -19,6 +19,7 @@ from kit.h2_frames import (
     frame,
     headers,
     parse_frames,
+    rst_stream,
     window_update,
 )
 from kit.h2_server import Answer, Peer
@@ -282,13 +283,23 @@ def test_windows_that_are_opened_by_hand():
     engine.receive(headers(1) + data(1, b"0123456789"))
     engine.consumed(stream, len(stream.take_all()))
     assert not flush(engine)
-    engine.update_window(stream, 5)
-    engine.update_window(None, 5)
-    assert [(each.stream, each.code) for each in flush(engine)] == [(1, 5), (0, 5)]
+    engine.update_window(stream, 1)
+    engine.update_window(None, 1)
+    engine.update_window(stream, 4)
+    assert [(each.stream, each.code) for each in flush(engine)] == [(1, 1), (0, 1), (1, 4)]
     engine.receive(data(1, b"abcde"))
     assert stream.error is None
     engine.receive(data(1, b"f"))
     assert "1 bytes of DATA beyond the window" in str(stream.error)
+
+
+@pytest.mark.parametrize("end", [data(1, end=True), rst_stream(1)])
+def test_no_window_is_opened_on_a_stream_that_has_ended(end):
+    engine, stream = opened(stream_window=1000)
+    engine.receive(headers(1) + data(1, bytes(1000)) + end)
+    engine.consumed(stream, len(stream.take_all()))
+
+    assert not flush(engine)
 
 
 def test_what_a_window_cannot_be_opened_by():
