@@ -199,6 +199,8 @@ class H2Options:
         check_int("max_stream_window", max_stream_window, stream_window, MAX_WINDOW)
         check_int("connection_window", connection_window, DEFAULT_WINDOW, MAX_WINDOW)
         check_flag("auto_window", auto_window)
+        if auto_window and not stream_window:
+            raise InvalidOption("a stream_window of 0 needs auto_window=False, as nothing opens it")
         if window_update_threshold is not None:
             most = min(stream_window, connection_window)
             check_int("window_update_threshold", window_update_threshold, 1, most)

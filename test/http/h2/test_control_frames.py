@@ -162,7 +162,9 @@ def test_blocked_streams_hear_of_room_of_the_connection():
     assert [*engine.receive(window_update(0, 5))] == [one, two]
     engine.reset(one)
     assert [*engine.receive(window_update(0, 5))] == [two]
-    assert engine.send_data(two, bytes(5), True) == 5
+    assert engine.send_data(two, bytes(50), False) == 10
+    engine.send_trailers(two, ((b"a", b"b"),))  # in place of the rest
+    assert not engine.receive(window_update(0, 5))
 
 
 # Each kind of frame without use, by what it costs.

@@ -1,5 +1,7 @@
 """Options of HTTP/2 connections and settings: their ranges, and what is announced."""
 
+from functools import partial
+
 import pytest
 
 from dugong_like import InvalidOption
@@ -31,7 +33,9 @@ LIMITS = {
 
 
 @pytest.mark.parametrize(
-    ("make", "ranges"), [(H2Settings, RANGES), (H2Options, LIMITS)], ids=["settings", "options"]
+    ("make", "ranges"),
+    [(H2Settings, RANGES), (partial(H2Options, auto_window=False), LIMITS)],
+    ids=["settings", "options"],
 )
 def test_ranges_and_errors_that_name_them(make, ranges):
     for name, (least, most) in ranges.items():
@@ -116,6 +120,13 @@ def test_window_grows_from_the_first_one():
     assert H2Options(stream_window=2**25).max_stream_window == 2**25
     with pytest.raises(InvalidOption, match="max_stream_window cannot be 5: it is from 10"):
         H2Options(stream_window=10, max_stream_window=5)
+
+
+def test_a_window_that_nothing_would_open():
+    for options in ({"stream_window": 0}, {"settings": H2Settings(initial_window_size=0)}):
+        with pytest.raises(InvalidOption, match="stream_window of 0 needs auto_window=False"):
+            H2Options(**options)
+        assert H2Options(**options, auto_window=False).stream_window == 0
 
 
 def test_server_is_told_before_a_window_is_used_up():
