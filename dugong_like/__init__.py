@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .connection.connection import HTTPConnection
-from .connection.exchange import Exchange, HTTPResponse, Reply
 from .errors import (
     AddressForbidden,
     AnsweredEarly,
@@ -48,14 +46,6 @@ from .errors import (
     UnsupportedResponse,
     is_temp_network_error,
 )
-from .http.h1.limits import (
-    MAX_CHUNK_LINE,
-    MAX_EXTENSIONS,
-    MAX_FIELDS,
-    MAX_HEADER_SIZE,
-    MAX_INFORMATIONAL,
-    MAX_LINE_SIZE,
-)
 from .http.headers import CaseInsensitiveDict, Headers
 from .http.hosts import HTTP_PORT, HTTPS_PORT
 from .http.request import BodyFollowing, Request
@@ -65,8 +55,6 @@ from .polling.combinators import both, first_of, stall
 from .polling.contract import POLLIN, POLLOUT, Co, PollNeeded, run, within
 from .polling.timeouts import Timeouts
 from .polling.wake import Wake
-from .transport.buffer import BUFFER_SIZE
-from .transport.upgraded.network_stream import NetworkStream
 
 if TYPE_CHECKING:
     from .client.api import (
@@ -97,6 +85,8 @@ if TYPE_CHECKING:
     from .client.response import Response
     from .connection.async_connection import AsyncConnection, async_connect
     from .connection.callbacks import HTTPStream
+    from .connection.connection import HTTPConnection
+    from .connection.exchange import Exchange, HTTPResponse, Reply
     from .connection.log import log_events
     from .connection.pipeline import Answer, Pipeline
     from .drivers.aio import AioFuture
@@ -115,11 +105,20 @@ if TYPE_CHECKING:
     from .http.auth.scope import BoundAuth
     from .http.cookie import Cookie
     from .http.cookies import Cookies
+    from .http.h1.limits import (
+        MAX_CHUNK_LINE,
+        MAX_EXTENSIONS,
+        MAX_FIELDS,
+        MAX_HEADER_SIZE,
+        MAX_INFORMATIONAL,
+        MAX_LINE_SIZE,
+    )
     from .http.query import QueryParams
     from .http.sse import ServerSentEvent
     from .http.url import URL, Origin
     from .http.userinfo import split_credentials
     from .polling.rates import Budget, LowestRate, MinimumRate, RateLimit
+    from .transport.buffer import BUFFER_SIZE
     from .transport.connect.resolvers import CachingResolver
     from .transport.connect.socket_options import SocketOptions
     from .transport.custom import BaseStream, Transport
@@ -131,6 +130,7 @@ if TYPE_CHECKING:
     from .transport.timings import Timings
     from .transport.tls.contexts import default_ssl_context, tls_context
     from .transport.tls.sessions import TLSSessions
+    from .transport.upgraded.network_stream import NetworkStream
 
 __version__ = VERSION
 
@@ -288,6 +288,18 @@ __all__ = [
 
 
 _LATER = {
+    "HTTPConnection": ".connection.connection",
+    "Exchange": ".connection.exchange",
+    "HTTPResponse": ".connection.exchange",
+    "Reply": ".connection.exchange",
+    "MAX_CHUNK_LINE": ".http.h1.limits",
+    "MAX_EXTENSIONS": ".http.h1.limits",
+    "MAX_FIELDS": ".http.h1.limits",
+    "MAX_HEADER_SIZE": ".http.h1.limits",
+    "MAX_INFORMATIONAL": ".http.h1.limits",
+    "MAX_LINE_SIZE": ".http.h1.limits",
+    "BUFFER_SIZE": ".transport.buffer",
+    "NetworkStream": ".transport.upgraded.network_stream",
     "Client": ".client.client",
     "AsyncClient": ".client.async_client",
     "Response": ".client.response",
@@ -364,8 +376,13 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import expensive modules, such as asyncio and ssl, on first access (PEP 562)."""
+    """Import what a program needs when it first asks for it (PEP 562).
+
+    A program with a client only needs no connection before its first request, and most programs
+    need neither asyncio nor ssl.
+    """
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = __import__(__name__ + _LATER[name], fromlist=[name])
-    return getattr(module, name)
+    value = globals()[name] = getattr(module, name)
+    return value

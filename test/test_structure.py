@@ -310,13 +310,29 @@ def test_import_brings_in_nothing_that_is_not_used():
     )  # fmt: skip
     modules = set(done.stdout.split())
 
-    assert "dugong_like.connection" in modules
+    assert "dugong_like.errors" in modules
+    assert "dugong_like.connection" not in modules
     assert not {name for name in modules if name.startswith("dugong_like.proxy.")}
     unwanted = {"asyncio", "trio", "gevent", "email", "ssl", "hashlib", "certifi", "logging"}
     unwanted |= {"concurrent", "http", "tqdm", "uvloop", "dataclasses", "inspect", "urllib"}
     unwanted |= {"oauthlib", "spnego", "truststore"}
     unwanted |= {"httpx", "httpx2", "httpcore", "requests", "urllib3"}
     assert not {name for name in modules if name.split(".")[0] in unwanted}
+
+
+def test_import_of_a_client_brings_in_no_connection():
+    code = "import sys, socket, ssl; before = set(sys.modules); from dugong_like import Client; "
+    code += "print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    modules = done.stdout.split()
+
+    assert "dugong_like.client.client" in modules
+    assert not [name for name in modules if name.startswith("dugong_like.connection")]
+    slow = {"dataclasses", "inspect", "datetime", "http", "ast", "email", "logging", "asyncio"}
+    assert not slow & set(modules)
 
 
 def test_async_parts_are_imported_when_they_are_asked_for():

@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeVar, cast
 
 from ..connection.exchange import HTTPResponse
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
 MAX_SENT: Final = 4  # times: of several idle connections the server may have closed each
 CONTINUE: Final = 100
+SWITCHING_PROTOCOLS: Final = 101
 EXPECTATION_FAILED: Final = 417
 
 
@@ -285,7 +285,7 @@ def arriving_response(
 
 def _is_upgraded(message: HTTPResponse) -> bool:
     """Return True if another protocol follows (RFC 9110 sections 7.8 and 9.3.6)."""
-    return message.status == HTTPStatus.SWITCHING_PROTOCOLS or message.method == "CONNECT"
+    return message.status == SWITCHING_PROTOCOLS or message.method == "CONNECT"
 
 
 def _co_explanation(connection: HTTPConnection, exc: ConnectionClosed) -> Co[HTTPResponse]:

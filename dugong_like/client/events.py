@@ -5,9 +5,8 @@ Not here: the calls (client.py, response.py and the layers).
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from types import GeneratorType
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidOption
@@ -102,7 +101,7 @@ class Hooks:
         """
         for function in self._functions.get(name, ()):
             result = function(response, data=None, exc=exc, request=request)
-            if type(result) is GeneratorType or inspect.iscoroutine(result):
+            if isinstance(result, GeneratorType | CoroutineType):
                 try:
                     result.send(None)
                 except StopIteration:
@@ -123,7 +122,7 @@ class Hooks:
             result = function(response, data=data, exc=exc, request=request)
             if type(result) is GeneratorType:
                 yield from result
-            elif inspect.isawaitable(result):
+            elif isinstance(result, Awaitable):
                 from .async_bodies import co_await  # noqa: PLC0415 - for those who have one
 
                 yield from co_await(result)

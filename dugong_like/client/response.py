@@ -13,8 +13,6 @@ import io
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import timedelta
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeVar
 
 from ..drivers.detect import runner
@@ -46,6 +44,8 @@ from .reading import (
 )
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from ..connection.connection import HTTPConnection
     from ..connection.exchange import HTTPResponse, Reply
     from ..http.codings import Decoder
@@ -59,6 +59,7 @@ T = TypeVar("T")
 SIZE: Final = 65536  # bytes that are received at once, if the caller does not say
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})  # RFC 9110 section 15.4
 ENCODED: Final = "content-encoding"
+PARTIAL_CONTENT: Final = 206
 
 
 class ReadingOptions:
@@ -427,6 +428,8 @@ class Response:
 
         Redirects, retries and waiting for a connection count.
         """
+        from datetime import timedelta  # noqa: PLC0415 - a millisecond, for those who look
+
         ended_at = time.monotonic() if self._ended_at is None else self._ended_at
         return timedelta(seconds=ended_at - self._begun_at if self._begun_at else 0)
 
@@ -929,7 +932,7 @@ class Response:
 
         A part cannot be decoded, but be put together with others.
         """
-        if self.status_code != HTTPStatus.PARTIAL_CONTENT:
+        if self.status_code != PARTIAL_CONTENT:
             return False
         unit, _, place = (self.field("content-range") or "").partition(" ")
         last, _, size = place.removeprefix("0-").partition("/")
@@ -1053,6 +1056,8 @@ class Response:
 
 
 def _phrase(status: int) -> str:
+    from http import HTTPStatus  # noqa: PLC0415 - for responses that are made by hand
+
     try:
         return HTTPStatus(status).phrase
     except ValueError:

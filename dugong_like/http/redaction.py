@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from .patterns import compiled_later
+
 MASK: Final = "[masked]"
 SHOWN: Final = 60  # characters of an invalid value that an error message shows
 MAX_PATH: Final = 4096  # of the path of a file
@@ -48,12 +50,12 @@ SECRET_ENDINGS: Final = (
     *("secretkey", "sessid", "sessionid", "sessionkey", "signature", "subscriptionkey", "token"),
 )
 
-_userinfo = re.compile(r"(?<=//)[^/?#\s]*@")  # RFC 3986 section 3.2.1
+_userinfo = compiled_later(r"(?<=//)[^/?#\s]*@")  # RFC 3986 section 3.2.1
 _separator = re.compile(r"([?&;#])")
 _word = re.compile(r"[^\s\"'<>]+")
 _token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_address = re.compile(r"[0-9A-Fa-f:.]+(?:%.*)?").fullmatch  # of IPv6, without brackets
-_scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,20}://").match
+_address = compiled_later(r"[0-9A-Fa-f:.]+(?:%.*)?")  # of IPv6, without brackets
+_scheme = compiled_later(r"[A-Za-z][A-Za-z0-9+.\-]{0,20}://")
 
 
 _has_url_parts = re.compile("[@=%]").search  # without any of these no credentials are in a URL
@@ -91,7 +93,7 @@ def mask_target(target: str) -> str:
     credentials (`SECRET_PARAMETERS`), also in a URL inside of it.
     """
     if "@" in target:
-        target = _userinfo.sub(f"{MASK}@", target)
+        target = _userinfo().sub(f"{MASK}@", target)
     return _mask_parameters(target) if "=" in target or "%" in target else target
 
 
@@ -147,7 +149,7 @@ def _is_secret(name: str) -> bool:
 def _has_secrets(text: str) -> bool:
     """Return True if *text*, which was percent-encoded, would not be shown as it is."""
     for _ in range(NESTED):
-        if _userinfo.search(text) or _mask_parameters(text, nested=False) != text:
+        if _userinfo().search(text) or _mask_parameters(text, nested=False) != text:
             return True
         if "%" not in text:
             return False
@@ -172,7 +174,7 @@ def shown_text(text: str, most: int = SHOWN) -> str:
         named = _login_in_front().sub(rf"\1:{MASK}", named)
     shown = _mask_parameters(named, broken=True)
     if "@" in named:
-        scheme = _scheme(text)
+        scheme = _scheme().match(text)
         _, at, behind = shown.rpartition("@")
         if not at:  # a part of a value
             behind = shown[len(re.split(r"[?&;#]", shown, maxsplit=1)[0]) :]
@@ -185,7 +187,7 @@ def shown_url(text: str, most: int = SHOWN) -> str:
 
     As `shown_text`; besides, text behind a colon that is not a port may be a password.
     """
-    if "@" in text or _address(text):
+    if "@" in text or _address().fullmatch(text):
         return shown_text(text, most)
     return shown_text(_login_in_front().sub(rf"\1:{MASK}", text), most)
 

@@ -16,16 +16,17 @@ from typing import Final, Self
 
 from ..errors import InvalidRequest
 from .headers import exact
+from .patterns import compiled_later
 from .redaction import quoted, shown_url
 
 HOST: Final = r"(?:(?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])"  # RFC 3986 3.2.2
 _path = re.compile(r"/[\x21\x22\x24-\x7e]*|\*").fullmatch  # "#" begins a fragment
-_absolute = re.compile(
+_absolute = compiled_later(
     rf"(?P<scheme>https?)://(?P<authority>{HOST}(?::(?P<port>[0-9]{{1,5}}))?)"
     r"(?:[/?][\x21\x22\x24-\x7e]*)?",
     re.IGNORECASE,
-).fullmatch
-_authority = re.compile(rf"(?P<host>{HOST}):(?P<port>[0-9]{{1,5}})").fullmatch
+)
+_authority = compiled_later(rf"(?P<host>{HOST}):(?P<port>[0-9]{{1,5}})")
 MAX_PORT: Final = 65535
 SHOWN: Final = 60  # characters of an invalid value that an error message shows
 
@@ -50,7 +51,11 @@ class Target(str):
         if not isinstance(text, str):
             raise TypeError(f"text, a request target, is a string, not {quoted(text)}")
         text = exact(text)
-        if not _path(text) and not is_port(_absolute(text)) and not is_port(_authority(text)):
+        if (
+            not _path(text)
+            and not is_port(_absolute().fullmatch(text))
+            and not is_port(_authority().fullmatch(text))
+        ):
             raise InvalidRequest(f"not a request target: {shown_url(text)!r}")
         return str.__new__(cls, text)
 
@@ -67,7 +72,7 @@ def is_path(target: str) -> bool:
 
 def is_authority(target: str) -> bool:
     """Return True if *target* is in authority-form."""
-    return is_port(_authority(target))
+    return is_port(_authority().fullmatch(target))
 
 
 def check_target(target: str, method: str) -> None:
@@ -79,10 +84,10 @@ def check_target(target: str, method: str) -> None:
 
     """
     if method == "CONNECT":
-        match = _authority(target)
+        match = _authority().fullmatch(target)
         if match is None or not 0 < int(match["port"]) <= MAX_PORT:
             raise InvalidRequest(f"CONNECT goes with host:port, not with {shown_url(target)!r}")
-    elif type(target) is Target and is_port(_absolute(target)):
+    elif type(target) is Target and is_port(_absolute().fullmatch(target)):
         pass
     elif not _path(target):
         if "://" in target:
@@ -112,7 +117,7 @@ def check_agreement(target: str, host: str, *, forwarded: bool) -> bool:
             the proxy to another server.
 
     """
-    match = _absolute(target)
+    match = _absolute().fullmatch(target)
     if match is None:
         return False
     if match["authority"].lower() != host.lower():

@@ -15,7 +15,6 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from .content_type import parse_content_type
 from .redaction import quoted
 
 UTF_8: Final = "utf-8"
@@ -72,7 +71,11 @@ def codec_of(charset: str) -> str | None:
 
 def charset_in(content_type: str) -> str | None:
     """Return the charset of *content_type* as Python's codec; None if none is known here."""
-    charset = parse_content_type(content_type).charset if "=" in content_type else ""
+    charset = ""
+    if "=" in content_type:
+        from .content_type import parse_content_type  # noqa: PLC0415 - its patterns take a while
+
+        charset = parse_content_type(content_type).charset
     return codec_of(charset) if charset else None
 
 

@@ -21,7 +21,6 @@ from ...errors import (
     RedirectRefused,
     TooManyRedirects,
 )
-from ...http.auth.basic import BasicAuth
 from ...http.headers import Headers
 from ...http.redaction import mask_target, quoted, shown_url
 from ...http.url import URL
@@ -148,6 +147,8 @@ class Redirects:
             if following.connecting is not None:
                 following.connecting = following.connecting.elsewhere()
         if credentials is not None:
+            from ...http.auth.basic import BasicAuth  # noqa: PLC0415 - rare
+
             following.auth = BasicAuth(*credentials)
         return following
 

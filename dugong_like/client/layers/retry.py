@@ -14,7 +14,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from ...errors import ConnectionTimedOut, DugongError, InvalidOption, TransportError
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from ..response import Response
 
 # Too Many Requests (RFC 6585), Bad Gateway, Service Unavailable, Gateway Timeout.
+UNAUTHORIZED: Final = 401
 STATUSES: Final = frozenset({429, 502, 503, 504})
 MOST_ORIGINS: Final = 1000  # whose repetitions are counted; a few hundred bytes each
 SAVED: Final = 10.0  # repetitions that an origin may have at once, before it has had requests
@@ -311,7 +311,7 @@ def _is_passed_by(request: ClientRequest, response: Response) -> bool:
     """Return True if another request may follow *response* because of its head."""
     if request.follow_redirects and response.has_redirect_location:
         return True
-    return request.auth is not None and response.status_code == HTTPStatus.UNAUTHORIZED
+    return request.auth is not None and response.status_code == UNAUTHORIZED
 
 
 def _is_too_late(request: ClientRequest, seconds: float) -> bool:

@@ -21,15 +21,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterable, Callable, Generator
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from ...errors import StateError
 from ...polling.contract import Co, PollNeeded
 from ...polling.fairness import StepCounter
 from ...polling.wake import co_checkpoint
-from ..challenges import MAX_CHALLENGES, Challenge, parse_challenges
 from ..headers import Headers
 from ..request import BodyFollowing, Request, as_piece, is_whole
+
+if TYPE_CHECKING:
+    from ..challenges import Challenge
 
 UNAUTHORIZED: Final = 401
 PIECE: Final = 1 << 18  # bytes, of a body in memory
@@ -227,6 +229,8 @@ def co_each_piece(request: Request, take: Callable[[memoryview], object]) -> Co[
 
 def challenges_of(response: Response) -> list[Challenge]:
     """Return the challenges of a 401 *response*, of all its fields, in order."""
+    from ..challenges import MAX_CHALLENGES, parse_challenges  # noqa: PLC0415 - takes 1 ms
+
     found: list[Challenge] = []
     for value in response.headers.get_values("www-authenticate"):
         found += parse_challenges(value)

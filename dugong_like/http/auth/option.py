@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Final
 
 from ..request import Request
-from .basic import BasicAuth
 from .flow import Auth, Flow
 
 PAIR: Final = 2  # user name and password
@@ -59,6 +58,8 @@ def as_auth(auth: AuthOption | None) -> Auth | None:
     if auth is None or (hasattr(auth, "auth_flow") and not isinstance(auth, type)):
         return auth  # type: ignore[return-value]  # it has what an Auth has
     if isinstance(auth, tuple | list) and len(auth) == PAIR:
+        from .basic import BasicAuth  # noqa: PLC0415 - dataclasses take 5 ms to import
+
         return BasicAuth(*auth)
     if callable(auth) and not isinstance(auth, type):
         return FunctionAuth(auth)

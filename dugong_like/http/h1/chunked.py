@@ -14,6 +14,7 @@ import re
 from typing import Final
 
 from ...errors import ConnectionClosed, InvalidResponse
+from ..patterns import compiled_later
 from ..redaction import quoted
 from .body import Source
 from .limits import Limits
@@ -21,10 +22,10 @@ from .response_head import VALUE
 from .trailers import TrailerSection
 
 _size_line = re.compile(rb"0*([0-9A-Fa-f]{1,16})((?:[ \t]*;" + VALUE + rb")?)\r\n").fullmatch
-_partial_line = re.compile(
+_partial_line = compiled_later(
     rb"0*(?:[0-9A-Fa-f]{1,16}(?:\r|[ \t]+|[ \t]*(;)" + VALUE + rb"\r?)?)?"
-).fullmatch
-_partial_extension = re.compile(VALUE + rb"\r?").fullmatch
+)
+_partial_extension = compiled_later(VALUE + rb"\r?")
 CRLF: Final = b"\r\n"
 SHOWN: Final = 60  # bytes of an invalid line that an error message shows
 
@@ -98,7 +99,7 @@ class ChunkedBody:
                 request_sent="yes",
             )
         rest = bytes(data[begin + self._looked_at : end])
-        match = _partial_extension(rest) if self._looked_at else _partial_line(rest)
+        match = (_partial_extension if self._looked_at else _partial_line)().fullmatch(rest)
         if match is None:
             line = bytes(data[begin : min(end, begin + SHOWN)])
             raise InvalidResponse(f"not a chunk size: {quoted(line)}", request_sent="yes")

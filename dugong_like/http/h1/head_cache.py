@@ -5,9 +5,9 @@ Not here: parsing (response_head.py).
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
+from ..patterns import compiled_later
 from ..redaction import SECRET
 from .limits import MAX_FIELDS, MAX_HEADER_SIZE
 from .response_head import Head, check_count, find_head
@@ -17,7 +17,7 @@ LARGEST_KNOWN: Final = 4096  # bytes of one
 PATIENCE: Final = 64  # heads
 UNLIKE: Final = b"\0"  # no head begins with
 
-_secret = re.compile(rb"\n(?:%s):" % "|".join(sorted(SECRET)).encode()).search  # not cached
+_secret = compiled_later(rb"\n(?:%s):" % "|".join(sorted(SECRET)).encode())  # not cached
 Known = tuple[bytes, Any]  # the bytes of a `Head`, and this; None if nothing can be like the bytes
 NO_HEAD: Final[Known] = UNLIKE, None
 _known: Final[dict[bytes, Known]] = {}  # by their bytes; shared by all connections
@@ -74,7 +74,7 @@ class RecentHeads:
             return head
         self.patience -= 1
         head = find_head(wire, 0, len(wire), self._max_fields)
-        if head is not None and not _secret(head.lower):
+        if head is not None and not _secret().search(head.lower):
             _known[wire] = wire, head
             if len(_known) > MOST_KNOWN:
                 _known.clear()

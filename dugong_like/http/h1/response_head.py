@@ -17,6 +17,7 @@ from typing import Final
 
 from ...errors import InvalidResponse
 from ..content_length import content_length
+from ..patterns import compiled_later
 from ..redaction import quoted, shown_line
 from .body_kinds import Framing
 from .limits import MAX_FIELDS, Limits
@@ -37,12 +38,12 @@ _folded_line = re.compile(rb"[ \t]" + VALUE + rb"\r\n").fullmatch
 STATUS_LINE_LIKE: Final = b"HTTP/1.1 200 "
 MORE_NAME: Final = NAME + rb"*+(?::" + VALUE + rb"\r?)?"
 FIRST_NAME: Final = NAME + rb"++(?::" + VALUE + rb"\r?)?"
-_status_start = re.compile(STATUS_LINE.removesuffix(rb"\r\n") + rb"\r?").fullmatch
-_first_line_start = re.compile(rb"\r|" + FIRST_NAME).fullmatch
-_line_start = re.compile(rb"\r|[ \t]" + VALUE + rb"\r?|" + FIRST_NAME).fullmatch
-_more_name = re.compile(MORE_NAME).fullmatch
-_more_value = re.compile(VALUE + rb"\r?").fullmatch
-Checker = Callable[[bytes], re.Match[bytes] | None]
+_status_start = compiled_later(STATUS_LINE.removesuffix(rb"\r\n") + rb"\r?")
+_first_line_start = compiled_later(rb"\r|" + FIRST_NAME)
+_line_start = compiled_later(rb"\r|[ \t]" + VALUE + rb"\r?|" + FIRST_NAME)
+_more_name = compiled_later(MORE_NAME)
+_more_value = compiled_later(VALUE + rb"\r?")
+Checker = Callable[[], re.Pattern[bytes]]
 ZERO: Final = ord("0")
 LENGTH: Final = b"content-length:"
 LOOKED_AT: Final = 1000  # bytes of an invalid line that are searched for secrets
@@ -284,11 +285,12 @@ class Section:
         new = bytes(data[begin + self._looked_at : end])
         is_first = self._status and start == begin
         if self._rest is not None:
-            right = self._rest(new)
+            right = self._rest().fullmatch(new)
         elif is_first:
-            right = _status_start(new + STATUS_LINE_LIKE[len(new) :])
+            right = _status_start().fullmatch(new + STATUS_LINE_LIKE[len(new) :])
         else:
-            right = (_line_start if self._may_fold(start - begin) else _first_line_start)(new)
+            may_fold = self._may_fold(start - begin)
+            right = (_line_start if may_fold else _first_line_start)().fullmatch(new)
         if not right:
             line = bytes(data[start : min(end, start + LOOKED_AT)])
             instead = _instead(line) if is_first else ""
