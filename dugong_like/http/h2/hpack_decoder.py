@@ -32,7 +32,7 @@ MAX_FIELDS: Final = 200  # in a section; servers send 10 to 50
 MAX_OCTETS: Final = 5  # of an integer behind its prefix: 35 bits, more than any length needs
 MAX_UPDATES: Final = 2  # of the size at the beginning of a block (RFC 7541 section 4.2)
 MOST_BLOCKS: Final = 32  # that are remembered
-LARGEST_BLOCK: Final = 2048  # bytes of one
+LARGEST_BLOCK: Final = 4096  # bytes of one, together with its fields
 MOST_STRINGS: Final = 128  # Huffman-coded strings that are remembered
 LARGEST_STRING: Final = 64  # bytes of one
 INDEXED: Final = 0x80  # first bits of the representations (RFC 7541 section 6)
@@ -151,7 +151,7 @@ class Decoder:
                 f"a header section of {count} fields and {size} bytes (RFC 9113 section 6.5.2); at "
                 f"most {self._max_fields} fields and {self._max_list} bytes are taken"
             )
-        if is_stable and len(block) <= LARGEST_BLOCK:
+        if is_stable and len(block) + size <= LARGEST_BLOCK:
             if len(self._blocks) >= MOST_BLOCKS:
                 self._blocks.clear()
             self._blocks[bytes(block)] = section

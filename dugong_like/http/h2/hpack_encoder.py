@@ -185,7 +185,7 @@ class Encoder:
             index = FIRST_DYNAMIC + self._added - number
             return self._remember(self._moving, field, encode_integer(index, 7, INDEXED))
         if name in PASSING:
-            return self._literal(field, 4, NOT_INDEXED)
+            return self._name(name, 4, NOT_INDEXED) + encode_string(value)
         size = entry_size(name, value)
         if size > self._limit * LARGEST_SHARE:
             return self._literal(field, 4, NOT_INDEXED)

@@ -175,7 +175,13 @@ def test_what_is_remembered_is_bounded():
     decoder.decode(b"\x00\x01a\x7f\x80\x80\x02" + bytes(32768 + 127))
 
     assert len(decoder._blocks) <= 32
-    assert sum(map(len, decoder._blocks)) <= 32 * 2048
+    sizes = [sum(len(a) + len(b) + 32 for a, b in fields) for fields in decoder._blocks.values()]
+    assert sum(map(len, decoder._blocks)) + sum(sizes) <= 32 * 4096
+    decoder.decode(bytes.fromhex("4001787fa01e") + b"x" * 3999)  # an entry of 4000 bytes
+    for count in range(2, 17):
+        decoder.decode(b"\x88" + b"\xbe" * count)
+    assert [len(fields) for fields in decoder._blocks.values()] == []  # they are too large
+
     assert len(decoder._strings) <= 128
     assert max(map(len, decoder._strings)) <= 64
     assert sum(len(name) + len(value) + 32 for name, value in decoder._entries) <= 4096
