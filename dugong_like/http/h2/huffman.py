@@ -13,11 +13,11 @@ Not here: string literals, which say whether they are encoded (hpack_encoder.py,
 from __future__ import annotations
 
 import functools
-from typing import Final
+from typing import ClassVar, Final
 
 EOS: Final = 256  # the symbol for the end of a string, which never is in one
 MAX_PADDING: Final = 7  # bits behind the last symbol
-MOST_KNOWN: Final = 8192  # steps of decoding that are kept, 1 MB at most; 65,000 are possible
+MOST_KEPT: Final = 8192  # steps of decoding that are kept, about 1 MB; 65,000 are possible
 
 # Bits of each code: the symbols that have them.
 _SYMBOLS: Final = {
@@ -120,6 +120,8 @@ class _State(dict[int, tuple["_State", bytes]]):
 
     """
 
+    kept: ClassVar = 0  # steps, in all states
+
     __slots__ = ("branches", "may_end")
 
     def __init__(self, *, may_end: bool) -> None:
@@ -138,16 +140,10 @@ class _State(dict[int, tuple["_State", bytes]]):
             symbols.append(branch)
             state = _start()
         step = state, bytes(symbols)
-        if _Known.steps < MOST_KNOWN:
-            _Known.steps += 1
+        if _State.kept < MOST_KEPT:
+            _State.kept += 1
             self[byte] = step
         return step
-
-
-class _Known:
-    """How many steps of decoding are kept, in all states."""
-
-    steps = 0
 
 
 @functools.cache
