@@ -9,10 +9,11 @@ import random
 
 import pytest
 from kit.h2_engine import pairs, request
+from kit.h2_frames import goaway
 from kit.h2_server import Answer, Peer
 from kit.support import pattern
 
-from dugong_like import StreamReset
+from dugong_like import GoneAway, StreamReset
 from dugong_like.http.h2.engine import Engine
 from dugong_like.http.h2.options import H2Options, H2Settings
 from dugong_like.http.h2.stream import State
@@ -87,7 +88,8 @@ class Session:
         self.to_server = self.to_client = b""
         self.streams = {}  # each with its plan
         self.waiting = [*self.plans]
-        self.resets = 0
+        self.leaves = chance.random() < 0.2  # does the server send GOAWAY?
+        self.last = None  # its last stream
 
     def _app(self, request):
         return self.plans[int(request["x-plan"])].answer
@@ -122,7 +124,6 @@ class Session:
         for stream, plan in self.streams.items():
             plan.patience -= 1
             if plan.is_reset and plan.patience == 0:
-                self.resets += 1
                 self.engine.reset(stream)
 
     def move_to_server(self):
@@ -149,6 +150,9 @@ class Session:
         elif way == 2:
             window = self.chance.choice([100, 500, 65_535])
             self.peer.change({4: window})
+        elif way == 3 and self.leaves and self.last is None and self.engine.remote_settings:
+            self.last = self.chance.choice([stream.id for stream in self.streams] + [2**31 - 1])
+            self.to_client += goaway(self.last)
 
     def play(self):
         steps = [self.open, self.send, self.read, self.leave, self.chat]
@@ -173,10 +177,14 @@ class Session:
         engine = self.engine
         assert engine.ended is None, engine.ended
         assert not engine.streams
-        assert not self.waiting
+        assert not self.waiting or self.last is not None
         assert not engine.pings
         for stream, plan in self.streams.items():
             if plan.is_reset and plan.patience <= 0 and not stream.ended:
+                continue
+            if type(stream.error) is GoneAway:
+                assert stream.id > self.last
+                assert stream.error.request_sent in {"no", "yes"}  # a head may have come before
                 continue
             self._check_response(stream, plan)
         self._check_requests()
@@ -203,7 +211,7 @@ class Session:
         seen = {int(request["x-plan"]): request for request in self.peer.requests}
         for plan in self.streams.values():
             if plan.number not in seen:
-                assert plan.is_reset
+                assert plan.is_reset or self.last is not None
                 continue
             request = seen[plan.number]
             assert request.body == plan.body
