@@ -5,6 +5,7 @@ Options: ``--slow`` for the tests that take long, and ``--tenth`` for a tenth of
 
 import collections
 import datetime
+import gc
 import os
 import signal
 import socket
@@ -203,6 +204,29 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     support.SHARE_OF_EXAMPLES = 1 if config.getoption("--slow") else 10
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Have no garbage collected meanwhile: all that is made stays, and looking at it takes longer.
+
+    There are half a million objects.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop():
+    """Keep the garbage collector from these: ``gc.collect()`` would take a quarter of a second."""
+    gc.freeze()
+    try:
+        return (yield)
+    finally:
+        gc.unfreeze()  # Hypothesis asks who refers to an object, which is unknown of frozen ones
 
 
 @pytest.hookimpl(trylast=True)
