@@ -25,9 +25,11 @@ from .errors import (
     GoneAway,
     HandshakeFailed,
     HostnameNotResolvable,
+    InvalidFrame,
     InvalidOption,
     InvalidRequest,
     InvalidResponse,
+    MessageTooLarge,
     PoolTimedOut,
     ProtocolError,
     RedirectRefused,
@@ -44,6 +46,8 @@ from .errors import (
     TransportError,
     TunnelRefused,
     UnsupportedResponse,
+    WebSocketClosed,
+    WebSocketRefused,
     is_temp_network_error,
 )
 from .http.headers import CaseInsensitiveDict, Headers
@@ -84,11 +88,14 @@ if TYPE_CHECKING:
     from .client.request import ClientRequest
     from .client.response import Response
     from .connection.async_connection import AsyncConnection, async_connect
+    from .connection.async_websocket import AsyncWebSocket
     from .connection.callbacks import HTTPStream
     from .connection.connection import HTTPConnection
     from .connection.exchange import Exchange, HTTPResponse, Reply
     from .connection.log import log_events
     from .connection.pipeline import Answer, Pipeline
+    from .connection.websocket import WebSocket
+    from .connection.websocket_handler import WebSocketHandler
     from .drivers.aio import AioFuture
     from .drivers.loopthread import LoopThread
     from .drivers.loopthreads import LoopThreads
@@ -117,6 +124,7 @@ if TYPE_CHECKING:
     from .http.sse import ServerSentEvent
     from .http.url import URL, Origin
     from .http.userinfo import split_credentials
+    from .http.websocket.deflate import Deflate
     from .polling.rates import Budget, LowestRate, MinimumRate, RateLimit
     from .transport.buffer import BUFFER_SIZE
     from .transport.connect.resolvers import CachingResolver
@@ -162,6 +170,7 @@ __all__ = [
     "ASGIDispatcher",
     "AsyncClient",
     "AsyncConnection",
+    "AsyncWebSocket",
     "Auth",
     "AuthenticationFailed",
     "BaseStream",
@@ -189,6 +198,7 @@ __all__ = [
     "DNSUnavailable",
     "DeadlineExceeded",
     "DecodingError",
+    "Deflate",
     "DigestAuth",
     "DugongError",
     "ExcessBodyData",
@@ -203,6 +213,7 @@ __all__ = [
     "HandshakeFailed",
     "Headers",
     "HostnameNotResolvable",
+    "InvalidFrame",
     "InvalidOption",
     "InvalidRequest",
     "InvalidResponse",
@@ -211,6 +222,7 @@ __all__ = [
     "LoopThread",
     "LoopThreads",
     "LowestRate",
+    "MessageTooLarge",
     "MinimumRate",
     "MockDispatcher",
     "NegotiateAuth",
@@ -258,6 +270,10 @@ __all__ = [
     "TunnelRefused",
     "UnsupportedResponse",
     "Wake",
+    "WebSocket",
+    "WebSocketClosed",
+    "WebSocketHandler",
+    "WebSocketRefused",
     "async_connect",
     "both",
     "cipher_supported",
@@ -325,6 +341,10 @@ _LATER = {
     "AioFuture": ".drivers.aio",
     "Answer": ".connection.pipeline",
     "AsyncConnection": ".connection.async_connection",
+    "AsyncWebSocket": ".connection.async_websocket",
+    "Deflate": ".http.websocket.deflate",
+    "WebSocket": ".connection.websocket",
+    "WebSocketHandler": ".connection.websocket_handler",
     "Auth": ".http.auth.flow",
     "BasicAuth": ".http.auth.basic",
     "BearerAuth": ".http.auth.bearer",

@@ -17,16 +17,20 @@
     |   |-- StatusError                a 4xx or 5xx, by raise_for_status
     |   |-- TooManyRedirects           a chain of redirects has no end
     |   |-- RedirectRefused            following it would be unsafe
-    |   `-- SSEError                   no stream of events, or one is too large
+    |   |-- SSEError                   no stream of events, or one is too large
+    |   `-- WebSocketRefused           the server opens no WebSocket, or not as asked
     |-- AddressForbidden           the guard does not allow the address    do not retry
+    |-- MessageTooLarge            a WebSocket message beyond your limit   raise the limit
     |-- ProtocolError              the peer violated the protocol          report, do not retry
     |   |-- InvalidResponse            not HTTP
     |   |-- UnsupportedResponse        HTTP, but the end of its body is unknown
+    |   |-- InvalidFrame               not the frames of a WebSocket
     |   `-- DecodingError              the content coding of a body is broken
     `-- TransportError             the bytes did not get through           usually retry
         |-- ConnectionClosed           the connection ended too early
         |   |-- AnsweredEarly              an early final response: read it
-        |   `-- GoneAway                   the server has ended an HTTP/2 connection
+        |   |-- GoneAway                   the server has ended an HTTP/2 connection
+        |   `-- WebSocketClosed            a WebSocket has ended: see its code
         |-- StreamReset                an HTTP/2 stream was reset
         |-- ConnectionTimedOut         no progress, or the deadline passed
         |   |-- ContinueTimedOut           no 100 (Continue): the body may be sent now
@@ -267,8 +271,31 @@ class SSEError(ResponseError):
     """
 
 
+class WebSocketRefused(ResponseError):
+    """The response to an opening handshake opens no WebSocket (RFC 6455 section 4.1).
+
+    Its status is not 101, or its fields are not those of a WebSocket, or they select a subprotocol
+    or an extension that was not offered. The message says what came. `retryable` is True for 408,
+    429, 502, 503 and 504.
+    """
+
+
 class AddressForbidden(DugongError):
     """The address of the server is not one that the guard of the `Client` allows."""
+
+
+class MessageTooLarge(DugongError):
+    """A message of a WebSocket is larger than `max_message` or `max_fragment` allows.
+
+    The limit counts decompressed bytes. The WebSocket was closed with code 1009 (RFC 6455 section
+    7.4.1).
+
+    Attributes:
+        code: 1009.
+
+    """
+
+    code = 1009
 
 
 class ProtocolError(DugongError):
@@ -296,6 +323,22 @@ class DecodingError(ProtocolError):
     The body is truncated, has a wrong checksum, or goes on behind its end; or there are too many
     codings. It was received as the framing of HTTP says, so the connection is unchanged.
     """
+
+
+class InvalidFrame(ProtocolError):
+    """The server violated the protocol of WebSocket (RFC 6455 section 5).
+
+    The WebSocket was closed with the code that says how (RFC 6455 section 7.4.1).
+
+    Attributes:
+        code: 1002 for frames that are not allowed, or compression that is broken; 1007 for text
+            that is not UTF-8.
+
+    """
+
+    def __init__(self, message: str = "", *, code: int = 1002, request_sent: Sent = "no") -> None:
+        super().__init__(message, request_sent=request_sent)
+        self.code = code
 
 
 class TransportError(DugongError):
@@ -385,6 +428,32 @@ class StreamReset(TransportError):
         self.retryable = code in TEMPORARY_RESETS
 
 
+class WebSocketClosed(ConnectionClosed):
+    """A WebSocket is closed, so nothing more can be sent or received (RFC 6455 section 7).
+
+    `retryable` is True if a new WebSocket may do better: 1001, 1006, 1011, 1012, 1013 and 1014.
+
+    Attributes:
+        code: that of the server's close frame, 1005 if there was none in it. Without such a frame,
+            the one with which this side has failed the WebSocket; or 1006: the connection was lost.
+        reason: that of the close frame, mostly empty.
+
+    """
+
+    def __init__(
+        self, message: str = "", *, code: int = 1006, reason: str = "", request_sent: Sent = "no"
+    ) -> None:
+        super().__init__(message, request_sent=request_sent)
+        self.code = code
+        self.reason = reason
+        self.retryable = code in TEMPORARY_CODES
+
+
+# Codes of closed WebSockets (RFC 6455 section 7.4.1, and the registry of IANA): going away,
+# abnormal closure, internal error, service restart, try again later, bad gateway.
+TEMPORARY_CODES: Final = frozenset({1001, 1006, 1011, 1012, 1013, 1014})
+
+
 class ConnectionTimedOut(TransportError, TimeoutError):
     """There was no progress for `HTTPConnection.timeout` seconds, or a deadline passed.
 
@@ -392,8 +461,9 @@ class ConnectionTimedOut(TransportError, TimeoutError):
         phase: the limit in `Timeouts`: a step of connecting, as in `DugongError`, of which
             ``"proxy-dns"``, ``"proxy-connect"`` and ``"proxy-tls"`` are limited by the same
             `Timeouts` as those with the server; ``"head"``, ``"read"``, ``"write"``, ``"total"``,
-            ``"expect100"`` or ``"pool"``; ``"rate"`` for a `MinimumRate`; ``""`` for a limit of
-            your own, such as `within`.
+            ``"expect100"`` or ``"pool"``; ``"rate"`` for a `MinimumRate`; ``"pong"`` for a
+            WebSocket whose server does not answer pings; ``""`` for a limit of your own, such as
+            `within`.
 
     """
 

@@ -25,7 +25,7 @@ ALL = [
 RETRYABLE = {
     "TransportError", "ConnectionClosed", "ConnectionTimedOut", "ContinueTimedOut",
     "ConnectFailed", "DeadlineExceeded", "HandshakeFailed", "DNSUnavailable", "PoolTimedOut",
-    "GoneAway",
+    "GoneAway", "WebSocketClosed",
 }  # fmt: skip
 
 
@@ -66,6 +66,19 @@ def test_whether_to_retry_may_depend_on_what_has_happened():
     assert pickle.loads(pickle.dumps(tunnel)).retry_after == "7"
     assert TunnelRefused.retryable is False
     assert errors.HandshakeFailed("no").retryable is True
+
+
+def test_ends_of_websockets_carry_their_codes():
+    codes = {1000: False, 1001: True, 1002: False, 1006: True, 1008: False, 1013: True, 4000: False}
+    for code, retryable in codes.items():
+        closed = errors.WebSocketClosed("no", code=code, reason="why", request_sent="yes")
+        for exc in (closed, pickle.loads(pickle.dumps(closed))):
+            assert (exc.code, exc.reason, exc.retryable) == (code, "why", retryable)
+    invalid = pickle.loads(pickle.dumps(errors.InvalidFrame("no", code=1007)))
+    assert (invalid.code, errors.InvalidFrame("no").code) == (1007, 1002)
+    assert errors.MessageTooLarge("no").code == 1009
+    assert issubclass(errors.WebSocketClosed, errors.ConnectionClosed)
+    assert issubclass(errors.WebSocketRefused, errors.ResponseError)
 
 
 def test_ends_of_streams_carry_their_codes():

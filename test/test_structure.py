@@ -52,6 +52,11 @@ RESERVED = {
     "spnego": {
         "http/auth/negotiate.py",
     },
+    "websockets": {
+        "http/websocket/deflate.py",
+        "http/websocket/frames.py",
+        "http/websocket/handshake.py",
+    },
     "socket": {
         "transport/features.py",  # which asks what there is
         "cli/demo_server.py",
@@ -133,6 +138,8 @@ TESTED_ELSEWHERE = {
     "client/dispatcher.py": "protocols of types; client/test_client.py",
     "client/dispatchers/application.py": "test_wsgi.py, test_asgi.py",
     "connection/tls_info.py": "test_options.py",
+    "connection/websocket_handler.py": "connection/test_websocket.py, test_async_websocket.py",
+    "connection/websocket_opening.py": "connection/test_websocket.py",
     "transport/connect/socket_options.py": "test_options.py",
     "transport/connect/existing_socket.py": "test_options.py",
     "transport/tls/handshake.py": "test_over_socket.py, test_over_stream.py",
@@ -315,7 +322,7 @@ def test_import_brings_in_nothing_that_is_not_used():
     assert not {name for name in modules if name.startswith("dugong_like.proxy.")}
     unwanted = {"asyncio", "trio", "gevent", "email", "ssl", "hashlib", "certifi", "logging"}
     unwanted |= {"concurrent", "http", "tqdm", "uvloop", "dataclasses", "inspect", "urllib"}
-    unwanted |= {"oauthlib", "spnego", "truststore"}
+    unwanted |= {"oauthlib", "spnego", "truststore", "websockets"}
     unwanted |= {"httpx", "httpx2", "httpcore", "requests", "urllib3"}
     assert not {name for name in modules if name.split(".")[0] in unwanted}
 

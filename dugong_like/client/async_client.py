@@ -18,6 +18,8 @@ from .client import Client, refuse_setting
 from .request_building import RequestOptions
 
 if TYPE_CHECKING:
+    from ..connection.async_websocket import Opening
+    from ..connection.websocket_handler import WebSocketHandler
     from ..http.cookies import Cookies
     from ..http.headers import Headers
     from ..http.url import URL, Origin
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from .event_source import EventSource, SSEOptions
     from .request import ClientRequest
     from .response import Response
+    from .websocket import OpeningOptions
 
 
 class AsyncClient:
@@ -153,6 +156,22 @@ class AsyncClient:
         ``async with client.sse(url) as events: async for event in events: …``
         """
         return self._client.sse(url, **options)
+
+    def websocket(
+        self,
+        url: URL | str,
+        *,
+        handler: WebSocketHandler | None = None,
+        **options: Unpack[OpeningOptions],
+    ) -> Opening:
+        """Open a WebSocket; see `Client.co_websocket`.
+
+        To be awaited, or entered by ``async with``, which closes it: either gives an
+        `AsyncWebSocket`. The functions of *handler* may be coroutine functions.
+        """
+        from ..connection.async_websocket import Opening  # noqa: PLC0415 - for those who open one
+
+        return Opening(self._client.co_websocket(url, **options), runner(), handler)
 
     async def warm(self, place: URL | Origin | str, count: int = 1) -> None:
         """Do what `Client.co_warm` does."""

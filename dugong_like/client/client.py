@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from ssl import SSLContext
     from types import ModuleType
 
+    from ..connection.websocket import WebSocket
+    from ..connection.websocket_handler import WebSocketHandler
     from ..drivers.detect import Runner, Wait
     from ..http.auth.flow import Auth
     from ..http.cookies import Cookies
@@ -56,8 +58,10 @@ if TYPE_CHECKING:
     from .layers.retry import Retry
     from .pool import Pool
     from .request import ClientRequest
+    from .websocket import OpeningOptions
 
 T = TypeVar("T")
+Kinds = tuple[bool, bool] | None  # None if a request has no extensions
 
 MAX_REDIRECTS: Final = 20  # as browsers
 # Status code. The body of a redirect, of a challenge or of an error that is retried is dropped: the
@@ -262,7 +266,7 @@ class Client:
             )
             dispatcher = Pool(connector, limits or Limits())
         self._dispatcher = dispatcher
-        self._sends: dict[tuple[bool, bool, bool, bool], Send] = {}
+        self._sends: dict[tuple[bool, bool, Kinds, bool], Send] = {}
         self._is_closed = False
         self._direct = self._direct_dispatch()
 
@@ -590,7 +594,7 @@ class Client:
         key = (
             request.auth is not None,
             self._store_cookies or request.cookies is not None or not self._cookies.is_empty,
-            "retry" in request.extensions,
+            _kinds(request.extensions) if request.extensions else None,
             is_logged(),
         )
         co_send = self._sends.get(key)
@@ -598,8 +602,9 @@ class Client:
             co_send = self._sends[key] = self._chain(*key)
         return co_send(request)
 
-    def _chain(self, has_auth: bool, has_cookies: bool, has_retry: bool, has_log: bool) -> Send:
+    def _chain(self, has_auth: bool, has_cookies: bool, kinds: Kinds, has_log: bool) -> Send:
         """Return the layers that requests of this kind pass, down to the dispatcher."""
+        has_retry, opens_websocket = kinds or (False, False)
         chain: list[Layer] = []
         chain += self._layers
         if has_auth:
@@ -620,6 +625,10 @@ class Client:
             from .layers.guard import GuardLayer  # noqa: PLC0415 - the same
 
             chain.append(GuardLayer(self._guard))
+        if opens_websocket:
+            from .websocket import co_shake_hands  # noqa: PLC0415 - the same
+
+            chain.append(co_shake_hands)
         co_send: Send = self._dispatch_of(has_log)
         for layer in reversed(chain):
             co_send = _passing(layer, co_send)
@@ -774,6 +783,64 @@ class Client:
 
         return event_source(self.build_request, self.co_send, url, options)
 
+    # ---- WebSockets
+
+    def co_websocket(
+        self,
+        url: URL | str,
+        *,
+        handler: WebSocketHandler | None = None,
+        **options: Unpack[OpeningOptions],
+    ) -> Co[WebSocket]:
+        """Open a WebSocket (RFC 6455).
+
+        The handshake is a GET with the settings of this client: fields, cookies, authentication,
+        redirects, proxies, TLS and time limits. A proxy opens a tunnel for it. The connection
+        belongs to the pool no longer.
+
+        Args:
+            url: such as ``"wss://www.example.org/chat"``; ``https`` for ``wss`` does as well. It
+                may be relative if there is a `base_url`.
+            handler: a `WebSocketHandler`: its functions are called for whatever comes, and the
+                operation ends when the WebSocket is closed.
+            options: *params*, *headers*, *cookies*, *auth*, *timeout*, *follow_redirects*,
+                *retry*, *hooks* and *extensions* as of `build_request`.
+                *subprotocols*, names of which the server may select one, the preferred one first.
+                *deflate*, True to offer compression, or a `Deflate` with limits.
+                *max_message*, bytes of a decompressed message at most: 16 MiB; *max_fragment*,
+                bytes of one of its frames.
+                *ping_interval*, 20 seconds without a byte after which whoever waits sends a ping,
+                and *ping_timeout*, 20 seconds for anything to come after it.
+                *close_timeout*, 10 seconds that closing may take.
+
+        Returns:
+            The `WebSocket`: open, or closed with a *handler*.
+
+        Raises:
+            WebSocketRefused: the server opens none. It has the `Response`, with its body unless
+                that is larger than 64 KiB.
+            InvalidRequest, InvalidOption, TypeError: an argument is invalid; nothing was sent.
+            ModuleNotFoundError: the library `websockets` is not installed.
+            DugongError: see `co_send`; with a *handler* see `WebSocket.co_serve`.
+
+        """
+        from ..http.websocket.handshake import check_installed  # noqa: PLC0415 - for those who
+
+        check_installed()
+        from .websocket import co_open  # noqa: PLC0415 - open one
+
+        return co_open(self.build_request, self.co_send, url, handler, options)
+
+    def websocket(
+        self,
+        url: URL | str,
+        *,
+        handler: WebSocketHandler | None = None,
+        **options: Unpack[OpeningOptions],
+    ) -> WebSocket:
+        """Blocking twin of `co_websocket`."""
+        return run(self.co_websocket(url, handler=handler, **options))
+
     # ---- connections
 
     def co_warm(self, place: URL | Origin | str, count: int = 1) -> Co[None]:
@@ -865,6 +932,11 @@ def refuse_setting(name: str) -> None:
     """
     if name in (Client.__init__.__kwdefaults__ or ()) or name in SAME:
         raise AttributeError(f"{SAME.get(name, name)} is set when the client is made, not later")
+
+
+def _kinds(extensions: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Return which layers the extensions of a request ask for; see `Client._chain`."""
+    return "retry" in extensions, "websocket" in extensions
 
 
 def _passing(layer: Layer, below: Send) -> Send:

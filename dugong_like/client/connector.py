@@ -196,6 +196,8 @@ class Connector:
 
     def _proxy(self, origin: Origin) -> Proxy | None:
         scheme = "https" if _checked(origin).secure else "http"
+        if origin.scheme == "ws":
+            return self._tunnel(Origin(scheme, origin.host, origin.port))
         proxies = self._proxies
         if proxies is not None:
             return proxies.get(f"{scheme}://", proxies.get(ALL))
@@ -205,6 +207,17 @@ class Connector:
 
         proxy = Proxy.from_env(scheme, origin.host, origin.port)
         return None if proxy is None else self._same.setdefault(proxy, proxy)
+
+    def _tunnel(self, origin: Origin) -> Proxy | None:
+        """Return the proxy for WebSockets to *origin*, which need a tunnel (RFC 6455 section 4.1).
+
+        A proxy forwards single requests, and not the bytes that follow them.
+        """
+        proxy = self._proxy(origin)
+        if proxy is None or not proxy.forwards(origin.host, https=False):
+            return proxy
+        tunnel = proxy.tunnelling()
+        return self._same.setdefault(tunnel, tunnel)
 
 
 def _checked(origin: Origin) -> Origin:

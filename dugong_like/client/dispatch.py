@@ -27,13 +27,13 @@ from ..errors import (
 )
 from ..http.arguments import as_bytes
 from ..http.request import BodyFollowing, Request, is_whole
+from ..http.url import Origin
 from ..polling.contract import Co
 from .reading import BodyStream, MemoryBody
 from .response import Response
 
 if TYPE_CHECKING:
     from ..connection.connection import HTTPConnection
-    from ..http.url import Origin
     from ..polling.timeouts import Timeouts
     from .request import ClientRequest
 
@@ -121,6 +121,8 @@ def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
         request.stream or request.expect100 or request.bounded or request.hooks is not None
     ) and (body is None or is_whole(body)):
         return co_with_lease(pool, origin, request, _co_whole, _whole_response)
+    if "websocket" in request.extensions:
+        origin = Origin("wss" if origin.secure else "ws", origin.host, origin.port)
     return co_with_lease(pool, origin, request, _co_exchange_in_parts, arriving_response)
 
 

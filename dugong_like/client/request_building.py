@@ -320,7 +320,10 @@ def _for_http(url: URL) -> URL:
 
     """
     if url.scheme not in ("http", "https"):
-        raise InvalidRequest(f"not a URL of http or https: {shown_url(str(url))!r}")
+        raise InvalidRequest(
+            f"not a URL of http or https: {shown_url(str(url))!r}: Client.websocket(url) opens a "
+            "WebSocket"
+        )
     return url
 
 

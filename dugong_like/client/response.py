@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from ..http.cookies import Cookies
     from ..http.url import URL
     from ..transport.timings import Timings
+    from ..transport.upgraded.network_stream import NetworkStream
     from .request import ClientRequest
 
 T = TypeVar("T")
@@ -1004,6 +1005,21 @@ class Response:
         if self._reports_end and self.request is not None and self.request.hooks is not None:
             self._reports_end = False
             self.request.hooks.call("post_request", self.request, self, exc=exc)
+
+    def take_stream(self) -> NetworkStream:
+        """Return the stream below, after 101 or a 2xx to CONNECT, and close the response.
+
+        The connection belongs to its pool no longer.
+
+        Raises:
+            StateError: the response is no such one, or was not received by a connection.
+
+        """
+        if self._message is None:
+            raise self._labelled(StateError("no connection has received this response"))
+        stream = self._message.stream
+        self.close()
+        return stream
 
     def co_close(self) -> Co[None]:
         """Do what `close` does, which never waits, as an operation."""

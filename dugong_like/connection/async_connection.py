@@ -13,7 +13,7 @@ import functools
 import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar, Unpack
 
 from ..drivers.detect import Runner, runner, wait_of
 from ..http.arguments import check_callable
@@ -24,6 +24,10 @@ from ..polling.contract import Co
 from ..polling.twin_documentation import twin_of
 from .connection import HTTPConnection
 from .exchange import Exchange, HTTPResponse, Reply
+
+if TYPE_CHECKING:
+    from ..http.websocket.options import WebSocketArguments
+    from .async_websocket import Opening
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -131,6 +135,22 @@ class AsyncConnection:
     recv_to_file = awaited(HTTPConnection.co_recv_to_file)
     read_raw = awaited(HTTPConnection.co_read_raw)
     wait_closed = awaited(HTTPConnection.co_wait_closed)
+
+    def websocket(
+        self,
+        path: str = "/",
+        headers: Fields | None = None,
+        **options: Unpack[WebSocketArguments],
+    ) -> Opening:
+        """Open a WebSocket; see `HTTPConnection.co_websocket`.
+
+        To be awaited, or entered by ``async with``, which closes it: either gives an
+        `AsyncWebSocket`.
+        """
+        opening = self.connection.co_websocket(path, headers, **options)
+        from .async_websocket import Opening  # noqa: PLC0415 - for those who open one
+
+        return Opening(opening, self.run)
 
     async def send(self, request: Request) -> Exchange:
         """Awaitable twin of `HTTPConnection.co_send`, to which the body may come asynchronously.

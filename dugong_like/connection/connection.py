@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ..http.url import URL, Origin
+    from ..http.websocket.options import WebSocketArguments
     from ..polling.timeouts import Timeouts
     from ..transport.proxy.proxy import Proxy
     from ..transport.tls.over_socket import SSLContext
     from .callbacks import HTTPStream
     from .options import ConnectionOptions, KeywordOptions
     from .queue import Queue
+    from .websocket import WebSocket
 
 T = TypeVar("T")
 TIMEOUT_ONLY: Final = frozenset(["timeout"])  # making its configuration anew would double the time
@@ -237,6 +239,16 @@ class HTTPConnection(Operations):
     def send_requests(self, requests: Iterable[tuple[Any, ...]]) -> list[Exchange]:
         """Blocking twin of `co_send_requests`."""
         return run(self.co_send_requests(requests))
+
+    @twin_of(Operations.co_websocket)
+    def websocket(
+        self,
+        path: str = "/",
+        headers: Fields | None = None,
+        **options: Unpack[WebSocketArguments],
+    ) -> WebSocket:
+        """Blocking twin of `co_websocket`."""
+        return run(self.co_websocket(path, headers, **options))
 
     @twin_of(Operations.co_send)
     def send(self, request: Request) -> Exchange:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Unpack, cast
 
 from ..errors import AnsweredEarly, DugongError, InvalidRequest, StateError
 from ..http.arguments import Buffer, as_bytes, as_string, as_writable, check_size, iterate
@@ -29,7 +29,7 @@ from ..http.header_validation import (
     check_version_0,
 )
 from ..http.headers import Fields
-from ..http.redaction import quoted, shown_text
+from ..http.redaction import mask_target, quoted, shown_text
 from ..http.request import BodyFollowing, Request, is_whole, not_a_request
 from ..http.request import Source as BodySource
 from ..http.target import Target
@@ -51,7 +51,9 @@ from .session import Retired, Session, SessionReplaced
 from .shared import SharedState
 
 if TYPE_CHECKING:
+    from ..http.websocket.options import WebSocketArguments
     from .session import Whole
+    from .websocket import WebSocket
 
 AT_ONCE: Final = TURN // STEP  # requests that are built before others have their turn
 Wait = Callable[[PollNeeded], Awaitable[None]]  # waits in a coroutine
@@ -272,6 +274,44 @@ class Operations:
         if going is not None:
             yield from going
         return exchange
+
+    def co_websocket(
+        self,
+        path: str = "/",
+        headers: Fields | None = None,
+        **options: Unpack[WebSocketArguments],
+    ) -> Co[WebSocket]:
+        """Open a WebSocket (RFC 6455), which takes the stream from this connection.
+
+        The next request opens a new connection.
+
+        Args:
+            path: request target, as of `co_send_request`.
+            headers: fields of the request, such as Origin; none of those of the handshake.
+            options: *subprotocols*, *deflate*, *max_message*, *max_fragment*, *ping_interval*,
+                *ping_timeout* and *close_timeout*: see `WebSocketOptions`.
+
+        Returns:
+            The open WebSocket. *timeout* of the connection limits the handshake, and how long
+            nothing can be sent afterwards.
+
+        Raises:
+            WebSocketRefused: the server opens none; it has the response, with its body unless that
+                is larger than 64 KiB.
+            InvalidRequest, InvalidOption, TypeError: an argument is invalid; nothing was sent.
+            ModuleNotFoundError: the library `websockets` is not installed.
+            DugongError: what `co_send_request` and `co_read_response` raise.
+
+        """
+        from ..http.websocket.handshake import check_installed  # noqa: PLC0415 - for those who
+        from ..http.websocket.options import WebSocketOptions  # noqa: PLC0415 - open one
+
+        chosen = WebSocketOptions(**options)
+        check_installed()
+        from .websocket_opening import co_open  # noqa: PLC0415 - it needs the library
+
+        url = f"{self._config.route.origin}{mask_target(str(path))}"
+        return co_open(self, path, headers, chosen, url)
 
     def co_send_requests(self, requests: Iterable[tuple[Any, ...]]) -> Co[list[Exchange]]:
         """Send several requests together: with one system call, if the system takes that much.

@@ -100,8 +100,12 @@ class Wake:
         while not self._set:
             if deadline is not None and time.monotonic() >= deadline:
                 return False
-            yield PollNeeded(self.fd, POLLIN, deadline, self._source)
+            yield self.need(deadline)
         return True
+
+    def need(self, deadline: float | None = None) -> PollNeeded:
+        """Return the wait for the flag, to be joined with others."""
+        return PollNeeded(self.fd, POLLIN, deadline, self._source)
 
     def close(self) -> None:
         """Close the descriptor. No operation may wait for it any more."""

@@ -10,6 +10,7 @@ import os
 import time
 
 import pytest
+from kit.frames import MemoryBytes
 
 import dugong_like
 from dugong_like import (
@@ -39,6 +40,10 @@ def connection():
     conn = HTTPConnection("script.test", transport=ScriptedTransport(ScriptedStream()))
     conn.connect()
     return conn
+
+
+def websocket():
+    return dugong_like.WebSocket(MemoryBytes())
 
 
 def in_a_loop(make):
@@ -136,6 +141,8 @@ CALLS = {
     "cipher_supported": (dugong_like.cipher_supported, {"name": "AES"}),
     "read_dump": (dugong_like.read_dump, {"file": io.BytesIO}),
     "tls_context": (dugong_like.tls_context, {}),
+    "AsyncWebSocket": (dugong_like.AsyncWebSocket, {"websocket": websocket, "run": lambda: print}),
+    "Deflate": (dugong_like.Deflate, {}),
     "Client": (dugong_like.Client, {}),
     "Connector": (dugong_like.Connector, {}),
     "Limits": (dugong_like.Limits, {}),
@@ -161,19 +168,14 @@ CALLS = {
     ),
 }
 NOT_TRIED = {
-    "takes none": {"Auth", "BaseStream", "Wake", "default_ssl_context", "features", "log_events"},
+    "takes none": {
+        *("Auth", "BaseStream", "Wake", "WebSocketHandler", "default_ssl_context", "features"),
+        "log_events",
+    },
     "types only": {"Co", "Stream", "Transport"},
     "made by the library": {
-        *(
-            "EventSource",
-            "Answer",
-            "Exchange",
-            "HTTPResponse",
-            "HTTPStream",
-            "Lease",
-            "NetworkStream",
-            "Reply",
-        ),
+        *("Answer", "EventSource", "Exchange", "HTTPResponse", "HTTPStream", "Lease"),
+        *("NetworkStream", "Reply", "WebSocket"),
     },
     "a plain record": {"Cookie", "PollNeeded", "ServerSentEvent", "Timings"},
     "says no to what it does not know": {"is_temp_network_error"},

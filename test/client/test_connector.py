@@ -148,7 +148,9 @@ def test_proxies_by_scheme():
     one, two = Proxy("http://one.test"), Proxy("http://two.test")
     connector = Connector(proxy={"http://": "http://one.test", "all://": two})
     assert connector.connection(HTTP)._config.proxy == one
-    assert connector.connection(Origin("ws", "h.test"))._config.proxy == one
+    tunnel = connector.connection(Origin("ws", "h.test"))._config.proxy
+    assert (tunnel.host, one.mode, tunnel.mode) == ("one.test", "auto", "tunnel")
+    assert connector.key(Origin("ws", "h.test")) != connector.key(Origin("http", "h.test"))
     assert connector.connection(HTTPS)._config.proxy is two
     connector = Connector(proxy={"https://": None, "all://": two})
     assert connector.connection(HTTPS)._config.proxy is None

@@ -36,6 +36,7 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 from kit.digest_server import DigestServer
+from kit.echo import echo
 from kit.relay import Relay
 from kit.support import ROOT
 
@@ -161,6 +162,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/echo" and self.headers["Upgrade"] == "echo":
             self.echo(101, {"Upgrade": "echo", "Connection": "upgrade"})
+            return
+        if self.path == "/chat" and self.headers["Upgrade"] == "websocket":
+            self.close_connection = True
+            pairs = [(name.encode(), value.encode()) for name, value in self.headers.items()]
+            echo(self.request, pairs, self.path)
             return
         if self.path.startswith("/flaky"):  # the first two requests get no answer
             Handler.failures += 1

@@ -166,6 +166,8 @@ class Redirects:
             )
         except InvalidRequest as exc:
             raise _refused(response, f"Location {shown_url(location)!r}: {exc}") from exc
+        if url.scheme in ("ws", "wss") and "websocket" in request.extensions:
+            url = url.copy_with(scheme="https" if url.origin.secure else "http")
         if url.scheme not in ("http", "https"):
             raise _refused(response, f"it leads to {quoted(url.scheme)}")
         if request.url.origin.secure and not url.origin.secure and not self._insecure:

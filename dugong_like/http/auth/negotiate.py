@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from ...errors import AuthenticationFailed, InvalidRequest
 from ..challenges import Challenge
+from ..extras import missing_extra
 from ..request import Request
-from .extras import missing_extra
 from .flow import UNAUTHORIZED, Auth, Flow, challenges_of
 from .scope import origin_of
 from .text import check_text

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from ...errors import InvalidRequest
 from ...polling.numbers import check_flag
+from ..extras import missing_extra
 from ..request import Request
-from .extras import missing_extra
 from .flow import Auth, Flow, co_hold_body
 from .scope import origin_of
 

@@ -20,11 +20,11 @@ from ...errors import AuthenticationFailed, InvalidRequest
 from ...polling.fair_lock import FairLock
 from ...polling.fork import after_fork
 from ...polling.numbers import check_flag
+from ..extras import missing_extra
 from ..headers import Headers
 from ..redaction import quoted
 from ..request import Request
 from ..url import URL, Origin
-from .extras import missing_extra
 from .flow import UNAUTHORIZED, Auth, Flow, Response, can_send_again
 from .scope import origin_of
 

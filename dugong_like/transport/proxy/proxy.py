@@ -209,6 +209,14 @@ class Proxy:
             raise InvalidRequest("https cannot be forwarded, it needs a tunnel")
         return self.mode == "forward" or (self.mode == "auto" and self.speaks_http and not https)
 
+    def tunnelling(self) -> Proxy:
+        """Return the same proxy with ``"tunnel"`` as its mode."""
+        tunnel: Proxy = object.__new__(type(self))
+        for name in Proxy.__slots__:
+            object.__setattr__(tunnel, name, getattr(self, name))
+        object.__setattr__(tunnel, "mode", "tunnel")
+        return tunnel
+
     @property
     def speaks_http(self) -> bool:
         """False for SOCKS."""

@@ -17,7 +17,7 @@ from typing import Any, Final
 import certifi
 
 from ...errors import InvalidOption
-from ...http.auth.extras import missing_extra
+from ...http.extras import missing_extra
 from ...http.redaction import PEM, quoted
 
 FilePath = str | os.PathLike[str]

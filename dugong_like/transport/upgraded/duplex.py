@@ -16,11 +16,13 @@ from threading import Lock
 from typing import TypeVar
 
 from ...errors import ConnectionClosed, DugongError, StateError
-from ...polling.contract import Co
+from ...polling.combinators import Bundle
+from ...polling.contract import Co, PollNeeded
 from ...polling.fairness import StepCounter
 from ...polling.numbers import check_seconds
-from ...polling.wake import co_checkpoint
-from ..attempts import co_attempt_to_send, co_receive
+from ...polling.progress_deadline import ProgressDeadline
+from ...polling.wake import Wake, co_checkpoint
+from ..attempts import co_attempt_to_send, co_receive, timed_out
 from ..exclusive import StreamInUse
 from ..stream import Stream
 
@@ -50,7 +52,130 @@ class Duplex:
         self._said_all = False
         self._read_steps = StepCounter()
         self._write_steps = StepCounter()
+        self._send_limit: ProgressDeadline | None = None  # of `try_send`
         self._use.opened(stream)
+
+    # ---- for a protocol above that waits for both directions at once: attempts, and one wait
+
+    @property
+    def is_open(self) -> bool:
+        """True until the stream is closed."""
+        return self._use.stream is not None
+
+    @property
+    def origin(self) -> str:
+        """The URL of the peer, for messages of errors; empty for none."""
+        return self._url
+
+    def begin_reading(self) -> bool:
+        """Take the exclusive use of reading; False if another operation has it."""
+        return self._use.reading.acquire(blocking=False)
+
+    def end_reading(self) -> None:
+        """Give the exclusive use of reading back."""
+        self._use.reading.release()
+        if self._use.left is not None:
+            self._use.give_back()
+
+    def begin_writing(self) -> bool:
+        """Take the exclusive use of writing; False if another operation has it."""
+        return self._use.sending.acquire(blocking=False)
+
+    def end_writing(self) -> None:
+        """Give the exclusive use of writing back."""
+        self._use.sending.release()
+        if self._use.left is not None:
+            self._use.give_back()
+
+    def try_recv(self, size: int) -> bytes | None:
+        """Receive at most *size* bytes, having the use of reading.
+
+        Returns:
+            The bytes; ``b""`` at the end of the stream; None if it would block.
+
+        Raises:
+            ConnectionClosed: the stream is closed, or the connection was lost.
+
+        """
+        return self._recv(size)
+
+    def try_send(self, data: memoryview) -> int | None:
+        """Send the beginning of *data*, having the use of writing.
+
+        After None the next call must have the same data.
+
+        Returns:
+            The number of bytes; None if it would block.
+
+        Raises:
+            ConnectionClosed: the stream is closed, or the peer takes no more.
+            ConnectionTimedOut: nothing could be sent for `timeout` seconds, in which somebody
+                waited.
+
+        """
+        sent = self._send(data)
+        if sent is not None:
+            self._send_limit = None
+        elif self.timeout is not None:
+            if self._send_limit is None:
+                self._send_limit = ProgressDeadline(self.timeout)
+            elif self._send_limit.has_passed():
+                raise timed_out("nothing could be sent", self.timeout, "write")
+        return sent
+
+    def recv_need(self, deadline: float | None) -> PollNeeded | None:
+        """Return the wait for the next `try_recv`; None if that has something already.
+
+        Raises:
+            ConnectionClosed: the stream is closed.
+
+        """
+        stream = self._usable()
+        if self._received or stream.buffered:
+            return None
+        return stream.wanted_by_recv(deadline)
+
+    def co_ready(
+        self, *, read: bool, write: bool, wake: Wake | None, deadline: float | None
+    ) -> Co[None]:
+        """Wait until an attempt may succeed, *wake* is set, or *deadline* has come.
+
+        It may return earlier. Closing it loses nothing.
+
+        Args:
+            read: True to wait for the last `try_recv`, having the use of reading.
+            write: True to wait for the last `try_send`, having the use of writing.
+            wake: a flag to wait for, or None.
+            deadline: seconds of `time.monotonic`, or None.
+
+        Raises:
+            ConnectionClosed: the stream is closed.
+
+        """
+        stream = self._usable()
+        needs = []
+        if write:
+            need = stream.wanted_by_send(None)
+            needs.append(need if self._send_limit is None else self._send_limit.limit(need))
+        if read:
+            stream.quick_ack()
+            needs.append(stream.wanted_by_recv(None))
+        if wake is not None:
+            needs.append(wake.need())
+        bundle = Bundle() if len(needs) > 1 else None
+        was_resumed = False
+        try:
+            yield (
+                needs[0].until(_earlier(needs[0], deadline))
+                if bundle is None
+                else bundle.need(needs, deadline)
+            )
+            was_resumed = True
+        finally:
+            if not was_resumed:
+                self._send_limit = None  # nobody waits any more
+            if bundle is not None:
+                bundle.close()
 
     @contextmanager
     def _exclusive(self, lock: Lock, what: str) -> Iterator[None]:
@@ -214,6 +339,12 @@ class Duplex:
         if self._use.stream is stream:
             self._fail(StateError("writing was given up in the middle"))
             stream.shut_down()
+
+
+def _earlier(need: PollNeeded, deadline: float | None) -> float | None:
+    """Return the earlier one of *deadline* and that of *need*."""
+    own = need.deadline
+    return deadline if own is None else own if deadline is None else min(own, deadline)
 
 
 def after(failure: Exception, what: str) -> ConnectionClosed:

@@ -6,7 +6,7 @@ import sys
 import pytest
 from kit.support import ROOT
 
-from dugong_like.http.auth.extras import missing_extra
+from dugong_like.http.extras import missing_extra
 
 
 def test_error_names_what_to_install():

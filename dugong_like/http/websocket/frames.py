@@ -1,0 +1,282 @@
+"""Frames of a WebSocket: bytes in, events out, by the protocol of the library `websockets`.
+
+That library reads and writes the frames, masks what is sent, answers pings and close frames, and
+decides what fails a WebSocket (RFC 6455 section 5). Added here is what it leaves to its users:
+
+- text is checked to be UTF-8 (section 8.1) when its frame is read, so before a later frame counts;
+- the size of a message is limited after decompression, to the byte;
+- each failure becomes an error of this library.
+
+No I/O, no lock, no clock: one thread at a time.
+
+Not here: the handshake (handshake.py), and messages, which consist of pieces
+(connection/websocket_pump.py).
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from websockets.exceptions import InvalidState, PayloadTooBig, ProtocolError
+from websockets.extensions import Extension
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Protocol, Side, State
+from websockets.typing import ExtensionName
+
+from ...errors import DugongError, InvalidFrame, MessageTooLarge
+from .messages import Piece
+
+if TYPE_CHECKING:
+    from websockets.extensions.permessage_deflate import PerMessageDeflate
+
+CONT: Final = Opcode.CONT
+TEXT: Final = Opcode.TEXT
+BINARY: Final = Opcode.BINARY
+PING: Final = Opcode.PING
+PONG: Final = Opcode.PONG
+ABNORMAL: Final = 1006
+
+
+class _Contents(Extension):
+    """Checks the contents of messages: as an extension it sees them before the protocol goes on.
+
+    Args:
+        max_message: see `Frames`.
+        max_fragment: the same.
+
+    Attributes:
+        texts: whole text messages that were decoded, in their order.
+
+    """
+
+    name = ExtensionName("contents")
+
+    def __init__(self, max_message: int | None, max_fragment: int | None) -> None:
+        self.texts: deque[str] = deque()
+        self._max_message = max_message
+        self._max_fragment = max_fragment
+        self._size = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._is_text = False
+
+    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
+        """Check *frame*.
+
+        Raises:
+            PayloadTooBig: the message is too large now.
+            UnicodeDecodeError: it is text, and not UTF-8.
+
+        """
+        del max_size  # the library knows less about it: see `Frames`
+        opcode = frame.opcode
+        if opcode > BINARY:
+            return frame
+        size = len(frame.data)
+        if opcode is not CONT:
+            self._size = 0
+            self._is_text = opcode is TEXT
+        before = self._size
+        self._size += size
+        if self._max_message is not None and self._size > self._max_message:
+            raise PayloadTooBig(size, self._max_message - before)
+        if self._max_fragment is not None and size > self._max_fragment:
+            raise PayloadTooBig(size, self._max_fragment)
+        if not self._is_text:
+            return frame
+        if opcode is TEXT and frame.fin:
+            self.texts.append(str(frame.data, "utf-8"))
+        else:
+            if opcode is TEXT:
+                self._decoder.reset()
+            self._decoder.decode(frame.data, frame.fin)
+        return frame
+
+    def encode(self, frame: Frame) -> Frame:
+        """Return *frame*, which is sent as it is."""
+        return frame
+
+
+class Frames:
+    """The frames of an open WebSocket, of the client.
+
+    Args:
+        max_message: bytes of a received message at most, decompressed; None for any number.
+        max_fragment: bytes of one of its frames at most, decompressed; None for any number.
+        deflate: what the handshake has agreed on; None without compression.
+
+    Attributes:
+        pieces: frames of messages that were received, in order.
+        pings: payloads of pings, which were answered already; None if nobody wants to know.
+        pongs: payloads of pongs.
+        failure: the error if the server violated the protocol or a limit.
+
+    """
+
+    def __init__(
+        self,
+        max_message: int | None,
+        max_fragment: int | None,
+        deflate: PerMessageDeflate | None = None,
+    ) -> None:
+        self.pieces: deque[Piece] = deque()
+        self.pings: deque[bytes] | None = None
+        self.pongs: deque[bytes] = deque()
+        self.failure: DugongError | None = None
+        limits = [max_message, max_fragment]
+        if deflate is not None:
+            # The library applies the limit to the compressed size, too, and what cannot be
+            # compressed gets longer: with the fixed codes of RFC 1951 section 3.2.6 by an eighth.
+            limits = [None if limit is None else limit + limit // 8 + 64 for limit in limits]
+        self._protocol = Protocol(Side.CLIENT, state=State.OPEN, max_size=(limits[0], limits[1]))
+        self._contents = _Contents(max_message, max_fragment)
+        self._protocol.extensions = [self._contents]
+        if deflate is not None:
+            self._protocol.extensions.append(deflate)  # the last one decodes first
+        self._is_text = False
+        named = {"max_message": max_message, "max_fragment": max_fragment}
+        self._limits = " or ".join(
+            f"{name} ({limit} bytes)" for name, limit in named.items() if limit is not None
+        )
+
+    # ---- receiving
+
+    def receive(self, data: bytes) -> None:
+        """Take received bytes; what they contain is in the attributes afterwards."""
+        protocol = self._protocol
+        protocol.receive_data(data)
+        for frame in protocol.events_received():
+            assert type(frame) is Frame
+            opcode = frame.opcode
+            if opcode is TEXT and frame.fin:
+                self.pieces.append(Piece(self._contents.texts.popleft(), True, True))
+            elif opcode <= BINARY:
+                if opcode is not CONT:
+                    self._is_text = opcode is TEXT
+                self.pieces.append(Piece(bytes(frame.data), self._is_text, frame.fin))
+            elif opcode is PONG:
+                self.pongs.append(bytes(frame.data))
+            elif opcode is PING and self.pings is not None:
+                self.pings.append(bytes(frame.data))
+        if protocol.parser_exc is not None and self.failure is None:
+            self.failure = _failure(protocol.parser_exc, self._limits)
+
+    def end(self) -> None:
+        """Take the end of the stream, or its loss."""
+        self._protocol.receive_eof()
+
+    def fail(self, code: int, reason: str) -> None:
+        """Fail the WebSocket (RFC 6455 section 7.1.7): send a close frame, and read no more."""
+        self._protocol.fail(code, reason)
+
+    # ---- sending
+
+    def send(self, data: str | bytes | memoryview, *, is_last: bool = True) -> bool:
+        """Send a message, or the first frame of one; return False if the WebSocket is not open.
+
+        Raises:
+            UnicodeEncodeError: a str has surrogates; nothing was sent.
+
+        """
+        try:
+            if isinstance(data, str):
+                self._protocol.send_text(data.encode(), is_last)
+            else:
+                self._protocol.send_binary(data, is_last)
+        except InvalidState:
+            return False
+        return True
+
+    def send_more(self, data: str | bytes | memoryview, *, is_last: bool) -> None:
+        """Send another frame of the message; raises as `send`."""
+        encoded = data.encode() if isinstance(data, str) else data
+        self._protocol.send_continuation(encoded, is_last)
+
+    def send_ping(self, data: bytes) -> None:
+        """Send a ping."""
+        self._protocol.send_ping(data)
+
+    def send_pong(self, data: bytes) -> None:
+        """Send a pong that nobody has asked for."""
+        self._protocol.send_pong(data)
+
+    def send_close(self, code: int | None, reason: str) -> None:
+        """Send a close frame, after which only the other one is awaited."""
+        self._protocol.send_close(code, reason)
+
+    def take_output(self) -> list[bytes]:
+        """Return the bytes that are to be sent next. They have to be sent, in this order."""
+        output = self._protocol.data_to_send()
+        return [data for data in output if data] if b"" in output else output
+
+    def has_output(self) -> bool:
+        """Return True if `take_output` would return something."""
+        return bool(self._protocol.writes)
+
+    def output_size(self) -> int:
+        """Return the number of bytes that `take_output` would return."""
+        return sum(map(len, self._protocol.writes))
+
+    # ---- facts
+
+    @property
+    def is_open(self) -> bool:
+        """True if neither side has sent a close frame, and nothing has failed."""
+        return self._protocol.state is State.OPEN
+
+    @property
+    def is_over(self) -> bool:
+        """True if nothing that arrives counts any more."""
+        protocol = self._protocol
+        return (
+            protocol.close_rcvd is not None
+            or protocol.parser_exc is not None
+            or protocol.state is State.CLOSED
+            or self.failure is not None
+        )
+
+    @property
+    def is_ended(self) -> bool:
+        """True after the end of the stream."""
+        return self._protocol.state is State.CLOSED
+
+    @property
+    def closed_by_both(self) -> bool:
+        """True if both sides have sent a close frame."""
+        protocol = self._protocol
+        return protocol.close_rcvd is not None and protocol.close_sent is not None
+
+    @property
+    def close(self) -> tuple[int, str]:
+        """Code and reason of the end; see `WebSocketClosed`."""
+        protocol = self._protocol
+        if protocol.close_rcvd is not None:
+            return int(protocol.close_rcvd.code), protocol.close_rcvd.reason
+        if self.failure is not None and protocol.close_sent is not None:
+            return int(protocol.close_sent.code), protocol.close_sent.reason
+        return ABNORMAL, ""
+
+
+def _failure(exc: Exception, limits: str) -> DugongError | None:
+    """Return the error for *exc*, on which the protocol has failed; None for the end.
+
+    *limits* names those of messages.
+    """
+    if isinstance(exc, PayloadTooBig):
+        what = f"a message is larger than {limits} allows"
+        error: DugongError = MessageTooLarge(what, request_sent="yes")
+    elif isinstance(exc, UnicodeDecodeError):
+        what = f"text is not UTF-8: {exc.reason} at position {exc.start}"
+        error = InvalidFrame(what, code=CloseCode.INVALID_DATA, request_sent="yes")
+    elif isinstance(exc, ProtocolError):
+        cause = f" ({exc.__cause__})" if exc.__cause__ is not None else ""
+        what = f"the server violated the protocol of WebSocket: {exc}{cause}"
+        error = InvalidFrame(what, request_sent="yes")
+    elif isinstance(exc, EOFError):
+        return None
+    else:
+        what = f"frames cannot be read: {exc}"
+        error = InvalidFrame(what, code=CloseCode.INTERNAL_ERROR, request_sent="yes")
+    error.__cause__ = exc
+    return error
