@@ -177,13 +177,13 @@ class Engine:
     def send_data(self, stream: Stream, data: bytes | bytearray | memoryview, end: bool) -> int:
         """Queue content of a request.
 
-        All that the windows allow is queued at once, and cannot be taken back. What others queue
-        afterwards is sent behind it; so large content is better given in parts, the next one when
-        the one before has been sent.
+        All that the windows allow is queued at once, and cannot be taken back. Frames of other
+        streams that are queued afterwards are sent behind it; so large content is better given in
+        parts, the next one when the one before has been sent.
 
         Args:
             stream: a stream whose request has not ended.
-            data: of any size. What is accepted must not change before it is sent.
+            data: of any size. Accepted bytes must not change before they are sent.
             end: True if the request ends behind *data*.
 
         Returns:
