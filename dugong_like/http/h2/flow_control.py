@@ -56,15 +56,17 @@ class StreamWindows:
 
     def consumed(self, stream: Stream, size: int) -> int:
         """Count *size* bytes that a reader has taken; return the increment that is due, or 0."""
-        if not self._automatic:
-            return 0
+        return self.dropped(stream, size) if self._automatic else 0
+
+    def dropped(self, stream: Stream, size: int) -> int:
+        """Count *size* bytes that no reader will get; return the increment that is due, or 0."""
         stream.unreported += size
         due = self._threshold or stream.window_size // SHARE
         if stream.unreported < due:
             return 0
         increment = stream.unreported
         stream.unreported = 0
-        if not stream.buffered and stream.window_size < self._largest:
+        if self._automatic and not stream.buffered and stream.window_size < self._largest:
             larger = min(2 * stream.window_size, self._largest)
             increment += larger - stream.window_size
             stream.window_size = larger

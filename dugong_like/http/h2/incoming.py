@@ -182,7 +182,7 @@ class Incoming:
         """Return padding to the windows; nobody reads it."""
         shared = self._shared
         shared.drop(size)
-        if increment := shared.stream_windows.consumed(stream, size):
+        if increment := shared.stream_windows.dropped(stream, size):
             shared.update_window(stream.id, increment)
 
     # ---- frames on streams that have ended

@@ -75,6 +75,8 @@ def test_windows_that_nobody_updates_automatically():
     receive(stream, 1000)
 
     assert read(windows, stream, 1000) == 0
+    assert [windows.dropped(stream, 300), windows.dropped(stream, 300)] == [0, 600]
+    assert (stream.window_size, stream.receive_window) == (1000, 600)
 
 
 def test_the_window_of_the_connection():
