@@ -983,6 +983,7 @@ class Operations:
         Raises:
             StateError: the body has been read and cannot be read again, or is shorter
                 than it was when its length was found out, which breaks the connection.
+            FileTooShort: the same, if a file becomes shorter while it is sent.
             ConnectionClosed, AnsweredEarly: see `co_write`.
             TypeError: *request* is no `Request`; nothing was sent.
             Exception: what reading the body raises; the connection is then broken.
@@ -1042,7 +1043,12 @@ class Operations:
         """Write the body of *exchange*, whose head is sent, from *source* to its end."""
         complete = False
         try:
-            while data := (yield from source.co_next()):
+            while True:
+                if (stored := source.file_range()) is not None:
+                    source.skip((yield from self.co_sendfile(*stored)))
+                    continue
+                if not (data := (yield from source.co_next())):
+                    break
                 yield from self.co_write(data)
             yield from self.co_finish()
             complete = True

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 from ..errors import FileTooShort, StateError, StreamNotReady
-from ..polling.stream_parts import StreamPart, is_simple, place_of, put
+from ..polling.stream_parts import StreamPart, is_simple, place_of, put, stored_range
 
 SIZE: Final = 65536  # bytes read at once in an asynchronous iteration
 
@@ -39,6 +39,13 @@ class Piece:
     def read_into(self, memory: memoryview) -> int | None:
         """Read the next bytes; 0 at the end, None if there are none yet."""
         raise NotImplementedError
+
+    def file_range(self) -> tuple[Any, int, int] | None:
+        """Return where the next bytes are stored; None if they have to be read."""
+        return None
+
+    def skip(self, count: int) -> None:
+        """Go on behind *count* bytes of `file_range`."""
 
     def end(self) -> None:
         """Release what `begin` has opened. May be called at any time, and several times."""
@@ -124,6 +131,18 @@ class FilePiece(Piece):
             )
         return count
 
+    def file_range(self) -> tuple[Any, int, int] | None:
+        """See `Piece`."""
+        if self.size is None or self._start is None:
+            return None
+        taken = self._part.taken
+        return stored_range(self.file, self._start + taken, self.size - taken)
+
+    def skip(self, count: int) -> None:
+        """See `Piece`."""
+        self._part.taken += count
+        self.file.seek((self._start or 0) + self._part.taken)
+
     def descriptor(self) -> int:
         """See `Piece`."""
         return int(self.file.fileno())
@@ -154,6 +173,15 @@ class PathPiece(Piece):
         """See `Piece`."""
         assert self._inner is not None  # begin() comes first
         return self._inner.read_into(memory)
+
+    def file_range(self) -> tuple[Any, int, int] | None:
+        """See `Piece`."""
+        return None if self._inner is None else self._inner.file_range()
+
+    def skip(self, count: int) -> None:
+        """See `Piece`."""
+        assert self._inner is not None  # as there was a range of it
+        self._inner.skip(count)
 
     def end(self) -> None:
         """See `Piece`."""
@@ -285,6 +313,22 @@ class Multipart(io.RawIOBase):
             elif self._piece.size is None:
                 break  # reading on might block
         return filled
+
+    def next_file_range(self) -> tuple[Any, int, int] | None:
+        """Return a file, an offset and a number if the next bytes are stored there; else None.
+
+        `skip_file_range` has to follow when they have been sent; see `StreamPart.file_range`.
+        """
+        if self._piece is None and not self._begin_next():
+            return None
+        assert self._piece is not None
+        return self._piece.file_range()
+
+    def skip_file_range(self, count: int) -> None:
+        """Go on behind the first *count* bytes of `next_file_range`."""
+        assert self._piece is not None
+        self._piece.skip(count)
+        self._place += count
 
     def _begin_next(self) -> bool:
         """Begin the next piece; False if there is none."""

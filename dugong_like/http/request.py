@@ -256,6 +256,18 @@ class Source:
             except (OSError, ValueError):
                 pass  # closed meanwhile, for example
 
+    def file_range(self) -> tuple[Any, int, int] | None:
+        """Return a file, an offset and a number of bytes if the next ones are stored there.
+
+        None if they have to be read. `skip` has to follow when they have been sent.
+        """
+        return None if self._part is None else self._part.file_range()
+
+    def skip(self, count: int) -> None:
+        """Go on behind the first *count* bytes of `file_range`."""
+        if self._part is not None:
+            self._part.skip(count)
+
     def co_next(self) -> Co[Buffer]:
         """Return the next bytes, valid until the next call; ``b""`` at the end.
 

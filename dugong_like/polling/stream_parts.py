@@ -114,6 +114,20 @@ def is_simple(stream: Any) -> bool:
     return real is not None and is_stored(os.fstat(real.fileno()))
 
 
+def stored_range(file: Any, offset: int, count: int) -> tuple[Any, int, int] | None:
+    """Return *file*, *offset* and *count* if the system can send these bytes without reading them.
+
+    None if *file* is not stored as it is read, is shorter, or *count* is so small that reading is
+    as cheap.
+    """
+    if count < PIECE or (real := real_file(file)) is None:
+        return None
+    status = os.fstat(real.fileno())
+    if not is_stored(status) or status.st_size < offset + count:
+        return None
+    return file, offset, count
+
+
 class StreamPart:
     """The bytes of a stream from a position to its end, or a number of them.
 
@@ -212,6 +226,29 @@ class StreamPart:
         while (count := self.next_into(self._memory[:most])) is None:
             yield self._reader.need()
         return self._memory[:count]
+
+    def file_range(self) -> tuple[Any, int, int] | None:
+        """Return a file, an offset and a number: where the next bytes are stored as they are.
+
+        None if they have to be read. Those that are sent from there are told by `skip`. A stream
+        that consists of others has the two methods itself, as ``next_file_range`` and
+        ``skip_file_range``.
+        """
+        if self._ahead or self.size is None or self._start is None:
+            return None
+        ask = getattr(self._stream, "next_file_range", None)
+        if ask is not None:
+            return ask()  # type: ignore[no-any-return]  # of `Multipart`
+        return stored_range(self._stream, self._start + self.taken, self.size - self.taken)
+
+    def skip(self, count: int) -> None:
+        """Go on behind *count* bytes of `file_range`, which need not be read any more."""
+        self.taken += count
+        skip = getattr(self._stream, "skip_file_range", None)
+        if skip is not None:
+            skip(count)
+        else:
+            self._stream.seek((self._start or 0) + self.taken)
 
     def next_into(self, memory: memoryview) -> int | None:
         """Read the next bytes into the beginning of *memory*, without waiting.

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import socket
 import threading
 
@@ -14,6 +15,7 @@ from dugong_like import (
     ConnectionClosed,
     ConnectionTimedOut,
     DeadlineExceeded,
+    FileTooShort,
     Limits,
     PoolTimedOut,
     ResponseNotRead,
@@ -26,6 +28,7 @@ from dugong_like.client.client import Client
 from dugong_like.client.response import Response
 from dugong_like.connection.h1 import early_response
 from dugong_like.drivers.loop import Loop
+from dugong_like.transport import zero_copy
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SLOW_DOWN = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -311,6 +314,91 @@ def sock_line(sock):
     while not line.endswith(b"\r\n"):
         line += read_exactly(sock, 1)
     return line
+
+
+@pytest.fixture
+def moved(monkeypatch):
+    """The numbers of bytes that the system has sent from files."""
+    counts = []
+    sendfile = os.sendfile
+
+    def counting(*arguments):
+        count = sendfile(*arguments)
+        counts.append(count)
+        return count
+
+    monkeypatch.setattr(zero_copy.os, "sendfile", counting)
+    return counts
+
+
+LARGE = bytes(range(256)) * 1200
+
+
+@pytest.mark.feature("D5")
+@pytest.mark.skipif(not zero_copy.IS_LINUX, reason="sends files by the system on Linux")
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_files_are_sent_by_the_system_also_in_a_form(moved, driver, tmp_path):
+    """All of a plain file, and of one in a form all but what is read with the head in front."""
+    path = tmp_path / "large"
+    path.write_bytes(b"left out" + LARGE)
+    server_does = Receives()
+    with ScriptedServer(server_does) as server, Client() as client, path.open("rb") as file:
+
+        def upload(**options):
+            moved.clear()
+            file.seek(8)
+            assert driver(client.co_post(url(server), **options)).content == b"ok"
+            return sum(moved)
+
+        assert upload(content=file) == len(LARGE)
+        assert file.tell() == 8 + len(LARGE)
+        assert server_does.bodies[-1] == LARGE
+        assert len(LARGE) > upload(files={"f": file}) >= len(LARGE) - 65536
+        assert file.tell() == 8 + len(LARGE)
+        assert LARGE in server_does.bodies[-1]
+        assert b"left out" not in server_does.bodies[-1]
+        assert upload(files=[("a", file), ("b", path), ("c", b"end")]) > len(LARGE)
+        first, _, second = server_does.bodies[-1].partition(b"left out")
+        assert (LARGE in first, LARGE in second, b"end" in second) == (True, True, True)
+        assert upload(content=file, progress=lambda done, total: None) == 0  # it is counted
+        assert server_does.bodies[-1] == LARGE
+
+
+@pytest.mark.skipif(not zero_copy.IS_LINUX, reason="sends files by the system on Linux")
+def test_file_is_sent_again_from_where_it_began(moved, tmp_path):
+    path = tmp_path / "large"
+    path.write_bytes(LARGE)
+    redirect = b"HTTP/1.1 307 X\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n"
+    server_does = Receives(redirect)
+
+    with ScriptedServer(server_does) as server, Client() as client, path.open("rb") as file:
+
+        def on_redirect(response, **kwargs):
+            server_does.answer = OK
+
+        hooks = {"on_redirect": on_redirect}
+        assert client.put(url(server), content=file, hooks=hooks).content == b"ok"
+        server_does.answer = redirect
+        assert client.put(url(server), files={"f": path}, hooks=hooks).content == b"ok"
+    assert server_does.bodies[:2] == [LARGE, LARGE]
+    assert server_does.bodies[2] == server_does.bodies[3]
+    assert sum(moved) > 3 * len(LARGE)
+
+
+@pytest.mark.parametrize("kind", ["plain", "form"])
+def test_file_that_becomes_shorter_is_an_error(kind, tmp_path):
+    path = tmp_path / "large"
+    path.write_bytes(LARGE)
+    with ScriptedServer(Receives()) as server, Client() as client, path.open("rb") as file:
+        options = {"content": file} if kind == "plain" else {"files": {"f": file}}
+        request = client.build_request("PUT", url(server), **options)
+        os.truncate(path, len(LARGE) // 2)
+        if kind == "plain":  # its size is found out when it is sent
+            assert client.send(request).content == b"ok"
+        else:
+            with pytest.raises(FileTooShort):
+                client.send(request)
+        assert one_stats(client).busy == 0
 
 
 async def pieces():
