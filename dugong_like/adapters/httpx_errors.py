@@ -97,7 +97,7 @@ THEIRS: Final[Mapping[str, tuple[str, ...] | str]] = {
     "StreamError": "`StateError`",
     "StreamConsumed": "`StreamConsumed` of a client",
     "StreamClosed": "`ResponseClosed` of a client",
-    "SSEError": "events are left to the caller",
+    "SSEError": "`SSEError` of a client",
     "RequestNotRead": "bodies of requests are not kept",
     "ResponseNotRead": "`ResponseNotRead` of a client",
 }

@@ -29,7 +29,7 @@ OURS = exceptions_of(dugong_like)
 OF_A_CLIENT = {
     *("AddressForbidden", "AuthenticationFailed", "CookieConflict", "DeadlineExceeded"),
     *("DecodingError", "RedirectRefused", "ResponseClosed", "ResponseError", "ResponseNotRead"),
-    *("StatusError", "StreamConsumed", "TooManyRedirects"),
+    *("SSEError", "StatusError", "StreamConsumed", "TooManyRedirects"),
 }
 
 THEIRS = {
