@@ -249,9 +249,11 @@ def pair(request):
 
 
 @pytest.fixture
-def vendor(pair):
-    """The SDK, and what its service is like."""
-    return pair[0]()
+def vendor(pair, monkeypatch):
+    """The SDK, which makes short pauses before its retries, and what its service is like."""
+    vendor = pair[0]()
+    monkeypatch.setattr(vendor.sdk._base_client, "INITIAL_RETRY_DELAY", 0.01, raising=False)
+    return vendor
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import time
 
 import pytest
 from kit.every_driver import DRIVERS, co_conversation
-from kit.support import ScriptedServer, black_hole, read_head
+from kit.silence import deaf
+from kit.support import ScriptedServer, black_hole
 
 from dugong_like import (
     BodyFollowing,
@@ -26,11 +27,6 @@ def test_same_conversation_under_every_driver(start, trusting, driver, tls):
     assert driver(co_conversation(conn)) == "done"
 
 
-def silent(sock):
-    while read_head(sock):
-        pass
-
-
 def co_get(conn):
     yield from conn.co_send_request("GET", "/")
     return (yield from conn.co_read_response())
@@ -46,7 +42,7 @@ def co_put(conn):
 @pytest.mark.feature("B27")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_time_limits_hold_under_every_driver(driver):
-    with black_hole() as (host, port), ScriptedServer(silent) as server:
+    with black_hole() as (host, port), ScriptedServer(deaf) as server:
         for co_use in (co_get, co_put):
             with HTTPConnection("127.0.0.1", server.port, timeout=0.1) as conn:
                 start = time.monotonic()

@@ -10,7 +10,7 @@ import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from kit.every_driver import DRIVERS
+from kit.every_driver import DRIVERS, with_every_driver
 from kit.interrupted import interrupted_everywhere
 from kit.proxy_ways import WAYS, SomeProxy, co_get, proxy_of
 from kit.silence import SOON, check, deaf, silent
@@ -447,8 +447,10 @@ def test_connecting_to_a_proxy(driver):
 
 
 @pytest.mark.feature("C3")
-@pytest.mark.parametrize("driver", DRIVERS)
-@pytest.mark.parametrize("limits", [Timeouts(tls=SOON, connect=30), Timeouts(connect=SOON), SOON])
+@pytest.mark.parametrize(
+    ("driver", "limits"),
+    with_every_driver(Timeouts(tls=SOON, connect=30), Timeouts(connect=SOON), SOON),
+)
 def test_tls_with_a_proxy_and_through_it(driver, limits, trusting):
     with ScriptedServer(silent) as server:
         way = tunnel(server, "https", ssl_context=trusting)
@@ -463,8 +465,7 @@ def test_tls_with_a_proxy_and_through_it(driver, limits, trusting):
 
 
 @pytest.mark.feature("C3")
-@pytest.mark.parametrize("driver", DRIVERS)
-@pytest.mark.parametrize("scheme", ["http", "socks5h", "socks4a"])
+@pytest.mark.parametrize(("driver", "scheme"), with_every_driver("http", "socks5h", "socks4a"))
 def test_a_proxy_that_goes_on_and_on(driver, scheme):
     """`connect` limits all that is said; `stall` would have nothing to say."""
 

@@ -315,9 +315,11 @@ def resume(talk, actor, need):
 
 
 INTERRUPTIONS = {
-    "close": close,
-    "time-out": partial(throw, ConnectionTimedOut),  # as `within` does
-    "signal": partial(throw, KeyboardInterrupt),
+    "close": [close],
+    # by turns: as `within` does, and as signals do
+    "throw": [partial(throw, ConnectionTimedOut), partial(throw, KeyboardInterrupt)],
+    "time-out": [partial(throw, ConnectionTimedOut)],
+    "signal": [partial(throw, KeyboardInterrupt)],
 }
 CASES = [("get", how, False) for how in HOW]
 CASES += [(name, "readall", turns) for name in CONVERSATIONS for turns in (False, True)][1:]
@@ -352,7 +354,10 @@ def untouched(*arguments, **options):
 
 
 @in_every_conversation
-@pytest.mark.parametrize("what", INTERRUPTIONS)
+@pytest.mark.parametrize(
+    "what",
+    ["close", "throw", *(pytest.param(w, marks=pytest.mark.slow) for w in ("time-out", "signal"))],
+)
 def test_interrupted_at_any_wait(monkeypatch, name, how, turns, what):
     """A request partly written breaks the connection until the reset; reading goes on."""
     whole = untouched(monkeypatch, name, how, turns)
@@ -361,7 +366,7 @@ def test_interrupted_at_any_wait(monkeypatch, name, how, turns, what):
     for at in range(1, whole.waits + 1):
         talk = Talk(monkeypatch, name, how, turns)
         try:
-            talk.run(at, INTERRUPTIONS[what])
+            talk.run(at, INTERRUPTIONS[what][at % len(INTERRUPTIONS[what])])
         except GivenUp:
             broken += 1
             assert_broken(talk)

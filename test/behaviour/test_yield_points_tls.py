@@ -220,14 +220,21 @@ def cut(talk):
 
 
 INTERRUPTIONS = {
-    "close": close,
-    "time-out": partial(throw, ConnectionTimedOut),
-    "signal": partial(throw, KeyboardInterrupt),
-    "resume": resume,
+    "close": [close],
+    "throw": [partial(throw, ConnectionTimedOut), partial(throw, KeyboardInterrupt)],  # by turns
+    "time-out": [partial(throw, ConnectionTimedOut)],
+    "signal": [partial(throw, KeyboardInterrupt)],
+    "resume": [resume],
 }
 
 
-@pytest.mark.parametrize("what", INTERRUPTIONS)
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("close", "throw", "resume"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("time-out", "signal")),
+    ],
+)
 def test_interrupted_at_any_wait(conn, origin, what):
     """Connecting begins anew, reading goes on; no descriptor is left after either."""
     whole = Talk(conn, origin)
@@ -235,7 +242,7 @@ def test_interrupted_at_any_wait(conn, origin, what):
     conn.reset()
     for at in range(1, whole.waits + 1):
         talk = Talk(conn, origin)
-        assert talk.run(at, INTERRUPTIONS[what]) == HEARD
+        assert talk.run(at, INTERRUPTIONS[what][at % len(INTERRUPTIONS[what])]) == HEARD
         assert not conn.response_pending()
         conn.reset()
         talk.check_closed()

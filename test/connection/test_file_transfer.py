@@ -9,6 +9,7 @@ import random
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -670,7 +671,6 @@ def test_head_behind_a_body_that_nobody_reads_is_waited_for_as_always(monkeypatc
 
 
 @linux
-@pytest.mark.parametrize("way", [*WAYS, "readinto", "read"])
 @pytest.mark.parametrize(
     "how",
     [
@@ -678,7 +678,7 @@ def test_head_behind_a_body_that_nobody_reads_is_waited_for_as_always(monkeypatc
         *(pytest.param(how, marks=pytest.mark.slow) for how in (partial(stall, 1), "no deadlines")),
     ],
 )
-def test_drip_below_the_mark_is_no_stall(way, how):
+def test_drip_below_the_mark_is_no_stall(how):
     """The server sends a little, and nothing more until the time is nearly over."""
     size = LARGE + 10_000
 
@@ -693,7 +693,7 @@ def test_drip_below_the_mark_is_no_stall(way, how):
         sock.sendall(b"x")
         sock.recv(1)
 
-    def co_get(conn):
+    def co_get(conn, way):
         yield from conn.co_send_request("GET", "/")
         yield from conn.co_read_response()
         if way in WAYS:
@@ -706,18 +706,23 @@ def test_drip_below_the_mark_is_no_stall(way, how):
             while (yield from conn.co_readinto(buffer)):
                 pass
 
-    with ScriptedServer(drip) as server:
+    def get(server, way):
         with HTTPConnection("127.0.0.1", server.port, timeout=1) as conn:
             if how is run:
-                run(co_get(conn))
+                run(co_get(conn, way))
             elif how == "no deadlines":
                 conn.timeout = None
-                for need in co_get(conn):
+                for need in co_get(conn, way):
                     assert need.poll(5)
             else:
                 conn.timeout = None
-                run(how(co_get(conn)))
+                run(how(co_get(conn, way)))
             assert not conn.response_pending()
+
+    ways = [*WAYS, "readinto", "read"]
+    with ScriptedServer(drip) as server, ThreadPoolExecutor(len(ways)) as threads:
+        for _ in threads.map(partial(get, server), ways):  # at the same time: they mostly wait
+            pass
 
 
 @linux
@@ -795,11 +800,13 @@ def forced(request, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def large():
+def large(request):
+    """A file that is larger than anything in between takes at once; and how many bytes it has."""
+    count = 64 if request.config.getoption("--slow") else 16
     with tempfile.TemporaryFile() as file:
-        for _ in range(64):
+        for _ in range(count):
             file.write(pattern(1 << 20))
-        yield file
+        yield file, count << 20
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
@@ -807,7 +814,7 @@ def large():
 @pytest.mark.parametrize("name", ["granian", "haproxy"])
 def test_large_files_both_ways(start, trusting, large, forced, name, tls, length):
     server = start(name, tls=tls)
-    size = 64 << 20
+    large, size = large
     large.seek(0)
     digest = hashlib.file_digest(large, "sha256").hexdigest()
     context = trusting if tls else None

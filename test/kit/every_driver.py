@@ -100,3 +100,20 @@ DRIVERS = [
     on_select,
     on_a_thread,
 ]
+
+
+def with_every_driver(first, *others):
+    """Return values with drivers: *first* with each, *others* with two unless ``--slow`` is given.
+
+    That is enough where the drivers are one question, and the values another.
+    """
+    rest = [(driver, value) for value in others for driver in DRIVERS]
+    return [
+        *((driver, first) for driver in DRIVERS),
+        *(case for case in rest if case[0] in DRIVERS[:2]),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in rest
+            if case[0] not in DRIVERS[:2]
+        ),
+    ]

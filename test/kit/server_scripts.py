@@ -56,7 +56,7 @@ def mute(sock):
 def slow(sock):
     """Answer after a while."""
     read_head(sock)
-    time.sleep(0.5)
+    time.sleep(0.3)
     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 

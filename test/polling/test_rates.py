@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from kit.every_driver import DRIVERS
+from kit.every_driver import DRIVERS, with_every_driver
 from kit.streams import ScriptedStream, connection, finish
 from kit.support import ScriptedServer, pattern, read_head, wait_until
 
@@ -51,8 +51,7 @@ def co_put(conn):
 
 
 @pytest.mark.feature("C3")
-@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize(("driver", "tls"), with_every_driver(False, True))
 def test_a_rate_holds_in_both_directions(driver, tls, certificate, trusting):
     server_context = certificate.server_context() if tls else None
     with ScriptedServer(giving, server_context) as server:
@@ -209,8 +208,7 @@ def dripping():
 
 
 @pytest.mark.feature("A56")
-@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize(("driver", "tls"), with_every_driver(False, True))
 def test_a_lowest_rate_holds_in_both_directions(driver, tls, dripping, certificate, trusting):
     def co_receive(conn):
         yield from conn.co_send_request("GET", "/")

@@ -5,7 +5,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from kit.every_driver import DRIVERS
+from kit.every_driver import with_every_driver
 from kit.silence import SOON, check, silent
 from kit.streams import ScriptedStream, connection, finish
 from kit.support import ScriptedServer, answering, read_head
@@ -73,8 +73,7 @@ WAYS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("driver", "way"), with_every_driver(*WAYS))
 @pytest.mark.parametrize("handler", [silent, dripping])
 def test_every_way(driver, way, handler):
     with ScriptedServer(handler) as server:

@@ -158,11 +158,12 @@ def test_a_pipe_gets_every_byte_once(driver, blocks, buffering):
     assert bytes_of(io.BytesIO(drain.data), "<") == BIG
 
 
-LIMITS = [1, Timeouts(write=1, total=60), Timeouts(stall=60, total=1)]
+LIMITS = [0.3, Timeouts(write=0.3, total=60), Timeouts(stall=60, total=0.3)]
 
 
 @pytest.mark.parametrize(
-    ("driver", "limits"), [*((driver, 1) for driver in WAYS), *((run, each) for each in LIMITS[1:])]
+    ("driver", "limits"),
+    [*((driver, 0.3) for driver in WAYS), *((run, each) for each in LIMITS[1:])],
 )
 def test_a_pipe_that_nobody_reads_ends_the_operation(driver, limits):
     with ScriptedServer(answering(OK)) as server, pipe(writer_blocks=False) as (reader, writer):
@@ -177,7 +178,7 @@ def test_a_pipe_that_nobody_reads_ends_the_operation(driver, limits):
         assert len(os.read(reader, 1 << 20)) == filled
 
     assert problem.value.filename == "trace_file"
-    assert problem.value.strerror == "nothing could be written for 1 s (bytes written before: 0)"
+    assert problem.value.strerror == "nothing could be written for 0.3 s (bytes written before: 0)"
 
 
 def test_a_pipe_that_stands_still_is_not_waited_for_again_until_it_is_read():
