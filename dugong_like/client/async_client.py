@@ -8,7 +8,7 @@ Not here: how operations run in coroutines (drivers/).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
@@ -95,49 +95,55 @@ class AsyncClient:
 
     async def send(self, request: ClientRequest, *, stream: bool | None = None) -> Response:
         """Do what `Client.co_send` does."""
+        if stream is not None:
+            request.stream = stream
+        return await self._send(request)
+
+    def _send(self, request: ClientRequest) -> Awaitable[Response]:
+        """Send *request*: without a coroutine of its own, which would cost each resumption."""
         run = runner()
         wait = wait_of(run)
         if wait is None:
-            return await run(self._client.co_send(request, stream=stream))
-        return await self._client.send_by(wait, run, request, stream=stream)
+            return run(self._client.co_send(request))
+        return self._client.send_by(wait, run, request)
 
     async def request(
         self, method: str, url: URL | str, **options: Unpack[RequestOptions]
     ) -> Response:
         """Do what `Client.co_request` does."""
-        return await self.send(self._client.build_request(method, url, **options))
+        return await self._send(self._client.build_request(method, url, **options))
 
     async def get(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send GET; see `Client.co_request`."""
-        return await self.send(self._client.build_request("GET", url, **options))
+        return await self._send(self._client.build_request("GET", url, **options))
 
     async def head(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send HEAD; see `Client.co_request`."""
-        return await self.send(self._client.build_request("HEAD", url, **options))
+        return await self._send(self._client.build_request("HEAD", url, **options))
 
     async def options(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send OPTIONS; see `Client.co_request`."""
-        return await self.send(self._client.build_request("OPTIONS", url, **options))
+        return await self._send(self._client.build_request("OPTIONS", url, **options))
 
     async def post(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send POST; see `Client.co_request`."""
-        return await self.send(self._client.build_request("POST", url, **options))
+        return await self._send(self._client.build_request("POST", url, **options))
 
     async def put(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send PUT; see `Client.co_request`."""
-        return await self.send(self._client.build_request("PUT", url, **options))
+        return await self._send(self._client.build_request("PUT", url, **options))
 
     async def patch(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send PATCH; see `Client.co_request`."""
-        return await self.send(self._client.build_request("PATCH", url, **options))
+        return await self._send(self._client.build_request("PATCH", url, **options))
 
     async def delete(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send DELETE; see `Client.co_request`."""
-        return await self.send(self._client.build_request("DELETE", url, **options))
+        return await self._send(self._client.build_request("DELETE", url, **options))
 
     async def query(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Send QUERY; see `Client.co_request`."""
-        return await self.send(self._client.build_request("QUERY", url, **options))
+        return await self._send(self._client.build_request("QUERY", url, **options))
 
     @asynccontextmanager
     async def stream(

@@ -1,10 +1,8 @@
 """`Client`: requests to URLs, blocking and as operations.
 
-A client is options and layers above a dispatcher, which is a `Pool` unless another is given. The
-order of the layers is fixed: the total time limit, events, redirects, those of the user,
-authentication, retries, cookies, the rate of requests, the guard, and the dispatcher. So whatever
-is sent has the cookies of all that was received before, a challenge included. A layer that has
-nothing to do is left out.
+A client is options and layers above a dispatcher, which is a `Pool` unless another is given. Once
+for each request there are the total time limit, the events, and redirects; each request of these
+passes the other layers (chain.py). Most need no layer, and go directly to a connection (direct.py).
 
 Not here: building requests (request_building.py), reading responses (response.py), the layers
 (layers/), and coroutines (async_client.py).
@@ -13,7 +11,6 @@ Not here: building requests (request_building.py), reading responses (response.p
 from __future__ import annotations
 
 import json as json_module
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +24,7 @@ from ..http.version import VERSION
 from ..polling.contract import Co, run, within
 from ..polling.timeouts import Timeouts
 from .arguments import check_client_arguments, check_retry
+from .chain import Chain
 from .events import HookFunctions, Hooks
 from .layers.events import events
 from .layers.redirects import Redirects
@@ -51,7 +49,7 @@ if TYPE_CHECKING:
     from ..transport.connect.socket_options import SocketOptions
     from ..transport.proxy.proxy import Proxy
     from .direct import DirectDispatch
-    from .dispatcher import Dispatcher, Layer, Send
+    from .dispatcher import Dispatcher, Layer
     from .event_source import EventSource, SSEOptions
     from .layers.guard import Guard
     from .layers.rate import RequestRate
@@ -61,7 +59,6 @@ if TYPE_CHECKING:
     from .websocket import OpeningOptions
 
 T = TypeVar("T")
-Kinds = tuple[bool, bool] | None  # None if a request has no extensions
 
 MAX_REDIRECTS: Final = 20  # as browsers
 # Status code. The body of a redirect, of a challenge or of an error that is retried is dropped: the
@@ -189,28 +186,7 @@ class Client:
     ) -> None:
         for name in unknown:
             raise unknown_option(name, Client.__init__.__kwdefaults__ or (), SAME)
-        check_client_arguments(
-            {
-                "base_url": base_url,
-                "follow_redirects": follow_redirects,
-                "max_redirects": max_redirects,
-                "keep_fields": keep_fields,
-                "insecure_redirects": insecure_redirects,
-                "retry": retry,
-                "store_cookies": store_cookies,
-                "decompress": decompress,
-                "max_body": max_body,
-                "default_encoding": default_encoding,
-                "raise_for_status": raise_for_status,
-                "json": json,
-                "hooks": hooks,
-                "layers": layers,
-                "guard": guard,
-                "rate": rate,
-                "dispatcher": dispatcher,
-                "mounts": mounts,
-            }
-        )
+        check_client_arguments(locals())
         self._timeouts, self._total = split_timeout(timeout)
         self._builder = RequestBuilder(
             base_url,
@@ -228,62 +204,48 @@ class Client:
         self._follow_redirects = bool(follow_redirects)
         self._raise_for_status = bool(raise_for_status)
         self._redirects = Redirects(max_redirects, keep_fields, insecure=insecure_redirects)
-        self._retry = retry
-        self._rate = rate
-        self._guard = guard
-        if guard is not None:
-            from .layers.guard import guarded  # noqa: PLC0415 - for those who want it
-
-            if proxy is not None or uds is not None:
-                raise InvalidOption("guard: addresses behind a proxy or a socket are not known")
-            trust_env = False  # the proxies there would look the names up
-            resolver = guarded(guard, resolver)
-        self._layers = tuple(layers)
         self._cookies = self._cookies_of(cookies)
-        self._store_cookies = bool(store_cookies)
-        self._mounts = None
-        if mounts:
-            from .mounts import Mounts  # noqa: PLC0415 - for those who use them
-
-            self._mounts = Mounts(mounts)
         if dispatcher is None:
-            from .connector import Connector  # noqa: PLC0415 - not needed with a dispatcher
-            from .pool import Pool  # noqa: PLC0415
-
-            connector = Connector(
+            dispatcher = _pool(
+                limits,
+                guard,
                 ssl_context=ssl_context,
                 verify=verify,
                 cert=cert,
                 proxy=proxy,
                 trust_env=trust_env,
                 timeout=self._timeouts,
-                whole_below=WHOLE_BELOW,
-                **_given(
-                    resolver=resolver,
-                    uds=uds,
-                    socket_options=_with_address(socket_options, local_address),
-                ),
+                resolver=resolver,
+                uds=uds,
+                socket_options=_with_address(socket_options, local_address),
             )
-            dispatcher = Pool(connector, limits or Limits())
-        self._dispatcher = dispatcher
-        self._sends: dict[tuple[bool, bool, Kinds, bool], Send] = {}
+        if mounts:
+            from .mounts import Mounts  # noqa: PLC0415 - for those who use them
+        self._chain = Chain(
+            dispatcher,
+            self._cookies,
+            self._reading_of,
+            stores_cookies=bool(store_cookies),
+            layers=layers,
+            retry=retry,
+            rate=rate,
+            guard=guard,
+            mounts=Mounts(mounts) if mounts else None,
+        )
         self._is_closed = False
-        self._direct = self._direct_dispatch()
+        self._direct = self._direct_dispatch(bool(store_cookies))
 
-    def _direct_dispatch(self) -> DirectDispatch | None:
-        """Return what sends most requests of this client directly; None if layers are needed."""
-        pool = self._dispatcher
+    def _direct_dispatch(self, stores_cookies: bool) -> DirectDispatch | None:
+        """Return what sends most requests of this client directly; None if they need layers."""
+        pool = self._chain.dispatcher
         if (
-            self._layers
+            not self._chain.is_short
             or self._hooks
+            or self._auth is not None
             or self._total is not None
             or self._reading.max_body is not None
             or type(self).co_send is not Client.co_send  # a subclass has a layer of its own
             or not _is_pool(pool)
-            or not all(
-                each is None
-                for each in (self._auth, self._retry, self._rate, self._guard, self._mounts)
-            )
         ):
             return None
         from .direct import DirectDispatch  # noqa: PLC0415 - not needed with a dispatcher
@@ -291,7 +253,7 @@ class Client:
         return DirectDispatch(
             pool,
             self._cookies,
-            stores_cookies=self._store_cookies,
+            stores_cookies=stores_cookies,
             reading=self._reading,
             raises=self._raise_for_status,
         )
@@ -316,7 +278,7 @@ class Client:
     @property
     def dispatcher(self) -> Dispatcher:
         """The dispatcher of the requests: the `Pool`, unless another was given."""
-        return self._dispatcher
+        return self._chain.dispatcher
 
     @property
     def is_closed(self) -> bool:
@@ -441,64 +403,56 @@ class Client:
     def _send_directly(self, request: ClientRequest) -> Response:
         """Do what `send` does with a plain request that has no total time limit."""
         direct = self._direct
-        member = None if direct is None else direct.begin(request)
-        if direct is None or member is None:
+        if direct is None or (member := direct.begin(request)) is None:
             return run(self.co_send(request))
-        begun_at, conn = member.taken, member.connection
-        assert conn is not None
         try:
-            reply = conn.exchange(
+            reply = member.connection.exchange(  # type: ignore[union-attr]  # it is made
                 request.method, request.url.target, request.fields(), request.body
             )
         except BaseException as exc:
             if not direct.repeats(member, request, exc):
                 raise
-            going = self._co_send_through(request, begun_at)
+            going = self._co_send_through(request, member.taken)
         else:
             response = direct.end(member, request, reply)
             if response.is_closed:
                 return response
-            going = self._co_complete(request, response, begun_at)
+            going = self._co_complete(request, response)
         return run(going)
 
-    async def send_by(
-        self, wait: Wait, run: Runner, request: ClientRequest, *, stream: bool | None = None
-    ) -> Response:
+    async def send_by(self, wait: Wait, run: Runner, request: ClientRequest) -> Response:
         """Do what `co_send` does, in a coroutine: for a driver that can wait without it.
 
         Args:
             wait: see `HTTPConnection.exchange_by`.
             run: the same.
             request: see `co_send`.
-            stream: see `co_send`.
 
         Raises:
             DugongError: what `co_send` raises.
 
         """
-        if stream is not None:
-            request.stream = stream
-        direct = member = None
-        if request.total is None and request.is_plain():
-            direct = self._direct
-            member = None if direct is None else direct.begin(request)
-        if direct is None or member is None:
+        direct = self._direct
+        if (
+            direct is None
+            or request.total is not None
+            or not request.is_plain()
+            or (member := direct.begin(request)) is None
+        ):
             return await run(self.co_send(request))
-        begun_at, conn = member.taken, member.connection
-        assert conn is not None
         try:
-            reply = await conn.exchange_by(
+            reply = await member.connection.exchange_by(  # type: ignore[union-attr]  # it is made
                 wait, run, request.method, request.url.target, request.fields(), request.body
             )
         except BaseException as exc:
             if not direct.repeats(member, request, exc):
                 raise
-            going = self._co_send_through(request, begun_at)
+            going = self._co_send_through(request, member.taken)
         else:
             response = direct.end(member, request, reply)
             if response.is_closed:
                 return response
-            going = self._co_complete(request, response, begun_at)
+            going = self._co_complete(request, response)
         return await run(going)
 
     def _co_send_in_time(self, request: ClientRequest, total: float) -> Co[Response]:
@@ -509,43 +463,36 @@ class Client:
         return (yield from within(request.deadline, self._co_send(request), failure))
 
     def _co_send(self, request: ClientRequest) -> Co[Response]:
-        direct = member = None
-        if request.is_plain():
-            direct = self._direct
-            member = None if direct is None else direct.begin(request)
-        if direct is None or member is None:
+        direct = self._direct
+        if direct is None or not request.is_plain() or (member := direct.begin(request)) is None:
             return (yield from self._co_send_through(request, time.monotonic()))
-        begun_at, conn = member.taken, member.connection
-        assert conn is not None
         try:
-            reply = yield from conn.co_exchange(
+            reply = yield from member.connection.co_exchange(  # type: ignore[union-attr]  # the same
                 request.method, request.url.target, request.fields(), request.body
             )
         except BaseException as exc:
             if not direct.repeats(member, request, exc):
                 raise
-            going = self._co_send_through(request, begun_at)
+            going = self._co_send_through(request, member.taken)
         else:
             response = direct.end(member, request, reply)
             if response.is_closed:
                 return response
-            going = self._co_complete(request, response, begun_at)
+            going = self._co_complete(request, response)
         return (yield from going)
 
     def _co_send_through(self, request: ClientRequest, begun_at: float) -> Co[Response]:
         """Send a request, which began at some time, through the layers that it needs."""
         if request.hooks is None:
-            going = self._redirects(request, self._co_send_hop)
+            going = self._co_redirected(request)
         else:
             going = events(request, self._co_redirected)
         return self._co_end(request, going, begun_at)
 
-    def _co_complete(
-        self, request: ClientRequest, response: Response, begun_at: float
-    ) -> Co[Response]:
+    def _co_complete(self, request: ClientRequest, response: Response) -> Co[Response]:
         """Do what is left to do after the first response, which has come directly."""
-        going = self._redirects.co_follow(request, response, self._co_send_hop)
-        return self._co_end(request, going, begun_at)
+        going = self._redirects.co_follow(request, response, self._chain.co_send)
+        return self._co_end(request, going, response.begun_at)
 
     def _co_end(self, request: ClientRequest, going: Co[Response], begun_at: float) -> Co[Response]:
         try:
@@ -586,63 +533,8 @@ class Client:
         return following
 
     def _co_redirected(self, request: ClientRequest) -> Co[Response]:
-        """Send *request*, and follow its redirects."""
-        return self._redirects(request, self._co_send_hop)
-
-    def _co_send_hop(self, request: ClientRequest) -> Co[Response]:
-        """Send *request* through the layers that it needs, which redirects may change."""
-        key = (
-            request.auth is not None,
-            self._store_cookies or request.cookies is not None or not self._cookies.is_empty,
-            _kinds(request.extensions) if request.extensions else None,
-            is_logged(),
-        )
-        co_send = self._sends.get(key)
-        if co_send is None:
-            co_send = self._sends[key] = self._chain(*key)
-        return co_send(request)
-
-    def _chain(self, has_auth: bool, has_cookies: bool, kinds: Kinds, has_log: bool) -> Send:
-        """Return the layers that requests of this kind pass, down to the dispatcher."""
-        has_retry, opens_websocket = kinds or (False, False)
-        chain: list[Layer] = []
-        chain += self._layers
-        if has_auth:
-            from .layers.authentication import authentication  # noqa: PLC0415 - the same
-
-            chain.append(authentication)
-        if self._retry is not None or has_retry:
-            from .layers.retry import RetryLayer  # noqa: PLC0415 - the same
-
-            chain.append(RetryLayer(self._retry, self._reading_of))
-        if has_cookies:
-            from .layers.cookies import CookieLayer  # noqa: PLC0415 - the same
-
-            chain.append(CookieLayer(self.cookies, stores=self._store_cookies))
-        if self._rate is not None:
-            chain.append(self._rate)
-        if self._guard is not None:
-            from .layers.guard import GuardLayer  # noqa: PLC0415 - the same
-
-            chain.append(GuardLayer(self._guard))
-        if opens_websocket:
-            from .websocket import co_shake_hands  # noqa: PLC0415 - the same
-
-            chain.append(co_shake_hands)
-        co_send: Send = self._dispatch_of(has_log)
-        for layer in reversed(chain):
-            co_send = _passing(layer, co_send)
-        return co_send
-
-    def _dispatch_of(self, has_log: bool) -> Send:
-        dispatch = self._dispatcher.co_dispatch
-        if self._mounts is not None:
-            dispatch = self._mounts.over(dispatch)
-        if has_log:
-            from .log import logged  # noqa: PLC0415 - logging is loaded already
-
-            dispatch = logged(dispatch)
-        return dispatch
+        """Send *request*, and follow its redirects, each of which may need other layers."""
+        return self._redirects(request, self._chain.co_send)
 
     # ---- the methods of HTTP
 
@@ -851,9 +743,9 @@ class Client:
             DugongError: a connection cannot be made.
 
         """
-        warm = getattr(self._dispatcher, "co_warm", None)
+        warm = getattr(self._chain.dispatcher, "co_warm", None)
         if warm is None:
-            raise StateError(f"{type(self._dispatcher).__name__} has no connections to warm")
+            raise StateError(f"{type(self._chain.dispatcher).__name__} has no connections to warm")
         yield from warm(as_origin(place), count)
 
     def warm(self, place: URL | Origin | str, count: int = 1) -> None:
@@ -862,16 +754,14 @@ class Client:
 
     def stats(self) -> Any:
         """Return what the pool counts; see `Pool.stats`."""
-        stats = getattr(self._dispatcher, "stats", None)
+        stats = getattr(self._chain.dispatcher, "stats", None)
         return None if stats is None else stats()
 
     def co_close(self) -> Co[None]:
         """Close the connections. Further requests are `StateError`."""
         self._is_closed = True
         self._direct = None
-        yield from self._dispatcher.co_close()
-        if self._mounts is not None:
-            yield from self._mounts.co_close()
+        yield from self._chain.co_close()
 
     def close(self) -> None:
         """Blocking twin of `co_close`."""
@@ -893,7 +783,7 @@ class Client:
     __aexit__ = __aenter__  # looked up before that, and never called
 
     def __repr__(self) -> str:
-        state = "closed" if self._is_closed else repr(self._dispatcher)
+        state = "closed" if self._is_closed else repr(self._chain.dispatcher)
         return f"<{type(self).__name__} {state}>"
 
     def _auth_of_base(self) -> Auth | None:
@@ -934,20 +824,6 @@ def refuse_setting(name: str) -> None:
         raise AttributeError(f"{SAME.get(name, name)} is set when the client is made, not later")
 
 
-def _kinds(extensions: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Return which layers the extensions of a request ask for; see `Client._chain`."""
-    return "retry" in extensions, "websocket" in extensions
-
-
-def _passing(layer: Layer, below: Send) -> Send:
-    """Return what sends a request through *layer*."""
-
-    def co_send(request: ClientRequest) -> Co[Response]:
-        return layer(request, below)
-
-    return co_send
-
-
 def default_fields(decompress: bool) -> list[tuple[str, str]]:
     """Return the fields that a client adds to each request."""
     fields = [("User-Agent", f"dugong_like/{VERSION}"), ("Accept", "*/*")]
@@ -958,11 +834,6 @@ def default_fields(decompress: bool) -> list[tuple[str, str]]:
     return fields
 
 
-def is_logged() -> bool:
-    """Return True if the program uses logging; without it nobody would see anything."""
-    return "logging" in sys.modules
-
-
 def _is_pool(dispatcher: Dispatcher) -> TypeGuard[Pool]:
     """Return True if *dispatcher* sends requests as a `Pool` does."""
     from .pool import Pool  # noqa: PLC0415 - not needed with a dispatcher
@@ -970,8 +841,26 @@ def _is_pool(dispatcher: Dispatcher) -> TypeGuard[Pool]:
     return isinstance(dispatcher, Pool) and type(dispatcher).co_dispatch is Pool.co_dispatch
 
 
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+def _pool(limits: Limits | None, guard: Guard | None, **options: Any) -> Pool:
+    """Return a pool with the options of a `Connector`, of which None is the default.
+
+    Raises:
+        InvalidOption: *guard* cannot see where connections lead.
+        Exception: what `Connector` raises.
+
+    """
+    from .connector import Connector  # noqa: PLC0415 - not needed with a dispatcher
+    from .pool import Pool  # noqa: PLC0415
+
+    if guard is not None:
+        from .layers.guard import guarded  # noqa: PLC0415 - for those who want it
+
+        if options["proxy"] is not None or options["uds"] is not None:
+            raise InvalidOption("guard: addresses behind a proxy or a socket are not known")
+        options["trust_env"] = False  # the proxies there would look the names up
+        options["resolver"] = guarded(guard, options["resolver"])
+    given = {name: value for name, value in options.items() if value is not None}
+    return Pool(Connector(whole_below=WHOLE_BELOW, **given), limits or Limits())
 
 
 def _with_address(

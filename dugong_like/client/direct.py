@@ -87,7 +87,9 @@ class DirectDispatch:
             DugongError: what `Connector.connection` raises.
 
         """
-        if not self._cookies.is_empty or ("logging" in _modules and self._is_logged()):
+        if not self._cookies.is_empty or (
+            "logging" in _modules and (self._log or self._find_log()).isEnabledFor(INFO)
+        ):
             return None
         member = self._pool.take(request.url.origin)
         if member is None:
@@ -96,16 +98,16 @@ class DirectDispatch:
         if timeouts is not member.timeout and timeouts is not None:
             assert member.connection is not None
             member.connection.timeout = timeouts
+            member.has_other_limits = True
         request.attempts += 1
         return member
 
-    def _is_logged(self) -> bool:
-        """Return True if requests are logged. A program without logging does not import it."""
-        if self._log is None:
-            from .log import log  # noqa: PLC0415 - logging is loaded already
+    def _find_log(self) -> Logger:
+        """Return what logs requests. A program without logging does not import it."""
+        from .log import log  # noqa: PLC0415 - logging is loaded already
 
-            self._log = log
-        return self._log.isEnabledFor(INFO)
+        self._log = log
+        return log
 
     def repeats(self, member: Member, request: ClientRequest, exc: BaseException) -> bool:
         """End the use of *member* after *exc*; return True if *request* is sent another way now.
@@ -137,16 +139,20 @@ class DirectDispatch:
         body: bytes | None = reply.body
         if body is None:
             lease = Lease(pool, member, request.url.origin)
-            return arriving_response(lease, request, (reply, False))
+            response = arriving_response(lease, request, (reply, False))
+            response.begun_at = member.taken
+            return response
         is_plain = reply.is_plain()
         if not is_plain and (keep_alive := reply.field("keep-alive")) is not None:
             pool.note_keep_alive(member, keep_alive)
-        connection, begun_at = member.connection, member.taken
-        ended_at = pool.give_back(member)
+        connection = member.connection
+        begun_at = member.taken  # before another request takes it
+        ended_at = pool.give_back(member, reply.is_usual)
         if not is_plain and self._stores_cookies and (lines := reply.values("set-cookie")):
             self._cookies.extract(request.url, lines, time.time())
         status = reply.status
         if not is_plain or status in REDIRECTS or (status >= ERRORS and self._raises):
-            return Response.received(reply, request, connection, body)
-        times = begun_at, ended_at
-        return Response.read_already(reply, request, connection, times, self._reading)
+            response = Response.received(reply, request, connection, body)
+            response.begun_at = begun_at
+            return response
+        return Response.read_already(reply, request, connection, begun_at, ended_at, self._reading)

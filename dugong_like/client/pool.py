@@ -215,6 +215,7 @@ class Pool:
         # The longest idle one first. Each idle one is here, and perhaps some that are in use.
         self._idle: OrderedDict[ref[Member], OriginPool] = OrderedDict()
         self._look_at = inf  # time at which one of the idle ones is due, or later
+        self._may_be_crowded = False  # True once there may be more idle ones than are kept
         self._changing = RLock()
         self._serving = False
         self._events: deque[OriginPool] = deque()  # where something has become free
@@ -424,6 +425,8 @@ class Pool:
             return None
         member = Member(at, self._members)
         try:
+            if len(self._members) > self._most_idle or len(at.members) > self._most_idle_of_origin:
+                self._may_be_crowded = True
             # Behind the place: of two threads that come at the same time none gets too much.
             if len(at.members) <= self._most_of_origin and (
                 len(self._members) <= self._most_members or self._make_room()
@@ -507,17 +510,19 @@ class Pool:
         except IndexError:
             return
         if why is None:
+            member.has_other_limits = True  # its user may have set some
             self.give_back(member, used=used)
         else:
             self.discard(member, why)
 
     def give_back(  # noqa: C901 - a part of each request: each call would count
-        self, member: Member, *, used: bool = True
+        self, member: Member, is_reusable: bool = False, *, used: bool = True
     ) -> float:
         """Take back what `take` has given.
 
         Args:
             member: it is not used any more.
+            is_reusable: True if its connection is known to be; False if that is to be found out.
             used: False if no request was sent; it may be a mere place.
 
         Returns:
@@ -539,10 +544,12 @@ class Pool:
             due = now + member.lasts
             if member.ends < due:  # noqa: PLR1730 - a call less
                 due = member.ends
-            if due <= now or requests >= member.most or not (at.is_open and conn.is_reusable()):
+            is_reusable = at.is_open and (is_reusable or conn.is_reusable())
+            if due <= now or requests >= member.most or not is_reusable:
                 self._end_because(member, now)
                 return now
-            if conn.timeout is not member.timeout:
+            if member.has_other_limits:
+                member.has_other_limits = False
                 conn.timeout = member.timeout
             member.due = due
             member.at = None
@@ -553,7 +560,7 @@ class Pool:
                 self._look_at = due
             if at.waiting or self._ready:
                 self.serve(at)
-            if len(self._idle) > self._most_idle or len(at.idle) > self._most_idle_of_origin:
+            if self._may_be_crowded:
                 self._trim(at)
             if not at.is_open:
                 self._close_idle()

@@ -106,6 +106,7 @@ class Member:
 
     Attributes:
         at: the origin that it is used for; None while it is idle, which would be a circle.
+        has_other_limits: True if its connection may have other time limits than `timeout`.
         home: the same at any time, as a weak reference.
         connection: the connection; None before it is made.
         timeout: its time limits.
@@ -122,12 +123,13 @@ class Member:
     """
 
     __slots__ = (
-        *("__weakref__", "at", "connection", "due", "ends", "home", "key", "lasts"),
-        *("most", "places", "renewals", "requests", "taken", "timeout"),
+        *("__weakref__", "at", "connection", "due", "ends", "has_other_limits", "home", "key"),
+        *("lasts", "most", "places", "renewals", "requests", "taken", "timeout"),
     )
 
     def __init__(self, at: OriginPool, places: set[ref[Member]]) -> None:
         self.at: OriginPool | None = at
+        self.has_other_limits = False
         self.home = ref(at)
         self.connection: HTTPConnection | None = None
         self.timeout: float | Timeouts | None = None

@@ -6,7 +6,7 @@ have a target instead of a URL (http/request.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..http.header_validation import FieldLines
 from ..http.headers import Fields, Headers
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ..http.auth.flow import Auth
     from ..polling.timeouts import Timeouts
     from .connection_settings import ConnectionSettings
+
+
+OF_LAYERS: Final = frozenset({"retry", "websocket"})  # keys of `extensions`
 
 
 class EventFunctions(Protocol):
@@ -144,16 +147,6 @@ class ClientRequest(Request):
         self.extensions: dict[str, Any] = {}
         super().__init__(method, str(url), headers, body)
 
-    @classmethod
-    def with_fields(cls, method: str, url: URL, prepared: PreparedFields) -> ClientRequest:
-        """Return a request without a body; the arguments have the right types already."""
-        self = cls.__new__(cls)
-        self.method = method
-        self.url = url
-        self.prepared = prepared
-        self.extensions = {}
-        return self
-
     @property
     def headers(self) -> Headers:
         headers = self._headers
@@ -183,7 +176,7 @@ class ClientRequest(Request):
             or self.held is not None
             or self.connecting is not None
             or self.decompress is not None
-            or "retry" in self.extensions
+            or (self.extensions and not OF_LAYERS.isdisjoint(self.extensions))
         ) and (self.body is None or is_whole(self.body))
 
     def fields(self) -> Any:

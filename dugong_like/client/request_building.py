@@ -196,7 +196,11 @@ class RequestBuilder:
         prepared = self._prepared
         if prepared is None or not self.headers.has_pairs(prepared.pairs):
             prepared = self._prepared = PreparedFields(self.headers)
-        request = ClientRequest.with_fields(method.upper(), place, prepared)
+        request = ClientRequest.__new__(ClientRequest)  # as all has the right type already
+        request.method = method.upper()
+        request.url = place
+        request.prepared = prepared
+        request.extensions = {}
         if credentials is not None:
             from ..http.auth.basic import BasicAuth  # noqa: PLC0415 - rare
 

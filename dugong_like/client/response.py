@@ -127,6 +127,7 @@ class Response:
             decoding was not asked for, or the body is a part (206), which cannot be decoded.
         extensions: facts of the dispatcher, and of layers of your own.
         is_closed: True if nothing more will be received.
+        begun_at: when the request began, in seconds of `time.monotonic`; 0 if that is not known.
 
     """
 
@@ -139,6 +140,7 @@ class Response:
     num_bytes_downloaded = 0
     encoded = False
     is_closed = False
+    begun_at = 0.0
 
     _message: HTTPResponse | None = None  # as a connection has received it
     _connection: HTTPConnection | None = None
@@ -156,7 +158,6 @@ class Response:
     _is_decoder_known = False
     _decoded = 0  # bytes
     _deadline: float | None = None
-    _begun_at = 0.0  # seconds of time.monotonic
     _ended_at: float | None = None  # the same
     _processed: bytearray | None = None  # for `recv_body`
     _unreported: list[tuple[str, bytes]] | None = None  # events of data, kept by `co_receive`
@@ -231,7 +232,8 @@ class Response:
         message: Reply,
         request: ClientRequest,
         connection: HTTPConnection | None,
-        times: tuple[float, float],
+        begun_at: float,
+        ended_at: float,
         options: ReadingOptions,
     ) -> Response:
         """Return the response to *request*, whose body needs no decoding, with nothing left to do.
@@ -240,8 +242,8 @@ class Response:
             message: as a connection has received it.
             request: the request.
             connection: the connection.
-            times: when the request began, and when the response was complete: seconds of
-                `time.monotonic`.
+            begun_at: when the request began, in seconds of `time.monotonic`.
+            ended_at: when the response was complete.
             options: see `begin`.
 
         """
@@ -253,7 +255,8 @@ class Response:
         self.extensions = {}
         self._wire = self._content = body = message.body
         self.num_bytes_downloaded = len(body)
-        self._begun_at, self._ended_at = times
+        self.begun_at = begun_at
+        self._ended_at = ended_at
         self.options = options
         self.is_closed = True
         return self
@@ -432,7 +435,7 @@ class Response:
         from datetime import timedelta  # noqa: PLC0415 - a millisecond, for those who look
 
         ended_at = time.monotonic() if self._ended_at is None else self._ended_at
-        return timedelta(seconds=ended_at - self._begun_at if self._begun_at else 0)
+        return timedelta(seconds=ended_at - self.begun_at if self.begun_at else 0)
 
     @property
     def cookies(self) -> Cookies:
@@ -983,7 +986,7 @@ class Response:
             options: how to read it.
 
         """
-        self._begun_at = begun_at
+        self.begun_at = begun_at
         self._deadline = deadline
         self.options = options
         self._reports_end = self.request is not None and self.request.hooks is not None

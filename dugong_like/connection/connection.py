@@ -347,13 +347,14 @@ class HTTPConnection(Operations):
         self, method: str, path: str, headers: Fields | None = None, body: Any = None
     ) -> Reply:
         """Blocking twin of `co_exchange`."""
-        head = whole = None
+        head = whole = is_special = None
         if body is None and (headers is None or isinstance(headers, FieldLines)):
             head = self._known_heads.get((method, path, headers))
         if head is not None:
             exchange = Exchange(method, path)
         else:
             exchange, head, whole = self._build_exchange(method, path, headers, body)
+            is_special = isinstance(whole, Request) or exchange.upgrades or exchange.closes
         exchanges = self._exchanges
         session = self._session
         shared = session.shared
@@ -362,13 +363,9 @@ class HTTPConnection(Operations):
             return run(self._co_exchange_in_time(exchange, head, whole))
         try:
             with exchanges.lock:  # which Ctrl-C at any point gives back
-                if (
-                    (whole is not None and isinstance(whole, Request))
-                    or exchange.upgrades
-                    or exchange.closes
-                ):
+                if is_special:
                     return run(self._co_exchange_now(exchange, head, whole))
-                begun = session.begin(exchange, head, whole)
+                begun = session.begin(exchange, head, whole)  # type: ignore[arg-type]  # no Request
                 if begun is not True:
                     return run(self._co_exchange_by_halves(session, exchange, head, whole, begun))
                 try:

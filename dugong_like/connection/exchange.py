@@ -258,7 +258,7 @@ class HTTPResponse:
 
     def with_body(self, body: bytes) -> Reply:
         """Return this response, which is complete, with its body."""
-        return Reply(self._exchange, self._head, body, self._trailer_fields)
+        return Reply(self._exchange, self._head, body, False, self._trailer_fields)
 
     @property
     def method(self) -> str:
@@ -402,16 +402,25 @@ class Reply(HTTPResponse):
 
     Attributes:
         body: the body, decoded from its transfer coding; ``b""`` if there is none.
+        is_usual: True if it came as most do, so that the connection takes another request.
 
     """
 
-    __slots__ = ("body",)
+    __slots__ = ("body", "is_usual")
 
     body: bytes
 
-    def __init__(self, exchange: Exchange, head: Head, body: bytes, trailers: bytes = b"") -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        head: Head,
+        body: bytes,
+        is_usual: bool,
+        trailers: bytes = b"",
+    ) -> None:
         self.status = head.status
         self.body = body
+        self.is_usual = is_usual
         self._exchange = exchange
         self._head = head
         self._headers = None

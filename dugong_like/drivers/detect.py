@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from ..polling.contract import Co, PollNeeded
 
 T = TypeVar("T")
+
+AIO: Final = f"{__package__}.aio"  # the driver for asyncio
+_modules: Final = sys.modules
 
 
 class Runner(Protocol):
@@ -32,7 +35,7 @@ class Wait(Protocol):
 
 def wait_of(run: Runner) -> Wait | None:
     """Return what waits in the way of *run*, if that is the ``run`` of the driver for asyncio."""
-    aio = sys.modules.get(f"{__package__}.aio")
+    aio = _modules.get(AIO)
     return aio.wait if aio is not None and run is aio.run else None
 
 
@@ -43,15 +46,16 @@ def runner() -> Runner:
         RuntimeError: the present task runs on neither.
 
     """
-    trio = sys.modules.get("trio")
+    trio = _modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_task():
         from .trio import run as run_on_trio  # noqa: PLC0415 - only when used
 
         return run_on_trio
-    asyncio = sys.modules.get("asyncio")
+    asyncio = _modules.get("asyncio")
     if asyncio is None:
         raise RuntimeError("neither asyncio nor trio runs here")
     asyncio.get_running_loop()
-    from .aio import run  # noqa: PLC0415 - only when used
-
+    if AIO not in _modules:  # which costs less than to import it each time
+        from . import aio  # noqa: F401, PLC0415 - only when used
+    run: Runner = _modules[AIO].run
     return run

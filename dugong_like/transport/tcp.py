@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final
 
 from ..polling.contract import POLLIN, POLLOUT, PollNeeded, milliseconds
@@ -27,6 +28,9 @@ from .zero_copy import (
 Socket = socket.socket
 
 MAX_PARTS: Final = 512  # parts of one sendmsg; the system takes IOV_MAX, at least 1024 on Linux
+
+
+_milliseconds = lru_cache(maxsize=16)(milliseconds)  # of time limits, which are the same each time
 
 
 class TCPStream(Waits):
@@ -165,7 +169,7 @@ class TCPStream(Waits):
         block = self._block  # as `blocks` does, which is a call
         if block is None:
             block = self._block = poller(self.fd)
-        return bool(block(None if timeout is None else milliseconds(timeout)))
+        return bool(block(None if timeout is None else _milliseconds(timeout)))
 
     def recv_would_block(self) -> bool:
         """See `Stream.recv_would_block`."""

@@ -285,7 +285,7 @@ class Session:
         body = bytes(view[head.size : count])
         spare.append(memory)
         del shared.pending[0]
-        return Reply(exchange, head, body)
+        return Reply(exchange, head, body, True)
 
     def take_replies(self, most: int) -> list[tuple[HTTPResponse, bytes]]:
         """Take the responses to the first pending requests, if all of them was received before.
@@ -436,7 +436,8 @@ class Session:
         shared.reading.release()
         shared.sending.release()
         shared.exchanging = None  # last: who is interrupted before has left a lock taken, perhaps
-        self.wake_others()
+        if shared.reader_waits is not None or shared.left is not None or shared.turn_waits:
+            self.wake_others()
 
     def wake_others(self) -> None:
         """Wake others, after `leave`, as nobody has exclusive use any more."""
