@@ -32,6 +32,7 @@ from .errors import (
     MessageTooLarge,
     PoolTimedOut,
     ProtocolError,
+    ProtocolNotNegotiated,
     RedirectRefused,
     ResponseClosed,
     ResponseError,
@@ -120,6 +121,7 @@ if TYPE_CHECKING:
         MAX_INFORMATIONAL,
         MAX_LINE_SIZE,
     )
+    from .http.h2.options import H2Options, H2Settings
     from .http.query import QueryParams
     from .http.sse import ServerSentEvent
     from .http.url import URL, Origin
@@ -207,6 +209,8 @@ __all__ = [
     "FileTooShort",
     "GoneAway",
     "FunctionAuth",
+    "H2Options",
+    "H2Settings",
     "HTTPConnection",
     "HTTPResponse",
     "HTTPStream",
@@ -236,6 +240,7 @@ __all__ = [
     "Pool",
     "PoolTimedOut",
     "ProtocolError",
+    "ProtocolNotNegotiated",
     "Proxy",
     "PublicOnly",
     "QueryParams",
@@ -339,6 +344,8 @@ _LATER = {
     "request": ".client.api",
     "stream": ".client.api",
     "AioFuture": ".drivers.aio",
+    "H2Options": ".http.h2.options",
+    "H2Settings": ".http.h2.options",
     "Answer": ".connection.pipeline",
     "AsyncConnection": ".connection.async_connection",
     "AsyncWebSocket": ".connection.async_websocket",

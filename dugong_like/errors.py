@@ -39,6 +39,7 @@
         |-- ConnectFailed              no address accepted the connection
         |-- HandshakeFailed            the TLS handshake failed
         |   |-- CertificateInvalid         the certificate of the peer is not accepted
+        |   |-- ProtocolNotNegotiated      the server chose no protocol that was asked for
         |   `-- ClientCertificateRefused   the peer does not accept the client certificate
         |-- TunnelRefused              the proxy refused CONNECT or SOCKS
         |-- HostnameNotResolvable      the name does not exist
@@ -534,6 +535,15 @@ class HandshakeFailed(TransportError):
 
 class CertificateInvalid(HandshakeFailed):
     """The certificate of the server or proxy is expired, unknown, or for another name."""
+
+    retryable = False
+
+
+class ProtocolNotNegotiated(HandshakeFailed):
+    """The server did not choose a protocol that was asked for (ALPN, RFC 7301).
+
+    That is one of the *versions* of `HTTPConnection`.
+    """
 
     retryable = False
 

@@ -84,6 +84,7 @@ RESERVED = {
         "adapters/httpx_network.py",  # the type of an argument
         "adapters/requests.py",  # the type of what it keeps
         "transport/features.py",
+        "transport/tls/alpn.py",  # the type of an argument
         "transport/tls/authorities.py",
         "transport/tls/contexts.py",
         "transport/tls/handshake.py",
@@ -150,6 +151,10 @@ TESTED_ELSEWHERE = {
     "http/h1/limits.py": "constants, enforced in test_response_head.py and test_chunked.py",
     "connection/operations.py": "test_connection.py",
     "http/h1/body_fields.py": "test_connection.py, test_requests.py",
+    "connection/h2/sender.py": "h2/test_session.py, h2/test_stream.py",
+    "connection/h2/receiver.py": "h2/test_session.py, h2/test_stream.py",
+    "connection/h2/shared.py": "h2/test_opening.py, h2/test_pump.py",
+    "connection/observer.py": "h1/test_trace_events.py, h2/test_trace_events.py",
     "connection/session.py": "protocols of types; h1/test_session.py",
     "connection/config.py": "test_connection.py, test_options.py",
     "transport/upgraded/duplex.py": "test_network_stream.py",

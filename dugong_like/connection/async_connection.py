@@ -135,6 +135,8 @@ class AsyncConnection:
     recv_to_file = awaited(HTTPConnection.co_recv_to_file)
     read_raw = awaited(HTTPConnection.co_read_raw)
     wait_closed = awaited(HTTPConnection.co_wait_closed)
+    ping = awaited(HTTPConnection.co_ping)
+    serve = awaited(HTTPConnection.co_serve)
 
     def websocket(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..errors import InvalidOption, InvalidRequest
 from ..http.h1.limits import (
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import os
     from socket import socket
 
+    from ..http.h2.options import H2Options, H2Settings
     from ..polling.rates import Budget
     from ..transport.connect.resolvers import Resolver
     from ..transport.connect.socket_options import SocketOptions
@@ -53,7 +54,9 @@ if TYPE_CHECKING:
     from ..transport.proxy.proxy import Proxy
     from ..transport.tls.over_socket import SSLContext
     from ..transport.tls.sessions import TLSSessions
+    from .h2.options import EitherHeads
 
+HTTP_1: Final[tuple[str, ...]] = ("http/1.1",)
 VERSIONS: Final = {"1.0": 0, "1.1": 1}
 LEAST_STATUS: Final = 100
 ALL_STATUSES: Final = 1000  # one more than the last of them
@@ -73,6 +76,11 @@ class ConnectionConfig:
     Attributes:
         hostname: as given.
         proxy: as given, as a `Proxy`.
+        versions: what may be spoken, in the order of preference.
+        prefers_h2: True if a connection is made for HTTP/2, perhaps to find that the server does
+            not speak it.
+        http2: options of HTTP/2, or None for the default ones.
+        on_settings: called with each SETTINGS of an HTTP/2 server, or None.
         proxy_given: True if it was given as such, and not as a pair or URL.
         heads: writes the heads of requests.
         route: where a connection leads.
@@ -95,7 +103,7 @@ class ConnectionConfig:
     """
 
     __slots__ = (
-        *("buffer_size", "expect100_timeout", "filters", "heads", "hostname", "is_direct"),
+        *("buffer_size", "expect100_timeout", "filters", "heads", "hostname", "http2", "is_direct"),
         *(
             "is_observed",
             "limits",
@@ -103,10 +111,12 @@ class ConnectionConfig:
             "may_log",
             "on_forwarded",
             "on_informational",
+            "on_settings",
+            "prefers_h2",
             "proxy",
             "proxy_given",
         ),
-        *("route", "timeout", "timings", "trace", "whole_below"),
+        *("route", "timeout", "timings", "trace", "versions", "whole_below"),
     )
 
     def __init__(  # noqa: PLR0913 - each is documented at HTTPConnection
@@ -119,6 +129,9 @@ class ConnectionConfig:
         timeout: float | Timeouts | None = None,
         expect100_timeout: float | None = None,
         http_version: str = "1.1",
+        versions: Sequence[str] = HTTP_1,
+        http2: H2Options | None = None,
+        on_settings: Callable[[H2Settings], object] | None = None,
         buffer_size: int = BUFFER_SIZE,
         max_line_size: int = MAX_LINE_SIZE,
         max_header_size: int = MAX_HEADER_SIZE,
@@ -144,10 +157,15 @@ class ConnectionConfig:
     ) -> None:
         self.hostname = hostname
         is_https = ssl_context is not None
+        self.heads: RequestHeads | EitherHeads
         name, port, host, self.heads = _origin_of(hostname, port, is_https)
         forwarding = self._use_proxy(proxy, name, is_https)
         if forwarding is not None or http_version != "1.1":
             self.heads = _other_heads(host, forwarding, http_version)
+        self.versions = HTTP_1
+        self.http2, self.on_settings, self.prefers_h2 = http2, on_settings, False
+        if versions is not HTTP_1 or http2 is not None or on_settings is not None:
+            self._choose_versions(versions, host, is_https=is_https)
         self.limits = _limits_of(
             *(max_line_size, max_header_size, max_fields),
             *(max_informational, max_chunk_line, max_extensions),
@@ -192,6 +210,22 @@ class ConnectionConfig:
             forwarding = self.proxy.forwarding()
             self.on_forwarded = forwarding.note_response
         return forwarding
+
+    def _choose_versions(self, versions: Sequence[str], host: str, *, is_https: bool) -> None:
+        """Check what may be spoken, and the options of HTTP/2."""
+        from .h2.options import EitherHeads, check_options, check_versions  # noqa: PLC0415 - HTTP/2
+
+        self.versions = check_versions(versions)
+        check_options(self.http2, self.on_settings)
+        # Without TLS the server cannot be asked (RFC 9113 section 3.3): it is HTTP/2 or not.
+        self.prefers_h2 = "h2" in self.versions and (is_https or self.versions == ("h2",))
+        if self.prefers_h2:
+            heads = cast("RequestHeads", self.heads)
+            if not heads.minor:
+                raise InvalidOption("http_version 1.0 goes with HTTP/1 only: versions has h2")
+            if self.on_forwarded is not None:
+                raise InvalidOption("a proxy that forwards requests takes HTTP/1 only")
+            self.heads = EitherHeads(heads, "https" if is_https else "http", host)
 
     def _observe(
         self,

@@ -63,7 +63,7 @@ class Signature:
 
 
 class HTTPConnection(Operations):
-    """A connection to one HTTP/1.1 server, opened when it is needed.
+    """A connection to one server, over HTTP/1.1 or HTTP/2, opened when it is needed.
 
     Each operation exists twice: ``co_x`` returns a generator that yields `PollNeeded`
     where it would block, and ``x`` blocks. Both may be mixed. One thread may send while
@@ -87,6 +87,12 @@ class HTTPConnection(Operations):
         http_version: ``"1.0"`` for a server that cannot do better: then there are no chunked
             bodies, no ``expect100`` and no Upgrade. Host and ``Connection: keep-alive`` are sent
             all the same; without keep-alive the next request gets a new connection.
+        versions: what may be spoken, in the order of preference: ``("http/1.1",)``,
+            ``("h2", "http/1.1")``, or ``("h2",)``. With *ssl_context* the server is asked (ALPN);
+            what that offers plays no part. Without it nobody can ask: ``("h2",)`` begins with
+            HTTP/2 at once, and the other two are HTTP/1.1. See :doc:`/http2`.
+        http2: `H2Options`: windows, limits and settings of HTTP/2.
+        on_settings: called with the `H2Settings` of an HTTP/2 server each time that it sends some.
         buffer_size: bytes of the receive buffer.
         max_line_size: bytes of the longest status line or field line taken.
         max_header_size: bytes of the longest head or trailer section taken, and of all
@@ -358,7 +364,7 @@ class HTTPConnection(Operations):
         exchanges = self._exchanges
         session = self._session
         shared = session.shared
-        if shared.total is not None or exchanges.thread:
+        if not shared.direct or exchanges.thread:
             self._check_not_driven(exchange)
             return run(self._co_exchange_in_time(exchange, head, whole))
         try:
@@ -403,6 +409,16 @@ class HTTPConnection(Operations):
             what = "another exchange of this connection is under way in this thread: await, or run"
             error = StateError(f"{what} as an operation, what is to follow it")
             raise self._session.shared.labelled(error, exchange)
+
+    @twin_of(Operations.co_ping)
+    def ping(self) -> float:
+        """Blocking twin of `co_ping`."""
+        return run(self.co_ping())
+
+    @twin_of(Operations.co_serve)
+    def serve(self) -> None:
+        """Blocking twin of `co_serve`."""
+        run(self.co_serve())
 
     @twin_of(Operations.co_wait_closed)
     def wait_closed(self) -> Exception | None:

@@ -49,6 +49,10 @@ class ResponseReader(Protocol):
         """See `Exchange.co_discard`."""
         ...
 
+    def abandon(self, exchange: Exchange) -> None:
+        """Note that nobody will read the response to *exchange*; see `Exchange.abandon`."""
+        ...
+
 
 class Exchange:
     """One request and the response it waits for; `HTTPConnection.send_request` returns it.
@@ -73,7 +77,8 @@ class Exchange:
         hand_over: gives the stream up, if the response has ended HTTP on it.
         stream: what it gave.
         timings: how long its phases took; None if nobody asked for it.
-        stream_id: number of its stream (RFC 9113 section 5.1.1); None over HTTP/1.1.
+        stream_id: number of its stream (RFC 9113 section 5.1.1); None over HTTP/1.1, and before the
+            request is sent.
 
     """
 
@@ -183,10 +188,13 @@ class Exchange:
     def abandon(self) -> None:
         """Say that nobody will read the response.
 
-        The next reader skips it, or what is left of it, so that it cannot be taken for
-        the response to a later request.
+        Over HTTP/1.1 the next reader skips it, or what is left of it, so that it cannot be taken
+        for the response to a later request. Over HTTP/2 its stream is reset, also if the request is
+        not complete.
         """
         self.abandoned = True
+        if self.reader is not None:
+            self.reader.abandon(self)
 
     def __repr__(self) -> str:
         return f"<Exchange {self.method} {mask_target(self.path)}>"
@@ -282,8 +290,8 @@ class HTTPResponse:
 
     @property
     def http_version(self) -> str:
-        """``"1.1"``, ``"1.0"``, or another minor version that the server says."""
-        return f"1.{self._head.minor}"
+        """``"2"``, ``"1.1"``, ``"1.0"``, or another minor version that the server says."""
+        return self._head.version
 
     @property
     def timings(self) -> Timings | None:
@@ -301,6 +309,11 @@ class HTTPResponse:
         if self._headers is None:
             self._headers = _message(self._head.fields, self._head.lower)
         return self._headers
+
+    @property
+    def lines(self) -> bytes:
+        """The header fields as lines, each with its CRLF, and another CRLF in front."""
+        return self._head.fields
 
     def field(self, name: str) -> str | None:
         """Return the value of a header field without making `headers`.

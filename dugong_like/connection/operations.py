@@ -16,7 +16,7 @@ from itertools import islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Unpack, cast
 
-from ..errors import AnsweredEarly, DugongError, InvalidRequest, StateError
+from ..errors import AnsweredEarly, DugongError, GoneAway, InvalidRequest, StateError
 from ..http.arguments import Buffer, as_bytes, as_string, as_writable, check_size, iterate
 from ..http.h1.body_fields import EMPTY, framing_lines
 from ..http.h1.request_head import closes
@@ -51,6 +51,7 @@ from .session import Retired, Session, SessionReplaced
 from .shared import SharedState
 
 if TYPE_CHECKING:
+    from ..http.h2.options import H2Settings
     from ..http.websocket.options import WebSocketArguments
     from .session import Whole
     from .websocket import WebSocket
@@ -93,7 +94,11 @@ class Operations:
         self.content_md5 = content_md5
         self.renewals = 0
         self._new_exchange = kind_of_exchange(config.timeout)
-        self._session: Session = SessionOne(config, config.timeout, config.expect100_timeout)
+        self._session: Session = (
+            self._http2_session()
+            if config.prefers_h2
+            else SessionOne(config, config.timeout, config.expect100_timeout)
+        )
         self._exchanges = FairLock()  # of `exchange`: one after the other
         self._session.shared.exchanges = self._exchanges
 
@@ -106,7 +111,7 @@ class Operations:
         with exclusive.changing:
             if self._session is not old:
                 return  # another thread did that
-            new = self._next_session()
+            new = self._next_session(old)
             new.shared.timings = old.shared.timings
             new.shared.exchanges = self._exchanges
             if not old.shared.lost and (left := old.receiver.bodies.left()) is not None:
@@ -115,8 +120,20 @@ class Operations:
             self.renewals += 1
         old.replaced()
 
-    def _next_session(self) -> Session:
-        return SessionOne(self._config, self._timeout, self._expect100_timeout)
+    def _next_session(self, old: Session) -> Session:
+        """Return the session that follows *old*; with HTTP/1.1 once the server has chosen it."""
+        stream = old.take_stream()
+        if old.concurrent and stream is None:
+            return self._http2_session()
+        new = SessionOne(self._config, self._timeout, self._expect100_timeout)
+        if stream is not None:
+            new.shared.take(stream)
+        return new
+
+    def _http2_session(self) -> Session:
+        from .h2.session import Session as SessionTwo  # noqa: PLC0415 - for those who want HTTP/2
+
+        return SessionTwo(self._config, self._timeout, self._expect100_timeout)
 
     def _begin_connecting(self) -> Co[None] | None:
         while True:
@@ -691,8 +708,7 @@ class Operations:
         """
         sink = Sink(file)
         try:
-            receiver = self._session.receiver
-            yield from receiver.co(receiver.bodies.save, sink, elsewhere=sink.wanted)
+            yield from self._session.receiver.co_save(sink)
         finally:
             sink.settle()
         if sink.failure is not None:
@@ -746,7 +762,10 @@ class Operations:
         self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
     ) -> Co[Reply]:
         """Return the operation for a whole exchange, with the total limit if there is one."""
-        going = self._co_exchange(exchange, head, whole)
+        if self._session.concurrent:
+            going = self._co_exchange_beside(exchange, head, whole)
+        else:
+            going = self._co_exchange(exchange, head, whole)
         total = self._session.shared.total
         if total is None:
             return going
@@ -773,6 +792,28 @@ class Operations:
                 known.clear()
             known[key] = head
         return exchange, head, cast("memoryview | None", whole)
+
+    def _co_exchange_beside(
+        self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
+    ) -> Co[Reply]:
+        """Do an exchange while others are under way."""
+        while (session := self._session).concurrent:
+            source = None
+            body: memoryview | BodyFollowing | None
+            if isinstance(whole, Request):
+                exchange, head, body, source = self._build_following(whole)
+            else:
+                body = whole
+            try:
+                return (yield from session.co_exchange(exchange, head, body, source))
+            except Retired:
+                self._renew(session)
+            except GoneAway as exc:  # between our look and our request
+                if exc.request_sent != "no" or source is not None:
+                    raise
+                self._renew(session)
+                exchange = self._new_exchange(exchange.method, exchange.target)
+        return (yield from self._co_exchange(exchange, head, whole))
 
     def _co_exchange(
         self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
@@ -855,7 +896,7 @@ class Operations:
             isinstance(whole, Request)
             or exchange.upgrades
             or exchange.closes
-            or shared.total is not None
+            or not shared.direct
             or not lock.acquire(False)  # it has to wait for its turn
         ):
             return await run(self._co_exchange_in_time(exchange, head, whole))
@@ -1120,6 +1161,55 @@ class Operations:
         It does not look at the socket, as `is_open` does: sending a request does that.
         """
         return self._session.is_reusable()
+
+    # ---- what only HTTP/2 has
+
+    @property
+    def protocol(self) -> str:
+        """The protocol, ``"http/1.1"`` or ``"h2"``; before connecting, the preferred one."""
+        return self._session.protocol
+
+    @property
+    def remote_settings(self) -> H2Settings | None:
+        """The settings of an HTTP/2 server; None before they have come, and with HTTP/1.1."""
+        return self._session.remote_settings
+
+    def co_ping(self) -> Co[float]:
+        """Send PING over HTTP/2, and wait for the answer (RFC 9113 section 6.7).
+
+        Connects if there is no connection. Other operations may be under way.
+
+        Returns:
+            Seconds that it took.
+
+        Raises:
+            StateError: it is an HTTP/1.1 connection, which has no PING.
+            ConnectionClosed: the connection was lost.
+            ConnectionTimedOut: there was no answer for the time-out of the connection.
+            DugongError: what `co_connect` raises.
+
+        """
+        going = self._begin_connecting()
+        if going is not None:
+            yield from going
+        return (yield from self._session.co_ping())
+
+    def co_serve(self) -> Co[None]:
+        """Take part in what an HTTP/2 connection does while nobody uses it, until it ends.
+
+        That is to answer PING of the server, and to notice GOAWAY and the end of the connection at
+        once. Without it that is done by the next operation, which is soon enough for most servers.
+        Other operations may be under way. To end it, close the operation.
+
+        Raises:
+            StateError: it is an HTTP/1.1 connection.
+            DugongError: what `co_connect` raises.
+
+        """
+        going = self._begin_connecting()
+        if going is not None:
+            yield from going
+        yield from self._session.co_serve()
 
     def report_retry(self, failure: Exception | None, requests: int = 1) -> None:
         """Report to the trace, if there is one, that requests are about to be sent again.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from socket import socket
 from typing import TypedDict
 
+from ..http.h2.options import H2Options, H2Settings
 from ..polling.rates import Budget
 from ..polling.timeouts import Timeouts
 from ..transport.connect.resolvers import Resolver
@@ -28,6 +29,9 @@ class KeywordOptions(TypedDict, total=False):
     timeout: float | Timeouts | None
     expect100_timeout: float | None
     http_version: str
+    versions: Sequence[str]
+    http2: H2Options | None
+    on_settings: Callable[[H2Settings], object] | None
     buffer_size: int
     max_line_size: int
     max_header_size: int

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from ..errors import StateError
 
 if TYPE_CHECKING:
+    from ..http.h2.options import H2Settings
     from ..http.request import BodyFollowing
     from ..http.request import Source as BodySource
-    from ..polling.contract import Co, PollNeeded
+    from ..polling.contract import Co
     from ..polling.timeouts import Timeouts
     from ..transport.stream import Data, Part, Stream
     from ..transport.zero_copy import FileRange
@@ -45,7 +46,7 @@ class SessionReplaced(StateError):
 
 
 class Counter(Protocol):
-    """What counts the bytes that a session has received."""
+    """A counter of the bytes that a session has received."""
 
     @property
     def received(self) -> int:
@@ -158,10 +159,6 @@ class Bodies(Protocol):
         """See `Operations.co_discard`."""
         ...
 
-    def save(self, sink: Sink) -> bool | None:
-        """See `Operations.co_recv_to_file`."""
-        ...
-
     def left(self) -> list[bytes | memoryview] | None:
         """Return what was received of a complete body and not delivered; None if there is none."""
         ...
@@ -183,7 +180,7 @@ class ReceivingHalf(Protocol):
 
     @property
     def buffer(self) -> Counter:
-        """What counts received bytes."""
+        """A counter of received bytes."""
         ...
 
     def block(
@@ -200,10 +197,12 @@ class ReceivingHalf(Protocol):
         attempt: Callable[[A], T | None],
         argument: A,
         is_early: Callable[[], bool] | None = None,
-        *,
-        elsewhere: Callable[[], PollNeeded | None] | None = None,
     ) -> Co[T]:
-        """Make attempts until one succeeds; wait for *elsewhere* in between if that needs it."""
+        """Make attempts until one succeeds, and wait in between."""
+        ...
+
+    def co_save(self, sink: Sink) -> Co[bool]:
+        """See `Operations.co_recv_to_file`; False if *sink* has failed."""
         ...
 
     def co_read_response(self) -> Co[HTTPResponse]:
@@ -318,6 +317,21 @@ class Session(Protocol):
 
     def take_replies(self, most: int) -> list[tuple[HTTPResponse, bytes]]:
         """Take the responses to the first pending requests, if all of them was received before."""
+        ...
+
+    # ---- what only HTTP/2 has; `StateError` with HTTP/1.1
+
+    @property
+    def remote_settings(self) -> H2Settings | None:
+        """See `Operations.remote_settings`."""
+        ...
+
+    def co_ping(self) -> Co[float]:
+        """See `Operations.co_ping`."""
+        ...
+
+    def co_serve(self) -> Co[None]:
+        """See `Operations.co_serve`."""
         ...
 
     # ---- its life

@@ -129,10 +129,14 @@ class SharedState(StreamInUse):
         self.meter: Meter | None = None
         self.timings: Timings | None = None
         if config.is_observed:
-            from .h1.trace_events import Observer  # noqa: PLC0415 - for connections that have one
+            self.observe(config)
 
-            self.observer = Observer(self, config)
-            self.route = config.route.traced(self.observer.emit)
+    def observe(self, config: ConnectionConfig) -> None:
+        """Have an observer for whoever *config* names."""
+        from .h1.trace_events import Observer  # noqa: PLC0415 - for connections that have one
+
+        self.observer = Observer(self, config)
+        self.route = self.route.traced(self.observer.emit)
 
     def limit(self, timeout: float | Timeouts | None) -> None:
         """Let *timeout* hold for every wait that begins from now on.
@@ -236,7 +240,7 @@ class SharedState(StreamInUse):
             raise
         if attempt is None or (stream := at_once(self.route, attempt)) is None:
             return self._co_open(attempt)
-        self._opened(stream)
+        self.take(stream)
         return None
 
     def _co_open(self, attempt: Attempt | None) -> Co[None]:
@@ -253,7 +257,7 @@ class SharedState(StreamInUse):
         except DugongError as exc:
             self.label(exc)
             raise
-        self._opened(stream)
+        self.take(stream)
 
     @staticmethod
     def _co_fail(failure: ConnectFailed) -> Co[None]:
@@ -264,7 +268,13 @@ class SharedState(StreamInUse):
         finally:
             del failure  # or it would keep this frame, which keeps it, and what was half open
 
-    def _opened(self, stream: Stream) -> None:
+    def take(self, stream: Stream) -> None:
+        """Have *stream*, which leads to the server.
+
+        Raises:
+            ConnectionClosed: the session was closed meanwhile, and so is *stream* now.
+
+        """
         if self.config.filters is not None:
             try:
                 stream, self.meter = self.config.filters.wrap(stream)

@@ -101,7 +101,7 @@ def test_connection_that_comes_too_late_is_closed(config):
     cancel(session)
     assert late.sock.fileno() >= 0
     with pytest.raises(ConnectionClosed, match="closed meanwhile"):
-        session._opened(late)
+        session.take(late)
     assert late.sock.fileno() == -1
     assert session.stream is None
     cancel(donor)

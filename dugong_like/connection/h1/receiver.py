@@ -37,6 +37,7 @@ from ...transport.buffer import ReceiveBuffer
 from ...transport.stream import RECEIVING, Stream
 from ...transport.zero_copy import PATIENCE
 from ..exchange import Exchange, HTTPResponse
+from ..files import Sink
 from ..session import SessionReplaced
 from ..shared import PEERS
 from ..states import BROKEN, CLOSED
@@ -499,6 +500,10 @@ class Receiver:
             return reading
         return co_limited(self._session, self.continue_timeout, reading)
 
+    def co_save(self, sink: Sink) -> Co[bool]:
+        """See `Operations.co_recv_to_file`; False if *sink* has failed."""
+        return self.co(self.bodies.save, sink, elsewhere=sink.wanted)
+
     def read_response(self, _: None) -> HTTPResponse | None:
         """Make an attempt to read the next response; see `Operations.co_read_response`."""
         session = self._session
@@ -618,6 +623,9 @@ class Receiver:
         """See `Exchange.co_discard`."""
         if not self._is_at_end(exchange):
             yield from self._co_in_turn(exchange, self.bodies.discard, None)
+
+    def abandon(self, exchange: Exchange) -> None:
+        """See `ResponseReader.abandon`: the next reader skips it."""
 
     def _is_at_end(self, exchange: Exchange) -> bool:
         """Return True if the body of the response to *exchange* has been read to its end.

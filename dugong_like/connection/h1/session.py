@@ -69,6 +69,7 @@ from .sender import Sender
 from .states import READY
 
 if TYPE_CHECKING:
+    from ...http.h2.options import H2Settings
     from ...http.request import BodyFollowing, Source
     from ...polling.contract import Co
     from ...polling.timeouts import Timeouts
@@ -498,6 +499,22 @@ class Session:
     def clear(self) -> None:
         """Forget what was received and not taken: the session is closed, and nobody reads."""
         self.receiver.clear()
+
+    @property
+    def remote_settings(self) -> H2Settings | None:
+        """None: HTTP/1.1 has no settings."""
+        return None
+
+    def co_ping(self) -> Co[float]:
+        """See `Operations.co_ping`. Raises `StateError`."""
+        raise self._only_http2("PING")
+
+    def co_serve(self) -> Co[None]:
+        """See `Operations.co_serve`. Raises `StateError`."""
+        raise self._only_http2("co_serve()")
+
+    def _only_http2(self, what: str) -> StateError:
+        return self.shared.labelled(StateError(f"{what} goes with HTTP/2, not with HTTP/1.1"))
 
     def take_stream(self) -> Stream | None:
         """Return None: it is used for HTTP/1.1 whatever it leads to."""

@@ -1,7 +1,4 @@
-"""The trace events of a session, emitted by its observer, which timings and logging use as well.
-
-A session has an observer if somebody asked for one, and calls it at each place below; what is sent,
-and in how many calls, is the same with and without it.
+"""The trace events of an HTTP/1.1 session, which calls its observer at each place below.
 
 Events of a request, in this order, each with ``started`` and ``complete`` or ``failed``::
 
@@ -13,28 +10,20 @@ Events of a request, in this order, each with ``started`` and ``complete`` or ``
     http11.receive_response_body    response
     http11.trailers                 response, headers: one event
     http11.response_closed          response
-    connection.close                host, port: one event
-    connection.retry                host, port, exception, requests: one event
 
-Not here: the events of connecting (transport/connect/open.py).
+Not here: the events of any connection (connection/observer.py).
 """
 
 from __future__ import annotations
 
-import re
-import weakref
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from ...errors import StateError
 from ...http.h1.response_head import Head
-from ...http.redaction import mask_target, masked_lines
-from ...polling.fork import generation
-from ...transport.timings import Stopwatch, Timings
-from ...transport.trace import Info, Trace, report_retry
+from ...http.redaction import masked_lines
+from ...transport.trace import Info
+from ..observer import Observed, SessionObserver, about
 
 if TYPE_CHECKING:
-    from ...transport.connect.route import Route
-    from ...transport.stream import Stream
     from ..config import ConnectionConfig
     from ..exchange import Exchange, HTTPResponse
 
@@ -44,22 +33,7 @@ RECEIVE_HEAD: Final = "http11.receive_response_headers"
 RECEIVE_BODY: Final = "http11.receive_response_body"
 
 
-_has_url_parts = re.compile("[@=%]").search  # without these a target has no credentials
-
-
-class Observed(Protocol):
-    """The parts of a session that its observer uses; see `shared.SharedState`."""
-
-    route: Route
-    stream: Stream | None
-    timings: Timings | None
-
-    def fail(self, failure: Exception) -> None:
-        """Break the session."""
-        ...
-
-
-class Observer:
+class Observer(SessionObserver):
     """Tells of one session. The sending and the receiving half are in a phase of their own each.
 
     Args:
@@ -67,77 +41,21 @@ class Observer:
         config: says who is told.
 
     Attributes:
-        raised: what the trace has raised. It is told nothing more.
-        takes_time: True if somebody asked for the time of each exchange.
         receiving: the phase of receiving; empty between two of them.
         interrupted: the phase of receiving that an operation has left and the next one goes on
             with; empty if there is none.
 
     """
 
-    __slots__ = (
-        *("_generation", "_sending", "_session", "_stopwatch", "_trace", "interrupted", "raised"),
-        *("receiving", "takes_time"),
-    )
+    __slots__ = ("_sending", "interrupted", "receiving")
 
     def __init__(self, session: Observed, config: ConnectionConfig) -> None:
-        self._session = weakref.ref(session)  # which has this one
-        self._trace: Trace | None = config.trace
-        self.takes_time = config.timings
-        self._stopwatch = Stopwatch() if config.timings else None
-        self._generation = generation()
-        self.raised: BaseException | None = None
+        super().__init__(session, config)
         self._sending = ""  # names of phases
         self.receiving = ""
         self.interrupted = ""
 
-    def begin(self) -> None:
-        """Note that connecting begins."""
-        self.raised = None
-        if self._stopwatch is not None:
-            self._stopwatch.reset()
-
-    def emit(self, event: str, info: Info) -> None:
-        """Tell whoever asked.
-
-        An exception of the trace ends the operation and breaks the connection, of which the trace
-        is told nothing more.
-
-        Raises:
-            BaseException: what the trace raises.
-
-        """
-        if self._stopwatch is not None:
-            self._stopwatch.note(event)
-        self._emit((event, info))
-
-    def _emit(self, *events: tuple[str, Info]) -> None:
-        """Do the same with events that the stopwatch need not hear of."""
-        trace = self._trace
-        if trace is None or self.raised is not None:
-            return
-        event = ""
-        try:
-            for event, info in events:
-                trace(event, info)
-        except BaseException as exc:
-            self._note_raised(exc, event)
-            raise
-
-    def _note_raised(self, exc: BaseException, event: str) -> None:
-        self.raised = exc
-        session = self._session()
-        if session is None:
-            return
-        session.fail(StateError(f"the trace raised {exc!r} at {event}"))
-        if session.stream is not None:
-            session.stream.shut_down()  # for the other half, if it waits
-
     # ---- the sending half
-
-    def time(self, exchange: Exchange) -> None:
-        """Begin to take the time of *exchange*."""
-        exchange.timings = Timings()
 
     def sends_head(self, exchange: Exchange, head: bytes) -> None:
         """Note that *head* is about to be sent."""
@@ -251,31 +169,3 @@ class Observer:
         if self.receiving == RECEIVE_HEAD and exchange is not None:
             info = about(exchange)
         self._emit((f"{self.receiving}.started", info))
-
-    # ---- the connection
-
-    def closing(self) -> None:
-        """Note that the connection is about to be closed.
-
-        A child process tells nothing of its parent's connection.
-        """
-        session = self._session()
-        if session is not None and generation() == self._generation:
-            route = session.route
-            self.emit("connection.close", {"host": route.hostname, "port": route.port})
-
-    def retry(self, failure: Exception | None, requests: int) -> None:
-        """Note that *requests* are sent again because of *failure*."""
-        session = self._session()
-        if session is not None:
-            report_retry(self.emit, session.route.hostname, session.route.port, failure, requests)
-
-
-def about(exchange: Exchange) -> Info:
-    """Return what is told of a request."""
-    path = exchange.target
-    return {
-        "request": exchange,
-        "method": exchange.method,
-        "target": mask_target(path) if _has_url_parts(path) else path,
-    }

@@ -86,6 +86,11 @@ class Head:
         self.whole = -1
         self.plain: bool | None = None
 
+    @property
+    def version(self) -> str:
+        """The version of HTTP, such as ``"1.1"``."""
+        return f"1.{self.minor}"
+
 
 def find_head(
     data: bytes | bytearray, begin: int, end: int, max_fields: int = MAX_FIELDS

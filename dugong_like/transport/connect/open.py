@@ -380,13 +380,15 @@ def _co_secure(
     if proxy is None:
         host, port, name = route.hostname, route.port, options.server_name
         fingerprints, event = options.fingerprints, "connection.start_tls"
+        offer = route.offer
     else:
         host, port, name = proxy.host, proxy.port, proxy.host
         fingerprints, event = (), "proxy.start_tls"
+        offer = ()
     limit = timeouts.to_shake_hands
     place = options.session_place(context, name, host, port)
     shaking_hands = co_start_tls(
-        stream, context, name, None, fingerprints=fingerprints, place=place
+        stream, context, name, None, fingerprints=fingerprints, place=place, offer=offer
     )
     traced = co_traced(
         route.trace,

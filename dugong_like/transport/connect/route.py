@@ -37,11 +37,12 @@ class Route:
         address: the same as a socket address; None if it has to be looked up, or is not used.
         has_tls: True if the stream is TLS, to the origin or just to a proxy.
         trace: gets the events of each step, or None.
+        offer: protocols to offer to the origin (ALPN); those of *ssl_context* if empty.
 
     """
 
     __slots__ = (
-        *("address", "first", "has_tls", "hostname", "limits", "options", "port", "proxy"),
+        *("address", "first", "has_tls", "hostname", "limits", "offer", "options", "port", "proxy"),
         *("ssl_context", "test_hostnames", "trace"),
     )
 
@@ -62,6 +63,7 @@ class Route:
         self.limits = limits
         self.test_hostnames = test_hostnames
         self.trace: Trace | None = None
+        self.offer: Sequence[str] = ()
         self.first = (hostname, port) if proxy is None else (proxy.host, proxy.port)
         self.options = options
         self.address = literal(*self.first) if options.can_use(self.first[0]) else None
@@ -101,6 +103,12 @@ class Route:
         if method == "CONNECT" and is_authority(target):
             return target
         return mask_target(target) if type(target) is Target else self.origin
+
+    def offering(self, protocols: Sequence[str]) -> Route:
+        """Return the same route with another *offer*."""
+        route = copy.copy(self)
+        route.offer = protocols
+        return route
 
     def traced(self, trace: Trace) -> Route:
         """Return the same route with *trace*."""

@@ -21,6 +21,7 @@ from typing import Final, NoReturn
 from ...errors import InvalidOption
 from ...http.redaction import quoted
 from ...polling.numbers import check_flag
+from .alpn import set_offer
 from .authorities import FilePath, Source, name_of, reason_of, trusting, verified_by_system
 
 Password = str | bytes
@@ -232,7 +233,7 @@ def _offer(context: ssl.SSLContext, protocols: Sequence[str] | None) -> None:
         if not name.isascii() or not 0 < len(name) <= MAX_PROTOCOL:
             raise InvalidOption(f"not the name of a protocol (RFC 7301): {quoted(name)}")
     if protocols:
-        context.set_alpn_protocols(list(protocols))
+        set_offer(context, list(protocols))
 
 
 def _log_keys(context: ssl.SSLContext, path: FilePath) -> None:

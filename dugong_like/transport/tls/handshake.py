@@ -17,7 +17,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol, TypeVar
 
 from ...errors import (
@@ -25,6 +25,7 @@ from ...errors import (
     ClientCertificateRefused,
     ConnectionClosed,
     HandshakeFailed,
+    ProtocolNotNegotiated,
 )
 from ...polling.contract import Co, PollNeeded
 from ..attempts import co_attempt
@@ -95,19 +96,20 @@ class Secured:
         self._kept: Kept | None = None
         self._ended = False  # this side has closed the connection, or a direction of it
 
-    def check_peer(self, fingerprints: Fingerprints, any_protocol: bool) -> None:
+    def check_peer(self, fingerprints: Fingerprints, offer: Sequence[str] | None) -> None:
         """Check the result of the handshake.
 
         Raises:
-            HandshakeFailed: the peer has selected a protocol that is not supported, unless
-                *any_protocol* is allowed. The context of the caller may offer h2.
+            ProtocolNotNegotiated: the peer has selected a protocol that is not in *offer* or, if
+                that is empty, not supported: the context of the caller may offer h2.
             CertificateInvalid: its certificate has none of *fingerprints*, if there are any.
 
         """
         protocol = self._tls.selected_alpn_protocol()
-        if protocol not in SPOKEN and not any_protocol:
-            chosen = f"the peer chose the protocol {protocol}, not http/1.1"
-            raise HandshakeFailed(chosen, retryable=False)
+        spoken: Collection[str | None] = {None, *offer} if offer else SPOKEN
+        if protocol not in spoken and offer is not None:
+            wanted = " or ".join(offer or ["http/1.1"])
+            raise ProtocolNotNegotiated(f"the peer chose the protocol {protocol}, not {wanted}")
         check_fingerprint(self._tls.getpeercert(True), fingerprints)
 
     def keep_session(self, place: SessionPlace | None) -> None:
@@ -213,7 +215,7 @@ class SecuredStream(Protocol):
         """See `Stream.wanted_by_recv`."""
         ...
 
-    def check_peer(self, fingerprints: Fingerprints, any_protocol: bool) -> None:
+    def check_peer(self, fingerprints: Fingerprints, offer: Sequence[str] | None) -> None:
         """See `Secured.check_peer`."""
         ...
 
@@ -234,7 +236,7 @@ def co_shake_hands(
     fingerprints: Fingerprints,
     place: SessionPlace | None,
     timeout: float | None,
-    any_protocol: bool,
+    offer: Sequence[str] | None,
 ) -> Co[S]:
     """Do the handshake on *stream* and return it; it is closed on failure.
 
@@ -246,7 +248,7 @@ def co_shake_hands(
         if stream.handshake() is None:
             attempt: Callable[[None], bool | None] = lambda _: stream.handshake()  # noqa: E731
             yield from co_attempt(attempt, None, stream.wanted_by_recv, timeout, "tls")
-        stream.check_peer(fingerprints, any_protocol)
+        stream.check_peer(fingerprints, offer)
     except BaseException:
         stream.close()
         raise
@@ -274,6 +276,8 @@ def failed(exc: OSError) -> HandshakeFailed:
     alert, reason = alert_of(exc), openssl_reason(exc)
     if alert in REFUSALS:
         return refused(exc)
+    if alert == "no_application_protocol":
+        return ProtocolNotNegotiated(f"TLS handshake failed: {_reason(exc)}")
     final = alert in DISAGREEMENTS or reason in NOT_AGREED or reason in NO_TLS
     if isinstance(exc, ConnectionClosed):  # of the stream below, such as TLS with a proxy
         final = not exc.retryable

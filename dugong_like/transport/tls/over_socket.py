@@ -21,6 +21,7 @@ from ...polling.contract import POLLIN, POLLOUT, Co, PollNeeded
 from ..socket_waits import Waits
 from ..stream import Data, Part
 from ..tcp import TCPStream, hold_back, shut_down
+from .alpn import offering
 from .fingerprints import Fingerprints
 from .handshake import Secured, certified_name, co_shake_hands, failed, soon
 from .sessions import SessionPlace
@@ -53,7 +54,7 @@ def co_start_tls(
     hostname: str | None,
     timeout: float | None,
     *,
-    any_protocol: bool = False,
+    offer: Sequence[str] | None = (),
     fingerprints: Fingerprints = (),
     place: SessionPlace | None = None,
 ) -> Co[TLSStream]:
@@ -65,7 +66,8 @@ def co_start_tls(
         hostname: for SNI and for verifying the certificate, see `certified_name`; None sends
             none, which a context that checks names does not allow.
         timeout: seconds for the handshake; None sets no limit.
-        any_protocol: True if the peer may select any protocol by ALPN, not only HTTP/1.
+        offer: protocols to offer (ALPN), of which the peer may select one. If empty, *context* says
+            what is offered, and the peer may select HTTP/1 only; with None, whatever it likes.
         fingerprints: one of them has to match the certificate, if there are any.
         place: the store for the session to resume, and for that of this connection.
 
@@ -81,28 +83,34 @@ def co_start_tls(
     try:
         if isinstance(under, TCPStream):
             under.hand_over()
-            secured = _wrap(under.sock, context, certified_name(hostname), place)
+            secured = _wrap(under.sock, context, certified_name(hostname), place, offer)
         else:
-            secured = _wrap(under, context, certified_name(hostname), place)
+            secured = _wrap(under, context, certified_name(hostname), place, offer)
         stream = TLSStream(secured)
     except BaseException:
         (under if secured is None else secured).close()
         raise
-    return (yield from co_shake_hands(stream, fingerprints, place, timeout, any_protocol))
+    return (yield from co_shake_hands(stream, fingerprints, place, timeout, offer))
 
 
 def _wrap(
-    sock: socket.socket, context: ssl.SSLContext, name: str | None, place: SessionPlace | None
+    sock: socket.socket,
+    context: ssl.SSLContext,
+    name: str | None,
+    place: SessionPlace | None,
+    offer: Sequence[str] | None,
 ) -> ssl.SSLSocket:
     """Return *sock* with TLS, taking it over on success; nothing is sent yet."""
     try:
-        return context.wrap_socket(
-            sock,
-            server_hostname=name,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-            session=None if place is None else place.take(),
-        )
+        session = None if place is None else place.take()
+        with offering(context, offer):
+            return context.wrap_socket(
+                sock,
+                server_hostname=name,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,
+                session=session,
+            )
     except OSError as exc:  # the peer has reset the connection already
         _close_forgotten(exc)
         raise failed(exc) from exc

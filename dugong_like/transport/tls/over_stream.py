@@ -23,6 +23,7 @@ from ...polling.contract import POLLIN, POLLOUT, PollNeeded
 from ..stream import Data, Part, Stream
 from ..tcp import Socket
 from . import over_socket as tls
+from .alpn import offering
 from .handshake import Secured, failed, soon
 from .sessions import SessionPlace
 
@@ -41,6 +42,7 @@ class TLSOverStream(Secured):
         context: never changed.
         name: for SNI and for verifying the certificate; None sends none.
         place: the store for the session to resume.
+        offer: see `tls.co_start_tls`.
 
     Raises:
         InvalidRequest: *name* cannot be the name in a certificate.
@@ -55,6 +57,7 @@ class TLSOverStream(Secured):
         context: ssl.SSLContext,
         name: str | None,
         place: SessionPlace | None = None,
+        offer: Sequence[str] | None = (),
     ) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -62,9 +65,10 @@ class TLSOverStream(Secured):
             raise InvalidRequest("a context that checks names needs one: check_hostname is set")
         session = None if place is None else place.take()
         try:
-            secured = context.wrap_bio(
-                self._incoming, self._outgoing, server_hostname=name, session=session
-            )
+            with offering(context, offer):
+                secured = context.wrap_bio(
+                    self._incoming, self._outgoing, server_hostname=name, session=session
+                )
         except ValueError as exc:
             raise tls.bad_name(name, exc) from exc
         super().__init__(secured)

@@ -5,6 +5,7 @@ Not here: the two implementations (over_socket.py, over_stream.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
 from ...polling.contract import Co
@@ -20,7 +21,7 @@ from .sessions import SessionPlace
 class Demands(TypedDict, total=False):
     """Further arguments of a handshake; see `tls.co_start_tls`."""
 
-    any_protocol: bool
+    offer: Sequence[str] | None
     fingerprints: Fingerprints
     place: SessionPlace | None
 
@@ -57,7 +58,7 @@ def co_start_tls_over(
     hostname: str | None,
     timeout: float | None,
     *,
-    any_protocol: bool = False,
+    offer: Sequence[str] | None = (),
     fingerprints: Fingerprints = (),
     place: SessionPlace | None = None,
 ) -> Co[TLSOverStream]:
@@ -68,8 +69,8 @@ def co_start_tls_over(
 
     """
     try:
-        stream = TLSOverStream(under, context, certified_name(hostname), place)
+        stream = TLSOverStream(under, context, certified_name(hostname), place, offer)
     except BaseException:
         under.close()
         raise
-    return (yield from co_shake_hands(stream, fingerprints, place, timeout, any_protocol))
+    return (yield from co_shake_hands(stream, fingerprints, place, timeout, offer))

@@ -272,7 +272,7 @@ def co_tls_over(
     from ..tls.start import co_start_tls_over  # noqa: PLC0415 - ssl costs 10 ms
 
     if not isinstance(stream, WrappedStream):
-        return (yield from co_start_tls_over(stream, context, hostname, timeout, any_protocol=True))
-    bare = yield from co_start_tls_over(stream.bare, context, hostname, timeout, any_protocol=True)
+        return (yield from co_start_tls_over(stream, context, hostname, timeout, offer=None))
+    bare = yield from co_start_tls_over(stream.bare, context, hostname, timeout, offer=None)
     stream.replace_bare(bare)
     return stream

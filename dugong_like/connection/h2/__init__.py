@@ -1,0 +1,1 @@
+"""One connection over HTTP/2: a session, its streams, and what moves their bytes."""

@@ -1,0 +1,111 @@
+"""Connecting for HTTP/2: one operation does it, for all that wait for it.
+
+Not here: connecting itself (transport/connect/), and what follows (pump.py).
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from ...errors import DugongError
+from ...polling.wake import Wake
+from ...transport import exclusive
+from ...transport.attempts import timed_out
+from ..cancelling import cancel
+from ..session import Retired
+from ..states import NEW, OPEN
+
+if TYPE_CHECKING:
+    from ...polling.contract import Co
+    from .shared import H2State
+
+
+class Opening:
+    """Connects one session.
+
+    Args:
+        shared: of the session.
+
+    """
+
+    __slots__ = ("_failure", "_lock", "_shared", "_waiting")
+
+    def __init__(self, shared: H2State) -> None:
+        self._shared = shared
+        self._lock = Lock()  # held by the operation that connects
+        self._waiting: tuple[Wake, ...] = ()
+        self._failure: DugongError | None = None  # of the last attempt
+
+    def is_under_way(self) -> bool:
+        """Return True if an operation connects."""
+        return self._lock.locked()
+
+    def co_ready(self) -> Co[None]:
+        """Have a connection.
+
+        Raises:
+            Retired: there was one, or it is used for HTTP/1.1.
+            DugongError: what `SharedState.open` raises.
+
+        """
+        if self._shared.state is not OPEN:
+            yield from self.co_open()
+
+    def co_open(self) -> Co[None]:
+        """Connect, or wait for another operation to do that; raises as `co_ready`."""
+        shared = self._shared
+        while shared.state is NEW and shared.other is None:
+            if self._lock.acquire(False):
+                yield from self._co_connect()
+                break
+            yield from self._co_wait()
+        if shared.state is not OPEN:
+            raise Retired
+
+    def _co_connect(self) -> Co[None]:
+        shared = self._shared
+        observer = shared.observer
+        self._failure = None
+        try:
+            if shared.state is not NEW or shared.other is not None:  # by now
+                return
+            if observer is not None:
+                observer.begin()
+            going = shared.open()
+            if going is not None:
+                yield from going
+        except DugongError as exc:
+            self._failure = exc
+            raise
+        finally:
+            self._lock.release()
+            for wake in self._waiting:
+                wake.set()
+            if observer is not None and (raised := observer.raised) is not None:
+                cancel(shared)
+                raise raised
+
+    def _co_wait(self) -> Co[None]:
+        """Wait for the operation that connects; raises a copy of what it raises."""
+        shared = self._shared
+        timeout = shared.timeout
+        limit = shared.timeouts.total
+        until = None if limit is None else time.monotonic() + limit
+        with Wake("connection") as wake:
+            with exclusive.changing:
+                self._waiting = (*self._waiting, wake)
+            try:
+                while self._lock.locked() and not wake.is_set():
+                    if not (yield from wake.co_wait(until)):
+                        raise timed_out("no connection", timeout, "connect")
+            finally:
+                with exclusive.changing:
+                    self._waiting = tuple(each for each in self._waiting if each is not wake)
+        failure = self._failure
+        if failure is not None and shared.state is NEW:
+            again = copy.copy(failure)
+            again.__cause__ = failure.__cause__
+            raise again

@@ -1,0 +1,645 @@
+"""Moves the bytes of an HTTP/2 session: many operations share one socket.
+
+**Leader and followers.** An operation that has to wait, and finds no leader, leads: it waits for
+the socket, receives, and wakes the operations whose streams have got something. The others, its
+followers, each wait for a flag of their own. There are two batons, one for each direction: the
+`reading` and the `sending` lock of the session, which also keep the descriptor from being closed.
+An operation that has one waits for the socket; it gives it back as soon as it is resumed.
+
+An operation that ends, leader or not, looks whether another one leads; if not, one follower that
+was not woken yet is woken, and will lead. "Not woken yet", as one that was woken need not go on
+soon, or at all: it may be closed instead, and then does the same.
+
+**Sending.** Bytes have a position in the stream of all bytes. Every operation sends what is queued,
+whosever it is; if the socket takes no more, one waits until it does, and receives meanwhile. An
+operation whose bytes have to be sent waits until ``output.sent`` has come to its mark.
+
+All that is guarded by one lock, held for microseconds (lock.py). Between two yields nothing waits.
+
+Not here: what operations wait for (stream.py), and HTTP/2 itself (http/h2/).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from threading import get_ident
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from ...errors import ConnectionClosed, ConnectionTimedOut
+from ...http.h2.engine import Engine
+from ...http.h2.options import H2Options
+from ...polling.contract import POLLIN, PollNeeded
+from ...polling.wake import Wake, co_checkpoint
+from ...transport.attempts import timed_out
+from ...transport.stream import rest
+from ..states import BROKEN, CLOSED
+from .lock import SectionLock
+
+if TYPE_CHECKING:
+    from ...errors import DugongError
+    from ...http.h2.stream import Stream
+    from ...polling.contract import Co
+    from ...transport.stream import Part
+    from ..shared import SharedState
+    from .trace_events import Observer
+
+A = TypeVar("A")
+T = TypeVar("T")
+MEMORY: Final = 65536  # bytes received at once
+_spare: Final[list[memoryview]] = []  # of that size; what is received is copied where it is kept
+MOST_ROUNDS: Final = 4  # receptions before other operations of the loop have their turn
+MOST_WAKES: Final = 16  # flags that are kept for the next followers
+DEFAULT: Final = H2Options()
+
+
+class Limit:
+    """A limit for the time without anything moving for one operation.
+
+    Args:
+        seconds: the limit, or None.
+        phase: its name in `Timeouts`.
+        what: the beginning of the message "… for 3 s".
+
+    """
+
+    __slots__ = ("_phase", "_seconds", "_until", "_what")
+
+    def __init__(
+        self, seconds: float | None, phase: str = "read", what: str = "nothing arrived"
+    ) -> None:
+        self._seconds = seconds
+        self._phase = phase
+        self._what = what
+        self._until: float | None = None
+
+    def deadline(self, *, moved: bool) -> float | None:
+        """Return until when to wait; *moved* says that something has since the last call.
+
+        Raises:
+            ConnectionTimedOut: it is over.
+
+        """
+        seconds = self._seconds
+        if seconds is None:
+            return None
+        now = time.monotonic()
+        if moved or self._until is None:
+            self._until = now + seconds
+        elif now >= self._until:
+            raise timed_out(self._what, seconds, self._phase)
+        return self._until
+
+
+class Waiter:
+    """An operation, from its first attempt to its end.
+
+    Args:
+        stream: whose events wake it, or None.
+        wants: `ROOM` or `NEWS` to be woken by these.
+
+    Attributes:
+        mark: the position that ``output.sent`` has to come to; 0 if it waits for no such thing.
+        moved: True if something has happened to its stream since it was looked at.
+        leads: True if it waits for the socket to receive.
+        writes: True if it waits for the socket to send.
+        woken: True if it was woken, and has not been resumed since.
+        wake: its flag, while it is a follower.
+
+    """
+
+    __slots__ = ("leads", "mark", "moved", "stream", "wake", "wants", "woken", "writes")
+
+    def __init__(self, stream: Stream | None, wants: int = 0) -> None:
+        self.stream = stream
+        self.wants = wants
+        self.mark = 0
+        self.moved = self.leads = self.writes = self.woken = False
+        self.wake: Wake | None = None
+
+
+ROOM: Final = 1  # a stream may be opened
+NEWS: Final = 2  # SETTINGS, PING or GOAWAY has come
+
+
+class Pump:
+    """Moves the bytes of one session.
+
+    Args:
+        shared: of the session.
+        options: of HTTP/2.
+
+    Attributes:
+        engine: HTTP/2 itself. It is used under `lock` only.
+        lock: around all that is done with it.
+        received: bytes received so far.
+        on_room: called without a lock when a further stream may be opened, or the connection has
+            ended; or None.
+
+    """
+
+    __slots__ = (
+        *("_batch", "_child", "_followers", "_lost", "_marked", "_of_stream", "_opener", "_reader"),
+        *("_shared", "_wakes", "_wanting", "_writer", "engine", "lock", "news", "received"),
+    )
+
+    def __init__(self, shared: SharedState, options: H2Options | None) -> None:
+        self._shared = shared
+        self.engine = Engine(DEFAULT if options is None else options)
+        self.lock = SectionLock(self._interrupted)
+        self.received = 0
+        self._batch: list[Part] = []  # what is being sent; after a refusal it has to stay the same
+        self._followers: dict[Waiter, None] = {}  # in the order in which they began to wait
+        self._of_stream: dict[Stream, list[Waiter]] = {}
+        self._marked: dict[Waiter, None] = {}  # those whose bytes have to be sent
+        self._wanting: dict[Waiter, None] = {}  # those with `Waiter.wants`
+        self._reader: Waiter | None = None  # the one that leads
+        self._writer: Waiter | None = None
+        self._wakes: list[Wake] = []
+        self._opener = 0  # the thread that has opened the last stream
+        self._lost = False  # nothing more can be sent
+        self._child = False  # this is a copy in a child process
+        self.news: deque[Callable[[], object]] = deque()  # what is to be told without the lock
+
+    # ---- operations
+
+    def co(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        waiter: Waiter,
+        limit: Limit,
+        *,
+        gathers: bool = False,
+    ) -> Co[T]:
+        """Make attempts until one succeeds, and pump in between.
+
+        Args:
+            attempt: called under the lock; returns None if it has to wait.
+            argument: what to call it with.
+            waiter: of the operation.
+            limit: of the time in which nothing moves.
+            gathers: True if the first attempt opens a stream: what is sent may wait for others
+                that are opened by other operations of the same thread.
+
+        Raises:
+            ConnectionClosed: the session was closed.
+            ConnectionTimedOut: nothing has moved for too long.
+            Exception: what *attempt* raises.
+
+        """
+        lock = self.lock
+        try:
+            if gathers and self._gathers():
+                first: T | None = lock.run(self._attempt_unsent, waiter, attempt, argument)
+                if first is not None:
+                    return first
+                yield from co_checkpoint()
+            while True:
+                got: tuple[T | None, PollNeeded | None]
+                got = lock.run(self._advance, waiter, attempt, argument, limit)
+                if self.news:
+                    self.tell_news()
+                result, need = got
+                if result is not None:
+                    return result
+                if need is None:
+                    yield from co_checkpoint()
+                else:
+                    yield need
+        finally:
+            lock.when_free(partial(self._leave, waiter))
+            if self._shared.left is not None:
+                self._shared.give_back()
+            if self.news:
+                self.tell_news()
+
+    def do(self, section: Callable[[A], T], argument: A) -> T:
+        """Call *section* under the lock, and send what it has queued as far as that is possible."""
+        try:
+            result: T = self.lock.run(self._do, section, argument)
+            return result
+        finally:
+            if self._shared.left is not None:
+                self._shared.give_back()
+            if self.news:
+                self.tell_news()
+
+    def _do(self, section: Callable[[A], T], argument: A) -> T:
+        result = section(argument)
+        self._flush()
+        self._hand_on()
+        return result
+
+    def tell_news(self) -> None:
+        """Tell what has happened to those who asked; they may raise anything."""
+        while self.news:
+            try:
+                tell = self.news.popleft()
+            except IndexError:  # another thread tells it
+                return
+            tell()
+
+    def _gathers(self) -> bool:
+        """Return True if other operations of this thread are probably about to open streams."""
+        return self._opener == get_ident() and len(self.engine.streams) > 0
+
+    def _attempt_unsent(
+        self, waiter: Waiter, attempt: Callable[[A], T | None], argument: A
+    ) -> T | None:
+        result = attempt(argument)
+        self._register(waiter)
+        return result
+
+    def _advance(
+        self, waiter: Waiter, attempt: Callable[[A], T | None], argument: A, limit: Limit
+    ) -> tuple[T | None, PollNeeded | None]:
+        """Make an attempt, and another one as long as something is received.
+
+        Returns:
+            The result; or None and the wait; or twice None, if others shall have their turn.
+
+        """
+        more = self._resume(waiter)
+        for _ in range(MOST_ROUNDS):
+            if more:
+                more = self._receive()
+            result = attempt(argument)
+            self._flush()
+            if result is None and waiter.mark and waiter.mark <= self.engine.output.sent:
+                result = attempt(argument)  # it was waiting for what has just been sent
+            if result is not None:
+                return result, None
+            if more:
+                continue
+            self._register(waiter)
+            try:
+                until = limit.deadline(moved=waiter.moved)
+            except ConnectionTimedOut:
+                self.look()  # a follower may be here before the one that leads
+                if not waiter.moved:
+                    raise
+                continue
+            waiter.moved = False
+            need = self._wait(waiter, until)
+            if need is not None:
+                return None, need
+            more = True
+        self._rest(waiter)
+        return None, None
+
+    def _register(self, waiter: Waiter) -> None:
+        """Have *waiter* woken by what happens to its stream, or to what else it wants."""
+        if waiter in self._followers:
+            return
+        self._followers[waiter] = None
+        if waiter.wants:
+            self._wanting[waiter] = None
+
+    def follow(self, waiter: Waiter, stream: Stream) -> None:
+        """Have *waiter* woken by events of *stream*; under the lock."""
+        waiter.stream = stream
+        self._of_stream.setdefault(stream, []).append(waiter)
+
+    def may_open(self, waiter: Waiter) -> bool:
+        """Return True if *waiter* may open a stream now, as others have not waited for longer."""
+        if not self.engine.room():
+            return False
+        return waiter in self._wanting or not any(one.wants == ROOM for one in self._wanting)
+
+    def opened(self, waiter: Waiter, stream: Stream) -> None:
+        """Note that *waiter*, of this thread, has opened *stream*; under the lock."""
+        self._opener = get_ident()
+        self._wanting.pop(waiter, None)
+        waiter.wants = 0
+        self.follow(waiter, stream)
+
+    def look(self) -> None:
+        """Receive what has come, unless somebody does that; under the lock.
+
+        So PING and GOAWAY are seen that have come while nobody was waiting.
+        """
+        shared = self._shared
+        if self._reader is not None or self._writer is not None:
+            return
+        if not shared.reading.acquire(False):
+            return
+        try:
+            stream = shared.stream
+            while stream is not None and (stream.buffered or not stream.recv_would_block()):
+                if not self._receive():
+                    return
+        finally:
+            shared.reading.release()
+
+    def _resume(self, waiter: Waiter) -> bool:
+        """Note that *waiter* was resumed; return True if it shall receive.
+
+        It keeps its baton until the end of the section, as this keeps the descriptor open.
+        """
+        if waiter.woken:
+            waiter.woken = False
+            if waiter.wake is not None:
+                waiter.wake.clear()
+        if waiter.leads:
+            return True
+        if waiter.writes and self._reader is None and self._shared.reading.acquire(False):
+            waiter.leads = True
+            self._reader = waiter
+            return True
+        return False
+
+    def _wait(self, waiter: Waiter, deadline: float | None) -> PollNeeded | None:
+        """Return what *waiter* has to wait for; None if there is something to receive."""
+        shared = self._shared
+        if self._batch and not self._lost and self._takes_sending(waiter):
+            stream = shared.live_stream()
+            if self._reader is waiter:
+                self._end_reading(waiter)
+            return stream.wanted_by_send(deadline, watch=True)
+        if self._writer is waiter:
+            self._end_sending(waiter)
+        if self._takes_reading(waiter):
+            stream = shared.live_stream()
+            return None if stream.buffered else stream.wanted_by_recv(deadline)
+        shared.live_stream()
+        if waiter.wake is None:
+            waiter.wake = self._wakes.pop() if self._wakes else Wake("stream")
+        return PollNeeded(waiter.wake.fd, POLLIN, deadline).because("stream")
+
+    def _takes_sending(self, waiter: Waiter) -> bool:
+        if self._writer is None and self._shared.sending.acquire(False):
+            self._writer = waiter
+            waiter.writes = True
+        return self._writer is waiter
+
+    def _takes_reading(self, waiter: Waiter) -> bool:
+        if self._reader is waiter:
+            return True
+        if self._writer is None and self._reader is None and self._shared.reading.acquire(False):
+            self._reader = waiter
+            waiter.leads = True
+        return self._reader is waiter
+
+    def _end_reading(self, waiter: Waiter) -> None:
+        waiter.leads = False
+        self._reader = None
+        self._shared.reading.release()
+
+    def _end_sending(self, waiter: Waiter) -> None:
+        waiter.writes = False
+        self._writer = None
+        self._shared.sending.release()
+
+    def _rest(self, waiter: Waiter) -> None:
+        """Let others lead: *waiter* will wait for something else."""
+        if waiter.leads:
+            self._end_reading(waiter)
+        if waiter.writes:
+            self._end_sending(waiter)
+        self._register(waiter)
+        waiter.woken = True  # it goes on by itself
+        self._hand_on()
+
+    def _leave(self, waiter: Waiter) -> None:
+        """Note the end of *waiter*; see that somebody leads."""
+        if self._child:
+            return
+        self._followers.pop(waiter, None)
+        self._marked.pop(waiter, None)
+        if self._wanting.pop(waiter, None) is not None or self._wanting:
+            self.note_room()  # that it has not used, perhaps
+        stream = waiter.stream
+        if stream is not None and (others := self._of_stream.get(stream)) is not None:
+            if waiter in others:
+                others.remove(waiter)
+            if not others:
+                del self._of_stream[stream]
+        if waiter.leads:
+            self._end_reading(waiter)
+        if waiter.writes:
+            self._end_sending(waiter)
+        if (wake := waiter.wake) is not None:
+            waiter.wake = None
+            wake.clear()
+            if len(self._wakes) < MOST_WAKES:
+                self._wakes.append(wake)
+            else:
+                wake.close()
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Wake one follower that was not woken, if nobody leads or nobody sends what is queued."""
+        if not self._followers:
+            return
+        if self._reader is None and self._writer is None:
+            pass
+        elif not self._batch or self._writer is not None or self._lost:
+            return
+        for follower in self._followers:
+            if not (follower.woken or follower.leads or follower.wake is None):
+                self._wake(follower)
+                return
+
+    def _wake(self, waiter: Waiter) -> None:
+        """Have *waiter* resumed, unless it leads: then it runs, or waits for the socket."""
+        if waiter.wake is not None and not waiter.leads and not waiter.writes:
+            waiter.woken = True
+            waiter.wake.set()
+
+    def wake_all(self) -> None:
+        """Wake all operations that wait; under the lock."""
+        for waiter in self._followers:
+            waiter.moved = True
+            self._wake(waiter)
+
+    # ---- bytes
+
+    def _flush(self) -> None:
+        """Send what is queued, as far as that is possible at once."""
+        output = self.engine.output
+        if output.queued == output.sent or self._lost:
+            return
+        shared = self._shared
+        writer = self._writer
+        if writer is None and not shared.sending.acquire(False):
+            return  # it is being closed
+        try:
+            before = output.sent
+            while (stream := shared.stream) is not None:
+                if not self._batch:
+                    self._batch = list(self.engine.take_output())
+                    if not self._batch:
+                        break
+                if not (count := stream.send(self._batch)):
+                    break
+                self._batch = rest(self._batch, count)
+                self.engine.report_sent(output.sent + count)
+            if output.sent != before:
+                self._note_sent(output.sent)
+        except ConnectionClosed as exc:
+            self._sending_failed(exc)
+        finally:
+            if writer is None:
+                shared.sending.release()
+
+    def _note_sent(self, sent: int) -> None:
+        """Wake those whose bytes have been sent; for the others some have."""
+        for waiter in [*self._marked]:
+            waiter.moved = True
+            if waiter.mark <= sent:
+                del self._marked[waiter]
+                self._wake(waiter)
+
+    def _sending_failed(self, exc: ConnectionClosed) -> None:
+        """Receive what the server has said before it closed the connection; then all is lost."""
+        self._lost = True
+        while self.engine.ended is None and self._receive():
+            pass
+        self.lose(exc)
+
+    def _receive(self) -> bool:
+        """Receive once, and wake those who got something; True if there is more, perhaps."""
+        stream = self._shared.stream
+        if stream is None:
+            return False
+        try:
+            memory = _spare.pop()
+        except IndexError:
+            memory = memoryview(bytearray(MEMORY))
+        try:
+            count = stream.recv_into(memory)
+        except ConnectionClosed as exc:
+            self.lose(exc)
+            return False
+        engine = self.engine
+        settings = engine.remote_settings
+        if count:
+            self.received += count
+            self._dispatch(engine.receive(memory[:count]))
+        _spare.append(memory)
+        if count is None:
+            return False
+        if not count:
+            self.lose(ConnectionClosed("the server has closed the connection"))
+            return False
+        if engine.remote_settings is not settings:
+            self._note_settings()
+        if engine.ended is not None:
+            self._flush()  # GOAWAY
+            self._end(engine.ended)
+        elif engine.goaway is not None:
+            self._shared.retire()
+        return engine.ended is None and (count == MEMORY or stream.buffered)
+
+    def is_used(self) -> bool:
+        """Return True if an operation waits."""
+        return bool(self._followers)
+
+    def _note_settings(self) -> None:
+        shared, settings = self._shared, self.engine.remote_settings
+        assert settings is not None
+        if (told := shared.config.on_settings) is not None:
+            self.news.append(partial(told, settings))
+        if shared.observer is not None:
+            self.news.append(partial(cast("Observer", shared.observer).settings, settings))
+
+    def _dispatch(self, touched: Iterable[Stream]) -> None:
+        of_stream = self._of_stream
+        for stream in touched:
+            for waiter in of_stream.get(stream, ()):
+                waiter.moved = True
+                self._wake(waiter)
+        if self._wanting:
+            self._wake_wanting()
+
+    def _wake_wanting(self) -> None:
+        """Wake those who want room, as many as there is, and those who want news."""
+        engine = self.engine
+        room = engine.room() if engine.can_open() else len(self._wanting)
+        for waiter in self._wanting:
+            if waiter.wants == NEWS:
+                self._wake(waiter)
+            elif room > 0:
+                room -= 1
+                waiter.moved = True
+                self._wake(waiter)
+
+    def wake_of(self, stream: Stream) -> None:
+        """Wake those who wait for *stream*, as it was given up; under the lock."""
+        self._dispatch([stream])
+
+    def is_sent(self, waiter: Waiter) -> bool:
+        """Return True if all is sent that was queued when this was first asked; under the lock."""
+        output = self.engine.output
+        if not waiter.mark:
+            waiter.mark = output.queued
+        if output.sent >= waiter.mark:
+            return True
+        self._marked[waiter] = None
+        return False
+
+    def note_room(self) -> None:
+        """Wake those who want to open a stream, as one has ended; under the lock."""
+        if self._wanting:
+            self._wake_wanting()
+
+    # ---- the end
+
+    def lose(self, exc: ConnectionClosed) -> None:
+        """End all streams, as the connection is lost; under the lock."""
+        self._lost = True
+        self._dispatch(self.engine.lost(exc))
+        self._end(exc)
+
+    def send_now(self) -> None:
+        """Send what is queued, if that is possible at once; under the lock."""
+        self._flush()
+
+    def say_goodbye(self) -> None:
+        """Send GOAWAY, if that is possible at once; under the lock."""
+        if self.engine.ended is None and not self._lost:
+            self.engine.say_goaway()
+            self._flush()
+
+    def closed(self, exc: ConnectionClosed) -> None:
+        """End all streams with *exc*, as this side has closed the connection; under the lock."""
+        if not self._child:
+            self._lost = True
+            self._dispatch(self.engine.lost(exc))
+            self.wake_all()
+
+    def _end(self, reason: DugongError) -> None:
+        self._lost = True
+        self._batch = []
+        shared = self._shared
+        shared.retire()
+        shared.label(reason)
+        for waiter in self._wanting:
+            self._wake(waiter)
+        self.news.append(partial(shared.end, reason))
+
+    def _interrupted(self, exc: BaseException) -> None:
+        """Break the session, as *exc* has come between two steps of what the lock guards."""
+        shared = self._shared
+        if shared.state is not BROKEN and shared.state is not CLOSED:
+            self.lose(ConnectionClosed(f"an operation was interrupted by {type(exc).__name__}"))
+        self.wake_all()
+
+    def keep_data(self) -> None:
+        """Copy what is queued and belongs to a caller who may change it now; under the lock."""
+        queued = [*self._batch, *self.engine.take_output()]
+        self._batch = [bytes(part) if isinstance(part, memoryview) else part for part in queued]
+
+    def drop_inherited(self) -> None:
+        """Forget the operations of the parent, in a child process."""
+        self.lock.renew()
+        self._child = self._lost = True
+        self._followers.clear()
+        self._of_stream.clear()
+        self._wanting.clear()
+        self._marked.clear()
+        self.news.clear()
+        self._reader = self._writer = None

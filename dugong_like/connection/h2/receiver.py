@@ -1,0 +1,219 @@
+"""The receiving half of an HTTP/2 session: one response after the other, as callers see it.
+
+`read_response` takes the response to the oldest request that has none yet, and the calls that read
+a body take that of the response that was read last.
+
+Not here: reading itself, also by an exchange, in any order (stream.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from ...errors import StateError
+from ...polling.contract import run
+from ...transport.attempts import timed_out
+from .stream import H2Stream
+
+if TYPE_CHECKING:
+    from ...errors import ConnectionTimedOut
+    from ...polling.contract import Co
+    from ..exchange import Exchange, HTTPResponse
+    from ..files import Sink
+    from .opening import Opening
+    from .pump import Pump
+    from .shared import H2State
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+class Receiver:
+    """Reads the responses to the pending requests, in their order.
+
+    Args:
+        shared: of the session.
+        opening: connects.
+        pending: the exchanges whose responses have not been read.
+
+    Attributes:
+        buffer: counts received bytes.
+
+    """
+
+    __slots__ = ("_bodies", "_left", "_opening", "_pending", "_shared", "buffer", "stream")
+
+    def __init__(self, shared: H2State, opening: Opening, pending: list[Exchange]) -> None:
+        self._shared = shared
+        self._opening = opening
+        self._pending = pending
+        self.stream: H2Stream | None = None  # of the response that was read last
+        self.buffer: Pump = shared.pump
+        self._left: list[bytes | memoryview] | None = None
+        self._bodies = Bodies(self)
+
+    @property
+    def continue_timeout(self) -> float | None:
+        """Seconds to wait for 100 (Continue); None waits for ever."""
+        return self._shared.continue_timeout
+
+    @continue_timeout.setter
+    def continue_timeout(self, seconds: float | None) -> None:
+        self._shared.continue_timeout = seconds
+
+    @property
+    def bodies(self) -> Bodies:
+        """Attempts to read bodies."""
+        return self._bodies
+
+    def co(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        is_early: Callable[[], bool] | None = None,  # noqa: ARG002 - nothing is saved by it
+    ) -> Co[T]:
+        """See `ReceivingHalf.co`: *attempt* is one of `bodies`."""
+        stream = self.stream
+        if stream is not None and attempt != self.read_raw:
+            return stream.co_take(attempt, argument)
+        return self._co_left(attempt, argument)
+
+    @staticmethod
+    def _co_left(attempt: Callable[[A], T | None], argument: A) -> Co[T]:
+        """Make the attempt without a stream: there is something left, or it is an error."""
+        yield from ()
+        return cast("T", attempt(argument))
+
+    def block(
+        self,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        is_early: Callable[[], bool] | None = None,
+    ) -> T:
+        """See `ReceivingHalf.block`."""
+        if attempt == self.read_response:
+            return cast("T", run(self.co_read_response()))
+        return run(self.co(attempt, argument, is_early))
+
+    def co_save(self, sink: Sink) -> Co[bool]:
+        """See `ReceivingHalf.co_save`."""
+        if self.stream is None:
+            self.check_known()
+            return True
+        return (yield from self.stream.co_save(sink))
+
+    def read_response(self, _: None) -> HTTPResponse | None:
+        """See `ReceivingHalf.read_response`: for `block`."""
+        raise NotImplementedError
+
+    def is_early(self) -> bool:
+        """Return False: waiting first would save nothing."""
+        return False
+
+    def co_read_response(self) -> Co[HTTPResponse]:
+        """See `Operations.co_read_response`."""
+        last = self.stream
+        if last is not None and last.is_unread():
+            what = "the body of the last response has not been read to its end: "
+            raise self._shared.labelled(
+                StateError(f"{what}call readall() or discard() first"), last.exchange
+            )
+        exchange = self._next()
+        if self._opening.is_under_way():
+            yield from self._opening.co_ready()
+        stream = cast("H2Stream", exchange.reader)
+        response = yield from stream.co_head()
+        if exchange.answered:
+            self.stream, self._left = stream, None
+        return response
+
+    def _next(self) -> Exchange:
+        """Return the first exchange whose response nobody has read, or reads by itself."""
+        for exchange in [*self._pending]:
+            if not exchange.abandoned and not exchange.answered:
+                return exchange
+        raise StateError("no response is pending: send a request first")
+
+    def check_known(self) -> None:
+        """Check that there is a body to read. Raises `StateError`."""
+        if self._left is None:
+            raise StateError("there is no body to read: call read_response() first")
+
+    def take_left(self, size: int) -> bytes:
+        """Return what the session before has left, *size* bytes at most."""
+        self.check_known()
+        assert self._left is not None
+        piece = b"".join(self._left)
+        self._left = [piece[size:]] if len(piece) > size else []
+        return piece[:size]
+
+    def keep(self, left: list[bytes | memoryview]) -> None:
+        """See `Bodies.take_over`."""
+        self._left = left
+
+    def read_raw(self, size: int) -> bytes | None:  # noqa: ARG002 - it is refused
+        """Raise `StateError`: what comes is frames."""
+        raise self._shared.labelled(StateError("read_raw() goes with HTTP/1.1 only"))
+
+    def note(self, exc: BaseException) -> None:
+        """See `ReceivingHalf.note`."""
+        self._shared.label(exc)
+
+    def nothing_arrived(self) -> ConnectionTimedOut:
+        """See `ReceivingHalf.nothing_arrived`."""
+        return timed_out("nothing arrived", self._shared.timeout, "read")
+
+
+class Bodies:
+    """The attempts of `session.Bodies`, each with the stream of the present response.
+
+    Args:
+        receiver: has it.
+
+    """
+
+    __slots__ = ("_receiver",)
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    def read(self, size: int) -> bytes | None:
+        """See `Operations.co_read`."""
+        stream = self._receiver.stream
+        return self._receiver.take_left(size) if stream is None else stream.take(size)
+
+    read_patiently = read
+
+    def readinto(self, target: memoryview) -> int | None:
+        """See `Operations.co_readinto`."""
+        stream = self._receiver.stream
+        if stream is not None:
+            return stream.take_into(target)
+        data = self._receiver.take_left(len(target))
+        target[: len(data)] = data
+        return len(data)
+
+    readinto_patiently = readinto
+
+    def readall(self, _: None) -> bytes | None:
+        """See `Operations.co_readall`."""
+        stream = self._receiver.stream
+        return self._receiver.take_left(1 << 62) if stream is None else stream.take_all()
+
+    def discard(self, _: None) -> bool | None:
+        """See `Operations.co_discard`."""
+        stream = self._receiver.stream
+        if stream is not None:
+            return stream.drop()
+        self._receiver.take_left(1 << 62)
+        return True
+
+    def left(self) -> list[bytes | memoryview] | None:
+        """See `session.Bodies.left`."""
+        stream = self._receiver.stream
+        return None if stream is None else stream.left()
+
+    def take_over(self, left: list[bytes | memoryview]) -> None:
+        """See `session.Bodies.take_over`."""
+        self._receiver.keep(left)

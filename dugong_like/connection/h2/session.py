@@ -1,0 +1,326 @@
+"""One HTTP/2 session: it connects, and carries many exchanges at once, each on a stream.
+
+Its bytes are moved by whoever waits (pump.py). If the server chooses HTTP/1.1 the session ends
+before its first request, and hands the stream over to one for that.
+
+**Order.** `co_exchange` and the calls of an `Exchange` are concurrent. The calls of the connection
+keep the order that they have with HTTP/1.1 (sender.py, receiver.py): they are a view of exchanges.
+
+Not here: one exchange (stream.py), and HTTP/2 itself (http/h2/).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, cast
+
+from ...errors import AnsweredEarly, DugongError
+from ..cancelling import abort
+from ..exchange import Exchange, HTTPResponse, Reply
+from ..states import NEW, OPEN, SessionState
+from .opening import Opening
+from .pump import NEWS, ROOM, Limit, Pump, Waiter
+from .receiver import Receiver
+from .sender import Sender
+from .shared import H2State
+from .stream import H2Stream
+
+if TYPE_CHECKING:
+    from ...http.h2.options import H2Settings
+    from ...http.request import BodyFollowing
+    from ...http.request import Source as BodySource
+    from ...polling.contract import Co
+    from ...polling.timeouts import Timeouts
+    from ...transport.stream import Data, Stream
+    from ..config import ConnectionConfig
+
+STATES: Final = {
+    SessionState.NEW: "closed",
+    SessionState.OPEN: "open",
+    SessionState.NOT_REUSABLE: "not reusable",
+    SessionState.CLOSED: "closed",
+}
+
+
+class Session:
+    """One HTTP/2 connection, and its life; see `connection.session.Session`.
+
+    Args:
+        config: of the connection.
+        timeout: seconds that may pass without anything moving, or `Timeouts`, or None.
+        expect100_timeout: seconds to wait for 100 (Continue), unless *timeout* says otherwise.
+
+    Attributes:
+        shared: the stream and the state.
+        receiver: the receiving half, for responses in the order of their requests.
+        sender: the sending half.
+
+    """
+
+    protocol = "h2"
+    concurrent = True
+
+    __slots__ = ("_opening", "_pending", "_replaced", "receiver", "sender", "shared")
+
+    def __init__(
+        self,
+        config: ConnectionConfig,
+        timeout: float | Timeouts | None,
+        expect100_timeout: float | None,
+    ) -> None:
+        self.shared = H2State(config, timeout)
+        self._pending: list[Exchange] = []
+        self.shared.pending = self._pending
+        self._opening = Opening(self.shared)
+        self.receiver = Receiver(self.shared, self._opening, self._pending)
+        self.sender = Sender(self.shared, self._opening, self._pending)
+        self._replaced = False
+        self._limit_continue(expect100_timeout)
+
+    def limit(self, timeout: float | Timeouts | None, expect100_timeout: float | None) -> None:
+        """See `connection.session.Session.limit`."""
+        self.shared.limit(timeout)
+        for exchange in self._pending.copy():
+            exchange.head_until = None
+        self._limit_continue(expect100_timeout)
+
+    def _limit_continue(self, expect100_timeout: float | None) -> None:
+        own = self.shared.timeouts.expect100
+        self.shared.continue_timeout = expect100_timeout if own is None else own
+
+    # ---- whole exchanges
+
+    def co_exchange(
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: memoryview | BodyFollowing | None,
+        source: BodySource | None,
+    ) -> Co[Reply]:
+        """See `connection.session.Session.co_exchange`."""
+        stream = H2Stream(self.shared, exchange)
+        done = False
+        try:
+            stream.begin(head, body)
+            if self.shared.state is not OPEN:
+                yield from self._opening.co_open()
+            if source is None and self.shared.observer is None:
+                reply = yield from self._co_at_once(stream)
+            else:
+                reply = yield from self._co_in_steps(stream, source)
+            done = True
+        except DugongError as exc:
+            stream.complete_error(exc)
+            raise
+        finally:
+            if not done:
+                stream.cancel()
+                if source is not None:
+                    source.restore()
+            if self._replaced:
+                self._close_if_idle()
+        return reply
+
+    def _co_at_once(self, stream: H2Stream) -> Co[Reply]:
+        """Do a whole exchange as one operation of the pump."""
+        shared = self.shared
+        exchange = stream.exchange
+        waiter = Waiter(None, ROOM)
+        limit = stream.limit()
+        response = yield from shared.pump.co(stream.take_reply, waiter, waiter, limit, gathers=True)
+        if response.status >= shared.config.whole_below:
+            exchange.abandoned = False
+            self.receiver.stream = stream
+        return cast("Reply", response)
+
+    def _co_in_steps(self, stream: H2Stream, source: BodySource | None) -> Co[Reply]:
+        """Do a whole exchange as others would that follow each other."""
+        observer, exchange = stream.observer(), stream.exchange
+        if observer is not None:
+            observer.sends_head(exchange, stream.head)
+        try:
+            yield from stream.co_send(gathers=True)
+            if observer is not None:
+                observer.sent_head(exchange, body_follows=source is not None)
+            if source is not None:
+                yield from self._co_feed(stream, source)
+        except AnsweredEarly:
+            pass  # that is the response
+        except BaseException as exc:
+            if observer is not None:
+                observer.sending_failed(exc, exchange)
+            raise
+        response = yield from stream.co_head()
+        while not exchange.answered:
+            response = yield from stream.co_head()
+        if response.status >= self.shared.config.whole_below and not exchange.complete:
+            self.receiver.stream = stream
+            return cast("Reply", response)
+        body = yield from stream.co_take(stream.take_all, None)
+        return response.with_body(body)
+
+    @staticmethod
+    def _co_feed(stream: H2Stream, source: BodySource) -> Co[None]:
+        """Write the body of a request from *source* to its end."""
+        observer = stream.observer()
+        while stream.owed is not None and (data := (yield from source.co_next())):
+            if observer is not None:
+                observer.sends_body(stream.exchange)
+            stream.write(memoryview(data))
+            yield from stream.co_send()
+        if stream.owed is not None:
+            stream.write(memoryview(b""), last=True)
+            yield from stream.co_send()
+        if observer is not None:
+            observer.sent_body(stream.exchange)
+
+    # ---- exchanges one after the other: never done here
+
+    def begin(self, exchange: Exchange, head: bytes, body: Data | None) -> bool | Co[None]:  # noqa: ARG002
+        """Return False: see `co_exchange`."""
+        return False
+
+    def finish(self, exchange: Exchange) -> Reply | None:  # noqa: ARG002
+        """Return None: see `co_exchange`."""
+        return None
+
+    def leave(self) -> None:
+        """Do nothing: see `co_exchange`."""
+
+    wake_others = leave
+
+    def co_reply(self, exchange: Exchange, deadline: float | None = None) -> Co[Reply]:
+        """See `connection.session.Session.co_reply`: never called."""
+        raise NotImplementedError
+
+    co_late_reply = co_reply
+
+    def co_exclusive_reply(self, exchange: Exchange) -> Co[Reply]:
+        """See `connection.session.Session.co_exclusive_reply`: never called."""
+        raise NotImplementedError
+
+    def is_stuck(self) -> bool:
+        """Return False: nothing has to be out of the way."""
+        return False
+
+    def is_awaited(self) -> bool:
+        """Return True if somebody is still to read a response."""
+        return any(not each.abandoned for each in self._pending.copy())
+
+    def take_replies(self, most: int) -> list[tuple[HTTPResponse, bytes]]:
+        """See `connection.session.Session.take_replies`."""
+        taken: list[tuple[HTTPResponse, bytes]] = []
+        shared, receiver = self.shared, self.receiver
+        config = shared.config
+        last = receiver.stream
+        if not self._pending or not config.is_direct or (last is not None and last.is_unread()):
+            return taken
+        while len(taken) < most and self._pending:
+            first = cast("H2Stream | None", self._pending[0].reader)
+            if first is None or (reply := shared.pump.do(first.take_whole, None)) is None:
+                break
+            taken.append(reply)
+            receiver.stream = first
+        return taken
+
+    # ---- what only HTTP/2 has
+
+    def co_ping(self) -> Co[float]:
+        """See `Operations.co_ping`."""
+        yield from self._opening.co_ready()
+        pump = self.shared.pump
+        began = time.monotonic()
+        payload = pump.do(_ping, pump)
+        waiter = Waiter(None, NEWS)
+        limit = Limit(self.shared.timeout, "read", "no answer to PING")
+        yield from pump.co(self._is_answered, payload, waiter, limit)
+        return time.monotonic() - began
+
+    def _is_answered(self, payload: bytes) -> bool | None:
+        engine = self.shared.pump.engine
+        if payload not in engine.pings:
+            return True
+        if engine.ended is not None:
+            raise engine.ended
+        return None
+
+    def co_serve(self) -> Co[None]:
+        """See `Operations.co_serve`."""
+        pump = self.shared.pump
+        yield from self._opening.co_ready()
+        yield from pump.co(self._has_ended, None, Waiter(None, NEWS), Limit(None))
+
+    def _has_ended(self, _: None) -> bool | None:
+        return True if self.shared.pump.engine.ended is not None else None
+
+    @property
+    def remote_settings(self) -> H2Settings | None:
+        """The settings of the server; None before they have come."""
+        return self.shared.pump.engine.remote_settings
+
+    def room(self) -> int:
+        """Return how many exchanges may begin now without waiting for others."""
+        shared = self.shared
+        if shared.state is NEW:
+            return 1
+        return shared.pump.engine.room() if shared.state is OPEN else 0
+
+    # ---- its life
+
+    def is_open(self) -> bool:
+        """See `Operations.is_open`: PING and GOAWAY are seen that have come meanwhile."""
+        shared = self.shared
+        if shared.state is not OPEN:
+            return False
+        shared.pump.do(_look, shared.pump)
+        return shared.state is OPEN and shared.pump.engine.can_open()
+
+    def is_reusable(self) -> bool:
+        """Return True if it is open and nothing is under way."""
+        shared = self.shared
+        return shared.state is OPEN and not shared.pump.engine.streams and not self._pending
+
+    def has_pending(self) -> bool:
+        """Return True if a response is outstanding, or partly read."""
+        if self.shared.state is SessionState.CLOSED:
+            return False
+        last = self.receiver.stream
+        return bool(self._pending) or (last is not None and last.is_unread())
+
+    def is_incomplete(self) -> bool:
+        """Return True if a response, or the body of a request, is not complete."""
+        return bool(self._pending) or len(self.shared.pump.engine.streams) > 0
+
+    def clear(self) -> None:
+        """Do nothing: streams have what was received."""
+
+    def take_stream(self) -> Stream | None:
+        """Take the stream to a server that has chosen HTTP/1.1."""
+        stream, self.shared.other = self.shared.other, None
+        return stream
+
+    def replaced(self) -> None:
+        """Close the connection when its last stream has ended."""
+        self._replaced = True
+        self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        shared = self.shared
+        if not shared.pump.engine.streams and not shared.pump.is_used():
+            abort(self)
+
+    def __repr__(self) -> str:
+        """Return the origin, the state, and how many streams are open."""
+        shared = self.shared
+        count = len(shared.pump.engine.streams)
+        streams = f", {count} stream{'s' * (count > 1)} open" if count else ""
+        state = STATES.get(shared.state, "closed")
+        return f"{shared.route.origin}{shared.route.detour}: {state}, h2{streams}"
+
+
+def _look(pump: Pump) -> None:
+    pump.look()
+
+
+def _ping(pump: Pump) -> bytes:
+    return pump.engine.ping()

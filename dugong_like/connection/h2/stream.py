@@ -1,0 +1,766 @@
+"""One exchange on its HTTP/2 stream: sending the request, and reading the response.
+
+Everything here that is an *attempt* or a *section* is called under the lock of the pump. One
+operation writes a request and one reads its response at a time; both may run at once.
+
+A stream that nobody goes on with is reset (RST_STREAM), which leaves the others alone.
+
+Not here: the order of exchanges in the calls of the connection (sender.py, receiver.py).
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from functools import partial
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from ...errors import (
+    AnsweredEarly,
+    BodyTooLarge,
+    ConnectionClosed,
+    ConnectionTimedOut,
+    ContinueTimedOut,
+    DugongError,
+    ExcessBodyData,
+    ProtocolError,
+    StateError,
+    TransportError,
+)
+from ...http.arguments import as_writable, check_size
+from ...http.h2.stream import CLOSED
+from ...http.h2.violations import ErrorCode
+from ...http.request import BodyFollowing
+from ...polling.contract import within
+from ...polling.timeouts import limited
+from ...transport.attempts import timed_out
+from ..exchange import HTTPResponse
+from ..files import NotTaken, Sink
+from ..session import Retired, SessionReplaced
+from .options import EitherHead
+from .pump import ROOM, Limit, Waiter
+
+if TYPE_CHECKING:
+    from ...http.h1.response_head import Head
+    from ...http.h2.stream import Stream
+    from ...polling.contract import Co
+    from ..exchange import Exchange
+    from .shared import H2State
+    from .trace_events import Observer
+
+A = TypeVar("A")
+T = TypeVar("T")
+PEERS: Final = (ProtocolError, TransportError)  # errors that the peer or the network have made
+NO_CONTENT: Final = frozenset({204, 205, 304})
+CONTINUE: Final = 100
+MOST_SAVED: Final = 262144  # bytes written to a file at once
+NOT_SENT: Final = "nothing could be sent"
+
+
+class HeadLimit(Limit):
+    """`Timeouts.head`, which counts from the complete request.
+
+    Args:
+        exchange: of the request.
+        seconds: the limit.
+
+    """
+
+    __slots__ = ("_exchange", "_head")
+
+    def __init__(self, exchange: Exchange, seconds: float) -> None:
+        super().__init__(None)
+        self._exchange = exchange
+        self._head = seconds
+
+    def deadline(self, *, moved: bool) -> float | None:
+        """Return until when to wait for the head; see `Limit.deadline`."""
+        exchange = self._exchange
+        now = time.monotonic()
+        if exchange.head_until is None or (moved and not exchange.sent):
+            exchange.head_until = now + self._head
+        elif now >= exchange.head_until:
+            exchange.head_until = None
+            raise timed_out("no response head arrived", self._head, "head")
+        return exchange.head_until
+
+
+class H2Stream:
+    """One request and its response, on a stream that is opened when there is room for it.
+
+    Args:
+        shared: of the session.
+        exchange: of the request.
+
+    Attributes:
+        exchange: as given.
+        head: that of the request.
+        stream: that of the protocol; None before it is opened.
+        response: the final response, when its head has been read.
+        owed: bytes of the body that are to be written; None if there are none.
+        length: bytes of the whole body, as announced; None if that is unknown.
+        moved: True if the request goes to another session.
+        pending: the list of exchanges that this one leaves when it is complete, or None.
+
+    """
+
+    __slots__ = (
+        *("_cancelled", "_continued", "_ending", "_kept", "_left", "_pump", "_reader"),
+        *("_reading",),
+        *("_rest", "_shared", "_told", "_writing", "exchange", "head", "length", "owed", "pending"),
+        *("moved", "response", "stream"),
+    )
+
+    def __init__(self, shared: H2State, exchange: Exchange) -> None:
+        self._shared = shared
+        self._pump = shared.pump
+        self.exchange = exchange
+        self.stream: Stream | None = None
+        self.response: HTTPResponse | None = None
+        self.owed: float | None = None
+        self.length: int | None = None
+        self.pending: list[Exchange] | None = None
+        self.head: EitherHead | None = None
+        self._rest: memoryview | None = None  # of what is being written
+        self._ending = False  # the request ends behind it
+        self._kept: list[bytes] = []  # taken from the stream, and not delivered
+        self._left = shared.config.max_body
+        self._reading = self._writing = False  # by an operation
+        self._reader: Waiter | None = None  # the one that reads
+        self.moved = False
+        self._cancelled = False
+        self._continued: HTTPResponse | None = None  # 100 (Continue), to be delivered
+        self._told = 0  # informational responses that were reported
+
+    # ---- errors
+
+    def complete_error(self, exc: BaseException) -> None:
+        """Say in *exc*, which ends an operation, what it is about, and whether it was sent."""
+        if not isinstance(exc, DugongError):
+            return
+        stream, exchange = self.stream, self.exchange
+        if not exc.url and stream is not None:
+            begun = exchange.answered or exchange.informational
+            if begun or isinstance(exc, ProtocolError):
+                exc.request_sent = "yes"
+            elif isinstance(exc, TransportError):
+                exc.request_sent = stream.request_sent
+        self._shared.label(exc, exchange)
+
+    def _check(self, stream: Stream) -> None:
+        """Raise what has ended *stream*, if something has."""
+        error = stream.error
+        if error is None:
+            return
+        again = copy.copy(error)
+        again.__cause__ = error.__cause__
+        raise again
+
+    # ---- the request
+
+    def begin(self, head: bytes, body: memoryview | BodyFollowing | None) -> None:
+        """Note what is to be sent.
+
+        Raises:
+            InvalidRequest: the head is for HTTP/1 only.
+
+        """
+        assert isinstance(head, EitherHead)
+        head.section()
+        self.head = head
+        if isinstance(body, BodyFollowing):
+            self.length = body.length
+            if body.length != 0:
+                self.owed = float("inf") if body.length is None else body.length
+                self.exchange.owed_by = get_ident()
+                return
+        elif body is not None and len(body):
+            self.length = len(body)
+            self._rest = body
+        self._ending = True
+
+    def open(self, waiter: Waiter) -> bool:
+        """Open the stream and queue the head, if there is room; an attempt.
+
+        Raises:
+            Retired: the session takes no further request.
+
+        """
+        pump, shared = self._pump, self._shared
+        engine = pump.engine
+        if not engine.streams:
+            pump.look()
+        if shared.stream is None or not engine.can_open():
+            raise Retired
+        if not pump.may_open(waiter):
+            return False
+        assert self.head is not None
+        ends = self._ending and self._rest is None
+        stream = engine.open(self.head.section(), ends)
+        self.stream = stream
+        exchange = self.exchange
+        exchange.reader = self
+        if self._reader is not None:
+            pump.follow(self._reader, stream)
+        exchange.stream_id = stream.id
+        pump.opened(waiter, stream)
+        return True
+
+    def queue(self, waiter: Waiter) -> bool:
+        """Open the stream, and queue all that is to be sent now; True if that is done."""
+        stream = self.stream
+        if stream is None:
+            if not self.open(waiter):
+                return False
+            stream = self.stream
+            assert stream is not None
+        elif waiter.stream is None:
+            self._pump.follow(waiter, stream)
+        engine = self._pump.engine
+        rest = self._rest
+        if rest is not None or (self._ending and not stream.request_ended):
+            self._check_unanswered(stream)
+            accepted = engine.send_data(stream, b"" if rest is None else rest, self._ending)
+            if rest is not None and accepted < len(rest):
+                self._rest = rest[accepted:]
+                return False
+            self._rest = None
+        return True
+
+    def queue_next(self, waiter: Waiter) -> bool:
+        """Do what `queue` does, as one of several streams of *waiter*."""
+        waiter.stream = None
+        if not self.queue(waiter):
+            return False
+        waiter.wants = ROOM
+        return True
+
+    def send(self, waiter: Waiter) -> bool | None:
+        """Send all that is to be sent now; an attempt. True: that is done."""
+        if not self.queue(waiter) or not self.are_sent(waiter):
+            return None
+        self.note_sent()
+        return True
+
+    def are_sent(self, waiter: Waiter) -> bool:
+        """Return True if all bytes have been sent that were queued when this was first called."""
+        stream = self.stream
+        assert stream is not None
+        if self._pump.is_sent(waiter):
+            return True
+        if self._pump.engine.ended is not None:
+            self._check_unanswered(stream)
+        return False
+
+    def note_sent(self) -> None:
+        """Note that everything is sent that was to be sent."""
+        if self._ending:
+            self.owed = None
+            self.exchange.sent = True
+
+    def _check_unanswered(self, stream: Stream) -> None:
+        """Check that the server wants more of the request.
+
+        Raises:
+            AnsweredEarly: its response is complete, or it has refused the rest behind its head.
+            DugongError: what has ended the stream.
+
+        """
+        if stream.state is not CLOSED and not stream.ended:
+            return
+        if stream.head is not None and (stream.ended or stream.answered_early):
+            self.owed = self._rest = None
+            response = self._response_to(stream.head)
+            raise AnsweredEarly.by(response, "; read_response() gives the answer")
+        self._check(stream)
+        raise self._shared.labelled(ConnectionClosed("the stream was closed"), self.exchange)
+
+    def write(self, data: memoryview, *, last: bool = False) -> None:
+        """Note *data* as what is to be sent next; *last* says that the request ends behind it.
+
+        Raises:
+            ExcessBodyData: it is more than was announced; the stream is reset.
+            StateError: there is no body to write, or another operation writes.
+
+        """
+        self.check_writable()
+        self.check_room(len(data))
+        if self.length is not None:
+            assert self.owed is not None
+            self.owed -= len(data)
+            last = self.owed == 0
+        self.exchange.owed_by = get_ident()
+        self._rest = data if len(data) else None
+        self._ending = last
+
+    def check_room(self, count: int) -> None:
+        """Check that *count* bytes can be written.
+
+        Raises:
+            ExcessBodyData: they are more than was announced; the stream is reset.
+
+        """
+        if self.length is None:
+            return
+        assert self.owed is not None
+        if count > self.owed:
+            excess = ExcessBodyData(
+                f"{count} bytes of body data where {self.owed:.0f} were announced"
+            )
+            self.cancel()
+            raise excess
+
+    def check_writable(self) -> None:
+        """Check that a part of the body may be written now. Raises `StateError`."""
+        if self._writing:
+            raise StateError("another operation is sending on this connection")
+        if self.owed is None:
+            raise StateError(f"there is no body to write: {self._why_none()}")
+        if self.exchange.expects_continue:
+            raise StateError("the body has to wait for 100 (Continue): call read_response()")
+
+    def _why_none(self) -> str:
+        if self.exchange.sent:
+            return "that of the last request is complete"
+        if self._cancelled:
+            return "that of the last request was given up"
+        if self.exchange.answered:
+            return "that of the last request ended early, by the server's answer"
+        return "the last request announced none (BodyFollowing)"
+
+    def co_send(self, *, gathers: bool = False) -> Co[None]:
+        """Send what `begin` or `write` has noted; an interruption resets the stream."""
+        limit = Limit(self._shared.write_timeout, "write", NOT_SENT)
+        wants = ROOM if self.stream is None else 0
+        waiter = Waiter(None, wants)
+        self._writing = True
+        done = False
+        try:
+            yield from self._pump.co(self.send, waiter, waiter, limit, gathers=gathers)
+            done = True
+        except (AnsweredEarly, Retired):
+            done = True
+            raise
+        finally:
+            self._writing = False
+            if not done:
+                self.cancel()
+
+    def co_trailers(self, fields: list[tuple[bytes, bytes]]) -> Co[None]:
+        """Send trailers, and end the request."""
+        self.check_writable()
+        self._pump.do(self._queue_trailers, fields)
+        yield from self.co_send()
+
+    def _queue_trailers(self, fields: list[tuple[bytes, bytes]]) -> None:
+        stream = self.stream
+        assert stream is not None
+        self._check_unanswered(stream)
+        self._pump.engine.send_trailers(stream, fields)
+        self._ending = True
+
+    def cancel(self) -> None:
+        """Give the stream up: the server is told so, unless both sides have ended it."""
+        self.owed = None
+        if not self._cancelled:
+            self._cancelled = True
+            self._pump.lock.when_free(self._cancel)
+
+    def give_up(self) -> None:
+        """Give the stream up, as its request could not be sent; nobody reads its response."""
+        self.cancel()
+        self._leave_pending()
+
+    def move(self) -> None:
+        """Note that the request goes to another session; nothing of it was sent here."""
+        self.moved = True
+        self._leave_pending()
+        if self._reader is not None:
+            self._pump.lock.run(self._pump.wake_all)
+
+    def _cancel(self) -> None:
+        pump, stream = self._pump, self.stream
+        self._rest = None
+        self._kept.clear()
+        if stream is None:
+            return
+        if stream.error is None and stream.state is not CLOSED:
+            pump.keep_data()
+        pump.engine.reset(stream)
+        pump.wake_of(stream)
+        pump.note_room()
+        pump.send_now()
+
+    # ---- the response
+
+    def _response_to(self, head: Any) -> HTTPResponse:
+        exchange = self.exchange
+        stream = self.stream
+        assert stream is not None
+        length: int | None = head.content_length
+        if (
+            exchange.method == "HEAD"
+            or head.status in NO_CONTENT
+            or (length is None and stream.ended and not stream.buffered and not self._kept)
+        ):
+            length = 0
+        return HTTPResponse(exchange, cast("Head", head), length)
+
+    def take_head(self, _: object = None) -> HTTPResponse | None:
+        """Take the head of the response, or 100 (Continue) if that is expected; an attempt.
+
+        Raises:
+            InvalidResponse, StreamReset, GoneAway, ConnectionClosed: there is none.
+
+        """
+        stream, exchange = self.stream, self.exchange
+        if stream is None:
+            if self.moved:
+                raise SessionReplaced("the request is sent on another connection")
+            if self._cancelled:
+                raise ConnectionClosed("the request could not be sent")
+            return None
+        if self._cancelled:
+            raise StateError("its response is abandoned")
+        while stream.informational:
+            head = stream.informational.popleft()
+            response = HTTPResponse(exchange, cast("Head", head), 0)
+            exchange.informational = (*exchange.informational, response)
+            self._pump.news.append(partial(self._report, response))
+            if head.status == CONTINUE and exchange.expects_continue:
+                exchange.expects_continue = False
+                return response
+        if stream.head is None:
+            self._check(stream)
+            return None
+        exchange.expects_continue = False
+        self.response = response = self._response_to(stream.head)
+        exchange.final = cast("Head", stream.head)
+        if response.length == 0 and stream.ended and not stream.buffered:
+            self._end()
+        return response
+
+    def _report(self, response: HTTPResponse) -> None:
+        """Report a 1xx response; without the lock."""
+        if (observer := self.observer()) is not None:
+            observer.informational(response)
+        if self._shared.config.on_informational is not None:
+            self._shared.config.on_informational(response)
+
+    def observer(self) -> Observer | None:
+        """Return who is told, if anybody."""
+        return cast("Observer | None", self._shared.observer)
+
+    def _end(self) -> None:
+        """Note that the response has been read to its end."""
+        exchange, response, stream = self.exchange, self.response, self.stream
+        assert response is not None
+        assert stream is not None
+        exchange.complete = True
+        trailers = stream.trailers or b""
+        if trailers:
+            response.set_trailers(trailers)
+        self._leave_pending()
+        if stream.state is not CLOSED and not self._writing:
+            # The request is not complete, and nobody waits for the rest (RFC 9113 section 8.1).
+            self._pump.engine.reset(stream, ErrorCode.NO_ERROR)
+            self._pump.note_room()
+        if (observer := self.observer()) is not None:
+            self._pump.news.append(partial(observer.received_body, exchange, response, trailers))
+
+    def _leave_pending(self) -> None:
+        if self.pending is not None and self.exchange in self.pending:
+            self.pending.remove(self.exchange)
+
+    def fail(self) -> None:
+        """Note that the response cannot be had any more."""
+        self._leave_pending()
+
+    def _more(self, size: int) -> bytes | None:
+        """Return content, up to *size* bytes; ``b""`` at the end; None if it has to arrive.
+
+        Raises:
+            BodyTooLarge: there is more than may be delivered.
+            DugongError: what has ended the stream.
+
+        """
+        stream = self.stream
+        assert stream is not None
+        if self.exchange.complete:
+            return b""
+        if self._cancelled:
+            raise StateError("its response is abandoned")
+        if stream.buffered:
+            if self._left is not None:
+                size = self._limited(size, stream)
+            data = stream.take(size)
+            self._took(len(data))
+            return data
+        if stream.ended:
+            self._end()
+            return b""
+        self._check(stream)
+        return None
+
+    def _limited(self, size: int, stream: Stream) -> int:
+        """Return how many of *size* bytes may be delivered."""
+        left = self._left
+        assert left is not None
+        length = None if self.response is None else self.response.length
+        beyond = stream.missing is not None and stream.missing + stream.buffered > left
+        if left == 0 or (length is not None and beyond):
+            most = self._shared.config.max_body
+            raise BodyTooLarge(f"the body has more than the {most} bytes that are allowed")
+        return min(size, left)
+
+    def _took(self, count: int) -> None:
+        stream = self.stream
+        assert stream is not None
+        if self._left is not None:
+            self._left -= count
+        self._pump.engine.consumed(stream, count)
+        if stream.ended and not stream.buffered:
+            self._end()
+
+    def check_readable(self) -> None:
+        """Check that there is a body to read. Raises `StateError`."""
+        if self.response is None:
+            what = "there is no body to read: call read_response() first"
+            raise self._shared.labelled(StateError(what), self.exchange)
+
+    def take(self, size: int) -> bytes | None:
+        """See `Operations.co_read`; an attempt."""
+        if self._kept and size:
+            piece = b"".join(self._kept)
+            self._kept[:] = [piece[size:]] if len(piece) > size else []
+            return piece[:size]
+        return self._more(size) if size else b""
+
+    def take_into(self, target: memoryview) -> int | None:
+        """See `Operations.co_readinto`; an attempt."""
+        data = self.take(len(target))
+        if data is None:
+            return None
+        target[: len(data)] = data
+        return len(data)
+
+    def take_all(self, _: object = None) -> bytes | None:
+        """See `Operations.co_readall`; an attempt."""
+        stream, kept = self.stream, self._kept
+        assert stream is not None
+        while not self.exchange.complete:
+            data = self._more(max(stream.buffered, 1))
+            if data is None:
+                return None
+            if data:
+                kept.append(data)
+        body = kept[0] if len(kept) == 1 else b"".join(kept)
+        kept.clear()
+        return body
+
+    def drop(self, _: object = None) -> bool | None:
+        """See `Operations.co_discard`; an attempt."""
+        stream = self.stream
+        assert stream is not None
+        self._kept.clear()
+        self._left = None
+        while not self.exchange.complete:
+            data = self._more(max(stream.buffered, 1))
+            if data is None:
+                return None
+        return True
+
+    def take_reply(self, waiter: Waiter) -> HTTPResponse | None:
+        """Send the request and take the whole response: all of an exchange as one attempt."""
+        if not self.exchange.sent:
+            try:
+                if self.send(waiter) is None and self.stream is None:
+                    return None
+            except AnsweredEarly:
+                pass
+        stream = self.stream
+        if self.response is None:
+            while self.take_head() is None:
+                assert stream is not None
+                if not stream.informational and stream.head is None:
+                    return None
+        response = self.response
+        assert response is not None
+        if response.status >= self._shared.config.whole_below and not self._is_whole():
+            return response
+        if (body := self.take_all()) is None:
+            return None
+        return response.with_body(body)
+
+    def take_whole(self, _: object) -> tuple[HTTPResponse, bytes] | None:
+        """Return the response and its body, if all of that is here and nothing is unusual."""
+        stream, exchange = self.stream, self.exchange
+        if stream is None or not stream.ended or self._reading or self.response is not None:
+            return None
+        if exchange.abandoned or stream.informational or stream.head is None:
+            return None
+        response = self.take_head()
+        body = self.take_all()
+        assert response is not None
+        assert body is not None
+        return response, body
+
+    def is_unread(self) -> bool:
+        """Return True if the head of the response has been read, and not all of its body."""
+        exchange = self.exchange
+        if self.response is None or self._cancelled or exchange.abandoned:
+            return False
+        if not exchange.complete:
+            return self.stream is None or self.stream.error is None or self.stream.buffered > 0
+        return False
+
+    def left(self) -> list[bytes | memoryview] | None:
+        """Return what was received of a complete body and not delivered; None if there is none."""
+        return [*self._kept] if self.exchange.complete else None
+
+    def limit(self) -> Limit:
+        """Return the limit for waiting for the response."""
+        shared = self._shared
+        if shared.head is not None and self.response is None:
+            return HeadLimit(self.exchange, shared.head)
+        return Limit(shared.timeout)
+
+    def _is_whole(self) -> bool:
+        return self.exchange.complete or (self.stream is not None and self.stream.ended)
+
+    # ---- operations
+
+    def co_take(self, attempt: Callable[[A], T | None], argument: A, **more: Any) -> Co[T]:
+        """Make attempts to read, one operation at a time.
+
+        Args:
+            attempt: see `Pump.co`.
+            argument: see `Pump.co`.
+            more: see `Pump.co`.
+
+        """
+        going = self._co_take(attempt, argument, **more)
+        total = self._shared.total
+        return going if total is None else limited(total, "total", going, "it could not be read")
+
+    def _co_take(self, attempt: Callable[[A], T | None], argument: A, **more: Any) -> Co[T]:
+        if self._reading:
+            busy = StateError("another operation is reading on this connection")
+            raise self._shared.labelled(busy, self.exchange)
+        limit = self.limit()
+        self._reading = True
+        observer = self.observer()
+        try:
+            if observer is not None:
+                observer.begins_reading(self.exchange, self.response)
+            waiter = Waiter(None)
+            self._pump.lock.run(self._follow, waiter)
+            result = yield from self._pump.co(attempt, argument, waiter, limit, **more)
+            if observer is not None and attempt == self.take_head:
+                observer.received_head(self.exchange, cast("HTTPResponse", result))
+            return result
+        except BaseException as exc:
+            self.complete_error(exc)
+            if isinstance(exc, PEERS) and not isinstance(exc, ConnectionTimedOut):
+                self.fail()
+            if observer is not None:
+                observer.reading_failed(self.exchange, exc)
+            raise
+        finally:
+            self._reading, self._reader = False, None
+
+    def _follow(self, waiter: Waiter) -> None:
+        self._reader = waiter
+        if self.stream is not None:
+            self._pump.follow(waiter, self.stream)
+
+    def co_head(self) -> Co[HTTPResponse]:
+        """Read the head of the response; see `Operations.co_read_response`."""
+        exchange, seconds = self.exchange, self._shared.continue_timeout
+        reading = self.co_take(self.take_head, None)
+        if seconds is None or not exchange.expects_continue:
+            return (yield from reading)
+        until = time.monotonic() + seconds
+        try:
+            return (yield from within(until, reading))
+        except ConnectionTimedOut:
+            if time.monotonic() < until or not exchange.expects_continue:
+                raise
+            exchange.expects_continue = False
+            late = ContinueTimedOut(
+                f"no 100 (Continue) within {seconds} s; the body may be written now",
+                request_sent="maybe",
+                phase="expect100",
+            )
+            raise self._shared.labelled(late, exchange) from None
+
+    # ---- `ResponseReader`: the calls of the exchange
+
+    def is_next(self, exchange: Exchange) -> bool:
+        """Return True: responses need not wait for each other."""
+        return exchange is self.exchange
+
+    def abandon(self, exchange: Exchange) -> None:
+        """See `ResponseReader.abandon`."""
+        if not exchange.complete:
+            self.cancel()
+        self._leave_pending()
+
+    def co_response_of(self, exchange: Exchange) -> Co[HTTPResponse]:
+        """See `Exchange.co_read_response`."""
+        if exchange.abandoned:
+            raise self._shared.labelled(StateError("its response is abandoned"), exchange)
+        if self.response is not None:
+            raise self._shared.labelled(StateError("its response has been read"), exchange)
+        return (yield from self.co_head())
+
+    def co_body_of(self, exchange: Exchange, size: int | None) -> Co[bytes]:
+        """See `Exchange.co_read`; None for the whole rest."""
+        self._check_body_of(exchange)
+        if size is None:
+            return (yield from self.co_take(self.take_all, None))
+        return (yield from self.co_take(self.take, check_size(size)))
+
+    def co_body_into(self, exchange: Exchange, buf: bytearray | memoryview) -> Co[int]:
+        """See `Exchange.co_readinto`."""
+        view = as_writable(buf)
+        self._check_body_of(exchange)
+        return (yield from self.co_take(self.take_into, view))
+
+    def co_discard_of(self, exchange: Exchange) -> Co[None]:
+        """See `Exchange.co_discard`."""
+        self._check_body_of(exchange)
+        yield from self.co_take(self.drop, None)
+
+    def _check_body_of(self, exchange: Exchange) -> None:
+        if exchange.abandoned:
+            raise self._shared.labelled(StateError("its response is abandoned"), exchange)
+        self.check_readable()
+
+    # ---- files
+
+    def co_save(self, sink: Sink) -> Co[bool]:
+        """Write the rest of the body to *sink*; False if that has failed."""
+        while True:
+            piece = yield from self.co_take(self.take, MOST_SAVED)
+            if not piece:
+                return True
+            view = memoryview(piece)
+            try:
+                while view:
+                    try:
+                        view = view[sink.write(view) :]
+                    except NotTaken:
+                        if sink.failure is not None:
+                            return False
+                        need = sink.wanted()
+                        assert need is not None
+                        yield need
+            finally:
+                if view:
+                    self._pump.lock.when_free(partial(self._keep, bytes(view)))
+
+    def _keep(self, piece: bytes) -> None:
+        self._kept.insert(0, piece)

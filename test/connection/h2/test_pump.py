@@ -1,0 +1,406 @@
+"""Who waits for the socket, and who is woken: operations that are resumed by hand, in every order.
+
+No thread, no loop and no socket: a stream has what a server of the h2 library answers.
+"""
+
+import gc
+import itertools
+
+import pytest
+from kit.h2_server import Answer
+from kit.h2_streams import PeerStream, bodies_of
+from kit.streams import connection, finish
+
+from dugong_like import ConnectionClosed, ConnectionTimedOut, StateError
+from dugong_like.connection.h2 import pump as pumps
+from dugong_like.polling.contract import POLLIN, POLLOUT
+
+
+def by_path(request):
+    return Answer(body=request[":path"].encode())
+
+
+@pytest.fixture
+def stream():
+    return PeerStream(by_path)
+
+
+@pytest.fixture
+def conn(monkeypatch, stream):
+    """Return a connection that has exchanged SETTINGS."""
+    made = connection(monkeypatch, stream, PeerStream(by_path), versions=("h2",))
+    made.connect()
+    going = made.co_exchange("GET", "/first")
+    next(going)
+    stream.arrive()
+    assert finish(going).body == b"/first"
+    yield made
+    made.close()
+
+
+def pump_of(conn):
+    return conn._session.shared.pump
+
+
+def begin(conn, *paths):
+    """Return an exchange for each of *paths* that waits, and what it waits for."""
+    going = [conn.co_exchange("GET", path) for path in paths]
+    return going, [until_it_waits(each) for each in going]
+
+
+def until_it_waits(going):
+    """Resume *going* until it waits for something that is not ready."""
+    for _ in range(5):
+        need = next(going)
+        if not need.poll(0):
+            return need
+    raise AssertionError("it does not wait")
+
+
+class Waits:
+    """What an operation waits for."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def leads(self, need):
+        return need[0] == self._stream.fd and need[1] == POLLIN
+
+    def writes(self, need):
+        return need[0] == self._stream.fd + 1 and need[1] == POLLIN | POLLOUT
+
+
+@pytest.fixture
+def waits(monkeypatch, stream):
+    """Have the descriptors of *stream*, which are none, never ready."""
+    poll = pumps.PollNeeded.poll
+
+    def never(need, timeout=None):
+        return False if need[0] >= stream.fd else poll(need, timeout)
+
+    monkeypatch.setattr(pumps.PollNeeded, "poll", never)
+    return Waits(stream)
+
+
+def test_one_leads_and_the_others_follow(conn, stream, waits):
+    going, needs = begin(conn, "/a", "/b", "/c")
+    assert [waits.leads(need) for need in needs] == [True, False, False]
+
+    stream.arrive()
+    with pytest.raises(StopIteration) as end:
+        next(going[0])
+
+    assert end.value.value.body == b"/a"
+    assert [need.poll(0) for need in needs[1:]] == [True, True]
+    assert [finish(each).body for each in going[1:]] == [b"/b", b"/c"]
+    assert not pump_of(conn).is_used()
+
+
+def test_a_leader_that_is_closed_wakes_one_follower_which_leads(conn, stream, waits):
+    going, needs = begin(conn, "/a", "/b", "/c")
+
+    going[0].close()
+
+    assert [need.poll(0) for need in needs[1:]] == [True, False]
+    assert waits.leads(next(going[1]))
+    stream.arrive()
+    assert [finish(each).body for each in going[1:]] == [b"/b", b"/c"]
+
+
+def test_a_follower_that_was_told_to_lead_and_is_closed_before_it_leads(conn, stream, waits):
+    going, needs = begin(conn, "/a", "/b", "/c")
+
+    going[0].close()
+    going[1].close()
+
+    assert needs[2].poll(0)
+    assert waits.leads(next(going[2]))
+    stream.arrive()
+    assert finish(going[2]).body == b"/c"
+
+
+def test_somebody_leads_or_is_woken_after_every_step(monkeypatch):
+    """Each of three exchanges is resumed or closed, in every order, before the server answers."""
+    steps = [(number, what) for number in range(3) for what in ("resume", "close")]
+    poll = pumps.PollNeeded.poll
+    monkeypatch.setattr(
+        pumps.PollNeeded, "poll", lambda need, _=None: need[0] < PeerStream.fd and poll(need, 0)
+    )
+    for order in itertools.permutations(steps, 4):
+        stream = PeerStream(by_path)
+        conn = connection(monkeypatch, stream, versions=("h2",))
+        first = conn.co_exchange("GET", "/first")
+        next(first)
+        stream.arrive()
+        finish(first)
+        going, needs = begin(conn, "/0", "/1", "/2")
+        alive = {0, 1, 2}
+        for number, what in order:
+            if number not in alive:
+                continue
+            if what == "close":
+                going[number].close()
+                alive.discard(number)
+            elif needs[number].poll(0):  # nobody resumes it otherwise
+                needs[number] = next(going[number])
+            leads = [needs[each][0] == stream.fd for each in alive]
+            woken = [needs[each].poll(0) for each in alive]
+            assert not alive or any(leads) or any(woken), (order, number, what)
+        stream.arrive()
+        assert [finish(going[each]).body for each in sorted(alive)] == [
+            b"/%d" % each for each in sorted(alive)
+        ], order
+        assert not pump_of(conn).is_used()
+        conn.close()
+
+
+def test_a_needless_resumption_changes_nothing(conn, stream, waits):
+    going, needs = begin(conn, "/a", "/b")
+
+    for each, need in zip(going * 3, needs * 3, strict=True):
+        assert next(each)[:2] == need[:2]
+
+    stream.arrive()
+    assert [finish(each).body for each in going] == [b"/a", b"/b"]
+
+
+def test_a_socket_that_takes_nothing_is_waited_for_by_one(conn, stream, waits):
+    stream.room = 0
+    going, needs = begin(conn, "/a", "/b")
+    assert [waits.writes(need) for need in needs] == [True, False]
+    assert not waits.leads(needs[1])
+
+    stream.room = 1 << 20
+    next(going[0])
+    stream.arrive()
+
+    assert [finish(each).body for each in going] == [b"/a", b"/b"]
+
+
+def test_a_writer_that_is_closed_wakes_the_next_one(conn, stream, waits):
+    """Its request, which is queued, leaves all the same, and is reset."""
+    stream.room = 0
+    going, needs = begin(conn, "/a", "/b")
+
+    going[0].close()
+
+    assert needs[1].poll(0)
+    assert waits.writes(next(going[1]))
+    stream.room = 5  # a part of a frame
+    assert waits.writes(next(going[1]))
+    stream.room = 1 << 20
+    next(going[1])
+    stream.arrive()
+    assert finish(going[1]).body == b"/b"
+    assert [request[":path"] for request in stream.peer.requests] == ["/first", "/a", "/b"]
+
+
+def test_a_writer_receives_meanwhile(conn, stream, waits):
+    """Else both sides could wait for ever, each until the other one reads."""
+    (one,), _ = begin(conn, "/one")
+    stream.room = 0
+    (other,), (need,) = begin(conn, "/other")
+    assert waits.writes(need)
+    one.close()
+    (third,), (follows,) = begin(conn, "/third")
+
+    stream.peer.connection.ping(b"12345678")
+    stream.on_the_way += stream.peer.connection.data_to_send()
+    stream.arrive()
+    assert waits.writes(next(other))
+    assert not stream.arrived
+
+    stream.room = 1 << 20
+    next(other)
+    stream.arrive()
+    assert finish(other).body == b"/other"
+    assert follows.poll(0)
+    assert finish(third).body == b"/third"
+
+
+@pytest.fixture
+def narrow(monkeypatch, waits):
+    """Return a stream to a server that takes one request at a time, and a connection with it."""
+    stream = PeerStream(by_path, max_concurrent_streams=1)
+    conn = connection(monkeypatch, stream, versions=("h2",))
+    assert bodies_of(stream, conn.co_exchange("GET", "/first")) == [b"/first"]
+    return stream, conn
+
+
+def test_streams_are_opened_as_the_server_has_room(narrow):
+    stream, conn = narrow
+    going, _ = begin(conn, "/a", "/b", "/c", "/d")
+    assert len(stream.peer.requests) == 2
+    stream.arrive()
+    assert finish(going[0]).body == b"/a"
+    going[1].close()  # it was told that there is room
+
+    assert bodies_of(stream, *going[2:]) == [b"/c", b"/d"]
+    assert [request[":path"] for request in stream.peer.requests] == ["/first", "/a", "/c", "/d"]
+
+
+def test_no_newcomer_takes_the_room_of_an_operation_that_waits(narrow):
+    stream, conn = narrow
+    (one, waiting), (_, need) = begin(conn, "/one", "/waiting")
+    stream.arrive()
+    assert finish(one).body == b"/one"
+    (newcomer,), (last,) = begin(conn, "/newcomer")
+
+    bodies = bodies_of(stream, newcomer, waiting, needs=[last, need])
+    assert bodies == [b"/newcomer", b"/waiting"]
+    assert [request[":path"] for request in stream.peer.requests] == [
+        *("/first", "/one", "/waiting", "/newcomer"),
+    ]
+
+
+def test_many_exchanges_with_little_room(narrow):
+    stream, conn = narrow
+    paths = [f"/{number}" for number in range(20)]
+
+    bodies = bodies_of(stream, *[conn.co_exchange("GET", path) for path in paths])
+
+    assert bodies == [path.encode() for path in paths]
+
+
+def test_heads_of_one_thread_leave_together(conn, stream, waits):
+    sent = []
+    whole = stream.send
+    stream.send = lambda parts: sent.append(len(parts)) or whole(parts)
+    going = [conn.co_exchange("GET", f"/{number}") for number in range(5)]
+    for each in going:
+        next(each)  # all but the first let the others begin
+    assert len(sent) == 1
+    for each in going:
+        next(each)
+    assert len(sent) == 2
+    stream.arrive()
+    assert [finish(each).body for each in going] == [b"/%d" % number for number in range(5)]
+
+
+# ---- in the middle of a section
+
+
+def test_an_operation_that_is_collected_inside_a_section(conn, stream, waits):
+    """Its end has to wait for that of the section, and is not forgotten."""
+    going, needs = begin(conn, "/a", "/b", "/c")
+    engine = pump_of(conn).engine
+    receive = type(engine).receive
+
+    def collecting(self, data):
+        going[1].close()
+        assert pump_of(conn)._followers.keys() >= {1} or len(pump_of(conn)._followers) == 3
+        return receive(self, data)
+
+    stream.arrive()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(engine), "receive", collecting)
+        assert finish(going[0]).body == b"/a"
+    assert finish(going[2]).body == b"/c"
+    assert not pump_of(conn).is_used()
+
+
+def test_an_operation_cannot_run_inside_a_section_of_its_thread(conn, stream, waits):
+    (going,), _ = begin(conn, "/a")
+    refused = []
+    engine = pump_of(conn).engine
+    receive = type(engine).receive
+
+    def handler(self, data):
+        with pytest.raises(StateError, match="its own thread") as failure:
+            next(conn.co_exchange("GET", "/b"))
+        refused.append(failure)
+        return receive(self, data)
+
+    stream.arrive()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(engine), "receive", handler)
+        assert finish(going).body == b"/a"
+    assert refused
+    gc.collect()
+    assert not pump_of(conn).is_used()
+
+
+def test_an_interruption_inside_a_section_ends_the_connection_for_all(conn, stream, waits):
+    going, needs = begin(conn, "/a", "/b")
+    engine = pump_of(conn).engine
+
+    def interrupted(self, data):
+        raise KeyboardInterrupt
+
+    stream.arrive()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(engine), "receive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(going[0])
+    assert needs[1].poll(0)
+    with pytest.raises(ConnectionClosed, match="KeyboardInterrupt") as failure:
+        next(going[1])
+    assert failure.value.request_sent == "maybe"
+    assert conn.close_reason is not None
+    (again,), _ = begin(conn, "/again")  # on another connection
+    assert conn.renewals == 1
+    again.close()
+
+
+# ---- the end
+
+
+def test_closing_wakes_all(conn, stream, waits):
+    going, needs = begin(conn, "/a", "/b", "/c")
+
+    conn.disconnect()
+
+    assert [need.poll(0) for need in needs[1:]] == [True, True]
+    for each in going:
+        with pytest.raises(ConnectionClosed, match="closed meanwhile"):
+            next(each)
+    assert stream.closed
+    assert not pump_of(conn).is_used()
+
+
+def test_the_end_of_the_connection_is_that_of_all_streams(conn, stream, waits):
+    going, needs = begin(conn, "/a", "/b")
+
+    stream.on_the_way = b""
+    stream.end()
+
+    for each, path in zip(going, ("/a", "/b"), strict=True):
+        with pytest.raises(ConnectionClosed, match=f"{path}: the server has closed") as failure:
+            next(each)
+        assert failure.value.request_sent == "maybe"
+    assert "the server has closed the connection" in str(conn.close_reason)
+
+
+def test_goaway_is_seen_before_the_next_exchange(conn, stream, waits):
+    stream.peer.connection.close_connection()
+    stream.on_the_way += stream.peer.connection.data_to_send()
+    stream.end()
+
+    (going,), _ = begin(conn, "/next")
+    assert conn.renewals == 1
+    going.close()
+
+
+def test_ping_is_answered_by_a_look(conn, stream):
+    stream.peer.connection.ping(b"12345678")
+    stream.on_the_way += stream.peer.connection.data_to_send()
+    stream.arrive()
+
+    assert conn.is_open()
+
+    assert any(type(event).__name__ == "PingAckReceived" for event in stream.peer.events)
+
+
+def test_time_without_anything_for_one_exchange(monkeypatch, conn, stream, waits):
+    now = 1000.0
+    monkeypatch.setattr(pumps.time, "monotonic", lambda: now)
+    conn.timeout = 10
+    going, needs = begin(conn, "/a", "/b")
+    assert needs[0].deadline == 1010
+    now = 1009.0
+    assert next(going[0]).deadline == 1010
+    now = 1010.0
+    with pytest.raises(ConnectionTimedOut, match="nothing arrived for 10 s") as failure:
+        next(going[0])
+    assert failure.value.request_sent == "maybe"
+    assert bodies_of(stream, going[1]) == [b"/b"]

@@ -1,0 +1,103 @@
+"""An HTTP/2 connection as its users see it, under every driver."""
+
+import asyncio
+import threading
+from functools import partial
+
+import pytest
+from kit.every_driver import DRIVERS, co_conversation
+from kit.h2_server import Answer, h2_server
+from kit.h2_site import h2_site
+from kit.support import pattern
+
+from dugong_like import HTTPConnection, run
+from dugong_like.drivers import aio
+
+
+def connection(server, **options):
+    options = {"timeout": 30, "versions": ("h2",), **options}
+    return HTTPConnection("127.0.0.1", server.port, **options)
+
+
+def echo_path(request):
+    return Answer(body=request[":path"].encode() * 100)
+
+
+@pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.__name__)
+def test_conversation(driver):
+    with h2_site() as server:
+        assert driver(co_conversation(connection(server))) == "done"
+
+
+@pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.__name__)
+def test_exchange(driver):
+    with h2_site() as server, connection(server) as conn:
+        for body in (None, b"x" * 100_000, iter([b"x" * 50_000] * 2)):
+            reply = driver(conn.co_exchange("PUT" if body else "GET", "/echo", {"X-A": "b"}, body))
+            assert reply.body == (b"x" * 100_000 if body else b"")
+            assert (reply.status, reply.http_version, reply.field("x-a")) == (200, "2", "b")
+        assert conn.protocol == "h2"
+    assert len(server.peers) == 1
+
+
+def test_one_connection_is_used_by_all_at_once():
+    """Threads, tasks of two loops, and operations of one's own, each with its own response."""
+    with h2_server(echo_path) as server, connection(server) as conn:
+        wrong = []
+
+        def check(path, body):
+            if body != path.encode() * 100:
+                wrong.append((path, body))
+
+        def block(name):
+            for number in range(10):
+                path = f"/{name}/{number}"
+                check(path, conn.exchange("GET", path).body)
+
+        async def tasks(name):
+            async def one(number):
+                path = f"/{name}/{number}"
+                check(path, (await aio.run(conn.co_exchange("GET", path))).body)
+
+            await asyncio.gather(*map(one, range(30)))
+
+        works = [partial(block, number) for number in range(5)]
+        works += [partial(asyncio.run, tasks(name)) for name in "ab"]
+        threads = [threading.Thread(target=work) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+        assert conn.exchange("GET", "/").body == b"/" * 100
+    assert len(server.peers) == 1
+    assert len(server.peers[0].requests) == 5 * 10 + 2 * 30 + 1
+
+
+def test_exchanges_are_read_in_any_order():
+    with h2_server() as server, connection(server) as conn:
+        sent = [conn.send_request("GET", f"/bytes/{size}") for size in (300_000, 10, 0)]
+        for exchange, size in reversed([*zip(sent, (300_000, 10, 0), strict=True)]):
+            assert exchange.read_response().status == 200
+            assert exchange.read() == pattern(size)
+        assert [exchange.stream_id for exchange in sent] == [1, 3, 5]
+        assert not conn.response_pending()
+
+
+def test_calls_of_the_connection_keep_the_order_of_requests():
+    with h2_server() as server, connection(server) as conn:
+        conn.send_requests([("GET", f"/bytes/{size}") for size in (5, 70_000, 0)])
+        for size in (5, 70_000, 0):
+            assert conn.read_response().length == size
+            assert conn.readall() == pattern(size)
+        assert conn.read() == b""
+
+
+def test_ping_and_settings():
+    told = []
+    with h2_server() as server, connection(server, on_settings=told.append) as conn:
+        assert conn.remote_settings is None
+        assert 0 < conn.ping() < 30
+        assert conn.remote_settings.max_frame_size == 16384
+        assert told == [conn.remote_settings]
+        assert [run(conn.co_ping()) > 0 for _ in range(3)] == [True] * 3

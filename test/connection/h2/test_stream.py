@@ -1,0 +1,528 @@
+"""One request and its response over HTTP/2: bodies both ways, ends of all kinds, and limits."""
+
+import io
+import tempfile
+from contextlib import ExitStack
+
+import pytest
+from kit.h2_server import Answer, h2_server
+from kit.h2_site import h2_site
+from kit.h2_streams import PeerStream, bodies_of, results_of
+from kit.streams import connection, finish
+from kit.support import pattern
+
+from dugong_like import (
+    AnsweredEarly,
+    BodyFollowing,
+    BodyTooLarge,
+    Budget,
+    ConnectionTimedOut,
+    ContinueTimedOut,
+    ExcessBodyData,
+    H2Options,
+    HTTPConnection,
+    InvalidRequest,
+    StateError,
+    StreamReset,
+    Timeouts,
+    both,
+    run,
+)
+from dugong_like.connection.h2 import pump as pumps
+from dugong_like.connection.h2 import stream as streams
+
+END = [("content-length", "2")]
+
+
+@pytest.fixture
+def open_to(monkeypatch):
+    """Return a function that makes a connection to an app, without a socket."""
+    with ExitStack() as stack:
+
+        def make(app=None, *, settings=None, **options):
+            arguments = () if app is None else (app,)
+            stream = PeerStream(*arguments, **settings or {})
+            options = {"versions": ("h2",), **options}
+            conn = stack.enter_context(connection(monkeypatch, stream, **options))
+            finish(conn.co_connect())
+            stream.arrive()
+            conn.is_open()  # takes SETTINGS
+            return conn, stream
+
+        yield make
+
+
+@pytest.fixture
+def site():
+    with h2_site() as server:
+        options = {"versions": ("h2",), "timeout": 20}
+        with HTTPConnection("127.0.0.1", server.port, **options) as conn:
+            yield conn
+
+
+def going_on(stream, *operations):
+    results = results_of(stream, *operations)
+    return results if len(operations) > 1 else results[0]
+
+
+# ---- requests
+
+
+@pytest.mark.parametrize("length", [None, 300_000])
+def test_a_body_that_follows(site, length):
+    exchange = site.send_request("PUT", "/echo", body=BodyFollowing(length))
+    assert site.body_owed == (float("inf") if length is None else length)
+    for _ in range(3):
+        site.write(pattern(100_000))
+    if length is None:
+        site.finish({"X-Trailer": "yes", "x-other": "1"})
+    assert site.body_owed is None
+    site.finish()  # does nothing any more
+    response = exchange.read_response()
+    assert exchange.readall() == pattern(100_000) * 3
+    expected = [("x-trailer", "yes"), ("x-other", "1")] if length is None else []
+    assert response.trailer_pairs() == expected
+
+
+def test_trailers_end_a_body_without_a_length(site):
+    site.send_request("PUT", "/echo", body=BodyFollowing())
+    site.finish({"X-Trailer": "yes"})
+    response = site.read_response()
+    assert (site.read(), response.trailer_pairs()) == (b"", [("x-trailer", "yes")])
+
+
+def test_small_windows_of_the_server():
+    with (
+        h2_server(initial_window_size=7) as server,
+        HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=20) as conn,
+    ):
+        conn.ping()  # before it has SETTINGS it may send more, which this server does not know
+        assert conn.exchange("PUT", "/echo", None, pattern(500)).body == pattern(500)
+        conn.send_request("PUT", "/echo", body=BodyFollowing(500))
+        conn.write(pattern(500))
+        conn.read_response()
+        assert conn.readall() == pattern(500)
+
+
+@pytest.mark.parametrize("auto", [True, False])
+def test_small_windows_of_ours(auto):
+    options = H2Options(stream_window=1000, max_stream_window=1000, window_update_threshold=1)
+    with (
+        h2_server() as server,
+        HTTPConnection(
+            "127.0.0.1", server.port, versions=("h2",), http2=options if auto else None, timeout=20
+        ) as conn,
+    ):
+        assert conn.exchange("GET", "/bytes/100000").body == pattern(100_000)
+
+
+def test_more_than_announced_resets_the_stream_only(open_to):
+    conn, stream = open_to()
+    going_on(stream, conn.co_send_request("PUT", "/echo", body=BodyFollowing(3)))
+    with pytest.raises(ExcessBodyData, match="PUT http://script.test/echo: 4 bytes of body data"):
+        finish(conn.co_write(b"1234"))
+    with pytest.raises(StateError, match="no body to write"):
+        finish(conn.co_write(b"1"))
+    assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]
+    assert conn.renewals == 0
+
+
+def test_less_than_announced_resets_the_stream_only(open_to):
+    conn, stream = open_to()
+    going_on(stream, conn.co_send_request("PUT", "/echo", body=BodyFollowing(3)))
+    with pytest.raises(StateError, match="3 bytes are missing"):
+        finish(conn.co_finish())
+    assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]
+
+
+def test_a_body_is_completed_before_the_next_request_in_order(open_to):
+    conn, stream = open_to()
+    going_on(stream, conn.co_send_request("PUT", "/echo", body=BodyFollowing(3)))
+    with pytest.raises(StateError, match="while the body of a request is being written, 3 bytes"):
+        finish(conn.co_send_request("GET", "/"))
+    assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]  # in no order
+    going_on(stream, conn.co_write(b"abc"))
+    assert going_on(stream, conn.co_read_response()).status == 200
+    assert going_on(stream, conn.co_readall()) == b"abc"
+
+
+def test_the_thread_that_owes_the_body_does_not_wait_for_the_response(site):
+    site.send_request("PUT", "/echo", body=BodyFollowing(3))
+    with pytest.raises(StateError, match="0 of 3 bytes of the body written"):
+        site.read_response()
+    site.write(b"abc")
+    assert site.read_response().status == 200
+    assert site.read() == b"abc"
+
+
+def test_an_upload_that_is_given_up_resets_the_stream_only(open_to):
+    conn, stream = open_to()
+    exchange = going_on(stream, conn.co_send_request("PUT", "/echo", body=BodyFollowing()))
+    conn.abort_body(exchange)
+    assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]
+    assert [type(event).__name__ for event in stream.peer.events].count("StreamReset") == 1
+
+
+def test_a_write_that_is_interrupted_resets_the_stream_only(open_to):
+    conn, stream = open_to()
+    going_on(stream, conn.co_send_request("PUT", "/echo", body=BodyFollowing()))
+    stream.room = 0
+    data = bytearray(b"x" * 50_000)
+    writing = conn.co_write(data)
+    next(writing)
+    writing.close()
+    data[:] = b"y" * 50_000  # which are the caller's again
+    stream.room = 1 << 20
+    assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]
+    sent = [event for event in stream.peer.events if type(event).__name__ == "DataReceived"]
+    assert {bytes(event.data)[:1] for event in sent} == {b"x"}
+
+
+@pytest.mark.parametrize("fields", [{"Connection": "close"}, {"Upgrade": "websocket"}])
+def test_what_only_http_1_has(site, fields):
+    with pytest.raises(InvalidRequest, match=r"GET http://.*/: .* HTTP/1 connections"):
+        site.send_request("GET", "/", fields)
+    with pytest.raises(InvalidRequest, match="HTTP/1 connections"):
+        site.exchange("GET", "/", fields)
+    with pytest.raises(InvalidRequest, match=r"over HTTP/1\.1 only"):
+        site.send_request("CONNECT", "127.0.0.1:1")
+    with pytest.raises(StateError, match=r"read_raw\(\) goes with HTTP/1.1 only"):
+        site.read_raw(1)
+    assert site.exchange("GET", "/").body == b"hello"
+
+
+# ---- responses
+
+
+def test_every_way_to_read(site):
+    buffer = bytearray(70_000)
+    for size in (0, 100, 70_000):
+        site.send_requests([("GET", f"/bytes/{size}")] * 5)
+        site.read_response()
+        assert site.readall() == pattern(size)
+        site.read_response()
+        read = b""
+        while piece := site.read(999):
+            read += piece
+        assert read == pattern(size)
+        site.read_response()
+        count, at = 1, 0
+        while count:
+            count = site.readinto(memoryview(buffer)[at : at + 999])
+            at += count
+        assert buffer[:at] == pattern(size)
+        site.read_response()
+        site.discard()
+        assert site.read() == b""
+        site.read_response()
+        file = io.BytesIO()
+        assert site.recv_to_file(file) == size
+        assert file.getvalue() == pattern(size)
+        assert not site.response_pending()
+
+
+def test_the_last_body_comes_before_the_next_response(site):
+    site.send_requests([("GET", "/bytes/10"), ("GET", "/")])
+    site.read_response()
+    with pytest.raises(StateError, match="has not been read to its end"):
+        site.read_response()
+    site.read()
+    assert site.read_response().status == 200
+    assert site.read() == b"hello"
+    with pytest.raises(StateError, match="no response is pending"):
+        site.read_response()
+
+
+def test_head_has_no_body(site):
+    response = site.exchange("HEAD", "/bytes/100")
+    assert (response.body, response.field("content-length")) == (b"", "100")
+    site.send_request("HEAD", "/bytes/100")
+    assert (site.read_response().length, site.read()) == (0, b"")
+
+
+def test_interim_responses():
+    told = []
+    answer = Answer(body=b"x", informational=[[(":status", "103"), ("link", "</a>")]] * 2)
+    with (
+        h2_server(lambda request: answer) as server,
+        HTTPConnection(
+            "127.0.0.1", server.port, versions=("h2",), on_informational=told.append, timeout=20
+        ) as conn,
+    ):
+        reply = conn.exchange("GET", "/")
+        assert [each.status for each in reply.informational] == [103, 103]
+        assert reply.informational[0].field("Link") == "</a>"
+        assert told == [*reply.informational]
+        assert reply.body == b"x"
+
+
+def test_the_body_waits_for_100(site):
+    site.send_request("PUT", "/echo", body=BodyFollowing(2), expect100=True)
+    with pytest.raises(StateError, match=r"has to wait for 100 \(Continue\)"):
+        site.write(b"ab")
+    assert site.read_response().status == 100
+    site.write(b"ab")
+    assert (site.read_response().status, site.read()) == (200, b"ab")
+
+
+def test_no_100_in_time():
+    with (
+        h2_server() as server,
+        HTTPConnection(
+            "127.0.0.1", server.port, versions=("h2",), expect100_timeout=0.01, timeout=20
+        ) as conn,
+    ):
+        conn.send_request("PUT", "/echo", body=BodyFollowing(2), expect100=True)
+        with pytest.raises(ContinueTimedOut):
+            conn.read_response()
+        conn.write(b"ab")
+        assert (conn.read_response().status, conn.read()) == (200, b"ab")
+
+
+def early(stream, exchange, *, reset):
+    """Let the server answer before it has the whole request, and perhaps want no more of it."""
+    peer = stream.peer.connection
+    peer.send_headers(exchange.stream_id, [(":status", "413"), *END])
+    peer.send_data(exchange.stream_id, b"no", end_stream=True)
+    if reset:
+        peer.reset_stream(exchange.stream_id, 0)
+    stream.on_the_way += peer.data_to_send()
+    stream.arrive()
+
+
+@pytest.mark.parametrize("reset", [True, False])
+@pytest.mark.parametrize("blocked", [True, False])
+def test_early_final_response(open_to, reset, blocked):
+    conn, stream = open_to(settings={"initial_window_size": 10})
+    exchange = going_on(stream, conn.co_send_request("PUT", "/", body=BodyFollowing()))
+    writing = conn.co_write(b"x" * 100)
+    if blocked:
+        stream.peer.connection.increment_flow_control_window = lambda *_: None
+        next(writing)
+    early(stream, exchange, reset=reset)
+    if not blocked:
+        conn.is_open()
+    with pytest.raises(AnsweredEarly, match="answered 413 before the request") as failure:
+        going_on(stream, writing)
+    assert failure.value.response.status == 413
+    assert conn.body_owed is None
+    assert going_on(stream, conn.co_read_response()).status == 413
+    assert going_on(stream, conn.co_readall()) == b"no"
+    assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]
+
+
+def test_early_final_response_is_the_reply(open_to):
+    conn, stream = open_to(settings={"initial_window_size": 10})
+    stream.peer.connection.increment_flow_control_window = lambda *_: None
+    going = conn.co_exchange("PUT", "/", None, b"x" * 100)
+    exchange = going.gi_frame.f_locals["exchange"]
+    while exchange.stream_id is None:
+        next(going)
+    early(stream, exchange, reset=True)
+    reply = going_on(stream, going)
+    assert (reply.status, reply.body) == (413, b"no")
+
+
+def test_both_directions_at_once(open_to):
+    """The response begins, and goes on, while the request is being written."""
+    conn, stream = open_to(lambda request: None)
+    exchange = going_on(stream, conn.co_send_request("POST", "/", body=BodyFollowing()))
+    peer = stream.peer.connection
+    peer.send_headers(exchange.stream_id, [(":status", "200")])
+    stream.on_the_way += peer.data_to_send()
+    assert going_on(stream, exchange.co_read_response()).status == 200
+    for number in range(3):
+        piece = b"%d" % number
+
+        def co_answered():
+            return (yield from exchange.co_read(10))
+
+        reading = co_answered()
+        next(reading)
+        going_on(stream, conn.co_write(piece))
+        peer.send_data(exchange.stream_id, piece * 2)
+        stream.on_the_way += peer.data_to_send()
+        assert going_on(stream, reading) == piece * 2
+    going_on(stream, conn.co_finish())
+    peer.end_stream(exchange.stream_id)
+    stream.on_the_way += peer.data_to_send()
+    assert going_on(stream, exchange.co_readall()) == b""
+
+
+def test_a_writer_and_a_reader_are_two_operations():
+    with (
+        h2_server(initial_window_size=10) as server,
+        HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=20) as conn,
+    ):
+        conn.ping()  # it has SETTINGS then
+        exchange = conn.send_request("PUT", "/echo", body=BodyFollowing())
+
+        def co_write():
+            for _ in range(5):
+                yield from conn.co_write(b"x" * 30)
+            yield from conn.co_finish()
+
+        def co_read():
+            yield from exchange.co_read_response()
+            return (yield from exchange.co_readall())
+
+        assert run(both(co_write(), co_read()))[1] == b"x" * 150
+
+
+# ---- ends
+
+
+def test_a_stream_that_is_reset(open_to):
+    conn, stream = open_to()
+    with pytest.raises(StreamReset, match="GET http://script.test/reset/2: ") as failure:
+        going_on(stream, conn.co_exchange("GET", "/reset/2"))
+    assert (failure.value.code, failure.value.request_sent) == (2, "yes")
+    assert failure.value.retryable
+    exchange = going_on(stream, conn.co_send_request("GET", "/reset/8"))
+    assert going_on(stream, exchange.co_read_response()).status == 200
+    with pytest.raises(StreamReset):
+        going_on(stream, exchange.co_readall())
+    assert not conn.response_pending()
+    assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]
+    assert conn.renewals == 0
+
+
+def test_a_stream_that_is_refused(open_to):
+    conn, stream = open_to(lambda request: None)
+    going = conn.co_exchange("GET", "/")
+    next(going)
+    peer = stream.peer.connection
+    peer.reset_stream(1, 7)
+    stream.on_the_way += peer.data_to_send()
+    with pytest.raises(StreamReset) as failure:
+        going_on(stream, going)
+    assert (failure.value.request_sent, failure.value.retryable) == ("no", True)
+
+
+def test_an_exchange_that_is_given_up_resets_its_stream(open_to):
+    conn, stream = open_to(lambda request: None)
+    going = conn.co_exchange("GET", "/")
+    next(going)
+    going.close()
+    stream.on_the_way = b""
+    assert [event.error_code for event in stream.peer.events if hasattr(event, "error_code")] == [8]
+    assert conn.is_reusable()
+
+
+def test_an_exchange_that_is_abandoned(open_to):
+    conn, stream = open_to()
+    exchange = going_on(stream, conn.co_send_request("GET", "/bytes/100"))
+    reading = exchange.co_read_response()
+    next(reading)
+    exchange.abandon()
+    with pytest.raises(StateError, match="is abandoned"):
+        next(reading)
+    with pytest.raises(StateError, match="is abandoned"):
+        finish(exchange.co_read())
+    assert not conn.response_pending()
+    going_on(stream, conn.co_send_request("GET", "/bytes/3"))
+    assert going_on(stream, conn.co_read_response()).length == 3
+
+
+def test_an_interrupted_reader_loses_nothing(open_to):
+    conn, stream = open_to()
+    going_on(stream, conn.co_send_request("GET", "/bytes/100000"))
+    reading = conn.co_read_response()
+    next(reading)
+    reading.close()
+    stream.arrive()
+    assert going_on(stream, conn.co_read_response()).status == 200
+    reading = conn.co_readall()
+    next(reading)
+    reading.close()
+    with tempfile.TemporaryFile() as file:
+        file.write(going_on(stream, conn.co_read(10)))
+        saving = conn.co_recv_to_file(file)
+        next(saving, None)
+        saving.close()
+        going_on(stream, conn.co_recv_to_file(file))
+        file.seek(0)
+        assert file.read() == pattern(100_000)
+
+
+def test_goaway_of_what_was_not_processed_goes_to_the_next_connection(monkeypatch):
+    first, second = PeerStream(), PeerStream()
+    conn = connection(monkeypatch, first, second, versions=("h2",))
+    assert bodies_of(first, conn.co_exchange("GET", "/")) == [b"hello"]
+    going = conn.co_exchange("GET", "/bytes/3")
+    next(going)
+    first.on_the_way = b""
+    first.peer.connection.close_connection(last_stream_id=1)
+    first.on_the_way += first.peer.connection.data_to_send()
+    first.arrive()
+    next(going)
+    assert bodies_of(second, going) == [b"\0\1\2"]
+    assert conn.renewals == 1
+    assert first.closed
+    conn.close()
+
+
+# ---- limits
+
+
+def test_limit_of_the_body(open_to):
+    conn, stream = open_to(budget=Budget(max_body=100))
+    assert bodies_of(stream, conn.co_exchange("GET", "/bytes/100")) == [pattern(100)]
+    with pytest.raises(BodyTooLarge, match="more than the 100 bytes"):
+        going_on(stream, conn.co_exchange("GET", "/bytes/101"))
+    exchange = going_on(stream, conn.co_send_request("GET", "/echo", body=b"x" * 150))
+    going_on(stream, exchange.co_read_response())
+    assert going_on(stream, exchange.co_read(1000)) == b"x" * 100
+    with pytest.raises(BodyTooLarge):
+        going_on(stream, exchange.co_read(1000))
+    going_on(stream, exchange.co_discard())
+    assert conn.renewals == 0
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "phase", "seconds"),
+    [
+        (Timeouts(head=3, stall=9), "head", 3),
+        (Timeouts(read=4), "read", 4),
+        (Timeouts(stall=5), "read", 5),
+    ],
+)
+def test_time_limits_of_a_response(open_to, monkeypatch, timeouts, phase, seconds):
+    conn, stream = open_to(lambda request: None, timeout=timeouts)
+    now = 1000.0
+    for module in (pumps, streams):
+        monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    going = conn.co_exchange("GET", "/")
+    assert next(going).deadline == now + seconds
+    now += seconds
+    with pytest.raises(ConnectionTimedOut) as failure:
+        next(going)
+    assert (failure.value.phase, failure.value.request_sent) == (phase, "maybe")
+    exchange = going_on(stream, conn.co_send_request("GET", "/"))
+    reading = exchange.co_read_response()
+    assert next(reading).deadline == now + seconds
+    now += seconds
+    with pytest.raises(ConnectionTimedOut):
+        next(reading)
+    assert conn.is_open()
+
+
+def test_time_limit_of_a_request_that_cannot_leave(open_to, monkeypatch):
+    conn, stream = open_to(timeout=Timeouts(write=3))
+    now = 1000.0
+    monkeypatch.setattr(pumps.time, "monotonic", lambda: now)
+    stream.room = 0
+    sending = conn.co_send_request("GET", "/")
+    assert next(sending).deadline == 1003
+    now = 1003.0
+    with pytest.raises(ConnectionTimedOut, match="nothing could be sent") as failure:
+        next(sending)
+    assert (failure.value.phase, failure.value.request_sent) == ("write", "no")
+    assert not conn.response_pending()
+
+
+def test_total_limit(open_to):
+    conn, _ = open_to(lambda request: None, timeout=Timeouts(total=0))
+    with pytest.raises(ConnectionTimedOut) as failure:
+        finish(conn.co_exchange("GET", "/"))
+    assert failure.value.phase == "total"
