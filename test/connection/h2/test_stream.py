@@ -45,8 +45,9 @@ def open_to(monkeypatch):
             options = {"versions": ("h2",), **options}
             conn = stack.enter_context(connection(monkeypatch, stream, **options))
             finish(conn.co_connect())
-            stream.arrive()
-            conn.is_open()  # takes SETTINGS
+            for _ in range(3):
+                stream.arrive()
+                conn.is_open()  # takes SETTINGS
             return conn, stream
 
         yield make
