@@ -148,7 +148,7 @@ def test_blocked_streams_hear_of_room():
     assert engine.send_data(one, bytes(20), True) == 15
     assert not engine.receive(window_update(3, 5) + window_update(0, 5))
     assert [*engine.receive(window_update(1, 5))] == [one]
-    assert engine.send_data(one, bytes(5), True) == 5
+    assert engine.send_data(one, bytes(5), False) == 5
     assert not engine.receive(window_update(1, 5))
 
 

@@ -12,6 +12,7 @@ from kit.h2_frames import (
     TABLE_SIZE,
     WINDOW,
     data,
+    frame,
     headers,
     settings,
 )
@@ -28,6 +29,13 @@ def test_settings_are_acknowledged_and_add_up():
     assert (reply.kind, reply.flags, reply.payload) == (SETTINGS, 1, b"")
 
     assert engine.remote_settings == H2Settings(max_concurrent_streams=5, initial_window_size=2000)
+
+
+@pytest.mark.parametrize("wire", [frame(SETTINGS, 0, 1), frame(SETTINGS, 1, 1)])
+def test_settings_are_of_the_connection(wire):
+    engine = Engine(H2Options())
+    engine.receive(settings() + wire)
+    assert "SETTINGS on stream 1 instead of the connection" in str(engine.ended)
 
 
 def test_the_number_of_streams_is_the_smaller_one_of_both_sides():
