@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from ..http.url import URL
     from .response import Response
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a finalizer or a handler of signals may come in between
 _shared: list[Client] = []
 
 
 def _renew_lock() -> None:
     global _lock  # noqa: PLW0603 - that of the parent may have been taken
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 after_fork(_renew_lock)

@@ -153,12 +153,12 @@ def co_with_lease(
         lease = pool.try_acquire(origin)
         if lease is None:
             lease = yield from pool.co_acquire(origin, _waiting_deadline(request))
-        connection = lease.connection
-        if request.timeouts is not connection.timeout:
-            connection.timeout = request.timeouts
         request.attempts += 1
         sent += 1
         try:
+            connection = lease.connection
+            if request.timeouts is not connection.timeout:
+                connection.timeout = request.timeouts
             return finish(lease, request, (yield from co_exchange(connection, request)))
         except DugongError as exc:
             again = lease.reused and sent < MAX_SENT and may_repeat(request, exc)

@@ -84,3 +84,20 @@ def test_errors_are_those_of_the_client(shared):
         dugong_like.get("http://a.test/", allow_redirects=True)
     with pytest.raises(dugong_like.InvalidRequest):
         dugong_like.get("a.test")
+
+
+def test_a_finalizer_may_ask_for_the_client_while_it_is_made(shared, monkeypatch):
+    seen = []
+
+    class Client(dugong_like.Client):
+        def __init__(self, **options):
+            super().__init__(**options)
+            if not seen:  # as a finalizer that runs in this moment
+                seen.append(self)
+                seen.append(api.default_client())
+
+    monkeypatch.setattr(api, "Client", Client)
+    thread = threading.Thread(target=lambda: seen.append(api.default_client()), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert seen[1:] == [shared[0]] * 2

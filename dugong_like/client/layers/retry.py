@@ -194,17 +194,17 @@ class Budgets:
     def __init__(self, share: float) -> None:
         self._share = share
         self._saved: OrderedDict[Origin, float] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer or a handler of signals may come in between
         after_fork(self._renew_lock)
 
     def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def earn(self, origin: Origin) -> None:
         """Add the share of one request."""
         with self._lock:
-            saved = self._saved.pop(origin, SAVED)
-            self._saved[origin] = min(saved + self._share, SAVED)
+            self._saved[origin] = min(self._saved.get(origin, SAVED) + self._share, SAVED)
+            self._saved.move_to_end(origin)
             if len(self._saved) > MOST_ORIGINS:
                 self._saved.popitem(last=False)
 

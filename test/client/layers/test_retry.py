@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from kit.in_the_middle import in_the_middle
 from kit.sending import PLACE, Sends, ToldTime, arriving, is_given_up, request_to
 
 from dugong_like import (
@@ -330,3 +331,14 @@ def test_wrong_arguments(options, error):
 
 def test_repr():
     assert repr(Retry()) == "Retry(3, statuses=[429, 502, 503, 504], budget=0.2)"
+
+
+@pytest.mark.parametrize("call", [Budgets.earn, Budgets.spend])
+@pytest.mark.parametrize("action", [Budgets.earn, Budgets.spend])
+def test_a_finalizer_may_count_in_the_middle_of_counting(call, action):
+    """It would wait for ever for a lock that its own thread has."""
+    origin = Origin("http", "h")
+    for budgets in in_the_middle(
+        lambda: Budgets(0.5), lambda one: call(one, origin), lambda one: action(one, origin), retry_
+    ):
+        assert budgets.spend(origin)
