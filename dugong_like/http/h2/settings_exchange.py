@@ -5,7 +5,7 @@ Not here: SETTINGS as bytes (frames.py), and their values as objects (options.py
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .flow_control import enlarged
 from .frames import SETTINGS, SettingId, encode_settings, frame_header
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .shared import Shared
 
 # Settings that a server must not take back (RFC 8441 section 3, RFC 9218 section 2.1).
-LASTING = (SettingId.ENABLE_CONNECT_PROTOCOL, SettingId.NO_RFC7540_PRIORITIES)
+LASTING: Final = (SettingId.ENABLE_CONNECT_PROTOCOL, SettingId.NO_RFC7540_PRIORITIES)
 
 
 def announce(shared: Shared) -> None:
@@ -47,17 +47,11 @@ def use_remote(shared: Shared, pairs: list[tuple[int, int]]) -> None:
     """Apply settings of the server: identifiers and values, which are in their ranges.
 
     Raises:
-        Violation: they contradict what is allowed to a server, or earlier ones, or make a window
-            too large.
+        Violation: they take back what must last, or make a window too large.
 
     """
     given = dict(pairs)
     before = {} if shared.remote is None else dict(shared.remote.pairs())
-    if given.get(SettingId.ENABLE_PUSH):
-        raise Violation(
-            ErrorCode.PROTOCOL_ERROR,
-            "SETTINGS_ENABLE_PUSH of 1 from a server (RFC 9113 section 6.5.2)",
-        )
     for setting in LASTING:
         if before.get(setting) and given.get(setting) == 0:
             raise Violation(
