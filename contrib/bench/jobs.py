@@ -24,6 +24,7 @@ from .measure import Meter, memory
 from .workloads import CHECK, MIB
 
 WIDTH = 64  # connections at the same time
+FRAME = 1000  # bytes of a form around a file
 SPARE = 100  # descriptors that a process needs besides its connections
 
 
@@ -231,6 +232,15 @@ class Job:
             check(answer, expected.encode())
         return meter
 
+    def post_form(self) -> Meter:
+        """A form with a large file."""
+        client = self.client
+        for size in (CHECK, self.count):
+            with self._file(f"/large/{size}").open("rb", buffering=0) as file, Meter() as meter:
+                answer = int(client.run(client.post_form, "/sink", file, size))
+            check(size < answer < size + FRAME, True)
+        return meter
+
     def chunked(self) -> Meter:
         """A large body that comes from a file, and nobody says how long it is."""
         return self.upload(chunked=True)
@@ -254,6 +264,19 @@ class Job:
         if opened < self.count:
             raise RuntimeError(f"{opened} connections are open, not {self.count}")
         del first, connections
+        return meter
+
+    def objects(self) -> Meter:
+        """Many clients that have sent nothing."""
+        client = self.client
+        first = client.run(client.objects, 10)
+        gc.collect()
+        with Meter() as meter:
+            before = memory("VmRSS")
+            made = client.run(client.objects, self.count)
+            gc.collect()
+            meter.held = max(memory("VmRSS") - before, 0)
+        del first, made
         return meter
 
     def growth_requests(self) -> Meter:

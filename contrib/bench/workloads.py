@@ -32,7 +32,11 @@ PEERS: Final = (
 ALL: Final = ("floor", *DRIVERS, *PEERS)
 ONE_CALL: Final = ("floor", *DRIVERS, "dugong_like/AsyncConnection", *PEERS)
 PIPELINED: Final = ("floor", "dugong_like", "dugong_like/Pipeline", *DRIVERS[1:], *PEERS)
-BULK: Final = ("floor", "dugong_like", "dugong_like/Loop", "dugong_like/asyncio", *PEERS)
+BULK: Final = (
+    *("floor", "dugong_like", "dugong_like/Client", "dugong_like/Loop", "dugong_like/asyncio"),
+    *PEERS,
+)
+FORM: Final = ("dugong_like/forms", "dugong_like/Client", "httpx", "httpx2")
 HTTP2: Final = ("floor/HTTP2", "dugong_like", "pycurl", "pyreqwest", "httpx2", "niquests")
 HTTP2_ONE_CALL: Final = (
     *HTTP2[:2],
@@ -141,7 +145,7 @@ class Workload:
     @property
     def uploads(self) -> bool:
         """True if the other server is needed."""
-        return self.job in {"upload", "chunked"}
+        return self.job in {"upload", "chunked", "post_form"}
 
     @property
     def large_bodies(self) -> tuple[int, ...]:
@@ -160,6 +164,8 @@ def _bulk(name: str, title: str, job: str, size: int = GIB) -> Workload:
     clients = HTTP2 if name.startswith("h2-") else BULK
     if clients == BULK and job in {"download", "save"}:
         clients = ("floor", "floor/recv", *BULK[1:])
+    if job == "post_form":
+        clients = FORM
     return Workload(name, title, job, size, size // 16, "GiB", SECONDS, clients, per=GIB)
 
 
@@ -258,6 +264,12 @@ WORKLOADS: Final = [
     _bulk("upload-tls", "a large body from a file, of known length", "upload", size=GIB // 2),
     _bulk("upload-chunked", "a large body from a file, in chunks", "chunked", size=GIB // 2),
     _bulk("upload-chunked-tls", "a large body from a file, in chunks", "chunked", size=GIB // 2),
+    _bulk("form", "a form with a large file", "post_form", size=GIB // 2),
+    _bulk("form-tls", "a form with a large file", "post_form", size=GIB // 2),
+    Workload(
+        "clients", "clients that have sent nothing", "objects", 1000, 100, "client", MICRO,
+        ("dugong_like/Client", "requests", "httpx", "httpx2"), rounds=3, memory=True,
+    ),
     _idle("idle-1000", 1000, 100),
     _idle("idle-1000-tls", 1000, 50),
     _idle("idle-10000", 10000, 200, rounds=1),

@@ -25,6 +25,7 @@ CLIENTS: Final = {
     "floor/trio": "floor_loops:TrioSockets",
     "floor/epoll": "floor_loops:Epoll",
     "dugong_like": "ours:Blocking",
+    "dugong_like/forms": "ours:Forms",
     "dugong_like/Pipeline": "ours:Pipelined",
     "dugong_like/Loop": "ours:OnLoop",
     "dugong_like/gevent": "ours:OnGevent",

@@ -113,6 +113,14 @@ class Client:
         """PUT *file*, in chunks if *size* is None; return the body of the answer."""
         raise NotImplementedError("is not measured with uploads")
 
+    def post_form(self, path: str, file: BinaryIO, size: int) -> Any:
+        """POST a form with *file*, of *size* bytes; return the body of the answer."""
+        raise NotImplementedError("has no forms")
+
+    def objects(self, count: int) -> Any:
+        """Return *count* clients that have sent nothing."""
+        raise NotImplementedError("is not measured with many clients")
+
     def concurrent(self, calls: Sequence[Iterable[Call]]) -> Any:
         """Make the GETs of each list one after the other, and all lists at the same time."""
         raise NotImplementedError("has no concurrency in one thread")

@@ -76,6 +76,12 @@ class Httpx(BlockingClient):
             for piece in response.iter_raw():
                 take(piece)
 
+    def post_form(self, path: str, file: BinaryIO, size: int) -> bytes:
+        return self._client.post(path, files={"f": file}).content
+
+    def objects(self, count: int) -> Any:
+        return [self._library.Client(**self._settings) for _ in range(count)]
+
     def upload(self, path: str, file: BinaryIO, size: int | None) -> bytes:
         content = file if size is not None else pieces(file)
         return self._client.put(path, content=content).content

@@ -279,6 +279,28 @@ class Blocking(BlockingClient):
         return conn.readall()
 
 
+class Forms(Blocking):
+    """The parts of a form by hand, around what the connection does with a file."""
+
+    def post_form(self, path: str, file: BinaryIO, size: int) -> bytes:
+        conn = self._conn
+        head, end = FORM
+        fields = {"Content-Type": "multipart/form-data; boundary=B"}
+        conn.send_request("POST", path, fields, BodyFollowing(len(head) + size + len(end)))
+        conn.write(head)
+        conn.sendfile(file)
+        conn.write(end)
+        conn.read_response()
+        return conn.readall()
+
+
+FORM = (
+    b'--B\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n'
+    b"Content-Type: application/octet-stream\r\n\r\n",
+    b"\r\n--B--\r\n",
+)
+
+
 class Pipelined(Blocking):
     """The same, pipelining by `Pipeline`."""
 

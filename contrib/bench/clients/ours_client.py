@@ -74,6 +74,16 @@ class Blocking(base.BlockingClient):
             for piece in response.iter_raw():
                 take(piece)
 
+    def save(self, path: str, file: BinaryIO) -> None:
+        with self._client.stream("GET", path) as response:
+            response.recv_to_file(file)
+
+    def post_form(self, path: str, file: BinaryIO, size: int) -> bytes:
+        return self._client.post(path, files={"f": file}).content
+
+    def objects(self, count: int) -> list[Client]:
+        return [made(self.target) for _ in range(count)]
+
     def upload(self, path: str, file: BinaryIO, size: int | None) -> bytes:
         content = file if size is not None else pieces(file)
         return self._client.put(path, content=content).content

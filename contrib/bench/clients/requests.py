@@ -74,6 +74,9 @@ class Requests(BlockingClient):
             for piece in response.iter_content(BLOCK):
                 take(piece)
 
+    def objects(self, count: int) -> Any:
+        return [self._make_session(1) for _ in range(count)]
+
     def upload(self, path: str, file: BinaryIO, size: int | None) -> bytes:
         data = file if size is not None else pieces(file)
         return self._session.put(self._url + path, data=data).content

@@ -60,6 +60,16 @@ def test_large_bodies_arrive_whole_in_both_directions():
     assert done.stdout.count("\nhttp.client ") == 2
 
 
+@pytest.mark.slow
+def test_forms_and_the_memory_of_clients_are_measured():
+    ours = "dugong_like/forms,dugong_like/Client"
+    done = bench("--only", "form", "--only", "save", "--only", "clients", clients=ours)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("\ndugong_like/Client ") == 3
+    assert done.stdout.count("\ndugong_like/forms ") == 1
+
+
 def test_a_client_that_is_not_installed_is_named(tmp_path):
     (tmp_path / "pycurl.py").write_text("raise ModuleNotFoundError('no pycurl here')")
     program("nginx")
@@ -94,7 +104,8 @@ def test_steps_of_a_small_request_are_measured(capsys):
     assert figures["together"] == pytest.approx(total, abs=0.02)
     pools = [name for name in figures if name.startswith("pool of")]
     assert pools == ["pool of 1 connections", "pool of 1,000 connections"]
-    assert all(figures[name] > 0 for name in [*operations, *pools])
+    decoding = ["decompressing 100 KiB by zlib", "the same in a Response"]
+    assert all(figures[name] > 0 for name in [*operations, *pools, *decoding])
 
 
 def test_another_checkout_is_a_client_called_before(tmp_path):
