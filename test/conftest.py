@@ -4,8 +4,10 @@ Options: ``--slow`` for the tests that take long, and ``--tenth`` for a tenth of
 """
 
 import collections
+import contextlib
 import datetime
 import gc
+import importlib
 import os
 import signal
 import socket
@@ -212,6 +214,9 @@ def pytest_collection():
 
     There are half a million objects.
     """
+    for name in ("trio", "hypothesis"):  # which do it when they are imported together
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     gc.disable()
     try:
         return (yield)
@@ -219,14 +224,10 @@ def pytest_collection():
         gc.enable()
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop():
     """Keep the garbage collector from these: ``gc.collect()`` would take a quarter of a second."""
     gc.freeze()
-    try:
-        return (yield)
-    finally:
-        gc.unfreeze()  # Hypothesis asks who refers to an object, which is unknown of frozen ones
 
 
 @pytest.hookimpl(trylast=True)

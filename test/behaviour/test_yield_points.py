@@ -406,8 +406,14 @@ def test_resumed_for_nothing_at_any_wait(monkeypatch, name, how, turns):
         assert talk.result() == whole.result()
 
 
+LOSSES = {"end": ["end"], "broken": ["cut", "fail"], "cut": ["cut"], "fail": ["fail"]}
+
+
 @in_every_conversation
-@pytest.mark.parametrize("what", ["end", "cut", "fail"])
+@pytest.mark.parametrize(
+    "what",
+    ["end", "broken", *(pytest.param(w, marks=pytest.mark.slow) for w in ("cut", "fail"))],
+)
 def test_connection_lost_at_any_wait(monkeypatch, name, how, turns, what):
     """All that has arrived is delivered, then ConnectionClosed comes out, and a reset helps."""
     fine = how if "discard" in how else "read"
@@ -417,7 +423,8 @@ def test_connection_lost_at_any_wait(monkeypatch, name, how, turns, what):
     fresh = whole.again()
     for at in range(3, whole.waits + 1):  # before that it is being opened
         talk = Talk(monkeypatch, name, how, turns)
-        talk.run(at, lambda talk, *_: getattr(talk.stream, what)())
+        loss = LOSSES[what][at % len(LOSSES[what])]  # those of "broken" by turns
+        talk.run(at, lambda talk, *_, loss=loss: getattr(talk.stream, loss)())
         arrived = log[talk.stream.given]
         if what == "end":
             assert not talk.stream.unread

@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from kit.conversations import Player, StarvedError
+from kit.conversations import OF_MUCH, Player, StarvedError
 from kit.support import examples
 
 from dugong_like.http.h1.limits import MAX_CHUNK_LINE, MAX_EXTENSIONS, MAX_HEADER_SIZE
@@ -199,7 +199,7 @@ def test_lines_21_and_27_endless_framing_ends(play, start, again):
     endless = start + again * (
         5 * (MAX_CHUNK_LINE + MAX_EXTENSIONS + MAX_HEADER_SIZE) // len(again)
     )
-    play.refuses(CHUNKED + endless)
+    play.refuses(CHUNKED + endless, sizes=OF_MUCH)
 
 
 @pytest.mark.reliability(22)

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from kit.conversations import Player
+from kit.conversations import OF_MUCH, Player
 
 from dugong_like.http.h1.limits import MAX_FIELDS, MAX_HEADER_SIZE, MAX_INFORMATIONAL, MAX_LINE_SIZE
 
@@ -199,7 +199,7 @@ def test_line_11_equal_names_stay_apart_and_in_order(play):
 )  # fmt: skip
 def test_line_27_endless_heads_end(play, endless):
     start, again = endless
-    play.refuses(start + again * (3 * MAX_HEADER_SIZE // len(again)))
+    play.refuses(start + again * (3 * MAX_HEADER_SIZE // len(again)), sizes=OF_MUCH)
 
 
 @pytest.mark.reliability(27)

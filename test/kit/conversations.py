@@ -6,6 +6,7 @@ from dugong_like import ConnectionClosed, DugongError
 from kit.streams import ScriptedStream, connection, finish
 
 SIZES = (1, 2, 3, 7, 10**6)  # bytes that arrive at once
+OF_MUCH = (7, 61, 10**6)  # the same for streams without an end: each piece costs as much as another
 MOST = 10**6  # waits; more than any response here is worth
 
 
@@ -59,8 +60,8 @@ class Player:
     def __init__(self, monkeypatch):
         self._monkeypatch = monkeypatch
 
-    def __call__(self, wire, method="GET", *, end=False, **options):
-        """Return the outcome, which may not depend on how *wire* is cut.
+    def __call__(self, wire, method="GET", *, end=False, sizes=SIZES, **options):
+        """Return the outcome, which may not depend on how *wire* is cut: into pieces of *sizes*.
 
         With *end* the server closes behind *wire*; without it nothing more comes.
 
@@ -68,14 +69,14 @@ class Player:
             StarvedError: more was waited for.
 
         """
-        first, *others = [self._once(wire, size, method, end, options) for size in SIZES]
+        first, *others = [self._once(wire, size, method, end, options) for size in sizes]
         for other in others:
             assert other == first
         return first
 
-    def refuses(self, wire, method="GET", **options):
+    def refuses(self, wire, method="GET", *, sizes=SIZES, **options):
         """Check that *wire* is refused at once: as a head or as a body."""
-        outcome = self(wire, method, **options)
+        outcome = self(wire, method, sizes=sizes, **options)
         assert outcome.failure is not None
         assert outcome.failure.__name__ == "InvalidResponse"
         return outcome

@@ -29,6 +29,9 @@ def wandering(sock):
         elif path == b"/refuse":
             read_exactly(sock, 10)
             sock.sendall(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno")
+            while sock.recv(1 << 20):
+                pass
+            return
         elif path == b"/short":
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
             return
