@@ -1,8 +1,8 @@
 """HPACK, the sending half: header sections to blocks (RFC 7541).
 
-Programs send the same fields again and again. What the table has is one byte; what it cannot have
-is remembered as it was encoded; and a whole section that is sent a second time is remembered as a
-block, as long as the table does not change.
+Programs send the same fields again and again. One that the table has is a byte or two; one that it
+cannot have is remembered as it was encoded; and a whole section that is sent a second time is
+remembered as a block, as long as the table does not change.
 
 A value is added to the table if it is the first one of its name, or is sent a second time: fields
 that differ in each request, such as identifiers, would otherwise push out the others and change the
