@@ -119,8 +119,8 @@ class Site:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.ports = free_ports(2)
-        self.http2_ports = free_ports(2)
+        *self.ports, plain, tls = free_ports(4)
+        self.http2_ports = [plain, tls]
         self.upload_ports: list[int] = []
         self.sums: dict[str, str] = {}
         self._make_certificates()
@@ -225,7 +225,8 @@ class Site:
         config.write_text(self._config(counts_of_fields))
         command = [program, "-c", str(config), "-e", str(self.root / "error.log")]
         with running(command):
-            wait_for(self.ports[0])
+            for port in (*self.ports, *self.http2_ports):
+                wait_for(port)
             yield
 
 
