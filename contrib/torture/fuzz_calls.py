@@ -154,6 +154,8 @@ class Talk:
                 choose([False, False, True]),
             )
             return request if call == "co_send_request" else request[: self._dice.randint(2, 4)]
+        if call == "co_exchange_all":
+            call = "co_send_requests"  # the same
         return {
             "co_send_requests": (
                 [
@@ -237,7 +239,7 @@ class Talk:
             self.problems.append(f"{call} went on after {cause!r}")
 
 
-EXCHANGE = ["co_exchange"] if hasattr(HTTPConnection, "co_exchange") else []  # not there yet
+EXCHANGE = ["co_exchange", "co_exchange_all"]
 CALLS = [
     *["co_send_request"] * 3, *["co_read_response"] * 4, "co_write", "co_write", "co_finish",
     "co_read", "co_read", "co_readinto", "co_readall", "co_discard", "co_read_raw", "co_connect",
@@ -258,6 +260,7 @@ FOLLOW = {
     "co_read_response": [*READS, "co_read_response", "co_write"],
     "co_readall": ["co_read_response", "co_send_request", *EXCHANGE],
     "co_exchange": ["co_send_request", *EXCHANGE],
+    "co_exchange_all": ["co_send_request", *EXCHANGE],
     "co_discard": ["co_read_response", "co_send_request"],
     "co_read": [*READS, "co_read_response"],
     "co_readinto": [*READS, "co_read_response"],

@@ -228,11 +228,30 @@ class Exchanges:
         """Make an exchange; it raises nothing, as an interruption leaves nothing behind."""
         self._number += 1
         path = f"/{self._number}/{self._dice.choice(SIZES)}"
+        if self._dice.random() < 0.2:
+            self._exchange_all()
+            return
         if self._dice.random() < 0.3:
             self._block(path)
             return
         done = self._interruption.run(self._co_exchange(path))
         self._note(f"exchange: {'done' if done else 'interrupted'}")
+
+    def _exchange_all(self) -> None:
+        """Make several as one operation."""
+        count = self._dice.choice([1, 3, 30])
+        paths = [f"/{self._number}.{i}/{self._dice.choice(SIZES)}" for i in range(count)]
+        replies: list[Reply] = []
+        done = True
+        if self._dice.random() < 0.3:
+            self._conn.exchange_all([("GET", path) for path in paths], replies)
+        else:
+            op = self._conn.co_exchange_all([("GET", path) for path in paths], replies)
+            done = self._interruption.run(op)
+        check(not done or len(replies) == count, f"{len(replies)} responses to {count} requests")
+        for path, reply in zip(paths, replies, strict=False):
+            self._check(reply, path)
+        self._note(f"batch: {'done' if done else 'interrupted'}")
 
     def finish(self) -> None:
         """Make one that is not interrupted."""

@@ -121,6 +121,7 @@ class AsyncConnection:
 
     connect = awaited(HTTPConnection.co_connect)
     exchange = twin(_exchange, HTTPConnection.co_exchange)
+    exchange_all = awaited(HTTPConnection.co_exchange_all)
     send_request = awaited(HTTPConnection.co_send_request)
     send_requests = awaited(HTTPConnection.co_send_requests)
     write = awaited(HTTPConnection.co_write)

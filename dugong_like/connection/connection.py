@@ -398,7 +398,15 @@ class HTTPConnection(Operations):
             if exchanges.waiting:
                 exchanges.hand_on()
 
-    def _check_not_driven(self, exchange: Exchange) -> None:
+    @twin_of(Operations.co_exchange_all)
+    def exchange_all(
+        self, requests: Iterable[tuple[Any, ...]], replies: list[Reply] | None = None
+    ) -> list[Reply]:
+        """Blocking twin of `co_exchange_all`."""
+        self._check_not_driven()
+        return run(self._co_exchange_all(requests, replies, gathers=True))
+
+    def _check_not_driven(self, exchange: Exchange | None = None) -> None:
         """Check that this thread does not drive the exchange that would be waited for.
 
         Raises:

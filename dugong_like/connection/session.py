@@ -315,6 +315,22 @@ class Session(Protocol):
         """
         ...
 
+    def co_exchange_batch(
+        self, batch: Sequence[Whole], replies: list[Reply], *, gathers: bool
+    ) -> Co[None]:
+        """Send the requests of *batch* together, and read the responses to all of them.
+
+        Args:
+            batch: the requests; there is at least one.
+            replies: each response is appended to it when it is complete.
+            gathers: True if it may wait for more at once: its driver knows deadlines.
+
+        Raises:
+            Retired: nothing was sent, and the requests go to another session.
+
+        """
+        ...
+
     def take_replies(self, most: int) -> list[tuple[HTTPResponse, bytes]]:
         """Take the responses to the first pending requests, if all of them was received before."""
         ...

@@ -310,13 +310,19 @@ class SharedState(StreamInUse):
         self.check_usable()
         raise ConnectionClosed("the connection takes no further request, since a moment ago")
 
-    def take_first(self) -> None:
-        """Take the first of the pending requests off: its response is complete."""
+    def take_first(self, count: int = 1) -> None:
+        """Take the first *count* pending requests off: their responses are complete."""
         pending = self.pending
         if len(pending) > MANY and isinstance(pending, list):
             with exclusive.changing:  # as others are appended to them
                 pending = self.pending = deque(pending)
-        del pending[0]
+        if count == 1:
+            del pending[0]
+        elif isinstance(pending, list):
+            del pending[:count]
+        else:
+            for _ in range(count):
+                del pending[0]
 
     def end_use(self, response: object) -> None:
         """Take the first of the pending requests off, as *response*, now complete, is the last one.

@@ -12,6 +12,7 @@ import select
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import Any, Final, TypeVar, cast
 
 from ..errors import ConnectionTimedOut
@@ -212,6 +213,40 @@ def both(op1: Co[A], op2: Co[B]) -> Co[tuple[A, B]]:
             if not needs:
                 return steps[0].result, steps[1].result
             yield bundle.need(needs)
+    finally:
+        bundle.close()
+        _close_all(step.op for step in steps)
+
+
+def several(ops: Iterable[Co[T]], results: list[T], most: int) -> Co[None]:
+    """Run many operations interleaved in one.
+
+    Args:
+        ops: the operations; each is taken when it begins.
+        results: their results are appended to it in the order of *ops*, as soon as possible.
+        most: how many run at a time.
+
+    Raises:
+        Exception: of the first one that fails; the others are closed.
+
+    """
+    coming = iter(ops)
+    steps: list[_Step] = []
+    bundle = Bundle()
+    try:
+        while True:
+            steps += [_Step(op) for op in islice(coming, most - len(steps))]
+            if not steps:
+                return
+            try:
+                for step in steps:
+                    if not step.done:
+                        step.resume()
+            finally:
+                while steps and steps[0].done:
+                    results.append(steps.pop(0).result)
+            if steps:
+                yield bundle.need([step.need for step in steps if step.need is not None])
     finally:
         bundle.close()
         _close_all(step.op for step in steps)

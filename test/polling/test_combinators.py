@@ -167,6 +167,41 @@ def test_both_on_one_descriptor_is_one_wait(pair):
     operation.close()
 
 
+@pytest.mark.parametrize("most", [1, 2, 5, 100])
+def test_results_of_several_are_in_order(pair, bundles, most):
+    under_way, highest = set(), 0
+
+    def one(number):
+        nonlocal highest
+        under_way.add(number)
+        highest = max(highest, len(under_way))
+        for _ in range((number * 7) % 4):
+            yield PollNeeded(pair[number % 2].fileno(), POLLOUT)
+        under_way.discard(number)
+        return number
+
+    results = []
+    run(combinators.several(map(one, range(20)), results, most))
+    assert results == list(range(20))
+    assert highest <= most
+    run(combinators.several([], results, most))
+
+
+def test_failure_of_one_of_several_closes_the_others(pair):
+    log, results = [], []
+
+    def forever():
+        try:
+            while True:
+                yield PollNeeded(pair[0].fileno(), POLLOUT)
+        finally:
+            log.append("closed")
+
+    with pytest.raises(LookupError):
+        run(combinators.several([value(1), forever(), value(LookupError())], results, 5))
+    assert (log, results) == (["closed"], [1])
+
+
 def test_failure_of_one_closes_the_other(pair, bundles):
     log = []
 

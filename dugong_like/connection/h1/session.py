@@ -61,6 +61,7 @@ from ..exchange import HTTPResponse, Reply
 from ..session import Retired
 from ..shared import SharedState
 from ..states import BROKEN, NEW, OPEN, SessionState
+from .batch import BatchReader
 from .exclusive import READING, take
 from .expect_continue import limit_of
 from .receiver import Receiver
@@ -69,6 +70,8 @@ from .sender import Sender
 from .states import READY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...http.h2.options import H2Settings
     from ...http.request import BodyFollowing, Source
     from ...polling.contract import Co
@@ -77,6 +80,7 @@ if TYPE_CHECKING:
     from ...transport.stream import Data, Stream
     from ..config import ConnectionConfig
     from ..exchange import Exchange
+    from ..session import Whole
 
 STATES: Final = {
     SessionState.NEW: "closed",
@@ -430,6 +434,29 @@ class Session:
     ) -> Co[Reply]:
         """See `Session.co_exchange`: never called."""
         raise NotImplementedError
+
+    def co_exchange_batch(
+        self, batch: Sequence[Whole], replies: list[Reply], *, gathers: bool
+    ) -> Co[None]:
+        """See `Session.co_exchange_batch`."""
+        shared = self.shared
+        *before, (last, head, body) = batch
+        if shared.state is SessionState.CLOSED:  # its locks may be taken for good, see `is_stuck`
+            raise Retired
+        shared.exchanging = last  # first: whoever finds it next knows that this has not ended
+        try:
+            take(shared, shared.reading, READING)  # now: nobody else shall take a response
+            try:
+                going = self.sender.request(last, head, body, before, is_operation=True)
+                reader = BatchReader(shared, self.receiver, batch, replies, gathers=gathers)
+                yield from reader.co_exchange(going)
+            finally:
+                shared.end_reading()
+        except (Exception, GeneratorExit):
+            shared.exchanging = None
+            raise
+        # Not after Ctrl-C, which may have left a lock taken: the next one begins a new session.
+        shared.exchanging = None
 
     def leave(self) -> None:
         """Give back the exclusive use that `begin` has taken."""

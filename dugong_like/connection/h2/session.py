@@ -26,6 +26,8 @@ from .shared import H2State
 from .stream import H2Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...http.h2.options import H2Settings
     from ...http.request import BodyFollowing
     from ...http.request import Source as BodySource
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from ...polling.timeouts import Timeouts
     from ...transport.stream import Data, Stream
     from ..config import ConnectionConfig
+    from ..session import Whole
 
 STATES: Final = {
     SessionState.NEW: "closed",
@@ -206,6 +209,12 @@ class Session:
     def is_awaited(self) -> bool:
         """Return True if somebody is still to read a response."""
         return any(not each.abandoned for each in self._pending.copy())
+
+    def co_exchange_batch(
+        self, batch: Sequence[Whole], replies: list[Reply], *, gathers: bool
+    ) -> Co[None]:
+        """See `connection.session.Session.co_exchange_batch`: never called."""
+        raise NotImplementedError
 
     def take_replies(self, most: int) -> list[tuple[HTTPResponse, bytes]]:
         """See `connection.session.Session.take_replies`."""

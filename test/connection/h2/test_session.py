@@ -40,6 +40,17 @@ def test_exchange(driver):
     assert len(server.peers) == 1
 
 
+@pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.__name__)
+def test_many_exchanges_at_once(driver):
+    paths = [f"/{number}" for number in range(300)]
+    with h2_server(echo_path) as server, connection(server) as conn:
+        replies = driver(conn.co_exchange_all([("GET", path) for path in paths]))
+        assert [reply.body for reply in replies] == [path.encode() * 100 for path in paths]
+        assert [reply.path for reply in replies] == paths
+        assert conn.exchange_all([("PUT", "/a", None, b"body"), ("GET", "/b")])[1].path == "/b"
+    assert len(server.peers) == 1
+
+
 def test_one_connection_is_used_by_all_at_once():
     """Threads, tasks of two loops, and operations of one's own, each with its own response."""
     with h2_server(echo_path) as server, connection(server) as conn:

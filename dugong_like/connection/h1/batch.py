@@ -1,0 +1,288 @@
+"""A batch: many whole exchanges as one operation.
+
+The requests are sent together, with one call if the system takes that much, and their responses are
+taken as they come: all that one `recv` brings in one loop, which has no call for each of them but
+those that make the response. While a part of the requests is still to be sent both go on in turns,
+or each side could wait for ever until the other one reads.
+
+A batch has exclusive use of reading from before its first byte is sent. Until they are read its
+exchanges count as abandoned, like that of a single exchange: interrupted at any point, it leaves
+nothing that could be taken for a response to what follows.
+
+Most of the time that a batch costs are the waits: a server that writes eight responses at a time
+would wake this process for each eight. So a blocking call waits for more at once (`_gather`).
+
+Not here: what heads are built of, and whose turn it is (operations.py), sending (sender.py), and
+responses that are not as most are (receiver.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from ...errors import ConnectionClosed, InvalidResponse
+from ...http.h1.framing import APART, whole_size
+from ...http.h1.head_cache import NO_HEAD
+from ...polling.combinators import Bundle
+from ...polling.fairness import STEP
+from ..exchange import Reply
+from ..states import OPEN
+
+if TYPE_CHECKING:
+    from ...polling.contract import Co, PollNeeded
+    from ..exchange import HTTPResponse
+    from ..session import Whole
+    from ..shared import SharedState
+    from .receiver import Receiver
+
+MOST_LIKELY: Final = 64  # requests whose responses are remembered
+LEAST: Final = 8192  # bytes: it is not worth the calls of the system to wait for fewer at once
+MOMENT: Final = 0.001  # seconds that such a wait lasts at most
+
+
+class BatchReader:
+    """Reads the responses to a batch, for an operation that has exclusive use of reading.
+
+    Args:
+        shared: of the session.
+        receiver: of the session.
+        batch: the requests that are sent together.
+        replies: each response is appended to it when it is complete.
+        gathers: True to wait for more at once: for drivers that know deadlines.
+
+    """
+
+    __slots__ = (
+        *("_batch", "_bytes", "_count", "_drained", "_gathered", "_gathers", "_receiver"),
+        *("_replies", "_response", "_shared"),
+    )
+
+    def __init__(
+        self,
+        shared: SharedState,
+        receiver: Receiver,
+        batch: Sequence[Whole],
+        replies: list[Reply],
+        *,
+        gathers: bool,
+    ) -> None:
+        self._shared = shared
+        self._receiver = receiver
+        self._batch = batch
+        self._replies = replies
+        self._count = 0  # responses that are complete
+        self._bytes = 0  # of those of them that `_take` has taken
+        self._drained = False  # the last call has received less than it could have
+        self._gathers = gathers
+        self._gathered = 0  # `ReceiveBuffer.received` after the last wait for much, if all came
+        self._response: HTTPResponse | None = None  # the one whose body is being read
+
+    def co_exchange(self, sending: Co[None] | None) -> Co[None]:
+        """Read all responses.
+
+        Args:
+            sending: sends the rest of the requests; None if all of them is sent.
+
+        Raises:
+            ConnectionClosed: the connection ended before.
+            DugongError: what ends sending or reading.
+
+        """
+        receiver = self._receiver
+        try:
+            if sending is not None:
+                yield from self._co_both(sending)
+            else:
+                yield from receiver.co_alone(
+                    self.read, None, tried=True, early=True, elsewhere=self._gather
+                )
+        except BaseException as exc:
+            receiver.note(exc)
+            raise
+        finally:
+            if self._count < len(self._batch):  # the one that was being read
+                self._batch[self._count][0].abandoned = True
+
+    def _co_both(self, sending: Co[None]) -> Co[None]:
+        """Send the rest, and read in turns with that.
+
+        If the server takes no more of the requests, its responses to the others are read.
+        """
+        bundle = Bundle()
+        failure: ConnectionClosed | None = None
+        reading = self._receiver.co_alone(self.read, None, elsewhere=self._gather)
+        try:
+            while True:
+                try:
+                    needs = [next(sending)]
+                except StopIteration:
+                    break
+                except ConnectionClosed as exc:  # an early response, too, which is read next
+                    failure = exc
+                    break
+                if self._shared.pending:  # else it has not been connected yet
+                    needs.append(next(reading))
+                yield bundle.need(needs)
+            bundle.close()
+            yield from reading
+        except StopIteration:
+            pass  # all is read, before it was sent as a whole
+        except ConnectionClosed as exc:
+            if failure is None or self._response is not None:
+                raise
+            raise failure from exc
+        finally:
+            failure = None  # it leads to this frame
+            bundle.close()
+            reading.close()
+            sending.close()
+
+    def read(self, _: None) -> bool | None:
+        """Make an attempt to read all that is missing, see receiver.py; True says that it is done.
+
+        What is not as most responses are is read as any other one.
+        """
+        buffer, count = self._receiver.buffer, len(self._batch)
+        while True:
+            needs_more = self._response is None and self._take()
+            if self._count == count:
+                return True
+            if buffer.is_turn_over():
+                return None
+            buffer.turn_ends -= STEP
+            filled = self._fill() if needs_more else 0
+            if filled is None:
+                buffer.much = False  # the server may hold back what is less than a packet
+                return None
+            if not filled and not self._read_one():  # which reports the end of the stream, too
+                return None
+
+    def _fill(self) -> int | None:
+        """Receive into the buffer; 0 is the end of the stream, None says that it would block."""
+        buffer, stream = self._receiver.buffer, self._shared.stream
+        if stream is None:
+            return 0
+        if self._drained and not stream.buffered:  # probably nothing is there: a call is spared
+            self._drained = False
+            return None
+        filled = buffer.fill(stream)
+        self._drained = buffer.end < len(buffer.data)
+        return filled
+
+    def _gather(self) -> PollNeeded | None:
+        """Return a wait that ends when much has arrived, if that is probable, or in a `MOMENT`.
+
+        The responses that are missing are taken to be nearly as large as those before. None, for
+        an ordinary wait, if there are few of them, or if the last such wait was for too much.
+        """
+        receiver, stream = self._receiver, self._shared.stream
+        buffer = receiver.buffer
+        bulk = None if stream is None or not self._gathers else stream.bulk
+        if bulk is None or stream is None or not self._bytes or buffer.received < self._gathered:
+            return None
+        missing = (len(self._batch) - self._count) * self._bytes // self._count
+        wanted = min(missing, buffer.size) * 3 // 4
+        if wanted < LEAST:
+            return None
+        self._gathered = buffer.received + wanted
+        stream.quick_ack()  # the server may hold back what is less than a packet
+        return bulk.wanted_by_gathering(wanted, time.monotonic() + MOMENT)
+
+    def _read_one(self) -> bool:
+        """Read the next response, or go on with it; False says that something has to arrive."""
+        bodies = self._receiver.bodies
+        if self._response is None:
+            self._batch[self._count][0].abandoned = False
+            self._response = self._receiver.read_response(None)
+            if self._response is None:
+                return False
+        body = bodies.readall(None)
+        if body is None:
+            return False
+        self._replies.append(self._response.with_body(body))
+        self._response = None
+        self._count += 1
+        return True
+
+    def _take(self) -> bool:
+        """Take the responses that are in the buffer as a whole, and are as most are.
+
+        Returns:
+            True if the next one is so, too, as far as is known: more of it has to arrive.
+
+        """
+        shared, buffer = self._shared, self._receiver.buffer
+        pending, stream = shared.pending, shared.stream
+        if not shared.direct or shared.state is not OPEN or stream is None:
+            return False
+        if not pending or pending[0] is not self._batch[self._count][0]:
+            return False
+        if not self._receiver.is_between():
+            return False
+        if buffer.begin == buffer.end:
+            return True
+        stream.waiting = False  # what is here is on its way from now on
+        taken, begin, size = self._scan()
+        self._bytes += begin - buffer.begin
+        buffer.begin = begin
+        buffer.turn_ends -= STEP * len(taken)
+        shared.take_first(len(taken))
+        self._count += len(taken)
+        self._replies += taken
+        left = buffer.end - begin
+        if left:
+            return left < size <= buffer.size  # a larger one is read past the buffer
+        buffer.give_back()
+        return True
+
+    def _scan(  # noqa: C901 - all that is done for each response: each call would count
+        self,
+    ) -> tuple[list[Reply], int, int]:
+        """Make responses of what is in the buffer.
+
+        Returns:
+            The responses; where the next one begins; and how many bytes that one has, -1 if it is
+            not as most are, or its head is incomplete, or 0 if it was not looked at.
+
+        """
+        buffer, heads = self._receiver.buffer, self._receiver.heads
+        data, begin, end = buffer.data, buffer.begin, buffer.end
+        view = memoryview(data)
+        taken: list[Reply] = []
+        starts, add, recent = data.startswith, taken.append, heads.recent
+        # The same request gets the same head most of the time, so that is looked for first.
+        likely = recent.likely
+        if likely is None or len(likely) > MOST_LIKELY:
+            likely = recent.likely = {}
+        count = len(self._batch)
+        if not self._batch[-1][0].sent:
+            count -= 1
+        size = 0
+        try:
+            for exchange, request, _ in islice(self._batch, self._count, count):
+                wire, head = likely.get(request, NO_HEAD)
+                if not starts(wire, begin, end):
+                    head = heads.find_final(data, begin, end)
+                    if head is None:
+                        return taken, begin, -1
+                    if recent.last[1] is head:
+                        likely[request] = recent.last
+                size = head.whole
+                if size < 0 or exchange.method in APART:
+                    size = whole_size(exchange.method, head)
+                    if size < 0:
+                        return taken, begin, size
+                stop = begin + size
+                if stop > end:
+                    return taken, begin, size
+                add(Reply(exchange, head, view[begin + head.size : stop].tobytes(), True))
+                begin = stop
+        except InvalidResponse:  # nothing of that one was taken: `read_response` raises it again
+            return taken, begin, -1
+        if begin < end and len(taken) == len(self._shared.pending):  # nobody has asked for that
+            taken.pop()
+            begin -= size
+        return taken, begin, 0
