@@ -58,6 +58,7 @@ PROGRAMS: Final = {
     "soak-two-threads": Program(("soak", "--two-threads")),
     "soak-two-threads-tls": Program(("soak", "--two-threads", "--tls"), ("trustme",)),
     "threads": Program(("threads",)),
+    "http2": Program(("http2",), ("h2",)),
     "free-threaded": Program(("threads",), free_threaded=True),
 }
 

@@ -141,8 +141,9 @@ class Pump:
     """
 
     __slots__ = (
-        *("_batch", "_child", "_followers", "_lost", "_marked", "_of_stream", "_opener", "_reader"),
-        *("_shared", "_wakes", "_wanting", "_writer", "engine", "lock", "news", "received"),
+        *("_batch", "_child", "_followers", "_lost", "_marked", "_most_wakes", "_of_stream"),
+        *("_opener", "_reader", "_shared", "_wakes", "_wanting", "_writer", "engine", "lock"),
+        *("news", "received"),
     )
 
     def __init__(self, shared: SharedState, options: H2Options | None) -> None:
@@ -157,7 +158,8 @@ class Pump:
         self._wanting: dict[Waiter, None] = {}  # those with `Waiter.wants`
         self._reader: Waiter | None = None  # the one that leads
         self._writer: Waiter | None = None
-        self._wakes: list[Wake] = []
+        self._wakes: list[Wake] = []  # for the next followers
+        self._most_wakes = MOST_WAKES
         self._opener = 0  # the thread that has opened the last stream
         self._lost = False  # nothing more can be sent
         self._child = False  # this is a copy in a child process
@@ -424,7 +426,7 @@ class Pump:
         if (wake := waiter.wake) is not None:
             waiter.wake = None
             wake.clear()
-            if len(self._wakes) < MOST_WAKES:
+            if len(self._wakes) < self._most_wakes:
                 self._wakes.append(wake)
             else:
                 wake.close()
@@ -610,6 +612,9 @@ class Pump:
             self._lost = True
             self._dispatch(self.engine.lost(exc))
             self.wake_all()
+            self._most_wakes = 0
+            while self._wakes:
+                self._wakes.pop().close()
 
     def _end(self, reason: DugongError) -> None:
         self._lost = True

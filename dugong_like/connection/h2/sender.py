@@ -43,13 +43,12 @@ class Sender:
 
     """
 
-    __slots__ = ("_opening", "_pending", "_sending", "_shared", "stream")
+    __slots__ = ("_opening", "_pending", "_shared", "stream")
 
     def __init__(self, shared: H2State, opening: Opening, pending: list[Exchange]) -> None:
         self._shared = shared
         self._opening = opening
         self._pending = pending
-        self._sending = False
         self.stream: H2Stream | None = None
 
     # ---- facts
@@ -118,23 +117,17 @@ class Sender:
         except BaseException as exc:
             self._note(exc, self.stream)
             raise
-        return None if going is None else self._co_alone(going, self.stream)
+        return None if going is None else self._co_go_on(going, self.stream)
 
-    def _co_alone(self, going: Co[None], stream: H2Stream | None) -> Co[None]:
-        if self._sending and stream is not None:
-            busy = StateError("another operation is sending on this connection")
-            raise self._shared.labelled(busy, stream.exchange)
+    def _co_go_on(self, going: Co[None], stream: H2Stream | None) -> Co[None]:
         total = self._shared.total
         if total is not None:
             going = limited(total, "total", going, "it could not be sent")
-        self._sending = True
         try:
             yield from going
         except BaseException as exc:
             self._note(exc, stream)
             raise
-        finally:
-            self._sending = False
 
     def _note(self, exc: BaseException, stream: H2Stream | None) -> None:
         if stream is not None:
@@ -196,7 +189,7 @@ class Sender:
             self._shared.label(exc, exchange)
             raise
         streams = [self._prepare(*each) for each in (*before, (exchange, head, body))]
-        return self._co_alone(self._co_request(streams, is_operation), streams[-1])
+        return self._co_go_on(self._co_request(streams, is_operation), streams[-1])
 
     def _prepare(
         self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None

@@ -366,12 +366,12 @@ class H2Stream:
         self.owed = None
         if not self._cancelled:
             self._cancelled = True
+            self._leave_pending()
             self._pump.lock.when_free(self._cancel)
 
     def give_up(self) -> None:
         """Give the stream up, as its request could not be sent; nobody reads its response."""
         self.cancel()
-        self._leave_pending()
 
     def move(self) -> None:
         """Note that the request goes to another session; nothing of it was sent here."""
@@ -706,7 +706,6 @@ class H2Stream:
         """See `ResponseReader.abandon`."""
         if not exchange.complete:
             self.cancel()
-        self._leave_pending()
 
     def co_response_of(self, exchange: Exchange) -> Co[HTTPResponse]:
         """See `Exchange.co_read_response`."""

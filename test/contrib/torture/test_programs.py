@@ -97,6 +97,18 @@ def test_interrupted_operations_lose_and_mix_up_nothing():
         assert re.search(rf"\d+ {ending}", lines[-1])
 
 
+@pytest.mark.slow
+def test_nothing_is_wrong_if_everybody_uses_one_connection_of_http_2():
+    pytest.importorskip("h2")
+    status, lines, summary = torture("http2", "--count", 1500, "--threads", 8, "--tasks", 50)
+
+    assert status == 0, lines
+    assert summary.count >= 1500
+    assert {line.split(maxsplit=1)[1] for line in lines} == {
+        *("given up", "in steps", "reset", "whole"),
+    }
+
+
 # ---- a library that does what it must not do
 
 
