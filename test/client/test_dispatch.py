@@ -9,14 +9,17 @@ import threading
 import pytest
 import trio
 from kit.every_driver import DRIVERS
+from kit.h2_server import Answer, h2_server
 from kit.support import ScriptedServer, answering, read_exactly, read_head
 
 from dugong_like import (
     ConnectionClosed,
     ConnectionTimedOut,
+    Connector,
     DeadlineExceeded,
     FileTooShort,
     Limits,
+    Pool,
     PoolTimedOut,
     ResponseNotRead,
     StreamConsumed,
@@ -314,6 +317,31 @@ def sock_line(sock):
     while not line.endswith(b"\r\n"):
         line += read_exactly(sock, 1)
     return line
+
+
+@pytest.mark.feature("C16", "E1")
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_requests_over_http2(driver):
+    """Over the connections of a pool, each of which serves one request after the other."""
+
+    def echo(request):
+        return Answer(body=request[":path"].encode() + request.body, fields=[("vary", "x")])
+
+    pool = Pool(Connector(versions=("h2",)))
+    with h2_server(echo) as server, Client(dispatcher=pool) as client:
+        for number, (method, body) in enumerate(
+            [("GET", None), ("PUT", b"body"), ("POST", [b"a", b"b"]), ("GET", None)]
+        ):
+            stream = number == 3
+            request = client.build_request(method, url(server), content=body, stream=stream)
+            response = driver(client.co_send(request))
+            content = response.read() if stream else response.content
+            assert content == b"/x" + b"".join(body if isinstance(body, list) else [body or b""])
+            assert (response.http_version, response.headers["vary"]) == ("2", "x")
+            assert response.stream_id == 2 * number + 1
+        response = driver(client.co_head(url(server)))
+        assert (response.status_code, response.content, response.stream_id) == (200, b"", 9)
+    assert len(server.peers) == 1
 
 
 @pytest.fixture
@@ -753,6 +781,7 @@ def test_closed_operation_leaves_no_place_taken():
 def test_response_has_the_version_of_the_server(version):
     answer = OK.replace(b"1.1", version.encode())
     with ScriptedServer(answering(answer, answer)) as server, Client() as client:
-        assert client.get(url(server)).http_version == version
+        response = client.get(url(server))
+        assert (response.http_version, response.stream_id) == (version, None)
         with client.stream("GET", url(server)) as response:
             assert response.http_version == version

@@ -70,18 +70,20 @@ class ResponseHead:
         lower: the same, as values need not be in lower case to find names.
         count: number of fields.
         content_length: the value of Content-Length; None without it.
+        plain: see `HTTPResponse.is_plain`; None before anybody has asked.
 
     """
 
     version: Final = "2"
     reason: Final = b""
-    __slots__ = ("content_length", "count", "fields", "lower", "status")
+    __slots__ = ("content_length", "count", "fields", "lower", "plain", "status")
 
     def __init__(self, status: int, fields: bytes, count: int, content_length: int | None) -> None:
         self.status = status
         self.fields = self.lower = fields
         self.count = count
         self.content_length = content_length
+        self.plain: bool | None = None
 
 
 def response_head(section: FieldSection) -> ResponseHead:

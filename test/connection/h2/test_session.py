@@ -85,6 +85,7 @@ def test_one_connection_is_used_by_all_at_once():
     assert len(server.peers[0].requests) == 5 * 10 + 2 * 30 + 1
 
 
+@pytest.mark.feature("C16", "E1")
 def test_exchanges_are_read_in_any_order():
     with h2_server() as server, connection(server) as conn:
         sent = [conn.send_request("GET", f"/bytes/{size}") for size in (300_000, 10, 0)]

@@ -47,6 +47,7 @@ def test_a_plain_get():
     assert peer.requests[0].fields[0] == (":method", "GET")
 
 
+@pytest.mark.feature("C29")
 def test_the_first_bytes():
     engine = Engine(H2Options(settings=H2Settings(header_table_size=100)))
     wire = b"".join(engine.take_output())
@@ -58,6 +59,7 @@ def test_the_first_bytes():
     assert (second.kind, second.stream, second.code) == (WINDOW_UPDATE, 0, MOST - 65535)
 
 
+@pytest.mark.feature("C29")
 def test_one_stream_at_a_time_until_the_settings_of_the_server_have_come():
     engine, peer = Engine(H2Options()), Peer(max_concurrent_streams=7)
     assert (engine.room(), engine.remote_settings) == (1, None)

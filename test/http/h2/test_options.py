@@ -95,6 +95,7 @@ def test_defaults():
     assert options.never_indexed == {b"authorization", b"proxy-authorization"}
 
 
+@pytest.mark.feature("C29")
 def test_all_settings_are_announced():
     settings = H2Settings(
         header_table_size=0, max_concurrent_streams=1, initial_window_size=2,

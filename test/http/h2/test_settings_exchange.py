@@ -38,6 +38,7 @@ def test_settings_are_of_the_connection(wire):
     assert "SETTINGS on stream 1 instead of the connection" in str(engine.ended)
 
 
+@pytest.mark.feature("C29")
 def test_the_number_of_streams_is_the_smaller_one_of_both_sides():
     engine = started((MAX_STREAMS, 5), max_streams=3)
     assert engine.room() == 3
