@@ -177,7 +177,8 @@ class AsyncClient:
         """
         from ..connection.async_websocket import Opening  # noqa: PLC0415 - for those who open one
 
-        return Opening(self._client.co_websocket(url, **options), runner(), handler)
+        opening, run = self._client.co_websocket(url, **options), runner()
+        return Opening(opening, run, handler, at_once=wait_of(run) is not None)
 
     async def warm(self, place: URL | Origin | str, count: int = 1) -> None:
         """Do what `Client.co_warm` does."""

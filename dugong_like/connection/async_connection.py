@@ -153,7 +153,7 @@ class AsyncConnection:
         opening = self.connection.co_websocket(path, headers, **options)
         from .async_websocket import Opening  # noqa: PLC0415 - for those who open one
 
-        return Opening(opening, self.run)
+        return Opening(opening, self.run, at_once=wait_of(self.run) is not None)
 
     async def send(self, request: Request) -> Exchange:
         """Awaitable twin of `HTTPConnection.co_send`, to which the body may come asynchronously.

@@ -13,6 +13,7 @@ from ..errors import DugongError, WebSocketClosed
 from ..http.arguments import Buffer, check_callable
 from ..http.redaction import quoted
 from ..polling.contract import Co
+from ..polling.numbers import check_flag
 from .websocket import (
     GOOD,
     INTERNAL_ERROR,
@@ -36,13 +37,15 @@ class AsyncWebSocket:
     Args:
         websocket: what to operate.
         run: runs operations, such as `dugong_like.drivers.aio.run`.
+        at_once: True if sending need not be an operation where nothing has to be waited for, as on
+            asyncio. On trio each call lets other tasks run, and is cancelled with its scope.
 
     Raises:
-        TypeError: *websocket* is no `WebSocket`, or *run* no function.
+        TypeError: *websocket* is no `WebSocket`, *run* no function, or *at_once* not True or False.
 
     """
 
-    def __init__(self, websocket: WebSocket, run: Run) -> None:
+    def __init__(self, websocket: WebSocket, run: Run, *, at_once: bool = False) -> None:
         if not isinstance(websocket, WebSocket):
             raise TypeError(f"websocket is a WebSocket, not {quoted(websocket)}")
         check_callable(run, "run")
@@ -50,6 +53,8 @@ class AsyncWebSocket:
             raise TypeError("run is a function that runs operations, not None")
         self._websocket = websocket
         self._run = run
+        check_flag("at_once", at_once)
+        self._at_once = at_once
 
     @property
     def websocket(self) -> WebSocket:
@@ -83,6 +88,11 @@ class AsyncWebSocket:
             Exception: as `WebSocket.co_send`.
 
         """
+        if self._at_once and (type(message) is str or type(message) is bytes):
+            going = self._websocket.begin_send(message)
+            if going is not None:
+                await self._run(going)
+            return
         if not isinstance(message, AsyncIterable):
             await self._run(self._websocket.co_send(message))
             return
@@ -209,6 +219,7 @@ class Opening:
         opening: the operation that opens it.
         run: runs operations.
         handler: what `AsyncWebSocket.serve` is called with, or None.
+        at_once: see `AsyncWebSocket`.
 
     Raises:
         TypeError: *handler* is none.
@@ -216,17 +227,24 @@ class Opening:
     """
 
     def __init__(
-        self, opening: Co[WebSocket], run: Run, handler: WebSocketHandler | None = None
+        self,
+        opening: Co[WebSocket],
+        run: Run,
+        handler: WebSocketHandler | None = None,
+        *,
+        at_once: bool = False,
     ) -> None:
         if handler is not None:
             check_handler(handler)
         self._opening = opening
         self._run = run
         self._handler = handler
+        self._at_once = at_once
         self._websocket: AsyncWebSocket | None = None
 
     async def _open(self) -> AsyncWebSocket:
-        websocket = AsyncWebSocket(await self._run(self._opening), self._run)
+        opened = await self._run(self._opening)
+        websocket = AsyncWebSocket(opened, self._run, at_once=self._at_once)
         if self._handler is not None:
             await websocket.serve(self._handler)
         return websocket

@@ -163,9 +163,13 @@ class WebSocket(Pump):
         self._whole -= 1
         piece = self._pieces.popleft()
         self._ahead -= len(piece.data)
-        if piece.is_last and (not piece.is_text or isinstance(piece.data, str)):
-            return piece.data if isinstance(piece.data, str) else bytes(piece.data)
-        parts = [piece.data]
+        data = piece.data
+        if piece.is_last:
+            if isinstance(data, str):
+                return data
+            if not piece.is_text:
+                return bytes(data)
+        parts = [data]
         while not piece.is_last:
             piece = self._pieces.popleft()
             self._ahead -= len(piece.data)
@@ -237,12 +241,14 @@ class WebSocket(Pump):
         frames = self._frames
         while frames.pongs:
             self._note_pong(frames.pongs.popleft())
-        while frames.pieces:
-            piece = frames.pieces.popleft()
-            if self._is_closing:
-                continue
+        received = frames.pieces
+        if self._is_closing:
+            received.clear()
+        while received:
+            piece = received.popleft()
             self._ahead += len(piece.data)
-            self._whole += piece.is_last
+            if piece.is_last:
+                self._whole += 1
             last = self._pieces[-1] if self._pieces else None
             if last is None or last.is_last or len(last.data) >= MAX_JOINED:
                 self._pieces.append(piece)
@@ -286,17 +292,40 @@ class WebSocket(Pump):
             return self._co_send_fragments(iterate(message, "message", kind))
         return self._co_send(as_bytes(data, "message"))
 
-    def _co_send(self, message: str | memoryview) -> Co[None]:
+    def _co_send(self, message: str | bytes | memoryview) -> Co[None]:
+        going = self.begin_send(message)
+        if going is not None:
+            yield from going
+
+    def begin_send(self, message: str | bytes | memoryview) -> Co[None] | None:
+        """Queue *message*, and send what can be sent at once; for callers that need no operation.
+
+        Returns:
+            None if that was all; otherwise the operation for the rest, or for all of it if
+            fragments of another message come first.
+
+        Raises:
+            DugongError: as of `co_send`.
+
+        """
         try:
             is_sent = self._send_now(message)
-            if is_sent is None:
+        except DugongError as exc:
+            raise self._labelled(exc) from exc.__cause__
+        if is_sent and not self._steps.is_over():
+            return None
+        return self._co_send_rest(message if is_sent is None else None)
+
+    def _co_send_rest(self, message: str | bytes | memoryview | None) -> Co[None]:
+        """Send what is queued, and *message* behind it, unless that is queued already."""
+        try:
+            if message is not None:
                 yield from self._co_queue(message)
-            if not is_sent or self._steps.is_over():
-                yield from self._co_sent()
+            yield from self._co_sent()
         except DugongError as exc:
             raise self._labelled(exc) from exc.__cause__
 
-    def _send_now(self, message: str | memoryview) -> bool | None:
+    def _send_now(self, message: str | bytes | memoryview) -> bool | None:
         """Queue *message* and send what can be sent at once.
 
         Returns:
@@ -313,9 +342,9 @@ class WebSocket(Pump):
             if self._order.waiting:
                 self._order.hand_on()
         self._flush_now()
-        return not (self._rest or self._deaf or self._lost or self._frames.has_output())
+        return not (self._rest or self._deaf or self._lost or self._frames.output)
 
-    def _co_queue(self, message: str | memoryview) -> Co[None]:
+    def _co_queue(self, message: str | bytes | memoryview) -> Co[None]:
         """Queue *message* behind the fragments of others."""
         order = self._order
         lock = order.lock
@@ -334,7 +363,7 @@ class WebSocket(Pump):
                     if order.waiting:
                         order.hand_on()
 
-    def _queue(self, message: str | memoryview) -> None:
+    def _queue(self, message: str | bytes | memoryview) -> None:
         with self._lock:
             if not self._frames.send(message):
                 raise self._error()
@@ -681,7 +710,12 @@ class WebSocket(Pump):
         if self._order.thread == get_ident():
             what = "this thread is sending the fragments of another message"
             raise self._labelled(StateError(what))
-        run(self.co_send(message))
+        if type(message) is str or type(message) is bytes:
+            going = self.begin_send(message)
+            if going is not None:
+                run(going)
+        else:
+            run(self.co_send(message))
 
     @twin_of(co_ping)
     def ping(self, data: bytes = b"", timeout: float | None = None) -> float:

@@ -83,7 +83,7 @@ class ByteStream(Protocol):
         """Receive at most *size* bytes; None would block, ``b""`` is the end."""
         ...
 
-    def try_send(self, data: memoryview) -> int | None:
+    def try_send(self, data: bytes | memoryview) -> int | None:
         """Send the beginning of *data*; None would block."""
         ...
 
@@ -121,7 +121,7 @@ class Pump:
         self._frames = frames
         self._options = options
         self._lock = RLock()
-        self._rest = memoryview(b"")  # of the bytes that are being sent
+        self._rest: bytes | memoryview = b""  # of the bytes that are being sent
         self._taken = 0  # bytes that have been taken from the frames
         self._sent = 0  # bytes of these that the system has taken
         self._replies = 0  # bytes that were queued by what was received, since all was sent
@@ -156,7 +156,7 @@ class Pump:
         return self._at_end
 
     def _has_output(self) -> bool:
-        return bool(self._rest) or self._frames.has_output()
+        return bool(self._rest or self._frames.output)
 
     def _mark(self) -> int:
         """Return the place behind all that is queued; `_sent` gets there. The lock is held."""
@@ -166,27 +166,29 @@ class Pump:
 
     def _flush(self) -> bool:
         """Send what is queued without waiting, having the use of writing; True if bytes moved."""
-        before = self._sent
+        frames = self._frames
+        rest = self._rest
+        moved = False
         try:
             while True:
-                if not self._rest:
-                    with self._lock:
-                        queued = self._frames.take_output()
-                        data = queued[0] if len(queued) == 1 else b"".join(queued)
-                        self._taken += len(data)
-                        self._rest = memoryview(data)
-                    if not data:
+                if not rest:
+                    if not frames.output:
                         self._replies = 0
-                        return self._sent > before
+                        return moved
+                    with self._lock:
+                        queued = frames.take_output()
+                        rest = self._rest = queued[0] if len(queued) == 1 else b"".join(queued)
+                        self._taken += len(rest)
                 if self._deaf is None and self._lost is None:
-                    sent = self._stream.try_send(self._rest)
+                    sent = self._stream.try_send(rest)
                     if sent is None:
-                        return self._sent > before
+                        return moved
                 else:
-                    sent = len(self._rest)  # nobody takes it any more
-                self._rest = self._rest[sent:]
+                    sent = len(rest)  # nobody takes it any more
+                rest = self._rest = b"" if sent == len(rest) else memoryview(rest)[sent:]
                 self._sent += sent
                 self._steps.add(sent)
+                moved = True
         except ConnectionClosed as exc:
             self._deaf = exc
             return True
@@ -204,13 +206,13 @@ class Pump:
             self._probed_at = None
             frames = self._frames
             with self._lock:
-                queued = frames.output_size() if frames.has_output() else 0
+                queued = frames.output_size() if frames.output else 0
                 if data:
                     frames.receive(data)
                 else:
                     frames.end()
                     self._at_end = True
-                if frames.has_output():
+                if frames.output:
                     self._replies += frames.output_size() - queued
                 self._dispatch()
             self._steps.add(len(data))
@@ -256,7 +258,7 @@ class Pump:
 
     def _begin_alone(self) -> bool:
         """Take the use of reading if nothing has to be sent; see `_co_fill_alone`."""
-        if self._rest or self._at_end or self._probed_at is not None or self._frames.has_output():
+        if self._rest or self._at_end or self._probed_at is not None or self._frames.output:
             return False
         return self._stream.begin_reading()
 

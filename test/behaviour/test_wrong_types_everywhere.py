@@ -86,6 +86,7 @@ def race(stagger=0.0):
 
 
 FLAGS = {
+    "at_once",
     "keep_fragment",
     "verify",
     "keepalive",

@@ -73,21 +73,20 @@ class _Contents(Extension):
         opcode = frame.opcode
         if opcode > BINARY:
             return frame
-        size = len(frame.data)
-        if opcode is not CONT:
-            self._size = 0
+        size = total = len(frame.data)
+        if opcode is CONT:
+            total += self._size
+        else:
             self._is_text = opcode is TEXT
-        before = self._size
-        self._size += size
-        if self._max_message is not None and self._size > self._max_message:
-            raise PayloadTooBig(size, self._max_message - before)
+        if self._max_message is not None and total > self._max_message:
+            raise PayloadTooBig(size, self._max_message - total + size)
         if self._max_fragment is not None and size > self._max_fragment:
             raise PayloadTooBig(size, self._max_fragment)
-        if not self._is_text:
-            return frame
         if opcode is TEXT and frame.fin:
             self.texts.append(str(frame.data, "utf-8"))
-        else:
+            return frame
+        self._size = total
+        if self._is_text:
             if opcode is TEXT:
                 self._decoder.reset()
             self._decoder.decode(frame.data, frame.fin)
@@ -107,6 +106,8 @@ class Frames:
         deflate: what the handshake has agreed on; None without compression.
 
     Attributes:
+        output: the bytes that are to be sent next, all of them and in this order. `take_output`
+            takes them.
         pieces: frames of messages that were received, in order.
         pings: payloads of pings, which were answered already; None if nobody wants to know.
         pongs: payloads of pongs.
@@ -120,6 +121,7 @@ class Frames:
         max_fragment: int | None,
         deflate: PerMessageDeflate | None = None,
     ) -> None:
+        self.output: list[bytes] = []
         self.pieces: deque[Piece] = deque()
         self.pings: deque[bytes] | None = None
         self.pongs: deque[bytes] = deque()
@@ -159,16 +161,20 @@ class Frames:
                 self.pongs.append(bytes(frame.data))
             elif opcode is PING and self.pings is not None:
                 self.pings.append(bytes(frame.data))
+        if protocol.writes:
+            self._queue()
         if protocol.parser_exc is not None and self.failure is None:
             self.failure = _failure(protocol.parser_exc, self._limits)
 
     def end(self) -> None:
         """Take the end of the stream, or its loss."""
         self._protocol.receive_eof()
+        self._queue()
 
     def fail(self, code: int, reason: str) -> None:
         """Fail the WebSocket (RFC 6455 section 7.1.7): send a close frame, and read no more."""
         self._protocol.fail(code, reason)
+        self._queue()
 
     # ---- sending
 
@@ -186,37 +192,42 @@ class Frames:
                 self._protocol.send_binary(data, is_last)
         except InvalidState:
             return False
+        self.output += self._protocol.data_to_send()
         return True
 
     def send_more(self, data: str | bytes | memoryview, *, is_last: bool) -> None:
         """Send another frame of the message; raises as `send`."""
         encoded = data.encode() if isinstance(data, str) else data
         self._protocol.send_continuation(encoded, is_last)
+        self._queue()
 
     def send_ping(self, data: bytes) -> None:
         """Send a ping."""
         self._protocol.send_ping(data)
+        self._queue()
 
     def send_pong(self, data: bytes) -> None:
         """Send a pong that nobody has asked for."""
         self._protocol.send_pong(data)
+        self._queue()
 
     def send_close(self, code: int | None, reason: str) -> None:
         """Send a close frame, after which only the other one is awaited."""
         self._protocol.send_close(code, reason)
+        self._queue()
+
+    def _queue(self) -> None:
+        # The library says by b"" that the end of the stream is to be sent, which closing does.
+        self.output += filter(None, self._protocol.data_to_send())
 
     def take_output(self) -> list[bytes]:
-        """Return the bytes that are to be sent next. They have to be sent, in this order."""
-        output = self._protocol.data_to_send()
-        return [data for data in output if data] if b"" in output else output
-
-    def has_output(self) -> bool:
-        """Return True if `take_output` would return something."""
-        return bool(self._protocol.writes)
+        """Return `output`, which is empty then."""
+        output, self.output = self.output, []
+        return output
 
     def output_size(self) -> int:
-        """Return the number of bytes that `take_output` would return."""
-        return sum(map(len, self._protocol.writes))
+        """Return the number of bytes of `output`."""
+        return sum(map(len, self.output))
 
     # ---- facts
 

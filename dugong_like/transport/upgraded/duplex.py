@@ -97,9 +97,18 @@ class Duplex:
             ConnectionClosed: the stream is closed, or the connection was lost.
 
         """
-        return self._recv(size)
+        stream = self._use.stream
+        if stream is None or self._failure is not None:
+            stream = self._usable()  # which raises
+        if self._received:
+            data, self._received = self._received[:size], self._received[size:]
+            return data
+        received = stream.recv(size)
+        if received == b"":
+            self._usable()  # closed by this side?
+        return received
 
-    def try_send(self, data: memoryview) -> int | None:
+    def try_send(self, data: bytes | memoryview) -> int | None:
         """Send the beginning of *data*, having the use of writing.
 
         After None the next call must have the same data.
@@ -113,7 +122,10 @@ class Duplex:
                 waited.
 
         """
-        sent = self._send(data)
+        stream = self._use.stream
+        if stream is None or self._failure is not None:
+            stream = self._usable()  # which raises
+        sent = stream.send([data])
         if sent is not None:
             self._send_limit = None
         elif self.timeout is not None:

@@ -74,14 +74,14 @@ def test_masks_come_from_a_secure_generator(monkeypatch):
 
 def test_kinds_of_frames():
     frames = Frames(MIB, None)
-    assert not frames.has_output()
+    assert not frames.output
     frames.send("ü")
     frames.send(memoryview(b"\0\1"))
     frames.send("a", is_last=False)
     frames.send_more("b", is_last=True)
     frames.send_ping(b"1")
     frames.send_pong(b"2")
-    assert frames.has_output()
+    assert frames.output
     size = frames.output_size()
     data = sent(frames)
 
@@ -101,7 +101,7 @@ def test_surrogates_are_not_sent():
     frames = Frames(MIB, None)
     with pytest.raises(UnicodeEncodeError):
         frames.send("\ud800")
-    assert not frames.has_output()
+    assert not frames.output
     assert frames.send("fine")
 
 
@@ -112,7 +112,7 @@ def test_after_the_close_frame_nothing_is_sent():
     assert close_codes(sent(frames)) == [1000]
     assert not frames.is_open
     assert frames.send("late") is False
-    assert not frames.has_output()
+    assert not frames.output
 
 
 # ---- receiving
