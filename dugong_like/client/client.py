@@ -696,7 +696,8 @@ class Client:
             handler: a `WebSocketHandler`: its functions are called for whatever comes, and the
                 operation ends when the WebSocket is closed.
             options: *params*, *headers*, *cookies*, *auth*, *timeout*, *follow_redirects*,
-                *retry*, *hooks* and *extensions* as of `build_request`.
+                *retry*, *hooks*, *extensions*, *ssl_context*, *verify*, *cert*, *proxy* and
+                *server_hostname* as of `build_request`.
                 *subprotocols*, names of which the server may select one, the preferred one first.
                 *deflate*, True to offer compression, or a `Deflate` with limits.
                 *max_message*, bytes of a decompressed message at most: 16 MiB; *max_fragment*,

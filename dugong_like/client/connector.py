@@ -13,7 +13,7 @@ import os
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from ..connection.config import ConnectionConfig
+from ..connection.config import HTTP_1, ConnectionConfig
 from ..connection.connection import HTTPConnection
 from ..errors import InvalidOption
 from ..http.redaction import quoted
@@ -36,6 +36,7 @@ MOST_KNOWN: Final = 1000  # origins whose configuration is kept; each has less t
 MOST_VARIED: Final = 100  # settings of single requests; each may have a context for TLS
 OF_CONFIG: Final = ("http_version", "server_hostname")  # options of `HTTPConnection` among these
 FOR_TLS: Final = ("fingerprint", "server_hostname", "tls_sessions")  # options of https only
+FOR_HTTP_2: Final = ("http2", "on_settings", "versions")  # options of HTTP/2
 
 
 class Connector:
@@ -171,6 +172,8 @@ class Connector:
         if config is None and isinstance(origin, OriginWith):
             return self.varied(origin.settings).key(origin.origin), origin.settings
         proxy = self._proxy(origin) if config is None else config.proxy
+        if self._is_for_http_1(origin):
+            return origin.secure, origin.host, origin.port, proxy, HTTP_1
         return origin.secure, origin.host, origin.port, proxy
 
     def config(self, origin: Origin) -> ConnectionConfig:
@@ -187,12 +190,18 @@ class Connector:
             return self.varied(origin.settings).config(origin.origin)
         context = self._trust.context() if _checked(origin).secure else None
         options = self._plain_options if context is None else self._options
+        if self._is_for_http_1(origin):
+            options = {name: value for name, value in options.items() if name not in FOR_HTTP_2}
         proxy = self._proxy(origin)
         config = ConnectionConfig(origin.host, origin.port, context, proxy, **options)
         while len(self._configs) >= MOST_KNOWN:
             for oldest in list(self._configs)[: MOST_KNOWN // 2]:
                 self._configs.pop(oldest, None)
         return self._configs.setdefault(origin, config)
+
+    def _is_for_http_1(self, origin: Origin) -> bool:
+        """Return True for WebSockets (RFC 6455), if other connections may speak HTTP/2."""
+        return origin.scheme in {"ws", "wss"} and "h2" in self._options.get("versions", ())
 
     def _proxy(self, origin: Origin) -> Proxy | None:
         scheme = "https" if _checked(origin).secure else "http"

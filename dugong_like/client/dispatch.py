@@ -123,6 +123,8 @@ def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
         return co_with_lease(pool, origin, request, _co_whole, _whole_response)
     if "websocket" in request.extensions:
         origin = Origin("wss" if origin.secure else "ws", origin.host, origin.port)
+        if request.connecting is not None:
+            origin = request.connecting.at(origin)
     return co_with_lease(pool, origin, request, _co_exchange_in_parts, arriving_response)
 
 

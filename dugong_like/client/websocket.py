@@ -36,6 +36,10 @@ from .response import ReadingOptions, Response
 if TYPE_CHECKING:
     from ..http.query import Params
     from ..polling.timeouts import Timeouts
+    from ..transport.tls.authorities import FilePath
+    from ..transport.tls.contexts import ClientCertificate
+    from ..transport.tls.over_socket import SSLContext
+    from .connection_settings import ProxyChoice
     from .dispatcher import Send
     from .events import HookFunctions
     from .layers.retry import Retry
@@ -72,6 +76,11 @@ class OpeningOptions(WebSocketArguments, total=False):
     hooks: HookFunctions | None
     retry: Retry | None
     extensions: Mapping[str, Any] | None
+    ssl_context: SSLContext | None
+    verify: bool | FilePath
+    cert: ClientCertificate | None
+    proxy: ProxyChoice | Mapping[str, ProxyChoice]
+    server_hostname: str | None
 
 
 OF_WEBSOCKET: Final = frozenset(WebSocketArguments.__annotations__)

@@ -15,11 +15,14 @@ from dugong_like import (
     URL,
     AsyncClient,
     AsyncWebSocket,
+    CertificateInvalid,
     Client,
+    Connector,
     DeadlineExceeded,
     InvalidOption,
     InvalidRequest,
     MockDispatcher,
+    Origin,
     Proxy,
     RedirectRefused,
     Response,
@@ -305,6 +308,35 @@ def test_a_proxy_that_is_told_to_forward_opens_a_tunnel_for_it():
                 if mode != "tunnel":
                     assert client.get("http://script.test/").status_code == 502
     assert seen == [b"CONNECT", b"GET", b"CONNECT", b"GET", b"CONNECT"]
+
+
+def test_settings_of_a_single_websocket(certificate, ca_file, proxy):
+    with serving(tls=certificate.server_context()) as port, Client() as client:
+        url = f"wss://127.0.0.1:{port}/"
+        with pytest.raises(CertificateInvalid):
+            client.websocket(url)
+        for options in ({"verify": False}, {"verify": str(ca_file)}):
+            with client.websocket(url, **options, server_hostname="localhost") as ws:
+                ws.send("x")
+                assert ws.recv() == "x"
+    with serving() as port, Client() as client:
+        with client.websocket(
+            f"ws://127.0.0.1:{port}/", proxy=f"http://127.0.0.1:{proxy.port}"
+        ) as ws:
+            ws.send("x")
+            assert ws.recv() == "x"
+            assert ws._stream.get_extra_info("server_addr")[1] == proxy.port
+
+
+def test_http_1_is_spoken_for_websockets_where_others_may_speak_http_2():
+    connector = Connector(versions=("h2", "http/1.1"))
+    other, own = Origin("https", "h"), Origin("wss", "h")
+
+    assert connector.config(other).versions == ("h2", "http/1.1")
+    assert connector.config(own).versions == ("http/1.1",)
+    assert connector.key(other) != connector.key(own)
+    connector = Connector()
+    assert connector.key(other) == connector.key(own)
 
 
 def test_unix_domain_socket(tmp_path):
