@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from kit.echo import echo
 from kit.frames import (
     BINARY,
     CLOSE,
@@ -745,3 +746,48 @@ def test_large_messages_both_ways_do_not_wait_for_each_other():
                 ws.send(bytes(100_000))
             for _ in range(48):
                 assert len(ws.recv()) == 100_000
+
+
+@pytest.mark.usefixtures("nothing_is_left_open")
+def test_no_descriptor_is_left_however_it_ends():
+    with ScriptedServer(echo) as server:
+        for end in ("close", "abort", "forget", "given up", "refused"):
+            conn = HTTPConnection("127.0.0.1", server.port, timeout=30)
+            if end == "refused":
+                with pytest.raises(WebSocketRefused):
+                    conn.websocket("/no")
+                conn.close()
+                continue
+            ws = conn.websocket()
+            if end == "close":
+                ws.close()
+            elif end == "abort":
+                ws.abort()
+            elif end == "given up":
+                op, ping = ws.co_recv(), ws.co_ping()
+                next(op)
+                next(ping)
+                op.close()
+                ws.abort()
+                ping.close()
+            del ws
+
+
+def test_a_child_process_does_not_use_it():
+    import os
+
+    with serving() as port:
+        conn = HTTPConnection("127.0.0.1", port, timeout=30)
+        with conn.websocket() as ws:
+            child = os.fork()
+            if not child:
+                try:
+                    ws.send("from the child")
+                except WebSocketClosed:
+                    ws.close()
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            ws.send("x")
+            assert ws.recv() == "x"
