@@ -83,10 +83,6 @@ class Waiter(ABC):
             watch.set_alarm(deadline)
         self._need = need if source is not None and deadline is None else None
 
-    def repeats(self, need: PollNeeded, armed: int) -> bool:
-        """Return True if *need* is the wait of before, and the directions are *armed* for it."""
-        return need is self._need and not need[1] & ~armed
-
     def _watch_bare(self, fd: int) -> Watch:
         """Return the watch for a descriptor without a `Source`."""
         file = _file(fd)
@@ -173,14 +169,23 @@ class Watch:
         return waiter
 
     def waiting_again(self, need: PollNeeded) -> Waiter | None:
-        """Return the waiter that rests after a wait for *need*, and waits for it from now on.
+        """Return the waiter that rests after a wait to read, and waits for *need* from now on.
 
-        None says that there is none, or that it is another wait.
+        None says that there is none, or that *need* is another wait.
         """
         waiter = self._reader
-        if waiter is None or not waiter.resting or not waiter.repeats(need, self.armed):
+        if (
+            waiter is None
+            or not waiter.resting
+            or need[1] != POLLIN
+            or not self.armed & POLLIN
+            or waiter is self._writer
+        ):
             return None
         waiter.resting = False
+        deadline = waiter.deadline = need.deadline
+        if deadline is not None:
+            self.set_alarm(deadline)
         return waiter
 
     def dismiss(self, waiter: Waiter) -> None:

@@ -70,7 +70,7 @@ class Waits:
     def need(self, mask: int, deadline: float | None) -> PollNeeded:
         """Return a wait of the receiving half."""
         if deadline is not None or mask != POLLIN:
-            return self._known_source().need(mask, deadline)
+            return PollNeeded(self.fd, mask, deadline, self._source or self._known_source())
         need = self._read_need
         if need is None:
             need = self._read_need = self._known_source().need(POLLIN)

@@ -423,3 +423,22 @@ def test_steps_of_a_request_on_a_kept_connection():
             client.get(place)
     assert steps.frames <= 30
     assert steps.codes <= 1000
+
+
+@pytest.mark.parametrize(("options", "most"), [({}, 1480), ({"timeout": None}, 1380)])
+def test_steps_of_coroutines(options, most):
+    """Those of the library: the loop is not the same in all versions of Python."""
+
+    async def main(place):
+        async with AsyncClient(**options) as client:
+            for _ in range(5):
+                await client.get(place)
+            with Steps("/dugong_like/") as steps:
+                for _ in range(10):
+                    await client.get(place)
+        return steps.codes / 10, steps.frames / 10
+
+    with ScriptedServer(answering(*[OK] * 15)) as server:
+        codes, frames = asyncio.run(main(url(server)))
+    assert frames <= 50
+    assert codes <= most

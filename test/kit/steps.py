@@ -4,7 +4,15 @@ import sys
 
 
 class Steps:
-    """Bytecodes and calls of functions in a ``with`` block, which no machine changes."""
+    """Bytecodes and calls of functions in a ``with`` block, which no machine changes.
+
+    Args:
+        of: part of the names of the files whose code is counted.
+
+    """
+
+    def __init__(self, of=""):
+        self._of = of
 
     def __enter__(self):
         self.codes = self.frames = 0
@@ -15,6 +23,8 @@ class Steps:
         sys.settrace(None)
 
     def _trace(self, frame, event, arg):
+        if self._of not in frame.f_code.co_filename:
+            return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         self.frames += event == "call"
         self.codes += event == "opcode"
