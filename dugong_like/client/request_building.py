@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 CODINGS: Final = "Accept-Encoding"
 MOST_KNOWN: Final = 256  # URLs that are kept in parsed form
 LONGEST_KNOWN: Final = 256  # characters of these
+MOST_TYPES: Final = 8  # of bodies whose fields are kept checked
 SAME: Final = {
     "allow_redirects": "follow_redirects",
     "body": "content",
@@ -155,6 +156,7 @@ class RequestBuilder:
         self._codings = dict(defaults).get(CODINGS)
         self._dumps = dumps or dump_json
         self._prepared: PreparedFields | None = None
+        self._typed: dict[str, tuple[PreparedFields, PreparedFields]] = {}  # see `_with_type`
         self._known: dict[str, URL] = {}  # the URLs of requests, with `params`, by their text
 
     def url_of(self, url: URL | str) -> tuple[URL, Any]:
@@ -208,6 +210,18 @@ class RequestBuilder:
         if options:
             self._apply(request, options)
         return request
+
+    def _with_type(self, prepared: PreparedFields, kind: str) -> PreparedFields:
+        """Return *prepared* with the Content-Type *kind*, unless they have one."""
+        before, typed = self._typed.get(kind, (None, None))
+        if before is not prepared or typed is None:
+            headers = Headers.of(prepared.pairs.copy())
+            headers.setdefault("Content-Type", kind)
+            typed = PreparedFields(headers)
+            if len(self._typed) >= MOST_TYPES:  # a form with files has a type of its own
+                self._typed.clear()
+            self._typed[kind] = prepared, typed
+        return typed
 
     def _place(self, url: URL | str) -> tuple[URL, Any]:
         """Return what `url_of` does, with `params`, and remember it if it is short."""
@@ -313,7 +327,8 @@ class RequestBuilder:
             body, kind = as_form(options.get("data"), options.get("files"))
         request.body = body
         if kind:
-            request.headers.setdefault("Content-Type", kind)
+            assert request.prepared is not None
+            request.prepared = self._with_type(request.prepared, kind)  # nobody has changed them
 
 
 def _for_http(url: URL) -> URL:

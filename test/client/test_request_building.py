@@ -9,6 +9,7 @@ import pytest
 
 from dugong_like import URL, InvalidOption, InvalidRequest, Timeouts
 from dugong_like.client.request_building import (
+    MOST_TYPES,
     RequestBuilder,
     as_content,
     is_form,
@@ -192,3 +193,34 @@ def test_urls_that_are_none():
     with pytest.raises(TypeError):
         built(method=5)
     assert built(url=URL(PLACE)).url == URL(PLACE)
+
+
+def test_type_of_a_body_goes_with_the_fields_of_the_client_of_that_moment():
+    builder = RequestBuilder(None, {"X-A": "1"}, None, DEFAULTS)
+    for value in ("1", "2", "1"):
+        builder.headers.set("X-A", value)
+        for options, kind in [
+            ({"json": 1}, "application/json"),
+            ({"content": "a"}, "text/plain; charset=utf-8"),
+            ({"data": {"a": "b"}}, "application/x-www-form-urlencoded"),
+            ({"json": 1}, "application/json"),
+        ]:
+            request = builder.build("POST", "http://h/", options)
+            assert "Content-Type: " + kind in request.fields().text
+            assert (request.headers["content-type"], request.headers["x-a"]) == (kind, value)
+            request.headers.set("Content-Type", "x/y")
+            assert request.fields()["content-type"] == "x/y"
+    builder.headers.set("content-type", "a/b")
+    assert builder.build("POST", "http://h/", {"json": 1}).headers.get_list("content-type") == [
+        "a/b"
+    ]
+    own = builder.build("POST", "http://h/", {"json": 1, "headers": {"Content-Type": "c/d"}})
+    assert own.headers.get_list("content-type") == ["c/d"]
+
+
+def test_types_that_are_kept_are_few():
+    builder = RequestBuilder(None, None, None, DEFAULTS)
+    for _ in range(100):
+        request = builder.build("POST", "http://h/", {"files": {"a": b"x"}})
+        assert request.headers["content-type"] == request.body.content_type
+    assert len(builder._typed) <= MOST_TYPES
