@@ -120,11 +120,11 @@ def running(command, port, log, host="127.0.0.1"):
 
 
 @contextmanager
-def granian(folder, certificate=None, host="127.0.0.1"):
-    """granian: hyper, written in Rust."""
+def granian(folder, certificate=None, host="127.0.0.1", http="1"):
+    """granian: hyper, written in Rust; *http*: "1", "2", or "auto"."""
     port = free_port(host)
     command = [PYTHON, "-m", "granian", "--interface", "asgi", "--host", host]
-    command += ["--port", port, "--no-ws", "--http", "1", "app:app"]
+    command += ["--port", port, "--no-ws", "--http", http, "app:app"]
     if certificate:
         command += ["--ssl-certificate", certificate.chain, "--ssl-keyfile", certificate.key]
     with running(command, port, folder / "granian.log", host):
@@ -184,7 +184,8 @@ def nginx(folder, backend, certificate=None, requests=100_000_000):
     port = free_port()
     ssl = ""
     if certificate:
-        ssl = f" ssl; ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key}"
+        ssl = f" ssl http2; ssl_certificate {certificate.chain}"
+        ssl += f"; ssl_certificate_key {certificate.key}"
     config = folder / "nginx.conf"
     user = "user root; " if os.geteuid() == 0 else ""  # or it could not read the folder
     fields = {"user": user, "folder": folder, "ssl": ssl, "requests": requests}
@@ -220,7 +221,7 @@ def haproxy(folder, backend, certificate=None):
     if certificate:
         both = folder / "both.pem"
         both.write_bytes(certificate.chain.read_bytes() + certificate.key.read_bytes())
-        ssl = f" ssl crt {both}"
+        ssl = f" ssl crt {both} alpn h2,http/1.1"
     config = folder / "haproxy.cfg"
     config.write_text(HAPROXY.format(port=port, ssl=ssl, backend=backend.port))
     with running([executable, "-f", config], port, folder / "haproxy.log"):

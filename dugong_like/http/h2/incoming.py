@@ -151,6 +151,9 @@ class Incoming:
     def _refuse_data(self, stream: Stream, size: int) -> None:
         """End *stream*, on which DATA of *size* bytes must not come."""
         shared = self._shared
+        if stream.ended and not size:  # see `_late_data`
+            self._floods.count()
+            return
         if size and stream.receive_window < 0:
             code = ErrorCode.FLOW_CONTROL_ERROR
             message = (
@@ -188,8 +191,15 @@ class Incoming:
     # ---- frames on streams that have ended
 
     def _late_data(self, stream_id: int, size: int) -> None:
-        """Handle DATA on a stream that is closed; it counts for the window of the connection."""
+        """Handle DATA on a stream that is closed; it counts for the window of the connection.
+
+        Empty DATA is taken from any such stream: nginx (1.22) sends it behind a response without
+        content, whose HEADERS have ended the stream.
+        """
         shared = self._shared
+        if not size and not shared.is_idle(stream_id):
+            self._floods.count()
+            return
         self._check_closed(DATA, stream_id)
         if excess := shared.resets.received(stream_id, size):
             raise Violation(

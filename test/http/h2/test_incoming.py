@@ -86,6 +86,17 @@ def test_padding_is_given_back_and_never_read(size):
     assert sum(updates) + stream.unreported == total
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_an_empty_frame_behind_the_end_is_nothing(ended):
+    """nginx (1.22) sends it behind a response without content."""
+    engine, stream = opened(method=b"POST", end=ended)
+    engine.receive(headers(1, end=True))
+    flush(engine)
+    engine.receive(data(1, b"", end=True) * 3)
+    assert (engine.ended, stream.error, stream.ended) == (None, None, True)
+    assert flush(engine) == []
+
+
 def test_late_content_goes_back_to_the_window_of_the_connection():
     engine = started(connection_window=100_000)
     stream = engine.open(request(), True)
