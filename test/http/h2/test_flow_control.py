@@ -41,6 +41,7 @@ def test_updates_are_due_in_steps_of_half_a_window():
     assert stream.receive_window == 600
 
 
+@pytest.mark.feature("A31")
 def test_a_threshold_of_the_options():
     windows, stream = windows_and_stream(stream_window=1000, window_update_threshold=200)
     receive(stream, 1000)

@@ -32,6 +32,7 @@ LIMITS = {
 }
 
 
+@pytest.mark.feature("A33")
 @pytest.mark.parametrize(
     ("make", "ranges"),
     [(H2Settings, RANGES), (partial(H2Options, auto_window=False), LIMITS)],
@@ -95,7 +96,7 @@ def test_defaults():
     assert options.never_indexed == {b"authorization", b"proxy-authorization"}
 
 
-@pytest.mark.feature("C29")
+@pytest.mark.feature("A34", "C29")
 def test_all_settings_are_announced():
     settings = H2Settings(
         header_table_size=0, max_concurrent_streams=1, initial_window_size=2,
