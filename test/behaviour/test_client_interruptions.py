@@ -7,10 +7,13 @@ many at once at random places. Waits are polled, or left to the loops of asyncio
 import random
 
 import pytest
+from kit.ctrl_c import ctrl_c_at_each_place
 from kit.support import ScriptedServer, open_descriptors, read_exactly, read_head, wait_until
 from kit.ways import on_asyncio, on_own_loop, on_trio
 
 from dugong_like import Client, DigestAuth, DugongError, Limits, RequestRate, Retry, run
+from dugong_like.client import client as client_
+from dugong_like.client import direct, pool, pooled, request, request_building, response
 from dugong_like.polling.wake import co_sleep
 
 BODY = b"x" * 70_000
@@ -141,3 +144,27 @@ def test_closed_at_random_under_each_driver(way, seed):
 
 def kind_of(exc):
     return f"{type(exc).__name__}: {exc}"
+
+
+def test_ctrl_c_in_a_plain_request_loses_no_connection():
+    """At any place where Python looks for it, in the client and its pool."""
+
+    def handler(sock):
+        while read_head(sock):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    def get(client):
+        assert client.get(f"http://127.0.0.1:{server.port}/").content == b"ok"
+
+    modules = (client_, direct, pool, pooled, request, request_building, response)
+    rounds = 0
+    with (
+        ScriptedServer(handler) as server,
+        Client(limits=Limits(max_connections=1), timeout=20) as client,
+    ):
+        get(client)
+        for _ in ctrl_c_at_each_place(lambda: client, get, *modules):
+            assert busy(client) == 0
+            get(client)
+            rounds += 1
+    assert rounds > 20
