@@ -155,4 +155,9 @@ class DirectDispatch:
             response = Response.received(reply, request, connection, body)
             response.begun_at = begun_at
             return response
-        return Response.read_already(reply, request, connection, begun_at, ended_at, self._reading)
+        response = Response.read_already(
+            reply, request, connection, begun_at, ended_at, self._reading
+        )
+        if request.attempts > 1:  # it was sent before
+            response.attempts = request.attempts
+        return response

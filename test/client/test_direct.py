@@ -414,6 +414,13 @@ def test_fields_of_a_request_are_those_it_was_built_with():
     assert [head.split(b"X-A: ")[1][:1] for head in seen] == [b"1", b"3", b"2", b"4"]
 
 
+def test_request_that_is_sent_again_counts_its_attempts():
+    with ScriptedServer(answering(*[OK] * 3)) as server, Client() as client:
+        request = client.build_request("GET", url(server))
+        assert [client.send(request).attempts, run(client.co_send(request)).attempts] == [1, 2]
+        assert asyncio.run(AsyncClient(client=client).send(request)).attempts == 3
+
+
 def test_steps_of_a_request_on_a_kept_connection():
     with ScriptedServer(answering(*[OK] * 7)) as server, Client() as client:
         place = url(server)
