@@ -171,10 +171,13 @@ def test_what_is_remembered_is_bounded():
         decoder.decode(b"\x88\x00" + bytes([len(name)]) + name + b"\x01v")
         value = encode(b"value %d" % number)
         decoder.decode(b"\x00\x01a" + bytes([0x80 | len(value)]) + value)
-        decoder.decode(other.encode([(b"x", b"y" * number * 7)]))
+        decoder.decode(other.encode([(b"x", b"y" * number)]))
     decoder.decode(b"\x00\x01a\x7f\x80\x80\x02" + bytes(32768 + 127))
 
     assert len(decoder._blocks) <= 32
+    for number in range(100):
+        decoder.decode(b"\x88\x00\x01a\x03%03d" % number)
+    assert 0 < len(decoder._blocks) <= 32
     sizes = [sum(len(a) + len(b) + 32 for a, b in fields) for fields in decoder._blocks.values()]
     assert sum(map(len, decoder._blocks)) + sum(sizes) <= 32 * 4096
     decoder.decode(bytes.fromhex("4001787fa01e") + b"x" * 3999)  # an entry of 4000 bytes
