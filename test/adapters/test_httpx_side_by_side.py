@@ -218,7 +218,8 @@ def outcome(places, way, own, call):
     Of an exception that is its class, of a response what a program sees of it.
     """
     places["playground"].requests.clear()
-    client = client_of(way, own)
+    # Theirs would read all authorities for each, although nothing here has a certificate.
+    client = client_of(way, own, None if own else {"verify": False})
     try:
         result = call(Call(client, EDITIONS[way.partition("-")[0]][0], places))
         if hasattr(result, "status_code"):

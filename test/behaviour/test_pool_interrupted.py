@@ -1,6 +1,7 @@
 """A pool in the middle of a call: Ctrl-C, the garbage collector, handlers of signals, and fork."""
 
 import gc
+import itertools
 import os
 import signal
 import threading
@@ -189,18 +190,26 @@ MIDDLE = [number for number, (call, _) in enumerate(CASES) if call is not leave]
 
 @pytest.mark.parametrize("number", MIDDLE, ids=[IDS[number] for number in MIDDLE])
 @pytest.mark.parametrize(
-    "action",
+    "actions",
     [
-        forget,
-        give_back,
-        *(pytest.param(each, marks=pytest.mark.slow) for each in (end_waiting, use)),
+        (forget, give_back),
+        *(
+            pytest.param([each], marks=pytest.mark.slow)
+            for each in (forget, give_back, end_waiting, use)
+        ),
     ],
+    ids=lambda actions: "-or-".join(action.__name__ for action in actions),
 )
-def test_other_calls_in_the_middle(number, action):
+def test_other_calls_in_the_middle(number, actions):
+    """At each step of a call comes another one: of *actions*, by turns."""
     call, options = CASES[number]
     options = {**options, "max_connections": options.get("max_connections", 10) + 1}
+    turns = itertools.cycle(actions)
 
-    for case in in_the_middle(lambda: Case(crowded=True, **options), call, action, pool_, pooled):
+    def act(case):
+        next(turns)(case)
+
+    for case in in_the_middle(lambda: Case(crowded=True, **options), call, act, pool_, pooled):
         if case.spare is not None:
             case.spare.release()
             case.spare = None
