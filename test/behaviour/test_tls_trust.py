@@ -59,9 +59,9 @@ def own_default():
     return contexts.default_ssl_context.__wrapped__()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def default(ca):
-    """The default context, but trusting the authority of the tests."""
+    """The default context, but trusting the authority of the tests; nothing here changes it."""
     context = own_default()
     ca.configure_trust(context)
     return context
