@@ -896,9 +896,9 @@ class Operations:
     ) -> Co[list[Reply]]:
         """Send several requests together, and read all their whole responses.
 
-        It costs a third of what as many exchanges do, and waits for the server less often. What the
-        system does not take at once is sent while responses are read, so any number of requests
-        may be given. Nothing is repeated: see `Pipeline` for what does that. It takes turns with
+        It costs a third of what as many exchanges do, and waits for the server less often. Requests
+        that the system does not take at once are sent while responses are read, so any number may
+        be given. Nothing is repeated: see `Pipeline` for what does that. It takes turns with
         others as `co_exchange` does, and leaves the connection as that does.
 
         Args:
@@ -1235,6 +1235,19 @@ class Operations:
 
         """
         return self._session.take_replies(most)
+
+    def gathering(self, missing: int) -> PollNeeded | None:
+        """Return a wait until much has arrived of many small responses, as `Pipeline` needs it.
+
+        Args:
+            missing: how many bytes will arrive, probably.
+
+        Returns:
+            A wait that ends when a part of them has arrived, or after a millisecond: for drivers
+            that know deadlines. None if ordinary reading does as well.
+
+        """
+        return self._session.gathering(missing)
 
     def co_next_response(self) -> Co[HTTPResponse | None]:
         """Read the next response, as `co_read_response`; None if none is pending.

@@ -131,7 +131,7 @@ class _Ticket:
     def judge(self) -> None:
         """Find out whether it may be sent a second time, and nothing has gone wrong with it."""
         try:
-            self.rewindable = self.request.rewindable()
+            self.rewindable = self.request.body is None or self.request.rewindable()
         except Exception:  # noqa: BLE001 - what is wrong with the body is told when it is sent
             self.rewindable = False
         self.repeatable = self.rewindable and self.request.idempotent and self.failure is None
@@ -279,6 +279,7 @@ class Pipeline:
         self._ready: deque[Answer] = deque()  # to be returned
         self._response: HTTPResponse | None = None  # whose body is being read
         self._pace = _Pace(depth)
+        self._counted = self._bytes = 0  # answers of `_take`, and bytes of their bodies
         # Those without body are sent together, unless a subclass says how each is sent.
         self._joins = self._may_join = type(conn).co_send is Operations.co_send
         self._told = False  # the server has said that it ends the connection
@@ -305,6 +306,10 @@ class Pipeline:
             DugongError: what `co_send` and `co_readall` raise.
 
         """
+        return self._co_next(gathers=False)
+
+    def _co_next(self, *, gathers: bool) -> Co[Answer | None]:
+        """Do what `co_next` does; *gathers* says that the driver knows deadlines."""
         if (here := self._here()) is not None:
             return here
         while True:
@@ -314,7 +319,7 @@ class Pipeline:
             first = self._open[0]
             try:
                 if self._open[-1].need is None:  # nothing is to be sent while it is waited for
-                    answer = yield from self._co_read(first)
+                    answer = yield from self._co_read(first, gathers)
                 else:
                     answer = yield from self._co_answer(first)
             except Exception as exc:
@@ -334,7 +339,7 @@ class Pipeline:
     @twin_of(co_next)
     def next(self) -> Answer | None:
         """Blocking twin of `co_next`."""
-        return self._here() or run(self.co_next())
+        return self._here() or run(self._co_next(gathers=True))
 
     def co_run(self) -> Co[list[Answer]]:
         """Return the answers to all requests that are not answered yet.
@@ -343,8 +348,12 @@ class Pipeline:
             Exception: what `co_next` raises; the answers before it are lost.
 
         """
+        return self._co_run(gathers=False)
+
+    def _co_run(self, *, gathers: bool) -> Co[list[Answer]]:
+        """Do what `co_run` does; *gathers*: see `_co_next`."""
         answers = []
-        while (answer := (yield from self.co_next())) is not None:
+        while (answer := (yield from self._co_next(gathers=gathers))) is not None:
             answers.append(answer)
             while (here := self._here()) is not None:
                 answers.append(here)
@@ -353,7 +362,7 @@ class Pipeline:
     @twin_of(co_run)
     def run(self) -> list[Answer]:
         """Blocking twin of `co_run`."""
-        return run(self.co_run())
+        return run(self._co_run(gathers=True))
 
     def __iter__(self) -> Iterator[Answer]:
         """Iterate over the answers, blocking."""
@@ -382,6 +391,12 @@ class Pipeline:
             self._fill()
         return ready.popleft()
 
+    def _gathering(self) -> PollNeeded | None:
+        """Return a wait for much of what is missing at once, if that is probably enough."""
+        if not self._bytes or self._response is not None:
+            return None
+        return self._conn.gathering(len(self._open) * self._bytes // self._counted)
+
     def _take(self) -> bool:
         """Take the answers that have arrived; return False if there is none."""
         tickets = self._open
@@ -396,7 +411,9 @@ class Pipeline:
         # The first one alone: what it says may be about those behind it.
         most = len(tickets) if self._pace.answered else 1
         taken = self._conn.take_responses(most)
+        self._counted += len(taken)
         for response, body in taken:
+            self._bytes += len(body)
             ticket = tickets.popleft()
             if tickets and self._pace.answered:  # the connection goes on
                 self._pace.answered += 1
@@ -510,7 +527,7 @@ class Pipeline:
             if reading is not None:
                 reading.close()
 
-    def _co_read(self, first: _Ticket) -> Co[Answer]:
+    def _co_read(self, first: _Ticket, gathers: bool = False) -> Co[Answer]:
         conn, failure = self._conn, first.failure
         if failure is not None:
             # A server that closes the connection may have said why, unless it has got nothing.
@@ -518,6 +535,8 @@ class Pipeline:
             if not (heard and conn.response_pending()):
                 raise failure
         try:
+            if gathers and (need := self._gathering()) is not None:
+                yield need
             if self._response is None:
                 self._response = yield from conn.co_read_response()
             body = yield from conn.co_readall()

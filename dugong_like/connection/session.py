@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..http.h2.options import H2Settings
     from ..http.request import BodyFollowing
     from ..http.request import Source as BodySource
-    from ..polling.contract import Co
+    from ..polling.contract import Co, PollNeeded
     from ..polling.timeouts import Timeouts
     from ..transport.stream import Data, Part, Stream
     from ..transport.zero_copy import FileRange
@@ -348,6 +348,13 @@ class Session(Protocol):
 
     def co_serve(self) -> Co[None]:
         """See `Operations.co_serve`."""
+        ...
+
+    def gathering(self, missing: int) -> PollNeeded | None:
+        """Return a wait for much of *missing* bytes at once, or for a moment; or None.
+
+        For drivers that know deadlines.
+        """
         ...
 
     # ---- its life

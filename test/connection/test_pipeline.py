@@ -15,6 +15,8 @@ import pytest
 from kit.every_driver import DRIVERS
 from kit.pipe_ends import Feed, pipe
 from kit.servers import nginx, refusing_port
+from kit.steps import Steps
+from kit.streams import Bulky
 from kit.support import ScriptedServer, pattern, read_exactly, read_head
 from kit.ways import WAYS
 
@@ -838,3 +840,41 @@ def test_a_body_that_is_not_here_yet_is_waited_for(start, driver):
     assert first.body == pattern(5)
     for answer in others:
         assert json.loads(answer.body)["sha256"] == hashlib.sha256(data).hexdigest()
+
+
+class Noted(Bulky, ScriptedStream):
+    """A stream that notes for how many bytes at once it is waited for."""
+
+
+def kib(count):
+    return (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + bytes(1000)) * count
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_call_that_blocks_waits_for_much_at_once(blocking):
+    stream = Noted([kib(8)] * 25)
+    with HTTPConnection("example.org", transport=ScriptedTransport(stream)) as conn:
+        pipeline = Pipeline(conn, gets(200))
+        answers = pipeline.run() if blocking else run(pipeline.co_run())
+    assert {len(answer.body) for answer in answers} == {1000}
+    assert (max(stream.marks, default=1) > 1) == blocking
+    assert max(stream.marks, default=1) <= 64 * 1100  # of no more than may be unanswered
+
+
+def test_steps_of_answers_that_arrive_together():
+    """What no machine changes: bytecodes and calls of functions."""
+    counts = []
+    for count in 300, 600:
+        stream = ScriptedStream([kib(32)] * 30)
+        with HTTPConnection("example.org", transport=ScriptedTransport(stream)) as conn:
+            requests = gets(10) * 90
+            pipeline = Pipeline(conn, requests)
+            for _ in range(300):
+                pipeline.next()
+            with Steps() as steps:
+                for _ in range(count):
+                    pipeline.next()
+        counts.append(steps)
+    fewer, more = counts
+    assert more.codes - fewer.codes <= 300 * 600
+    assert more.frames - fewer.frames <= 300 * 20

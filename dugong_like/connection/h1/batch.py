@@ -18,10 +18,9 @@ responses that are not as most are (receiver.py).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ...errors import ConnectionClosed, InvalidResponse
 from ...http.h1.framing import APART, whole_size
@@ -32,15 +31,15 @@ from ..exchange import Reply
 from ..states import OPEN
 
 if TYPE_CHECKING:
+    from ...http.h1.response_head import Head
     from ...polling.contract import Co, PollNeeded
-    from ..exchange import HTTPResponse
+    from ..exchange import Exchange, HTTPResponse
     from ..session import Whole
     from ..shared import SharedState
     from .receiver import Receiver
 
-MOST_LIKELY: Final = 64  # requests whose responses are remembered
-LEAST: Final = 8192  # bytes: it is not worth the calls of the system to wait for fewer at once
-MOMENT: Final = 0.001  # seconds that such a wait lasts at most
+T = TypeVar("T")
+MOST_LIKELY: Final = 64  # targets whose responses are remembered
 
 
 class BatchReader:
@@ -56,7 +55,7 @@ class BatchReader:
     """
 
     __slots__ = (
-        *("_batch", "_bytes", "_count", "_drained", "_gathered", "_gathers", "_receiver"),
+        *("_batch", "_bytes", "_count", "_drained", "_gathers", "_receiver"),
         *("_replies", "_response", "_shared"),
     )
 
@@ -77,7 +76,6 @@ class BatchReader:
         self._bytes = 0  # of those of them that `_take` has taken
         self._drained = False  # the last call has received less than it could have
         self._gathers = gathers
-        self._gathered = 0  # `ReceiveBuffer.received` after the last wait for much, if all came
         self._response: HTTPResponse | None = None  # the one whose body is being read
 
     def co_exchange(self, sending: Co[None] | None) -> Co[None]:
@@ -143,7 +141,7 @@ class BatchReader:
     def read(self, _: None) -> bool | None:
         """Make an attempt to read all that is missing, see receiver.py; True says that it is done.
 
-        What is not as most responses are is read as any other one.
+        A response that is not as most are is read as any other one.
         """
         buffer, count = self._receiver.buffer, len(self._batch)
         while True:
@@ -173,23 +171,11 @@ class BatchReader:
         return filled
 
     def _gather(self) -> PollNeeded | None:
-        """Return a wait that ends when much has arrived, if that is probable, or in a `MOMENT`.
-
-        The responses that are missing are taken to be nearly as large as those before. None, for
-        an ordinary wait, if there are few of them, or if the last such wait was for too much.
-        """
-        receiver, stream = self._receiver, self._shared.stream
-        buffer = receiver.buffer
-        bulk = None if stream is None or not self._gathers else stream.bulk
-        if bulk is None or stream is None or not self._bytes or buffer.received < self._gathered:
+        """Return a wait for much at once; see `Receiver.gathering`."""
+        if not self._gathers or not self._bytes:
             return None
-        missing = (len(self._batch) - self._count) * self._bytes // self._count
-        wanted = min(missing, buffer.size) * 3 // 4
-        if wanted < LEAST:
-            return None
-        self._gathered = buffer.received + wanted
-        stream.quick_ack()  # the server may hold back what is less than a packet
-        return bulk.wanted_by_gathering(wanted, time.monotonic() + MOMENT)
+        missing = len(self._batch) - self._count  # probably as large as those before
+        return self._receiver.gathering(missing * self._bytes // self._count)
 
     def _read_one(self) -> bool:
         """Read the next response, or go on with it; False says that something has to arrive."""
@@ -215,74 +201,114 @@ class BatchReader:
 
         """
         shared, buffer = self._shared, self._receiver.buffer
-        pending, stream = shared.pending, shared.stream
-        if not shared.direct or shared.state is not OPEN or stream is None:
-            return False
+        pending = shared.pending
         if not pending or pending[0] is not self._batch[self._count][0]:
             return False
-        if not self._receiver.is_between():
+        if not is_usual(shared, self._receiver):
             return False
         if buffer.begin == buffer.end:
             return True
-        stream.waiting = False  # what is here is on its way from now on
-        taken, begin, size = self._scan()
-        self._bytes += begin - buffer.begin
-        buffer.begin = begin
-        buffer.turn_ends -= STEP * len(taken)
-        shared.take_first(len(taken))
+        left = buffer.end - buffer.begin
+        most = len(self._batch) - self._count
+        if not self._batch[-1][0].sent:
+            most -= 1
+        taken, size = take_usual(shared, self._receiver, islice(pending, most), Reply)
         self._count += len(taken)
         self._replies += taken
-        left = buffer.end - begin
-        if left:
-            return left < size <= buffer.size  # a larger one is read past the buffer
+        self._bytes += left - (buffer.end - buffer.begin)
+        left = buffer.end - buffer.begin
+        return left == 0 or left < size <= buffer.size  # a larger one is read past the buffer
+
+
+def is_usual(shared: SharedState, receiver: Receiver) -> bool:
+    """Return True if nothing has to see what passes, and a response comes next."""
+    return shared.direct and shared.state is OPEN and receiver.is_between()
+
+
+def take_usual(
+    shared: SharedState,
+    receiver: Receiver,
+    exchanges: Iterable[Exchange],
+    make: Callable[[Exchange, Head, bytes, bool], T],
+) -> tuple[list[T], int]:
+    """Take the responses that are in the buffer as a whole, and are as most are.
+
+    For a caller that has exclusive use of reading; see `is_usual`.
+
+    Args:
+        shared: of the session.
+        receiver: of the session.
+        exchanges: whose responses may be taken: the first ones that are pending.
+        make: called with an exchange, the head, the body, and True, for each response.
+
+    Returns:
+        What *make* has returned; and how many bytes the next response has, -1 if it is not as
+        most are, or its head is incomplete, or 0 if it was not looked at.
+
+    """
+    buffer = receiver.buffer
+    if (stream := shared.stream) is not None:
+        stream.waiting = False  # what is here is on its way from now on
+    taken: list[T] = []
+    begin, size, last = _scan(receiver, exchanges, make, taken)
+    if begin < buffer.end and len(taken) == len(shared.pending):
+        # Nobody has asked for what follows: the last one is read as any other response is.
+        taken.pop()
+        begin -= last
+    buffer.begin = begin
+    buffer.turn_ends -= STEP * len(taken)
+    shared.take_first(len(taken))
+    if begin == buffer.end:
         buffer.give_back()
-        return True
+    return taken, size
 
-    def _scan(  # noqa: C901 - all that is done for each response: each call would count
-        self,
-    ) -> tuple[list[Reply], int, int]:
-        """Make responses of what is in the buffer.
 
-        Returns:
-            The responses; where the next one begins; and how many bytes that one has, -1 if it is
-            not as most are, or its head is incomplete, or 0 if it was not looked at.
+def _scan(
+    receiver: Receiver,
+    exchanges: Iterable[Exchange],
+    make: Callable[[Exchange, Head, bytes, bool], T],
+    taken: list[T],
+) -> tuple[int, int, int]:
+    """Make responses of what is in the buffer; all that is done for each: each call would count.
 
-        """
-        buffer, heads = self._receiver.buffer, self._receiver.heads
-        data, begin, end = buffer.data, buffer.begin, buffer.end
-        view = memoryview(data)
-        taken: list[Reply] = []
-        starts, add, recent = data.startswith, taken.append, heads.recent
-        # The same request gets the same head most of the time, so that is looked for first.
-        likely = recent.likely
-        if likely is None or len(likely) > MOST_LIKELY:
-            likely = recent.likely = {}
-        count = len(self._batch)
-        if not self._batch[-1][0].sent:
-            count -= 1
-        size = 0
-        try:
-            for exchange, request, _ in islice(self._batch, self._count, count):
-                wire, head = likely.get(request, NO_HEAD)
-                if not starts(wire, begin, end):
-                    head = heads.find_final(data, begin, end)
-                    if head is None:
-                        return taken, begin, -1
-                    if recent.last[1] is head:
-                        likely[request] = recent.last
-                size = head.whole
-                if size < 0 or exchange.method in APART:
-                    size = whole_size(exchange.method, head)
-                    if size < 0:
-                        return taken, begin, size
-                stop = begin + size
-                if stop > end:
-                    return taken, begin, size
-                add(Reply(exchange, head, view[begin + head.size : stop].tobytes(), True))
-                begin = stop
-        except InvalidResponse:  # nothing of that one was taken: `read_response` raises it again
-            return taken, begin, -1
-        if begin < end and len(taken) == len(self._shared.pending):  # nobody has asked for that
-            taken.pop()
-            begin -= size
-        return taken, begin, 0
+    Args:
+        receiver: see `take_usual`.
+        exchanges: see `take_usual`.
+        make: see `take_usual`.
+        taken: the responses are appended to it.
+
+    Returns:
+        Where the next response begins; its size, as `take_usual` returns it; that of the last one.
+
+    """
+    buffer, heads = receiver.buffer, receiver.heads
+    data, begin, end = buffer.data, buffer.begin, buffer.end
+    view = memoryview(data)
+    starts, add, recent = data.startswith, taken.append, heads.recent
+    # A target gets the same head most of the time, so that is looked for first.
+    likely = recent.likely
+    if likely is None or len(likely) > MOST_LIKELY:
+        likely = recent.likely = {}
+    last = 0
+    try:
+        for exchange in exchanges:
+            wire, head = likely.get(exchange.target, NO_HEAD)
+            if not starts(wire, begin, end):
+                head = heads.find_final(data, begin, end)
+                if head is None:
+                    return begin, -1, last
+                if recent.last[1] is head:
+                    likely[exchange.target] = recent.last
+            size = head.whole
+            if size < 0 or exchange.method in APART:
+                size = whole_size(exchange.method, head)
+                if size < 0:
+                    return begin, size, last
+            stop = begin + size
+            if stop > end:
+                return begin, size, last
+            add(make(exchange, head, view[begin + head.size : stop].tobytes(), True))
+            begin, last = stop, size
+    except InvalidResponse:  # nothing of that one was taken: `read_response` raises it again
+        return begin, -1, last
+    return begin, 0, last

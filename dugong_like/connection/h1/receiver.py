@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ...errors import (
     ConnectionClosed,
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from ...errors import ConnectionTimedOut
     from ..shared import SharedState
 
+LEAST: Final = 8192  # bytes: it is not worth the calls of the system to wait for fewer at once
+MOMENT: Final = 0.001  # seconds
 A = TypeVar("A")
 T = TypeVar("T")
 
@@ -70,7 +72,16 @@ class Receiver:
     """
 
     __slots__ = (
-        *("_gathered", "_session", "bodies", "buffer", "continue_timeout", "early", "heads"),
+        *(
+            "_awaited",
+            "_gathered",
+            "_session",
+            "bodies",
+            "buffer",
+            "continue_timeout",
+            "early",
+            "heads",
+        ),
     )
 
     def __init__(self, session: SharedState) -> None:
@@ -80,6 +91,7 @@ class Receiver:
         self.heads = HeadReader(session, buffer)
         self.bodies = BodyReader(session, buffer)
         self.early: Head | None = None
+        self._awaited = 0  # bytes that will have been received after `gathering`, if all comes
         self._gathered = -1  # bytes received when `_gather` was called last
 
     def is_between(self) -> bool:
@@ -372,6 +384,30 @@ class Receiver:
         buffer.begin_turn()
         bulk.wait_to_gather(wanted, PATIENCE if timeout is None else min(PATIENCE, timeout))
         return attempt(argument)
+
+    def gathering(self, missing: int) -> PollNeeded | None:
+        """Return a wait that ends when much has arrived, or after a `MOMENT`.
+
+        A server that writes a few small responses at a time would wake this process for each few.
+        For drivers that know deadlines only: what is missing may be less than it seems.
+
+        Args:
+            missing: how many bytes of responses to requests that were sent will probably arrive.
+
+        Returns:
+            The wait; None, for an ordinary one, if they are few, or if the last such wait was for
+            too much.
+
+        """
+        stream, buffer = self._session.stream, self.buffer
+        if stream is None or buffer.received < self._awaited or (bulk := stream.bulk) is None:
+            return None
+        wanted = min(missing, buffer.size) * 3 // 4
+        if wanted < LEAST:
+            return None
+        self._awaited = buffer.received + wanted
+        stream.quick_ack()  # the server may hold back what is less than a packet
+        return bulk.wanted_by_gathering(wanted, time.monotonic() + MOMENT)
 
     # ---- how an operation ends that has not succeeded
 

@@ -45,23 +45,22 @@ both: expect_continue.py, early_response.py, reconnect.py, and ../cancelling.py.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final, cast
 
 from ...errors import (
     AnsweredEarly,
     ClientCertificateRefused,
     ConnectionClosed,
-    InvalidResponse,
     StateError,
 )
 from ...http.h1.framing import APART, whole_size
-from ...polling.fairness import STEP
 from ..cancelling import abort
 from ..exchange import HTTPResponse, Reply
 from ..session import Retired
 from ..shared import SharedState
 from ..states import BROKEN, NEW, OPEN, SessionState
-from .batch import BatchReader
+from .batch import BatchReader, is_usual, take_usual
 from .exclusive import READING, take
 from .expect_continue import limit_of
 from .receiver import Receiver
@@ -70,13 +69,13 @@ from .sender import Sender
 from .states import READY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from ...http.h1.response_head import Head
     from ...http.h2.options import H2Settings
     from ...http.request import BodyFollowing, Source
-    from ...polling.contract import Co
+    from ...polling.contract import Co, PollNeeded
     from ...polling.timeouts import Timeouts
-    from ...transport.buffer import ReceiveBuffer
     from ...transport.stream import Data, Stream
     from ..config import ConnectionConfig
     from ..exchange import Exchange
@@ -304,56 +303,22 @@ class Session:
             reads it.
 
         """
-        taken: list[tuple[HTTPResponse, bytes]] = []
         shared, buffer = self.shared, self.receiver.buffer
         if buffer.begin == buffer.end or not shared.direct or not shared.reading.acquire(False):
-            return taken
+            return []
         try:
-            if shared.state is OPEN and self.receiver.is_between():
-                while len(taken) < most and (reply := self._take_reply(buffer)) is not None:
-                    taken.append(reply)
-        except InvalidResponse:  # nothing of that was taken: the one that reads it raises it
-            pass
+            if not is_usual(shared, self.receiver):
+                return []
+            exchanges = _to_be_read(shared.pending, most)
+            taken, _ = take_usual(shared, self.receiver, exchanges, _with_body)
+            if taken:
+                self.receiver.bodies.known = True
         except BaseException as exc:
             self.receiver.note(exc)
             raise
         finally:
             shared.end_reading()
         return taken
-
-    def _take_reply(self, buffer: ReceiveBuffer) -> tuple[HTTPResponse, bytes] | None:
-        pending = self.shared.pending
-        if not pending:
-            return None
-        exchange = pending[0]
-        if not exchange.sent or exchange.abandoned or exchange.upgrades:
-            return None
-        begin, end = buffer.begin, buffer.end
-        wire, head = self._recent.last
-        if not buffer.data.startswith(wire, begin, end) or head.whole < 0:
-            head = self.receiver.heads.find_final(buffer.data, begin, end)
-            if head is None:
-                return None
-        size = head.whole
-        if size < 0 or exchange.method in APART:
-            size = whole_size(exchange.method, head)
-            if size < 0:
-                return None
-        length = size - head.size
-        following = end - begin - size
-        begin += head.size
-        if following < 0 or (following and len(pending) == 1):  # nobody has asked for that
-            return None
-        buffer.turn_ends -= STEP
-        if following:
-            buffer.begin = begin
-            body = buffer.take(length)
-        else:
-            body = buffer.take_rest(begin)
-        self.receiver.bodies.known = True
-        exchange.final = head
-        self.shared.take_first()
-        return HTTPResponse(exchange, head, length), body
 
     def co_reply(self, exchange: Exchange, deadline: float | None = None) -> Co[Reply]:
         """Read the response to *exchange*, for a caller that has exclusive use of reading.
@@ -457,6 +422,16 @@ class Session:
             raise
         # Not after Ctrl-C, which may have left a lock taken: the next one begins a new session.
         shared.exchanging = None
+
+    def gathering(self, missing: int) -> PollNeeded | None:
+        """See `Session.gathering`; None if another operation reads."""
+        shared = self.shared
+        if not shared.reading.acquire(False):
+            return None
+        try:
+            return self.receiver.gathering(missing) if self.receiver.is_between() else None
+        finally:
+            shared.end_reading()
 
     def leave(self) -> None:
         """Give back the exclusive use that `begin` has taken."""
@@ -562,3 +537,17 @@ class Session:
 def _co_nothing() -> Co[None]:
     """Return: the request is sent."""
     yield from ()
+
+
+def _to_be_read(pending: Iterable[Exchange], most: int) -> Iterator[Exchange]:
+    """Yield the first *most* exchanges whose responses the next reader of responses gets."""
+    for exchange in itertools.islice(pending, most):
+        if not exchange.sent or exchange.abandoned or exchange.upgrades:
+            return
+        yield exchange
+
+
+def _with_body(exchange: Exchange, head: Head, body: bytes, _: bool) -> tuple[HTTPResponse, bytes]:
+    """Return a response, of which somebody may hear by its exchange, too, and its body."""
+    exchange.final = head
+    return HTTPResponse(exchange, head, len(body)), body

@@ -216,6 +216,9 @@ class Session:
         """See `connection.session.Session.co_exchange_batch`: never called."""
         raise NotImplementedError
 
+    def gathering(self, missing: int) -> None:
+        """See `connection.session.Session.gathering`: others may wait for less."""
+
     def take_replies(self, most: int) -> list[tuple[HTTPResponse, bytes]]:
         """See `connection.session.Session.take_replies`."""
         taken: list[tuple[HTTPResponse, bytes]] = []

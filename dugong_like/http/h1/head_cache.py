@@ -37,8 +37,8 @@ class RecentHeads:
     Attributes:
         last: a head that has come at least twice, and its bytes: most heads of a server are like
             the one before, and whether they are is the quickest question to ask.
-        likely: by the head of a request, `last` after the last response to it; None until there is
-            a use for it (connection/h1/batch.py).
+        likely: by the target of a request, `last` after the last response to it; None until there
+            is a use for it (connection/h1/batch.py).
         patience: number of misses in a row before it stops searching.
     """
 
@@ -48,7 +48,7 @@ class RecentHeads:
         self._max_fields = max_fields
         self._max_size = max_size
         self.last: Known = NO_HEAD
-        self.likely: dict[bytes, Known] | None = None
+        self.likely: dict[str, Known] | None = None
         self.patience = PATIENCE
 
     def find(self, data: bytearray, begin: int, end: int) -> Head | None:
