@@ -259,6 +259,15 @@ def test_7_closing():
     ])  # fmt: skip
 
 
+def test_7_a_close_frame_in_the_middle_of_a_message():
+    """7.1.5: it is as good as behind the message, which does not count (RFC 6455 section 5.4)."""
+    for opcode in (TEXT, BINARY):
+        frames = Frames(MIB, None)
+        wire = frame(opcode, "fragment1", fin=False) + close(1000) + frame(CONT, "fragment2")
+        assert outcome(frames, wire, 1000) == ([], [(CLOSE, b"\x03\xe8")], None)
+        assert frames.close == (1000, "")
+
+
 def test_7_the_second_close_frame():
     """7.1.1: the answer to one's own close frame is not answered again."""
     frames = Frames(MIB, None)

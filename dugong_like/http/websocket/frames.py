@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 CONT: Final = Opcode.CONT
 TEXT: Final = Opcode.TEXT
 BINARY: Final = Opcode.BINARY
+CLOSE: Final = Opcode.CLOSE
 PING: Final = Opcode.PING
 PONG: Final = Opcode.PONG
 ABNORMAL: Final = 1006
@@ -43,6 +44,8 @@ class _Contents(Extension):
     """Checks the contents of messages: as an extension it sees them before the protocol goes on.
 
     Args:
+        protocol: the protocol. A close frame in the middle of a message is a failure for it,
+            although control frames may be there (RFC 6455 section 5.4), and the message just ends.
         max_message: see `Frames`.
         max_fragment: the same.
 
@@ -53,7 +56,10 @@ class _Contents(Extension):
 
     name = ExtensionName("contents")
 
-    def __init__(self, max_message: int | None, max_fragment: int | None) -> None:
+    def __init__(
+        self, protocol: Protocol, max_message: int | None, max_fragment: int | None
+    ) -> None:
+        self._protocol = protocol
         self.texts: deque[str] = deque()
         self._max_message = max_message
         self._max_fragment = max_fragment
@@ -72,6 +78,8 @@ class _Contents(Extension):
         del max_size  # the library knows less about it: see `Frames`
         opcode = frame.opcode
         if opcode > BINARY:
+            if opcode is CLOSE:
+                self._protocol.current_size = None
             return frame
         size = total = len(frame.data)
         if opcode is CONT:
@@ -132,7 +140,7 @@ class Frames:
             # compressed gets longer: with the fixed codes of RFC 1951 section 3.2.6 by an eighth.
             limits = [None if limit is None else limit + limit // 8 + 64 for limit in limits]
         self._protocol = Protocol(Side.CLIENT, state=State.OPEN, max_size=(limits[0], limits[1]))
-        self._contents = _Contents(max_message, max_fragment)
+        self._contents = _Contents(self._protocol, max_message, max_fragment)
         self._protocol.extensions = [self._contents]
         if deflate is not None:
             self._protocol.extensions.append(deflate)  # the last one decodes first
