@@ -51,6 +51,7 @@ SAME: Final = {
     "transport": "dispatcher of the client",
     "version": "http_version",
     "wait_continue": "expect100",
+    "websocket_handler": "handler of Client.websocket",
 }  # what other libraries call an argument
 OF_CLIENT: Final = frozenset({
     *("base_url", "default_encoding", "dispatcher", "guard", "layers", "limits", "max_body"),

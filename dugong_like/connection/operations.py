@@ -16,7 +16,14 @@ from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar, Unpack, cast
 
-from ..errors import AnsweredEarly, DugongError, GoneAway, InvalidRequest, StateError
+from ..errors import (
+    AnsweredEarly,
+    DugongError,
+    GoneAway,
+    InvalidOption,
+    InvalidRequest,
+    StateError,
+)
 from ..http.arguments import Buffer, as_bytes, as_string, as_writable, check_size, iterate
 from ..http.h1.body_fields import EMPTY, framing_lines
 from ..http.h1.request_head import closes
@@ -327,6 +334,11 @@ class Operations:
         from ..http.websocket.options import WebSocketOptions  # noqa: PLC0415 - open one
 
         chosen = WebSocketOptions(**options)
+        config = self._config
+        if config.proxy is not None and config.proxy.forwards(
+            config.hostname, https=config.route.ssl_context is not None
+        ):
+            raise InvalidOption("a WebSocket needs a tunnel: proxy=Proxy(url, mode='tunnel')")
         check_installed()
         from .websocket_opening import co_open  # noqa: PLC0415 - it needs the library
 

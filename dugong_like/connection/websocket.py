@@ -33,7 +33,7 @@ from ..polling.numbers import check_seconds
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import co_checkpoint
 from .websocket_handler import WebSocketHandler, check_handler, co_result
-from .websocket_pump import ByteStream, Pump
+from .websocket_pump import MAX_LINGER, ByteStream, Pump
 
 Message: TypeAlias = "str | bytes"
 Outgoing: TypeAlias = "str | Buffer | Iterable[str | Buffer]"
@@ -376,7 +376,10 @@ class WebSocket(Pump):
             yield from co_checkpoint()  # others of the loop had no turn for long
         yield from self._co_pump(lambda: self._sent >= mark)
         if self._deaf is not None or self._lost is not None:
-            yield from self._co_pump(self._is_over)  # there may be a close frame to be read
+            # There may be a close frame to be read, which says why.
+            late = time.monotonic() + MAX_LINGER
+            if self._deaf is not None and not (yield from self._co_pump(self._is_over, late)):
+                self._lose(self._deaf)
             yield from self._co_end()
             raise self._error()
 

@@ -30,6 +30,7 @@ from dugong_like import (
     InvalidOption,
     InvalidRequest,
     MessageTooLarge,
+    Proxy,
     StateError,
     WebSocket,
     WebSocketClosed,
@@ -659,6 +660,18 @@ def test_arguments_are_checked_before_anything_is_sent():
         conn.websocket(nonsense=1)
     with pytest.raises(InvalidRequest):
         conn.websocket("/a b")
+
+
+def test_a_proxy_opens_a_tunnel_or_is_refused(proxy):
+    url = f"http://127.0.0.1:{proxy.port}"
+    with serving() as port:
+        conn = HTTPConnection("127.0.0.1", port, proxy=url, timeout=30)
+        with pytest.raises(InvalidOption, match="needs a tunnel"):
+            conn.websocket()
+        conn = HTTPConnection("127.0.0.1", port, proxy=Proxy(url, mode="tunnel"), timeout=30)
+        with conn.websocket() as ws:
+            ws.send("x")
+            assert ws.recv() == "x"
 
 
 # ---- threads

@@ -336,6 +336,18 @@ def test_a_close_frame_is_found_if_the_server_takes_no_more():
         finish(ws.co_send("x"))
 
 
+def test_a_server_that_takes_no_more_and_says_nothing(clock, monkeypatch):
+    monkeypatch.setattr("dugong_like.connection.websocket.time", clock)
+    ws, stream = websocket(ping_interval=None)
+    stream.rooms = [ConnectionClosed("broken pipe")]
+    op = ws.co_send("x")
+    assert begun(op).deadline == 1002
+    clock.now = 1002.0
+    with pytest.raises(WebSocketClosed, match="the connection was lost: broken pipe"):
+        next(op)
+    assert not stream.is_open
+
+
 @pytest.mark.parametrize("where", ["recv", "send"])
 def test_ctrl_c_in_the_middle_of_a_system_call_ends_it(where):
     """How much was moved is unknown then, and the next bytes could be taken for others."""
