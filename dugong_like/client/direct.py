@@ -3,9 +3,9 @@
 Most requests need nothing that layers do: nobody authenticates them, repeats them or limits their
 number, and no cookie goes with them. Most responses ask for nothing but to be read. Such a request
 goes from the client to a connection of the pool, and its response back, without a chain of
-generators. What turns out to be needed after all is done as for any other request: the client sends
-it through its layers if no connection is free, or a kept one was lost with it, and follows a
-redirect from the response that is there.
+generators. If it needs more after all, that is done as for any other request: the client sends it
+through its layers if no connection is free, or a kept one was lost with it, and follows a redirect
+from the response that is there.
 
 A blocking call, an operation and a coroutine differ in how they do the exchange. All else is here::
 

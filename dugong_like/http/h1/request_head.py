@@ -66,7 +66,7 @@ class RequestHeads:
         self, host: str, prefix: str = "", for_proxy: ForProxy | None = None, minor: int = 1
     ) -> None:
         self.minor = minor
-        # What a proxy asks for depends on its last challenge.
+        # The fields for a proxy depend on its last challenge.
         self.repeats = minor > 0 and for_proxy is None
         self.known: dict[tuple[object, ...], bytes] = {}  # by method, target and fields
         self._end = f" HTTP/1.{minor}\r\n"  # of the request line
