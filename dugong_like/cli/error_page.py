@@ -51,7 +51,7 @@ class ErrorPage:
         self._last = b"\n"  # byte that was shown
 
     def co_read(self) -> Co[bytes | None]:
-        """Return the bytes to show next; None at the end. What ends them is told by `show`."""
+        """Return the bytes to show next; None at the end. `show` tells its reason if early."""
         if self._has_ended:
             return None
         most = AT_ONCE

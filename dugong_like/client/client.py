@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ..drivers.detect import Runner, Wait
     from ..http.auth.flow import Auth
     from ..http.cookies import Cookies
+    from ..http.h2.options import H2Options
     from ..http.headers import Fields, Headers
     from ..http.query import Params
     from ..http.url import URL, Origin
@@ -135,6 +136,10 @@ class Client:
         resolver: see `HTTPConnection`.
         local_address: address, or address and port, to connect from.
         uds: path of a unix domain socket for all connections.
+        versions: what may be spoken: ``("http/1.1",)``, or ``("h2", "http/1.1")`` for HTTP/2 with
+            https where the server chooses it; see `HTTPConnection`. Over HTTP/2 one connection
+            serves many requests at the same time; see :doc:`/http2`.
+        http2: `H2Options`.
         socket_options: `SocketOptions`.
         dispatcher: answers the requests instead of a `Pool`, for example a `MockDispatcher`.
         mounts: dispatchers for some URLs, by their beginning such as ``"https://example.org"``,
@@ -179,6 +184,8 @@ class Client:
         resolver: Resolver | None = None,
         local_address: str | tuple[str, int] | None = None,
         uds: str | os.PathLike[str] | None = None,
+        versions: Sequence[str] = ("http/1.1",),
+        http2: H2Options | None = None,
         socket_options: SocketOptions | None = None,
         dispatcher: Dispatcher | None = None,
         mounts: Mapping[str, Dispatcher] | None = None,
@@ -217,6 +224,8 @@ class Client:
                 timeout=self._timeouts,
                 resolver=resolver,
                 uds=uds,
+                versions=versions,
+                http2=http2,
                 socket_options=_with_address(socket_options, local_address),
             )
         if mounts:

@@ -134,11 +134,14 @@ class Connector:
         if found is not None:
             return found
         given = settings.options
+        options = self._options
+        if "http_version" in given:
+            options = {name: value for name, value in options.items() if name not in FOR_HTTP_2}
         other = Connector.__new__(Connector)
         other._set_up(  # noqa: SLF001 - it is one of these
             self._trust.changed(given),
             given.get("proxy", self._proxies),
-            {**self._options, **{name: given[name] for name in OF_CONFIG if name in given}},
+            {**options, **{name: given[name] for name in OF_CONFIG if name in given}},
             trusts_environment=self._trusts_environment,
         )
         while len(self._varied) >= MOST_VARIED:
@@ -175,6 +178,13 @@ class Connector:
         if self._is_for_http_1(origin):
             return origin.secure, origin.host, origin.port, proxy, HTTP_1
         return origin.secure, origin.host, origin.port, proxy
+
+    def negotiates(self, origin: Origin) -> bool:
+        """Return True if connections to *origin* may speak HTTP/2.
+
+        Raises what `connection` raises.
+        """
+        return self.config(origin).prefers_h2
 
     def config(self, origin: Origin) -> ConnectionConfig:
         """Return the configuration that all connections to *origin* share.

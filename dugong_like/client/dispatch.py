@@ -24,6 +24,8 @@ from ..errors import (
     ConnectionClosed,
     ContinueTimedOut,
     DugongError,
+    GoneAway,
+    StreamReset,
 )
 from ..http.arguments import as_bytes
 from ..http.request import BodyFollowing, Request, is_whole
@@ -104,27 +106,28 @@ M = TypeVar("M")
 T = TypeVar("T")
 
 
-def co_dispatch(pool: Leases, request: ClientRequest) -> Co[Response]:
-    """Send *request* and return its response.
+def origin_of(request: ClientRequest) -> Origin:
+    """Return where connections for *request* lead."""
+    origin = request.url.origin
+    if "websocket" in request.extensions:
+        origin = Origin("wss" if origin.secure else "ws", origin.host, origin.port)
+    return origin if request.connecting is None else request.connecting.at(origin)
+
+
+def co_dispatch(pool: Leases, origin: Origin, request: ClientRequest) -> Co[Response]:
+    """Send *request* by a connection to *origin*, and return its response.
 
     Raises:
         PoolTimedOut: no connection became free in time.
         DugongError: there is no response; see `DugongError.request_sent`.
 
     """
-    origin = request.url.origin
-    if request.connecting is not None:
-        origin = request.connecting.at(origin)
     body = request.body
     # Where request and response are each sent and received as a whole:
     if not (
         request.stream or request.expect100 or request.bounded or request.hooks is not None
     ) and (body is None or is_whole(body)):
         return co_with_lease(pool, origin, request, _co_whole, _whole_response)
-    if "websocket" in request.extensions:
-        origin = Origin("wss" if origin.secure else "ws", origin.host, origin.port)
-        if request.connecting is not None:
-            origin = request.connecting.at(origin)
     return co_with_lease(pool, origin, request, _co_exchange_in_parts, arriving_response)
 
 
@@ -163,7 +166,9 @@ def co_with_lease(
                 connection.timeout = request.timeouts
             return finish(lease, request, (yield from co_exchange(connection, request)))
         except DugongError as exc:
-            again = lease.reused and sent < MAX_SENT and may_repeat(request, exc)
+            again = (
+                sent < MAX_SENT and (lease.reused or was_refused(exc)) and may_repeat(request, exc)
+            )
             _end(lease, exc)
             if not again:
                 exc.request = request
@@ -188,8 +193,10 @@ def may_repeat(request: Repeatable, exc: DugongError) -> bool:
     """Return True if *request*, which has failed on a kept connection, may be sent again.
 
     That is so if the server closed the connection before the request was sent, or before a part of
-    the response arrived if the method is idempotent (RFC 9110 section 9.2.2).
+    the response arrived if the method is idempotent (RFC 9110 section 9.2.2); or if `was_refused`.
     """
+    if was_refused(exc):
+        return request.rewindable()
     if not isinstance(exc, ConnectionClosed) or isinstance(
         exc, AnsweredEarly | ClientCertificateRefused
     ):
@@ -197,6 +204,15 @@ def may_repeat(request: Repeatable, exc: DugongError) -> bool:
     if exc.request_sent == "yes" or (exc.request_sent == "maybe" and not request.idempotent):
         return False
     return request.rewindable()
+
+
+def was_refused(exc: DugongError) -> bool:
+    """Return True if an HTTP/2 server says that it has not looked at the request.
+
+    That is RST_STREAM with REFUSED_STREAM, or GOAWAY with the number of a stream before that of the
+    request: then any request may be repeated (RFC 9113 section 8.7).
+    """
+    return isinstance(exc, GoneAway | StreamReset) and exc.request_sent == "no"
 
 
 def _end(lease: Lease, exc: DugongError) -> None:

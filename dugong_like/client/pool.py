@@ -43,7 +43,8 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from weakref import WeakValueDictionary, ref
 
 from ..connection.connection import HTTPConnection
-from ..errors import PoolTimedOut, StateError
+from ..errors import GoneAway, PoolTimedOut, StateError, StreamReset
+from ..http.h2.violations import ErrorCode
 from ..http.redaction import quoted
 from ..http.url import Origin
 from ..polling.combinators import Bundle
@@ -53,7 +54,8 @@ from ..polling.numbers import check_deadline, check_int
 from ..polling.timeouts import Timeouts
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
-from .dispatch import co_dispatch
+from .connection_settings import ConnectionSettings
+from .dispatch import co_dispatch, origin_of
 from .keep_alive import parse_keep_alive
 from .pool_limits import Limits
 from .pooled import Member, OriginPool, OriginStats, Waiter
@@ -61,9 +63,12 @@ from .pooled import Member, OriginPool, OriginStats, Waiter
 if TYPE_CHECKING:
     from .request import ClientRequest
     from .response import Response
+    from .sharing import Sharing
 
 MOST_KNOWN: Final = 1000  # origins whose counts are kept although they have no connection
 MARGIN: Final = 1.0  # second; a request must not meet the server's close on its way
+H2: Final = "h2"
+HTTP_1_1: Final = ConnectionSettings({"http_version": "1.1"})
 CLOSED: Final = "the pool was closed"
 CLOSED_FOR: Final = "pool closed"  # the reason, in `OriginStats.ended`
 
@@ -124,7 +129,16 @@ class Lease:
         for member in self._held.copy():
             self._pool.note_keep_alive(member, value)
 
-    def release(self, keep_alive: str | None = None) -> None:
+    def is_worn(self, served: int) -> bool:
+        """Return True if the connection takes no further request after *served* of this lease.
+
+        It is too old then, or has served as many as `Limits.max_requests`.
+        """
+        for member in self._held.copy():
+            return member.requests + served >= member.most or monotonic() >= member.ends
+        return True
+
+    def release(self, keep_alive: str | None = None, requests: int = 1) -> None:
         """Give the connection back.
 
         It goes to the one that has waited longest, if that can use it, or becomes idle. It is
@@ -134,6 +148,7 @@ class Lease:
 
         Args:
             keep_alive: value of the field Keep-Alive of the last response; see `note_keep_alive`.
+            requests: how many it has served.
 
         Raises:
             TypeError: *keep_alive* is not a string; the connection is given back all the same.
@@ -143,7 +158,7 @@ class Lease:
             if keep_alive is not None:
                 self.note_keep_alive(keep_alive)
         finally:
-            self._pool.put_back(self._held)
+            self._pool.put_back(self._held, used=requests)
 
     def discard(self) -> None:
         """Close the connection, in whatever state it is, and give its place back."""
@@ -202,6 +217,7 @@ class Pool:
             raise TypeError(f"limits is Limits(…), not {quoted(limits)}")
         self.limits: Final = limits
         self._connector = connector
+        self._negotiates = getattr(connector, "negotiates", _never)
         self._most_members = _number(limits.max_connections)
         self._most_of_origin = _number(limits.max_per_origin)
         self._most_idle = _number(limits.max_keepalive)
@@ -228,6 +244,7 @@ class Pool:
         # Origins with waiters, of which the first may be served: its number, one to tell apart.
         self._ready: list[tuple[int, int, OriginPool]] = []
         self._tickets = count()
+        self._sharing: Sharing | None = None
 
     def _forget_parent(self) -> None:
         """Begin anew, in a child process; the flags of those that wait are not touched."""
@@ -237,6 +254,26 @@ class Pool:
 
     # ---- requests
 
+    def key(self, origin: Origin) -> Hashable:
+        """Return what is equal for origins that the same connections lead to.
+
+        Raises:
+            StateError: the pool is closed.
+
+        """
+        if self._closed:
+            raise StateError(CLOSED)
+        return self._connector.key(origin)
+
+    def deadline(self) -> float | None:
+        """Return until when an operation that begins now waits for a connection; None: for ever."""
+        limit = self._connector.timeouts.to_wait_for_pool
+        return None if limit is None else monotonic() + limit
+
+    def is_closed(self) -> bool:
+        """Return True after `close`."""
+        return self._closed
+
     def co_dispatch(self, request: ClientRequest) -> Co[Response]:
         """Send *request* by one of the connections, and return its response; see `Dispatcher`.
 
@@ -245,8 +282,45 @@ class Pool:
             DugongError: there is no response; see `DugongError.request_sent`.
 
         """
+        origin = origin_of(request)
         held = request.held
-        return co_dispatch(self if held is None else held.over(self), request)
+        if held is not None:
+            return co_dispatch(held.over(self), origin, request)
+        at = self._known.get(origin)
+        if at is None:
+            at = self._origin_pool(origin)
+        if at.negotiates:
+            return self._co_dispatch_shared(origin, request)
+        return co_dispatch(self, origin, request)
+
+    def _co_dispatch_shared(self, origin: Origin, request: ClientRequest) -> Co[Response]:
+        """Send *request* by HTTP/2, if the server chooses that."""
+        sharing = self._shared()
+        if not sharing.needs_http_1(origin):
+            try:
+                leases = sharing.leases(request.timeouts)
+                return (yield from co_dispatch(leases, origin, request))
+            except (StreamReset, GoneAway) as exc:
+                if exc.code != ErrorCode.HTTP_1_1_REQUIRED or not request.rewindable():
+                    raise
+            sharing.note_http_1(origin)  # RFC 9113 section 7: not for this request alone
+        return (yield from co_dispatch(self, HTTP_1_1.at(origin), request))
+
+    def _shared(self) -> Sharing:
+        """Return what lends streams of HTTP/2 connections."""
+        sharing = self._sharing
+        if sharing is None:
+            from .sharing import Sharing  # noqa: PLC0415 - for those who want HTTP/2
+
+            with self._changing:
+                if self._sharing is None:
+                    self._sharing = Sharing(self)
+                sharing = self._sharing
+        return sharing
+
+    def set_shared(self, origin: Origin, *, is_shared: bool) -> None:
+        """Note whether connections to *origin* are lent stream by stream, for `Sharing`."""
+        self._origin_pool(origin).is_shared = is_shared
 
     # ---- taking
 
@@ -267,19 +341,24 @@ class Pool:
             DugongError: what `Connector.connection` raises.
 
         """
-        member = self.take(origin)
+        member = self.take(origin, is_shared=True)
         return None if member is None else Lease(self, member, origin)
 
-    def take(self, origin: Origin) -> Member | None:
+    def take(self, origin: Origin, *, is_shared: bool = False) -> Member | None:
         """Do what `try_acquire` does, without a `Lease`, for callers that end the use at once.
 
         They do that by `give_back` or `discard`. A member that is lost before that gives its place
         back, without a warning.
+
+        Args:
+            origin: where it leads.
+            is_shared: True to take a connection even if they are lent stream by stream there.
+
         """
         at = self._known.get(origin)
         if at is None:
             at = self._origin_pool(origin)
-        if at.waiting:
+        if at.waiting or (at.is_shared and not is_shared):
             return None
         member = None
         try:
@@ -332,8 +411,8 @@ class Pool:
 
     def _co_wait(self, origin: Origin, deadline: float | None) -> Co[Lease]:
         began = monotonic()
-        if deadline is None and (limit := self._connector.timeouts.to_wait_for_pool) is not None:
-            deadline = began + limit
+        if deadline is None:
+            deadline = self.deadline()
         at = self._origin_pool(origin)
         waiter = member = None
         try:
@@ -365,7 +444,7 @@ class Pool:
         at.waiting.pop(waiter, None)
         waiter.left = True
         if waiter.given:
-            self.put_back(waiter.given, used=False)
+            self.put_back(waiter.given, used=0)
 
     def _refusal(self, origin: Origin, at: OriginPool, began: float, deadline: float) -> Exception:
         """Return why a waiter, who has waited since *began*, has got nothing."""
@@ -490,10 +569,12 @@ class Pool:
         if at is not None:
             return at
         key = self._connector.key(origin)
+        negotiates = self._negotiates(origin)
         with self._changing:
             at = self._by_key.get(key)
             if at is None:
                 at = self._by_key[key] = OriginPool(origin, ref(self))
+                at.negotiates = at.is_shared = negotiates
             if len(self._known) >= MOST_KNOWN:
                 for oldest in list(self._known)[: MOST_KNOWN // 2]:
                     self._known.pop(oldest, None)
@@ -502,13 +583,13 @@ class Pool:
 
     # ---- giving back
 
-    def put_back(self, held: list[Member], why: str | None = None, *, used: bool = True) -> None:
+    def put_back(self, held: list[Member], why: str | None = None, *, used: int = 1) -> None:
         """Do what `give_back` does with what is in *held*, if there is anything.
 
         Args:
             held: a list of one or none.
             why: why it is to be closed in any case.
-            used: False if no request was sent; it may be a mere place.
+            used: requests that were sent; with 0 it may be a mere place.
 
         """
         try:
@@ -521,15 +602,15 @@ class Pool:
         else:
             self.discard(member, why)
 
-    def give_back(  # noqa: C901 - a part of each request: each call would count
-        self, member: Member, is_reusable: bool = False, *, used: bool = True
+    def give_back(  # noqa: C901, PLR0912 - a part of each request: each call would count
+        self, member: Member, is_reusable: bool = False, *, used: int = 1
     ) -> float:
         """Take back what `take` has given.
 
         Args:
             member: it is not used any more.
             is_reusable: True if its connection is known to be; False if that is to be found out.
-            used: False if no request was sent; it may be a mere place.
+            used: requests that were sent; with 0 it may be a mere place.
 
         Returns:
             The time, in seconds of `time.monotonic`.
@@ -557,6 +638,8 @@ class Pool:
             if member.has_other_limits:
                 member.has_other_limits = False
                 conn.timeout = member.timeout
+            if at.negotiates and not at.is_shared and conn.protocol == H2:
+                at.is_shared = True
             member.due = due
             member.at = None
             shown = True  # from here on it is not ours
@@ -762,7 +845,7 @@ class Pool:
             waiter.wake.set()
             at.waiting.pop(waiter, None)
             if waiter.left and waiter.given:
-                self.put_back(waiter.given, used=False)
+                self.put_back(waiter.given, used=0)
         except BaseException:
             if member is not None and not given:
                 self._end(member, "interrupted")
@@ -804,7 +887,7 @@ class Pool:
             yield from _co_all([conn.co_connect() for conn in conns])
         finally:
             for each in held:
-                self.put_back(each, used=False)
+                self.put_back(each, used=0)
         return len(at.idle)
 
     @twin_of(co_warm)
@@ -834,6 +917,8 @@ class Pool:
         Those that wait get a `StateError`, and so do all calls that follow.
         """
         self._closed = True
+        if self._sharing is not None:
+            self._sharing.wake_all()
         everywhere = self._all()
         for at in everywhere:
             at.is_open = False
@@ -867,6 +952,10 @@ class Pool:
             f"<{type(self).__name__}: {idle} idle, {busy} busy, {waiting} waiting, "
             f"origins: {len(everywhere)}{closed}>"
         )
+
+
+def _never(_: Origin) -> bool:
+    return False
 
 
 def _number(limit: float | None) -> float:

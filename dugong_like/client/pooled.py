@@ -222,20 +222,22 @@ class OriginPool:
         idle: the idle ones; the one that was used last is at the end.
         waiting: those that wait, in their order.
         is_listed: True if it is in the queue of those that can be served; see `Pool`.
+        negotiates: True if its connections may speak HTTP/2.
+        is_shared: True if they are lent stream by stream, as far as is known; see `Sharing`.
         opened: and the others: see `OriginStats`.
 
     """
 
     __slots__ = (
         *("__weakref__", "_pool", "ended", "expired", "idle", "is_listed", "is_open", "members"),
-        *("opened", "origin", "reused", "stale", "waiting"),
+        *("is_shared", "negotiates", "opened", "origin", "reused", "stale", "waiting"),
     )
 
     def __init__(self, origin: Origin, pool: Callable[[], Server | None]) -> None:
         self.origin: Final = origin
         self._pool = pool  # a weak reference
         self.is_open = True
-        self.is_listed = False
+        self.is_listed = self.negotiates = self.is_shared = False
         self.members: set[ref[Member]] = set()
         self.idle: deque[Member] = deque()
         self.waiting: OrderedDict[Waiter, None] = OrderedDict()

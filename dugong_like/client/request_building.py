@@ -55,7 +55,8 @@ SAME: Final = {
 }  # what other libraries call an argument
 OF_CLIENT: Final = frozenset({
     *("base_url", "default_encoding", "dispatcher", "guard", "layers", "limits", "max_body"),
-    *("max_redirects", "mounts", "raise_for_status", "rate", "store_cookies", "trust_env"),
+    *("http2", "max_redirects", "mounts", "raise_for_status", "rate", "store_cookies"),
+    *("trust_env", "versions"),
 })  # fmt: skip
 
 
@@ -88,7 +89,6 @@ class RequestOptions(TypedDict, total=False):
     server_hostname: str | None
 
 
-NOT_YET: Final = ("http1", "http2", "versions")
 OF_RECEIVING: Final = frozenset({
     *("decompress", "ssl_context", "verify", "cert", "proxy", "http_version", "server_hostname"),
 })  # fmt: skip
@@ -101,8 +101,6 @@ def unknown_option(name: str, known: Iterable[str], same: Mapping[str, str]) -> 
         return TypeError(f"there is no argument {name!r}: it is called {same[name]}")
     if name in OF_CLIENT:
         return TypeError(f"{name} is an argument of the client, not of a request")
-    if name in NOT_YET:
-        return TypeError(f"there is no argument {name!r}: HTTP/1.1 is spoken, and nothing else yet")
     return TypeError(f"there is no argument {name!r}; there are {', '.join(sorted(known))}")
 
 

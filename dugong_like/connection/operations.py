@@ -47,7 +47,7 @@ from ..polling.fairness import STEP, TURN
 from ..polling.timeouts import Timeouts, limited
 from ..polling.wake import co_checkpoint
 from ..transport import exclusive
-from ..transport.stream import Part
+from ..transport.stream import Part, Stream
 from .cancelling import close
 from .config import ConnectionConfig
 from .exchange import Exchange, HTTPResponse, Reply, kind_of_exchange
@@ -81,6 +81,7 @@ class Operations:
     Args:
         config: of the connection.
         content_md5: see `HTTPConnection`.
+        session: the first one; made if it is None.
 
     Attributes:
         content_md5: as given.
@@ -94,7 +95,12 @@ class Operations:
         *("content_md5", "renewals"),
     )
 
-    def __init__(self, config: ConnectionConfig, content_md5: bool | None) -> None:
+    def __init__(
+        self,
+        config: ConnectionConfig,
+        content_md5: bool | None,
+        session: Session | None = None,
+    ) -> None:
         self._config = config
         self._heads = config.heads
         # Of requests of `exchange` without a body, by method, target, and fields if there are.
@@ -104,12 +110,15 @@ class Operations:
         self.content_md5 = content_md5
         self.renewals = 0
         self._new_exchange = kind_of_exchange(config.timeout)
-        self._session: Session = (
+        self._exchanges = FairLock()  # of `exchange`: one after the other
+        if session is not None:
+            self._session: Session = session
+            return
+        self._session = (
             self._http2_session()
             if config.prefers_h2
             else SessionOne(config, config.timeout, config.expect100_timeout)
         )
-        self._exchanges = FairLock()  # of `exchange`: one after the other
         self._session.shared.exchanges = self._exchanges
 
     _timeout: float | Timeouts | None
@@ -121,18 +130,24 @@ class Operations:
         with exclusive.changing:
             if self._session is not old:
                 return  # another thread did that
-            new = self._next_session(old)
+            stream = old.take_stream()
+            new = self._next_session(old, stream)
             new.shared.timings = old.shared.timings
             new.shared.exchanges = self._exchanges
             if not old.shared.lost and (left := old.receiver.bodies.left()) is not None:
                 new.receiver.bodies.take_over(left)
             self._session = new
-            self.renewals += 1
+            self.renewals += stream is None
         old.replaced()
 
-    def _next_session(self, old: Session) -> Session:
-        """Return the session that follows *old*; with HTTP/1.1 once the server has chosen it."""
-        stream = old.take_stream()
+    def _next_session(self, old: Session, stream: Stream | None) -> Session:
+        """Return the session that follows *old*.
+
+        Args:
+            old: the present one.
+            stream: what it has connected to a server that has chosen HTTP/1.1, or None.
+
+        """
         if old.concurrent and stream is None:
             return self._http2_session()
         new = SessionOne(self._config, self._timeout, self._expect100_timeout)
@@ -193,6 +208,10 @@ class Operations:
             self._renew(session)
         if (moved := again()) is not None:
             yield from moved
+
+    def beside(self, make: Callable[[ConnectionConfig, Session], T]) -> T:
+        """Return what *make* makes of configuration and session: a second user of the session."""
+        return make(self._config, self._session)
 
     def disconnect(self) -> None:
         """Close the connection at once. Responses that are pending are lost.
@@ -1296,6 +1315,15 @@ class Operations:
     def protocol(self) -> str:
         """The protocol, ``"http/1.1"`` or ``"h2"``; before connecting, the preferred one."""
         return self._session.protocol
+
+    @property
+    def concurrency(self) -> int:
+        """How many exchanges may be under way at a time, as far as that is known.
+
+        Over HTTP/2 it is what the server allows (SETTINGS_MAX_CONCURRENT_STREAMS), or fewer if
+        `H2Options.max_streams` says so; over HTTP/1.1 it is 1.
+        """
+        return self._session.concurrency
 
     @property
     def remote_settings(self) -> H2Settings | None:

@@ -338,6 +338,11 @@ class Session(Protocol):
     # ---- what only HTTP/2 has; `StateError` with HTTP/1.1
 
     @property
+    def concurrency(self) -> int:
+        """See `Operations.concurrency`."""
+        ...
+
+    @property
     def remote_settings(self) -> H2Settings | None:
         """See `Operations.remote_settings`."""
         ...

@@ -26,7 +26,7 @@ from ..errors import (
 from ..http.hosts import HTTPS_PORT
 from ..polling.contract import Co
 from ..polling.fair_lock import FairLock
-from ..polling.timeouts import NO_LIMITS, Timeouts, stalling
+from ..polling.timeouts import NO_LIMITS, Timeouts
 from ..polling.wake import Wake, co_checkpoint
 from ..transport import exclusive
 from ..transport.connect.happy_eyeballs import Attempt
@@ -35,6 +35,7 @@ from ..transport.exclusive import StreamInUse
 from ..transport.stream import Stream
 from .exchange import Exchange
 from .states import BROKEN, CLOSED, NEW, OPEN, SESSION, SessionEvent, follow
+from .time_limits import set_limits
 
 if TYPE_CHECKING:
     from threading import RLock
@@ -145,19 +146,8 @@ class SharedState(StreamInUse):
             ValueError, TypeError: it is no time limit.
 
         """
-        if isinstance(timeout, Timeouts):
-            self.timeouts = timeout
-            self.timeout = timeout.to_read
-            self.write_timeout = timeout.to_write
-            self.head_timeout = timeout.to_read_head
-            self.head = timeout.head
-            self.total = timeout.total
-            self.direct = self.config.is_direct and timeout.total is None
-        else:
-            self.timeouts = stalling(timeout)
-            self.timeout = self.write_timeout = self.head_timeout = timeout
-            self.head = self.total = None
-            self.direct = self.config.is_direct
+        set_limits(self, timeout)
+        self.direct = self.config.is_direct and self.total is None
 
     # ---- errors
 

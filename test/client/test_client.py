@@ -210,7 +210,7 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(options, error, why
     ("options", "error", "why"),
     [
         ({"dispatch": 1}, TypeError, "dispatcher"),
-        ({"http2": True}, TypeError, "HTTP/1.1"),
+        ({"http2": True}, TypeError, "H2Options"),
         ({"retries": 3}, TypeError, r"Retry\(total=…\)"),
         ({"timeout": (3, 30)}, TypeError, r"Timeouts\(connect="),
         ({"guard": PublicOnly}, TypeError, "guard is a function or an object"),

@@ -35,7 +35,7 @@ class Request:
 class Answer:
     """A response; `informational` are lists of fields, each with its ``:status``."""
 
-    status: int = 200
+    status: int = 200  # 0: there is no head, only a reset
     fields: list = field(default_factory=list)
     body: bytes = b""
     trailers: list = field(default_factory=list)
@@ -149,7 +149,8 @@ class Peer:
             send(request.stream, fields)
         body = b"" if request[":method"] == "HEAD" else answer.body
         more = bool(body or answer.trailers or answer.reset is not None)
-        send(request.stream, [(":status", str(answer.status)), *answer.fields], not more)
+        if answer.status:
+            send(request.stream, [(":status", str(answer.status)), *answer.fields], not more)
         if more:
             self._leaving[request.stream] = [body, answer.trailers, answer.reset]
 

@@ -64,6 +64,9 @@ class FakeConnector:
             self.made.append(conn)
         return conn
 
+    def negotiates(self, _):
+        return False
+
     def open(self):
         """Return how many connections are open."""
         return len(self._opened)

@@ -503,6 +503,11 @@ class Session:
         self.receiver.clear()
 
     @property
+    def concurrency(self) -> int:
+        """See `Operations.concurrency`."""
+        return 1
+
+    @property
     def remote_settings(self) -> H2Settings | None:
         """None: HTTP/1.1 has no settings."""
         return None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ...polling.contract import Co
     from ..exchange import Exchange, HTTPResponse
     from ..files import Sink
+    from ..time_limits import ContinueLimit
     from .opening import Opening
     from .pump import Pump
     from .shared import H2State
@@ -36,16 +37,26 @@ class Receiver:
         shared: of the session.
         opening: connects.
         pending: the exchanges whose responses have not been read.
+        limits: the time limits that hold.
 
     Attributes:
         buffer: counts received bytes.
 
     """
 
-    __slots__ = ("_bodies", "_left", "_opening", "_pending", "_shared", "buffer", "stream")
+    __slots__ = (
+        *("_bodies", "_left", "_limits", "_opening", "_pending", "_shared", "buffer", "stream"),
+    )
 
-    def __init__(self, shared: H2State, opening: Opening, pending: list[Exchange]) -> None:
+    def __init__(
+        self,
+        shared: H2State,
+        opening: Opening,
+        pending: list[Exchange],
+        limits: ContinueLimit,
+    ) -> None:
         self._shared = shared
+        self._limits = limits
         self._opening = opening
         self._pending = pending
         self.stream: H2Stream | None = None  # of the response that was read last
@@ -56,11 +67,11 @@ class Receiver:
     @property
     def continue_timeout(self) -> float | None:
         """Seconds to wait for 100 (Continue); None waits for ever."""
-        return self._shared.continue_timeout
+        return self._limits.continue_timeout
 
     @continue_timeout.setter
     def continue_timeout(self, seconds: float | None) -> None:
-        self._shared.continue_timeout = seconds
+        self._limits.continue_timeout = seconds
 
     @property
     def bodies(self) -> Bodies:
@@ -162,7 +173,7 @@ class Receiver:
 
     def nothing_arrived(self) -> ConnectionTimedOut:
         """See `ReceivingHalf.nothing_arrived`."""
-        return timed_out("nothing arrived", self._shared.timeout, "read")
+        return timed_out("nothing arrived", self._limits.timeout, "read")
 
 
 class Bodies:

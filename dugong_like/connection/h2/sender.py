@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ...transport.zero_copy import FileRange
     from ..exchange import Exchange
     from ..session import Whole
+    from ..time_limits import ContinueLimit
     from .opening import Opening
     from .shared import H2State
 
@@ -37,16 +38,24 @@ class Sender:
         shared: of the session.
         opening: connects.
         pending: the exchanges whose responses have not been read, in order.
+        limits: the time limits that hold.
 
     Attributes:
         stream: of the exchange that was opened last; None before the first.
 
     """
 
-    __slots__ = ("_opening", "_pending", "_shared", "stream")
+    __slots__ = ("_limits", "_opening", "_pending", "_shared", "stream")
 
-    def __init__(self, shared: H2State, opening: Opening, pending: list[Exchange]) -> None:
+    def __init__(
+        self,
+        shared: H2State,
+        opening: Opening,
+        pending: list[Exchange],
+        limits: ContinueLimit,
+    ) -> None:
         self._shared = shared
+        self._limits = limits
         self._opening = opening
         self._pending = pending
         self.stream: H2Stream | None = None
@@ -120,7 +129,7 @@ class Sender:
         return None if going is None else self._co_go_on(going, self.stream)
 
     def _co_go_on(self, going: Co[None], stream: H2Stream | None) -> Co[None]:
-        total = self._shared.total
+        total = self._limits.total
         if total is not None:
             going = limited(total, "total", going, "it could not be sent")
         try:
@@ -195,7 +204,7 @@ class Sender:
         self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None
     ) -> H2Stream:
         """Return the stream of *exchange*, with what it sends first."""
-        stream = H2Stream(self._shared, exchange)
+        stream = H2Stream(self._shared, exchange, self._limits)
         try:
             stream.begin(head, cast("memoryview | BodyFollowing | None", body))
         except DugongError as exc:
@@ -233,7 +242,7 @@ class Sender:
         if len(streams) == 1:
             yield from last.co_send(gathers=is_operation)
         else:
-            limit = Limit(self._shared.write_timeout, "write", NOT_SENT)
+            limit = Limit(self._limits.write_timeout, "write", NOT_SENT)
             waiter = Waiter(None, ROOM)
             yield from self._shared.pump.co(Together(streams).send, waiter, waiter, limit)
         if observer is not None:

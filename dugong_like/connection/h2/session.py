@@ -18,6 +18,7 @@ from ...errors import AnsweredEarly, DugongError
 from ..cancelling import abort
 from ..exchange import Exchange, HTTPResponse, Reply
 from ..states import NEW, OPEN, SessionState
+from ..time_limits import OwnLimits
 from .opening import Opening
 from .pump import NEWS, ROOM, Limit, Pump, Waiter
 from .receiver import Receiver
@@ -52,8 +53,11 @@ class Session:
         config: of the connection.
         timeout: seconds that may pass without anything moving, or `Timeouts`, or None.
         expect100_timeout: seconds to wait for 100 (Continue), unless *timeout* says otherwise.
+        beside: another session, whose connection is used; None for a connection of its own.
 
     Attributes:
+        limits: the time limits that hold for its exchanges.
+        opening: connects.
         shared: the stream and the state.
         receiver: the receiving half, for responses in the order of their requests.
         sender: the sending half.
@@ -63,33 +67,40 @@ class Session:
     protocol = "h2"
     concurrent = True
 
-    __slots__ = ("_opening", "_pending", "_replaced", "receiver", "sender", "shared")
+    __slots__ = ("_pending", "_replaced", "limits", "opening", "receiver", "sender", "shared")
 
     def __init__(
         self,
         config: ConnectionConfig,
         timeout: float | Timeouts | None,
         expect100_timeout: float | None,
+        *,
+        beside: Session | None = None,
     ) -> None:
-        self.shared = H2State(config, timeout)
         self._pending: list[Exchange] = []
-        self.shared.pending = self._pending
-        self._opening = Opening(self.shared)
-        self.receiver = Receiver(self.shared, self._opening, self._pending)
-        self.sender = Sender(self.shared, self._opening, self._pending)
+        self.limits: H2State | OwnLimits
+        if beside is None:
+            self.shared = self.limits = H2State(config, timeout)
+            self.shared.pending = self._pending
+            self.opening = Opening(self.shared)
+        else:
+            self.shared, self.opening = beside.shared, beside.opening
+            self.limits = OwnLimits(timeout)
+        self.receiver = Receiver(self.shared, self.opening, self._pending, self.limits)
+        self.sender = Sender(self.shared, self.opening, self._pending, self.limits)
         self._replaced = False
         self._limit_continue(expect100_timeout)
 
     def limit(self, timeout: float | Timeouts | None, expect100_timeout: float | None) -> None:
         """See `connection.session.Session.limit`."""
-        self.shared.limit(timeout)
+        self.limits.limit(timeout)
         for exchange in self._pending.copy():
             exchange.head_until = None
         self._limit_continue(expect100_timeout)
 
     def _limit_continue(self, expect100_timeout: float | None) -> None:
-        own = self.shared.timeouts.expect100
-        self.shared.continue_timeout = expect100_timeout if own is None else own
+        own = self.limits.timeouts.expect100
+        self.limits.continue_timeout = expect100_timeout if own is None else own
 
     # ---- whole exchanges
 
@@ -101,12 +112,12 @@ class Session:
         source: BodySource | None,
     ) -> Co[Reply]:
         """See `connection.session.Session.co_exchange`."""
-        stream = H2Stream(self.shared, exchange)
+        stream = H2Stream(self.shared, exchange, self.limits)
         done = False
         try:
             stream.begin(head, body)
             if self.shared.state is not OPEN:
-                yield from self._opening.co_open()
+                yield from self.opening.co_open()
             if source is None and self.shared.observer is None:
                 reply = yield from self._co_at_once(stream)
             else:
@@ -239,12 +250,12 @@ class Session:
 
     def co_ping(self) -> Co[float]:
         """See `Operations.co_ping`."""
-        yield from self._opening.co_ready()
+        yield from self.opening.co_ready()
         pump = self.shared.pump
         began = time.monotonic()
         payload = pump.do(_ping, pump)
         waiter = Waiter(None, NEWS)
-        limit = Limit(self.shared.timeout, "read", "no answer to PING")
+        limit = Limit(self.limits.timeout, "read", "no answer to PING")
         yield from pump.co(self._is_answered, payload, waiter, limit)
         return time.monotonic() - began
 
@@ -259,11 +270,16 @@ class Session:
     def co_serve(self) -> Co[None]:
         """See `Operations.co_serve`."""
         pump = self.shared.pump
-        yield from self._opening.co_ready()
+        yield from self.opening.co_ready()
         yield from pump.co(self._has_ended, None, Waiter(None, NEWS), Limit(None))
 
     def _has_ended(self, _: None) -> bool | None:
         return True if self.shared.pump.engine.ended is not None else None
+
+    @property
+    def concurrency(self) -> int:
+        """See `Operations.concurrency`."""
+        return self.shared.pump.engine.max_streams
 
     @property
     def remote_settings(self) -> H2Settings | None:
@@ -310,6 +326,25 @@ class Session:
         """Take the stream to a server that has chosen HTTP/1.1."""
         stream, self.shared.other = self.shared.other, None
         return stream
+
+    def is_used(self) -> bool:
+        """Return True if an exchange is under way that is its own, whoever uses the connection."""
+        sending, receiving = self.sender.stream, self.receiver.stream
+        return (
+            bool(self._pending)
+            or (sending is not None and sending.owed is not None)
+            or (receiving is not None and receiving.is_unread())
+        )
+
+    def give_up(self) -> None:
+        """Give up its exchanges, and nothing else of the connection."""
+        for exchange in self._pending.copy():
+            exchange.abandon()
+        sending, receiving = self.sender.stream, self.receiver.stream
+        if sending is not None and sending.owed is not None:
+            sending.cancel()
+        if receiving is not None and receiving.is_unread():
+            receiving.cancel()
 
     def replaced(self) -> None:
         """Close the connection when its last stream has ended."""

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ...http.h2.stream import Stream
     from ...polling.contract import Co
     from ..exchange import Exchange
+    from ..time_limits import ContinueLimit
     from .shared import H2State
     from .trace_events import Observer
 
@@ -93,6 +94,7 @@ class H2Stream:
     Args:
         shared: of the session.
         exchange: of the request.
+        limits: the time limits that hold for it.
 
     Attributes:
         exchange: as given.
@@ -107,14 +109,15 @@ class H2Stream:
     """
 
     __slots__ = (
-        *("_cancelled", "_continued", "_ending", "_kept", "_left", "_pump", "_reader"),
+        *("_cancelled", "_continued", "_ending", "_kept", "_left", "_limits", "_pump", "_reader"),
         *("_reading",),
         *("_rest", "_shared", "_told", "_writing", "exchange", "head", "length", "owed", "pending"),
         *("moved", "response", "stream"),
     )
 
-    def __init__(self, shared: H2State, exchange: Exchange) -> None:
+    def __init__(self, shared: H2State, exchange: Exchange, limits: ContinueLimit) -> None:
         self._shared = shared
+        self._limits = limits
         self._pump = shared.pump
         self.exchange = exchange
         self.stream: Stream | None = None
@@ -332,7 +335,7 @@ class H2Stream:
 
     def co_send(self, *, gathers: bool = False) -> Co[None]:
         """Send what `begin` or `write` has noted; an interruption resets the stream."""
-        limit = Limit(self._shared.write_timeout, "write", NOT_SENT)
+        limit = Limit(self._limits.write_timeout, "write", NOT_SENT)
         wants = ROOM if self.stream is None else 0
         waiter = Waiter(None, wants)
         self._writing = True
@@ -622,10 +625,10 @@ class H2Stream:
 
     def limit(self) -> Limit:
         """Return the limit for waiting for the response."""
-        shared = self._shared
-        if shared.head is not None and self.response is None:
-            return HeadLimit(self.exchange, shared.head)
-        return Limit(shared.timeout)
+        limits = self._limits
+        if limits.head is not None and self.response is None:
+            return HeadLimit(self.exchange, limits.head)
+        return Limit(limits.timeout)
 
     def _is_whole(self) -> bool:
         return self.exchange.complete or (self.stream is not None and self.stream.ended)
@@ -642,7 +645,7 @@ class H2Stream:
 
         """
         going = self._co_take(attempt, argument, **more)
-        total = self._shared.total
+        total = self._limits.total
         return going if total is None else limited(total, "total", going, "it could not be read")
 
     def _co_take(self, attempt: Callable[[A], T | None], argument: A, **more: Any) -> Co[T]:
@@ -678,7 +681,7 @@ class H2Stream:
 
     def co_head(self) -> Co[HTTPResponse]:
         """Read the head of the response; see `Operations.co_read_response`."""
-        exchange, seconds = self.exchange, self._shared.continue_timeout
+        exchange, seconds = self.exchange, self._limits.continue_timeout
         reading = self.co_take(self.take_head, None)
         if seconds is None or not exchange.expects_continue:
             return (yield from reading)

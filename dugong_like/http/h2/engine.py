@@ -102,6 +102,11 @@ class Engine:
         """Bytes of content that the server allows to send on all streams together."""
         return self._shared.window
 
+    @property
+    def max_streams(self) -> int:
+        """Streams that may be open at once: by the server's settings, when they have come."""
+        return self._shared.max_streams
+
     def room(self) -> int:
         """Return how many streams may be opened now.
 

@@ -1,0 +1,496 @@
+"""Connections that many requests use at the same time: HTTP/2 above the leases of a pool.
+
+A pool lends whole connections. For an origin that may choose HTTP/2 one lease is taken here, its
+connection opened, and lent stream by stream. When the last stream has ended the lease goes back to
+the pool, where the connection is idle like any other. Another connection is opened only when the
+streams of those that are there are used up.
+
+The first connection to an origin is opened by one request; the others wait for what it turns out to
+speak. With HTTP/1.1 each takes a connection of its own from then on. If it cannot be opened, those
+that wait open connections by themselves, so that they do not fail one after the other.
+
+**Threads, loops, finalizers.** State is changed under a lock that is held for microseconds. A lease
+that is lost is given back by a finalizer, which may run in the middle of a section of the same
+thread: so what a section has looked at it looks at again after it has changed something.
+
+Not here: places, limits and idle connections (pool.py), and streams (connection/h2/).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Hashable
+from math import inf
+from threading import RLock
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from weakref import ref
+
+from ..connection.connection_view import ConnectionView
+from ..errors import DugongError, PoolTimedOut, StateError
+from ..polling.wake import Wake
+
+if TYPE_CHECKING:
+    from ..connection.connection import HTTPConnection
+    from ..http.url import Origin
+    from ..polling.contract import Co
+    from ..polling.timeouts import Timeouts
+
+H2: Final = "h2"
+MOST_VIEWS: Final = 16  # of a connection; making one takes some microseconds
+MOST_KNOWN: Final = 1000  # origins that are remembered although nothing is in use there
+
+
+class WholeLease(Protocol):
+    """The use of a whole connection; see `pool.Lease`."""
+
+    connection: HTTPConnection
+    origin: Origin
+    reused: bool
+
+    def is_worn(self, served: int) -> bool:
+        """Return True if it takes no further request, as it has had so many, or is too old."""
+        ...
+
+    def release(self, keep_alive: str | None = None, requests: int = 1) -> None:
+        """Give the connection back, which has served so many requests."""
+        ...
+
+    def discard(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class Lending(Protocol):
+    """The part of a `Pool` that is used here."""
+
+    def key(self, origin: Origin, /) -> Hashable:
+        """Return what is equal for origins that the same connections lead to."""
+        ...
+
+    def deadline(self) -> float | None:
+        """Return until when an operation that begins now waits for a connection; None: for ever."""
+        ...
+
+    def is_closed(self) -> bool:
+        """Return True if nothing is lent any more."""
+        ...
+
+    def set_shared(self, origin: Origin, *, is_shared: bool) -> None:
+        """Note whether connections to *origin* are lent stream by stream."""
+        ...
+
+    def try_acquire(self, origin: Origin, /) -> WholeLease | None:
+        """Take a connection, if that is possible at once."""
+        ...
+
+    def co_acquire(self, origin: Origin, deadline: float | None, /) -> Co[WholeLease]:
+        """Take a connection, or wait for one."""
+        ...
+
+
+class Share:
+    """One connection with several users.
+
+    Args:
+        lease: of the connection.
+
+    Attributes:
+        connection: the connection.
+        lease: as given.
+        views: of users that have ended in order, for the next ones.
+        uses: what stands for each of its users.
+        served: how many there have been.
+        has_ended: True if the lease is given back, or about to be.
+
+    """
+
+    __slots__ = ("connection", "has_ended", "lease", "served", "uses", "views")
+
+    def __init__(self, lease: WholeLease) -> None:
+        self.lease = lease
+        self.connection = lease.connection
+        self.uses: set[object] = set()
+        self.views: list[ConnectionView] = []
+        self.served = 0
+        self.has_ended = False
+
+    def room(self) -> int:
+        """Return how many further users it may have."""
+        conn = self.connection
+        if self.has_ended or not conn.is_open() or self.lease.is_worn(self.served):
+            return 0
+        return conn.concurrency - len(self.uses)
+
+    def view(self) -> ConnectionView:
+        """Return the calls of the connection for one further user."""
+        try:
+            return self.views.pop()
+        except IndexError:
+            return self.connection.beside(ConnectionView)
+
+
+class SharedOrigin:
+    """The shared connections to one origin, and those that wait for one.
+
+    Attributes:
+        shares: the connections, in the order in which they were opened.
+        waiting: those that wait, in their order.
+        opening: true while one opens a connection.
+        each_opens: True after a connection could not be opened.
+        speaks_one: True if the server has chosen HTTP/1.1.
+        needs_one: True if it has answered HTTP_1_1_REQUIRED over HTTP/2.
+
+    """
+
+    __slots__ = ("each_opens", "needs_one", "opening", "shares", "speaks_one", "waiting")
+
+    def __init__(self) -> None:
+        self.shares: list[Share] = []
+        self.waiting: OrderedDict[Wake, None] = OrderedDict()
+        self.opening = 0
+        self.each_opens = False
+        self.speaks_one = self.needs_one = False
+
+    def is_unused(self) -> bool:
+        """Return True if it can be forgotten."""
+        return not (self.shares or self.waiting or self.opening)
+
+
+class StreamLease:
+    """The use of a shared connection for one exchange, until it is given back.
+
+    Giving it back twice has no effect; a lease that becomes garbage is given back, with a
+    `ResourceWarning`.
+
+    Attributes:
+        connection: a `ConnectionView` of the connection, which others use as well.
+        origin: where it leads.
+        reused: True if it has served a request before.
+
+    """
+
+    __slots__ = ("_at", "_key", "_share", "_sharing", "connection", "origin", "reused")
+
+    _share: Share | None
+
+    def __init__(
+        self, sharing: Sharing, at: SharedOrigin, share: Share, key: object, origin: Origin
+    ) -> None:
+        self.connection = share.view()
+        self.origin = origin
+        self.reused = share.served > 1 or share.lease.reused
+        self._sharing = ref(sharing)
+        self._at = at
+        self._key = key
+        self._share = share
+
+    def release(self, keep_alive: str | None = None) -> None:  # noqa: ARG002 - not in HTTP/2
+        """Give the stream back, after a complete exchange; otherwise it is reset."""
+        self._end(keeps_view=self.connection.is_quiet())
+
+    def discard(self) -> None:
+        """Give the stream back, in whatever state it is. Others go on using the connection."""
+        self._end(keeps_view=False)
+
+    def _end(self, *, keeps_view: bool) -> None:
+        share, self._share = self._share, None
+        if share is None:
+            return
+        if not keeps_view:
+            self.connection.disconnect()
+        elif len(share.views) < MOST_VIEWS:
+            share.views.append(self.connection)
+        sharing = self._sharing()
+        if sharing is None:
+            share.lease.discard()  # the pool is gone
+        else:
+            sharing.end(self._at, share, self._key)
+
+    def __repr__(self) -> str:
+        state = "" if self._share is not None else ", given back"
+        return f"<StreamLease of {self.connection!r}{state}>"
+
+    def __del__(self) -> None:
+        try:
+            share = self._share
+        except AttributeError:  # it was not even made
+            return
+        if share is not None:
+            self.release()
+            what = f"a stream to {self.origin} was not given back"
+            warnings.warn(what, ResourceWarning, source=self, stacklevel=2)
+
+
+AnyLease: TypeAlias = "WholeLease | StreamLease"
+
+
+class Sharing:
+    """Lends streams of HTTP/2 connections, and whole connections where HTTP/1.1 is spoken.
+
+    Args:
+        pool: lends the connections.
+
+    """
+
+    __slots__ = ("__weakref__", "_changing", "_known", "_pool")
+
+    def __init__(self, pool: Lending) -> None:
+        self._pool = pool
+        self._known: dict[Hashable, SharedOrigin] = {}
+        self._changing = RLock()
+
+    # ---- taking
+
+    def leases(self, timeouts: Timeouts | None) -> Leases:
+        """Return what lends to a request with these time limits, as a pool does."""
+        return Leases(self, timeouts)
+
+    def try_acquire(self, origin: Origin) -> AnyLease | None:
+        """Take a stream, or a connection, if that is possible at once.
+
+        Returns:
+            The lease; None if a connection has to be opened or waited for.
+
+        Raises what `Pool.try_acquire` raises.
+        """
+        at = self._at(origin)
+        if at.speaks_one:
+            whole = self._pool.try_acquire(origin)
+            return None if whole is None else self._checked(at, whole)
+        return None if at.waiting else self._take(at, origin)
+
+    def co_acquire(
+        self, origin: Origin, deadline: float | None = None, timeouts: Timeouts | None = None
+    ) -> Co[AnyLease]:
+        """Take a stream, or a connection; open one, or wait for it.
+
+        Args:
+            origin: where it leads.
+            deadline: see `Pool.co_acquire`.
+            timeouts: those that hold if a connection is opened; None for its own.
+
+        Raises:
+            PoolTimedOut: the deadline has passed.
+            StateError: the pool is closed.
+            DugongError: a connection could not be opened.
+
+        """
+        at = self._at(origin)
+        if not at.speaks_one and not at.waiting:
+            stream = self._take(at, origin)
+            if stream is not None:
+                return stream
+        if deadline is None:
+            deadline = self._pool.deadline()
+        until = None if deadline == inf else deadline
+        began = monotonic()
+        with Wake("pool") as wake:
+            try:
+                self._join(at, wake)
+                while not at.speaks_one:
+                    wake.clear()  # first: what happens from here on is not missed
+                    lease: AnyLease | None = self._take(at, origin)
+                    if lease is None and self._may_open(at):
+                        lease = yield from self._co_open(at, origin, until, timeouts)
+                    if lease is not None:
+                        return lease
+                    if self._pool.is_closed():
+                        raise StateError("the pool was closed")
+                    if not (yield from wake.co_wait(until)):
+                        raise self._too_late(at, origin, began)
+            finally:
+                self._leave(at, wake)
+        whole = yield from self._pool.co_acquire(origin, inf if until is None else until)
+        return self._checked(at, whole)
+
+    def _at(self, origin: Origin) -> SharedOrigin:
+        key = self._pool.key(origin)
+        at = self._known.get(key)
+        if at is None:
+            with self._changing:
+                if len(self._known) >= MOST_KNOWN:
+                    for other, each in list(self._known.items()):
+                        if each.is_unused():
+                            self._known.pop(other, None)
+                at = self._known.setdefault(key, SharedOrigin())
+        return at
+
+    def _take(self, at: SharedOrigin, origin: Origin) -> StreamLease | None:
+        """Return a stream of a connection that has room; None if there is none."""
+        with self._changing:
+            for share in at.shares:
+                if share.room() > 0:
+                    lease = self._use(at, share, origin)
+                    if not share.has_ended:  # in between, by a finalizer
+                        return lease
+                    lease.release()
+        return None
+
+    def _use(self, at: SharedOrigin, share: Share, origin: Origin) -> StreamLease:
+        key = object()
+        share.served += 1
+        lease = StreamLease(self, at, share, key, origin)
+        share.uses.add(key)  # from here on it is the lease's to remove
+        return lease
+
+    def _checked(self, at: SharedOrigin, lease: WholeLease) -> AnyLease:
+        """Share what was taken as an HTTP/1.1 connection if it has turned out to be HTTP/2."""
+        if lease.connection.protocol != H2 or not lease.connection.is_open():
+            return lease
+        at.speaks_one = False
+        self._pool.set_shared(lease.origin, is_shared=True)
+        return self._share(at, lease)
+
+    def needs_http_1(self, origin: Origin) -> bool:
+        """Return True if the server refuses HTTP/2, although it has chosen it."""
+        return self._at(origin).needs_one
+
+    def note_http_1(self, origin: Origin) -> None:
+        """Note that the server refuses HTTP/2."""
+        self._at(origin).needs_one = True
+
+    # ---- opening
+
+    def _may_open(self, at: SharedOrigin) -> bool:
+        """Return True, and note it, if the caller is to open a connection."""
+        with self._changing:
+            if at.opening and not at.each_opens:
+                return False
+            at.opening += 1
+            return True
+
+    def _co_open(
+        self, at: SharedOrigin, origin: Origin, until: float | None, timeouts: Timeouts | None
+    ) -> Co[AnyLease | None]:
+        """Take a connection of the pool, and open it; `_may_open` has allowed it.
+
+        Returns:
+            A stream of it; or the connection if it is HTTP/1.1; None if the pool is full, and a
+            stream will be given back.
+
+        """
+        lease = None
+        woken = 1  # another one opens if this is given up
+        try:
+            lease = self._pool.try_acquire(origin)
+            if lease is None:
+                if at.shares:
+                    woken = 0  # or all would try again at once
+                    return None
+                lease = yield from self._pool.co_acquire(origin, inf if until is None else until)
+            conn = lease.connection
+            if conn.protocol != H2 or not conn.is_open():
+                if timeouts is not None and timeouts is not conn.timeout:
+                    conn.timeout = timeouts
+                yield from conn.co_connect()
+            woken = len(at.waiting)
+            at.each_opens = False
+            if conn.protocol == H2:
+                stream = self._share(at, lease)
+                lease = None
+                return stream
+            at.speaks_one = True
+            self._pool.set_shared(origin, is_shared=False)
+            whole, lease = lease, None
+            return whole
+        except DugongError:
+            at.each_opens = True
+            woken = len(at.waiting)
+            raise
+        finally:
+            if lease is not None:
+                lease.discard()
+            with self._changing:
+                at.opening -= 1
+            self._wake(at, woken)
+
+    def _share(self, at: SharedOrigin, lease: WholeLease) -> StreamLease:
+        """Lend the first stream of a connection that is open."""
+        share = Share(lease)
+        stream = self._use(at, share, lease.origin)
+        with self._changing:
+            at.shares.append(share)
+        return stream
+
+    # ---- giving back
+
+    def end(self, at: SharedOrigin, share: Share, key: object) -> None:
+        """Note that a user of *share* has ended, for `StreamLease`."""
+        with self._changing:
+            share.uses.discard(key)
+            ends = not share.uses and not share.has_ended
+            if ends:
+                share.has_ended = True
+                if share in at.shares:
+                    at.shares.remove(share)
+        if ends:
+            share.lease.release(None, share.served)
+        self._wake(at, 1)
+
+    # ---- waiting
+
+    def _join(self, at: SharedOrigin, wake: Wake) -> None:
+        with self._changing:
+            at.waiting[wake] = None
+
+    def _leave(self, at: SharedOrigin, wake: Wake) -> None:
+        with self._changing:
+            at.waiting.pop(wake, None)
+        if at.waiting:
+            self._wake(at, 1)  # what this one was woken for may be for the next one
+
+    def _wake(self, at: SharedOrigin, count: int) -> None:
+        """Wake so many of those that have waited longest, and were not woken yet."""
+        if not at.waiting:
+            return
+        with self._changing:
+            for wake in list(at.waiting):
+                if count <= 0:
+                    return
+                if not wake.is_set():
+                    wake.set()
+                    count -= 1
+
+    def _too_late(self, at: SharedOrigin, origin: Origin, began: float) -> PoolTimedOut:
+        waited = monotonic() - began
+        streams = sum(len(share.uses) for share in at.shares)
+        return PoolTimedOut(
+            f"no stream to {origin} became free within {waited:.3g} s (pool time-out): "
+            f"{streams} are in use, on {len(at.shares)} connections",
+            origin=str(origin),
+            busy=len(at.shares),
+            waited=waited,
+        )
+
+    # ---- the whole
+
+    def wake_all(self) -> None:
+        """Wake all that wait, as the pool was closed."""
+        for at in list(self._known.values()):
+            self._wake(at, len(at.waiting))
+
+
+class Leases:
+    """The leases of `Sharing` for one request; see `dispatch.Leases`.
+
+    Args:
+        sharing: lends it.
+        timeouts: the time limits of the request; None for those of the client.
+
+    """
+
+    __slots__ = ("_sharing", "_timeouts")
+
+    def __init__(self, sharing: Sharing, timeouts: Timeouts | None) -> None:
+        self._sharing = sharing
+        self._timeouts = timeouts
+
+    def try_acquire(self, origin: Origin) -> AnyLease | None:
+        """See `Sharing.try_acquire`."""
+        return self._sharing.try_acquire(origin)
+
+    def co_acquire(self, origin: Origin, deadline: float | None = None) -> Co[AnyLease]:
+        """See `Sharing.co_acquire`."""
+        return self._sharing.co_acquire(origin, deadline, self._timeouts)

@@ -1,0 +1,73 @@
+"""One user's view of an HTTP/2 connection that others use at the same time.
+
+The calls of an `HTTPConnection` keep an order: a body is written to the request that was sent last,
+and a response read is that to the oldest one. Several users of one connection, which know nothing
+of each other, each need an order of their own, and time limits of their own.
+
+Not here: who uses a connection (client/sharing.py), and streams (h2/).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import ConnectionClosed, StateError
+from .connection import HTTPConnection
+from .h2.session import Session
+from .operations import Operations
+
+if TYPE_CHECKING:
+    from ..polling.contract import Co
+    from .config import ConnectionConfig
+    from .session import Session as AnySession
+
+
+class ConnectionView(HTTPConnection):
+    """The calls of an open HTTP/2 connection, for one of its users.
+
+    It has this connection, and none that follows: when it takes no further request, requests fail
+    with `ConnectionClosed`, and were not sent. Closing the view gives up its own exchanges only.
+    Time limits that are set hold for it alone.
+
+    Args:
+        config: of the connection.
+        session: its present session; see `Operations.beside`.
+
+    Raises:
+        StateError: it is not one of HTTP/2.
+
+    """
+
+    def __init__(self, config: ConnectionConfig, session: AnySession) -> None:
+        if not isinstance(session, Session):
+            raise StateError("several can use an HTTP/2 connection only")
+        own = Session(config, config.timeout, config.expect100_timeout, beside=session)
+        Operations.__init__(self, config, None, own)
+
+    _session: Session
+
+    def _renew(self, old: AnySession) -> None:  # noqa: ARG002 - it has one
+        reason = self.close_reason
+        closed = ConnectionClosed("the connection takes no further request", request_sent="no")
+        raise self._session.shared.labelled(closed) from reason
+
+    def is_quiet(self) -> bool:
+        """Return True if none of its exchanges is under way."""
+        return not self._session.is_used()
+
+    def disconnect(self) -> None:
+        """Give up what is under way here. The connection stays open for others."""
+        self._session.give_up()
+
+    def co_close(self) -> Co[None]:
+        """Do what `close` does; it never waits."""
+        self.close()
+        yield from ()
+
+    def close(self) -> None:
+        """Do what `disconnect` does."""
+        self.disconnect()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_session"):
+            self._session.give_up()

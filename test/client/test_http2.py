@@ -1,0 +1,226 @@
+"""A client over HTTP/2, with a real server and TLS: many requests share one connection."""
+
+import asyncio
+import io
+import json
+import threading
+
+import pytest
+from kit.h2_server import Answer
+from kit.h2_site import Site, h2_site, site
+from kit.support import ScriptedServer
+
+from dugong_like import AsyncClient, Client, StreamReset
+from dugong_like.drivers.loop import Loop
+
+VERSIONS = ("h2", "http/1.1")
+
+
+@pytest.fixture
+def tls(certificate):
+    """A context of a server that chooses HTTP/2."""
+    context = certificate.server_context()
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+@pytest.fixture
+def client_of(trusting):
+    """A function that makes a client of a server, with its own URL as ``base_url``."""
+    clients = []
+
+    def client_of(server, kind=Client, **options):
+        url = f"https://localhost:{server.port}"
+        options = {"versions": VERSIONS, "ssl_context": trusting, **options}
+        client = kind(base_url=url, **options)
+        clients.append(client)
+        return client
+
+    yield client_of
+    for client in clients:
+        if isinstance(client, Client):
+            client.close()
+
+
+def test_requests_one_after_the_other(tls, client_of):
+    with h2_site(tls=tls) as server:
+        client = client_of(server)
+        for _ in range(3):
+            response = client.get("/")
+            assert (response.status_code, response.content) == (200, b"hello")
+            assert response.http_version == "2"
+        assert [response.stream_id for response in (client.get("/"), client.get("/"))] == [7, 9]
+        assert client.head("/").content == b""
+    assert len(server.peers) == 1
+
+
+def test_request_bodies_of_all_kinds(tls, client_of):
+    with h2_site(tls=tls) as server:
+        client = client_of(server)
+        whole = client.post("/upload", content=b"x" * 100_000).json()
+        stream = client.post("/upload", content=io.BytesIO(b"x" * 100_000)).json()
+        pieces = client.post("/upload", content=iter([b"x" * 60_000, b"x" * 40_000])).json()
+        asked = client.post("/upload", content=b"x" * 100_000, expect100=True).json()
+        form = client.post("/upload", files={"f": ("f", b"x")}, data={"a": "b"}).json()
+    assert whole == stream == pieces == asked
+    assert whole["length"] == 100_000
+    assert form["length"] > 100
+    assert len(server.peers) == 1
+
+
+def test_streams_of_responses_are_read_in_any_order(tls, client_of):
+    with h2_site(tls=tls) as server:
+        client = client_of(server)
+        with client.stream("GET", "/chunked/300000") as first:
+            with client.stream("GET", "/chunked/200000") as second:
+                assert client.get("/").content == b"hello"
+                assert len(second.read()) == 200_000
+            assert sum(map(len, first.iter_bytes())) == 300_000
+        with client.stream("GET", "/chunked/300000") as given_up:
+            next(given_up.iter_bytes())
+        assert client.get("/").content == b"hello"
+    assert len(server.peers) == 1
+
+
+def test_tasks_share_one_connection(tls, client_of):
+    async def main(client):
+        async with client:
+            paths = [f"/chunked/{1000 * number}" for number in range(40)]
+            return await asyncio.gather(*map(client.get, paths))
+
+    with h2_site(tls=tls) as server:
+        responses = asyncio.run(main(client_of(server, AsyncClient)))
+    assert [len(response.content) for response in responses] == [1000 * n for n in range(40)]
+    assert len(server.peers) == 1
+
+
+def test_threads_and_a_loop_share_one_connection(tls, client_of):
+    with h2_site(tls=tls) as server:
+        client = client_of(server)
+        sizes = []
+
+        def work():
+            sizes.extend(len(client.get(f"/chunked/{size}").content) for size in (1, 2, 70_000))
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        with Loop() as loop:
+            tasks = [loop.spawn(client.co_get("/chunked/5")) for _ in range(20)]
+            loop.run_all()
+        for thread in threads:
+            thread.join()
+    assert sorted(sizes) == sorted([1, 2, 70_000] * 8)
+    assert [len(task.result().content) for task in tasks] == [5] * 20
+    assert len(server.peers) == 1
+
+
+def test_further_connections_if_the_server_allows_few_streams(tls, client_of):
+    async def main(client):
+        async with client:
+            await client.get("/")  # the settings of the server are known from here on
+            return await asyncio.gather(*(client.get(f"/chunked/{n}") for n in range(12)))
+
+    with h2_site(tls=tls, max_concurrent_streams=4) as server:
+        responses = asyncio.run(main(client_of(server, AsyncClient)))
+    assert [len(response.content) for response in responses] == list(range(12))
+    assert 1 < len(server.peers) <= 3
+
+
+def refusing(code, times, counted):
+    """Return a site that resets the first *times* requests with *code*."""
+
+    def answer(request):
+        counted.append(request[":path"])
+        if len(counted) <= times:
+            return Answer(status=0, reset=code)
+        return site(request)
+
+    return answer
+
+
+def test_refused_request_is_repeated_whatever_its_method(tls, client_of):
+    counted = []
+    with h2_site(refusing(7, 2, counted), tls=tls) as server:
+        response = client_of(server).post("/upload", content=b"abc")
+        assert response.json()["length"] == 3
+        assert response.attempts == 3
+    assert len(counted) == 3
+
+
+def test_reset_request_is_not_repeated(tls, client_of):
+    counted = []
+    with h2_site(refusing(2, 1, counted), tls=tls) as server:
+        client = client_of(server)
+        with pytest.raises(StreamReset, match=r"POST https://localhost:\d+/upload: ") as caught:
+            client.post("/upload", content=b"abc")
+        assert caught.value.request_sent != "no"
+        assert client.get("/").content == b"hello"
+    assert len(counted) == 2
+    assert len(server.peers) == 1
+
+
+def test_http_1_where_the_server_chooses_that(certificate, client_of):
+    bodies = []
+
+    def serve(sock):
+        while b"\r\n\r\n" in (head := sock.recv(65536)):
+            bodies.append(head)
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    context = certificate.server_context()
+    context.set_alpn_protocols(["http/1.1"])
+    with ScriptedServer(serve, context) as server:
+        client = client_of(server)
+        for _ in range(3):
+            response = client.get("/")
+            assert (response.content, response.http_version) == (b"ok", "1.1")
+        assert client.stats()[f"https://localhost:{server.port}"].opened == 1
+    assert len(bodies) == 3
+
+
+def test_request_may_ask_for_http_1(certificate, client_of):
+    protocols = []
+
+    def serve(sock):
+        protocols.append(sock.selected_alpn_protocol())
+        while b"\r\n\r\n" in sock.recv(65536):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    context = certificate.server_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with ScriptedServer(serve, context) as server:
+        client = client_of(server)
+        assert client.get("/", http_version="1.1").content == b"ok"
+    assert protocols == ["http/1.1"]
+
+
+def test_server_that_needs_http_1(certificate, client_of):
+    """It speaks HTTP/2, but refuses to for its content (RFC 9113 section 7)."""
+    protocols = []
+
+    def serve(sock):
+        protocols.append(sock.selected_alpn_protocol())
+        if protocols[-1] == "h2":
+            peer = Site(lambda _: Answer(status=0, reset=0xD))
+            sock.sendall(peer.take(b""))
+            while wire := sock.recv(65536):
+                sock.sendall(peer.take(wire))
+        while b"\r\n\r\n" in sock.recv(65536):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    context = certificate.server_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with ScriptedServer(serve, context) as server:
+        client = client_of(server)
+        assert client.post("/", content=b"x").content == b"ok"
+        assert client.get("/").content == b"ok"
+    assert protocols == ["h2", "http/1.1"]
+
+
+def test_prior_knowledge(client_of):
+    with h2_site() as server, Client(versions=("h2",)) as client:
+        url = f"http://127.0.0.1:{server.port}"
+        assert json.loads(client.post(f"{url}/upload", content=b"ab").content)["length"] == 2
+        assert client.get(url).http_version == "2"
+    assert len(server.peers) == 1

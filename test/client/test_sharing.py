@@ -1,0 +1,351 @@
+"""Streams of shared connections, without sockets: connections only say what they are asked."""
+
+import pytest
+from kit.pooled import FakeConnector, origin, places, step
+
+from dugong_like import ConnectFailed, Limits, Pool, PoolTimedOut, StateError, Timeouts, run
+from dugong_like.client.sharing import Sharing, StreamLease
+from dugong_like.polling.wake import Wake
+
+
+class Server:
+    """What the connections of a test meet.
+
+    Attributes:
+        protocol: that it chooses.
+        concurrency: streams of a connection.
+        gate: connecting waits for it, if it is there.
+        failure: of connecting.
+
+    """
+
+    def __init__(self, protocol="h2", concurrency=2):
+        self.protocol = protocol
+        self.concurrency = concurrency
+        self.gate = None
+        self.failure = None
+
+
+class View:
+    """What one user of a connection has of it."""
+
+    def __init__(self, whole):
+        self.whole = whole
+        self.quiet = True
+        self.given_up = 0
+
+    def is_quiet(self):
+        return self.quiet
+
+    def disconnect(self):
+        self.given_up += 1
+
+
+class Connector(FakeConnector):
+    """Makes connections that find out the protocol when they are opened."""
+
+    def __init__(self, server, **timeouts):
+        super().__init__(**timeouts)
+        self._server = server
+
+    def connection(self, at):
+        conn, server = super().connection(at), self._server
+        conn.protocol, conn.concurrency = "http/1.1", server.concurrency
+        connected = conn.open = False
+
+        def co_connect():
+            nonlocal connected
+            conn.connecting += 1
+            if server.gate is not None:
+                yield from server.gate.co_wait()
+            if server.failure is not None:
+                raise server.failure
+            conn.protocol, conn.open = server.protocol, True
+            connected = True
+
+        conn.beside = lambda _: View(conn)
+        conn.co_connect = co_connect
+        conn.is_open = lambda: conn.open and not conn.closings
+        conn.is_reusable = lambda: not conn.closings and (conn.open or not connected)
+        return conn
+
+
+def sharing_of(protocol="h2", concurrency=2, timeouts=None, **limits):
+    """Return a `Sharing`, its pool, what makes the connections, and what they meet."""
+    server = Server(protocol, concurrency)
+    connector = Connector(server, **(timeouts or {}))
+    pool = Pool(connector, Limits(**limits))
+    return Sharing(pool), pool, connector, server
+
+
+def used(connector, leases):
+    """Return the numbers of the connections of *leases*."""
+    return [connector.made.index(lease.connection.whole) for lease in leases]
+
+
+def took(operation):
+    """Resume *operation*, which is to end."""
+    lease = step(operation)
+    assert lease is not None
+    return lease
+
+
+def test_streams_of_one_connection():
+    sharing, pool, connector, _ = sharing_of()
+    assert sharing.try_acquire(origin()) is None  # it would have to be opened
+    first = took(sharing.co_acquire(origin()))
+    second = sharing.try_acquire(origin())
+    assert first.connection.whole is second.connection.whole is connector.made[0]
+    assert first.connection is not second.connection
+    assert (first.reused, second.reused) == (False, True)
+    assert first.origin == second.origin == origin()
+    assert places(pool) == (0, 1)
+    first.release()
+    second.discard()
+    first.release()  # which has no effect
+    assert (first.connection.given_up, second.connection.given_up) == (0, 1)
+    assert places(pool) == (1, 0)
+    assert connector.made[0].closings == 0
+    third = took(sharing.co_acquire(origin()))
+    assert third.connection.whole is connector.made[0]
+    assert third.reused
+    assert connector.made[0].connecting == 1
+    third.release()
+    assert "given back" in repr(third)
+
+
+def test_view_of_a_user_that_has_ended_in_order_is_used_again():
+    sharing, _, _, _ = sharing_of(concurrency=9)
+    first, second, third = (took(sharing.co_acquire(origin())) for _ in range(3))
+    first.release()
+    second.connection.quiet = False  # a response was not read to its end
+    second.release()
+    assert second.connection.given_up == 1
+    again, other = sharing.try_acquire(origin()), sharing.try_acquire(origin())
+    assert again.connection is first.connection
+    assert other.connection is not second.connection
+    for lease in (third, again, other):
+        lease.release()
+
+
+def test_further_connection_only_when_the_streams_are_used_up():
+    sharing, pool, connector, _ = sharing_of(concurrency=3)
+    leases = [took(sharing.co_acquire(origin())) for _ in range(7)]
+    assert used(connector, leases) == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+        2,
+    ]
+    leases[1].release()
+    again = sharing.try_acquire(origin())
+    assert again.connection.whole is connector.made[0]
+    for lease in (*leases, again):
+        lease.release()
+    assert places(pool) == (3, 0)
+
+
+def test_one_opens_and_the_others_wait_for_the_protocol():
+    sharing, pool, connector, server = sharing_of(concurrency=10)
+    with Wake() as server.gate:
+        waiting = [sharing.co_acquire(origin()) for _ in range(5)]
+        assert [step(each) for each in waiting] == [None] * 5
+        assert len(connector.made) == 1
+        server.gate.set()
+        leases = [took(each) for each in waiting]
+    assert {lease.connection.whole for lease in leases} == {connector.made[0]}
+    for lease in leases:
+        lease.release()
+    assert places(pool) == (1, 0)
+
+
+def test_each_has_a_connection_if_the_server_chooses_http_1():
+    sharing, pool, connector, server = sharing_of("http/1.1")
+    with Wake() as server.gate:
+        waiting = [sharing.co_acquire(origin()) for _ in range(3)]
+        assert [step(each) for each in waiting] == [None] * 3
+        server.gate.set()
+        leases = [took(each) for each in waiting]
+    assert len({lease.connection for lease in leases}) == 3
+    assert not any(isinstance(lease, StreamLease) for lease in leases)
+    leases.append(sharing.try_acquire(origin()))  # without having been opened
+    for lease in leases:
+        lease.release()
+    assert places(pool) == (4, 0)
+    assert [conn.connecting for conn in connector.made] == [1, 0, 0, 0]
+
+
+def test_server_that_chooses_http_2_later():
+    sharing, _, connector, server = sharing_of("http/1.1")
+    took(sharing.co_acquire(origin())).discard()
+    server.protocol = "h2"
+    lease = sharing.try_acquire(origin())
+    run(lease.connection.co_connect())
+    lease.release()
+    first, second = sharing.try_acquire(origin()), sharing.try_acquire(origin())
+    assert first.connection.whole is second.connection.whole is connector.made[1]
+    first.release()
+    second.release()
+
+
+def test_the_next_opens_if_the_first_gives_up():
+    sharing, pool, connector, server = sharing_of()
+    with Wake() as server.gate:
+        first, second, third = (sharing.co_acquire(origin()) for _ in range(3))
+        assert [step(each) for each in (first, second, third)] == [None] * 3
+        first.close()
+        assert connector.made[0].closings == 1
+        assert [step(each) for each in (second, third)] == [None] * 2
+        assert len(connector.made) == 2
+        server.gate.set()
+        leases = [took(second), took(third)]
+    assert {lease.connection.whole for lease in leases} == {connector.made[1]}
+    for lease in leases:
+        lease.release()
+    assert places(pool) == (1, 0)
+
+
+def test_failures_are_not_waited_for_one_after_the_other():
+    sharing, pool, connector, server = sharing_of(concurrency=9)
+    with Wake() as server.gate:
+        waiting = [sharing.co_acquire(origin()) for _ in range(4)]
+        assert [step(each) for each in waiting] == [None] * 4
+        server.failure = ConnectFailed("refused")
+        server.gate.set()
+        with pytest.raises(ConnectFailed):
+            step(waiting[0])
+        server.gate.clear()
+        assert [step(each) for each in waiting[1:]] == [None] * 3
+        assert len(connector.made) == 4  # all at the same time
+        server.gate.set()
+        for each in waiting[1:]:
+            with pytest.raises(ConnectFailed):
+                step(each)
+    assert places(pool) == (0, 0)
+    server.gate = server.failure = None
+    leases = [took(sharing.co_acquire(origin())) for _ in range(3)]
+    assert len({lease.connection.whole for lease in leases}) == 1
+    for lease in leases:
+        lease.release()
+
+
+def test_waiting_for_a_stream_if_there_may_be_no_further_connection():
+    sharing, pool, connector, _ = sharing_of(max_per_origin=1)
+    first, second = (took(sharing.co_acquire(origin())) for _ in range(2))
+    third, fourth = (sharing.co_acquire(origin()) for _ in range(2))
+    assert [step(third), step(fourth)] == [None, None]
+    assert sharing.try_acquire(origin()) is None
+    second.release()
+    assert sharing.try_acquire(origin()) is None  # others have waited
+    assert step(fourth) is None
+    lease = took(third)
+    first.release()
+    leases = [lease, took(fourth)]
+    for each in leases:
+        each.release()
+    assert len(connector.made) == 1
+    assert places(pool) == (1, 0)
+
+
+def test_stream_for_one_that_has_given_up_goes_to_the_next():
+    sharing, _, _, _ = sharing_of(concurrency=1, max_per_origin=1)
+    lease = took(sharing.co_acquire(origin()))
+    first, second = (sharing.co_acquire(origin()) for _ in range(2))
+    assert [step(first), step(second)] == [None, None]
+    lease.release()
+    first.close()
+    took(second).release()
+
+
+def test_waiting_has_a_limit():
+    sharing, _, _, _ = sharing_of(concurrency=1, timeouts={"pool": 0.01}, max_per_origin=1)
+    lease = took(sharing.co_acquire(origin()))
+    with pytest.raises(PoolTimedOut, match=r"no stream to .*: 1 are in use, on 1 conn") as caught:
+        run(sharing.co_acquire(origin()))
+    assert (caught.value.origin, caught.value.busy) == (str(origin()), 1)
+    lease.release()
+
+
+def test_connection_that_has_ended_gets_no_further_stream():
+    sharing, pool, connector, _ = sharing_of()
+    first = took(sharing.co_acquire(origin()))
+    connector.made[0].open = False
+    second = took(sharing.co_acquire(origin()))
+    assert second.connection.whole is connector.made[1]
+    assert connector.made[0].closings == 0  # as the first is still there
+    first.release()
+    assert connector.made[0].closings == 1
+    second.release()
+    assert places(pool) == (1, 0)
+
+
+def test_limits_of_requests_and_age_hold_for_streams():
+    sharing, pool, connector, _ = sharing_of(concurrency=9, max_requests=3)
+    leases = [took(sharing.co_acquire(origin())) for _ in range(4)]
+    assert used(connector, leases) == [0, 0, 0, 1]
+    for lease in leases:
+        lease.release()
+    assert connector.made[0].closings == 1
+    assert pool.stats()[str(origin())].ended == {"max requests": 1}
+    two = [took(sharing.co_acquire(origin())) for _ in range(3)]
+    assert used(connector, two) == [1, 1, 2]
+    for lease in two:
+        lease.release()
+
+
+def test_lost_stream_is_given_back_with_a_warning():
+    sharing, pool, _, _ = sharing_of(concurrency=1, max_per_origin=1)
+    lease = took(sharing.co_acquire(origin()))
+    waiting = sharing.co_acquire(origin())
+    assert step(waiting) is None
+    with pytest.warns(ResourceWarning, match="was not given back"):
+        del lease
+    took(waiting).release()
+    assert places(pool) == (1, 0)
+
+
+def test_time_limits_hold_for_opening():
+    sharing, _, connector, _ = sharing_of()
+    limits = Timeouts(connect=3)
+    took(sharing.co_acquire(origin(), None, limits)).release()
+    assert connector.made[0].timeout is None  # put back
+    connector.made[0].open = False  # an idle one is opened again
+    limited, co_connect = [], connector.made[0].co_connect
+
+    def co_noting():
+        limited.append(connector.made[0].timeout)
+        yield from co_connect()
+
+    connector.made[0].co_connect = co_noting
+    took(sharing.co_acquire(origin(), None, limits)).release()
+    assert limited == [limits]
+
+
+def test_closing_the_pool_ends_waiting():
+    sharing, pool, connector, _ = sharing_of(concurrency=1, max_per_origin=1)
+    lease = took(sharing.co_acquire(origin()))
+    waiting = sharing.co_acquire(origin())
+    assert step(waiting) is None
+    pool.close()
+    sharing.wake_all()
+    with pytest.raises(StateError, match="closed"):
+        step(waiting)
+    lease.release()
+    assert connector.made[0].closings == 1
+    with pytest.raises(StateError, match="closed"):
+        sharing.try_acquire(origin())
+
+
+def test_origins_are_forgotten_when_nothing_is_in_use():
+    sharing, _, _, _ = sharing_of(max_connections=3000)
+    kept = took(sharing.co_acquire(origin()))
+    for number in range(1, 1200):
+        took(sharing.co_acquire(origin(number))).release()
+    assert len(sharing._known) < 1100
+    again = sharing.try_acquire(origin())
+    assert again.connection.whole is kept.connection.whole
+    again.release()
+    kept.release()
