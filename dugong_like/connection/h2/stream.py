@@ -36,7 +36,7 @@ from ...http.request import BodyFollowing
 from ...polling.contract import within
 from ...polling.timeouts import limited
 from ...transport.attempts import timed_out
-from ..exchange import HTTPResponse
+from ..exchange import HTTPResponse, Reply
 from ..files import NotTaken, Sink
 from ..session import Retired, SessionReplaced
 from .options import EitherHead
@@ -466,10 +466,7 @@ class H2Stream:
         if trailers:
             response.set_trailers(trailers)
         self._leave_pending()
-        if stream.state is not CLOSED and not self._writing:
-            # The request is not complete, and nobody waits for the rest (RFC 9113 section 8.1).
-            self._pump.engine.reset(stream, ErrorCode.NO_ERROR)
-            self._pump.note_room()
+        self._drop_rest(stream)
         if (observer := self.observer()) is not None:
             self._pump.news.append(partial(observer.received_body, exchange, response, trailers))
 
@@ -577,18 +574,26 @@ class H2Stream:
 
     def take_reply(self, waiter: Waiter) -> HTTPResponse | None:
         """Send the request and take the whole response: all of an exchange as one attempt."""
-        if not self.exchange.sent:
-            try:
-                if self.send(waiter) is None and self.stream is None:
-                    return None
-            except AnsweredEarly:
-                pass
-        stream = self.stream
-        if self.response is None:
-            while self.take_head() is None:
-                assert stream is not None
-                if not stream.informational and stream.head is None:
-                    return None
+        exchange, stream = self.exchange, self.stream
+        if stream is None and self._rest is None and self._shared.head is None:
+            if self.open(waiter):
+                exchange.sent = True  # it is, when the response comes
+            return None
+        if not exchange.sent:
+            self._send_some(waiter)
+            stream = self.stream
+        if stream is None:
+            return None
+        is_fresh = self.response is None and not stream.informational
+        if is_fresh and stream.ended and self._left is None:
+            return self._whole_reply(stream)
+        return self._reply_in_parts(stream)
+
+    def _reply_in_parts(self, stream: Stream) -> HTTPResponse | None:
+        """Take what is here of the response; return it if that was the rest."""
+        while self.response is None and self.take_head() is None:
+            if not stream.informational and stream.head is None:
+                return None
         response = self.response
         assert response is not None
         if response.status >= self._shared.config.whole_below and not self._is_whole():
@@ -596,6 +601,36 @@ class H2Stream:
         if (body := self.take_all()) is None:
             return None
         return response.with_body(body)
+
+    def _send_some(self, waiter: Waiter) -> None:
+        """Send what can be sent, unless the server has answered already."""
+        try:
+            self.send(waiter)
+        except AnsweredEarly:
+            pass
+
+    def _whole_reply(self, stream: Stream) -> Reply:
+        """Return the response, all of which is here, as most are."""
+        exchange, head = self.exchange, cast("Head", stream.head)
+        exchange.expects_continue = False
+        exchange.final = head
+        exchange.complete = True
+        if count := stream.buffered:
+            body = stream.take_all()
+            self._pump.engine.consumed(stream, count)
+        else:
+            body = b""
+        self._drop_rest(stream)
+        return Reply(exchange, head, body, False, stream.trailers or b"")
+
+    def _drop_rest(self, stream: Stream) -> None:
+        """Reset *stream* if its request is not complete: nobody waits for the rest.
+
+        See RFC 9113 section 8.1. Not while an operation writes, which is told.
+        """
+        if stream.state is not CLOSED and not self._writing:
+            self._pump.engine.reset(stream, ErrorCode.NO_ERROR)
+            self._pump.note_room()
 
     def take_whole(self, _: object) -> tuple[HTTPResponse, bytes] | None:
         """Return the response and its body, if all of that is here and nothing is unusual."""

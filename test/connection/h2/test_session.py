@@ -8,9 +8,11 @@ import pytest
 from kit.every_driver import DRIVERS, co_conversation
 from kit.h2_server import Answer, h2_server
 from kit.h2_site import h2_site
-from kit.support import pattern
+from kit.h2_streams import PeerStream, bodies_of
+from kit.streams import connection as scripted
+from kit.support import ScriptedServer, pattern
 
-from dugong_like import HTTPConnection, run
+from dugong_like import HTTPConnection, StateError, run
 from dugong_like.drivers import aio
 
 
@@ -113,3 +115,45 @@ def test_ping_and_settings():
         assert conn.remote_settings.max_frame_size == 16384
         assert told == [conn.remote_settings]
         assert [run(conn.co_ping()) > 0 for _ in range(3)] == [True] * 3
+
+
+def test_serving_answers_ping_while_nothing_else_is_done():
+    """And it ends with the connection."""
+    with h2_server() as server, connection(server) as conn:
+        conn.ping()
+        serving = threading.Thread(target=conn.serve)
+        serving.start()
+        peer = server.peers[0]
+        assert conn.exchange("GET", "/").body == b"hello"  # beside it
+        conn.disconnect()
+        serving.join(30)
+        assert not serving.is_alive()
+        assert peer.requests
+
+
+def test_serving_sees_what_the_server_says(monkeypatch):
+    stream = PeerStream()
+    conn = scripted(monkeypatch, stream, versions=("h2",))
+    assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]
+    serving = conn.co_serve()
+    next(serving)
+    stream.peer.connection.ping(b"12345678")
+    stream.on_the_way += stream.peer.connection.data_to_send()
+    stream.arrive()
+    next(serving)
+    assert any(type(event).__name__ == "PingAckReceived" for event in stream.peer.events)
+    stream.end()
+    with pytest.raises(StopIteration):
+        next(serving)
+    assert "has closed the connection" in str(conn.close_reason)
+
+
+def test_what_http_1_does_not_have():
+    conn = HTTPConnection("127.0.0.1", 1)
+    assert (conn.protocol, conn.remote_settings) == ("http/1.1", None)
+    with ScriptedServer(lambda sock: sock.recv(1)) as server:
+        plain = HTTPConnection("127.0.0.1", server.port)
+        with plain, pytest.raises(StateError, match="PING goes with HTTP/2"):
+            plain.ping()
+        with plain, pytest.raises(StateError, match="goes with HTTP/2"):
+            plain.serve()

@@ -241,6 +241,17 @@ def test_head_has_no_body(site):
     assert (site.read_response().length, site.read()) == (0, b"")
 
 
+@pytest.mark.parametrize("max_body", [None, 1000])
+def test_a_reply_has_all_that_a_response_has(open_to, max_body):
+    budget = None if max_body is None else Budget(max_body=max_body)
+    app = lambda request: Answer(fields=[("x-a", "b")], body=b"xy", trailers=[("x-t", "1")])  # noqa: E731
+    conn, stream = open_to(app, budget=budget)
+    (reply,) = results_of(stream, conn.co_exchange("GET", "/"))
+    assert (reply.status, reply.reason, reply.body, reply.length) == (200, "", b"xy", 2)
+    assert (reply.field("X-A"), reply.trailer_pairs()) == ("b", [("x-t", "1")])
+    assert (reply.http_version, reply.stream_id) == ("2", 1)
+
+
 def test_interim_responses():
     told = []
     answer = Answer(body=b"x", informational=[[(":status", "103"), ("link", "</a>")]] * 2)
