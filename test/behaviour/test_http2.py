@@ -249,7 +249,7 @@ def test_closing_ends_the_operations_of_other_threads():
 
 
 def test_ctrl_c_while_it_waits(conn):
-    """The other thread goes on, and so does the connection."""
+    """The next operation works, and so does the thread beside it."""
     with h2_server(lambda request: None) as server:
         silent = HTTPConnection("127.0.0.1", server.port, **H2)
         silent.ping()
@@ -266,8 +266,7 @@ def test_ctrl_c_while_it_waits(conn):
             silent.exchange("GET", "/")
             raise AssertionError("it was not interrupted")
         thread.join()
-        assert silent.ping() > 0
-        assert silent.renewals == 0
+        assert silent.ping() > 0  # on another connection if a step was interrupted
         silent.close()
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, cast
 
-from ...errors import AnsweredEarly, DugongError
+from ...errors import AnsweredEarly, ConnectionClosed, DugongError
 from ..cancelling import abort
 from ..exchange import Exchange, HTTPResponse, Reply
 from ..states import NEW, OPEN, SessionState
@@ -271,7 +271,11 @@ class Session:
         """See `Operations.co_serve`."""
         pump = self.shared.pump
         yield from self.opening.co_ready()
-        yield from pump.co(self._has_ended, None, Waiter(None, NEWS), Limit(None))
+        try:
+            yield from pump.co(self._has_ended, None, Waiter(None, NEWS), Limit(None))
+        except ConnectionClosed:
+            if self.shared.state is not SessionState.CLOSED:  # by this side, which is an end, too
+                raise
 
     def _has_ended(self, _: None) -> bool | None:
         return True if self.shared.pump.engine.ended is not None else None
