@@ -360,7 +360,6 @@ def try_steps(way, kind, place, trusting, steps):
     failures = itertools.cycle(FAILURES)
     for at, failure in zip(steps, failures, strict=False):
         fail_at(way, place, trusting, Failing(kind, at, FAILURES[failure]))
-    gc.collect()
 
 
 class BoundedLock:
@@ -399,6 +398,7 @@ def test_failure_at_some_step_leaves_nothing_open(way, place, trusting):
         steps = range(1, count(way, kind, place, trusting) + 1)
         chosen = chance.sample(steps, min(most, len(steps)))
         try_steps(way, kind, place, trusting, chosen)
+    gc.collect()
 
 
 @pytest.mark.slow
@@ -408,3 +408,4 @@ def test_failure_at_some_step_leaves_nothing_open(way, place, trusting):
 def test_failure_at_any_step_leaves_nothing_open(way, kind, place, trusting):
     steps = range(1, count(way, kind, place, trusting) + 1)
     try_steps(way, kind, place, trusting, steps)
+    gc.collect()
