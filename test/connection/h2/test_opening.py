@@ -77,6 +77,7 @@ def test_calls_in_order_go_to_http_1_as_well(contexts, trusting):
     assert server.connections == 2
 
 
+@pytest.mark.feature("A32")
 def test_http_2_was_asked_for_only(contexts, trusting):
     with (
         ScriptedServer(http_1, contexts("http/1.1")) as server,

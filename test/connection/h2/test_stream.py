@@ -335,6 +335,7 @@ def test_early_final_response_is_the_reply(open_to):
     assert (reply.status, reply.body) == (413, b"no")
 
 
+@pytest.mark.feature("A37")
 def test_both_directions_at_once(open_to):
     """The response begins, and goes on, while the request is being written."""
     conn, stream = open_to(lambda request: None)

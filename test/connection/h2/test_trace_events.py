@@ -35,6 +35,7 @@ def names(events):
     return [name.removeprefix("http2.") for name, _ in events if name.startswith("http2.")]
 
 
+@pytest.mark.feature("C9")
 @pytest.mark.parametrize("whole", [True, False])
 def test_events_of_an_exchange(whole):
     server, conn, events = told()
