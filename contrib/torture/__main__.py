@@ -36,12 +36,14 @@ class Program(NamedTuple):
     Attributes:
         arguments: its module, and options that make it what its name says.
         packages: what has to be installed.
+        command: a server that has to be installed, or "".
         free_threaded: True if it runs on another Python, one without the GIL.
 
     """
 
     arguments: tuple[str, ...]
     packages: tuple[str, ...] = ()
+    command: str = ""
     free_threaded: bool = False
 
 
@@ -59,6 +61,7 @@ PROGRAMS: Final = {
     "soak-two-threads-tls": Program(("soak", "--two-threads", "--tls"), ("trustme",)),
     "threads": Program(("threads",)),
     "http2": Program(("http2",), ("h2",)),
+    "http2-client": Program(("http2_client",), ("trustme",), "nginx"),
     "free-threaded": Program(("threads",), free_threaded=True),
 }
 
@@ -75,7 +78,10 @@ class Row(NamedTuple):
 def run(name: str, options: argparse.Namespace) -> Row:
     """Run the program called *name*, and pass on what it prints."""
     program = PROGRAMS[name]
-    if missing := [package for package in program.packages if find_spec(package) is None]:
+    missing = [package for package in program.packages if find_spec(package) is None]
+    if program.command and shutil.which(program.command) is None:
+        missing.append(program.command)
+    if missing:
         return Row(name, problem=f"left out: needs {', '.join(missing)}")
     python = options.free_threaded if program.free_threaded else sys.executable
     if python is None:

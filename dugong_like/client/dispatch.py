@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from .request import ClientRequest
 
 MAX_SENT: Final = 4  # times: of several idle connections the server may have closed each
+# Times that others were served by an HTTP/2 connection in place of a request, which then needs
+# another one: as many requests begin on a connection as may be under way, and servers end it after
+# as few as 50. It is a limit for servers that never serve anybody.
+MAX_OVERTAKEN: Final = 100
 CONTINUE: Final = 100
 SWITCHING_PROTOCOLS: Final = 101
 EXPECTATION_FAILED: Final = 417
@@ -153,7 +157,7 @@ def co_with_lease(
         Exception: what *co_exchange* raises.
 
     """
-    sent = 0
+    sent = overtaken = 0
     while True:
         lease = pool.try_acquire(origin)
         if lease is None:
@@ -166,6 +170,9 @@ def co_with_lease(
                 connection.timeout = request.timeouts
             return finish(lease, request, (yield from co_exchange(connection, request)))
         except DugongError as exc:
+            if was_overtaken(exc) and overtaken < MAX_OVERTAKEN:
+                overtaken += 1
+                sent -= 1
             again = (
                 sent < MAX_SENT and (lease.reused or was_refused(exc)) and may_repeat(request, exc)
             )
@@ -213,6 +220,11 @@ def was_refused(exc: DugongError) -> bool:
     request: then any request may be repeated (RFC 9113 section 8.7).
     """
     return isinstance(exc, GoneAway | StreamReset) and exc.request_sent == "no"
+
+
+def was_overtaken(exc: DugongError) -> bool:
+    """Return True if the server has ended an HTTP/2 connection after requests before this one."""
+    return isinstance(exc, GoneAway) and exc.request_sent == "no" and exc.last_id > 0
 
 
 def _end(lease: Lease, exc: DugongError) -> None:

@@ -167,11 +167,10 @@ class StreamLease:
     Attributes:
         connection: a `ConnectionView` of the connection, which others use as well.
         origin: where it leads.
-        reused: True if it has served a request before.
 
     """
 
-    __slots__ = ("_at", "_key", "_share", "_sharing", "connection", "origin", "reused")
+    __slots__ = ("_at", "_from", "_key", "_share", "_sharing", "connection", "origin")
 
     _share: Share | None
 
@@ -180,11 +179,16 @@ class StreamLease:
     ) -> None:
         self.connection = share.view()
         self.origin = origin
-        self.reused = share.served > 1 or share.lease.reused
+        self._from = share
         self._sharing = ref(sharing)
         self._at = at
         self._key = key
         self._share = share
+
+    @property
+    def reused(self) -> bool:
+        """True if it was lent to others as well: then a request may find that it has ended."""
+        return self._from.served > 1 or self._from.lease.reused
 
     def release(self, keep_alive: str | None = None) -> None:  # noqa: ARG002 - not in HTTP/2
         """Give the stream back, after a complete exchange; otherwise it is reset."""

@@ -9,6 +9,7 @@ Not here: who uses a connection (client/sharing.py), and streams (h2/).
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from ..errors import ConnectionClosed, StateError
@@ -26,8 +27,8 @@ class ConnectionView(HTTPConnection):
     """The calls of an open HTTP/2 connection, for one of its users.
 
     It has this connection, and none that follows: when it takes no further request, requests fail
-    with `ConnectionClosed`, and were not sent. Closing the view gives up its own exchanges only.
-    Time limits that are set hold for it alone.
+    with `ConnectionClosed`, which is `GoneAway` if the server has said so, and were not sent.
+    Closing the view gives up its own exchanges only. Time limits that are set hold for it alone.
 
     Args:
         config: of the connection.
@@ -47,9 +48,14 @@ class ConnectionView(HTTPConnection):
     _session: Session
 
     def _renew(self, old: AnySession) -> None:  # noqa: ARG002 - it has one
-        reason = self.close_reason
-        closed = ConnectionClosed("the connection takes no further request", request_sent="no")
-        raise self._session.shared.labelled(closed) from reason
+        shared = self._session.shared
+        closed: ConnectionClosed
+        if (goaway := shared.pump.engine.goaway) is not None:
+            closed = copy.copy(goaway)
+            closed.request_sent = "no"
+        else:
+            closed = ConnectionClosed("the connection takes no further request", request_sent="no")
+        raise shared.labelled(closed) from self.close_reason
 
     def is_quiet(self) -> bool:
         """Return True if none of its exchanges is under way."""

@@ -821,7 +821,7 @@ class Operations:
             going = self._co_exchange_beside(exchange, head, whole)
         else:
             going = self._co_exchange(exchange, head, whole)
-        total = self._session.shared.total
+        total = self._session.limits.total
         if total is None:
             return going
         return limited(total, "total", going, "there was no whole response")
@@ -964,7 +964,7 @@ class Operations:
         batch = yield from self._co_build_batch(requests, with_md5=False)
         if batch:
             going = self._co_exchange_batch(batch, replies, gathers)
-            if (total := self._session.shared.total) is not None:
+            if (total := self._session.limits.total) is not None:
                 going = limited(total, "total", going, "there were not all responses")
             yield from going
         return replies
@@ -1177,7 +1177,7 @@ class Operations:
                 yield from going
             return exchange
         sending = self._co_send_stream(request)
-        total = self._session.shared.timeouts.total
+        total = self._session.limits.total
         if total is not None:  # of the whole operation, which may wait for the stream
             sending = limited(total, "total", sending, "it could not be sent")
         return (yield from sending)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .exchange import Exchange, HTTPResponse, Reply
     from .files import Sink
     from .shared import SharedState
+    from .time_limits import TimeLimits
 
     # A request: its head, and its body if it has one.
     Whole = tuple[Exchange, bytes, Part | None]
@@ -241,6 +242,11 @@ class Session(Protocol):
 
     protocol: str
     concurrent: bool
+
+    @property
+    def limits(self) -> TimeLimits:
+        """The time limits that hold for its exchanges."""
+        ...
 
     @property
     def shared(self) -> SharedState:

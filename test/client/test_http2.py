@@ -6,11 +6,12 @@ import json
 import threading
 
 import pytest
+from kit.h2_frames import goaway
 from kit.h2_server import Answer
 from kit.h2_site import Site, h2_site, site
 from kit.support import ScriptedServer
 
-from dugong_like import AsyncClient, Client, StreamReset
+from dugong_like import AsyncClient, Client, GoneAway, StreamReset
 from dugong_like.drivers.loop import Loop
 
 VERSIONS = ("h2", "http/1.1")
@@ -125,6 +126,78 @@ def test_further_connections_if_the_server_allows_few_streams(tls, client_of):
         responses = asyncio.run(main(client_of(server, AsyncClient)))
     assert [len(response.content) for response in responses] == list(range(12))
     assert 1 < len(server.peers) <= 3
+
+
+class Ending(Site):
+    """A `Site` that ends its connection after *most* requests, and answers no others."""
+
+    def __init__(self, app, most):
+        super().__init__(app)
+        self._most = most
+        self.has_ended = False
+
+    def answer(self, request):
+        if len(self.requests) < self._most:
+            super().answer(request)
+
+    def take(self, wire):
+        if self.has_ended:
+            return b""
+        back = super().take(wire)
+        if len(self.requests) < self._most:
+            return back
+        self.has_ended = True
+        return back + goaway(self.requests[-1].stream)
+
+
+def ending_site(tls, most):
+    """Return a server of which each connection is an `Ending`, in its attribute `peers`."""
+    peers = []
+
+    def serve(sock):
+        peer = Ending(site, most)
+        peers.append(peer)
+        sock.sendall(peer.take(b""))
+        while wire := sock.recv(65536):
+            sock.sendall(peer.take(wire))
+
+    server = ScriptedServer(serve, tls)
+    server.peers = peers
+    return server
+
+
+def test_requests_that_goaway_overtakes_are_sent_once_more_however_often_it_takes(tls, client_of):
+    """More are under way than a connection serves: some are overtaken many times."""
+
+    async def main(client):
+        async with client:
+            gets = [client.get(f"/chunked/{number}") for number in range(40)]
+            posts = [client.post(f"/upload?{number}", content=b"x") for number in range(20)]
+            return await asyncio.gather(*gets, *posts)
+
+    with ending_site(tls, 5) as server:
+        responses = asyncio.run(main(client_of(server, AsyncClient)))
+    seen = sorted(request[":path"] for peer in server.peers for request in peer.requests)
+    assert {response.status_code for response in responses} == {200}
+    assert seen == sorted(str(response.url.target) for response in responses)
+    assert len(server.peers) == 12
+    assert max(response.attempts for response in responses) > 4
+
+
+def test_connection_that_always_ends_before_the_request_is_an_error(tls, client_of):
+    def serve(sock):
+        peer = Site(site)
+        served.append(peer)
+        sock.sendall(peer.take(b"") + goaway(0))
+        while sock.recv(65536):
+            pass
+
+    served = []
+    with ScriptedServer(serve, tls) as server:
+        with pytest.raises(GoneAway, match="GOAWAY") as caught:
+            client_of(server).get("/")
+        assert caught.value.request_sent == "no"
+    assert len(served) == 4
 
 
 def refusing(code, times, counted):

@@ -100,6 +100,7 @@ class Session:
         expect100_timeout: seconds to wait for 100 (Continue), unless *timeout* says otherwise.
 
     Attributes:
+        limits: the time limits that hold for its exchanges: those of `shared`.
         shared: what both halves use.
         receiver: the receiving half.
         sender: the sending half.
@@ -109,7 +110,7 @@ class Session:
     protocol = "http/1.1"
     concurrent = False
 
-    __slots__ = ("_recent", "receiver", "sender", "shared")
+    __slots__ = ("_recent", "limits", "receiver", "sender", "shared")
 
     def __init__(
         self,
@@ -117,7 +118,7 @@ class Session:
         timeout: float | Timeouts | None,
         expect100_timeout: float | None,
     ) -> None:
-        shared = self.shared = SharedState(config, timeout)
+        shared = self.shared = self.limits = SharedState(config, timeout)
         receiver = self.receiver = Receiver(shared)
         self.sender = Sender(shared, receiver)
         self._recent = receiver.heads.recent

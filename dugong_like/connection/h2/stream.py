@@ -575,7 +575,7 @@ class H2Stream:
     def take_reply(self, waiter: Waiter) -> HTTPResponse | None:
         """Send the request and take the whole response: all of an exchange as one attempt."""
         exchange, stream = self.exchange, self.stream
-        if stream is None and self._rest is None and self._shared.head is None:
+        if stream is None and self._rest is None and self._limits.head is None:
             if self.open(waiter):
                 exchange.sent = True  # it is, when the response comes
             return None

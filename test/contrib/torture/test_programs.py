@@ -9,9 +9,17 @@ import subprocess
 import sys
 
 import pytest
-from kit.support import ROOT
+from kit.support import ROOT, program
 
-from contrib.torture import faults, fuzz_calls, fuzz_http2, fuzz_responses, interruptions, threads
+from contrib.torture import (
+    faults,
+    fuzz_calls,
+    fuzz_http2,
+    fuzz_responses,
+    http2_client,
+    interruptions,
+    threads,
+)
 from contrib.torture.program import Limit, Summary
 from dugong_like import ConnectionClosed, HTTPConnection
 from dugong_like.http.h2 import hpack_decoder, hpack_encoder, incoming, output, shared
@@ -65,6 +73,16 @@ def test_http2_engine_copes_with_all_that_a_server_sends(count, capsys):
 
     lines, summary = lines_of(capsys)
     assert (status, summary) == (0, (count, "talks of HTTP/2", 1, 0)), lines
+
+
+@pytest.mark.slow
+def test_connections_that_nginx_ends_lose_no_request_and_repeat_none(capsys):
+    program("nginx")
+
+    status = http2_client.main(["--count", "1500"])
+
+    lines, summary = lines_of(capsys)
+    assert (status, summary) == (0, (1500, "requests over HTTP/2", 1, 0)), lines
 
 
 @pytest.mark.feature("A42")
