@@ -30,6 +30,9 @@ OF_A_CLIENT = {
     *("AddressForbidden", "AuthenticationFailed", "CookieConflict", "DeadlineExceeded"),
     *("DecodingError", "RedirectRefused", "ResponseClosed", "ResponseError", "ResponseNotRead"),
     *("SSEError", "StatusError", "StreamConsumed", "TooManyRedirects"),
+    # HTTP/2 and WebSockets, which it does not have:
+    *("GoneAway", "ProtocolNotNegotiated", "StreamReset"),
+    *("InvalidFrame", "MessageTooLarge", "WebSocketClosed", "WebSocketRefused"),
 }
 
 THEIRS = {

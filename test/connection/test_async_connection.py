@@ -23,7 +23,7 @@ from dugong_like import (
 from dugong_like.drivers import aio
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-NOT_TWINS = {"co_close", "co_send"}  # written apart; see async_connection.py
+NOT_TWINS = {"co_close", "co_send", "co_websocket"}  # written apart; see async_connection.py
 
 
 class Asyncio:

@@ -8,8 +8,11 @@ from dugong_like import AsyncConnection, HTTPConnection, HTTPStream, NetworkStre
 from dugong_like.polling.twin_documentation import twin_of
 
 OWNERS = [HTTPConnection, NetworkStream, HTTPStream, Pipeline]
-NO_TWINS = {("HTTPConnection", "co_close")}  # `close` does not wait
-WRITTEN_OUT = {"co_close", "co_send"}  # they do more as coroutines
+NO_TWINS = {
+    ("HTTPConnection", "co_close"),  # `close` does not wait
+    ("NetworkStream", "co_ready"),  # a wait for attempts, which have no blocking form
+}
+WRITTEN_OUT = {"co_close", "co_send", "co_websocket"}  # they do more as coroutines
 TWINS = [
     (owner, name)
     for owner in OWNERS
