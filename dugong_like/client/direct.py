@@ -136,20 +136,20 @@ class DirectDispatch:
 
         """
         pool = self._pool
+        is_plain = reply.is_plain()
+        if not is_plain and self._stores_cookies and (lines := reply.values("set-cookie")):
+            self._cookies.extract(request.url, lines, time.time())
         body: bytes | None = reply.body
         if body is None:
             lease = Lease(pool, member, request.url.origin)
             response = arriving_response(lease, request, (reply, False))
             response.begun_at = member.taken
             return response
-        is_plain = reply.is_plain()
         if not is_plain and (keep_alive := reply.field("keep-alive")) is not None:
             pool.note_keep_alive(member, keep_alive)
         connection = member.connection
         begun_at = member.taken  # before another request takes it
         ended_at = pool.give_back(member, reply.is_usual)
-        if not is_plain and self._stores_cookies and (lines := reply.values("set-cookie")):
-            self._cookies.extract(request.url, lines, time.time())
         status = reply.status
         if not is_plain or status in REDIRECTS or (status >= ERRORS and self._raises):
             response = Response.received(reply, request, connection, body)

@@ -155,7 +155,8 @@ CASES = {
         ("WINDOW_UPDATE on a stream of the server", "get", window_update(2, 1), connection(P)),
         ("RST_STREAM on a stream of the server", "get", rst_stream(2), connection(P)),
         ("DATA behind the end", "done", data(1, b"x"), connection(C)),
-        ("empty DATA behind the end", "done", data(1, end=True), connection(C)),
+        # nginx (1.22) sends it behind a response without content
+        ("empty DATA behind the end", "done", data(1, end=True), FINE),
         ("HEADERS behind the end", "done", PLAIN, connection(C)),
         ("DATA behind RST_STREAM", "refused", data(1, b"x"), connection(C)),
         ("HEADERS behind RST_STREAM", "refused", PLAIN, connection(C)),
