@@ -76,8 +76,8 @@ class Decoder:
     """
 
     __slots__ = (
-        *("_blocks", "_entries", "_limit", "_max_fields", "_max_list", "_most", "_must_update"),
-        *("_size", "_strings"),
+        *("_adding", "_blocks", "_entries", "_limit", "_max_fields", "_max_list", "_most"),
+        *("_must_update", "_size", "_strings"),
     )
 
     def __init__(
@@ -94,6 +94,9 @@ class Decoder:
         self._entries: deque[Field] = deque()  # the dynamic table, newest first
         self._size = 0  # bytes that they count
         self._blocks: dict[bytes, FieldSection] = {}  # until the table changes
+        # Blocks that add to the table and do not refer to it, as all of nginx are: what they mean,
+        # the entries that they add, and the bytes that these count.
+        self._adding: dict[bytes, tuple[FieldSection, list[Field], int]] = {}
         self._strings: dict[bytes, bytes] = {}
 
     def set_max_size(self, size: int) -> None:
@@ -116,6 +119,15 @@ class Decoder:
         section = self._blocks.get(block)
         if section is not None and not self._must_update:
             return section
+        known = self._adding.get(block)
+        if known is not None and known[2] <= self._limit and not self._must_update:
+            section, added, size = known
+            self._blocks.clear()
+            self._entries.extendleft(added)
+            self._size += size
+            if self._size > self._limit:
+                self._make_room(0)
+            return section
         try:
             return self._decode(block)
         except IndexError:
@@ -124,8 +136,9 @@ class Decoder:
     def _decode(self, block: bytes) -> FieldSection:
         section = FieldSection()
         place = self._take_updates(block)
-        is_stable = place == 0
+        is_stable = is_known = place == 0  # the latter: it means the same whatever the table has
         count, size = 0, 0
+        added: list[Field] = []
         while place < len(block):
             first = block[place]
             place += 1
@@ -134,14 +147,18 @@ class Decoder:
                 if index == 0x7F:  # noqa: PLR2004 - the largest prefix
                     index, place = self._integer(block, place, index)
                 field = self._entry(index)
+                is_known &= index < FIRST_DYNAMIC
             elif first >= ADDED:  # section 6.2.1
                 field, place = self._literal(block, place, first & 0x3F, 0x3F)
                 self._add(field)
-                is_stable = False
+                added.append(field)
+                is_stable = False  # until the table changes
+                is_known &= first & 0x3F < FIRST_DYNAMIC
             elif first >= SIZE_UPDATE:
                 raise HpackError("a size update behind a field (RFC 7541 section 4.2)")
             else:  # sections 6.2.2 and 6.2.3
                 field, place = self._literal(block, place, first & 0x0F, 0x0F)
+                is_known &= first & 0x0F < 0x0F  # noqa: PLR2004 - the largest prefix
             count += 1
             size += len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
             if size <= self._max_list:
@@ -151,11 +168,19 @@ class Decoder:
                 f"a header section of {count} fields and {size} bytes (RFC 9113 section 6.5.2); at "
                 f"most {self._max_fields} fields and {self._max_list} bytes are taken"
             )
-        if is_stable and len(block) + size <= LARGEST_BLOCK:
+        if (is_stable or is_known) and len(block) + size <= LARGEST_BLOCK:
+            self._remember(bytes(block), section, added)
+        return section
+
+    def _remember(self, block: bytes, section: FieldSection, added: list[Field]) -> None:
+        if added:
+            if len(self._adding) >= MOST_BLOCKS:
+                self._adding.clear()
+            self._adding[block] = section, added, sum(entry_size(*field) for field in added)
+        else:
             if len(self._blocks) >= MOST_BLOCKS:
                 self._blocks.clear()
-            self._blocks[bytes(block)] = section
-        return section
+            self._blocks[block] = section
 
     def _take_updates(self, block: bytes) -> int:
         """Take the size updates at the beginning of a block (section 6.3); return their end."""

@@ -9,7 +9,14 @@ from kit.steps import Steps
 from kit.support import examples
 
 from dugong_like.http.h2 import huffman
-from dugong_like.http.h2.hpack_decoder import Decoder, FieldSection, HpackError, ListTooLarge
+from dugong_like.http.h2.hpack_decoder import (
+    LARGEST_BLOCK,
+    MOST_BLOCKS,
+    Decoder,
+    FieldSection,
+    HpackError,
+    ListTooLarge,
+)
 from dugong_like.http.h2.huffman import encode
 from dugong_like.http.h2.violations import ErrorCode
 
@@ -428,3 +435,60 @@ def test_cost_of_a_warm_block():
 
     assert known.codes < 30, known.codes
     assert unknown.codes < 950, unknown.codes
+
+
+def literal(index, value, adds=True):
+    """Return a literal field with a static name, as nginx sends each field of a response."""
+    prefix = bytes([0x40 | index]) if adds else b"\x0f" + bytes([index - 15])
+    return prefix + bytes([len(value)]) + value
+
+
+def test_repeated_blocks_that_add_to_the_table_are_decoded_as_by_another_library():
+    pick = random.Random(9)
+    for size in (4096, 200, 64, 0):
+        ours, theirs = Decoder(4096), hpack.Decoder()
+        start = bytes([0x20 | size]) if size < 31 else None
+        if start is None:
+            rest = size - 31
+            start = b"\x3f"
+            while rest > 127:
+                start += bytes([rest & 127 | 128])
+                rest >>= 7
+            start += bytes([rest])
+        blocks = [
+            b"\x88" + b"".join(literal(54 + n % 5, b"v%d" % (n * k)) for n in range(k + 1))
+            for k in range(6)
+        ]
+        blocks += [b"\x88" + literal(58, b"x", adds=False), b"\x88", b"\x7e\x01y", b"\xbe", b"\xbf"]
+        assert ours.decode(start + b"\x88") == theirs.decode(start + b"\x88", raw=True)
+        for _ in range(400):
+            block = pick.choice(blocks)
+            try:
+                expected = theirs.decode(block, raw=True)
+            except hpack.HPACKError:
+                with pytest.raises(HpackError):
+                    ours.decode(block)
+                continue
+            assert ours.decode(block) == expected
+            assert list(ours._entries) == list(theirs.header_table.dynamic_entries)
+            assert ours._size == theirs.header_table._current_size
+
+
+def test_a_repeated_block_that_adds_to_the_table_takes_few_steps():
+    decoder = Decoder()
+    block = b"\x88" + b"".join(literal(index, b"value") for index in (54, 33, 31, 28, 44))
+    first = decoder.decode(block)
+    decoder.decode(block)
+    with Steps("hpack_decoder") as steps:
+        again = decoder.decode(block)
+    assert again is first
+    assert steps.codes <= 70
+
+
+def test_blocks_that_add_to_the_table_are_remembered_up_to_a_limit():
+    decoder = Decoder()
+    for number in range(100):
+        decoder.decode(b"\x88" + literal(54, b"%d" % number))
+    assert len(decoder._adding) <= MOST_BLOCKS
+    decoder.decode(b"\x88" + literal(54, bytes(100)) * 60)
+    assert all(len(block) <= LARGEST_BLOCK for block in decoder._adding)
