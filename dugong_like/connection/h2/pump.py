@@ -14,6 +14,11 @@ soon, or at all: it may be closed instead, and then does the same.
 whosever it is; if the socket takes no more, one waits until it does, and receives meanwhile. An
 operation whose bytes have to be sent waits until ``output.sent`` has come to its mark.
 
+**Gathering.** While operations of a thread wait, the next one of it that opens a stream does not
+send at once, but at the end of the turn of its loop: it is the *gatherer*. Those of the thread that
+come meanwhile send nothing, and follow: the gatherer sends for all of them, and leads. If it is
+closed instead, it sends then. Another thread sends for itself.
+
 All that is guarded by one lock, held for microseconds (lock.py). Between two yields nothing waits.
 
 Not here: what operations wait for (stream.py), and HTTP/2 itself (http/h2/).
@@ -31,7 +36,6 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from ...errors import ConnectionClosed, ConnectionTimedOut
 from ...http.h2.engine import Engine
 from ...http.h2.options import H2Options
-from ...polling.contract import POLLIN, PollNeeded
 from ...polling.wake import Wake, co_checkpoint
 from ...transport.attempts import timed_out
 from ...transport.stream import rest
@@ -41,7 +45,7 @@ from .lock import SectionLock
 if TYPE_CHECKING:
     from ...errors import DugongError
     from ...http.h2.stream import Stream
-    from ...polling.contract import Co
+    from ...polling.contract import Co, PollNeeded
     from ...transport.stream import Part
     from ..shared import SharedState
     from .trace_events import Observer
@@ -51,7 +55,7 @@ T = TypeVar("T")
 MEMORY: Final = 65536  # bytes received at once
 _spare: Final[list[memoryview]] = []  # of that size; what is received is copied where it is kept
 MOST_ROUNDS: Final = 4  # receptions before other operations of the loop have their turn
-MOST_WAKES: Final = 16  # flags that are kept for the next followers
+MOST_WAKES: Final = 128  # flags that are kept for the next followers: for as many streams as usual
 DEFAULT: Final = H2Options()
 
 
@@ -106,17 +110,18 @@ class Waiter:
         leads: True if it waits for the socket to receive.
         writes: True if it waits for the socket to send.
         woken: True if it was woken, and has not been resumed since.
+        left: True if it has ended.
         wake: its flag, while it is a follower.
 
     """
 
-    __slots__ = ("leads", "mark", "moved", "stream", "wake", "wants", "woken", "writes")
+    __slots__ = ("leads", "left", "mark", "moved", "stream", "wake", "wants", "woken", "writes")
 
     def __init__(self, stream: Stream | None, wants: int = 0) -> None:
         self.stream = stream
         self.wants = wants
         self.mark = 0
-        self.moved = self.leads = self.writes = self.woken = False
+        self.moved = self.leads = self.writes = self.woken = self.left = False
         self.wake: Wake | None = None
 
 
@@ -141,9 +146,9 @@ class Pump:
     """
 
     __slots__ = (
-        *("_batch", "_child", "_followers", "_lost", "_marked", "_most_wakes", "_of_stream"),
-        *("_opener", "_reader", "_shared", "_wakes", "_wanting", "_writer", "engine", "lock"),
-        *("news", "received"),
+        *("_batch", "_child", "_followers", "_gatherer", "_gathering", "_lost", "_marked"),
+        *("_most_wakes", "_newest", "_of_stream", "_opener", "_reader", "_shared", "_wakes"),
+        *("_wanting", "_writer", "engine", "lock", "news", "received"),
     )
 
     def __init__(self, shared: SharedState, options: H2Options | None) -> None:
@@ -161,6 +166,9 @@ class Pump:
         self._wakes: list[Wake] = []  # for the next followers
         self._most_wakes = MOST_WAKES
         self._opener = 0  # the thread that has opened the last stream
+        self._newest: Waiter | None = None  # the operation that has, as long as it goes on
+        self._gatherer: Waiter | None = None
+        self._gathering = 0  # the thread of the gatherer; 0 if there is none
         self._lost = False  # nothing more can be sent
         self._child = False  # this is a copy in a child process
         self.news: deque[Callable[[], object]] = deque()  # what is to be told without the lock
@@ -194,14 +202,11 @@ class Pump:
         """
         lock = self.lock
         try:
-            if gathers and self._gathers():
-                first: T | None = lock.run(self._attempt_unsent, waiter, attempt, argument)
-                if first is not None:
-                    return first
-                yield from co_checkpoint()
+            gathers = gathers and self._gathers()
             while True:
                 got: tuple[T | None, PollNeeded | None]
-                got = lock.run(self._advance, waiter, attempt, argument, limit)
+                got = lock.run(self._advance, waiter, attempt, argument, limit, gathers)
+                gathers = False
                 if self.news:
                     self.tell_news()
                 result, need = got
@@ -212,7 +217,8 @@ class Pump:
                 else:
                     yield need
         finally:
-            lock.when_free(partial(self._leave, waiter))
+            if not waiter.left:
+                lock.when_free(partial(self._leave, waiter))
             if self._shared.left is not None:
                 self._shared.give_back()
             if self.news:
@@ -246,19 +252,23 @@ class Pump:
 
     def _gathers(self) -> bool:
         """Return True if other operations of this thread are probably about to open streams."""
-        return self._opener == get_ident() and len(self.engine.streams) > 0
+        return self._opener == get_ident() and self._newest is not None
 
-    def _attempt_unsent(
-        self, waiter: Waiter, attempt: Callable[[A], T | None], argument: A
-    ) -> T | None:
-        result = attempt(argument)
-        self._register(waiter)
-        return result
+    def _is_gathered(self, waiter: Waiter) -> bool:
+        """Return True if another operation of this thread is going to send and receive."""
+        return self._gatherer is not waiter and self._gathering == get_ident()
 
     def _advance(
-        self, waiter: Waiter, attempt: Callable[[A], T | None], argument: A, limit: Limit
+        self,
+        waiter: Waiter,
+        attempt: Callable[[A], T | None],
+        argument: A,
+        limit: Limit,
+        gathers: bool,
     ) -> tuple[T | None, PollNeeded | None]:
         """Make an attempt, and another one as long as something is received.
+
+        An operation that ends here leaves at once, which saves another section.
 
         Returns:
             The result; or None and the wait; or twice None, if others shall have their turn.
@@ -269,10 +279,14 @@ class Pump:
             if more:
                 more = self._receive()
             result = attempt(argument)
-            self._flush()
-            if result is None and waiter.mark and waiter.mark <= self.engine.output.sent:
+            if gathers and result is None and not self._gathering:
+                self._gather(waiter)
+                return None, None
+            self._flush_for(waiter)
+            if result is None and 0 < waiter.mark <= self.engine.output.sent:
                 result = attempt(argument)  # it was waiting for what has just been sent
             if result is not None:
+                self._leave(waiter)
                 return result, None
             if more:
                 continue
@@ -292,6 +306,13 @@ class Pump:
         self._rest(waiter)
         return None, None
 
+    def _gather(self, waiter: Waiter) -> None:
+        """Have *waiter* send at the end of the turn what is opened until then."""
+        self._gatherer = waiter
+        self._gathering = get_ident()
+        self._register(waiter)
+        waiter.woken = True  # it goes on by itself
+
     def _register(self, waiter: Waiter) -> None:
         """Have *waiter* woken by what happens to its stream, or to what else it wants."""
         if waiter in self._followers:
@@ -305,6 +326,15 @@ class Pump:
         waiter.stream = stream
         self._of_stream.setdefault(stream, []).append(waiter)
 
+    def _unfollow(self, waiter: Waiter, stream: Stream) -> None:
+        others = self._of_stream.get(stream)
+        if others is None:
+            return
+        if waiter in others:
+            others.remove(waiter)
+        if not others:
+            del self._of_stream[stream]
+
     def may_open(self, waiter: Waiter) -> bool:
         """Return True if *waiter* may open a stream now, as others have not waited for longer."""
         if not self.engine.room():
@@ -314,6 +344,7 @@ class Pump:
     def opened(self, waiter: Waiter, stream: Stream) -> None:
         """Note that *waiter*, of this thread, has opened *stream*; under the lock."""
         self._opener = get_ident()
+        self._newest = waiter
         self._wanting.pop(waiter, None)
         waiter.wants = 0
         self.follow(waiter, stream)
@@ -345,6 +376,8 @@ class Pump:
             waiter.woken = False
             if waiter.wake is not None:
                 waiter.wake.clear()
+        if self._gatherer is waiter:
+            self._gatherer, self._gathering = None, 0
         if waiter.leads:
             return True
         if waiter.writes and self._reader is None and self._shared.reading.acquire(False):
@@ -356,20 +389,21 @@ class Pump:
     def _wait(self, waiter: Waiter, deadline: float | None) -> PollNeeded | None:
         """Return what *waiter* has to wait for; None if there is something to receive."""
         shared = self._shared
-        if self._batch and not self._lost and self._takes_sending(waiter):
+        gathered = self._gathering != 0 and not waiter.leads and self._is_gathered(waiter)
+        if not gathered and self._batch and not self._lost and self._takes_sending(waiter):
             stream = shared.live_stream()
             if self._reader is waiter:
                 self._end_reading(waiter)
             return stream.wanted_by_send(deadline, watch=True)
         if self._writer is waiter:
             self._end_sending(waiter)
-        if self._takes_reading(waiter):
+        if not gathered and self._takes_reading(waiter):
             stream = shared.live_stream()
             return None if stream.buffered else stream.wanted_by_recv(deadline)
         shared.live_stream()
         if waiter.wake is None:
             waiter.wake = self._wakes.pop() if self._wakes else Wake("stream")
-        return PollNeeded(waiter.wake.fd, POLLIN, deadline).because("stream")
+        return waiter.wake.need(deadline)
 
     def _takes_sending(self, waiter: Waiter) -> bool:
         if self._writer is None and self._shared.sending.acquire(False):
@@ -409,35 +443,44 @@ class Pump:
         """Note the end of *waiter*; see that somebody leads."""
         if self._child:
             return
+        waiter.left = True
+        if self._newest is waiter:
+            self._newest = None
+        if self._gatherer is waiter:
+            self._gatherer, self._gathering = None, 0
+            self._flush()
         self._followers.pop(waiter, None)
         self._marked.pop(waiter, None)
         if self._wanting.pop(waiter, None) is not None or self._wanting:
             self.note_room()  # that it has not used, perhaps
-        stream = waiter.stream
-        if stream is not None and (others := self._of_stream.get(stream)) is not None:
-            if waiter in others:
-                others.remove(waiter)
-            if not others:
-                del self._of_stream[stream]
+        if waiter.stream is not None:
+            self._unfollow(waiter, waiter.stream)
         if waiter.leads:
             self._end_reading(waiter)
         if waiter.writes:
             self._end_sending(waiter)
-        if (wake := waiter.wake) is not None:
-            waiter.wake = None
-            wake.clear()
-            if len(self._wakes) < self._most_wakes:
-                self._wakes.append(wake)
-            else:
-                wake.close()
-        self._hand_on()
+        if waiter.wake is not None:
+            self._keep_wake(waiter)
+        if self._followers:
+            self._hand_on()
+
+    def _keep_wake(self, waiter: Waiter) -> None:
+        """Keep the flag of *waiter* for the next one."""
+        wake, waiter.wake = waiter.wake, None
+        assert wake is not None
+        wake.clear()
+        if len(self._wakes) < self._most_wakes:
+            self._wakes.append(wake)
+        else:
+            wake.close()
 
     def _hand_on(self) -> None:
         """Wake one follower that was not woken, if nobody leads or nobody sends what is queued."""
         if not self._followers:
             return
         if self._reader is None and self._writer is None:
-            pass
+            if self._gatherer is not None:
+                return  # it will
         elif not self._batch or self._writer is not None or self._lost:
             return
         for follower in self._followers:
@@ -458,6 +501,14 @@ class Pump:
             self._wake(waiter)
 
     # ---- bytes
+
+    def _flush_for(self, waiter: Waiter) -> None:
+        """Send what is queued, unless another operation does that at the end of the turn."""
+        output = self.engine.output
+        if output.queued == output.sent:
+            return
+        if not self._gathering or waiter.mark or not self._is_gathered(waiter):
+            self._flush()
 
     def _flush(self) -> None:
         """Send what is queued, as far as that is possible at once."""
@@ -647,4 +698,5 @@ class Pump:
         self._wanting.clear()
         self._marked.clear()
         self.news.clear()
-        self._reader = self._writer = None
+        self._reader = self._writer = self._gatherer = self._newest = None
+        self._gathering = 0

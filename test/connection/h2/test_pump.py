@@ -3,17 +3,20 @@
 No thread, no loop and no socket: a stream has what a server of the h2 library answers.
 """
 
+import collections
 import gc
 import itertools
+import os
+import threading
 
 import pytest
 from kit.h2_server import Answer
-from kit.h2_streams import PeerStream, bodies_of
+from kit.h2_streams import PeerStream, bodies_of, results_of
 from kit.streams import connection, finish
 
 from dugong_like import ConnectionClosed, ConnectionTimedOut, StateError
 from dugong_like.connection.h2 import pump as pumps
-from dugong_like.polling.contract import POLLIN, POLLOUT
+from dugong_like.polling.contract import POLLIN, POLLOUT, PollNeeded
 
 
 def by_path(request):
@@ -42,17 +45,17 @@ def pump_of(conn):
     return conn._session.shared.pump
 
 
-def begin(conn, *paths):
+def begin(conn, *paths, steps=5):
     """Return an exchange for each of *paths* that waits, and what it waits for."""
     going = [conn.co_exchange("GET", path) for path in paths]
-    return going, [until_it_waits(each) for each in going]
+    return going, [until_it_waits(each, steps) for each in going]
 
 
-def until_it_waits(going):
-    """Resume *going* until it waits for something that is not ready."""
-    for _ in range(5):
+def until_it_waits(going, steps):
+    """Resume *going* until it waits for something that is not ready, or was often enough."""
+    for step in range(1, steps + 1):
         need = next(going)
-        if not need.poll(0):
+        if steps == step or not need.poll(0):
             return need
     raise AssertionError("it does not wait")
 
@@ -73,12 +76,12 @@ class Waits:
 @pytest.fixture
 def waits(monkeypatch, stream):
     """Have the descriptors of *stream*, which are none, never ready."""
-    poll = pumps.PollNeeded.poll
+    poll = PollNeeded.poll
 
     def never(need, timeout=None):
         return False if need[0] >= stream.fd else poll(need, timeout)
 
-    monkeypatch.setattr(pumps.PollNeeded, "poll", never)
+    monkeypatch.setattr(PollNeeded, "poll", never)
     return Waits(stream)
 
 
@@ -119,12 +122,16 @@ def test_a_follower_that_was_told_to_lead_and_is_closed_before_it_leads(conn, st
     assert finish(going[2]).body == b"/c"
 
 
-def test_somebody_leads_or_is_woken_after_every_step(monkeypatch):
-    """Each of three exchanges is resumed or closed, in every order, before the server answers."""
+@pytest.mark.parametrize("begun", [5, 1])
+def test_somebody_leads_or_is_woken_after_every_step(monkeypatch, begun):
+    """Each of three exchanges is resumed or closed, in every order, before the server answers.
+
+    With one step of each the second one gathers, and was not resumed.
+    """
     steps = [(number, what) for number in range(3) for what in ("resume", "close")]
-    poll = pumps.PollNeeded.poll
+    poll = PollNeeded.poll
     monkeypatch.setattr(
-        pumps.PollNeeded, "poll", lambda need, _=None: need[0] < PeerStream.fd and poll(need, 0)
+        PollNeeded, "poll", lambda need, _=None: need[0] < PeerStream.fd and poll(need, 0)
     )
     for order in itertools.permutations(steps, 4):
         stream = PeerStream(by_path)
@@ -133,7 +140,7 @@ def test_somebody_leads_or_is_woken_after_every_step(monkeypatch):
         next(first)
         stream.arrive()
         finish(first)
-        going, needs = begin(conn, "/0", "/1", "/2")
+        going, needs = begin(conn, "/0", "/1", "/2", steps=begun)
         alive = {0, 1, 2}
         for number, what in order:
             if number not in alive:
@@ -275,6 +282,96 @@ def test_heads_of_one_thread_leave_together(conn, stream, waits):
     assert len(sent) == 2
     stream.arrive()
     assert [finish(each).body for each in going] == [b"/%d" % number for number in range(5)]
+
+
+def test_a_gatherer_that_is_closed_sends_for_the_others(conn, stream, waits):
+    going = [conn.co_exchange("GET", path) for path in ("/a", "/b", "/c", "/d")]
+    needs = [next(each) for each in going]
+    assert [waits.leads(need) for need in needs] == [True, False, False, False]
+    assert [need.poll(0) for need in needs[1:]] == [True, False, False]  # the gatherer goes on
+
+    going[0].close()
+    going[1].close()
+
+    assert [need.poll(0) for need in needs[2:]] == [True, False]
+    assert waits.leads(next(going[2]))
+    stream.arrive()
+    assert [finish(each).body for each in going[2:]] == [b"/c", b"/d"]
+    assert not pump_of(conn).is_used()
+
+
+def test_a_gatherer_leads_if_nobody_does(conn, stream, waits):
+    going = [conn.co_exchange("GET", path) for path in ("/a", "/b", "/c")]
+    needs = [next(each) for each in going]
+    going[0].close()
+    assert [need.poll(0) for need in needs[1:]] == [True, False]
+
+    assert waits.leads(next(going[1]))
+
+    stream.arrive()
+    assert [finish(each).body for each in going[1:]] == [b"/b", b"/c"]
+
+
+def test_another_thread_sends_what_was_gathered(conn, stream, waits):
+    going = [conn.co_exchange("GET", path) for path in ("/a", "/b", "/c")]
+    for each in going:
+        next(each)
+    other = conn.co_exchange("GET", "/d")
+    thread = threading.Thread(target=next, args=(other,))
+    thread.start()
+    thread.join()
+    stream.arrive()  # though the gatherer was not resumed
+    assert finish(going[0]).body == b"/a"
+    assert [finish(each).body for each in (*going[1:], other)] == [b"/b", b"/c", b"/d"]
+
+
+def test_a_request_of_a_thread_that_waits_for_nothing_else_is_sent_at_once(conn, stream):
+    """As is that of a thread with blocking calls, whatever other threads wait for."""
+    sent = []
+    whole = stream.send
+    going = conn.co_exchange("GET", "/a")
+    thread = threading.Thread(target=next, args=(going,))
+    thread.start()
+    thread.join()
+    stream.send = lambda parts: sent.append(b"".join(parts)) or whole(parts)
+    for path in ("/b", "/c"):
+        other = conn.co_exchange("GET", path)
+        next(other)
+        assert len(sent) == 1
+        sent.clear()
+        stream.arrive()
+        assert bodies_of(stream, *[going, other][path == "/c" :])[-1] == path.encode()
+
+
+def test_calls_of_the_system_for_many_exchanges_at_once(monkeypatch, conn, stream):
+    """One reception and two sends for each round of a hundred; two calls for each follower."""
+    calls = collections.Counter()
+
+    def counted(name, call):
+        def counting(*args):
+            calls[name] += 1
+            return call(*args)
+
+        return counting
+
+    for name in ("eventfd", "eventfd_read", "eventfd_write", "close"):
+        if hasattr(os, name):
+            monkeypatch.setattr(os, name, counted(name, getattr(os, name)))
+    monkeypatch.setattr(stream, "send", counted("send", stream.send))
+    monkeypatch.setattr(stream, "recv_into", counted("recv", stream.recv_into))
+
+    def co_four():
+        for _ in range(4):
+            assert (yield from conn.co_exchange("GET", "/a")).body == b"/a"
+
+    results_of(stream, *[co_four() for _ in range(100)])
+
+    assert calls["send"] <= 8
+    assert calls["recv"] <= 8
+    assert calls["eventfd"] <= 102
+    assert calls["eventfd_write"] <= 410
+    assert calls["eventfd_read"] <= 410
+    assert calls["close"] <= 2
 
 
 # ---- in the middle of a section
