@@ -44,6 +44,7 @@ MAX_SENT: Final = 4  # times: of several idle connections the server may have cl
 # another one: as many requests begin on a connection as may be under way, and servers end it after
 # as few as 50. It is a limit for servers that never serve anybody.
 MAX_OVERTAKEN: Final = 100
+NOT_AGAIN: Final = "it was not sent again, as its body cannot be read a second time"
 CONTINUE: Final = 100
 SWITCHING_PROTOCOLS: Final = 101
 EXPECTATION_FAILED: Final = 417
@@ -178,6 +179,8 @@ def co_with_lease(
             )
             _end(lease, exc)
             if not again:
+                if was_refused(exc) and not request.rewindable():
+                    exc.add_note(NOT_AGAIN)
                 exc.request = request
                 raise
         except BaseException:

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
 MOST_KNOWN: Final = 1000  # origins whose counts are kept although they have no connection
 MARGIN: Final = 1.0  # second; a request must not meet the server's close on its way
 H2: Final = "h2"
+MISDIRECTED: Final = 421  # RFC 9110 section 15.5.20: for another connection, whatever the method
 HTTP_1_1: Final = ConnectionSettings({"http_version": "1.1"})
 CLOSED: Final = "the pool was closed"
 CLOSED_FOR: Final = "pool closed"  # the reason, in `OriginStats.ended`
@@ -299,6 +300,12 @@ class Pool:
         if not sharing.needs_http_1(origin):
             try:
                 leases = sharing.leases(request.timeouts)
+                response = yield from co_dispatch(leases, origin, request)
+                if response.status_code != MISDIRECTED or not request.rewindable():
+                    return response
+                if not leases.avoid_last():
+                    return response
+                response.close()
                 return (yield from co_dispatch(leases, origin, request))
             except (StreamReset, GoneAway) as exc:
                 if exc.code != ErrorCode.HTTP_1_1_REQUIRED or not request.rewindable():

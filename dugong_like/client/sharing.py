@@ -103,10 +103,11 @@ class Share:
         uses: what stands for each of its users.
         served: how many there have been.
         has_ended: True if the lease is given back, or about to be.
+        is_avoided: True if it takes no further user, and is closed after the last one.
 
     """
 
-    __slots__ = ("connection", "has_ended", "lease", "served", "uses", "views")
+    __slots__ = ("connection", "has_ended", "is_avoided", "lease", "served", "uses", "views")
 
     def __init__(self, lease: WholeLease) -> None:
         self.lease = lease
@@ -114,12 +115,17 @@ class Share:
         self.uses: set[object] = set()
         self.views: list[ConnectionView] = []
         self.served = 0
-        self.has_ended = False
+        self.has_ended = self.is_avoided = False
 
     def room(self) -> int:
         """Return how many further users it may have."""
         conn = self.connection
-        if self.has_ended or not conn.is_open() or self.lease.is_worn(self.served):
+        if (
+            self.has_ended
+            or self.is_avoided
+            or not conn.is_open()
+            or self.lease.is_worn(self.served)
+        ):
             return 0
         return conn.concurrency - len(self.uses)
 
@@ -189,6 +195,15 @@ class StreamLease:
     def reused(self) -> bool:
         """True if it was lent to others as well: then a request may find that it has ended."""
         return self._from.served > 1 or self._from.lease.reused
+
+    @property
+    def whole(self) -> HTTPConnection:
+        """The connection itself, which others use as well."""
+        return self._from.connection
+
+    def avoid(self) -> None:
+        """Have the connection take no further user."""
+        self._from.is_avoided = True
 
     def release(self, keep_alive: str | None = None) -> None:  # noqa: ARG002 - not in HTTP/2
         """Give the stream back, after a complete exchange; otherwise it is reset."""
@@ -429,7 +444,9 @@ class Sharing:
                 share.has_ended = True
                 if share in at.shares:
                     at.shares.remove(share)
-        if ends:
+        if ends and share.is_avoided:
+            share.lease.discard()
+        elif ends:
             share.lease.release(None, share.served)
         self._wake(at, 1)
 
@@ -485,16 +502,47 @@ class Leases:
 
     """
 
-    __slots__ = ("_sharing", "_timeouts")
+    __slots__ = ("_avoided", "_last", "_sharing", "_timeouts")
 
     def __init__(self, sharing: Sharing, timeouts: Timeouts | None) -> None:
         self._sharing = sharing
         self._timeouts = timeouts
+        self._last: AnyLease | None = None
+        self._avoided: HTTPConnection | None = None
 
     def try_acquire(self, origin: Origin) -> AnyLease | None:
         """See `Sharing.try_acquire`."""
-        return self._sharing.try_acquire(origin)
+        lease = self._last = self._sharing.try_acquire(origin)
+        return None if lease is None or self._is_avoided(lease) else lease
 
     def co_acquire(self, origin: Origin, deadline: float | None = None) -> Co[AnyLease]:
         """See `Sharing.co_acquire`."""
-        return self._sharing.co_acquire(origin, deadline, self._timeouts)
+        while True:
+            lease = yield from self._sharing.co_acquire(origin, deadline, self._timeouts)
+            self._last = lease
+            if not self._is_avoided(lease):
+                return lease
+
+    def avoid_last(self) -> bool:
+        """Take another connection from now on than the one that was lent last.
+
+        Returns:
+            False if that is not shared.
+
+        """
+        last = self._last
+        if not isinstance(last, StreamLease):
+            return False
+        self._avoided = last.whole
+        last.avoid()
+        return True
+
+    def _is_avoided(self, lease: AnyLease) -> bool:
+        """Return True if *lease* is not to be used; it has been given back then."""
+        if self._avoided is None or not isinstance(lease, StreamLease):
+            return False
+        if lease.whole is not self._avoided:
+            return False
+        lease.avoid()  # it may have been idle meanwhile
+        lease.discard()
+        return True

@@ -209,13 +209,15 @@ class Source:
         self._is_operation = is_operation_stream(body)
         self._is_stream = not self._is_operation and is_stream(body)
         self._start: int | None = None  # first position of the stream; None if it has no positions
-        self._begun = False
+        self._begun = self._is_read = False
         self._pieces: Iterator[Any] = iter(())
         self._part: StreamPart | None = None  # of the stream
         self._steps = StepCounter()
 
     def rewindable(self) -> bool:
-        """Return True if `begin` can be called a second time."""
+        """Return True if `begin` can be called a second time, also as nothing was read so far."""
+        if self._begun and not self._is_read:
+            return True
         if self._is_operation:
             rewindable = getattr(self.body, "rewindable", None)
             return hasattr(self.body, "rewind") if rewindable is None else bool(rewindable())
@@ -235,8 +237,9 @@ class Source:
         """
         if self._begun and not self.rewindable():
             raise StateError("the body has been read, and cannot be read a second time")
-        if self._is_operation and self._begun:
+        if self._is_operation and self._is_read:
             self.body.rewind()
+        self._is_read = False
         if not self._is_stream:
             self._pieces = iter(()) if self._is_operation else iter(self.body)
             self._begun = True
@@ -265,6 +268,7 @@ class Source:
 
     def skip(self, count: int) -> None:
         """Go on behind the first *count* bytes of `file_range`."""
+        self._is_read = True
         if self._part is not None:
             self._part.skip(count)
 
@@ -279,6 +283,7 @@ class Source:
             Exception: any exception of the stream or the iterable.
 
         """
+        self._is_read = True
         if self._part is not None:
             return (yield from self._part.co_next())
         if self._is_operation:

@@ -221,6 +221,86 @@ def test_refused_request_is_repeated_whatever_its_method(tls, client_of):
     assert len(counted) == 3
 
 
+def test_refused_request_whose_body_cannot_be_read_again_is_an_error_that_says_so(tls, client_of):
+    counted = []
+    with h2_site(refusing(7, 1, counted), tls=tls) as server:
+        client = client_of(server)
+        with pytest.raises(StreamReset, match="REFUSED_STREAM") as caught:
+            client.post("/upload", content=iter([b"abc"]))
+        assert caught.value.request_sent == "no"
+        assert "cannot be read a second time" in caught.value.__notes__[0]
+        assert client.post("/upload", content=iter([b"abc"])).json()["length"] == 3
+    assert len(counted) == 2
+    assert len(server.peers) == 1
+
+
+def test_body_of_which_nothing_was_read_is_sent_on_another_connection(tls, client_of):
+    """The server has ended the idle connection, which is seen before the request is sent."""
+    read = []
+
+    def pieces():
+        read.append(1)
+        yield b"abc"
+
+    with ending_site(tls, 1) as server:
+        client = client_of(server)
+        assert client.get("/").content == b"hello"
+        assert client.post("/upload", content=pieces()).json()["length"] == 3
+    assert len(read) == 1
+    assert len(server.peers) == 2
+
+
+def misdirecting(times, counted):
+    """Return a site that answers the first *times* requests of /upload with 421."""
+
+    def answer(request):
+        if request[":path"] == "/upload":
+            counted.append(request)
+            if len(counted) <= times:
+                return Answer(status=421, body=b"elsewhere")
+        return site(request)
+
+    return answer
+
+
+def test_misdirected_request_is_sent_once_more_by_another_connection(tls, client_of):
+    for method, options in (("POST", {}), ("POST", {"stream": True}), ("PATCH", {})):
+        counted = []
+        with h2_site(misdirecting(1, counted), tls=tls) as server:
+            client = client_of(server)
+            with client.stream("GET", "/chunked/300000") as other:
+                response = client.request(method, "/upload", content=b"abc", **options)
+                response.read()
+                assert (response.status_code, response.json()["length"]) == (200, 3)
+                assert sum(map(len, other.iter_bytes())) == 300_000
+            assert client.get("/").content == b"hello"
+            counts = client.stats()[f"https://localhost:{server.port}"]
+            assert (counts.idle, counts.busy, counts.opened) == (1, 0, 2)
+            assert counts.ended == {"discarded": 1}
+        assert len(counted) == 2
+        assert [len(peer.requests) for peer in server.peers] == [2, 2]
+
+
+def test_misdirected_request_is_not_sent_a_third_time(tls, client_of):
+    counted = []
+    with h2_site(misdirecting(2, counted), tls=tls) as server:
+        client = client_of(server)
+        response = client.post("/upload", content=b"abc")
+        assert (response.status_code, response.content) == (421, b"elsewhere")
+        once = client.post("/upload", content=iter([b"abc"]))
+        assert once.status_code == 200
+    assert len(counted) == 3
+    assert len(server.peers) == 2
+
+
+def test_misdirected_request_whose_body_cannot_be_sent_again_is_answered_so(tls, client_of):
+    counted = []
+    with h2_site(misdirecting(1, counted), tls=tls) as server:
+        response = client_of(server).post("/upload", content=iter([b"abc"]))
+        assert response.status_code == 421
+    assert len(counted) == len(server.peers) == 1
+
+
 def test_reset_request_is_not_repeated(tls, client_of):
     counted = []
     with h2_site(refusing(2, 1, counted), tls=tls) as server:
