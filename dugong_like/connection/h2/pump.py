@@ -52,8 +52,9 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 T = TypeVar("T")
-MEMORY: Final = 65536  # bytes received at once
-_spare: Final[list[memoryview]] = []  # of that size; what is received is copied where it is kept
+MEMORY: Final = 262144  # bytes received at once: a large body comes in as much
+# Of that size; what is received is copied where it is kept. Few threads receive at the same moment.
+_spare: Final[deque[memoryview]] = deque(maxlen=4)
 MOST_ROUNDS: Final = 4  # receptions before other operations of the loop have their turn
 MOST_WAKES: Final = 128  # flags that are kept for the next followers: for as many streams as usual
 DEFAULT: Final = H2Options()

@@ -478,8 +478,8 @@ class H2Stream:
         """Note that the response cannot be had any more."""
         self._leave_pending()
 
-    def _more(self, size: int) -> bytes | None:
-        """Return content, up to *size* bytes; ``b""`` at the end; None if it has to arrive.
+    def _ready(self, size: int) -> int | None:
+        """Return how many of *size* bytes are here; 0 at the end; None if they have to arrive.
 
         Raises:
             BodyTooLarge: there is more than may be delivered.
@@ -489,18 +489,16 @@ class H2Stream:
         stream = self.stream
         assert stream is not None
         if self.exchange.complete:
-            return b""
+            return 0
         if self._cancelled:
             raise StateError("its response is abandoned")
         if stream.buffered:
             if self._left is not None:
                 size = self._limited(size, stream)
-            data = stream.take(size)
-            self._took(len(data))
-            return data
+            return min(size, stream.buffered)
         if stream.ended:
             self._end()
-            return b""
+            return 0
         self._check(stream)
         return None
 
@@ -536,26 +534,49 @@ class H2Stream:
             piece = b"".join(self._kept)
             self._kept[:] = [piece[size:]] if len(piece) > size else []
             return piece[:size]
-        return self._more(size) if size else b""
+        count = self._ready(size) if size else 0
+        if count is None:
+            return None
+        pieces: list[bytes] = []
+        self._move(count, pieces)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _move(self, count: int, pieces: list[bytes]) -> None:
+        """Move *count* bytes, which are here, to *pieces*."""
+        stream = self.stream
+        assert stream is not None
+        left = count
+        while left:
+            data = stream.take(left)
+            pieces.append(data)
+            left -= len(data)
+        if count:
+            self._took(count)
 
     def take_into(self, target: memoryview) -> int | None:
         """See `Operations.co_readinto`; an attempt."""
-        data = self.take(len(target))
-        if data is None:
-            return None
-        target[: len(data)] = data
-        return len(data)
+        if self._kept:
+            data = self.take(len(target))
+            assert data is not None
+            target[: len(data)] = data
+            return len(data)
+        count = self._ready(len(target)) if len(target) else 0
+        if count:
+            stream = self.stream
+            assert stream is not None
+            stream.take_into(target[:count])
+            self._took(count)
+        return count
 
     def take_all(self, _: object = None) -> bytes | None:
         """See `Operations.co_readall`; an attempt."""
         stream, kept = self.stream, self._kept
         assert stream is not None
         while not self.exchange.complete:
-            data = self._more(max(stream.buffered, 1))
-            if data is None:
+            count = self._ready(stream.buffered)
+            if count is None:
                 return None
-            if data:
-                kept.append(data)
+            self._move(count, kept)
         body = kept[0] if len(kept) == 1 else b"".join(kept)
         kept.clear()
         return body
@@ -567,9 +588,12 @@ class H2Stream:
         self._kept.clear()
         self._left = None
         while not self.exchange.complete:
-            data = self._more(max(stream.buffered, 1))
-            if data is None:
+            count = self._ready(stream.buffered)
+            if count is None:
                 return None
+            if count:
+                stream.discard()
+                self._took(count)
         return True
 
     def take_reply(self, waiter: Waiter) -> HTTPResponse | None:

@@ -8,6 +8,7 @@ import pytest
 from kit.h2_server import Answer, h2_server
 from kit.h2_site import h2_site
 from kit.h2_streams import PeerStream, bodies_of, results_of
+from kit.steps import Steps
 from kit.streams import connection, finish
 from kit.support import pattern
 
@@ -439,7 +440,7 @@ def test_an_exchange_that_is_abandoned(open_to):
 
 def test_an_interrupted_reader_loses_nothing(open_to):
     conn, stream = open_to()
-    going_on(stream, conn.co_send_request("GET", "/bytes/100000"))
+    going_on(stream, conn.co_send_request("GET", "/bytes/400000"))
     reading = conn.co_read_response()
     next(reading)
     reading.close()
@@ -455,7 +456,36 @@ def test_an_interrupted_reader_loses_nothing(open_to):
         saving.close()
         going_on(stream, conn.co_recv_to_file(file))
         file.seek(0)
-        assert file.read() == pattern(100_000)
+        assert file.read() == pattern(400_000)
+
+
+def test_content_of_many_frames_is_moved_at_once(open_to):
+    """One section, one window update, and one call of the system, however small the frames are."""
+    conn, stream = open_to()
+    going_on(stream, conn.co_send_request("GET", "/bytes/200000"))
+    assert going_on(stream, conn.co_read_response()).length == 200000
+    buffer = bytearray(1 << 20)
+    with Steps("h2") as steps:
+        count = going_on(stream, conn.co_readinto(buffer))
+    assert bytes(buffer[:200000]) == bytes(n % 251 for n in range(200000))
+    assert count == 200000
+    assert steps.codes <= 2000
+
+
+def test_reads_cross_frames(open_to):
+    conn, stream = open_to(budget=Budget(max_body=100000))
+    going_on(stream, conn.co_send_request("GET", "/bytes/100000"))
+    going_on(stream, conn.co_read_response())
+    whole = bytes(n % 251 for n in range(100000))
+    buffer = bytearray(40000)
+    assert going_on(stream, conn.co_read(10)) == whole[:10]
+    assert going_on(stream, conn.co_readinto(buffer)) == 40000
+    assert buffer == whole[10:40010]
+    assert going_on(stream, conn.co_read(0)) == b""
+    assert going_on(stream, conn.co_readinto(bytearray())) == 0
+    assert going_on(stream, conn.co_read(50000)) == whole[40010:90010]
+    assert going_on(stream, conn.co_readall()) == whole[90010:]
+    assert going_on(stream, conn.co_read(10)) == b""
 
 
 def test_goaway_of_what_was_not_processed_goes_to_the_next_connection(monkeypatch):
