@@ -60,7 +60,7 @@ from .shared import SharedState
 
 if TYPE_CHECKING:
     from ..http.h2.options import H2Settings
-    from ..http.websocket.options import WebSocketArguments
+    from ..http.websocket.options import WebSocketArguments, WebSocketOptions
     from .session import Whole
     from .websocket import WebSocket
 
@@ -327,9 +327,10 @@ class Operations:
         headers: Fields | None = None,
         **options: Unpack[WebSocketArguments],
     ) -> Co[WebSocket]:
-        """Open a WebSocket (RFC 6455), which takes the stream from this connection.
+        """Open a WebSocket (RFC 6455).
 
-        The next request opens a new connection.
+        Over HTTP/1.1 it takes the stream from this connection, and the next request opens a new
+        one. Over HTTP/2 it is one of the streams (RFC 8441), and other requests go on beside it.
 
         Args:
             path: request target, as of `co_send_request`.
@@ -344,25 +345,46 @@ class Operations:
         Raises:
             WebSocketRefused: the server opens none; it has the response, with its body unless that
                 is larger than 64 KiB.
-            InvalidRequest, InvalidOption, TypeError: an argument is invalid; nothing was sent.
+            InvalidRequest, InvalidOption, TypeError: an argument is invalid, or the server takes no
+                WebSocket over HTTP/2; nothing was sent.
             ModuleNotFoundError: the library `websockets` is not installed.
             DugongError: what `co_send_request` and `co_read_response` raise.
 
         """
+        from ..http.websocket import options as of_websocket  # noqa: PLC0415 - open one
         from ..http.websocket.handshake import check_installed  # noqa: PLC0415 - for those who
-        from ..http.websocket.options import WebSocketOptions  # noqa: PLC0415 - open one
 
-        chosen = WebSocketOptions(**options)
+        chosen = of_websocket.WebSocketOptions(**options)
         config = self._config
         if config.proxy is not None and config.proxy.forwards(
             config.hostname, https=config.route.ssl_context is not None
         ):
             raise InvalidOption("a WebSocket needs a tunnel: proxy=Proxy(url, mode='tunnel')")
         check_installed()
-        from .websocket_opening import co_open  # noqa: PLC0415 - it needs the library
-
         url = f"{self._config.route.origin}{mask_target(str(path))}"
-        return co_open(self, path, headers, chosen, url)
+        return self._co_websocket(path, headers, chosen, url)
+
+    def _co_websocket(
+        self, path: str, headers: Fields | None, options: WebSocketOptions, url: str
+    ) -> Co[WebSocket]:
+        from .websocket_opening import co_connect, co_open  # noqa: PLC0415 - it needs the library
+
+        while self._session.concurrent:
+            yield from self.co_connect()
+            session = self._session
+            if not session.concurrent:  # the server has chosen HTTP/1.1
+                break
+            exchange = self._new_exchange("CONNECT", path)
+            try:
+                return (
+                    yield from co_connect(session, exchange, self._heads, headers, options, url)
+                )
+            except Retired:
+                self._renew(session)
+            except InvalidRequest as exc:
+                self.label_error(exc, "CONNECT", path)
+                raise
+        return (yield from co_open(self, path, headers, options, url))
 
     def co_send_requests(self, requests: Iterable[tuple[Any, ...]]) -> Co[list[Exchange]]:
         """Send several requests together: with one system call, if the system takes that much.

@@ -5,6 +5,7 @@ import threading
 import pytest
 from kit.echo import echo
 from kit.every_driver import DRIVERS
+from kit.h2_websockets import websocket_h2_server
 from kit.support import ScriptedServer
 from kit.websocket_servers import serving
 
@@ -66,6 +67,23 @@ def test_each_driver(servers, trusting, driver):
     for port, context in zip(servers, (None, trusting), strict=True):
         conn = HTTPConnection("localhost", port, context, timeout=60)
         assert driver(co_conversation(conn)) == 1000
+
+
+@pytest.mark.feature("A50", "E1")
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_each_driver_over_http2(driver):
+    """Twice on one connection, beside each other and an exchange."""
+    with websocket_h2_server() as server:
+        conn = HTTPConnection("127.0.0.1", server.port, timeout=60, versions=("h2",))
+
+        def co_both():
+            codes = yield from both(co_conversation(conn), co_conversation(conn))
+            reply = yield from conn.co_exchange("GET", "/bytes/10")
+            return codes, len(reply.body)
+
+        assert driver(co_both()) == ((1000, 1000), 10)
+        conn.close()
+    assert len(server.peers) == 1
 
 
 def test_many_at_once_in_one_loop(servers):

@@ -9,6 +9,7 @@ class PeerStream(ScriptedStream):
 
     Args:
         app: see `Peer`.
+        make: the class of the server.
         settings: see `Peer`.
 
     Attributes:
@@ -18,9 +19,9 @@ class PeerStream(ScriptedStream):
 
     """
 
-    def __init__(self, app=plain_app, **settings):
+    def __init__(self, app=plain_app, make=Peer, **settings):
         super().__init__()
-        self.peer = Peer(app, **settings)
+        self.peer = make(app, **settings)
         self.on_the_way = self.peer.take(b"")
         self.arrived = b""
         self.room = 1 << 30

@@ -68,8 +68,10 @@ class EitherHead(bytes):
         path: str,
         fields: FieldLines,
         framing: str,
+        protocol: str = "",
     ) -> None:
         self._parts = builder, method, path, fields, framing
+        self._protocol = protocol  # of an extended CONNECT
         self._section: tuple[Field, ...] | None = None
 
     def section(self) -> tuple[Field, ...]:
@@ -81,14 +83,17 @@ class EitherHead(bytes):
         """
         if self._section is None:
             builder, method, path, fields, framing = self._parts
-            if method == "CONNECT":
+            if method == "CONNECT" and not self._protocol:
                 raise InvalidRequest("CONNECT is sent over HTTP/1.1 only")
             own = []
             for line in framing.encode("latin-1").split(b"\r\n")[:-1]:
                 name, _, value = line.partition(b":")
                 if (lower := name.lower()) != FRAMING:
                     own.append((lower, value.strip()))
-            self._section = (*builder.build(method, path, fields), *own)
+            self._section = (
+                *builder.build(method, path, fields, protocol=self._protocol),
+                *own,
+            )
         return self._section
 
 
@@ -117,3 +122,18 @@ class EitherHeads:
         """Return a head; arguments and errors are those of `RequestHeads.build`."""
         head = self._heads.build(method, path, fields, framing)
         return EitherHead(head, self._fields, method, path, fields, framing)
+
+    def build_connect(self, protocol: str, path: str, fields: FieldLines) -> EitherHead:
+        """Return the head of an extended CONNECT (RFC 8441 section 4), for HTTP/2 only.
+
+        Args:
+            protocol: value of ``:protocol``.
+            path: request target, as of GET.
+            fields: the caller's.
+
+        Raises:
+            InvalidRequest: an argument cannot be sent.
+
+        """
+        head = self._heads.build("GET", path, fields, "")
+        return EitherHead(head, self._fields, "CONNECT", path, fields, "", protocol)

@@ -355,6 +355,11 @@ class Session:
         self._replaced = True
         self._close_if_idle()
 
+    def note_end(self) -> None:
+        """Note that a tunnel has ended, which may have been the last stream."""
+        if self._replaced:
+            self._close_if_idle()
+
     def _close_if_idle(self) -> None:
         shared = self.shared
         if not shared.pump.engine.streams and not shared.pump.is_used():

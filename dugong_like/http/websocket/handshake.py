@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .options import WebSocketOptions
 
 SWITCHING_PROTOCOLS: Final = 101
+OK: Final = 200
+MULTIPLE_CHOICES: Final = 300
 VERSION: Final = "13"  # the only one (RFC 6455 section 4.1)
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 KEY_SIZE: Final = 16  # bytes (RFC 6455 section 4.1, item 7)
@@ -101,12 +103,12 @@ class Handshake:
 
     def fields(self) -> list[tuple[str, str]]:
         """Return the fields of the request that are those of a WebSocket."""
-        fields = [
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            (KEY, self.key),
-            ("Sec-WebSocket-Version", VERSION),
-        ]
+        upgrade = [("Upgrade", "websocket"), ("Connection", "Upgrade"), (KEY, self.key)]
+        return upgrade + self.connect_fields()
+
+    def connect_fields(self) -> list[tuple[str, str]]:
+        """Return those of an extended CONNECT, which has no key (RFC 8441 section 5)."""
+        fields = [("Sec-WebSocket-Version", VERSION)]
         if self._subprotocols:
             fields.append((PROTOCOL, ", ".join(self._subprotocols)))
         if self._offer is not None:
@@ -137,6 +139,15 @@ class Handshake:
             raise _wrong("Connection", values, "Upgrade", response)
         if [value.strip() for value in values(ACCEPT)] != [accept_key(self.key)]:
             raise _wrong(ACCEPT, values, "the hash of the key", response)
+        return self._agreement(values, response)
+
+    def agree_to_connect(self, status: int, values: Values, response: Any = None) -> Agreement:
+        """Do what `agree` does with the response to an extended CONNECT (RFC 8441 section 5)."""
+        if not OK <= status < MULTIPLE_CHOICES:
+            raise refused(f"the status is {status} instead of 200", response, status)
+        return self._agreement(values, response)
+
+    def _agreement(self, values: Values, response: Any) -> Agreement:
         return Agreement(self._subprotocol(values, response), self._deflate(values, response))
 
     def _subprotocol(self, values: Values, response: Any) -> str | None:

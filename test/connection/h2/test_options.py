@@ -86,3 +86,17 @@ def test_fields_of_http_1_only(fields):
 def test_connect_is_for_http_1_only():
     with pytest.raises(InvalidRequest, match=r"over HTTP/1\.1 only"):
         head_of(method="CONNECT", path="h:8").section()
+
+
+def test_an_extended_connect():
+    heads = EitherHeads(RequestHeads("h:8"), "http", "h:8")
+    head = heads.build_connect("websocket", "/x?y", FieldLines({"X-A": "b"}))
+
+    assert head.section()[:5] == (
+        *((b":method", b"CONNECT"), (b":scheme", b"http"), (b":authority", b"h:8")),
+        *((b":path", b"/x?y"), (b":protocol", b"websocket")),
+    )
+    assert (b"x-a", b"b") in head.section()
+    for protocol, path in (("a b", "/"), ("websocket", "x"), ("websocket", "/ ")):
+        with pytest.raises(InvalidRequest):
+            heads.build_connect(protocol, path, FieldLines({})).section()

@@ -53,6 +53,31 @@ def test_request_has_the_fields_of_the_standard():
     assert len(base64.b64decode(handshake.key)) == 16
 
 
+def test_an_extended_connect_has_no_key():
+    handshake = made(subprotocols=["chat"], deflate=False)  # RFC 8441 section 5
+
+    assert handshake.connect_fields() == [
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Protocol", "chat"),
+    ]
+
+
+def test_the_response_to_an_extended_connect():
+    handshake = made(subprotocols=["chat"])
+    selected = {"Sec-WebSocket-Protocol": ["chat"]}
+
+    for status in (200, 204, 299):
+        agreement = handshake.agree_to_connect(status, lambda name: selected.get(name, []))
+        assert agreement.subprotocol == "chat"
+    for status in (101, 199, 300, 404):
+        with pytest.raises(WebSocketRefused, match="instead of 200"):
+            handshake.agree_to_connect(status, lambda _: [])
+    with pytest.raises(WebSocketRefused, match="Sec-WebSocket-Protocol"):
+        handshake.agree_to_connect(
+            200, lambda name: ["x"] if name == "Sec-WebSocket-Protocol" else []
+        )
+
+
 def test_each_request_has_another_key():
     handshake = made()
     keys = {handshake.key, handshake.renew(), handshake.renew(), made().key}

@@ -1,0 +1,357 @@
+"""A stream as a tunnel: the bytes behind an extended CONNECT (RFC 8441), such as a WebSocket.
+
+The content of the request and that of the response are bytes in two directions, as a connection of
+TCP has them: END_STREAM stands for FIN, and RST_STREAM for RST (RFC 8441 section 5). Other
+exchanges go on at the same time; a tunnel that is closed leaves the connection alone.
+
+Not here: what is sent through it (connection/websocket_pump.py), requests that are none
+(stream.py), and who waits for the socket (pump.py).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from ...errors import ConnectionClosed, DugongError, InvalidRequest
+from ...http.h2.stream import CLOSED
+from ...http.request import BodyFollowing
+from ...polling.combinators import Bundle
+from ...polling.progress_deadline import ProgressDeadline
+from ...polling.timeouts import limited
+from ...transport.attempts import timed_out
+from .pump import NEWS, Limit, Waiter
+from .stream import H2Stream
+
+if TYPE_CHECKING:
+    from ...http.h2.stream import Stream
+    from ...polling.contract import Co, PollNeeded
+    from ...polling.wake import Wake
+    from ..exchange import Exchange, HTTPResponse
+    from .options import EitherHead
+    from .session import Session
+    from .shared import H2State
+
+PART: Final = 65536  # bytes that are queued at once, so that other streams have their turn
+NOT_ANNOUNCED: Final = (
+    "the server takes no WebSocket over HTTP/2: it has not announced "
+    "SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 section 3). Use a connection with "
+    "versions=('http/1.1',)"
+)
+
+
+def co_open(
+    session: Session, exchange: Exchange, head: EitherHead
+) -> Co[tuple[HTTPResponse, H2Stream]]:
+    """Send an extended CONNECT and read the head of the response, whatever its status is.
+
+    Args:
+        session: it is open.
+        exchange: of the request.
+        head: its head, with a ``:protocol``.
+
+    Returns:
+        The response and its stream, for `Tunnel` or for reading why there is none.
+
+    Raises:
+        InvalidRequest: the server does not take it; nothing was sent.
+        Retired: the session takes no further request; nothing was sent.
+        DugongError: it could not be sent, or there is no response. The stream was reset.
+
+    """
+    shared, limits = session.shared, session.limits
+    news = Limit(limits.timeout, "read", "no SETTINGS arrived")
+    takes = yield from shared.pump.co(_takes_connect, shared, Waiter(None, NEWS), news)
+    if not takes:
+        raise shared.labelled(InvalidRequest(NOT_ANNOUNCED), exchange)
+    stream = H2Stream(shared, exchange, limits)
+    stream.begin(head, BodyFollowing(None))
+    observer = stream.observer()
+    done = False
+    try:
+        if observer is not None:
+            observer.sends_head(exchange, head)
+        sending = stream.co_send()
+        if limits.total is not None:
+            sending = limited(limits.total, "total", sending, "it could not be sent")
+        yield from sending
+        if observer is not None:
+            observer.sent_head(exchange, body_follows=True)
+        response = yield from stream.co_head()
+        while not exchange.answered:
+            response = yield from stream.co_head()
+        done = True
+    except DugongError as exc:
+        stream.complete_error(exc)
+        raise
+    finally:
+        if not done:
+            stream.cancel()
+            session.note_end()
+    return response, stream
+
+
+def _takes_connect(shared: H2State) -> int | None:
+    """Return whether the server takes an extended CONNECT; None before its SETTINGS; an attempt."""
+    engine = shared.pump.engine
+    if engine.remote_settings is None:
+        if engine.ended is not None:
+            raise copy.copy(engine.ended)
+        return None
+    return engine.remote_settings.enable_connect_protocol
+
+
+class Tunnel:
+    """The bytes of one stream; a `ByteStream` for a WebSocket.
+
+    A tunnel that becomes garbage is dropped.
+
+    Args:
+        session: of the stream.
+        stream: its response has opened the tunnel. It is taken over.
+
+    Attributes:
+        origin: the URL of the server, for messages of errors.
+        timeout: seconds in which something can be sent, while an operation waits for that; None
+            sets no limit. Its first value is that of the connection.
+
+    """
+
+    def __init__(self, session: Session, stream: Stream) -> None:
+        shared = session.shared
+        self.origin = str(shared.route.origin)
+        self.timeout = session.limits.write_timeout
+        self._session = session
+        self._shared = shared
+        self._pump = shared.pump
+        self._stream = stream
+        self._reading = Lock()
+        self._writing = Lock()
+        self._is_closed = False
+        self._queued = 0  # bytes that are queued, and not reported by `try_send` yet
+        self._mark = 0  # position behind them
+        self._sent = 0  # position up to which all bytes were sent when that was looked at last
+        self._send_limit: ProgressDeadline | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True until it is closed."""
+        return not self._is_closed
+
+    def begin_reading(self) -> bool:
+        """See `ByteStream.begin_reading`."""
+        return self._reading.acquire(blocking=False)
+
+    def end_reading(self) -> None:
+        """See `ByteStream.end_reading`."""
+        self._reading.release()
+
+    def begin_writing(self) -> bool:
+        """See `ByteStream.begin_writing`."""
+        return self._writing.acquire(blocking=False)
+
+    def end_writing(self) -> None:
+        """See `ByteStream.end_writing`."""
+        self._writing.release()
+
+    # ---- attempts
+
+    def try_recv(self, size: int) -> bytes | None:
+        """Receive at most *size* bytes, having the use of reading.
+
+        Returns:
+            The bytes; ``b""`` at the end of the stream; None if it would block.
+
+        Raises:
+            ConnectionClosed: the stream is closed, was reset, or the connection was lost.
+
+        """
+        return self._pump.do(self._receive, size)
+
+    def _receive(self, size: int) -> bytes | None:
+        if self._is_closed:
+            raise ConnectionClosed("the stream is closed")
+        stream = self._stream
+        if not (stream.buffered or stream.ended or stream.error is not None):
+            self._shared.live_stream()  # which raises
+            self._pump.look()
+        if stream.buffered:
+            data = stream.take(size)
+            self._pump.engine.consumed(stream, len(data))
+            return data
+        if stream.ended:
+            return b""
+        if stream.error is not None:
+            raise _lost(stream.error)
+        return None
+
+    def try_send(self, data: bytes | memoryview) -> int | None:
+        """Send the beginning of *data*, having the use of writing.
+
+        Bytes are sent when the system has them. Until then they are queued, as far as the windows
+        of the server allow: so after None the next call must have the same data.
+
+        Returns:
+            The number of bytes; None if it would block.
+
+        Raises:
+            ConnectionClosed: the stream is closed, or the server takes no more.
+            ConnectionTimedOut: nothing could be sent for `timeout` seconds, in which somebody
+                waited.
+
+        """
+        sent = self._pump.do(self._send, data)
+        if sent is not None:
+            self._send_limit = None
+        elif self.timeout is not None:
+            if self._send_limit is None:
+                self._send_limit = ProgressDeadline(self.timeout)
+            elif self._send_limit.has_passed():
+                raise timed_out("nothing could be sent", self.timeout, "write")
+        return sent
+
+    def _send(self, data: bytes | memoryview) -> int | None:
+        stream, pump = self._stream, self._pump
+        output = pump.engine.output
+        if not self._queued:
+            self._check_sending()
+            self._queued = pump.engine.send_data(stream, memoryview(data)[:PART], end=False)
+            self._mark = output.queued
+            pump.send_now()
+        if self._queued and output.sent >= self._mark:
+            sent, self._queued = self._queued, 0
+            return sent
+        if self._queued:
+            self._check_sending()
+            if output.sent > self._sent:
+                self._send_limit = None  # a part of it could be sent
+        self._sent = output.sent
+        return None
+
+    def _check_sending(self) -> None:
+        """Check that the server takes more. Raises `ConnectionClosed`."""
+        stream = self._stream
+        if self._is_closed:
+            raise ConnectionClosed("the stream is closed")
+        if stream.error is not None:
+            raise _lost(stream.error)
+        if stream.state is CLOSED:
+            raise ConnectionClosed("the server takes no more on this stream")
+        self._shared.live_stream()  # which raises
+
+    # ---- waiting
+
+    def recv_need(self, deadline: float | None) -> PollNeeded | None:  # noqa: ARG002 - see there
+        """Return None: other operations of the connection may receive for this one."""
+        return None
+
+    def co_ready(
+        self, *, read: bool, write: bool, wake: Wake | None, deadline: float | None
+    ) -> Co[None]:
+        """Wait until an attempt may succeed, *wake* is set, or *deadline* has come.
+
+        It may return earlier. Closing it loses nothing.
+
+        Args:
+            read: True to wait for the last `try_recv`, having the use of reading.
+            write: True to wait for the last `try_send`, having the use of writing.
+            wake: a flag to wait for, or None.
+            deadline: seconds of `time.monotonic`, or None.
+
+        Raises:
+            ConnectionClosed: the connection is closed.
+
+        """
+        waiter = Waiter(None)
+        is_ready = partial(self._is_ready, waiter, read=read)
+        going = self._pump.co(is_ready, write, waiter, Limit(None))
+        bundle = None if wake is None else Bundle()
+        was_resumed = False
+        try:
+            need = next(going, None)
+            if need is not None:
+                if write and self._send_limit is not None:
+                    need = self._send_limit.limit(need)
+                needs = [need] if wake is None else [need, wake.need()]
+                yield (
+                    need.until(_earlier(need, deadline))
+                    if bundle is None
+                    else bundle.need(needs, deadline)
+                )
+            was_resumed = True
+        finally:
+            if not was_resumed:
+                self._send_limit = None  # nobody waits any more
+            going.close()  # one step of it, as the caller makes the next attempts
+            if bundle is not None:
+                bundle.close()
+
+    def _is_ready(self, waiter: Waiter, write: bool, *, read: bool) -> bool | None:
+        """Return True if something can be done that was asked for; an attempt."""
+        stream = self._stream
+        if waiter.stream is None:
+            self._pump.follow(waiter, stream)
+        if self._is_closed or stream.error is not None:
+            return True
+        if read and (stream.buffered or stream.ended):
+            return True
+        return True if write and self._may_send(waiter) else None
+
+    def _may_send(self, waiter: Waiter) -> bool:
+        if self._queued:
+            waiter.mark = self._mark
+            return self._pump.is_sent(waiter)
+        stream = self._stream
+        return stream.state is CLOSED or (stream.window > 0 and self._pump.engine.window > 0)
+
+    # ---- the end
+
+    def close(self) -> None:
+        """End the stream, or reset it if the server has not ended it; wake those that wait."""
+        self._close(self._end)
+
+    def drop(self) -> None:
+        """Reset the stream."""
+        self._close(self._reset)
+
+    def _close(self, section: Callable[[], None]) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._pump.lock.when_free(section)
+        self._session.note_end()
+
+    def _end(self) -> None:
+        stream = self._stream
+        if stream.ended and stream.state is not CLOSED:
+            self._pump.engine.send_data(stream, b"", end=True)
+        self._reset()
+
+    def _reset(self) -> None:
+        pump, stream = self._pump, self._stream
+        pump.engine.reset(stream)  # if it has not ended
+        pump.wake_of(stream)
+        pump.note_room()
+        pump.send_now()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_is_closed", True):
+            self.drop()
+
+
+def _lost(error: DugongError) -> ConnectionClosed:
+    """Return the exception for a stream that *error* has ended."""
+    if isinstance(error, ConnectionClosed):
+        return copy.copy(error)
+    lost = ConnectionClosed(str(error))
+    lost.__cause__ = error
+    return lost
+
+
+def _earlier(need: PollNeeded, deadline: float | None) -> float | None:
+    """Return the earlier one of *deadline* and that of *need*."""
+    own = need.deadline
+    return deadline if own is None else own if deadline is None else min(own, deadline)
