@@ -41,6 +41,7 @@ class Wake:
         self._end: _End | None = _end()
         self.fd: int = self._end.fileno()
         self._source = Source(self.fd, reason)
+        self._endless: PollNeeded | None = None  # the wait without a deadline, always the same
         self._steps = StepCounter()  # waits for a flag that was set
 
     def set(self) -> None:
@@ -105,7 +106,11 @@ class Wake:
 
     def need(self, deadline: float | None = None) -> PollNeeded:
         """Return the wait for the flag, to be joined with others."""
-        return PollNeeded(self.fd, POLLIN, deadline, self._source)
+        if deadline is not None:
+            return PollNeeded(self.fd, POLLIN, deadline, self._source)
+        if self._endless is None:
+            self._endless = PollNeeded(self.fd, POLLIN, None, self._source)
+        return self._endless
 
     def close(self) -> None:
         """Close the descriptor. No operation may wait for it any more."""

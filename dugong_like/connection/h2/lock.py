@@ -46,11 +46,12 @@ class SectionLock:
             Exception: what *section* raises.
 
         """
-        if self._owner == get_ident():
+        me = get_ident()
+        if self._owner == me:
             raise StateError("this has interrupted an operation of its own thread")
         with self._lock:  # which an exception at any point gives back
             try:
-                self._owner = get_ident()
+                self._owner = me
                 return section(*args)
             except Exception:
                 raise
@@ -58,7 +59,8 @@ class SectionLock:
                 self._interrupted(exc)
                 raise
             finally:
-                self._do_later()
+                if self._later:
+                    self._do_later()
                 self._owner = 0
                 if self._later:  # since a moment ago
                     self._do_later()

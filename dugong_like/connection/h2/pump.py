@@ -276,6 +276,7 @@ class Pump:
 
         """
         more = self._resume(waiter)
+        output = self.engine.output
         for _ in range(MOST_ROUNDS):
             if more:
                 more = self._receive()
@@ -284,7 +285,7 @@ class Pump:
                 self._gather(waiter)
                 return None, None
             self._flush_for(waiter)
-            if result is None and 0 < waiter.mark <= self.engine.output.sent:
+            if result is None and 0 < waiter.mark <= output.sent:
                 result = attempt(argument)  # it was waiting for what has just been sent
             if result is not None:
                 self._leave(waiter)
@@ -452,7 +453,8 @@ class Pump:
             self._flush()
         self._followers.pop(waiter, None)
         self._marked.pop(waiter, None)
-        if self._wanting.pop(waiter, None) is not None or self._wanting:
+        if self._wanting:
+            self._wanting.pop(waiter, None)
             self.note_room()  # that it has not used, perhaps
         if waiter.stream is not None:
             self._unfollow(waiter, waiter.stream)
@@ -469,7 +471,8 @@ class Pump:
         """Keep the flag of *waiter* for the next one."""
         wake, waiter.wake = waiter.wake, None
         assert wake is not None
-        wake.clear()
+        if waiter.woken:
+            wake.clear()
         if len(self._wakes) < self._most_wakes:
             self._wakes.append(wake)
         else:
@@ -524,14 +527,15 @@ class Pump:
             before = output.sent
             while (stream := shared.stream) is not None:
                 if not self._batch:
-                    self._batch = list(self.engine.take_output())
-                    if not self._batch:
-                        break
+                    self._batch = cast("list[Part]", output.take())
                 if not (count := stream.send(self._batch)):
                     break
+                output.sent += count
+                if output.sent == output.queued:
+                    self._batch = []
+                    break
                 self._batch = rest(self._batch, count)
-                self.engine.report_sent(output.sent + count)
-            if output.sent != before:
+            if self._marked and output.sent != before:
                 self._note_sent(output.sent)
         except ConnectionClosed as exc:
             self._sending_failed(exc)

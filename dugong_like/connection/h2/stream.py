@@ -195,9 +195,9 @@ class H2Stream:
         engine = pump.engine
         if not engine.streams:
             pump.look()
-        if shared.stream is None or not engine.can_open():
-            raise Retired
-        if not pump.may_open(waiter):
+        if shared.stream is None or not pump.may_open(waiter):
+            if shared.stream is None or not engine.can_open():
+                raise Retired
             return False
         assert self.head is not None
         ends = self._ending and self._rest is None

@@ -77,7 +77,7 @@ class Decoder:
 
     __slots__ = (
         *("_adding", "_blocks", "_entries", "_limit", "_max_fields", "_max_list", "_most"),
-        *("_must_update", "_size", "_strings"),
+        *("_must_update", "_repeated", "_repeats", "_size", "_strings"),
     )
 
     def __init__(
@@ -97,6 +97,8 @@ class Decoder:
         # Blocks that add to the table and do not refer to it, as all of nginx are: what they mean,
         # the entries that they add, and the bytes that these count.
         self._adding: dict[bytes, tuple[FieldSection, list[Field], int]] = {}
+        self._repeated: tuple[FieldSection, list[Field], int] | None = None  # the last one of these
+        self._repeats = 0  # how often it has come without another change of the table
         self._strings: dict[bytes, bytes] = {}
 
     def set_max_size(self, size: int) -> None:
@@ -121,13 +123,8 @@ class Decoder:
             return section
         known = self._adding.get(block)
         if known is not None and known[2] <= self._limit and not self._must_update:
-            section, added, size = known
-            self._blocks.clear()
-            self._entries.extendleft(added)
-            self._size += size
-            if self._size > self._limit:
-                self._make_room(0)
-            return section
+            self._repeat(known)
+            return known[0]
         try:
             return self._decode(block)
         except IndexError:
@@ -172,6 +169,23 @@ class Decoder:
             self._remember(bytes(block), section, added)
         return section
 
+    def _repeat(self, known: tuple[FieldSection, list[Field], int]) -> None:
+        """Add the entries of a block to the table, as it has come again.
+
+        If the table has nothing but copies of them, it stays the same.
+        """
+        _, added, size = known
+        if known is not self._repeated:
+            self._repeated = known
+            self._repeats = 0
+        elif self._repeats * size >= self._limit:
+            return
+        self._repeats += 1
+        self._blocks.clear()
+        self._entries.extendleft(added)
+        self._size += size
+        self._make_room(0)
+
     def _remember(self, block: bytes, section: FieldSection, added: list[Field]) -> None:
         if added:
             if len(self._adding) >= MOST_BLOCKS:
@@ -198,6 +212,7 @@ class Decoder:
                     "section 6.3)"
                 )
             self._limit = size
+            self._repeated = None
             self._must_update = False
             self._blocks.clear()
             self._make_room(0)
@@ -288,6 +303,7 @@ class Decoder:
     def _add(self, field: Field) -> None:
         """Add an entry to the dynamic table; one that does not fit empties it (section 4.4)."""
         size = entry_size(*field)
+        self._repeated = None
         self._make_room(size)
         if size <= self._limit:
             self._entries.appendleft(field)
@@ -296,5 +312,7 @@ class Decoder:
 
     def _make_room(self, size: int) -> None:
         """Evict entries until *size* more bytes fit, or there are none (section 4.3)."""
-        while self._entries and self._size + size > self._limit:
-            self._size -= entry_size(*self._entries.pop())
+        entries, limit = self._entries, self._limit - size
+        while entries and self._size > limit:
+            name, value = entries.pop()
+            self._size -= len(name) + len(value) + ENTRY_OVERHEAD

@@ -12,6 +12,7 @@ import threading
 import pytest
 from kit.h2_server import Answer
 from kit.h2_streams import PeerStream, bodies_of, results_of
+from kit.steps import Steps
 from kit.streams import connection, finish
 
 from dugong_like import ConnectionClosed, ConnectionTimedOut, StateError
@@ -341,6 +342,43 @@ def test_a_request_of_a_thread_that_waits_for_nothing_else_is_sent_at_once(conn,
         sent.clear()
         stream.arrive()
         assert bodies_of(stream, *[going, other][path == "/c" :])[-1] == path.encode()
+
+
+def test_a_warm_exchange_takes_few_steps_and_calls_of_the_system(monkeypatch, conn, stream):
+    """A look whether anything has come, a send, a wait, and a reception."""
+    calls = collections.Counter()
+    for name in ("send", "recv_into", "recv_would_block"):
+        whole = getattr(stream, name)
+
+        def counting(*args, name=name, whole=whole):
+            calls[name] += 1
+            return whole(*args)
+
+        monkeypatch.setattr(stream, name, counting)
+    codes = []
+    for _ in range(3):
+        calls.clear()
+        with Steps("dugong_like") as sending:
+            going = conn.co_exchange("GET", "/a")
+            next(going)
+        stream.arrive()
+        with Steps("dugong_like") as receiving:
+            reply = finish(going)
+        assert reply.body == b"/a"
+        codes.append(sending.codes + receiving.codes)
+    assert calls == {"send": 1, "recv_into": 1, "recv_would_block": 1}
+    assert codes[-1] <= 2550, codes
+
+
+def test_an_exchange_beside_a_hundred_others_takes_few_steps(conn, stream):
+    def co_four():
+        for _ in range(4):
+            yield from conn.co_exchange("GET", "/a")
+
+    results_of(stream, *[co_four() for _ in range(100)])  # makes the flags
+    with Steps("dugong_like") as steps:
+        results_of(stream, *[co_four() for _ in range(100)])
+    assert steps.codes / 400 <= 2700
 
 
 def test_calls_of_the_system_for_many_exchanges_at_once(monkeypatch, conn, stream):

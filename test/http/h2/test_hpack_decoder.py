@@ -470,6 +470,8 @@ def test_repeated_blocks_that_add_to_the_table_are_decoded_as_by_another_library
                     ours.decode(block)
                 continue
             assert ours.decode(block) == expected
+            for _ in range(pick.choice([0, 0, 0, 0, 1, 130])):
+                assert ours.decode(block) == theirs.decode(block, raw=True)
             assert list(ours._entries) == list(theirs.header_table.dynamic_entries)
             assert ours._size == theirs.header_table._current_size
 
@@ -478,7 +480,8 @@ def test_a_repeated_block_that_adds_to_the_table_takes_few_steps():
     decoder = Decoder()
     block = b"\x88" + b"".join(literal(index, b"value") for index in (54, 33, 31, 28, 44))
     first = decoder.decode(block)
-    decoder.decode(block)
+    for _ in range(30):  # until the table has nothing but copies
+        decoder.decode(block)
     with Steps("hpack_decoder") as steps:
         again = decoder.decode(block)
     assert again is first
