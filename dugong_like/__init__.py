@@ -72,7 +72,9 @@ if TYPE_CHECKING:
         put,
         query,
         request,
+        sse,
         stream,
+        websocket,
     )
     from .client.async_client import AsyncClient
     from .client.client import Client
@@ -299,10 +301,12 @@ __all__ = [
     "request",
     "run",
     "split_credentials",
+    "sse",
     "stall",
     "stream",
     "stuck",
     "tls_context",
+    "websocket",
     "within",
     "WSGIDispatcher",
 ]
@@ -342,7 +346,9 @@ _LATER = {
     "post": ".client.api",
     "put": ".client.api",
     "request": ".client.api",
+    "sse": ".client.api",
     "stream": ".client.api",
+    "websocket": ".client.api",
     "AioFuture": ".drivers.aio",
     "H2Options": ".http.h2.options",
     "H2Settings": ".http.h2.options",

@@ -14,8 +14,12 @@ from .client import Client
 from .request_building import RequestOptions
 
 if TYPE_CHECKING:
+    from ..connection.websocket import WebSocket
+    from ..connection.websocket_handler import WebSocketHandler
     from ..http.url import URL
+    from .event_source import EventSource, SSEOptions
     from .response import Response
+    from .websocket import OpeningOptions
 
 _lock = threading.RLock()  # a finalizer or a handler of signals may come in between
 _shared: list[Client] = []
@@ -91,3 +95,15 @@ def stream(
 ) -> AbstractContextManager[Response]:
     """Send a request by the default client; see `Client.stream`."""
     return default_client().stream(method, url, **options)
+
+
+def sse(url: URL | str, **options: Unpack[SSEOptions]) -> EventSource:
+    """Return the server-sent events of a URL, by the default client; see `Client.sse`."""
+    return default_client().sse(url, **options)
+
+
+def websocket(
+    url: URL | str, *, handler: WebSocketHandler | None = None, **options: Unpack[OpeningOptions]
+) -> WebSocket:
+    """Open a WebSocket by the default client; see `Client.co_websocket`."""
+    return default_client().websocket(url, handler=handler, **options)

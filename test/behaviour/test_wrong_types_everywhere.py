@@ -185,7 +185,7 @@ NOT_TRIED = {
     "says no to what it does not know": {"is_temp_network_error"},
     "the arguments of Client, and of its request()": {
         *("AsyncClient", "delete", "get", "head", "options", "patch", "post", "put", "query"),
-        *("request", "stream"),
+        *("request", "sse", "stream", "websocket"),
     },
     "takes scripts of tests, one after the other": {"ScriptedTransport"},
 }

@@ -5,11 +5,16 @@ import threading
 
 import pytest
 from kit.support import ScriptedServer, read_head
+from kit.websocket_servers import serving
 
 import dugong_like
 from dugong_like.client import api
 
 OK = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok"
+EVENTS = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    b"data: a\n\ndata: b\n\n"
+)
 VERBS = ["get", "head", "options", "post", "put", "patch", "delete", "query"]
 
 
@@ -50,6 +55,48 @@ def test_functions_share_one_client_that_keeps_no_cookies(shared):
     ]  # fmt: skip
     assert all(b"X-A: b" in head for head in heads[:-2])
     assert not any(b"Cookie" in head for head in heads)
+
+
+@pytest.mark.feature("E39")
+def test_server_sent_events(shared):
+    heads = []
+
+    def handler(sock):
+        heads.append(read_head(sock))
+        sock.sendall(EVENTS)
+
+    with ScriptedServer(handler) as one:
+        place = f"http://127.0.0.1:{one.port}/x"
+        with dugong_like.sse(place, last_event_id="7", reconnect=False) as events:
+            assert [event.data for event in events] == ["a", "b"]
+    assert b"Last-Event-ID: 7" in heads[0]
+    assert len(shared) == 1
+    with pytest.raises(TypeError, match="reconnect"):
+        dugong_like.sse("http://a.test/", reconnects=True)
+
+
+@pytest.mark.feature("C44")
+def test_a_websocket(shared):
+    class Once(dugong_like.WebSocketHandler):
+        def on_open(self, ws):
+            ws.write("x")
+
+        def on_message(self, ws, message):
+            got.append(message)
+            return ws.co_close()
+
+    got = []
+    with serving() as port:
+        place = f"ws://127.0.0.1:{port}/x"
+        with dugong_like.websocket(place, subprotocols=["a"]) as ws:
+            ws.send("hello")
+            assert ws.recv() == "hello"
+        assert ws.close_code == 1000
+        assert dugong_like.websocket(place, handler=Once()).close_code == 1000
+    assert got == ["x"]
+    assert len(shared) == 1
+    with pytest.raises(TypeError, match="deflate"):
+        dugong_like.websocket("ws://a.test/", compression=None)
 
 
 def test_threads_make_one_client(shared):
