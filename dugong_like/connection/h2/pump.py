@@ -55,6 +55,7 @@ T = TypeVar("T")
 MEMORY: Final = 262144  # bytes received at once: a large body comes in as much
 # Of that size; what is received is copied where it is kept. Few threads receive at the same moment.
 _spare: Final[deque[memoryview]] = deque(maxlen=4)
+LITTLE: Final = 16384  # bytes: behind more, the system acknowledges without being asked
 MOST_ROUNDS: Final = 4  # receptions before other operations of the loop have their turn
 MOST_WAKES: Final = 128  # flags that are kept for the next followers: for as many streams as usual
 DEFAULT: Final = H2Options()
@@ -148,7 +149,8 @@ class Pump:
 
     __slots__ = (
         *("_batch", "_child", "_followers", "_gatherer", "_gathering", "_lost", "_marked"),
-        *("_most_wakes", "_newest", "_of_stream", "_opener", "_reader", "_shared", "_wakes"),
+        *("_most_wakes", "_newest", "_of_stream", "_opener", "_owes_ack", "_reader", "_shared"),
+        "_wakes",
         *("_wanting", "_writer", "engine", "lock", "news", "received"),
     )
 
@@ -171,6 +173,7 @@ class Pump:
         self._gatherer: Waiter | None = None
         self._gathering = 0  # the thread of the gatherer; 0 if there is none
         self._lost = False  # nothing more can be sent
+        self._owes_ack = False  # little was received, and nothing sent since, with which ACK goes
         self._child = False  # this is a copy in a child process
         self.news: deque[Callable[[], object]] = deque()  # what is to be told without the lock
 
@@ -401,7 +404,12 @@ class Pump:
             self._end_sending(waiter)
         if not gathered and self._takes_reading(waiter):
             stream = shared.live_stream()
-            return None if stream.buffered else stream.wanted_by_recv(deadline)
+            if stream.buffered:
+                return None
+            if self._owes_ack and self._of_stream:
+                self._owes_ack = False
+                stream.quick_ack()  # the server may hold back what is less than a packet
+            return stream.wanted_by_recv(deadline)
         shared.live_stream()
         if waiter.wake is None:
             waiter.wake = self._wakes.pop() if self._wakes else Wake("stream")
@@ -530,6 +538,7 @@ class Pump:
                     self._batch = cast("list[Part]", output.take())
                 if not (count := stream.send(self._batch)):
                     break
+                self._owes_ack = False
                 output.sent += count
                 if output.sent == output.queued:
                     self._batch = []
@@ -576,6 +585,7 @@ class Pump:
         settings = engine.remote_settings
         if count:
             self.received += count
+            self._owes_ack = count < LITTLE
             self._dispatch(engine.receive(memory[:count]))
         _spare.append(memory)
         if count is None:

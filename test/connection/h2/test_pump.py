@@ -370,6 +370,24 @@ def test_a_warm_exchange_takes_few_steps_and_calls_of_the_system(monkeypatch, co
     assert codes[-1] <= 2550, codes
 
 
+def test_a_part_of_a_response_is_acknowledged_at_once(monkeypatch, conn, stream):
+    """A server with Nagle's algorithm holds the rest back until then, which may be 40 ms."""
+    told = []
+    monkeypatch.setattr(stream, "quick_ack", lambda: told.append(len(stream.arrived)))
+    going = conn.co_exchange("GET", "/a")
+    next(going)
+    assert not told
+    stream.arrived, stream.on_the_way = stream.on_the_way[:20], stream.on_the_way[20:]
+    next(going)
+    assert told == [0]
+    next(going)
+    assert told == [0]
+    stream.arrive()
+    assert finish(going).body == b"/a"
+    assert bodies_of(stream, conn.co_exchange("GET", "/b")) == [b"/b"]
+    assert told == [0]
+
+
 def test_an_exchange_beside_a_hundred_others_takes_few_steps(conn, stream):
     def co_four():
         for _ in range(4):
