@@ -54,6 +54,7 @@ PROGRAMS: Final = {
     "faults": Program(("faults", "--tls"), ("trustme",)),
     "interruptions": Program(("interruptions", "--tls"), ("trustme",)),
     "pool": Program(("pool",), ("trio", "gevent")),
+    "pool-http2": Program(("pool", "--http2"), ("h2", "trio", "gevent")),
     "pairs": Program(("pairs", "--tls"), ("trustme",)),
     "soak": Program(("soak",)),
     "soak-tls": Program(("soak", "--tls"), ("trustme",)),

@@ -5,7 +5,11 @@ Many operations at a time share a few connections: in threads, on asyncio, trio,
 its waits, perhaps. Whatever a response says belongs to its request. At the end nothing is in use
 and nobody waits, all places can be taken, and no descriptor is left open.
 
-Run: ``python3 -m contrib.torture.pool [--seconds N] [--count N] [--seed 1] [DRIVER ...]``.
+With ``--http2`` requests share connections, each of which has room for a few of them, and is ended
+by GOAWAY now and then. No stream may be left either.
+
+Run: ``python3 -m contrib.torture.pool [--seconds N] [--count N] [--seed 1] [--http2]
+[DRIVER ...]``.
 Time and number of attempts are those of all drivers together. Prints what became of the attempts
 of each driver. Exit status 1 if anything was wrong.
 """
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import socketserver
 import sys
 import threading
@@ -49,6 +54,8 @@ WORKERS: Final = 12  # at a time
 CONNECTIONS: Final = 4
 PATIENCE: Final = 60.0  # seconds after which an operation hangs
 SIZES: Final = (0, 1, 100, 5000, 70_000)  # bytes of bodies
+STREAMS: Final = 2  # of an HTTP/2 connection
+FRAME: Final = 16384  # bytes
 
 
 class Server(socketserver.StreamRequestHandler):
@@ -83,6 +90,60 @@ class Server(socketserver.StreamRequestHandler):
         return way != "last"
 
 
+class Http2Server(socketserver.BaseRequestHandler):
+    """Answers over HTTP/2 as `Server` does, needs no TLS, and has room for few streams."""
+
+    def handle(self) -> None:
+        """Serve one connection."""
+        import h2.config
+        import h2.connection
+        import h2.settings
+
+        self.request.settimeout(PATIENCE)
+        config = h2.config.H2Configuration(client_side=False)
+        self._http = http = h2.connection.H2Connection(config)
+        http.initiate_connection()
+        http.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS})
+        going = True
+        try:
+            while going:
+                self.request.sendall(http.data_to_send())
+                wire = self.request.recv(65536)
+                going = bool(wire) and self._take(http.receive_data(wire))
+            self.request.sendall(http.data_to_send())
+            self.request.shutdown(socket.SHUT_WR)
+            while self.request.recv(65536):  # or a reset would overtake what was sent
+                pass
+        except OSError:
+            pass  # the client has gone
+
+    def _take(self, events: list[Any]) -> bool:
+        """Answer requests; return False if the connection has ended."""
+        from h2.events import ConnectionTerminated, RequestReceived, StreamReset
+
+        reset = {event.stream_id for event in events if isinstance(event, StreamReset)}
+        for event in events:
+            if isinstance(event, ConnectionTerminated):
+                return False
+            if not isinstance(event, RequestReceived) or event.stream_id in reset:
+                continue
+            target = dict(event.headers)[b":path"].decode()
+            _, number, size, way = target.split("/")
+            body = body_of(number, int(size))
+            stream = event.stream_id
+            self._http.send_headers(stream, [(":status", "200")], end_stream=not body)
+            if way == "late":
+                self.request.sendall(self._http.data_to_send())
+                time.sleep(0.0005)
+            for at in range(0, len(body), FRAME):
+                last = at + FRAME >= len(body)
+                self._http.send_data(stream, body[at : at + FRAME], end_stream=last)
+            if way == "last":
+                self._http.close_connection(last_stream_id=stream)
+                return False
+        return True
+
+
 WAYS: Final = ("usual", "usual", "chunked", "late", "last")
 
 
@@ -98,9 +159,10 @@ def body_of(number: str, size: int) -> bytes:
 
 
 @contextmanager
-def serving() -> Iterator[int]:
+def serving(*, http2: bool = False) -> Iterator[int]:
     """Run the server; yield its port."""
-    with Listening(("127.0.0.1", 0), Server) as server:
+    handler = Http2Server if http2 else Server
+    with Listening(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=partial(server.serve_forever, 0.01))
         thread.start()
         try:
@@ -288,7 +350,7 @@ DRIVERS: Final[dict[str, Callable[[Ops], None]]] = {
 }
 
 
-def play(name: str, limit: Limit, dice: random.Random) -> Attempts:
+def play(name: str, limit: Limit, dice: random.Random, *, http2: bool = False) -> Attempts:
     """Try the pool under the driver *name*.
 
     Raises:
@@ -297,7 +359,11 @@ def play(name: str, limit: Limit, dice: random.Random) -> Attempts:
     """
     limits = Limits(max_connections=CONNECTIONS, max_requests=dice.choice([None, 7]))
     timeouts = Timeouts(connect=PATIENCE, pool=PATIENCE, head=PATIENCE, stall=PATIENCE)
-    with serving() as port, Client(limits=limits, timeout=timeouts, trust_env=False) as client:
+    versions = ("h2",) if http2 else ("http/1.1",)
+    with (
+        serving(http2=http2) as port,
+        Client(limits=limits, timeout=timeouts, trust_env=False, versions=versions) as client,
+    ):
         attempts = Attempts(client, port, limit, dice)
         DRIVERS[name]([attempts.co_work() for _ in range(WORKERS)])
         inspect(client, Origin("http", "127.0.0.1", port))
@@ -319,14 +385,17 @@ def inspect(client: Client, origin: Origin) -> None:
     leases = []
     while (lease := pool.try_acquire(origin)) is not None:
         leases.append(lease)
+    left = [repr(lease.connection) for lease in leases if "stream" in repr(lease.connection)]
     for lease in leases:
         lease.release()
+    check(not left, f"streams are used by nobody: {left}")
     check(len(leases) == CONNECTIONS, f"{len(leases)} of {CONNECTIONS} places can be taken")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     made = parser(__doc__ or "")
+    made.add_argument("--http2", action="store_true", help="over HTTP/2 (needs h2)")
     made.add_argument("drivers", nargs="*", metavar="DRIVER", help=", ".join(DRIVERS))
     options = made.parse_args(arguments)
     names = options.drivers or list(DRIVERS)
@@ -340,7 +409,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in names:
         dice = random.Random(f"{options.seed} {name}")
         try:
-            attempts = play(name, Limit.of(options, len(names)), dice)
+            limit = Limit.of(options, len(names))
+            attempts = play(name, limit, dice, http2=options.http2)
         except (Violation, DugongError, AssertionError):
             violations += 1
             print(f"{name}: {traceback.format_exc()}", flush=True)
