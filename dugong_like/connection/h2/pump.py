@@ -630,6 +630,8 @@ class Pump:
         for waiter in self._wanting:
             if waiter.wants == NEWS:
                 self._wake(waiter)
+            elif waiter.leads:
+                waiter.moved = True  # and the room is for those who can be woken
             elif room > 0:
                 room -= 1
                 waiter.moved = True
@@ -638,6 +640,8 @@ class Pump:
     def wake_of(self, stream: Stream) -> None:
         """Wake those who wait for *stream*, as it was given up; under the lock."""
         self._dispatch([stream])
+        if self._reader is not None and self._reader.stream is stream:
+            self._rouse_leader()
 
     def is_sent(self, waiter: Waiter) -> bool:
         """Return True if all is sent that was queued when this was first asked; under the lock."""
@@ -653,6 +657,15 @@ class Pump:
         """Wake those who want to open a stream, as one has ended; under the lock."""
         if self._wanting:
             self._wake_wanting()
+            if self._reader in self._wanting and self.engine.room():
+                self._rouse_leader()
+
+    def _rouse_leader(self) -> None:
+        """Have the server send something: the one that leads waits for that, and for no flag."""
+        engine = self.engine
+        if engine.ended is None and not self._lost and not engine.pings:
+            engine.ping()
+            self._flush()
 
     # ---- the end
 

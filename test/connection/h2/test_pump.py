@@ -11,7 +11,7 @@ import threading
 
 import pytest
 from kit.h2_server import Answer
-from kit.h2_streams import PeerStream, bodies_of, results_of
+from kit.h2_streams import PeerStream, bodies_of, is_ready, results_of
 from kit.steps import Steps
 from kit.streams import connection, finish
 
@@ -22,6 +22,10 @@ from dugong_like.polling.contract import POLLIN, POLLOUT, PollNeeded
 
 def by_path(request):
     return Answer(body=request[":path"].encode())
+
+
+def by_path_but_never(request):
+    return None if request[":path"] == "/never" else by_path(request)
 
 
 @pytest.fixture
@@ -229,7 +233,7 @@ def test_a_writer_receives_meanwhile(conn, stream, waits):
 @pytest.fixture
 def narrow(monkeypatch, waits):
     """Return a stream to a server that takes one request at a time, and a connection with it."""
-    stream = PeerStream(by_path, max_concurrent_streams=1)
+    stream = PeerStream(by_path_but_never, max_concurrent_streams=1)
     conn = connection(monkeypatch, stream, versions=("h2",))
     assert bodies_of(stream, conn.co_exchange("GET", "/first")) == [b"/first"]
     return stream, conn
@@ -557,3 +561,44 @@ def test_time_without_anything_for_one_exchange(monkeypatch, conn, stream, waits
         next(going[0])
     assert failure.value.request_sent == "maybe"
     assert bodies_of(stream, going[1]) == [b"/b"]
+
+
+# ---- one that leads waits for the socket, and no flag wakes it
+
+
+def test_room_that_another_one_leaves_reaches_the_one_that_leads(narrow):
+    stream, conn = narrow
+    other = conn.send_request("GET", "/never")
+    going, needs = begin(conn, "/a")
+    assert needs[0].fd == stream.fd
+
+    other.abandon()
+
+    assert bodies_of(stream, *going, needs=needs) == [b"/a"]
+    assert not pump_of(conn).engine.pings
+
+
+def test_room_that_another_one_leaves_is_for_a_follower_rather_than_for_the_one_that_leads(narrow):
+    stream, conn = narrow
+    other = conn.send_request("GET", "/never")
+    going, needs = begin(conn, "/a", "/b")
+
+    other.abandon()
+
+    assert is_ready(stream, needs[1])
+    assert not is_ready(stream, needs[0])
+    assert bodies_of(stream, *going, needs=needs) == [b"/a", b"/b"]
+
+
+def test_exchange_that_another_one_gives_up_while_it_leads_ends(narrow):
+    stream, conn = narrow
+    exchange = conn.send_request("GET", "/never")
+    going = exchange.co_read_response()
+    need = until_it_waits(going, 5)
+    assert need.fd == stream.fd
+
+    exchange.abandon()
+
+    with pytest.raises(StateError, match="abandoned"):
+        results_of(stream, going, needs=[need])
+    assert bodies_of(stream, conn.co_exchange("GET", "/a")) == [b"/a"]

@@ -17,6 +17,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:a connection to .* was neither released nor discarded"),
 ]
 
+ALL_BUT_LOOP = [name for name in pool.DRIVERS if name != "loop"]
+
 
 @pytest.fixture(autouse=True, scope="module")
 def loops_are_there():
@@ -33,6 +35,20 @@ def test_no_place_is_lost_whatever_is_given_up(driver):
     attempts = pool.play(driver, Limit(count=300), random.Random(1))
 
     assert attempts.done == sum(attempts.outcomes.values()) >= 300
+    assert {"answered", "given up", "used"} <= set(attempts.outcomes)
+
+
+@pytest.mark.parametrize(
+    "driver",
+    ["loop", *(pytest.param(name, marks=pytest.mark.slow) for name in ALL_BUT_LOOP)],
+)
+def test_no_stream_is_lost_whatever_is_given_up(driver):
+    pytest.importorskip("h2")
+    count = 200 if driver == "loop" else 1200
+
+    attempts = pool.play(driver, Limit(count=count), random.Random(5), http2=True)
+
+    assert attempts.done == sum(attempts.outcomes.values()) >= count
     assert {"answered", "given up", "used"} <= set(attempts.outcomes)
 
 
