@@ -898,10 +898,10 @@ class Operations:
         self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
     ) -> Co[Reply]:
         """Do an exchange when it is its turn."""
-        return self._co_in_turn(self._co_exchange_now(exchange, head, whole))
+        return self._co_in_turn(exchange, self._co_exchange_now(exchange, head, whole))
 
-    def _co_in_turn(self, going: Co[T]) -> Co[T]:
-        """Do *going* when it is its turn."""
+    def _co_in_turn(self, exchange: Exchange, going: Co[T]) -> Co[T]:  # noqa: ARG002
+        """Do *going* when it is its turn; `stuck` finds there that *exchange* waits for it."""
         exchanges = self._exchanges
         lock = exchanges.lock  # of this process
         held = False
@@ -997,7 +997,9 @@ class Operations:
         """Do all exchanges of *batch*: beside each other, or alone on a session."""
         whole = cast("list[tuple[Exchange, bytes, memoryview | None]]", batch)
         while not self._session.concurrent:
-            if (yield from self._co_in_turn(self._co_batch_alone(batch, replies, gathers))):
+            first = batch[0][0]
+            going = self._co_in_turn(first, self._co_batch_alone(batch, replies, gathers))
+            if (yield from going):
                 return
         yield from several(itertools.starmap(self._co_exchange_beside, whole), replies, BESIDE)
 
