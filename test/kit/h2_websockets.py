@@ -19,7 +19,7 @@ class WebSocketPeer(Peer):
 
     Paths: ``/refused`` is answered by 403 with a body, ``/refused/N`` with one of N bytes,
     ``/greeting`` begins with a message, behind the head of ``/last`` comes GOAWAY, ``/reset``
-    resets the stream at the first message, and ``/silent`` answers none.
+    resets the stream at the first message, ``/silent`` answers none, and ``/deaf`` no ping either.
 
     Args:
         app: see `Peer`, for other requests.
@@ -68,10 +68,13 @@ class WebSocketPeer(Peer):
             if size := event.flow_controlled_length:
                 self.connection.increment_flow_control_window(size)
                 self.connection.increment_flow_control_window(size, stream)
-            if stream in self._waiting:  # this side has not ended it
+            if stream in self._waiting and not self._is_deaf():  # this side has not ended it
                 self._serve(stream, event.data)
             return
         super()._follow(event)
+
+    def _is_deaf(self):
+        return self.openings[0][":path"] == "/deaf"
 
     def _begin(self, stream, fields):
         self.openings.append(fields)

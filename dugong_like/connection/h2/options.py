@@ -54,7 +54,14 @@ def check_options(
 
 
 class EitherHead(bytes):
-    """The head of a request as HTTP/1.1 sends it, which HTTP/2 sends as `section`."""
+    """The head of a request as HTTP/1.1 sends it, which HTTP/2 sends as `section`.
+
+    Attributes:
+        protocol: of an extended CONNECT (RFC 8441 section 4); empty for other requests.
+
+    """
+
+    protocol = ""
 
     def __new__(cls, head: bytes, *_: object) -> Self:
         """Return *head* with the other arguments, which `__init__` takes."""
@@ -68,10 +75,8 @@ class EitherHead(bytes):
         path: str,
         fields: FieldLines,
         framing: str,
-        protocol: str = "",
     ) -> None:
         self._parts = builder, method, path, fields, framing
-        self._protocol = protocol  # of an extended CONNECT
         self._section: tuple[Field, ...] | None = None
 
     def section(self) -> tuple[Field, ...]:
@@ -83,7 +88,7 @@ class EitherHead(bytes):
         """
         if self._section is None:
             builder, method, path, fields, framing = self._parts
-            if method == "CONNECT" and not self._protocol:
+            if method == "CONNECT" and not self.protocol:
                 raise InvalidRequest("CONNECT is sent over HTTP/1.1 only")
             own = []
             for line in framing.encode("latin-1").split(b"\r\n")[:-1]:
@@ -91,7 +96,7 @@ class EitherHead(bytes):
                 if (lower := name.lower()) != FRAMING:
                     own.append((lower, value.strip()))
             self._section = (
-                *builder.build(method, path, fields, protocol=self._protocol),
+                *builder.build(method, path, fields, protocol=self.protocol),
                 *own,
             )
         return self._section
@@ -136,4 +141,6 @@ class EitherHeads:
 
         """
         head = self._heads.build("GET", path, fields, "")
-        return EitherHead(head, self._fields, "CONNECT", path, fields, "", protocol)
+        either = EitherHead(head, self._fields, "CONNECT", path, fields, "")
+        either.protocol = protocol
+        return either

@@ -265,6 +265,10 @@ class Tunnel:
             ConnectionClosed: the connection is closed.
 
         """
+        if not (read or write):  # others move the bytes, and set the flag when that matters
+            assert wake is not None
+            yield wake.need(deadline)
+            return
         waiter = Waiter(None)
         is_ready = partial(self._is_ready, waiter, read=read)
         going = self._pump.co(is_ready, write, waiter, Limit(None))

@@ -239,6 +239,42 @@ def test_threads_send_receive_and_request_at_once():
     assert len(server.peers) == 1
 
 
+def test_over_tls(certificate, trusting):
+    tls = certificate.server_context()
+    tls.set_alpn_protocols(["h2"])
+    with websocket_h2_server(tls) as server:
+        versions = ("h2", "http/1.1")
+        with HTTPConnection(
+            "localhost", server.port, trusting, versions=versions, timeout=30
+        ) as conn:
+            with conn.websocket("/chat") as ws:
+                ws.send("x" * 100_000)
+                assert ws.recv() == "x" * 100_000
+            assert conn.protocol == "h2"
+            assert server.peers[0].openings[0][":scheme"] == "https"
+
+
+def test_time_limit_of_a_message():
+    with websocket_h2_server() as server:
+        with HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=30) as conn:
+            with conn.websocket("/chat") as ws:
+                with pytest.raises(ConnectionTimedOut, match=r"no message came for 0\.001 s"):
+                    ws.recv(0.001)
+                ws.send("x")
+                assert ws.recv(30) == "x"
+
+
+def test_a_server_that_answers_no_ping():
+    with websocket_h2_server() as server:
+        with HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=30) as conn:
+            ws = conn.websocket("/deaf", ping_interval=0.001, ping_timeout=0.001)
+            with pytest.raises(ConnectionTimedOut) as info:
+                ws.recv()
+            assert info.value.phase == "pong"
+            assert conn.exchange("GET", "/").body == b"hello"
+    assert server.peers[0].resets == [CANCEL]
+
+
 # ---- every end
 
 
@@ -282,6 +318,28 @@ def test_a_stream_that_the_server_resets(open_to):
 
     assert info.value.code == 1006
     assert going_on(stream, conn.co_exchange("GET", "/")).body == b"hello"
+
+
+def test_an_operation_that_only_waits_for_another_one_does_not_spin(open_to):
+    conn, stream = open_to()
+    going_on(stream, conn.co_exchange("GET", "/"))
+    leader = conn.co_ping()
+    ws = going_on(stream, conn.co_websocket("/chat"))
+    stream.on_the_way = b""
+    next(leader)  # it is the one that receives
+    receiving = ws.co_recv()
+    pinging = ws.co_ping()
+    for operation in (receiving, pinging):
+        next(operation)
+    stream.on_the_way = h2_frames.rst_stream(ws.response.stream_id, CANCEL)
+    stream.arrive()
+    next(leader)
+
+    next(pinging)  # needlessly: the one that receives has not been resumed
+    for operation in (receiving, pinging):
+        with pytest.raises(WebSocketClosed, match="CANCEL"):
+            finish(operation)
+    leader.close()
 
 
 def test_the_connection_is_lost(open_to):
