@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import threading
 
 import pytest
@@ -11,7 +12,7 @@ from kit.h2_server import Answer
 from kit.h2_site import Site, h2_site, site
 from kit.support import ScriptedServer
 
-from dugong_like import AsyncClient, Client, GoneAway, StreamReset
+from dugong_like import AsyncClient, Client, GoneAway, Origin, StateError, StreamReset
 from dugong_like.drivers.loop import Loop
 
 VERSIONS = ("h2", "http/1.1")
@@ -377,3 +378,86 @@ def test_prior_knowledge(client_of):
         assert json.loads(client.post(f"{url}/upload", content=b"ab").content)["length"] == 2
         assert client.get(url).http_version == "2"
     assert len(server.peers) == 1
+
+
+def test_request_closed_at_any_wait_leaves_no_stream_and_disturbs_no_other(tls, client_of):
+    """Each of them: before the connection is there, while it is opened, and on the stream."""
+    with h2_site(tls=tls) as server:
+        client = client_of(server)
+        for path, options in (
+            *(("/", {}), ("/chunked/200000", {}), ("/chunked/200000", {"stream": True})),
+            ("/upload", {"content": b"x" * 200_000, "method": "POST"}),
+        ):
+            for waits in range(12):
+                method = options.get("method", "GET")
+                more = {name: value for name, value in options.items() if name != "method"}
+                with client.stream("GET", "/chunked/100000") as other:
+                    given_up = client.co_request(method, path, **more)
+                    ended = given_up_after(given_up, waits)
+                    assert sum(map(len, other.iter_bytes())) == 100_000
+                if ended is not None:
+                    ended.close()
+                    break
+        assert client.get("/").content == b"hello"
+        counts = client.stats()[f"https://localhost:{server.port}"]
+        assert (counts.busy, counts.idle) == (0, 1)
+        with client.dispatcher.acquire(Origin("https", "localhost", server.port)) as lease:
+            assert "stream" not in repr(lease.connection)
+    assert len(server.peers) == 1
+
+
+def given_up_after(operation, waits):
+    """Resume *operation* so often, waiting in between, and close it; its result if that is here."""
+    try:
+        for _ in range(waits):
+            assert next(operation).poll(60)
+        next(operation)
+    except StopIteration as end:
+        return end.value
+    finally:
+        operation.close()
+
+
+def test_client_closed_meanwhile_lets_what_is_under_way_end(tls, client_of):
+    with h2_site(tls=tls) as server:
+        client = client_of(server)
+        with client.stream("GET", "/chunked/300000") as response:
+            client.close()
+            with pytest.raises(StateError, match="closed"):
+                client.get("/")
+            assert sum(map(len, response.iter_bytes())) == 300_000
+        assert client.stats()[f"https://localhost:{server.port}"].busy == 0
+    assert len(server.peers) == 1
+
+
+def test_response_that_is_lost_gives_its_stream_back(tls, client_of):
+    with h2_site(tls=tls) as server:
+        client = client_of(server)
+        other = client.get("/chunked/300000", stream=True)
+        lost = client.get("/chunked/300000", stream=True)
+        with pytest.warns(ResourceWarning, match="stream"):
+            del lost
+        assert len(other.read()) == 300_000
+        assert client.get("/").content == b"hello"
+        assert client.stats()[f"https://localhost:{server.port}"].busy == 0
+    assert len(server.peers) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of Python 3.12
+def test_child_process_has_connections_of_its_own(tls, client_of):
+    with h2_site(tls=tls) as server:
+        client = client_of(server)
+        with client.stream("GET", "/chunked/300000") as response:
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    response.close()
+                    status = 0 if client.get("/").content == b"hello" else 2
+                finally:
+                    os._exit(status)
+            assert os.waitpid(child, 0)[1] == 0
+            assert sum(map(len, response.iter_bytes())) == 300_000
+        assert client.get("/").content == b"hello"
+    assert len(server.peers) == 2

@@ -144,7 +144,8 @@ class H2Stream:
         if not isinstance(exc, DugongError):
             return
         stream, exchange = self.stream, self.exchange
-        if not exc.url and stream is not None:
+        # A time limit of all that a client does for a request has its label already.
+        if stream is not None and (not exc.url or exc.request_sent == "no"):
             begun = exchange.answered or exchange.informational
             if begun or isinstance(exc, ProtocolError):
                 exc.request_sent = "yes"

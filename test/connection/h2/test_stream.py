@@ -569,3 +569,16 @@ def test_total_limit(open_to):
     with pytest.raises(ConnectionTimedOut) as failure:
         finish(conn.co_exchange("GET", "/"))
     assert failure.value.phase == "total"
+
+
+def test_time_limit_from_outside_says_that_the_request_may_have_been_processed(open_to):
+    """It has its label already, as that of a client has, which is about several exchanges."""
+    conn, _ = open_to(lambda _: None)
+    for going in (conn.co_exchange("POST", "/", None, b"x"), conn.co_exchange("GET", "/")):
+        next(going)
+        late = ConnectionTimedOut("too late", phase="total")
+        late.label("POST", "http://script.test/")
+        with pytest.raises(ConnectionTimedOut):
+            going.throw(late)
+        assert late.request_sent == "maybe"
+    assert conn.is_open()
