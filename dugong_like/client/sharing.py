@@ -297,13 +297,15 @@ class Sharing:
 
         """
         at = self._at(origin)
-        if not at.speaks_one and not at.waiting:
-            stream = self._take(at, origin)
-            if stream is not None:
-                return stream
         if deadline is None:
             deadline = self._pool.deadline()
         until = None if deadline == inf else deadline
+        if not at.speaks_one and not at.waiting:
+            free: AnyLease | None = self._take(at, origin)
+            if free is None and not at.each_opens and self._may_open(at):
+                free = yield from self._co_open(at, origin, until, timeouts)
+            if free is not None:
+                return free
         began = monotonic()
         with Wake("pool") as wake:
             try:

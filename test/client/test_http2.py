@@ -10,12 +10,15 @@ import pytest
 from kit.h2_frames import goaway
 from kit.h2_server import Answer
 from kit.h2_site import Site, h2_site, site
+from kit.steps import Steps
 from kit.support import ScriptedServer
 
 from dugong_like import AsyncClient, Client, GoneAway, Origin, StateError, StreamReset
 from dugong_like.drivers.loop import Loop
 
 VERSIONS = ("h2", "http/1.1")
+MOST_CODES = 6500  # bytecodes of a GET on a connection that was used before
+MOST_CALLS = 305
 
 
 @pytest.fixture
@@ -461,3 +464,15 @@ def test_child_process_has_connections_of_its_own(tls, client_of):
             assert sum(map(len, response.iter_bytes())) == 300_000
         assert client.get("/").content == b"hello"
     assert len(server.peers) == 2
+
+
+def test_steps_of_requests_one_after_the_other_are_few():
+    """Each of them takes the connection out of the pool, shares it, and gives it back."""
+    with h2_site() as server, Client(versions=("h2",), trust_env=False) as client:
+        url = f"http://127.0.0.1:{server.port}/"
+        for _ in range(3):  # blocks of header fields are remembered
+            client.get(url)
+        with Steps("/dugong_like/") as steps:
+            client.get(url)
+    assert steps.codes < MOST_CODES
+    assert steps.frames < MOST_CALLS

@@ -351,3 +351,14 @@ def test_origins_are_forgotten_when_nothing_is_in_use():
     assert again.connection.whole is kept.connection.whole
     again.release()
     kept.release()
+
+
+def test_one_that_opens_alone_makes_no_flag(monkeypatch):
+    def no_flag(_):
+        raise AssertionError("it need not be woken")
+
+    sharing, pool, _, _ = sharing_of()
+    monkeypatch.setattr("dugong_like.client.sharing.Wake", no_flag)
+    for _ in range(2):  # a new connection, and one that was idle
+        took(sharing.co_acquire(origin())).release()
+    assert places(pool) == (1, 0)
