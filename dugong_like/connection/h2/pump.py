@@ -108,6 +108,7 @@ class Waiter:
 
     Attributes:
         mark: the position that ``output.sent`` has to come to; 0 if it waits for no such thing.
+        has_more: True if it has more to queue when that is reached.
         moved: True if something has happened to its stream since it was looked at.
         leads: True if it waits for the socket to receive.
         writes: True if it waits for the socket to send.
@@ -117,13 +118,16 @@ class Waiter:
 
     """
 
-    __slots__ = ("leads", "left", "mark", "moved", "stream", "wake", "wants", "woken", "writes")
+    __slots__ = (
+        *("has_more", "leads", "left", "mark", "moved", "stream", "wake", "wants", "woken"),
+        "writes",
+    )
 
     def __init__(self, stream: Stream | None, wants: int = 0) -> None:
         self.stream = stream
         self.wants = wants
         self.mark = 0
-        self.moved = self.leads = self.writes = self.woken = self.left = False
+        self.moved = self.leads = self.writes = self.woken = self.left = self.has_more = False
         self.wake: Wake | None = None
 
 
@@ -262,7 +266,7 @@ class Pump:
         """Return True if another operation of this thread is going to send and receive."""
         return self._gatherer is not waiter and self._gathering == get_ident()
 
-    def _advance(
+    def _advance(  # noqa: C901 - each step decides on the next one
         self,
         waiter: Waiter,
         attempt: Callable[[A], T | None],
@@ -290,6 +294,10 @@ class Pump:
             self._flush_for(waiter)
             if result is None and 0 < waiter.mark <= output.sent:
                 result = attempt(argument)  # it was waiting for what has just been sent
+                if waiter.has_more:
+                    self._flush_for(waiter)
+                    if waiter.mark <= output.sent:
+                        break  # it can go on, but others have their turn
             if result is not None:
                 self._leave(waiter)
                 return result, None

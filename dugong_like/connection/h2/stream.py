@@ -57,6 +57,9 @@ PEERS: Final = (ProtocolError, TransportError)  # errors that the peer or the ne
 NO_CONTENT: Final = frozenset({204, 205, 304})
 CONTINUE: Final = 100
 MOST_SAVED: Final = 262144  # bytes written to a file at once
+# Bytes of a request body that wait to be sent, whatever the windows allow: the heads of other
+# requests wait behind them.
+MOST_QUEUED: Final = 262144
 NOT_SENT: Final = "nothing could be sent"
 
 
@@ -224,14 +227,28 @@ class H2Stream:
             self._pump.follow(waiter, stream)
         engine = self._pump.engine
         rest = self._rest
-        if rest is not None or (self._ending and not stream.request_ended):
-            self._check_unanswered(stream)
-            accepted = engine.send_data(stream, b"" if rest is None else rest, self._ending)
-            if rest is not None and accepted < len(rest):
-                self._rest = rest[accepted:]
+        if rest is None:
+            if self._ending and not stream.request_ended:
+                self._check_unanswered(stream)
+                engine.send_data(stream, b"", True)
+            return True
+        self._check_unanswered(stream)
+        if waiter.has_more:
+            if not self._pump.is_sent(waiter):
                 return False
+            waiter.mark = 0
+            waiter.has_more = False
+        part = rest[:MOST_QUEUED]
+        is_last = len(part) == len(rest)
+        accepted = engine.send_data(stream, part, self._ending and is_last)
+        if is_last and accepted == len(part):
             self._rest = None
-        return True
+            return True
+        self._rest = rest[accepted:]
+        if accepted == len(part):
+            waiter.has_more = True
+            self._pump.is_sent(waiter)  # which sets the mark to wait for
+        return False
 
     def queue_next(self, waiter: Waiter) -> bool:
         """Do what `queue` does, as one of several streams of *waiter*."""

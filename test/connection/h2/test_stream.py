@@ -582,3 +582,20 @@ def test_time_limit_from_outside_says_that_the_request_may_have_been_processed(o
             going.throw(late)
         assert late.request_sent == "maybe"
     assert conn.is_open()
+
+
+def test_a_large_upload_leaves_room_for_other_requests(open_to):
+    """Whatever the windows allow, little of it is queued before it is sent."""
+    conn, stream = open_to(settings={"initial_window_size": 2**30})
+    stream.peer.connection.increment_flow_control_window(2**30)
+    stream.on_the_way += stream.peer.connection.data_to_send()
+    stream.arrive()
+    conn.is_open()
+    stream.room = 1000
+    going = conn.co_exchange("PUT", "/echo", None, bytes(3_000_000))
+    next(going)
+    output = conn._session.shared.pump.engine.output
+    assert output.queued - output.sent < 2 * 262_144
+    stream.room = 1 << 30
+    assert bodies_of(stream, going, conn.co_exchange("GET", "/")) == [bytes(3_000_000), b"hello"]
+    assert [request.stream for request in stream.peer.requests] == [3, 1]  # the small one first
