@@ -17,7 +17,7 @@ from dugong_like import AsyncClient, Client, GoneAway, Origin, StateError, Strea
 from dugong_like.drivers.loop import Loop
 
 VERSIONS = ("h2", "http/1.1")
-MOST_CODES = 6500  # bytecodes of a GET on a connection that was used before
+MOST_CODES = 6900  # bytecodes of a GET on a connection that was used before
 MOST_CALLS = 305
 
 

@@ -598,7 +598,7 @@ def test_steps_do_not_depend_on_how_many_connections_there_are(limits):
         pool.close()
     assert len(set(counts)) == 1
     codes, calls = counts[0]
-    assert codes <= 320
+    assert codes <= 360
     assert calls <= 13
 
 

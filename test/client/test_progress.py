@@ -51,7 +51,9 @@ def test_body_that_is_sent_again_begins_with_nothing():
     one.rewind()
     assert taken(one) == b"abc"
     assert seen == [2, 3]
-    assert not ProgressBody(iter([b"x"]), print).rewindable()
+    read = ProgressBody(iter([b"x"]), print)
+    assert taken(read) == b"x"
+    assert not read.rewindable()
 
 
 def test_file_that_has_been_read_a_little():

@@ -616,4 +616,4 @@ def test_steps_of_responses_that_arrive_together(scripted):
         counts.append((steps.codes, steps.frames))
     (fewer, fewer_frames), (codes, frames) = counts
     assert frames - fewer_frames <= 50 * 2  # an exchange and a response
-    assert codes - fewer <= 50 * 190
+    assert codes - fewer <= 50 * 210

@@ -371,7 +371,7 @@ def test_a_warm_exchange_takes_few_steps_and_calls_of_the_system(monkeypatch, co
         assert reply.body == b"/a"
         codes.append(sending.codes + receiving.codes)
     assert calls == {"send": 1, "recv_into": 1, "recv_would_block": 1}
-    assert codes[-1] <= 2550, codes
+    assert codes[-1] <= 2800, codes
 
 
 def test_a_part_of_a_response_is_acknowledged_at_once(monkeypatch, conn, stream):
@@ -400,7 +400,7 @@ def test_an_exchange_beside_a_hundred_others_takes_few_steps(conn, stream):
     results_of(stream, *[co_four() for _ in range(100)])  # makes the flags
     with Steps("dugong_like") as steps:
         results_of(stream, *[co_four() for _ in range(100)])
-    assert steps.codes / 400 <= 2700
+    assert steps.codes / 400 <= 2900
 
 
 def test_calls_of_the_system_for_many_exchanges_at_once(monkeypatch, conn, stream):
