@@ -101,24 +101,27 @@ def _wrap(
     offer: Sequence[str] | None,
 ) -> ssl.SSLSocket:
     """Return *sock* with TLS, taking it over on success; nothing is sent yet."""
+    wrapped: ssl.SSLSocket | None = None
     try:
         session = None if place is None else place.take()
         with offering(context, offer):
-            return context.wrap_socket(
+            wrapped = context.wrap_socket(
                 sock,
                 server_hostname=name,
                 do_handshake_on_connect=False,
                 suppress_ragged_eofs=False,
                 session=session,
             )
-    except OSError as exc:  # the peer has reset the connection already
-        _close_forgotten(exc)
-        raise failed(exc) from exc
-    except ValueError as exc:
-        _close_forgotten(exc)
-        raise bad_name(name, exc) from exc
+        return wrapped  # noqa: RET504 - the end of the block may be interrupted
     except BaseException as exc:
-        _close_forgotten(exc)
+        if wrapped is None:
+            _close_forgotten(exc)
+        else:
+            wrapped.close()
+        if isinstance(exc, OSError):  # the peer has reset the connection already
+            raise failed(exc) from exc
+        if isinstance(exc, ValueError):
+            raise bad_name(name, exc) from exc
         raise
 
 
