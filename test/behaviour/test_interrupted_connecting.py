@@ -14,7 +14,6 @@ import errno
 import gc
 import io
 import itertools
-import linecache
 import os
 import random
 import socket
@@ -26,6 +25,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from kit.interrupted import begins_or_ends_a_block
 from kit.peers import peers
 from kit.support import wait_until
 
@@ -213,16 +213,6 @@ SYSTEM = {"posix", "_socket", "select", "_ssl"}
 # If Ctrl-C comes when there is a number that nobody has noted, or when nobody has it any more and
 # it is not closed yet, the number is lost: no program can help that.
 HAS_NUMBER = {"call": {"close"}, "after call": {"eventfd", "dup"}}
-
-
-def begins_or_ends_a_block(frame):
-    """Return whether the line is one of those at which no signal is ever looked at.
-
-    A ``with`` comes again at the end. A ``try`` behind it does nothing, and what is raised there
-    does not even leave the ``with`` in an orderly way.
-    """
-    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
-    return line.lstrip().startswith(("with ", "try:"))
 
 
 def is_dropping(frame):

@@ -15,6 +15,7 @@ from functools import partial
 import pytest
 from kit import servers
 from kit.every_driver import DRIVERS
+from kit.interrupted import interrupted_at_each_line
 from kit.steps import Steps
 from kit.streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
 from kit.support import ScriptedServer, answering, read_exactly, read_head, wait_until
@@ -529,35 +530,6 @@ def test_early_final_response_to_a_body_from_a_stream():
     assert (reply.status, reply.body, reply.method) == (413, b"no.", "PUT")
 
 
-def steps_of(call):
-    """Call *call* again and again, each time with KeyboardInterrupt one line further in."""
-    at = 0
-    while True:
-        at += 1
-        left = at
-
-        def trace(frame, event, arg):
-            nonlocal left
-            if "dugong_like" not in frame.f_code.co_filename:
-                return None
-            if event == "line":
-                left -= 1
-                if left == 0:
-                    sys.settrace(None)
-                    raise KeyboardInterrupt
-            return trace
-
-        sys.settrace(trace)
-        try:
-            call()
-        except KeyboardInterrupt:
-            yield at
-        else:
-            return
-        finally:
-            sys.settrace(None)
-
-
 def signals_of(call, *modules):
     """Call *call* again and again, each time with KeyboardInterrupt where Python handles signals.
 
@@ -658,7 +630,7 @@ def test_no_interruption_hands_a_response_to_the_next(echo):
     conns = [HTTPConnection("127.0.0.1", echo.port, timeout=20)]
     conns[0].exchange("GET", "/0")
     count = 0
-    for count in steps_of(lambda: conns[0].exchange("GET", "/interrupted")):
+    for count in interrupted_at_each_line(lambda: conns[0].exchange("GET", "/interrupted")):
         if conns[0]._exchanges.lock.locked():  # no signal is looked at in front of `__exit__`
             conns.pop().close()
             conns.append(HTTPConnection("127.0.0.1", echo.port, timeout=20))
@@ -672,13 +644,13 @@ def test_no_interruption_hands_a_response_to_the_next(echo):
 def test_no_interruption_of_the_first_exchange_hands_its_response_to_the_next(echo):
     conns = [HTTPConnection("127.0.0.1", echo.port, timeout=20)]
     count = 0
-    for count in steps_of(lambda: conns[0].exchange("GET", "/interrupted")):
+    for count in interrupted_at_each_line(lambda: conns[0].exchange("GET", "/interrupted")):
         if not conns[0]._exchanges.lock.locked():  # no signal is looked at in front of `__exit__`
             assert conns[0].exchange("GET", f"/{count}").body == b"/%d" % count
             assert conns[0].exchange("GET", "/next").body == b"/next"
         conns.pop().close()
         conns.append(HTTPConnection("127.0.0.1", echo.port, timeout=20))
-    assert count > 200
+    assert count > 150
     conns[0].close()
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import linecache
 import socket
 import sys
 import threading
@@ -12,6 +11,7 @@ from functools import partial
 
 import pytest
 from kit.every_driver import DRIVERS
+from kit.interrupted import interrupted_at_each_line
 from kit.steps import Steps
 from kit.streams import BulkyScript, ScriptedStream, connection, finish
 from kit.support import ScriptedServer, answering, read_head
@@ -421,50 +421,15 @@ def test_a_task_that_is_cancelled_hands_its_responses_to_nobody(echo):
     asyncio.run(main())
 
 
-def ends_a_block(frame):
-    """Return whether the line may be the end of a ``with``, at which no signal is looked at.
-
-    What is raised there does not release its lock.
-    """
-    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
-    return line.lstrip().startswith(("with ", "try:"))
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="lines of a with are told in another way")
 def test_no_interruption_hands_a_response_to_the_next(echo):
-    def lines_of(call):
-        """Call *call* again and again, each time with KeyboardInterrupt one line further in."""
-        at = 0
-        while True:
-            at += 1
-            left = at
-
-            def trace(frame, event, arg):
-                nonlocal left
-                if "dugong_like" not in frame.f_code.co_filename:
-                    return None
-                if event == "line" and not ends_a_block(frame):
-                    left -= 1
-                    if left == 0:
-                        sys.settrace(None)
-                        raise KeyboardInterrupt
-                return trace
-
-            sys.settrace(trace)
-            try:
-                call()
-            except KeyboardInterrupt:
-                yield at
-            else:
-                return
-            finally:
-                sys.settrace(None)
-
     conns = [HTTPConnection("127.0.0.1", echo.port, timeout=20)]
     conns[0].exchange_all(paths(3))
     count = 0
-    for count in lines_of(lambda: conns[0].exchange_all([("GET", "/interrupted")] * 3)):
+    for count in interrupted_at_each_line(
+        lambda: conns[0].exchange_all([("GET", "/interrupted")] * 3)
+    ):
         if conns[0]._exchanges.lock.locked():  # no signal is looked at in front of `finally`
             conns.pop().close()
             conns.append(HTTPConnection("127.0.0.1", echo.port, timeout=20))
