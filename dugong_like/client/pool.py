@@ -58,7 +58,7 @@ from .connection_settings import ConnectionSettings
 from .dispatch import co_dispatch, origin_of
 from .keep_alive import parse_keep_alive
 from .pool_limits import Limits
-from .pooled import Member, OriginPool, OriginStats, Waiter
+from .pooled import HTTP_2, Member, OriginPool, OriginStats, Waiter
 
 if TYPE_CHECKING:
     from .request import ClientRequest
@@ -67,7 +67,6 @@ if TYPE_CHECKING:
 
 MOST_KNOWN: Final = 1000  # origins whose counts are kept although they have no connection
 MARGIN: Final = 1.0  # second; a request must not meet the server's close on its way
-H2: Final = "h2"
 MISDIRECTED: Final = 421  # RFC 9110 section 15.5.20: for another connection, whatever the method
 HTTP_1_1: Final = ConnectionSettings({"http_version": "1.1"})
 CLOSED: Final = "the pool was closed"
@@ -130,7 +129,7 @@ class Lease:
         for member in self._held.copy():
             self._pool.note_keep_alive(member, value)
 
-    def is_worn(self, served: int) -> bool:
+    def is_at_limit(self, served: int) -> bool:
         """Return True if the connection takes no further request after *served* of this lease.
 
         It is too old then, or has served as many as `Limits.max_requests`.
@@ -645,7 +644,7 @@ class Pool:
             if member.has_other_limits:
                 member.has_other_limits = False
                 conn.timeout = member.timeout
-            if at.negotiates and not at.is_shared and conn.protocol == H2:
+            if at.negotiates and not at.is_shared and conn.protocol == HTTP_2:
                 at.is_shared = True
             member.due = due
             member.at = None

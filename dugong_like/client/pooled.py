@@ -21,6 +21,8 @@ from ..polling.contract import Co
 from ..polling.timeouts import Timeouts
 from ..polling.wake import Wake
 
+HTTP_2: Final = "h2"  # its name in ALPN (RFC 9113 section 3.1)
+
 
 class PoolableConnection(Protocol):
     """The part of a connection that a pool uses; `HTTPConnection` has it.

@@ -30,6 +30,7 @@ from weakref import ref
 from ..connection.connection_view import ConnectionView
 from ..errors import DugongError, PoolTimedOut, StateError
 from ..polling.wake import Wake
+from .pooled import HTTP_2
 
 if TYPE_CHECKING:
     from ..connection.connection import HTTPConnection
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from ..polling.contract import Co
     from ..polling.timeouts import Timeouts
 
-H2: Final = "h2"
 MOST_VIEWS: Final = 16  # of a connection; making one takes some microseconds
 MOST_KNOWN: Final = 1000  # origins that are remembered although nothing is in use there
 
@@ -49,7 +49,7 @@ class WholeLease(Protocol):
     origin: Origin
     reused: bool
 
-    def is_worn(self, served: int) -> bool:
+    def is_at_limit(self, served: int) -> bool:
         """Return True if it takes no further request, as it has had so many, or is too old."""
         ...
 
@@ -117,17 +117,18 @@ class Share:
         self.served = 0
         self.has_ended = self.is_avoided = False
 
-    def room(self) -> int:
-        """Return how many further users it may have."""
-        conn = self.connection
-        if (
-            self.has_ended
-            or self.is_avoided
-            or not conn.is_open()
-            or self.lease.is_worn(self.served)
-        ):
-            return 0
-        return conn.concurrency - len(self.uses)
+    def is_usable(self) -> bool:
+        """Return True if its connection is open, and takes further requests.
+
+        That may receive, and call functions of the user: not to be called under a lock.
+        """
+        return not self.lease.is_at_limit(self.served) and self.connection.is_open()
+
+    def has_room(self) -> bool:
+        """Return True if it may have a further user, as far as is known without a look."""
+        if self.has_ended or self.is_avoided:
+            return False
+        return len(self.uses) < self.connection.concurrency
 
     def view(self) -> ConnectionView:
         """Return the calls of the connection for one further user."""
@@ -143,21 +144,21 @@ class SharedOrigin:
     Attributes:
         shares: the connections, in the order in which they were opened.
         waiting: those that wait, in their order.
-        opening: true while one opens a connection.
+        opening: how many open a connection.
         each_opens: True after a connection could not be opened.
-        speaks_one: True if the server has chosen HTTP/1.1.
-        needs_one: True if it has answered HTTP_1_1_REQUIRED over HTTP/2.
+        speaks_http_1: True if the server has chosen HTTP/1.1.
+        needs_http_1: True if it has answered HTTP_1_1_REQUIRED over HTTP/2.
 
     """
 
-    __slots__ = ("each_opens", "needs_one", "opening", "shares", "speaks_one", "waiting")
+    __slots__ = ("each_opens", "needs_http_1", "opening", "shares", "speaks_http_1", "waiting")
 
     def __init__(self) -> None:
         self.shares: list[Share] = []
         self.waiting: OrderedDict[Wake, None] = OrderedDict()
         self.opening = 0
         self.each_opens = False
-        self.speaks_one = self.needs_one = False
+        self.speaks_http_1 = self.needs_http_1 = False
 
     def is_unused(self) -> bool:
         """Return True if it can be forgotten."""
@@ -275,7 +276,7 @@ class Sharing:
         Raises what `Pool.try_acquire` raises.
         """
         at = self._at(origin)
-        if at.speaks_one:
+        if at.speaks_http_1:
             whole = self._pool.try_acquire(origin)
             return None if whole is None else self._checked(at, whole)
         return None if at.waiting else self._take(at, origin)
@@ -300,7 +301,7 @@ class Sharing:
         if deadline is None:
             deadline = self._pool.deadline()
         until = None if deadline == inf else deadline
-        if not at.speaks_one and not at.waiting:
+        if not at.speaks_http_1 and not at.waiting:
             free: AnyLease | None = self._take(at, origin)
             if free is None and not at.each_opens and self._may_open(at):
                 free = yield from self._co_open(at, origin, until, timeouts)
@@ -310,7 +311,7 @@ class Sharing:
         with Wake("pool") as wake:
             try:
                 self._join(at, wake)
-                while not at.speaks_one:
+                while not at.speaks_http_1:
                     wake.clear()  # first: what happens from here on is not missed
                     lease: AnyLease | None = self._take(at, origin)
                     if lease is None and self._may_open(at):
@@ -340,13 +341,15 @@ class Sharing:
 
     def _take(self, at: SharedOrigin, origin: Origin) -> StreamLease | None:
         """Return a stream of a connection that has room; None if there is none."""
-        with self._changing:
-            for share in at.shares:
-                if share.room() > 0:
-                    lease = self._use(at, share, origin)
-                    if not share.has_ended:  # in between, by a finalizer
-                        return lease
-                    lease.release()
+        for share in at.shares.copy():
+            if not share.has_room() or not share.is_usable():
+                continue
+            with self._changing:
+                lease = self._use(at, share, origin) if share.has_room() else None
+            if lease is not None:
+                if not share.has_ended:  # in between, by a finalizer
+                    return lease
+                lease.release()
         return None
 
     def _use(self, at: SharedOrigin, share: Share, origin: Origin) -> StreamLease:
@@ -358,19 +361,19 @@ class Sharing:
 
     def _checked(self, at: SharedOrigin, lease: WholeLease) -> AnyLease:
         """Share what was taken as an HTTP/1.1 connection if it has turned out to be HTTP/2."""
-        if lease.connection.protocol != H2 or not lease.connection.is_open():
+        if lease.connection.protocol != HTTP_2 or not lease.connection.is_open():
             return lease
-        at.speaks_one = False
+        at.speaks_http_1 = False
         self._pool.set_shared(lease.origin, is_shared=True)
         return self._share(at, lease)
 
     def needs_http_1(self, origin: Origin) -> bool:
         """Return True if the server refuses HTTP/2, although it has chosen it."""
-        return self._at(origin).needs_one
+        return self._at(origin).needs_http_1
 
     def note_http_1(self, origin: Origin) -> None:
         """Note that the server refuses HTTP/2."""
-        self._at(origin).needs_one = True
+        self._at(origin).needs_http_1 = True
 
     # ---- opening
 
@@ -402,17 +405,17 @@ class Sharing:
                     return None
                 lease = yield from self._pool.co_acquire(origin, inf if until is None else until)
             conn = lease.connection
-            if conn.protocol != H2 or not conn.is_open():
+            if conn.protocol != HTTP_2 or not conn.is_open():
                 if timeouts is not None and timeouts is not conn.timeout:
                     conn.timeout = timeouts
                 yield from conn.co_connect()
             woken = len(at.waiting)
             at.each_opens = False
-            if conn.protocol == H2:
+            if conn.protocol == HTTP_2:
                 stream = self._share(at, lease)
                 lease = None
                 return stream
-            at.speaks_one = True
+            at.speaks_http_1 = True
             self._pool.set_shared(origin, is_shared=False)
             whole, lease = lease, None
             return whole
