@@ -28,6 +28,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import ConnectionClosed, ConnectionTimedOut, DugongError, WebSocketClosed
+from ..polling.combinators import earlier
 from ..polling.contract import Co, PollNeeded
 from ..polling.fairness import StepCounter
 from ..polling.fork import after_fork
@@ -314,7 +315,7 @@ class Pump:
                         return False
                     limit = self._look_after_life() if use.reading else None
                     if self._is_ready_to_wait(use):
-                        yield from self._co_wait(use, _earlier(limit, deadline))
+                        yield from self._co_wait(use, earlier(limit, deadline))
                 except ConnectionClosed as exc:  # closed by another thread
                     self._lose(exc)
                 finally:
@@ -421,13 +422,6 @@ class Pump:
         error = WebSocketClosed(message, code=code, reason=reason, request_sent="yes")
         error.__cause__ = lost
         return error
-
-
-def _earlier(time_1: float | None, time_2: float | None) -> float | None:
-    """Return the earlier one of two times, of which each may be None."""
-    if time_1 is None or time_2 is None:
-        return time_2 if time_1 is None else time_1
-    return min(time_1, time_2)
 
 
 class _Use:

@@ -68,7 +68,11 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
             if not limit.is_for(need):
                 limit = ProgressDeadline(seconds)
             while True:
-                yield limit.limit(need) if need[1] & POLLOUT else _earlier(need, limit.at)
+                yield (
+                    limit.limit(need)
+                    if need[1] & POLLOUT
+                    else need.until(earlier(need.deadline, limit.at))
+                )
                 if wait(need, 0):
                     limit = ProgressDeadline(seconds)
                     break
@@ -83,9 +87,11 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
         op.close()
 
 
-def _earlier(need: PollNeeded, deadline: float) -> PollNeeded:
-    """Return the wait *need* with *deadline*, unless its own is earlier."""
-    return need.until(deadline if need.deadline is None else min(deadline, need.deadline))
+def earlier(time_1: float | None, time_2: float | None) -> float | None:
+    """Return the earlier one of two deadlines, each of which may be None."""
+    if time_1 is None or time_2 is None:
+        return time_2 if time_1 is None else time_1
+    return min(time_1, time_2)
 
 
 class _Joined(Source):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from ...errors import ConnectionClosed, DugongError, InvalidRequest
 from ...http.h2.stream import CLOSED
 from ...http.request import BodyFollowing
-from ...polling.combinators import Bundle
+from ...polling.combinators import Bundle, earlier
 from ...polling.progress_deadline import ProgressDeadline
 from ...polling.timeouts import limited
 from ...transport.attempts import timed_out
@@ -251,20 +251,7 @@ class Tunnel:
     def co_ready(
         self, *, read: bool, write: bool, wake: Wake | None, deadline: float | None
     ) -> Co[None]:
-        """Wait until an attempt may succeed, *wake* is set, or *deadline* has come.
-
-        It may return earlier. Closing it loses nothing.
-
-        Args:
-            read: True to wait for the last `try_recv`, having the use of reading.
-            write: True to wait for the last `try_send`, having the use of writing.
-            wake: a flag to wait for, or None.
-            deadline: seconds of `time.monotonic`, or None.
-
-        Raises:
-            ConnectionClosed: the connection is closed.
-
-        """
+        """See `Duplex.co_ready`."""
         if not (read or write):  # others move the bytes, and set the flag when that matters
             assert wake is not None
             yield wake.need(deadline)
@@ -281,7 +268,7 @@ class Tunnel:
                     need = self._send_limit.limit(need)
                 needs = [need] if wake is None else [need, wake.need()]
                 yield (
-                    need.until(_earlier(need, deadline))
+                    need.until(earlier(need.deadline, deadline))
                     if bundle is None
                     else bundle.need(needs, deadline)
                 )
@@ -353,9 +340,3 @@ def _lost(error: DugongError) -> ConnectionClosed:
     lost = ConnectionClosed(str(error))
     lost.__cause__ = error
     return lost
-
-
-def _earlier(need: PollNeeded, deadline: float | None) -> float | None:
-    """Return the earlier one of *deadline* and that of *need*."""
-    own = need.deadline
-    return deadline if own is None else own if deadline is None else min(own, deadline)

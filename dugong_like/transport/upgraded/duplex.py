@@ -16,7 +16,7 @@ from threading import Lock
 from typing import TypeVar
 
 from ...errors import ConnectionClosed, DugongError, StateError
-from ...polling.combinators import Bundle
+from ...polling.combinators import Bundle, earlier
 from ...polling.contract import Co, PollNeeded
 from ...polling.fairness import StepCounter
 from ...polling.numbers import check_seconds
@@ -178,7 +178,7 @@ class Duplex:
         was_resumed = False
         try:
             yield (
-                needs[0].until(_earlier(needs[0], deadline))
+                needs[0].until(earlier(needs[0].deadline, deadline))
                 if bundle is None
                 else bundle.need(needs, deadline)
             )
@@ -351,12 +351,6 @@ class Duplex:
         if self._use.stream is stream:
             self._fail(StateError("writing was given up in the middle"))
             stream.shut_down()
-
-
-def _earlier(need: PollNeeded, deadline: float | None) -> float | None:
-    """Return the earlier one of *deadline* and that of *need*."""
-    own = need.deadline
-    return deadline if own is None else own if deadline is None else min(own, deadline)
 
 
 def after(failure: Exception, what: str) -> ConnectionClosed:
