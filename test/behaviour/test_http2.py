@@ -218,7 +218,7 @@ def test_operations_that_are_forgotten_leave_nothing(conn):
         going = conn.co_exchange("GET", f"/bytes/{number}")
         next(going)
         if number % 2:
-            next(going)
+            next(going, None)  # the answer may be there
         del going
     gc.collect()
     assert conn.exchange("GET", "/").body == b"hello"

@@ -1,11 +1,11 @@
 """The pool by itself: connections that are none, and a clock that is moved by hand."""
 
-import sys
 import warnings
 from math import inf
 
 import pytest
 from kit.pooled import Clock, FakeConnector, origin, places, pool_of, step
+from kit.steps import Steps
 
 from dugong_like import (
     ConnectFailed,
@@ -558,21 +558,9 @@ def test_number_of_origins_that_are_known_is_bounded():
 
 def steps_of(call):
     """Return how many bytecodes, and calls of functions of Python, *call* takes."""
-    codes = calls = 0
-
-    def trace(frame, event, arg):
-        nonlocal codes, calls
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        calls += event == "call"
-        codes += event == "opcode"
-        return trace
-
-    sys.settrace(trace)
-    try:
+    with Steps() as steps:
         call()
-    finally:
-        sys.settrace(None)
-    return codes, calls
+    return steps.codes, steps.frames
 
 
 @pytest.mark.parametrize("limits", [{}, {"max_per_origin": 2, "max_age": 100}])

@@ -810,30 +810,17 @@ def test_what_runs_operations_runs_exchanges_too(echo):
 
 
 def test_steps_of_a_warm_exchange_that_is_awaited(echo):
-    codes = frames = 0
-
-    def trace(frame, event, arg):
-        nonlocal codes, frames
-        if "dugong_like" not in frame.f_code.co_filename:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        frames += event == "call"
-        codes += event == "opcode"
-        return trace
-
     async def main():
         async with async_connect("127.0.0.1", echo.port) as conn:
             for _ in range(5):
                 await conn.exchange("GET", "/")
-            sys.settrace(trace)
-            try:
+            with Steps(of="dugong_like") as steps:
                 await conn.exchange("GET", "/")
-            finally:
-                sys.settrace(None)
+            return steps
 
-    asyncio.run(main())
-    assert frames <= 30
-    assert codes <= 800
+    steps = asyncio.run(main())
+    assert steps.frames <= 30
+    assert steps.codes <= 800
 
 
 def test_steps_of_a_warm_exchange(echo):
