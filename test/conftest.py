@@ -180,7 +180,7 @@ def slow_names(monkeypatch):
     go_on = threading.Event()
 
     def getaddrinfo(*arguments, **options):
-        go_on.wait(10)
+        go_on.wait(60)
         raise socket.gaierror(socket.EAI_NONAME, "too late")
 
     monkeypatch.setattr("dugong_like.transport.connect.dns.socket.getaddrinfo", getaddrinfo)

@@ -291,7 +291,7 @@ def test_httpx_speaks_tls_through_a_real_proxy(make, start, proxy, trusting):
 
     async def co_say(response, wait):
         stream = response.extensions["network_stream"]
-        stream = await wait(stream.start_tls(trusting, server_hostname="localhost", timeout=10))
+        stream = await wait(stream.start_tls(trusting, server_hostname="localhost", timeout=60))
         await wait(stream.write(b"GET /bytes/5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
         got = b""
         while piece := await wait(stream.read(1000)):

@@ -11,7 +11,7 @@ import httpx
 import httpx2
 import pytest
 from kit.httpx_clients import RUNNERS
-from kit.support import ScriptedServer, installed, read_exactly, read_head
+from kit.support import ScriptedServer, installed, read_exactly, read_head, wait_until
 
 from dugong_like import Limits
 from dugong_like.adapters.httpx import AsyncTransport, Transport
@@ -318,7 +318,7 @@ def test_errors_of_the_service_are_those_of_the_sdk(calls, vendor):
 def test_time_out_is_that_of_the_sdk(calls, vendor, service):
     with pytest.raises(vendor.sdk.APITimeoutError):
         calls.ask("silent", timeout=0.2, max_retries=1)
-    assert service.requests == [("silent", 0), ("silent", 1)]
+    wait_until(lambda: service.requests == [("silent", 0), ("silent", 1)])
     assert calls.ask("good") == TEXT
 
 

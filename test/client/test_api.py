@@ -122,7 +122,7 @@ def test_child_process_gets_a_new_lock(shared):
     with api._lock:
         child = os.fork()
         if not child:
-            os._exit(0 if api._lock.acquire(timeout=5) else 1)
+            os._exit(0 if api._lock.acquire(timeout=60) else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 

@@ -312,6 +312,12 @@ def test_cancelled_task_leaves_nothing_open(site, way):
     trio.run(on_trio) if way is trio.run else asyncio.run(on_asyncio())
 
 
+def comes(need, asked):
+    """Return True if what is waited for comes: when the server has been asked, soon or never."""
+    wait_until(lambda: need.poll(0.02) or asked())
+    return need.poll(0.02)
+
+
 @pytest.mark.parametrize("path", ["/endless", "/three", "/pause", "/silent"])
 def test_closed_after_each_number_of_waits(site, client, path):
     site._answers["/silent"] = lambda sock, seen: sock.recv(1)
@@ -320,9 +326,10 @@ def test_closed_after_each_number_of_waits(site, client, path):
         site._answers["/three"] = three()
         source = client.sse(place(site, path))
         op = co_all(source)
+        asked = len(site.seen)
         try:
             for _ in range(steps):
-                if not next(op).poll(0.02):
+                if not comes(next(op), lambda asked=asked: len(site.seen) > asked):
                     break
             else:
                 op.close()

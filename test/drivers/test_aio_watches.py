@@ -594,7 +594,7 @@ def test_number_of_a_closed_connection_is_used_by_asyncio_itself(in_loop):
             gc.collect()
             await asyncio.sleep(0.01)
             right.send(b"x")
-            await asyncio.wait_for(heard.wait(), 5)
+            await asyncio.wait_for(heard.wait(), 60)
             loop.remove_reader(number)
         return True
 
@@ -681,7 +681,7 @@ class LoopThread:
         self.loop.run_forever()
 
     def run(self, co):
-        return asyncio.run_coroutine_threadsafe(co, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(co, self.loop).result(60)
 
     def stop(self):
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -722,10 +722,10 @@ def test_whoever_waits_is_told_by_another_thread(new_loop):
 
     thread, stream, started = LoopThread(new_loop), Stream(), threading.Event()
     future = asyncio.run_coroutine_threadsafe(aio.run(op(stream)), thread.loop)
-    started.wait(5)
+    assert started.wait(60)
     time.sleep(0.02)
     stream.close()
-    assert future.result(5) == "closed"
+    assert future.result(60) == "closed"
     wait_until(lambda: stream.sock.fileno() < 0)
     thread.close()
 
@@ -743,12 +743,12 @@ def test_loop_that_ends_before_it_has_heard(new_loop, closed):
     def busy():
         thread.loop.stop()
         held.set()
-        go.wait(5)
+        go.wait(60)
 
     held, go = threading.Event(), threading.Event()
     thread.run(use())
     thread.loop.call_soon_threadsafe(busy)
-    held.wait(5)
+    assert held.wait(60)
     if closed:
         real, thread.loop.call_soon_threadsafe = thread.loop.call_soon_threadsafe, refuse
     stream.close()
@@ -772,7 +772,7 @@ def test_wake_is_closed_and_set_by_other_threads(in_loop):
         loop = asyncio.get_running_loop()
         for _ in range(20):
             wake = Wake()
-            waiting = asyncio.create_task(aio.run(wake.co_wait(time.monotonic() + 5)))
+            waiting = asyncio.create_task(aio.run(wake.co_wait(time.monotonic() + 60)))
             await asyncio.sleep(0)
             await loop.run_in_executor(None, wake.set)
             assert await waiting
@@ -834,7 +834,7 @@ def own(conn):
             fork(conn)
     print("done")
 
-conn = HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=5)
+conn = HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
 {run}
 """
 
@@ -855,7 +855,7 @@ def test_child_process_takes_nothing_from_the_loop_of_its_parent(driver, run):
     with ScriptedServer(serve) as server:
         program = FORKING.format(driver=driver, run=run)
         command = [sys.executable, "-c", program, str(server.port)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.stdout == "done\n", done.stderr
 
 

@@ -532,7 +532,7 @@ def test_number_of_a_closed_wake_is_used_again(driver):
     start = time.monotonic()
 
     assert driver.run(op()) == "woken"
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 25  # and the waits are limited to 30
     assert len(numbers) < 3, "no number was used again: the test shows nothing"
 
 
@@ -1098,12 +1098,12 @@ def test_threads_executor_that_drops_the_operation_ends_it():
     before = len(os.listdir("/proc/self/fd"))
     go = threading.Event()
     executor = ThreadPoolExecutor(1)
-    executor.submit(go.wait, 5)
+    executor.submit(go.wait, 60)
     future = threads.submit(receive(None), executor)
     executor.shutdown(wait=False, cancel_futures=True)
     go.set()
     with pytest.raises(CancelledError):
-        future.result(5)
+        future.result(60)
     assert future.cancelled()
     executor.shutdown()
     assert len(os.listdir("/proc/self/fd")) <= before
@@ -1114,17 +1114,17 @@ def test_threads_executor_runs_what_is_not_cancelled_while_it_waits(pair):
     go = threading.Event()
     log = []
     with ThreadPoolExecutor(1) as executor:
-        executor.submit(go.wait, 5)
+        executor.submit(go.wait, 60)
         dropped = threads.submit(forever(pair[0], POLLIN, log), executor)
         runs = threads.submit(receive(pair[0]), executor)
         assert dropped.cancel()
         pair[1].send(b"x")
         go.set()
-        assert runs.result(5) == b"x"
+        assert runs.result(60) == b"x"
         assert not runs.cancel()
         assert not runs.cancelled()
     with pytest.raises(CancelledError):
-        dropped.result(5)
+        dropped.result(60)
     assert log == []
     assert len(os.listdir("/proc/self/fd")) <= before
 
@@ -1143,18 +1143,18 @@ def test_threads_what_was_cancelled_has_no_result(pair):
 
     def op():
         started.set()
-        go.wait(5)
+        go.wait(60)
         return 5
         yield
 
     started, go = threading.Event(), threading.Event()
     future = threads.submit(op())
-    started.wait(5)
+    assert started.wait(60)
     assert future.cancel()
     assert future.cancel()
     go.set()
     with pytest.raises(CancelledError):
-        future.result(5)
+        future.result(60)
     assert future.cancelled()
 
 
@@ -1169,7 +1169,7 @@ def test_threads_failure_is_not_hidden_by_cancelling(pair):
     wait_until(future.running)
     assert future.cancel()
     with pytest.raises(LookupError):
-        future.result(5)
+        future.result(60)
     assert not future.cancelled()
 
 
@@ -1180,7 +1180,7 @@ def test_threads_own_cancelled_error_is_an_exception():
 
     future = threads.submit(op())
     with pytest.raises(CancelledError):
-        future.result(5)
+        future.result(60)
     assert not future.cancelled()
 
 
@@ -1189,8 +1189,8 @@ def test_threads_leave_no_thread_and_no_descriptor(pair):
     count = threading.active_count()
     futures = [threads.submit(sender(pair[1])) for _ in range(20)]
     for future in futures:
-        future.result(5)
-    deadline = time.monotonic() + 5
+        future.result(60)
+    deadline = time.monotonic() + 60
     while threading.active_count() > count and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() <= count

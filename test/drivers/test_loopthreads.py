@@ -66,13 +66,13 @@ def test_least_busy_gets_the_next():
         assert len(threads) == 3
         waiting = [threads.submit(co_forever()) for _ in range(2)]  # on n-0 and n-1
         for _ in range(3):
-            assert threads.submit(co_name()).result(5) == "n-2"
+            assert threads.submit(co_name()).result(60) == "n-2"
             wait_until(lambda: not threads._jobs[threads._threads[2]])  # behind the result
         more = threads.submit(co_forever())
         waiting[1].cancel()
         wait_until(waiting[1].cancelled)
         wait_until(lambda: threads.least_busy() is not threads._threads[0])
-        assert threads.submit(co_name()).result(5) == "n-1"
+        assert threads.submit(co_name()).result(60) == "n-1"
     assert waiting[0].cancelled()
     assert more.cancelled()
 
@@ -85,7 +85,7 @@ def test_failed_operations_count_no_more():
     with LoopThreads(2) as threads:
         for _ in range(5):
             with pytest.raises(LookupError):
-                threads.submit(co_fail()).result(5)
+                threads.submit(co_fail()).result(60)
         wait_until(lambda: not any(threads._jobs.values()))
 
 
@@ -96,7 +96,7 @@ def test_streams_of_a_connection():
             streams = [conn.request(Request("GET", "/")) for _ in range(2)]
             for stream in streams:
                 stream.activate(thread)
-            assert [stream.completion_future.result(5) for stream in streams] == [200, 200]
+            assert [stream.completion_future.result(60) for stream in streams] == [200, 200]
 
 
 def test_start_and_stop():
@@ -105,12 +105,12 @@ def test_start_and_stop():
     assert not threads.is_alive()
     assert threads.start() is threads
     assert threads.is_alive()
-    assert future.result(5) == "s-0"
+    assert future.result(60) == "s-0"
     assert not threads.join(0.01)
     waiting = threads.submit(co_forever())
     threads.stop()
     threads.stop()
-    assert threads.join(5)
+    assert threads.join(60)
     assert threads.join()
     assert not threads.is_alive()
     with pytest.raises(CancelledError):
@@ -142,7 +142,7 @@ def test_backend():
     with pytest.raises(KeyError):
         LoopThreads(1, backend="nonsense")
     with LoopThreads(1, backend="poll", daemon=False) as threads:
-        assert threads.submit(co_name()).result(5) == "dugong_like-loop-0"
+        assert threads.submit(co_name()).result(60) == "dugong_like-loop-0"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -31,7 +31,7 @@ def check(driver, op, phase, seconds=SOON):
     start = time.monotonic()
     with pytest.raises(ConnectionTimedOut) as caught:
         driver(op)
-    assert seconds <= time.monotonic() - start < 5
+    assert seconds <= time.monotonic() - start < 25
     assert caught.value.phase == phase
     assert f" {seconds} s" in str(caught.value)
     limit = phase.removeprefix("proxy-")

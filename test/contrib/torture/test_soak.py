@@ -89,7 +89,7 @@ def test_soak_that_failed_leaves_no_writer_that_connects_again(monkeypatch, caps
         conn.send_request("GET", "/")
 
     def check(*_):
-        assert again.wait(10)
+        assert again.wait(60)
         raise soaking.WrongBodyError("wrong")
 
     monkeypatch.setattr(soaking, "upload", upload)
