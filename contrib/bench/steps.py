@@ -248,7 +248,7 @@ def main(rounds: int = ROUNDS, times: int = TIMES) -> None:
         print(f"{f'pool of {origins:,} connections':<38}{seconds * 1e6:5.2f}")
     names = ("decompressing 100 KiB by zlib", "the same in a Response")
     for name, seconds in zip(names, decompressed(rounds, max(times // 40, 1)), strict=True):
-        print(f"{name:<37}{seconds * 1e6:6.1f}")
+        print(f"{name:<36}{seconds * 1e6:7.1f}")
 
 
 if __name__ == "__main__":

