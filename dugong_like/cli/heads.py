@@ -40,7 +40,7 @@ class Verbose:
     def co_dispatch(self, request: ClientRequest) -> Co[Response]:
         """Do what the other one does; see `Dispatcher`."""
         url = request.url
-        fields = request.headers.items()
+        fields = request.headers.wire_items()
         if "host" not in request.headers:
             fields.insert(0, ("Host", url.origin.host_field))
         if request.body is not None:

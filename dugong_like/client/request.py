@@ -69,7 +69,7 @@ class PreparedFields:
     __slots__ = ("lines", "pairs")
 
     def __init__(self, fields: Headers) -> None:
-        self.pairs = fields.items()
+        self.pairs = fields.wire_items()
         self.lines = FieldLines(fields)
 
 

@@ -239,7 +239,7 @@ class RequestBuilder:
             request.url = request.url.with_query(params)
         self._set_body(request, options)
         if (headers := options.get("headers")) is not None:
-            request.headers = Headers.of(merged_fields(request.headers.items(), headers))
+            request.headers = Headers.of(merged_fields(request.headers.wire_items(), headers))
             if "range" in request.headers:
                 self._ask_for_plain_parts(request.headers, headers)
         if (cookies := options.get("cookies")) is not None:
@@ -408,7 +408,7 @@ def merged_fields(
     new: list[tuple[Any, Any]] = list(field_pairs(headers))  # type: ignore[arg-type]
     names = {_lower(name) for name, _ in new}
     kept = [pair for pair in pairs if pair[0].lower() not in names]
-    return kept + Headers([pair for pair in new if pair[1] is not None]).items()
+    return kept + Headers([pair for pair in new if pair[1] is not None]).wire_items()
 
 
 def _names(headers: Fields | Mapping[str, str | None] | None, name: str) -> bool:

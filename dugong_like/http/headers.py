@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, Self, TypeVar
 
+from ..errors import InvalidOption
 from .redaction import MASK, SECRET, quoted, shown_text
 
 T = TypeVar("T")
@@ -18,6 +19,7 @@ Pairs = Iterable[tuple[Text, Text]]
 Fields = Mapping[str, Text] | Mapping[bytes, Text] | Pairs
 NO_PAIRS: Final = (str, bytes, bytearray)  # even if they have two elements
 PAIR: Final = 2  # elements
+LATIN_1: Final = "iso-8859-1"  # each byte is one character, so nothing is lost
 
 
 class CaseInsensitiveDict(MutableMapping[str, str]):
@@ -93,19 +95,28 @@ class Headers:
     ``headers[name]`` is the value of all fields of that name, joined by commas; `get` returns the
     first. ``headers[name] = value`` is `set`, and ``del headers[name]`` is `remove`.
 
+    Values are decoded as Latin-1, the historical encoding of field values, which gives each byte as
+    one character (RFC 9110 section 5.5); see `encoding` for others.
+
     Args:
         name_value_pairs: a mapping, or pairs. Names and values may be bytes, and are kept as the
             str of the same Latin-1 characters.
+        encoding: see the attribute; None for Latin-1.
 
     Raises:
         TypeError: they are neither, or a name or value is neither str nor bytes.
+        InvalidOption: there is no codec *encoding*.
+        UnicodeEncodeError: a value cannot be encoded by it.
 
     """
 
-    __slots__ = ("_pairs",)
+    __slots__ = ("_encoding", "_pairs")
 
-    def __init__(self, name_value_pairs: Fields = ()) -> None:
-        self._pairs: list[tuple[str, str]] = []
+    def __init__(self, name_value_pairs: Fields = (), encoding: str | None = None) -> None:
+        self._pairs: list[tuple[str, str]] = []  # as Latin-1
+        self._encoding: str | None = None  # None: Latin-1, which needs no step
+        if encoding is not None:
+            self.encoding = encoding
         if type(name_value_pairs) is not tuple or name_value_pairs:  # () is the default
             self.add_pairs(name_value_pairs)
 
@@ -114,25 +125,43 @@ class Headers:
         """Return an object with *pairs*, a list of pairs of strings, which is not copied."""
         self = cls.__new__(cls)
         self._pairs = pairs
+        self._encoding = None
         return self
 
+    @property
+    def encoding(self) -> str:
+        """The name of the codec of the values, ``"iso-8859-1"`` unless it is set.
+
+        It says how values that are str are read and written. ``raw``, and what is sent, are the
+        same bytes before and after it is set. A value whose bytes are invalid in this encoding is
+        read as Latin-1, so with ``"utf-8"`` each value is what its server most likely meant.
+
+        Set to None it is Latin-1 again. Raises InvalidOption if there is no such codec of text,
+        TypeError if it is no string.
+        """
+        return self._encoding or LATIN_1
+
+    @encoding.setter
+    def encoding(self, name: str | None) -> None:
+        self._encoding = None if name is None else _codec(name)
+
     def add(self, name: Text, value: Text) -> None:
-        """Add a field and keep those of the same name. Raises TypeError as the constructor."""
-        self._pairs.append(_strings(name, value))
+        """Add a field and keep those of the same name. Raises what the constructor raises."""
+        self._pairs.append(self._field(name, value))
 
     def add_pairs(self, name_value_pairs: Fields) -> None:
-        """Add fields: all, or none if it raises TypeError as the constructor."""
-        pairs = field_pairs(name_value_pairs, "name_value_pairs")
-        self._pairs += [_strings(*pair) for pair in pairs]
+        """Add fields: all, or none if it raises what the constructor raises."""
+        self._pairs += self._fields(name_value_pairs, "name_value_pairs")
 
     def set(self, name: Text, value: Text) -> None:
         """Replace all fields called *name* by one, at the position of the first.
 
         Raises:
             TypeError: *name* or *value* is neither str nor bytes.
+            UnicodeEncodeError: *value* cannot be encoded by `encoding`.
 
         """
-        field = _strings(name, value)
+        field = self._field(name, value)
         places = self._places(field[0])
         if not places:
             self._pairs.append(field)
@@ -143,7 +172,7 @@ class Headers:
 
     def get_values(self, name: str) -> Iterator[str]:
         """Return an iterator over the values of all fields called *name*, in order."""
-        return iter([self._pairs[place][1] for place in self._places(name)])
+        return iter(self._values(name))
 
     def get(self, name: str, default: T = None) -> str | T:  # type: ignore[assignment]  # as dict
         """Return the value of the first field called *name*, or *default*."""
@@ -170,12 +199,12 @@ class Headers:
             TypeError: *name* or *value* is neither str nor bytes.
 
         """
-        name, value = _strings(name, value)
+        name, wanted = self._field(name, value)
         for place in self._places(name):
-            if self._pairs[place][1] == value:
+            if self._pairs[place][1] == wanted:
                 del self._pairs[place]
                 return
-        shown = MASK if name.lower() in SECRET else shown_text(value)
+        shown = MASK if name.lower() in SECRET else shown_text(wanted)
         raise ValueError(f"there is no field {shown_text(name)}: {shown}")
 
     def get_list(self, name: str, split_commas: bool = False) -> list[str]:
@@ -188,7 +217,7 @@ class Headers:
                 too; it is not for Set-Cookie and dates.
 
         """
-        values = [self._pairs[place][1] for place in self._places(name)]
+        values = self._values(name)
         if not split_commas:
             return values
         parts = [part.strip(" \t") for value in values for part in value.split(",")]
@@ -198,10 +227,10 @@ class Headers:
         """Replace the fields of each name in *fields* by those in it.
 
         Raises:
-            TypeError: as the constructor; nothing is changed then.
+            TypeError, UnicodeEncodeError: as the constructor; nothing is changed then.
 
         """
-        new = [_strings(*pair) for pair in field_pairs(fields, "fields")]
+        new = self._fields(fields, "fields")
         names = {name.lower() for name, _ in new}
         self._pairs[:] = [pair for pair in self._pairs if pair[0].lower() not in names] + new
 
@@ -214,7 +243,7 @@ class Headers:
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
-        """The fields as bytes, in Latin-1, as they are on the wire."""
+        """The fields as bytes, as they are on the wire."""
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._pairs]
 
     def clear(self) -> None:
@@ -222,16 +251,24 @@ class Headers:
         self._pairs.clear()
 
     def copy(self) -> Headers:
-        """Return an independent object with the same fields."""
-        return Headers.of(self._pairs.copy())
+        """Return an independent object with the same fields and the same `encoding`."""
+        copied = Headers.of(self._pairs.copy())
+        copied.encoding = self._encoding
+        return copied
 
     def has_pairs(self, pairs: list[tuple[str, str]]) -> bool:
-        """Return True if the fields are exactly *pairs*, in that order, cheaply."""
+        """Return True if `wire_items` are exactly *pairs*, in that order, cheaply."""
         return self._pairs == pairs
+
+    def wire_items(self) -> list[tuple[str, str]]:
+        """Return the pairs as they are sent, as a new list: in Latin-1, whatever `encoding` is."""
+        return self._pairs.copy()
 
     def items(self) -> list[tuple[str, str]]:
         """Return the pairs as a new list."""
-        return self._pairs.copy()
+        if self._encoding is None:
+            return self._pairs.copy()
+        return [(name, self._decoded(value)) for name, value in self._pairs]
 
     def keys(self) -> list[str]:
         """Return the names, with repetitions."""
@@ -239,7 +276,7 @@ class Headers:
 
     def values(self) -> list[str]:
         """Return the values, in the order of `keys`."""
-        return [value for _, value in self._pairs]
+        return [value for _, value in self.items()]
 
     def __getitem__(self, name: str) -> str:
         """Return the values of all fields called *name*, joined by commas (RFC 9110 section 5.3).
@@ -248,7 +285,7 @@ class Headers:
             KeyError: there is none.
 
         """
-        values = [self._pairs[place][1] for place in self._places(name)]
+        values = self._values(name)
         if not values:
             raise KeyError(name)
         return ", ".join(values)
@@ -259,6 +296,32 @@ class Headers:
     def __delitem__(self, name: str) -> None:
         self.remove(name)
 
+    def _field(self, name: object, value: object) -> tuple[str, str]:
+        """Return both as they are kept. Raises what the constructor raises."""
+        if self._encoding is None or not isinstance(value, str):
+            return _strings(name, value)
+        return _strings(name, str.encode(value, self._encoding))
+
+    def _fields(self, fields: Fields, what: str) -> list[tuple[str, str]]:
+        """Return *fields*, an argument called *what*, as they are kept."""
+        if isinstance(fields, Headers):
+            return fields.wire_items()
+        return [self._field(*pair) for pair in field_pairs(fields, what)]
+
+    def _values(self, name: str) -> list[str]:
+        """Return the values of the fields called *name*, in order."""
+        values = [self._pairs[place][1] for place in self._places(name)]
+        if self._encoding is None:
+            return values
+        return [self._decoded(value) for value in values]
+
+    def _decoded(self, value: str) -> str:
+        """Return *value*, which is kept as Latin-1, decoded by `encoding` if it is valid in it."""
+        try:
+            return value.encode(LATIN_1).decode(self.encoding)
+        except UnicodeError:  # also: it was given as characters that Latin-1 has not
+            return value
+
     def _places(self, name: str) -> list[int]:
         """Return the indices of the fields called *name*."""
         if not isinstance(name, str):
@@ -267,7 +330,7 @@ class Headers:
         return [place for place, pair in enumerate(self._pairs) if pair[0].lower() == key]
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._pairs)
+        return iter(self._pairs if self._encoding is None else self.items())
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -289,7 +352,8 @@ class Headers:
         return found
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._pairs!r})"
+        encoding = "" if self._encoding is None else f", encoding={self._encoding!r}"
+        return f"{type(self).__name__}({self.items()!r}{encoding})"
 
 
 def _strings(name: object, value: object) -> tuple[str, str]:
@@ -304,6 +368,23 @@ def _strings(name: object, value: object) -> tuple[str, str]:
             f"value of header field {shown_text(text)} is neither str nor bytes but {kind}"
         )
     return text, content
+
+
+def _codec(name: str) -> str:
+    """Return the name of the codec of text *name*.
+
+    Raises:
+        InvalidOption: there is none.
+        TypeError: *name* is no string.
+
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"encoding is a string, not {quoted(name)}")
+    try:
+        "".encode(name)  # which refuses codecs of bytes, too
+    except (LookupError, ValueError):  # ValueError: it has a NUL
+        raise InvalidOption(f"encoding: there is no codec {quoted(name)}") from None
+    return name
 
 
 def exact(text: T) -> T | str:
@@ -326,14 +407,18 @@ def as_text(part: object) -> object:
 def field_pairs(fields: Fields, name: str = "headers") -> Iterable[tuple[Any, Any]]:
     """Return names and values of *fields*, an argument called *name*, in order, unchanged.
 
+    Those of `Headers` are as they are sent.
+
     The result has to be consumed at once: it may be a view of *fields*.
 
     Raises:
         TypeError: they are neither a mapping nor pairs.
 
     """
-    if type(fields) is dict or isinstance(fields, Headers):
+    if type(fields) is dict:
         return fields.items()
+    if isinstance(fields, Headers):
+        return fields.wire_items()
     if isinstance(fields, NO_PAIRS) or not isinstance(fields, Iterable):
         kind = type(fields).__name__
         raise TypeError(

@@ -139,7 +139,7 @@ def _file_part(name: str, value: FileValue) -> tuple[bytes, Piece]:
     for what, text in (("filename", filename), ("type", content_type)):
         if text is not None and not isinstance(text, str):
             raise TypeError(f"files[{quoted(name)}]: {what} is a string, not {quoted(text)}")
-    lines = list(Headers(headers or ()).items())
+    lines = Headers(headers or ()).wire_items()
     if not any(key.lower() == "content-type" for key, _ in lines):
         if content_type is None and filename:
             content_type = _guessed(filename)

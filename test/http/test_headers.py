@@ -3,11 +3,12 @@
 import collections
 import copy
 import enum
+import pickle
 from collections.abc import MutableMapping
 
 import pytest
 
-from dugong_like import CaseInsensitiveDict, Headers
+from dugong_like import CaseInsensitiveDict, Headers, InvalidOption
 from dugong_like.http.headers import as_text, field_pairs
 
 
@@ -208,3 +209,78 @@ def test_headers_take_nothing_but_pairs_of_strings(bad):
     with pytest.raises(TypeError):
         headers.set(5, "a")
     assert headers == many()
+
+
+VALUES = [(b"A", "é日".encode()), (b"B", b"\xff, x"), ("C", "c")]
+
+
+@pytest.mark.feature("E26")
+def test_encoding_says_how_values_are_read():
+    headers = Headers(VALUES)
+    raw = headers.raw
+    assert headers.encoding == "iso-8859-1"
+    assert headers["a"] == "é日".encode().decode("latin-1")
+
+    headers.encoding = "utf-8"
+    assert (headers.encoding, headers["a"], headers.get("A")) == ("utf-8", "é日", "é日")
+    assert headers["b"] == "ÿ, x"  # invalid as UTF-8, so each byte is one character
+    assert headers.get_list("b", split_commas=True) == ["ÿ", "x"]
+    assert headers.items() == list(headers) == [("A", "é日"), ("B", "ÿ, x"), ("C", "c")]
+    assert headers.values() == ["é日", "ÿ, x", "c"]
+    assert list(headers.get_values("a")) == ["é日"]
+    assert headers.setdefault("a", "x") == "é日"
+    assert "é日" in repr(headers)
+    assert headers.raw == raw
+    assert headers == Headers(VALUES)
+
+    headers.encoding = None
+    assert headers.encoding == "iso-8859-1"
+    assert Headers(raw, encoding="utf-8")["a"] == "é日"
+
+
+@pytest.mark.feature("E26")
+def test_encoding_says_how_values_are_written():
+    headers = Headers({"A": "日"}, encoding="utf-8")
+    headers.add("B", "ü")
+    headers["C"] = "ß"
+    headers.update({"D": "é"})
+    headers.add_pairs([("E", "à".encode())])
+    sent = [(name, value.encode()) for name, value in zip(b"ABCDE", "日üßéà", strict=True)]
+    assert [(name[0], value) for name, value in headers.raw] == sent
+    headers.remove_value("B", "ü")
+    assert "b" not in headers
+    with pytest.raises(ValueError, match="no field B"):
+        headers.remove_value("B", "ü")
+
+
+def test_encoding_goes_with_copies_and_bytes_with_everything():
+    headers = Headers(VALUES, encoding="utf-8")
+    copies = [headers.copy(), copy.deepcopy(headers), pickle.loads(pickle.dumps(headers))]
+    assert [(each.encoding, each["a"]) for each in copies] == [("utf-8", "é日")] * 3
+    others = [Headers(headers), Headers(encoding="utf-8"), Headers([("X", "x")])]
+    others[1].add_pairs(headers)
+    others[2].update(headers)
+    assert [dict(each.raw)[b"A"] for each in others] == ["é日".encode()] * 3
+    assert [name for name, _ in field_pairs(headers)] == ["A", "B", "C"]
+    assert list(field_pairs(headers)) == Headers(VALUES).items() == headers.wire_items()
+    assert headers.has_pairs(headers.wire_items())
+
+
+@pytest.mark.parametrize("name", ["nope", "base64", "a\0", ""])
+def test_encoding_is_a_codec_of_text(name):
+    headers = Headers()
+    with pytest.raises(InvalidOption, match="encoding"):
+        headers.encoding = name
+    with pytest.raises(InvalidOption, match="encoding"):
+        Headers(encoding=name)
+    assert headers.encoding == "iso-8859-1"
+
+
+def test_encoding_refuses_what_it_cannot_write():
+    headers = Headers(encoding="ascii")
+    with pytest.raises(TypeError, match="encoding"):
+        headers.encoding = 5
+    for change in (headers.add, headers.set):
+        with pytest.raises(UnicodeEncodeError):
+            change("A", "é")
+    assert len(headers) == 0

@@ -5,13 +5,14 @@ import asyncio
 import pytest
 import trustme
 from kit import servers
-from kit.support import ScriptedServer, answering, pattern
+from kit.support import ScriptedServer, answering, pattern, read_head
 
 from dugong_like import (
     AsyncClient,
     CertificateInvalid,
     Client,
     DugongError,
+    Headers,
     InvalidOption,
     MockDispatcher,
     Response,
@@ -194,6 +195,29 @@ def test_fields_of_a_response_and_cookies_of_the_standard_library():
     assert headers.raw[0] == (b"Vary", b"a")
     client.cookies.update(CookieJar())
     assert len(client.cookies) == 0
+
+
+@pytest.mark.feature("E26")
+def test_field_values_in_another_encoding():
+    seen = []
+
+    def handler(sock):
+        for _ in range(3):
+            seen.append(read_head(sock))
+            sock.sendall("HTTP/1.1 302 Found\r\nLocation: /\r\nX-Name: é日\r\n\r\n".encode())
+
+    name = Headers({"X-Name": "é日"}, encoding="utf-8")
+    with ScriptedServer(handler) as server, Client(headers=name, max_redirects=0) as client:
+        client.headers["X-Other"] = "ü"  # of the client, which are read as they were given
+        for headers in (None, name):
+            response = client.get(
+                f"http://127.0.0.1:{server.port}/", headers=headers, follow_redirects=False
+            )
+            response.headers.encoding = "utf-8"
+            assert response.headers["x-name"] == "é日"
+        response.next()
+    assert [head.count("\r\nX-Name: é日\r\n".encode()) for head in seen] == [1] * 3
+    assert [head.count("\r\nX-Other: ü\r\n".encode("latin-1")) for head in seen] == [1] * 3
 
 
 def test_authority_that_is_not_trusted_is_named(start, folder):

@@ -80,7 +80,7 @@ def request_fields(request: ClientRequest, length: int | None) -> list[tuple[str
         length: bytes of its body; None if it is unknown.
 
     """
-    fields = request.headers.items()
+    fields = request.headers.wire_items()
     names = {name.lower() for name, _ in fields}
     if "host" not in names:
         fields.insert(0, ("Host", request.url.origin.host_field))

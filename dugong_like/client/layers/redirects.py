@@ -136,9 +136,11 @@ class Redirects:
             raise _refused(response, "the body of the request cannot be read a second time")
         headers = request.headers
         if url.origin != request.url.origin:
-            headers = Headers.of([pair for pair in headers if pair[0].lower() in self._kept])
+            pairs = headers.wire_items()
+            headers = Headers.of([pair for pair in pairs if pair[0].lower() in self._kept])
         if not with_body:
-            headers = Headers.of([pair for pair in headers if pair[0].lower() not in OF_A_BODY])
+            pairs = headers.wire_items()
+            headers = Headers.of([pair for pair in pairs if pair[0].lower() not in OF_A_BODY])
         elif headers is request.headers:
             headers = headers.copy()
         following = request.redirected(url, method, headers, with_body=with_body)
