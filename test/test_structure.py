@@ -138,6 +138,8 @@ TESTED_ELSEWHERE = {
     "drivers/trio.py": "test_contract.py",
     "client/dispatcher.py": "protocols of types; client/test_client.py",
     "client/dispatchers/application.py": "test_wsgi.py, test_asgi.py",
+    "connection/pace.py": "test_pipeline.py",
+    "connection/ticket.py": "test_pipeline.py",
     "connection/tls_info.py": "test_options.py",
     "connection/websocket_handler.py": "connection/test_websocket.py, test_async_websocket.py",
     "connection/websocket_opening.py": "connection/test_websocket.py",

@@ -443,6 +443,12 @@ class Operations:
             heads = [known((method, path, None)) for method, path in requests]
         except (TypeError, ValueError):  # something else than pairs of strings
             heads = [None] * len(requests)
+        if None not in heads:
+            all_known = cast("list[bytes]", heads)
+            return [
+                (Exchange(method, path), head, None)
+                for (method, path), head in zip(requests, all_known, strict=True)
+            ]
         places = itertools.count(place)
         return [
             (Exchange(*request), head, None)

@@ -10,38 +10,33 @@ Not here: requests and their bodies (request.py), and how they are sent (operati
 
 from __future__ import annotations
 
-import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final, NamedTuple, cast
 
 from ..errors import (
     AnsweredEarly,
     ConnectionClosed,
     ConnectionTimedOut,
-    DugongError,
     InvalidRequest,
-    Sent,
     StateError,
-    TransportError,
 )
 from ..http.arguments import iterate
 from ..http.redaction import quoted
-from ..http.request import BodyFollowing, Request, check_request, not_a_request
+from ..http.request import IDEMPOTENT, BodyFollowing, Request, check_request, not_a_request
 from ..polling.combinators import Bundle
 from ..polling.contract import Co, PollNeeded, run
 from ..polling.twin_documentation import twin_of
-from .exchange import Exchange, HTTPResponse
+from .exchange import HTTPResponse
 from .operations import Operations
+from .pace import Pace
+from .ticket import Ticket
 
 DEPTH: Final = 64  # requests: more would fill the buffers of servers, and be lost at once
 MANY: Final = 16  # requests that may be unanswered: then new ones wait for others
 MAX_FAILURES: Final = 3  # connections in a row that end without any answer, for one request
-SHARE: Final = 3  # answers for each request that may be lost when the limit shows itself
 CUT: Final = ", and ended the connection before its answer was"
-SENT: Final[tuple[Sent, ...]] = ("no", "maybe", "yes")  # from the least to the most
-# Requests that may follow: draft-thomson-hybi-http-timeout-03 section 2.2; Apache sends it.
-_max = re.compile(r"(?:^|[,;\s])max\s*=\s*\"?([0-9]{1,9})(?![0-9])", re.IGNORECASE).search
 
 
 class Answer(NamedTuple):
@@ -55,177 +50,32 @@ class Answer(NamedTuple):
 new_answer = tuple.__new__  # faster than the constructor of the class
 
 
-class _Ticket:
-    """A request on its way through the pipeline.
+def plain_parts(tickets: Iterable[Ticket], most: int) -> list[tuple[Any, ...]]:
+    """Return the first of *tickets* that are plain, as `Operations.co_send_requests` takes them.
 
-    Attributes:
-        op: what sends it, once that has begun.
-        before: the tickets that are sent together with it, in front of it.
-        need: what that waits for, None if it has ended.
-        sent: True when it is sent as a whole.
-        closes: True if it was the last of its connection, as it said ``Connection: close``.
-        failure: why it could not be sent.
-        rewindable: True if its body can be sent again; known when it has been begun.
-        repeatable: True if it may be sent again although the server may have acted on it.
-        tries: how often it was begun.
-        failures: connections in a row that it was the first on, and that gave no answer.
-        request_sent: the most that the failed tries say of `DugongError.request_sent`.
+    A plain request may be sent again, and has neither a body nor fields about its connection: so
+    others can be sent together with it, in front of it and behind it.
+
+    Args:
+        tickets: what is to be sent.
+        most: how many to look at.
 
     """
-
-    op: Co[Any] | None = None
-    before: Sequence[_Ticket] = ()
-    need: PollNeeded | None = None
-    sent = False
-    closes = False
-    failure: Exception | None = None
-    rewindable = False
-    repeatable = False
-    tries = 0
-    failures = 0
-    request_sent: Sent = "no"
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-
-    def begin(self, op: Co[Exchange]) -> None:
-        """Send it by *op*."""
-        self.op = op
-        self.tries += 1
-        self.step()
-
-    def begin_with(self, before: Sequence[_Ticket], op: Co[list[Exchange]]) -> None:
-        """Send it by *op*, which sends those *before* it, too."""
-        self.before = before
-        for ticket in before:
-            ticket.tries += 1
-            ticket.sent = True  # when it has been answered, at the latest
-        self.op = op
-        self.tries += 1
-        self.step()
-
-    def step(self) -> None:
-        """Go on with sending; `failure` has what goes wrong."""
-        assert self.op is not None
-        try:
-            self.need = next(self.op)
-        except StopIteration as end:
-            self.need, self.sent = None, True
-            self.closes = (end.value[-1] if self.before else end.value).closes
-            self.before = ()
-        except Exception as exc:  # noqa: BLE001 - raised where its answer would be
-            self.need, self.failure = None, exc
-            for ticket in self.before:
-                ticket.sent, ticket.failure = False, exc
-            self.before = ()
-
-    def stop(self) -> None:
-        """Give up sending it. An error of its own, such as one of its body, is kept."""
-        if self.op is not None:
-            self.op.close()
-        self.before = ()
-        self.need, self.sent = None, False
-        if isinstance(self.failure, TransportError):
-            self.failure = None
-
-    def judge(self) -> None:
-        """Find out whether it may be sent a second time, and nothing has gone wrong with it."""
-        try:
-            self.rewindable = self.request.body is None or self.request.rewindable()
-        except Exception:  # noqa: BLE001 - what is wrong with the body is told when it is sent
-            self.rewindable = False
-        self.repeatable = self.rewindable and self.request.idempotent and self.failure is None
-
-    def is_plain(self) -> bool:
-        """Return True if others may be sent together with it, in front of it and behind it."""
-        if not self.repeatable or self.request.body is not None:
-            return False
-        fields = self.request.headers
-        return not fields or not ("connection" in fields or "upgrade" in fields)
-
-    def parts(self) -> tuple[Any, ...]:
-        """Return its request, which has no body, as `co_send_requests` takes it."""
-        request = self.request
-        if fields := request.headers:
-            return request.method, request.target, fields
-        return request.method, request.target
-
-    def note_loss(self, problem: Exception) -> None:
-        """Take from *problem*, which has ended a try, what the server may have got."""
-        if isinstance(problem, DugongError):
-            self.request_sent = max(self.request_sent, problem.request_sent, key=SENT.index)
-
-    def fail(self, problem: Exception) -> Exception:
-        """Return what to raise as *problem* was the last one: it says how often it was sent."""
-        if self.tries <= 1 or not isinstance(problem, DugongError):
-            return problem
-        if type(problem) is not ConnectionClosed:
-            problem.request_sent = self.request_sent
-            return problem
-        return ConnectionClosed(
-            f"the request was sent {self.tries} times, and each time the connection ended before "
-            f"the response was complete; at last: {problem}",
-            request_sent=self.request_sent,
-        )
-
-
-class _Pace:
-    """How many requests may be unanswered on the present connection.
-
-    When a server ends a connection after so many requests, all that are unanswered are sent
-    twice. So no more are sent on the next connection than were answered on the last one that
-    ended in this way. If that proves wrong, as more are answered, one more may be unanswered with
-    each answer. As long as nothing is known it is half of the depth, and from a few
-    times as many answers on all of it.
-
-    Attributes:
-        limit: requests that the server takes on a connection, as far as is known.
-        answered: requests that were answered on the present connection.
-        alone: True if the last connection failed: then the first request must be sent alone
-            (RFC 9112 section 9.3.2).
-
-    """
-
-    def __init__(self, depth: int) -> None:
-        self._depth = depth
-        self.limit: int | None = None
-        self.answered = 0
-        self.alone = False
-
-    def room(self) -> int:
-        """Return how many requests may be unanswered now: at least one."""
-        answered, limit = self.answered, self.limit
-        if self.alone and not answered:
-            return 1
-        if limit is None:
-            room = max((self._depth + 1) // 2, answered // SHARE)
-        elif answered < limit:
-            room = limit - answered
+    plain: list[tuple[Any, ...]] = []
+    add = plain.append
+    for ticket in islice(tickets, most):
+        request = ticket.request
+        if not isinstance(request, Request) or ticket.failure is not None:
+            break
+        if request.body is not None or request.method not in IDEMPOTENT:
+            break
+        if not (fields := request.headers):
+            add((request.method, request.target))
+        elif "connection" in fields or "upgrade" in fields:
+            break
         else:
-            room = answered - limit + 1
-        return min(self._depth, room)
-
-    def note_response(self, response: HTTPResponse) -> None:
-        """Take what the first response on a connection may say of its limit."""
-        field = response.headers.get("Keep-Alive")
-        found = None if field is None else _max(field)
-        if found is not None:
-            self.limit = self.answered + int(found[1])
-
-    def end(self, *, learn: bool, failed: bool) -> None:
-        """Note that the next request goes on a new connection.
-
-        Args:
-            learn: True if it may have been the number of requests that ended this one.
-            failed: True if the server has not said that it would end it.
-
-        """
-        if learn and self.answered:
-            self.limit = self.answered
-        elif self.limit is not None and self.answered > self.limit:
-            self.limit = None
-        self.answered = 0
-        self.alone = failed
+            add((request.method, request.target, fields))
+    return plain
 
 
 class Pipeline:
@@ -274,12 +124,12 @@ class Pipeline:
         self._conn = conn
         self._coming: Iterator[Request] = iterate(requests, "requests", "an iterable of Request")
         self._added: deque[Request] = deque()
-        self._waiting: deque[_Ticket] = deque()  # to be sent before all others
-        self._open: deque[_Ticket] = deque()  # begun and not answered
+        self._waiting: deque[Ticket] = deque()  # to be sent before all others
+        self._open: list[Ticket] = []  # begun and not answered
         self._ready: deque[Answer] = deque()  # to be returned
         self._response: HTTPResponse | None = None  # whose body is being read
-        self._pace = _Pace(depth)
-        self._counted = self._bytes = 0  # answers of `_take`, and bytes of their bodies
+        self._pace = Pace(depth)
+        self._size = 0  # bytes of the last body that `_take` has taken
         # Those without body are sent together, unless a subclass says how each is sent.
         self._joins = self._may_join = type(conn).co_send is Operations.co_send
         self._told = False  # the server has said that it ends the connection
@@ -310,9 +160,9 @@ class Pipeline:
 
     def _co_next(self, *, gathers: bool) -> Co[Answer | None]:
         """Do what `co_next` does; *gathers* says that the driver knows deadlines."""
-        if (here := self._here()) is not None:
-            return here
         while True:
+            if self._ready or self._take():
+                return self._ready.popleft()
             self._fill()
             if not self._open:
                 return None
@@ -332,14 +182,16 @@ class Pipeline:
                     self._conn.label_error(problem, first.request.method, first.request.target)
                     raise problem from exc
             else:
-                self._open.popleft()
+                del self._open[0]
                 self._note_answer(first, answer.response)
                 return answer
 
     @twin_of(co_next)
     def next(self) -> Answer | None:
         """Blocking twin of `co_next`."""
-        return self._here() or run(self._co_next(gathers=True))
+        if self._ready:
+            return self._ready.popleft()
+        return run(self._co_next(gathers=True))
 
     def co_run(self) -> Co[list[Answer]]:
         """Return the answers to all requests that are not answered yet.
@@ -352,11 +204,10 @@ class Pipeline:
 
     def _co_run(self, *, gathers: bool) -> Co[list[Answer]]:
         """Do what `co_run` does; *gathers*: see `_co_next`."""
-        answers = []
+        answers: list[Answer] = []
         while (answer := (yield from self._co_next(gathers=gathers))) is not None:
-            answers.append(answer)
-            while (here := self._here()) is not None:
-                answers.append(here)
+            answers += answer, *self._ready
+            self._ready.clear()
         return answers
 
     @twin_of(co_run)
@@ -382,114 +233,99 @@ class Pipeline:
 
     # ---- what it is made of
 
-    def _here(self) -> Answer | None:
-        """Return the next answer if it has arrived as a whole, behind the one before it."""
-        ready = self._ready
-        if not ready and not self._take():
-            return None
-        if not len(ready) % MANY:  # or the server would have nothing to do for too long
-            self._fill()
-        return ready.popleft()
-
     def _gathering(self) -> PollNeeded | None:
         """Return a wait for much of what is missing at once, if that is probably enough."""
-        if not self._bytes or self._response is not None:
+        if not self._size or self._response is not None:
             return None
-        return self._conn.gathering(len(self._open) * self._bytes // self._counted)
+        return self._conn.gathering(len(self._open) * self._size)
 
     def _take(self) -> bool:
-        """Take the answers that have arrived; return False if there is none."""
-        tickets = self._open
+        """Take the answers that have arrived, and send others; return False if there is none."""
+        tickets, pace = self._open, self._pace
         if not tickets or self._response is not None:
             return False
-        first = tickets[0]
-        if first.failure is not None or tickets[-1].need is not None:
+        if tickets[0].failure is not None or tickets[-1].need is not None:
             return False  # it is to be sent, or else its answer may be the last one
-        self._fill()
-        if tickets[-1].need is not None:
-            return False
         # The first one alone: what it says may be about those behind it.
-        most = len(tickets) if self._pace.answered else 1
-        taken = self._conn.take_responses(most)
-        self._counted += len(taken)
-        for response, body in taken:
-            self._bytes += len(body)
-            ticket = tickets.popleft()
-            if tickets and self._pace.answered:  # the connection goes on
-                self._pace.answered += 1
-            else:
-                self._note_answer(ticket, response)
-            self._ready.append(new_answer(Answer, (ticket.request, response, body)))
-        return bool(taken)
-
-    def _fill(self) -> None:
-        """Begin to send as many requests as may be unanswered now, those without body together."""
-        room = self._pace.room()
-        if len(self._open) * 2 > room >= MANY:
-            return  # later, so that several can be sent together
-        while len(self._open) < room:
-            if self._open:
-                last = self._open[-1]
-                if not (last.sent and last.repeatable and self._conn.is_open()):
-                    return
-            ticket = self._upcoming()
-            if ticket is None:
-                return
-            ticket.judge()
-            if not ticket.repeatable and self._open:
-                self._waiting.appendleft(ticket)  # its turn is when the others are answered
-                return
-            self._open.append(ticket)
-            if ticket.failure is None and not (self._joins and self._join(ticket, room)):
-                self._begin(ticket)
-
-    def _join(self, first: _Ticket, room: int) -> bool:
-        """Begin to send *first* and those behind it together, with one call of the system.
-
-        Returns:
-            True if that was done. False: *first* goes alone, and nothing was sent.
-
-        """
-        if not first.is_plain():
+        taken = self._conn.take_responses(len(tickets) if pace.answered else 1)
+        if not taken:
             return False
-        tickets = [first]
-        complete = False
-        try:
-            while len(self._open) + len(tickets) <= room:
-                if (ticket := self._upcoming()) is None:
-                    break
-                ticket.judge()
-                if not ticket.is_plain():
-                    self._waiting.appendleft(ticket)
-                    break
-                tickets.append(ticket)
-            complete = True
-        finally:
-            if not complete:  # what makes the requests has failed: that is told first
-                self._waiting.extendleft(reversed(tickets))
-                self._open.pop()
-        *before, last = tickets
-        if not before:
-            return False
-        last.begin_with(before, self._conn.co_send_requests([each.parts() for each in tickets]))
-        if isinstance(last.failure, InvalidRequest | TypeError | StateError):
-            for ticket in tickets:
-                ticket.failure = None
-                ticket.tries -= 1
-            self._joins = False  # one after the other shows which of them it is
-            self._waiting.extendleft(reversed(tickets[1:]))
-            return False
-        self._open.extend(tickets[1:])
+        answered = tickets[: len(taken)]
+        del tickets[: len(taken)]
+        self._ready += [
+            new_answer(Answer, (ticket.request, response, body))
+            for ticket, (response, body) in zip(answered, taken, strict=True)
+        ]
+        response, body = taken[-1]
+        self._size = len(body)
+        if tickets and pace.answered:  # the connection goes on
+            pace.answered += len(taken)
+        else:
+            pace.answered += len(taken) - 1
+            self._note_answer(answered[-1], response)
+        self._fill()
         return True
 
-    def _upcoming(self) -> _Ticket | None:
-        if self._waiting:
-            return self._waiting.popleft()
-        for request in self._coming:
-            return _Ticket(request)
-        return _Ticket(self._added.popleft()) if self._added else None
+    def _fill(self) -> None:
+        """Begin to send as many requests as may be unanswered now, plain ones together."""
+        tickets, waiting, room = self._open, self._waiting, self._pace.room()
+        if len(tickets) * 2 > room >= MANY:
+            return  # later, so that several can be sent together
+        while (free := room - len(tickets)) > 0:
+            if tickets:
+                last = tickets[-1]
+                if not (last.sent and last.repeatable and self._conn.is_open()):
+                    return
+            self._draw(free)
+            if not waiting:
+                return
+            if self._joins and self._join(free):
+                continue
+            ticket = waiting.popleft()
+            ticket.judge()
+            if not ticket.repeatable and tickets:
+                waiting.appendleft(ticket)  # its turn is when the others are answered
+                return
+            tickets.append(ticket)
+            if ticket.failure is None:
+                self._begin(ticket)
 
-    def _begin(self, ticket: _Ticket) -> None:
+    def _draw(self, count: int) -> None:
+        """Let *count* requests be waiting, or as many as there are."""
+        waiting, added = self._waiting, self._added
+        if (missing := count - len(waiting)) <= 0:
+            return
+        waiting.extend(map(Ticket, islice(self._coming, missing)))
+        while added and len(waiting) < count:
+            waiting.append(Ticket(added.popleft()))
+
+    def _join(self, most: int) -> bool:
+        """Begin to send those that wait, if several are plain, with one call of the system.
+
+        Args:
+            most: how many.
+
+        Returns:
+            True if that was done. False: nothing was sent, and the first one has to go alone.
+
+        """
+        waiting = self._waiting
+        requests = plain_parts(waiting, most)
+        if len(requests) <= 1:
+            return False
+        tickets = [waiting.popleft() for _ in requests]
+        last = tickets[-1]
+        last.begin_with(tickets[:-1], self._conn.co_send_requests(requests))
+        if isinstance(last.failure, InvalidRequest | TypeError | StateError):
+            for ticket in tickets:
+                ticket.sent, ticket.failure = True, None
+            self._joins = False  # one after the other shows which of them it is
+            waiting.extendleft(reversed(tickets))
+            return False
+        self._open += tickets
+        return True
+
+    def _begin(self, ticket: Ticket) -> None:
         """Begin to send *ticket*: what cannot be repeated not as one request too many."""
         if not isinstance(ticket.request, Request):
             ticket.failure = not_a_request(ticket.request)
@@ -504,7 +340,7 @@ class Pipeline:
             pace.end(learn=False, failed=False)
         ticket.begin(self._conn.co_send(ticket.request))
 
-    def _co_answer(self, first: _Ticket) -> Co[Answer]:
+    def _co_answer(self, first: Ticket) -> Co[Answer]:
         """Read the answer to *first*, and send others meanwhile."""
         reading: Co[Answer] | None = None
         bundle = Bundle()
@@ -527,7 +363,7 @@ class Pipeline:
             if reading is not None:
                 reading.close()
 
-    def _co_read(self, first: _Ticket, gathers: bool = False) -> Co[Answer]:
+    def _co_read(self, first: Ticket, gathers: bool = False) -> Co[Answer]:
         conn, failure = self._conn, first.failure
         if failure is not None:
             # A server that closes the connection may have said why, unless it has got nothing.
@@ -547,7 +383,7 @@ class Pipeline:
         response, self._response = self._response, None
         return Answer(first.request, response, body)
 
-    def _note_answer(self, first: _Ticket, response: HTTPResponse) -> None:
+    def _note_answer(self, first: Ticket, response: HTTPResponse) -> None:
         """Note that *first* is answered; find out whether the connection goes on."""
         pace, conn = self._pace, self._conn
         pace.answered += 1
@@ -564,7 +400,7 @@ class Pipeline:
             limited = whole and conn.close_reason is None and not first.closes
             pace.end(learn=limited, failed=False)
 
-    def _recover(self, first: _Ticket, problem: Exception) -> Exception | None:
+    def _recover(self, first: Ticket, problem: Exception) -> Exception | None:
         """Get ready to go on after *problem*.
 
         Returns:
@@ -574,7 +410,7 @@ class Pipeline:
         self._joins = self._may_join
         response, self._response = self._response, None
         if first.failure is problem and self._conn.is_open():  # nothing of it was sent
-            self._open.popleft()
+            del self._open[0]
             return problem
         if response is not None and not first.sent and isinstance(problem, ConnectionClosed):
             problem = AnsweredEarly.by(response, CUT)
@@ -590,7 +426,7 @@ class Pipeline:
         again = lost and (first.repeatable or (unsent and first.rewindable))
         again = again and first.failures < MAX_FAILURES
         if not again:
-            self._open.popleft()
+            del self._open[0]
         self._waiting.extendleft(reversed(self._open))
         count = len(self._open)
         self._open.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ..session import Whole
     from .trace_events import Observer
 
+EXCHANGE, HEAD, BODY = map(itemgetter, range(3))  # of a request, see `Whole`
 COMPLETE: Final = (READY, Sending.UPGRADING)  # there is no body to write
 
 
@@ -314,13 +316,17 @@ class Sender(Writer):
     def _precede(self, requests: Sequence[Whole]) -> Iterator[Part]:
         """Have the responses to *requests* expected; yield what is to be sent."""
         heads = []
-        for exchange, _, _ in requests:
+        receiver, observer = self._receiver, self._session.observer
+        exchanges = list(map(EXCHANGE, requests))
+        for exchange in exchanges:
             # Now, or the answer to the first would be taken for an early one when the last
             # has not been sent.
-            exchange.reader = self._receiver
+            exchange.reader = receiver
             exchange.sent = True
-        self._session.append(*[exchange for exchange, _, _ in requests])
-        observer = self._session.observer
+        self._session.append(*exchanges)
+        if observer is None and not any(map(BODY, requests)):
+            yield b"".join(map(HEAD, requests))
+            return
         for exchange, head, body in requests:
             if observer is not None:
                 if observer.takes_time:
