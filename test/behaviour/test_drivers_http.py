@@ -48,7 +48,7 @@ def test_time_limits_hold_under_every_driver(driver):
                 start = time.monotonic()
                 with pytest.raises(ConnectionTimedOut):
                     driver(co_use(conn))
-                assert 0.1 <= time.monotonic() - start < 5
+                assert 0.1 <= time.monotonic() - start < 20
             with HTTPConnection("127.0.0.1", server.port) as conn:
                 with pytest.raises(ConnectionTimedOut):
                     driver(within(time.monotonic() + 0.1, co_use(conn)))

@@ -363,7 +363,7 @@ class BoundedLock:
         self._lock = threading.RLock()
 
     def __enter__(self):
-        if not self._lock.acquire(timeout=5):
+        if not self._lock.acquire(timeout=30):
             raise RuntimeError("a failure has left this locked")
 
     def __exit__(self, *exc):

@@ -38,7 +38,7 @@ def advance(operation, waits):
     """Run *operation* to its n-th wait; True if it ended before."""
     try:
         for _ in range(waits):
-            next(operation).poll(5)
+            next(operation).poll(30)
         next(operation)
     except StopIteration:
         return True
@@ -189,7 +189,7 @@ def test_reading_goes_on_where_it_stood(trickle):
             operation = make()
             try:
                 for _ in range(waits):
-                    next(operation).poll(5)
+                    next(operation).poll(30)
             except StopIteration as end:
                 return end.value
             operation.close()
@@ -334,7 +334,7 @@ def test_skipping_may_be_interrupted_as_well(trickle):
             operation = conn.co_read_response()
             try:
                 for _ in range(waits):
-                    next(operation).poll(5)
+                    next(operation).poll(30)
             except StopIteration as end:
                 assert end.value.path == "/2"
                 break

@@ -99,7 +99,7 @@ def advance(operation, waits):
     """Run *operation* to its n-th wait; True if it ended before."""
     try:
         for _ in range(waits):
-            next(operation).poll(5)
+            next(operation).poll(30)
         next(operation)
     except StopIteration:
         return True
@@ -172,7 +172,7 @@ def test_proxy_that_answers_wrongly(drive, scheme, answers, error):
     with ScriptedServer(proxy) as server:
         options = {"auth": DigestAuth("a", "b")} if scheme == "http" else {}
         way = Proxy(f"{scheme}://127.0.0.1:{server.port}", mode="tunnel", **options)
-        conn = HTTPConnection("example.test", 80, proxy=way, timeout=5)
+        conn = HTTPConnection("example.test", 80, proxy=way, timeout=30)
         with pytest.raises(error) as failure:
             drive(conn.co_connect())
         assert failure.value.request_sent == "no"
@@ -243,12 +243,12 @@ def test_digest_with_forwarding_begins_with_a_407(drive, certificate, trusting, 
     with ScriptedServer(some, tls) as server:
         options = {"ssl_context": trusting} if tls else {}
         proxy = proxy_of(scheme, server, headers={"X-Me": "you"}, **options)
-        with HTTPConnection("example.test", 80, proxy=proxy, timeout=5) as conn:
+        with HTTPConnection("example.test", 80, proxy=proxy, timeout=30) as conn:
             assert drive(co_get(conn)) == (407, b"why")
             for _ in range(2):
                 assert drive(co_get(conn)) == (200, b"ok")
             assert conn.get_ssl_cipher() is None  # of the server
-        with HTTPConnection("other.test", 80, proxy=proxy, timeout=5) as conn:
+        with HTTPConnection("other.test", 80, proxy=proxy, timeout=30) as conn:
             assert drive(co_get(conn)) == (200, b"ok")
         assert server.connections == 2
     for head, count in zip(some.heads, (0, 1, 2, 3), strict=True):
@@ -277,7 +277,7 @@ def test_fields_of_a_request_win_over_those_for_the_proxy():
     with ScriptedServer(some) as server:
         url = f"http://a:b@127.0.0.1:{server.port}"
         proxy = Proxy(url, headers={"X-Me": "you"})
-        with HTTPConnection("example.test", 80, proxy=proxy, timeout=5) as conn:
+        with HTTPConnection("example.test", 80, proxy=proxy, timeout=30) as conn:
             fields = {"x-me": "other", "proxy-authorization": "Digest mine"}
             conn.send_request("PUT", "/", fields, b"")
             assert conn.read_response().status == 200
@@ -294,7 +294,7 @@ def test_407_of_a_server_without_a_proxy_is_a_response():
             sock.sendall(CHALLENGE + b"Content-Length: 0\r\n\r\n")
 
     with ScriptedServer(handler) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=5) as conn:
+        with HTTPConnection("127.0.0.1", server.port, timeout=30) as conn:
             assert [run(co_get(conn))[0] for _ in range(2)] == [407, 407]
 
 
@@ -319,20 +319,20 @@ def test_socks5_looks_up_names_here_and_socks5h_does_not(monkeypatch):
     some = SomeProxy(reply=b"\5\3\0\1" + bytes(6))
     with ScriptedServer(some) as server:
         proxy = Proxy(f"socks5://127.0.0.1:{server.port}")
-        with HTTPConnection("origin.test", 80, proxy=proxy, timeout=5) as conn:
+        with HTTPConnection("origin.test", 80, proxy=proxy, timeout=30) as conn:
             assert run(co_get(conn)) == (200, b"ok")
         assert some.asked == [bytes(15) + b"\1\0\x50", b"\x0a\0\0\1\0\x50"]
         assert "origin.test" in asked
         some.asked.append(asked.clear())
         proxy = Proxy(f"socks5h://127.0.0.1:{server.port}")
-        with HTTPConnection("origin.test", 80, proxy=proxy, timeout=5) as conn:
+        with HTTPConnection("origin.test", 80, proxy=proxy, timeout=30) as conn:
             assert run(co_get(conn)) == (200, b"ok")
         assert some.asked[-1] == b"origin.test\0\x50"
         assert "origin.test" not in asked
         with pytest.raises(HostnameNotResolvable, match=r"a\.\.test"):
             monkeypatch.setattr(socket, "getaddrinfo", nobody)
             proxy = Proxy(f"socks5://127.0.0.1:{server.port}")
-            HTTPConnection("a.test", 80, proxy=proxy, timeout=5).connect()
+            HTTPConnection("a.test", 80, proxy=proxy, timeout=30).connect()
 
 
 def nobody(*args, **options):
@@ -371,7 +371,7 @@ def test_certificate_has_to_be_that_of_the_proxy(
         some = SomeProxy()
         with ScriptedServer(some, bad.server_context()) as server:
             proxy = proxy_of("https", server, ssl_context=trusting, mode=mode)
-            conn = HTTPConnection("other.example", 80, proxy=proxy, timeout=5)
+            conn = HTTPConnection("other.example", 80, proxy=proxy, timeout=30)
             with pytest.raises(CertificateInvalid, match=r": the proxy localhost:\d+: cert"):
                 drive(conn.co_connect())
         assert some.heads == []
@@ -385,7 +385,7 @@ def test_proxy_that_does_not_speak_tls(drive, trusting):
     with ScriptedServer(plain) as server:
         proxy = Proxy(f"https://localhost:{server.port}", ssl_context=trusting)
         with pytest.raises(HandshakeFailed, match=r"the proxy localhost:\d+: TLS"):
-            drive(HTTPConnection("localhost", 80, proxy=proxy, timeout=5).co_connect())
+            drive(HTTPConnection("localhost", 80, proxy=proxy, timeout=30).co_connect())
 
 
 def test_end_of_a_forwarding_connection_is_told_to_the_proxy(certificate, trusting):
@@ -398,7 +398,7 @@ def test_end_of_a_forwarding_connection_is_told_to_the_proxy(certificate, trusti
 
     with ScriptedServer(proxy, certificate.server_context()) as server:
         way = Proxy(f"https://localhost:{server.port}", ssl_context=trusting)
-        with HTTPConnection("example.test", 80, proxy=way, timeout=5) as conn:
+        with HTTPConnection("example.test", 80, proxy=way, timeout=30) as conn:
             assert run(co_get(conn)) == (200, b"ok")
     assert ends == [b""]
 
@@ -440,4 +440,4 @@ def test_proxy_that_refuses_the_connection(drive):
         with servers.refusing_port() as port:
             proxy = Proxy(f"{scheme}://127.0.0.1:{port}")
             with pytest.raises(ConnectFailed, match=r"127\.0\.0\.1:"):
-                drive(HTTPConnection("x.test", proxy=proxy, timeout=5).co_connect())
+                drive(HTTPConnection("x.test", proxy=proxy, timeout=30).co_connect())

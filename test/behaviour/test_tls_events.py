@@ -270,7 +270,7 @@ def test_handshake_that_the_reading_half_finishes_does_not_leave_the_sending_hal
     readable = next(reading)
     assert readable.mask == POLLIN
     server.command("r")
-    assert readable.poll(5)
+    assert readable.poll(30)
     server.stop()
     next(reading)  # begins the handshake
     need = next(writing)  # cannot send before its end
@@ -280,8 +280,8 @@ def test_handshake_that_the_reading_half_finishes_does_not_leave_the_sending_hal
         next(reading)
     start = time.monotonic()
     assert not need.poll(max(need.deadline - start, 0))  # what it waits for has been read
-    assert time.monotonic() - start < 10
-    run(writing, timeout=5)
+    assert time.monotonic() - start < 20
+    run(writing, timeout=30)
     wait_until(lambda: server.uploaded() == b"123456")
     server.say(sized(b"78"))
     assert run(reading).status == 200

@@ -63,9 +63,9 @@ def test_tickets_that_come_late_are_nothing(certificate, trusting, drive, cut):
 
     context = certificate.server_context()
     with ScriptedServer(handler) as server:
-        conn = HTTPConnection("localhost", server.port, trusting, timeout=5)
+        conn = HTTPConnection("localhost", server.port, trusting, timeout=30)
         drive(conn.co_connect())
-        assert go_on.wait(5)
+        assert go_on.wait(30)
         time.sleep(0.05)
         for path in ("/a", "/b"):
             drive(conn.co_connect())  # looks whether it is still good
@@ -98,7 +98,7 @@ def test_certificate_asked_for_in_the_middle_of_a_body(certificate, ca, drive):
     ca.configure_trust(client)
     client.post_handshake_auth = True
     with ScriptedServer(handler, context) as server:
-        conn = HTTPConnection("localhost", server.port, client, timeout=5)
+        conn = HTTPConnection("localhost", server.port, client, timeout=30)
         for _ in range(3):
             drive(conn.co_send_request("GET", "/"))
             drive(conn.co_read_response())

@@ -144,7 +144,7 @@ def serving(context, handler=None):
         yield server.port
 
 
-def ask(drive, host, port, context, timeout=5):
+def ask(drive, host, port, context, timeout=30):
     """Do one request on a new connection; return the status."""
     conn = HTTPConnection(host, port, context, timeout=timeout)
 
@@ -319,7 +319,7 @@ def test_connection_keeps_its_context_whatever_is_assigned(forge, default):
     strangers = own_default()
     with serving(forge(*LOCAL), answering(OK, OK, OK)) as port:
         for other in (strangers, None):
-            with HTTPConnection("localhost", port, default, timeout=5) as conn:
+            with HTTPConnection("localhost", port, default, timeout=30) as conn:
                 for _ in range(2):
                     conn.send_request("GET", "/")
                     assert conn.read_response().status == 200
@@ -330,7 +330,7 @@ def test_connection_keeps_its_context_whatever_is_assigned(forge, default):
                 conn.send_request("GET", "/")  # over TLS, and with a certificate that is trusted
                 assert conn.read_response().status == 200
                 assert conn.readall() == b"ok"
-        with HTTPConnection("localhost", port, strangers, timeout=5) as conn:
+        with HTTPConnection("localhost", port, strangers, timeout=30) as conn:
             for _ in range(2):
                 with pytest.raises(CertificateInvalid):
                     conn.send_request("GET", "/")
@@ -345,7 +345,7 @@ def test_change_of_the_context_does_not_reach_an_open_connection(forge, ca):
     ca.configure_trust(context)
     server = forge(*LOCAL)
     with serving(server, answering(OK, OK)) as port:
-        with HTTPConnection("localhost", port, context, timeout=5) as conn:
+        with HTTPConnection("localhost", port, context, timeout=30) as conn:
             conn.send_request("GET", "/")
             assert conn.read_response().status == 200
             cipher = conn.get_ssl_cipher()
@@ -443,7 +443,7 @@ def test_what_is_no_handshake_is_told_as_that(default, drive, what):
     assert not isinstance(failure.value, CertificateInvalid)
     assert failure.value.request_sent == "no"
     assert failure.value.__cause__ is not None
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
 
 
 @pytest.mark.reliability(68)
@@ -501,7 +501,7 @@ def test_garbage_behind_a_tunnel_is_told_as_a_failed_handshake(default, drive):
         sock.sendall(GARBAGE["plain HTTP"])
 
     with ScriptedServer(proxy) as server:
-        conn = HTTPConnection("a.test", 443, default, ("127.0.0.1", server.port), timeout=5)
+        conn = HTTPConnection("a.test", 443, default, ("127.0.0.1", server.port), timeout=30)
         with pytest.raises(HandshakeFailed):
             drive(conn.co_connect())
 
@@ -530,7 +530,7 @@ def attack(default, drive, context, change):
             pass
 
     with ScriptedServer(handler) as server:
-        conn = HTTPConnection("localhost", server.port, default, timeout=5)
+        conn = HTTPConnection("localhost", server.port, default, timeout=30)
         try:
             drive(conn.co_connect())
             return sizes[0], None
@@ -623,7 +623,7 @@ def test_body_that_lasts_until_the_end_needs_close_notify(forge, default, drive,
             sock.recv(1)
 
     with serving(server, handler) as port:
-        conn = HTTPConnection("localhost", port, default, timeout=5)
+        conn = HTTPConnection("localhost", port, default, timeout=30)
         drive(conn.co_send_request("GET", "/"))
         drive(conn.co_read_response())
         if end.startswith("close_notify"):
@@ -646,7 +646,7 @@ def test_body_whose_end_is_known_needs_no_close_notify(forge, default, drive, fr
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     with serving(forge(*LOCAL), handler) as port:
-        conn = HTTPConnection("localhost", port, default, timeout=5)
+        conn = HTTPConnection("localhost", port, default, timeout=30)
         drive(conn.co_send_request("GET", "/"))
         drive(conn.co_read_response())
         assert drive(conn.co_readall()) == b"hello"

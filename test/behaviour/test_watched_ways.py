@@ -583,7 +583,7 @@ def test_tls_inside_tls_of_a_stream_is_dumped_as_plain_text(certificate, trustin
 
     dump, tls = io.BytesIO(), certificate.server_context()
     with ScriptedServer(answering(OK), tls) as origin, ScriptedServer(proxy, tls) as server:
-        conn = HTTPConnection("localhost", server.port, trusting, trace_file=dump, timeout=5)
+        conn = HTTPConnection("localhost", server.port, trusting, trace_file=dump, timeout=30)
         conn.send_request("CONNECT", "origin.test:443")
         with conn.read_response().stream as stream:
             stream.start_tls(trusting, "localhost")
@@ -601,7 +601,7 @@ def test_streams_that_call_back_are_told():
             streams = [conn.request(Request("GET", "/")) for _ in range(2)]
             for stream in streams:
                 stream.activate(thread)
-            assert [stream.completion_future.result(5) for stream in streams] == [200, 200]
+            assert [stream.completion_future.result(30) for stream in streams] == [200, 200]
             assert streams[1].response.timings.total > 0
     assert told.events.count("http11.response_closed.complete") == 2
 
@@ -624,7 +624,7 @@ def test_a_trace_that_raises_at_the_end_keeps_nobody_waiting():
         future = conn.shutdown_future
         with pytest.raises(LookupError):
             conn.close()
-        assert future.result(timeout=5) is None
+        assert future.result(timeout=30) is None
         assert run(conn.co_wait_closed()) is None
 
 

@@ -175,7 +175,7 @@ class Talk:
                     if self.waits == at and happen(self):
                         break
                     self.origin.pace.allow()
-                    assert need.poll(5)
+                    assert need.poll(30)
             except StopIteration as end:
                 return end.value
 

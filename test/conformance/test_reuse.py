@@ -62,15 +62,14 @@ class Server(ScriptedServer):
 @pytest.mark.parametrize("junk", [b"x", b"\r\n", POISON, TIMEOUT])
 @pytest.mark.parametrize("when", ["with", "later", "before the end"])
 def test_lines_36_and_37_junk_on_an_idle_connection(tls, junk, when, certificate, trusting):
-    said = threading.Event()
+    taken = threading.Event()
 
     def reply(sock, number, connection):
         if connection == 1:
             sock.sendall(OK + junk if when == "with" else OK)
             if when != "with":
-                time.sleep(0.02)
+                assert taken.wait(20)
                 sock.sendall(junk)
-            said.set()
             return when == "later"
         sock.sendall(OK)
         return True
@@ -80,8 +79,9 @@ def test_lines_36_and_37_junk_on_an_idle_connection(tls, junk, when, certificate
         conn = HTTPConnection("127.0.0.1", server.port, trusting if tls else None, timeout=10)
         with conn:
             assert get(conn, "/1") == (200, b"ok")
-            assert said.wait(20)
-            time.sleep(0.05)
+            taken.set()
+            if when != "with":
+                assert select.select([conn.get_extra_info("socket")], [], [], 20)[0]
             assert get(conn, "/2") == (200, b"ok")
             assert get(conn, "/3") == (200, b"ok")
     assert server.seen == [f"GET /{number} HTTP/1.1" for number in (1, 2, 3)]
@@ -297,7 +297,7 @@ def test_line_42_endless_answers_end(kind, driver, slowly):
                 run(co_talk(), timeout=0.3)
             else:
                 asyncio.run(aio.run(within(time.monotonic() + 0.3, co_talk())))
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
 
 
 @pytest.mark.reliability(41)
@@ -355,7 +355,7 @@ def test_lines_36_and_46_what_is_here_already_does_not_answer_the_next_request(r
         sock.sendall(OK + POISON)
         return True
 
-    with Server(reply) as server, HTTPConnection("127.0.0.1", server.port, timeout=5) as conn:
+    with Server(reply) as server, HTTPConnection("127.0.0.1", server.port, timeout=30) as conn:
         conn.send_request("GET", "/a")
         conn.read_response()
         assert conn.read(read) == OK[-2:][:read]
@@ -374,7 +374,7 @@ def test_line_36_raw_bytes_are_missing_elsewhere(all_here):
         sock.sendall(OK)
         return True
 
-    with Server(reply) as server, HTTPConnection("127.0.0.1", server.port, timeout=5) as conn:
+    with Server(reply) as server, HTTPConnection("127.0.0.1", server.port, timeout=30) as conn:
         conn.send_request("GET", "/a")
         conn.send_request("GET", "/b")
         if all_here:
@@ -395,7 +395,7 @@ def test_line_46_arguments_that_make_no_sense_take_nothing():
         sock.sendall(OK)
         return True
 
-    with Server(reply) as server, HTTPConnection("127.0.0.1", server.port, timeout=5) as conn:
+    with Server(reply) as server, HTTPConnection("127.0.0.1", server.port, timeout=30) as conn:
         conn.send_request("GET", "/a")
         conn.send_request("GET", "/b")
         for _ in range(2):
@@ -440,7 +440,7 @@ def test_line_38_the_server_hears_at_once_that_nothing_will_follow(
 
     with Server(reply, certificate.server_context() if tls else None) as server:
         name, context = ("localhost", trusting) if tls else ("127.0.0.1", None)
-        with HTTPConnection(name, server.port, context, timeout=5) as conn:
+        with HTTPConnection(name, server.port, context, timeout=30) as conn:
             conn.send_request("GET", "/")
             try:
                 conn.read_response()

@@ -161,7 +161,7 @@ def test_streams_on_a_thread_are_pipelined_in_order(start, name):
         assert log.threads == {"here"}
         assert conn.is_open()
         conn.close()
-        assert conn.shutdown_future.result(5) is None
+        assert conn.shutdown_future.result(30) is None
 
 
 def test_what_may_be_repeated_is_pipelined_and_nothing_else():
@@ -180,7 +180,7 @@ def test_what_may_be_repeated_is_pipelined_and_nothing_else():
             sock.settimeout(0.1)
             with pytest.raises(TimeoutError):
                 sock.recv(1)
-            sock.settimeout(5)
+            sock.settimeout(30)
             sock.sendall(OK)
 
     with ScriptedServer(serve) as server, LoopThread() as thread:
@@ -191,7 +191,7 @@ def test_what_may_be_repeated_is_pipelined_and_nothing_else():
         streams.append(log.stream(conn, target="/last"))
         for stream in streams:
             stream.activate(thread)
-        assert [stream.completion_future.result(5) for stream in streams] == [200] * 5
+        assert [stream.completion_future.result(30) for stream in streams] == [200] * 5
         assert together.is_set()
         targets = ["/0", "/1", "/2", "/post", "/last"]
         assert log.lines == [line for target in targets for line in said(target)]
@@ -210,7 +210,7 @@ def test_last_stream_on_a_connection_is_followed_by_a_new_connection():
         ]
         for stream in streams:
             stream.activate(thread)
-        assert [stream.completion_future.result(5) for stream in streams] == [200] * 4
+        assert [stream.completion_future.result(30) for stream in streams] == [200] * 4
         assert server.connections == 4
         conn.close()
 
@@ -276,12 +276,12 @@ def test_rest_of_a_failed_exchange_is_skipped_if_others_follow():
         good = log.stream(conn, target="/good")
         for stream in (bad, good):
             stream.activate(thread)
-        assert isinstance(bad.completion_future.exception(5), ValueError)
-        assert good.completion_future.result(5) == 200
+        assert isinstance(bad.completion_future.exception(30), ValueError)
+        assert good.completion_future.result(30) == 200
         assert log.lines == said("/good")
         last = log.stream(conn)
         last.activate(thread)
-        assert last.completion_future.result(5) == 404
+        assert last.completion_future.result(30) == 404
         assert server.connections == 1
         conn.close()
 
@@ -313,16 +313,16 @@ def test_close_ends_all_streams_and_the_connection_can_be_used_again():
             time.sleep(0.05)
             future = conn.shutdown_future
             if wait:
-                thread.submit(conn.co_close()).result(5)
+                thread.submit(conn.co_close()).result(30)
             else:
                 conn.close()
             for stream in (*streams, idle):
-                assert isinstance(stream.completion_future.exception(5), ConnectionClosed)
+                assert isinstance(stream.completion_future.exception(30), ConnectionClosed)
             assert streams[-1].exception.request_sent == "no"
-            assert future.result(5) is None
+            assert future.result(30) is None
             fresh = conn.request(Request())
             fresh.activate(thread)
-            assert fresh.completion_future.result(5) == 200
+            assert fresh.completion_future.result(30) == 200
             run(conn.co_close())
 
 
@@ -336,7 +336,7 @@ def test_close_while_connecting_ends_the_stream():
         stream.activate(thread)
         time.sleep(0.05)
         conn.close()
-        assert isinstance(stream.completion_future.exception(5), ConnectionClosed)
+        assert isinstance(stream.completion_future.exception(30), ConnectionClosed)
         run(conn.co_close())
 
 
@@ -355,7 +355,7 @@ def test_a_body_cut_off_by_close_is_not_complete():
         stream.activate(thread)
         wait_until(lambda: len(log.lines) == 2)
         conn.close()
-        assert isinstance(stream.completion_future.exception(5), ConnectionClosed)
+        assert isinstance(stream.completion_future.exception(30), ConnectionClosed)
 
 
 def test_a_callback_may_close_the_connection_and_start_another_stream():
@@ -374,9 +374,9 @@ def test_a_callback_may_close_the_connection_and_start_another_stream():
 
         first = conn.request(Request(), lambda **kwargs: conn.close(), on_done=on_done)
         first.activate(thread)
-        assert isinstance(first.completion_future.exception(5), ConnectionClosed)
+        assert isinstance(first.completion_future.exception(30), ConnectionClosed)
         wait_until(lambda: len(following) == 3)
-        assert [stream.completion_future.result(5) for stream in following] == [200] * 3
+        assert [stream.completion_future.result(30) for stream in following] == [200] * 3
         conn.close()
 
 
@@ -392,9 +392,9 @@ def test_server_that_breaks_the_protocol_fails_this_one_and_those_behind():
         streams = [conn.request(Request()) for _ in range(3)]
         for stream in streams:
             stream.activate(thread)
-        assert streams[0].completion_future.result(5) == 200
-        assert isinstance(streams[1].completion_future.exception(5), InvalidResponse)
-        assert isinstance(streams[2].completion_future.exception(5), ConnectionClosed)
+        assert streams[0].completion_future.result(30) == 200
+        assert isinstance(streams[1].completion_future.exception(30), InvalidResponse)
+        assert isinstance(streams[2].completion_future.exception(30), ConnectionClosed)
         assert not conn.is_open()
         conn.close()
 
@@ -441,7 +441,7 @@ def test_cancelling_the_future():
         wait_until(conn.response_pending)
         assert stream.completion_future.cancel()
         with pytest.raises(CancelledError):
-            stream.completion_future.result(5)
+            stream.completion_future.result(30)
         assert not behind.done
         early = conn.request(Request())
         assert early.completion_future.cancel()
@@ -449,7 +449,7 @@ def test_cancelling_the_future():
             early.run()
         assert isinstance(early.exception, CancelledError)
         conn.close()
-        assert isinstance(behind.completion_future.exception(5), ConnectionClosed)
+        assert isinstance(behind.completion_future.exception(30), ConnectionClosed)
 
 
 def test_thread_that_is_stopped_ends_its_streams():

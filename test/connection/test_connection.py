@@ -756,7 +756,7 @@ def test_timeout_is_about_nothing_moving():
             start = time.monotonic()
             with pytest.raises(ConnectionTimedOut, match=r"nothing arrived for 0\.3 s ") as failure:
                 conn.read_response()
-            assert 0.3 <= time.monotonic() - start < 10
+            assert 0.3 <= time.monotonic() - start < 20
             assert isinstance(failure.value, TimeoutError)
             conn.timeout = 0.1
             assert conn.timeout == 0.1
@@ -790,8 +790,9 @@ def test_server_that_closes_during_the_upload_can_still_be_heard():
         read_head(sock)
         sock.sendall(b"HTTP/1.1 507 Full\r\nContent-Length: 4\r\n\r\nfull")
         sock.shutdown(1)
-        time.sleep(0.2)
+        heard.wait(20)
 
+    heard = threading.Event()
     with ScriptedServer(handler) as server:
         with HTTPConnection("127.0.0.1", server.port, timeout=10) as conn:
             conn.send_request("PUT", "/", body=BodyFollowing(1 << 30))
@@ -800,6 +801,7 @@ def test_server_that_closes_during_the_upload_can_still_be_heard():
                     conn.write(bytes(1 << 20))
             assert conn.read_response().status == 507
             assert conn.readall() == b"full"
+            heard.set()
             conn.send_request("GET", "/")
 
 
@@ -868,7 +870,7 @@ def test_every_operation_is_a_generator_that_yields_what_it_waits_for(recorder):
     need = next(operation)
     fd, mask = need
     assert (fd, mask) == (need.fd, need.mask)
-    assert need.poll(5)
+    assert need.poll(30)
 
 
 def test_one_operation_at_a_time_in_each_half(recorder):

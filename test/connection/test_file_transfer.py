@@ -713,7 +713,7 @@ def test_drip_below_the_mark_is_no_stall(how):
             elif how == "no deadlines":
                 conn.timeout = None
                 for need in co_get(conn, way):
-                    assert need.poll(5)
+                    assert need.poll(30)
             else:
                 conn.timeout = None
                 run(how(co_get(conn, way)))
@@ -736,7 +736,7 @@ def test_blocking_twins_do_not_wait_long_for_more(way):
         sock.recv(1)
 
     with ScriptedServer(handler) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=5) as conn:
+        with HTTPConnection("127.0.0.1", server.port, timeout=30) as conn:
             conn.send_request("GET", "/")
             conn.read_response()
             assert conn.read(5) == b"first"
@@ -744,7 +744,7 @@ def test_blocking_twins_do_not_wait_long_for_more(way):
             conn.timeout = 0.05
             with pytest.raises(ConnectionTimedOut):
                 conn.read(1 << 20) if way == "read" else conn.readinto(bytearray(1 << 20))
-            assert 0.05 <= time.monotonic() - began < 4
+            assert 0.05 <= time.monotonic() - began < 20
             conn.timeout = 5
             conn._session.shared.stream.send([b"?"])
             if way == "read":
@@ -890,7 +890,7 @@ def test_reset_in_the_middle_of_a_file():
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     with ScriptedServer(handler) as server, tempfile.TemporaryFile() as file:
-        with HTTPConnection("127.0.0.1", server.port, timeout=5) as conn:
+        with HTTPConnection("127.0.0.1", server.port, timeout=30) as conn:
             conn.send_request("GET", "/")
             conn.read_response()
             with pytest.raises(ConnectionClosed):

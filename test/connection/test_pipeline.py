@@ -768,7 +768,7 @@ def test_time_out_and_interruption_lose_nothing():
     def serve(sock):
         for _ in range(2):
             read_head(sock)
-        release.wait(5)
+        release.wait(30)
         sock.sendall(answer("a") + answer("b"))
         sock.recv(1)
 

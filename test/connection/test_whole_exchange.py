@@ -16,6 +16,7 @@ import pytest
 from kit import servers
 from kit.every_driver import DRIVERS
 from kit.interrupted import interrupted_at_each_line
+from kit.silence import LONGER_AND_LONGER
 from kit.steps import Steps
 from kit.streams import END, WOULD_BLOCK, ScriptedStream, connection, finish
 from kit.support import ScriptedServer, answering, read_exactly, read_head, wait_until
@@ -449,8 +450,11 @@ def test_limits():
 
     with ScriptedServer(silent) as server:
         for timeout in (0.05, Timeouts(read=0.05), Timeouts(total=0.05)):
-            with HTTPConnection("127.0.0.1", server.port, timeout=timeout) as conn:
+            with HTTPConnection("127.0.0.1", server.port) as conn:
                 for ask in (conn.exchange, lambda *a, conn=conn: run(conn.co_exchange(*a))):
+                    conn.timeout = None
+                    conn.connect()
+                    conn.timeout = timeout
                     with pytest.raises(ConnectionTimedOut) as caught:
                         ask("GET", "/")
                     assert caught.value.request_sent == "maybe"
@@ -725,9 +729,11 @@ def test_every_framing_awaited(kind):
         asyncio.run(main())
 
 
-@pytest.mark.parametrize("timeout", [0.05, Timeouts(read=0.05), Timeouts(total=0.05)])
+@pytest.mark.parametrize("limit", ["stall", "read", "total"])
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbeg"])
-def test_limits_awaited(timeout, begun):
+def test_limits_awaited(limit, begun):
+    expected = "yes" if begun else "maybe"
+
     def stop(sock):
         read_head(sock)
         sock.sendall(OK)
@@ -735,12 +741,15 @@ def test_limits_awaited(timeout, begun):
             sock.sendall(begun)
 
     async def main():
-        async with async_connect("127.0.0.1", server.port) as conn:
-            await conn.exchange("GET", "/")
-            conn.connection.timeout = timeout
-            with pytest.raises(ConnectionTimedOut) as caught:
+        for seconds in LONGER_AND_LONGER:
+            async with async_connect("127.0.0.1", server.port) as conn:
                 await conn.exchange("GET", "/")
-            assert caught.value.request_sent == ("yes" if begun else "maybe")
+                conn.connection.timeout = Timeouts(**{limit: seconds})
+                with pytest.raises(ConnectionTimedOut) as caught:
+                    await conn.exchange("GET", "/")
+            if caught.value.request_sent == expected:
+                break
+        assert caught.value.request_sent == expected
 
     with ScriptedServer(stop) as server:
         asyncio.run(main())

@@ -11,6 +11,9 @@ from dugong_like import (
 from kit.support import read_head
 
 SOON = 0.1  # seconds
+# Limits for what ends in time anyhow, but after a first part of it that a busy machine may take
+# longer for: the first that is enough is.
+LONGER_AND_LONGER = (SOON, 1, 10)
 
 
 def silent(sock):

@@ -266,7 +266,7 @@ def test_staggered_start(pair, bundles):
     started.clear()
     begin = time.monotonic()
     assert run(first_of(op("a", LookupError()), op("b", "won"), stagger=60)) == "won"
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 20
 
 
 def test_every_operation_is_closed_even_if_closing_one_fails(pair):

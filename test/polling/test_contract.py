@@ -86,7 +86,7 @@ def test_poll_looks_waits_and_gives_up(pair, waiting):
     assert not need.poll(-1)
     pair[1].send(b"x")
     assert need.poll(0)
-    assert need.poll(1)
+    assert need.poll(30)
     assert need.poll()
     assert PollNeeded(pair[0].fileno(), POLLOUT).poll()
     assert PollNeeded(pair[0].fileno(), POLLIN | POLLOUT).poll()
@@ -96,7 +96,7 @@ def test_poll_looks_waits_and_gives_up(pair, waiting):
 def test_poll_sees_a_hang_up(pair, waiting):
     pair[1].close()
 
-    assert PollNeeded(pair[0].fileno(), POLLIN).poll(1)
+    assert PollNeeded(pair[0].fileno(), POLLIN).poll(30)
 
 
 @pytest.mark.feature("B41")
@@ -127,7 +127,7 @@ def test_run_has_a_time_limit_and_closes_the_operation(pair, waiting):
     assert 0.05 <= time.monotonic() - start < 20
     assert log == ["closed"]
     pair[1].send(b"x")
-    assert run(op(), timeout=5) == b"x"
+    assert run(op(), timeout=30) == b"x"
 
 
 def test_number_of_a_closed_socket_is_refused_each_time(waiting):

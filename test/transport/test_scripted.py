@@ -71,7 +71,7 @@ def test_requests_and_answers(way, cut):
 @pytest.mark.parametrize("way", WAYS)
 def test_pauses(way):
     transport = ScriptedTransport([0.1, OK[:20], 0, 0.05, OK[20:]])
-    with HTTPConnection("example.org", transport=transport, timeout=5) as conn:
+    with HTTPConnection("example.org", transport=transport, timeout=30) as conn:
         start = time.monotonic()
         assert way(co_get(conn)) == (200, b"ok")
         assert 0.15 <= time.monotonic() - start < 20

@@ -29,7 +29,7 @@ def peers():
         other, _ = listener.accept()
     sock.setblocking(False)
     stream = TCPStream(sock)
-    other.settimeout(5)
+    other.settimeout(30)
     with other:
         yield stream, other
     stream.close()
@@ -125,7 +125,7 @@ def reset(other):
 def test_connection_lost_while_a_file_is_sent_or_received(peers, file):
     stream, other = peers
     reset(other)
-    assert select.select([stream.fd], [], [], 5)[0]
+    assert select.select([stream.fd], [], [], 30)[0]
     with pytest.raises(ConnectionClosed):
         for _ in range(3):
             stream.send([FileRange(file, 0, 10)])
@@ -141,7 +141,7 @@ def test_reset_is_told_to_who_splices(peers):
     stream, other = peers
     pipe = Pipe.borrow()
     reset(other)
-    assert select.select([stream.fd], [], [], 5)[0]
+    assert select.select([stream.fd], [], [], 30)[0]
     with pytest.raises(ConnectionClosed):
         stream.recv_into_pipe(pipe, 10)
     pipe.close()
@@ -151,11 +151,11 @@ def test_what_is_discarded_is_gone_and_no_more(peers):
     stream, other = peers
     assert stream.discard(10) is None
     other.sendall(b"0123456789abc")
-    assert stream.wanted_by_recv(None).poll(5)
+    assert stream.wanted_by_recv(None).poll(30)
     assert stream.discard(10) == 10
     assert stream.recv(10) == b"abc"
     other.close()
-    assert stream.wanted_by_recv(None).poll(5)
+    assert stream.wanted_by_recv(None).poll(30)
     assert stream.discard(10) == 0
 
 
@@ -164,7 +164,7 @@ def test_bytes_move_through_a_pipe_into_a_file(peers, file):
     pipe = Pipe.borrow()
     assert stream.recv_into_pipe(pipe, 10) is None
     other.sendall(b"0123456789abc")
-    assert stream.wanted_by_recv(None).poll(5)
+    assert stream.wanted_by_recv(None).poll(30)
     assert stream.recv_into_pipe(pipe, 10) == 10
     assert sum(pipe.empty(file.fileno(), 10)) == 10
     assert os.pread(file.fileno(), 11, 0) == b"0123456789" + DATA[10:11]
@@ -172,7 +172,7 @@ def test_bytes_move_through_a_pipe_into_a_file(peers, file):
     assert pipe.take() == b"abc"
     assert pipe.take() == b""
     other.close()
-    assert stream.wanted_by_recv(None).poll(5)
+    assert stream.wanted_by_recv(None).poll(30)
     assert stream.recv_into_pipe(pipe, 10) == 0
     pipe.give_back()
 
@@ -180,7 +180,7 @@ def test_bytes_move_through_a_pipe_into_a_file(peers, file):
 def test_pipe_that_cannot_be_emptied_keeps_the_bytes(peers, tmp_path):
     stream, other = peers
     other.sendall(b"0123456789")
-    assert stream.wanted_by_recv(None).poll(5)
+    assert stream.wanted_by_recv(None).poll(30)
     pipe = Pipe.borrow()
     assert stream.recv_into_pipe(pipe, 10) == 10
     with (tmp_path / "log").open("ab") as file, pytest.raises(CannotSplice):
@@ -307,7 +307,7 @@ def test_mark_above_the_receive_buffer_does_not_stall(size):
                 try:
                     other.send(bytes(10_000))
                 except BlockingIOError:
-                    assert select.select([sock], [], [], 5)[0]
+                    assert select.select([sock], [], [], 30)[0]
                     got += len(sock.recv(1 << 20))
 
 

@@ -452,10 +452,11 @@ def test_time_limits(timeout):
     with ScriptedServer(stop) as server, HTTPConnection("127.0.0.1", server.port) as conn:
         conn.connect()
         conn.timeout = timeout
-        with pytest.raises(ConnectionTimedOut, match=r"/3: |in time|total"):
+        with pytest.raises(ConnectionTimedOut) as failure:
             conn.exchange_all(paths(5), replies)
         go.set()
     assert bodies(replies) == ["ok"] * len(replies)
+    assert f"/{len(replies)}: " in str(failure.value)
 
 
 def test_a_late_head_is_noticed():
@@ -468,9 +469,11 @@ def test_a_late_head_is_noticed():
 
     with ScriptedServer(stop) as server:
         with HTTPConnection("127.0.0.1", server.port, timeout=Timeouts(head=0.2)) as conn:
-            with pytest.raises(ConnectionTimedOut, match="/1: "):
-                conn.exchange_all(paths(2))
+            replies = []
+            with pytest.raises(ConnectionTimedOut) as failure:
+                conn.exchange_all(paths(2), replies)
             go.set()
+    assert f"/{len(replies)}: " in str(failure.value)
 
 
 def test_observers_hear_of_each(echo):

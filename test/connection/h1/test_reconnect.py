@@ -54,7 +54,7 @@ def test_end_of_an_idle_connection_is_seen(certificate, trusting, how, tls):
     def serve(sock):
         read_head(sock)
         sock.sendall(OK)
-        released.wait(5)
+        released.wait(30)
         if how == "reset":
             reset_by(sock)
         if how == "surplus":

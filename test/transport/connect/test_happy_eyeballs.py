@@ -27,7 +27,7 @@ def test_attempt_says_when_it_is_connected(monkeypatch, twice):
         attempt = Attempt((socket.AF_INET, listener.getsockname()))
         assert twice or not attempt.connected
         if not attempt.connected:  # on loopback it mostly is, if it has tried twice
-            assert PollNeeded(attempt.sock.fileno(), POLLOUT).poll(5)
+            assert PollNeeded(attempt.sock.fileno(), POLLOUT).poll(30)
             attempt.look()
         assert attempt.connected
         assert not attempt.sock.getblocking()

@@ -107,7 +107,7 @@ def test_name_is_looked_up_without_blocking(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     operation = HTTPConnection("slow.test").co_connect()
     need = next(operation)  # returns while the resolver still works
-    assert asked.wait(5)
+    assert asked.wait(30)
     assert not need.poll(0)
     assert next(operation) == need  # a needless resumption
     with pytest.raises(ConnectionTimedOut):
@@ -136,7 +136,7 @@ def test_black_hole_with_a_time_limit():
             HTTPConnection(host, port, timeout=0.2).connect()
         with pytest.raises(ConnectionTimedOut):
             run(HTTPConnection(host, port).co_connect(), timeout=0.2)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 20
     assert open_descriptors() <= before
 
 
@@ -192,7 +192,7 @@ def test_authority(host, port, default, expected):
 
 
 def connect_tls(server, context, name="localhost"):
-    conn = HTTPConnection(name, server.port, context, timeout=5)
+    conn = HTTPConnection(name, server.port, context, timeout=30)
     with conn:
         conn.send_request("GET", "/")
         return conn.read_response().status
@@ -201,7 +201,7 @@ def connect_tls(server, context, name="localhost"):
 @pytest.mark.feature("B24", "B25", "B52")
 def test_good_certificate(certificate, trusting):
     with ScriptedServer(answering(OK), certificate.server_context()) as server:
-        with HTTPConnection("localhost", server.port, trusting, timeout=5) as conn:
+        with HTTPConnection("localhost", server.port, trusting, timeout=30) as conn:
             assert conn.get_ssl_peercert() is None
             conn.connect()
             assert ("DNS", "localhost") in conn.get_ssl_peercert()["subjectAltName"]
@@ -285,7 +285,7 @@ context = default_ssl_context()
 assert context is default_ssl_context()
 assert context.check_hostname and context.verify_mode == 2
 try:
-    HTTPConnection("localhost", {port}, context, timeout=5).connect()
+    HTTPConnection("localhost", {port}, context, timeout=30).connect()
 except CertificateInvalid:
     print("invalid")
 else:
@@ -341,7 +341,7 @@ def test_tls_that_is_cut_off_is_no_end_of_a_body(certificate, trusting):
 
     for handler, whole in ((cut, False), (closed, True)):
         with ScriptedServer(handler, certificate.server_context()) as server:
-            with HTTPConnection("localhost", server.port, trusting, timeout=5) as conn:
+            with HTTPConnection("localhost", server.port, trusting, timeout=30) as conn:
                 conn.send_request("GET", "/")
                 conn.read_response()
                 if whole:
@@ -376,7 +376,7 @@ def test_tls_that_is_cut_off_is_no_end_of_a_body(certificate, trusting):
 def test_tunnel_that_is_not_opened(answer, error, trusting):
     before = open_descriptors()
     with ScriptedServer(answering(answer)) as server:
-        conn = HTTPConnection("x.test", 443, trusting, ("127.0.0.1", server.port), timeout=5)
+        conn = HTTPConnection("x.test", 443, trusting, ("127.0.0.1", server.port), timeout=30)
         with pytest.raises(error) as failure:
             conn.send_request("GET", "/")
         if error is TunnelRefused:
@@ -398,7 +398,7 @@ def test_request_to_a_forward_proxy_is_in_absolute_form():
             sock.sendall(OK)
 
     with ScriptedServer(proxy) as server:
-        conn = HTTPConnection("x.test", 8080, proxy=("127.0.0.1", server.port), timeout=5)
+        conn = HTTPConnection("x.test", 8080, proxy=("127.0.0.1", server.port), timeout=30)
         with conn:
             for method, path in (("GET", "/a?b=c"), ("OPTIONS", "*")):
                 conn.send_request(method, path)

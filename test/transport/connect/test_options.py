@@ -6,7 +6,7 @@ import socket
 import ssl
 import struct
 import sys
-import time
+import threading
 from contextlib import suppress
 
 import pytest
@@ -55,7 +55,7 @@ def co_ask(conn, path="/"):
 
 def ask(drive, *arguments, look=lambda conn: None, **options):
     """Do one request on a new connection; return what *look* sees."""
-    with HTTPConnection(*arguments, timeout=5, **options) as conn:
+    with HTTPConnection(*arguments, timeout=30, **options) as conn:
         assert drive(co_ask(conn)) == 200
         return look(conn)
 
@@ -79,7 +79,7 @@ def test_unix_domain_socket(drive, path, form):
             sock.sendall(OK)
 
     with ScriptedServer(handler, path=path):
-        with HTTPConnection("some.host", 8080, uds=form(path), timeout=5) as conn:
+        with HTTPConnection("some.host", 8080, uds=form(path), timeout=30) as conn:
             for _ in range(2):
                 assert drive(co_ask(conn)) == 200
             conn.disconnect()
@@ -150,7 +150,7 @@ def connected(port):
 def test_own_socket_is_taken_over(drive):
     with ScriptedServer(answering(OK, OK)) as server:
         sock = connected(server.port)
-        with HTTPConnection("some.host", sock=sock, timeout=5) as conn:
+        with HTTPConnection("some.host", sock=sock, timeout=30) as conn:
             for _ in range(2):
                 assert drive(co_ask(conn)) == 200
         assert sock.fileno() == -1
@@ -166,7 +166,7 @@ def test_own_socket_with_tls(drive, certificate, trusting):
 @pytest.mark.feature("C35")
 def test_own_socket_of_a_pair(drive):
     left, right = socket.socketpair()
-    with right, HTTPConnection("some.host", sock=left, timeout=5) as conn:
+    with right, HTTPConnection("some.host", sock=left, timeout=30) as conn:
         drive(conn.co_send_request("GET", "/"))
         assert read_head(right).startswith(b"GET / HTTP/1.1\r\nHost: some.host\r\n")
         right.sendall(OK)
@@ -176,7 +176,7 @@ def test_own_socket_of_a_pair(drive):
 
 def test_own_socket_is_not_made_again(drive):
     with ScriptedServer(answering(LAST)) as server:
-        conn = HTTPConnection("some.host", sock=connected(server.port), timeout=5)
+        conn = HTTPConnection("some.host", sock=connected(server.port), timeout=30)
         assert drive(co_ask(conn)) == 200
         for _ in range(2):
             with pytest.raises(StateError, match="over a socket of yours, and that has ended"):
@@ -538,8 +538,10 @@ def test_resolver_is_asked_for_the_server_behind_a_proxy_that_wants_addresses(dr
 
 
 def test_interrupted_while_a_resolver_is_asked():
+    go_on = threading.Event()
+
     def never(host, port):
-        time.sleep(0.05)
+        go_on.wait(20)
         return [(socket.AF_INET, ("127.0.0.1", 9))]
 
     conn = HTTPConnection("some.host", resolver=never)
@@ -547,7 +549,8 @@ def test_interrupted_while_a_resolver_is_asked():
     operation = conn.co_connect()
     next(operation)
     operation.close()
-    assert open_descriptors() <= before
+    go_on.set()
+    wait_until(lambda: open_descriptors() <= before)
 
 
 # ---- the name of the server
@@ -670,7 +673,7 @@ def test_facts(drive, certificate, ca_file):
     with ScriptedServer(answering(OK), server_context) as server:
         for version in ("TLSv1.2", "TLSv1.3"):
             context = tls_context(ca=ca_file, max_version=version)
-            with HTTPConnection("localhost", server.port, context, timeout=5) as conn:
+            with HTTPConnection("localhost", server.port, context, timeout=30) as conn:
                 assert facts(conn) == (None,) * 5
                 drive(conn.co_connect())
                 assert facts(conn)[:3] == (version, "http/1.1", False)
@@ -738,7 +741,7 @@ def test_closed_connection_keeps_its_session_for_others_only(certificate, ca_fil
     context = tls_context(ca=ca_file)
     options = {"tls_sessions": TLSSessions()} if shared else {}
     with ScriptedServer(answering(OK, OK), certificate.server_context()) as server:
-        conn = HTTPConnection("localhost", server.port, context, timeout=5, **options)
+        conn = HTTPConnection("localhost", server.port, context, timeout=30, **options)
         for number in range(3):
             assert run(co_ask(conn)) == 200
             assert conn.session_reused is (shared and number > 0)
@@ -755,7 +758,7 @@ def test_session_after_the_server_has_closed_an_idle_connection(drive, certifica
             sock.unwrap()
 
     with ScriptedServer(handler, certificate.server_context()) as server:
-        with HTTPConnection("localhost", server.port, tls_context(ca=ca_file), timeout=5) as conn:
+        with HTTPConnection("localhost", server.port, tls_context(ca=ca_file), timeout=30) as conn:
             assert drive(co_ask(conn)) == 200
             stream = conn._session.shared.stream
             wait_until(lambda: not stream.recv_would_block())
@@ -812,7 +815,7 @@ def test_session_through_a_tunnel(drive, certificate, ca_file):
 
         with ScriptedServer(proxy) as server:
             conn = HTTPConnection(
-                "localhost", 443, tls_context(ca=ca_file), ("127.0.0.1", server.port), timeout=5
+                "localhost", 443, tls_context(ca=ca_file), ("127.0.0.1", server.port), timeout=30
             )
             assert drive(co_ask(conn)) == 200
             conn.disconnect()

@@ -91,7 +91,7 @@ def test_function_that_blocks_does_not_block_the_operation():
     assert not need.poll(0)
     assert next(operation) == need
     release.set()
-    assert need.poll(5)
+    assert need.poll(30)
     with pytest.raises(StopIteration) as end:
         next(operation)
     assert end.value.value == [FOUR]
@@ -270,7 +270,7 @@ def test_who_waits_asks_if_who_has_asked_gives_up(counting):
     third.close()
     assert not needs[1].poll(0)
     first.close()
-    assert needs[1].poll(5)
+    assert needs[1].poll(30)
     next(second)
     assert len(source.asked) == 2
     source.released.set()

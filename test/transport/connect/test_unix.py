@@ -117,7 +117,7 @@ def test_full_queue_is_waited_for(tmp_path):
         with pytest.raises(TimeoutError):
             run(within(time.monotonic() + 0.05, co_connect_unix(path.encode(), SocketOptions())))
         listener.accept()[0].close()
-        run(waiting, timeout=5).close()
+        run(waiting, timeout=30).close()
         waiting = co_connect_unix(path.encode(), SocketOptions())
         next(waiting)
         waiting.close()
@@ -141,7 +141,7 @@ def test_connecting_that_takes_time(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
-        run(co_connect_unix(path.encode(), options), timeout=5).close()
+        run(co_connect_unix(path.encode(), options), timeout=30).close()
 
 
 def test_no_descriptors_left(monkeypatch):

@@ -35,7 +35,7 @@ def serve(certificate):
             sock.recv(1)
 
         with ScriptedServer(handler, server) as running:
-            with HTTPConnection("localhost", running.port, context, timeout=5) as conn:
+            with HTTPConnection("localhost", running.port, context, timeout=30) as conn:
                 conn.connect()
         return facts
 

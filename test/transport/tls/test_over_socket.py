@@ -59,7 +59,7 @@ def receive(stream, count):
     while len(data) < count:
         piece = stream.recv(count - len(data))
         if piece is None:
-            assert stream.wanted_by_recv(None).poll(5)
+            assert stream.wanted_by_recv(None).poll(30)
         else:
             assert piece
             data += piece
@@ -71,7 +71,7 @@ def send(stream, *parts):
     while parts:
         count = stream.send(parts)
         if count is None:
-            assert stream.wanted_by_send(None).poll(5)
+            assert stream.wanted_by_send(None).poll(30)
             continue
         while parts and count >= len(parts[0]):
             count -= len(parts.pop(0))
@@ -104,7 +104,7 @@ def test_records_are_decrypted_whole_and_the_rest_is_buffered(streams):
 def test_session_tickets_are_nothing(streams):
     stream = streams(lambda sock: sock.recv(1), ssl.TLSVersion.TLSv1_3)
 
-    assert stream.wanted_by_recv(None).poll(5)  # tickets, after the handshake
+    assert stream.wanted_by_recv(None).poll(30)  # tickets, after the handshake
     assert stream.is_idle()
     assert stream.is_idle()
 
@@ -120,7 +120,7 @@ def test_end_of_the_stream_is_told_from_its_being_cut_off(streams, notify):
     stream = streams(end)
     if notify:
         while (piece := stream.recv(10)) is None:
-            assert stream.wanted_by_recv(None).poll(5)
+            assert stream.wanted_by_recv(None).poll(30)
         assert piece == b""
     else:
         with pytest.raises(ConnectionClosed, match="cut off without close_notify"):
@@ -240,7 +240,7 @@ def test_server_that_goes_away_before_the_handshake_begins(trusting, data, reset
         if reset:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         peer.close()
-    assert PollNeeded(sock.fileno(), POLLIN).poll(5)
+    assert PollNeeded(sock.fileno(), POLLIN).poll(30)
     sock.setblocking(False)
     with pytest.raises(HandshakeFailed, match="TLS handshake failed") as failure:
         run(co_start_tls(sock, trusting, "localhost", 5))

@@ -86,7 +86,7 @@ def talk(server, context, place, end="goodbye", **options):
     stream = run(co_start_tls(sock, context, "localhost", 5, place=place, **options))
     reused = stream.tls.session_reused
     while stream.recv(1) is None:
-        stream.wanted_by_recv(None).poll(5)
+        stream.wanted_by_recv(None).poll(30)
     if end == "goodbye":
         stream.send_end_of_stream()
     elif end == "notify":
@@ -94,7 +94,7 @@ def talk(server, context, place, end="goodbye", **options):
     elif end == "garbage":
         with pytest.raises(ConnectionClosed):
             while stream.recv(1) is None:
-                stream.wanted_by_recv(None).poll(5)
+                stream.wanted_by_recv(None).poll(30)
         stream.notify_close()
     elif end == "idle":
         deadline = time.monotonic() + 5

@@ -326,7 +326,7 @@ def test_tls_needs_that_everything_was_read():
 def pair():
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    theirs.settimeout(10)
+    theirs.settimeout(30)
     stream = NetworkStream(TCPStream(ours), timeout=10)
     with stream, theirs:
         yield stream, theirs
@@ -367,7 +367,7 @@ def test_closing_wakes_another_thread(pair, use):
     thread.start()
     time.sleep(0.1)
     stream.close()
-    thread.join(5)
+    thread.join(30)
     assert failures
 
 
@@ -416,7 +416,7 @@ def test_a_broken_write_wakes_the_reader(pair):
     op = stream.co_write(bytes(10_000_000))
     next(op)
     op.close()
-    thread.join(5)
+    thread.join(30)
     assert failures
 
 
@@ -631,7 +631,7 @@ def answer_late(tls):
         with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
             data = b"" if ended else tls.recv(1000)
             count, ended = count + len(data), not data
-    tls.settimeout(10)
+    tls.settimeout(30)
     tls.sendall(b"%d" % count)
     with suppress(OSError, ValueError):
         tls.unwrap()
@@ -783,7 +783,7 @@ def test_an_interrupted_handshake_closes_the_stream(certificate, trusting):
             op = stream.co_start_tls(trusting, "localhost")
             try:
                 for _ in range(waits):
-                    next(op).poll(5)
+                    next(op).poll(30)
             except StopIteration:
                 break
             assert waits > 1 or stream.get_extra_info("tls_version") is None
