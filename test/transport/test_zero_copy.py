@@ -1,16 +1,17 @@
 """What the system moves between sockets and files: the same bytes, and every failure is told."""
 
 import errno
+import fcntl
 import os
 import select
 import socket
 import struct
 import sys
-import time
+import termios
 from pathlib import Path
 
 import pytest
-from kit.support import open_descriptors, pattern
+from kit.support import open_descriptors, pattern, wait_until
 
 from dugong_like import ConnectionClosed, FileTooShort
 from dugong_like.transport import zero_copy as bulk
@@ -236,8 +237,6 @@ def test_no_descriptors_left_for_a_pipe(monkeypatch):
 
 
 def test_pipe_may_be_small(monkeypatch):
-    import fcntl
-
     def fail(*args):
         raise PermissionError("too many pages")
 
@@ -245,8 +244,14 @@ def test_pipe_may_be_small(monkeypatch):
     Pipe().close()
 
 
-def readable(stream):
-    return bool(select.select([stream.fd], [], [], 0.05)[0])
+def readable(stream, seconds=30):
+    return bool(select.select([stream.fd], [], [], seconds)[0])
+
+
+def has_arrived(stream, count):
+    """Return whether so many bytes are there; a wait that has a mark would not tell."""
+    there = fcntl.ioctl(stream.fd, termios.FIONREAD, bytes(4))
+    return int.from_bytes(there, sys.byteorder) >= count
 
 
 def test_low_water_mark_delays_readiness_but_not_the_end(peers):
@@ -254,7 +259,8 @@ def test_low_water_mark_delays_readiness_but_not_the_end(peers):
     assert stream.wanted_by_gathering(1000, 7.0).deadline == 7.0
     assert stream.waiting
     other.sendall(bytes(999))
-    assert not readable(stream)
+    wait_until(lambda: has_arrived(stream, 999))
+    assert not readable(stream, 0.05)
     assert len(stream.recv(10)) == 10  # whoever asks gets what there is
     assert not stream.wait_to_gather(1000, 0.01)
     assert stream.waiting
@@ -285,8 +291,8 @@ def test_everybody_else_sees_the_first_byte(peers, wait):
     for _ in range(2):
         stream.wanted_by_gathering(1000, None)
         other.sendall(b"x")
-        time.sleep(0.01)
-        assert not readable(stream)
+        wait_until(lambda: has_arrived(stream, 1))
+        assert not readable(stream, 0.05)
         assert WAITS[wait](stream)
         assert stream.recv(10) == b"x"
         stream.wanted_by_recv(None)

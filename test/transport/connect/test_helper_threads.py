@@ -497,7 +497,7 @@ def test_what_the_call_raises_is_raised_and_the_thread_goes_on(names):
         with pytest.raises(type(failure)) as raised:
             run(co_in_thread(fail, "x.test"))
         assert raised.value is failure
-    assert len(dns_threads()) <= 1
+    wait_until(lambda: len(dns_threads()) <= 1)  # one that was idle for too long may be ending
 
 
 def test_no_thread_for_the_spare_is_no_failure_of_those_that_run(names, monkeypatch):
