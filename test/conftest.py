@@ -211,6 +211,12 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     support.SHARE_OF_EXAMPLES = 1 if config.getoption("--slow") else 10
+    with contextlib.suppress(ImportError):
+        hypothesis = importlib.import_module("hypothesis")
+        # A machine that is busy takes long for any example, and to make it.
+        slow = [hypothesis.HealthCheck.too_slow]
+        hypothesis.settings.register_profile("any", deadline=None, suppress_health_check=slow)
+        hypothesis.settings.load_profile("any")
 
 
 @pytest.hookimpl(wrapper=True)
