@@ -234,6 +234,18 @@ def kind_of_exchange(
     return Exchange
 
 
+# Python keeps the names of attributes once for all objects of a class, if one of the first thirty
+# has had them. Any other name costs each object that has it a dictionary of its own: twice the
+# memory, if the first exchanges of a process were unusual. These are those of usual ones.
+_first = Exchange("", "")
+for _name in (
+    *("sent", "final", "owed_by", "abandoned", "complete", "fresh", "head_until", "reader"),
+    "stream_id",
+):
+    setattr(_first, _name, getattr(_first, _name))
+del _first, _name
+
+
 class HTTPResponse:
     """Status and header fields of a response; the body is read from the connection.
 

@@ -1,9 +1,12 @@
 """Plain data of requests and responses."""
 
+import os
+import subprocess
 import sys
 from email.message import Message
 
 import pytest
+from kit.support import ROOT
 
 from dugong_like import BodyFollowing, Exchange, HTTPResponse
 from dugong_like.http.h1.response_head import parse_head
@@ -27,6 +30,29 @@ def test_exchange_is_abandoned():
     assert not Exchange("GET", "/").abandoned
     assert repr(exchange) == "<Exchange GET />"
     assert exchange.path == exchange.target == "/"
+
+
+def test_memory_of_an_exchange_does_not_depend_on_the_first_ones_of_the_process():
+    done = subprocess.run(
+        [sys.executable, "-c", UNUSUAL_FIRST], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+UNUSUAL_FIRST = """
+import tracemalloc
+from dugong_like import Exchange
+for _ in range(60):
+    Exchange("GET", "/").upgrades = True
+tracemalloc.start()
+def usual():
+    exchange = Exchange("GET", "/")
+    exchange.reader = exchange.fresh = exchange.sent = exchange.final = exchange.complete = None
+    return exchange
+exchanges = [usual() for _ in range(1000)]
+assert tracemalloc.get_traced_memory()[0] < 250_000
+"""
 
 
 @pytest.mark.feature("B31")

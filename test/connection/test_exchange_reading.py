@@ -141,6 +141,7 @@ def test_a_turn_that_does_not_come(conn):
     conn.timeout = 0.05
     with pytest.raises(ConnectionTimedOut, match="GET http://.*/2: the responses before it"):
         second.read_response()
+    conn.timeout = 20
     assert [response.path for response in conn.responses() if conn.readall()] == ["/1", "/2"]
 
 

@@ -474,7 +474,7 @@ def test_connection_to_a_url():
     with ScriptedServer(handler) as server:
         url = URL(f"http://127.0.0.1:{server.port}/a?b#c")
         for place in (url, url.origin, str(url)):
-            with HTTPConnection.to(place, timeout=30) as conn:
+            with HTTPConnection.to(place, timeout=5) as conn:
                 assert conn.timeout == 5
                 conn.send_request("GET", url.target)
                 assert conn.read_response().status == 200
