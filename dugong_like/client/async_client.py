@@ -149,7 +149,7 @@ class AsyncClient:
     async def stream(
         self, method: str, url: URL | str, **options: Unpack[RequestOptions]
     ) -> AsyncIterator[Response]:
-        """Send a request and leave the body of its response to the caller.
+        """Send a request and leave the body of its response to the caller; see `Client.co_stream`.
 
         An asynchronous context manager, which closes the response at its end.
         """

@@ -641,7 +641,7 @@ class Client:
     def co_stream(
         self, method: str, url: URL | str, **options: Unpack[RequestOptions]
     ) -> Co[Response]:
-        """Send a request and leave the body of its response to the caller.
+        """Send a request and leave the body of its response to the caller; see `co_request`.
 
         The response has to be read to its end, or closed.
         """

@@ -94,7 +94,12 @@ class Lease:
 
     A lease that becomes garbage without `release` or `discard` is discarded, with a
     `ResourceWarning`. Giving it back twice has no effect. A context manager: leaving it releases
-    the connection.
+    the connection. Made by the pool.
+
+    Args:
+        pool: takes the connection back.
+        member: its entry there.
+        origin: where it leads.
 
     Attributes:
         connection: the `HTTPConnection`; not to be used after the lease was given back.
@@ -325,7 +330,7 @@ class Pool:
         return sharing
 
     def set_shared(self, origin: Origin, *, is_shared: bool) -> None:
-        """Note whether connections to *origin* are lent stream by stream, for `Sharing`."""
+        """Note for `Sharing` if connections to *origin* are lent stream by stream (*is_shared*)."""
         self._origin_pool(origin).is_shared = is_shared
 
     # ---- taking

@@ -42,7 +42,8 @@ class PoolableConnection(Protocol):
         """Time limits, which a user may change: the pool puts them back."""
 
     @timeout.setter
-    def timeout(self, timeout: float | Timeouts | None) -> None: ...
+    def timeout(self, timeout: float | Timeouts | None) -> None:
+        """Set them to *timeout*; see `HTTPConnection.timeout`."""
 
     @property
     def close_reason(self) -> Exception | None:

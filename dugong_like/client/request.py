@@ -149,6 +149,7 @@ class ClientRequest(Request):
 
     @property
     def headers(self) -> Headers:
+        """The fields. May be set, to `Headers`, which are not copied."""
         headers = self._headers
         if headers is None:
             pairs = [] if self.prepared is None else self.prepared.pairs.copy()
@@ -157,6 +158,7 @@ class ClientRequest(Request):
 
     @headers.setter
     def headers(self, headers: Headers) -> None:
+        """Set the fields to *headers*, which are not copied."""
         self._headers = headers
 
     def is_plain(self) -> bool:
@@ -196,6 +198,7 @@ class ClientRequest(Request):
 
     @target.setter
     def target(self, text: str) -> None:
+        """Set `url` to that of *text*. Raises InvalidRequest if it is none."""
         self.url = URL(text)
 
     def copy(self) -> ClientRequest:
@@ -207,7 +210,14 @@ class ClientRequest(Request):
     ) -> ClientRequest:
         """Return a request with the options of this one for another URL.
 
-        The body, unless left out, is sent from where it first began.
+        The body is sent from where it first began.
+
+        Args:
+            url: where it leads.
+            method: its request method.
+            headers: its fields, which are not copied.
+            with_body: False to leave the body out.
+
         """
         request = ClientRequest.__new__(type(self))
         request.__dict__.update(self.__dict__)

@@ -575,6 +575,7 @@ class Response:
 
     @encoding.setter
     def encoding(self, name: str) -> None:
+        """Set it to *name*, that of a codec; `text` is decoded again."""
         self._encoding = name
         self._text = None
 
@@ -667,7 +668,7 @@ class Response:
         return _asynchronous(LinePieces(self))
 
     def iter_raw(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        """Iterate over the body as it was sent, content codings left in place."""
+        """Iterate over the body as it was sent, content codings left in place. See `iter_bytes`."""
         return _blocking(RawPieces(self, chunk_size))
 
     def co_iter_raw(self, chunk_size: int | None = None) -> Iterator[Co[bytes | None]]:
@@ -766,7 +767,10 @@ class Response:
         self.close()
 
     def take_body(self, *, decoded: bool) -> bytes | None:
-        """Begin to read the body in pieces; see `reading.Source`.
+        """Begin to read the body in pieces; return all of it if it is in memory.
+
+        Args:
+            decoded: see `reading.Source`.
 
         Raises:
             StreamConsumed: another reader has begun, and the body is not in memory.
@@ -1035,7 +1039,7 @@ class Response:
         self.close()
 
     def co_next(self) -> Co[Response]:
-        """Follow one redirect: send `next_request`.
+        """Follow one redirect: send `next_request`, and return its response.
 
         Raises:
             StateError: this response is no redirect, or was not received by a client.

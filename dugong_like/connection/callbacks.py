@@ -51,6 +51,12 @@ class HTTPStream:
 
     Made by `HTTPConnection.request`.
 
+    Args:
+        conn: the connection.
+        queue: the streams of the connection.
+        request: what is to be sent.
+        on_response, on_body, on_done: the callbacks; see `HTTPConnection.request`.
+
     Attributes:
         request: what is or was sent; it can be changed until it is sent.
         completion_future: a `concurrent.futures.Future` of the status code, or of what
@@ -242,7 +248,12 @@ class HTTPStream:
         self._conn.label_error(problem, self.request.method, self.request.target)
 
     def end(self, problem: BaseException | None) -> BaseException | None:
-        """Tell everybody that the exchange has ended; return what went wrong at last."""
+        """Tell everybody that the exchange has ended, and return what went wrong at last.
+
+        Args:
+            problem: what went wrong until now, or None. An exception of ``on_done`` replaces it.
+
+        """
         if problem is not None:
             self._label(problem)
         future = self.completion_future

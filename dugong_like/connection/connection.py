@@ -587,6 +587,12 @@ class HTTPConnection(Operations):
 
     @timeout.setter
     def timeout(self, timeout: float | Timeouts | None) -> None:
+        """Set the limits of all waits from now on to *timeout*: seconds, `Timeouts`, or None.
+
+        Raises:
+            InvalidOption, TypeError: *timeout* is no time limit.
+
+        """
         self._session.limit(timeout, self._expect100_timeout)
         self._timeout = timeout
         self._new_exchange = kind_of_exchange(timeout)

@@ -425,6 +425,13 @@ class HTTPResponse:
 class Reply(HTTPResponse):
     """A response with its body; `HTTPConnection.exchange` returns it.
 
+    Args:
+        exchange: the request and its response.
+        head: the head, as it was received.
+        body: see below.
+        is_usual: see below.
+        trailers: the trailer section, as it was received.
+
     Attributes:
         body: the body, decoded from its transfer coding; ``b""`` if there is none.
         is_usual: True if it came as most do, so that the connection takes another request.

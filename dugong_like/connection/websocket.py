@@ -432,7 +432,14 @@ class WebSocket(Pump):
     def co_send_fragment(
         self, data: str | bytes | memoryview, *, is_first: bool, is_last: bool
     ) -> Co[None]:
-        """Send a fragment of a message; for `Fragments`."""
+        """Send *data*, a fragment of a message, for `Fragments`; see `co_send`.
+
+        Args:
+            data: the fragment.
+            is_first: True if it is the first one of the message.
+            is_last: True if it is the last one.
+
+        """
         try:
             with self._lock:
                 self._check_open()

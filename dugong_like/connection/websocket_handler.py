@@ -20,13 +20,16 @@ class WebSocketHandler:
     """
 
     def on_open(self, websocket: Any) -> Any:
-        """Do something before the first message is received."""
+        """Do something before the first message is received. The result is ignored."""
 
     def on_message(self, websocket: Any, message: str | bytes) -> Any:
-        """Take a message, str or bytes."""
+        """Take a message, str or bytes. The result is ignored."""
 
     def on_ping(self, websocket: Any, data: bytes) -> Any:
-        """Notice a ping of the server, which has been answered."""
+        """Take the *data* of a ping of the server, which has been answered.
+
+        The result is ignored.
+        """
 
     def on_close(self, websocket: Any) -> Any:
         """Notice the end: see `WebSocket.close_code`."""

@@ -54,9 +54,14 @@ class AioFuture(asyncio.Future[T]):
         loop.call_soon(self._resume, context=self._context)
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Close the operation and cancel the future; False if it is done already.
+        """Close the operation and cancel the future; return False if it is done already.
 
-        If closing the operation fails, the future gets that exception instead.
+        If closing the operation fails, the future gets that exception instead, and that is False
+        as well.
+
+        Args:
+            msg: of the `asyncio.CancelledError`.
+
         """
         if self.done():
             return False

@@ -72,7 +72,7 @@ class Loop:
         self._tasks: set[Task[Any]] = set()
 
     def spawn(self, op: Co[T], ended: Callable[[Task[T]], object] | None = None) -> Task[T]:
-        """Start *op*; it makes its first step when the loop runs.
+        """Start *op*, and return its task; it makes its first step when the loop runs.
 
         *ended* is called with the task at its end, for any reason.
 

@@ -112,7 +112,7 @@ class LoopThread:
         return True
 
     def spawn(self, op: Co[T], ended: Callable[[Task[T]], object]) -> Task[T]:
-        """Start *op*; to be called on the thread only. See `Loop.spawn`."""
+        """Start *op*, and return its task; to be called on the thread only. See `Loop.spawn`."""
         return self._loop.spawn(op, ended)
 
     def tasks(self) -> list[Task[Any]]:

@@ -28,6 +28,14 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
     All keys are strings. Iteration gives each key as it was written when it was last set. Of
     several keys that differ in case only (in the constructor, in `update`, in a comparison) the
     last one wins, as with equal keys of a dict.
+
+    Args:
+        data: a mapping, or pairs of names and values; None for nothing.
+        kwargs: further names and values.
+
+    Raises:
+        TypeError: *data* is neither, or a name is no string.
+
     """
 
     __slots__ = ("_items",)
@@ -64,7 +72,7 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
         return len(self._items)
 
     def lower_items(self) -> Iterator[tuple[str, str]]:
-        """Like `items`, with every key in lower case."""
+        """Return an iterator like `items`, with every key in lower case."""
         return ((key, value) for key, (_, value) in self._items.items())
 
     def copy(self) -> CaseInsensitiveDict:
@@ -143,6 +151,7 @@ class Headers:
 
     @encoding.setter
     def encoding(self, name: str | None) -> None:
+        """Set it to *name*; None for Latin-1. Raises InvalidOption, TypeError: see there."""
         self._encoding = None if name is None else _codec(name)
 
     def add(self, name: Text, value: Text) -> None:

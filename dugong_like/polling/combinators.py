@@ -199,6 +199,10 @@ class _Step:
 def both(op1: Co[A], op2: Co[B]) -> Co[tuple[A, B]]:
     """Run two operations interleaved in one, for example a writer and a reader.
 
+    Args:
+        op1: one of them.
+        op2: the other one.
+
     Returns:
         The two results, in the order of the arguments.
 

@@ -105,7 +105,12 @@ class Wake:
         return True
 
     def need(self, deadline: float | None = None) -> PollNeeded:
-        """Return the wait for the flag, to be joined with others."""
+        """Return the wait for the flag, to be joined with others.
+
+        Args:
+            deadline: seconds of `time.monotonic` at which it ends; None for no limit.
+
+        """
         if deadline is not None:
             return PollNeeded(self.fd, POLLIN, deadline, self._source)
         if self._endless is None:

@@ -26,7 +26,7 @@ class Transport(Protocol):
     """
 
     def co_connect_tcp(self, host: str, port: int) -> Co[Stream]:
-        """Return a stream that leads to *host*, a name or address that was not looked up.
+        """Return a stream that leads to *port* of *host*, a name or address, not looked up before.
 
         With a proxy it is the host of the proxy.
         """
@@ -81,13 +81,13 @@ class BaseStream:
     # ---- derived from them
 
     def recv(self, size: int) -> bytes | None:
-        """Receive as `recv_into` does."""
+        """Receive up to *size* bytes, as `recv_into` does; see `Stream.recv`."""
         buffer = bytearray(size)
         count = self.recv_into(memoryview(buffer))
         return None if count is None else bytes(buffer[:count])
 
     def wait_to_recv(self, timeout: float | None) -> bool:
-        """Poll the wait of `wanted_by_recv`."""
+        """Poll the wait of `wanted_by_recv`; see `Stream.wait_to_recv`."""
         return self.wanted_by_recv(None).poll(timeout)
 
     def recv_would_block(self) -> bool:
@@ -107,7 +107,12 @@ class BaseStream:
         """Do nothing."""
 
     def end_sending(self) -> bool | None:
-        """Raise `StateError`: only the whole stream can be closed."""
+        """Return nothing, as only the whole stream can be closed.
+
+        Raises:
+            StateError: always.
+
+        """
         raise StateError("this stream can only be ended as a whole")
 
     def shut_down_writing(self) -> None:

@@ -77,7 +77,14 @@ class ScriptedStream(BaseStream):
         self._wakes: list[Wake] = []  # of the receiver and of the sender
 
     def reply(self, status: int = 200, headers: Fields | None = None, **body: Any) -> Self:
-        """Add a response to the script; see `scripted_response`."""
+        """Add a response to the script, and return the stream.
+
+        Args:
+            status: the status code.
+            headers: its fields.
+            body: how its body is given, by name: see `scripted_response`.
+
+        """
         self.incoming.append(scripted_response(status, headers, **body))
         return self
 

@@ -53,7 +53,7 @@ class Stream(Protocol):
         ...
 
     def recv_into(self, buffer: memoryview) -> int | None:
-        """Receive into *buffer*; 0 is the end of the stream.
+        """Receive into *buffer*, and return the number of bytes; 0 is the end of the stream.
 
         Raises:
             ConnectionClosed: the connection was reset, or TLS was truncated.
@@ -62,7 +62,7 @@ class Stream(Protocol):
         ...
 
     def recv(self, size: int) -> bytes | None:
-        """Receive up to *size* bytes; ``b""`` is the end of the stream.
+        """Receive and return up to *size* bytes; ``b""`` is the end of the stream.
 
         Raises:
             ConnectionClosed: the connection was reset, or TLS was truncated.
@@ -84,7 +84,12 @@ class Stream(Protocol):
         ...
 
     def wanted_by_recv(self, deadline: float | None) -> PollNeeded:
-        """Return the wait for the last `recv` or `recv_into`."""
+        """Return the wait for the last `recv` or `recv_into`.
+
+        Args:
+            deadline: seconds of `time.monotonic` at which it ends; None for no limit.
+
+        """
         ...
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:
@@ -92,6 +97,11 @@ class Stream(Protocol):
 
         It is another descriptor than `fd`, for the same connection, so that the two halves never
         wait for the same one.
+
+        Args:
+            deadline: see `wanted_by_recv`.
+            watch: see above.
+
         """
         ...
 

@@ -99,7 +99,7 @@ class ASGIDispatcher:
         self._tasks: set[_Task] = set()
 
     def co_dispatch(self, request: ClientRequest) -> Co[Response]:
-        """Have the application answer *request*; see `Dispatcher`.
+        """Have the application answer *request*, and return its response; see `Dispatcher`.
 
         Raises:
             StateError: neither asyncio nor trio runs here; the application has not answered, or has

@@ -219,7 +219,7 @@ class MockDispatcher:
         return rule
 
     def co_dispatch(self, request: ClientRequest) -> Co[Response]:
-        """Answer *request*; see `Dispatcher`.
+        """Return the response of the first rule that fits *request*; see `Dispatcher`.
 
         Raises:
             StateError: no rule fits; the message has all of them.

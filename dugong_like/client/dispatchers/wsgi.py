@@ -79,7 +79,7 @@ class WSGIDispatcher:
         self._environ = dict(environ or {})
 
     def co_dispatch(self, request: ClientRequest) -> Co[Response]:
-        """Have the application answer *request*; see `Dispatcher`.
+        """Have the application answer *request*, and return its response; see `Dispatcher`.
 
         Raises:
             StateError: the application violates PEP 3333.

@@ -92,7 +92,7 @@ class H2Settings:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, int]]) -> H2Settings:
-        """Return the settings with these identifiers and values, which are valid.
+        """Return the settings of *pairs* of identifiers and values, which are valid.
 
         The last value of an identifier counts (RFC 9113 section 6.5.3).
         """

@@ -68,7 +68,7 @@ class Duplex:
         return self._url
 
     def begin_reading(self) -> bool:
-        """Take the exclusive use of reading; False if another operation has it."""
+        """Take the exclusive use of reading; return False if another operation has it."""
         return self._use.reading.acquire(blocking=False)
 
     def end_reading(self) -> None:
@@ -78,7 +78,7 @@ class Duplex:
             self._use.give_back()
 
     def begin_writing(self) -> bool:
-        """Take the exclusive use of writing; False if another operation has it."""
+        """Take the exclusive use of writing; return False if another operation has it."""
         return self._use.sending.acquire(blocking=False)
 
     def end_writing(self) -> None:
