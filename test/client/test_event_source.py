@@ -508,6 +508,22 @@ def test_post_is_repeated_if_asked(site, client):
     ]
 
 
+def test_redirect_to_another_origin_keeps_the_place_and_no_credentials():
+    from kit.sites import client as client_of
+
+    answers = {"b.test/": stream(b"id: 8\ndata: a\n\n")}
+    secret = {"Authorization": "Bearer x", "Cookie": "a=b", "X-Api-Key": "k"}
+    with Site(answers) as site, client_of() as client:
+        answers["a.test/"] = answer_of(307, f"Location: {site.url('b.test')}")
+        options = {"headers": secret, "last_event_id": "7", "reconnect": False}
+        [event] = client.sse(site.url("a.test"), **options)
+    assert event.id == "8"
+    first, second = site.seen
+    assert [seen.headers["last-event-id"] for seen in (first, second)] == ["7", "7"]
+    assert all(first.headers.get(name) == value for name, value in secret.items())
+    assert not any(name in second.headers for name in secret)
+
+
 def test_redirects_as_the_client_follows_them():
     answers = {
         "a.test/": answer_of(307, "Location: http://b.test:{port}/"),

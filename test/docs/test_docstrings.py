@@ -9,6 +9,7 @@ import functools
 import inspect
 import re
 import types
+from pathlib import Path
 
 import dugong_like
 
@@ -131,8 +132,7 @@ def test_arguments_are_named():
 @functools.cache
 def tree_of(path):
     """Return the functions of a file by their first lines, those of decorators included."""
-    with open(path, encoding="utf-8") as file:
-        tree = ast.parse(file.read())
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
     return {
         min([each.lineno for each in node.decorator_list] + [node.lineno]): node
         for node in ast.walk(tree)
