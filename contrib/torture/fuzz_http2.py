@@ -6,7 +6,9 @@ byte by byte; or frames by a grammar that knows the interesting values; or noise
 - once in one piece and once in small ones: the streams have to end alike, and the engine has to
   send the same;
 - or among random calls of a user, who opens, sends, reads, resets, opens windows and loses the
-  connection.
+  connection;
+- or as the response to one request after the other, once frame by frame and once as a whole, where
+  the engine takes it so.
 
 It must never raise anything but what it documents, end every stream when the connection ends, stay
 within its limits, and hold no more memory than they allow. Header blocks by themselves are compared
@@ -60,6 +62,10 @@ EACH_STREAM: Final = 40_000  # bytes besides content: heads as fields and as lin
 MAX_FLOOD: Final = 500_000  # bytes of one attempt
 # What is refused here, and taken by the hpack library.
 STRICTER: Final = ("size updates in a row", "of more than 5 octets", "acknowledged")
+GET: Final = (
+    *((b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"example.org")),
+    (b":path", b"/"),
+)
 ENDS: Final = (ConnectionClosed, GoneAway, InvalidResponse, StreamReset)
 
 
@@ -237,6 +243,63 @@ def try_cuts(dice: random.Random) -> str:
     return f"cut, {type(whole.ended).__name__}"
 
 
+def answer_to(dice: random.Random, stream_id: int, encoder: hpack.Encoder) -> bytes:
+    """Return a response that is nearly always small and well-formed."""
+    fields = [(b"server", b"x"), (b"date", b"now"), (b"content-length", b"5")]
+    contents = [*[b"hello"] * 40, b"", b"longer", bytes(16384), bytes(16385)]
+    content = dice.choice(contents)
+    status = dice.choice([*[b"200"] * 20, b"204", b"103", b"304"])
+    head = [(b":status", status), *fields[: dice.choice([0, 2, 2, 3])]]
+    flags = frames.END_HEADERS | (dice.random() < 0.02)
+    answer = [
+        (frames.HEADERS, flags, stream_id, encoder.encode(head)),
+        (frames.DATA, int(dice.random() < 0.98), stream_id, content),
+    ]
+    if dice.random() < 0.05:
+        answer = disturb(dice, answer)
+    wire = b"".join(map(frame_bytes, answer))
+    return mutate(dice, wire) if dice.random() < 0.03 else wire
+
+
+def try_whole(dice: random.Random) -> str:
+    """Answer one request after the other; compare both ways to take a response."""
+    options = H2Options(stream_window=STREAM_WINDOW, connection_window=100_000)
+    engines = Engine(options), Engine(options)
+    opening = frame_bytes((frames.SETTINGS, 0, 0, b"")) + frame_bytes((frames.SETTINGS, 1, 0, b""))
+    for engine in engines:
+        engine.receive(opening)
+        flush(engine)
+    encoder = hpack.Encoder()
+    kinds = [GET, GET, request(dice)]
+    whole = 0
+    for _ in range(dice.choice([3, 10, 30])):
+        if not engines[0].room():
+            break
+        kind = dice.choice(kinds)
+        streams = [engine.open(kind, True) for engine in engines]
+        wire = answer_to(dice, streams[0].id, encoder)
+        memory = memoryview(wire + bytes(dice.choice([0, 100])))
+        taken = engines[1].take_whole(streams[1], memory, len(wire))
+        whole += taken is not None
+        engines[0].receive(wire)
+        if taken is None:
+            engines[1].receive(wire)
+        bodies = []
+        for engine, stream in zip(engines, streams, strict=True):
+            bodies.append(stream.take_all())
+            engine.consumed(stream, len(bodies[-1]))
+            check(engine, [stream])
+        if bodies[0] != (bodies[1] if taken is None else taken):
+            raise Violated(f"{wire[:2000]!r}: {len(bodies[0])} bytes, or others")
+        both = [seen(engine, [stream]) for engine, stream in zip(engines, streams, strict=True)]
+        if both[0] != both[1]:
+            raise Violated(f"{wire[:2000]!r}\n  frames: {both[0]}\n  whole:  {both[1]}")
+        for engine, stream in zip(engines, streams, strict=True):
+            engine.reset(stream)
+            flush(engine)
+    return f"whole, {'none' if not whole else 'some'}"
+
+
 def try_calls(dice: random.Random) -> str:
     """Give bytes in pieces, and make random calls in between."""
     plan = Plan.by(dice)
@@ -359,7 +422,7 @@ def try_blocks(dice: random.Random) -> str:
     return "blocks, decoded"
 
 
-ATTEMPTS: Final = (try_cuts, try_cuts, try_calls, try_calls, try_blocks)
+ATTEMPTS: Final = (try_cuts, try_cuts, try_calls, try_calls, try_whole, try_blocks)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .callbacks import HTTPStream
     from .options import ConnectionOptions, KeywordOptions
     from .queue import Queue
+    from .session import Session
     from .websocket import WebSocket
 
 T = TypeVar("T")
@@ -365,6 +366,8 @@ class HTTPConnection(Operations):
         session = self._session
         shared = session.shared
         if not shared.direct or exchanges.thread:
+            if whole is None and session.concurrent and session.limits.total is None:
+                return self._exchange_alone(session, exchange, head)
             self._check_not_driven(exchange)
             return run(self._co_exchange_in_time(exchange, head, whole))
         try:
@@ -397,6 +400,25 @@ class HTTPConnection(Operations):
         finally:
             if exchanges.waiting:
                 exchanges.hand_on()
+
+    def _exchange_alone(self, session: Session, exchange: Exchange, head: bytes) -> Reply:
+        """Do an exchange over HTTP/2, in the shortest way if no others are under way."""
+        alone = session.alone(exchange, head)
+        if alone is None:
+            return run(self._co_exchange_beside(exchange, head, None))
+        try:
+            if alone.begin():
+                if alone.waits:
+                    alone.wait()
+                    if (reply := alone.finish()) is not None:
+                        return reply
+                return run(self._co_exchange_beside(exchange, head, None, alone))
+        except BaseException as exc:
+            alone.failed(exc)
+            raise
+        finally:
+            alone.end()
+        return run(self._co_exchange_beside(exchange, head, None))
 
     @twin_of(Operations.co_exchange_all)
     def exchange_all(

@@ -61,7 +61,7 @@ from .shared import SharedState
 if TYPE_CHECKING:
     from ..http.h2.options import H2Settings
     from ..http.websocket.options import WebSocketArguments, WebSocketOptions
-    from .session import Whole
+    from .session import Alone, Whole
     from .websocket import WebSocket
 
 T = TypeVar("T")
@@ -879,9 +879,21 @@ class Operations:
         return exchange, head, cast("memoryview | None", whole)
 
     def _co_exchange_beside(
-        self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
+        self,
+        exchange: Exchange,
+        head: bytes,
+        whole: memoryview | Request | None,
+        alone: Alone | None = None,
     ) -> Co[Reply]:
-        """Do an exchange while others are under way."""
+        """Do an exchange while others are under way; *alone* has begun it, unless it is None."""
+        if alone is not None:
+            try:
+                return (yield from alone.co_rest())
+            except GoneAway as exc:
+                if exc.request_sent != "no":
+                    raise
+                self._renew(alone.session)
+                exchange = self._new_exchange(exchange.method, exchange.target)
         while (session := self._session).concurrent:
             source = None
             body: memoryview | BodyFollowing | None
@@ -1063,6 +1075,8 @@ class Operations:
             or not shared.direct
             or not lock.acquire(False)  # it has to wait for its turn
         ):
+            if whole is None and session.concurrent and session.limits.total is None:
+                return await self._exchange_alone_by(wait, run, session, exchange, head)
             return await run(self._co_exchange_in_time(exchange, head, whole))
         try:
             exchanges.thread = get_ident()
@@ -1090,6 +1104,27 @@ class Operations:
             lock.release()
             if exchanges.waiting:
                 exchanges.hand_on()
+
+    async def _exchange_alone_by(
+        self, wait: Wait, run: Run, session: Session, exchange: Exchange, head: bytes
+    ) -> Reply:
+        """Do an exchange over HTTP/2, in the shortest way if no others are under way."""
+        alone = session.alone(exchange, head)
+        if alone is None:
+            return await run(self._co_exchange_beside(exchange, head, None))
+        try:
+            if alone.begin():
+                if alone.waits:
+                    await wait(alone.need())
+                    if (reply := alone.finish()) is not None:
+                        return reply
+                return await run(self._co_exchange_beside(exchange, head, None, alone))
+        except BaseException as exc:
+            alone.failed(exc)
+            raise
+        finally:
+            alone.end()
+        return await run(self._co_exchange_beside(exchange, head, None))
 
     def _co_exchange_by_halves(
         self,

@@ -231,6 +231,51 @@ class ReceivingHalf(Protocol):
         ...
 
 
+class Alone(Protocol):
+    """An exchange that nobody else was under way with when it began; see h2/alone.py.
+
+    Attributes:
+        session: as that of its connection.
+        waits: True if the whole request was sent, and `finish` was not called since.
+
+    """
+
+    waits: bool
+
+    @property
+    def session(self) -> Session:
+        """The session on which it has begun."""
+        ...
+
+    def begin(self) -> bool:
+        """Send the request; False: nothing was sent, and another way may be tried."""
+        ...
+
+    def need(self) -> PollNeeded:
+        """Return the wait for the response."""
+        ...
+
+    def wait(self) -> None:
+        """Block until something arrives, or for as long as the time limits allow."""
+        ...
+
+    def finish(self) -> Reply | None:
+        """Receive once; None: `co_rest` has to follow."""
+        ...
+
+    def co_rest(self) -> Co[Reply]:
+        """Send what is left of the request, and receive the response."""
+        ...
+
+    def failed(self, exc: BaseException) -> None:
+        """Say in *exc*, which has ended it, what it is about."""
+        ...
+
+    def end(self) -> None:
+        """Leave the session; an exchange that is not complete is given up."""
+        ...
+
+
 class Session(Protocol):
     """One connection, from before it is opened until it is closed; never reset.
 
@@ -298,6 +343,14 @@ class Session(Protocol):
 
     def co_exclusive_reply(self, exchange: Exchange) -> Co[Reply]:
         """Read the response to *exchange*, without `begin`."""
+        ...
+
+    def alone(self, exchange: Exchange, head: bytes) -> Alone | None:
+        """Return what does an exchange without a request body in the shortest way.
+
+        None if exchanges are not `concurrent`, others are under way, or a connection has to be
+        opened.
+        """
         ...
 
     def co_exchange(

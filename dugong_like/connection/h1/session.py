@@ -391,6 +391,9 @@ class Session:
         finally:
             shared.end_reading()
 
+    def alone(self, exchange: Exchange, head: bytes) -> None:
+        """See `Session.alone`."""
+
     def co_exchange(
         self,
         exchange: Exchange,

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Final, TypeVar, cast
@@ -44,9 +44,11 @@ from .lock import SectionLock
 
 if TYPE_CHECKING:
     from ...errors import DugongError
+    from ...http.h2.static_table import Field
     from ...http.h2.stream import Stream
     from ...polling.contract import Co, PollNeeded
     from ...transport.stream import Part
+    from ...transport.stream import Stream as ByteStream
     from ..shared import SharedState
     from .trace_events import Observer
 
@@ -80,6 +82,10 @@ class Limit:
         self._phase = phase
         self._what = what
         self._until: float | None = None
+
+    def begin(self, until: float) -> None:
+        """Let the first wait last until *until*, as it has begun before."""
+        self._until = until
 
     def deadline(self, *, moved: bool) -> float | None:
         """Return until when to wait; *moved* says that something has since the last call.
@@ -181,6 +187,90 @@ class Pump:
         self._child = False  # this is a copy in a child process
         self.news: deque[Callable[[], object]] = deque()  # what is to be told without the lock
 
+    # ---- operations that find nobody else: see alone.py
+
+    def begin_alone(self, waiter: Waiter, fields: Sequence[Field]) -> bool | None:
+        """Send a request without a body, and lead, if nobody else uses the session.
+
+        Under the lock; afterwards *waiter* has to leave.
+
+        Args:
+            waiter: of the operation.
+            fields: those of the request.
+
+        Returns:
+            True: all of it was sent. False: not all. None: nothing, and *waiter* has left.
+
+        """
+        shared, engine = self._shared, self.engine
+        output = engine.output
+        if (
+            not self.is_free()
+            or engine.streams
+            or output.sent != output.queued
+            or not engine.room()
+            or not shared.reading.acquire(False)
+        ):
+            waiter.left = True
+            return None
+        self._reader = waiter
+        waiter.leads = True
+        stream = shared.stream
+        if stream is None or not stream.recv_would_block():
+            self.leave(waiter)
+            return None
+        waiter.stream = engine.open(fields, True)
+        self._opener = get_ident()
+        self._newest = waiter
+        parts = cast("list[Part]", output.take())
+        self._owes_ack = False
+        try:
+            count = stream.send(parts)
+        except ConnectionClosed as exc:
+            self._sending_failed(exc)
+            return False
+        if count:
+            output.sent += count
+            if output.sent == output.queued:
+                return True
+            parts = rest(parts, count)
+        self._batch = parts
+        return False
+
+    def is_free(self) -> bool:
+        """Return True if no operation is under way."""
+        return self._reader is None and not self._followers
+
+    def receive_alone(self, waiter: Waiter) -> bytes | None:
+        """Receive once, for *waiter*, which leads; under the lock.
+
+        Returns:
+            The content of the response, if all of it has come and nothing else: then *waiter* has
+            left. None otherwise.
+
+        """
+        of_waiter, stream = waiter.stream, self._shared.stream
+        assert of_waiter is not None
+        if stream is None:
+            return None
+        try:
+            memory = _spare.pop()
+        except IndexError:
+            memory = memoryview(bytearray(MEMORY))
+        try:
+            count = stream.recv_into(memory)
+        except ConnectionClosed as exc:
+            self.lose(exc)
+            return None
+        if count and (content := self.engine.take_whole(of_waiter, memory, count)) is not None:
+            _spare.append(memory)
+            self.received += count
+            self.leave(waiter)
+            return content
+        self.follow(waiter, of_waiter)
+        self._take_in(stream, memory, count)
+        return None
+
     # ---- operations
 
     def co(
@@ -226,7 +316,7 @@ class Pump:
                     yield need
         finally:
             if not waiter.left:
-                lock.when_free(partial(self._leave, waiter))
+                lock.when_free(partial(self.leave, waiter))
             if self._shared.left is not None:
                 self._shared.give_back()
             if self.news:
@@ -299,7 +389,7 @@ class Pump:
                     if waiter.mark <= output.sent:
                         break  # it can go on, but others have their turn
             if result is not None:
-                self._leave(waiter)
+                self.leave(waiter)
                 return result, None
             if more:
                 continue
@@ -457,8 +547,8 @@ class Pump:
         waiter.woken = True  # it goes on by itself
         self._hand_on()
 
-    def _leave(self, waiter: Waiter) -> None:
-        """Note the end of *waiter*; see that somebody leads."""
+    def leave(self, waiter: Waiter) -> None:
+        """Note the end of *waiter*; see that somebody leads. Under the lock."""
         if self._child:
             return
         waiter.left = True
@@ -589,6 +679,10 @@ class Pump:
         except ConnectionClosed as exc:
             self.lose(exc)
             return False
+        return self._take_in(stream, memory, count)
+
+    def _take_in(self, stream: ByteStream, memory: memoryview, count: int | None) -> bool:
+        """Take *count* bytes, in *memory*, as what was received; see `_receive`."""
         engine = self.engine
         settings = engine.remote_settings
         if count:

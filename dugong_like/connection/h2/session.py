@@ -19,7 +19,9 @@ from ..cancelling import abort
 from ..exchange import Exchange, HTTPResponse, Reply
 from ..states import NEW, OPEN, SessionState
 from ..time_limits import OwnLimits
+from .alone import Alone
 from .opening import Opening
+from .options import EitherHead
 from .pump import NEWS, ROOM, Limit, Pump, Waiter
 from .receiver import Receiver
 from .sender import Sender
@@ -112,6 +114,32 @@ class Session:
         source: BodySource | None,
     ) -> Co[Reply]:
         """See `connection.session.Session.co_exchange`."""
+        if body is None and (alone := self.alone(exchange, head)) is not None:
+            return self._co_alone(alone, exchange, head)
+        return self._co_exchange(exchange, head, body, source)
+
+    def _co_alone(self, alone: Alone, exchange: Exchange, head: bytes) -> Co[Reply]:
+        try:
+            if alone.begin():
+                if alone.waits:
+                    yield alone.need()
+                    if (reply := alone.finish()) is not None:
+                        return reply
+                return (yield from alone.co_rest())
+        except BaseException as exc:
+            alone.failed(exc)
+            raise
+        finally:
+            alone.end()
+        return (yield from self._co_exchange(exchange, head, None, None))
+
+    def _co_exchange(
+        self,
+        exchange: Exchange,
+        head: bytes,
+        body: memoryview | BodyFollowing | None,
+        source: BodySource | None,
+    ) -> Co[Reply]:
         stream = H2Stream(self.shared, exchange, self.limits)
         done = False
         try:
@@ -119,7 +147,8 @@ class Session:
             if self.shared.state is not OPEN:
                 yield from self.opening.co_open()
             if source is None and self.shared.observer is None:
-                reply = yield from self._co_at_once(stream)
+                waiter = Waiter(None, ROOM)
+                reply = yield from self.co_reply_to(stream, waiter, stream.limit(), gathers=True)
             else:
                 reply = yield from self._co_in_steps(stream, source)
             done = True
@@ -135,15 +164,29 @@ class Session:
                 self._close_if_idle()
         return reply
 
-    def _co_at_once(self, stream: H2Stream) -> Co[Reply]:
-        """Do a whole exchange as one operation of the pump."""
+    def alone(self, exchange: Exchange, head: bytes) -> Alone | None:
+        """See `connection.session.Session.alone`."""
         shared = self.shared
-        exchange = stream.exchange
-        waiter = Waiter(None, ROOM)
-        limit = stream.limit()
-        response = yield from shared.pump.co(stream.take_reply, waiter, waiter, limit, gathers=True)
+        if (
+            shared.observer is not None
+            or shared.state is not OPEN
+            or shared.config.max_body is not None
+            or not shared.pump.is_free()
+        ):
+            return None
+        assert isinstance(head, EitherHead)
+        return Alone(self, exchange, head)
+
+    def co_reply_to(
+        self, stream: H2Stream, waiter: Waiter, limit: Limit, *, gathers: bool = False
+    ) -> Co[Reply]:
+        """Do what is left of a whole exchange, as one operation of the pump."""
+        shared = self.shared
+        response = yield from shared.pump.co(
+            stream.take_reply, waiter, waiter, limit, gathers=gathers
+        )
         if response.status >= shared.config.whole_below:
-            exchange.abandoned = False
+            stream.exchange.abandoned = False
             self.receiver.stream = stream
         return cast("Reply", response)
 
@@ -356,7 +399,7 @@ class Session:
         self._close_if_idle()
 
     def note_end(self) -> None:
-        """Note that a tunnel has ended, which may have been the last stream."""
+        """Note that a stream has ended, which may have been the last one."""
         if self._replaced:
             self._close_if_idle()
 

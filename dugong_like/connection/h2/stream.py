@@ -188,6 +188,13 @@ class H2Stream:
             self._rest = body
         self._ending = True
 
+    def adopt(self, head: EitherHead, waiter: Waiter) -> None:
+        """Go on with an exchange that *waiter* has begun: its request has no body."""
+        self.head = head
+        self.stream = waiter.stream
+        self._ending = True
+        self.exchange.reader = self
+
     def open(self, waiter: Waiter) -> bool:
         """Open the stream and queue the head, if there is room; an attempt.
 

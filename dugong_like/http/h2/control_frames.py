@@ -166,6 +166,7 @@ class ControlFrames:
                 "9113 section 6.8)",
             )
         shared.goaway = new_goaway(last_id, code, payload[8:])
+        shared.limit_streams()
         for stream in [*shared.streams.values()]:
             if stream.id > last_id:
                 stream.refuse()

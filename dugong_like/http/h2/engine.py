@@ -35,7 +35,7 @@ from .output import Output
 from .settings_exchange import announce
 from .shared import Shared
 from .static_table import Field
-from .stream import CLOSED, Stream
+from .stream import CLOSED, REQUEST_ENDED, Stream
 from .violations import ErrorCode, Violation
 
 JOINED: Final = 1024  # bytes of content that are copied behind their frame header
@@ -53,12 +53,13 @@ class Engine:
 
     """
 
-    __slots__ = ("_frames", "_pings_made", "_shared", "output")
+    __slots__ = ("_frames", "_incoming", "_pings_made", "_shared", "output")
 
     def __init__(self, options: H2Options) -> None:
         shared = self._shared = Shared(options)
         self.output: Output = shared.output
-        self._frames = FrameReader(Incoming(shared), options)
+        self._incoming = Incoming(shared)
+        self._frames = FrameReader(self._incoming, options)
         self._pings_made = 0
         self.output.add(PREFACE)
         announce(shared)
@@ -114,12 +115,8 @@ class Engine:
         known (RFC 9113 section 6.5.2).
         """
         shared = self._shared
-        if shared.leaving or shared.ended is not None or shared.goaway is not None:
-            return 0
-        most = 1 if shared.remote is None else shared.max_streams
-        if shared.next_id > MAX_STREAM_ID:
-            return 0
-        return max(0, most - len(shared.streams))
+        room = shared.most_open - len(shared.streams)
+        return room if room > 0 else 0
 
     def can_open(self) -> bool:
         """Return True if the connection takes further streams, now or when others have ended."""
@@ -157,7 +154,7 @@ class Engine:
 
         """
         shared = self._shared
-        if not self.room():
+        if shared.most_open <= len(shared.streams):
             raise StateError("the HTTP/2 connection has no room for a further stream")
         method = fields[0][1]
         if method == b"CONNECT":
@@ -172,11 +169,15 @@ class Engine:
         )
         block = shared.encoder.encode(fields, shared.options.never_indexed)
         shared.next_id = stream_id + 2
-        shared.floods.begin_again()
+        if stream_id + 2 > MAX_STREAM_ID:
+            shared.limit_streams()
+        if shared.floods.cost > 0:
+            shared.floods.begin_again()
         shared.streams[stream_id] = stream
         self._send_block(stream_id, block, END_STREAM if end else 0)
         if end:
-            shared.end_request(stream)
+            stream.step(REQUEST_ENDED)
+            stream.request_ended = True
         return stream
 
     def send_data(self, stream: Stream, data: bytes | bytearray | memoryview, end: bool) -> int:
@@ -313,6 +314,23 @@ class Engine:
                 shared.say_goaway(exc.code, message.encode("ascii", "replace"))
                 shared.end_connection(InvalidResponse(message))
         return shared.touched
+
+    def take_whole(self, stream: Stream, data: memoryview, size: int) -> bytes | None:
+        """Take what the server has sent in a shorter way, if that is a usual response.
+
+        Args:
+            stream: nothing of its response has come.
+            data: begins with what has come.
+            size: bytes of that.
+
+        Returns:
+            The content, which counts as consumed; the rest is in *stream*. None if `receive` has to
+            take what has come.
+
+        """
+        if self._shared.ended is not None or not self._frames.is_between_frames():
+            return None
+        return self._incoming.take_whole(stream, data, size)
 
     def consumed(self, stream: Stream, size: int) -> None:
         """Note that a reader has taken *size* bytes of content, and queue WINDOW_UPDATE if due."""

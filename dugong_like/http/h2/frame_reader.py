@@ -140,6 +140,10 @@ class FrameReader:
         if at < size:
             self._partial += data[at:]
 
+    def is_between_frames(self) -> bool:
+        """Return True if the next byte begins a frame, of any type."""
+        return not self._data_left and not self._partial and self._expected is None
+
     # ---- frames that were cut
 
     def _go_on(self, data: bytes | memoryview) -> int:

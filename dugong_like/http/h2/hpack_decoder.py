@@ -110,6 +110,18 @@ class Decoder:
         self._most = size
         self._must_update = self._limit > size
 
+    def known(self, block: bytes) -> FieldSection | None:
+        """Return what `decode` would return, if it has decoded an equal block before.
+
+        None says that this is unknown. Nothing changes: *block* is still to be decoded.
+        """
+        if self._must_update:
+            return None
+        section = self._blocks.get(block)
+        if section is None and (adding := self._adding.get(block)) is not None:
+            return adding[0] if adding[2] <= self._limit else None
+        return section
+
     def decode(self, block: bytes) -> FieldSection:
         """Return the fields of a block.
 

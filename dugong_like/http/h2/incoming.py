@@ -14,15 +14,28 @@ from typing import Final
 from ...errors import InvalidResponse
 from .control_frames import ControlFrames
 from .fields import ResponseHead, response_head, trailer_section
-from .frames import DATA, HEADERS, check_id, frame_name
+from .frames import (
+    DATA,
+    DEFAULT_FRAME_SIZE,
+    END_HEADERS,
+    END_STREAM,
+    HEADER_SIZE,
+    HEADERS,
+    check_id,
+    frame_name,
+    unpack_header,
+)
 from .hpack_decoder import FieldSection, ListTooLarge
 from .shared import Shared
-from .stream import Stream
+from .stream import HALF_CLOSED_LOCAL, RESPONSE_ENDED, Stream
 from .violations import ErrorCode, Violation
 
 OK: Final = 200
 MULTIPLE_CHOICES: Final = 300
 NO_CONTENT: Final = (204, 304)  # statuses of responses that never have content (RFC 9110 6.4.1)
+APART: Final = (b"HEAD", b"CONNECT")  # methods whose responses have no content, or more than that
+LEAST_WHOLE: Final = 2 * HEADER_SIZE  # bytes of two frames without payload
+LARGEST_WHOLE: Final = DEFAULT_FRAME_SIZE  # bytes of content in a frame that is always allowed
 
 
 class Incoming:
@@ -71,6 +84,70 @@ class Incoming:
         if end:
             shared.end_response(stream)
         shared.touched[stream] = None
+
+    def take_whole(self, stream: Stream, data: memoryview, size: int) -> bytes | None:
+        """Take the response to *stream* if it is all that has come, and as most are.
+
+        It is in two frames, as a small response usually is, and its fields came before: so they
+        were checked, and nothing can be wrong with them.
+
+        Args:
+            stream: nothing of its response has come.
+            data: begins with what has come, behind the end of a frame.
+            size: bytes of that.
+
+        Returns:
+            The content, which counts as consumed; None if that is to be found out frame by frame:
+            then nothing has changed.
+
+        """
+        if size <= LEAST_WHOLE or stream.state is not HALF_CLOSED_LOCAL:
+            return None
+        length, flags, stream_id = unpack_header(data, 0)
+        begin = (length >> 8) + HEADER_SIZE
+        if (
+            flags != END_HEADERS
+            or length & 0xFF != HEADERS
+            or stream_id != stream.id
+            or begin + HEADER_SIZE >= size
+        ):
+            return None
+        length, flags, stream_id = unpack_header(data, begin)
+        count = size - begin - HEADER_SIZE
+        if (
+            length != count << 8 | DATA
+            or flags != END_STREAM
+            or stream_id != stream.id
+            or count > LARGEST_WHOLE
+            or count > stream.receive_window
+        ):
+            return None
+        shared = self._shared
+        block = bytes(data[HEADER_SIZE:begin])
+        section = shared.decoder.known(block)
+        if section is None or type(head := section.checked) is not ResponseHead:
+            return None
+        if (
+            head.status < OK
+            or head.status in NO_CONTENT
+            or stream.method in APART
+            or (head.content_length is not None and head.content_length != count)
+        ):
+            return None
+        increment = self._receive_window.passed(count)
+        if increment is None:
+            return None
+        shared.decoder.decode(block)
+        stream.receive_window -= count
+        stream.step(RESPONSE_ENDED)
+        stream.head = head
+        stream.ended = True
+        del self._streams[stream.id]
+        if self._floods.cost > 0:
+            self._floods.begin_again()
+        if increment:
+            shared.update_window(0, increment)
+        return bytes(data[size - count : size])
 
     def on_headers(self, stream_id: int, block: bytes, end: bool) -> None:
         """See `FrameHandler`."""

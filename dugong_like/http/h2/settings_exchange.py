@@ -63,6 +63,7 @@ def use_remote(shared: Shared, pairs: list[tuple[int, int]]) -> None:
         shared.encoder.set_max_size(size)
     if (most := given.get(SettingId.MAX_CONCURRENT_STREAMS)) is not None:
         shared.max_streams = min(most, shared.options.max_streams)
+    shared.limit_streams()
     if (size := given.get(SettingId.MAX_FRAME_SIZE)) is not None:
         shared.max_frame = size
     if (size := given.get(SettingId.INITIAL_WINDOW_SIZE)) is not None:

@@ -20,6 +20,7 @@ from .frames import (
     DEFAULT_FRAME_SIZE,
     DEFAULT_WINDOW,
     GOAWAY,
+    MAX_STREAM_ID,
     RST_STREAM,
     WINDOW_UPDATE,
     SettingId,
@@ -31,7 +32,7 @@ from .options import H2Options, H2Settings
 from .output import Output
 from .reset_streams import ResetStreams
 from .static_table import DEFAULT_TABLE_SIZE
-from .stream import CLOSED, Event, Stream
+from .stream import CLOSED, REQUEST_ENDED, RESPONSE_ENDED, Event, Stream
 from .violations import ErrorCode, error_name
 
 MAX_DEBUG: Final = 200  # bytes of debug data in GOAWAY of this side
@@ -59,6 +60,7 @@ class Shared:
         initial_window: send window of the next stream, bytes.
         max_frame: largest payload that the server takes, bytes.
         max_streams: streams that the server allows at once.
+        most_open: streams that may be open at once at present; 0 if none may be opened any more.
         pings: payloads of PING that the server has not answered, in order.
         settings_sent: SETTINGS that the server has not acknowledged.
         goaway: the error of streams that the server has not processed, from GOAWAY; None before.
@@ -70,7 +72,8 @@ class Shared:
 
     __slots__ = (
         *("blocked", "decoder", "encoder", "ended", "floods", "goaway", "initial_receive_window"),
-        *("initial_window", "leaving", "max_frame", "max_streams", "next_id", "options", "output"),
+        *("initial_window", "leaving", "max_frame", "max_streams", "most_open", "next_id"),
+        *("options", "output"),
         *("pings", "receive_window", "remote", "resets", "settings_sent", "stream_windows"),
         *("streams", "touched", "window"),
     )
@@ -92,6 +95,7 @@ class Shared:
         self.initial_window = DEFAULT_WINDOW
         self.max_frame = DEFAULT_FRAME_SIZE
         self.max_streams = options.max_streams
+        self.most_open = 1  # how many the server allows is not known (RFC 9113 section 6.5.2)
         self.pings: dict[bytes, None] = {}
         self.settings_sent = 0
         self.goaway: GoneAway | None = None
@@ -103,13 +107,26 @@ class Shared:
         self.decoder = Decoder(max(table, DEFAULT_TABLE_SIZE), options.max_list, options.max_fields)
         self.encoder = Encoder()
 
+    def limit_streams(self) -> None:
+        """Set `most_open`, as something has changed that it depends on."""
+        if (
+            self.leaving
+            or self.ended is not None
+            or self.goaway is not None
+            or self.next_id > MAX_STREAM_ID
+        ):
+            self.most_open = 0
+        else:
+            self.most_open = 1 if self.remote is None else self.max_streams
+
     # ---- how streams end
 
     def end_request(self, stream: Stream) -> None:
         """Note that the end of the request is queued."""
-        stream.step(Event.REQUEST_ENDED)
+        stream.step(REQUEST_ENDED)
         stream.request_ended = True
-        self.blocked.pop(stream, None)
+        if self.blocked:
+            self.blocked.pop(stream, None)
         if stream.state is CLOSED:
             del self.streams[stream.id]
 
@@ -123,7 +140,7 @@ class Shared:
                 "section 8.1.1)",
             )
             return
-        stream.step(Event.RESPONSE_ENDED)
+        stream.step(RESPONSE_ENDED)
         stream.ended = True
         if stream.state is CLOSED:
             del self.streams[stream.id]
@@ -173,6 +190,7 @@ class Shared:
     def end_connection(self, error: DugongError) -> None:
         """End everything by *error*; each stream gets one of its own."""
         self.ended = error
+        self.limit_streams()
         for stream in [*self.streams.values()]:
             self.fail(stream, self._copy_of(error))
         self.blocked.clear()
@@ -208,6 +226,7 @@ class Shared:
     def say_goaway(self, code: int, debug: bytes = b"") -> None:
         """Queue GOAWAY. Its last stream is 0, as a server opens none (RFC 9113 section 6.8)."""
         self.leaving = True
+        self.limit_streams()
         payload = bytes(4) + code.to_bytes(4, "big") + debug[:MAX_DEBUG]
         self.output.add(frame_header(len(payload), GOAWAY, 0, 0) + payload)
 

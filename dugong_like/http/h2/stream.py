@@ -64,7 +64,9 @@ TRANSITIONS: Final = {
 }
 SMALL: Final = 512  # bytes; smaller pieces are joined, as each object takes 50 bytes more
 OPEN: Final = State.OPEN  # looking up an attribute of an enumeration is slow
+HALF_CLOSED_LOCAL: Final = State.HALF_CLOSED_LOCAL
 CLOSED: Final = State.CLOSED
+REQUEST_ENDED: Final = Event.REQUEST_ENDED
 RESPONSE_ENDED: Final = Event.RESPONSE_ENDED
 
 

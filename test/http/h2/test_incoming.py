@@ -3,11 +3,18 @@
 import pytest
 from kit.h2_engine import flush, opened, pairs, request, started
 from kit.h2_frames import (
+    CONTINUATION,
+    END_HEADERS,
+    HEADERS,
     OK,
     RST_STREAM,
     WINDOW_UPDATE,
     data,
+    frame,
     headers,
+    literal,
+    ping,
+    rst_stream,
 )
 
 from dugong_like import InvalidResponse
@@ -53,6 +60,128 @@ def test_several_frames_in_one_buffer_for_several_streams():
     wire = b"".join(headers(each.id) + data(each.id, b"%d" % each.id, end=True) for each in streams)
     assert [*engine.receive(wire)] == streams
     assert [each.take_all() for each in streams] == [b"1", b"3", b"5", b"7", b"9"]
+
+
+NEXT = 9  # the identifier of the stream that `warm` opens
+LONG = ("content-length", "5")
+ADDING = b"\x88\x40" + literal("x-a") + literal("b")  # 200, and an entry for the table
+WINDOW = 20_000
+
+
+def warm(method):
+    """Return an engine that knows some header blocks, and a stream whose request has ended."""
+    engine = started(stream_window=WINDOW)
+    for before in (
+        frame(HEADERS, END_HEADERS, 1, ADDING),
+        headers(3, OK, LONG),
+        headers(5),
+        headers(7, (":status", "103")) + headers(7, (":status", "204")),
+    ):
+        engine.open(request(), True)
+        engine.receive(before)
+    for stream in [*engine.streams]:
+        engine.reset(stream)
+    stream = engine.open(request(method), True)
+    assert stream.id == NEXT
+    flush(engine)
+    return engine, stream
+
+
+def taken(engine, stream, wire, *, as_a_whole):
+    """Return True if the shorter way was gone, and all that a reader and later frames can see."""
+    memory = memoryview(bytearray(300_000))
+    memory[: len(wire)] = wire
+    body = engine.take_whole(stream, memory, len(wire)) if as_a_whole else None
+    is_whole = body is not None
+    if not is_whole:
+        engine.receive(wire)
+        body = stream.take_all()
+        engine.consumed(stream, len(body))
+    head = stream.head
+    shared = engine._shared
+    decoder = shared.decoder
+    return is_whole, (
+        (body, stream.state, stream.ended, repr(stream.error), stream.trailers),
+        (stream.missing if head is None else (head.status, head.fields), stream.interim),
+        (stream.receive_window, shared.receive_window.left, shared.receive_window._unreported),
+        (shared.floods.cost, repr(engine.ended), [each.id for each in engine.streams]),
+        (decoder._size, [*decoder._entries], flush(engine)),
+    )
+
+
+HEAD, END = headers(NEXT, OK, LONG), data(NEXT, b"hello", end=True)
+USUAL = {
+    "with Content-Length": HEAD + END,
+    "without": headers(NEXT) + END,
+    "as large as a frame": headers(NEXT) + data(NEXT, bytes(16384), end=True),
+    "adding to the table": frame(HEADERS, END_HEADERS, NEXT, ADDING) + END,
+}
+UNUSUAL = {
+    **{f"cut after {size} bytes": (HEAD + END)[:size] for size in range(1, len(HEAD + END))},
+    "PING behind it": HEAD + END + ping(b"12345678"),
+    "PING in front of it": ping(b"12345678") + HEAD + END,
+    "PING in between": HEAD + ping(b"12345678") + END,
+    "content in two frames": HEAD + data(NEXT, b"he") + data(NEXT, b"llo", end=True),
+    "an empty frame at the end": HEAD + data(NEXT, b"hello") + data(NEXT, b"", end=True),
+    "padding": HEAD + data(NEXT, b"hello", end=True, padding=3),
+    "no content": headers(NEXT, end=True),
+    "no content in a frame": headers(NEXT) + data(NEXT, b"", end=True),
+    "no end": HEAD + data(NEXT, b"hello"),
+    "two ends": headers(NEXT, end=True) + END,
+    "trailers": HEAD + data(NEXT, b"hello") + headers(NEXT, ("x-sum", "1"), end=True),
+    "less than Content-Length": HEAD + data(NEXT, b"hell", end=True),
+    "more than Content-Length": HEAD + data(NEXT, b"hello!", end=True),
+    "content in a 204": headers(NEXT, (":status", "204")) + END,
+    "an interim response": headers(NEXT, (":status", "103")) + HEAD + END,
+    "content behind an interim head": headers(NEXT, (":status", "103")) + END,
+    "another stream": headers(NEXT + 2) + data(NEXT + 2, b"hello", end=True),
+    "content of another stream": HEAD + data(NEXT + 2, b"hello", end=True),
+    "fields of another stream": headers(NEXT + 2, OK, LONG) + END,
+    "a stream of the past": headers(7) + data(7, b"hello", end=True),
+    "a frame that is too large": headers(NEXT) + data(NEXT, bytes(16385), end=True),
+    "unknown fields": headers(NEXT, OK, ("x-b", "c")) + END,
+    "invalid fields": headers(NEXT, OK, ("X-b", "c")) + END,
+    "reset": rst_stream(NEXT),
+    "an unknown frame": frame(0x99, 0, NEXT, b"abc"),
+    "HEADERS with a priority": frame(HEADERS, END_HEADERS | 0x20, NEXT, bytes(5) + ADDING) + END,
+    "HEADERS and CONTINUATION": frame(HEADERS, 0, NEXT, ADDING[:3])
+    + frame(CONTINUATION, END_HEADERS, NEXT, ADDING[3:])
+    + END,
+}
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"HEAD"])
+def test_a_response_that_is_taken_as_a_whole_leaves_what_its_frames_would(method):
+    """The shorter way takes usual responses only, and does all that the longer one does."""
+    for name, wire in [*USUAL.items(), *UNUSUAL.items()]:
+        is_whole, state = taken(*warm(method), wire, as_a_whole=True)
+        assert state == taken(*warm(method), wire, as_a_whole=False)[1], name
+        assert is_whole is (name in USUAL and method != b"HEAD"), name
+
+
+def test_no_response_is_taken_as_a_whole_that_breaks_a_window_or_comes_too_late():
+    wire = USUAL["as large as a frame"]
+    for window, change in (("_shared.receive_window.left", 16383), ("stream", 16383)):
+        states = []
+        for as_a_whole in (True, False):
+            engine, stream = warm(b"GET")
+            if window == "stream":
+                stream.receive_window = change
+            else:
+                engine._shared.receive_window.left = change
+            is_whole, state = taken(engine, stream, wire, as_a_whole=as_a_whole)
+            assert not is_whole
+            states.append(state)
+        assert states[0] == states[1], window
+    engine, stream = warm(b"GET")
+    engine.reset(stream)
+    assert engine.take_whole(stream, memoryview(wire), len(wire)) is None
+    engine, stream = warm(b"GET")
+    engine.receive(b"\0")
+    assert engine.take_whole(stream, memoryview(wire), len(wire)) is None
+    engine, stream = warm(b"GET")
+    engine.lost(InvalidResponse("over"))
+    assert engine.take_whole(stream, memoryview(wire), len(wire)) is None
 
 
 def test_a_malformed_response_leaves_others_alone():

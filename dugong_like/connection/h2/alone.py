@@ -1,0 +1,169 @@
+"""An exchange that begins when nobody else uses the HTTP/2 connection: the shortest way.
+
+A program that makes one request after the other needs nothing that many operations on one socket
+need: nobody is to be woken, nothing is to be gathered, and what comes is the response. So such an
+exchange is one send, one wait and one reception, as over HTTP/1.1::
+
+    alone = session.alone(exchange, head)
+    try:
+        if alone.begin():         # False: nothing was sent; another way
+            ...                   # the wait for `need`
+            reply = alone.finish()
+            if reply is None:     # not all of it is here, or something else is
+                ...               # `co_rest`
+    except BaseException as exc:
+        alone.failed(exc)
+        raise
+    finally:
+        alone.end()
+
+It leads meanwhile (pump.py), so others may come at any time. If something else than a usual
+response arrives, such as a part of it, or frames for others, it goes on as all exchanges do
+(stream.py).
+
+Not here: requests with a body, and connections with an observer or a limit for bodies.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from ..exchange import Reply
+from .pump import Waiter
+from .stream import H2Stream
+
+if TYPE_CHECKING:
+    from ...http.h1.response_head import Head
+    from ...polling.contract import Co, PollNeeded
+    from ..exchange import Exchange
+    from .options import EitherHead
+    from .session import Session
+
+
+class Alone(Waiter):
+    """One exchange without a request body, from its request to its response.
+
+    Args:
+        session: its session.
+        exchange: of the request.
+        head: that of the request.
+
+    Attributes:
+        session: as given.
+        waits: True if the whole request was sent, and `finish` was not called since.
+
+    """
+
+    __slots__ = ("_done", "_exchange", "_head", "_until", "session", "waits")
+
+    def __init__(self, session: Session, exchange: Exchange, head: EitherHead) -> None:
+        super().__init__(None)
+        self.session = session
+        self._exchange = exchange
+        self._head = head
+        self._until: float | None = None  # time at which the response is late
+        self._done = self.waits = False
+
+    def begin(self) -> bool:
+        """Send the request, if nobody else uses the session; False: nothing was sent.
+
+        Raises:
+            InvalidRequest: the head is for HTTP/1 only.
+            StateError: this has interrupted an operation of its own thread.
+
+        """
+        session = self.session
+        pump = session.shared.pump
+        sent = pump.lock.run(pump.begin_alone, self, self._head.section())
+        if sent is None:
+            self._done = True
+            return False
+        exchange, stream = self._exchange, self.stream
+        assert stream is not None
+        exchange.stream_id = stream.id
+        exchange.sent = sent
+        limits = session.limits
+        if (seconds := limits.head_timeout) is not None:
+            self._until = time.monotonic() + seconds
+            if limits.head is not None:
+                exchange.head_until = self._until
+        self.waits = sent
+        return True
+
+    def need(self) -> PollNeeded:
+        """Return the wait for the response. Raises `ConnectionClosed` if the session was closed."""
+        return self.session.shared.live_stream().wanted_by_recv(self._until)
+
+    def wait(self) -> None:
+        """Block until something arrives, or for as long as the time limits allow.
+
+        Raises:
+            ConnectionClosed: the session was closed.
+
+        """
+        session = self.session
+        session.shared.live_stream().wait_to_recv(session.limits.head_timeout)
+
+    def finish(self) -> Reply | None:
+        """Receive once; return the response if all of it is here, and nothing else."""
+        self.waits = False
+        pump = self.session.shared.pump
+        content = pump.lock.run(pump.receive_alone, self)
+        if content is None:
+            return None
+        exchange, stream = self._exchange, self.stream
+        assert stream is not None
+        head = exchange.final = cast("Head", stream.head)
+        exchange.complete = self._done = True
+        return Reply(exchange, head, content, True)
+
+    def co_rest(self) -> Co[Reply]:
+        """Send what is left of the request, and receive the response.
+
+        Raises:
+            DugongError: what `Session.co_exchange` raises.
+
+        """
+        stream = self._as_any()
+        limit = stream.limit()
+        if self._until is not None:
+            limit.begin(self._until)
+        try:
+            reply = yield from self.session.co_reply_to(stream, self, limit)
+        except BaseException as exc:
+            self.failed(exc)
+            raise
+        self._done = True
+        return reply
+
+    def _as_any(self) -> H2Stream:
+        """Return the stream by which it goes on as all exchanges do."""
+        reader = self._exchange.reader
+        if isinstance(reader, H2Stream):
+            return reader
+        session = self.session
+        stream = H2Stream(session.shared, self._exchange, session.limits)
+        stream.adopt(self._head, self)
+        return stream
+
+    def failed(self, exc: BaseException) -> None:
+        """Say in *exc*, which has ended it, what it is about."""
+        self._as_any().complete_error(exc)
+
+    def end(self) -> None:
+        """Leave the session; an exchange that is not complete is given up."""
+        session = self.session
+        shared = session.shared
+        pump = shared.pump
+        if not self.left:
+            pump.lock.when_free(partial(pump.leave, self))
+        if not self._done:
+            self._done = True
+            self._as_any().cancel()
+        if shared.left is not None:
+            shared.give_back()
+        if pump.news:
+            pump.tell_news()
+        session.note_end()
