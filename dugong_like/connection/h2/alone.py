@@ -28,18 +28,42 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from ..exchange import Reply
-from .pump import Waiter
+from ..session import Session as AnySession
+from .pump import Limit, Waiter
 from .stream import H2Stream
 
 if TYPE_CHECKING:
     from ...http.h1.response_head import Head
     from ...polling.contract import Co, PollNeeded
     from ..exchange import Exchange
+    from ..time_limits import ContinueLimit
     from .options import EitherHead
-    from .session import Session
+    from .shared import H2State
+
+
+class Session(AnySession, Protocol):
+    """The part of a session of HTTP/2 that is used here."""
+
+    @property
+    def shared(self) -> H2State:
+        """See `session.Session`."""
+        ...
+
+    @property
+    def limits(self) -> ContinueLimit:
+        """See `session.Session`."""
+        ...
+
+    def co_reply_to(self, stream: H2Stream, waiter: Waiter, limit: Limit, /) -> Co[Reply]:
+        """Do what is left of a whole exchange, as one operation of the pump."""
+        ...
+
+    def note_end(self) -> None:
+        """Note that a stream has ended, which may have been the last one."""
+        ...
 
 
 class Alone(Waiter):
