@@ -42,7 +42,7 @@ REQUEST_FIELDS: Final = {
 }
 READ_FIELD: Final = 21  # the number of the one that is read, in the middle if possible
 USUAL_FIELDS: Final = 8  # that nginx sends with a file
-START_TIME: Final = 10  # seconds for nginx to accept connections
+START_TIME: Final = 60  # seconds for nginx to accept connections
 BLOCK: Final = 1 << 20  # bytes that large files are made of
 
 CONFIG = """
@@ -320,11 +320,14 @@ def wait_for(port: int) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that nobody uses, none that the system hands out by itself."""
+    """Return ports of 127.0.0.1 that nobody uses, none that the system hands out by itself.
+
+    Nor are they from 20000 on, where the servers of the tests are: nginx has them a moment later.
+    """
     ports: list[int] = []
     with ExitStack() as stack:
         while len(ports) < count:
-            port = random.randrange(20_000, 32_000)
+            port = random.SystemRandom().randrange(10_000, 20_000)
             try:
                 stack.enter_context(socket.create_server(("127.0.0.1", port)))
             except OSError as exc:

@@ -42,7 +42,7 @@ from dugong_like.transport.tcp import TCPStream
 from .program import Limit, Summary, parser
 
 THREADS = 6
-PATIENCE = 10  # seconds after which an operation hangs
+PATIENCE = 60  # seconds after which an operation hangs
 
 
 class Echo(socketserver.StreamRequestHandler):

@@ -22,7 +22,10 @@ from kit.support import program
 
 TEST = Path(__file__).parent
 CHANCE = random.SystemRandom()  # which nobody else has seeded
-START_TIME = 30  # seconds until a server has to accept connections
+START_TIME = 90  # seconds until a server has to accept connections
+# Which of several test processes this is, and how many there are; see pytest-xdist.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 # Not every Python that the library is tried with has the servers: see contrib/torture/freethreaded.
 PYTHON = os.environ.get("DUGONG_LIKE_SERVER_PYTHON", sys.executable)
 
@@ -42,13 +45,14 @@ def free_ports(count, host="127.0.0.1"):
     """Return so many ports that nobody uses at *host*.
 
     A moment may pass before a program has them. So they are none of those from 32768 on
-    that the system gives to whoever asks for any, as other tests do all the time.
+    that the system gives to whoever asks for any, as other tests do all the time, and none that
+    another test process may choose in that moment.
     """
     ports = []
     with ExitStack() as stack:
         while len(ports) < count:
             try:
-                port = CHANCE.randrange(20_000, 32_000)
+                port = CHANCE.randrange(20_000 + WORKER, 32_000, WORKERS)
                 ports.append(stack.enter_context(refusing_port(host, port)))
             except OSError as exc:
                 if exc.errno != errno.EADDRINUSE:

@@ -67,7 +67,7 @@ def installed(name, extra):
         pytest.skip(f"needs {name}: pip install '.[{extra}]'")
 
 
-def wait_until(true, seconds=20):
+def wait_until(true, seconds=60):
     """Wait until *true*() is; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while not true():

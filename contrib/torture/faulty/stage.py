@@ -23,7 +23,7 @@ from dugong_like.drivers.loop import Loop
 
 T = TypeVar("T")
 Dice = random.Random
-LIMIT: Final = 10  # seconds; what takes longer hangs
+LIMIT: Final = 60  # seconds; what takes longer hangs
 LATE: Final = 3  # seconds after which a time-out of MOMENT is late, on a machine with much to do
 MOMENT: Final = 0.05  # seconds that stalled transfers are waited for
 

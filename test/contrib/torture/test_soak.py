@@ -30,7 +30,9 @@ def test_soak_finds_every_body_right_and_nothing_that_leaks(way, tls):
     status, out, err = soak("--count", "2500", *way, *tls)
 
     assert (status, err) == (0, "")
-    assert re.match(r"2500 requests in .* KiB more memory, (\d+) descriptors, \1 before\n", out)
+    # A machine that is busy for more than 10 s is told meanwhile how it goes.
+    last = out.splitlines()[-2]
+    assert re.fullmatch(r"2500 requests in .* KiB more memory, (\d+) descriptors, \1 before", last)
 
 
 def test_soak_ends_in_time_and_fails_if_more_memory_is_taken_than_allowed():
