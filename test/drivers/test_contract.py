@@ -36,6 +36,14 @@ def waiting(loop):
     return [task for watch in loop._watches.values() for task in watch.waiting()]
 
 
+def counted(op, waits):
+    """Run *op*, and add each of its waits to *waits* when it begins."""
+    with closing(op):
+        for need in op:
+            waits.append(need)
+            yield need
+
+
 class Blocking:
     """run(); several operations take a thread each."""
 
@@ -74,14 +82,7 @@ class Threads(Blocking):
 
     def cancel(self, op, steps, resume, after):
         waits = []
-
-        def co_counted():
-            with closing(op):
-                for need in op:
-                    waits.append(need)
-                    yield need
-
-        future = threads.submit(co_counted())
+        future = threads.submit(counted(op, waits))
         for step in range(steps):
             wait_until(lambda step=step: len(waits) > step)
             resume()
@@ -116,12 +117,18 @@ class Asyncio:
         return self.in_loop(main())
 
     def cancel(self, op, steps, resume, after):
+        waits = []
+
+        async def begun(count):
+            while len(waits) < count:
+                await asyncio.sleep(0.001)
+
         async def main():
-            future = self.start(op)
-            await asyncio.sleep(0.02)
-            for _ in range(steps):
+            future = self.start(counted(op, waits))
+            await begun(1)
+            for step in range(steps):
                 resume()
-                await asyncio.sleep(0.02)
+                await begun(step + 2)
             assert future.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await future
@@ -173,13 +180,19 @@ class Trio:
         return outcomes
 
     def cancel(self, op, steps, resume, after):
+        waits = []
+
+        async def begun(count):
+            while len(waits) < count:
+                await self.trio.sleep(0.001)
+
         async def main():
             async with self.trio.open_nursery() as nursery:
-                nursery.start_soon(self.driver.run, op)
-                await self.trio.sleep(0.02)
-                for _ in range(steps):
+                nursery.start_soon(self.driver.run, counted(op, waits))
+                await begun(1)
+                for step in range(steps):
                     resume()
-                    await self.trio.sleep(0.02)
+                    await begun(step + 2)
                 nursery.cancel_scope.cancel()
             return await self.driver.run(after)
 
@@ -202,11 +215,17 @@ class Gevent:
         return [job.value for job in jobs]
 
     def cancel(self, op, steps, resume, after):
-        job = self.gevent.spawn(self.driver.run, op)
-        self.gevent.sleep(0.02)
-        for _ in range(steps):
+        waits = []
+
+        def begun(count):
+            while len(waits) < count:
+                self.gevent.sleep(0.001)
+
+        job = self.gevent.spawn(self.driver.run, counted(op, waits))
+        begun(1)
+        for step in range(steps):
             resume()
-            self.gevent.sleep(0.02)
+            begun(step + 2)
         job.kill()
         assert job.dead
         return self.run(after)
@@ -239,11 +258,13 @@ class OwnLoop:
                 os.close(writer)
 
         with Loop(self.backend) as loop:
-            task = loop.spawn(op)
-            loop.run(pause(0.02))
-            for _ in range(steps):
-                resume()
-                loop.run(pause(0.02))
+            waits = []
+            task = loop.spawn(counted(op, waits))
+            for step in range(steps + 1):
+                if step:
+                    resume()
+                while len(waits) < step + 1:
+                    loop.run(pause(0.001))
             assert task.cancel()
             assert not task.cancel()
             assert not waiting(loop)

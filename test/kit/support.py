@@ -163,7 +163,7 @@ class ScriptedServer:
 
     def _handle(self, sock):
         try:
-            sock.settimeout(30)
+            sock.settimeout(100)
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False)
                 self._open.append(sock)
