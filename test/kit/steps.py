@@ -4,9 +4,9 @@ Python 3.11 joins two bytecodes to one where it has seen the same types often en
 be a tenth larger after other tests, which have used the same code in other ways: limits leave room
 for that.
 
-Python 3.13 tells a trace function nothing of the bytecodes of a generator that was suspended before,
-and not all of those of code that runs for the first time. So from there on they are counted by
-`sys.monitoring`.
+Python 3.13 tells a trace function nothing of the bytecodes of a generator that was suspended
+before, and not all of those of code that runs for the first time. So from there on they are counted
+by `sys.monitoring`.
 """
 
 import sys
@@ -43,12 +43,12 @@ class Steps:
 
     def _monitor(self):
         monitoring, thread = sys.monitoring, threading.get_ident()
-        own = {
-            sys._getframe(2).f_code
-        }  # of the block itself, of which a trace function is not told
+        block = sys._getframe(2).f_code  # of which no trace function is told
 
         def is_counted(code):
-            return self._of in code.co_filename and code.co_filename != __file__ and code not in own
+            return (
+                self._of in code.co_filename and code.co_filename != __file__ and code is not block
+            )
 
         def at_code(code, _):
             if not is_counted(code):
