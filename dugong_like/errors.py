@@ -21,6 +21,12 @@
     |   `-- WebSocketRefused           the server opens no WebSocket, or not as asked
     |-- AddressForbidden           the guard does not allow the address    do not retry
     |-- MessageTooLarge            a WebSocket message beyond your limit   raise the limit
+    |-- TransferError              a download or upload of a file          see its path
+    |   |-- PartInUse                  another run is writing the same part
+    |   |-- TransferFileFailed         the file cannot be written, or read
+    |   |-- ContentChanged             the file, here or there, is another one by now
+    |   |-- DigestMismatch             the bytes are not those of the digest
+    |   `-- UnusableRange              the server sent other bytes than asked for
     |-- ProtocolError              the peer violated the protocol          report, do not retry
     |   |-- InvalidResponse            not HTTP
     |   |-- UnsupportedResponse        HTTP, but the end of its body is unknown
@@ -297,6 +303,106 @@ class MessageTooLarge(DugongError):
     """
 
     code = 1009
+
+
+class TransferError(DugongError):
+    """A file could not be downloaded or uploaded, for a reason that is not one of the connection.
+
+    Attributes:
+        path: path of the file, or of the part of it; empty if it was given as a file object.
+        offset: bytes that are there, or were sent.
+        limit: bytes that there should be, or may be; None if that is unknown.
+
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        path: str = "",
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.path = path
+        self.offset = offset
+        self.limit = limit
+
+
+class PartInUse(TransferError):
+    """Another run, of this process or another one, is downloading the same file."""
+
+
+class TransferFileFailed(TransferError, OSError):
+    """The file of a transfer cannot be written, or read: there may be no room.
+
+    It has the attributes of the `OSError` that is its cause: ``errno``, ``strerror`` and
+    ``filename``. Bytes that have arrived before are kept in the part, if there is one, and the next
+    run goes on there.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        error: OSError | None = None,
+        path: str = "",
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(message, path=path, offset=offset, limit=limit)
+        if error is not None:
+            self.errno, self.strerror = error.errno, error.strerror
+        self.filename = path or None
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class ContentChanged(TransferError):
+    """The content has changed while it was transferred.
+
+    A file was written to while it was uploaded; or a resource had another version in each attempt
+    to download the rest of it.
+    """
+
+    retryable = True
+
+
+class DigestMismatch(TransferError):
+    """The bytes of a download are not those that a digest stands for.
+
+    Nothing was written under the final name, and the part is removed, as nobody knows which of its
+    bytes are wrong.
+
+    Attributes:
+        algorithm: as RFC 9530 calls it.
+        expected: the digest that there should be.
+        actual: the digest of what was received.
+
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        algorithm: str = "",
+        expected: bytes = b"",
+        actual: bytes = b"",
+        path: str = "",
+        offset: int = 0,
+    ) -> None:
+        super().__init__(message, path=path, offset=offset)
+        self.algorithm = algorithm
+        self.expected = expected
+        self.actual = actual
+
+
+class UnusableRange(TransferError):
+    """A 206 response whose bytes cannot be used: others than were asked for, or nobody knows which.
+
+    Its Content-Range (RFC 9110 section 14.4) is missing or invalid, or nobody has asked for a part.
+    """
 
 
 class ProtocolError(DugongError):

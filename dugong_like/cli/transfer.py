@@ -1,18 +1,15 @@
 """Requests of the command line, and what becomes of their responses, in bounded memory.
 
 Not here: the arguments (request_options.py), the client (clients.py), the files (output_file.py,
-upload.py, resuming.py), error responses (error_page.py), and the exit status (outcome.py).
+upload.py), error responses (error_page.py), and the exit status (outcome.py).
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 import os
 import sys
-import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import BinaryIO, Final, NamedTuple
 
 from ..client.client import Client
@@ -20,11 +17,12 @@ from ..client.layers.retry import Retry
 from ..client.progress import with_progress
 from ..client.request import ClientRequest
 from ..client.response import Response
-from ..errors import DeadlineExceeded, DugongError, TransportError
+from ..client.transfers.download import DownloadSettings
+from ..client.transfers.downloading import co_download_to, prepare
+from ..errors import DugongError, StatusError
 from ..http.redaction import mask_target
 from ..http.request import is_whole
 from ..polling.contract import Co
-from ..polling.wake import co_sleep
 from .error_page import ErrorPage
 from .heads import head_of
 from .outcome import (
@@ -38,13 +36,12 @@ from .outcome import (
 )
 from .output_file import OutputFile
 from .progress import Bar, Bars
-from .resuming import Part, rest_begins_at, validator_now, whole_size
 from .standard import Writer, binary, complain, is_terminal, standard_error, write_lines
+from .stopping import signals_held
 
 ASK_FIRST: Final = 1 << 20  # bytes of a body with which the request expects 100 (Continue)
 PIECE: Final = 262144  # bytes of a body at once
 PARTIAL: Final = 206
-NOT_SATISFIABLE: Final = 416  # the range (RFC 9110 section 15.5.17)
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # nothing is done (RFC 9110 section 9.2.1)
 
 Destination = Callable[[Response], AbstractContextManager[Writer]]
@@ -159,11 +156,11 @@ class Transfers:
                 raise CommandFailed(f"{reason_of(exc)}; {_answer(response)} before") from exc
             raise CommandFailed(f"{_told(response)}, but: {reason_of(exc)}") from exc
 
-    def _co_copy(self, response: Response, output: Writer, title: str, done: int = 0) -> Co[None]:
+    def _co_copy(self, response: Response, output: Writer, title: str) -> Co[None]:
         is_decoded = self._manner.is_decoded and response.field("content-encoding") is not None
-        total = None if is_decoded or response.length is None else done + response.length
+        total = None if is_decoded else response.length
         wanted = not output.is_terminal and _method(response) == "GET"
-        with self._bars.bar(title, total, done=done, wanted=wanted) as bar:
+        with self._bars.bar(title, total, wanted=wanted) as bar:
             if output.file is not None and not is_decoded:
                 yield from _co_move(response, output.file, output.name, bar)
                 return
@@ -198,64 +195,32 @@ class Transfers:
             CommandFailed, DugongError, OSError: see `co_send`; what has arrived is in the part.
 
         """
-        most = 0 if retry is None else retry.total
-        until = math.inf if request.total is None else time.monotonic() + request.total
-        with file.resumed(str(request.url)) as part:
-            for attempt in itertools.count():
-                again = request.copy()
-                if request.total is not None:
-                    again.total = max(until - time.monotonic(), 0)
-                try:
-                    return (yield from self._co_resume(again, file, part, title))
-                except TransportError as exc:
-                    if attempt >= most or exc.request_sent != "yes":
-                        raise  # of a request that was not answered the client has done the same
-                    pause = 0.0 if retry is None else retry.pause(attempt)
-                    if isinstance(exc, DeadlineExceeded) or time.monotonic() + pause >= until:
-                        raise
-                part.take_stock()
-                yield from co_sleep(pause, "pause before a retry")
-        raise AssertionError("not reached")
+        destination = file.destination
+        if destination is None:
+            raise CommandFailed(f"{file.name}: only the download of a regular file can go on")
+        prepare(request, request.headers)
+        bars: list[Bar] = []
+        with ExitStack() as stack:
 
-    def _co_resume(
-        self, request: ClientRequest, file: OutputFile, part: Part, title: str
-    ) -> Co[int]:
-        asked = part.fields()
-        for name, value in asked:
-            request.headers.set(name, value)
-        response = yield from self._client.co_send(request, stream=True)
-        with response:
-            code = response.status_code
-            if code == NOT_SATISFIABLE and asked:
-                if whole_size(response) == part.size:  # of this version, by If-Range
-                    file.complete(part)
-                    return SUCCESS
-                return (yield from self._co_anew(request, file, part, title))
-            if status_of(code) != SUCCESS:
-                return (yield from self._co_not_done(response))
-            total = None
-            if code == PARTIAL:
-                if not asked:
-                    raise CommandFailed(f"{_told(response)}, a part that nobody has asked for")
-                first, total = rest_begins_at(response)
-                if first != part.size or not part.is_of(response):
-                    return (yield from self._co_anew(request, file, part, title))
+            def show(count: int, total: int | None) -> None:
+                if not bars:
+                    bar = self._bars.bar(title, total, done=count)
+                    bars.append(stack.enter_context(bar))
+                bars[0].show(count)
+
+            settings = DownloadSettings(
+                retries=retry or Retry(0), client_retries=retry is not None, progress=show
+            )
+            try:
+                yield from co_download_to(
+                    destination, self._client.co_send, request, settings, signals_held
+                )
+            except StatusError as exc:
+                refusal: Response = exc.response
             else:
-                part.begin(validator_now(response))
-            output = Writer(part.stream, part.name, self._manner.patience)
-            yield from self._co_copy(response, output, title, part.size)
-            part.take_stock()
-            if total is not None and part.size != total:
-                raise CommandFailed(f"{part.name}: has {part.size} of {total} bytes; -c goes on")
-            file.complete(part)
-        return SUCCESS
-
-    def _co_anew(self, request: ClientRequest, file: OutputFile, part: Part, title: str) -> Co[int]:
-        """Download everything, as the part that is there is of no use."""
-        part.begin(None)
-        request.headers.remove("Range")
-        request.headers.remove("If-Range")
-        return (yield from self._co_resume(request.copy(), file, part, title))
+                return SUCCESS
+        with refusal:
+            return (yield from self._co_not_done(refusal))
 
     # ---- responses without success
 

@@ -18,6 +18,9 @@ from .client import Client, refuse_setting
 from .request_building import RequestOptions
 
 if TYPE_CHECKING:
+    import os
+    from typing import BinaryIO
+
     from ..connection.async_websocket import Opening
     from ..connection.websocket_handler import WebSocketHandler
     from ..http.cookies import Cookies
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from .event_source import EventSource, SSEOptions
     from .request import ClientRequest
     from .response import Response
+    from .transfers.options import DownloadOptions
+    from .transfers.results import DownloadResult
     from .websocket import OpeningOptions
 
 
@@ -162,6 +167,15 @@ class AsyncClient:
         ``async with client.sse(url) as events: async for event in events: …``
         """
         return self._client.sse(url, **options)
+
+    async def download(
+        self,
+        url: URL | str,
+        target: str | os.PathLike[str] | BinaryIO,
+        **options: Unpack[DownloadOptions],
+    ) -> DownloadResult:
+        """Do what `Client.co_download` does. Writing the file blocks the loop."""
+        return await runner()(self._client.co_download(url, target, **options))
 
     def websocket(
         self,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import os
     from ssl import SSLContext
     from types import ModuleType
+    from typing import BinaryIO
 
     from ..connection.websocket import WebSocket
     from ..connection.websocket_handler import WebSocketHandler
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
     from .layers.retry import Retry
     from .pool import Pool
     from .request import ClientRequest
+    from .transfers.options import DownloadOptions
+    from .transfers.results import DownloadResult
     from .websocket import OpeningOptions
 
 T = TypeVar("T")
@@ -212,6 +215,7 @@ class Client:
         self._raise_for_status = bool(raise_for_status)
         self._redirects = Redirects(max_redirects, keep_fields, insecure=insecure_redirects)
         self._cookies = self._cookies_of(cookies)
+        self._retry = retry
         if dispatcher is None:
             dispatcher = _pool(
                 limits,
@@ -683,6 +687,66 @@ class Client:
         from .event_source import event_source  # noqa: PLC0415 - for those who want it
 
         return event_source(self.build_request, self.co_send, url, options)
+
+    # ---- files
+
+    def co_download(
+        self,
+        url: URL | str,
+        target: str | os.PathLike[str] | BinaryIO,
+        **options: Unpack[DownloadOptions],
+    ) -> Co[DownloadResult]:
+        """Download a file; see :doc:`/transfers`.
+
+        It is never half there under its name: until it is complete its bytes are in ``FILE.part``,
+        and ``FILE.part.json`` says of which version. The next download of the same URL to the same
+        file goes on there, also after this process was killed. An existing file keeps its owner and
+        its permissions, and is replaced when all bytes are there.
+
+        Args:
+            url: see `build_request`.
+            target: path of the file; or a binary file to write to, from its present position on.
+            options:
+                *resume*, False to leave nothing to another download, whatever ends this one, and to
+                begin anew each time.
+                *ranges*, how many requests at the same time fetch the rest of a large file, 1.
+                *sha256*, the digest that the file has to have: 64 hexadecimal digits, or bytes.
+                Those of Repr-Digest, Content-Digest (RFC 9530) and Content-MD5 are verified, too.
+                *progress*, called with the bytes that are there, and with all, None if unknown.
+                *rate*, bytes a second at most, or a `RateLimit`.
+                *retries*, how often it goes on where it stopped after the connection was lost,
+                without 16 MiB of progress in between: 5, or a `Retry` with other pauses.
+                *sparse*, True to make holes of zeros; *preallocate*, False not to reserve room;
+                *fsync*, False not to wait until the storage has it.
+                *params*, *headers*, *cookies*, *auth*, *timeout*, *follow_redirects*, *hooks*,
+                *retry*, *extensions*, *ssl_context*, *verify*, *cert*, *proxy*, *http_version* and
+                *server_hostname* as of `build_request`. Content codings are not asked for.
+
+        Raises:
+            StatusError: the status is that of no download. The error has the `Response`, with its
+                body unless that is larger than 64 KiB.
+            PartInUse: another download to the same file is under way.
+            TransferFileFailed: the file cannot be written; what has arrived is kept.
+            DigestMismatch, ContentChanged, UnusableRange, BodyTooLarge: see there.
+            OSError: the file cannot be opened or replaced; nothing was sent.
+            InvalidRequest, InvalidOption, TypeError, ValueError: an argument is invalid; nothing
+                was sent.
+            DugongError: see `co_send`, and `Response.co_read`. A note says if the next download
+                goes on.
+
+        """
+        from .transfers.downloading import co_download  # noqa: PLC0415 - for those who want it
+
+        return co_download(self.build_request, self.co_send, url, target, options, self._retry)
+
+    def download(
+        self,
+        url: URL | str,
+        target: str | os.PathLike[str] | BinaryIO,
+        **options: Unpack[DownloadOptions],
+    ) -> DownloadResult:
+        """Blocking twin of `co_download`."""
+        return run(self.co_download(url, target, **options))
 
     # ---- WebSockets
 

@@ -701,7 +701,10 @@ class Response:
         """Bytes of the body as it is sent, by the head; None if only its end will tell."""
         if self._message is not None:
             return self._message.length
-        return None if self._wire is None else len(self._wire)
+        if self._wire is not None:
+            return len(self._wire)
+        announced = self.headers.get("content-length", "")
+        return int(announced) if announced.isascii() and announced.isdecimal() else None
 
     def co_recv_to_file(self, file: BinaryIO) -> Co[int]:
         """Write the body into a binary file as it is sent, content codings left in place.

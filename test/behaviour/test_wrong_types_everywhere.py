@@ -178,7 +178,15 @@ NOT_TRIED = {
     },
     "types only": {"Co", "Stream", "Transport"},
     "made by the library": {
-        *("Answer", "EventSource", "Exchange", "HTTPResponse", "HTTPStream", "Lease"),
+        *(
+            "Answer",
+            "DownloadResult",
+            "EventSource",
+            "Exchange",
+            "HTTPResponse",
+            "HTTPStream",
+            "Lease",
+        ),
         *("NetworkStream", "Reply", "WebSocket"),
     },
     "a plain record": {"Cookie", "PollNeeded", "ServerSentEvent", "Timings"},

@@ -17,10 +17,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from dugong_like.cli import output_file
 from dugong_like.cli.outcome import reason_of
 from dugong_like.cli.output_file import OutputFile
 from dugong_like.cli.stopping import stop_on_signals
+from dugong_like.client.transfers import destination
 
 NOBODY = 65534
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links, modes and owners of POSIX")
@@ -155,7 +155,7 @@ def test_a_file_system_without_nameless_files_has_one_with_a_name(folder, monkey
         return create(path, flags, *mode)
 
     if hasattr(os, "O_TMPFILE"):
-        monkeypatch.setattr(output_file.os, "open", refuse)
+        monkeypatch.setattr(os, "open", refuse)
         write(folder / "file")
         assert [name[:8] for name in names] == [".dugong-"]
         assert (folder / "file").read_bytes() == b"new"
@@ -163,7 +163,7 @@ def test_a_file_system_without_nameless_files_has_one_with_a_name(folder, monkey
 
 
 def test_without_proc_a_file_has_a_name(folder, monkeypatch):
-    monkeypatch.setattr(output_file, "DESCRIPTORS", str(folder / "missing"))
+    monkeypatch.setattr(destination, "DESCRIPTORS", str(folder / "missing"))
     with OutputFile(str(folder / "file")).open(None) as output:
         output.write(b"new")
         assert len(os.listdir(folder)) == 1
@@ -420,7 +420,7 @@ def test_a_signal_between_creating_and_opening_leaves_nothing(folder, monkeypatc
         create(*arguments)
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(output_file.os, "open", interrupted)
+    monkeypatch.setattr(os, "open", interrupted)
     with pytest.raises(Ended), stop_on_signals(end):
         write(folder / "file")
 
@@ -430,13 +430,13 @@ def test_a_signal_between_creating_and_opening_leaves_nothing(folder, monkeypatc
 def test_a_signal_while_the_old_file_is_overwritten_waits_until_all_is_there(folder, monkeypatch):
     (folder / "one").write_bytes(b"old")
     (folder / "two").hardlink_to(folder / "one")
-    reserve = output_file._reserve
+    reserve = destination.reserve
 
     def interrupted(*arguments):
         signal.raise_signal(signal.SIGTERM)
         reserve(*arguments)
 
-    monkeypatch.setattr(output_file, "_reserve", interrupted)
+    monkeypatch.setattr(destination, "reserve", interrupted)
     with pytest.raises(Ended), stop_on_signals(end):
         write(folder / "one", b"new and longer")
 

@@ -1,0 +1,1 @@
+"""Transfers of files: `Client.download` and `Client.upload`."""

@@ -1,0 +1,292 @@
+"""The file that a download becomes: replaced by the complete one, or not changed at all.
+
+Received bytes are in another file of the same folder until they are complete. Then
+
+- the new file replaces the old one, if it can have the same owner, permissions and extended
+  attributes, and the old one has one name only. So a reader sees either the old or the new one;
+- otherwise it is copied into the old one: if that has several hard links, or belongs to another
+  user, or something is mounted on it.
+
+On Linux the other file has no name until it is complete, unless it is to outlive the process. So
+nothing of it is left at any end of the process. Without a writable folder it is a file without a
+name in the folder for temporary files.
+
+Not here: a part that another run goes on with (part.py), and what is received (download.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import BinaryIO, Final
+
+PERMISSIONS: Final = 0o777  # not set-user-ID: a program of a server gets no privileges
+WRITE_BITS: Final = 0o222
+COPY: Final = 1 << 20  # bytes at once
+NO_ROOM: Final = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+DESCRIPTORS: Final = "/proc/self/fd"  # for linking a file without a name (open(2))
+PREFIX: Final = ".dugong-"
+BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows
+WRITE: Final = os.O_WRONLY | BINARY
+
+
+class Destination:
+    """A file to be replaced, checked before the download.
+
+    Args:
+        path: where it is or will be; a link is not followed here.
+        name: what errors call it; *path* by default.
+        is_new: True if a file that another process makes meanwhile must not be replaced.
+
+    Attributes:
+        path: see above.
+        name: see above.
+        old: facts of the existing file; None if there is none.
+        temporary: a name in the same folder for the new file, if it needs one.
+
+    Raises:
+        OSError: it cannot be written; the error is about *name*.
+
+    """
+
+    def __init__(self, path: Path, name: str | None = None, *, is_new: bool = False) -> None:
+        self.path = path
+        self.name = str(path) if name is None else name
+        self.old: os.stat_result | None = None
+        self.temporary = path.parent / f"{PREFIX}{os.urandom(8).hex()}"
+        self._is_new = is_new
+        try:
+            self._examine()
+        except OSError as exc:
+            raise OSError(exc.errno, exc.strerror, self.name) from exc
+
+    def _examine(self) -> None:
+        try:
+            self.old = self.path.stat()
+        except FileNotFoundError:
+            folder = self.path.parent
+            folder.stat()
+            if not _allows(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+            return
+        mode = self.old.st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # A file without any write permission is protected, from the superuser, too.
+        is_protected = stat.S_ISREG(mode) and not mode & WRITE_BITS
+        if is_protected or not _allows(self.path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    @property
+    def is_regular(self) -> bool:
+        """True if there is a regular file, or none so far."""
+        return self.old is None or stat.S_ISREG(self.old.st_mode)
+
+    @property
+    def mode(self) -> int:
+        """Permissions of the new file: not readable for users who may not read the old one."""
+        return 0o666 if self.old is None else 0o600
+
+    @contextmanager
+    def new_file(self) -> Iterator[tuple[BinaryIO, Path | None]]:
+        """Yield a new file, and the path that it has or can get, which is removed afterwards.
+
+        The path is None if it can have no name beside the old one.
+
+        Raises:
+            OSError: no file can be made; the error is about `name`.
+
+        """
+        path = self.temporary
+        try:
+            try:
+                stream = os.fdopen(_create(path, self.mode), "w+b", buffering=0)
+            except OSError as exc:
+                if self.old is None:
+                    raise OSError(exc.errno, exc.strerror, self.name) from exc
+                stream = None
+            if stream is not None:
+                with stream:
+                    yield stream, path
+                return
+        finally:
+            remove(path)
+        from tempfile import TemporaryFile  # noqa: PLC0415 - slow, and seldom needed
+
+        with TemporaryFile(buffering=0) as nameless:
+            yield nameless, None
+
+    def take(
+        self,
+        stream: BinaryIO,
+        path: Path | None,
+        held: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """Replace or overwrite the old file by *stream*, which has or can get the name *path*.
+
+        Args:
+            stream: the new file, complete.
+            path: see above; None if it cannot have a name there.
+            held: makes a context in which nothing may end the process, which would leave half of
+                the new bytes in the old file.
+
+        Raises:
+            OSError: that is not possible; the error is about `name`.
+
+        """
+        try:
+            if path is not None and self._make_like_old(stream):
+                try:
+                    self._replace(stream, path)
+                except OSError:
+                    if self.old is None:
+                        raise
+                else:
+                    return
+            self._copy(stream, held)
+        except OSError as exc:
+            raise OSError(exc.errno, exc.strerror, self.name) from exc
+
+    def sync_folder(self) -> None:
+        """Have the system write the folder, with the new name in it, to its storage.
+
+        Raises:
+            OSError: that failed.
+
+        """
+        if os.name == "nt":
+            return  # a folder cannot be opened there
+        number = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        except OSError as exc:
+            if exc.errno not in {errno.EINVAL, errno.ENOTSUP}:  # not in this file system
+                raise
+        finally:
+            os.close(number)
+
+    def _replace(self, stream: BinaryIO, path: Path) -> None:
+        """Give the new file the name of the old one.
+
+        A file without a name can get a new name, but not an existing one: then it has the name
+        *path* in between.
+        """
+        if os.fstat(stream.fileno()).st_nlink == 0:
+            if self.old is None:
+                try:
+                    _link(stream, self.path)
+                    return
+                except FileExistsError:  # another process has made one meanwhile
+                    if self._is_new:
+                        raise
+            _link(stream, path)
+        if self._is_new:
+            os.link(path, self.path)  # fails if there is one
+        else:
+            path.replace(self.path)
+
+    def _make_like_old(self, stream: BinaryIO) -> bool:
+        """Give the new file the attributes of the old one; False if one of them cannot be set."""
+        old = self.old
+        if old is None:
+            return True
+        if old.st_nlink > 1:
+            return False
+        if not hasattr(os, "fchown"):
+            return True  # Windows, where permissions come from the folder
+        try:
+            os.fchown(stream.fileno(), old.st_uid, old.st_gid)
+            os.fchmod(stream.fileno(), old.st_mode & PERMISSIONS)
+            return _attributes(stream.fileno()) == _attributes(self.path)
+        except OSError:
+            return False
+
+    def _copy(self, stream: BinaryIO, held: Callable[[], AbstractContextManager[object]]) -> None:
+        from shutil import copyfileobj  # noqa: PLC0415 - slow, and seldom needed
+
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        with held(), os.fdopen(os.open(self.path, WRITE), "wb") as target:
+            reserve(target.fileno(), size)
+            copyfileobj(stream, target, COPY)
+            target.truncate()
+
+
+def _create(path: Path, mode: int) -> int:
+    """Return the descriptor of a new file: without a name if it can get one later, or *path*.
+
+    Raises:
+        OSError: no file can be made in the folder.
+
+    """
+    if hasattr(os, "O_TMPFILE") and Path(DESCRIPTORS).exists():
+        try:
+            return os.open(path.parent, os.O_RDWR | os.O_TMPFILE, mode)
+        except OSError:
+            pass  # not in this file system; or not at all, which the next attempt reports
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, mode)
+
+
+def _link(stream: BinaryIO, path: Path) -> None:
+    """Give *stream*, a file without a name, the absolute name *path*.
+
+    Raises:
+        OSError: it cannot be linked; `FileExistsError` if the name exists.
+
+    """
+    number = stream.fileno()
+    # A folder is given, although it has no effect: without one Python follows no link.
+    os.link(f"{DESCRIPTORS}/{number}", path, src_dir_fd=number, follow_symlinks=True)
+
+
+def remove(path: Path) -> None:
+    """Remove the file at *path*, if there is one and that is possible."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass  # the folder was removed or made read-only
+
+
+def _allows(path: Path, mode: int) -> bool:
+    """Return True if the system allows *mode* to the effective user of this process."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _attributes(file: int | Path) -> dict[str, bytes]:
+    """Return the extended attributes, access control lists among them.
+
+    Raises:
+        OSError: they cannot be read.
+
+    """
+    if not hasattr(os, "listxattr"):
+        return {}
+    try:
+        names = os.listxattr(file)
+    except OSError as exc:
+        if exc.errno == errno.EOPNOTSUPP:
+            return {}
+        raise
+    return {name: os.getxattr(file, name) for name in names}
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Reserve room for *size* bytes before anything is written, if the system can do that.
+
+    Raises:
+        OSError: there is no room; the file is unchanged.
+
+    """
+    before = os.fstat(descriptor).st_size
+    if size <= before or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as exc:
+        if exc.errno in NO_ROOM:
+            os.ftruncate(descriptor, before)
+            raise

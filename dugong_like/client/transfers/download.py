@@ -1,0 +1,384 @@
+"""Downloading a file: resumed, verified, and never half there under its name.
+
+The state is which bytes are there (`Part.spans`), what their version is called (`validator`), and
+the size of the whole, if it is known. The part of an earlier run begins with those of its record.
+
+=========  ============================================  ==========================================
+State      Event                                         Next
+=========  ============================================  ==========================================
+ASK        a gap is left: a request for it, with Range   RECEIVE, or what the response says:
+           and If-Range if a version is there
+..         200, 203                                      the version is a new one, or the server has
+                                                         no ranges: begin anew with this body
+..         206 with the bytes that were asked for        RECEIVE them
+..         206 with other bytes, or of another version   begin anew: ASK for all
+..         416, nothing is missing, and the size agrees  COMPLETE
+..         416 otherwise                                 begin anew
+..         anything else                                 failed (`StatusError`)
+RECEIVE    the body has ended                            ASK for the next gap, or COMPLETE
+..         the connection was lost                       after a pause ASK for the rest
+COMPLETE   lengths and digests agree                     stored, renamed, recorded no longer: done
+..         a digest differs                              the part is removed: failed
+=========  ============================================  ==========================================
+
+Beginning anew empties the record first, then the part. It happens `MAX_ANEW` times at most, and
+lost connections have a budget (budget.py). A strong validator is needed to go on: without one a
+lost connection begins anew, and nothing is left to another run.
+
+With several ranges the first request asks for `LEAST` bytes: so it learns size and version, and
+whether the server has ranges, without a body that is in the way. Then the gaps are split, and
+requested at the same time. Each request that finds another version ends all of them.
+
+Not here: the arguments (options.py), the file (part.py, destination.py), and its bytes (mover.py).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ...errors import (
+    BodyTooLarge,
+    ContentChanged,
+    DeadlineExceeded,
+    DugongError,
+    StatusError,
+    TransferError,
+    TransferFileFailed,
+    TransportError,
+    UnusableRange,
+)
+from ...http.content_range import unsatisfied_size
+from ...http.redaction import MAX_PATH, mask_target, quoted
+from ...http.validators import strong_validator
+from ...polling.combinators import several
+from ...polling.contract import Co
+from ...polling.wake import co_sleep
+from .budget import Budget, may_go_on
+from .mover import Mover, Progress, Target
+from .ranges import LEAST, OtherVersion, check_part, range_fields, split
+from .results import DownloadResult
+from .verification import Verification
+
+if TYPE_CHECKING:
+    from ...http.digest_fields import FieldDigest
+    from ...polling.rates import RateLimit
+    from ..layers.retry import Retry
+    from ..request import ClientRequest
+    from ..response import Response
+
+MAX_ANEW: Final = 3  # times: a server that has another version each time will not stop
+WHOLE: Final = frozenset({200, 203})  # Non-Authoritative: of a proxy that has changed it
+PARTIAL: Final = 206
+NOT_SATISFIABLE: Final = 416  # the range (RFC 9110 section 15.5.17)
+
+
+class DownloadSettings(NamedTuple):
+    """How to download; see `Client.co_download`.
+
+    Attributes:
+        retries: failures of the connection.
+        client_retries: True if the client repeats requests by itself.
+        ranges: requests at the same time.
+        sha256: the expected digest.
+        progress: called with bytes that are there, and all.
+        rate: of receiving.
+        sparse: zeros become holes.
+        preallocate: room is reserved.
+        resume: see `open_part`.
+        synced: the same.
+
+    """
+
+    retries: Retry
+    client_retries: bool = False
+    ranges: int = 1
+    sha256: bytes | None = None
+    progress: Progress | None = None
+    rate: RateLimit | None = None
+    sparse: bool = False
+    preallocate: bool = True
+    resume: bool = True
+    synced: bool = True
+
+
+class Download:
+    """One download.
+
+    Args:
+        co_send: sends a request; see `Client.co_send`.
+        request: without Range.
+        target: where the bytes go.
+        settings: see there.
+
+    """
+
+    def __init__(
+        self,
+        co_send: Callable[..., Co[Response]],
+        request: ClientRequest,
+        target: Target,
+        settings: DownloadSettings,
+    ) -> None:
+        self._co_send = co_send
+        self._request = request
+        self._target = target
+        self._settings = settings
+        self._verification = Verification(
+            target.spans, settings.sha256, can_read_back=target.can_read_back
+        )
+        self._mover = Mover(
+            target, self._verification, settings.progress, settings.rate, sparse=settings.sparse
+        )
+        self._budget = Budget(settings.retries)
+        self._until = math.inf if request.total is None else time.monotonic() + request.total
+        self._anew = 0
+        self._ranges = settings.ranges if target.can_open_twice() else 1
+        self._response: Response | None = None  # the last one
+        self._resumed_from = 0
+
+    def co_run(self) -> Co[DownloadResult]:
+        """Download.
+
+        Returns:
+            What has come of it, without the path. The file is complete, and has no final name yet.
+
+        Raises:
+            StatusError: the status is that of no download. The body of the response is unread.
+            DigestMismatch, ContentChanged, UnusableRange, TransferFileFailed: see there.
+            DugongError: see `Client.co_send`, and `Response.co_read`.
+
+        """
+        target = self._target
+        self._resumed_from = target.spans.count
+        try:
+            while gaps := self._gaps():
+                try:
+                    yield from self._co_round(gaps)
+                except OtherVersion:
+                    self._begin_anew()
+            assert self._response is not None
+            assert target.size is not None
+            digests = yield from self._verification.co_check(target.number, target.size)
+            target.finish(target.size)
+        except DugongError as exc:
+            self._describe(exc)
+            raise
+        except OSError as exc:
+            raise self._file_failed(exc) from exc
+        return DownloadResult(
+            None, target.size, self._mover.received, self._resumed_from, digests, self._response
+        )
+
+    def _gaps(self) -> list[tuple[int, int | None]]:
+        """Return what is to be asked for; nothing at the end only."""
+        target = self._target
+        gaps = target.spans.missing(target.size)
+        if not gaps and self._response is None:  # of an earlier run: is this still the version?
+            return [(target.spans.end, None)]
+        return gaps if target.size is not None else [(target.spans.prefix, None)]
+
+    def _begin_anew(self) -> None:
+        self._anew += 1
+        if self._anew > MAX_ANEW:
+            raise ContentChanged(
+                f"the server sent another version each time ({MAX_ANEW} times)",
+                offset=self._target.spans.count,
+                limit=self._target.size,
+            )
+        self._begin(None, None)
+
+    def _begin(self, validator: str | None, size: int | None) -> None:
+        if self._target.spans.count:
+            self._resumed_from = 0
+        self._target.begin(validator, size)
+        self._verification.begin()
+
+    # ---- rounds
+
+    def _co_round(self, gaps: list[tuple[int, int | None]]) -> Co[None]:
+        """Ask for the first gap, or for all at the same time."""
+        target = self._target
+        missing = sum(end - begin for begin, end in gaps if end is not None)
+        if self._ranges > 1 and target.validator is not None and missing >= 2 * LEAST:
+            pieces = split(gaps, self._ranges)
+            yield from several(map(self._co_piece, pieces), [], self._ranges)
+            return
+        begin, end = gaps[0]
+        is_last = len(gaps) == 1
+        try:
+            yield from self._co_ask(begin, None if is_last else end, alone=True)
+        except TransportError as exc:
+            yield from self._co_pause(exc)
+
+    def _co_piece(self, piece: tuple[int, int]) -> Co[None]:
+        """Receive a piece of the file while others are received."""
+        begin, end = piece
+        while begin < end:
+            try:
+                yield from self._co_ask(begin, end, alone=False)
+            except TransportError as exc:
+                yield from self._co_pause(exc)
+            begin = next(
+                (
+                    max(at, begin)
+                    for at, to in self._target.spans.missing(end)
+                    if (to or end) > begin
+                ),
+                end,
+            )
+
+    def _co_pause(self, exc: TransportError) -> Co[None]:
+        """Wait before going on after *exc*, or raise it."""
+        if not may_go_on(exc) or isinstance(exc, DeadlineExceeded):
+            raise exc
+        # The client has repeated a request that was not answered as often as it was told to.
+        if exc.request_sent != "yes" and (self._response is None or self._settings.client_retries):
+            raise exc
+        if not self._budget.takes(self._mover.received):
+            raise exc
+        pause = self._budget.pause()
+        if time.monotonic() + pause >= self._until:
+            raise exc
+        yield from co_sleep(pause, "pause before a download goes on")
+
+    # ---- one request
+
+    def _co_ask(self, begin: int, end: int | None, *, alone: bool) -> Co[None]:
+        """Ask for the bytes from *begin* to *end*, and receive what comes."""
+        target = self._target
+        request = self._request.copy()
+        if request.total is not None:
+            request.total = max(self._until - time.monotonic(), 0)
+        is_partial = target.validator is not None and (begin > 0 or end is not None)
+        if is_partial:
+            fields = range_fields(begin, end, target.validator)
+        elif self._ranges > 1 and target.validator is None and self._anew == 0:
+            begin, end, is_partial = 0, LEAST, True
+            fields = range_fields(begin, end, None)
+        else:
+            fields = []
+        for name, value in fields:
+            request.headers.set(name, value)
+        response = yield from self._co_send(request, stream=True)
+        status = response.status_code
+        if not (status in WHOLE or (is_partial and status in (PARTIAL, NOT_SATISFIABLE))):
+            raise _refusal(response)
+        with response:
+            if status == PARTIAL:
+                yield from self._co_part(response, begin, end, alone=alone)
+            elif status == NOT_SATISFIABLE:
+                self._judge_unsatisfied(response)
+            elif alone:
+                yield from self._co_whole(response)
+            else:
+                raise OtherVersion
+
+    def _co_whole(self, response: Response) -> Co[None]:
+        """Begin anew with *response*, which has all bytes."""
+        target = self._target
+        self._begin(strong_validator(response, time.time()), response.length)
+        self._check_size(response, response.length)
+        self._note(response)
+        if self._settings.preallocate and not self._settings.sparse:
+            target.reserve()
+        at = yield from self._mover.co_move(response, 0, response.length, alone=True)
+        self._verification.expect_trailers(response)
+        if target.size is None:
+            target.size = at
+        self._check_progress(0, at, target.size)
+
+    def _co_part(self, response: Response, begin: int, end: int | None, *, alone: bool) -> Co[None]:
+        target = self._target
+        found = check_part(response, begin, end, target.validator, target.size)
+        if target.validator is None:  # the first of several
+            validator = strong_validator(response, time.time())
+            if found.size is None or (validator is None and found.size > len(found)):
+                self._ranges = 1  # nothing says that other ranges are of the same version
+                return
+            self._begin(validator, found.size)
+            end = min(end or found.size, found.size)
+        if target.size is None and found.size is not None:
+            target.size = found.size
+        self._check_size(response, found.size)
+        body_digest = self._note(response)
+        if self._settings.preallocate and not self._settings.sparse:
+            target.reserve()
+        at = yield from self._mover.co_move(response, begin, found.last + 1, alone=alone)
+        body_digest = self._verification.expect_trailers(response) or body_digest
+        if body_digest is not None and target.number is not None:
+            yield from self._verification.co_check_body(body_digest, target.number, begin, at)
+        self._check_progress(begin, at, end or target.size)
+
+    def _check_progress(self, begin: int, at: int, wanted: int | None) -> None:
+        """Count a response that has not all that was asked for as a failure."""
+        if wanted is not None and at < wanted and not self._budget.takes(self._mover.received):
+            raise UnusableRange(
+                f"the server sent {at - begin} bytes from {begin} on, and not all that is missing",
+                offset=self._target.spans.count,
+                limit=self._target.size,
+            )
+
+    def _judge_unsatisfied(self, response: Response) -> None:
+        """Go on after 416: complete if nothing is missing, as If-Range names the version."""
+        target = self._target
+        size = unsatisfied_size(response.field("content-range"))
+        complete = size is not None and size == target.spans.prefix == target.spans.end
+        if not complete or target.size not in (None, size) or target.validator is None:
+            raise OtherVersion
+        target.size = size
+        self._response = response
+
+    def _note(self, response: Response) -> FieldDigest | None:
+        """Note that *response* has bytes of the file; return the digest of its body, if any."""
+        self._response = response
+        if self._settings.progress is not None:
+            self._settings.progress(self._target.spans.count, self._target.size)
+        return self._verification.expect(response)
+
+    def _check_size(self, response: Response, size: int | None) -> None:
+        most = response.options.max_body
+        if most is not None and size is not None and size > most:
+            raise BodyTooLarge(f"the body has {size} bytes, more than {most}")
+
+    # ---- errors
+
+    def _describe(self, exc: DugongError) -> None:
+        """Say in *exc* what it is about."""
+        request = self._request
+        exc.request = exc.request or request
+        if isinstance(exc, TransferError):
+            exc.path = exc.path or self._target.name
+            exc.request_sent = "yes"
+        exc.label(request.method, mask_target(str(request.url)))
+        target, count = self._target, self._target.spans.count
+        if isinstance(exc, TransportError) and target.keeps and target.validator and count:
+            exc.add_note(
+                f"{count} bytes are in {quoted(target.name, MAX_PATH)}: the next run goes on there"
+            )
+
+    def _file_failed(self, exc: OSError) -> TransferFileFailed:
+        target = self._target
+        of_all = "" if target.size is None else f" of {target.size}"
+        what = exc.strerror or str(exc)
+        name = quoted(target.name, MAX_PATH) if target.name else "the file"
+        error = TransferFileFailed(
+            f"{name}: {what} (bytes that are there: {target.spans.count}{of_all})",
+            error=exc,
+            path=target.name,
+            offset=target.spans.count,
+            limit=target.size,
+        )
+        self._describe(error)
+        return error
+
+
+def _refusal(response: Response) -> DugongError:
+    """Return the error of a response that has no bytes of the file; its body stays unread."""
+    phrase = quoted(response.reason_phrase)[1:-1]
+    if response.status_code == PARTIAL:
+        response.close()
+        return UnusableRange(f"the server answered 206 {phrase}, a part that nobody has asked for")
+    return StatusError(f"the server answered {response.status_code} {phrase}", response=response)

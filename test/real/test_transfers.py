@@ -1,0 +1,85 @@
+"""Transfers with a real server: nginx, with and without TLS."""
+
+import asyncio
+import hashlib
+import os
+
+import pytest
+from kit.support import pattern
+
+from dugong_like import AsyncClient, Client, StatusError
+from dugong_like.client.transfers import download as download_module
+from dugong_like.client.transfers import ranges as ranges_module
+
+SHA = hashlib.sha256(pattern(1 << 20)).hexdigest()
+
+
+@pytest.fixture(params=[False, True], ids=["http", "https"])
+def nginx(request, start):
+    return start("nginx", tls=request.param)
+
+
+@pytest.fixture
+def client(trusting):
+    with Client(ssl_context=trusting, trust_env=False, timeout=30) as client:
+        yield client
+
+
+def url(nginx, path):
+    return f"http{'s' * nginx.tls}://localhost:{nginx.port}{path}"
+
+
+@pytest.mark.feature("E41")
+@pytest.mark.parametrize("ranges", [1, 4])
+def test_download(nginx, client, tmp_path, monkeypatch, ranges):
+    monkeypatch.setattr(ranges_module, "LEAST", 100_000)
+    monkeypatch.setattr(download_module, "LEAST", 100_000)
+    path = tmp_path / "file"
+    place = url(nginx, f"/bytes/{1 << 20}")
+
+    result = client.download(place, path, sha256=SHA, ranges=ranges)
+
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == SHA
+    assert result.received == 1 << 20
+    opened = next(iter(client.stats().values())).opened
+    assert opened == ranges
+
+    async def main():
+        return await AsyncClient(client=client).download(place, path, sha256=SHA, ranges=ranges)
+
+    assert asyncio.run(main()).size == 1 << 20
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_part_goes_on(nginx, client, tmp_path):
+    path = tmp_path / "file"
+    place = url(nginx, f"/bytes/{1 << 20}")
+
+    class Enough(Exception):
+        pass
+
+    def stop(count, _):
+        if count > 100_000:
+            raise Enough
+
+    with pytest.raises(Enough):
+        client.download(place, path, progress=stop)
+    assert os.listdir(tmp_path) != ["file"]
+
+    result = client.download(place, path, sha256=SHA)
+
+    assert result.resumed_from > 100_000
+    assert result.received == (1 << 20) - result.resumed_from
+
+
+def test_what_is_not_there(nginx, client, tmp_path):
+    with pytest.raises(StatusError, match="404"):
+        client.download(url(nginx, "/bytes/missing"), tmp_path / "file")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_gibibyte_at_once(start, client, tmp_path):
+    nginx = start("nginx")
+    result = client.download(url(nginx, f"/bytes/{1 << 30}"), tmp_path / "file", ranges=8)
+    assert result.size == 1 << 30
