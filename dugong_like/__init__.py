@@ -430,7 +430,9 @@ def __getattr__(name: str) -> Any:
     need neither asyncio nor ssl.
     """
     if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .client.other_names import OF_PACKAGE, no_attribute  # noqa: PLC0415 - rare
+
+        raise no_attribute(None, f"module {__name__!r}", name, OF_PACKAGE)
     module = __import__(__name__ + _LATER[name], fromlist=[name])
     value = globals()[name] = getattr(module, name)
     return value

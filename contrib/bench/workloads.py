@@ -231,7 +231,10 @@ WORKLOADS: Final = [
     ),
     Workload(
         "client-asyncio", "so many GETs at once by one client", "concurrent", 10240, 2560,
-        clients=("dugong_like/AsyncClient", "aiohttp", "pyreqwest/asyncio", "httpx2/asyncio"),
+        clients=(
+            "floor/asyncio", "dugong_like/AsyncClient", "aiohttp", "pyreqwest/asyncio",
+            "httpx2/asyncio",
+        ),
         sizes=(16, 128, 512),
     ),
     Workload(

@@ -56,6 +56,9 @@ def check_client_arguments(given: Mapping[str, Any]) -> None:
 
 
 def _check_dispatchers(given: Mapping[str, Any]) -> None:
+    if isinstance(given.get("http2"), bool):  # as httpx has it
+        how = 'HTTP/2 is asked for by versions=("h2", "http/1.1")'
+        raise TypeError(f"http2 is an H2Options or None, not {given['http2']}: {how}")
     _check_has("dispatcher", given["dispatcher"], "co_dispatch", DISPATCHER)
     if given["guard"] is not None and (given["dispatcher"] is not None or given["mounts"]):
         raise InvalidOption("guard: dispatchers of your own decide where they connect to")

@@ -8,14 +8,15 @@ Not here: how operations run in coroutines (drivers/).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from ..drivers.detect import runner, wait_of
 from ..errors import InvalidOption
-from .client import Client, refuse_setting
+from .client import Client, missing_attribute, refuse_setting
 from .request_building import RequestOptions
+from .response_context import AsyncResponseContext
 
 if TYPE_CHECKING:
     import os
@@ -109,7 +110,7 @@ class AsyncClient:
         run = runner()
         wait = wait_of(run)
         if wait is None:
-            return run(self._client.co_send(request))
+            return self._client.send_through(run, request)
         return self._client.send_by(wait, run, request)
 
     async def request(
@@ -150,16 +151,16 @@ class AsyncClient:
         """Send QUERY; see `Client.co_request`."""
         return await self._send(self._client.build_request("QUERY", url, **options))
 
-    @asynccontextmanager
-    async def stream(
+    def stream(
         self, method: str, url: URL | str, **options: Unpack[RequestOptions]
-    ) -> AsyncIterator[Response]:
+    ) -> AbstractAsyncContextManager[Response]:
         """Send a request and leave the body of its response to the caller; see `Client.co_stream`.
 
-        An asynchronous context manager, which closes the response at its end.
+        An asynchronous context manager, which closes the response at its end:
+        ``async with client.stream("GET", url) as response:`` sends the request. The response is
+        read in coroutines: by `Response.aread`, `Response.aiter_bytes` and the like.
         """
-        async with await runner()(self._client.co_stream(method, url, **options)) as response:
-            yield response
+        return AsyncResponseContext(self._client.co_stream(method, url, **options))
 
     def sse(self, url: URL | str, **options: Unpack[SSEOptions]) -> EventSource:
         """Return the server-sent events of a URL; see `Client.sse`.
@@ -212,6 +213,11 @@ class AsyncClient:
     def __setattr__(self, name: str, value: object) -> None:
         refuse_setting(name)
         object.__setattr__(self, name, value)
+
+    if not TYPE_CHECKING:  # a type checker knows all names
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, name)
 
     def __enter__(self) -> NoReturn:
         raise TypeError("'with' goes with Client(…); write 'async with AsyncClient(…)'")

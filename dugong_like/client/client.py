@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json as json_module
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeGuard, TypeVar, Unpack
 
 from ..errors import DeadlineExceeded, DugongError, InvalidOption, StateError
@@ -28,9 +28,11 @@ from .chain import Chain
 from .events import HookFunctions, Hooks
 from .layers.events import events
 from .layers.redirects import Redirects
+from .other_names import OF_BLOCKING_CLIENT, OF_CLIENT, no_attribute
 from .pool_limits import DEFAULT_TIMEOUTS, Limits
 from .request_building import RequestBuilder, RequestOptions, split_timeout, unknown_option
 from .response import ReadingOptions, Response
+from .response_context import ResponseContext
 
 if TYPE_CHECKING:
     import os
@@ -73,6 +75,7 @@ SAME: Final = {
     "auth_flow": "auth",
     "dispatch": "dispatcher",
     "event_hooks": "hooks",
+    "http1": "versions",
     "max_retries": "retry=Retry(total=…)",
     "max_workers": "limits=Limits(max_connections=…)",
     "pool_limits": "limits",
@@ -396,7 +399,7 @@ class Client:
         if stream is not None:
             request.stream = stream
         if self._is_closed:
-            raise StateError("the client is closed")
+            raise self._closed(request)
         if request.timeouts is None:
             request.timeouts = self._timeouts
         if self._reading.max_body is not None:
@@ -452,7 +455,7 @@ class Client:
             or not request.is_plain()
             or (member := direct.begin(request)) is None
         ):
-            return await run(self.co_send(request))
+            return await self.send_through(run, request)
         try:
             reply = await member.connection.exchange_by(  # type: ignore[union-attr]  # it is made
                 wait, run, request.method, request.url.target, request.fields(), request.body
@@ -467,6 +470,20 @@ class Client:
                 return response
             going = self._co_complete(request, response)
         return await run(going)
+
+    @staticmethod
+    def _closed(request: ClientRequest) -> StateError:
+        error = StateError("the client is closed")
+        error.request = request
+        error.label_request(request, mask_target(str(request.url)))
+        return error
+
+    async def send_through(self, run: Runner, request: ClientRequest) -> Response:
+        """Do what `co_send` does, in a coroutine, by *run*; see `send_by`."""
+        response = await run(self.co_send(request))
+        if request.stream:
+            response.leave_to_coroutines()
+        return response
 
     def _co_send_in_time(self, request: ClientRequest, total: float) -> Co[Response]:
         failure = DeadlineExceeded(f"the response was not complete within {total} s")
@@ -652,13 +669,14 @@ class Client:
         options["stream"] = True
         return self.co_request(method, url, **options)
 
-    @contextmanager
     def stream(
         self, method: str, url: URL | str, **options: Unpack[RequestOptions]
-    ) -> Iterator[Response]:
-        """Blocking twin of `co_stream`, as a context manager that closes the response."""
-        with run(self.co_stream(method, url, **options)) as response:
-            yield response
+    ) -> AbstractContextManager[Response]:
+        """Blocking twin of `co_stream`, as a context manager that closes the response.
+
+        ``with client.stream("GET", url) as response:`` sends the request.
+        """
+        return ResponseContext(self.co_stream(method, url, **options))
 
     def sse(self, url: URL | str, **options: Unpack[SSEOptions]) -> EventSource:
         """Return the server-sent events of a URL (WHATWG HTML section 9.2).
@@ -851,6 +869,11 @@ class Client:
         refuse_setting(name)
         object.__setattr__(self, name, value)
 
+    if not TYPE_CHECKING:  # a type checker knows all names
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, name)
+
     def __aenter__(self) -> NoReturn:
         raise TypeError("'async with' goes with AsyncClient(…), which has the same arguments")
 
@@ -896,6 +919,16 @@ def refuse_setting(name: str) -> None:
     """
     if name in (Client.__init__.__kwdefaults__ or ()) or name in SAME:
         raise AttributeError(f"{SAME.get(name, name)} is set when the client is made, not later")
+
+
+def missing_attribute(client: object, name: str) -> AttributeError:
+    """Return the error for an attribute *name* that a client does not have."""
+    kind = type(client).__name__
+    same = OF_BLOCKING_CLIENT if isinstance(client, Client) else OF_CLIENT
+    if name not in same and (name in SAME or name in (Client.__init__.__kwdefaults__ or ())):
+        own = SAME.get(name, name)
+        return AttributeError(f"{kind} has no attribute {name!r}: {own} is an argument of it only")
+    return no_attribute(client, kind, name, same)
 
 
 def default_fields(decompress: bool) -> list[tuple[str, str]]:

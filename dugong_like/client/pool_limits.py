@@ -6,10 +6,11 @@ Not here: what time limits mean (polling/timeouts.py), and the pool (pool.py).
 from __future__ import annotations
 
 import functools
-from typing import Any, Final
+from typing import Any, Final, Never
 
 from ..polling.numbers import check_int, check_seconds
 from ..polling.timeouts import Timeouts
+from .other_names import unknown_argument
 
 MAX_CONNECTIONS: Final = 100  # as httpx and aiohttp
 MAX_KEEPALIVE: Final = 50
@@ -19,6 +20,18 @@ MAX_KEEPALIVE_PER_ORIGIN: Final = 10
 KEEPALIVE_EXPIRY: Final = 60.0
 # Of a client, in seconds. The first answer of some services takes minutes, which is no stall.
 DEFAULT_TIMEOUTS: Final = Timeouts(connect=10, pool=30, head=300, stall=60)
+SAME: Final = {
+    "hard_limit": "max_connections",
+    "keep_alive": "keepalive_expiry",
+    "keepalive_timeout": "keepalive_expiry",
+    "limit": "max_connections",
+    "limit_per_host": "max_per_origin",
+    "max_keepalive_connections": "max_keepalive",
+    "max_per_host": "max_per_origin",
+    "maxsize": "max_per_origin",
+    "pool_timeout": "Timeouts(pool=…)",
+    "soft_limit": "max_keepalive",
+}  # what other libraries call an argument
 COUNTS: Final = {  # name: the least value
     "max_connections": 1,
     "max_per_origin": 1,
@@ -73,7 +86,10 @@ class Limits:
         keepalive_expiry: float | None = KEEPALIVE_EXPIRY,
         max_age: float | None = None,
         max_requests: int | None = None,
+        **unknown: Never,
     ) -> None:
+        for name in unknown:
+            raise unknown_argument(name, self.__slots__, SAME)
         given = {
             "max_connections": max_connections,
             "max_per_origin": max_per_origin,

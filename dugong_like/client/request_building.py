@@ -20,6 +20,7 @@ from ..http.text import dump_json
 from ..http.url import URL
 from ..polling.numbers import check_flag
 from ..polling.timeouts import Timeouts, as_timeouts
+from .other_names import unknown_argument
 from .request import ClientRequest, PreparedFields
 
 if TYPE_CHECKING:
@@ -92,22 +93,23 @@ class RequestOptions(TypedDict, total=False):
 OF_RECEIVING: Final = frozenset({
     *("decompress", "ssl_context", "verify", "cert", "proxy", "http_version", "server_hostname"),
 })  # fmt: skip
+FLAGS: Final = frozenset({"stream", "expect100", "follow_redirects"})
 KNOWN: Final = frozenset(RequestOptions.__annotations__)
 
 
 def unknown_option(name: str, known: Iterable[str], same: Mapping[str, str]) -> TypeError:
     """Return the error for an argument called *name*, which is none of *known*."""
-    if name in same:
-        return TypeError(f"there is no argument {name!r}: it is called {same[name]}")
-    if name in OF_CLIENT:
+    if name in OF_CLIENT and name not in same:
         return TypeError(f"{name} is an argument of the client, not of a request")
-    return TypeError(f"there is no argument {name!r}; there are {', '.join(sorted(known))}")
+    return unknown_argument(name, known, same)
 
 
-def _refuse_unknown(options: RequestOptions) -> None:
-    for name in options:
+def _check_names(options: RequestOptions) -> None:
+    for name, value in options.items():
         if name not in KNOWN:
             raise unknown_option(name, KNOWN, SAME)
+        if name in FLAGS:
+            check_flag(name, value)
 
 
 _is_absolute = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://").match  # a path may have a URL in it
@@ -234,7 +236,7 @@ class RequestBuilder:
         return place, credentials
 
     def _apply(self, request: ClientRequest, options: RequestOptions) -> None:
-        _refuse_unknown(options)
+        _check_names(options)
         if (params := options.get("params")) is not None:
             request.url = request.url.with_query(params)
         self._set_body(request, options)

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeVar
 
-from ..drivers.detect import runner
+from ..drivers.detect import in_event_loop, runner
 from ..errors import (
     BodyTooLarge,
     DeadlineExceeded,
@@ -32,6 +32,7 @@ from ..http.redaction import mask_target, quoted
 from ..http.text import dump_json
 from ..polling.binary_streams import co_write_all
 from ..polling.contract import Co, run, within
+from .other_names import OF_RESPONSE, no_attribute
 from .reading import (
     BodyStream,
     BytePieces,
@@ -152,6 +153,7 @@ class Response:
     _content: bytes | None = None  # decoded
     _text: str | None = None
     _encoding: str | None = None
+    _is_of_coroutine = False  # so that a blocking call would most likely be a mistake
     _is_taken = False  # by something that reads in pieces
     _reports_end = False  # to the functions that are called on events
     _decoder: Decoder | None = None
@@ -544,7 +546,7 @@ class Response:
 
     def read(self) -> bytes:
         """Blocking twin of `co_read`."""
-        return self.content if self._content is not None else run(self.co_read())
+        return self.content if self._content is not None else self._wait(self.co_read())
 
     async def aread(self) -> bytes:
         """Twin of `co_read` as a coroutine, on asyncio and trio."""
@@ -612,6 +614,8 @@ class Response:
             shown = quoted(content[:60].decode("utf-8", "replace"))
             request = self.request
             what = f"{request.method} {mask_target(str(request.url))}: " if request else ""
+            if self.encoded:
+                what += f"the content coding {quoted(self.field(ENCODED))} was left in place; "
             exc.add_note(f"{what}the body of {len(content)} bytes begins with {shown}")
             raise
 
@@ -627,7 +631,7 @@ class Response:
             DugongError: see `co_read`.
 
         """
-        return _blocking(BytePieces(self, chunk_size))
+        return self._blocking(BytePieces(self, chunk_size))
 
     def co_iter_bytes(self, chunk_size: int | None = None) -> Iterator[Co[bytes | None]]:
         """Like `iter_bytes`, but gives operations: the last one returns None.
@@ -642,7 +646,7 @@ class Response:
 
     def iter_text(self, chunk_size: int | None = None) -> Iterator[str]:
         """Iterate over the body as text; *chunk_size* counts characters. See `iter_bytes`."""
-        return _blocking(TextPieces(self, chunk_size))
+        return self._blocking(TextPieces(self, chunk_size))
 
     def co_iter_text(self, chunk_size: int | None = None) -> Iterator[Co[str | None]]:
         """Like `iter_text`, but gives operations; see `co_iter_bytes`."""
@@ -657,7 +661,7 @@ class Response:
 
         Nothing else ends a line: U+2028 is a character of JSON like others.
         """
-        return _blocking(LinePieces(self))
+        return self._blocking(LinePieces(self))
 
     def co_iter_lines(self) -> Iterator[Co[str | None]]:
         """Like `iter_lines`, but gives operations; see `co_iter_bytes`."""
@@ -669,7 +673,7 @@ class Response:
 
     def iter_raw(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """Iterate over the body as it was sent, content codings left in place. See `iter_bytes`."""
-        return _blocking(RawPieces(self, chunk_size))
+        return self._blocking(RawPieces(self, chunk_size))
 
     def co_iter_raw(self, chunk_size: int | None = None) -> Iterator[Co[bytes | None]]:
         """Like `iter_raw`, but gives operations; see `co_iter_bytes`."""
@@ -690,7 +694,7 @@ class Response:
             DugongError: see `co_read`.
 
         """
-        return _blocking(RawCounts(self, buffer))
+        return self._blocking(RawCounts(self, buffer))
 
     def co_iter_into(self, buffer: bytearray | memoryview) -> Iterator[Co[int | None]]:
         """Like `iter_into`, but gives operations; see `co_iter_bytes`."""
@@ -735,7 +739,7 @@ class Response:
 
     def recv_to_file(self, file: BinaryIO) -> int:
         """Blocking twin of `co_recv_to_file`."""
-        return run(self.co_recv_to_file(file))
+        return self._wait(self.co_recv_to_file(file))
 
     def _co_copy(self, file: BinaryIO) -> Co[int]:
         count = 0
@@ -751,7 +755,31 @@ class Response:
     @property
     def raw(self) -> io.BufferedReader:
         """The body as it is sent, as a blocking binary file. Each look makes a new one."""
-        return io.BufferedReader(RawBody(RawPieces(self, None)))
+        return io.BufferedReader(RawBody(self._blocking(RawPieces(self, None))))
+
+    # ---- waiting by a blocking call
+
+    def leave_to_coroutines(self) -> None:
+        """Refuse blocking calls that have to wait where an event loop runs: they would stop it."""
+        self._is_of_coroutine = True
+
+    def _wait(self, going: Co[T]) -> T:
+        """Run an operation that receives the body.
+
+        Raises:
+            StateError: an event loop runs here, and the response was received in a coroutine.
+
+        """
+        is_here = self._content is not None or self._body is None or self.is_closed
+        if self._is_of_coroutine and not is_here and in_event_loop():
+            going.close()
+            how = "read it by aread(), aiter_bytes() or the like"
+            raise self._labelled(StateError(f"a blocking call would stop the event loop: {how}"))
+        return run(going)
+
+    def _blocking(self, pieces: Pieces[T]) -> Iterator[T]:
+        while (piece := self._wait(pieces.co_next())) is not None:
+            yield piece
 
     # ---- for the readers of reading.py
 
@@ -1077,6 +1105,11 @@ class Response:
     async def __aexit__(self, *exc: object) -> None:
         self.close()
 
+    if not TYPE_CHECKING:  # a type checker knows all names
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, "a Response", name, OF_RESPONSE)
+
     def __repr__(self) -> str:
         return f"<Response {self.status_code} {self.reason_phrase}>"
 
@@ -1088,11 +1121,6 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return ""
-
-
-def _blocking(pieces: Pieces[T]) -> Iterator[T]:
-    while (piece := run(pieces.co_next())) is not None:
-        yield piece
 
 
 def _operations(pieces: Pieces[T]) -> Iterator[Co[T | None]]:
@@ -1109,7 +1137,7 @@ async def _asynchronous(pieces: Pieces[T]) -> AsyncIterator[T]:
 class RawBody(io.RawIOBase):
     """The body of a response as a file to read from."""
 
-    def __init__(self, pieces: RawPieces) -> None:
+    def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._ahead = memoryview(b"")
 
@@ -1120,7 +1148,7 @@ class RawBody(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read into *buffer*; return the number of bytes, 0 at the end."""
         if not self._ahead:
-            self._ahead = memoryview(run(self._pieces.co_next()) or b"")
+            self._ahead = memoryview(next(self._pieces, b""))
         count = min(len(buffer), len(self._ahead))
         buffer[:count] = self._ahead[:count]
         self._ahead = self._ahead[count:]

@@ -39,6 +39,15 @@ def wait_of(run: Runner) -> Wait | None:
     return aio.wait if aio is not None and run is aio.run else None
 
 
+def in_event_loop() -> bool:
+    """Return True if the present code runs in an event loop of asyncio or a task of trio."""
+    try:
+        runner()
+    except RuntimeError:
+        return False
+    return True
+
+
 def runner() -> Runner:
     """Return ``run`` of the driver for asyncio or trio, whichever runs the present task.
 

@@ -488,10 +488,16 @@ def _problem(text: str) -> str:
         return f"not a URL but a path, which URL.join() joins to one: {shown!r}"
     written = _written(text)
     if written is not None:
-        return f"not a URL: write {written}"
+        around = ", as there is white space around it" if text != text.strip() else ""
+        return f"not a URL{around}: write {written}"
     if text and "://" not in text:
         return f"not a URL: is https:// missing in front? {shown!r}"
     return f"not a URL (scheme, host, perhaps a port, and what is percent-encoded): {shown!r}"
+
+
+def _is_this_machine(rest: str) -> bool:
+    """Return True if *rest*, a URL without its scheme, begins with a name of this machine."""
+    return re.match(r"(localhost|127\.[0-9.]+|\[::1\])(:|/|\?|$)", rest, re.IGNORECASE) is not None
 
 
 def _written(text: str) -> str | None:
@@ -501,7 +507,8 @@ def _written(text: str) -> str | None:
     if half is not None:
         text = f"{half['scheme']}://{half['rest']}"
     elif "://" not in text:
-        text = f"https://{text.removeprefix('//')}"
+        rest = text.removeprefix("//")
+        text = f"{'http' if _is_this_machine(rest) else 'https'}://{rest}"
     place = _authority(text)
     if place is None:
         return None

@@ -196,6 +196,9 @@ def test_files():
         ({"hooks": {"response": print}}, InvalidOption, "it is called on_headers"),
         ({"headers": {"a": 1}}, TypeError, "header field"),
         ({"cookies": "a=b"}, TypeError, "mapping"),
+        ({"follow_redirects": "no"}, TypeError, "follow_redirects is True or False, not 'no'"),
+        ({"stream": None}, TypeError, "stream is True or False"),
+        ({"expect100": "yes"}, TypeError, "expect100 is True or False"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_sent(options, error, why):
@@ -210,7 +213,7 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(options, error, why
     ("options", "error", "why"),
     [
         ({"dispatch": 1}, TypeError, "dispatcher"),
-        ({"http2": True}, TypeError, "H2Options"),
+        ({"http2": True}, TypeError, "H2Options.*versions="),
         ({"retries": 3}, TypeError, r"Retry\(total=…\)"),
         ({"timeout": (3, 30)}, TypeError, r"Timeouts\(connect="),
         ({"guard": PublicOnly}, TypeError, "guard is a function or an object"),

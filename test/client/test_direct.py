@@ -349,7 +349,7 @@ def test_closed_client(send):
         client = Client()
         send(client, "GET", url(server))
         client.close()
-        with pytest.raises(StateError, match="the client is closed"):
+        with pytest.raises(StateError, match="^GET http://127.*/x: the client is closed"):
             send(client, "GET", url(server))
         shared = Pool(client.dispatcher._connector)
         other = Client(dispatcher=shared)

@@ -294,6 +294,10 @@ def test_json():
     with pytest.raises(json.JSONDecodeError) as caught:
         Response(200, content=b"<html>").json()
     assert any("<html>" in note for note in caught.value.__notes__)
+    coded = Response(200, {"Content-Encoding": "x-unknown"}, b"\x00\x01")
+    with pytest.raises(ValueError, match="line 1") as caught:
+        coded.json()
+    assert "the content coding 'x-unknown' was left in place" in caught.value.__notes__[0]
     assert Response(200, content=b"1.5").json(parse_float=str) == "1.5"
 
 

@@ -312,13 +312,15 @@ def test_params_in_place_of_those_of_the_query():
     ("typed", "written"),
     [
         ("example.org", "https://example.org"), ("example.org/x", "https://example.org/x"),
-        ("//example.org/x", "https://example.org/x"), ("localhost:80/a", "https://localhost:80/a"),
+        ("//example.org/x", "https://example.org/x"), ("localhost:80/a", "http://localhost:80/a"),
         ("http:h/a", "http://h/a"), ("https:/h", "https://h"), ("HTTP:h", "HTTP://h"),
         (" http://h/ ", "http://h/"), ("http://h/\n", "http://h/"),
         ("http://h/a b?c d#e f", "http://h/a%20b?c%20d#e%20f"), ("http://h/ü", "http://h/%C3%BC"),
         ("http://h?ü", "http://h?%C3%BC"), ("http://h/#a#b", "http://h/#a%23b"),
         ("http://bücher.example/ü", "http://bücher.example/%C3%BC"),
-        ("[::1]:81/x", "https://[::1]:81/x"), ("h/%20 ", "https://h/%20"),
+        ("[::1]:81/x", "http://[::1]:81/x"), ("h/%20 ", "https://h/%20"),
+        ("127.0.0.1", "http://127.0.0.1"), ("LOCALHOST?a", "http://LOCALHOST?a"),
+        ("localhost.example/", "https://localhost.example/"),
         ("http://h/" + "a" * 99 + " b", "http://h/" + "a" * 99 + "%20b"),
     ],
 )  # fmt: skip
@@ -326,7 +328,8 @@ def test_the_error_says_what_to_write(typed, written):
     with pytest.raises(InvalidRequest) as caught:
         URL(typed)
 
-    assert str(caught.value) == f"not a URL: write {written}"
+    around = "" if typed == typed.strip() else ", as there is white space around it"
+    assert str(caught.value) == f"not a URL{around}: write {written}"
     URL(written)
 
 

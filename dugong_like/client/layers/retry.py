@@ -14,7 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Never
 
 from ...errors import ConnectionTimedOut, DugongError, InvalidOption, TransportError
 from ...http.arguments import as_string
@@ -24,6 +24,7 @@ from ...polling.contract import Co
 from ...polling.fork import after_fork
 from ...polling.numbers import check_flag, check_int, check_seconds
 from ...polling.wake import co_sleep
+from ..other_names import unknown_argument
 from ..response import AS_USUAL, ReadingOptions
 from .redirects import co_skip_body
 
@@ -35,6 +36,18 @@ if TYPE_CHECKING:
 
 # Too Many Requests (RFC 6585), Bad Gateway, Service Unavailable, Gateway Timeout.
 UNAUTHORIZED: Final = 401
+SAME: Final = {
+    "allowed_methods": "methods",
+    "attempts": "total",
+    "backoff_factor": "backoff",
+    "backoff_max": "max_wait",
+    "connect": "total",
+    "method_whitelist": "methods",
+    "read": "total",
+    "respect_retry_after_header": "respect_retry_after",
+    "status_forcelist": "statuses",
+    "statuscodes": "statuses",
+}  # what other libraries call an argument
 STATUSES: Final = frozenset({429, 502, 503, 504})
 MOST_ORIGINS: Final = 1000  # whose repetitions are counted; a few hundred bytes each
 SAVED: Final = 10.0  # repetitions that an origin may have at once, before it has had requests
@@ -91,7 +104,10 @@ class Retry:
         jitter: bool = True,
         respect_retry_after: bool = True,
         budget: float | None = 0.2,
+        **unknown: Never,
     ) -> None:
+        for name in unknown:
+            raise unknown_argument(name, Retry.__init__.__kwdefaults__ or (), SAME)
         check_int("total", total, 0)
         check_seconds(backoff, "backoff", optional=False)
         check_seconds(max_wait, "max_wait", optional=False)
