@@ -25,9 +25,11 @@ class Site(Peer):
 
     def _follow(self, event):
         super()._follow(event)
-        if isinstance(event, h2.events.RequestReceived) and ("expect", "100-continue") in [
-            *event.headers
-        ]:
+        if (
+            isinstance(event, h2.events.RequestReceived)
+            and ("expect", "100-continue") in [*event.headers]
+            and event.stream_id not in self._gone
+        ):
             self.connection.send_headers(event.stream_id, [(":status", "100")])
 
 

@@ -65,10 +65,13 @@ class WebSocketPeer(Peer):
         if isinstance(event, h2.events.StreamEnded) and stream in self._open:
             self.ended.append(stream)
         if isinstance(event, h2.events.DataReceived) and stream in self._open:
+            gone = stream in self._gone  # by a reset that has come together with this
             if size := event.flow_controlled_length:
                 self.connection.increment_flow_control_window(size)
-                self.connection.increment_flow_control_window(size, stream)
-            if stream in self._waiting and not self._is_deaf():  # this side has not ended it
+                if not gone and event.stream_ended is None:
+                    self.connection.increment_flow_control_window(size, stream)
+            # Unless this side has ended it.
+            if stream in self._waiting and not gone and not self._is_deaf():
                 self._serve(stream, event.data)
             return
         super()._follow(event)
@@ -78,6 +81,8 @@ class WebSocketPeer(Peer):
 
     def _begin(self, stream, fields):
         self.openings.append(fields)
+        if stream in self._gone:
+            return
         path = fields[":path"]
         send = self.connection.send_headers
         if path.startswith("/refused"):
