@@ -8,6 +8,7 @@ import struct
 import traceback
 
 import pytest
+from kit.servers import refusing_port
 from kit.sites import DRIVERS, Site, answer_of, ask
 
 from dugong_like import (
@@ -53,11 +54,6 @@ def resetting(sock, seen):
 def silent(sock, seen):
     while sock.recv(1024):
         pass
-
-
-def refused():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 HEAD = b"HTTP/1.1 200 X\r\n"
@@ -111,8 +107,8 @@ CASES = {
 def test_what_an_error_says(name, driver):
     answer, options, more, kind, request_sent, retryable, status = CASES[name]
     options = dict(options)
-    with Site({None: answer}) as site:
-        port = refused() if answer is None else site.port
+    with Site({None: answer}) as site, refusing_port() as refused:
+        port = refused if answer is None else site.port
         if "proxy" in options:
             options["proxy"] = f"http://user:{SECRET}@127.0.0.1:{port}"
             options["resolver"] = None

@@ -773,7 +773,9 @@ def test_time_out_and_interruption_lose_nothing():
         sock.recv(1)
 
     with ScriptedServer(serve) as server:
-        with HTTPConnection("127.0.0.1", server.port, timeout=0.05) as conn:
+        with HTTPConnection("127.0.0.1", server.port, timeout=30) as conn:
+            conn.connect()
+            conn.timeout = 0.05
             pipeline = Pipeline(conn, gets(2))
             with pytest.raises(ConnectionTimedOut):
                 pipeline.next()
@@ -781,7 +783,7 @@ def test_time_out_and_interruption_lose_nothing():
             next(op)
             op.close()
             release.set()
-            conn.timeout = 5
+            conn.timeout = 30
             assert [each.body for each in pipeline] == [b"a", b"b"]
 
 
