@@ -200,11 +200,12 @@ def test_fields_of_a_response_and_cookies_of_the_standard_library():
 @pytest.mark.feature("E26")
 def test_field_values_in_another_encoding():
     seen = []
+    answer = "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /\r\nX-Name: é日\r\n\r\n"
 
     def handler(sock):
         for _ in range(3):
             seen.append(read_head(sock))
-            sock.sendall("HTTP/1.1 302 Found\r\nLocation: /\r\nX-Name: é日\r\n\r\n".encode())
+            sock.sendall(answer.encode())
 
     name = Headers({"X-Name": "é日"}, encoding="utf-8")
     with ScriptedServer(handler) as server, Client(headers=name, max_redirects=0) as client:
