@@ -32,6 +32,7 @@ from .errors import (
     InvalidRequest,
     InvalidResponse,
     MessageTooLarge,
+    NotAnswered,
     PartInUse,
     PoolTimedOut,
     ProtocolError,
@@ -97,13 +98,14 @@ if TYPE_CHECKING:
     from .client.request import ClientRequest
     from .client.response import Response
     from .client.transfers.results import DownloadResult
+    from .connection.answers import Answer, AnswerStream
     from .connection.async_connection import AsyncConnection, async_connect
     from .connection.async_websocket import AsyncWebSocket
     from .connection.callbacks import HTTPStream
     from .connection.connection import HTTPConnection
     from .connection.exchange import Exchange, HTTPResponse, Reply
     from .connection.log import log_events
-    from .connection.pipeline import Answer, Pipeline
+    from .connection.pipeline import Pipeline
     from .connection.websocket import WebSocket
     from .connection.websocket_handler import WebSocketHandler
     from .drivers.aio import AioFuture
@@ -177,6 +179,7 @@ __all__ = [
     "AddressForbidden",
     "AioFuture",
     "Answer",
+    "AnswerStream",
     "AnsweredEarly",
     "ASGIDispatcher",
     "AsyncClient",
@@ -244,6 +247,7 @@ __all__ = [
     "NegotiateAuth",
     "NetRCAuth",
     "NetworkStream",
+    "NotAnswered",
     "OAuth1",
     "OAuth2",
     "Origin",
@@ -367,7 +371,8 @@ _LATER = {
     "AioFuture": ".drivers.aio",
     "H2Options": ".http.h2.options",
     "H2Settings": ".http.h2.options",
-    "Answer": ".connection.pipeline",
+    "Answer": ".connection.answers",
+    "AnswerStream": ".connection.answers",
     "AsyncConnection": ".connection.async_connection",
     "AsyncWebSocket": ".connection.async_websocket",
     "Deflate": ".http.websocket.deflate",

@@ -35,6 +35,7 @@
     `-- TransportError             the bytes did not get through           usually retry
         |-- ConnectionClosed           the connection ended too early
         |   |-- AnsweredEarly              an early final response: read it
+        |   |-- NotAnswered                a `Pipeline` has given a request up
         |   |-- GoneAway                   the server has ended an HTTP/2 connection
         |   `-- WebSocketClosed            a WebSocket has ended: see its code
         |-- StreamReset                an HTTP/2 stream was reset
@@ -485,6 +486,33 @@ class AnsweredEarly(ConnectionClosed):
         """Return the error for *response*; *more* is added to the message."""
         message = f"the server answered {response.status} before the request was complete{more}"
         return cls(message, request_sent="yes", response=response)
+
+
+class NotAnswered(ConnectionClosed):
+    """A request of a `Pipeline` that was given up, as its connections ended before the answer.
+
+    `request_sent` is the most that any of the attempts says, and `__cause__` is the last failure.
+
+    Attributes:
+        request: the `Request`.
+        response: the `HTTPResponse`, if the head of one has arrived in the last attempt; else None.
+        attempts: how often it was sent, or was about to be.
+
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        request_sent: Sent = "no",
+        request: Any = None,
+        response: Any = None,
+        attempts: int = 0,
+    ) -> None:
+        super().__init__(message, request_sent=request_sent)
+        self.request = request
+        self.response = response
+        self.attempts = attempts
 
 
 class GoneAway(ConnectionClosed):

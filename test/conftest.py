@@ -22,6 +22,8 @@ import trustme
 from kit import servers, support
 from kit.support import open_descriptors, wait_until
 
+from dugong_like.connection.origins import ORIGINS
+
 # Python 3.12 and later look for frames that want to hear of each bytecode when a trace function is
 # set. Without one before it, the first test that counts bytecodes would count none.
 sys._getframe().f_trace_opcodes = True
@@ -59,6 +61,12 @@ class Certificate:
         context.sslsocket_class = ServerSocket
         context.load_cert_chain(self.chain, self.key)
         return context
+
+
+@pytest.fixture(autouse=True)
+def new_origins():
+    """No test knows what an earlier one has found out about a server."""
+    ORIGINS.forget()
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ ALL = [
 RETRYABLE = {
     "TransportError", "ConnectionClosed", "ConnectionTimedOut", "ContinueTimedOut",
     "ConnectFailed", "DeadlineExceeded", "HandshakeFailed", "DNSUnavailable", "PoolTimedOut",
-    "GoneAway", "WebSocketClosed", "ContentChanged",
+    "GoneAway", "NotAnswered", "WebSocketClosed", "ContentChanged",
 }  # fmt: skip
 
 

@@ -21,9 +21,10 @@ from ..http.redaction import mask_target, quoted
 from ..http.sse import MAX_EVENT_SIZE, EventStreamParser, ServerSentEvent
 from ..polling.contract import Co, PollNeeded, within
 from ..polling.numbers import check_flag, check_int, check_seconds
+from ..polling.pauses import growing_pause
 from ..polling.timeouts import NO_LIMITS, Timeouts
 from ..polling.wake import co_sleep
-from .layers.retry import OWN_LIMITS, growing_pause
+from .layers.retry import OWN_LIMITS
 from .reading import BytePieces
 
 if TYPE_CHECKING:

@@ -5,46 +5,57 @@ other. When the connection ends early, what has not been answered and may be rep
 again on a new one. Servers end a connection after a number of requests; that number is
 learned, as everything unanswered at that moment is sent twice.
 
-Not here: requests and their bodies (request.py), and how they are sent (operations.py).
+Not here: requests and their bodies (request.py), how they are sent (operations.py), how many at a
+time (pace.py), and the state of each (ticket.py).
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+from itertools import count, islice
+from operator import attrgetter
+from typing import Any, Final, TypeVar, cast
 
 from ..errors import (
     AnsweredEarly,
     ConnectionClosed,
     ConnectionTimedOut,
     InvalidRequest,
+    InvalidResponse,
+    ProtocolError,
     StateError,
+    TransportError,
 )
 from ..http.arguments import iterate
 from ..http.redaction import quoted
 from ..http.request import IDEMPOTENT, BodyFollowing, Request, check_request, not_a_request
+from ..http.retry_after import retry_after
 from ..polling.combinators import Bundle
 from ..polling.contract import Co, PollNeeded, run
+from ..polling.numbers import check_int, check_seconds
+from ..polling.pauses import growing_pause
 from ..polling.twin_documentation import twin_of
+from ..polling.wake import co_sleep
+from .answers import Answer, AnswerStream
 from .exchange import HTTPResponse
 from .operations import Operations
+from .origins import ORIGINS
 from .pace import Pace
 from .ticket import Ticket
 
+T = TypeVar("T")
 DEPTH: Final = 64  # requests: more would fill the buffers of servers, and be lost at once
 MANY: Final = 16  # requests that may be unanswered: then new ones wait for others
-MAX_FAILURES: Final = 3  # connections in a row that end without any answer, for one request
+ATTEMPTS: Final = 3  # of one request, on connections in a row that end without any answer
+BACKOFF: Final = 0.1  # seconds; a server that restarts needs some
+MAX_WAIT: Final = 60.0  # seconds
+MAX_BYTES: Final = 16 << 20  # of request bodies
 CUT: Final = ", and ended the connection before its answer was"
-
-
-class Answer(NamedTuple):
-    """The result of one request of a `Pipeline`."""
-
-    request: Request
-    response: HTTPResponse
-    body: bytes
+# Time limits that are about the whole, such as `within`: no attempt has failed.
+OWN_LIMITS: Final = frozenset({"", "total", "pool"})
 
 
 new_answer = tuple.__new__  # faster than the constructor of the class
@@ -81,39 +92,67 @@ def plain_parts(tickets: Iterable[Ticket], most: int) -> list[tuple[Any, ...]]:
 class Pipeline:
     """Sends requests and gives their answers in the same order.
 
-    Requests whose method may be repeated (GET, HEAD, PUT, DELETE, OPTIONS, TRACE) are
-    pipelined; any other one is sent when all before it have been answered, and nothing
-    is sent before it is (RFC 9112 section 9.3.2). If the connection ends, the requests without a
-    complete response are sent again on a new one: if they may be repeated, and their
-    bodies can be read again. If the server has not said that it would end the connection, the
-    first of them is alone until it is answered. A request is given up when it was the first
-    one on three connections in a row that ended without any answer. A POST is
-    sent again only if nothing of it can have reached the server. A trace is told by
-    ``connection.retry``.
+    Requests that may be repeated (GET, HEAD, PUT, DELETE, OPTIONS, TRACE, and those whose
+    `Request.idempotent` was set) are pipelined; any other one is sent when all before it have been
+    answered, and nothing is sent before it is (RFC 9112 section 9.3.2). If the connection ends, the
+    requests without a complete response are sent again on a new one: if they may be repeated, and
+    their bodies can be read again. A POST is sent again only if nothing of it can have reached the
+    server. If the server has not said that it would end the connection, the first of them is alone
+    until it is answered. A trace is told by ``connection.retry``. See :ref:`replay` for all rules.
 
     Many servers end a connection after a number of requests, and all that are unanswered then
     are sent twice. So that number is learned, from ``Keep-Alive: max=`` or from the first
     connection that ends, and no more are sent on one connection until it proves wrong. Before it
     is known half of *depth* are unanswered at a time, and all of it after three times as many
     answers. A server that ends connections without ``Connection: close`` in its last
-    response gets one request too many on each of them.
+    response gets one request too many on each of them. A server that loses pipelined requests on
+    three connections in a row, and has never answered one, gets one request at a time from then on,
+    from all pipelines of this process.
 
-    While it is used the other operations of the connection are its own.
+    Of the answers that have arrived no more is in memory than one receive buffer holds, and the one
+    that is returned; with *statuses* also those behind an answer that is asked for again. Over
+    HTTP/2 it is what the windows of *depth* streams allow.
+
+    While it is used the other operations of the connection are its own. It is for one operation at
+    a time: see `SharedPipeline` for several threads or tasks.
 
     Args:
         conn: the connection, an `HTTPConnection` without pending responses.
         requests: the first ones; `add` takes more. Taken from the iterable as they are sent.
         depth: how many may be unanswered at a time, at most.
+        attempts: connections in a row without any answer after which the request is given up that
+            was the first one on them; also how often one is sent because of *statuses*, at most.
+        backoff: seconds before the second attempt in a row without any answer, which double with
+            each further one; a random part of it, at least a half. A connection that has answered
+            something is followed by the next one at once.
+        max_wait: seconds of the longest pause. An answer that asks for more by Retry-After is
+            returned.
+        statuses: status codes after which a request is sent again if it may be repeated, such as
+            429 and 503. It is after as many seconds as Retry-After says (RFC 9110 section 10.2.3),
+            or *backoff*; meanwhile nothing is sent to the origin, by no pipeline of this process.
+            The answers behind it are kept until it is answered.
+        max_bytes: as soon as bodies of unanswered requests that are in memory have more bytes, no
+            further request is taken.
 
     Raises:
         ValueError: *depth* is less than 1.
+        InvalidOption: another option has an invalid value.
         TypeError: one of them has the wrong type. Each of *requests* is checked when it is
             taken: `co_next` raises it then, in the place of its answer.
 
     """
 
-    def __init__(
-        self, conn: Operations, requests: Iterable[Request] = (), *, depth: int = DEPTH
+    def __init__(  # noqa: PLR0913 - each is documented above
+        self,
+        conn: Operations,
+        requests: Iterable[Request] = (),
+        *,
+        depth: int = DEPTH,
+        attempts: int = ATTEMPTS,
+        backoff: float = BACKOFF,
+        max_wait: float = MAX_WAIT,
+        statuses: Collection[int] = (),
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         if not isinstance(conn, Operations):
             raise TypeError(f"conn is an HTTPConnection, not {quoted(conn)}")
@@ -121,14 +160,36 @@ class Pipeline:
             raise TypeError(f"depth is a number of requests, not {quoted(depth)}")
         if depth < 1:
             raise ValueError(f"depth is 1 or more, not {quoted(depth)}")
+        check_int("attempts", attempts, 1)
+        check_seconds(backoff, "backoff", optional=False)
+        check_seconds(max_wait, "max_wait", optional=False)
+        check_int("max_bytes", max_bytes, 1)
+        if isinstance(statuses, str | bytes) or not isinstance(statuses, Collection):
+            raise TypeError(f"statuses are a collection of numbers, not {quoted(statuses)}")
+        for status in statuses:
+            check_int("a status", status, 100, 999)
         self._conn = conn
+        self._attempts = attempts
+        self._backoff = backoff
+        self._max_wait = max_wait
+        self._statuses = frozenset(statuses)
+        self._max_bytes = max_bytes
         self._coming: Iterator[Request] = iterate(requests, "requests", "an iterable of Request")
         self._added: deque[Request] = deque()
+        self._made_badly: Exception | None = None  # what making the requests has raised
+        self._numbers = count(1)
         self._waiting: deque[Ticket] = deque()  # to be sent before all others
         self._open: list[Ticket] = []  # begun and not answered
+        self._held: deque[Ticket] = deque()  # the first is asked again, the others are behind it
         self._ready: deque[Answer] = deque()  # to be returned
         self._response: HTTPResponse | None = None  # whose body is being read
-        self._pace = Pace(depth)
+        self._stream: AnswerStream | None = None  # which reads it, if not this
+        self._facts = conn.beside(lambda config, _: ORIGINS.facts(config.route.origin))
+        self._pace = Pace(depth, self._facts)
+        self._resumes = 0.0  # seconds of `time.monotonic` before which nothing is sent
+        self._in_vain = 0  # connections in a row without any answer
+        self._reached = False  # the server has answered since the last one was given up
+        self._body_bytes = 0  # of `_open`
         self._size = 0  # bytes of the last body that `_take` has taken
         # Those without body are sent together, unless a subclass says how each is sent.
         self._joins = self._may_join = type(conn).co_send is Operations.co_send
@@ -147,12 +208,13 @@ class Pipeline:
         the next call goes on waiting, as it does if this operation was closed.
 
         Raises:
-            ConnectionClosed: the connection ended, and the request may not be sent again, or
+            NotAnswered: the connection ended, and the request may not be sent again, or
                 not once more; the message says how often it was sent.
             AnsweredEarly: the server answered before it had the whole request, and ended the
                 connection before that answer was complete.
             InvalidRequest: the request cannot be sent as it is, or its body is `BodyFollowing`.
-            Exception: what its body raises.
+            Exception: what its body raises; or, before the answers to those that were made, what
+                making the requests raises.
             DugongError: what `co_send` and `co_readall` raise.
 
         """
@@ -163,28 +225,20 @@ class Pipeline:
         while True:
             if self._ready or self._take():
                 return self._ready.popleft()
-            self._fill()
-            if not self._open:
+            if (first := (yield from self._co_first())) is None:
                 return None
-            first = self._open[0]
             try:
                 if self._open[-1].need is None:  # nothing is to be sent while it is waited for
                     answer = yield from self._co_read(first, gathers)
                 else:
-                    answer = yield from self._co_answer(first)
+                    answer = yield from self._co_beside(first, lambda: self._co_read(first))
             except Exception as exc:
-                if isinstance(exc, ConnectionTimedOut) and first.failure is None:
-                    raise
-                problem = self._recover(first, exc)
-                if problem is exc:
+                if (problem := self._failed(first, exc)) is exc:
                     raise
                 if problem is not None:
-                    self._conn.label_error(problem, first.request.method, first.request.target)
                     raise problem from exc
             else:
-                del self._open[0]
-                self._note_answer(first, answer.response)
-                return answer
+                self._note_whole(first, answer)
 
     @twin_of(co_next)
     def next(self) -> Answer | None:
@@ -192,6 +246,44 @@ class Pipeline:
         if self._ready:
             return self._ready.popleft()
         return run(self._co_next(gathers=True))
+
+    def co_next_stream(self) -> Co[AnswerStream | None]:
+        """Return the next answer as soon as its head is here, to have its body read in pieces.
+
+        Sends what it can. The next call skips the part of the body that was not read.
+
+        Returns:
+            The answer; None when all requests are answered.
+
+        Raises:
+            Exception: what `co_next` raises.
+
+        """
+        while True:
+            if self._ready:
+                answer = self._ready.popleft()
+                return self._streamed(Ticket(answer.request), answer.response, answer.body)
+            if (first := (yield from self._co_first())) is None:
+                return None
+            try:
+                yield from self._co_beside(first, lambda: self._co_read_head(first))
+                response = cast("HTTPResponse", self._response)
+                if not (self._held or self._asks_again(first, response)):
+                    self._stream = self._streamed(first, response)
+                    return self._stream
+                answer = yield from self._co_beside(first, lambda: self._co_read(first))
+            except Exception as exc:
+                if (problem := self._failed(first, exc)) is exc:
+                    raise
+                if problem is not None:
+                    raise problem from exc
+            else:
+                self._note_whole(first, answer)
+
+    @twin_of(co_next_stream)
+    def next_stream(self) -> AnswerStream | None:
+        """Blocking twin of `co_next_stream`."""
+        return run(self.co_next_stream())
 
     def co_run(self) -> Co[list[Answer]]:
         """Return the answers to all requests that are not answered yet.
@@ -225,46 +317,35 @@ class Pipeline:
             self._abort()
             self._pace.end(learn=False, failed=False)
         self._told = False
-        self._open.clear()
-        self._ready.clear()
-        self._waiting.clear()
-        self._added.clear()
+        self._made_badly = None
+        for tickets in (self._open, self._ready, self._waiting, self._added, self._held):
+            tickets.clear()
+        self._body_bytes = 0
         self._coming = iter(())
 
-    # ---- what it is made of
+    # ---- what is to be sent
 
-    def _gathering(self) -> PollNeeded | None:
-        """Return a wait for much of what is missing at once, if that is probably enough."""
-        if not self._size or self._response is not None:
-            return None
-        return self._conn.gathering(len(self._open) * self._size)
-
-    def _take(self) -> bool:
-        """Take the answers that have arrived, and send others; return False if there is none."""
-        tickets, pace = self._open, self._pace
-        if not tickets or self._response is not None:
-            return False
-        if tickets[0].failure is not None or tickets[-1].need is not None:
-            return False  # it is to be sent, or else its answer may be the last one
-        # The first one alone: what it says may be about those behind it.
-        taken = self._conn.take_responses(len(tickets) if pace.answered else 1)
-        if not taken:
-            return False
-        answered = tickets[: len(taken)]
-        del tickets[: len(taken)]
-        self._ready += [
-            new_answer(Answer, (ticket.request, response, body))
-            for ticket, (response, body) in zip(answered, taken, strict=True)
-        ]
-        response, body = taken[-1]
-        self._size = len(body)
-        if tickets and pace.answered:  # the connection goes on
-            pace.answered += len(taken)
-        else:
-            pace.answered += len(taken) - 1
-            self._note_answer(answered[-1], response)
+    def _co_first(self) -> Co[Ticket | None]:
+        """Send what may be sent; return the first unanswered one, None if all are answered."""
+        if self._stream is not None:
+            yield from self._stream.co_discard()
+        while not self._open and (pause := self._pause()) > 0 and self._has_more():
+            yield from co_sleep(pause, "pause before a retry")
         self._fill()
-        return True
+        if (problem := self._made_badly) is not None:
+            self._made_badly = None
+            raise problem
+        return self._open[0] if self._open else None
+
+    def _pause(self) -> float:
+        """Return the seconds for which nothing may be sent; 0 or less for none."""
+        resumes = max(self._resumes, self._facts.resumes)
+        return resumes and resumes - time.monotonic()
+
+    def _has_more(self) -> bool:
+        """Return True if there is a request to be sent."""
+        self._draw(1)
+        return bool(self._waiting)
 
     def _fill(self) -> None:
         """Begin to send as many requests as may be unanswered now, plain ones together."""
@@ -272,32 +353,54 @@ class Pipeline:
         if len(tickets) * 2 > room >= MANY:
             return  # later, so that several can be sent together
         while (free := room - len(tickets)) > 0:
-            if tickets:
-                last = tickets[-1]
-                if not (last.sent and last.repeatable and self._conn.is_open()):
-                    return
-            self._draw(free)
-            if not waiting:
+            if self._pause() > 0 or self._body_bytes >= self._max_bytes:
                 return
-            if self._joins and self._join(free):
+            if tickets and not self._may_follow(tickets[-1]):
+                return
+            self._draw(free)
+            if not waiting or (self._held and not waiting[0].held):
+                return
+            if self._joins and not self._held and self._join(free):
                 continue
             ticket = waiting.popleft()
             ticket.judge()
-            if not ticket.repeatable and tickets:
+            if not ticket.repeatable and (tickets or self._held):
                 waiting.appendleft(ticket)  # its turn is when the others are answered
                 return
             tickets.append(ticket)
+            self._body_bytes += ticket.size
             if ticket.failure is None:
                 self._begin(ticket)
+
+    def _may_follow(self, last: Ticket) -> bool:
+        """Return True if a request may be sent behind *last*, which is unanswered."""
+        return last.sent and last.repeatable and self._conn.is_open()
+
+    def _note_sending(self, unanswered: int, count: int) -> None:
+        """Note that *count* requests are about to be sent: over HTTP/2 none is pipelined."""
+        if self._conn.protocol != "h2":
+            self._pace.note_sending(unanswered, count)
 
     def _draw(self, count: int) -> None:
         """Let *count* requests be waiting, or as many as there are."""
         waiting, added = self._waiting, self._added
         if (missing := count - len(waiting)) <= 0:
             return
-        waiting.extend(map(Ticket, islice(self._coming, missing)))
+        before = len(waiting)
+        try:
+            waiting.extend(map(Ticket, islice(self._coming, missing)))
+        except Exception as exc:  # noqa: BLE001 - raised by the next call, as nothing failed here
+            self._made_badly = exc
+            return
         while added and len(waiting) < count:
             waiting.append(Ticket(added.popleft()))
+        if self._statuses:
+            for ticket in islice(waiting, before, None):
+                ticket.number = next(self._numbers)
+
+    def _put_back(self, tickets: Iterable[Ticket]) -> None:
+        """Let *tickets* be sent before all those behind them."""
+        self._waiting = deque(sorted((*tickets, *self._waiting), key=attrgetter("number")))
 
     def _join(self, most: int) -> bool:
         """Begin to send those that wait, if several are plain, with one call of the system.
@@ -322,6 +425,7 @@ class Pipeline:
             self._joins = False  # one after the other shows which of them it is
             waiting.extendleft(reversed(tickets))
             return False
+        self._note_sending(len(self._open), len(tickets))
         self._open += tickets
         return True
 
@@ -338,11 +442,54 @@ class Pipeline:
         if not ticket.repeatable and pace.answered and pace.answered == pace.limit:
             self._conn.reset()
             pace.end(learn=False, failed=False)
+        self._note_sending(len(self._open) - 1, 1)
         ticket.begin(self._conn.co_send(ticket.request))
 
-    def _co_answer(self, first: Ticket) -> Co[Answer]:
-        """Read the answer to *first*, and send others meanwhile."""
-        reading: Co[Answer] | None = None
+    # ---- what is read
+
+    def _gathering(self) -> PollNeeded | None:
+        """Return a wait for much of what is missing at once, if that is probably enough."""
+        if not self._size or self._response is not None:
+            return None
+        return self._conn.gathering(len(self._open) * self._size)
+
+    def _take(self) -> bool:
+        """Take the answers that have arrived, and send others; return False if there is none."""
+        tickets, pace = self._open, self._pace
+        if not tickets or self._response is not None:
+            return False
+        if tickets[0].failure is not None or tickets[-1].need is not None:
+            return False  # it is to be sent, or else its answer may be the last one
+        # The first one alone: what it says may be about those behind it.
+        taken = self._conn.take_responses(len(tickets) if pace.answered else 1)
+        if not taken:
+            return False
+        answered = tickets[: len(taken)]
+        del tickets[: len(taken)]
+        answers = [
+            new_answer(Answer, (ticket.request, response, body))
+            for ticket, (response, body) in zip(answered, taken, strict=True)
+        ]
+        if self._body_bytes:
+            self._body_bytes -= sum([ticket.size for ticket in answered])
+        response, body = taken[-1]
+        self._size = len(body)
+        if tickets and pace.answered:  # the connection goes on
+            pace.answered += len(taken)
+        else:
+            pace.answered += len(taken) - 1
+            self._note_answer(answered[-1], response)
+        if self._statuses:
+            for ticket, answer in zip(answered, answers, strict=True):
+                self._settle(ticket, answer)
+        else:
+            self._ready += answers
+        self._fill()
+        return bool(self._ready)
+
+    def _co_beside(self, first: Ticket, read: Callable[[], Co[T]]) -> Co[T]:
+        """Do *read*, about the answer to *first*, and send others meanwhile."""
+        reading: Co[T] | None = None
         bundle = Bundle()
         try:
             while True:
@@ -352,18 +499,19 @@ class Pipeline:
                 self._fill()
                 is_sent = first.need is None and not last.before
                 if reading is None and (is_sent or self._conn.response_pending()):
-                    reading = self._co_read(first)
+                    reading = read()
                 needs = [] if reading is None else [next(reading)]
                 needs += [ticket.need for ticket in self._open if ticket.need is not None]
                 yield bundle.need(needs)
         except StopIteration as end:
-            return cast("Answer", end.value)  # of reading
+            return cast("T", end.value)  # of reading
         finally:
             bundle.close()
             if reading is not None:
                 reading.close()
 
-    def _co_read(self, first: Ticket, gathers: bool = False) -> Co[Answer]:
+    def _co_read_head(self, first: Ticket) -> Co[None]:
+        """Read the head of the answer to *first*, unless that was done: `_response` has it."""
         conn, failure = self._conn, first.failure
         if failure is not None:
             # A server that closes the connection may have said why, unless it has got nothing.
@@ -371,22 +519,91 @@ class Pipeline:
             if not (heard and conn.response_pending()):
                 raise failure
         try:
-            if gathers and (need := self._gathering()) is not None:
-                yield need
             if self._response is None:
                 self._response = yield from conn.co_read_response()
-            body = yield from conn.co_readall()
         except ConnectionClosed as exc:
-            if failure is None or self._response is not None:
+            if failure is None:
                 raise
             raise failure from exc
-        response, self._response = self._response, None
+
+    def _co_read(self, first: Ticket, gathers: bool = False) -> Co[Answer]:
+        """Read the whole answer to *first*."""
+        if gathers and first.failure is None and (need := self._gathering()) is not None:
+            yield need
+        yield from self._co_read_head(first)
+        body = yield from self._conn.co_readall()
+        response, self._response = cast("HTTPResponse", self._response), None
         return Answer(first.request, response, body)
+
+    def _streamed(
+        self, first: Ticket, response: HTTPResponse, whole: bytes | None = None
+    ) -> AnswerStream:
+        """Return the answer to *first*; *whole* is its body, if it has been read."""
+        return AnswerStream(
+            first.request,
+            response,
+            self._conn,
+            partial(self._co_read_body, first),
+            partial(self._repeat, first),
+            whole,
+        )
+
+    def _co_read_body(self, first: Ticket, op: Co[T], is_end: Callable[[T], bool]) -> Co[T]:
+        """Do *op*, which reads the body of the answer to *first*; see `AnswerStream`."""
+        try:
+            result = yield from self._co_beside(first, lambda: op)
+        except (ConnectionClosed, ProtocolError) as exc:
+            self._end_stream()
+            if (problem := self._failed(first, exc, given=True)) is exc or problem is None:
+                raise
+            raise problem from exc
+        finally:
+            op.close()
+        if is_end(result):
+            self._end_stream()
+            response, self._response = cast("HTTPResponse", self._response), None
+            self._remove(first)
+            self._note_answer(first, response)
+            self._fill()
+        return result
+
+    def _end_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.end()
+
+    def _repeat(self, ticket: Ticket) -> None:
+        """Send *ticket* again, before all others; see `AnswerStream.repeat`.
+
+        Raises:
+            StateError: it may not be sent again.
+
+        """
+        if not ticket.request.rewindable():
+            raise StateError("the body of the request cannot be read a second time")
+        again = Ticket(ticket.request)
+        again.number = ticket.number
+        self._put_back([again])
+
+    # ---- what becomes of a request
+
+    def _remove(self, first: Ticket) -> None:
+        """Let *first* be unanswered no more."""
+        del self._open[0]
+        self._body_bytes -= first.size
+
+    def _note_whole(self, first: Ticket, answer: Answer) -> None:
+        """Note that *answer* is here as a whole."""
+        self._remove(first)
+        self._note_answer(first, answer.response)
+        self._settle(first, answer)
 
     def _note_answer(self, first: Ticket, response: HTTPResponse) -> None:
         """Note that *first* is answered; find out whether the connection goes on."""
         pace, conn = self._pace, self._conn
         pace.answered += 1
+        self._in_vain = 0
+        self._reached = True
         whole = first.sent
         if first.need is not None:  # answered before it was sent as a whole
             first.step()
@@ -400,7 +617,74 @@ class Pipeline:
             limited = whole and conn.close_reason is None and not first.closes
             pace.end(learn=limited, failed=False)
 
-    def _recover(self, first: Ticket, problem: Exception) -> Exception | None:
+    def _settle(self, ticket: Ticket, answer: Answer) -> None:
+        """Let *answer* be returned when it is its turn, or have its request sent again."""
+        held = self._held
+        if self._asks_again(ticket, answer.response):
+            if not ticket.held:
+                ticket.held = True
+                held.append(ticket)
+            self._send_later(ticket, answer.response)
+            return
+        if not held:
+            self._ready.append(answer)
+            return
+        if not ticket.held:
+            ticket.held = True
+            held.append(ticket)
+        ticket.answer = answer
+        self._release()
+
+    def _release(self) -> None:
+        """Let the answers be returned that wait for no other one any more."""
+        held = self._held
+        while held and (answer := held[0].answer) is not None:
+            held.popleft()
+            self._ready.append(answer)
+
+    def _asks_again(self, ticket: Ticket, response: HTTPResponse) -> bool:
+        """Return True if *ticket* is to be sent again because of *response*."""
+        if response.status not in self._statuses:
+            return False
+        ticket.judge()
+        if not ticket.repeatable or ticket.refusals + 1 >= self._attempts:
+            return False
+        return self._pause_after(response, ticket.refusals) <= self._max_wait
+
+    def _pause_after(self, response: HTTPResponse, refusals: int) -> float:
+        """Return the seconds that *response* asks to wait, or how long it is to be without."""
+        value = response.field("retry-after")
+        asked = None if value is None else retry_after(value, time.time())
+        return growing_pause(self._backoff, refusals, self._max_wait) if asked is None else asked
+
+    def _send_later(self, ticket: Ticket, response: HTTPResponse) -> None:
+        """Have *ticket* sent again after as many seconds as *response* says."""
+        self._facts.pause(self._pause_after(response, ticket.refusals))
+        ticket.refusals += 1
+        ticket.op = None
+        self._put_back([ticket])
+        self._conn.report_retry(None)
+
+    def _failed(self, first: Ticket, exc: Exception, *, given: bool = False) -> Exception | None:
+        """Get ready to go on after *exc*; return what to raise, None if *first* is sent again.
+
+        Args:
+            first: what could not be answered.
+            exc: why.
+            given: True if a part of its answer was given away, so that it is not sent again.
+
+        """
+        doubtful = self._pace.waits_for_first_pipelined()
+        if isinstance(exc, ConnectionTimedOut) and first.failure is None and not doubtful:
+            return exc
+        problem = self._recover(first, exc, doubtful=doubtful, given=given)
+        if problem is not None and problem is not exc:
+            self._conn.label_error(problem, first.request.method, first.request.target)
+        return problem
+
+    def _recover(
+        self, first: Ticket, problem: Exception, *, doubtful: bool, given: bool
+    ) -> Exception | None:
         """Get ready to go on after *problem*.
 
         Returns:
@@ -410,33 +694,66 @@ class Pipeline:
         self._joins = self._may_join
         response, self._response = self._response, None
         if first.failure is problem and self._conn.is_open():  # nothing of it was sent
-            del self._open[0]
+            self._give_up(first)
             return problem
         if response is not None and not first.sent and isinstance(problem, ConnectionClosed):
             problem = AnsweredEarly.by(response, CUT)
         first.note_loss(problem)
         unsent = first.failure is problem and first.request_sent == "no"
+        peer = self._open[-1].failure is None  # else it was a body that failed
         self._abort()
         lost = isinstance(problem, ConnectionClosed) and problem.retryable
-        peer = self._open[-1].failure is None  # else it was a body that failed
+        if doubtful and isinstance(problem, ConnectionTimedOut | InvalidResponse):
+            lost = True
+        self._in_vain = 0 if self._pace.answered else self._in_vain + 1
         if lost and peer and not self._pace.answered:
             first.failures += 1
         self._pace.end(learn=lost and peer, failed=not self._told)
         self._told = False
-        again = lost and (first.repeatable or (unsent and first.rewindable))
-        again = again and first.failures < MAX_FAILURES
-        if not again:
-            del self._open[0]
-        self._waiting.extendleft(reversed(self._open))
-        count = len(self._open)
+        safe = (first.repeatable or (unsent and first.rewindable)) and not given
+        if lost:
+            again = safe and first.failures < self._attempts
+        else:
+            again = safe and first.failure is None and self._may_connect_again(problem)
+        if again:
+            self._resumes = self._backed_off()
+        else:
+            self._give_up(first)
+        lost_requests = len(self._open)
+        self._put_back(self._open)
         self._open.clear()
-        if count:
-            self._conn.report_retry(problem, count)
-        return None if again else first.fail(problem)
+        self._body_bytes = 0
+        if lost_requests:
+            self._conn.report_retry(problem, lost_requests)
+        return None if again else first.fail(problem, response)
+
+    def _may_connect_again(self, problem: Exception) -> bool:
+        """Return True if *problem* may go away: the server has answered before, as it restarts."""
+        if not isinstance(problem, TransportError) or not problem.retryable:
+            return False
+        if isinstance(problem, ConnectionTimedOut) and problem.phase in OWN_LIMITS:
+            return False
+        again = self._reached and self._in_vain < self._attempts
+        self._reached = again
+        return again
+
+    def _backed_off(self) -> float:
+        """Return the seconds of `time.monotonic` at which the next connection is made."""
+        if not self._in_vain:
+            return 0.0
+        return time.monotonic() + growing_pause(self._backoff, self._in_vain - 1, self._max_wait)
+
+    def _give_up(self, first: Ticket) -> None:
+        """Let *first* have no answer."""
+        self._remove(first)
+        if first.held:
+            self._held.remove(first)
+            self._release()
 
     def _abort(self) -> None:
         """Close the connection, and stop sending."""
         for ticket in self._open:
             ticket.stop()
         self._response = None
+        self._end_stream()
         self._conn.reset()

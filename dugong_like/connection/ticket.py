@@ -6,12 +6,15 @@ Not here: in which order requests are sent, and when they are sent again (pipeli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ConnectionClosed, DugongError, Sent, TransportError
+from ..errors import ConnectionClosed, DugongError, NotAnswered, Sent, TransportError
 from ..http.request import Request
 from ..polling.contract import Co, PollNeeded
-from .exchange import Exchange
+
+if TYPE_CHECKING:
+    from .answers import Answer
+    from .exchange import Exchange, HTTPResponse
 
 SENT: Final[tuple[Sent, ...]] = ("no", "maybe", "yes")  # from the least to the most
 
@@ -37,6 +40,11 @@ class Ticket:
         rewindable: True if its body can be sent again; known when it has been begun.
         repeatable: True if it may be sent again although the server may have acted on it.
         tries: how often it was sent, or begun, in vain.
+        refusals: how often its answer asked to come again.
+        size: bytes of its body that are in memory.
+        number: its place among all requests, if their order can change on the wire.
+        held: True while its answer, and those behind it, are kept as it is asked again.
+        answer: its answer, which waits for one before it; an `Answer`.
         failures: connections in a row that it was the first on, and that gave no answer.
         request_sent: the most that the failed tries say of `DugongError.request_sent`.
 
@@ -50,7 +58,11 @@ class Ticket:
     failure: Exception | None = None
     rewindable = True
     repeatable = True
-    tries = 0
+    tries = refusals = 0
+    size = 0
+    number = 0
+    held = False
+    answer: Answer | None = None
     failures = 0
     request_sent: Sent = "no"
 
@@ -97,6 +109,8 @@ class Ticket:
 
     def judge(self) -> None:
         """Find out whether it may be sent a second time, and nothing has gone wrong with it."""
+        body = self.request.body if isinstance(self.request, Request) else None
+        self.size = len(body) if isinstance(body, bytes | bytearray) else 0
         try:
             self.rewindable = self.request.body is None or self.request.rewindable()
             self.repeatable = self.rewindable and self.request.idempotent and self.failure is None
@@ -108,15 +122,38 @@ class Ticket:
         if isinstance(problem, DugongError):
             self.request_sent = max(self.request_sent, problem.request_sent, key=SENT.index)
 
-    def fail(self, problem: Exception) -> Exception:
-        """Return what to raise as *problem* was the last one: it says how often it was sent."""
-        if self.tries <= 1 or not isinstance(problem, DugongError):
+    def fail(self, problem: Exception, response: HTTPResponse | None) -> Exception:
+        """Return what to raise as *problem* was the last one: it says how often it was sent.
+
+        Args:
+            problem: what ended the last try.
+            response: the head that has arrived in it.
+
+        """
+        if not isinstance(problem, DugongError):
             return problem
         if type(problem) is not ConnectionClosed:
-            problem.request_sent = self.request_sent
+            problem.request_sent = max(self.request_sent, problem.request_sent, key=SENT.index)
             return problem
-        return ConnectionClosed(
-            f"the request was sent {self.tries} times, and each time the connection ended before "
-            f"the response was complete; at last: {problem}",
+        if self.tries > 1:
+            message = (
+                f"the request was sent {self.tries} times, and each time the connection ended "
+                f"before the response was complete; at last: {problem}"
+            )
+        else:
+            message = f"{problem}, and the request is not sent again{self._reason()}"
+        return NotAnswered(
+            message,
             request_sent=self.request_sent,
+            request=self.request,
+            response=response,
+            attempts=self.tries,
         )
+
+    def _reason(self) -> str:
+        """Return why it is not sent again, if it is because of the request."""
+        if not self.rewindable:
+            return ": its body cannot be read a second time"
+        if not self.request.idempotent:
+            return f": {self.request.method} is not idempotent"
+        return ""

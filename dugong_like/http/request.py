@@ -12,6 +12,7 @@ from ..errors import StateError
 from ..polling.binary_streams import check_binary
 from ..polling.contract import Co, PollNeeded
 from ..polling.fairness import StepCounter
+from ..polling.numbers import check_flag
 from ..polling.stream_parts import StreamPart, place_of
 from ..polling.wake import co_checkpoint
 from .arguments import as_string, check_callable, check_size
@@ -82,6 +83,8 @@ class Request:
 
     """
 
+    _repeatable = False  # whatever the method
+
     def __init__(
         self,
         method: str = "GET",
@@ -106,8 +109,18 @@ class Request:
 
     @property
     def idempotent(self) -> bool:
-        """True if the method is idempotent (RFC 9110 section 9.2.2)."""
-        return self.method in IDEMPOTENT
+        """True if it may be sent again although the server may have acted on it.
+
+        That is so if its method is idempotent (RFC 9110 section 9.2.2), or if this was set to True,
+        as the server acts on such a request once: for example because of a key in a field. Set to
+        False it depends on the method again.
+        """
+        return self._repeatable or self.method in IDEMPOTENT
+
+    @idempotent.setter
+    def idempotent(self, idempotent: bool) -> None:
+        check_flag("idempotent", idempotent)
+        self._repeatable = bool(idempotent)
 
     def rewindable(self) -> bool:
         """Return True if the body can be sent a second time."""

@@ -178,16 +178,8 @@ NOT_TRIED = {
     },
     "types only": {"Co", "Stream", "Transport"},
     "made by the library": {
-        *(
-            "Answer",
-            "DownloadResult",
-            "EventSource",
-            "Exchange",
-            "HTTPResponse",
-            "HTTPStream",
-            "Lease",
-        ),
-        *("NetworkStream", "Reply", "WebSocket"),
+        *("Answer", "AnswerStream", "DownloadResult", "EventSource", "Exchange", "HTTPResponse"),
+        *("HTTPStream", "Lease", "NetworkStream", "Reply", "WebSocket"),
     },
     "a plain record": {"Cookie", "PollNeeded", "ServerSentEvent", "Timings"},
     "says no to what it does not know": {"is_temp_network_error"},

@@ -9,7 +9,6 @@ Not here: reading Retry-After (http/retry_after.py), and redirects.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections import OrderedDict
@@ -23,6 +22,7 @@ from ...http.request import IDEMPOTENT
 from ...polling.contract import Co
 from ...polling.fork import after_fork
 from ...polling.numbers import check_flag, check_int, check_seconds
+from ...polling.pauses import growing_pause
 from ...polling.wake import co_sleep
 from ..other_names import unknown_argument
 from ..response import AS_USUAL, ReadingOptions
@@ -53,7 +53,6 @@ MOST_ORIGINS: Final = 1000  # whose repetitions are counted; a few hundred bytes
 SAVED: Final = 10.0  # repetitions that an origin may have at once, before it has had requests
 # Time limits that are about the whole, such as `within`, or this program: no attempt has failed.
 OWN_LIMITS: Final = frozenset({"", "total", "pool"})
-MAX_DOUBLINGS: Final = 30  # of a pause; more would be years
 
 
 class Retry:
@@ -183,20 +182,6 @@ class Retry:
 
     def __repr__(self) -> str:
         return f"Retry({self.total}, statuses={sorted(self.statuses)}, budget={self.budget})"
-
-
-def growing_pause(first: float, repetition: int, most: float, *, jitter: bool = True) -> float:
-    """Return the seconds to wait before a repetition; 0 is the first.
-
-    Args:
-        first: seconds before the first one, which double with each further one.
-        repetition: its number.
-        most: seconds at most.
-        jitter: see `Retry`.
-
-    """
-    seconds = min(first * 2 ** min(repetition, MAX_DOUBLINGS), most)
-    return float(seconds * random.uniform(0.5, 1) if jitter else seconds)  # noqa: S311 - no secret
 
 
 class Budgets:
