@@ -148,10 +148,11 @@ class Service:
             return
         head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked"
         sock.sendall(f"{head}\r\n\r\n".encode())
-        for event in self._vendor.events():
-            data = event.encode()
-            sock.sendall(b"%x\r\n%s\r\n" % (len(data), data))
-        sock.sendall(b"0\r\n\r\n")
+        events = [event.encode() for event in self._vendor.events()]
+        chunks = [b"%x\r\n%s\r\n" % (len(data), data) for data in events]
+        chunks[-1] += b"0\r\n\r\n"  # an SDK may end the response before an end that comes later
+        for chunk in chunks:
+            sock.sendall(chunk)
 
     def _busy_twice(self, sock, asked, retry):
         if retry < 2:
