@@ -19,6 +19,8 @@ FLAGS: Final = (
     "raise_for_status",
 )
 CALLED: Final = ("guard", "rate")
+CO_COROUTINE: Final = 0x80  # as in `inspect`, which takes long to import
+CO_ASYNC_GENERATOR: Final = 0x200
 DISPATCHER: Final = "an object with co_dispatch()"
 
 
@@ -45,14 +47,23 @@ def check_client_arguments(given: Mapping[str, Any]) -> None:
     if not all(callable(getattr(given["json"], name, None)) for name in ("dumps", "loads")):
         raise TypeError(f"json has dumps() and loads(), unlike {quoted(given['json'])}")
     _check_strings("keep_fields", given["keep_fields"])
-    if not isinstance(given["layers"], Iterable) or not all(map(callable, given["layers"])):
-        raise TypeError(f"layers are a sequence of functions, not {quoted(given['layers'])}")
+    _check_layers(given["layers"])
     for name in ("hooks", "mounts"):
         if given[name] is not None and not isinstance(given[name], Mapping):
             raise TypeError(f"{name} is a mapping, not {quoted(given[name])}")
     check_retry(given["retry"])
     _check_dispatchers(given)
     check_default_encoding(given["default_encoding"])
+
+
+def _check_layers(layers: object) -> None:
+    if not isinstance(layers, Iterable) or not all(map(callable, layers)):
+        raise TypeError(f"layers are a sequence of functions, not {quoted(layers)}")
+    for layer in layers:
+        code = getattr(layer, "__code__", None) or getattr(type(layer).__call__, "__code__", None)
+        if code is not None and code.co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR):
+            how = "return (yield from co_send(request))"
+            raise TypeError(f"a layer is a generator function, with {how}, not {quoted(layer)}")
 
 
 def _check_dispatchers(given: Mapping[str, Any]) -> None:

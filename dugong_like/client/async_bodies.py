@@ -73,8 +73,15 @@ def _drop(awaitable: object) -> None:
         close()
 
 
-def spawn(main: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
+def spawn(
+    main: Callable[[], Coroutine[Any, Any, None]],
+    what: str = "a coroutine or an asynchronous iterator",
+) -> Callable[[], object]:
     """Start *main*, which must not raise anything, as a task; return what cancels that.
+
+    Args:
+        main: a coroutine function.
+        what: what it runs, for the error.
 
     Raises:
         StateError: neither asyncio nor trio runs here.
@@ -96,9 +103,7 @@ def spawn(main: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]
             raise RuntimeError
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        raise StateError(
-            "a coroutine or an asynchronous iterator goes with AsyncClient, on asyncio or trio"
-        ) from None
+        raise StateError(f"{what} goes with AsyncClient, on asyncio or trio") from None
     task = loop.create_task(main())
     _running.add(task)  # the loop does not keep it
     task.add_done_callback(_running.discard)

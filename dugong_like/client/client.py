@@ -72,6 +72,7 @@ MAX_REDIRECTS: Final = 20  # as browsers
 WHOLE_BELOW: Final = 300
 SAME: Final = {
     "allow_redirects": "follow_redirects",
+    "app": "dispatcher=ASGIDispatcher(app), or WSGIDispatcher(app)",
     "auth_flow": "auth",
     "dispatch": "dispatcher",
     "event_hooks": "hooks",

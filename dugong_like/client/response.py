@@ -62,6 +62,11 @@ SIZE: Final = 65536  # bytes that are received at once, if the caller does not s
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})  # RFC 9110 section 15.4
 ENCODED: Final = "content-encoding"
 PARTIAL_CONTENT: Final = 206
+# Attributes of a response that `pickle` keeps as they are.
+KEPT: Final = (
+    *("attempts", "answered_early", "num_bytes_downloaded", "encoded", "begun_at", "_ended_at"),
+    *("_wire", "_content", "_encoding", "_is_taken"),
+)
 
 
 class ReadingOptions:
@@ -1105,6 +1110,32 @@ class Response:
     async def __aexit__(self, *exc: object) -> None:
         self.close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what `pickle` and `copy` keep of a response that was read, or closed.
+
+        That is all but the connection, what it has received besides (trailers, 1xx, timings), and
+        the options and extensions of the client. The request is kept with its method, URL, fields,
+        and a body of bytes or str.
+
+        Raises:
+            ResponseNotRead: its body is still to be received.
+
+        """
+        if not self.is_closed and not self.is_read():
+            raise self._no_content()
+        return {
+            "status_code": self.status_code,
+            "request": _detached(self.request),
+            "history": self.history,
+            "next_request": _detached(self.next_request),
+            "extensions": {},
+            "is_closed": True,
+            **{name: getattr(self, name) for name in KEPT},
+            "_headers": self.headers,
+            "_reason": self.reason_phrase,
+            "_http_version": self.http_version,
+        }
+
     if not TYPE_CHECKING:  # a type checker knows all names
 
         def __getattr__(self, name: str) -> Any:
@@ -1112,6 +1143,14 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status_code} {self.reason_phrase}>"
+
+
+def _detached(request: ClientRequest | None) -> ClientRequest | None:
+    """Return a request with the message of *request*, and none of the objects that send it."""
+    if request is None:
+        return None
+    body = request.body if isinstance(request.body, bytes | str) else None
+    return type(request)(request.method, request.url, request.headers.copy(), body)
 
 
 def _phrase(status: int) -> str:

@@ -44,10 +44,14 @@ class Trust:
     ) -> None:
         if not isinstance(verify, bool | str | bytes | os.PathLike):
             shown = quoted(verify)
-            raise TypeError(f"verify is True, False, or the path of authorities, not {shown}")
-        if cert is not None and not isinstance(cert, str | bytes | os.PathLike | tuple | list):
-            shown = quoted(cert)
-            raise TypeError(f"cert is a path, or a tuple of certificate and key, not {shown}")
+            hint = ": it goes in ssl_context" if hasattr(verify, "wrap_socket") else ""
+            raise TypeError(f"verify is True, False, or the path of authorities, not {shown}{hint}")
+        is_path = isinstance(cert, str | bytes | os.PathLike)
+        is_pair = isinstance(cert, tuple | list) and len(cert) in (2, 3)
+        if cert is not None and not is_path and not is_pair:
+            kind = "a path, or a tuple of certificate, key, and perhaps a password"
+            count = f"{len(cert)} elements" if isinstance(cert, tuple | list) else quoted(cert)
+            raise TypeError(f"cert is {kind}, not {count}")
         if ssl_context is not None:
             check_context(ssl_context)
             for name, is_given in (("verify", verify is not True), ("cert", cert is not None)):

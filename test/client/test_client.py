@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import ssl
 
 import pytest
 import trio
@@ -208,6 +209,17 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(options, error, why
     assert mock.calls == []
 
 
+async def co_layer(request, co_send):
+    return await co_send(request)
+
+
+class ByAwaiting:
+    """What programs for other libraries have as a layer."""
+
+    async def __call__(self, request, co_send):
+        return await co_send(request)
+
+
 @pytest.mark.feature("E19")
 @pytest.mark.parametrize(
     ("options", "error", "why"),
@@ -224,6 +236,12 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(options, error, why
         ({"max_body": -1}, InvalidOption, "max_body"),
         ({"timeout": "1"}, TypeError, "timeout"),
         ({"layers": [1]}, TypeError, "layer"),
+        ({"layers": [co_layer]}, TypeError, "generator function.*yield from co_send"),
+        ({"layers": [ByAwaiting()]}, TypeError, "generator function"),
+        ({"app": print}, TypeError, "ASGIDispatcher"),
+        ({"verify": ssl.create_default_context()}, TypeError, "it goes in ssl_context"),
+        ({"cert": ("a", "b", "c", "d")}, TypeError, "cert is .* not 4 elements"),
+        ({"cert": ["a"]}, TypeError, "cert is .* not 1 elements"),
         ({"base_url": "a.test"}, InvalidRequest, "https://"),
         ({"json": object()}, TypeError, "dumps"),
         ({"auth": ("a",)}, TypeError, "auth"),

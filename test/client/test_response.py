@@ -1,17 +1,21 @@
 """Responses: facts, and every way to read a body, blocking, as operations and as coroutines."""
 
 import asyncio
+import copy
 import gzip
 import io
 import json
+import pickle
 import zlib
 from datetime import timedelta
 
 import pytest
 import trio
+from kit.support import ScriptedServer, answering
 
 from dugong_like import (
     BodyTooLarge,
+    Client,
     ConnectionClosed,
     DecodingError,
     ResponseClosed,
@@ -502,3 +506,43 @@ def test_body_that_was_read_may_be_read_in_every_way_as_often_as_one_likes(strea
             assert response.raw.read() == wire
             file = io.BytesIO()
             assert (response.recv_to_file(file), file.getvalue()) == (len(wire), wire)
+
+
+def test_response_that_was_read_is_pickled_and_copied():
+    moved = b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 2\r\n\r\nno"
+    body = gzip.compress("ä".encode())
+    head = b"HTTP/1.1 200 Fine\r\nContent-Encoding: gzip\r\nContent-Type: text/plain\r\n"
+    found = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with ScriptedServer(answering(moved, found)) as server, Client(max_body=99) as client:
+        place = f"http://127.0.0.1:{server.port}/a"
+        response = client.get(place, headers={"X-A": "b"}, extensions={"x": print})
+    for copied in (pickle.loads(pickle.dumps(response)), copy.deepcopy(response)):
+        assert (copied.status_code, copied.reason_phrase, copied.text) == (200, "Fine", "ä")
+        assert (copied.headers, copied.http_version) == (response.headers, "1.1")
+        assert (copied.elapsed, copied.url) == (response.elapsed, response.url)
+        assert (copied.request.method, copied.request.headers["x-a"]) == ("GET", "b")
+        assert [(each.status_code, str(each.url)) for each in copied.history] == [(302, place)]
+        assert (copied.is_closed, copied.connection, copied.extensions) == (True, None, {})
+        assert (copied.num_bytes_downloaded, list(copied.iter_bytes())) == (
+            len(body),
+            ["ä".encode()],
+        )
+        with pytest.raises(StateError, match="no redirect"):
+            copied.next()
+    try:
+        response.status_code = 404
+        response.raise_for_status()
+    except StatusError as exc:
+        assert pickle.loads(pickle.dumps(exc)).response.text == "ä"
+
+
+def test_response_that_was_not_read_is_not_pickled():
+    with ScriptedServer(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) as server:
+        place = f"http://127.0.0.1:{server.port}/a"
+        with Client() as client, client.stream("GET", place) as response:
+            with pytest.raises(ResponseNotRead, match="GET http://127.*/a: .*call read"):
+                pickle.dumps(response)
+        closed = pickle.loads(pickle.dumps(response))  # as of a redirect that was followed
+        assert (closed.status_code, closed.is_closed) == (200, True)
+        with pytest.raises(ResponseClosed):
+            closed.read()

@@ -182,7 +182,7 @@ class _Task:
         self._is_begun = False
         self._waiting: list[Wake] = []
         self._main = main
-        self._cancel = spawn(self._run)
+        self._cancel = spawn(self._run, "an ASGI application")
 
     async def _run(self) -> None:
         self._is_begun = True

@@ -64,6 +64,10 @@ class RequestRate:
         self._lock = threading.RLock()  # a finalizer may come in between
         after_fork(self._begin_anew)
 
+    def __repr__(self) -> str:
+        burst = round(self._ahead / self._gap) + 1
+        return f"RequestRate({1 / self._gap:g}, burst={burst}, per_origin={self._per_origin})"
+
     def _begin_anew(self) -> None:
         self._lock = threading.RLock()
         self._lines = OrderedDict()  # with operations of the parent process

@@ -385,7 +385,7 @@ def test_lifespan_begins_anew_in_another_loop():
 
 
 def test_other_drivers_are_refused():
-    with pytest.raises(StateError, match="AsyncClient"):
+    with pytest.raises(StateError, match="an ASGI application goes with AsyncClient"):
         Client(dispatcher=ASGIDispatcher(shows)).get(PLACE)
 
 

@@ -41,6 +41,11 @@ def test_requests_come_one_after_the_other(time):
     assert time.waits == [0.25] * 3
 
 
+def test_it_shows_its_limits():
+    assert repr(RequestRate(0.5, 3)) == "RequestRate(0.5, burst=3, per_origin=True)"
+    assert repr(RequestRate(7, per_origin=False)) == "RequestRate(7, burst=1, per_origin=False)"
+
+
 def test_burst_after_a_pause(time):
     rate = rate_of(time, 2, 3)
     for _ in range(5):
