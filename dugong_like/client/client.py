@@ -522,6 +522,8 @@ class Client:
 
     def _co_complete(self, request: ClientRequest, response: Response) -> Co[Response]:
         """Do what is left to do after the first response, which has come directly."""
+        if request.misdirected and response.status_code == 421:  # noqa: PLR2004 - see `Pool`
+            return self._co_send_through(request, response.begun_at)
         going = self._redirects.co_follow(request, response, self._chain.co_send)
         return self._co_end(request, going, response.begun_at)
 

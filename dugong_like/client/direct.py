@@ -30,8 +30,9 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import DugongError
 from ..http.redaction import mask_target
-from .dispatch import arriving_response, ends_unused, may_repeat
-from .pool import Lease
+from .dispatch import arriving_response, ends_unused, may_repeat, needs_http_1
+from .pool import MISDIRECTED, Lease
+from .pooled import Member
 from .response import ReadingOptions, Response
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
     from ..connection.exchange import Reply
     from ..http.cookies import Cookies
     from .pool import Pool
-    from .pooled import Member
     from .request import ClientRequest
+    from .sharing import StreamLease
 
 INFO: Final = 20  # the level of logging
 REDIRECTS: Final = range(300, 400)
@@ -79,7 +80,7 @@ class DirectDispatch:
         self._raises = raises
         self._log: Logger | None = None
 
-    def begin(self, request: ClientRequest) -> Member | None:
+    def begin(self, request: ClientRequest) -> Member | StreamLease | None:
         """Return a connection for *request*; None if it cannot be sent this way, or not now.
 
         Raises:
@@ -91,9 +92,10 @@ class DirectDispatch:
             "logging" in _modules and (self._log or self._find_log()).isEnabledFor(INFO)
         ):
             return None
-        member = self._pool.take(request.url.origin)
+        pool, origin = self._pool, request.url.origin
+        member = pool.take(origin)
         if member is None:
-            return None
+            return self._begin_stream(request, pool.take_stream(origin))
         timeouts = request.timeouts
         if timeouts is not member.timeout and timeouts is not None:
             assert member.connection is not None
@@ -102,6 +104,16 @@ class DirectDispatch:
         request.attempts += 1
         return member
 
+    @staticmethod
+    def _begin_stream(request: ClientRequest, lease: StreamLease | None) -> StreamLease | None:
+        """Begin with a stream of an HTTP/2 connection, if there is one."""
+        if lease is None:
+            return None
+        lease.connection.limit(request.timeouts)
+        lease.taken = time.monotonic()
+        request.attempts += 1
+        return lease
+
     def _find_log(self) -> Logger:
         """Return what logs requests. A program without logging does not import it."""
         from .log import log  # noqa: PLC0415 - logging is loaded already
@@ -109,25 +121,48 @@ class DirectDispatch:
         self._log = log
         return log
 
-    def repeats(self, member: Member, request: ClientRequest, exc: BaseException) -> bool:
+    def repeats(
+        self, member: Member | StreamLease, request: ClientRequest, exc: BaseException
+    ) -> bool:
         """End the use of *member* after *exc*; return True if *request* is sent another way now.
 
         Otherwise *exc* says what it is about.
         """
         if not isinstance(exc, DugongError):
-            self._pool.discard(member)
+            self._discard(member)
             return False
-        repeats = member.requests > 0 and may_repeat(request, exc)
-        if ends_unused(exc):
-            self._pool.give_back(member)
+        if isinstance(member, Member):
+            repeats = member.requests > 0 and may_repeat(request, exc)
+            if ends_unused(exc):
+                self._pool.give_back(member)
+            else:
+                self._pool.discard(member)
         else:
-            self._pool.discard(member)
+            repeats = needs_http_1(request, exc) or may_repeat(request, exc)
+            member.release()
         if not repeats:
             exc.request = request
             exc.label_request(request, mask_target(str(request.url)))
         return repeats
 
-    def end(self, member: Member, request: ClientRequest, reply: Reply) -> Response:
+    @staticmethod
+    def _end_misdirected(lease: StreamLease, request: ClientRequest, reply: Reply) -> Response:
+        """Return a response that says that the request is for another connection."""
+        if request.rewindable():
+            request.misdirected = True
+            lease.avoid()
+        lease.release()
+        response = Response.received(reply, request, lease.connection, reply.body)
+        response.begun_at = lease.taken
+        return response
+
+    def _discard(self, member: Member | StreamLease) -> None:
+        if isinstance(member, Member):
+            self._pool.discard(member)
+        else:
+            member.discard()
+
+    def end(self, member: Member | StreamLease, request: ClientRequest, reply: Reply) -> Response:
         """Give the connection back, unless the body is still to be read, and make the response.
 
         Returns:
@@ -141,15 +176,25 @@ class DirectDispatch:
             self._cookies.extract(request.url, lines, time.time())
         body: bytes | None = reply.body
         if body is None:
-            lease = Lease(pool, member, request.url.origin)
+            lease: Lease | StreamLease
+            if isinstance(member, Member):
+                lease = Lease(pool, member, request.url.origin)
+            else:
+                lease = member
             response = arriving_response(lease, request, (reply, False))
             response.begun_at = member.taken
             return response
-        if not is_plain and (keep_alive := reply.field("keep-alive")) is not None:
-            pool.note_keep_alive(member, keep_alive)
         connection = member.connection
         begun_at = member.taken  # before another request takes it
-        ended_at = pool.give_back(member, reply.is_usual)
+        if isinstance(member, Member):
+            if not is_plain and (keep_alive := reply.field("keep-alive")) is not None:
+                pool.note_keep_alive(member, keep_alive)
+            ended_at = pool.give_back(member, reply.is_usual)
+        else:
+            if reply.status == MISDIRECTED:
+                return self._end_misdirected(member, request, reply)
+            member.release()
+            ended_at = time.monotonic()
         status = reply.status
         if not is_plain or status in REDIRECTS or (status >= ERRORS and self._raises):
             response = Response.received(reply, request, connection, body)

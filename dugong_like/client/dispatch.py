@@ -28,6 +28,7 @@ from ..errors import (
     StreamReset,
 )
 from ..http.arguments import as_bytes
+from ..http.h2.violations import ErrorCode
 from ..http.request import BodyFollowing, Request, is_whole
 from ..http.url import Origin
 from ..polling.contract import Co
@@ -214,6 +215,18 @@ def may_repeat(request: Repeatable, exc: DugongError) -> bool:
     if exc.request_sent == "yes" or (exc.request_sent == "maybe" and not request.idempotent):
         return False
     return request.rewindable()
+
+
+def needs_http_1(request: Repeatable, exc: DugongError) -> bool:
+    """Return True if *request* is to be sent over HTTP/1.1, as the server says in *exc*.
+
+    See RFC 9113 section 7.
+    """
+    return (
+        isinstance(exc, GoneAway | StreamReset)
+        and exc.code == ErrorCode.HTTP_1_1_REQUIRED
+        and request.rewindable()
+    )
 
 
 def was_refused(exc: DugongError) -> bool:

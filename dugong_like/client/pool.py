@@ -39,12 +39,11 @@ from itertools import count
 from math import inf
 from threading import RLock
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from weakref import WeakValueDictionary, ref
 
 from ..connection.connection import HTTPConnection
 from ..errors import GoneAway, PoolTimedOut, StateError, StreamReset
-from ..http.h2.violations import ErrorCode
 from ..http.redaction import quoted
 from ..http.url import Origin
 from ..polling.combinators import Bundle
@@ -55,7 +54,7 @@ from ..polling.timeouts import Timeouts
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
 from .connection_settings import ConnectionSettings
-from .dispatch import co_dispatch, origin_of
+from .dispatch import co_dispatch, needs_http_1, origin_of
 from .keep_alive import parse_keep_alive
 from .pool_limits import Limits
 from .pooled import HTTP_2, Member, OriginPool, OriginStats, Waiter
@@ -63,7 +62,7 @@ from .pooled import HTTP_2, Member, OriginPool, OriginStats, Waiter
 if TYPE_CHECKING:
     from .request import ClientRequest
     from .response import Response
-    from .sharing import Sharing
+    from .sharing import Sharing, StreamLease
 
 MOST_KNOWN: Final = 1000  # origins whose counts are kept although they have no connection
 MARGIN: Final = 1.0  # second; a request must not meet the server's close on its way
@@ -142,6 +141,16 @@ class Lease:
         for member in self._held.copy():
             return member.requests + served >= member.most or monotonic() >= member.ends
         return True
+
+    @property
+    def views(self) -> list[Any]:
+        """What users of the connection have left for the next ones; see `Sharing`."""
+        renewals = self.connection.renewals
+        for member in self._held.copy():
+            if member.views is None or member.views[0] != renewals:
+                member.views = renewals, []
+            return member.views[1]
+        return []
 
     def release(self, keep_alive: str | None = None, requests: int = 1) -> None:
         """Give the connection back.
@@ -307,12 +316,12 @@ class Pool:
                 response = yield from co_dispatch(leases, origin, request)
                 if response.status_code != MISDIRECTED or not request.rewindable():
                     return response
-                if not leases.avoid_last():
+                if request.misdirected or not leases.avoid_last():
                     return response
                 response.close()
                 return (yield from co_dispatch(leases, origin, request))
             except (StreamReset, GoneAway) as exc:
-                if exc.code != ErrorCode.HTTP_1_1_REQUIRED or not request.rewindable():
+                if not needs_http_1(request, exc):
                     raise
             sharing.note_http_1(origin)  # RFC 9113 section 7: not for this request alone
         return (yield from co_dispatch(self, HTTP_1_1.at(origin), request))
@@ -328,6 +337,39 @@ class Pool:
                     self._sharing = Sharing(self)
                 sharing = self._sharing
         return sharing
+
+    def take_stream(self, origin: Origin) -> StreamLease | None:
+        """Take a stream of an HTTP/2 connection that is open, if that is possible at once."""
+        at = self._known.get(origin)
+        if at is None or not at.is_shared or (sharing := self._sharing) is None:
+            return None
+        return sharing.take_stream(at, origin)
+
+    def take_idle(self, at: OriginPool, origin: Origin) -> Lease | None:
+        """Take an idle connection *at* an origin, without closing others; None if there is none.
+
+        It is not found out whether it is too old since a moment ago.
+        """
+        if at.waiting or not at.idle:
+            return None
+        now = monotonic()
+        member = None
+        try:
+            if at.idle[-1].due <= now:
+                return None
+            member = at.idle.pop()
+            member.at = at
+            self._idle.pop(member.key, None)
+            member.taken = now
+            at.reused += 1
+            return Lease(self, member, origin)
+        except IndexError:  # another thread has just taken it
+            return None
+        except BaseException:
+            if member is not None:
+                member.at = at
+                self._end(member, "interrupted")
+            raise
 
     def set_shared(self, origin: Origin, *, is_shared: bool) -> None:
         """Note for `Sharing` if connections to *origin* are lent stream by stream (*is_shared*)."""
@@ -608,7 +650,9 @@ class Pool:
         except IndexError:
             return
         if why is None:
-            member.has_other_limits = True  # its user may have set some
+            conn = member.connection
+            if conn is not None and conn.timeout is not member.timeout:
+                member.has_other_limits = True  # its user has set some
             self.give_back(member, used=used)
         else:
             self.discard(member, why)

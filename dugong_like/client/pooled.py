@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from math import inf
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from weakref import ref
 
 from ..connection.connection import HTTPConnection
@@ -114,6 +114,8 @@ class Member:
         connection: the connection; None before it is made.
         timeout: its time limits.
         renewals: how often it was renewed, as far as is known.
+        views: kept of its users for the next ones, while it is lent stream by stream; with the
+            number of renewals that they are for. None if there are none.
         requests: how often it has been given back after use.
         most: requests after which it is closed.
         lasts: seconds that it may be idle.
@@ -127,7 +129,7 @@ class Member:
 
     __slots__ = (
         *("__weakref__", "at", "connection", "due", "ends", "has_other_limits", "home", "key"),
-        *("lasts", "most", "places", "renewals", "requests", "taken", "timeout"),
+        *("lasts", "most", "places", "renewals", "requests", "taken", "timeout", "views"),
     )
 
     def __init__(self, at: OriginPool, places: set[ref[Member]]) -> None:
@@ -136,6 +138,7 @@ class Member:
         self.home = ref(at)
         self.connection: HTTPConnection | None = None
         self.timeout: float | Timeouts | None = None
+        self.views: tuple[int, list[Any]] | None = None
         self.renewals = 0
         self.requests = 0
         self.taken = 0.0
@@ -227,13 +230,14 @@ class OriginPool:
         is_listed: True if it is in the queue of those that can be served; see `Pool`.
         negotiates: True if its connections may speak HTTP/2.
         is_shared: True if they are lent stream by stream, as far as is known; see `Sharing`.
+        lent: what `Sharing` knows of the origin; None if it was not asked.
         opened: and the others: see `OriginStats`.
 
     """
 
     __slots__ = (
         *("__weakref__", "_pool", "ended", "expired", "idle", "is_listed", "is_open", "members"),
-        *("is_shared", "negotiates", "opened", "origin", "reused", "stale", "waiting"),
+        *("is_shared", "lent", "negotiates", "opened", "origin", "reused", "stale", "waiting"),
     )
 
     def __init__(self, origin: Origin, pool: Callable[[], Server | None]) -> None:
@@ -241,6 +245,7 @@ class OriginPool:
         self._pool = pool  # a weak reference
         self.is_open = True
         self.is_listed = self.negotiates = self.is_shared = False
+        self.lent: Any = None
         self.members: set[ref[Member]] = set()
         self.idle: deque[Member] = deque()
         self.waiting: OrderedDict[Waiter, None] = OrderedDict()

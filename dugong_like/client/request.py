@@ -114,6 +114,7 @@ class ClientRequest(Request):
         decompress: True or False to have the body of the response decoded or left as it is sent;
             None for what the client does.
         held: keeps one connection for several requests, a `HeldConnection`; None for none.
+        misdirected: True if it was sent by an HTTP/2 connection whose server answered 421.
         extensions: anything that layers of your own want to know.
 
     """
@@ -133,6 +134,7 @@ class ClientRequest(Request):
     connecting: ConnectionSettings | None = None
     decompress: bool | None = None
     held: Hold | None = None
+    misdirected = False
 
     url: URL
     body: Any = None

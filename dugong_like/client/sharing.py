@@ -30,7 +30,7 @@ from weakref import ref
 from ..connection.connection_view import ConnectionView
 from ..errors import DugongError, PoolTimedOut, StateError
 from ..polling.wake import Wake
-from .pooled import HTTP_2
+from .pooled import HTTP_2, OriginPool
 
 if TYPE_CHECKING:
     from ..connection.connection import HTTPConnection
@@ -48,6 +48,11 @@ class WholeLease(Protocol):
     connection: HTTPConnection
     origin: Origin
     reused: bool
+
+    @property
+    def views(self) -> list[ConnectionView]:
+        """What users of the connection have left for the next ones."""
+        ...
 
     def is_at_limit(self, served: int) -> bool:
         """Return True if it takes no further request, as it has had so many, or is too old."""
@@ -79,6 +84,10 @@ class Lending(Protocol):
 
     def set_shared(self, origin: Origin, *, is_shared: bool) -> None:
         """Note whether connections to *origin* are lent stream by stream."""
+        ...
+
+    def take_idle(self, at: OriginPool, origin: Origin, /) -> WholeLease | None:
+        """Take an idle connection, without calling anything of the user's."""
         ...
 
     def try_acquire(self, origin: Origin, /) -> WholeLease | None:
@@ -113,7 +122,7 @@ class Share:
         self.lease = lease
         self.connection = lease.connection
         self.uses: set[object] = set()
-        self.views: list[ConnectionView] = []
+        self.views = lease.views
         self.served = 0
         self.has_ended = self.is_avoided = False
 
@@ -148,17 +157,21 @@ class SharedOrigin:
         each_opens: True after a connection could not be opened.
         speaks_http_1: True if the server has chosen HTTP/1.1.
         needs_http_1: True if it has answered HTTP_1_1_REQUIRED over HTTP/2.
+        is_forgotten: True if another object has its place.
 
     """
 
-    __slots__ = ("each_opens", "needs_http_1", "opening", "shares", "speaks_http_1", "waiting")
+    __slots__ = (
+        *("each_opens", "is_forgotten", "needs_http_1", "opening", "shares", "speaks_http_1"),
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.shares: list[Share] = []
         self.waiting: OrderedDict[Wake, None] = OrderedDict()
         self.opening = 0
         self.each_opens = False
-        self.speaks_http_1 = self.needs_http_1 = False
+        self.speaks_http_1 = self.needs_http_1 = self.is_forgotten = False
 
     def is_unused(self) -> bool:
         """Return True if it can be forgotten."""
@@ -174,10 +187,11 @@ class StreamLease:
     Attributes:
         connection: a `ConnectionView` of the connection, which others use as well.
         origin: where it leads.
+        taken: time at which it was taken, in seconds of `time.monotonic`; 0.0 if nobody asks.
 
     """
 
-    __slots__ = ("_at", "_from", "_key", "_share", "_sharing", "connection", "origin")
+    __slots__ = ("_at", "_from", "_key", "_share", "_sharing", "connection", "origin", "taken")
 
     _share: Share | None
 
@@ -191,6 +205,7 @@ class StreamLease:
         self._at = at
         self._key = key
         self._share = share
+        self.taken = 0.0
 
     @property
     def reused(self) -> bool:
@@ -327,6 +342,37 @@ class Sharing:
         whole = yield from self._pool.co_acquire(origin, inf if until is None else until)
         return self._checked(at, whole)
 
+    def take_stream(self, here: OriginPool, origin: Origin) -> StreamLease | None:
+        """Take a stream of a connection that is open, if that is possible at once.
+
+        Args:
+            here: what the pool has for the origin.
+            origin: where it leads.
+
+        """
+        at = here.lent
+        if at is None or at.is_forgotten:
+            at = here.lent = self._at(origin)
+        if at.waiting or at.speaks_http_1 or at.needs_http_1:
+            return None
+        if at.shares:
+            return self._take(at, origin)
+        lease = None
+        try:
+            with self._changing:  # nobody shall find it neither idle nor shared
+                if at.opening or at.shares or (lease := self._pool.take_idle(here, origin)) is None:
+                    return None
+                if lease.connection.is_reusable():
+                    share = Share(lease)
+                    lease = None
+                    stream = self._use(at, share, origin)
+                    at.shares.append(share)
+                    return stream
+        finally:
+            if lease is not None:
+                lease.discard()
+        return None
+
     def _at(self, origin: Origin) -> SharedOrigin:
         key = self._pool.key(origin)
         at = self._known.get(key)
@@ -335,6 +381,7 @@ class Sharing:
                 if len(self._known) >= MOST_KNOWN:
                     for other, each in list(self._known.items()):
                         if each.is_unused():
+                            each.is_forgotten = True
                             self._known.pop(other, None)
                 at = self._known.setdefault(key, SharedOrigin())
         return at
@@ -382,6 +429,8 @@ class Sharing:
         with self._changing:
             if at.opening and not at.each_opens:
                 return False
+            if any(share.has_ended for share in at.shares):
+                return False  # it is about to be idle, and wakes one then
             at.opening += 1
             return True
 
@@ -398,6 +447,9 @@ class Sharing:
         lease = None
         woken = 1  # another one opens if this is given up
         try:
+            if (free := self._take(at, origin)) is not None:  # shared since a moment ago
+                woken = len(at.waiting)
+                return free
             lease = self._pool.try_acquire(origin)
             if lease is None:
                 if at.shares:
@@ -447,12 +499,16 @@ class Sharing:
             ends = not share.uses and not share.has_ended
             if ends:
                 share.has_ended = True
-                if share in at.shares:
-                    at.shares.remove(share)
-        if ends and share.is_avoided:
-            share.lease.discard()
-        elif ends:
-            share.lease.release(None, share.served)
+        if ends:
+            try:
+                if share.is_avoided:
+                    share.lease.discard()
+                else:
+                    share.lease.release(None, share.served)
+            finally:
+                with self._changing:
+                    if share in at.shares:
+                        at.shares.remove(share)
         self._wake(at, 1)
 
     # ---- waiting

@@ -19,6 +19,7 @@ from .operations import Operations
 
 if TYPE_CHECKING:
     from ..polling.contract import Co
+    from ..polling.timeouts import Timeouts
     from .config import ConnectionConfig
     from .session import Session as AnySession
 
@@ -56,6 +57,15 @@ class ConnectionView(HTTPConnection):
         else:
             closed = ConnectionClosed("the connection takes no further request", request_sent="no")
         raise shared.labelled(closed) from self.close_reason
+
+    def limit(self, timeouts: Timeouts | None) -> None:
+        """Let *timeouts* hold for its next exchange; None stands for those of the connection."""
+        if timeouts is None:
+            wanted: float | Timeouts | None = self._config.timeout
+        else:
+            wanted = timeouts
+        if wanted is not self._timeout:
+            self.timeout = wanted
 
     def is_quiet(self) -> bool:
         """Return True if none of its exchanges is under way."""

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import threading
+import time
 
 import pytest
 from kit.h2_frames import goaway
@@ -13,12 +14,21 @@ from kit.h2_site import Site, h2_site, site
 from kit.steps import Steps
 from kit.support import ScriptedServer
 
-from dugong_like import AsyncClient, Client, GoneAway, Origin, StateError, StreamReset
+from dugong_like import (
+    AsyncClient,
+    Client,
+    ConnectionTimedOut,
+    GoneAway,
+    Origin,
+    StateError,
+    StreamReset,
+    Timeouts,
+)
 from dugong_like.drivers.loop import Loop
 
 VERSIONS = ("h2", "http/1.1")
-MOST_CODES = 6900  # bytecodes of a GET on a connection that was used before
-MOST_CALLS = 305
+MOST_CODES = 2850  # bytecodes of a GET on a connection that was used before
+MOST_CALLS = 100
 
 
 @pytest.fixture
@@ -285,6 +295,20 @@ def test_misdirected_request_is_sent_once_more_by_another_connection(tls, client
         assert [len(peer.requests) for peer in server.peers] == [2, 2]
 
 
+def test_misdirected_request_on_a_known_connection_is_sent_once_more(tls, client_of):
+    for times, status in ((1, 200), (2, 421)):
+        counted = []
+        with h2_site(misdirecting(times, counted), tls=tls) as server:
+            client = client_of(server)
+            client.get("/")
+            response = client.post("/upload", content=b"abc")
+            assert response.status_code == status
+            assert len(counted) == 2
+            assert client.get("/").content == b"hello"
+            assert client.post("/upload", content=b"abc").status_code == 200
+        assert len(server.peers) == 2
+
+
 def test_misdirected_request_is_not_sent_a_third_time(tls, client_of):
     counted = []
     with h2_site(misdirecting(2, counted), tls=tls) as server:
@@ -464,6 +488,47 @@ def test_child_process_has_connections_of_its_own(tls, client_of):
             assert sum(map(len, response.iter_bytes())) == 300_000
         assert client.get("/").content == b"hello"
     assert len(server.peers) == 2
+
+
+def test_time_limits_of_a_request_do_not_hold_for_the_next_one(tls, client_of):
+    never = []
+
+    def answer(request):
+        return never.append(request) if request[":path"] == "/never" else site(request)
+
+    with h2_site(answer, tls=tls) as server:
+        client = client_of(server)
+        client.get("/")
+        with pytest.raises(ConnectionTimedOut, match="GET https://localhost:.*/never"):
+            client.get("/never", timeout=Timeouts(read=0.05))
+        assert client.get("/", timeout=Timeouts(read=20)).content == b"hello"
+        assert client.get("/").content == b"hello"
+        going = client.co_get("/never")
+        need = next(going)
+        assert need.deadline - time.monotonic() > 5
+        going.close()
+        assert client.get("/").content == b"hello"
+    assert len(server.peers) == 1
+
+
+def test_redirects_and_errors_on_a_known_connection(tls, client_of):
+    def answer(request):
+        if request[":path"] == "/moved":
+            return Answer(status=302, fields=[("location", "/")], body=b"there")
+        if request[":path"] == "/large":
+            return Answer(status=404, body=bytes(300_000))
+        return site(request)
+
+    with h2_site(answer, tls=tls) as server:
+        client = client_of(server)
+        client.get("/")
+        assert client.get("/moved", follow_redirects=True).content == b"hello"
+        assert client.get("/moved", follow_redirects=False).content == b"there"
+        response = client.get("/large")
+        assert (response.status_code, len(response.content)) == (404, 300_000)
+        assert client.get("/").stream_id == 11
+        assert client.stats()[f"https://localhost:{server.port}"].idle == 1
+    assert len(server.peers) == 1
 
 
 def test_steps_of_requests_one_after_the_other_are_few():

@@ -130,6 +130,85 @@ def test_view_of_a_user_that_has_ended_in_order_is_used_again():
         lease.release()
 
 
+def known(**options):
+    """Return a `Sharing` that has an idle connection, its pool, and what makes connections."""
+    sharing, pool, connector, _ = sharing_of(**options)
+    took(sharing.co_acquire(origin())).release()
+    assert places(pool) == (1, 0)
+    return sharing, pool, connector
+
+
+def test_stream_of_an_idle_connection_is_taken_at_once():
+    sharing, pool, connector = known()
+    here = pool._origin_pool(origin())
+    lease = sharing.take_stream(here, origin())
+    other = sharing.take_stream(here, origin())
+    assert lease.connection.whole is other.connection.whole is connector.made[0]
+    assert sharing.take_stream(here, origin()) is None  # both streams are used
+    assert places(pool) == (0, 1)
+    lease.release()
+    other.release()
+    assert places(pool) == (1, 0)
+    third = sharing.take_stream(here, origin())
+    assert third.connection is other.connection
+    third.release()
+
+
+def test_stream_is_not_taken_at_once_if_that_is_not_possible():
+    sharing, pool, connector = known()
+    here = pool._origin_pool(origin())
+    here.idle[-1].due = 0.0
+    assert sharing.take_stream(here, origin()) is None  # it is too old
+    sharing, pool, connector = known()
+    here = pool._origin_pool(origin())
+    connector.made[0].open = False
+    connector.made[0].is_reusable = lambda: False
+    assert sharing.take_stream(here, origin()) is None
+    assert places(pool) == (0, 0)
+    sharing.note_http_1(origin())
+    assert sharing.take_stream(here, origin()) is None
+
+
+def test_no_second_connection_if_another_one_takes_the_idle_one_meanwhile(monkeypatch):
+    sharing, pool, connector = known()
+    here = pool._origin_pool(origin())
+    others = []
+    may_open = Sharing._may_open
+
+    def overtaken(self, at):
+        if not others:
+            others.append(sharing.take_stream(here, origin()))
+        return may_open(self, at)
+
+    monkeypatch.setattr(Sharing, "_may_open", overtaken)
+    lease = took(sharing.co_acquire(origin()))
+    assert lease.connection.whole is others[0].connection.whole
+    assert len(connector.made) == 1
+    lease.release()
+    others[0].release()
+
+
+def test_no_second_connection_while_the_first_is_given_back():
+    sharing, pool, connector = known()
+    lease = took(sharing.co_acquire(origin()))
+    whole = lease._from.lease
+    release = type(whole).release
+    others = []
+
+    def slowly(*args):
+        others.append(sharing.co_acquire(origin()))
+        next(others[0])  # it waits, as there is neither a shared nor an idle one
+        release(*args)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(whole), "release", slowly)
+        lease.release()
+    other = took(others[0])
+    assert other.connection.whole is connector.made[0]
+    assert len(connector.made) == 1
+    other.release()
+
+
 def test_further_connection_only_when_the_streams_are_used_up():
     sharing, pool, connector, _ = sharing_of(concurrency=3)
     leases = [took(sharing.co_acquire(origin())) for _ in range(7)]

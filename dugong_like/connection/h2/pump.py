@@ -205,10 +205,10 @@ class Pump:
         shared, engine = self._shared, self.engine
         output = engine.output
         if (
-            not self.is_free()
-            or engine.streams
+            self._reader is not None
+            or self._followers
             or output.sent != output.queued
-            or not engine.room()
+            or not engine.is_idle()
             or not shared.reading.acquire(False)
         ):
             waiter.left = True
@@ -265,7 +265,13 @@ class Pump:
         if count and (content := self.engine.take_whole(of_waiter, memory, count)) is not None:
             _spare.append(memory)
             self.received += count
-            self.leave(waiter)
+            if self._followers:
+                self.leave(waiter)
+            else:  # as that does
+                waiter.left = True
+                self._newest = self._reader = None
+                waiter.leads = False
+                self._shared.reading.release()
             return content
         self.follow(waiter, of_waiter)
         self._take_in(stream, memory, count)

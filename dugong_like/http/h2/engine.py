@@ -118,6 +118,11 @@ class Engine:
         room = shared.most_open - len(shared.streams)
         return room if room > 0 else 0
 
+    def is_idle(self) -> bool:
+        """Return True if no stream is open, and one may be opened now."""
+        shared = self._shared
+        return not shared.streams and shared.most_open > 0
+
     def can_open(self) -> bool:
         """Return True if the connection takes further streams, now or when others have ended."""
         shared = self._shared
@@ -174,7 +179,12 @@ class Engine:
         if shared.floods.cost > 0:
             shared.floods.begin_again()
         shared.streams[stream_id] = stream
-        self._send_block(stream_id, block, END_STREAM if end else 0)
+        flags = END_STREAM if end else 0
+        size = len(block)
+        if size <= shared.max_frame:
+            shared.output.add(frame_header(size, HEADERS, flags | END_HEADERS, stream_id) + block)
+        else:
+            self._send_block(stream_id, block, flags)
         if end:
             stream.step(REQUEST_ENDED)
             stream.request_ended = True

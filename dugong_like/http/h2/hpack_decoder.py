@@ -113,7 +113,8 @@ class Decoder:
     def known(self, block: bytes) -> FieldSection | None:
         """Return what `decode` would return, if it has decoded an equal block before.
 
-        None says that this is unknown. Nothing changes: *block* is still to be decoded.
+        None says that this is unknown. Nothing changes: *block* is still to be decoded, or given to
+        `repeat`.
         """
         if self._must_update:
             return None
@@ -121,6 +122,11 @@ class Decoder:
         if section is None and (adding := self._adding.get(block)) is not None:
             return adding[0] if adding[2] <= self._limit else None
         return section
+
+    def repeat(self, block: bytes) -> None:
+        """Do what `decode` does with a block of which `known` has just returned the fields."""
+        if (adding := self._adding.get(block)) is not None:
+            self._repeat(adding)
 
     def decode(self, block: bytes) -> FieldSection:
         """Return the fields of a block.

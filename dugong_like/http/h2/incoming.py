@@ -137,7 +137,7 @@ class Incoming:
         increment = self._receive_window.passed(count)
         if increment is None:
             return None
-        shared.decoder.decode(block)
+        shared.decoder.repeat(block)
         stream.receive_window -= count
         stream.step(RESPONSE_ENDED)
         stream.head = head
