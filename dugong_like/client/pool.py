@@ -144,7 +144,7 @@ class Lease:
 
     @property
     def views(self) -> list[Any]:
-        """What users of the connection have left for the next ones; see `Sharing`."""
+        """The views that users of the connection have left for the next ones; see `Sharing`."""
         renewals = self.connection.renewals
         for member in self._held.copy():
             if member.views is None or member.views[0] != renewals:
@@ -339,16 +339,30 @@ class Pool:
         return sharing
 
     def take_stream(self, origin: Origin) -> StreamLease | None:
-        """Take a stream of an HTTP/2 connection that is open, if that is possible at once."""
+        """Take a stream of an HTTP/2 connection that is open, if that is possible at once.
+
+        Args:
+            origin: where it leads.
+
+        Returns:
+            Its lease; None if a connection has to be opened or waited for, or speaks HTTP/1.1.
+
+        """
         at = self._known.get(origin)
         if at is None or not at.is_shared or (sharing := self._sharing) is None:
             return None
         return sharing.take_stream(at, origin)
 
     def take_idle(self, at: OriginPool, origin: Origin) -> Lease | None:
-        """Take an idle connection *at* an origin, without closing others; None if there is none.
+        """Take an idle connection, without closing others that are too old.
 
-        It is not found out whether it is too old since a moment ago.
+        Args:
+            at: whose it is.
+            origin: where it leads.
+
+        Returns:
+            Its lease; None if none is idle, or others wait already.
+
         """
         if at.waiting or not at.idle:
             return None

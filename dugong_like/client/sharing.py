@@ -51,7 +51,7 @@ class WholeLease(Protocol):
 
     @property
     def views(self) -> list[ConnectionView]:
-        """What users of the connection have left for the next ones."""
+        """The views that users of the connection have left for the next ones."""
         ...
 
     def is_at_limit(self, served: int) -> bool:
