@@ -97,7 +97,7 @@ if TYPE_CHECKING:
     from .client.pool_limits import Limits
     from .client.request import ClientRequest
     from .client.response import Response
-    from .client.transfers.results import DownloadResult
+    from .client.transfers.results import DownloadResult, UploadResult
     from .connection.answers import Answer, AnswerStream
     from .connection.async_connection import AsyncConnection, async_connect
     from .connection.async_websocket import AsyncWebSocket
@@ -294,6 +294,7 @@ __all__ = [
     "TunnelRefused",
     "UnsupportedResponse",
     "UnusableRange",
+    "UploadResult",
     "Wake",
     "WebSocket",
     "WebSocketClosed",
@@ -405,6 +406,7 @@ _LATER = {
     "SocketOptions": ".transport.connect.socket_options",
     "CachingResolver": ".transport.connect.resolvers",
     "URL": ".http.url",
+    "UploadResult": ".client.transfers.results",
     "TLSSessions": ".transport.tls.sessions",
     "default_ssl_context": ".transport.tls.contexts",
     "tls_context": ".transport.tls.contexts",

@@ -142,6 +142,7 @@ TESTED_ELSEWHERE = {
     "client/transfers/mover.py": "transfers/test_download.py, transfers/test_over_sockets.py",
     "client/transfers/part.py": "transfers/test_download.py",
     "client/transfers/results.py": "plain data; transfers/test_download.py",
+    "client/transfers/upload_body.py": "transfers/test_upload.py",
     "client/transfers/verification.py": "transfers/test_download.py",
     "client/dispatcher.py": "protocols of types; client/test_client.py",
     "client/dispatchers/application.py": "test_wsgi.py, test_asgi.py",

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from .event_source import EventSource, SSEOptions
     from .request import ClientRequest
     from .response import Response
-    from .transfers.options import DownloadOptions
-    from .transfers.results import DownloadResult
+    from .transfers.options import DownloadOptions, UploadOptions
+    from .transfers.results import DownloadResult, UploadResult
     from .websocket import OpeningOptions
 
 
@@ -177,6 +177,15 @@ class AsyncClient:
     ) -> DownloadResult:
         """Do what `Client.co_download` does. Writing the file blocks the loop."""
         return await runner()(self._client.co_download(url, target, **options))
+
+    async def upload(
+        self,
+        source: str | os.PathLike[str] | BinaryIO,
+        url: URL | str,
+        **options: Unpack[UploadOptions],
+    ) -> UploadResult:
+        """Do what `Client.co_upload` does. Reading the file blocks the loop."""
+        return await runner()(self._client.co_upload(source, url, **options))
 
     def websocket(
         self,

@@ -60,8 +60,8 @@ if TYPE_CHECKING:
     from .layers.retry import Retry
     from .pool import Pool
     from .request import ClientRequest
-    from .transfers.options import DownloadOptions
-    from .transfers.results import DownloadResult
+    from .transfers.options import DownloadOptions, UploadOptions
+    from .transfers.results import DownloadResult, UploadResult
     from .websocket import OpeningOptions
 
 T = TypeVar("T")
@@ -768,6 +768,61 @@ class Client:
     ) -> DownloadResult:
         """Blocking twin of `co_download`."""
         return run(self.co_download(url, target, **options))
+
+    def co_upload(
+        self,
+        source: str | os.PathLike[str] | BinaryIO,
+        url: URL | str,
+        **options: Unpack[UploadOptions],
+    ) -> Co[UploadResult]:
+        """Upload a file; see :doc:`/transfers`.
+
+        Over plain TCP the system sends a regular file by itself (on Linux). One that is written to
+        meanwhile is noticed, if its size or its time changes.
+
+        Args:
+            source: path of a file; or a binary file to read from, from its present position on.
+            url: see `build_request`.
+            options:
+                *method*, ``"PUT"`` by default.
+                *digest*, ``"sha-256"`` or ``"sha-512"`` to send Repr-Digest (RFC 9530): the file is
+                read twice for that; with *trailer* True it is read once, and sent in chunks with
+                the digest behind them.
+                *expect100*, True or False to ask the server first, or not to; by default it is
+                asked from 1 MiB on, and waited for a second (`Timeouts.expect100`).
+                *if_match*, an entity tag that the resource has to have; *if_none_match*, ``"*"`` if
+                it must not exist. Such a request is repeated only if none of it was processed.
+                *progress*, called with the bytes that were sent, and with all, None if unknown.
+                *rate*, bytes a second at most, or a `RateLimit`.
+                *retry*, `Retry()` unless the client has another; None for never. A file is sent
+                again from where it began.
+                *params*, *headers*, *cookies*, *auth*, *timeout*, *follow_redirects*, *hooks*,
+                *extensions*, *ssl_context*, *verify*, *cert*, *proxy*, *http_version* and
+                *server_hostname* as of `build_request`.
+
+        Raises:
+            StatusError: the response is no success; the error has it.
+            ContentChanged: the file has changed while it was read.
+            TransferError: the server answered before it had everything.
+            TransferFileFailed, FileTooShort: the file cannot be read to its end.
+            OSError: the file cannot be opened; nothing was sent.
+            InvalidRequest, InvalidOption, TypeError, ValueError: an argument is invalid; nothing
+                was sent.
+            DugongError: see `co_send`.
+
+        """
+        from .transfers.upload import co_upload  # noqa: PLC0415 - for those who want it
+
+        return co_upload(self.build_request, self.co_send, source, url, options, self._retry)
+
+    def upload(
+        self,
+        source: str | os.PathLike[str] | BinaryIO,
+        url: URL | str,
+        **options: Unpack[UploadOptions],
+    ) -> UploadResult:
+        """Blocking twin of `co_upload`."""
+        return run(self.co_upload(source, url, **options))
 
     # ---- WebSockets
 

@@ -29,7 +29,7 @@ from ..errors import (
 )
 from ..http.arguments import as_bytes
 from ..http.h2.violations import ErrorCode
-from ..http.request import BodyFollowing, Request, is_whole
+from ..http.request import BodyFollowing, Request, Source, is_whole
 from ..http.url import Origin
 from ..polling.contract import Co
 from .reading import BodyStream, MemoryBody
@@ -385,12 +385,22 @@ def _co_send_when_asked(connection: HTTPConnection, request: Request) -> Co[HTTP
                 return message
     if is_whole(body):
         yield from connection.co_write(cast("bytes", body))
+        yield from connection.co_finish()
     else:
-        source = request.source()
-        while data := (yield from source.co_next()):
-            yield from connection.co_write(data)
-    yield from connection.co_finish()
+        yield from _co_write_from(connection, request.source())
     return None
+
+
+def _co_write_from(connection: HTTPConnection, source: Source) -> Co[None]:
+    """Write a body to its end: what is stored in a file is sent by the system."""
+    while True:
+        if (stored := source.file_range()) is not None:
+            source.skip((yield from connection.co_sendfile(*stored)))
+        elif data := (yield from source.co_next()):
+            yield from connection.co_write(data)
+        else:
+            break
+    yield from connection.co_finish(source.trailers())
 
 
 class ArrivingBody:

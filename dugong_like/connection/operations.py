@@ -1290,7 +1290,7 @@ class Operations:
                 if not (data := (yield from source.co_next())):
                     break
                 yield from self.co_write(data)
-            yield from self.co_finish()
+            yield from self.co_finish(source.trailers())
             complete = True
         except DugongError as exc:
             self.label_error(exc, exchange.method, exchange.target)  # if it is the source's

@@ -275,15 +275,26 @@ class Source:
     def file_range(self) -> tuple[Any, int, int] | None:
         """Return a file, an offset and a number of bytes if the next ones are stored there.
 
-        None if they have to be read. `skip` has to follow when they have been sent.
+        None if they have to be read. `skip` has to follow when they have been sent. A body that is
+        read by operations may have the two methods as ``next_file_range`` and ``skip_file_range``.
         """
-        return None if self._part is None else self._part.file_range()
+        if self._part is not None:
+            return self._part.file_range()
+        ask = getattr(self.body, "next_file_range", None)
+        return None if ask is None else ask()
 
     def skip(self, count: int) -> None:
         """Go on behind the first *count* bytes of `file_range`."""
         self._is_read = True
         if self._part is not None:
             self._part.skip(count)
+        else:
+            self.body.skip_file_range(count)
+
+    def trailers(self) -> Fields | None:
+        """Return the trailer fields, after the end; a body that has any gives ``trailers()``."""
+        of_body = getattr(self.body, "trailers", None) if self._is_operation else None
+        return None if of_body is None else of_body()
 
     def co_next(self) -> Co[Buffer]:
         """Return the next bytes, valid until the next call; ``b""`` at the end.

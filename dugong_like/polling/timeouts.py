@@ -86,6 +86,14 @@ class Timeouts:
                 check_seconds(seconds, name)
             object.__setattr__(self, name, seconds)
 
+    def waiting_100(self, seconds: float) -> Timeouts:
+        """Return these limits with *seconds* for `expect100`, unless that is given."""
+        if self.expect100 is not None:
+            return self
+        given = dict(zip(self.__slots__, self._key(), strict=True))
+        given["expect100"] = seconds
+        return Timeouts(**given)
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"Timeouts are never changed: {name}")
 

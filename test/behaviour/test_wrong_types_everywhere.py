@@ -179,7 +179,7 @@ NOT_TRIED = {
     "types only": {"Co", "Stream", "Transport"},
     "made by the library": {
         *("Answer", "AnswerStream", "DownloadResult", "EventSource", "Exchange", "HTTPResponse"),
-        *("HTTPStream", "Lease", "NetworkStream", "Reply", "WebSocket"),
+        *("HTTPStream", "Lease", "NetworkStream", "Reply", "UploadResult", "WebSocket"),
     },
     "a plain record": {"Cookie", "PollNeeded", "ServerSentEvent", "Timings"},
     "says no to what it does not know": {"is_temp_network_error"},

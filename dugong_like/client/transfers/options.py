@@ -77,6 +77,19 @@ class DownloadOptions(TransferOptions, total=False):
     fsync: bool
 
 
+class UploadOptions(TransferOptions, total=False):
+    """The optional arguments of `Client.upload`."""
+
+    method: str
+    digest: str | None
+    trailer: bool
+    expect100: bool
+    if_match: str | None
+    if_none_match: str | None
+    progress: Callable[[int, int | None], object] | None
+    rate: RateLimit | float | None
+
+
 OF_REQUEST: Final = frozenset(TransferOptions.__annotations__)
 
 
@@ -147,7 +160,7 @@ def as_path(value: object) -> str | None:
         return None
     path = os.fsdecode(value)
     if not path or "\0" in path:
-        raise ValueError("target is the path of a file, not an empty one")
+        raise ValueError("the path of a file is not empty, and has no NUL")
     return path
 
 

@@ -1,0 +1,220 @@
+"""`Client.upload`: a file as the body of a request, and what becomes of it.
+
+Not here: reading and sending the file (upload_body.py), and the arguments (options.py).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from ...errors import (
+    ContentChanged,
+    DugongError,
+    InvalidOption,
+    StatusError,
+    TransferError,
+    TransferFileFailed,
+)
+from ...http.digest_fields import check_algorithm, digest_field
+from ...http.redaction import mask_target
+from ...polling.contract import Co
+from ...polling.numbers import check_flag
+from ..layers.retry import Retry
+from .options import (
+    UploadOptions,
+    as_flag,
+    as_path,
+    as_progress,
+    as_rate,
+    split_options,
+)
+from .results import UploadResult
+from .upload_body import FileBody
+
+if TYPE_CHECKING:
+    from ...http.url import URL
+    from ..request import ClientRequest
+    from ..response import Response
+
+KNOWN: Final = frozenset(UploadOptions.__annotations__)
+ASK_FIRST: Final = 1 << 20  # bytes of a body with which the request expects 100 (Continue)
+CONTINUE_TIME: Final = 1.0  # seconds to wait for it, as curl does: not every server knows it
+CONDITIONS: Final = ("if_match", "if_none_match")
+
+
+def co_upload(
+    build: Callable[..., ClientRequest],
+    co_send: Callable[..., Co[Response]],
+    source: str | os.PathLike[str] | BinaryIO,
+    url: URL | str,
+    options: UploadOptions,
+    client_retry: Retry | None,
+) -> Co[UploadResult]:
+    """Upload a file; see `Client.co_upload`, also for what is raised.
+
+    Args:
+        build: `Client.build_request`.
+        co_send: `Client.co_send`.
+        source: see there.
+        url: see there.
+        options: see there; all are checked before an operation is returned.
+        client_retry: what the client repeats requests by.
+
+    """
+    of_request, own = split_options(options, KNOWN)
+    path = as_path(source)
+    progress, rate = as_progress(own.get("progress")), as_rate(own.get("rate"))
+    digest = None if own.get("digest") is None else check_algorithm(own["digest"])
+    trailer = as_flag("trailer", own.get("trailer", False))
+    if trailer and digest is None:
+        raise InvalidOption("trailer: without digest there is nothing to send in it")
+    expect100 = own.get("expect100")
+    if expect100 is not None:
+        check_flag("expect100", expect100)
+    retry = of_request.pop("retry", client_retry or Retry())
+    request = build(own.get("method", "PUT"), url, **of_request, retry=retry)
+    conditional = [name for name in CONDITIONS if own.get(name) is not None]
+    for name in conditional:
+        request.headers.set(name.replace("_", "-").title(), as_condition(own[name]))
+    if conditional and retry is not None:
+        # After a lost answer the condition is about what the first attempt has left there.
+        request.extensions["retry"] = only_unsent(retry)
+    given = None if path is not None else FileBody(source)
+
+    def co_run() -> Co[UploadResult]:
+        with _opened(path, given) as body:
+            body.progress, body.rate = progress, rate
+            digests: tuple[str, ...] = ()
+            if digest is not None:
+                digests = (f"Repr-Digest {digest}",)
+                yield from _co_prepare_digest(request, body, digest, trailer=trailer)
+            response = yield from co_send_file(co_send, request, body, expect100)
+            return UploadResult(
+                None if path is None else Path(path),
+                body.sent,
+                body.total_sent,
+                0,
+                digests,
+                response,
+            )
+
+    return _co_labelled(co_run(), request)
+
+
+def only_unsent(retry: Retry) -> Retry:
+    """Return *retry* for requests that are repeated only if nothing of them was processed."""
+    return Retry(
+        retry.total,
+        statuses=(),
+        methods=(),
+        backoff=retry.backoff,
+        max_wait=retry.max_wait,
+        jitter=retry.jitter,
+        budget=retry.budget,
+    )
+
+
+def co_send_file(
+    co_send: Callable[..., Co[Response]],
+    request: ClientRequest,
+    body: FileBody,
+    expect100: bool | None = None,
+) -> Co[Response]:
+    """Send *request* with *body*, and return its response, if that is a success.
+
+    Args:
+        co_send: `Client.co_send`.
+        request: without a body.
+        body: the file.
+        expect100: True to wait for 100 (Continue); None to do that with a large file.
+
+    Raises:
+        StatusError: the response is no success.
+        TransferError: it came before everything was sent.
+        ContentChanged: the file has changed meanwhile.
+        DugongError: see `Client.co_send`.
+
+    """
+    request.body = body
+    is_large = body.length is None or body.length >= ASK_FIRST
+    request.expect100 = (is_large if expect100 is None else bool(expect100)) and (
+        "expect" not in request.headers
+    )
+    if request.expect100 and request.timeouts is not None:
+        request.timeouts = request.timeouts.waiting_100(CONTINUE_TIME)
+    response = yield from co_send(request)
+    if not response.is_success:
+        raise StatusError(f"the server answered {response.status_code}", response=response)
+    if response.answered_early:
+        raise TransferError(
+            f"the server answered {response.status_code} before it had everything",
+            path=body.name,
+            offset=body.sent,
+            limit=body.length,
+        )
+    try:
+        body.check()
+    except ContentChanged as exc:
+        exc.add_note(f"the server answered {response.status_code}: it may have bytes of both")
+        exc.response = response
+        raise
+    return response
+
+
+def _co_prepare_digest(
+    request: ClientRequest, body: FileBody, algorithm: str, *, trailer: bool
+) -> Co[None]:
+    """Send the digest in front of the body, which is read twice for that, or behind it."""
+    if trailer:
+        body.follow(algorithm)
+        request.headers.set("Trailer", "Repr-Digest")
+        return
+    value = yield from body.co_digest(algorithm)
+    request.headers.set("Repr-Digest", digest_field(algorithm, value))
+
+
+@contextmanager
+def _opened(path: str | None, given: FileBody | None) -> Iterator[FileBody]:
+    """Yield the body: of the file at *path*, or the one that was *given*."""
+    if given is not None or path is None:
+        assert given is not None
+        yield given
+        return
+    if not stat.S_ISREG(Path(path).stat().st_mode):  # opening a FIFO would wait
+        raise InvalidOption("source: only a regular file is opened; give a file object")
+    with Path(path).open("rb", buffering=0) as file:
+        yield FileBody(file, 0, path)
+
+
+def _co_labelled(going: Co[UploadResult], request: ClientRequest) -> Co[UploadResult]:
+    """Say in errors what they are about."""
+    try:
+        return (yield from going)
+    except DugongError as exc:
+        if isinstance(exc, ContentChanged):
+            exc.request_sent = "maybe"
+        exc.request = exc.request or request
+        exc.label(request.method, mask_target(str(request.url)))
+        raise
+    except OSError as exc:
+        if request.attempts == 0:
+            raise  # it could not be opened
+        error = TransferFileFailed(
+            f"the file cannot be read: {exc.strerror or exc}",
+            error=exc,
+            path=str(getattr(exc, "filename", None) or ""),
+        )
+        error.label(request.method, mask_target(str(request.url)))
+        raise error from exc
+
+
+def as_condition(value: Any) -> str:
+    """Return an entity tag for a condition. Raises TypeError if it is no string."""
+    if not isinstance(value, str):
+        raise TypeError("if_match and if_none_match are entity tags, or '*'")
+    return value
