@@ -87,7 +87,8 @@ def cancel(shared: SharedState, *, lost: bool = False) -> bool:
             shared.state = CLOSED
             shared.lost = lost
         stream = shared.withdraw()
-    in_use = shared.is_used()  # looked at behind the stream: see `exclusive.take`
+    # Looked at behind the stream, see `exclusive.take`; as `is_used` does, which is a call.
+    in_use = shared.sending.locked() or shared.reading.locked()
     try:
         if stream is not None:
             if in_use:
@@ -100,7 +101,10 @@ def cancel(shared: SharedState, *, lost: bool = False) -> bool:
             shared.wake_reader()
         else:
             shared.pending.clear()
-        shared.leave(stream)
+        if in_use or stream is None:
+            shared.leave(stream)
+        else:  # an operation that begins now finds no stream
+            stream.close()
         shared.end(None)
     return not in_use
 

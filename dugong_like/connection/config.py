@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..errors import InvalidOption, InvalidRequest
+from ..http.h1.head_cache import RecentHeads
 from ..http.h1.limits import (
     MAX_CHUNK_LINE,
     MAX_EXTENSIONS,
@@ -33,11 +34,11 @@ from ..http.hosts import (
 from ..http.redaction import quoted
 from ..polling.numbers import check_int, check_seconds
 from ..polling.timeouts import Timeouts, as_timeouts
-from ..transport.buffer import BUFFER_SIZE
+from ..transport.buffer import BUFFER_SIZE, spare_memory
 from ..transport.connect.options import transport_options
 from ..transport.connect.route import Route
 from ..transport.trace import Trace
-from .exchange import HTTPResponse
+from .exchange import HTTPResponse, kind_of_exchange
 
 if TYPE_CHECKING:
     import os
@@ -86,10 +87,13 @@ class ConnectionConfig:
         route: where a connection leads.
         limits: of response heads.
         buffer_size: bytes of the receive buffer.
+        spare: memory of that size; see `ReceiveBuffer`.
+        recent_heads: finds heads of responses that have come before.
         on_informational: called with each 1xx response, or None.
         on_forwarded: called with each final head that a forward proxy has passed on, or None; what
             it returns says whether the proxy keeps the connection.
         timeout: as given, for each new connection object.
+        new_exchange: makes exchanges for connections with it.
         expect100_timeout: seconds to wait for 100 (Continue).
         trace: called with each event, or None.
         timings: True if the time of each exchange is taken.
@@ -109,14 +113,16 @@ class ConnectionConfig:
             "limits",
             "max_body",
             "may_log",
+            "new_exchange",
             "on_forwarded",
             "on_informational",
             "on_settings",
             "prefers_h2",
             "proxy",
             "proxy_given",
+            "recent_heads",
         ),
-        *("route", "timeout", "timings", "trace", "versions", "whole_below"),
+        *("route", "spare", "timeout", "timings", "trace", "versions", "whole_below"),
     )
 
     def __init__(  # noqa: PLR0913 - each is documented at HTTPConnection
@@ -170,6 +176,8 @@ class ConnectionConfig:
             *(max_line_size, max_header_size, max_fields),
             *(max_informational, max_chunk_line, max_extensions),
         )
+        # Of a head of so many bytes no line can be too long.
+        self.recent_heads = RecentHeads(max_fields, min(max_line_size, max_header_size))
         if expect100_timeout is not None:
             check_seconds(expect100_timeout, "expect100_timeout")
         self.expect100_timeout = expect100_timeout
@@ -177,12 +185,14 @@ class ConnectionConfig:
         self.whole_below = whole_below
         check_int("buffer_size", buffer_size, 1)
         self.buffer_size = buffer_size
+        self.spare = spare_memory(buffer_size)
         if on_informational is not None and not callable(on_informational):
             raise TypeError(f"on_informational is a function, not {quoted(on_informational)}")
         self.on_informational = on_informational
         if timeout is not None:
             as_timeouts(timeout)  # before a socket is taken over, which would be closed then
         self.timeout = timeout
+        self.new_exchange = kind_of_exchange(timeout)
         self._observe(trace, timings, trace_file, budget)
         options = transport_options(
             name,

@@ -541,7 +541,8 @@ class HTTPConnection(Operations):
 
     def close(self) -> None:
         """Close the connection, as `co_close` does, but wait for nobody."""
-        forgo_tls_session(self._session)
+        if self._config.route.has_tls:
+            forgo_tls_session(self._session)
         self.disconnect()
 
     def __repr__(self) -> str:

@@ -50,7 +50,7 @@ from ..transport import exclusive
 from ..transport.stream import Part, Stream
 from .cancelling import close
 from .config import ConnectionConfig
-from .exchange import Exchange, HTTPResponse, Reply, kind_of_exchange
+from .exchange import Exchange, HTTPResponse, Reply
 from .file_transfer import start_upload
 from .files import Sink, Source
 from .h1.expect_continue import EXPECT, is_expected
@@ -109,7 +109,7 @@ class Operations:
         self._expect100_timeout = config.expect100_timeout
         self.content_md5 = content_md5
         self.renewals = 0
-        self._new_exchange = kind_of_exchange(config.timeout)
+        self._new_exchange = config.new_exchange
         self._exchanges = FairLock()  # of `exchange`: one after the other
         if session is not None:
             self._session: Session = session
@@ -949,12 +949,9 @@ class Operations:
             return (yield from self._co_exchange_by_halves(session, exchange, head, whole, begun))
         try:
             deadline = _begin_to_wait(session.shared, exchange)
-            received = session.receiver.buffer.received
             yield session.shared.live_stream().wanted_by_recv(deadline)
             if (reply := session.finish(exchange)) is not None:
                 return reply
-            if received != session.receiver.buffer.received:
-                deadline = None
             return (yield from session.co_reply(exchange, deadline))
         except BaseException as exc:
             session.receiver.note(exc)
@@ -1086,7 +1083,6 @@ class Operations:
             try:
                 try:
                     deadline = _begin_to_wait(shared, exchange)
-                    received = session.receiver.buffer.received
                     await wait(shared.live_stream().wanted_by_recv(deadline))
                     reply = session.finish(exchange)
                 except BaseException as exc:
@@ -1094,8 +1090,6 @@ class Operations:
                     raise
                 if reply is not None:
                     return reply
-                if received != session.receiver.buffer.received:
-                    deadline = None
                 return await run(session.co_late_reply(exchange, deadline))
             finally:
                 session.leave()

@@ -30,7 +30,7 @@ from ..polling.timeouts import NO_LIMITS, Timeouts
 from ..polling.wake import Wake, co_checkpoint
 from ..transport import exclusive
 from ..transport.connect.happy_eyeballs import Attempt
-from ..transport.connect.open import at_once, begin, co_open
+from ..transport.connect.open import begin, co_open
 from ..transport.exclusive import StreamInUse
 from ..transport.stream import Stream
 from .exchange import Exchange
@@ -101,7 +101,7 @@ class SharedState(StreamInUse):
     total: float | None
 
     def __init__(self, config: ConnectionConfig, timeout: float | Timeouts | None) -> None:
-        super().__init__()
+        StreamInUse.__init__(self)
         self.config = config
         self.route = config.route
         self.direct = config.is_direct
@@ -221,16 +221,16 @@ class SharedState(StreamInUse):
         if self.observer is not None:  # each step is an event
             return self._co_open(None)
         try:
-            attempt = begin(self.route)
+            begun = begin(self.route)
         except ConnectFailed as exc:
             self.label(exc)
             return self._co_fail(exc)
         except DugongError as exc:
             self.label(exc)
             raise
-        if attempt is None or (stream := at_once(self.route, attempt)) is None:
-            return self._co_open(attempt)
-        self.take(stream)
+        if begun is None or isinstance(begun, Attempt):
+            return self._co_open(begun)
+        self.take(begun)
         return None
 
     def _co_open(self, attempt: Attempt | None) -> Co[None]:
@@ -273,7 +273,7 @@ class SharedState(StreamInUse):
                 raise
         with exclusive.changing:
             if self.state is NEW:
-                self._move(SessionEvent.CONNECTED)
+                self.state = follow(SESSION, NEW, SessionEvent.CONNECTED)
                 self.opened(stream)
                 return
         stream.close()

@@ -20,6 +20,18 @@ NOTHING: Final[Memory] = bytearray(), memoryview(b"")
 _spare: Final[dict[int, deque[Memory]]] = {}  # by size; append and pop are atomic
 
 
+def new_memory(size: int) -> Memory:
+    """Return new memory of *size* bytes to borrow."""
+    data = bytearray(size)
+    return data, memoryview(data)
+
+
+def spare_memory(size: int) -> deque[Memory]:
+    """Return the memory of *size* bytes that may be borrowed; see `ReceiveBuffer.spare`."""
+    spare = _spare.get(size)
+    return _spare.setdefault(size, deque(maxlen=MOST_SPARE)) if spare is None else spare
+
+
 class Receiver(Protocol):
     """The receiving side of a stream; see `Stream`."""
 
@@ -57,8 +69,7 @@ class ReceiveBuffer:
     def __init__(self, size: int = BUFFER_SIZE) -> None:
         self._memory: Memory | None = None  # the borrowed memory
         self.data, self._view = NOTHING
-        spare = _spare.get(size)
-        self.spare = _spare.setdefault(size, deque(maxlen=MOST_SPARE)) if spare is None else spare
+        self.spare = spare_memory(size)
         self.size = size
         self.begin = 0
         self.end = 0
@@ -91,7 +102,7 @@ class ReceiveBuffer:
             try:  # as `_borrow` does, which is a call
                 borrowed = self.spare.pop()
             except IndexError:
-                borrowed = self.make()
+                borrowed = new_memory(self.size)
             self._memory = borrowed
             self.data, self._view = borrowed  # both, whatever interrupts this
             room = self._view
@@ -129,7 +140,7 @@ class ReceiveBuffer:
         try:
             memory = self.spare.pop()
         except IndexError:
-            memory = self.make()
+            memory = new_memory(self.size)
         self._memory = memory
         self.data, self._view = memory
 
@@ -139,11 +150,6 @@ class ReceiveBuffer:
         self.data, self._view = memory
         self.end = count
         self.received += count
-
-    def make(self) -> Memory:
-        """Return new memory to borrow."""
-        data = bytearray(self.size)
-        return data, memoryview(data)
 
     def _make_room(self) -> None:
         """Move the bytes to the front; if they fill the memory, double it."""

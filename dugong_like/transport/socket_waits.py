@@ -16,8 +16,9 @@ import os
 import select
 import socket
 import sys
+from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from ..errors import ConnectionClosed
 from ..polling.contract import POLLIN, PollNeeded, Source, milliseconds
@@ -27,6 +28,7 @@ QUICK_ACK: Final[int] = getattr(socket, "TCP_QUICKACK", 0)  # Linux; has to be s
 # The beginning of struct tcp_info of Linux, and the first of its tcpi_last_... (milliseconds).
 TCP_INFO_SIZE: Final = 104
 LAST_DATA_SENT: Final = 44
+MOST_SPARE: Final = 16  # objects for polling once that are kept
 Poller = Callable[[int | None], object]
 
 
@@ -52,8 +54,8 @@ class Waits:
     """
 
     __slots__ = (
-        *("_acknowledges", "_block", "_closed", "_peek", "_read_need", "_sender", "_sock"),
-        *("_source", "fd"),
+        *("_acknowledges", "_closed", "_poll", "_read_need", "_sender", "_sock", "_source"),
+        "fd",
     )
 
     def __init__(self, sock: socket.socket) -> None:
@@ -64,8 +66,7 @@ class Waits:
         self.fd = sock.fileno()
         self._acknowledges = QUICK_ACK != 0
         self._read_need: PollNeeded | None = None
-        self._peek: Poller | None = None
-        self._block: Poller | None = None  # another one, as two threads must not share one
+        self._poll: Poller | None = None  # from the second request on
 
     def need(self, mask: int, deadline: float | None) -> PollNeeded:
         """Return a wait of the receiving half."""
@@ -95,10 +96,14 @@ class Waits:
 
     def blocks(self, timeout: float | None) -> bool:
         """Block until the descriptor is readable; return False after *timeout* seconds."""
-        block = self._block
-        if block is None:
-            block = self._block = poller(self.fd)
-        return bool(block(None if timeout is None else milliseconds(timeout)))
+        limit = None if timeout is None else milliseconds(timeout)
+        poll = self._poll
+        if poll is None:
+            return poll_once(self.fd, limit)
+        try:
+            return bool(poll(limit))
+        except RuntimeError:  # another thread is in it
+            return poll_once(self.fd, limit)
 
     def quick_ack(self) -> None:
         """See `Stream.quick_ack`."""
@@ -110,10 +115,13 @@ class Waits:
 
     def is_unreadable(self) -> bool:
         """Return True if there is nothing to receive; for the sending half."""
-        peek = self._peek
-        if peek is None:
-            peek = self._peek = poller(self.fd)
-        return not peek(0)
+        poll = self._poll
+        if poll is None:
+            poll = self._poll = poller(self.fd)
+        try:
+            return not poll(0)
+        except RuntimeError:  # another thread is in it
+            return not poll_once(self.fd, 0)
 
     def hand_over(self) -> None:
         """Unregister the descriptor in all loops; another stream uses it from now on."""
@@ -205,6 +213,27 @@ def poller(fd: int) -> Poller:
     poller = select.poll()  # the cheapest way is one that is registered once
     poller.register(fd, POLLIN)
     return poller.poll
+
+
+def poll_once(fd: int, limit: int | None) -> bool:
+    """Wait for *fd*, for *limit* milliseconds; return True if it is readable.
+
+    For a wait that is the only one, or that another thread's keeps from using the same object.
+    """
+    if not hasattr(select, "poll"):
+        return bool(poller(fd)(limit))
+    try:
+        poll = _spare.pop()
+    except IndexError:
+        poll = select.poll()
+    poll.register(fd, POLLIN)
+    ready = poll.poll(limit)
+    poll.unregister(fd)
+    _spare.append(poll)  # not if it was interrupted
+    return bool(ready)
+
+
+_spare: Final[deque[Any]] = deque(maxlen=MOST_SPARE)  # append and pop are atomic
 
 
 def seconds_idle(sock: socket.socket) -> float | None:

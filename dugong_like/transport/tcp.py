@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from ..polling.contract import POLLIN, POLLOUT, PollNeeded, milliseconds
-from .socket_waits import Waits, lost, poller
+from .socket_waits import Waits, lost, poll_once, poller
 from .stream import Part
 from .zero_copy import (
     IS_LINUX,
@@ -41,7 +41,7 @@ class TCPStream(Waits):
     __slots__ = ("_failure", "_low_water", "_sending", "waiting")
 
     def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock)
+        Waits.__init__(self, sock)
         self.waiting = False
         self._low_water = 1
         # The system reports a reset once, and only the end of the stream after that: a reader
@@ -166,19 +166,26 @@ class TCPStream(Waits):
         self.waiting = True
         if self._low_water != 1:
             self._set_low_water(1)
-        block = self._block  # as `blocks` does, which is a call
-        if block is None:
-            block = self._block = poller(self.fd)
-        return bool(block(None if timeout is None else _milliseconds(timeout)))
+        limit = None if timeout is None else _milliseconds(timeout)
+        poll = self._poll  # as `blocks` does, which is a call
+        if poll is None:
+            return poll_once(self.fd, limit)
+        try:
+            return bool(poll(limit))
+        except RuntimeError:  # another thread is in it
+            return poll_once(self.fd, limit)
 
     def recv_would_block(self) -> bool:
         """See `Stream.recv_would_block`."""
         if self._low_water != 1:  # the sender must not change it
             set_low_water(self._sock, 1)
-        peek = self._peek  # as `is_unreadable` does, which is a call
-        if peek is None:
-            peek = self._peek = poller(self.fd)
-        return not peek(0)
+        poll = self._poll  # as `is_unreadable` does, which is a call
+        if poll is None:
+            poll = self._poll = poller(self.fd)
+        try:
+            return not poll(0)
+        except RuntimeError:  # another thread is in it
+            return not poll_once(self.fd, 0)
 
     is_idle = recv_would_block
 

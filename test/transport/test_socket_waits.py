@@ -2,7 +2,9 @@
 
 import socket
 import sys
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from kit.support import open_descriptors, wait_until
@@ -51,6 +53,55 @@ def test_blocking_ends_when_something_arrives_or_time_is_over(peers):
     assert waits.blocks(None)
     assert waits.blocks(5)
     assert not waits.is_unreadable()
+
+
+def test_two_threads_wait_and_look_at_the_same_time(peers):
+    """They share one object of the system's interface, which only one of them may use at a time."""
+    waits, other = peers
+    assert waits.is_unreadable()  # makes it
+    waits._poll(0)
+    asking = threading.Event()
+    poll = waits._poll
+
+    def told(limit):
+        asking.set()
+        return poll(limit)
+
+    waits._poll = told
+    results = []
+    thread = threading.Thread(target=lambda: results.append(waits.blocks(30)))
+    thread.start()
+    asking.wait(30)
+    for _ in range(100):  # the thread is in it by now, or will be meanwhile
+        assert waits.is_unreadable()
+        assert not waits.blocks(0)
+    other.send(b"x")
+    thread.join(30)
+    assert results == [True]
+    assert not waits.is_unreadable()
+
+
+def test_object_that_another_thread_uses(peers):
+    waits, other = peers
+
+    def used(limit):
+        raise RuntimeError("concurrent poll() invocation")
+
+    waits._poll = used
+    assert waits.is_unreadable()
+    assert not waits.blocks(0.001)
+    other.send(b"x")
+    assert not waits.is_unreadable()
+    assert waits.blocks(None)
+
+
+def test_waiting_once_without_poll(peers, monkeypatch):
+    waits, other = peers
+    monkeypatch.setattr(descriptors, "select", SimpleNamespace())
+    assert not waits.blocks(0.001)
+    assert waits.is_unreadable()
+    other.send(b"x")
+    assert waits.blocks(5)
 
 
 def test_duplicate_where_descriptors_are_no_files(peers, monkeypatch):

@@ -247,9 +247,12 @@ class Blocking(BlockingClient):
     def idle(self, path: str, count: int) -> Any:
         connections = [HTTPConnection(HOST, self.target.port, self._context) for _ in range(count)]
         for conn in connections:
-            conn.send_request("GET", path)
-            conn.read_response()
-            conn.readall()
+            if CAN_EXCHANGE:
+                conn.exchange("GET", path)
+            else:
+                conn.send_request("GET", path)
+                conn.read_response()
+                conn.readall()
         return connections
 
     def download(self, path: str, take: Callable[[Any], None]) -> None:

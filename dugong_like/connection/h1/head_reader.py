@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ...errors import ConnectionClosed, InvalidResponse
-from ...http.h1.head_cache import RecentHeads
 from ...http.h1.response_head import Head, Section, parse_head
 from ...polling.fairness import STEP
 from ...transport.buffer import ReceiveBuffer
@@ -45,9 +44,8 @@ class HeadReader:
         self.reports_later = False
         self._session = session
         self._buffer = buffer
-        limits = self._limits = session.config.limits
-        # Of a head of so many bytes no line can be too long.
-        self.recent = RecentHeads(limits.fields, min(limits.line_size, limits.header_size))
+        self._limits = session.config.limits
+        self.recent = session.config.recent_heads
         self._section: Section | None = None  # of a head that has arrived in part
         self._informational = 0  # bytes of 1xx responses to the present request
 

@@ -73,7 +73,7 @@ class Sender(Writer):
             self.end_use(lock)
             raise
         except BaseException as exc:
-            self._note(exc, self._exchange)
+            self.note(exc, self._exchange)
             self.end_use(lock)
             raise
         if going is not None:
@@ -99,7 +99,7 @@ class Sender(Writer):
         if session.left is not None:
             session.give_back()
 
-    def _note(self, exc: BaseException, exchange: Exchange | None) -> None:
+    def note(self, exc: BaseException, exchange: Exchange | None) -> None:
         """Complete *exc*, which ends an operation about *exchange*.
 
         After an exception that comes from outside, as Ctrl-C does, between two steps of an
@@ -123,7 +123,7 @@ class Sender(Writer):
         try:
             yield from going
         except BaseException as exc:
-            self._note(exc, exchange)
+            self.note(exc, exchange)
             raise
         finally:
             self.end_use(lock)
@@ -201,7 +201,7 @@ class Sender(Writer):
             self.end_use(lock)
             raise
         except BaseException as exc:
-            self._note(exc, exchange)
+            self.note(exc, exchange)
             self.end_use(lock)
             raise
         if going is not None:
@@ -312,6 +312,24 @@ class Sender(Writer):
         count = sum(map(len, parts)) - missing
         going = self._co_go_on(stream, exchange, parts, True, count)
         return self._co_go_on_alone(self._session.sending, going, exchange)
+
+    def go_on_connecting(
+        self, connecting: Co[None], exchange: Exchange, head: bytes, body: Data | None
+    ) -> Co[None]:
+        """Connect, and send a request, for a caller that has exclusive use."""
+        going = self._co_connect_and_request(connecting, exchange, head, body, (), False)
+        return self._co_go_on_alone(self._session.sending, going, exchange)
+
+    def note_unsent(
+        self, exc: BaseException, exchange: Exchange, head: bytes, body: Data | None
+    ) -> None:
+        """Complete *exc*, with which sending the first bytes of a request has failed."""
+        self._exchange = exchange
+        if body is not None:
+            self._announce(exchange, body)
+        self._note_progress(exc, [head] if body is None else [head, body])
+        self._stopped(exc, untouched=True)
+        self.note(exc, exchange)
 
     def _precede(self, requests: Sequence[Whole]) -> Iterator[Part]:
         """Have the responses to *requests* expected; yield what is to be sent."""

@@ -49,12 +49,14 @@ import itertools
 from typing import TYPE_CHECKING, Final, cast
 
 from ...errors import (
-    AnsweredEarly,
     ClientCertificateRefused,
     ConnectionClosed,
     StateError,
 )
 from ...http.h1.framing import APART, whole_size
+from ...http.h1.head_cache import PATIENCE
+from ...transport import exclusive
+from ...transport.buffer import new_memory
 from ..cancelling import abort
 from ..exchange import HTTPResponse, Reply
 from ..session import Retired
@@ -63,6 +65,7 @@ from ..states import BROKEN, NEW, OPEN, SessionState
 from .batch import BatchReader, is_usual, take_usual
 from .exclusive import READING, take
 from .expect_continue import limit_of
+from .head_reader import FINAL
 from .receiver import Receiver
 from .reconnect import is_silent
 from .sender import Sender
@@ -94,6 +97,8 @@ STATES: Final = {
 class Session:
     """The two halves of one HTTP/1.1 connection, and its life.
 
+    Each half is made when it is needed: an exchange that is as most are needs neither.
+
     Args:
         config: of the connection.
         timeout: seconds that may pass without anything moving, or `Timeouts`, or None.
@@ -102,15 +107,13 @@ class Session:
     Attributes:
         limits: the time limits that hold for its exchanges: those of `shared`.
         shared: what both halves use.
-        receiver: the receiving half.
-        sender: the sending half.
 
     """
 
     protocol = "http/1.1"
     concurrent = False
 
-    __slots__ = ("_recent", "limits", "receiver", "sender", "shared")
+    __slots__ = ("_expect100_timeout", "_receiver", "_sender", "limits", "shared")
 
     def __init__(
         self,
@@ -118,11 +121,36 @@ class Session:
         timeout: float | Timeouts | None,
         expect100_timeout: float | None,
     ) -> None:
-        shared = self.shared = self.limits = SharedState(config, timeout)
-        receiver = self.receiver = Receiver(shared)
-        self.sender = Sender(shared, receiver)
-        self._recent = receiver.heads.recent
-        receiver.continue_timeout = limit_of(shared.timeouts, expect100_timeout)
+        self.shared = self.limits = SharedState(config, timeout)
+        self._receiver: Receiver | None = None
+        self._sender: Sender | None = None
+        self._expect100_timeout = expect100_timeout
+        config.recent_heads.patience = PATIENCE
+
+    @property
+    def receiver(self) -> Receiver:
+        """The receiving half."""
+        receiver = self._receiver
+        if receiver is not None:
+            return receiver
+        with exclusive.changing:
+            if self._receiver is None:
+                shared = self.shared
+                receiver = Receiver(shared)
+                receiver.continue_timeout = limit_of(shared.timeouts, self._expect100_timeout)
+                self._receiver = receiver
+            return self._receiver
+
+    @property
+    def sender(self) -> Sender:
+        """The sending half."""
+        sender = self._sender
+        if sender is not None:
+            return sender
+        with exclusive.changing:
+            if self._sender is None:
+                self._sender = Sender(self.shared, self.receiver)
+            return self._sender
 
     def limit(self, timeout: float | Timeouts | None, expect100_timeout: float | None) -> None:
         """Let other time limits hold for every wait that begins from now on.
@@ -134,7 +162,11 @@ class Session:
         self.shared.limit(timeout)
         for exchange in self.shared.pending.copy():
             exchange.head_until = None
-        self.receiver.continue_timeout = limit_of(self.shared.timeouts, expect100_timeout)
+        with exclusive.changing:
+            self._expect100_timeout = expect100_timeout
+            if self._receiver is not None:
+                limit = limit_of(self.shared.timeouts, expect100_timeout)
+                self._receiver.continue_timeout = limit
 
     # ---- whole exchanges: `begin`, a wait for the response, `finish`, and `leave` in any case
 
@@ -179,7 +211,7 @@ class Session:
             stream is None
             or shared.pending
             or shared.state is not OPEN
-            or self.sender.state is not READY
+            or (self._sender is not None and self._sender.state is not READY)
         ):
             self.leave()
             return False
@@ -213,23 +245,42 @@ class Session:
         if shared.state is not NEW or not shared.direct or shared.exchanging is not None:
             return False
         shared.exchanging = exchange
-        exchange.abandoned = True
-        try:
-            going = self.sender.request(exchange, head, body)
-        except Retired:  # another thread has closed it
+        if not shared.sending.acquire(False):
             shared.exchanging = None
             return False
-        except AnsweredEarly:
-            going = None  # that is the response
-        except Exception:
+        if not shared.reading.acquire(False):
             shared.exchanging = None
+            self.sender.end_use(shared.sending)
+            return False
+        if shared.state is not NEW:  # another thread has connected or closed it
+            self.leave()
+            return False
+        exchange.abandoned = True
+        try:
+            connecting = shared.open()
+        except BaseException as exc:
+            self.sender.note(exc, exchange)
+            self.leave()
             raise
-        else:
-            if going is None and shared.sending.acquire(False):
-                if shared.reading.acquire(False):
-                    return True
-                self.sender.end_use(shared.sending)
-        return _co_nothing() if going is None else going
+        if connecting is not None:
+            shared.end_reading()  # so that the sender can look for an early final response
+            return self.sender.go_on_connecting(connecting, exchange, head, body)
+        try:
+            stream = shared.stream or shared.live_stream()
+            shared.pending.append(exchange)
+            if body is None:
+                missing = len(head) - (stream.send((head,)) or 0)
+            else:
+                missing = len(head) + len(body) - (stream.send((head, body)) or 0)
+            if not missing:
+                exchange.sent = True
+                return True
+        except BaseException as exc:
+            self.sender.note_unsent(exc, exchange, head, body)
+            self.leave()
+            raise
+        shared.end_reading()
+        return self.sender.send_rest(stream, exchange, head, body, missing)
 
     def _nothing_was_sent(self, exc: BaseException, exchange: Exchange) -> bool:
         """Return True if *exc* ended `begin` in a way after which another one may be tried."""
@@ -262,30 +313,30 @@ class Session:
         # If this is interrupted the bytes are lost, and the session broken.
         shared = self.shared
         stream = shared.stream
-        buffer = self.receiver.buffer
-        if stream is None or buffer.data:
+        if stream is None or (self._receiver is not None and self._receiver.buffer.data):
             return None
-        spare = buffer.spare
+        config = shared.config
+        spare = config.spare
         try:
             memory = spare.pop()
         except IndexError:
-            memory = buffer.make()
+            memory = new_memory(config.buffer_size)
         data, view = memory
         count = stream.recv_into(view)
         if not count:
             spare.append(memory)
             return None
-        wire, head = self._recent.last
+        wire, head = config.recent_heads.last
         if not data.startswith(wire):
-            head = self.receiver.heads.find_final(data, 0, count)
-            if head is None:
-                buffer.adopt(memory, count)
+            head = config.recent_heads.find(data, 0, count)
+            if head is None or head.status < FINAL:
+                self.receiver.buffer.adopt(memory, count)
                 return None
         size = head.whole
         if size < 0 or exchange.method in APART:
             size = whole_size(exchange.method, head)
         if count != size:
-            buffer.adopt(memory, count)
+            self.receiver.buffer.adopt(memory, count)
             return None
         body = bytes(view[head.size : count])
         spare.append(memory)
@@ -326,7 +377,8 @@ class Session:
 
         Args:
             exchange: of the request.
-            deadline: of the time-out if nothing has arrived since a wait; None to begin anew.
+            deadline: of a time-out that began with a wait, and holds if nothing has arrived since
+                that; None to begin anew.
 
         Returns:
             The response; without a body if that is left to the caller: see
@@ -335,6 +387,8 @@ class Session:
         """
         receiver = self.receiver
         self._check_next(exchange)
+        if receiver.buffer.begin < receiver.buffer.end:
+            deadline = None
         exchange.abandoned = complete = False
         try:
             response = yield from receiver.co_alone(receiver.read_response, None, deadline=deadline)
@@ -463,7 +517,7 @@ class Session:
         shared = self.shared
         if shared.exchanging is not None or shared.state is BROKEN:
             return True  # the one before was interrupted before it could end, or failed
-        if shared.state is OPEN and self.sender.state is READY:
+        if shared.state is OPEN and (self._sender is None or self._sender.state is READY):
             return False
         pending = shared.pending.copy()
         return bool(pending) and all(each.abandoned for each in pending)
@@ -477,7 +531,12 @@ class Session:
         shared = self.shared
         if shared.state is not OPEN:
             return False
-        return bool(shared.pending) or is_silent(shared, self.receiver.buffer)
+        if shared.pending:
+            return True
+        stream = shared.stream
+        if self._receiver is None and stream is not None and stream.recv_would_block():
+            return True
+        return is_silent(shared, self.receiver.buffer)
 
     def is_reusable(self) -> bool:
         """Return True if it is open and nothing is under way; see `Operations.is_reusable`."""
@@ -485,7 +544,7 @@ class Session:
         return (
             shared.state is OPEN
             and not shared.pending
-            and self.sender.state is READY
+            and (self._sender is None or self._sender.state is READY)
             and shared.exchanging is None
             and not shared.sending.locked()  # as `is_used` says, which is a call
             and not shared.reading.locked()
@@ -498,13 +557,17 @@ class Session:
 
     def is_incomplete(self) -> bool:
         """Return True if a response, or the body of a request, is not complete."""
-        if self.shared.pending or self.receiver.bodies.body is not None:
+        if self.shared.pending:
             return True
-        return self.sender.state is not READY and self.sender.is_writing()
+        if self._receiver is not None and self._receiver.bodies.body is not None:
+            return True
+        sender = self._sender
+        return sender is not None and sender.state is not READY and sender.is_writing()
 
     def clear(self) -> None:
         """Forget what was received and not taken: the session is closed, and nobody reads."""
-        self.receiver.clear()
+        if self._receiver is not None:
+            self._receiver.clear()
 
     @property
     def concurrency(self) -> int:
@@ -541,11 +604,6 @@ class Session:
         count = len(shared.pending) if self.has_pending() else 0
         pending = f", {count} response{'s' * (count > 1)} pending" if count else ""
         return f"{shared.route.origin}{shared.route.detour}: {STATES[shared.state]}{pending}"
-
-
-def _co_nothing() -> Co[None]:
-    """Return: the request is sent."""
-    yield from ()
 
 
 def _to_be_read(pending: Iterable[Exchange], most: int) -> Iterator[Exchange]:

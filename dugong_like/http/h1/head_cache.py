@@ -27,8 +27,9 @@ class RecentHeads:
     """Finds heads as `find_head` does, with a cache.
 
     Servers repeat heads: those of responses to small uploads differ at most in Date, which changes
-    once in a second. The cache is shared by all connections. Each has one of these objects, which
-    stops searching if its server never repeats a head.
+    once in a second. The cache is shared by all connections. Those with the same configuration,
+    which lead to the same server, have one of these objects, which stops searching if that never
+    repeats a head. Threads may use it at the same time.
 
     Args:
         max_fields: maximum number of field lines of a head.

@@ -24,6 +24,7 @@ Address = tuple[socket.AddressFamily, Any]
 
 ATTEMPT_DELAY: Final = 0.25  # seconds between two attempts (RFC 8305 section 5)
 CONNECTING: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR, errno.EALREADY}
+NON_BLOCKING: Final[int] = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 CONNECTS_TWICE: Final = sys.platform == "linux"  # others start again after a failed call
 
 
@@ -61,7 +62,8 @@ class Attempt:
                 # Within one machine the connection exists by now, which only a second call
                 # reports: that saves a wait. Otherwise its cost does not matter.
                 code = sock.connect_ex(place)
-            self._note(code)
+            if code not in CONNECTING:
+                self._note(code)
         except BaseException:
             sock.close()
             raise
@@ -74,12 +76,10 @@ class Attempt:
 
         """
         code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code or is_connected(self.sock):
+        if code not in CONNECTING and (code or is_connected(self.sock)):
             self._note(code)
 
     def _note(self, code: int) -> None:
-        if code in CONNECTING:
-            return
         if code:
             raise OSError(code, os.strerror(code))
         if self._plain:
@@ -90,11 +90,12 @@ class Attempt:
 def new_socket(family: int) -> socket.socket:
     """Return a new non-blocking socket, not connected.
 
-    SOCK_NONBLOCK would save a system call, but a class in the place of `socket.socket`, such as
-    that of gevent, only notices `setblocking`, and would wait.
+    SOCK_NONBLOCK saves a system call, but a class in the place of `socket.socket`, such as that of
+    gevent, only notices `setblocking`, and would wait.
     """
-    sock = OwnedSocket(family, socket.SOCK_STREAM)
-    sock.setblocking(False)
+    sock = OwnedSocket(family, NON_BLOCKING)
+    if sock.gettimeout() != 0:
+        sock.setblocking(False)
     return sock
 
 

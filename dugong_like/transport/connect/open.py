@@ -46,12 +46,15 @@ if TYPE_CHECKING:
     from ..tls.over_socket import SSLContext
 
 
-def begin(route: Route) -> Attempt | None:
+def begin(route: Route) -> Stream | Attempt | None:
     """Begin to connect, if that is the first step; `co_open` does the rest.
 
     A name has to be looked up first, and for some proxies that of the origin.
 
     There are no trace events for that: see `SharedState.open`.
+
+    Returns:
+        The stream, if it is ready already; else what `co_open` goes on with.
 
     Raises:
         ConnectFailed, InvalidOption: see `co_open`.
@@ -60,16 +63,12 @@ def begin(route: Route) -> Attempt | None:
     if route.address is None or route.proxy is not None:  # its name look-up may come first
         return None
     try:
-        return Attempt(route.address, route.options.sockets)
+        attempt = Attempt(route.address, route.options.sockets)
     except OSError as exc:
         raise connect_failed(authority(*route.first), exc) from exc
-
-
-def at_once(route: Route, attempt: Attempt) -> Stream | None:
-    """Return the stream if *attempt* has succeeded already; None if there is more to do."""
     if attempt.connected and route.ssl_context is None:
         return TCPStream(attempt.sock)
-    return None
+    return attempt
 
 
 def co_open(
