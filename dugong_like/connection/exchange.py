@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import StateError
+from ..http.field_search import key_of, keys
 from ..http.redaction import mask_target
 from ..polling.contract import Co, run
 from ..polling.timeouts import Timeouts
@@ -318,9 +319,12 @@ class HTTPResponse:
     @property
     def headers(self) -> Message:
         """The header fields, an `email.message.Message`, made at the first look."""
-        if self._headers is None:
-            self._headers = _message(self._head.fields, self._head.lower)
-        return self._headers
+        headers = self._headers
+        if headers is None:
+            head = self._head
+            make = _fields_message or _message_class()
+            headers = self._headers = make(head.fields, head.lower)
+        return headers
 
     @property
     def lines(self) -> bytes:
@@ -339,7 +343,7 @@ class HTTPResponse:
 
         """
         lower = self._head.lower
-        key = _keys.get(name) or _key(name)
+        key = keys.get(name) or key_of(name)
         place = lower.find(key)
         if place < 0:
             return None
@@ -374,7 +378,7 @@ class HTTPResponse:
 
     def values(self, name: str) -> list[str]:
         """Return the values of all header fields called *name*, in order."""
-        if (_keys.get(name) or _key(name)) not in self._head.lower:
+        if (keys.get(name) or key_of(name)) not in self._head.lower:
             return []
         name = name.lower()
         return [value for key, value in self.pairs() if key.lower() == name]
@@ -406,7 +410,7 @@ class HTTPResponse:
     @property
     def trailers(self) -> Message:
         """The trailer fields (RFC 9110 section 6.5); empty until the body has been read."""
-        return _message(b"\r\n" + self._trailer_fields)
+        return _message_class()(b"\r\n" + self._trailer_fields)
 
     def offer(self, hand_over: Callable[[], NetworkStream]) -> None:
         """Let `stream` have what *hand_over* gives."""
@@ -473,18 +477,6 @@ class Reply(HTTPResponse):
         return f"<Reply{what.removesuffix('>')}, {len(self.body)} bytes>"
 
 
-MOST_KEYS: Final = 100  # names of fields that programs ask for
-_keys: dict[str, bytes] = {}
-
-
-def _key(name: str) -> bytes:
-    """Return the bytes in front of the value of a field called *name*, in lower case."""
-    if len(_keys) >= MOST_KEYS:
-        _keys.clear()
-    key = _keys[name] = b"\n%s:" % name.lower().encode("latin-1", "replace")
-    return key
-
-
 def field_pairs(lines: bytes) -> list[tuple[str, str]]:
     """Return names and values of checked field lines."""
     pairs = []
@@ -498,10 +490,10 @@ def field_pairs(lines: bytes) -> list[tuple[str, str]]:
 _fields_message: type[FieldsMessage] | None = None  # kept, as to import it takes its time
 
 
-def _message(wire: bytes, lower: bytes | None = None) -> Message:
+def _message_class() -> type[FieldsMessage]:
     global _fields_message  # noqa: PLW0603 - it is the same for all
     if _fields_message is None:
         from ..http.lazy_message import FieldsMessage  # noqa: PLC0415 - 10 ms that many programs never need
 
         _fields_message = FieldsMessage
-    return _fields_message(wire, lower)
+    return _fields_message

@@ -11,6 +11,8 @@ from __future__ import annotations
 from email.message import Message
 from typing import Any
 
+from .field_search import key_of, keys
+
 
 class FieldsMessage(Message):
     """Fields in order, with repetitions.
@@ -45,19 +47,28 @@ class FieldsMessage(Message):
         wire = self._wire
         if wire is None:
             return super().get(name, failobj)
-        begin, end = self._find(name, 0)
-        return wire[begin:end].decode("latin-1").strip(" \t") if begin else failobj
+        lower = self._lower
+        key = keys.get(name) or key_of(name)
+        at = lower.find(key)
+        if at < 0:
+            return failobj
+        begin = at + len(key)
+        return wire[begin : lower.find(b"\r", begin)].decode("latin-1").strip(" \t")
 
     def get_all(self, name: str, failobj: Any = None) -> Any:
         """Return the values of all fields called *name*, or *failobj* if there are none."""
         wire = self._wire
         if wire is None:
             return super().get_all(name, failobj)
+        lower = self._lower
+        key = keys.get(name) or key_of(name)
         values = []
-        begin, end = self._find(name, 0)
-        while begin:
+        at = lower.find(key)
+        while at >= 0:
+            begin = at + len(key)
+            end = lower.find(b"\r", begin)
             values.append(wire[begin:end].decode("latin-1").strip(" \t"))
-            begin, end = self._find(name, end)
+            at = lower.find(key, end)
         return values or failobj
 
     def get_param(self, *args: Any, **kwargs: Any) -> Any:
@@ -67,21 +78,8 @@ class FieldsMessage(Message):
         except ValueError:  # a part number of thousands of digits
             return args[1] if len(args) > 1 else kwargs.get("failobj")
 
-    def __getitem__(self, name: str) -> Any:
-        """Return the value of the first field called *name*, or None."""
-        return self.get(name)
+    __getitem__ = get
 
     def __contains__(self, name: object) -> bool:
         """Return True if there is a field called *name*."""
         return isinstance(name, str) and self.get(name) is not None
-
-    def _find(self, name: str, start: int) -> tuple[int, int]:
-        """Return begin and end of the value of a field; 0, 0 if there is none."""
-        if not name.isascii() or ":" in name or "\n" in name:
-            return 0, 0
-        key = f"\r\n{name}:".encode().lower()
-        at = self._lower.find(key, start)
-        if at < 0:
-            return 0, 0
-        begin = at + len(key)
-        return begin, self._lower.find(b"\r", begin)

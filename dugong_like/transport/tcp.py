@@ -166,14 +166,13 @@ class TCPStream(Waits):
         self.waiting = True
         if self._low_water != 1:
             self._set_low_water(1)
-        limit = None if timeout is None else _milliseconds(timeout)
         poll = self._poll  # as `blocks` does, which is a call
         if poll is None:
-            return poll_once(self.fd, limit)
+            return poll_once(self.fd, None if timeout is None else _milliseconds(timeout))
         try:
-            return bool(poll(limit))
+            return bool(poll(None if timeout is None else _milliseconds(timeout)))
         except RuntimeError:  # another thread is in it
-            return poll_once(self.fd, limit)
+            return self.blocks(timeout)
 
     def recv_would_block(self) -> bool:
         """See `Stream.recv_would_block`."""

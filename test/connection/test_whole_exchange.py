@@ -834,6 +834,35 @@ def test_steps_of_a_warm_exchange_that_is_awaited(echo):
     assert steps.codes <= 800
 
 
+def test_informational_response_that_comes_alone_again_and_again():
+    """It is no final one, however well it is known, also if no two of those are alike."""
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    go_on = threading.Event()
+    count = 0
+
+    def talk(sock):
+        nonlocal count
+        while read_head(sock):
+            count += 1
+            sock.sendall(hints)
+            if not go_on.wait(30):
+                return
+            go_on.clear()
+            sock.sendall(b"HTTP/1.1 200 OK\r\nX: %d\r\nContent-Length: 2\r\n\r\nok" % count)
+
+    def seen(response):
+        go_on.set()
+
+    with (
+        ScriptedServer(talk) as server,
+        HTTPConnection("127.0.0.1", server.port, on_informational=seen) as conn,
+    ):
+        for _ in range(6):
+            reply = conn.exchange("GET", "/")
+            assert (reply.status, reply.body) == (200, b"ok")
+            assert [each.status for each in reply.informational] == [103]
+
+
 def test_steps_of_a_warm_exchange(echo):
     """What no machine changes: bytecodes, calls of functions, and calls of the system."""
     with HTTPConnection("127.0.0.1", echo.port) as conn:

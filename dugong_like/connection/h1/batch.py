@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import ConnectionClosed, InvalidResponse
 from ...http.h1.framing import APART, whole_size
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from .receiver import Receiver
 
 T = TypeVar("T")
-MOST_LIKELY: Final = 64  # targets whose responses are remembered
 
 
 class BatchReader:
@@ -221,8 +220,13 @@ class BatchReader:
 
 
 def is_usual(shared: SharedState, receiver: Receiver) -> bool:
-    """Return True if nothing has to see what passes, and a response comes next."""
-    return shared.direct and shared.state is OPEN and receiver.is_between()
+    """Return True if nothing has to see what passes, and a response comes next, all of it."""
+    return (
+        shared.direct
+        and shared.state is OPEN
+        and receiver.is_between()
+        and not receiver.heads.has_begun()
+    )
 
 
 def take_usual(
@@ -284,21 +288,17 @@ def _scan(
     buffer, heads = receiver.buffer, receiver.heads
     data, begin, end = buffer.data, buffer.begin, buffer.end
     view = memoryview(data)
-    starts, add, recent = data.startswith, taken.append, heads.recent
+    starts, add = data.startswith, taken.append
     # A target gets the same head most of the time, so that is looked for first.
-    likely = recent.likely
-    if likely is None or len(likely) > MOST_LIKELY:
-        likely = recent.likely = {}
+    likely = heads.recent.likely
     last = 0
     try:
         for exchange in exchanges:
             wire, head = likely.get(exchange.target, NO_HEAD)
             if not starts(wire, begin, end):
-                head = heads.find_final(data, begin, end)
+                head = heads.find_final(exchange.target, data, begin, end)
                 if head is None:
                     return begin, -1, last
-                if recent.last[1] is head:
-                    likely[exchange.target] = recent.last
             size = head.whole
             if size < 0 or exchange.method in APART:
                 size = whole_size(exchange.method, head)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ...errors import ConnectionClosed, InvalidResponse
-from ...http.h1.response_head import Head, Section, parse_head
+from ...http.h1.response_head import FINAL, Head, Section, parse_head
 from ...polling.fairness import STEP
 from ...transport.buffer import ReceiveBuffer
 from ..exchange import Exchange, HTTPResponse
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..shared import SharedState
 
 SWITCHING_PROTOCOLS: Final = 101
-FINAL: Final = 200  # the first status code that ends an exchange
 
 
 class HeadReader:
@@ -102,8 +101,10 @@ class HeadReader:
                 return head
         return None
 
-    def find_final(self, data: bytearray, begin: int, end: int) -> Head | None:
+    def find_final(self, target: str, data: bytearray, begin: int, end: int) -> Head | None:
         """Return the final head that ``data[begin:end]`` begins with, if it is as most are.
+
+        It is that of a response to a request for *target*.
 
         None says that it has to be looked at by `read`: it is not complete, informational, too
         large for a limit, or has to be unfolded, or is invalid.
@@ -114,8 +115,12 @@ class HeadReader:
         """
         if self._section is not None:
             return None
-        head = self.recent.find(data, begin, end)
+        head = self.recent.find_for(target, data, begin, end)
         return None if head is None or head.status < FINAL else head
+
+    def has_begun(self) -> bool:
+        """Return True if the beginning of a head has been looked at, and the rest is missing."""
+        return self._section is not None
 
     def end_of_stream(self) -> ConnectionClosed:
         """Return the error that the end of the stream is, instead of a head."""

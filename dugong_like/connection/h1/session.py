@@ -54,7 +54,8 @@ from ...errors import (
     StateError,
 )
 from ...http.h1.framing import APART, whole_size
-from ...http.h1.head_cache import PATIENCE
+from ...http.h1.head_cache import NO_HEAD, PATIENCE
+from ...http.h1.response_head import FINAL
 from ...transport import exclusive
 from ...transport.buffer import new_memory
 from ..cancelling import abort
@@ -65,7 +66,6 @@ from ..states import BROKEN, NEW, OPEN, SessionState
 from .batch import BatchReader, is_usual, take_usual
 from .exclusive import READING, take
 from .expect_continue import limit_of
-from .head_reader import FINAL
 from .receiver import Receiver
 from .reconnect import is_silent
 from .sender import Sender
@@ -170,7 +170,7 @@ class Session:
 
     # ---- whole exchanges: `begin`, a wait for the response, `finish`, and `leave` in any case
 
-    def begin(  # noqa: C901 - the shortest way that an exchange can take: each call would count
+    def begin(  # noqa: C901, PLR0912 - the shortest way: each call would count
         self, exchange: Exchange, head: bytes, body: Data | None
     ) -> bool | Co[None]:
         """Send a request that has nothing before it, if that is possible at once.
@@ -195,8 +195,8 @@ class Session:
 
         """
         shared = self.shared
-        if shared.state is not OPEN or not shared.direct or shared.exchanging is not None:
-            return self._begin_new(exchange, head, body)
+        if not shared.direct or shared.exchanging is not None:
+            return False
         shared.exchanging = exchange  # first: whoever finds it next knows that this has not ended
         if not shared.sending.acquire(False):
             shared.exchanging = None
@@ -213,6 +213,8 @@ class Session:
             or shared.state is not OPEN
             or (self._sender is not None and self._sender.state is not READY)
         ):
+            if shared.state is NEW:
+                return self._begin_new(exchange, head, body)
             self.leave()
             return False
         try:
@@ -240,21 +242,8 @@ class Session:
         return self.sender.send_rest(stream, exchange, head, body, missing)
 
     def _begin_new(self, exchange: Exchange, head: bytes, body: Data | None) -> bool | Co[None]:
-        """Do what `begin` does, if this session is not connected yet."""
+        """Do what `begin` does, if this session is not connected yet; with exclusive use."""
         shared = self.shared
-        if shared.state is not NEW or not shared.direct or shared.exchanging is not None:
-            return False
-        shared.exchanging = exchange
-        if not shared.sending.acquire(False):
-            shared.exchanging = None
-            return False
-        if not shared.reading.acquire(False):
-            shared.exchanging = None
-            self.sender.end_use(shared.sending)
-            return False
-        if shared.state is not NEW:  # another thread has connected or closed it
-            self.leave()
-            return False
         exchange.abandoned = True
         try:
             connecting = shared.open()
@@ -326,12 +315,15 @@ class Session:
         if not count:
             spare.append(memory)
             return None
-        wire, head = config.recent_heads.last
+        heads = config.recent_heads
+        wire, head = heads.last
         if not data.startswith(wire):
-            head = config.recent_heads.find(data, 0, count)
-            if head is None or head.status < FINAL:
-                self.receiver.buffer.adopt(memory, count)
-                return None
+            wire, head = heads.likely.get(exchange.target, NO_HEAD)
+            if not data.startswith(wire):
+                head = heads.find_for(exchange.target, data, 0, count)
+                if head is None or head.status < FINAL:
+                    self.receiver.buffer.adopt(memory, count)
+                    return None
         size = head.whole
         if size < 0 or exchange.method in APART:
             size = whole_size(exchange.method, head)

@@ -10,10 +10,11 @@ from typing import Any, Final
 from ..patterns import compiled_later
 from ..redaction import SECRET
 from .limits import MAX_FIELDS, MAX_HEADER_SIZE
-from .response_head import Head, check_count, find_head
+from .response_head import FINAL, Head, check_count, find_head
 
 MOST_KNOWN: Final = 64  # heads in the cache
 LARGEST_KNOWN: Final = 4096  # bytes of one
+MOST_LIKELY: Final = 64  # targets whose responses are remembered
 PATIENCE: Final = 64  # heads
 UNLIKE: Final = b"\0"  # no head begins with
 
@@ -36,10 +37,10 @@ class RecentHeads:
         max_size: bytes of a head; a larger one is not found.
 
     Attributes:
-        last: a head that has come at least twice, and its bytes: most heads of a server are like
-            the one before, and whether they are is the quickest question to ask.
-        likely: by the target of a request, `last` after the last response to it; None until there
-            is a use for it (connection/h1/batch.py).
+        last: the head of a final response that has come at least twice, and its bytes: most heads
+            of a server are like the one before, and whether they are is the quickest question to
+            ask.
+        likely: by the target of a request, `last` after the last response to it.
         patience: number of misses in a row before it stops searching.
     """
 
@@ -49,10 +50,20 @@ class RecentHeads:
         self._max_fields = max_fields
         self._max_size = max_size
         self.last: Known = NO_HEAD
-        self.likely: dict[str, Known] | None = None
+        self.likely: dict[str, Known] = {}
         self.patience = PATIENCE
 
-    def find(self, data: bytearray, begin: int, end: int) -> Head | None:
+    def find_for(self, target: str, data: bytearray, begin: int, end: int) -> Head | None:
+        """See `find_head`; of the response to a request for *target*, which is in `likely` then."""
+        head = self.find(data, begin, end)
+        last = self.last
+        if head is not None and last[1] is head:
+            if len(self.likely) >= MOST_LIKELY:
+                self.likely.clear()
+            self.likely[target] = last
+        return head
+
+    def find(self, data: bytearray, begin: int, end: int) -> Head | None:  # noqa: C901 - flat
         """See `find_head`."""
         head: Head | None
         wire, head = self.last
@@ -74,7 +85,8 @@ class RecentHeads:
             _, head = known
             if head.count > self._max_fields:  # another connection may have a higher limit
                 check_count(head.count, self._max_fields)
-            self.last = known
+            if head.status >= FINAL:
+                self.last = known
             return head
         self.patience -= 1
         head = find_head(wire, 0, len(wire), self._max_fields)

@@ -45,6 +45,7 @@ _more_name = compiled_later(MORE_NAME)
 _more_value = compiled_later(VALUE + rb"\r?")
 Checker = Callable[[], re.Pattern[bytes]]
 ZERO: Final = ord("0")
+FINAL: Final = 200  # the first status code that ends an exchange
 LENGTH: Final = b"content-length:"
 LOOKED_AT: Final = 1000  # bytes of an invalid line that are searched for secrets
 TLS_ALERT: Final = b"\x15"  # record type (RFC 8446 section 5.1); no HTTP message begins with it

@@ -128,6 +128,16 @@ def test_responses_are_in_the_order_of_the_requests(driver, echo):
     assert echo.connections == 1
 
 
+def test_head_in_two_parts_that_is_as_the_one_before(scripted):
+    wire = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    other = b"HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 2\r\n\r\n"
+    for cut in range(1, len(wire)):
+        first = wire + b"aa" + wire + b"bb" + wire[:cut]
+        conn = scripted(Answering(first, wire[cut:] + b"cc" + other + b"dd"))
+        replies = finish(conn.co_exchange_all([("GET", "/0")] * 4))
+        assert bodies(replies) == ["aa", "bb", "cc", "dd"]
+
+
 def test_every_framing_wherever_the_network_cuts(scripted):
     for warm in False, True:
         for cut in range(len(WIRE) + 1):
