@@ -373,7 +373,7 @@ class HTTPConnection(Operations):
         try:
             with exchanges.lock:  # which Ctrl-C at any point gives back
                 if is_special:
-                    return run(self._co_exchange_now(exchange, head, whole))
+                    return run(self._co_exchange_by_halves(session, exchange, head, whole, False))
                 begun = session.begin(exchange, head, whole)  # type: ignore[arg-type]  # no Request
                 if begun is not True:
                     return run(self._co_exchange_by_halves(session, exchange, head, whole, begun))

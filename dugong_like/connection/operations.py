@@ -839,7 +839,10 @@ class Operations:
 
         """
         exchange, head, whole = self._build_exchange(method, path, headers, body)
-        return self._co_exchange_in_time(exchange, head, whole)
+        session = self._session
+        if session.concurrent or session.limits.total is not None:
+            return self._co_exchange_in_time(exchange, head, whole)
+        return self._co_exchange(exchange, head, whole)
 
     def _co_exchange_in_time(
         self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
@@ -915,8 +918,42 @@ class Operations:
     def _co_exchange(
         self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
     ) -> Co[Reply]:
-        """Do an exchange when it is its turn."""
-        return self._co_in_turn(exchange, self._co_exchange_now(exchange, head, whole))
+        """Do an exchange when it is its turn: `_co_in_turn`, without one more operation."""
+        exchanges = self._exchanges
+        lock = exchanges.lock  # of this process
+        held = False
+        try:
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            if not held:
+                held = yield from exchanges.co_acquire()
+            exchanges.thread = get_ident()
+            session = self._session
+            begun: bool | Co[None] = False
+            if not isinstance(whole, Request) and not exchange.upgrades and not exchange.closes:
+                begun = session.begin(exchange, head, whole)
+            if begun is not True:
+                going = self._co_exchange_by_halves(session, exchange, head, whole, begun)
+                return (yield from going)
+            try:
+                shared = session.shared
+                deadline = _begin_to_wait(shared, exchange)
+                yield (shared.stream or shared.live_stream()).wanted_by_recv(deadline)
+                if (reply := session.finish(exchange)) is not None:
+                    return reply
+                return (yield from session.co_reply(exchange, deadline))
+            except BaseException as exc:
+                session.receiver.note(exc)
+                raise
+            finally:
+                session.leave()
+        finally:
+            if held:
+                exchanges.thread = 0
+                try:
+                    lock.release()
+                finally:
+                    if exchanges.waiting:
+                        exchanges.hand_on()
 
     def _co_in_turn(self, exchange: Exchange, going: Co[T]) -> Co[T]:  # noqa: ARG002
         """Do *going* when it is its turn; `stuck` finds there that *exchange* waits for it."""
@@ -937,27 +974,6 @@ class Operations:
                 finally:
                     if exchanges.waiting:
                         exchanges.hand_on()
-
-    def _co_exchange_now(
-        self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
-    ) -> Co[Reply]:
-        session = self._session
-        begun: bool | Co[None] = False
-        if not isinstance(whole, Request) and not exchange.upgrades and not exchange.closes:
-            begun = session.begin(exchange, head, whole)
-        if begun is not True:
-            return (yield from self._co_exchange_by_halves(session, exchange, head, whole, begun))
-        try:
-            deadline = _begin_to_wait(session.shared, exchange)
-            yield session.shared.live_stream().wanted_by_recv(deadline)
-            if (reply := session.finish(exchange)) is not None:
-                return reply
-            return (yield from session.co_reply(exchange, deadline))
-        except BaseException as exc:
-            session.receiver.note(exc)
-            raise
-        finally:
-            session.leave()
 
     def co_exchange_all(
         self, requests: Iterable[tuple[Any, ...]], replies: list[Reply] | None = None
@@ -1083,7 +1099,8 @@ class Operations:
             try:
                 try:
                     deadline = _begin_to_wait(shared, exchange)
-                    await wait(shared.live_stream().wanted_by_recv(deadline))
+                    stream = shared.stream or shared.live_stream()
+                    await wait(stream.wanted_by_recv(deadline))
                     reply = session.finish(exchange)
                 except BaseException as exc:
                     session.receiver.note(exc)

@@ -164,16 +164,8 @@ def wait(need: PollNeeded) -> Generator[_Pause, None, None]:
         asyncio.CancelledError: the task was cancelled.
 
     """
-    loop = asyncio.get_running_loop()
-    again: Waiter | None = None
-    if (source := need.source) is not None:
-        watch: Watch | None = source.registrations.get(loop)
-        if watch is not None:
-            again = watch.waiting_again(need)
-    pause = again if isinstance(again, _Pause) else _pause(loop, need)
+    pause = _waiting(asyncio.get_running_loop(), need)
     try:
-        if pause is not again:
-            pause.wait(need)
         yield pause
     finally:
         pause.rest()
@@ -187,11 +179,11 @@ def _co_run(op: Co[T]) -> Generator[_Pause, None, T]:
         need = next(op)
         loop = asyncio.get_running_loop()
         try:
-            pause = _pause(loop, need)
+            pause = _waiting(loop, need)
             while True:
-                pause.wait(need)
                 yield pause
                 need = next(op)
+                pause.wait(need)
         except (AttributeError, TypeError):
             check_need(need)
             raise
@@ -203,15 +195,27 @@ def _co_run(op: Co[T]) -> Generator[_Pause, None, T]:
         op.close()
 
 
-def _pause(loop: asyncio.AbstractEventLoop, need: PollNeeded) -> _Pause:
-    """Return an awaitable for *need*: the previous one if it fits, or a new one."""
-    if need.source is not None:
-        watch: Watch | None = need.source.registrations.get(loop)
+def _waiting(loop: asyncio.AbstractEventLoop, need: PollNeeded) -> _Pause:
+    """Return an awaitable that waits for *need*: the previous one if it fits, or a new one.
+
+    Raises what `Waiter.wait` does.
+    """
+    pause: Waiter | None = None
+    if (source := need.source) is not None:
+        watch: Watch | None = source.registrations.get(loop)
         if watch is not None:
-            pause = watch.rested(need[1])
+            pause = watch.waiting_again(need)
             if isinstance(pause, _Pause):
                 return pause
-    return _Pause(loop)
+            pause = watch.rested(need[1])
+    if not isinstance(pause, _Pause):
+        pause = _Pause(loop)
+    try:
+        pause.wait(need)
+    except BaseException:
+        pause.rest()
+        raise
+    return pause
 
 
 class _Pause(Waiter):

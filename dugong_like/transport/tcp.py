@@ -153,6 +153,8 @@ class TCPStream(Waits):
         self.waiting = True
         if self._low_water != 1:
             self._set_low_water(1)
+        if deadline is None and (need := self._read_need) is not None:
+            return need  # as `need` does, which is a call
         return self.need(POLLIN, deadline)
 
     def wanted_by_send(self, deadline: float | None, *, watch: bool = False) -> PollNeeded:

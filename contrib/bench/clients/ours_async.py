@@ -12,10 +12,12 @@ from dugong_like.drivers import aio
 from .base import AsyncClient, Call, Target, WrongBytesError
 from .loops import Trio, Uvloop
 from .ours import (
+    CAN_EXCHANGE,
     check_exchange,
     co_discard,
     co_download,
     co_exchange,
+    co_exchanges,
     co_field,
     co_get,
     co_get_anew,
@@ -87,7 +89,7 @@ class OnAsyncio(AsyncClient):
         return zip(self._many, calls, strict=True)
 
     async def _one_of_many(self, conn: HTTPConnection, calls: Iterable[Call]) -> None:
-        drive, get = self.drive, co_exchange if self.target.http2 else co_get
+        drive, get = self.drive, co_exchange if CAN_EXCHANGE else co_get
         for path, expected in calls:
             if await drive(get(conn, path)) != expected:
                 raise WrongBytesError(path)
@@ -97,7 +99,8 @@ class ByAioFuture(OnAsyncio):
     """One operation for each connection, which makes all its requests."""
 
     async def concurrent(self, calls: Sequence[Iterable[Call]]) -> None:
-        await asyncio.gather(*[aio.AioFuture(co_sequential(*pair)) for pair in self.pairs(calls)])
+        co_all = co_exchanges if CAN_EXCHANGE else co_sequential
+        await asyncio.gather(*[aio.AioFuture(co_all(*pair)) for pair in self.pairs(calls)])
 
 
 class ByAsyncConnection(OnAsyncio):
