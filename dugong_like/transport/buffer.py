@@ -170,17 +170,6 @@ class ReceiveBuffer:
         self.begin = stop
         return bytes(self._view[start:stop])
 
-    def take_rest(self, start: int) -> bytes:
-        """Take all bytes; return those from ``data[start]`` on. The memory is given back."""
-        rest = bytes(self._view[start : self.end])
-        memory = self._memory  # as `give_back` does
-        if memory is not None:
-            self._memory = None
-            self.spare.append(memory)
-        self.data, self._view = NOTHING
-        self.end = self.begin = 0
-        return rest
-
     def view(self, count: int) -> memoryview:
         """Return the first *count* bytes, of at least as many, without taking them."""
         return self._view[self.begin : self.begin + count]

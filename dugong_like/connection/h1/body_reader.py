@@ -17,7 +17,6 @@ from ...http.h1.body import SIZED, UNTIL_CLOSE, Body
 from ...polling.fairness import STEP
 from ...transport.buffer import ReceiveBuffer
 from ...transport.stream import Stream
-from ...transport.upgraded.network_stream import NetworkStream
 from ...transport.zero_copy import AT_ONCE, LOW_WATER, BulkStream, CannotSplice, Pipe
 from ..exchange import HTTPResponse
 from ..files import NotTaken, Sink
@@ -26,6 +25,7 @@ from .exclusive import READING, take
 
 if TYPE_CHECKING:
     from ...transport.timings import Timings
+    from ...transport.upgraded.network_stream import NetworkStream
     from ..shared import SharedState
 
 MAX_PIECE: Final = 262144  # bytes asked for at once: memory never follows announced lengths
@@ -509,6 +509,8 @@ def hand_over(
     session: SharedState, buffer: ReceiveBuffer, stream: Stream, timings: Timings | None
 ) -> NetworkStream:
     """Give up *stream*, which has left HTTP, and what has been received from it."""
+    from ...transport.upgraded.network_stream import NetworkStream  # noqa: PLC0415 - seldom needed
+
     take(session, session.reading, READING)
     try:
         if session.stream is not stream:
