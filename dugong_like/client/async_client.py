@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from ..drivers.detect import runner, wait_of
 from ..errors import InvalidOption
+from ..polling.twin_documentation import twin_of
 from .client import Client, missing_attribute, refuse_setting
 from .request_building import RequestOptions
 from .response_context import AsyncResponseContext
@@ -99,8 +100,9 @@ class AsyncClient:
         """See `Client.build_request`."""
         return self._client.build_request(method, url, **options)
 
+    @twin_of(Client.co_send)
     async def send(self, request: ClientRequest, *, stream: bool | None = None) -> Response:
-        """Do what `Client.co_send` does."""
+        """Awaitable twin of `Client.co_send`."""
         if stream is not None:
             request.stream = stream
         return await self._send(request)
@@ -113,10 +115,11 @@ class AsyncClient:
             return self._client.send_through(run, request)
         return self._client.send_by(wait, run, request)
 
+    @twin_of(Client.co_request)
     async def request(
         self, method: str, url: URL | str, **options: Unpack[RequestOptions]
     ) -> Response:
-        """Do what `Client.co_request` does."""
+        """Awaitable twin of `Client.co_request`."""
         return await self._send(self._client.build_request(method, url, **options))
 
     async def get(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
@@ -204,8 +207,9 @@ class AsyncClient:
         opening, run = self._client.co_websocket(url, **options), runner()
         return Opening(opening, run, handler, at_once=wait_of(run) is not None)
 
+    @twin_of(Client.co_warm)
     async def warm(self, place: URL | Origin | str, count: int = 1) -> None:
-        """Do what `Client.co_warm` does."""
+        """Awaitable twin of `Client.co_warm`."""
         await runner()(self._client.co_warm(place, count))
 
     def stats(self) -> Any:

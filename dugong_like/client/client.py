@@ -23,6 +23,7 @@ from ..http.url import as_origin
 from ..http.version import VERSION
 from ..polling.contract import Co, run, within
 from ..polling.timeouts import Timeouts
+from ..polling.twin_documentation import twin_of
 from .arguments import check_client_arguments, check_retry
 from .chain import Chain
 from .events import HookFunctions, Hooks
@@ -409,6 +410,7 @@ class Client:
             return self._co_send(request)
         return self._co_send_in_time(request, request.total)
 
+    @twin_of(co_send)
     def send(self, request: ClientRequest, *, stream: bool | None = None) -> Response:
         """Blocking twin of `co_send`."""
         if stream is not None:
@@ -591,6 +593,7 @@ class Client:
         """
         return self.co_send(self.build_request(method, url, **options))
 
+    @twin_of(co_request)
     def request(self, method: str, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_request`."""
         return self.send(self.build_request(method, url, **options))
@@ -599,6 +602,7 @@ class Client:
         """Send GET; see `co_request`."""
         return self.co_send(self.build_request("GET", url, **options))
 
+    @twin_of(co_get)
     def get(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_get`."""
         request = self.build_request("GET", url, **options)
@@ -610,6 +614,7 @@ class Client:
         """Send HEAD, whose redirects are followed only if asked; see `co_request`."""
         return self.co_send(self.build_request("HEAD", url, **options))
 
+    @twin_of(co_head)
     def head(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_head`."""
         return self.send(self.build_request("HEAD", url, **options))
@@ -618,6 +623,7 @@ class Client:
         """Send OPTIONS; see `co_request`."""
         return self.co_send(self.build_request("OPTIONS", url, **options))
 
+    @twin_of(co_options)
     def options(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_options`."""
         return self.send(self.build_request("OPTIONS", url, **options))
@@ -626,6 +632,7 @@ class Client:
         """Send POST; see `co_request`."""
         return self.co_send(self.build_request("POST", url, **options))
 
+    @twin_of(co_post)
     def post(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_post`."""
         return self.send(self.build_request("POST", url, **options))
@@ -634,6 +641,7 @@ class Client:
         """Send PUT; see `co_request`."""
         return self.co_send(self.build_request("PUT", url, **options))
 
+    @twin_of(co_put)
     def put(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_put`."""
         return self.send(self.build_request("PUT", url, **options))
@@ -642,6 +650,7 @@ class Client:
         """Send PATCH; see `co_request`."""
         return self.co_send(self.build_request("PATCH", url, **options))
 
+    @twin_of(co_patch)
     def patch(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_patch`."""
         return self.send(self.build_request("PATCH", url, **options))
@@ -650,6 +659,7 @@ class Client:
         """Send DELETE; see `co_request`."""
         return self.co_send(self.build_request("DELETE", url, **options))
 
+    @twin_of(co_delete)
     def delete(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_delete`."""
         return self.send(self.build_request("DELETE", url, **options))
@@ -658,6 +668,7 @@ class Client:
         """Send QUERY, a safe request with a body; see `co_request`."""
         return self.co_send(self.build_request("QUERY", url, **options))
 
+    @twin_of(co_query)
     def query(self, url: URL | str, **options: Unpack[RequestOptions]) -> Response:
         """Blocking twin of `co_query`."""
         return self.send(self.build_request("QUERY", url, **options))
@@ -672,6 +683,7 @@ class Client:
         options["stream"] = True
         return self.co_request(method, url, **options)
 
+    @twin_of(co_stream)
     def stream(
         self, method: str, url: URL | str, **options: Unpack[RequestOptions]
     ) -> AbstractContextManager[Response]:
@@ -760,6 +772,7 @@ class Client:
 
         return co_download(self.build_request, self.co_send, url, target, options, self._retry)
 
+    @twin_of(co_download)
     def download(
         self,
         url: URL | str,
@@ -873,6 +886,7 @@ class Client:
 
         return co_open(self.build_request, self.co_send, url, handler, options)
 
+    @twin_of(co_websocket)
     def websocket(
         self,
         url: URL | str,
@@ -898,6 +912,7 @@ class Client:
             raise StateError(f"{type(self._chain.dispatcher).__name__} has no connections to warm")
         yield from warm(as_origin(place), count)
 
+    @twin_of(co_warm)
     def warm(self, place: URL | Origin | str, count: int = 1) -> None:
         """Blocking twin of `co_warm`."""
         run(self.co_warm(place, count))
@@ -913,6 +928,7 @@ class Client:
         self._direct = None
         yield from self._chain.co_close()
 
+    @twin_of(co_close)
     def close(self) -> None:
         """Blocking twin of `co_close`."""
         run(self.co_close())

@@ -20,6 +20,7 @@ from ..http.redaction import mask_target
 from ..http.sse import ServerSentEvent
 from ..polling.combinators import Bundle
 from ..polling.contract import Co, PollNeeded, run
+from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
 from .event_stream import EVENT_STREAM, EventStream
 from .request_building import RequestOptions, merged_fields
@@ -166,10 +167,12 @@ class EventSource:
             raise StateError("the event source is closed")
         return self.response
 
+    @twin_of(co_connect)
     def connect(self) -> Response:
         """Blocking twin of `co_connect`."""
         return run(self.co_connect())
 
+    @twin_of(co_connect)
     async def aconnect(self) -> Response:
         """Twin of `co_connect` as a coroutine."""
         return await runner()(self.co_connect())
@@ -188,12 +191,14 @@ class EventSource:
         yield from self._co_arrive()
         return self._take()
 
+    @twin_of(co_next)
     def next(self) -> ServerSentEvent | None:
         """Blocking twin of `co_next`."""
         if not self._events:
             run(self._co_arrive())
         return self._take()
 
+    @twin_of(co_next)
     async def anext(self) -> ServerSentEvent | None:
         """Twin of `co_next` as a coroutine, on asyncio and trio."""
         if not self._events:

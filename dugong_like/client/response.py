@@ -32,6 +32,7 @@ from ..http.redaction import mask_target, quoted
 from ..http.text import dump_json
 from ..polling.binary_streams import co_write_all
 from ..polling.contract import Co, run, within
+from ..polling.twin_documentation import twin_of
 from .other_names import OF_RESPONSE, no_attribute
 from .reading import (
     BodyStream,
@@ -549,10 +550,12 @@ class Response:
             self._end()
         return True
 
+    @twin_of(co_read)
     def read(self) -> bytes:
         """Blocking twin of `co_read`."""
         return self.content if self._content is not None else self._wait(self.co_read())
 
+    @twin_of(co_read)
     async def aread(self) -> bytes:
         """Twin of `co_read` as a coroutine, on asyncio and trio."""
         return self.content if self._content is not None else await runner()(self.co_read())
@@ -742,6 +745,7 @@ class Response:
         yield from self._co_end()
         return count
 
+    @twin_of(co_recv_to_file)
     def recv_to_file(self, file: BinaryIO) -> int:
         """Blocking twin of `co_recv_to_file`."""
         return self._wait(self.co_recv_to_file(file))
@@ -1086,10 +1090,12 @@ class Response:
             raise self._labelled(StateError(f"{self!r} is no redirect that can be followed"))
         return (yield from self._follow(self))
 
+    @twin_of(co_next)
     def next(self) -> Response:
         """Blocking twin of `co_next`."""
         return run(self.co_next())
 
+    @twin_of(co_next)
     async def anext(self) -> Response:
         """Twin of `co_next` as a coroutine."""
         return await runner()(self.co_next())

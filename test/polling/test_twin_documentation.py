@@ -4,13 +4,32 @@ import inspect
 
 import pytest
 
-from dugong_like import AsyncConnection, HTTPConnection, HTTPStream, NetworkStream, Pipeline
+from dugong_like import (
+    AsyncConnection,
+    Client,
+    EventSource,
+    HTTPConnection,
+    HTTPStream,
+    NetworkStream,
+    Pipeline,
+    Pool,
+    Response,
+)
 from dugong_like.polling.twin_documentation import twin_of
 
-OWNERS = [HTTPConnection, NetworkStream, HTTPStream, Pipeline]
+OWNERS = [
+    *(HTTPConnection, NetworkStream, HTTPStream, Pipeline),
+    *(Client, Response, EventSource, Pool),
+]
 NO_TWINS = {
     ("HTTPConnection", "co_close"),  # `close` does not wait
     ("NetworkStream", "co_ready"),  # a wait for attempts, which have no blocking form
+    ("Pool", "co_dispatch"),  # for clients
+    *((owner, "co_close") for owner in ("Response", "EventSource", "Pool")),  # as above
+    # for readers and layers, which are operations
+    *(("Response", f"co_{name}") for name in ("piece", "raw_piece", "raw_into", "receive")),
+    # they say what differs from ``iter_…``, which is the form that most programs use
+    *(("Response", f"co_iter_{name}") for name in ("bytes", "text", "lines", "raw", "into")),
 }
 WRITTEN_OUT = {"co_close", "co_send", "co_websocket"}  # they do more as coroutines
 TWINS = [
