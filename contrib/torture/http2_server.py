@@ -1,19 +1,26 @@
 """A server of HTTP/2 that makes it hard: answers in any order, in pieces, late, or resets.
 
-Run by http2.py as a process of its own: ``python3 -m contrib.torture.http2_server SEED``. It prints
-its port, and serves until its standard input ends.
+Run by http2.py as a process of its own: ``python3 -m contrib.torture.http2_server SEED [PEM]``. The
+file has key and certificate for TLS. It prints its port, and serves until its standard input ends.
 
 The path says what the answer is: ``/N/…`` is answered with the path, repeated so that it has N
-bytes; with ``?reset`` the stream is reset in the middle, with ``?refuse`` at once, with ``?slow``
-the answer comes after some others. The body of a request comes back in front of it.
+bytes; with ``?slow`` the answer comes after some others, with ``?hints`` behind an interim
+response, and with ``?trailers`` these follow. The body of a request comes back in front of it, and
+its trailers as those of the response. `RESETS` end the stream in one of its phases; with ``?early``
+a response without a body comes before that of the request has.
+
+Each connection has a window of its own for uploads, and room for `LEAST_STREAMS` to `MOST_STREAMS`
+requests. Both change now and then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 import sys
 from contextlib import suppress
+from typing import Any, Final
 
 import h2.config
 import h2.connection
@@ -21,8 +28,19 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-SMALL = 5000  # bytes of the window of each of some connections
-MOST = 20  # streams at once, on some connections
+LEAST_WINDOW: Final = 1000  # bytes
+MOST_WINDOW: Final = 65535
+LEAST_STREAMS: Final = 5
+MOST_STREAMS: Final = 100
+CHANGES: Final = 0.01  # of all answers: settings are changed then
+PINGS: Final = 0.1
+CANCEL: Final = 8  # error codes
+REFUSED: Final = 7
+NO_ERROR: Final = 0
+# The phases in which a stream is reset: at the head of the request, at its end, before the response
+# has a head, behind that, in the middle of the body, and before the trailers.
+RESETS: Final = ("reset-begun", "refuse", "reset-ended", "reset-head", "reset", "reset-trailers")
+GONE: Final = (h2.exceptions.ProtocolError, KeyError)  # the stream was reset meanwhile
 
 
 def body_of(path: str) -> bytes:
@@ -32,27 +50,44 @@ def body_of(path: str) -> bytes:
     return (text * (size // len(text) + 1))[:size]
 
 
+class Coming:
+    """A request that is not complete."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.body = bytearray()
+        self.trailers: list[tuple[bytes, bytes]] = []
+
+
 class Serving(asyncio.Protocol):
     """One connection."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-        self._coming: dict[int, tuple[str, bytearray]] = {}
-        self._leaving: dict[int, tuple[str, bytes]] = {}
+        self._coming: dict[int, Coming] = {}
+        self._leaving: dict[int, tuple[Coming, bytes]] = {}
         self._transport: asyncio.Transport | None = None
+        self._changing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._http.initiate_connection()
-        codes = h2.settings.SettingCodes
-        if self._chance.random() < 0.5:
-            self._http.update_settings({codes.INITIAL_WINDOW_SIZE: SMALL})
-        if self._chance.random() < 0.5:
-            self._http.update_settings({codes.MAX_CONCURRENT_STREAMS: MOST})
+        self._change()
         self._send()
+
+    def _change(self) -> None:
+        """Change the settings; not before the last ones are acknowledged, which h2 mixes up."""
+        chance, codes = self._chance, h2.settings.SettingCodes
+        self._http.update_settings(
+            {
+                codes.INITIAL_WINDOW_SIZE: chance.randint(LEAST_WINDOW, MOST_WINDOW),
+                codes.MAX_CONCURRENT_STREAMS: chance.randint(LEAST_STREAMS, MOST_STREAMS),
+            }
+        )
+        self._changing = True
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sends."""
@@ -69,37 +104,73 @@ class Serving(asyncio.Protocol):
         self._push()
 
     def _follow(self, event: h2.events.Event) -> None:
-        if isinstance(event, h2.events.RequestReceived):
-            path = dict(event.headers)[b":path"].decode()
-            self._coming[event.stream_id] = path, bytearray()
+        stream: int = getattr(event, "stream_id", None) or 0
+        if isinstance(event, h2.events.SettingsAcknowledged):
+            self._changing = False
+        elif isinstance(event, h2.events.RequestReceived):
+            self._begin_request(stream, dict(event.headers)[b":path"].decode())
         elif isinstance(event, h2.events.DataReceived):
-            self._http.increment_flow_control_window(max(event.flow_controlled_length, 1))
-            if event.stream_id in self._coming:
-                self._coming[event.stream_id][1].extend(event.data)
-                with suppress(h2.exceptions.ProtocolError, KeyError):  # it has ended
-                    self._http.increment_flow_control_window(
-                        max(event.flow_controlled_length, 1), event.stream_id
-                    )
+            self._receive(stream, event.data, event.flow_controlled_length)
+        elif isinstance(event, h2.events.TrailersReceived) and stream in self._coming:
+            self._coming[stream].trailers = [*event.headers]
         elif isinstance(event, h2.events.StreamReset):
-            self._coming.pop(event.stream_id, None)
-            self._leaving.pop(event.stream_id, None)
-        elif isinstance(event, h2.events.StreamEnded) and event.stream_id in self._coming:
-            path, body = self._coming.pop(event.stream_id)
-            if "?refuse" in path:
-                with suppress(h2.exceptions.ProtocolError, KeyError):  # it was reset meanwhile
-                    self._http.reset_stream(event.stream_id, 7)
-                return
-            if self._chance.random() < 0.1:
-                self._http.ping(b"12345678")
-            delay = self._chance.random() * 0.02 if "?slow" in path else 0
-            asyncio.get_running_loop().call_later(
-                delay, self._answer, event.stream_id, path, bytes(body)
-            )
+            self._forget(stream)
+        elif isinstance(event, h2.events.StreamEnded) and stream in self._coming:
+            self._end_request(stream, self._coming.pop(stream))
 
-    def _answer(self, stream: int, path: str, body: bytes) -> None:
-        with suppress(h2.exceptions.ProtocolError, KeyError):  # it was reset meanwhile
-            self._http.send_headers(stream, [(":status", "200"), ("x-path", path)])
-            self._leaving[stream] = path, body + body_of(path)
+    def _begin_request(self, stream: int, path: str) -> None:
+        if "?early" in path:
+            with suppress(*GONE):
+                self._http.send_headers(stream, [(":status", "200")], end_stream=True)
+                self._http.reset_stream(stream, NO_ERROR)
+            return
+        self._coming[stream] = Coming(path)
+        if "?reset-begun" in path:
+            self._reset(stream, CANCEL)
+
+    def _receive(self, stream: int, data: bytes, size: int) -> None:
+        # Not `acknowledge_received_data`, which waits for ever once a window became negative.
+        if size:
+            self._http.increment_flow_control_window(size)
+        if stream in self._coming:
+            self._coming[stream].body += data
+            if size:
+                with suppress(*GONE):
+                    self._http.increment_flow_control_window(size, stream)
+
+    def _end_request(self, stream: int, request: Coming) -> None:
+        chance = self._chance
+        if "?refuse" in request.path:
+            self._reset(stream, REFUSED)
+            return
+        if chance.random() < PINGS:
+            self._http.ping(b"12345678")
+        if chance.random() < CHANGES and not self._changing:
+            self._change()
+        delay = chance.random() * 0.02 if "?slow" in request.path else 0
+        asyncio.get_running_loop().call_later(delay, self._answer, stream, request)
+
+    def _forget(self, stream: int) -> None:
+        self._coming.pop(stream, None)
+        self._leaving.pop(stream, None)
+
+    def _reset(self, stream: int, code: int) -> None:
+        self._forget(stream)
+        with suppress(*GONE):
+            self._http.reset_stream(stream, code)
+
+    def _answer(self, stream: int, request: Coming) -> None:
+        path = request.path
+        if "?reset-ended" in path:
+            self._reset(stream, CANCEL)
+        else:
+            with suppress(*GONE):
+                if "?hints" in path:
+                    self._http.send_headers(stream, [(":status", "103"), ("link", "</a>")])
+                self._http.send_headers(stream, [(":status", "200"), ("x-path", path)])
+                self._leaving[stream] = request, bytes(request.body) + body_of(path)
+                if "?reset-head" in path:
+                    self._reset(stream, CANCEL)
         self._push()
 
     def _push(self) -> None:
@@ -107,42 +178,55 @@ class Serving(asyncio.Protocol):
         streams = [*self._leaving]
         self._chance.shuffle(streams)
         for stream in streams:
-            path, body = self._leaving[stream]
             try:
-                self._push_one(stream, path, body)
-            except (h2.exceptions.ProtocolError, KeyError):
+                self._push_one(stream, *self._leaving[stream])
+            except GONE:
                 self._leaving.pop(stream, None)
         self._send()
 
-    def _push_one(self, stream: int, path: str, body: bytes) -> None:
+    def _push_one(self, stream: int, request: Coming, body: bytes) -> None:
+        path = request.path
         while body:
-            if "?reset" in path and len(body) < len(path) * 2:
-                self._leaving.pop(stream)
-                self._http.reset_stream(stream, 2)
+            if "?reset" in path and "trailers" not in path and len(body) < len(path) * 2:
+                self._reset(stream, CANCEL)
                 return
             room = self._http.local_flow_control_window(stream)
             size = min(room, len(body), self._chance.randrange(1, 16385))
             if size <= 0:
-                self._leaving[stream] = path, body
+                self._leaving[stream] = request, body
                 return
             self._http.send_data(stream, body[:size])
             body = body[size:]
-        self._leaving.pop(stream)
-        self._http.end_stream(stream)
+        if "?reset" in path:
+            self._reset(stream, CANCEL)
+            return
+        del self._leaving[stream]
+        trailers: list[Any] = [*request.trailers]
+        if "?trailers" in path:
+            trailers.append((b"x-length", str(len(request.body)).encode()))
+        if trailers:
+            self._http.send_headers(stream, trailers, end_stream=True)
+        else:
+            self._http.end_stream(stream)
 
     def _send(self) -> None:
         if self._transport is not None and (data := self._http.data_to_send()):
             self._transport.write(data)
 
 
-async def serve(seed: int) -> None:
+async def serve(seed: int, certificate: str | None = None) -> None:
     """Serve until the standard input ends."""
     loop = asyncio.get_running_loop()
     chance = random.Random(seed)
-    server = await loop.create_server(lambda: Serving(chance), "127.0.0.1", 0)
+    context = None
+    if certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+        context.set_alpn_protocols(["h2"])
+    server = await loop.create_server(lambda: Serving(chance), "127.0.0.1", 0, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1])))
+    asyncio.run(serve(int(sys.argv[1]), *sys.argv[2:]))
