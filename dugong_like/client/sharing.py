@@ -9,9 +9,15 @@ The first connection to an origin is opened by one request; the others wait for 
 speak. With HTTP/1.1 each takes a connection of its own from then on. If it cannot be opened, those
 that wait open connections by themselves, so that they do not fail one after the other.
 
-**Threads, loops, finalizers.** State is changed under a lock that is held for microseconds. A lease
-that is lost is given back by a finalizer, which may run in the middle of a section of the same
-thread: so what a section has looked at it looks at again after it has changed something.
+**Threads, loops, finalizers and signals.** State is changed under a lock that is held for
+microseconds. A lease that is lost is given back by a finalizer, which may run in the middle of a
+section of the same thread: so what a section has looked at it looks at again after it has changed
+something.
+
+A call may end anywhere, by Ctrl-C. So nothing is counted up and down: the users of a connection,
+and those who open one, are weak references in a set, which they leave, at the latest, as garbage.
+Their finalizers do then what was left to be done, as often as it takes: that has no effect where it
+was done already. Whoever stops waiting wakes the next one, as what was free may be still.
 
 Not here: places, limits and idle connections (pool.py), and streams (connection/h2/).
 """
@@ -109,7 +115,7 @@ class Share:
         connection: the connection.
         lease: as given.
         views: of users that have ended in order, for the next ones.
-        uses: what stands for each of its users.
+        uses: the leases of its users, by weak references.
         served: how many there have been.
         has_ended: True if the lease is given back, or about to be.
         is_avoided: True if it takes no further user, and is closed after the last one.
@@ -121,7 +127,7 @@ class Share:
     def __init__(self, lease: WholeLease) -> None:
         self.lease = lease
         self.connection = lease.connection
-        self.uses: set[object] = set()
+        self.uses: set[ref[StreamLease]] = set()
         self.views = lease.views
         self.served = 0
         self.has_ended = self.is_avoided = False
@@ -153,7 +159,7 @@ class SharedOrigin:
     Attributes:
         shares: the connections, in the order in which they were opened.
         waiting: those that wait, in their order.
-        opening: how many open a connection.
+        opening: those who open a connection, by weak references.
         each_opens: True after a connection could not be opened.
         speaks_http_1: True if the server has chosen HTTP/1.1.
         needs_http_1: True if it has answered HTTP_1_1_REQUIRED over HTTP/2.
@@ -169,7 +175,7 @@ class SharedOrigin:
     def __init__(self) -> None:
         self.shares: list[Share] = []
         self.waiting: OrderedDict[Wake, None] = OrderedDict()
-        self.opening = 0
+        self.opening: set[ref[Opening]] = set()
         self.each_opens = False
         self.speaks_http_1 = self.needs_http_1 = self.is_forgotten = False
 
@@ -191,21 +197,27 @@ class StreamLease:
 
     """
 
-    __slots__ = ("_at", "_from", "_key", "_share", "_sharing", "connection", "origin", "taken")
+    __slots__ = (
+        *("__weakref__", "_at", "_from", "_has_ended", "_mine", "_share", "_sharing"),
+        *("connection", "origin", "taken"),
+    )
 
     _share: Share | None
 
     def __init__(
-        self, sharing: Sharing, at: SharedOrigin, share: Share, key: object, origin: Origin
+        self, sharing: ref[Sharing], at: SharedOrigin, share: Share, origin: Origin
     ) -> None:
         self.connection = share.view()
         self.origin = origin
         self._from = share
-        self._sharing = ref(sharing)
+        self._sharing = sharing
         self._at = at
-        self._key = key
+        self._has_ended = False
+        # The callback is no code of Python, which could be interrupted.
+        self._mine = ref(self, share.uses.discard)
         self._share = share
         self.taken = 0.0
+        share.uses.add(self._mine)
 
     @property
     def reused(self) -> bool:
@@ -237,11 +249,15 @@ class StreamLease:
             self.connection.disconnect()
         elif len(share.views) < MOST_VIEWS:
             share.views.append(self.connection)
+        self._leave(share)
+
+    def _leave(self, share: Share) -> None:
         sharing = self._sharing()
         if sharing is None:
             share.lease.discard()  # the pool is gone
         else:
-            sharing.end(self._at, share, self._key)
+            sharing.end(self._at, share, self._mine)
+        self._has_ended = True
 
     def __repr__(self) -> str:
         state = "" if self._share is not None else ", given back"
@@ -249,13 +265,50 @@ class StreamLease:
 
     def __del__(self) -> None:
         try:
-            share = self._share
+            share, has_ended = self._share, self._has_ended
         except AttributeError:  # it was not even made
             return
         if share is not None:
             self.release()
             what = f"a stream to {self.origin} was not given back"
             warnings.warn(what, ResourceWarning, source=self, stacklevel=2)
+        elif not has_ended:  # it was interrupted
+            self._leave(self._from)
+
+
+class Opening:
+    """The turn of one operation to open a connection, until it ends.
+
+    Args:
+        sharing: where it opens one.
+        at: for which origin.
+
+    """
+
+    __slots__ = ("__weakref__", "_at", "_mine", "_sharing")
+
+    _sharing: Sharing | None
+
+    def __init__(self, sharing: Sharing, at: SharedOrigin) -> None:
+        self._at = at
+        self._mine = ref(self, at.opening.discard)
+        self._sharing = sharing
+        at.opening.add(self._mine)
+
+    def end(self, woken: int) -> None:
+        """Note that it has ended, and wake so many of those that wait for it."""
+        self._at.opening.discard(self._mine)
+        if self._sharing is not None:
+            self._sharing.wake(self._at, woken)
+        self._sharing = None
+
+    def __del__(self) -> None:
+        try:
+            sharing = self._sharing
+        except AttributeError:  # it was not even made
+            return
+        if sharing is not None:
+            self.end(1)
 
 
 AnyLease: TypeAlias = "WholeLease | StreamLease"
@@ -269,10 +322,11 @@ class Sharing:
 
     """
 
-    __slots__ = ("__weakref__", "_changing", "_known", "_pool")
+    __slots__ = ("__weakref__", "_changing", "_known", "_pool", "_self")
 
     def __init__(self, pool: Lending) -> None:
         self._pool = pool
+        self._self = ref(self)
         self._known: dict[Hashable, SharedOrigin] = {}
         self._changing = RLock()
 
@@ -318,10 +372,25 @@ class Sharing:
         until = None if deadline == inf else deadline
         if not at.speaks_http_1 and not at.waiting:
             free: AnyLease | None = self._take(at, origin)
-            if free is None and not at.each_opens and self._may_open(at):
-                free = yield from self._co_open(at, origin, until, timeouts)
+            if free is None and not at.each_opens and (opening := self._may_open(at)) is not None:
+                free = yield from self._co_open(opening, at, origin, until, timeouts)
             if free is not None:
                 return free
+        lease = yield from self._co_wait(at, origin, until, timeouts)
+        if lease is not None:
+            return lease
+        whole = yield from self._pool.co_acquire(origin, inf if until is None else until)
+        return self._checked(at, whole)
+
+    def _co_wait(
+        self, at: SharedOrigin, origin: Origin, until: float | None, timeouts: Timeouts | None
+    ) -> Co[AnyLease | None]:
+        """Take a stream, or open a connection, as soon as that is possible.
+
+        Returns:
+            The lease; None if each has a connection of its own, as the server speaks HTTP/1.1.
+
+        """
         began = monotonic()
         with Wake("pool") as wake:
             try:
@@ -329,18 +398,20 @@ class Sharing:
                 while not at.speaks_http_1:
                     wake.clear()  # first: what happens from here on is not missed
                     lease: AnyLease | None = self._take(at, origin)
-                    if lease is None and self._may_open(at):
-                        lease = yield from self._co_open(at, origin, until, timeouts)
+                    if lease is None and (opening := self._may_open(at)) is not None:
+                        lease = yield from self._co_open(opening, at, origin, until, timeouts)
                     if lease is not None:
                         return lease
                     if self._pool.is_closed():
                         raise StateError("the pool was closed")
                     if not (yield from wake.co_wait(until)):
                         raise self._too_late(at, origin, began)
+                return None
+            except BaseException:
+                self._leave(at, wake)  # and again, as that may be interrupted
+                raise
             finally:
                 self._leave(at, wake)
-        whole = yield from self._pool.co_acquire(origin, inf if until is None else until)
-        return self._checked(at, whole)
 
     def take_stream(self, here: OriginPool, origin: Origin) -> StreamLease | None:
         """Take a stream of a connection that is open, if that is possible at once.
@@ -400,11 +471,8 @@ class Sharing:
         return None
 
     def _use(self, at: SharedOrigin, share: Share, origin: Origin) -> StreamLease:
-        key = object()
         share.served += 1
-        lease = StreamLease(self, at, share, key, origin)
-        share.uses.add(key)  # from here on it is the lease's to remove
-        return lease
+        return StreamLease(self._self, at, share, origin)
 
     def _checked(self, at: SharedOrigin, lease: WholeLease) -> AnyLease:
         """Share what was taken as an HTTP/1.1 connection if it has turned out to be HTTP/2."""
@@ -424,20 +492,24 @@ class Sharing:
 
     # ---- opening
 
-    def _may_open(self, at: SharedOrigin) -> bool:
-        """Return True, and note it, if the caller is to open a connection."""
+    def _may_open(self, at: SharedOrigin) -> Opening | None:
+        """Return the turn of the caller to open a connection; None if it is another one's."""
         with self._changing:
             if at.opening and not at.each_opens:
-                return False
+                return None
             if any(share.has_ended for share in at.shares):
-                return False  # it is about to be idle, and wakes one then
-            at.opening += 1
-            return True
+                return None  # it is about to be idle, and wakes one then
+            return Opening(self, at)
 
     def _co_open(
-        self, at: SharedOrigin, origin: Origin, until: float | None, timeouts: Timeouts | None
+        self,
+        opening: Opening,
+        at: SharedOrigin,
+        origin: Origin,
+        until: float | None,
+        timeouts: Timeouts | None,
     ) -> Co[AnyLease | None]:
-        """Take a connection of the pool, and open it; `_may_open` has allowed it.
+        """Take a connection of the pool, and open it, as *opening* allows.
 
         Returns:
             A stream of it; or the connection if it is HTTP/1.1; None if the pool is full, and a
@@ -478,9 +550,7 @@ class Sharing:
         finally:
             if lease is not None:
                 lease.discard()
-            with self._changing:
-                at.opening -= 1
-            self._wake(at, woken)
+            opening.end(woken)
 
     def _share(self, at: SharedOrigin, lease: WholeLease) -> StreamLease:
         """Lend the first stream of a connection that is open."""
@@ -492,11 +562,11 @@ class Sharing:
 
     # ---- giving back
 
-    def end(self, at: SharedOrigin, share: Share, key: object) -> None:
-        """Note that a user of *share* has ended, for `StreamLease`."""
+    def end(self, at: SharedOrigin, share: Share, lease: ref[StreamLease]) -> None:
+        """Note that a user of *share* has ended, for `StreamLease`; a second time has no effect."""
         with self._changing:
-            share.uses.discard(key)
-            ends = not share.uses and not share.has_ended
+            share.uses.discard(lease)
+            ends = not share.uses
             if ends:
                 share.has_ended = True
         if ends:
@@ -509,7 +579,7 @@ class Sharing:
                 with self._changing:
                     if share in at.shares:
                         at.shares.remove(share)
-        self._wake(at, 1)
+        self.wake(at, 1)
 
     # ---- waiting
 
@@ -521,9 +591,9 @@ class Sharing:
         with self._changing:
             at.waiting.pop(wake, None)
         if at.waiting:
-            self._wake(at, 1)  # what this one was woken for may be for the next one
+            self.wake(at, 1)  # what this one was woken for may be for the next one
 
-    def _wake(self, at: SharedOrigin, count: int) -> None:
+    def wake(self, at: SharedOrigin, count: int) -> None:
         """Wake so many of those that have waited longest, and were not woken yet."""
         if not at.waiting:
             return
@@ -551,7 +621,7 @@ class Sharing:
     def wake_all(self) -> None:
         """Wake all that wait, as the pool was closed."""
         for at in list(self._known.values()):
-            self._wake(at, len(at.waiting))
+            self.wake(at, len(at.waiting))
 
 
 class Leases:
