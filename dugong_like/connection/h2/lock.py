@@ -52,18 +52,21 @@ class SectionLock:
         with self._lock:  # which an exception at any point gives back
             try:
                 self._owner = me
-                return section(*args)
+                result = section(*args)
             except Exception:
                 raise
             except BaseException as exc:
                 self._interrupted(exc)
                 raise
             finally:
-                if self._later:
-                    self._do_later()
-                self._owner = 0
+                try:
+                    if self._later:
+                        self._do_later()
+                finally:
+                    self._owner = 0
                 if self._later:  # since a moment ago
                     self._do_later()
+        return result
 
     def when_free(self, section: Callable[[], object]) -> None:
         """Call *section* under the lock: now, or at the end of a section of the same thread."""

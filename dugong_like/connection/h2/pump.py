@@ -322,7 +322,11 @@ class Pump:
                     yield need
         finally:
             if not waiter.left:
-                lock.when_free(partial(self.leave, waiter))
+                try:
+                    lock.when_free(partial(self.leave, waiter))
+                except BaseException:  # Ctrl-C, perhaps before that
+                    lock.when_free(partial(self.leave, waiter))
+                    raise
             if self._shared.left is not None:
                 self._shared.give_back()
             if self.news:

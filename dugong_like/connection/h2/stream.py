@@ -112,8 +112,8 @@ class H2Stream:
     """
 
     __slots__ = (
-        *("_cancelled", "_continued", "_ending", "_kept", "_left", "_limits", "_pump", "_reader"),
-        *("_reading",),
+        *("_cancelled", "_continued", "_ending", "_is_reset", "_kept", "_left", "_limits", "_pump"),
+        *("_reader", "_reading"),
         *("_rest", "_shared", "_told", "_writing", "exchange", "head", "length", "owed", "pending"),
         *("moved", "response", "stream"),
     )
@@ -137,6 +137,7 @@ class H2Stream:
         self._reader: Waiter | None = None  # the one that reads
         self.moved = False
         self._cancelled = False
+        self._is_reset = False  # or about to be, as it was cancelled
         self._continued: HTTPResponse | None = None  # 100 (Continue), to be delivered
         self._told = 0  # informational responses that were reported
 
@@ -392,10 +393,16 @@ class H2Stream:
     def cancel(self) -> None:
         """Give the stream up: the server is told so, unless both sides have ended it."""
         self.owed = None
-        if not self._cancelled:
-            self._cancelled = True
+        if self._is_reset:
+            return
+        self._cancelled = True
+        try:
             self._leave_pending()
             self._pump.lock.when_free(self._cancel)
+        except BaseException:  # Ctrl-C, perhaps before that
+            self._leave_pending()
+            self._pump.lock.when_free(self._cancel)
+            raise
 
     def give_up(self) -> None:
         """Give the stream up, as its request could not be sent; nobody reads its response."""
@@ -410,6 +417,9 @@ class H2Stream:
 
     def _cancel(self) -> None:
         pump, stream = self._pump, self.stream
+        if self._is_reset:
+            return
+        self._is_reset = True
         self._rest = None
         self._kept.clear()
         if stream is None:

@@ -188,11 +188,19 @@ class Shared:
         self.output.add(rst_stream(stream.id, code))
 
     def end_connection(self, error: DugongError) -> None:
-        """End everything by *error*; each stream gets one of its own."""
+        """End everything by *error*; each stream gets one of its own.
+
+        That may be after an interruption in the middle of a change, of which a part was done.
+        """
         self.ended = error
         self.limit_streams()
         for stream in [*self.streams.values()]:
-            self.fail(stream, self._copy_of(error))
+            stream.close()
+            if stream.error is None:
+                stream.error = own = self._copy_of(error)
+                own.request_sent = stream.request_sent
+            self.touched[stream] = None
+        self.streams.clear()
         self.blocked.clear()
 
     def _close(self, stream: Stream, event: Event) -> None:

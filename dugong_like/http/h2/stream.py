@@ -155,6 +155,10 @@ class Stream:
                 f"{event.name} is not possible on stream {self.id}, which is {self.state.name}"
             ) from None
 
+    def close(self) -> None:
+        """Have the last state, as the connection has ended."""
+        self.state = CLOSED
+
     @property
     def request_sent(self) -> Sent:
         """Whether the server may have acted on the request; see `DugongError`.
