@@ -462,11 +462,17 @@ class Sharing:
         for share in at.shares.copy():
             if not share.has_room() or not share.is_usable():
                 continue
-            with self._changing:
-                lease = self._use(at, share, origin) if share.has_room() else None
-            if lease is not None:
-                if not share.has_ended:  # in between, by a finalizer
+            lease = None
+            try:
+                with self._changing:
+                    if share.has_room():
+                        lease = self._use(at, share, origin)
+                if lease is not None and not share.has_ended:  # in between, by a finalizer
                     return lease
+            except BaseException:
+                self.end(at, share)
+                raise
+            if lease is not None:
                 lease.release()
         return None
 
@@ -516,7 +522,7 @@ class Sharing:
             stream will be given back.
 
         """
-        lease = None
+        lease = stream = None
         woken = 1  # another one opens if this is given up
         try:
             if (free := self._take(at, origin)) is not None:  # shared since a moment ago
@@ -538,7 +544,8 @@ class Sharing:
             if conn.protocol == HTTP_2:
                 stream = self._share(at, lease)
                 lease = None
-                return stream
+                result, stream = stream, None
+                return result
             at.speaks_http_1 = True
             self._pool.set_shared(origin, is_shared=False)
             whole, lease = lease, None
@@ -550,22 +557,30 @@ class Sharing:
         finally:
             if lease is not None:
                 lease.discard()
+            if stream is not None:
+                stream.discard()
             opening.end(woken)
 
     def _share(self, at: SharedOrigin, lease: WholeLease) -> StreamLease:
         """Lend the first stream of a connection that is open."""
         share = Share(lease)
-        stream = self._use(at, share, lease.origin)
-        with self._changing:
-            at.shares.append(share)
+        try:
+            stream = self._use(at, share, lease.origin)
+            with self._changing:
+                at.shares.append(share)
+        except BaseException:
+            if share in at.shares:
+                at.shares.remove(share)
+            raise
         return stream
 
     # ---- giving back
 
-    def end(self, at: SharedOrigin, share: Share, lease: ref[StreamLease]) -> None:
+    def end(self, at: SharedOrigin, share: Share, lease: ref[StreamLease] | None = None) -> None:
         """Note that a user of *share* has ended, for `StreamLease`; a second time has no effect."""
         with self._changing:
-            share.uses.discard(lease)
+            if lease is not None:
+                share.uses.discard(lease)
             ends = not share.uses
             if ends:
                 share.has_ended = True

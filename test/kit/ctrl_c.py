@@ -1,13 +1,39 @@
 """Ctrl-C at every place where Python looks for it: behind a call, and where a function begins."""
 
 import dis
+import functools
 import sys
 
 
+@functools.cache
+def _handlers(code):
+    return dis._parse_exception_table(code)
+
+
+def _handler(code, at):
+    """Return where *code* goes on after an exception at this offset; None if it ends."""
+    for each in _handlers(code):
+        if each.start <= at < each.end:
+            return each.target
+    return None
+
+
 def _looks(code, at, after):
-    """Return True if signals are looked at between the instructions of *code* at two offsets."""
+    """Return True if signals are looked at between the instructions of *code* at two offsets.
+
+    That is so behind a call, which is where the exception comes from then. It can be raised at the
+    second offset only, so that has to be in the same ``with`` and ``try``.
+    """
     name = dis.opname[code.co_code[at]]
-    return name == "RESUME" or name.startswith("CALL") or ("BACKWARD" in name and after < at)
+    if name == "RESUME" or name.startswith("CALL") or ("BACKWARD" in name and after < at):
+        return _handler(code, at) == _handler(code, after)
+    return False
+
+
+def _is_finalizing(frame):
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
 
 
 def ctrl_c_at_each_place(make, call, *modules):
@@ -41,8 +67,7 @@ def ctrl_c_at_each_place(make, call, *modules):
             return step
 
         def enter(frame, event, arg, step=step):
-            code = frame.f_code
-            if code.co_filename not in files or code.co_name == "__del__":
+            if frame.f_code.co_filename not in files or _is_finalizing(frame):
                 return None
             return step(frame, event, arg)
 

@@ -115,16 +115,24 @@ def test_interrupted_operations_lose_and_mix_up_nothing():
         assert re.search(rf"\d+ {ending}", lines[-1])
 
 
+GIVEN_UP = {"cancelled", "closed", "out of time", "reset"}
+
+
 @pytest.mark.slow
-def test_nothing_is_wrong_if_everybody_uses_one_connection_of_http_2():
+@pytest.mark.parametrize("tls", [[], ["--tls"]], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    ("client", "ways"),
+    [([], {"early", "pieces", "steps", "view", "whole"}), (["--client"], {"request", "stream"})],
+    ids=["connection", "client"],
+)
+def test_nothing_is_wrong_if_everybody_shares_http_2(client, ways, tls):
     pytest.importorskip("h2")
-    status, lines, summary = torture("http2", "--count", 1500, "--threads", 8, "--tasks", 50)
+    users = ["--threads", 8, "--tasks", 50, "--trio", 20]
+    status, lines, summary = torture("http2", "--count", 2000, *users, *client, *tls)
 
     assert status == 0, lines
-    assert summary.count >= 1500
-    assert {line.split(maxsplit=1)[1] for line in lines} == {
-        *("given up", "in steps", "reset", "whole"),
-    }
+    assert summary.count >= 2000
+    assert {line.split(maxsplit=1)[1] for line in lines} == {*GIVEN_UP, *ways}
 
 
 # ---- a library that does what it must not do

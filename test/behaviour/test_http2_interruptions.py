@@ -1,0 +1,206 @@
+"""Requests over HTTP/2 that end anywhere, by Ctrl-C or as their task is cancelled: nothing is left.
+
+No stream, no operation that leads or waits, no use of the connection, no place in the pool and no
+descriptor; and the next request is answered.
+"""
+
+import asyncio
+import gc
+import importlib
+import pkgutil
+from contextlib import aclosing
+
+import pytest
+import trio
+from kit.ctrl_c import ctrl_c_at_each_place
+from kit.h2_site import h2_site
+from kit.support import open_descriptors, wait_until
+
+import dugong_like
+from dugong_like import AsyncClient, Client, Limits
+from dugong_like.client import sharing
+from dugong_like.connection.h2 import lock, opening, session
+
+pytestmark = [
+    pytest.mark.timeout(60),
+    # of a connection, or a stream of one, that was on its way to its caller
+    pytest.mark.filterwarnings("ignore:a connection to .* was neither released nor discarded"),
+    pytest.mark.filterwarnings("ignore:a stream to .* was not given back"),
+]
+SIZE = 200_000  # bytes
+UPLOAD = [b"x" * 1000] * 20
+
+
+@pytest.fixture(params=["plain", "tls"])
+def served(request, certificate, trusting):
+    """A server, its URL, and the options of its clients; no descriptor is left at the end."""
+    before = open_descriptors()
+    context = None
+    if request.param == "tls":
+        context = certificate.server_context()
+        context.set_alpn_protocols(["h2"])
+    options = {} if context is None else {"ssl_context": trusting}
+    with h2_site(tls=context) as server:
+        scheme = "http" if context is None else "https"
+        options |= {
+            "base_url": f"{scheme}://localhost:{server.port}",
+            "versions": ("h2",),
+            "timeout": 30,
+            "trust_env": False,
+            "limits": Limits(max_connections=1),
+        }
+        yield server, options
+    gc.collect()
+    wait_until(lambda: open_descriptors() <= before)
+
+
+def check(client):
+    """Check that nothing of *client* is in use, and that its next request is answered."""
+    gc.collect(1)  # what was under way is garbage, with the frames of its exception
+    for counts in client.stats().values():
+        assert (counts.busy, counts.waiting) == (0, 0), counts
+    assert client.get("/").content == b"hello"
+    with client.dispatcher.acquire(client.base_url.origin) as lease:
+        assert "stream" not in repr(lease.connection)
+
+
+def get(client):
+    assert client.get("/").content == b"hello"
+
+
+def get_from_new_client(client):
+    with Client(**client) as made:
+        get(made)
+
+
+def read(client):
+    with client.stream("GET", f"/chunked/{SIZE}") as response:
+        assert sum(map(len, response.iter_bytes())) == SIZE
+
+
+def read_a_part(client):
+    with client.stream("GET", f"/chunked/{SIZE}") as response:
+        next(response.iter_bytes())
+
+
+def upload(client):
+    assert client.post("/upload", content=UPLOAD).json()["length"] == 20_000
+
+
+CALLS = [get, read, read_a_part, upload]
+
+
+def modules_of(*packages):
+    for each in pkgutil.walk_packages(dugong_like.__path__, "dugong_like."):
+        if each.name.startswith(tuple(f"dugong_like.{package}" for package in packages)):
+            yield importlib.import_module(each.name)
+
+
+def press_everywhere(served, call, *modules):
+    """Press Ctrl-C at each place of *call* in *modules*; return how many there were."""
+    rounds = 0
+    with Client(**served[1]) as client:
+        get(client)
+        for _ in ctrl_c_at_each_place(lambda: client, call, *modules):
+            check(client)
+            rounds += 1
+        check(client)
+    return rounds
+
+
+@pytest.mark.feature("C37")
+def test_ctrl_c_in_what_shares_a_connection(served):
+    assert press_everywhere(served, get, sharing, session, lock, opening) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", CALLS)
+def test_ctrl_c_anywhere(served, call):
+    assert press_everywhere(served, call, *modules_of("client", "connection", "http.h2")) > 200
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [(sharing, opening), pytest.param(("client", "connection"), marks=pytest.mark.slow)],
+    ids=["sharing", "all"],
+)
+def test_ctrl_c_while_the_connection_is_opened(served, modules):
+    if isinstance(modules[0], str):
+        modules = modules_of(*modules)
+    rounds = 0
+    for _ in ctrl_c_at_each_place(lambda: served[1], get_from_new_client, *modules):
+        rounds += 1
+    assert rounds > 20
+
+
+# ---- tasks
+
+
+async def use(client, call):
+    """Do what the function of this name does."""
+    if call is get:
+        await client.get("/")
+    elif call is upload:
+        await client.post("/upload", content=UPLOAD)
+    else:
+        async with client.stream("GET", f"/chunked/{SIZE}") as response:
+            async with aclosing(response.aiter_bytes()) as pieces:
+                async for _ in pieces:
+                    if call is read_a_part:
+                        break
+
+
+@pytest.mark.feature("C37")
+@pytest.mark.parametrize("call", CALLS)
+def test_asyncio_task_cancelled_after_each_number_of_turns(served, call):
+    """Before the connection is there, while it is opened, and afterwards, beside another one."""
+
+    async def main(turns, client):
+        client = AsyncClient(client=client)
+        other = asyncio.create_task(client.get(f"/chunked/{SIZE}"))
+        task = asyncio.create_task(use(client, call))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        cancelled = task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert len((await other).content) == SIZE
+        return cancelled
+
+    check_all(served, lambda *given: asyncio.run(main(*given)))
+
+
+@pytest.mark.feature("C37")
+@pytest.mark.parametrize("call", CALLS)
+def test_trio_task_cancelled_after_each_number_of_turns(served, call):
+    async def main(turns, client):
+        client = AsyncClient(client=client)
+        sizes = []
+
+        async def get_another():
+            sizes.append(len((await client.get(f"/chunked/{SIZE}")).content))
+
+        async def be_cancelled():
+            with scope:
+                await use(client, call)
+
+        scope = trio.CancelScope()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(get_another)
+            nursery.start_soon(be_cancelled)
+            for _ in range(turns):
+                await trio.lowlevel.checkpoint()
+            scope.cancel()
+        assert sizes == [SIZE]
+        return scope.cancelled_caught
+
+    check_all(served, lambda *given: trio.run(main, *given))
+
+
+def check_all(served, run):
+    """Call *run* with each number of turns of a loop: with a new client, and with a used one."""
+    for turns in (*range(12), 15, 20, 30, 50):
+        with Client(**served[1]) as client:
+            cancelled = [run(turns, client) for _ in range(2)]
+            check(client)
+        if turns == 0:
+            assert cancelled == [True, True]
