@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from .connection.exchange import Exchange, HTTPResponse, Reply
     from .connection.log import log_events
     from .connection.pipeline import Pipeline
+    from .connection.shared_pipeline import PendingAnswer, SharedPipeline
     from .connection.websocket import WebSocket
     from .connection.websocket_handler import WebSocketHandler
     from .drivers.aio import AioFuture
@@ -252,6 +253,7 @@ __all__ = [
     "OAuth2",
     "Origin",
     "PartInUse",
+    "PendingAnswer",
     "Pipeline",
     "PollNeeded",
     "Pool",
@@ -275,6 +277,7 @@ __all__ = [
     "ScriptedStream",
     "ScriptedTransport",
     "ServerSentEvent",
+    "SharedPipeline",
     "SocketOptions",
     "StateError",
     "StatusError",
@@ -395,7 +398,9 @@ _LATER = {
     "LoopThread": ".drivers.loopthread",
     "LoopThreads": ".drivers.loopthreads",
     "Origin": ".http.url",
+    "PendingAnswer": ".connection.shared_pipeline",
     "Pipeline": ".connection.pipeline",
+    "SharedPipeline": ".connection.shared_pipeline",
     "Proxy": ".transport.proxy.proxy",
     "QueryParams": ".http.query",
     "BaseStream": ".transport.custom",

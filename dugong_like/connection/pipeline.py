@@ -134,6 +134,9 @@ class Pipeline:
         max_bytes: as soon as bodies of unanswered requests that are in memory have more bytes, no
             further request is taken.
 
+    Attributes:
+        given_up: how many requests were given up, by an error that `next` has raised.
+
     Raises:
         ValueError: *depth* is less than 1.
         InvalidOption: another option has an invalid value.
@@ -194,6 +197,7 @@ class Pipeline:
         # Those without body are sent together, unless a subclass says how each is sent.
         self._joins = self._may_join = type(conn).co_send is Operations.co_send
         self._told = False  # the server has said that it ends the connection
+        self.given_up = 0  # requests that were given up; the last operation has raised the error
 
     def add(self, request: Request) -> None:
         """Send *request* after all others. Raises TypeError if it is none."""
@@ -310,6 +314,22 @@ class Pipeline:
     def __iter__(self) -> Iterator[Answer]:
         """Iterate over the answers, blocking."""
         return iter(self.next, None)
+
+    def send(self) -> None:
+        """Begin to send what may be sent now. Never waits, and raises nothing.
+
+        Not needed: `next` does that, too.
+        """
+        if self._stream is None:
+            self._fill()
+
+    def take_ready(self) -> list[Answer]:
+        """Return the next answers, those that have arrived already. Never waits."""
+        if not self._ready:
+            self._take()
+        answers = list(self._ready)
+        self._ready.clear()
+        return answers
 
     def close(self) -> None:
         """Give up what is not answered. The connection is closed if there is anything."""
@@ -745,6 +765,7 @@ class Pipeline:
 
     def _give_up(self, first: Ticket) -> None:
         """Let *first* have no answer."""
+        self.given_up += 1
         self._remove(first)
         if first.held:
             self._held.remove(first)

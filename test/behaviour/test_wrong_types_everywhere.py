@@ -124,6 +124,7 @@ CALLS = {
     "LoopThread": (stopped(LoopThread), {}),
     "LoopThreads": (stopped(dugong_like.LoopThreads), {"count": 1}),
     "Pipeline": (Pipeline, {"conn": connection}),
+    "SharedPipeline": (dugong_like.SharedPipeline, {"conn": connection}),
     "Proxy": (dugong_like.Proxy, {"url": "http://p"}),
     "RateLimit": (dugong_like.RateLimit, {"bytes_per_second": 1}),
     "MinimumRate": (dugong_like.MinimumRate, {"bytes_per_second": 1, "seconds": 1}),
@@ -179,7 +180,8 @@ NOT_TRIED = {
     "types only": {"Co", "Stream", "Transport"},
     "made by the library": {
         *("Answer", "AnswerStream", "DownloadResult", "EventSource", "Exchange", "HTTPResponse"),
-        *("HTTPStream", "Lease", "NetworkStream", "Reply", "UploadResult", "WebSocket"),
+        *("HTTPStream", "Lease", "NetworkStream", "PendingAnswer", "Reply", "UploadResult"),
+        "WebSocket",
     },
     "a plain record": {"Cookie", "PollNeeded", "ServerSentEvent", "Timings"},
     "says no to what it does not know": {"is_temp_network_error"},

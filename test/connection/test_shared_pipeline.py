@@ -1,0 +1,419 @@
+"""Pipelines that several threads, tasks or operations use."""
+
+import asyncio
+import concurrent.futures
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from kit.every_driver import DRIVERS
+from kit.h2_site import h2_site
+from kit.support import ScriptedServer, pattern, read_head
+
+from dugong_like import (
+    ConnectionTimedOut,
+    HTTPConnection,
+    InvalidOption,
+    InvalidRequest,
+    NotAnswered,
+    Pipeline,
+    Request,
+    ScriptedTransport,
+    SharedPipeline,
+    StateError,
+    both,
+    run,
+)
+
+PATIENCE = 60  # seconds
+
+
+def answer(text):
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()
+
+
+def get(number):
+    return Request(target=f"/{number}")
+
+
+def echo(sock):
+    """Answer with the target."""
+    while head := read_head(sock):
+        sock.sendall(answer(head.split(b" ")[1].decode()))
+
+
+class Held:
+    """A server that answers with the target, when it may."""
+
+    def __init__(self):
+        self.may = threading.Semaphore(0)
+        self.got = threading.Semaphore(0)
+        self.seen = []
+
+    def __call__(self, sock):
+        while head := read_head(sock):
+            self.seen.append(head.split(b" ")[1].decode())
+            self.got.release()
+            assert self.may.acquire(timeout=PATIENCE)
+            sock.sendall(answer(self.seen[-1]))
+
+
+@pytest.fixture
+def held():
+    server = Held()
+    with ScriptedServer(server) as listening:
+        server.port = listening.port
+        yield server
+        server.may.release(1000)
+
+
+@pytest.fixture
+def echoing():
+    with ScriptedServer(echo) as server:
+        with HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE) as conn:
+            yield conn
+
+
+# ---- a writer and a reader
+
+
+@pytest.mark.feature("B50")
+def test_one_thread_submits_and_another_one_takes_the_answers_in_order(echoing):
+    count = 2000
+    with ThreadPoolExecutor(1) as pool, SharedPipeline(echoing, most=100) as pipeline:
+
+        def write():
+            for number in range(count):
+                pipeline.submit(get(number))
+            pipeline.finish()
+
+        writing = pool.submit(write)
+        answers = list(pipeline)
+        writing.result(PATIENCE)
+    assert [each.body.decode() for each in answers] == [f"/{number}" for number in range(count)]
+    assert [each.request.target for each in answers] == [f"/{number}" for number in range(count)]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_two_operations_in_one_thread(echoing, driver):
+    pipeline = SharedPipeline(echoing, most=10)
+    bodies = []
+
+    def co_write():
+        for number in range(200):
+            yield from pipeline.co_submit(get(number))
+        pipeline.finish()
+
+    def co_read():
+        while (answer := (yield from pipeline.co_next())) is not None:
+            bodies.append(answer.body.decode())
+
+    driver(both(co_write(), co_read()))
+    assert bodies == [f"/{number}" for number in range(200)]
+    pipeline.close()
+
+
+def exchange_both_ways(conn):
+    """Have large bodies go both ways at once; return the sizes of those that came."""
+    sizes = []
+    with ThreadPoolExecutor(1) as pool, SharedPipeline(conn, most=8) as pipeline:
+
+        def write():
+            for number in range(12):
+                pipeline.submit(Request(target=f"/bytes/{number * 100_000}"))
+                body = [pattern(300_000)] if number % 2 else bytes(300_000)
+                pipeline.submit(Request("PUT", "/upload", body=body))
+            pipeline.finish()
+
+        writing = pool.submit(write)
+        sizes = [len(each.body) for each in pipeline]
+        writing.result(PATIENCE)
+    assert len(sizes) == 24
+    return sizes[::2]
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_large_bodies_go_both_ways_at_once(start, tls, trusting):
+    """Also bodies that one thread begins to send, and another one goes on with."""
+    port = start("granian", tls=tls).port
+    context = trusting if tls else None
+    with HTTPConnection("localhost", port, context, timeout=PATIENCE) as conn:
+        assert exchange_both_ways(conn) == [number * 100_000 for number in range(12)]
+
+
+def test_over_http2():
+    with h2_site() as server:
+        options = {"versions": ("h2",), "timeout": PATIENCE}
+        with HTTPConnection("127.0.0.1", server.port, **options) as conn:
+            assert exchange_both_ways(conn) == [number * 100_000 for number in range(12)]
+            with SharedPipeline(conn) as pipeline:
+                pending = [pipeline.submit(Request(target=f"/bytes/{n}")) for n in range(100)]
+                assert len(pending[70].result(PATIENCE).body) == 70
+                assert [len(each.result(PATIENCE).body) for each in pending] == [*range(100)]
+            pipeline = Pipeline(conn, [Request(target=f"/bytes/{n * 9000}") for n in range(20)])
+            sizes = []
+            while (stream := pipeline.next_stream()) is not None:
+                sizes.append(len(stream.readall()))
+            assert sizes == [n * 9000 for n in range(20)]
+
+
+# ---- results as futures
+
+
+def test_results_are_had_in_any_order_and_as_often_as_one_likes(echoing):
+    with SharedPipeline(echoing) as pipeline:
+        pending = [pipeline.submit(get(number)) for number in range(50)]
+        assert pending[30].result(PATIENCE).body == b"/30"
+        assert all(each.done() for each in pending[:31])
+        assert pending[3].result().body == b"/3"
+        assert pending[3].result().body == b"/3"
+        assert pending[49].exception(PATIENCE) is None
+        pipeline.finish()
+        others = [int(each.body[1:]) for each in pipeline]
+        assert others == [n for n in range(50) if n not in {3, 30, 49}]  # each is taken once
+
+
+def test_many_threads_each_wait_for_their_own(echoing):
+    with ThreadPoolExecutor(8) as pool, SharedPipeline(echoing) as pipeline:
+
+        def ask(thread):
+            for number in range(100):
+                target = f"/{thread}-{number}"
+                pending = pipeline.submit(Request(target=target))
+                assert pending.result(PATIENCE).body.decode() == target
+
+        for each in [pool.submit(ask, thread) for thread in range(8)]:
+            each.result(PATIENCE)
+
+
+def test_tasks_of_asyncio_await_their_answers(echoing):
+    from dugong_like.drivers import aio
+
+    async def main():
+        with SharedPipeline(echoing, most=20) as pipeline:
+
+            async def ask(number):
+                pending = await aio.run(pipeline.co_submit(get(number)))
+                return (await pending).body
+
+            return await asyncio.gather(*[ask(number) for number in range(100)])
+
+    assert asyncio.run(main()) == [f"/{number}".encode() for number in range(100)]
+
+
+def test_tasks_of_trio_await_their_answers(echoing):
+    trio = pytest.importorskip("trio")
+    bodies = {}
+
+    async def main():
+        with SharedPipeline(echoing) as pipeline:
+
+            async def ask(number):
+                bodies[number] = (await pipeline.submit(get(number))).body
+
+            async with trio.open_nursery() as nursery:
+                for number in range(50):
+                    nursery.start_soon(ask, number)
+
+    trio.run(main)
+    assert bodies == {number: f"/{number}".encode() for number in range(50)}
+
+
+def test_callbacks_and_waits_of_futures(echoing):
+    done = []
+    with SharedPipeline(echoing) as pipeline:
+        pending = [pipeline.submit(get(number)) for number in range(3)]
+        for each in pending:
+            each.add_done_callback(done.append)
+        pending[2].result(PATIENCE)
+        assert done == pending
+        assert concurrent.futures.wait(pending, timeout=0).not_done == set()
+
+
+def test_time_limit_of_a_result(held):
+    with HTTPConnection("127.0.0.1", held.port, timeout=PATIENCE) as conn:
+        with SharedPipeline(conn) as pipeline:
+            pending = pipeline.submit(get(1))
+            with pytest.raises(ConnectionTimedOut):
+                pending.result(0.01)
+            assert isinstance(ConnectionTimedOut(), TimeoutError)
+            held.may.release()
+            assert pending.result(PATIENCE).body == b"/1"
+
+
+def test_cancelled_before_it_was_sent_and_after(held):
+    with HTTPConnection("127.0.0.1", held.port, timeout=PATIENCE) as conn:
+        with SharedPipeline(conn, depth=1) as pipeline:
+            pending = [pipeline.submit(get(number)) for number in range(4)]
+            op = pending[3].co_result()
+            next(op)  # connects, and perhaps more
+            assert pending[2].cancel()
+            assert pending[2].cancelled()
+            held.may.release(9)
+            assert run(op).body == b"/3"
+            assert not pending[0].cancel()  # it is answered
+            with pytest.raises(concurrent.futures.CancelledError):
+                pending[2].result(PATIENCE)
+            assert pending[1].result(PATIENCE).body == b"/1"
+    assert held.seen == ["/0", "/1", "/3"]
+
+
+def test_answer_of_a_request_that_was_cancelled_when_it_was_sent_is_nobody_elses(held):
+    with HTTPConnection("127.0.0.1", held.port, timeout=PATIENCE) as conn:
+        with ThreadPoolExecutor(1) as pool, SharedPipeline(conn) as pipeline:
+            first, second = (pipeline.submit(get(number)) for number in range(2))
+            waiting = pool.submit(second.result, PATIENCE)
+            assert held.got.acquire(timeout=PATIENCE)  # it is sent
+            assert first.cancel()
+            held.may.release(9)
+            assert waiting.result(PATIENCE).body == b"/1"
+            pipeline.finish()
+            assert pipeline.next() is None
+
+
+# ---- limits
+
+
+def test_submitting_waits_for_room():
+    transport = ScriptedTransport([answer(str(number)) for number in range(3)])
+    with HTTPConnection("example.org", transport=transport) as conn:
+        with SharedPipeline(conn, most=2) as pipeline:
+            pending = [pipeline.submit(get(number)) for number in range(2)]
+            with pytest.raises(ConnectionTimedOut):
+                pipeline.submit(get(2), timeout=0)
+            op = pipeline.co_submit(get(2))
+            next(op)
+            pending[0].result(PATIENCE)
+            third = run(op)
+            assert third.result(PATIENCE).body == b"2"
+
+
+def test_bodies_that_were_not_taken_count_by_their_bytes():
+    transport = ScriptedTransport([answer("x" * 1000), answer("y")])
+    with HTTPConnection("example.org", transport=transport, content_md5=False) as conn:
+        with SharedPipeline(conn, max_bytes=1000) as pipeline:
+            first = pipeline.submit(Request("PUT", "/", body=bytes(5000)))
+            with pytest.raises(ConnectionTimedOut):
+                pipeline.submit(get(1), timeout=0)  # the body of the request
+            run(pipeline.co_until(first.done))
+            with pytest.raises(ConnectionTimedOut):
+                pipeline.submit(get(1), timeout=0)  # that of the answer
+            assert len(pipeline.next().body) == 1000
+            assert pipeline.submit(get(1)).result(PATIENCE).body == b"y"
+
+
+# ---- errors, and the end
+
+
+def test_error_belongs_to_its_own_request():
+    transport = ScriptedTransport([answer("a"), answer("c")])
+    with HTTPConnection("example.org", transport=transport) as conn:
+        with SharedPipeline(conn) as pipeline:
+            first, bad, last = map(pipeline.submit, [get(0), Request(target="/ "), get(2)])
+            assert last.result(PATIENCE).body == b"c"
+            with pytest.raises(InvalidRequest):
+                bad.result()
+            assert isinstance(bad.exception(), InvalidRequest)
+            assert first.result().body == b"a"
+
+
+def test_next_raises_the_errors_in_their_place():
+    transport = ScriptedTransport([answer("a"), answer("c")])
+    with HTTPConnection("example.org", transport=transport) as conn:
+        with SharedPipeline(conn) as pipeline:
+            for request in (get(0), Request(target="/ "), get(2)):
+                pipeline.submit(request)
+            pipeline.finish()
+            assert pipeline.next().body == b"a"
+            with pytest.raises(InvalidRequest):
+                pipeline.next()
+            assert pipeline.next().body == b"c"
+            assert pipeline.next() is None
+
+
+def test_time_out_of_the_connection_ends_no_request(held):
+    with HTTPConnection("127.0.0.1", held.port, timeout=0.05) as conn:
+        with SharedPipeline(conn) as pipeline:
+            pending = pipeline.submit(get(1))
+            with pytest.raises(ConnectionTimedOut):
+                pending.result()
+            assert not pending.done()
+            conn.timeout = PATIENCE
+            held.may.release()
+            assert pending.result().body == b"/1"
+
+
+def test_close_ends_those_who_wait(held):
+    with HTTPConnection("127.0.0.1", held.port, timeout=PATIENCE) as conn:
+        pipeline = SharedPipeline(conn, depth=1)
+        with ThreadPoolExecutor(3) as pool:
+            first, second = (pipeline.submit(get(number)) for number in range(2))
+            waiting = [pool.submit(first.result), pool.submit(second.result)]
+            assert held.got.acquire(timeout=PATIENCE)
+            pipeline.close()
+            for each, sent in zip(waiting, ("maybe", "no"), strict=True):
+                problem = each.exception(PATIENCE)
+                assert isinstance(problem, NotAnswered)
+                assert problem.request_sent == sent
+            assert pipeline.next() is None
+            with pytest.raises(StateError):
+                pipeline.submit(get(3))
+            pipeline.close()
+        assert not conn.response_pending()
+        held.may.release(100)
+        assert conn.exchange("GET", "/again").body == b"/again"
+
+
+def test_finish_ends_those_who_wait_for_requests_or_for_room():
+    with HTTPConnection("example.org", transport=ScriptedTransport([])) as conn:
+        pipeline = SharedPipeline(conn)
+        op = pipeline.co_next()
+        next(op)
+        pipeline.finish()
+        with pytest.raises(StopIteration) as end:
+            next(op)
+        assert end.value.value is None
+        with pytest.raises(StateError):
+            pipeline.submit(get(1))
+        pipeline.close()
+
+        full = SharedPipeline(conn, most=1)
+        full.submit(get(1))
+        op = full.co_submit(get(2))
+        next(op)
+        full.finish()
+        with pytest.raises(StateError):
+            next(op)
+        full.close()
+
+
+def test_operation_that_is_closed_leaves_the_work_to_the_next_one(held):
+    with HTTPConnection("127.0.0.1", held.port, timeout=PATIENCE) as conn:
+        with SharedPipeline(conn) as pipeline:
+            pending = [pipeline.submit(get(number)) for number in range(3)]
+            driving, waiting = pending[0].co_result(), pending[2].co_result()
+            next(driving)
+            next(waiting)
+            driving.close()
+            held.may.release(9)
+            assert run(waiting).body == b"/2"
+            assert pending[0].done()
+
+
+def test_it_is_lost_and_sent_again_as_by_a_pipeline():
+    transport = ScriptedTransport([answer("0")], [answer(str(number)) for number in range(1, 40)])
+    with HTTPConnection("example.org", transport=transport) as conn:
+        with SharedPipeline(conn) as pipeline:
+            pending = [pipeline.submit(get(number)) for number in range(40)]
+            assert [int(each.result(PATIENCE).body) for each in pending] == [*range(40)]
+
+
+def test_options_are_checked():
+    with HTTPConnection("example.org") as conn:
+        for option in {"most": 0}, {"max_bytes": 0}, {"attempts": 0}:
+            with pytest.raises(InvalidOption):
+                SharedPipeline(conn, **option)
+        with pytest.raises(TypeError), SharedPipeline(conn) as pipeline:
+            pipeline.submit("GET")
+    with pytest.raises(TypeError):
+        SharedPipeline(Pipeline)
