@@ -88,8 +88,10 @@ def open_body(
         yield Body({}, [])
         return
     with open_upload(file, patience) as upload:
-        whole = upload.whole()
-        yield Body({"content": UploadBody(upload) if whole is None else whole}, fields)
+        content: Any = upload.whole()
+        if content is None:
+            content = upload.stored() or UploadBody(upload)
+        yield Body({"content": content}, fields)
 
 
 def at_file(value: str) -> tuple[str, str | None]:

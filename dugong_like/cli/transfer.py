@@ -19,6 +19,7 @@ from ..client.request import ClientRequest
 from ..client.response import Response
 from ..client.transfers.download import DownloadSettings
 from ..client.transfers.downloading import co_download_to, prepare
+from ..client.transfers.upload_body import FileBody
 from ..errors import DugongError, StatusError
 from ..http.redaction import mask_target
 from ..http.request import is_whole
@@ -134,7 +135,10 @@ class Transfers:
         if is_whole(body):
             return (yield from self._client.co_send(request, stream=True))
         with self._bars.bar(title, size) as bar:
-            request.body = with_progress(body, bar.show)
+            if isinstance(body, FileBody):
+                body.progress = bar.show
+            else:
+                request.body = with_progress(body, bar.show)
             return (yield from self._client.co_send(request, stream=True))
 
     def _co_write(self, response: Response, destination: Destination, title: str) -> Co[None]:

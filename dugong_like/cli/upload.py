@@ -4,11 +4,10 @@ A non-blocking input has a time limit; a blocking one waits in the system, as fo
 reads (see standard.py). A FIFO that is opened here is non-blocking, on Linux: only there `poll`
 reports whether it has had a writer yet. Before that, reading it looks like its end.
 
-A file is read in pieces, and not sent by the system: a bar follows the pieces, and a file that
-becomes shorter, or one in /proc, is noticed. sendfile() would save a tenth of the CPU time of a
-command that uploads 1 GiB (0.07 of 0.65 seconds).
+A regular file is sent as by `Client.upload`: over plain TCP by the system. Others are read in
+pieces, among them those in /proc, whose sizes say nothing.
 
-Not here: the request (transfer.py).
+Not here: the request (transfer.py), and sending regular files (client/transfers/upload_body.py).
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from ..client.transfers.upload_body import FileBody
 from ..errors import ConnectionTimedOut
 from ..polling.binary_streams import co_read_some
 from ..polling.combinators import stall
@@ -87,6 +87,18 @@ class Upload:
     def whole(self) -> bytes | None:
         """Return all bytes, if they were read at once."""
         return self._first if self._is_whole else None
+
+    def stored(self) -> FileBody | None:
+        """Return the body that the system can send; None if the bytes have to be read.
+
+        Raises:
+            OSError: the file cannot be examined.
+
+        """
+        if self._start is None or self.size is None:
+            return None
+        body = FileBody(self._stream, self._start, self._name, may_grow=True)
+        return body if body.is_stored and body.length == self.size else None
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the bytes in parts, `size` of them.

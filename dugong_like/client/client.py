@@ -809,6 +809,9 @@ class Client:
                 *rate*, bytes a second at most, or a `RateLimit`.
                 *retry*, `Retry()` unless the client has another; None for never. A file is sent
                 again from where it began.
+                *resumable*, True to go on where the server stands after a lost connection, if it
+                has resumable uploads (draft-ietf-httpbis-resumable-upload); *retries*, how often
+                that may happen without 16 MiB of progress in between, 5, or a `Retry`.
                 *params*, *headers*, *cookies*, *auth*, *timeout*, *follow_redirects*, *hooks*,
                 *extensions*, *ssl_context*, *verify*, *cert*, *proxy*, *http_version* and
                 *server_hostname* as of `build_request`.

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from kit.support import pattern
 
-from dugong_like import run
+from dugong_like import ContentChanged, run
 from dugong_like.cli.outcome import CommandFailed, reason_of
 from dugong_like.cli.upload import PIECE, Upload, UploadBody, open_upload
 
@@ -216,3 +217,30 @@ def test_a_pipe_is_sent_once():
         assert not UploadBody(upload).rewindable()
         assert b"".join(upload.pieces()) == b"once"
         assert not upload.rewindable()
+
+
+@pytest.mark.parametrize("size", [1_000_000, 2_000_000])
+def test_a_regular_file_is_sent_by_the_system(tmp_path, size):
+    """From where it stands, and no more than it had."""
+    path = tmp_path / "file"
+    path.write_bytes(pattern(size))
+    with path.open("rb") as stream:
+        stream.seek(7)
+        upload = Upload(stream, "name", None)
+        body = upload.stored()
+        assert body.next_file_range() == (stream, 7, size - 7)
+        with path.open("ab") as other:
+            other.write(b"more")
+        body.check()
+        os.truncate(path, size - 1)
+        with pytest.raises(ContentChanged, match="'name': .* had"):
+            body.next_file_range()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_what_is_not_stored_is_read(tmp_path):
+    with open_upload("/proc/self/smaps", None) as upload:
+        assert upload.whole() or upload.stored() is None
+    (tmp_path / "small").write_bytes(b"x")
+    with open_upload(str(tmp_path / "small"), None) as upload:
+        assert upload.whole() == b"x"

@@ -88,6 +88,8 @@ class UploadOptions(TransferOptions, total=False):
     if_none_match: str | None
     progress: Callable[[int, int | None], object] | None
     rate: RateLimit | float | None
+    resumable: bool
+    retries: int | Retry
 
 
 OF_REQUEST: Final = frozenset(TransferOptions.__annotations__)

@@ -41,7 +41,6 @@ class UploadResult(NamedTuple):
         path: of the file; None if it was given as a file object.
         size: bytes of the file, or of the rest of it from where the file object stood.
         sent: bytes of bodies that were sent, those that had to be sent again included.
-        resumed_from: bytes that the server had from an earlier run.
         digests: names of the fields with digests that were sent, with their algorithm.
         response: the final `Response`, with its body.
 
@@ -50,6 +49,5 @@ class UploadResult(NamedTuple):
     path: Path | None
     size: int
     sent: int
-    resumed_from: int
     digests: tuple[str, ...]
     response: Response

@@ -25,6 +25,7 @@ from ...http.redaction import mask_target
 from ...polling.contract import Co
 from ...polling.numbers import check_flag
 from ..layers.retry import Retry
+from .budget import RETRIES, as_retry
 from .options import (
     UploadOptions,
     as_flag,
@@ -34,6 +35,7 @@ from .options import (
     split_options,
 )
 from .results import UploadResult
+from .resumable import ResumableUpload
 from .upload_body import FileBody
 
 if TYPE_CHECKING:
@@ -84,6 +86,10 @@ def co_upload(
     if conditional and retry is not None:
         # After a lost answer the condition is about what the first attempt has left there.
         request.extensions["retry"] = only_unsent(retry)
+    resumable = as_flag("resumable", own.get("resumable", False))
+    retries = as_retry(own.get("retries", RETRIES))
+    if resumable and trailer:
+        raise InvalidOption("trailer: a resumable upload has its digest in a header field")
     given = None if path is not None else FileBody(source)
 
     def co_run() -> Co[UploadResult]:
@@ -93,17 +99,29 @@ def co_upload(
             if digest is not None:
                 digests = (f"Repr-Digest {digest}",)
                 yield from _co_prepare_digest(request, body, digest, trailer=trailer)
-            response = yield from co_send_file(co_send, request, body, expect100)
-            return UploadResult(
-                None if path is None else Path(path),
-                body.sent,
-                body.total_sent,
-                0,
-                digests,
-                response,
-            )
+            response, sent = None, 0
+            if resumable:
+                response, sent = yield from _co_resumable(co_send, request, body, retries)
+            if response is None:
+                response = yield from co_send_file(co_send, request, body, expect100)
+                sent = body.total_sent
+            size = body.sent if body.length is None else body.length
+            return UploadResult(None if path is None else Path(path), size, sent, digests, response)
 
     return _co_labelled(co_run(), request)
+
+
+def _co_resumable(
+    co_send: Callable[..., Co[Response]], request: ClientRequest, body: FileBody, retries: Retry
+) -> Co[tuple[Response | None, int]]:
+    """Upload as `ResumableUpload` does; return the response, and the bytes that were sent."""
+    if body.length is None or not body.rewindable():
+        raise InvalidOption("resumable: the file has to have a size, and positions")
+    upload = ResumableUpload(co_send, request, body, retries)
+    response = yield from upload.co_run()
+    if response is not None:
+        check_success(response, body)
+    return response, upload.sent
 
 
 def only_unsent(retry: Retry) -> Retry:
@@ -148,6 +166,17 @@ def co_send_file(
     if request.expect100 and request.timeouts is not None:
         request.timeouts = request.timeouts.waiting_100(CONTINUE_TIME)
     response = yield from co_send(request)
+    check_success(response, body)
+    return response
+
+
+def check_success(response: Response, body: FileBody) -> None:
+    """Check that *response* is a success, and is about all of *body*, which has not changed.
+
+    Raises:
+        StatusError, TransferError, ContentChanged: see `co_send_file`.
+
+    """
     if not response.is_success:
         raise StatusError(f"the server answered {response.status_code}", response=response)
     if response.answered_early:
@@ -163,7 +192,6 @@ def co_send_file(
         exc.add_note(f"the server answered {response.status_code}: it may have bytes of both")
         exc.response = response
         raise
-    return response
 
 
 def _co_prepare_digest(

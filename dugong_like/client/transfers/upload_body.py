@@ -10,6 +10,7 @@ Not here: the request (upload.py).
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,8 @@ class FileBody:
         file: a binary file to read from. A regular one keeps its position.
         begin: position of the first byte; None for the present one.
         name: what errors call the file; empty for a file without a name.
+        may_grow: True to send no more than the file has now, and to take a longer one for the same:
+            so one that is written to is noticed only if it becomes shorter.
 
     Attributes:
         name: see above.
@@ -58,13 +61,16 @@ class FileBody:
 
     """
 
-    def __init__(self, file: Any, begin: int | None = None, name: str = "") -> None:
+    def __init__(
+        self, file: Any, begin: int | None = None, name: str = "", *, may_grow: bool = False
+    ) -> None:
         check_binary(file, "read", "readinto", "read1")
         self.name = name
         self.sent = self.total_sent = 0
         self.progress: Progress | None = None
         self.rate: RateLimit | None = None
         self._file = file
+        self._may_grow = may_grow
         self._start = place_of(file) if begin is None else begin
         self.begin = self._start or 0
         self._trailing: str | None = None  # algorithm of the digest in a trailer field
@@ -110,7 +116,11 @@ class FileBody:
         if before is None or self._number is None:
             return
         now = os.fstat(self._number)
-        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        if self._may_grow:
+            is_same = now.st_size >= before.st_size
+        else:
+            is_same = (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        if not is_same:
             called = f"{quoted(self.name, MAX_PATH)}: " if self.name else ""
             raise ContentChanged(
                 f"{called}the file has changed while it was read "
@@ -154,6 +164,21 @@ class FileBody:
         self._trailing = algorithm
         self._digest = RunningDigest([ALGORITHMS[algorithm]])
         self.length = None
+
+    def part(self, offset: int, count: int) -> FileBody:
+        """Return a body of *count* bytes from *offset* on; progress is that of this one.
+
+        One at a time: a file that is none of the system has one position.
+        """
+        part = copy.copy(self)
+        part.begin = self.begin + offset
+        part.length = count
+        part.sent = part.total_sent = 0
+        progress, whole = self.progress, self.length
+        if progress is not None:
+            part.progress = lambda sent, _: progress(offset + sent, whole)
+        part.rewind()
+        return part
 
     # ---- for the source of the request
 
