@@ -20,6 +20,9 @@ PARTIAL_UPLOAD: Final = "application/partial-upload"
 FALSE: Final = "?0"
 
 
+LIMITS: Final = ("max_size", "min_size", "max_append_size")
+
+
 class UploadLimits(NamedTuple):
     """The limits of an upload, in bytes; None for none.
 
@@ -50,7 +53,7 @@ def upload_limits(response: HasFields) -> UploadLimits:
     """Return the limits that *response* tells; none if the field is missing or invalid."""
     members = dictionary(response.field("upload-limit"))
     found: dict[str, int] = {}
-    for name in UploadLimits._fields:
+    for name in LIMITS:
         text = members.get(name.replace("_", "-"))
         if text is None:
             continue
