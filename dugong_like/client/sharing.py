@@ -27,13 +27,14 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Hashable
+from functools import partial
 from math import inf
 from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from weakref import ref
 
-from ..connection.connection_view import ConnectionView
+from ..connection.connection_view import ConnectionView, watch_room
 from ..errors import DugongError, PoolTimedOut, StateError
 from ..polling.wake import Wake
 from .pooled import HTTP_2, OriginPool
@@ -572,6 +573,8 @@ class Sharing:
             if share in at.shares:
                 at.shares.remove(share)
             raise
+        if at.waiting:
+            self._watch(at, share)
         return stream
 
     # ---- giving back
@@ -601,6 +604,12 @@ class Sharing:
     def _join(self, at: SharedOrigin, wake: Wake) -> None:
         with self._changing:
             at.waiting[wake] = None
+        for share in at.shares.copy():
+            self._watch(at, share)
+
+    def _watch(self, at: SharedOrigin, share: Share) -> None:
+        """Have one that waits woken when the server allows more streams; the others follow it."""
+        share.connection.beside(partial(watch_room, partial(_note_room, self._self, at)))
 
     def _leave(self, at: SharedOrigin, wake: Wake) -> None:
         with self._changing:
@@ -637,6 +646,12 @@ class Sharing:
         """Wake all that wait, as the pool was closed."""
         for at in list(self._known.values()):
             self.wake(at, len(at.waiting))
+
+
+def _note_room(sharing: ref[Sharing], at: SharedOrigin) -> None:
+    """Wake one that waits for a stream, which wakes the next one."""
+    if (known := sharing()) is not None:
+        known.wake(at, 1)
 
 
 class Leases:

@@ -18,10 +18,25 @@ from .h2.session import Session
 from .operations import Operations
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..polling.contract import Co
     from ..polling.timeouts import Timeouts
     from .config import ConnectionConfig
     from .session import Session as AnySession
+
+
+def watch_room(
+    changed: Callable[[], object],
+    config: ConnectionConfig,  # noqa: ARG001 - see `Operations.beside`
+    session: AnySession,
+) -> None:
+    """Have *changed* called when the server allows more exchanges at once.
+
+    It is called without a lock, by whoever receives that. For `Operations.beside`.
+    """
+    if isinstance(session, Session):
+        session.shared.pump.on_room = changed
 
 
 class ConnectionView(HTTPConnection):

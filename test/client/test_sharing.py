@@ -4,7 +4,9 @@ import pytest
 from kit.pooled import FakeConnector, origin, places, step
 
 from dugong_like import ConnectFailed, Limits, Pool, PoolTimedOut, StateError, Timeouts, run
+from dugong_like.client import sharing as sharing_
 from dugong_like.client.sharing import Sharing, StreamLease
+from dugong_like.connection.connection_view import ConnectionView
 from dugong_like.polling.wake import Wake
 
 
@@ -329,6 +331,27 @@ def test_waiting_for_a_stream_if_there_may_be_no_further_connection():
         each.release()
     assert len(connector.made) == 1
     assert places(pool) == (1, 0)
+
+
+def test_waiting_ends_when_the_server_allows_more_streams(monkeypatch):
+    told = []
+
+    def watched(changed, config, session):
+        told.append(changed)
+
+    monkeypatch.setattr(sharing_, "watch_room", watched)
+    sharing, _, connector, _ = sharing_of(concurrency=1, max_per_origin=1)
+    first = took(sharing.co_acquire(origin()))
+    conn = connector.made[0]
+    conn.beside = lambda make: View(conn) if make is ConnectionView else make(None, None)
+    waiting = [sharing.co_acquire(origin()) for _ in range(2)]
+    assert [step(each) for each in waiting] == [None, None]
+    conn.concurrency = 3
+    told[-1]()
+    leases = [first, *(took(each) for each in waiting)]
+    assert len(connector.made) == 1
+    for lease in leases:
+        lease.release()
 
 
 def test_stream_for_one_that_has_given_up_goes_to_the_next():

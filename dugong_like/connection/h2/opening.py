@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ...errors import DugongError
+from ...polling.fork import generation
 from ...polling.wake import Wake
 from ...transport import exclusive
 from ...transport.attempts import timed_out
@@ -31,11 +32,12 @@ class Opening:
 
     """
 
-    __slots__ = ("_failure", "_lock", "_shared", "_waiting")
+    __slots__ = ("_failure", "_generation", "_lock", "_shared", "_waiting")
 
     def __init__(self, shared: H2State) -> None:
         self._shared = shared
         self._lock = Lock()  # held by the operation that connects
+        self._generation = generation()
         self._waiting: tuple[Wake, ...] = ()
         self._failure: DugongError | None = None  # of the last attempt
 
@@ -57,15 +59,24 @@ class Opening:
     def co_open(self) -> Co[None]:
         """Connect, or wait for another operation to do that; raises as `co_ready`."""
         shared = self._shared
+        if self._generation != generation():
+            self._forget_parent()
         while shared.state is NEW and shared.other is None:
-            if self._lock.acquire(False):
-                yield from self._co_connect()
+            lock = self._lock
+            if lock.acquire(False):
+                yield from self._co_connect(lock)
                 break
             yield from self._co_wait()
         if shared.state is not OPEN:
             raise Retired
 
-    def _co_connect(self) -> Co[None]:
+    def _forget_parent(self) -> None:
+        """Begin anew, in a child process: the operation that connects goes on in the parent."""
+        self._generation = generation()
+        self._lock = Lock()
+        self._waiting = ()
+
+    def _co_connect(self, lock: Lock) -> Co[None]:
         shared = self._shared
         observer = shared.observer
         self._failure = None
@@ -81,7 +92,7 @@ class Opening:
             self._failure = exc
             raise
         finally:
-            self._lock.release()
+            lock.release()
             for wake in self._waiting:
                 wake.set()
             if observer is not None and (raised := observer.raised) is not None:

@@ -17,7 +17,8 @@ operation whose bytes have to be sent waits until ``output.sent`` has come to it
 **Gathering.** While operations of a thread wait, the next one of it that opens a stream does not
 send at once, but at the end of the turn of its loop: it is the *gatherer*. Those of the thread that
 come meanwhile send nothing, and follow: the gatherer sends for all of them, and leads. If it is
-closed instead, it sends then. Another thread sends for itself.
+closed instead, it sends then; if it is not resumed for `PATIENCE`, one of them does what it should.
+Another thread sends for itself.
 
 All that is guarded by one lock, held for microseconds (lock.py). Between two yields nothing waits.
 
@@ -60,6 +61,8 @@ _spare: Final[deque[memoryview]] = deque(maxlen=4)
 LITTLE: Final = 16384  # bytes: behind more, the system acknowledges without being asked
 MOST_ROUNDS: Final = 4  # receptions before other operations of the loop have their turn
 MOST_WAKES: Final = 128  # flags that are kept for the next followers: for as many streams as usual
+# Seconds that a gatherer has: its loop may have stopped, or wait for one of those that it holds up.
+PATIENCE: Final = 0.2
 DEFAULT: Final = H2Options()
 
 
@@ -152,16 +155,25 @@ class Pump:
         engine: HTTP/2 itself. It is used under `lock` only.
         lock: around all that is done with it.
         received: bytes received so far.
-        on_room: called without a lock when a further stream may be opened, or the connection has
-            ended; or None.
+        on_room: called without the lock when the server allows more streams at once; or None.
 
     """
 
     __slots__ = (
-        *("_batch", "_child", "_followers", "_gatherer", "_gathering", "_lost", "_marked"),
-        *("_most_wakes", "_newest", "_of_stream", "_opener", "_owes_ack", "_reader", "_shared"),
-        "_wakes",
-        *("_wanting", "_writer", "engine", "lock", "news", "received"),
+        *("_batch", "_child", "_followers", "_gatherer", "_gathering", "_gathers_until", "_lost"),
+        *("_marked", "_mixed", "_most_wakes", "_newest", "_of_stream", "_opener", "_owes_ack"),
+        *(
+            "_reader",
+            "_shared",
+            "_wakes",
+            "_wanting",
+            "_writer",
+            "engine",
+            "lock",
+            "news",
+            "on_room",
+        ),
+        "received",
     )
 
     def __init__(self, shared: SharedState, options: H2Options | None) -> None:
@@ -169,6 +181,7 @@ class Pump:
         self.engine = Engine(DEFAULT if options is None else options)
         self.lock = SectionLock(self._interrupted)
         self.received = 0
+        self.on_room: Callable[[], object] | None = None
         self._batch: list[Part] = []  # what is being sent; after a refusal it has to stay the same
         self._followers: dict[Waiter, None] = {}  # in the order in which they began to wait
         self._of_stream: dict[Stream, list[Waiter]] = {}
@@ -179,9 +192,11 @@ class Pump:
         self._wakes: list[Wake] = []  # for the next followers
         self._most_wakes = MOST_WAKES
         self._opener = 0  # the thread that has opened the last stream
+        self._mixed = False  # True if another one has before
         self._newest: Waiter | None = None  # the operation that has, as long as it goes on
         self._gatherer: Waiter | None = None
         self._gathering = 0  # the thread of the gatherer; 0 if there is none
+        self._gathers_until = 0.0
         self._lost = False  # nothing more can be sent
         self._owes_ack = False  # little was received, and nothing sent since, with which ACK goes
         self._child = False  # this is a copy in a child process
@@ -220,7 +235,10 @@ class Pump:
             self.leave(waiter)
             return None
         waiter.stream = engine.open(fields, True)
-        self._opener = get_ident()
+        me = get_ident()
+        if me != self._opener:
+            self._mixed = self._opener != 0
+            self._opener = me
         self._newest = waiter
         parts = cast("list[Part]", output.take())
         self._owes_ack = False
@@ -423,6 +441,7 @@ class Pump:
         """Have *waiter* send at the end of the turn what is opened until then."""
         self._gatherer = waiter
         self._gathering = get_ident()
+        self._gathers_until = time.monotonic() + PATIENCE
         self._register(waiter)
         waiter.woken = True  # it goes on by itself
 
@@ -456,7 +475,10 @@ class Pump:
 
     def opened(self, waiter: Waiter, stream: Stream) -> None:
         """Note that *waiter*, of this thread, has opened *stream*; under the lock."""
-        self._opener = get_ident()
+        me = get_ident()
+        if me != self._opener:
+            self._mixed = self._opener != 0
+            self._opener = me
         self._newest = waiter
         self._wanting.pop(waiter, None)
         waiter.wants = 0
@@ -489,7 +511,9 @@ class Pump:
             waiter.woken = False
             if waiter.wake is not None:
                 waiter.wake.clear()
-        if self._gatherer is waiter:
+        if self._gathering and (
+            self._gatherer is waiter or time.monotonic() >= self._gathers_until
+        ):
             self._gatherer, self._gathering = None, 0
         if waiter.leads:
             return True
@@ -521,6 +545,8 @@ class Pump:
         shared.live_stream()
         if waiter.wake is None:
             waiter.wake = self._wakes.pop() if self._wakes else Wake("stream")
+        if gathered and (deadline is None or deadline > self._gathers_until):
+            deadline = self._gathers_until
         return waiter.wake.need(deadline)
 
     def _takes_sending(self, waiter: Waiter) -> bool:
@@ -599,8 +625,8 @@ class Pump:
         if not self._followers:
             return
         if self._reader is None and self._writer is None:
-            if self._gatherer is not None:
-                return  # it will
+            if self._gatherer is not None and not self._mixed:
+                return  # it will; in this thread nobody has to rely on it for long
         elif not self._batch or self._writer is not None or self._lost:
             return
         for follower in self._followers:
@@ -694,7 +720,7 @@ class Pump:
     def _take_in(self, stream: ByteStream, memory: memoryview, count: int | None) -> bool:
         """Take *count* bytes, in *memory*, as what was received; see `_receive`."""
         engine = self.engine
-        settings = engine.remote_settings
+        settings, most = engine.remote_settings, engine.max_streams
         if count:
             self.received += count
             self._owes_ack = count < LITTLE
@@ -707,6 +733,8 @@ class Pump:
             return False
         if engine.remote_settings is not settings:
             self._note_settings()
+            if self.on_room is not None and engine.max_streams > most:
+                self.news.append(self.on_room)
         if engine.ended is not None:
             self._flush()  # GOAWAY
             self._end(engine.ended)
@@ -820,6 +848,10 @@ class Pump:
     def _interrupted(self, exc: BaseException) -> None:
         """Break the session, as *exc* has come between two steps of what the lock guards."""
         shared = self._shared
+        if self._reader is None and shared.reading.locked():  # taken in this section
+            shared.reading.release()
+        if self._writer is None and shared.sending.locked():
+            shared.sending.release()
         if shared.state is not BROKEN and shared.state is not CLOSED:
             self.lose(ConnectionClosed(f"an operation was interrupted by {type(exc).__name__}"))
         self.wake_all()

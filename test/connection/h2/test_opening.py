@@ -15,6 +15,8 @@ from dugong_like import (
     ProtocolNotNegotiated,
     run,
 )
+from dugong_like.connection.h2 import opening
+from dugong_like.polling.fork import generation
 from dugong_like.polling.wake import Wake
 
 BOTH = ("h2", "http/1.1")
@@ -196,3 +198,19 @@ def test_a_reader_waits_for_the_request_that_connects(slow):
     exchange, response = results_of(stream, sending, reading)
     assert (response.status, response.length) == (200, 3)
     assert exchange.read() == b"\0\1\2"
+
+
+def test_child_process_connects_by_itself_while_its_parent_connects(monkeypatch):
+    """The operation that connects goes on in the parent only."""
+    with (
+        h2_site() as server,
+        HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=20) as conn,
+    ):
+        parent = conn._session.opening._lock
+        assert parent.acquire(False)
+        waiting = conn.co_exchange("GET", "/bytes/5")
+        assert next(waiting).reason == "connection"
+        monkeypatch.setattr(opening, "generation", lambda: generation() + 1)
+        assert conn.exchange("GET", "/bytes/7").length == 7
+        parent.release()
+        waiting.close()

@@ -8,6 +8,7 @@ import gc
 import itertools
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kit.h2_server import Answer
@@ -315,6 +316,38 @@ def test_a_gatherer_leads_if_nobody_does(conn, stream, waits):
 
     stream.arrive()
     assert [finish(each).body for each in going[1:]] == [b"/b", b"/c"]
+
+
+def test_a_gatherer_that_is_not_resumed_holds_nobody_up_for_long(monkeypatch, conn, stream, waits):
+    """Its loop has stopped, perhaps, or waits for one of the others."""
+    now = [pumps.time.monotonic()]
+    monkeypatch.setattr(pumps.time, "monotonic", lambda: now[0])
+    going = [conn.co_exchange("GET", path) for path in ("/a", "/b", "/c")]
+    needs = [next(each) for each in going]
+    until = needs[2].deadline
+    assert now[0] < until <= now[0] + pumps.PATIENCE
+
+    now[0] = until
+    next(going[2])  # which sends what was gathered
+
+    stream.arrive()
+    assert [finish(going[number]).body for number in (0, 2, 1)] == [b"/a", b"/c", b"/b"]
+
+
+def test_a_gatherer_that_is_not_resumed_does_not_keep_other_threads_from_leading(
+    conn, stream, waits
+):
+    with ThreadPoolExecutor(1) as other:
+        first, second = conn.co_exchange("GET", "/a"), conn.co_exchange("GET", "/b")
+        assert waits.leads(next(first))
+        other.submit(next, second).result()
+        going = [conn.co_exchange("GET", path) for path in ("/c", "/d")]
+        for each in going:
+            next(each)
+        first.close()
+        assert waits.leads(other.submit(next, second).result())
+    stream.arrive()
+    assert [finish(each).body for each in (second, *going)] == [b"/b", b"/c", b"/d"]
 
 
 def test_another_thread_sends_what_was_gathered(conn, stream, waits):
