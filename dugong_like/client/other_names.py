@@ -32,6 +32,18 @@ OF_RESPONSE: Final = {
     "stream": "iter_bytes(), or iter_raw() for what was sent",
     "version": "http_version",
 }
+OF_REQUEST: Final = {
+    "content": "body",
+    "data": "body",
+    "full_url": "url",
+    "get_full_url": "url",
+    "get_method": "method",
+    "has_header": "headers, with 'in'",
+    "host": "url.host",
+    "params": "url.params",
+    "path_url": "url.full_path",
+    "real_url": "url",
+}
 OF_CLIENT: Final = {
     "adapters": "dispatcher",
     "build_url": "build_request().url",

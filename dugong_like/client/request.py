@@ -14,6 +14,7 @@ from ..http.redaction import quoted
 from ..http.request import Request, Source, is_whole
 from ..http.url import URL
 from ..polling.contract import Co
+from .other_names import OF_REQUEST, no_attribute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,6 +163,11 @@ class ClientRequest(Request):
     def headers(self, headers: Headers) -> None:
         """Set the fields to *headers*, which are not copied."""
         self._headers = headers
+
+    if not TYPE_CHECKING:  # a type checker knows all names
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, "a ClientRequest", name, OF_REQUEST)
 
     def is_plain(self) -> bool:
         """Return True if one exchange on a connection may be all that it needs.

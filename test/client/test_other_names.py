@@ -1,6 +1,8 @@
 """Names of other libraries: errors that say what is meant, for attributes and for arguments."""
 
+import copy
 import importlib
+import pickle
 import re
 
 import pytest
@@ -10,6 +12,7 @@ from dugong_like import AsyncClient, Client, ClientRequest, Limits, MockDispatch
 from dugong_like.client.other_names import (
     OF_CLIENT,
     OF_PACKAGE,
+    OF_REQUEST,
     OF_RESPONSE,
     no_attribute,
     unknown_argument,
@@ -45,6 +48,20 @@ def test_attributes_that_a_client_has_elsewhere(kind):
 def test_a_blocking_client_is_closed_by_close():
     with pytest.raises(AttributeError, match=re.escape("here it is close()")):
         Client().aclose
+
+
+def test_attributes_that_a_request_has_elsewhere():
+    request = ClientRequest("GET", "http://a.test/")
+    for name, own in OF_REQUEST.items():
+        with pytest.raises(
+            AttributeError, match=f"a ClientRequest .*'{name}': here it is"
+        ) as caught:
+            getattr(request, name)
+        assert caught.value.obj is request
+        assert hasattr(request, re.match(r"\w+", own)[0])
+    with pytest.raises(AttributeError, match="no attribute 'contents'$"):
+        request.contents
+    assert copy.copy(request).url == pickle.loads(pickle.dumps(request)).url == request.url
 
 
 def test_names_of_packages():
