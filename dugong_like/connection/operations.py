@@ -936,7 +936,9 @@ class Operations:
                 return (yield from going)
             try:
                 shared = session.shared
-                deadline = _begin_to_wait(shared, exchange)
+                deadline = None
+                if shared.head_timeout is not None:
+                    deadline = _begin_to_wait(shared, exchange, shared.head_timeout)
                 yield (shared.stream or shared.live_stream()).wanted_by_recv(deadline)
                 if (reply := session.finish(exchange)) is not None:
                     return reply
@@ -1098,7 +1100,9 @@ class Operations:
                 return await run(self._co_exchange_by_halves(session, exchange, head, whole, begun))
             try:
                 try:
-                    deadline = _begin_to_wait(shared, exchange)
+                    deadline = None
+                    if shared.head_timeout is not None:
+                        deadline = _begin_to_wait(shared, exchange, shared.head_timeout)
                     stream = shared.stream or shared.live_stream()
                     await wait(stream.wanted_by_recv(deadline))
                     reply = session.finish(exchange)
@@ -1481,11 +1485,8 @@ class Operations:
         return (yield from self._session.shared.co_wait_ended())
 
 
-def _begin_to_wait(shared: SharedState, exchange: Exchange) -> float | None:
-    """Return the deadline of the first wait for the response to *exchange*, just sent; or None."""
-    timeout = shared.head_timeout
-    if timeout is None:
-        return None
+def _begin_to_wait(shared: SharedState, exchange: Exchange, timeout: float) -> float:
+    """Return the deadline of the first wait, of *timeout*, for the response to *exchange*."""
     now = time.monotonic()
     if shared.head is not None:
         exchange.head_until = now + shared.head

@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Generator
 from contextvars import Context, copy_context
 from types import GeneratorType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from ..polling.contract import Co, PollNeeded, check_need, check_operation
 from .aio_watches import Waiter, Watch
@@ -188,7 +188,8 @@ def _co_run(op: Co[T]) -> Generator[_Pause, None, T]:
             check_need(need)
             raise
     except StopIteration as end:
-        return cast("T", end.value)
+        result: T = end.value
+        return result
     finally:
         if pause is not None:
             pause.rest()

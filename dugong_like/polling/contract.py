@@ -306,7 +306,8 @@ def run(op: Co[T], timeout: float | None = None) -> T:
                 check_need(need)
                 raise
     except StopIteration as end:
-        return cast("T", end.value)
+        result: T = end.value
+        return result
     finally:
         op.close()
 
