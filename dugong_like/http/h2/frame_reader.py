@@ -118,6 +118,9 @@ class FrameReader:
             at = begin + length
             if kind == DATA and not flags & PADDED:
                 if at <= size:
+                    if not flags and length and size - at > HEADER_SIZE:
+                        at = self._run_of_data(data, begin, at, stream_id)
+                        continue
                     payload = bytes(data[begin:at])
                     end = flags & END_STREAM != 0
                     self._handler.on_data(stream_id, payload, length, end)
@@ -139,6 +142,45 @@ class FrameReader:
                 self._other(kind, flags, stream_id, payload)
         if at < size:
             self._partial += data[at:]
+
+    def _run_of_data(
+        self, data: bytes | memoryview, begin: int, at: int, stream_id: int
+    ) -> int:
+        """Hand over a DATA frame, and those of the same stream behind it, as if they were one.
+
+        Large bodies come in many frames in a row, each of which would take its time.
+
+        Args:
+            data: what has arrived.
+            begin: index of the content of the first frame, which is all there.
+            at: the index behind it.
+            stream_id: its stream.
+
+        Returns:
+            The index behind the last one.
+
+        """
+        view = memoryview(data)
+        pieces = [view[begin:at]]
+        last = len(view) - HEADER_SIZE
+        end = False
+        while at <= last and not end:
+            length, flags, next_id = unpack_header(view, at)
+            stop = at + HEADER_SIZE + (length >> 8)
+            if (
+                length & 0xFF != DATA
+                or next_id != stream_id
+                or not 0 < length >> 8 <= self._max_frame
+                or flags & ~END_STREAM
+                or stop > len(view)
+            ):
+                break
+            pieces.append(view[at + HEADER_SIZE : stop])
+            at = stop
+            end = flags != 0
+        payload = b"".join(pieces)
+        self._handler.on_data(stream_id, payload, len(payload), end)
+        return at
 
     def is_between_frames(self) -> bool:
         """Return True if the next byte begins a frame, of any type."""
