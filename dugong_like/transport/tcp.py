@@ -215,7 +215,7 @@ class TCPStream(Waits):
 
 def send_many(sock: socket.socket, parts: Sequence[Part]) -> int:
     """Send several parts, usually with one system call, and return the number of bytes."""
-    if any(isinstance(part, FileRange) for part in parts):
+    if FileRange in map(type, parts):
         return send_parts(sock, parts)
     if hasattr(sock, "sendmsg"):
         return sock.sendmsg(parts[:MAX_PARTS])  # type: ignore[arg-type]  # no file is there
