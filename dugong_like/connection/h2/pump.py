@@ -380,10 +380,6 @@ class Pump:
         """Return True if other operations of this thread are probably about to open streams."""
         return self._opener == get_ident() and self._newest is not None
 
-    def _is_gathered(self, waiter: Waiter) -> bool:
-        """Return True if another operation of this thread is going to send and receive."""
-        return self._gatherer is not waiter and self._gathering == get_ident()
-
     def _advance(  # noqa: C901 - each step decides on the next one
         self,
         waiter: Waiter,
@@ -526,7 +522,13 @@ class Pump:
     def _wait(self, waiter: Waiter, deadline: float | None) -> PollNeeded | None:
         """Return what *waiter* has to wait for; None if there is something to receive."""
         shared = self._shared
-        gathered = self._gathering != 0 and not waiter.leads and self._is_gathered(waiter)
+        gathering = self._gathering
+        gathered = (
+            gathering != 0
+            and not waiter.leads
+            and self._gatherer is not waiter
+            and gathering == get_ident()
+        )
         if not gathered and self._batch and not self._lost and self._takes_sending(waiter):
             stream = shared.live_stream()
             if self._reader is waiter:
@@ -653,7 +655,8 @@ class Pump:
         output = self.engine.output
         if output.queued == output.sent:
             return
-        if not self._gathering or waiter.mark or not self._is_gathered(waiter):
+        gathering = self._gathering
+        if not gathering or waiter.mark or self._gatherer is waiter or gathering != get_ident():
             self._flush()
 
     def _flush(self) -> None:

@@ -148,7 +148,12 @@ class Session:
                 yield from self.opening.co_open()
             if source is None and self.shared.observer is None:
                 waiter = Waiter(None, ROOM)
-                reply = yield from self.co_reply_to(stream, waiter, stream.limit(), gathers=True)
+                response = yield from self.shared.pump.co(
+                    stream.take_reply, waiter, waiter, stream.limit(), gathers=True
+                )
+                if response.status >= self.shared.config.whole_below:
+                    self._leave_body(stream)
+                reply = cast("Reply", response)
             else:
                 reply = yield from self._co_in_steps(stream, source)
             done = True
@@ -177,18 +182,18 @@ class Session:
         assert isinstance(head, EitherHead)
         return Alone(self, exchange, head)
 
-    def co_reply_to(
-        self, stream: H2Stream, waiter: Waiter, limit: Limit, *, gathers: bool = False
-    ) -> Co[Reply]:
+    def co_reply_to(self, stream: H2Stream, waiter: Waiter, limit: Limit) -> Co[Reply]:
         """Do what is left of a whole exchange, as one operation of the pump."""
         shared = self.shared
-        response = yield from shared.pump.co(
-            stream.take_reply, waiter, waiter, limit, gathers=gathers
-        )
+        response = yield from shared.pump.co(stream.take_reply, waiter, waiter, limit)
         if response.status >= shared.config.whole_below:
-            stream.exchange.abandoned = False
-            self.receiver.stream = stream
+            self._leave_body(stream)
         return cast("Reply", response)
+
+    def _leave_body(self, stream: H2Stream) -> None:
+        """Leave the body of a response to its user, if it is not here; see `whole_below`."""
+        stream.exchange.abandoned = False
+        self.receiver.stream = stream
 
     def _co_in_steps(self, stream: H2Stream, source: BodySource | None) -> Co[Reply]:
         """Do a whole exchange as others would that follow each other."""

@@ -112,20 +112,6 @@ class ConnectionWindow:
         """Count *size* bytes that a reader has taken; return the increment that is due, or 0."""
         return self.dropped(size) if self._automatic else 0
 
-    def passed(self, size: int) -> int | None:
-        """Do what `received` and `consumed` do.
-
-        Returns:
-            The increment that is due, or 0; None if the server has exceeded the window: then
-            nothing has changed.
-
-        """
-        left = self.left - size
-        if left < 0:
-            return None
-        self.left = left
-        return self.dropped(size) if self._automatic else 0
-
     def dropped(self, size: int) -> int:
         """Count *size* bytes that no reader will get; return the increment that is due, or 0."""
         unreported = self._unreported = self._unreported + size

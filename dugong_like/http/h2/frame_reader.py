@@ -55,6 +55,13 @@ class FrameHandler(Protocol):
         """
         ...
 
+    def on_whole(self, stream_id: int, block: bytes, content: bytes) -> bool:
+        """Handle a header block, and content that ends the stream, in place of two other calls.
+
+        False: nothing has changed, and these are to be made.
+        """
+        ...
+
     def on_headers(self, stream_id: int, block: bytes, end: bool) -> None:
         """Handle a complete header block of HEADERS; *end* is END_STREAM."""
         ...
@@ -133,19 +140,48 @@ class FrameReader:
                 return
             payload = bytes(data[begin:at])
             if kind == HEADERS:
-                if flags & ODD_HEADERS == END_HEADERS:
-                    end = flags & END_STREAM != 0
-                    self._handler.on_headers(stream_id, payload, end)
-                else:
-                    self._begin_block(flags, stream_id, payload)
+                at = self._headers(data, at, flags, stream_id, payload)
             else:
                 self._other(kind, flags, stream_id, payload)
         if at < size:
             self._partial += data[at:]
 
-    def _run_of_data(
-        self, data: bytes | memoryview, begin: int, at: int, stream_id: int
+    def _headers(
+        self, data: bytes | memoryview, at: int, flags: int, stream_id: int, payload: bytes
     ) -> int:
+        """Hand over HEADERS, with the DATA frame behind it if that ends the stream.
+
+        Args:
+            data: what has arrived.
+            at: index behind the frame.
+            flags: of the frame.
+            stream_id: its stream.
+            payload: of the frame.
+
+        Returns:
+            The index behind what was handed over.
+
+        """
+        if flags == END_HEADERS and len(data) - at > HEADER_SIZE:
+            length, next_flags, next_id = unpack_header(data, at)
+            begin = at + HEADER_SIZE
+            stop: int = begin + (length >> 8)
+            if (
+                next_flags == END_STREAM
+                and length & 0xFF == DATA
+                and next_id == stream_id
+                and stop <= len(data)
+                and length >> 8 <= self._max_frame
+                and self._handler.on_whole(stream_id, payload, bytes(data[begin:stop]))
+            ):
+                return stop
+        if flags & ODD_HEADERS == END_HEADERS:
+            self._handler.on_headers(stream_id, payload, flags & END_STREAM != 0)
+        else:
+            self._begin_block(flags, stream_id, payload)
+        return at
+
+    def _run_of_data(self, data: bytes | memoryview, begin: int, at: int, stream_id: int) -> int:
         """Hand over a DATA frame, and those of the same stream behind it, as if they were one.
 
         Large bodies come in many frames in a row, each of which would take its time.

@@ -122,22 +122,55 @@ class Incoming:
             or count > stream.receive_window
         ):
             return None
+        if not self._accept(stream, bytes(data[HEADER_SIZE:begin]), count):
+            return None
+        if increment := self._receive_window.consumed(count):
+            self._shared.update_window(0, increment)
+        return bytes(data[size - count : size])
+
+    def on_whole(self, stream_id: int, block: bytes, content: bytes) -> bool:
+        """See `FrameHandler`."""
+        stream = self._streams.get(stream_id)
+        count = len(content)
+        if (
+            stream is None
+            or stream.state is not HALF_CLOSED_LOCAL
+            or stream.head is not None
+            or not 0 < count <= stream.receive_window
+            or not self._accept(stream, block, count)
+        ):
+            return False
+        stream.pieces.append(content)
+        stream.buffered = count
+        self._shared.touched[stream] = None
+        return True
+
+    def _accept(self, stream: Stream, block: bytes, count: int) -> bool:
+        """Take a whole response, but its content, if its fields came before, in another one.
+
+        Args:
+            stream: nothing of its response has come but 1xx, and its request has ended.
+            block: the header block.
+            count: bytes of content, at least one, within the window of the stream.
+
+        Returns:
+            False if it may be malformed, or is no final response: then nothing has changed.
+
+        """
         shared = self._shared
-        block = bytes(data[HEADER_SIZE:begin])
         section = shared.decoder.known(block)
         if section is None or type(head := section.checked) is not ResponseHead:
-            return None
+            return False
         if (
             head.status < OK
             or head.status in NO_CONTENT
             or stream.method in APART
             or (head.content_length is not None and head.content_length != count)
+            or count > self._receive_window.left
         ):
-            return None
-        increment = self._receive_window.passed(count)
-        if increment is None:
-            return None
+            return False
         shared.decoder.repeat(block)
+        self._receive_window.left -= count
         stream.receive_window -= count
         stream.step(RESPONSE_ENDED)
         stream.head = head
@@ -145,9 +178,7 @@ class Incoming:
         del self._streams[stream.id]
         if self._floods.cost > 0:
             self._floods.begin_again()
-        if increment:
-            shared.update_window(0, increment)
-        return bytes(data[size - count : size])
+        return True
 
     def on_headers(self, stream_id: int, block: bytes, end: bool) -> None:
         """See `FrameHandler`."""

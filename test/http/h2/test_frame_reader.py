@@ -46,13 +46,27 @@ GOOD = [
 
 
 class Recorder:
-    """A handler that keeps what it gets; the parts of one DATA frame as one."""
+    """A handler that keeps what it gets; the parts of one DATA frame as one.
 
-    def __init__(self):
+    Args:
+        takes_whole: True to take whole responses.
+
+    """
+
+    def __init__(self, *, takes_whole=False):
         self.calls = []
         self.content = {}
+        self.pieces = []
+        self._takes_whole = takes_whole
+
+    def on_whole(self, stream_id, block, content):
+        assert type(block) is type(content) is bytes
+        if self._takes_whole:
+            self.pieces.append((stream_id, block, content))
+        return self._takes_whole
 
     def on_data(self, stream_id, data, size, end):
+        self.pieces.append((stream_id, len(data), end))
         kept, counted, _ = self.content.get(stream_id, (b"", 0, False))
         assert type(data) is bytes
         self.content[stream_id] = kept + data, counted + size, end
@@ -104,6 +118,60 @@ def test_every_frame_cut_at_every_byte():
     for pieces in ways:
         recorder = play(*pieces)
         assert (recorder.calls, recorder.content) == (whole.calls, whole.content)
+
+
+def handed_over(*wire, takes_whole=False, **options):
+    """Return the pieces of content that come of *wire*, which arrives at once."""
+    recorder = Recorder(takes_whole=takes_whole)
+    reader = FrameReader(recorder, H2Options(**options))
+    reader.feed(settings())
+    reader.feed(memoryview(b"".join(wire)))
+    return recorder.pieces
+
+
+def test_frames_of_content_in_a_row_are_handed_over_together():
+    large = data(1, bytes(9000))
+    assert handed_over(*[large] * 5) == [(1, 45_000, False)]
+    assert handed_over(large, large, data(1, b"end", end=True)) == [(1, 18_003, True)]
+    assert handed_over(large, data(1, b"end", end=True), large) == [
+        (1, 9003, True),
+        (1, 9000, False),  # which is a violation, for the handler to see
+    ]
+    assert handed_over(large, large, data(3, b"other"), large) == [
+        (1, 18_000, False),
+        (3, 5, False),
+        (1, 9000, False),
+    ]
+    assert handed_over(large, data(1, b""), data(1, b""), large) == [
+        *((1, 9000, False), (1, 0, False), (1, 0, False), (1, 9000, False)),
+    ]
+    assert handed_over(large, data(1, b"x", padding=3), ping(), large, large[:50]) == [
+        *((1, 9000, False), (1, 1, False), (1, 9000, False), (1, 41, False)),
+    ]
+    with pytest.raises(Violation, match="DATA of 16385 bytes"):
+        handed_over(large, data(1, bytes(16385)))
+
+
+def test_whole_responses_are_handed_over_as_such_if_they_are_taken():
+    small = headers(1) + data(1, b"hello", end=True)
+    known = block((":status", "200"))
+    assert handed_over(small, takes_whole=True) == [(1, known, b"hello")]
+    assert handed_over(small, small, takes_whole=True) == [(1, known, b"hello")] * 2
+    assert handed_over(small) == [(1, 5, True)]
+    for other in (
+        headers(1) + data(1, b"hello"),
+        headers(1) + data(1, b"hello", end=True, padding=2),
+        headers(1) + data(3, b"hello", end=True),
+        headers(1, end=True) + data(1, b"hello", end=True),
+        frame(HEADERS, END_HEADERS | PADDED, 1, b"\0" + known) + data(1, b"hello", end=True),
+        headers(1) + ping() + data(1, b"hello", end=True),
+        small[:-1],
+    ):
+        assert all(
+            len(piece) == 3 and piece[1] != known for piece in handed_over(other, takes_whole=True)
+        )
+    with pytest.raises(Violation, match="DATA of 16385 bytes"):
+        handed_over(headers(1), data(1, bytes(16385), end=True), takes_whole=True)
 
 
 def test_content_is_handed_over_before_its_frame_is_complete():
