@@ -30,6 +30,8 @@ OF_A_CLIENT = {
     *("AddressForbidden", "AuthenticationFailed", "CookieConflict", "DeadlineExceeded"),
     *("DecodingError", "RedirectRefused", "ResponseClosed", "ResponseError", "ResponseNotRead"),
     *("SSEError", "StatusError", "StreamConsumed", "TooManyRedirects"),
+    *("ContentChanged", "DigestMismatch", "PartInUse", "TransferError", "TransferFileFailed"),
+    *("UnusableRange", "NotAnswered"),  # the latter of a pipeline
     # HTTP/2 and WebSockets, which it does not have:
     *("GoneAway", "ProtocolNotNegotiated", "StreamReset"),
     *("InvalidFrame", "MessageTooLarge", "WebSocketClosed", "WebSocketRefused"),
