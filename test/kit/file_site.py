@@ -7,6 +7,7 @@ from types import GeneratorType
 
 from dugong_like import ConnectionClosed, Response
 from dugong_like.http.headers import Headers
+from dugong_like.polling.wake import co_checkpoint
 
 
 class Stream:
@@ -17,7 +18,11 @@ class Stream:
         self._given = 0
         self.closed = False
 
+    waits = False  # before each piece
+
     def co_read(self, size):
+        if self.waits:
+            yield from co_checkpoint()
         if self._cut is not None:
             size = min(size, self._cut - self._given)
             if size == 0:
@@ -25,7 +30,6 @@ class Stream:
         data, self._rest = bytes(self._rest[:size]), self._rest[size:]
         self._given += len(data)
         return data
-        yield
 
     def trailers(self):
         return [] if self._rest else self._trailers
@@ -52,6 +56,7 @@ class FileSite:
         requests: the requests.
         most: bytes of a 206 response at most; None for any number.
         measured: False to leave Content-Length out.
+        waits: True to let others go on before each piece of a body.
 
     """
 
@@ -67,6 +72,7 @@ class FileSite:
         self.streams = []
         self.most = None
         self.measured = True
+        self.waits = False
 
     def co_dispatch(self, request):
         request.attempts += 1
@@ -107,6 +113,7 @@ class FileSite:
             own += self.fields
         cut = self.cuts.pop(0) if self.cuts and status in (200, 206) else None
         stream = Stream(body, cut, self.trailers)
+        stream.waits = self.waits
         self.streams.append(stream)
         headers = Headers([*own, *fields])
         return Response.streamed(status, headers, stream, request=request)
