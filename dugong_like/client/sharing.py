@@ -17,7 +17,7 @@ something.
 A call may end anywhere, by Ctrl-C. So nothing is counted up and down: the users of a connection,
 and those who open one, are weak references in a set, which they leave, at the latest, as garbage.
 Their finalizers do then what was left to be done, as often as it takes: that has no effect where it
-was done already. Whoever stops waiting wakes the next one, as what was free may be still.
+was done already. One that stops waiting wakes the next one, as what was free may be still.
 
 Not here: places, limits and idle connections (pool.py), and streams (connection/h2/).
 """

@@ -178,14 +178,21 @@ class Alone(Waiter):
 
     def end(self) -> None:
         """Leave the session; an exchange that is not complete is given up."""
+        try:
+            self._leave()
+        except BaseException:  # Ctrl-C, perhaps before anything was done
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
         session = self.session
         shared = session.shared
         pump = shared.pump
         if not self.left:
             pump.lock.when_free(partial(pump.leave, self))
         if not self._done:
-            self._done = True
             self._as_any().cancel()
+            self._done = True
         if shared.left is not None:
             shared.give_back()
         if pump.news:

@@ -851,7 +851,12 @@ class Pump:
     def _interrupted(self, exc: BaseException) -> None:
         """Break the session, as *exc* has come between two steps of what the lock guards."""
         shared = self._shared
-        if self._reader is None and shared.reading.locked():  # taken in this section
+        # What one had that was about to leave, and then what was taken, or ended, in this section.
+        if self._reader is not None and self._reader.left:
+            self._end_reading(self._reader)
+        if self._writer is not None and self._writer.left:
+            self._end_sending(self._writer)
+        if self._reader is None and shared.reading.locked():
             shared.reading.release()
         if self._writer is None and shared.sending.locked():
             shared.sending.release()
