@@ -147,6 +147,12 @@ class Job:
             lambda count: client.run(client.pipelined, self.calls(server.PATHS, count))
         )
 
+    def pipelined_closing(self) -> Meter:
+        """The same, from a server that ends the connection after *size* requests."""
+        client = self.client
+        paths = [f"/closes/{self.size}/{path[-2:]}" for path in server.PATHS]
+        return self._measure(lambda count: client.run(client.pipelined, self.calls(paths, count)))
+
     def framing(self) -> Meter:
         """GETs as bytes, without a network; see clients/framing.py."""
         return self._measure(self.client.framing)

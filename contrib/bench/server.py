@@ -40,6 +40,7 @@ REQUEST_FIELDS: Final = {
     "Accept": "application/octet-stream",
     "Authorization": "Bearer 0123456789abcdef0123456789abcdef",
 }
+CLOSES: Final = (100, 1000)  # requests after which /closes/N/ ends the connection
 READ_FIELD: Final = 21  # the number of the one that is read, in the middle if possible
 USUAL_FIELDS: Final = 8  # that nginx sends with a file
 START_TIME: Final = 60  # seconds for nginx to accept connections
@@ -180,6 +181,11 @@ class Site:
         locations += _location(self.root, "/asked/", (), REQUEST_FIELDS)
         for path, count in [("/fields/", 50), *((f"/growth/{n}/", n) for n in counts_of_fields)]:
             locations += _location(self.root, path, _fields(count))
+        for count in CLOSES:
+            locations += (
+                f"    location /closes/{count}/ {{ alias {self.root}/www/small/;"
+                f" keepalive_requests {count}; }}\n"
+            )
         locations += JSON_LOCATIONS.format(root=self.root)
         files = 20000
         with suppress(ImportError):

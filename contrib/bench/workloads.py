@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from .clients import is_floor
+from .server import CLOSES
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
@@ -197,6 +198,10 @@ WORKLOADS: Final = [
     Workload(
         "pipelined", "GETs, pipelined where the client can", "pipelined", 10000, 2000,
         clients=PIPELINED,
+    ),
+    Workload(
+        "pipelined-closing", "the same, server closes after so many GETs", "pipelined_closing",
+        10000, 2000, clients=("dugong_like/Pipeline", "pycurl"), sizes=CLOSES,
     ),
     Workload(
         "concurrent-asyncio", "64 connections at once on asyncio", "concurrent", 6400, 1280,

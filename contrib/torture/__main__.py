@@ -56,6 +56,7 @@ PROGRAMS: Final = {
     "pool": Program(("pool",), ("trio", "gevent")),
     "pool-http2": Program(("pool", "--http2"), ("h2", "trio", "gevent")),
     "pairs": Program(("pairs", "--tls"), ("trustme",)),
+    "pipelines": Program(("pipelines",)),
     "soak": Program(("soak",)),
     "soak-tls": Program(("soak", "--tls"), ("trustme",)),
     "soak-two-threads": Program(("soak", "--two-threads")),

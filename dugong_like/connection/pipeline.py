@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import count, islice
 from operator import attrgetter
@@ -348,7 +349,8 @@ class Pipeline:
     def _co_first(self) -> Co[Ticket | None]:
         """Send what may be sent; return the first unanswered one, None if all are answered."""
         if self._stream is not None:
-            yield from self._stream.co_discard()
+            with suppress(ConnectionClosed, ProtocolError):  # nobody wants the rest
+                yield from self._stream.co_discard()
         while not self._open and (pause := self._pause()) > 0 and self._has_more():
             yield from co_sleep(pause, "pause before a retry")
         self._fill()

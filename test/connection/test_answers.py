@@ -150,6 +150,15 @@ def test_those_behind_a_body_that_was_cut_are_answered():
         assert [each.body for each in pipeline] == [b"b", b"c"]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_rest_that_nobody_wants_may_be_lost(method):
+    transport = ScriptedTransport([answer(b"whole")[:-2]], [answer(b"b"), answer(b"c")])
+    with HTTPConnection("example.org", transport=transport) as conn:
+        pipeline = Pipeline(conn, [Request(method), *gets(2)])
+        assert pipeline.next_stream().read(2) == b"wh"
+        assert [each.body for each in pipeline] == [b"b", b"c"]
+
+
 class Full(io.RawIOBase):
     """A disk that is full after some bytes."""
 
