@@ -424,6 +424,7 @@ class SharedPipeline:
     def _end(self) -> None:
         self._ended = True
         self._pipeline.close()
+        self._news.close()  # nobody drives any more
 
     def _co_drive(self, is_done: Callable[[], bool]) -> Co[None]:
         """Send and read until *is_done* is true, or there is news for others who wait."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from kit.every_driver import DRIVERS
 from kit.h2_site import h2_site
-from kit.support import ScriptedServer, pattern, read_head
+from kit.support import ScriptedServer, open_descriptors, pattern, read_head
 
 from dugong_like import (
     ConnectionTimedOut,
@@ -406,6 +406,18 @@ def test_it_is_lost_and_sent_again_as_by_a_pipeline():
         with SharedPipeline(conn) as pipeline:
             pending = [pipeline.submit(get(number)) for number in range(40)]
             assert [int(each.result(PATIENCE).body) for each in pending] == [*range(40)]
+
+
+def test_close_gives_the_descriptors_back(echoing):
+    assert echoing.exchange("GET", "/").body == b"/"  # it is connected from now on
+    before = open_descriptors()
+    kept = []
+    for number in range(3):
+        with SharedPipeline(echoing) as pipeline:
+            assert pipeline.submit(get(number)).result(PATIENCE).body == f"/{number}".encode()
+        kept.append(pipeline)
+        assert pipeline.next() is None
+    assert open_descriptors() == before
 
 
 def test_options_are_checked():
