@@ -83,3 +83,18 @@ def test_a_gibibyte_at_once(start, client, tmp_path):
     nginx = start("nginx")
     result = client.download(url(nginx, f"/bytes/{1 << 30}"), tmp_path / "file", ranges=8)
     assert result.size == 1 << 30
+
+
+@pytest.mark.parametrize("versions", [("http/1.1",), ("h2", "http/1.1")], ids=["1.1", "2"])
+def test_a_file_goes_up_and_comes_back(nginx, trusting, tmp_path, versions):
+    data = pattern((1 << 20) + 17)
+    (tmp_path / "up").write_bytes(data)
+    with Client(ssl_context=trusting, trust_env=False, timeout=30, versions=versions) as client:
+        place = url(nginx, f"/files/transfers-{len(versions)}")
+        sent = client.upload(tmp_path / "up", place, digest="sha-256")
+        assert (sent.response.status_code, sent.sent) in {(201, len(data)), (204, len(data))}
+        assert sent.response.http_version == ("2" if nginx.tls and len(versions) > 1 else "1.1")
+        for ranges in (1, 2):
+            result = client.download(place, tmp_path / "down", ranges=ranges)
+            assert (tmp_path / "down").read_bytes() == data
+            assert result.received == len(data)
