@@ -831,6 +831,7 @@ class Client:
 
         return co_upload(self.build_request, self.co_send, source, url, options, self._retry)
 
+    @twin_of(co_upload)
     def upload(
         self,
         source: str | os.PathLike[str] | BinaryIO,
