@@ -51,6 +51,13 @@ class AnswerStream:
 
     Not safe for threads, as the pipeline is not.
 
+    Args:
+        request, response: see below.
+        conn: the connection.
+        read_body: reads the next part of the body.
+        send_again: has the request sent again, if its connection ends.
+        whole: the body, if it was read before; None otherwise.
+
     Attributes:
         request: the request.
         response: status and header fields.

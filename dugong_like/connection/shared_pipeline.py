@@ -112,7 +112,7 @@ class PendingAnswer(Future["Answer"]):
         return runner()(self.co_result()).__await__()
 
     def cancel(self) -> bool:
-        """Have the request not sent, or its answer thrown away; False if it is answered.
+        """Have the request not sent, or its answer thrown away; return False if it is answered.
 
         The server may have acted on it, unless it was not sent yet.
         """

@@ -119,6 +119,7 @@ class Request:
 
     @idempotent.setter
     def idempotent(self, idempotent: bool) -> None:
+        """Set it to *idempotent*; False for what the method says. Raises TypeError if no flag."""
         check_flag("idempotent", idempotent)
         self._repeatable = bool(idempotent)
 
