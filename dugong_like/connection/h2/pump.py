@@ -851,7 +851,7 @@ class Pump:
     def _interrupted(self, exc: BaseException) -> None:
         """Break the session, as *exc* has come between two steps of what the lock guards."""
         shared = self._shared
-        # What one had that was about to leave, and then what was taken, or ended, in this section.
+        # First for an operation that was about to leave, then for what this section took or ended.
         if self._reader is not None and self._reader.left:
             self._end_reading(self._reader)
         if self._writer is not None and self._writer.left:
