@@ -84,6 +84,8 @@ if TYPE_CHECKING:
         websocket,
     )
     from .client.async_client import AsyncClient
+    from .client.bulk.map_results import MapResults
+    from .client.bulk.results import MapItem, MapProgress
     from .client.client import Client
     from .client.connector import Connector
     from .client.dispatchers.asgi import ASGIDispatcher
@@ -242,6 +244,9 @@ __all__ = [
     "LoopThread",
     "LoopThreads",
     "LowestRate",
+    "MapItem",
+    "MapProgress",
+    "MapResults",
     "MessageTooLarge",
     "MinimumRate",
     "MockDispatcher",
@@ -358,6 +363,9 @@ _LATER = {
     "WSGIDispatcher": ".client.dispatchers.wsgi",
     "ASGIDispatcher": ".client.dispatchers.asgi",
     "DownloadResult": ".client.transfers.results",
+    "MapItem": ".client.bulk.results",
+    "MapProgress": ".client.bulk.results",
+    "MapResults": ".client.bulk.map_results",
     "EventSource": ".client.event_source",
     "ServerSentEvent": ".http.sse",
     "delete": ".client.api",

@@ -32,7 +32,10 @@ PEERS: Final = (
 )
 ALL: Final = ("floor", *DRIVERS, *PEERS)
 ONE_CALL: Final = ("floor", *DRIVERS, "dugong_like/AsyncConnection", *PEERS)
-PIPELINED: Final = ("floor", "dugong_like", "dugong_like/Pipeline", *DRIVERS[1:], *PEERS)
+PIPELINED: Final = (
+    *("floor", "dugong_like", "dugong_like/Pipeline", "dugong_like/Client", *DRIVERS[1:]),
+    *PEERS,
+)
 BULK: Final = (
     *("floor", "dugong_like", "dugong_like/Client", "dugong_like/Loop", "dugong_like/asyncio"),
     *PEERS,

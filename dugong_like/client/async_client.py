@@ -8,7 +8,7 @@ Not here: how operations run in coroutines (drivers/).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ..http.cookies import Cookies
     from ..http.headers import Headers
     from ..http.url import URL, Origin
+    from .bulk.map_results import MapResults
+    from .bulk.options import MapOptions
+    from .bulk.source import MapRequest
     from .dispatcher import Dispatcher
     from .event_source import EventSource, SSEOptions
     from .request import ClientRequest
@@ -189,6 +192,17 @@ class AsyncClient:
     ) -> UploadResult:
         """Do what `Client.co_upload` does. Reading the file blocks the loop."""
         return await runner()(self._client.co_upload(source, url, **options))
+
+    def map(
+        self,
+        requests: Iterable[MapRequest] | AsyncIterable[MapRequest],
+        **options: Unpack[MapOptions],
+    ) -> MapResults:
+        """Send many requests, and return an iteration over their results; see `Client.map`.
+
+        ``async for item in client.map(urls): …``. The iterable of requests may be asynchronous.
+        """
+        return self._client.map(requests, **options)
 
     def websocket(
         self,

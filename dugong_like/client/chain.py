@@ -72,6 +72,20 @@ class Chain:
         self.is_short: Final = not self._layers and all(each is None for each in optional)
         self._sends: dict[tuple[bool, bool, bool, bool, bool], Send] = {}
 
+    def over(self, dispatcher: Dispatcher) -> Chain:
+        """Return the same layers above *dispatcher*."""
+        return Chain(
+            dispatcher,
+            self._cookies,
+            self._reading_of,
+            stores_cookies=self._stores_cookies,
+            layers=self._layers,
+            retry=self._retry,
+            rate=self._rate,
+            guard=self._guard,
+            mounts=self._mounts,
+        )
+
     def co_send(self, request: ClientRequest) -> Co[Response]:
         """Send *request* through the layers that it needs."""
         key = (

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json as json_module
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeGuard, TypeVar, Unpack
 
@@ -53,6 +53,10 @@ if TYPE_CHECKING:
     from ..transport.connect.resolvers import Resolver
     from ..transport.connect.socket_options import SocketOptions
     from ..transport.proxy.proxy import Proxy
+    from .bulk.map_results import MapResults
+    from .bulk.options import MapOptions
+    from .bulk.results import MapItem, MapProgress
+    from .bulk.source import MapRequest
     from .direct import DirectDispatch
     from .dispatcher import Dispatcher, Layer
     from .event_source import EventSource, SSEOptions
@@ -840,6 +844,99 @@ class Client:
     ) -> UploadResult:
         """Blocking twin of `co_upload`."""
         return run(self.co_upload(source, url, **options))
+
+    # ---- many requests
+
+    def map(
+        self,
+        requests: Iterable[MapRequest] | AsyncIterable[MapRequest],
+        **options: Unpack[MapOptions],
+    ) -> MapResults:
+        """Send many requests, and return an iteration over their results; see :doc:`/bulk`.
+
+        ``for item in client.map(urls): …``. They are taken from the iterable as there is room for
+        them, and sent while a result is waited for: in one thread, over a few connections to each
+        origin. Over HTTP/1.1 those are pipelined that may be repeated: idempotent ones (RFC 9110
+        section 9.2.2), and those whose ``idempotent`` is True, if their bodies are in memory and
+        their time limits (*timeout*) those of the client, a total one excepted. If a connection
+        ends they are sent again as a `Pipeline` does. Any other one has a connection for itself, or
+        a stream of HTTP/2. Redirects, cookies, authentication, retries, events and layers of your
+        own hold for each.
+
+        Args:
+            requests: URLs, pairs of method and URL, `ClientRequest` of `build_request`, or
+                `Request` whose target is a URL. With `AsyncClient` it may be asynchronous.
+            options:
+                *concurrency*, connections to each origin at most, 8; *depth*, how many pipelined
+                requests may be unanswered on each, 32. Over HTTP/2 the product of both is the
+                number of streams.
+                *window*, how many requests are taken whose results have not been returned, 512.
+                *max_bytes*, no request is taken while bodies in memory have more, 16 MiB; those of
+                responses that have not come count as those before.
+                *ordered*, False to have results as they come, not in the order of the requests.
+                *errors*, ``"return"`` to have errors of requests as results; by default
+                (``"raise"``) the first one is raised and ends all.
+                *total*, seconds for all; None for no limit.
+                *on_progress*, called with a `MapProgress` for each result.
+                All others are those of `build_request`, for requests that are given by their URLs.
+
+        Raises:
+            InvalidOption, TypeError: an argument is invalid; nothing was sent.
+
+        Returns:
+            `MapResults`: of a `MapItem` for each request.
+
+        """
+        from .bulk.map_results import MapResults  # noqa: PLC0415 - for those who want it
+        from .bulk.schedule import ClientParts  # noqa: PLC0415
+
+        dispatcher = self._chain.dispatcher
+        parts = ClientParts(
+            self.build_request,
+            self._over,
+            dispatcher,
+            dispatcher if _is_pool(dispatcher) else None,
+            self._direct,
+            self._timeouts,
+            self._retry,
+        )
+        return MapResults(parts, requests, options)
+
+    def co_map(
+        self,
+        requests: Iterable[MapRequest] | AsyncIterable[MapRequest],
+        take: Callable[[MapItem], object],
+        **options: Unpack[MapOptions],
+    ) -> Co[MapProgress]:
+        """Send many requests, and call *take* with each result; see `map`.
+
+        The results one after the other are ``client.map(…).co_next()``.
+
+        Args:
+            requests: see `map`.
+            take: a function of a `MapItem`.
+            options: see `map`.
+
+        Returns:
+            How many there were, a `MapProgress`.
+
+        Raises:
+            InvalidOption, TypeError: see `map`; nothing was sent.
+            Exception: what `MapResults.co_next` and *take* raise.
+
+        """
+        from .bulk.map_results import co_each  # noqa: PLC0415 - for those who want it
+
+        if not callable(take):
+            raise TypeError(f"take is a function of one argument, not {quoted(take)}")
+        return co_each(self.map(requests, **options), take)
+
+    def _over(self, dispatcher: Dispatcher) -> Client:
+        """Return this client above another dispatcher: with its layers, and all that they keep."""
+        client = object.__new__(type(self))
+        chain = self._chain.over(dispatcher)
+        client.__dict__.update(self.__dict__, _chain=chain, _direct=None)
+        return client
 
     # ---- WebSockets
 

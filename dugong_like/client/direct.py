@@ -38,7 +38,8 @@ from .response import ReadingOptions, Response
 if TYPE_CHECKING:
     from logging import Logger
 
-    from ..connection.exchange import Reply
+    from ..connection.connection import HTTPConnection
+    from ..connection.exchange import HTTPResponse, Reply
     from ..http.cookies import Cookies
     from .pool import Pool
     from .request import ClientRequest
@@ -113,6 +114,51 @@ class DirectDispatch:
         lease.taken = time.monotonic()
         request.attempts += 1
         return lease
+
+    def is_free(self) -> bool:
+        """Return True if plain requests need nothing but to be sent: no cookies, and no log."""
+        return self._cookies.is_empty and not (
+            "logging" in _modules and (self._log or self._find_log()).isEnabledFor(INFO)
+        )
+
+    def receive(
+        self,
+        message: HTTPResponse,
+        body: bytes,
+        request: ClientRequest,
+        connection: HTTPConnection,
+        begun_at: float,
+        ended_at: float,
+    ) -> Response | None:
+        """Return the response to a request of a batch, if nothing is left to do.
+
+        Args:
+            message: its status and fields.
+            body: its body, as received.
+            request: the request, a plain one.
+            connection: what has received it.
+            begun_at: when the request was sent, in seconds of `time.monotonic`.
+            ended_at: when all was there.
+
+        Returns:
+            The response; None if it may be a redirect, has cookies or a body to decode, or is to
+            be raised.
+
+        """
+        status = message.status
+        if status in REDIRECTS or (status >= ERRORS and self._raises):
+            return None
+        if not message.is_plain() and (
+            message.field("content-encoding") is not None
+            or (self._stores_cookies and message.values("set-cookie"))
+        ):
+            return None
+        response = Response.read_already(
+            message, request, connection, begun_at, ended_at, self._reading, body
+        )
+        if request.attempts > 1:  # it was sent before
+            response.attempts = request.attempts
+        return response
 
     def _find_log(self) -> Logger:
         """Return what logs requests. A program without logging does not import it."""
@@ -201,7 +247,7 @@ class DirectDispatch:
             response.begun_at = begun_at
             return response
         response = Response.read_already(
-            reply, request, connection, begun_at, ended_at, self._reading
+            reply, request, connection, begun_at, ended_at, self._reading, body
         )
         if request.attempts > 1:  # it was sent before
             response.attempts = request.attempts

@@ -389,6 +389,16 @@ class Pool:
         """Note for `Sharing` if connections to *origin* are lent stream by stream (*is_shared*)."""
         self._origin_pool(origin).is_shared = is_shared
 
+    def is_shared(self, origin: Origin) -> bool:
+        """Return True if connections to *origin* are lent stream by stream, as far as is known.
+
+        Raises:
+            StateError: the pool is closed.
+
+        """
+        at = self._known.get(origin)
+        return (self._origin_pool(origin) if at is None else at).is_shared
+
     # ---- taking
 
     def try_acquire(self, origin: Origin) -> Lease | None:

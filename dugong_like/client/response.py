@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from ..connection.connection import HTTPConnection
-    from ..connection.exchange import HTTPResponse, Reply
+    from ..connection.exchange import HTTPResponse
     from ..http.codings import Decoder
     from ..http.cookies import Cookies
     from ..http.url import URL
@@ -237,12 +237,13 @@ class Response:
     @classmethod
     def read_already(
         cls,
-        message: Reply,
+        message: HTTPResponse,
         request: ClientRequest,
         connection: HTTPConnection | None,
         begun_at: float,
         ended_at: float,
         options: ReadingOptions,
+        body: bytes,
     ) -> Response:
         """Return the response to *request*, whose body needs no decoding, with nothing left to do.
 
@@ -253,6 +254,7 @@ class Response:
             begun_at: when the request began, in seconds of `time.monotonic`.
             ended_at: when the response was complete.
             options: see `begin`.
+            body: the body.
 
         """
         self = cls.__new__(cls)
@@ -261,7 +263,7 @@ class Response:
         self.request = request
         self._connection = connection
         self.extensions = {}
-        self._wire = self._content = body = message.body
+        self._wire = self._content = body
         self.num_bytes_downloaded = len(body)
         self.begun_at = begun_at
         self._ended_at = ended_at

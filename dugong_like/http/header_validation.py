@@ -110,6 +110,10 @@ class FieldLines:
         self.text = "".join(lines)
         self.values = values
 
+    def __contains__(self, name: str) -> bool:
+        """Return True if there is a field called *name*, in lower case."""
+        return name in self.values
+
     def encode(self) -> bytes:
         """Return the field lines."""
         return self.text.encode("latin-1")

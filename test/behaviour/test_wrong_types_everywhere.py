@@ -85,6 +85,11 @@ def race(stagger=0.0):
     return run(dugong_like.first_of(idle(), stagger=stagger))
 
 
+def map_of(requests, concurrency=1, window=1, depth=1, errors="raise", total=None, max_bytes=1):
+    options = {"concurrency": concurrency, "window": window, "depth": depth, "errors": errors}
+    dugong_like.Client().map(requests, total=total, max_bytes=max_bytes, **options).close()
+
+
 FLAGS = {
     "at_once",
     "keep_fragment",
@@ -164,6 +169,11 @@ CALLS = {
     "WSGIDispatcher": (dugong_like.WSGIDispatcher, {"app": lambda: print}),
     "ASGIDispatcher": (dugong_like.ASGIDispatcher, {"app": lambda: print}),
     "MockDispatcher": (dugong_like.MockDispatcher, {}),
+    "Client.map": (map_of, {"requests": list}),
+    "Client.co_map": (
+        lambda requests, take: run(dugong_like.Client().co_map(requests, take)),
+        {"requests": list, "take": lambda: print},
+    ),
     "HTTPConnection.to": (HTTPConnection.to, {"place": "http://h/"}),
     "HTTPConnection.request": (
         lambda request, on_response=None, on_body=None, on_done=None: connection().request(
@@ -180,10 +190,12 @@ NOT_TRIED = {
     "types only": {"Co", "Stream", "Transport"},
     "made by the library": {
         *("Answer", "AnswerStream", "DownloadResult", "EventSource", "Exchange", "HTTPResponse"),
-        *("HTTPStream", "Lease", "NetworkStream", "PendingAnswer", "Reply", "UploadResult"),
-        "WebSocket",
+        *("HTTPStream", "Lease", "MapResults", "NetworkStream", "PendingAnswer", "Reply"),
+        *("UploadResult", "WebSocket"),
     },
-    "a plain record": {"Cookie", "PollNeeded", "ServerSentEvent", "Timings"},
+    "a plain record": {
+        *("Cookie", "MapItem", "MapProgress", "PollNeeded", "ServerSentEvent", "Timings"),
+    },
     "says no to what it does not know": {"is_temp_network_error"},
     "the arguments of Client, and of its request()": {
         *("AsyncClient", "delete", "get", "head", "options", "patch", "post", "put", "query"),

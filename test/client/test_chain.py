@@ -131,3 +131,13 @@ def test_closing_closes_all():
     run(chain.co_close())
     assert (dispatcher.seen, mounted.seen) == ([], ["dispatcher"])
     assert (dispatcher.closed, mounted.closed) == (1, 1)
+
+
+def test_the_same_layers_above_another_dispatcher():
+    seen, other = [], Dispatcher([])
+    chain = chain_of(Dispatcher(seen), layers=[noting(seen, "mine")])
+    response = run(chain.over(other).co_send(ClientRequest("GET", PLACE)))
+
+    assert response.status_code == 200
+    assert (seen, other.seen) == (["mine", "/mine"], ["dispatcher"])
+    assert chain.dispatcher is not other

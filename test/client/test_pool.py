@@ -606,3 +606,14 @@ def test_waiting_and_serving_take_as_many_steps_with_many_waiters():
         for operation in waiting:
             operation.close()
     assert counts[1] < counts[0] * 1.1  # a heap of 7
+
+
+def test_whether_connections_are_shared_is_known_for_each_origin():
+    pool, _ = pool_of()
+    assert not pool.is_shared(origin())
+    pool.set_shared(origin(), is_shared=True)
+    assert pool.is_shared(origin())
+    assert not pool.is_shared(origin(1))
+    pool.close()
+    with pytest.raises(StateError):
+        pool.is_shared(origin(2))

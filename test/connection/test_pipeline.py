@@ -880,3 +880,17 @@ def test_steps_of_answers_that_arrive_together():
     fewer, more = counts
     assert more.codes - fewer.codes <= 300 * 365
     assert more.frames - fewer.frames <= 300 * 12
+
+
+def test_answers_that_have_arrived_may_be_taken_at_once():
+    answers = b"".join(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % n for n in range(5))
+    conn = HTTPConnection("a.test", transport=ScriptedTransport([answers]))
+    requests = [Request("GET", f"/{number}") for number in range(5)]
+    pipeline = Pipeline(conn, requests)
+
+    assert pipeline.take_ready() == []
+    got = []
+    while (answer := pipeline.next()) is not None:
+        got += [answer, *pipeline.take_ready()]
+    assert [answer.body for answer in got] == [b"0", b"1", b"2", b"3", b"4"]
+    assert [answer.request for answer in got] == requests

@@ -24,6 +24,12 @@ def test_fields_are_encoded_as_latin_1():
     assert FieldLines({}).encode() == FieldLines([]).encode() == NO_FIELDS.encode() == b""
 
 
+def test_names_are_found_in_lower_case():
+    lines = FieldLines({"A-B": "c"})
+    assert "a-b" in lines
+    assert "c" not in lines
+
+
 @pytest.mark.feature("B8")
 def test_names_and_values_may_be_bytes_which_go_on_the_wire_as_they_are():
     value = bytes([9, *range(32, 127), *range(128, 256)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import tee
 from typing import Any, BinaryIO
 
 from dugong_like import AsyncClient, Client, Limits
@@ -55,6 +56,15 @@ class Blocking(base.BlockingClient):
         for event in self._client.sse(path, reconnect=False):
             count, data = count + 1, event.data
         return count, data
+
+    def pipelined(self, calls: Iterable[base.Call]) -> None:
+        if not hasattr(self._client, "map"):  # an older version
+            super().pipelined(calls)
+            return
+        given, wanted = tee(calls)
+        results = self._client.map(path for path, _ in given)
+        for item, (_, body) in zip(results, wanted, strict=True):
+            base.check(item.response.content, body)
 
     def get_anew(self, path: str) -> bytes:
         return self._client.get(path, headers={"Connection": "close"}).content

@@ -1,0 +1,219 @@
+"""An origin of `Client.map`: what waits to be sent there, and what is kept of each request.
+
+Not here: sending (lane.py), requests that have a connection of their own (dispatcher.py), and the
+order in which all are taken up (schedule.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...connection.origins import ORIGINS
+
+if TYPE_CHECKING:
+    from ...http.url import Origin
+    from ...polling.contract import Co, PollNeeded
+    from ..request import ClientRequest
+    from ..response import Response
+
+
+class Carrier(Protocol):
+    """A `Lane`, which sends jobs on one connection.
+
+    Attributes:
+        place: where they go.
+        jobs: what was taken and has no outcome.
+        op: does that.
+
+    """
+
+    place: Place
+    jobs: deque[Job]
+    op: Generator[PollNeeded | None, None, None]
+
+
+class Entry:
+    """One request of the iterable.
+
+    Attributes:
+        index: its number.
+        given: what the iterable has given.
+        request: made of that.
+        response: the result.
+        error: the same.
+        is_done: True if it has a result.
+        size: bytes that are in memory for it.
+        job: what is sent for it now; None if it is not known.
+
+    """
+
+    __slots__ = ("error", "given", "index", "is_done", "job", "request", "response", "size")
+
+    def __init__(self, index: int, given: Any) -> None:
+        self.index = index
+        self.given = given
+        self.request: ClientRequest | None = None
+        self.response: Response | None = None
+        self.error: Exception | None = None
+        self.is_done = False
+        self.size = 0
+        self.job: Job | None = None
+
+
+class Job:
+    """A request that is sent together with others, or that waits for a connection of its own.
+
+    Attributes:
+        request: the request.
+        entry: whose it is.
+        place: where it goes.
+        task: what goes on with the outcome; None if the entry is done with most responses.
+        lane: what sends it, once that has begun.
+        response: the outcome.
+        error: the same.
+        is_settled: True if there is an outcome, or the connection is its own.
+        begun_at: when it was sent, in seconds of `time.monotonic`.
+
+    """
+
+    __slots__ = (
+        *("begun_at", "entry", "error", "is_settled", "lane", "place"),
+        *("request", "response", "task"),
+    )
+
+    def __init__(
+        self, request: ClientRequest, entry: Entry, place: Place, task: Task | None = None
+    ) -> None:
+        self.request = request
+        self.entry = entry
+        self.place = place
+        self.task = task
+        self.lane: Carrier | None = None
+        self.response: Response | None = None
+        self.error: Exception | None = None
+        self.is_settled = False
+        self.begun_at = 0.0
+        entry.job = self
+
+
+class Task:
+    """A request that passes the layers of the client.
+
+    Attributes:
+        entry: whose it is.
+        place: where it begins.
+        op: passes the layers.
+        given: the response to its first request, if that has been sent already.
+
+    """
+
+    __slots__ = ("entry", "given", "op", "place")
+
+    op: Co[Response]
+
+    def __init__(self, entry: Entry, place: Place, given: Response | None = None) -> None:
+        self.entry = entry
+        self.place = place
+        self.given = given
+
+
+class Place:
+    """One origin.
+
+    Args:
+        origin: see the attribute.
+        concurrency: connections at most.
+        depth: requests that may be unanswered on each.
+        is_shared: returns True if the connections there are used stream by stream.
+
+    Attributes:
+        origin: the origin.
+        queue: what is sent together with others.
+        lanes: what sends that; each has one connection.
+        pending: requests that need layers and have not begun.
+        tasks: how many of these have begun and not ended.
+        singles: what waits for a connection, or a stream, of its own.
+        taken: how many have one.
+        jobs: how many of `queue` have no outcome, those included that are sent.
+        streams: those of one HTTP/2 connection, as far as is known; 1 before a response has come
+            that way.
+
+    """
+
+    def __init__(
+        self, origin: Origin, concurrency: int, depth: int, is_shared: Callable[[], bool]
+    ) -> None:
+        self.origin = origin
+        self._concurrency = concurrency
+        self._most_tasks = concurrency * depth
+        self._is_shared = is_shared
+        self.queue: deque[Job] = deque()
+        self.lanes: list[Carrier] = []
+        self.pending: deque[Entry] = deque()
+        self.tasks = 0
+        self.singles: deque[Job] = deque()
+        self.taken = 0
+        self.jobs = 0
+        self.streams = 1
+        self._facts = ORIGINS.facts(str(origin))
+
+    def is_batched(self) -> bool:
+        """Return True if requests are pipelined there, as HTTP/1.1 is spoken as far as is known."""
+        return not self._is_shared()
+
+    def add(self, job: Job) -> None:
+        """Send *job* together with others."""
+        self.queue.append(job)
+        self.jobs += 1
+
+    def remove(self, job: Job) -> None:
+        """Do not send *job*, which nobody waits for any more."""
+        try:
+            self.queue.remove(job)
+        except ValueError:
+            return
+        self.jobs -= 1
+
+    def share(self) -> int:
+        """Return how many requests a connection may have, so that there is work for each."""
+        return -(-self.jobs // self._concurrency)
+
+    def may_open(self) -> bool:
+        """Return True if another connection may be used for `queue`."""
+        count = len(self.lanes)
+        return bool(self.queue) and count < self.jobs and count + self.taken < self._concurrency
+
+    def next_task(self) -> Entry | None:
+        """Return a request that may begin to pass its layers now."""
+        if not self.pending or self.tasks >= self._most_tasks:
+            return None
+        self.tasks += 1
+        return self.pending.popleft()
+
+    def next_single(self) -> Job | None:
+        """Return a request that may have a connection, or a stream, of its own now."""
+        most = min(self._concurrency * self.streams, self._most_tasks)
+        if not self.singles or len(self.lanes) + self.taken >= most or self.resumes_at():
+            return None
+        self.taken += 1
+        return self.singles.popleft()
+
+    def is_unused(self) -> bool:
+        """Return True if it can be forgotten: nothing waits here, and nothing is under way."""
+        return not (self.jobs or self.lanes or self.pending or self.tasks or self.singles)
+
+    def resumes_at(self) -> float | None:
+        """Return until when nothing is to be sent, in seconds of `time.monotonic`; or None."""
+        resumes = self._facts.resumes
+        return resumes if resumes and resumes > time.monotonic() else None
+
+    def pause(self, seconds: float) -> None:
+        """Send nothing for so many *seconds*, on any connection of this process in a pipeline."""
+        self._facts.pause(seconds)
+
+    def is_crowded(self, lane: Carrier) -> bool:
+        """Return True if *lane* is to give its connection to requests that need one alone."""
+        return bool(self.singles) and lane is self.lanes[0]

@@ -1,0 +1,527 @@
+"""The schedule of `Client.map`: what is begun, resumed and waited for, and when.
+
+Requests are taken from the iterable while the window has room. Most need nothing but to be sent:
+they go to the place of their origin, where lanes pipeline them on a few connections. A response
+that asks for more, and any other request, passes the layers of the client as a task, above a
+dispatcher that gives it to the lanes as well if it may be pipelined.
+
+All of it is driven by one operation, in one thread: each step resumes the lanes and tasks whose
+waits are over, and the next wait is one for all.
+
+**Memory** is bounded by the window, and by bytes: nothing is taken while the bodies that are here,
+and those that will be as far as the last ones tell, are more. With order, what has to wait for the
+first one may be more than expected: then the other lanes stop until that has come.
+
+Not here: connections (lane.py), and the iteration (map_results.py).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+
+from ...errors import DeadlineExceeded, DugongError
+from ...http.redaction import mask_target
+from ...http.request import is_whole
+from ...polling.ready_set import ReadySet
+from ...polling.wake import Wake
+from ..response import Response
+from .dispatcher import BulkDispatcher
+from .lane import Lane
+from .place import Entry, Job, Place, Task
+from .results import MapItem, MapProgress
+from .source import END, Source, as_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...connection.exchange import HTTPResponse
+    from ...http.url import Origin
+    from ...polling.contract import Co, PollNeeded
+    from ...polling.timeouts import Timeouts
+    from ..direct import DirectDispatch
+    from ..dispatcher import Dispatcher
+    from ..layers.retry import Retry
+    from ..pool import Lease, Pool
+    from ..request import ClientRequest
+    from .options import MapSettings
+    from .place import Carrier
+
+FIRST_SIZE: Final = 16384  # bytes that a body is expected to have before one has come
+SHARE: Final = 8  # of the expectation, which each body changes
+ASKS_TO_WAIT: Final = frozenset({429, 503})  # status codes with Retry-After (RFC 9110, RFC 6585)
+
+
+class Sender(Protocol):
+    """The part of a client that sends requests through its layers."""
+
+    def co_send(self, request: ClientRequest) -> Co[Response]:
+        """See `Client.co_send`."""
+        ...
+
+
+class ClientParts(NamedTuple):
+    """The parts of a client that are used here.
+
+    Attributes:
+        build: `Client.build_request`.
+        over: returns the client above another dispatcher.
+        dispatcher: its own one.
+        pool: the same if it is a `Pool`, else None.
+        direct: completes responses that need no layer; None if all do.
+        timeouts: time limits of most requests.
+        retry: for requests that have none of their own.
+
+    """
+
+    build: Callable[..., ClientRequest]
+    over: Callable[[Dispatcher], Sender]
+    dispatcher: Dispatcher
+    pool: Pool | None
+    direct: DirectDispatch | None
+    timeouts: Timeouts | None
+    retry: Retry | None
+
+
+class Taking:
+    """Asking an asynchronous iterable for its next request.
+
+    Args:
+        source: the iterable.
+
+    Attributes:
+        op: does that.
+
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.op: Co[Any] = source.co_take()
+
+
+Runner: TypeAlias = "Carrier | Task | Taking"
+
+
+class Schedule:
+    """Sends requests, and has their results.
+
+    Args:
+        parts: of the client.
+        source: gives the requests.
+        settings: see there.
+
+    """
+
+    def __init__(self, parts: ClientParts, source: Source, settings: MapSettings) -> None:
+        self._parts = parts
+        self._source = source
+        self._settings = settings
+        self._pool = parts.pool
+        self._client = parts.over(BulkDispatcher(self, parts.dispatcher))
+        self._places: dict[Origin, Place] = {}
+        self._free: dict[Place, None] = {}  # where something may be begun
+        self._order: deque[Entry] = deque()  # what was taken and not returned, with order
+        self._done: deque[Entry] = deque()  # what is to be returned, without order
+        self._open = 0  # what was taken and not returned
+        self._finished = 0  # of these
+        self._held = 0  # bytes of these that are in memory
+        self._expected = float(FIRST_SIZE)  # bytes of a body
+        self._runnable: dict[Runner, None] = {}
+        self._paused: dict[Runner, None] = {}
+        self._runners: dict[Runner, None] = {}  # all that have not ended
+        self._waits: ReadySet[Any] = ReadySet()
+        self._parking = Wake("a response of another connection")  # which is never set
+        self._task: Task | None = None
+        self._taking: Taking | None = None
+        self._waiting_lanes = 0
+        self._deadline = math.inf
+        if settings.total is not None:
+            self._deadline = time.monotonic() + settings.total
+        self._taken = self._count = self._failed = self._sent = self._received = 0
+        self._is_resuming = self._is_closed = False
+
+    # ---- for the iteration
+
+    @property
+    def progress(self) -> MapProgress:
+        """How far it has come."""
+        return MapProgress(self._taken, self._count, self._failed, self._sent, self._received)
+
+    def pop(self) -> MapItem | None:
+        """Return the next result; None if it is not there."""
+        if self._settings.ordered:
+            if not self._order or not self._order[0].is_done:
+                return None
+            entry = self._order.popleft()
+        elif self._done:
+            entry = self._done.popleft()
+        else:
+            return None
+        self._open -= 1
+        self._finished -= 1
+        self._held -= entry.size
+        return MapItem(entry.index, entry.given, entry.request, entry.response, entry.error)
+
+    def has_result(self) -> bool:
+        """Return True if `pop` returns something."""
+        return bool(self._order and self._order[0].is_done) or bool(self._done)
+
+    def is_over(self) -> bool:
+        """Return True if all results have been returned, and there will be no others."""
+        return self._is_closed or (not self._open and self._source.is_over)
+
+    def take_failure(self) -> Exception | None:
+        """Return what the iterable has raised, once."""
+        failure, self._source.failure = self._source.failure, None
+        return failure
+
+    def advance(self) -> PollNeeded | None:
+        """Do what can be done now; return what to wait for, or None if there may be a result.
+
+        Raises:
+            DeadlineExceeded: the total time has passed.
+            Exception: what the function for progress raises.
+
+        """
+        if self._deadline < math.inf and time.monotonic() >= self._deadline:
+            raise DeadlineExceeded(f"map() was not complete within {self._settings.total} s")
+        self._runnable.update(dict.fromkeys(self._waits.ready()))
+        self._runnable |= self._paused
+        self._paused.clear()
+        self._begin()
+        while self._runnable:
+            runners, self._runnable = self._runnable, {}
+            for runner in runners:
+                if runner in self._runners and not self._pauses(runner):
+                    self._resume(runner)
+                if self._is_closed:
+                    return None
+            self._begin()
+            if self.has_result():
+                return None
+        if self.has_result() or self.is_over():
+            return None
+        return self._waits.need(self._next_time())
+
+    def _next_time(self) -> float | None:
+        """Return until when to wait at most, in seconds of `time.monotonic`."""
+        times = [] if self._deadline == math.inf else [self._deadline]
+        for place in list(self._free):
+            if place.singles and (at := place.resumes_at()) is not None:
+                times.append(at)
+            else:
+                del self._free[place]
+        return min(times, default=None)
+
+    def close(self) -> None:
+        """Give up what has no result, and close its connections."""
+        self._is_closed = True
+        self._source.close()
+        if self._is_resuming:  # called by a function in the middle of a step
+            return
+        try:
+            while self._runners:
+                runner, _ = self._runners.popitem()
+                runner.op.close()
+        finally:
+            self._order.clear()
+            self._done.clear()
+            self._runnable.clear()
+            self._places.clear()
+            self._free.clear()
+            self._waits.close()
+            self._parking.close()
+
+    # ---- taking requests, and beginning them
+
+    def _begin(self) -> None:
+        """Take requests while there is room, and begin what may be."""
+        self._take_all()
+        for place in list(self._free):
+            while (entry := place.next_task()) is not None:
+                self._start(Task(entry, place))
+            while (job := place.next_single()) is not None:
+                job.is_settled = True
+                self._wake(job)
+            while place.may_open():
+                self._open_lane(place)
+            if not (place.singles and place.resumes_at()):
+                self._free.pop(place, None)
+            if place.is_unused():
+                self._places.pop(place.origin, None)
+
+    def _open_lane(self, place: Place) -> None:
+        assert self._pool is not None
+        lane = Lane(place, self._pool, self, self._settings.depth, self._parts.timeouts)
+        place.lanes.append(lane)
+        self._waiting_lanes += 1
+        self._runners[lane] = None
+        self._runnable[lane] = None
+
+    def _take_all(self) -> None:
+        source, window = self._source, self._settings.window
+        while not source.is_over and self._open < window and self._has_room():
+            if source.is_async:
+                if self._taking is None:
+                    self._taking = taking = Taking(source)
+                    self._runners[taking] = None
+                    self._runnable[taking] = None
+                return
+            if (given := source.take()) is END:
+                return
+            self._add(given)
+
+    def _has_room(self) -> bool:
+        """Return True if another body may be in memory."""
+        under_way = self._open - self._finished
+        return not self._open or (
+            self._held + under_way * self._expected < self._settings.max_bytes
+        )
+
+    def _add(self, given: Any) -> None:
+        """Take *given*, which the iterable has given."""
+        entry = Entry(self._taken, given)
+        self._taken += 1
+        self._open += 1
+        if self._settings.ordered:
+            self._order.append(entry)
+        parts = self._parts
+        try:
+            request = as_request(given, parts.build, self._settings.of_requests)
+            entry.request = request
+            body = request.body
+            if body is not None and hasattr(body, "__len__"):
+                entry.size = len(body)
+                self._held += entry.size
+            place = self.place(request.url.origin)
+            direct = parts.direct
+            if (
+                direct is not None
+                and request.total is None
+                and place.is_batched()
+                and self.may_pipeline(request)
+                and request.is_plain()
+                and direct.is_free()
+            ):
+                place.add(Job(request, entry, place))
+            else:
+                place.pending.append(entry)
+        except Exception as exc:  # noqa: BLE001 - it is the result of this one
+            self._finish(entry, None, exc)
+        else:
+            self._free[place] = None
+
+    def _start(self, task: Task) -> None:
+        assert task.entry.request is not None
+        task.op = self._co_send(task.entry.request)
+        self._runners[task] = None
+        self._runnable[task] = None
+
+    def _co_send(self, request: ClientRequest) -> Co[Response]:
+        return (yield from self._client.co_send(request))
+
+    # ---- resuming
+
+    def _pauses(self, runner: Runner) -> bool:
+        """Return True if *runner* has to wait until the first result has come, which it is not at.
+
+        It is a lane, and the first one is on another lane: so that can go on in any case.
+        """
+        if (
+            self._held <= self._settings.max_bytes
+            or not self._order
+            or not isinstance(runner, Lane)
+        ):
+            return False
+        job = self._order[0].job
+        if job is None or job.lane is None or job.lane is runner:
+            return False
+        self._waits.drop(runner)
+        self._paused[runner] = None
+        return True
+
+    def _resume(self, runner: Runner) -> None:
+        self._task = runner if isinstance(runner, Task) else None
+        self._is_resuming = True
+        try:
+            need = next(runner.op)
+        except StopIteration as end:
+            self._end(runner, end.value, None)
+        except Exception as exc:  # noqa: BLE001 - it is the result of one request
+            self._end(runner, None, exc)
+        else:
+            if need is None:
+                self._runnable[runner] = None
+            elif need[0] == self._parking.fd and need.deadline is None:
+                self._waits.drop(runner)
+            else:
+                self._waits.set(runner, need)
+        finally:
+            self._task = None
+            self._is_resuming = False
+        if self._is_closed:
+            self.close()
+
+    def _end(self, runner: Runner, result: Any, exc: Exception | None) -> None:
+        """Take the result of *runner*, which has ended."""
+        self._waits.drop(runner)
+        self._runners.pop(runner, None)
+        if isinstance(runner, Task):
+            runner.place.tasks -= 1
+            self._free[runner.place] = None
+            self._finish(runner.entry, result, exc)
+        elif isinstance(runner, Taking):
+            self._taking = None
+            if result is not END:
+                self._add(result)
+        elif exc is not None:
+            raise exc
+
+    def _wake(self, job: Job) -> None:
+        """Have the task of *job* resumed."""
+        if job.task is not None:
+            self._runnable[job.task] = None
+
+    # ---- for lanes
+
+    def answered(
+        self, job: Job, message: HTTPResponse, body: bytes, lease: Lease, now: float
+    ) -> None:
+        """Take the response to *job*; see `Outcomes`."""
+        job.place.jobs -= 1
+        if job.is_settled:
+            return
+        job.is_settled = True
+        request, direct = job.request, self._parts.direct
+        if job.task is None and direct is not None:
+            response = direct.receive(message, body, request, lease.connection, job.begun_at, now)
+            if response is not None:
+                self._finish(job.entry, response, None)
+                return
+        response = Response.received(message, request, lease.connection, body)
+        if message.status in ASKS_TO_WAIT:
+            self._pause(job, response)
+        if job.task is None:
+            job.place.tasks += 1
+            job.entry.job = None
+            self._start(Task(job.entry, job.place, response))
+        else:
+            job.response = response
+            self._wake(job)
+
+    def _pause(self, job: Job, response: Response) -> None:
+        """Pause the origin if *response* says how long, and its request will be repeated."""
+        retry: Retry | None = job.request.extensions.get("retry", self._parts.retry)
+        if retry is None or not retry.allows_status(job.request, response):
+            return
+        seconds = retry.asked_pause(response, time.time())
+        if seconds is not None and seconds <= retry.max_wait:
+            job.place.pause(seconds)
+
+    def failed(self, job: Job, exc: Exception) -> None:
+        """Take it that there is no response to *job*; see `Outcomes`."""
+        job.place.jobs -= 1
+        if job.is_settled:
+            return
+        job.is_settled = True
+        if isinstance(exc, DugongError):
+            exc.request = job.request
+            exc.label_request(job.request, mask_target(str(job.request.url)))
+        if job.task is None:
+            self._finish(job.entry, None, exc)
+        else:
+            job.error = exc
+            self._wake(job)
+
+    def wants_connection(self) -> bool:
+        """Return True if a lane waits for a connection."""
+        return self._waiting_lanes > 0
+
+    def note_connection(self) -> None:
+        """Take it that one of these waits no more."""
+        self._waiting_lanes -= 1
+
+    def ended(self, lane: Carrier) -> None:
+        """Take it that *lane* has ended."""
+        if lane in lane.place.lanes:
+            lane.place.lanes.remove(lane)
+        self._free[lane.place] = None
+
+    # ---- for the dispatcher
+
+    @property
+    def current(self) -> Task:
+        """The task that is being resumed."""
+        assert self._task is not None
+        return self._task
+
+    def place(self, origin: Origin) -> Place:
+        """Return the place for *origin*."""
+        place = self._places.get(origin)
+        if place is None:
+            settings, pool = self._settings, self._pool
+
+            def is_shared() -> bool:
+                return pool is None or pool.is_shared(origin)
+
+            place = Place(origin, settings.concurrency, settings.depth, is_shared)
+            self._places[origin] = place
+        return place
+
+    def may_pipeline(self, request: ClientRequest) -> bool:
+        """Return True if *request* may be sent together with others.
+
+        It may be repeated, its body is in memory, and it needs nothing of its connection.
+        """
+        return (
+            request.idempotent
+            and request.timeouts is self._parts.timeouts
+            and not (request.expect100 or request.bounded or request.held is not None)
+            and request.connecting is None
+            and (request.body is None or is_whole(request.body))
+            and "websocket" not in request.extensions
+        )
+
+    def parked(self) -> PollNeeded:
+        """Return a wait that ends when an outcome has come."""
+        return self._parking.need()
+
+    def abandon(self, job: Job) -> None:
+        """Forget *job*. If it is the one that its lane waits for, that begins anew."""
+        job.is_settled = True
+        lane = job.lane
+        if lane is None:
+            job.place.remove(job)
+        elif lane.jobs and lane.jobs[0] is job and lane in self._runners:
+            del self._runners[lane]
+            self._waits.drop(lane)
+            lane.op.close()
+
+    def note_free(self, place: Place) -> None:
+        """Look whether something may be begun at *place*."""
+        self._free[place] = None
+
+    # ---- results
+
+    def _finish(self, entry: Entry, response: Response | None, error: Exception | None) -> None:
+        """Take the result of *entry*."""
+        body = entry.size
+        self._count += 1
+        self._finished += 1
+        self._sent += body
+        if response is not None:
+            size = len(response.content)
+            self._received += response.num_bytes_downloaded
+            self._expected += (size - self._expected) / SHARE
+            entry.size += size
+            self._held += size
+        else:
+            self._failed += 1
+        entry.response, entry.error = response, error
+        entry.job = None
+        entry.is_done = True
+        if not self._settings.ordered:
+            self._done.append(entry)
+        if self._settings.on_progress is not None:
+            self._settings.on_progress(self.progress)

@@ -1,0 +1,721 @@
+"""`Client.map` without sockets: order, window, layers, errors, and what ends a connection."""
+
+import gzip
+import json
+import random
+import time
+
+import pytest
+from kit.memory_site import MemorySite
+from kit.sites import answer_of
+
+from dugong_like import (
+    BasicAuth,
+    Client,
+    ConnectionClosed,
+    ConnectionTimedOut,
+    DeadlineExceeded,
+    DigestAuth,
+    InvalidRequest,
+    Limits,
+    MockDispatcher,
+    NotAnswered,
+    Response,
+    Retry,
+    StateError,
+    StatusError,
+    Timeouts,
+    run,
+    within,
+)
+from dugong_like.connection.origins import ORIGINS
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_known_of_origins():
+    ORIGINS.forget()
+    yield
+    ORIGINS.forget()
+
+
+def urls(count, host="a.test"):
+    return [f"http://{host}/{number}" for number in range(count)]
+
+
+def texts(items):
+    return [item.response.text for item in items]
+
+
+class Counting:
+    """An iterable of URLs that notes how many were taken."""
+
+    def __init__(self, given):
+        self._given = iter(given)
+        self.taken = 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        given = next(self._given)
+        self.taken += 1
+        return given
+
+
+# ---- order and window
+
+
+@pytest.mark.feature("N21")
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 7, 500])
+@pytest.mark.parametrize("sizes", [(8, 512, 32), (1, 1, 1), (3, 10, 4), (1, 600, 64)])
+def test_each_request_has_its_response(ordered, count, sizes):
+    concurrency, window, depth = sizes
+    site = MemorySite()
+    with site.client() as client:
+        options = {"concurrency": concurrency, "window": window, "depth": depth}
+        items = list(client.map(urls(count), ordered=ordered, **options))
+        assert all(one.busy == 0 for one in client.stats().values())
+
+    assert sorted(item.index for item in items) == list(range(count))
+    assert not ordered or [item.index for item in items] == list(range(count))
+    assert all(item.response.text == f"/{item.index}" for item in items)
+    assert all(str(item.request.url) == item.given == urls(count)[item.index] for item in items)
+    assert len(site.streams) <= concurrency
+    assert len(site.seen) == count
+
+
+def test_requests_are_pipelined():
+    site = MemorySite(lambda _: None)
+    with site.client() as client:
+        results = client.map(urls(100), concurrency=2, depth=10)
+        operation = results.co_next()
+        next(operation)
+        assert len(site.streams) == 2
+        assert len(site.held) == 10  # half of the depth each, as nothing is known of the server
+        operation.close()
+        results.close()
+    assert site.open() == 0
+
+
+@pytest.mark.parametrize("window", [1, 2, 7, 50])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_iterable_is_never_read_further_ahead_than_the_window(window, ordered):
+    source = Counting(urls(200))
+    with MemorySite().client() as client:
+        returned = 0
+        for _ in client.map(source, window=window, ordered=ordered):
+            assert source.taken <= returned + window
+            returned += 1
+    assert returned == source.taken == 200
+
+
+def test_nothing_is_taken_before_the_first_result_is_asked_for():
+    source = Counting(urls(5))
+    with MemorySite().client() as client:
+        results = client.map(source)
+        assert source.taken == 0
+        results.close()
+        assert list(results) == []
+    assert source.taken == 0
+
+
+def test_an_origin_that_is_slow_holds_others_up_no_more_than_the_window_says():
+    site = MemorySite(
+        lambda seen: None if seen.host == "slow.test" else answer_of(200, body=b"fast")
+    )
+    mixed = [url for number in range(40) for url in (f"http://fast.test/{number}",)]
+    mixed[3] = "http://slow.test/3"
+    with site.client() as client:
+        results = client.map(mixed, ordered=False, window=10)
+        fast = [results.next() for _ in range(39)]
+        assert texts(fast) == ["fast"] * 39
+        site.release()
+        assert texts(results) == ["/3"]
+
+
+def test_with_order_others_wait_for_the_slow_one_within_the_window():
+    site = MemorySite(lambda seen: None if seen.target == "/0" else answer_of(200))
+    source = Counting(["http://slow.test/0", *urls(100)[1:]])
+    with site.client() as client:
+        results = client.map(source, window=10)
+        operation = results.co_next()
+        next(operation)
+        assert source.taken == 10
+        site.release()
+        with pytest.raises(StopIteration) as end:
+            for _ in range(100):
+                next(operation)
+        assert end.value.value.index == 0
+        assert len(list(results)) == 99
+
+
+def test_memory_is_bounded_by_bytes():
+    size = 10_000
+    site = MemorySite(lambda _: answer_of(200, body=bytes(size)))
+    source = Counting(urls(300))
+    with site.client() as client:
+        most = returned = 0
+        for _ in client.map(source, max_bytes=50_000, window=200, concurrency=2, depth=4):
+            most = max(most, source.taken - returned)
+            returned += 1
+    assert returned == 300
+    assert 1 < most <= 8  # 5 bodies, and what was taken when their size was not known
+
+
+def test_bodies_of_requests_count_as_well():
+    site = MemorySite(lambda _: answer_of(204))
+    with site.client() as client:
+        source = Counting(
+            client.build_request("PUT", f"http://a.test/{number}", content=bytes(10_000))
+            for number in range(50)
+        )
+        returned = 0
+        for item in client.map(source, max_bytes=60_000):
+            assert item.response.status_code == 204
+            assert source.taken <= returned + 6
+            returned += 1
+    assert returned == 50
+
+
+def test_lanes_stop_while_more_bytes_wait_than_may():
+    """The first response is late, and the others are larger than anybody could expect."""
+    site = MemorySite(
+        lambda seen: None if seen.target == "/0" else answer_of(200, body=bytes(100_000))
+    )
+    with site.client() as client:
+        results = client.map(urls(60), max_bytes=1 << 20, concurrency=4, depth=2, window=60)
+        operation = results.co_next()
+        for _ in range(300):
+            next(operation)
+        assert len(site.seen) < 25
+        site.release()
+        with pytest.raises(StopIteration):
+            for _ in range(300):
+                next(operation)
+        assert len(list(results)) == 59
+
+
+# ---- what layers do
+
+
+def test_redirects_are_followed_in_the_middle():
+    def answer(seen):
+        if seen.target in {"/5", "/17"}:
+            return answer_of(302, f"Location: http://b.test/moved{seen.target}")
+        return answer_of(200, body=f"{seen.host}{seen.target}".encode())
+
+    site = MemorySite(answer)
+    with site.client() as client:
+        items = list(client.map(urls(30)))
+
+    wanted = [f"a.test/{number}" for number in range(30)]
+    wanted[5], wanted[17] = "b.test/moved/5", "b.test/moved/17"
+    assert texts(items) == wanted
+    assert [item.index for item in items if item.response.history] == [5, 17]
+    assert len(site.seen) == 32
+
+
+def test_a_challenge_in_the_middle_is_answered():
+    def answer(seen):
+        if seen.target == "/5" and "authorization" not in seen.headers:
+            return answer_of(401, 'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"')
+        return answer_of(200, body=seen.target.encode())
+
+    site = MemorySite(answer)
+    with site.client(auth=DigestAuth("u", "p")) as client:
+        items = list(client.map(urls(30)))
+
+    assert texts(items) == [f"/{number}" for number in range(30)]
+    assert site.targets().count("/5") == 2
+
+
+def test_authentication_that_needs_no_challenge_is_pipelined():
+    site = MemorySite(lambda _: None)
+    with site.client(auth=BasicAuth("u", "p")) as client:
+        results = client.map(urls(30), concurrency=1, depth=10)
+        operation = results.co_next()
+        for _ in range(20):
+            next(operation)
+        assert len(site.held) == 5
+        assert all("authorization" in seen.headers for seen in site.seen)
+        operation.close()
+        results.close()
+
+
+def test_cookies_are_kept_and_sent():
+    def answer(seen):
+        fields = ["Set-Cookie: a=b"] if seen.target == "/0" else []
+        return answer_of(200, *fields, body=seen.headers.get("cookie", "").encode())
+
+    with MemorySite(answer).client() as client:
+        items = list(client.map(urls(20), window=1))
+        assert texts(items) == ["", *["a=b"] * 19]
+        assert client.cookies["a"] == "b"
+        assert texts(client.map(urls(20))) == ["a=b"] * 20  # pipelined, each with its cookie
+
+
+def test_bodies_are_decoded():
+    body = gzip.compress(b"text")
+    site = MemorySite(lambda _: answer_of(200, "Content-Encoding: gzip", body=body))
+    with site.client() as client:
+        assert texts(client.map(urls(5))) == ["text"] * 5
+
+
+def test_statuses_are_raised_if_the_client_raises_them():
+    site = MemorySite(lambda seen: answer_of(404 if seen.target == "/2" else 200))
+    with site.client(raise_for_status=True) as client:
+        items = list(client.map(urls(5), errors="return"))
+        assert [isinstance(item.error, StatusError) for item in items] == [
+            number == 2 for number in range(5)
+        ]
+    with site.client() as client:
+        assert [item.response.status_code for item in client.map(urls(5))][2] == 404
+
+
+def test_layers_and_events_of_the_user_hold():
+    def co_layer(request, co_send):
+        request.headers.set("X-Layer", "yes")
+        response = yield from co_send(request)
+        response.extensions["layer"] = True
+        return response
+
+    called = []
+    site = MemorySite()
+    with site.client(
+        layers=[co_layer], hooks={"pre_request": lambda response, **_: called.append(1)}
+    ) as client:
+        items = list(client.map(urls(20)))
+    assert all(item.response.extensions["layer"] for item in items)
+    assert all(seen.headers["x-layer"] == "yes" for seen in site.seen)
+    assert len(called) == 20
+
+
+def test_retries_pause_the_origin_as_it_asks():
+    refused = []
+
+    def answer(seen):
+        if seen.target == "/5" and not refused:
+            refused.append(len(site.seen))
+            return answer_of(503, "Retry-After: 1000")
+        return answer_of(200, body=seen.target.encode())
+
+    site = MemorySite(answer)
+    with site.client(retry=Retry(3, max_wait=2000)) as client:
+        results = client.map(urls(100), concurrency=1, depth=4, ordered=False)
+        operation = results.co_next()
+        got = []
+        for _ in range(200):  # as long as it likes: nothing more is sent
+            try:
+                next(operation)
+            except StopIteration as end:
+                got.append(end.value)
+                operation = results.co_next()
+        assert len(got) < 12
+        assert len(site.seen) <= refused[0] + 4
+        operation.close()
+        results.close()
+
+
+def test_retries_repeat():
+    def answer(seen):
+        first = site.targets().count(seen.target) == 1
+        if first and seen.target in {"/3", "/9"}:
+            return answer_of(503, "Retry-After: 0")
+        return answer_of(200, body=seen.target.encode())
+
+    site = MemorySite(answer)
+    with site.client(retry=Retry(3, backoff=0)) as client:
+        items = list(client.map(urls(30)))
+    assert texts(items) == [f"/{number}" for number in range(30)]
+    assert len(site.seen) == 32
+    assert items[3].response.attempts == 2
+
+
+# ---- methods and bodies
+
+
+def test_what_must_not_be_repeated_goes_alone():
+    site = MemorySite(lambda _: None)
+    with site.client() as client:
+        requests = [
+            client.build_request("POST", f"http://a.test/{number}", content=b"x")
+            for number in range(20)
+        ]
+        results = client.map(requests, concurrency=3)
+        operation = results.co_next()
+        for _ in range(20):
+            next(operation)
+        assert len(site.held) == len(site.streams) == 3
+        operation.close()
+        results.close()
+
+    site = MemorySite(lambda _: None)
+    with site.client() as client:
+        for request in requests:
+            request.idempotent = True
+        results = client.map(requests, concurrency=1, depth=10)
+        operation = results.co_next()
+        for _ in range(20):
+            next(operation)
+        assert len(site.held) == 5
+        operation.close()
+        results.close()
+
+
+def test_methods_and_bodies_of_all_kinds():
+    site = MemorySite(lambda seen: answer_of(200, body=b"" if seen.method == "HEAD" else seen.body))
+    with site.client() as client:
+        requests = [
+            client.build_request(method, "http://a.test/", content=body)
+            for method in ("PUT", "POST", "PATCH", "DELETE")
+            for body in (b"bytes", bytearray(b"array"), None)
+        ]
+        items = list(client.map([*requests, ("HEAD", "http://a.test/")], concurrency=2))
+    assert texts(items) == ["bytes", "array", ""] * 4 + [""]
+
+
+def test_posts_are_not_held_up_by_gets_for_ever():
+    site = MemorySite()
+    given = urls(400)
+    given[10] = ("POST", "http://a.test/post")
+    with site.client() as client:
+        order = [item.index for item in client.map(given, concurrency=1, ordered=False, window=50)]
+    assert sorted(order) == list(range(400))
+    assert order.index(10) < 150
+
+
+# ---- errors
+
+
+def breaking(seen):
+    """Answer, but for one: whose connection ends in the middle of each answer."""
+    if seen.target == "/7":
+        return (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab",)
+    return answer_of(200, body=seen.target.encode())
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_errors_are_results(ordered):
+    with MemorySite(breaking).client() as client:
+        items = list(client.map(urls(20), errors="return", ordered=ordered))
+    failed = [item for item in items if item.error is not None]
+    assert [item.index for item in failed] == [7]
+    assert isinstance(failed[0].error, NotAnswered)
+    assert failed[0].response is None
+    assert failed[0].error.request is failed[0].request
+    assert "http://a.test/7" in str(failed[0].error)
+    assert len(items) == 20
+
+
+def test_errors_are_raised_in_the_place_of_their_result():
+    site = MemorySite(breaking)
+    with site.client() as client:
+        results = client.map(urls(20))
+        got = []
+        with pytest.raises(ConnectionClosed):
+            for item in results:
+                got.append(item.index)
+        assert got == list(range(7))
+        assert list(results) == []
+        assert all(one.busy == 0 for one in client.stats().values())
+
+
+def test_wrong_items_are_errors_of_theirs():
+    with MemorySite().client() as client:
+        given = ["http://a.test/0", 5, "ftp://x/", None, "http://a.test/4", "http://a.test/\n"]
+        items = list(client.map(given, errors="return"))
+        kinds = [type(item.error) for item in items]
+        assert kinds[:5] == [type(None), TypeError, InvalidRequest, TypeError, type(None)]
+        assert issubclass(kinds[5], InvalidRequest)
+        assert [item.request is None for item in items] == [False, True, True, True, False, True]
+        assert [item.given for item in items] == given
+        with pytest.raises(TypeError, match="an item of requests"):
+            list(client.map(given))
+
+
+def test_a_field_that_cannot_be_sent_costs_no_other_request():
+    with MemorySite().client() as client:
+        requests = [client.build_request("GET", url) for url in urls(20)]
+        requests[9].method = "B AD"
+        items = list(client.map(requests, errors="return"))
+    assert [item.index for item in items if item.error is not None] == [9]
+
+
+def test_an_iterable_that_raises():
+    def failing():
+        yield from urls(10)
+        raise KeyError("x")
+
+    with MemorySite().client() as client:
+        results = client.map(failing())
+        got = []
+        with pytest.raises(KeyError):
+            for item in results:
+                got.append(item.index)
+        assert got == list(range(10))
+        assert list(results) == []
+
+
+def test_a_server_that_cannot_be_reached():
+    site = MemorySite()
+
+    def co_refuse(host, port):
+        raise ConnectionRefusedError("nobody there")
+        yield
+
+    site.co_connect_tcp = co_refuse
+    with site.client() as client:
+        items = list(client.map(urls(10), errors="return"))
+        assert [item.error is not None for item in items] == [True] * 10
+
+
+# ---- connections that end
+
+
+@pytest.mark.parametrize("after", [1, 2, 10, 100])
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_server_that_closes_after_so_many_requests(after, is_told):
+    counts = {}
+
+    def answer(seen):
+        counts[seen.connection] = counts.get(seen.connection, 0) + 1
+        is_last = counts[seen.connection] == after
+        fields = ["Connection: close"] if is_last and is_told else []
+        whole = answer_of(200, *fields, body=seen.target.encode())
+        return (whole,) if is_last else whole
+
+    site = MemorySite(answer)
+    with site.client() as client:
+        items = list(client.map(urls(300), concurrency=2, depth=8))
+    assert texts(items) == [f"/{number}" for number in range(300)]
+    assert len(site.seen) == 300  # answers are counted, not what the closed connection has got
+
+
+def test_connections_that_end_at_random():
+    chance = random.Random(7)
+
+    def answer(seen):
+        whole = answer_of(200, body=seen.target.encode())
+        if chance.random() < 0.05:
+            return (whole[: chance.randrange(len(whole) + 1)],)
+        return whole
+
+    site = MemorySite(answer)
+    with site.client() as client:
+        items = list(client.map(urls(500), concurrency=3, depth=8, errors="return"))
+    assert [item.index for item in items] == list(range(500))
+    assert all(item.error is not None or item.response.text == f"/{item.index}" for item in items)
+    assert sum(item.error is not None for item in items) < 50  # of those bodies that were cut
+
+
+def test_limits_of_the_pool_hold():
+    site = MemorySite()
+    mixed = [f"http://host{number % 7}.test/{number}" for number in range(200)]
+    with site.client(Limits(max_connections=3, max_requests=10)) as client:
+        open_at_once = []
+        for item in client.map(mixed, depth=4, concurrency=2):
+            assert item.response.text == f"/{item.index}"
+            open_at_once.append(site.open())
+    assert max(open_at_once) <= 3
+    assert len(site.streams) >= 20
+
+
+# ---- time
+
+
+def test_a_total_limit():
+    site = MemorySite(lambda seen: None if seen.target == "/3" else answer_of(200))
+    with site.client() as client:
+        results = client.map(urls(10), total=0.05)
+        got = []
+        with pytest.raises(DeadlineExceeded, match="within 0.05 s"):
+            for item in results:
+                got.append(item.index)
+        assert got in ([0, 1, 2], [0, 1], [0], [])
+        assert list(results) == []
+    assert site.open() == 0
+
+
+def test_the_total_limit_of_each_request():
+    site = MemorySite(lambda seen: None if seen.target == "/3" else answer_of(200))
+    with site.client() as client:
+        given = urls(10)
+        given[3] = client.build_request("GET", given[3], timeout=Timeouts(total=0.05))
+        items = list(client.map(given, errors="return", concurrency=1))
+    assert [item.index for item in items if item.error is not None] == [3]
+    assert isinstance(items[3].error, DeadlineExceeded)
+
+
+def test_a_server_that_stops_answering():
+    site = MemorySite(lambda seen: None if seen.target == "/3" else answer_of(200))
+    with site.client(timeout=Timeouts(stall=0.05)) as client:
+        items = list(client.map(urls(10), errors="return", concurrency=1))
+    failed = [item for item in items if item.error is not None]
+    assert [item.index for item in failed] == [3]
+    assert isinstance(failed[0].error, ConnectionTimedOut)
+    assert len(items) == 10
+
+
+def test_a_pipelined_request_that_is_given_up_makes_way_for_those_behind_it():
+    def co_layer(request, co_send):
+        if request.url.target != "/3":
+            return (yield from co_send(request))
+        return (yield from within(time.monotonic() + 0.05, co_send(request)))
+
+    site = MemorySite(lambda seen: None if seen.target == "/3" else answer_of(200))
+    with site.client(layers=[co_layer]) as client:
+        items = list(client.map(urls(10), errors="return", concurrency=1))
+    assert [item.index for item in items if item.error is not None] == [3]
+    assert isinstance(items[3].error, ConnectionTimedOut)
+    assert len(site.streams) == 2
+
+
+def test_one_that_is_given_up_before_it_is_sent_is_not_sent():
+    given_up = []
+
+    def co_layer(request, co_send):
+        if request.url.target == "/3":
+            going = co_send(request)
+            given_up.append(next(going))
+            going.close()
+        return (yield from co_send(request))
+
+    site = MemorySite()
+    with site.client(layers=[co_layer]) as client:
+        assert len(list(client.map(urls(10), concurrency=1))) == 10
+    assert given_up
+    assert site.targets().count("/3") == 1
+
+
+# ---- other dispatchers
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_any_dispatcher_does(ordered):
+    mock = MockDispatcher()
+    mock.add("GET").by(lambda request: Response(200, text=request.url.target))
+    with Client(dispatcher=mock) as client:
+        items = list(client.map(urls(50), ordered=ordered, window=7))
+        with pytest.raises(StateError):  # there is no answer to that
+            list(client.map([("DELETE", "http://a.test/")]))
+    assert sorted(item.index for item in items) == list(range(50))
+    assert all(item.response.text == f"/{item.index}" for item in items)
+
+
+def test_a_closed_client():
+    site = MemorySite()
+    client = site.client()
+    client.close()
+    items = list(client.map(urls(3), errors="return"))
+    assert [type(item.error) for item in items] == [StateError] * 3
+
+
+# ---- cancelling
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_it_may_be_closed_at_every_wait(ordered):
+    """Nothing stays open, whatever was under way."""
+
+    def answer(seen):
+        if seen.target == "/5":
+            return answer_of(302, "Location: /moved")
+        return answer_of(200, "Set-Cookie: a=b", body=seen.target.encode())
+
+    steps = 0
+    while True:
+        site = MemorySite(answer)
+        with site.client() as client:
+            given = [
+                ("POST", url) if number % 4 == 0 else url for number, url in enumerate(urls(30))
+            ]
+            results = client.map(given, concurrency=2, depth=4, window=8, ordered=ordered)
+            is_over = _after(results, steps)
+            results.close()
+            assert all(one.busy == one.waiting == 0 for one in client.stats().values())
+            assert list(results) == []
+        assert site.open() == 0
+        if is_over:
+            break
+        steps += 1
+    assert steps > 5
+
+
+def _after(results, steps):
+    """Resume *results* so many times; return True if all is done before."""
+    while True:
+        operation = results.co_next()
+        try:
+            while True:
+                next(operation)
+                steps -= 1
+                if steps < 0:
+                    operation.close()
+                    return False
+        except StopIteration as end:
+            if end.value is None:
+                return True
+
+
+def test_an_operation_that_is_given_up_loses_nothing():
+    site = MemorySite()
+    with site.client() as client:
+        results = client.map(urls(50), concurrency=2, depth=4, window=8)
+        got = []
+        for number in range(10_000):
+            operation = results.co_next()
+            try:
+                next(operation)
+                if number % 3:
+                    operation.close()
+                    continue
+                got.append(run(operation))
+            except StopIteration as end:
+                got.append(end.value)
+            if got[-1] is None:
+                break
+    assert [item.index for item in got[:-1]] == list(range(50))
+
+
+def test_progress():
+    seen = []
+    site = MemorySite(breaking)
+    with site.client() as client:
+        requests = [
+            client.build_request("PUT", f"http://a.test/{number}", content=b"abc")
+            for number in range(10)
+        ]
+        results = client.map(requests, errors="return", on_progress=seen.append)
+        assert len(list(results)) == 10
+    assert [progress.done for progress in seen] == list(range(1, 11))
+    assert seen[-1] == results.progress
+    assert (seen[-1].taken, seen[-1].failed, seen[-1].sent, seen[-1].received) == (10, 1, 30, 18)
+
+
+def test_progress_that_raises_ends_all():
+    def on_progress(progress):
+        if progress.done == 5:
+            raise KeyError("x")
+
+    site = MemorySite()
+    with site.client() as client:
+        results = client.map(urls(20), on_progress=on_progress)
+        with pytest.raises(KeyError):
+            list(results)
+        assert list(results) == []
+        assert all(one.busy == 0 for one in client.stats().values())
+
+
+def test_closing_it_from_within():
+    site = MemorySite()
+    with site.client() as client:
+        results = client.map(urls(20), on_progress=lambda _: results.close())
+        assert list(results) == []
+        assert all(one.busy == 0 for one in client.stats().values())
+
+
+def test_json_is_json():
+    site = MemorySite(lambda seen: answer_of(200, body=json.dumps(seen.target).encode()))
+    with site.client() as client:
+        assert [item.response.json() for item in client.map(urls(3))] == ["/0", "/1", "/2"]
