@@ -22,7 +22,7 @@ from dugong_like.client import sharing
 from dugong_like.connection.h2 import lock, opening, session
 
 pytestmark = [
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(600),
     # of a connection, or a stream of one, that was on its way to its caller
     pytest.mark.filterwarnings("ignore:a connection to .* was neither released nor discarded"),
     pytest.mark.filterwarnings("ignore:a stream to .* was not given back"),

@@ -27,7 +27,7 @@ from dugong_like import (
 from dugong_like.drivers.loop import Loop
 
 VERSIONS = ("h2", "http/1.1")
-MOST_CODES = 2850  # bytecodes of a GET on a connection that was used before
+MOST_CODES = 2870  # bytecodes of a GET on a connection that was used before
 MOST_CALLS = 100
 
 

@@ -52,10 +52,11 @@ class Held:
 
     def __call__(self, sock):
         while head := read_head(sock):
-            self.seen.append(head.split(b" ")[1].decode())
+            target = head.split(b" ")[1].decode()
+            self.seen.append(target)  # also by the thread of a connection that was given up
             self.got.release()
             assert self.may.acquire(timeout=PATIENCE)
-            sock.sendall(answer(self.seen[-1]))
+            sock.sendall(answer(target))
 
 
 @pytest.fixture
@@ -417,7 +418,7 @@ def test_close_gives_the_descriptors_back(echoing):
             assert pipeline.submit(get(number)).result(PATIENCE).body == f"/{number}".encode()
         kept.append(pipeline)
         assert pipeline.next() is None
-    assert open_descriptors() == before
+    assert open_descriptors() <= before  # fewer, if garbage of another test is collected meanwhile
 
 
 def test_options_are_checked():

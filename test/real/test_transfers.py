@@ -42,7 +42,7 @@ def test_download(nginx, client, tmp_path, monkeypatch, ranges):
     assert hashlib.sha256(path.read_bytes()).hexdigest() == SHA
     assert result.received == 1 << 20
     opened = next(iter(client.stats().values())).opened
-    assert opened == ranges
+    assert 1 <= opened <= ranges  # one whose range has come at once is used for another one
 
     async def main():
         return await AsyncClient(client=client).download(place, path, sha256=SHA, ranges=ranges)
