@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 from base64 import b64encode
+from copy import deepcopy
 from io import BytesIO
 
 import pytest
@@ -158,7 +159,7 @@ def lost(_):
     ],
 )
 def test_failures_of_the_server_are_no_end(server, path, by, seen):
-    server.by = by
+    server.by = deepcopy(by)
     upload(server, path)
     assert server.files == {"/file": BODY}
     assert server.seen == CREATED + seen
@@ -187,7 +188,7 @@ def test_failures_of_the_server_are_no_end(server, path, by, seen):
     ],
 )
 def test_refusals_are_the_end(server, path, by, error):
-    server.by = {"OPTIONS": [None], **by}
+    server.by = {"OPTIONS": [None], **deepcopy(by)}
     with pytest.raises(error) as failed:
         upload(server, path, retry=None)
     assert str(failed.value).startswith(("PUT https", "PATCH https", "HEAD https"))
