@@ -29,7 +29,7 @@ from dugong_like import (
 
 OK = answer_of(200, body=b"ok")
 POISON = answer_of(200, body=b"POISON")
-AT_ONCE = {"retry": Retry(3, backoff=0)}
+AT_ONCE = {"retry": Retry(3, backoff=0, budget=None)}
 
 
 def closing(data=b""):
