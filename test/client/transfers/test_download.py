@@ -39,7 +39,7 @@ URL = "http://example.org/file"
 BODY = pattern(300_000)
 NEW = pattern(200_000)[::-1]
 SHA = hashlib.sha256(BODY).hexdigest()
-AT_ONCE = Retry(5, backoff=0)
+AT_ONCE = Retry(5, backoff=0, budget=None)
 
 
 @pytest.fixture(autouse=True)
