@@ -17,7 +17,7 @@ from kit.support import ROOT, open_descriptors, pattern, wait_until
 from dugong_like import AsyncClient, Client, ConnectionClosed, Retry
 from dugong_like.client.transfers import download as download_module
 from dugong_like.client.transfers import ranges as ranges_module
-from dugong_like.polling.wake import co_sleep
+from dugong_like.polling.wake import co_checkpoint
 
 BODY = pattern(3 << 20)
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -79,7 +79,7 @@ def url(site, path="/file"):
 @pytest.mark.feature("E41")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_under_every_driver(driver, tmp_path):
-    driver(co_sleep(0.001))  # what it keeps open for itself
+    driver(co_checkpoint())  # opens what it keeps open for itself
     with Site({None: whole}) as site, client() as downloading:
         downloading.download(url(site), tmp_path / "file")  # the pipe that is kept
     before = open_descriptors()
