@@ -149,7 +149,7 @@ def test_nothing_is_connected_to_with_such_a_context():
             HTTPConnection("server.test", 443, object(), ("127.0.0.1", server.port))
         with pytest.raises(TypeError):
             asyncio.run(refused(server.port))
-        assert open_descriptors() == before
+        assert open_descriptors() <= before
     assert server.connections == 0
 
 

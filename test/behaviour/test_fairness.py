@@ -602,7 +602,7 @@ def test_checkpoints_keep_few_descriptors():
     assert len(wake._ready) == wake.MOST_READY
     for _ in range(100):
         run(co_checkpoint())
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_two_checkpoints_never_wait_for_the_same_descriptor():
