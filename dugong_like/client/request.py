@@ -108,7 +108,6 @@ class ClientRequest(Request):
         cookies: names and values that are sent in addition to those of the client.
         hooks: functions that are called on events; None for none.
         expect100: True to wait for 100 (Continue) before the body.
-        headers: the fields; a copy of those in `prepared` is made when it is first looked at.
         prepared: fields that the request was built with, and the same checked and serialised.
         attempts: how often it was sent, by redirects, authentication and retries.
         connecting: settings of the connection that it is sent by; None for those of the client.
@@ -152,7 +151,10 @@ class ClientRequest(Request):
 
     @property
     def headers(self) -> Headers:
-        """The fields. May be set, to `Headers`, which are not copied."""
+        """The fields; a copy of those in `prepared` is made when they are first looked at.
+
+        They may be set, to `Headers`, which are not copied.
+        """
         headers = self._headers
         if headers is None:
             pairs = [] if self.prepared is None else self.prepared.pairs.copy()
