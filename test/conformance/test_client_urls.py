@@ -83,7 +83,7 @@ BAD = {
     "example.org/x": "https://example.org/x",
     "example.org": "https://example.org",
     "www.example.org:8080/x": "https://www.example.org:8080/x",
-    "localhost:8000": "https://localhost:8000",
+    "localhost:8000": "http://localhost:8000",
     "//example.org/x": "https://example.org/x",
     "/x": "path",
     "": "not a URL",

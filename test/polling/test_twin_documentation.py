@@ -24,6 +24,7 @@ OWNERS = [
 NO_TWINS = {
     ("HTTPConnection", "co_close"),  # `close` does not wait
     ("NetworkStream", "co_ready"),  # a wait for attempts, which have no blocking form
+    ("Client", "co_map"),  # it calls a function with each result, and `map` is an iteration
     ("Pool", "co_dispatch"),  # for clients
     *((owner, "co_close") for owner in ("Response", "EventSource", "Pool")),  # as above
     # for readers and layers, which are operations
