@@ -281,6 +281,10 @@ class SharedState(StreamInUse):
 
     # ---- the state
 
+    def has_begun(self) -> bool:
+        """Return True if there is a stream, or was about to be when something interrupted that."""
+        return self.stream is not None or self.state is not NEW
+
     def _move(self, event: SessionEvent) -> None:
         """Follow *event*, which both halves and any thread may do at the same time."""
         with exclusive.changing:

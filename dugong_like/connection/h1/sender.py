@@ -108,7 +108,7 @@ class Sender(Writer):
         """
         session = self._session
         session.label(exc, exchange)
-        if not isinstance(exc, ORDERLY) and session.stream is not None:
+        if not isinstance(exc, ORDERLY) and session.has_begun():
             session.fail(StateError(f"sending was interrupted by {exc!r}"))
         if session.meter is not None:
             session.meter.leave(streams.SENDING)
