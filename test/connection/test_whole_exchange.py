@@ -656,7 +656,7 @@ def test_no_interruption_of_the_first_exchange_hands_its_response_to_the_next(ec
             assert conns[0].exchange("GET", "/next").body == b"/next"
         conns.pop().close()
         conns.append(HTTPConnection("127.0.0.1", echo.port, timeout=20))
-    assert count > 150
+    assert count > 100
     conns[0].close()
 
 
