@@ -61,33 +61,38 @@ OF_CLIENT: Final = frozenset({
 })  # fmt: skip
 
 
-class RequestOptions(TypedDict, total=False):
-    """The optional arguments of a request; see `Client.build_request`."""
+class SharedOptions(TypedDict, total=False):
+    """The optional arguments that all ways to send a request have; see `Client.build_request`."""
 
     params: Params | None
     headers: Fields | Mapping[str, str | None] | None
     cookies: Mapping[str, str] | None
-    content: Any
-    data: Any
-    json: Any
-    files: Any
     auth: Any
     timeout: float | Timeouts | None
     follow_redirects: bool
     hooks: HookFunctions | None
-    expect100: bool
-    compress: str | None
-    progress: Callable[[int, int | None], object] | None
     retry: Retry | None
     extensions: Mapping[str, Any] | None
-    stream: bool
-    decompress: bool
     ssl_context: SSLContext | None
     verify: bool | FilePath
     cert: ClientCertificate | None
     proxy: ProxyChoice | Mapping[str, ProxyChoice]
-    http_version: str
     server_hostname: str | None
+
+
+class RequestOptions(SharedOptions, total=False):
+    """The optional arguments of a request; see `Client.build_request`."""
+
+    content: Any
+    data: Any
+    json: Any
+    files: Any
+    expect100: bool
+    compress: str | None
+    progress: Callable[[int, int | None], object] | None
+    stream: bool
+    decompress: bool
+    http_version: str
 
 
 OF_RECEIVING: Final = frozenset({

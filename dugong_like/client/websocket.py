@@ -11,8 +11,8 @@ Not here: the handshake (http/websocket/handshake.py), and what can be done with
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from ..connection.websocket import WebSocket
 from ..connection.websocket_handler import WebSocketHandler, check_handler
@@ -24,25 +24,16 @@ from ..errors import (
     StatusError,
     WebSocketRefused,
 )
-from ..http.headers import Fields
 from ..http.redaction import mask_target, quoted, shown_url
 from ..http.url import URL
 from ..http.websocket.handshake import SWITCHING_PROTOCOLS, Handshake, check_fields, refused
 from ..http.websocket.options import WebSocketArguments, WebSocketOptions
 from ..polling.contract import Co
-from .request_building import RequestOptions, unknown_option
+from .request_building import RequestOptions, SharedOptions, unknown_option
 from .response import ReadingOptions, Response
 
 if TYPE_CHECKING:
-    from ..http.query import Params
-    from ..polling.timeouts import Timeouts
-    from ..transport.tls.authorities import FilePath
-    from ..transport.tls.contexts import ClientCertificate
-    from ..transport.tls.over_socket import SSLContext
-    from .connection_settings import ProxyChoice
     from .dispatcher import Send
-    from .events import HookFunctions
-    from .layers.retry import Retry
     from .request import ClientRequest
 
 HANDSHAKE: Final = "websocket"  # key of `ClientRequest.extensions`
@@ -64,23 +55,8 @@ SAME: Final = {
 _scheme = re.compile(r"(wss?)(?=://)", re.IGNORECASE).match
 
 
-class OpeningOptions(WebSocketArguments, total=False):
+class OpeningOptions(WebSocketArguments, SharedOptions, total=False):
     """The optional arguments of `Client.co_websocket`."""
-
-    params: Params | None
-    headers: Fields | Mapping[str, str | None] | None
-    cookies: Mapping[str, str] | None
-    auth: Any
-    timeout: float | Timeouts | None
-    follow_redirects: bool
-    hooks: HookFunctions | None
-    retry: Retry | None
-    extensions: Mapping[str, Any] | None
-    ssl_context: SSLContext | None
-    verify: bool | FilePath
-    cert: ClientCertificate | None
-    proxy: ProxyChoice | Mapping[str, ProxyChoice]
-    server_hostname: str | None
 
 
 OF_WEBSOCKET: Final = frozenset(WebSocketArguments.__annotations__)

@@ -29,6 +29,7 @@ from ..polling.numbers import check_int
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
 from .pipeline import MAX_BYTES, Pipeline
+from .ticket import size_of
 
 if TYPE_CHECKING:
     from .answers import Answer
@@ -123,11 +124,6 @@ class PendingAnswer(Future["Answer"]):
 
     def __repr__(self) -> str:
         return f"<PendingAnswer {self.request!r}>"
-
-
-def size_of(request: Request) -> int:
-    """Return how many bytes of the body of *request* are in memory."""
-    return len(request.body) if isinstance(request.body, bytes | bytearray) else 0
 
 
 class SharedPipeline:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 SENT: Final[tuple[Sent, ...]] = ("no", "maybe", "yes")  # from the least to the most
 
 
+def size_of(request: object) -> int:
+    """Return how many bytes of the body of *request* are in memory; 0 if it is no request."""
+    body = request.body if isinstance(request, Request) else None
+    return len(body) if isinstance(body, bytes | bytearray) else 0
+
+
 class Ticket:
     """A request on its way.
 
@@ -109,8 +115,7 @@ class Ticket:
 
     def judge(self) -> None:
         """Find out whether it may be sent a second time, and nothing has gone wrong with it."""
-        body = self.request.body if isinstance(self.request, Request) else None
-        self.size = len(body) if isinstance(body, bytes | bytearray) else 0
+        self.size = size_of(self.request)
         try:
             self.rewindable = self.request.body is None or self.request.rewindable()
             self.repeatable = self.rewindable and self.request.idempotent and self.failure is None

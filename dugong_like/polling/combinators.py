@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import select
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Final, TypeVar, cast
@@ -94,11 +94,11 @@ def earlier(time_1: float | None, time_2: float | None) -> float | None:
     return min(time_1, time_2)
 
 
-class _Joined(Source):
+class JoinedSource(Source):
     """The descriptor of several waits.
 
     Attributes:
-        needs: the waits, by descriptor.
+        needs: the waits; their keys are up to the owner.
 
     """
 
@@ -106,7 +106,7 @@ class _Joined(Source):
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
-        self.needs: dict[int, PollNeeded] = {}
+        self.needs: Mapping[Any, PollNeeded] = {}
 
     @property
     def reason(self) -> str | None:
@@ -123,7 +123,7 @@ class Bundle:
 
     def __init__(self) -> None:
         self._epoll: select.epoll | None = None
-        self._source = _Joined(-1)  # that of the epoll object
+        self._source = JoinedSource(-1)  # that of the epoll object
         self._turn = 0
 
     def need(self, needs: Iterable[PollNeeded], deadline: float | None = None) -> PollNeeded:
@@ -148,7 +148,7 @@ class Bundle:
     def _register(self, needs: dict[int, PollNeeded]) -> None:
         if self._epoll is None:
             self._epoll = select.epoll()
-            self._source = _Joined(self._epoll.fileno())
+            self._source = JoinedSource(self._epoll.fileno())
         registered = self._source.needs
         for fd in registered.keys() - needs.keys():
             with suppress(OSError):  # closed meanwhile: removed by the system

@@ -16,26 +16,10 @@ from collections.abc import Hashable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from .combinators import PAUSE
+from .combinators import PAUSE, JoinedSource
 from .contract import POLLIN, PollNeeded, Source
-from .reasons import joined
 
 K = TypeVar("K", bound=Hashable)
-
-
-class _Joined(Source):
-    """The descriptor of the waits."""
-
-    __slots__ = ("waits",)
-
-    def __init__(self, fd: int) -> None:
-        super().__init__(fd)
-        self.waits: dict[Hashable, PollNeeded] = {}
-
-    @property
-    def reason(self) -> str | None:
-        """The reasons of all waits."""
-        return joined(need.reason for need in list(self.waits.values()))
 
 
 class ReadySet(Generic[K]):
@@ -52,7 +36,7 @@ class ReadySet(Generic[K]):
         self._changed: set[int] = set()  # descriptors to look at before the next wait
         self._next = math.inf  # the earliest deadline, in seconds of `time.monotonic`
         self._epoll: select.epoll | None = None
-        self._source = _Joined(-1)
+        self._source = JoinedSource(-1)
         self._turn = 0
 
     def __len__(self) -> int:
@@ -98,11 +82,11 @@ class ReadySet(Generic[K]):
             return self._need_in_turn(deadline)
         if self._epoll is None:
             self._epoll = select.epoll()
-            self._source = _Joined(self._epoll.fileno())
+            self._source = JoinedSource(self._epoll.fileno())
         for fd in self._changed:
             self._register(self._epoll, fd)
         self._changed.clear()
-        self._source.waits = self._waits  # type: ignore[assignment]  # it is only read
+        self._source.needs = self._waits
         return self._source.need(POLLIN, deadline)
 
     def _register(self, epoll: select.epoll, fd: int) -> None:

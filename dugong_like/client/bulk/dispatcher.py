@@ -9,9 +9,10 @@ Not here: pipelining (lane.py), and when what is left is begun (schedule.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..dispatch import origin_of
+from ..pooled import HTTP_2
 from .place import Job
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from ..request import ClientRequest
     from ..response import Response
     from .place import Place, Task
-
-HTTP_2: Final = "2"
 
 
 class Scheduler(Protocol):
@@ -94,8 +93,9 @@ class BulkDispatcher:
             elif job.is_settled:
                 place.taken -= 1
             schedule.note_free(place)
-        if response.http_version == HTTP_2 and response.connection is not None:
-            place.streams = response.connection.concurrency
+        connection = response.connection
+        if connection is not None and connection.protocol == HTTP_2:
+            place.streams = connection.concurrency
         return response
 
     def _co_wait(self, job: Job) -> Co[None]:

@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidOption
 from ...http.arguments import check_callable
 from ...http.redaction import quoted
 from ...polling.numbers import check_flag, check_int
 from ...polling.rates import RateLimit
-from ..request_building import unknown_option
+from ..request_building import SharedOptions, unknown_option
 
 if TYPE_CHECKING:
-    from ...http.headers import Fields
-    from ...http.query import Params
-    from ...polling.timeouts import Timeouts
-    from ...transport.tls.authorities import FilePath
-    from ...transport.tls.contexts import ClientCertificate
-    from ...transport.tls.over_socket import SSLContext
-    from ..connection_settings import ProxyChoice
-    from ..events import HookFunctions
     from ..layers.retry import Retry
 
 MOST_RANGES: Final = 64  # requests at a time; servers that allow so many are rare
@@ -43,24 +35,10 @@ SAME: Final = {
 }  # what other libraries call an argument
 
 
-class TransferOptions(TypedDict, total=False):
+class TransferOptions(SharedOptions, total=False):
     """The arguments of a request that a transfer takes as well."""
 
-    params: Params | None
-    headers: Fields | Mapping[str, str | None] | None
-    cookies: Mapping[str, str] | None
-    auth: Any
-    timeout: float | Timeouts | None
-    follow_redirects: bool
-    hooks: HookFunctions | None
-    retry: Retry | None
-    extensions: Mapping[str, Any] | None
-    ssl_context: SSLContext | None
-    verify: bool | FilePath
-    cert: ClientCertificate | None
-    proxy: ProxyChoice | Mapping[str, ProxyChoice]
     http_version: str
-    server_hostname: str | None
 
 
 class DownloadOptions(TransferOptions, total=False):

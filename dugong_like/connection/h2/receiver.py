@@ -71,6 +71,7 @@ class Receiver:
 
     @continue_timeout.setter
     def continue_timeout(self, seconds: float | None) -> None:
+        """Set it to *seconds*."""
         self._limits.continue_timeout = seconds
 
     @property

@@ -56,6 +56,7 @@ class WrappedStream:
 
     @waiting.setter
     def waiting(self, waiting: bool) -> None:
+        """Set it, where it is kept."""
         self.inner.waiting = waiting
 
     def recv_into(self, buffer: memoryview) -> int | None:
