@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "from_source",
+    "figures",
     "picture",
 ]
 exclude_patterns = ["_build"]

@@ -62,7 +62,7 @@ WIDTH = 90  # characters of a line that the pages of the documentation show with
 PEERS = ("dugong_like", "pycurl", "http.client", "aiohttp", "httpx", "requests")
 ON_ASYNCIO = ("dugong_like/asyncio", "pycurl/asyncio", "", "aiohttp", "httpx/asyncio", "")
 FIGURES = [  # lines of the table in README.md: label, workload, clients
-    ("one request after the other", "sequential", PEERS),
+    ("one request after the other", "exchange", PEERS),
     ("pipelined, if the client can", "pipelined", PEERS),
     ("64 connections on asyncio", "concurrent-asyncio", ON_ASYNCIO),
 ]

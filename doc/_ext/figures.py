@@ -1,0 +1,77 @@
+"""Tables of the figures of doc/performance.json, so that a new run changes them all.
+
+``.. figures-table::`` has a line for each row: what it is, the workload, our client and the peers
+to name, with ``|`` between them. A client may be followed by the number of what it does at once.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from from_source import table
+from sphinx.application import Sphinx
+
+FIGURES = "performance.json"
+LARGE = 10  # figures from here on are written without a fraction
+HEADER = ["Work", "CPU", "of the floor", "of pycurl", "Other libraries"]
+
+
+class FiguresTable(Directive):
+    """What the rows of the last run cost: absolute, and as multiples of floor and pycurl."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        environment = self.state.document.settings.env
+        environment.note_dependency(FIGURES)
+        workloads = {
+            workload["name"]: workload
+            for workload in json.loads(Path(environment.srcdir, FIGURES).read_text())["workloads"]
+        }
+        rows = []
+        for line in self.content:
+            label, name, ours, peers = (cell.strip() for cell in line.split("|"))
+            parsed, problems = self.state.inline_text(label, self.lineno)
+            assert not problems, problems
+            cells = figures(workloads[name], ours, peers.split())
+            rows.append([nodes.inline("", "", *parsed), *map(nodes.Text, cells)])
+        return [table([40, 15, 10, 10, 25], HEADER, rows)]
+
+
+def figures(workload: dict[str, Any], ours: str, peers: list[str]) -> list[str]:
+    """Return the cells of one row, as text; a dash where the run has no figure."""
+    costs = {
+        line["client"]: line for line in workload["clients"] if line["cost"] and not line["failed"]
+    }
+    size = ours.partition(" ")[2]
+    unit = workload["unit"].removeprefix("CPU ").partition("/")[0]
+    others = []
+    for peer in peers:
+        name = f"{peer} {size}" if size else peer
+        others.append(f"{peer.partition('/')[0]} {short(costs[name]['cost'])}")
+    line = costs[ours]
+    return [
+        f"{short(line['cost'])} {unit}",
+        ratio(None if workload["differences"] else line["to_floor"]),
+        ratio(line["to_pycurl"]),
+        ", ".join(others) or "-",
+    ]
+
+
+def short(cost: float) -> str:
+    """Write a figure with two digits behind the point, or none if it is large."""
+    return f"{cost:.0f}" if cost >= LARGE else f"{cost:.2f}"
+
+
+def ratio(value: float | None) -> str:
+    """Write a ratio; there is none if the run has nothing to compare with."""
+    return f"{value:.2f}" if value else "-"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Tell Sphinx about the directive."""
+    app.add_directive("figures-table", FiguresTable)
+    return {"parallel_read_safe": True}
