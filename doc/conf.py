@@ -32,7 +32,7 @@ add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 maximum_signature_line_length = 100  # a longer one has a line for each parameter
-autodoc_mock_imports = [name for name in ("trio", "gevent") if find_spec(name) is None]
+autodoc_mock_imports = [name for name in ("botocore", "gevent", "trio") if find_spec(name) is None]
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 

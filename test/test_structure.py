@@ -42,7 +42,11 @@ RESERVED = {
     "requests": {
         "adapters/requests.py",
     },
+    "botocore": {
+        "adapters/botocore.py",
+    },
     "urllib3": {
+        "adapters/botocore.py",  # its exceptions, which botocore catches
         "adapters/requests.py",
     },
     "oauthlib": {
@@ -342,7 +346,7 @@ def test_import_brings_in_nothing_that_is_not_used():
     unwanted = {"asyncio", "trio", "gevent", "email", "ssl", "hashlib", "certifi", "logging"}
     unwanted |= {"concurrent", "http", "tqdm", "uvloop", "dataclasses", "inspect", "urllib"}
     unwanted |= {"oauthlib", "spnego", "truststore", "websockets"}
-    unwanted |= {"httpx", "httpx2", "httpcore", "requests", "urllib3"}
+    unwanted |= {"botocore", "httpx", "httpx2", "httpcore", "requests", "urllib3"}
     assert not {name for name in modules if name.split(".")[0] in unwanted}
 
 
