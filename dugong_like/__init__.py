@@ -71,6 +71,7 @@ from .polling.wake import Wake
 if TYPE_CHECKING:
     from .client.api import (
         delete,
+        download,
         get,
         head,
         options,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
         request,
         sse,
         stream,
+        upload,
         websocket,
     )
     from .client.async_client import AsyncClient
@@ -313,6 +315,7 @@ __all__ = [
     "cipher_supported",
     "default_ssl_context",
     "delete",
+    "download",
     "features",
     "first_of",
     "get",
@@ -333,6 +336,7 @@ __all__ = [
     "stream",
     "stuck",
     "tls_context",
+    "upload",
     "websocket",
     "within",
     "WSGIDispatcher",
@@ -369,6 +373,7 @@ _LATER = {
     "EventSource": ".client.event_source",
     "ServerSentEvent": ".http.sse",
     "delete": ".client.api",
+    "download": ".client.api",
     "get": ".client.api",
     "head": ".client.api",
     "options": ".client.api",
@@ -379,6 +384,7 @@ _LATER = {
     "request": ".client.api",
     "sse": ".client.api",
     "stream": ".client.api",
+    "upload": ".client.api",
     "websocket": ".client.api",
     "AioFuture": ".drivers.aio",
     "H2Options": ".http.h2.options",

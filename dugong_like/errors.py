@@ -331,7 +331,10 @@ class TransferError(DugongError):
 
 
 class PartInUse(TransferError):
-    """Another run, of this process or another one, is downloading the same file."""
+    """Another run, of this process or another one, transfers the same file.
+
+    It is downloading it, or goes on with an upload by the same record.
+    """
 
 
 class TransferFileFailed(TransferError, OSError):

@@ -57,6 +57,7 @@ PROGRAMS: Final = {
     "pool-http2": Program(("pool", "--http2"), ("h2", "trio", "gevent")),
     "pairs": Program(("pairs", "--tls"), ("trustme",)),
     "pipelines": Program(("pipelines",)),
+    "bulk": Program(("bulk",)),
     "soak": Program(("soak",)),
     "soak-tls": Program(("soak", "--tls"), ("trustme",)),
     "soak-two-threads": Program(("soak", "--two-threads")),

@@ -19,6 +19,9 @@ from ..polling.rates import Budget, RateLimit
 from ..polling.timeouts import Timeouts
 from .heads import Verbose
 
+LIST_CONNECTIONS: Final = (
+    8  # to an origin at a time; more make it hardly faster, and servers have limits
+)
 CONTINUE_TIME: Final = 1.0  # seconds to wait for 100 (Continue), as curl does
 
 
@@ -42,16 +45,21 @@ def client_for(options: argparse.Namespace, report: Callable[[list[str]], object
             timeout=Timeouts(**limits),
             **_budget(options.limit_rate),
         ),
-        Limits(),
+        Limits(max_per_origin=LIST_CONNECTIONS) if options.list else Limits(),
     )
+    retry = retry_for(options)
     if options.verbose:
         dispatcher = Verbose(dispatcher, report)
+    if options.list and retry is not None:
+        from .pausing import Pausing  # noqa: PLC0415 - for those who have a list
+
+        dispatcher = Pausing(dispatcher, retry)
     return Client(
         dispatcher=dispatcher,
         timeout=Timeouts(**limits, total=options.max_time),
         auth=_auth(options),
         follow_redirects=options.location,
-        retry=retry_for(options),
+        retry=retry,
         decompress=options.compressed,
     )
 

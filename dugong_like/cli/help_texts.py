@@ -32,7 +32,8 @@ this library. A URL without a command is downloaded."""
 GET: Final = """\
 Write the body of a URL to standard output, or to a file with -o or -O. Such a
 file is replaced when the download is complete, and is unchanged if it fails.
-With -O, several URLs are downloaded at the same time.
+With -O, several URLs are downloaded at the same time; so are those of a list
+with -i.
 
 """
 
@@ -80,6 +81,10 @@ waiting for other programs:
 SEVERAL: Final = """\
 several URLs:
   Each is tried; the exit status is that of the first one that failed."""
+
+LIST: Final = """\
+  Of a list, it is the worst one: 2, for a line that is no URL, then 1, 4, 3
+  and 5."""
 
 TRANSFERRED: Final = (
     (SUCCESS, "success: a status of 200 to 299, and everything was written"),
@@ -139,12 +144,13 @@ GET_END: Final = end_of_help(
         "get https://www.example.org/large -o large",
         "get -c -O --retry 5 https://www.example.org/large.iso",
         "get -O https://www.example.org/1.pdf https://www.example.org/2.pdf",
+        "get --retry 5 -i list.txt",
         "get -H 'Accept: text/plain' http://www.example.org/ > page.txt",
         "get --netrc --compressed -v https://www.example.org/private",
         "get --timeout 5 --proxy socks5h://localhost http://www.example.org/",
     ),
     TRANSFERRED,
-    SEVERAL,
+    f"{SEVERAL}\n{LIST}",
     STREAMS,
 )
 HEAD_END: Final = end_of_help(

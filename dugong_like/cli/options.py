@@ -51,8 +51,12 @@ class Parser(argparse.ArgumentParser):
         command: see above.
         further: destination of arguments without option, which may be anywhere between options;
             `argparse` takes the first group of them only.
+        before_urls: an option that takes an argument which is no URL, and the one that is meant
+            otherwise; None for none.
 
     """
+
+    before_urls: tuple[str, str] | None = None
 
     def __init__(self, *, command: str = "", **options: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
@@ -66,6 +70,8 @@ class Parser(argparse.ArgumentParser):
     ) -> Any:
         """Parse *args* as the base class does."""
         self._given = sys.argv[1:] if args is None else list(args)
+        if self.before_urls is not None:
+            self._given = _replaced(self._given, *self.before_urls)
         found, extra = super().parse_known_args(self._given, namespace)
         if self.further:
             values = getattr(found, self.further)
@@ -127,10 +133,28 @@ class CommandParser(Parser):
     ) -> Any:
         """Parse *args* as the base class does."""
         given = sys.argv[1:] if args is None else list(args)
-        is_url = [each.lower().startswith(("http://", "https://")) for each in given]
-        if any(is_url) and given[0] not in self._commands:
+        if any(map(is_url, given)) and given[0] not in self._commands:
             given.insert(0, self._usual)
         return super().parse_known_args(given, namespace)
+
+
+def _replaced(given: Sequence[str], option: str, other: str) -> list[str]:
+    """Return *given*, with *other* where *option* has no argument that is no URL."""
+    behind = [*given[1:], ""]
+    return [
+        other if each == option and (not following or _is_none(following)) else each
+        for each, following in zip(given, behind, strict=False)
+    ]
+
+
+def _is_none(text: str) -> bool:
+    """Return True if *text* is a URL or an option."""
+    return is_url(text) or (text != "-" and text[:1] == "-")
+
+
+def is_url(text: str) -> bool:
+    """Return True if *text* begins as a URL."""
+    return text.lower().startswith(("http://", "https://"))
 
 
 class PrintVersion(argparse.Action):

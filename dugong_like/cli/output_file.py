@@ -19,7 +19,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -96,12 +96,16 @@ class OutputFile:
                 yield writer
                 writer.end()
             return
-        undo = partial(remove, destination.temporary)
-        with undone(undo), destination.new_file() as (stream, path):
+        with self.removed_on_signals(), destination.new_file() as (stream, path):
             writer = Writer(stream, self.name, patience)
             yield writer
             writer.end()
             destination.take(stream, path, signals_held)
+
+    def removed_on_signals(self) -> AbstractContextManager[None]:
+        """Have the new file removed at a signal that comes within the context, if it has a name."""
+        assert self.destination is not None
+        return undone(partial(remove, self.destination.temporary))
 
     @property
     def destination(self) -> Destination | None:

@@ -108,6 +108,10 @@ class Bar:
         self.count = count
         self._changed(self)
 
+    def rename(self, title: str) -> None:
+        """Show another title from now on."""
+        self._title = one_line(title)
+
     def __enter__(self) -> Self:
         return self
 
@@ -248,7 +252,7 @@ def _fitted(text: str, width: int) -> str:
 
 
 class Bars:
-    """All bars of a command.
+    """All bars of a command; a context manager, whose end is that of all transfers.
 
     Args:
         wanted: False for none; None for bars if standard error is a terminal; True for lines of a
@@ -275,6 +279,12 @@ class Bars:
         bar = Bar(title, total, done, self._change, self._end)
         self._active.append(bar)
         return bar
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Note that all transfers have ended."""
 
     @contextmanager
     def cleared(self) -> Iterator[None]:
@@ -325,6 +335,42 @@ class Bars:
         if not self._several:
             return f"\r{' ' * self._columns}\r"
         return f"\x1b[{self._lines}A\x1b[J"
+
+
+class SummedBars(Bars):
+    """One bar for all transfers of a command.
+
+    Args:
+        wanted: see `Bars`.
+
+    """
+
+    def __init__(self, wanted: bool | None = None) -> None:
+        super().__init__(wanted)
+        self._sum = super().bar("0 files", None)
+        self._counts: dict[Bar, int] = {}  # of those that are under way
+        self._ended_count = 0
+
+    def bar(self, title: str, total: int | None, *, done: int = 0, wanted: bool = True) -> Bar:
+        """Return a new bar, which is not shown itself; see `Bars.bar`."""
+        if not (wanted and self._is_wanted):
+            return Bar(title, total, done)
+        bar = Bar(title, total, done, self._add, self._add_last)
+        self._counts[bar] = done
+        return bar
+
+    def _add(self, bar: Bar) -> None:
+        before, self._counts[bar] = self._counts[bar], bar.count
+        self._sum.update(max(bar.count - before, 0))
+
+    def _add_last(self, bar: Bar) -> None:
+        del self._counts[bar]
+        self._ended_count += 1
+        self._sum.rename(f"{self._ended_count} files")
+        self._sum.update(0)
+
+    def __exit__(self, *exc: object) -> None:
+        self._sum.__exit__(*exc)
 
 
 def progress_bar(title: str, total: int | None) -> Bar:

@@ -11,11 +11,22 @@ from typing import Any, Final
 
 from . import help_texts
 from .bodies import FormField, form_field, form_problem, json_problem
-from .options import Parser, TimeLimits, byte_rate, count, field, file_name, time_limit, time_limits
+from .options import (
+    Parser,
+    TimeLimits,
+    byte_rate,
+    count,
+    field,
+    file_name,
+    is_url,
+    time_limit,
+    time_limits,
+)
 from .standard import is_terminal
 
 WITH_BODY: Final = ("post", "put", "patch", "delete")
 MISSING: Final[dict[str, Any]] = {
+    "list": None,
     "remote_name": False,
     "resume": False,
     "head": False,
@@ -27,8 +38,11 @@ MISSING: Final[dict[str, Any]] = {
 
 def add_request_options(parser: Parser, name: str, limits: TimeLimits) -> None:
     """Add the arguments of the command *name*; *limits* are those by default."""
-    parser.add_argument("urls", metavar="URL", nargs="+", help=help_texts.URL)
+    is_get = name == "get"
+    parser.add_argument("urls", metavar="URL", nargs="*" if is_get else "+", help=help_texts.URL)
     parser.further = "urls"
+    if is_get:
+        parser.before_urls = ("-i", "--include")  # as of the other commands
     _add_outputs(parser, name)
     _add_bodies(parser, name)
     group = parser.add_argument_group("request")
@@ -68,10 +82,16 @@ def _add_outputs(parser: Parser, name: str) -> None:
             help="with -o or -O: go on with FILE.part, which a download with -c has left",
         )  # fmt: skip
         group.add_argument(
+            "-i", "--input-file", dest="list", metavar="FILE", type=file_name,
+            help="download all URLs of this list, or of standard input for -, one in each line, "
+            "into files as with -O, many at the same time; before a URL, -i is --include",
+        )  # fmt: skip
+        group.add_argument(
             "-I", "--head", action="store_true", help="ask for the head only, as the command head"
         )
+    short = () if name == "get" else ("-i",)
     group.add_argument(
-        "-i", "--include", action="store_true", help="write the head in front of the body"
+        *short, "--include", action="store_true", help="write the head in front of the body"
     )
     loudness = group.add_mutually_exclusive_group()
     loudness.add_argument(
@@ -164,6 +184,7 @@ def check_together(parser: Parser, options: argparse.Namespace, name: str) -> No
     for missing, value in MISSING.items():
         if not hasattr(options, missing):
             setattr(options, missing, value)
+    _check_list(parser, options)
     _check_urls(parser, options, name)
     if options.remote_name and options.output is not None:
         parser.error("-o and -O are two names for one file")
@@ -176,8 +197,26 @@ def check_together(parser: Parser, options: argparse.Namespace, name: str) -> No
         options.user = _login(parser, options.user)
 
 
+def _check_list(parser: Parser, options: argparse.Namespace) -> None:
+    if options.list is None:
+        return
+    if is_url(options.list):
+        parser.error("-i takes the name of a list of URLs; the head is written by --include")
+    for given, name in (
+        (bool(options.urls), "URLs"),
+        (options.output is not None, "-o"),
+        (options.include, "--include"),
+        (options.head, "-I"),
+    ):
+        if given:
+            parser.error(f"-i FILE does not go with {name}")
+    options.remote_name = True
+
+
 def _check_urls(parser: Parser, options: argparse.Namespace, name: str) -> None:
     urls = options.urls
+    if not urls and options.list is None:
+        parser.error("the following arguments are required: URL")
     has_body = options.data is not None or options.json is not None or bool(options.form)
     if name == "put" and not has_body:
         if len(urls) != 2:  # noqa: PLR2004 - both of them

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import argparse
 import errno
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..client.client import Client
 from ..client.request import ClientRequest
 from ..client.response import Response
+from ..errors import InvalidRequest
 from ..http.redaction import mask_target
 from ..http.url import URL
 from ..polling.contract import Co, run
@@ -23,13 +23,20 @@ from .clients import client_for, retry_for
 from .naming import name_for, name_in_url
 from .options import Parser, TimeLimits
 from .output_file import OutputFile
-from .progress import Bars
+from .progress import Bars, SummedBars
 from .request_options import check_together
-from .standard import Writer, standard_output, write_lines
-from .transfer import Manner, Transfers
+from .standard import StandardOutput, write_lines
+from .transfer import Manner, Output, Transfers
 from .urls import parse_url
 
+if TYPE_CHECKING:
+    from .several import Job
+    from .url_list import URLList
+
 STANDARD: Final = frozenset({None, "-"})  # values of -o for standard output
+
+
+LIST_AT_ONCE: Final = 64  # URLs; some wait until they may be asked for again
 
 
 def send(parser: Parser, options: argparse.Namespace) -> int:
@@ -44,9 +51,10 @@ def send(parser: Parser, options: argparse.Namespace) -> int:
     check_together(parser, options, parser.command)
     urls = [parse_url(text) for text in options.urls]
     limits: TimeLimits = options.timeout
-    manner = Manner(limits.output, options.quiet, options.include, options.compressed)
+    manner = Manner(
+        limits.output, options.quiet, options.include, options.compressed, retry_for(options)
+    )
     wanted = False if options.quiet else (options.progress or None)
-    bars = Bars(wanted, several=len(urls) > 1 and options.remote_name)
     file = None if options.output in STANDARD else OutputFile(options.output)
     content = open_body(
         limits.usual,
@@ -57,20 +65,65 @@ def send(parser: Parser, options: argparse.Namespace) -> int:
         with bars.cleared():
             write_lines(lines, patience=limits.output)
 
-    with content as body, client_for(options, show) as client:
-        job = _Job(parser.command, options, client, Transfers(client, manner, bars), body, file)
+    with ExitStack() as stack:
+        several = len(urls) > 1 and options.remote_name
+        bars = SummedBars(wanted) if options.list else Bars(wanted, several=several)
+        body = stack.enter_context(content)
+        client = stack.enter_context(client_for(options, show))
+        requests = _Requests(
+            parser.command, options, client, Transfers(client, manner, bars), body, file
+        )
+        if options.list:
+            return _send_list(requests, options.list, bars)
         if len(urls) == 1:
-            return run(job.co_run(urls[0]))
-        from .several import AT_ONCE, run_all  # noqa: PLC0415 - for those who have several
+            return run(requests.co_run(urls[0]))
+        from .several import AT_ONCE, GivenJobs, run_all  # noqa: PLC0415 - for several
 
-        return run_all(
-            [partial(job.co_run, url) for url in urls],
-            job.transfers.report,
+        statuses = run_all(
+            GivenJobs(partial(requests.co_run, url) for url in urls),
+            requests.transfers.report,
             at_once=AT_ONCE if options.remote_name else 1,
         )
+        return statuses.first
 
 
-class _Job:
+def _send_list(requests: _Requests, name: str, bars: Bars) -> int:
+    """Download the URLs of a list into files, and return the worst exit status."""
+    from .several import run_all  # noqa: PLC0415 - for those who have several
+    from .url_list import open_list  # noqa: PLC0415
+
+    with bars, open_list(name) as urls:
+        jobs = _ListedJobs(requests, urls)
+        return run_all(jobs, requests.transfers.report, at_once=LIST_AT_ONCE).worst
+
+
+class _ListedJobs:
+    """The jobs for a list; see `several.Jobs`.
+
+    Args:
+        requests: they are sent.
+        urls: of the list.
+
+    """
+
+    def __init__(self, requests: _Requests, urls: URLList) -> None:
+        self._requests = requests
+        self._urls = urls
+
+    def co_next(self) -> Co[Job | None]:
+        """Return the job for the next line."""
+        line = yield from self._urls.co_next()
+        return None if line is None else partial(self._co_run, *line)
+
+    def _co_run(self, number: int, text: str) -> Co[int]:
+        try:
+            url = parse_url(text)
+        except InvalidRequest as exc:
+            raise InvalidRequest(f"{self._urls.name}, line {number}: {exc}") from exc
+        return (yield from self._requests.co_run(url))
+
+
+class _Requests:
     """The steps that each URL goes through.
 
     Args:
@@ -110,11 +163,10 @@ class _Job:
             if file is None:
                 title = name_in_url(url)
                 file = self._named(title)
-            request.headers.setdefault("Accept-Encoding", "identity")
-            return self.transfers.co_resume(request, file, title, retry_for(options))
+            return self.transfers.co_resume(request, file, file.name, title)
         if options.remote_name:
             title = name_in_url(url)
-        return self.transfers.co_send(request, self._destination(url), title)
+        return self.transfers.co_send(request, partial(self._output, url), title)
 
     def _request(self, url: URL) -> ClientRequest:
         fields = self._options.header
@@ -128,14 +180,10 @@ class _Job:
             **self._body.options,
         )
 
-    def _destination(self, url: URL) -> Callable[[Response], AbstractContextManager[Writer]]:
-        patience: float | None = self._options.timeout.output
+    def _output(self, url: URL, response: Response) -> Output:
         if self._options.remote_name:
-            return lambda response: self._named(*name_for(url, response)).open(patience)
-        file = self._file
-        if file is None:
-            return lambda _: standard_output(patience)
-        return lambda _: file.open(patience)
+            return self._named(*name_for(url, response))
+        return StandardOutput() if self._file is None else self._file
 
     def _named(self, name: str, is_new: bool = False) -> OutputFile:
         """Return the file called *name*, unless another URL has it; see `OutputFile`.

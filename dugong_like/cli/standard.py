@@ -20,7 +20,7 @@ import select
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import BinaryIO, Final, TextIO, cast
 
 from ..errors import ConnectionTimedOut
@@ -165,6 +165,20 @@ def standard_output(patience: float | None = PATIENCE) -> Iterator[Writer]:
     output = Writer(binary(sys.stdout), OUTPUT, patience)
     yield output
     output.end()
+
+
+class StandardOutput:
+    """Standard output as the place for a body: a stream, also if it is a file."""
+
+    destination = None
+
+    def open(self, patience: float | None) -> AbstractContextManager[Writer]:
+        """See `standard_output`."""
+        return standard_output(patience)
+
+    def removed_on_signals(self) -> AbstractContextManager[None]:
+        """Return a context without effect: what was written stays."""
+        return nullcontext()
 
 
 @contextmanager

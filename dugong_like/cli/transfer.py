@@ -10,15 +10,17 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, Protocol
 
 from ..client.client import Client
 from ..client.layers.retry import Retry
 from ..client.progress import with_progress
 from ..client.request import ClientRequest
 from ..client.response import Response
-from ..client.transfers.download import DownloadSettings
+from ..client.transfers.destination import Destination
+from ..client.transfers.download import WHOLE, DownloadSettings
 from ..client.transfers.downloading import co_download_to, prepare
+from ..client.transfers.ranges import asks_for_range
 from ..client.transfers.upload_body import FileBody
 from ..errors import DugongError, StatusError
 from ..http.redaction import mask_target
@@ -35,7 +37,6 @@ from .outcome import (
     status_of,
     with_name,
 )
-from .output_file import OutputFile
 from .progress import Bar, Bars
 from .standard import Writer, binary, complain, is_terminal, standard_error, write_lines
 from .stopping import signals_held
@@ -43,9 +44,33 @@ from .stopping import signals_held
 ASK_FIRST: Final = 1 << 20  # bytes of a body with which the request expects 100 (Continue)
 PIECE: Final = 262144  # bytes of a body at once
 PARTIAL: Final = 206
+NEVER: Final = Retry(0)
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # nothing is done (RFC 9110 section 9.2.1)
 
-Destination = Callable[[Response], AbstractContextManager[Writer]]
+
+class Output(Protocol):
+    """Where a body is written: an `OutputFile`, or standard output.
+
+    Attributes:
+        destination: the regular file that is replaced by the complete one; None for other outputs.
+
+    """
+
+    @property
+    def destination(self) -> Destination | None:
+        """See above."""
+        ...
+
+    def open(self, patience: float | None, /) -> AbstractContextManager[Writer]:
+        """Return a context with a writer."""
+        ...
+
+    def removed_on_signals(self) -> AbstractContextManager[None]:
+        """See `OutputFile`."""
+        ...
+
+
+Choice = Callable[[Response], Output]
 
 
 class Manner(NamedTuple):
@@ -56,6 +81,7 @@ class Manner(NamedTuple):
         is_quiet: True to report nothing but the exit status.
         with_head: True to put the head of a response in front of its body.
         is_decoded: True to take content codings off.
+        retry: how often and when to go on if the connection is lost; None for never.
 
     """
 
@@ -63,6 +89,7 @@ class Manner(NamedTuple):
     is_quiet: bool = False
     with_head: bool = False
     is_decoded: bool = False
+    retry: Retry | None = None
 
 
 class Transfers:
@@ -96,12 +123,12 @@ class Transfers:
             write_lines([""], self._manner.patience)
             self._open_line = None
 
-    def co_send(self, request: ClientRequest, destination: Destination, title: str) -> Co[int]:
+    def co_send(self, request: ClientRequest, choose: Choice, title: str) -> Co[int]:
         """Send *request*, and write the body of its response.
 
         Args:
             request: made by the client.
-            destination: called with a response of success; returns what opens the output.
+            choose: called with a response of success; returns where its body goes.
             title: of bars.
 
         Raises:
@@ -118,10 +145,13 @@ class Transfers:
                 raise CommandFailed(f"{_told(response)} before it had everything")
             if response.status_code == PARTIAL and "range" not in request.headers:
                 raise CommandFailed(f"{_told(response)}, a part that nobody has asked for")
-            if request.method in SAFE:
-                yield from self._co_write(response, destination, title)
-            else:
-                yield from self._co_write_after(response, destination, title)
+            if request.method not in SAFE:
+                yield from self._co_write_after(response, choose, title)
+                return SUCCESS
+            output = choose(response)
+            if self._is_file(request, response, output):
+                return (yield from self._co_save(request, output, title, response))
+            yield from self._co_write(response, output, title)
         return SUCCESS
 
     def _co_respond(self, request: ClientRequest, title: str) -> Co[Response]:
@@ -141,18 +171,29 @@ class Transfers:
                 request.body = with_progress(body, bar.show)
             return (yield from self._client.co_send(request, stream=True))
 
-    def _co_write(self, response: Response, destination: Destination, title: str) -> Co[None]:
-        is_head = _method(response) == "HEAD"
-        with destination(response) as output:
-            if is_head or self._manner.with_head:
-                output.write(head_of(response))
-            if not is_head:
-                yield from self._co_copy(response, output, title)
+    def _is_file(self, request: ClientRequest, response: Response, output: Output) -> bool:
+        """Return True if *output* becomes what the URL is, byte by byte."""
+        if request.method != "GET" or response.status_code not in WHOLE:
+            return False
+        if output.destination is None or self._manner.with_head or asks_for_range(request):
+            return False
+        return not self._is_decoded(response)
 
-    def _co_write_after(self, response: Response, destination: Destination, title: str) -> Co[None]:
+    def _co_write(self, response: Response, output: Output, title: str) -> Co[None]:
+        is_head = _method(response) == "HEAD"
+        with output.open(self._manner.patience) as writer:
+            if is_head or self._manner.with_head:
+                writer.write(head_of(response))
+            if not is_head:
+                yield from self._co_copy(response, writer, title)
+
+    def _is_decoded(self, response: Response) -> bool:
+        return self._manner.is_decoded and response.field("content-encoding") is not None
+
+    def _co_write_after(self, response: Response, choose: Choice, title: str) -> Co[None]:
         """Write what the server answers to a request that has changed something there."""
         try:
-            yield from self._co_write(response, destination, title)
+            yield from self._co_write(response, choose(response), title)
         except BrokenPipeError:
             raise
         except (DugongError, OSError) as exc:
@@ -161,7 +202,7 @@ class Transfers:
             raise CommandFailed(f"{_told(response)}, but: {reason_of(exc)}") from exc
 
     def _co_copy(self, response: Response, output: Writer, title: str) -> Co[None]:
-        is_decoded = self._manner.is_decoded and response.field("content-encoding") is not None
+        is_decoded = self._is_decoded(response)
         total = None if is_decoded else response.length
         wanted = not output.is_terminal and _method(response) == "GET"
         with self._bars.bar(title, total, wanted=wanted) as bar:
@@ -182,29 +223,46 @@ class Transfers:
                     output.write(view[:count])
                     bar.update(count)
 
-    # ---- downloads that go on
+    # ---- downloads into files
 
-    def co_resume(
-        self, request: ClientRequest, file: OutputFile, title: str, retry: Retry | None
-    ) -> Co[int]:
+    def co_resume(self, request: ClientRequest, file: Output, name: str, title: str) -> Co[int]:
         """Download into *file*; go on with the part that an earlier attempt has left.
 
         Args:
             request: see `co_send`; without Range.
             file: what the complete part becomes.
+            name: of the file, for errors.
             title: see `co_send`.
-            retry: how often and when to go on if the connection is lost; None for never.
 
         Raises:
             CommandFailed, DugongError, OSError: see `co_send`; what has arrived is in the part.
 
         """
-        destination = file.destination
-        if destination is None:
-            raise CommandFailed(f"{file.name}: only the download of a regular file can go on")
+        if file.destination is None:
+            raise CommandFailed(f"{name}: only the download of a regular file can go on")
+        return self._co_save(request, file, title)
+
+    def _co_save(
+        self, request: ClientRequest, file: Output, title: str, first: Response | None = None
+    ) -> Co[int]:
+        """Download into *file*: by way of a part that is left to other attempts, or of none.
+
+        Without such a part the end does not wait for the storage: only what a record claims has to
+        be there.
+
+        Args:
+            request: see `co_send`.
+            file: see `co_resume`.
+            title: see `co_send`.
+            first: the response to *request*; None to send it, and to use a part.
+
+        """
+        destination, retry = file.destination, self._manner.retry
+        assert destination is not None
         prepare(request, request.headers)
         bars: list[Bar] = []
         with ExitStack() as stack:
+            stack.enter_context(file.removed_on_signals())
 
             def show(count: int, total: int | None) -> None:
                 if not bars:
@@ -213,11 +271,12 @@ class Transfers:
                 bars[0].show(count)
 
             settings = DownloadSettings(
-                retries=retry or Retry(0), client_retries=retry is not None, progress=show
-            )
+                retries=retry or NEVER, client_retries=retry is not None, progress=show,
+                resume=first is None, synced=first is None,
+            )  # fmt: skip
             try:
                 yield from co_download_to(
-                    destination, self._client.co_send, request, settings, signals_held
+                    destination, self._client.co_send, request, settings, signals_held, first
                 )
             except StatusError as exc:
                 refusal: Response = exc.response

@@ -5,9 +5,10 @@ Not here: what they do (client.py).
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, BinaryIO, Unpack
 
 from ..polling.fork import after_fork
 from .client import Client
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ..http.url import URL
     from .event_source import EventSource, SSEOptions
     from .response import Response
+    from .transfers.options import DownloadOptions, UploadOptions
+    from .transfers.results import DownloadResult, UploadResult
     from .websocket import OpeningOptions
 
 _lock = threading.RLock()  # a finalizer or a handler of signals may come in between
@@ -100,6 +103,20 @@ def stream(
 def sse(url: URL | str, **options: Unpack[SSEOptions]) -> EventSource:
     """Return the server-sent events of a URL, by the default client; see `Client.sse`."""
     return default_client().sse(url, **options)
+
+
+def download(
+    url: URL | str, target: str | os.PathLike[str] | BinaryIO, **options: Unpack[DownloadOptions]
+) -> DownloadResult:
+    """Download a file by the default client; see `Client.co_download`."""
+    return default_client().download(url, target, **options)
+
+
+def upload(
+    source: str | os.PathLike[str] | BinaryIO, url: URL | str, **options: Unpack[UploadOptions]
+) -> UploadResult:
+    """Upload a file by the default client; see `Client.co_upload`."""
+    return default_client().upload(source, url, **options)
 
 
 def websocket(

@@ -815,7 +815,9 @@ class Client:
                 again from where it began.
                 *resumable*, True to go on where the server stands after a lost connection, if it
                 has resumable uploads (draft-ietf-httpbis-resumable-upload); *retries*, how often
-                that may happen without 16 MiB of progress in between, 5, or a `Retry`.
+                that may happen without 16 MiB of progress in between, 5, or a `Retry`; *record*,
+                True to leave a record beside the file, or the path for it, by which another process
+                goes on after this one was killed.
                 *params*, *headers*, *cookies*, *auth*, *timeout*, *follow_redirects*, *hooks*,
                 *extensions*, *ssl_context*, *verify*, *cert*, *proxy*, *http_version* and
                 *server_hostname* as of `build_request`.
@@ -825,6 +827,7 @@ class Client:
             ContentChanged: the file has changed while it was read.
             TransferError: the server answered before it had everything.
             TransferFileFailed, FileTooShort: the file cannot be read to its end.
+            PartInUse: another process goes on with the same record.
             OSError: the file cannot be opened; nothing was sent.
             InvalidRequest, InvalidOption, TypeError, ValueError: an argument is invalid; nothing
                 was sent.

@@ -198,8 +198,8 @@ NOT_TRIED = {
     },
     "says no to what it does not know": {"is_temp_network_error"},
     "the arguments of Client, and of its request()": {
-        *("AsyncClient", "delete", "get", "head", "options", "patch", "post", "put", "query"),
-        *("request", "sse", "stream", "websocket"),
+        *("AsyncClient", "delete", "download", "get", "head", "options", "patch", "post", "put"),
+        *("query", "request", "sse", "stream", "upload", "websocket"),
     },
     "takes scripts of tests, one after the other": {"ScriptedTransport"},
 }

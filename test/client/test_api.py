@@ -4,6 +4,7 @@ import os
 import threading
 
 import pytest
+from kit.sites import Site, answer_of
 from kit.support import ScriptedServer, read_head
 from kit.websocket_servers import serving
 
@@ -73,6 +74,21 @@ def test_server_sent_events(shared):
     assert len(shared) == 1
     with pytest.raises(TypeError, match="reconnect"):
         dugong_like.sse("http://a.test/", reconnects=True)
+
+
+@pytest.mark.feature("E41", "E43")
+def test_files(shared, tmp_path):
+    with Site({None: answer_of(200, body=b"ok")}) as one:
+        place = f"http://127.0.0.1:{one.port}/x"
+        assert dugong_like.download(place, tmp_path / "x").size == 2
+        assert (tmp_path / "x").read_bytes() == b"ok"
+        assert dugong_like.upload(tmp_path / "x", place, digest="sha-256").sent == 2
+    assert [seen.method for seen in one.seen] == ["GET", "PUT"]
+    assert one.seen[1].body == b"ok"
+    assert one.seen[1].headers["repr-digest"].startswith("sha-256")
+    assert len(shared) == 1
+    with pytest.raises(TypeError, match="ranges"):
+        dugong_like.download(place, tmp_path / "x", connections=2)
 
 
 @pytest.mark.feature("C44")

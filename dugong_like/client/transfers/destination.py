@@ -24,6 +24,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from ...polling.contract import Co
+from .storage import co_sync
+
 PERMISSIONS: Final = 0o777  # not set-user-ID: a program of a server gets no privileges
 WRITE_BITS: Final = 0o222
 COPY: Final = 1 << 20  # bytes at once
@@ -151,8 +154,11 @@ class Destination:
         except OSError as exc:
             raise OSError(exc.errno, exc.strerror, self.name) from exc
 
-    def sync_folder(self) -> None:
+    def co_sync_folder(self, size: int) -> Co[None]:
         """Have the system write the folder, with the new name in it, to its storage.
+
+        Args:
+            size: bytes of the file, which may have to be written first.
 
         Raises:
             OSError: that failed.
@@ -162,7 +168,7 @@ class Destination:
             return  # a folder cannot be opened there
         number = os.open(self.path.parent, os.O_RDONLY)
         try:
-            os.fsync(number)
+            yield from co_sync(number, size, os.fsync)
         except OSError as exc:
             if exc.errno not in {errno.EINVAL, errno.ENOTSUP}:  # not in this file system
                 raise

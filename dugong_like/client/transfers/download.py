@@ -112,6 +112,8 @@ class Download:
         request: without Range.
         target: where the bytes go.
         settings: see there.
+        first: response to *request*, if that has been sent already: of success, streamed, and
+            nothing of its body was read.
 
     """
 
@@ -121,6 +123,7 @@ class Download:
         request: ClientRequest,
         target: Target,
         settings: DownloadSettings,
+        first: Response | None = None,
     ) -> None:
         self._co_send = co_send
         self._request = request
@@ -134,8 +137,11 @@ class Download:
         )
         self._budget = Budget(settings.retries)
         self._until = math.inf if request.total is None else time.monotonic() + request.total
+        if first is not None and request.deadline is not None:
+            self._until = request.deadline  # its time counts as well
         self._anew = 0
         self._ranges = settings.ranges if target.can_open_twice() else 1
+        self._first = first
         self._response: Response | None = None  # the last one
         self._resumed_from = 0
 
@@ -162,7 +168,7 @@ class Download:
             assert self._response is not None
             assert target.size is not None
             digests = yield from self._verification.co_check(target.number, target.size)
-            target.finish(target.size)
+            yield from target.co_finish(target.size)
         except DugongError as exc:
             self._describe(exc)
             raise
@@ -262,7 +268,9 @@ class Download:
             fields = []
         for name, value in fields:
             request.headers.set(name, value)
-        response = yield from self._co_send(request, stream=True)
+        response, self._first = self._first, None
+        if response is None:
+            response = yield from self._co_send(request, stream=True)
         status = response.status_code
         if not (status in WHOLE or (is_partial and status in (PARTIAL, NOT_SATISFIABLE))):
             raise _refusal(response)

@@ -129,6 +129,7 @@ def co_download_to(
     request: ClientRequest,
     settings: DownloadSettings,
     held: Callable[[], AbstractContextManager[object]] | None = None,
+    first: Response | None = None,
 ) -> Co[DownloadResult]:
     """Download into a file by way of a part; see `Client.co_download`.
 
@@ -138,6 +139,7 @@ def co_download_to(
         request: see `prepare`.
         settings: see `Download`.
         held: see `Destination.take`; None to hold nothing.
+        first: see `Download`; not with a part of another run.
 
     Raises:
         StatusError: see `Download.co_run`; the body of its response is unread.
@@ -147,7 +149,7 @@ def co_download_to(
     synced = settings.synced
     url = str(request.url.copy_with(fragment=""))
     with open_part(destination, url, resume=settings.resume, synced=synced) as part:
-        download = Download(co_send, request, part, settings)
+        download = Download(co_send, request, part, settings, first)
         is_complete = False
         try:
             result = yield from download.co_run()
@@ -163,11 +165,11 @@ def co_download_to(
                 destination.take(part.stream, part.path)
             else:
                 destination.take(part.stream, part.path, held)
+            part.forget()  # before the operation may be given up
             if synced:
-                destination.sync_folder()
+                yield from destination.co_sync_folder(result.size)
         except OSError as exc:
             raise _not_taken(exc, part.name, result.size, request) from exc
-        part.forget()
     return DownloadResult(destination.path, *result[1:])
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...errors import ContentChanged
 from ...polling.binary_streams import check_binary
+from ...polling.contract import Co
 from ...polling.stream_parts import place_of, real_file
 from .spans import Spans
 
@@ -89,8 +90,13 @@ class GivenFile:
         """Note that the bytes from *begin* to *end* were written."""
         self.spans.add(begin, end)
 
-    def finish(self, size: int) -> None:  # noqa: ARG002 - as of a Part
+    def co_keep(self) -> Co[None]:
+        """Do nothing: there is no other run."""
+        yield from ()
+
+    def co_finish(self, size: int) -> Co[None]:  # noqa: ARG002 - as of a Part
         """Flush it, if it can be. Raises what the file raises."""
         flush = getattr(self.stream, "flush", None)
         if flush is not None:
             flush()
+        yield from ()

@@ -67,7 +67,11 @@ class Target(Protocol):
         """Note that bytes were written."""
         ...
 
-    def finish(self, size: int, /) -> None:
+    def co_keep(self) -> Co[None]:
+        """Have another run know of what is there, if it has become much more."""
+        ...
+
+    def co_finish(self, size: int, /) -> Co[None]:
         """Do what is left to do before it is complete."""
         ...
 
@@ -148,6 +152,7 @@ class Mover:
                 need = next(moving, None)
                 at = self._arrived(begin, at, os.lseek(number, 0, os.SEEK_CUR) - start)
                 self._check_size(at, most)
+                yield from self._target.co_keep()
                 yield from self._verification.co_follow(number)
                 if need is None:
                     return at
@@ -176,6 +181,7 @@ class Mover:
                 yield from rate.co_take(count)
             yield from self._co_write(file, view[:count], at)
             at = self._arrived(begin, at, at + count)
+            yield from self._target.co_keep()
             yield from self._verification.co_take(view[:count], at, self._target.number)
         return at
 

@@ -66,6 +66,7 @@ class UploadOptions(TransferOptions, total=False):
     if_none_match: str | None
     progress: Callable[[int, int | None], object] | None
     rate: RateLimit | float | None
+    record: bool | str | os.PathLike[str]
     resumable: bool
     retries: int | Retry
 

@@ -3,7 +3,7 @@
 The record of ``FILE.part`` says which bytes it has, so another run goes on there. Without a
 record nothing is left at any end of the process.
 
-Bytes count as there in two steps. `Part.spans` are those that this run has written. `Part.claim`
+Bytes count as there in two steps. `Part.spans` are those that this run has written. `Part.co_claim`
 waits until they have reached the storage, and writes them into the record; that is done every
 `CHECKPOINT` bytes, so a run that is killed repeats no more than these and what was on its way.
 
@@ -18,10 +18,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from ...polling.contract import Co
 from .destination import BINARY, DESCRIPTORS, Destination, remove, reserve
 from .opening import open_own
 from .record import Facts, Record
 from .spans import Spans
+from .storage import co_sync
 
 SUFFIX: Final = ".part"
 RECORD: Final = ".json"
@@ -70,6 +72,8 @@ class Part:
         self._record = record
         self._synced = synced
         self._claimed = 0  # bytes
+        self._begun = 0  # versions
+        self._is_claiming = False
         if record is not None:
             self._resume(record)
 
@@ -101,6 +105,7 @@ class Part:
         os.ftruncate(self.stream.fileno(), 0)
         self.spans.clear()
         self._claimed = self.stale = 0
+        self._begun += 1
         self.validator, self.size = validator, size
         if self._record is not None and validator is not None:
             self._record.begin(Facts(validator, size))
@@ -141,32 +146,43 @@ class Part:
         return named or Path(f"{DESCRIPTORS}/{self.stream.fileno()}").exists()
 
     def note(self, begin: int, end: int) -> None:
-        """Note that the bytes from *begin* to *end* were written; claim them if they are many.
+        """Note that the bytes from *begin* to *end* were written."""
+        self.spans.add(begin, end)
+
+    def co_keep(self) -> Co[None]:
+        """Claim what is there if it has become much more.
 
         Raises:
-            OSError: they cannot be written to the storage.
+            OSError: it cannot be written to the storage.
 
         """
-        self.spans.add(begin, end)
-        if self._record is not None and self.spans.count - self._claimed >= CHECKPOINT:
-            self.claim()
+        is_much = self.spans.count - self._claimed >= CHECKPOINT
+        if is_much and self._record is not None and not self._is_claiming:
+            yield from self.co_claim()
 
-    def claim(self) -> None:
+    def co_claim(self) -> Co[None]:
         """Write down what is there, when it has reached the storage.
 
         Raises:
             OSError: that failed.
 
         """
-        count = self.spans.count
+        spans = Spans(self.spans)  # others may write meanwhile
+        count = spans.count
         if self._record is None or self.validator is None or count == self._claimed:
             return
-        if self._synced:
-            _sync_data(self.stream.fileno())
-        self._record.claim(self.spans)
-        self._claimed = count
+        begun = self._begun
+        self._is_claiming = True
+        try:
+            if self._synced:
+                yield from co_sync(self.stream.fileno(), count - self._claimed, _sync_data)
+        finally:
+            self._is_claiming = False
+        if self._begun == begun:  # otherwise they are of another version
+            self._record.claim(spans)
+            self._claimed = max(self._claimed, count)
 
-    def finish(self, size: int) -> None:
+    def co_finish(self, size: int) -> Co[None]:
         """Give the file its size, and wait for the storage, before it gets its name.
 
         Raises:
@@ -175,8 +191,8 @@ class Part:
         """
         os.ftruncate(self.stream.fileno(), size)
         if self._synced:
-            os.fsync(self.stream.fileno())
-        self.claim()  # for another run, if it cannot get its name
+            yield from co_sync(self.stream.fileno(), size - self._claimed, os.fsync)
+        yield from self.co_claim()  # for another run, if it cannot get its name
 
     def leave(self) -> None:
         """Leave it to another run: write down what is there, and drop the rest."""
@@ -186,7 +202,10 @@ class Part:
             self.remove()  # of no use
             return
         try:
-            self.claim()
+            if self.spans.count != self._claimed:
+                if self._synced:  # here, as an operation that is being closed waits for nothing
+                    _sync_data(self.stream.fileno())
+                self._record.claim(self.spans)
             os.ftruncate(self.stream.fileno(), self.spans.end)
         except OSError:
             pass  # the record claims less, which is no harm

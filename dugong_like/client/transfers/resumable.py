@@ -3,6 +3,8 @@
 =========  ===========================================  ===========================================
 State      Event                                        Next
 =========  ===========================================  ===========================================
+RECORD     an earlier process has left the URL          FIND OUT; if the upload is gone: DISCOVER
+..         none has                                     DISCOVER
 DISCOVER   OPTIONS, answered with Accept-Patch          CREATE
 ..         any other answer                             an ordinary upload: the server has none
 CREATE     the request with Upload-Complete: ?0, its    APPEND from 0
@@ -22,7 +24,8 @@ The upload is created without content, and not by the first bytes of the file: s
 before a connection can be lost, also where a proxy swallows 104 (Upload Resumption Supported). A
 server that does not know resumable uploads would take that for an empty file; hence DISCOVER.
 
-Not here: the fields (http/upload_fields.py), and the file (upload_body.py).
+Not here: the fields (http/upload_fields.py), the file (upload_body.py), and what another process
+needs to go on (upload_record.py).
 """
 
 from __future__ import annotations
@@ -54,9 +57,11 @@ if TYPE_CHECKING:
     from ..request import ClientRequest
     from ..response import Response
     from .upload_body import FileBody
+    from .upload_record import UploadRecord
 
 SUPPORTED: Final = 104  # Upload Resumption Supported
 CONFLICT: Final = 409
+GONE: Final = frozenset({404, 410})
 SCHEMES: Final = frozenset({"http", "https"})
 SERVER_ERRORS: Final = 500  # and above
 OF_CONTENT: Final = ("content-type", "content-encoding", "content-length", "content-disposition")
@@ -71,6 +76,7 @@ class ResumableUpload:
         request: to the resource, without a body.
         body: the file, whose length is known and which can be read at any position.
         retry: how often and when to go on.
+        record: what another process may have left, and what is left to one; None for nothing.
 
     Attributes:
         sent: bytes that were sent, those that had to be sent again included.
@@ -83,6 +89,7 @@ class ResumableUpload:
         request: ClientRequest,
         body: FileBody,
         retry: Retry,
+        record: UploadRecord | None = None,
     ) -> None:
         assert body.length is not None
         self.sent = 0
@@ -94,6 +101,7 @@ class ResumableUpload:
         self._limits = UploadLimits()
         self._offset = 0  # bytes that the server has
         self._place: URL | None = None  # of the upload
+        self._record = record
 
     def co_run(self) -> Co[Response | None]:
         """Upload; return the final response, or None if the server has no resumable uploads.
@@ -102,24 +110,44 @@ class ResumableUpload:
             StatusError: the server has refused the upload, or the file.
             TransferError: it has limits, or answers that make no sense.
             ContentChanged: the file has changed meanwhile.
+            OSError: the record cannot be read, or written.
             DugongError: see `Client.co_send`.
 
         """
-        options = yield from self._co_send(self._made("OPTIONS", self._request.url))
-        if not options.is_success or not takes_partial_uploads(options):
+        response = yield from self._co_begin()
+        if self._place is None:
             return None
-        self._take_limits(options)
-        yield from self._co_create()
-        while True:
+        while response is None:
             try:
                 response = yield from self._co_append()
             except TransportError as exc:
                 yield from self._co_pause(exc)
                 response = yield from self._co_find_out()
-            if response is not None:
-                return response
+        if self._record is not None:
+            self._record.remove()
+        return response
 
     # ---- the steps
+
+    def _co_begin(self) -> Co[Response | None]:
+        """Create an upload, or take that of another process; return the response if it has all.
+
+        Without resumable uploads there is none afterwards.
+        """
+        if self._record is not None and (place := self._record.place()) is not None:
+            self._place = place
+            try:
+                return (yield from self._co_find_out())
+            except StatusError as exc:
+                if exc.response.status_code not in GONE:
+                    raise
+                self._place = None
+        options = yield from self._co_send(self._made("OPTIONS", self._request.url))
+        if not options.is_success or not takes_partial_uploads(options):
+            return None
+        self._take_limits(options)
+        yield from self._co_create()
+        return None
 
     def _co_create(self) -> Co[None]:
         fields = [("Upload-Complete", FALSE), ("Upload-Length", str(self._length)), VERSION]
@@ -132,6 +160,8 @@ class ResumableUpload:
             raise _refused(response)
         self._place = self._found(response)
         self._take_limits(response)
+        if self._record is not None:
+            self._record.begin(self._place)
 
     def _found(self, response: Response) -> URL:
         """Return the URL of the upload, which all responses that name it have to agree on."""
@@ -218,6 +248,7 @@ class ResumableUpload:
             return response
         if offset is None:
             raise self._error(response, "without Upload-Offset")
+        self._take_limits(response)
         self._take_offset(response, offset)
         return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -37,6 +37,7 @@ from .options import (
 from .results import UploadResult
 from .resumable import ResumableUpload
 from .upload_body import FileBody
+from .upload_record import SUFFIX, open_upload_record
 
 if TYPE_CHECKING:
     from ...http.url import URL
@@ -88,8 +89,8 @@ def co_upload(
         request.extensions["retry"] = only_unsent(retry)
     resumable = as_flag("resumable", own.get("resumable", False))
     retries = as_retry(own.get("retries", RETRIES))
-    if resumable and trailer:
-        raise InvalidOption("trailer: a resumable upload has its digest in a header field")
+    record = _record_path(own.get("record", False), path)
+    _check_resumable(resumable=resumable, trailer=trailer, record=record)
     given = None if path is not None else FileBody(source)
 
     def co_run() -> Co[UploadResult]:
@@ -101,7 +102,7 @@ def co_upload(
                 yield from _co_prepare_digest(request, body, digest, trailer=trailer)
             response, sent = None, 0
             if resumable:
-                response, sent = yield from _co_resumable(co_send, request, body, retries)
+                response, sent = yield from _co_resumable(co_send, request, body, retries, record)
             if response is None:
                 response = yield from co_send_file(co_send, request, body, expect100)
                 sent = body.total_sent
@@ -111,14 +112,59 @@ def co_upload(
     return _co_labelled(co_run(), request)
 
 
+def _check_resumable(*, resumable: bool, trailer: bool, record: Path | None) -> None:
+    """Refuse options that do not go with resumable uploads, or only with these.
+
+    Raises:
+        InvalidOption: there is one.
+
+    """
+    if resumable and trailer:
+        raise InvalidOption("trailer: a resumable upload has its digest in a header field")
+    if record is not None and not resumable:
+        raise InvalidOption("record: only a resumable upload can go on in another process")
+
+
+def _record_path(value: Any, path: str | None) -> Path | None:
+    """Return the path of the record, from the argument *record*; None for none.
+
+    Args:
+        value: the argument.
+        path: of the file, beside which a record is by default; None if it has none.
+
+    Raises:
+        InvalidOption: there is no such place.
+        TypeError, ValueError: *value* is neither a flag nor a possible path.
+
+    """
+    given = as_path(value)
+    if given is not None:
+        return Path(given)
+    if not as_flag("record", value):
+        return None
+    if path is None:
+        raise InvalidOption("record: a file object has no place beside it: give the path")
+    return Path(f"{path}{SUFFIX}")
+
+
 def _co_resumable(
-    co_send: Callable[..., Co[Response]], request: ClientRequest, body: FileBody, retries: Retry
+    co_send: Callable[..., Co[Response]],
+    request: ClientRequest,
+    body: FileBody,
+    retries: Retry,
+    path: Path | None,
 ) -> Co[tuple[Response | None, int]]:
     """Upload as `ResumableUpload` does; return the response, and the bytes that were sent."""
     if body.length is None or not body.rewindable():
         raise InvalidOption("resumable: the file has to have a size, and positions")
-    upload = ResumableUpload(co_send, request, body, retries)
-    response = yield from upload.co_run()
+    with ExitStack() as stack:
+        record = None
+        if path is not None:
+            if body.version is None:
+                raise InvalidOption("record: only for files of the system")
+            record = stack.enter_context(open_upload_record(path, request, body.version))
+        upload = ResumableUpload(co_send, request, body, retries, record)
+        response = yield from upload.co_run()
     if response is not None:
         check_success(response, body)
     return response, upload.sent

@@ -24,6 +24,7 @@ from ...polling.fairness import StepCounter
 from ...polling.stream_parts import end_of, is_stored, place_of, real_file
 from ...polling.wake import co_checkpoint
 from .digests import RunningDigest, read_at
+from .upload_record import Version
 
 if TYPE_CHECKING:
     from ...polling.rates import RateLimit
@@ -104,6 +105,12 @@ class FileBody:
         """True if it can be read at any position, without reading what is before."""
         return self._number is not None
 
+    @property
+    def version(self) -> Version | None:
+        """Size and time of the file at the beginning; None if it is none of the system."""
+        status = self._status
+        return None if status is None else Version(status.st_size, status.st_mtime_ns)
+
     def check(self) -> None:
         """Check that the file is as it was at the beginning.
 
@@ -119,7 +126,7 @@ class FileBody:
         if self._may_grow:
             is_same = now.st_size >= before.st_size
         else:
-            is_same = (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+            is_same = (now.st_size, now.st_mtime_ns) == self.version
         if not is_same:
             called = f"{quoted(self.name, MAX_PATH)}: " if self.name else ""
             raise ContentChanged(

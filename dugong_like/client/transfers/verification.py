@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from ...errors import DigestMismatch
 from ...http.digest_fields import FieldDigest, best_digest, content_md5
 from ...polling.contract import Co
+from ...polling.fairness import StepCounter
 from .digests import RunningDigest
 from .spans import Spans
 
@@ -42,6 +43,7 @@ class Verification:
         self._running: dict[str, RunningDigest] = {}
         self._taken = 0  # bytes that were hashed on their way
         self._is_following = False
+        self._steps = StepCounter()  # of all digests together: each takes as long as the first
         self.begin()
 
     @property
@@ -98,7 +100,7 @@ class Verification:
         if name not in self._running:
             if self._taken and not self._reads:
                 return  # too late
-            self._running[name] = RunningDigest([name])
+            self._running[name] = RunningDigest([name], 0, self._steps)
         self._expected[digest.field] = digest
 
     def co_take(self, data: memoryview, at: int, number: int | None) -> Co[None]:
@@ -150,7 +152,7 @@ class Verification:
             OSError: the file cannot be read.
 
         """
-        running = RunningDigest([digest.hash_name], begin)
+        running = RunningDigest([digest.hash_name], begin, self._steps)
         yield from running.co_follow(number, end)
         _compare(digest, running.value(digest.hash_name), end)
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dugong_like import PartInUse
-from dugong_like.client.transfers import record as module
+from dugong_like.client.transfers import locked_lines as module
 from dugong_like.client.transfers.record import Facts, Record
 from dugong_like.client.transfers.spans import Spans
 
@@ -142,10 +142,10 @@ def test_a_record_that_was_removed_while_it_was_opened_is_not_used(path, monkeyp
     written(path, [(0, 10)])
     lock, seen = module._lock, []
 
-    def late(number, name):
+    def late(number, *about):
         if not seen:
             seen.append(path.unlink())  # by the run that has completed the part
-        lock(number, name)
+        lock(number, *about)
 
     monkeypatch.setattr(module, "_lock", late)
     record = opened(path)
@@ -160,7 +160,8 @@ def test_a_record_that_was_removed_while_it_was_opened_is_not_used(path, monkeyp
 def test_another_process_does_not_get_it(path):
     record = opened(path)
     code = (
-        "import sys; from pathlib import Path; from dugong_like.client.transfers.record import *\n"
+        "import sys; from dugong_like import PartInUse\n"
+        "from pathlib import Path; from dugong_like.client.transfers.record import Record\n"
         "try: Record(Path(sys.argv[1]), 'x', 'x')\n"
         "except PartInUse: print('in use')"
     )
