@@ -36,6 +36,7 @@ MOST_KNOWN: Final = 1000  # origins whose configuration is kept; each has less t
 MOST_VARIED: Final = 100  # settings of single requests; each may have a context for TLS
 OF_CONFIG: Final = ("http_version", "server_hostname")  # options of `HTTPConnection` among these
 FOR_TLS: Final = ("fingerprint", "server_hostname", "tls_sessions")  # options of https only
+OF_WEBSOCKETS: Final = {"ws": "http", "wss": "https"}  # schemes
 FOR_HTTP_2: Final = ("http2", "on_settings", "versions")  # options of HTTP/2
 
 
@@ -182,8 +183,14 @@ class Connector:
     def negotiates(self, origin: Origin) -> bool:
         """Return True if connections to *origin* may speak HTTP/2.
 
+        For the origin of a WebSocket that is about those of others, of which it may be a stream.
+
         Raises what `connection` raises.
         """
+        if isinstance(origin, OriginWith):
+            return self.varied(origin.settings).negotiates(origin.origin)
+        if (scheme := OF_WEBSOCKETS.get(origin.scheme)) is not None:
+            origin = Origin(scheme, origin.host, origin.port)
         return self.config(origin).prefers_h2
 
     def config(self, origin: Origin) -> ConnectionConfig:
@@ -211,7 +218,7 @@ class Connector:
 
     def _is_for_http_1(self, origin: Origin) -> bool:
         """Return True for WebSockets (RFC 6455), if other connections may speak HTTP/2."""
-        return origin.scheme in {"ws", "wss"} and "h2" in self._options.get("versions", ())
+        return origin.scheme in OF_WEBSOCKETS and "h2" in self._options.get("versions", ())
 
     def _proxy(self, origin: Origin) -> Proxy | None:
         scheme = "https" if _checked(origin).secure else "http"

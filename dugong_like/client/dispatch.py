@@ -134,7 +134,7 @@ def co_dispatch(pool: Leases, origin: Origin, request: ClientRequest) -> Co[Resp
         request.stream or request.expect100 or request.bounded or request.hooks is not None
     ) and (body is None or is_whole(body)):
         return co_with_lease(pool, origin, request, _co_whole, _whole_response)
-    return co_with_lease(pool, origin, request, _co_exchange_in_parts, arriving_response)
+    return co_with_lease(pool, origin, request, co_exchange_in_parts, arriving_response)
 
 
 def co_with_lease(
@@ -281,7 +281,7 @@ def _for_connection(request: ClientRequest) -> Request:
     return sent
 
 
-def _co_exchange_in_parts(
+def co_exchange_in_parts(
     connection: HTTPConnection, request: ClientRequest
 ) -> Co[tuple[HTTPResponse, bool]]:
     """Send *request*; return the head of its response, and whether that came too early."""

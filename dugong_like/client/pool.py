@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 
 MOST_KNOWN: Final = 1000  # origins whose counts are kept although they have no connection
 MARGIN: Final = 1.0  # second; a request must not meet the server's close on its way
+OF_WEBSOCKETS: Final = frozenset({"ws", "wss"})  # schemes
 MISDIRECTED: Final = 421  # RFC 9110 section 15.5.20: for another connection, whatever the method
 HTTP_1_1: Final = ConnectionSettings({"http_version": "1.1"})
 CLOSED: Final = "the pool was closed"
@@ -309,6 +310,10 @@ class Pool:
 
     def _co_dispatch_shared(self, origin: Origin, request: ClientRequest) -> Co[Response]:
         """Send *request* by HTTP/2, if the server chooses that."""
+        if origin.scheme in OF_WEBSOCKETS:
+            from .websocket_dispatch import co_dispatch as co_shake_hands  # noqa: PLC0415 - for it
+
+            return (yield from co_shake_hands(self, origin, request))
         sharing = self._shared()
         if not sharing.needs_http_1(origin):
             try:
@@ -352,6 +357,13 @@ class Pool:
         if at is None or not at.is_shared or (sharing := self._sharing) is None:
             return None
         return sharing.take_stream(at, origin)
+
+    def take_tunnel(self, origin: Origin) -> StreamLease | None:
+        """Do what `take_stream` does, if the server takes the extended CONNECT (RFC 8441)."""
+        at = self._known.get(origin)
+        if at is None or not at.is_shared or (sharing := self._sharing) is None:
+            return None
+        return sharing.take_tunnel(at, origin)
 
     def take_idle(self, at: OriginPool, origin: Origin) -> Lease | None:
         """Take an idle connection, without closing others that are too old.

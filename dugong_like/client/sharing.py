@@ -445,6 +445,26 @@ class Sharing:
                 lease.discard()
         return None
 
+    def take_tunnel(self, here: OriginPool, origin: Origin) -> StreamLease | None:
+        """Do what `take_stream` does, if the server takes the extended CONNECT (RFC 8441).
+
+        That is looked at first: a connection that is taken and given back would count as used.
+        """
+        at = here.lent
+        known = [] if at is None or at.is_forgotten else [each.connection for each in at.shares]
+        if not known:
+            try:
+                known.append(here.idle[-1].connection)
+            except IndexError:
+                return None
+        if not any(map(_takes_connect, known)):
+            return None
+        lease = self.take_stream(here, origin)
+        if lease is not None and not _takes_connect(lease.whole):
+            lease.release()
+            return None
+        return lease
+
     def _at(self, origin: Origin) -> SharedOrigin:
         key = self._pool.key(origin)
         at = self._known.get(key)
@@ -646,6 +666,12 @@ class Sharing:
         """Wake all that wait, as the pool was closed."""
         for at in list(self._known.values()):
             self.wake(at, len(at.waiting))
+
+
+def _takes_connect(connection: HTTPConnection | None) -> bool:
+    """Return True if the server has announced SETTINGS_ENABLE_CONNECT_PROTOCOL."""
+    settings = None if connection is None else connection.remote_settings
+    return settings is not None and settings.enable_connect_protocol == 1
 
 
 def _note_room(sharing: ref[Sharing], at: SharedOrigin) -> None:

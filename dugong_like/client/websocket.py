@@ -2,9 +2,10 @@
 
 So it has the client's fields, cookies, authentication, redirects, proxies, time limits and TLS, as
 any GET. A connection of the pool becomes the WebSocket, and counts no longer among those of the
-pool.
+pool; or the WebSocket is a stream of one that speaks HTTP/2.
 
-Not here: the handshake (http/websocket/handshake.py), and what can be done with an open WebSocket
+Not here: which connection it is (websocket_dispatch.py), the handshake
+(http/websocket/handshake.py), and what can be done with an open WebSocket
 (connection/websocket.py).
 """
 
@@ -26,16 +27,25 @@ from ..errors import (
 )
 from ..http.redaction import mask_target, quoted, shown_url
 from ..http.url import URL
-from ..http.websocket.handshake import SWITCHING_PROTOCOLS, Handshake, check_fields, refused
+from ..http.websocket.handshake import (
+    SWITCHING_PROTOCOLS,
+    Agreement,
+    Handshake,
+    check_fields,
+    refused,
+)
 from ..http.websocket.options import WebSocketArguments, WebSocketOptions
 from ..polling.contract import Co
 from .request_building import RequestOptions, SharedOptions, unknown_option
 from .response import ReadingOptions, Response
 
 if TYPE_CHECKING:
+    from ..connection.h2.tunnel import Tunnel
+    from ..transport.upgraded.network_stream import NetworkStream
     from .dispatcher import Send
     from .request import ClientRequest
 
+HTTP_2: Final = "2"  # `Response.http_version`
 HANDSHAKE: Final = "websocket"  # key of `ClientRequest.extensions`
 SCHEMES: Final = {"ws": "http", "wss": "https"}
 SAME: Final = {
@@ -116,10 +126,14 @@ def _co_open(
     except StatusError as exc:  # raise_for_status of the client
         raise _labelled(refused(str(exc), exc.response, exc.response.status_code)) from exc
     try:
-        if response.status_code != SWITCHING_PROTOCOLS:
-            yield from _co_read_refusal(response)
-        agreement = handshake.agree(response.status_code, response.field_values, response)
-        stream = response.take_stream()
+        stream: NetworkStream | Tunnel
+        if response.http_version == HTTP_2:
+            agreement, stream = yield from _co_take_tunnel(response, handshake)
+        else:
+            if response.status_code != SWITCHING_PROTOCOLS:
+                yield from _co_read_refusal(response)
+            agreement = handshake.agree(response.status_code, response.field_values, response)
+            stream = response.take_stream()
     except WebSocketRefused as exc:
         raise _labelled(exc) from exc.__cause__
     finally:
@@ -127,6 +141,21 @@ def _co_open(
     if request.timeouts is not None:
         stream.timeout = request.timeouts.to_write
     return WebSocket(stream, agreement, options, response)
+
+
+def _co_take_tunnel(
+    response: Response, handshake: Handshake
+) -> Co[tuple[Agreement, NetworkStream | Tunnel]]:
+    """Return what an extended CONNECT has led to (RFC 8441 section 5)."""
+    from .websocket_dispatch import OpenedResponse  # noqa: PLC0415 - for those with HTTP/2
+
+    if not isinstance(response, OpenedResponse):
+        yield from _co_read_refusal(response)
+    status, values = response.status_code, response.field_values
+    agreement = handshake.agree_to_connect(status, values, response)
+    if isinstance(response, OpenedResponse):
+        return agreement, response.take_tunnel()
+    return agreement, response.take_stream()  # which there is not
 
 
 def _labelled(exc: WebSocketRefused) -> WebSocketRefused:

@@ -10,20 +10,29 @@ Not here: who uses a connection (client/sharing.py), and streams (h2/).
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NoReturn, cast
 
-from ..errors import ConnectionClosed, StateError
+from ..errors import ConnectionClosed, InvalidRequest, StateError
+from ..http.header_validation import check_meaning
 from .connection import HTTPConnection
 from .h2.session import Session
 from .operations import Operations
+from .session import Retired
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..http.header_validation import FieldLines
     from ..polling.contract import Co
     from ..polling.timeouts import Timeouts
     from .config import ConnectionConfig
+    from .exchange import HTTPResponse
+    from .h2.options import EitherHeads
+    from .h2.tunnel import Tunnel
     from .session import Session as AnySession
+
+
+MULTIPLE_CHOICES: Final = 300
 
 
 def watch_room(
@@ -63,7 +72,7 @@ class ConnectionView(HTTPConnection):
 
     _session: Session
 
-    def _renew(self, old: AnySession) -> None:  # noqa: ARG002 - it has one
+    def _renew(self, old: AnySession) -> NoReturn:  # noqa: ARG002 - it has one
         shared = self._session.shared
         closed: ConnectionClosed
         if (goaway := shared.pump.engine.goaway) is not None:
@@ -72,6 +81,46 @@ class ConnectionView(HTTPConnection):
         else:
             closed = ConnectionClosed("the connection takes no further request", request_sent="no")
         raise shared.labelled(closed) from self.close_reason
+
+    def co_tunnel(
+        self, protocol: str, path: str, fields: FieldLines
+    ) -> Co[tuple[HTTPResponse, Tunnel | None]]:
+        """Send an extended CONNECT (RFC 8441 section 4), and read the head of the response.
+
+        Args:
+            protocol: value of ``:protocol``.
+            path: request target, as of GET.
+            fields: of the request.
+
+        Returns:
+            The response, and the tunnel if its status is 2xx. The body of any other response is
+            read by the calls of this object.
+
+        Raises:
+            InvalidRequest: an argument cannot be sent, or the server does not take it; nothing was
+                sent.
+            ConnectionClosed: the connection takes no further request, and nothing was sent; or it
+                was lost.
+            DugongError: there is no response. The stream was reset.
+
+        """
+        from .h2 import tunnel  # noqa: PLC0415 - for those who want one
+
+        session, exchange = self._session, self._new_exchange("CONNECT", path)
+        try:
+            check_meaning(fields.values, "GET", has_body=False)
+            head = cast("EitherHeads", self._heads).build_connect(protocol, path, fields)
+            response, stream = yield from tunnel.co_open(session, exchange, head)
+        except Retired:
+            self._renew(session)
+        except InvalidRequest as exc:
+            self.label_error(exc, "CONNECT", path)
+            raise
+        if response.status >= MULTIPLE_CHOICES:
+            session.receiver.stream = stream
+            return response, None
+        assert stream.stream is not None
+        return response, tunnel.Tunnel(session, stream.stream)
 
     def limit(self, timeouts: Timeouts | None) -> None:
         """Let *timeouts* hold for its next exchange; None stands for those of the connection."""

@@ -10,6 +10,7 @@ from websockets.headers import build_extension, parse_extension
 from websockets.protocol import Protocol, Side
 
 from kit import h2_frames
+from kit.echo import echo
 from kit.h2_server import Peer, plain_app
 from kit.support import ScriptedServer
 
@@ -24,6 +25,8 @@ class WebSocketPeer(Peer):
     Args:
         app: see `Peer`, for other requests.
         deflate: False to refuse compression.
+        answers: called with the fields of an opening; returns an `Answer` in place of a WebSocket,
+            or None.
         settings: see `Peer`.
 
     Attributes:
@@ -33,10 +36,11 @@ class WebSocketPeer(Peer):
 
     """
 
-    def __init__(self, app=plain_app, *, deflate=True, **settings):
+    def __init__(self, app=plain_app, *, deflate=True, answers=None, **settings):
         settings.setdefault("enable_connect_protocol", 1)
         super().__init__(app, **settings)
         self._deflate = deflate
+        self._answers = answers or (lambda fields: None)
         self._open = {}  # protocol of each WebSocket
         self._texts = {}  # a message in fragments
         self._waiting = {}  # bytes that the windows do not allow yet
@@ -87,8 +91,16 @@ class WebSocketPeer(Peer):
         send = self.connection.send_headers
         if path.startswith("/refused"):
             body = b"no" if path == "/refused" else b"n" * int(path.rpartition("/")[2])
-            send(stream, [(":status", "403"), ("content-length", str(len(body)))])
-            self._leaving[stream] = [body, [], None]
+            send(stream, [(":status", "403"), ("content-length", str(len(body)))], not body)
+            if body:
+                self._leaving[stream] = [body, [], None]
+            return
+        if (given := self._answers(fields)) is not None:
+            more = bool(given.body) or given.reset is not None
+            if given.status:
+                send(stream, [(":status", str(given.status)), *given.fields], not more)
+            if more:
+                self._leaving[stream] = [given.body, [], given.reset]
             return
         answer = [(":status", "200")]
         if offered := fields.get("sec-websocket-protocol"):
@@ -164,4 +176,30 @@ def websocket_h2_server(tls=None, **options):
 
     server = ScriptedServer(serve, tls)
     server.peers = peers
+    return server
+
+
+def server_of_both(tls, **options):
+    """Return a server of WebSockets over either version, as a client chooses (ALPN).
+
+    Args:
+        tls: a context for servers, which is changed.
+        options: see `WebSocketPeer`.
+
+    Its attributes: ``peers`` of HTTP/2, and ``others``, how many connections spoke HTTP/1.1.
+
+    """
+    tls.set_alpn_protocols(["h2", "http/1.1"])
+    server = websocket_h2_server(tls, **options)
+    server.others = 0
+    over_http_2 = server._handler
+
+    def serve(sock):
+        if sock.selected_alpn_protocol() == "h2":
+            over_http_2(sock)
+        else:
+            server.others += 1
+            echo(sock)
+
+    server._handler = serve
     return server

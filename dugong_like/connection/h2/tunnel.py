@@ -117,8 +117,11 @@ class Tunnel:
         origin: the URL of the server, for messages of errors.
         timeout: seconds in which something can be sent, while an operation waits for that; None
             sets no limit. Its first value is that of the connection.
+        on_end: called when it is closed, in whatever way; or None. By a finalizer, too.
 
     """
+
+    on_end: Callable[[], object] | None = None
 
     def __init__(self, session: Session, stream: Stream) -> None:
         shared = session.shared
@@ -312,8 +315,13 @@ class Tunnel:
         if self._is_closed:
             return
         self._is_closed = True
-        self._pump.lock.when_free(section)
-        self._session.note_end()
+        try:
+            self._pump.lock.when_free(section)
+            self._session.note_end()
+        finally:
+            on_end, self.on_end = self.on_end, None
+            if on_end is not None:
+                on_end()
 
     def _end(self) -> None:
         stream = self._stream
