@@ -241,7 +241,7 @@ WORKLOADS: Final = [
         "client-asyncio", "so many GETs at once by one client", "concurrent", 10240, 2560,
         clients=(
             "floor/asyncio", "dugong_like/AsyncClient", "aiohttp", "pyreqwest/asyncio",
-            "httpx2/asyncio",
+            "httpx2/asyncio", "niquests/asyncio",
         ),
         sizes=(16, 128, 512),
     ),
@@ -295,7 +295,9 @@ WORKLOADS: Final = [
     ),
     Workload(
         "h2-fifo", "GETs, 100 of them sent before their answers are read", "pipelined", 10000,
-        2000, clients=("floor/HTTP2", "dugong_like", "dugong_like/Loop", "dugong_like/asyncio"),
+        2000, clients=(
+            "floor/HTTP2", "dugong_like", "dugong_like/Loop", "dugong_like/asyncio", "pycurl/multi",
+        ),
     ),
     Workload(
         "h2-concurrent-loop", "GETs, so many at once, on loops of their own", "concurrent", 10000,
@@ -311,7 +313,7 @@ WORKLOADS: Final = [
     ),
     Workload(
         "h2-concurrent-trio", "GETs, so many at once, on trio", "concurrent", 10000, 2000,
-        clients=("dugong_like/trio", "httpx2/trio"), sizes=(100,),
+        clients=("dugong_like/trio", "pycurl/multi", "httpx2/trio"), sizes=(100,),
     ),
     Workload(
         "h2-threads", "GETs of so many threads", "in_threads", 6400, 1600,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import pycurl
 
 from .base import AsyncClient, BlockingClient, Call, Target, WrongBytesError
 from .pycurl import handle
+
+WINDOW: Final = 100  # GETs that are open at the same time, where they need not wait for each other
 
 
 class Transfer:
@@ -54,14 +56,16 @@ class Transfers:
         self._transfers: dict[pycurl.Curl, Transfer] = {}
 
     def start(self, calls: Sequence[Iterable[Call]]) -> int:
-        """Start the first GET of each list of *calls*; return how many there are."""
+        """Start the first GET of each list of *calls*; return how many have one."""
         while len(self._transfers) < len(calls):
             curl = handle(self._target)
             self._transfers[curl] = Transfer(curl, self._target.url)
-        for transfer, some in zip(self._transfers.values(), calls, strict=True):
-            transfer.start(some)
-            self.multi.add_handle(transfer.curl)
-        return len(calls)
+        started = 0
+        for transfer, some in zip(self._transfers.values(), calls, strict=False):
+            if transfer.start(some):
+                self.multi.add_handle(transfer.curl)
+                started += 1
+        return started
 
     def restart_ended(self) -> int:
         """Start the next GET of each handle that has ended one; return how many have none."""
@@ -92,6 +96,13 @@ class Multi(BlockingClient):
 
     def close(self) -> None:
         self._transfers.close()
+
+    def pipelined(self, calls: Iterable[Call]) -> None:
+        """Keep so many GETs open on one connection: each handle takes the next one of *calls*."""
+        if not self.target.http2:
+            raise NotImplementedError("libcurl does not pipeline")
+        coming = iter(calls)
+        self.concurrent([coming] * WINDOW)
 
     def concurrent(self, calls: Sequence[Iterable[Call]]) -> None:
         multi = self._transfers.multi
