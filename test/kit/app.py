@@ -10,6 +10,8 @@ GET  /slow/T      an answer after T seconds
 GET  /events/N    N server-sent events, five with each request, then 204
 PUT  /echo        the body of the request, piece by piece as it comes
 PUT  /refuse      413 without reading the body
+GET  /hints       103 (Early Hints) before the response, if the server can do that
+GET  /trailers    "body" and a trailer field, if the server can do that
 
 A WebSocket gets its messages back.
 """
@@ -143,7 +145,26 @@ async def refuse(scope, receive, send, argument):
     await respond(send, 413, b"too large")
 
 
+async def get_hints(scope, receive, send, argument):
+    if "http.response.early_hint" in scope["extensions"]:
+        links = [b"</style.css>; rel=preload"]
+        await send({"type": "http.response.early_hint", "links": links})
+    await respond(send, 200, b"hinted")
+
+
+async def get_trailers(scope, receive, send, argument):
+    trailers = "http.response.trailers" in scope["extensions"]
+    start = {"type": "http.response.start", "status": 200, "headers": [], "trailers": trailers}
+    await send(start)
+    await send({"type": "http.response.body", "body": b"body"})
+    if trailers:
+        fields = [(b"x-trailer", b"yes")]
+        await send({"type": "http.response.trailers", "headers": fields, "more_trailers": False})
+
+
 ROUTES = {
+    "hints": get_hints,
+    "trailers": get_trailers,
     "bytes": get_bytes,
     "chunked": get_chunked,
     "status": get_status,

@@ -135,6 +135,29 @@ def granian(folder, certificate=None, host="127.0.0.1", http="1"):
         yield Server("granian", port, bool(certificate), folder, host)
 
 
+HYPERCORN = """
+bind = ["{host}:{port}"]
+loglevel = "WARNING"
+keep_alive_max_requests = {requests}
+"""
+
+
+@contextmanager
+def hypercorn(folder, certificate=None, host="127.0.0.1", requests=100_000_000):
+    """hypercorn: HTTP/2 by the library h2, with and without TLS, and HTTP/1.1.
+
+    It ends each connection after so many *requests*.
+    """
+    port = free_port(host)
+    config = HYPERCORN.format(host=host, port=port, requests=requests)
+    if certificate:
+        config += f'certfile = "{certificate.chain}"\nkeyfile = "{certificate.key}"\n'
+    (folder / "hypercorn.toml").write_text(config)
+    command = [PYTHON, "-m", "hypercorn", "-c", folder / "hypercorn.toml", "app:app"]
+    with running(command, port, folder / "hypercorn.log", host):
+        yield Server("hypercorn", port, bool(certificate), folder, host)
+
+
 @contextmanager
 def uvicorn(folder, http, certificate=None, host="127.0.0.1", ws="none"):
     """Uvicorn with httptools (llhttp, written in C) or h11 (pure Python); *ws*: "wsproto"."""
@@ -170,14 +193,8 @@ http {{
 """
 
 
-@contextmanager
-def nginx(folder, backend, certificate=None, requests=100_000_000):
-    """nginx: files of /bytes/ from the disk, /upload and /chunked passed on to *backend*.
-
-    PUT, GET and DELETE of /files/... keep files below *folder*/www (its WebDAV module).
-    It closes each connection after so many *requests*.
-    """
-    executable = program("nginx")
+def make_files(folder):
+    """Make the files of /bytes/ below *folder*/www."""
     folder.chmod(0o755)
     files = folder / "www" / "bytes"
     files.mkdir(parents=True)
@@ -185,8 +202,39 @@ def nginx(folder, backend, certificate=None, requests=100_000_000):
         (files / str(size)).write_bytes((PATTERN * 2)[:size])
     with (files / str(1 << 30)).open("wb") as giant:
         giant.truncate(1 << 30)  # sparse
+
+
+@contextmanager
+def nghttpd(folder, certificate=None, *options, port=None):
+    """nghttpd of nghttp2, in C++: HTTP/2 only, with and without TLS.
+
+    It has the files of /bytes/, sends the body of any PUT and POST back, and a trailer field.
+    *port*: where one has been before.
+    """
+    executable = program("nghttpd")
+    make_files(folder)
+    port = port or free_port()
+    command = [executable, "-a", "127.0.0.1", "-d", folder / "www", "--echo-upload"]
+    command += ["--trailer", "x-trailer: yes", *options]
+    if certificate:
+        command += [port, certificate.key, certificate.chain]
+    else:
+        command += ["--no-tls", port]
+    with running(command, port, folder / "nghttpd.log"):
+        yield Server("nghttpd", port, bool(certificate), folder)
+
+
+@contextmanager
+def nginx(folder, backend, certificate=None, requests=100_000_000, plain=""):
+    """nginx: files of /bytes/ from the disk, /upload and /chunked passed on to *backend*.
+
+    PUT, GET and DELETE of /files/... keep files below *folder*/www (its WebDAV module).
+    It closes each connection after so many *requests*. *plain*: " http2" for HTTP/2 without TLS.
+    """
+    executable = program("nginx")
+    make_files(folder)
     port = free_port()
-    ssl = ""
+    ssl = plain
     if certificate:
         ssl = f" ssl http2; ssl_certificate {certificate.chain}"
         ssl += f"; ssl_certificate_key {certificate.key}"
@@ -209,6 +257,7 @@ frontend front
   bind 127.0.0.1:{port}{ssl}
   # this field concerns one connection, so HAProxy does not pass it on
   http-request set-var(txn.path) path
+  http-request early-hint Link "</style.css>; rel=preload" if {{ query hints }}
   http-after-response set-header Connection close if {{ var(txn.path) -m str /close }}
   default_backend back
 backend back
@@ -217,11 +266,14 @@ backend back
 
 
 @contextmanager
-def haproxy(folder, backend, certificate=None):
-    """HAProxy in front of *backend*."""
+def haproxy(folder, backend, certificate=None, plain=""):
+    """HAProxy in front of *backend*; *plain*: " proto h2" for HTTP/2 without TLS.
+
+    It sends 103 (Early Hints) to requests with the query "hints".
+    """
     executable = program("haproxy")
     port = free_port()
-    ssl = ""
+    ssl = plain
     if certificate:
         both = folder / "both.pem"
         both.write_bytes(certificate.chain.read_bytes() + certificate.key.read_bytes())

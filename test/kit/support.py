@@ -20,6 +20,7 @@ from kit.app import PATTERN
 ROOT = Path(__file__).resolve().parents[2]
 DEBIAN = {
     "apache2": "apache2-bin",
+    "nghttpd": "nghttp2-server",
     "nginx": "nginx-light",
     "haproxy": "haproxy",
     "openssl": "openssl",
