@@ -114,6 +114,23 @@ class HTTPStream:
             return None
         return CancelledError() if future.cancelled() else future.exception()
 
+    def update_window(self, increment_size: int) -> None:
+        """Let the server send further bytes of the body; see `Exchange.update_window`.
+
+        Args:
+            increment_size: how many, besides those that it may send already.
+
+        Raises:
+            StateError: the request was not sent as a whole yet.
+            InvalidOption, TypeError: see there.
+
+        """
+        if self._exchange is None:
+            unsent = StateError("the request was not sent yet")
+            self._label(unsent)
+            raise unsent
+        self._exchange.update_window(increment_size)
+
     def activate(self, thread: Submitter | None = None) -> None:
         """Take the next place among the streams of the connection, and start.
 

@@ -54,6 +54,10 @@ class ResponseReader(Protocol):
         """Note that nobody will read the response to *exchange*; see `Exchange.abandon`."""
         ...
 
+    def update_window(self, exchange: Exchange, size: int) -> None:
+        """See `Exchange.update_window`."""
+        ...
+
 
 class Exchange:
     """One request and the response it waits for; `HTTPConnection.send_request` returns it.
@@ -185,6 +189,24 @@ class Exchange:
     def discard(self) -> None:
         """Blocking twin of `co_discard`."""
         run(self.co_discard())
+
+    def update_window(self, size: int) -> None:
+        """Let the server send further bytes of the body over HTTP/2 (RFC 9113 section 6.9).
+
+        With ``H2Options(auto_window=False)`` reading lets it send nothing more: this does. Over
+        HTTP/1.1, and when no more is to come, it has no effect.
+
+        Args:
+            size: how many, besides those that it may send already.
+
+        Raises:
+            StateError: the request was not sent.
+            InvalidOption: *size* is less than 1, or the window would have more than 2**31 - 1
+                bytes.
+            TypeError: *size* is not an int.
+
+        """
+        self._reader().update_window(self, size)
 
     def abandon(self) -> None:
         """Say that nobody will read the response.

@@ -1447,6 +1447,25 @@ class Operations:
             yield from going
         yield from self._session.co_serve()
 
+    def update_window(self, size: int) -> None:
+        """Let an HTTP/2 server send further bytes, in all exchanges together.
+
+        See RFC 9113 section 6.9. For connections with ``H2Options(auto_window=False)``, besides
+        `Exchange.update_window`. By default the window of the connection is as large as it can be,
+        so it may be left alone.
+
+        Args:
+            size: how many, besides those that it may send already.
+
+        Raises:
+            StateError: it is an HTTP/1.1 connection, which has no windows.
+            InvalidOption: *size* is less than 1, or the window would have more than 2**31 - 1
+                bytes.
+            TypeError: *size* is not an int.
+
+        """
+        self._session.update_window(size)
+
     def report_retry(self, failure: Exception | None, requests: int = 1) -> None:
         """Report to the trace, if there is one, that requests are about to be sent again.
 

@@ -414,6 +414,10 @@ class Session(Protocol):
         """See `Operations.co_serve`."""
         ...
 
+    def update_window(self, size: int) -> None:
+        """See `Operations.update_window`."""
+        ...
+
     def gathering(self, missing: int) -> PollNeeded | None:
         """Return a wait for much of *missing* bytes at once, or for a moment; or None.
 

@@ -29,6 +29,7 @@ from ...http.h1.framing import ends_http, frame
 from ...http.h1.response_head import Head
 from ...polling.contract import Co, PollNeeded, run
 from ...polling.fairness import STEP, TURN
+from ...polling.numbers import check_int
 from ...polling.timeouts import limited
 from ...polling.wake import Wake, co_checkpoint
 from ...transport import exclusive
@@ -662,6 +663,10 @@ class Receiver:
 
     def abandon(self, exchange: Exchange) -> None:
         """See `ResponseReader.abandon`: the next reader skips it."""
+
+    def update_window(self, exchange: Exchange, size: int) -> None:  # noqa: ARG002 - see there
+        """See `Exchange.update_window`: no effect, as reading opens the window of TCP."""
+        check_int("size", size, 1)
 
     def _is_at_end(self, exchange: Exchange) -> bool:
         """Return True if the body of the response to *exchange* has been read to its end.

@@ -579,6 +579,10 @@ class Session:
         """See `Operations.co_serve`. Raises `StateError`."""
         raise self._only_http2("co_serve()")
 
+    def update_window(self, size: int) -> None:  # noqa: ARG002 - there is none
+        """See `Operations.update_window`. Raises `StateError`."""
+        raise self._only_http2("update_window()")
+
     def _only_http2(self, what: str) -> StateError:
         return self.shared.labelled(StateError(f"{what} goes with HTTP/2, not with HTTP/1.1"))
 

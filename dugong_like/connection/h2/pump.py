@@ -34,9 +34,11 @@ from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from ...errors import ConnectionClosed, ConnectionTimedOut
+from ...errors import ConnectionClosed, ConnectionTimedOut, InvalidOption
 from ...http.h2.engine import Engine
+from ...http.h2.frames import MAX_WINDOW
 from ...http.h2.options import H2Options
+from ...polling.numbers import check_int
 from ...polling.wake import Wake, co_checkpoint
 from ...transport.attempts import timed_out
 from ...transport.stream import rest
@@ -743,6 +745,9 @@ class Pump:
             self._end(engine.ended)
         elif engine.goaway is not None:
             self._shared.retire()
+        if engine.goaway is not None and self._shared.observer is not None:
+            observer = cast("Observer", self._shared.observer)
+            self.news.append(partial(observer.goaway, engine.goaway))
         return engine.ended is None and (count == MEMORY or stream.buffered)
 
     def is_used(self) -> bool:
@@ -821,6 +826,27 @@ class Pump:
     def send_now(self) -> None:
         """Send what is queued, if that is possible at once; under the lock."""
         self._flush()
+
+    def open_window(self, stream: Stream | None, size: int) -> None:
+        """Let the server send *size* further bytes in *stream*; in all together for None.
+
+        No effect if it sends nothing more.
+
+        Raises:
+            InvalidOption: *size* is less than 1, or the window would be too large.
+            TypeError: it is not an int.
+
+        """
+        check_int("size", size, 1, MAX_WINDOW)
+        self.do(partial(self._open_window, stream), size)
+
+    def _open_window(self, stream: Stream | None, size: int) -> None:
+        if self.engine.ended is not None:
+            return
+        try:
+            self.engine.update_window(stream, size)
+        except ValueError as exc:
+            raise InvalidOption(str(exc)) from None
 
     def say_goodbye(self) -> None:
         """Send GOAWAY, if that is possible at once; under the lock."""

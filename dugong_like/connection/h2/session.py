@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ...transport.stream import Data, Stream
     from ..config import ConnectionConfig
     from ..session import Whole
+    from .trace_events import Observer
 
 STATES: Final = {
     SessionState.NEW: "closed",
@@ -305,7 +306,14 @@ class Session:
         waiter = Waiter(None, NEWS)
         limit = Limit(self.limits.timeout, "read", "no answer to PING")
         yield from pump.co(self._is_answered, payload, waiter, limit)
-        return time.monotonic() - began
+        seconds = time.monotonic() - began
+        if (observer := self.shared.observer) is not None:
+            cast("Observer", observer).answered_ping(seconds)
+        return seconds
+
+    def update_window(self, size: int) -> None:
+        """See `Operations.update_window`."""
+        self.shared.pump.open_window(None, size)
 
     def _is_answered(self, payload: bytes) -> bool | None:
         engine = self.shared.pump.engine

@@ -426,6 +426,8 @@ class H2Stream:
             return
         if stream.error is None and stream.state is not CLOSED:
             pump.keep_data()
+            if (observer := self.observer()) is not None:
+                pump.news.append(partial(observer.reset, self.exchange, ErrorCode.CANCEL))
         pump.engine.reset(stream)
         pump.wake_of(stream)
         pump.note_room()
@@ -803,6 +805,12 @@ class H2Stream:
         """See `ResponseReader.abandon`."""
         if not exchange.complete:
             self.cancel()
+            if self._pump.news:
+                self._pump.tell_news()
+
+    def update_window(self, exchange: Exchange, size: int) -> None:  # noqa: ARG002 - it is its own
+        """See `Exchange.update_window`."""
+        self._pump.open_window(self.stream, size)
 
     def co_response_of(self, exchange: Exchange) -> Co[HTTPResponse]:
         """See `Exchange.co_read_response`."""

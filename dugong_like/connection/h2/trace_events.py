@@ -12,6 +12,9 @@ Events of the connection, and of a request; each with ``started`` and ``complete
     http2.receive_response_body     response, stream_id
     http2.trailers                  response, headers: one event
     http2.response_closed           response, stream_id
+    http2.reset                     stream_id, code, by: "client" or "server"; one event
+    http2.ping                      seconds: one event for each answer
+    http2.goaway                    last_id, code, debug: one event, when the server says it
 
 Those of several requests come mixed: ``stream_id`` says which belong together.
 
@@ -23,6 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from ...errors import GoneAway, StreamReset
 from ...http.redaction import masked_lines
 from ..observer import Observed, SessionObserver, about
 
@@ -36,12 +40,13 @@ if TYPE_CHECKING:
 class Observer(SessionObserver):
     """Tells of one session."""
 
-    __slots__ = ("_reading", "_writing")
+    __slots__ = ("_reading", "_said", "_writing")
 
     def __init__(self, session: Observed, config: ConnectionConfig) -> None:
         super().__init__(session, config)
         self._reading: WeakSet[Exchange] = WeakSet()  # in a phase of their response
         self._writing: WeakSet[Exchange] = WeakSet()  # whose body is being sent
+        self._said: GoneAway | None = None
 
     # ---- the connection
 
@@ -57,6 +62,26 @@ class Observer(SessionObserver):
     def settings(self, settings: H2Settings) -> None:
         """Note that SETTINGS of the server have come."""
         self._emit(("http2.receive_remote_settings.complete", {"return_value": settings}))
+
+    def answered_ping(self, seconds: float) -> None:
+        """Note that the server has answered a PING, after so many seconds."""
+        self._emit(("http2.ping", {"seconds": seconds}))
+
+    def goaway(self, said: GoneAway) -> None:
+        """Note GOAWAY of the server; again and again, as long as it is the last one."""
+        if said is not self._said:
+            self._said = said
+            info = {"last_id": said.last_id, "code": said.code, "debug": said.debug}
+            self._emit(("http2.goaway", info))
+
+    def reset(self, exchange: Exchange, code: int, *, by: str = "client") -> None:
+        """Note that the stream of *exchange* was reset."""
+        info = {"stream_id": exchange.stream_id, "code": code, "by": by}
+        self._emit(("http2.reset", info))
+
+    def _note_reset(self, exchange: Exchange, exc: BaseException) -> None:
+        if isinstance(exc, StreamReset):
+            self.reset(exchange, exc.code, by="server")
 
     # ---- a request
 
@@ -97,6 +122,7 @@ class Observer(SessionObserver):
         if exchange is not None and self._trace is not None:
             name = "headers" if exchange not in self._writing else "body"
             self._writing.discard(exchange)
+            self._note_reset(exchange, exc)
             self._emit((f"http2.send_request_{name}.failed", {"exception": exc}))
 
     # ---- its response
@@ -159,6 +185,7 @@ class Observer(SessionObserver):
         if exchange in self._reading:
             self._reading.discard(exchange)
             what = "body" if exchange.answered else "headers"
+            self._note_reset(exchange, exc)
             self._emit((f"http2.receive_response_{what}.failed", {"exception": exc}))
 
 
