@@ -201,12 +201,19 @@ class Operations:
         self, session: Session, going: Co[None], again: Callable[[], Co[None] | None]
     ) -> Co[None]:
         """Do *going* on *session*; if that does not take it, do it *again* on the next one."""
+        settle = None
         try:
             yield from going
             return
-        except Retired:
+        except Retired as exc:
+            settle = exc.settle
             self._renew(session)
-        if (moved := again()) is not None:
+        try:
+            moved = again()
+        finally:
+            if settle is not None:
+                settle()
+        if moved is not None:
             yield from moved
 
     def beside(self, make: Callable[[ConnectionConfig, Session], T]) -> T:

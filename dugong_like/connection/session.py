@@ -39,7 +39,14 @@ T = TypeVar("T")
 
 
 class Retired(Exception):
-    """The session takes no further request. Nothing of the present one was sent."""
+    """The session takes no further request. Nothing of the present one was sent.
+
+    Attributes:
+        settle: called when the request has begun on the next session, or failed to; or None.
+
+    """
+
+    settle: Callable[[], object] | None = None
 
 
 class SessionReplaced(StateError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from ...errors import StateError
 from ...polling.contract import run
 from ...transport.attempts import timed_out
+from ..session import Retired
 from .stream import H2Stream
 
 if TYPE_CHECKING:
@@ -132,9 +133,12 @@ class Receiver:
                 StateError(f"{what}call readall() or discard() first"), last.exchange
             )
         exchange = self._next()
-        if self._opening.is_under_way():
-            yield from self._opening.co_ready()
         stream = cast("H2Stream", exchange.reader)
+        if self._opening.is_under_way():
+            try:
+                yield from self._opening.co_ready()
+            except Retired:  # whoever sends the request goes to the next session, and on from here
+                yield from stream.co_settle()
         response = yield from stream.co_head()
         if exchange.answered:
             self.stream, self._left = stream, None

@@ -9,6 +9,7 @@ Not here: exchanges that are concurrent (`Session.co_exchange`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, cast
 
@@ -217,14 +218,16 @@ class Sender:
         last = streams[-1]
         for stream in streams:
             stream.pending = self._pending
+            stream.exchange.reader = stream  # for one who reads while it is still to be opened
             self._pending.append(stream.exchange)
         before, self.stream = self.stream, last
         try:
             yield from self._co_send_heads(streams, is_operation)
-        except Retired:
+        except Retired as exc:
             self.stream = before
             for stream in streams:
                 stream.move()
+            exc.settle = partial(_settle, streams)
             raise
         except AnsweredEarly:
             raise
@@ -338,3 +341,8 @@ class Together:
         for stream in streams:
             stream.note_sent()
         return True
+
+
+def _settle(streams: list[H2Stream]) -> None:
+    for stream in streams:
+        stream.settle()

@@ -35,6 +35,7 @@ from ...http.h2.violations import ErrorCode
 from ...http.request import BodyFollowing
 from ...polling.contract import within
 from ...polling.timeouts import limited
+from ...polling.wake import Wake
 from ...transport.attempts import timed_out
 from ..exchange import HTTPResponse, Reply
 from ..files import NotTaken, Sink
@@ -115,7 +116,7 @@ class H2Stream:
         *("_cancelled", "_continued", "_ending", "_is_reset", "_kept", "_left", "_limits", "_pump"),
         *("_reader", "_reading"),
         *("_rest", "_shared", "_told", "_writing", "exchange", "head", "length", "owed", "pending"),
-        *("moved", "response", "stream"),
+        *("_is_settled", "_settled", "moved", "response", "stream"),
     )
 
     def __init__(self, shared: H2State, exchange: Exchange, limits: ContinueLimit) -> None:
@@ -135,7 +136,8 @@ class H2Stream:
         self._left = shared.config.max_body
         self._reading = self._writing = False  # by an operation
         self._reader: Waiter | None = None  # the one that reads
-        self.moved = False
+        self.moved = self._is_settled = False
+        self._settled: Wake | None = None  # of a reader that waits for the other one
         self._cancelled = False
         self._is_reset = False  # or about to be, as it was cancelled
         self._continued: HTTPResponse | None = None  # 100 (Continue), to be delivered
@@ -407,13 +409,41 @@ class H2Stream:
     def give_up(self) -> None:
         """Give the stream up, as its request could not be sent; nobody reads its response."""
         self.cancel()
+        self.settle()
 
     def move(self) -> None:
-        """Note that the request goes to another session; nothing of it was sent here."""
+        """Note that the request goes to another session; nothing of it was sent here.
+
+        Whoever moves it calls `settle` when it has begun there.
+        """
         self.moved = True
         self._leave_pending()
         if self._reader is not None:
             self._pump.lock.run(self._pump.wake_all)
+
+    def settle(self) -> None:
+        """Note that nothing more is to come of the request here."""
+        self._is_settled = True
+        if (wake := self._settled) is not None:
+            wake.set()
+
+    def co_settle(self) -> Co[None]:
+        """Wait until the request is elsewhere, or is given up, and raise an error that says so.
+
+        Raises:
+            SessionReplaced: it is sent on another session.
+            ConnectionClosed: it could not be sent.
+
+        """
+        with Wake("request") as wake:
+            self._settled = wake
+            try:
+                while not self._is_settled:
+                    yield from wake.co_wait()
+                    wake.clear()
+            finally:
+                self._settled = None
+        self.take_head()
 
     def _cancel(self) -> None:
         pump, stream = self._pump, self.stream
@@ -803,7 +833,7 @@ class H2Stream:
 
     def abandon(self, exchange: Exchange) -> None:
         """See `ResponseReader.abandon`."""
-        if not exchange.complete:
+        if not exchange.complete and self.stream is not None:
             self.cancel()
             if self._pump.news:
                 self._pump.tell_news()

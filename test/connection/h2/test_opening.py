@@ -1,19 +1,23 @@
 """Connecting for HTTP/2: once for all that wait, and what the server chooses."""
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from kit.h2_site import h2_site
 from kit.h2_streams import PeerStream, bodies_of, results_of
-from kit.streams import connection, finish
+from kit.streams import ScriptedStream, connection, finish
 from kit.support import ScriptedServer, answering, read_head
 
 from dugong_like import (
     ConnectFailed,
     ConnectionClosed,
     HTTPConnection,
+    Pipeline,
     ProtocolNotNegotiated,
+    Request,
     run,
+    tls_context,
 )
 from dugong_like.connection.h2 import opening
 from dugong_like.polling.fork import generation
@@ -214,3 +218,78 @@ def test_child_process_connects_by_itself_while_its_parent_connects(monkeypatch)
         assert conn.exchange("GET", "/bytes/7").length == 7
         parent.release()
         waiting.close()
+
+
+class HTTP1Stream(ScriptedStream):
+    """A stream to a server that has chosen HTTP/1.1, and answers."""
+
+    secured = True
+    tls = SimpleNamespace(selected_alpn_protocol=lambda: "http/1.1", version=lambda: "TLSv1.3")
+
+    def send(self, parts):
+        self.incoming.append(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        return super().send(parts)
+
+    def keep_session(self, *_):
+        pass
+
+    notify_close = keep_session
+
+
+@pytest.fixture
+def either(slow):
+    """The same as *slow*, of a connection that may speak either version."""
+    _, flag, streams, opened = slow
+    made = HTTPConnection("script.test", 443, tls_context(), versions=BOTH)
+    yield made, flag, streams, opened
+    made.close()
+
+
+@pytest.mark.parametrize("first", ["sending", "reading"])
+def test_a_reader_goes_to_http_1_with_the_request(either, first):
+    conn, flag, streams, _ = either
+    streams.append(HTTP1Stream())
+    sending, reading = conn.co_send_request("GET", "/"), conn.co_read_response()
+    next(sending)
+    next(reading)
+
+    flag.set()
+
+    both = [sending, reading] if first == "sending" else [reading, sending]
+    results = {}
+    while both:
+        for each in both.copy():
+            try:
+                next(each)
+            except StopIteration as end:
+                results[each] = end.value
+                both.remove(each)
+    assert results[reading].status == 200
+    assert finish(conn.co_readall()) == b"ok"
+    assert conn.protocol == "http/1.1"
+
+
+def test_a_reader_whose_request_is_given_up_is_told_so(either):
+    conn, flag, streams, _ = either
+    streams.append(HTTP1Stream())
+    connecting = conn.co_connect()
+    sending, reading = conn.co_send_request("GET", "/"), conn.co_read_response()
+    for each in (connecting, sending, reading):
+        next(each)
+    flag.set()
+    finish(connecting)
+    next(reading)
+
+    sending.close()
+
+    with pytest.raises(ConnectionClosed, match="could not be sent"):
+        finish(reading)
+
+
+def test_a_pipeline_goes_to_http_1(contexts, trusting):
+    with (
+        ScriptedServer(http_1, contexts("http/1.1")) as server,
+        HTTPConnection("localhost", server.port, trusting, versions=BOTH, timeout=20) as conn,
+    ):
+        answers = [*Pipeline(conn, [Request("GET", "/")] * 5)]
+    assert [answer.body for answer in answers] == [b"ok"] * 5
