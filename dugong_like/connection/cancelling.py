@@ -51,19 +51,25 @@ def close(session: Session) -> None:
         BaseException: what the observer raises; the stream is closed all the same.
 
     """
-    if session.shared.route.has_tls:
-        session.shared.will_close()  # so that what this meets is not the reason
-        _notify_close(session.shared)
-    abort(session)
+    try:
+        if session.shared.route.has_tls:
+            session.shared.will_close()  # so that what this meets is not the reason
+            _notify_close(session.shared)
+    finally:
+        abort(session)
 
 
 def abort(session: Session) -> None:
     """Close the connection at once, without close_notify. Raises what `close` does."""
     shared = session.shared
-    lost = session.is_incomplete()
-    if (own := shared.config.route.options.existing) is not None:
-        own.close()  # if it was never used
-    if cancel(shared, lost=lost):
+    is_free, lost = False, True
+    try:
+        lost = session.is_incomplete()
+        if (own := shared.config.route.options.existing) is not None:
+            own.close()  # if it was never used
+    finally:
+        is_free = cancel(shared, lost=lost)
+    if is_free:
         session.clear()
 
 
@@ -81,6 +87,22 @@ def cancel(shared: SharedState, *, lost: bool = False) -> bool:
         BaseException: what the observer raises; the stream is closed all the same.
 
     """
+    stream = shared.stream
+    try:
+        return _cancel(shared, lost)
+    except Exception:
+        raise
+    except BaseException:  # Ctrl-C at any point: what is left to do, or once more
+        with exclusive.changing:
+            shared.state = CLOSED
+            shared.withdraw()
+        shared.leave(stream)
+        shared.wake_turns()
+        shared.end(None)
+        raise
+
+
+def _cancel(shared: SharedState, lost: bool) -> bool:
     shared.will_close()
     with exclusive.changing:
         if shared.state is not CLOSED:

@@ -6,6 +6,7 @@ Not here: opening them (connect/happy_eyeballs.py), waiting (attempts.py), and T
 
 from __future__ import annotations
 
+import copy
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -143,7 +144,7 @@ class TCPStream(Waits):
         except BrokenPipeError as exc:  # the peer has closed; received bytes are still valid
             raise lost(exc) from exc
         except OSError as exc:
-            self._failure = exc
+            self._failure = copy.copy(exc)  # whose traceback would lead back to this object
             raise lost(exc) from exc
         finally:
             self._sending = False

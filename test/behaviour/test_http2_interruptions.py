@@ -10,17 +10,19 @@ import importlib
 import pkgutil
 from contextlib import ExitStack, aclosing
 from functools import partial
+from weakref import ref
 
 import pytest
 import trio
 from kit.ctrl_c import ctrl_c_at_each_place
-from kit.h2_site import h2_site
-from kit.support import open_descriptors, wait_until
+from kit.h2_site import h2_site, site
+from kit.support import ScriptedServer, open_descriptors, wait_until
 
 import dugong_like
 from dugong_like import AsyncClient, Client, Limits
 from dugong_like.client import sharing
-from dugong_like.connection.h2 import lock, opening, session
+from dugong_like.connection import cancelling, connection
+from dugong_like.connection.h2 import lock, opening, pump, session
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -131,6 +133,84 @@ def test_ctrl_c_while_the_connection_is_opened(served, modules):
             client.close()
             rounds += 1
     assert rounds > 20
+
+
+@pytest.fixture
+def no_collections():
+    """Nothing is closed by the garbage collector meanwhile."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def socket_of(client):
+    """Return the socket of the idle connection of *client*, as a weak reference."""
+    with client.dispatcher.acquire(client.base_url.origin) as lease:
+        return ref(lease.connection.get_extra_info("socket"))
+
+
+def is_closed(sock):
+    return sock() is None or sock().fileno() == -1
+
+
+def http_1_site(tls):
+    """Return a server that answers "hello" over HTTP/1.1."""
+
+    def serve(sock):
+        while b"\r\n\r\n" in sock.recv(65536):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+    return ScriptedServer(serve, tls)
+
+
+@pytest.fixture(params=[("h2", False), ("h2", True), ("http/1.1", True)], ids=str)
+def new_client(request, certificate, trusting):
+    """A function that returns a client, which has an idle connection, and the socket of that."""
+    protocol, has_tls = request.param
+    context = None
+    if has_tls:
+        context = certificate.server_context()
+        context.set_alpn_protocols([protocol])
+    scheme = "https" if has_tls else "http"
+    with (http_1_site if protocol != "h2" else partial(h2_site, site))(context) as server:
+
+        def new():
+            client = Client(
+                base_url=f"{scheme}://localhost:{server.port}",
+                versions=(protocol,), ssl_context=trusting if has_tls else None,
+                trust_env=False,
+            )  # fmt: skip
+            get(client)
+            return client, socket_of(client)
+
+        yield new
+
+
+@pytest.mark.feature("C37")
+@pytest.mark.usefixtures("no_collections")
+@pytest.mark.parametrize(
+    "modules",
+    [
+        (cancelling, connection, session, pump),
+        pytest.param(("client", "connection", "http.h2", "transport"), marks=pytest.mark.slow),
+    ],
+    ids=["closing", "all"],
+)
+def test_ctrl_c_while_a_connection_is_closed(new_client, modules):
+    """Its socket is closed all the same, and at once: not when its memory is collected."""
+    if isinstance(modules[0], str):
+        modules = modules_of(*modules)
+    found = []
+
+    def close(pair):
+        pair[0].close()
+
+    for client, sock in ctrl_c_at_each_place(new_client, close, *modules):
+        client.close()
+        found.append(is_closed(sock))
+    assert len(found) > 20
+    assert [place for place, closed in enumerate(found) if not closed] == []
 
 
 # ---- tasks

@@ -819,6 +819,7 @@ class Pump:
 
     def lose(self, exc: ConnectionClosed) -> None:
         """End all streams, as the connection is lost; under the lock."""
+        _forget_frames(exc)
         self._lost = True
         self._dispatch(self.engine.lost(exc))
         self._end(exc)
@@ -849,10 +850,11 @@ class Pump:
             raise InvalidOption(str(exc)) from None
 
     def say_goodbye(self) -> None:
-        """Send GOAWAY, if that is possible at once; under the lock."""
+        """Send GOAWAY, if that is possible at once, and nothing more; under the lock."""
         if self.engine.ended is None and not self._lost:
             self.engine.say_goaway()
             self._flush()
+            self._lost = True
 
     def closed(self, exc: ConnectionClosed) -> None:
         """End all streams with *exc*, as this side has closed the connection; under the lock."""
@@ -906,3 +908,14 @@ class Pump:
         self.news.clear()
         self._reader = self._writer = self._gatherer = self._newest = None
         self._gathering = 0
+
+
+def _forget_frames(exc: BaseException) -> None:
+    """Take the tracebacks from *exc*, which is stored, and its causes: they lead back to here.
+
+    After an interruption nobody would close the socket before the garbage collector runs.
+    """
+    each: BaseException | None = exc
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__

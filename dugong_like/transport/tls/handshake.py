@@ -13,6 +13,7 @@ Not here: the bytes (over_socket.py over a socket, over_stream.py over any strea
 
 from __future__ import annotations
 
+import copy
 import re
 import ssl
 import threading
@@ -128,7 +129,13 @@ class Secured:
             place.put(session)
 
     def _keep(self, data: bytes, failure: OSError | None = None) -> None:
-        """Keep *data*, and then *failure*, for the receiving half; the lock is held."""
+        """Keep *data*, and then *failure*, for the receiving half; the lock is held.
+
+        The failure is kept without its traceback, which leads back to this object: after an
+        interruption nobody would close the socket before the garbage collector runs.
+        """
+        if failure is not None:
+            failure = copy.copy(failure)
         if self._kept is not None:
             data = self._kept[0] + data
             failure = failure or self._kept[1]
