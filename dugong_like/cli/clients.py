@@ -14,7 +14,8 @@ from ..client.connector import Connector
 from ..client.dispatcher import Dispatcher
 from ..client.layers.retry import Retry
 from ..client.pool import Pool
-from ..client.pool_limits import Limits
+from ..client.pool_limits import HTTP_2_OR_1, Limits
+from ..connection.config import HTTP_1
 from ..polling.rates import Budget, RateLimit
 from ..polling.timeouts import Timeouts
 from .heads import Verbose
@@ -43,6 +44,7 @@ def client_for(options: argparse.Namespace, report: Callable[[list[str]], object
             cert=(options.cert, options.key) if options.key else options.cert,
             proxy=options.proxy,
             timeout=Timeouts(**limits),
+            versions=HTTP_1 if options.http1 else HTTP_2_OR_1,
             **_budget(options.limit_rate),
         ),
         Limits(max_per_origin=LIST_CONNECTIONS) if options.list else Limits(),

@@ -158,6 +158,10 @@ def _add_connections(parser: Parser, limits: TimeLimits) -> None:
         help="use this proxy, such as http://host:port or socks5h://host (default: that of "
         "http_proxy, https_proxy, all_proxy and no_proxy)",
     )  # fmt: skip
+    group.add_argument(
+        "--http1.1", dest="http1", action="store_true",
+        help="use HTTP/1.1 with https, too (default: HTTP/2 if the server chooses that)",
+    )  # fmt: skip
     trust = group.add_mutually_exclusive_group()
     trust.add_argument(
         "--cacert", metavar="FILE", type=file_name, help="certificate authorities to trust, as PEM"

@@ -30,7 +30,7 @@ from .events import HookFunctions, Hooks
 from .layers.events import events
 from .layers.redirects import Redirects
 from .other_names import OF_BLOCKING_CLIENT, OF_CLIENT, no_attribute
-from .pool_limits import DEFAULT_TIMEOUTS, Limits
+from .pool_limits import DEFAULT_TIMEOUTS, HTTP_2_OR_1, Limits
 from .request_building import RequestBuilder, RequestOptions, split_timeout, unknown_option
 from .response import ReadingOptions, Response
 from .response_context import ResponseContext
@@ -148,9 +148,9 @@ class Client:
         resolver: see `HTTPConnection`.
         local_address: address, or address and port, to connect from.
         uds: path of a unix domain socket for all connections.
-        versions: what may be spoken: ``("http/1.1",)``, or ``("h2", "http/1.1")`` for HTTP/2 with
-            https where the server chooses it; see `HTTPConnection`. Over HTTP/2 one connection
-            serves many requests at the same time; see :doc:`/http2`.
+        versions: what may be spoken. By default HTTP/2 with https, where the server chooses it, so
+            that one connection serves many requests at the same time, and else HTTP/1.1;
+            ``("http/1.1",)`` for nothing else; see :doc:`/http2` and `HTTPConnection`.
         http2: `H2Options`.
         socket_options: `SocketOptions`.
         dispatcher: answers the requests instead of a `Pool`, for example a `MockDispatcher`.
@@ -196,7 +196,7 @@ class Client:
         resolver: Resolver | None = None,
         local_address: str | tuple[str, int] | None = None,
         uds: str | os.PathLike[str] | None = None,
-        versions: Sequence[str] = ("http/1.1",),
+        versions: Sequence[str] = HTTP_2_OR_1,
         http2: H2Options | None = None,
         socket_options: SocketOptions | None = None,
         dispatcher: Dispatcher | None = None,

@@ -22,7 +22,7 @@ from ..polling.numbers import check_flag
 from ..polling.timeouts import as_timeouts
 from ..transport.tls.sessions import TLSSessions
 from .connection_settings import ALL, ConnectionSettings, OriginWith, ProxyChoice, checked_proxies
-from .pool_limits import DEFAULT_TIMEOUTS
+from .pool_limits import DEFAULT_TIMEOUTS, HTTP_2_OR_1
 from .trust import Trust
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ class Connector:
         self._plain_options = {
             name: value for name, value in self._options.items() if name not in FOR_TLS
         }
+        if options.get("versions") == HTTP_2_OR_1:  # which is HTTP/1.1 where nobody can be asked
+            del self._plain_options["versions"]
         if options.get("sock") is not None:
             raise InvalidOption("sock is one connection: it cannot be used for many")
         ConnectionConfig("localhost", **self._plain_options)  # raises what is wrong with them
@@ -218,7 +220,8 @@ class Connector:
 
     def _is_for_http_1(self, origin: Origin) -> bool:
         """Return True for WebSockets (RFC 6455), if other connections may speak HTTP/2."""
-        return origin.scheme in OF_WEBSOCKETS and "h2" in self._options.get("versions", ())
+        options = self._options if origin.secure else self._plain_options
+        return origin.scheme in OF_WEBSOCKETS and "h2" in options.get("versions", ())
 
     def _proxy(self, origin: Origin) -> Proxy | None:
         scheme = "https" if _checked(origin).secure else "http"

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeVar, cast
 
 from ..connection.exchange import HTTPResponse
+from ..connection.shared import PEERS
 from ..errors import (
     AnsweredEarly,
     ClientCertificateRefused,
@@ -25,6 +26,7 @@ from ..errors import (
     ContinueTimedOut,
     DugongError,
     GoneAway,
+    PoolTimedOut,
     StreamReset,
 )
 from ..http.arguments import as_bytes
@@ -163,7 +165,12 @@ def co_with_lease(
     while True:
         lease = pool.try_acquire(origin)
         if lease is None:
-            lease = yield from pool.co_acquire(origin, _waiting_deadline(request))
+            try:
+                lease = yield from pool.co_acquire(origin, _waiting_deadline(request))
+            except PEERS as exc:  # HTTP/2 connects before it lends; HTTP/1.1 does it below
+                request.attempts += not isinstance(exc, PoolTimedOut)
+                exc.request = request
+                raise
         request.attempts += 1
         sent += 1
         try:

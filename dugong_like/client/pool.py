@@ -143,6 +143,12 @@ class Lease:
             return member.requests + served >= member.most or monotonic() >= member.ends
         return True
 
+    def has_rested(self) -> bool:
+        """Return True if the connection was idle for so long that `Limits.ping_after` counts."""
+        for member in self._held.copy():
+            return monotonic() - member.rested >= self._pool.ping_idle_after
+        return False
+
     @property
     def views(self) -> list[Any]:
         """The views that users of the connection have left for the next ones; see `Sharing`."""
@@ -220,6 +226,8 @@ class Pool:
         limits: as given.
         lasts: seconds that a connection may be idle.
         most: requests of a connection.
+        ping_after: seconds without a new request after which a connection is asked by PING.
+        ping_idle_after: the same of an idle one; infinity if it is not idle for so long.
 
     """
 
@@ -240,6 +248,8 @@ class Pool:
         self.lasts: Final = _number(limits.keepalive_expiry)
         self.most: Final = _number(limits.max_requests)
         self._age = _number(limits.max_age)
+        self.ping_after: Final = _number(limits.ping_after)
+        self.ping_idle_after: Final = self.ping_after if self.ping_after < self.lasts else inf
         self._closed = False
         self._begin()
         after_fork(self._forget_parent)
@@ -298,12 +308,13 @@ class Pool:
 
         """
         origin = origin_of(request)
-        held = request.held
-        if held is not None:
-            return co_dispatch(held.over(self), origin, request)
         at = self._known.get(origin)
         if at is None:
             at = self._origin_pool(origin)
+        held = request.held
+        if held is not None:  # which means something over HTTP/1.1 only
+            origin = HTTP_1_1.at(origin) if at.negotiates else origin
+            return co_dispatch(held.over(self), origin, request)
         if at.negotiates:
             return self._co_dispatch_shared(origin, request)
         return co_dispatch(self, origin, request)
@@ -317,7 +328,7 @@ class Pool:
         sharing = self._shared()
         if not sharing.needs_http_1(origin):
             try:
-                leases = sharing.leases(request.timeouts)
+                leases = sharing.leases(request)
                 response = yield from co_dispatch(leases, origin, request)
                 if response.status_code != MISDIRECTED or not request.rewindable():
                     return response
@@ -381,7 +392,8 @@ class Pool:
         now = monotonic()
         member = None
         try:
-            if at.idle[-1].due <= now:
+            last = at.idle[-1]
+            if last.due <= now or now - last.rested >= self.ping_idle_after:
                 return None
             member = at.idle.pop()
             member.at = at
@@ -689,6 +701,8 @@ class Pool:
             conn = member.connection
             if conn is not None and conn.timeout is not member.timeout:
                 member.has_other_limits = True  # its user has set some
+            if self.ping_idle_after < inf:
+                member.rested = monotonic()
             self.give_back(member, used=used)
         else:
             self.discard(member, why)
@@ -729,7 +743,12 @@ class Pool:
             if member.has_other_limits:
                 member.has_other_limits = False
                 conn.timeout = member.timeout
-            if at.negotiates and not at.is_shared and conn.protocol == HTTP_2:
+            if (
+                at.negotiates
+                and not at.is_shared
+                and requests == used  # or what it speaks is known
+                and conn.protocol == HTTP_2
+            ):
                 at.is_shared = True
             member.due = due
             member.at = None

@@ -1,4 +1,4 @@
-"""How many connections a pool may have, how many it keeps, and for how long.
+"""How many connections a pool may have, how many it keeps, and for how long; other defaults.
 
 Not here: what time limits mean (polling/timeouts.py), and the pool (pool.py).
 """
@@ -18,8 +18,14 @@ MAX_KEEPALIVE_PER_ORIGIN: Final = 10
 # Seconds. Load balancers end idle connections after 60: a request that comes later would meet a
 # connection that is closed.
 KEEPALIVE_EXPIRY: Final = 60.0
+# Seconds. A connection that a router on the way has forgotten, which says nothing, swallows what is
+# sent: the request would fail at its time limit only. Routers forget after some minutes without a
+# packet (AWS after 350 s, Azure after 240 s), some of mobile networks after one.
+PING_AFTER: Final = 60.0
 # Of a client, in seconds. The first answer of some services takes minutes, which is no stall.
 DEFAULT_TIMEOUTS: Final = Timeouts(connect=10, pool=30, head=300, stall=60)
+# Of a client. With https the server chooses one of them (ALPN); without, it is HTTP/1.1.
+HTTP_2_OR_1: Final = ("h2", "http/1.1")
 SAME: Final = {
     "hard_limit": "max_connections",
     "keep_alive": "keepalive_expiry",
@@ -55,6 +61,11 @@ class Limits:
         max_age: seconds after which a connection gets no further request; those under way are
             not interrupted.
         max_requests: requests after which a connection is closed.
+        ping_after: seconds without a new request after which an HTTP/2 connection is asked by PING
+            before the next one is sent. If no answer comes within 5 seconds another connection is
+            used. It counts for connections that are idle for that long, which *keepalive_expiry*
+            has to allow, and for those on which other exchanges go on. 0 to ask each time, None
+            never.
 
     Raises:
         InvalidOption: an argument is too small, or not a number.
@@ -69,14 +80,15 @@ class Limits:
     keepalive_expiry: float | None
     max_age: float | None
     max_requests: int | None
+    ping_after: float | None
 
     # Not a dataclass: importing `dataclasses` takes longer than the rest of the library.
     __slots__ = (
         *("keepalive_expiry", "max_age", "max_connections", "max_keepalive"),
-        *("max_keepalive_per_origin", "max_per_origin", "max_requests"),
+        *("max_keepalive_per_origin", "max_per_origin", "max_requests", "ping_after"),
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - they are documented above
         self,
         *,
         max_connections: int | None = MAX_CONNECTIONS,
@@ -86,6 +98,7 @@ class Limits:
         keepalive_expiry: float | None = KEEPALIVE_EXPIRY,
         max_age: float | None = None,
         max_requests: int | None = None,
+        ping_after: float | None = PING_AFTER,
         **unknown: Never,
     ) -> None:
         for name in unknown:
@@ -101,7 +114,12 @@ class Limits:
             if count is not None:
                 check_int(name, count, COUNTS[name])
             object.__setattr__(self, name, count)
-        for name, seconds in (("keepalive_expiry", keepalive_expiry), ("max_age", max_age)):
+        times = {
+            "keepalive_expiry": keepalive_expiry,
+            "max_age": max_age,
+            "ping_after": ping_after,
+        }
+        for name, seconds in times.items():
             if seconds is not None:
                 check_seconds(seconds, name)
             object.__setattr__(self, name, seconds)

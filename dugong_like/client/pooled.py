@@ -121,6 +121,7 @@ class Member:
         lasts: seconds that it may be idle.
         ends: time at which it is too old.
         due: time until which it may be used, while it is idle.
+        rested: time since when it has been idle, if it is HTTP/2 and may be asked by PING.
         taken: time at which it was taken.
         places: its places: each a set, and the reference in there.
         key: the reference in the last of them.
@@ -129,7 +130,8 @@ class Member:
 
     __slots__ = (
         *("__weakref__", "at", "connection", "due", "ends", "has_other_limits", "home", "key"),
-        *("lasts", "most", "places", "renewals", "requests", "taken", "timeout", "views"),
+        *("lasts", "most", "places", "renewals", "requests", "rested", "taken"),
+        *("timeout", "views"),
     )
 
     def __init__(self, at: OriginPool, places: set[ref[Member]]) -> None:
@@ -141,7 +143,7 @@ class Member:
         self.views: tuple[int, list[Any]] | None = None
         self.renewals = 0
         self.requests = 0
-        self.taken = 0.0
+        self.taken = self.rested = 0.0
         self.most = self.lasts = self.ends = self.due = inf
         self.places: list[tuple[set[ref[Member]], ref[Member]]] = []
         try:

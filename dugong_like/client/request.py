@@ -114,6 +114,8 @@ class ClientRequest(Request):
         decompress: True or False to have the body of the response decoded or left as it is sent;
             None for what the client does.
         held: keeps one connection for several requests, a `HeldConnection`; None for none.
+        alone: True if it is sent by a connection that nobody else uses meanwhile, as it is one of
+            several parts of the same thing, which shall not share the speed of one connection.
         misdirected: True if it was sent by an HTTP/2 connection whose server answered 421.
         extensions: anything that layers of your own want to know.
 
@@ -134,6 +136,7 @@ class ClientRequest(Request):
     connecting: ConnectionSettings | None = None
     decompress: bool | None = None
     held: Hold | None = None
+    alone = False
     misdirected = False
 
     url: URL

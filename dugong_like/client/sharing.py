@@ -9,6 +9,9 @@ The first connection to an origin is opened by one request; the others wait for 
 speak. With HTTP/1.1 each takes a connection of its own from then on. If it cannot be opened, those
 that wait open connections by themselves, so that they do not fail one after the other.
 
+A connection that has been without a new request for long may be dead without anybody knowing. It is
+asked by PING first, by the one whose turn it is to open one, and the others wait for the outcome.
+
 **Threads, loops, finalizers and signals.** State is changed under a lock that is held for
 microseconds. A lease that is lost is given back by a finalizer, which may run in the middle of a
 section of the same thread: so what a section has looked at it looks at again after it has changed
@@ -36,6 +39,7 @@ from weakref import ref
 
 from ..connection.connection_view import ConnectionView, watch_room
 from ..errors import DugongError, PoolTimedOut, StateError
+from ..polling.contract import within
 from ..polling.wake import Wake
 from .pooled import HTTP_2, OriginPool
 
@@ -44,7 +48,9 @@ if TYPE_CHECKING:
     from ..http.url import Origin
     from ..polling.contract import Co
     from ..polling.timeouts import Timeouts
+    from .request import ClientRequest
 
+PING_TIME: Final = 5.0  # seconds for the answer to a PING: if a packet is lost it is sent again
 MOST_VIEWS: Final = 16  # of a connection; making one takes some microseconds
 MOST_KNOWN: Final = 1000  # origins that are remembered although nothing is in use there
 
@@ -65,6 +71,10 @@ class WholeLease(Protocol):
         """Return True if it takes no further request, as it has had so many, or is too old."""
         ...
 
+    def has_rested(self) -> bool:
+        """Return True if it was idle for longer than `Limits.ping_after`."""
+        ...
+
     def release(self, keep_alive: str | None = None, requests: int = 1) -> None:
         """Give the connection back, which has served so many requests."""
         ...
@@ -76,6 +86,11 @@ class WholeLease(Protocol):
 
 class Lending(Protocol):
     """The part of a `Pool` that is used here."""
+
+    @property
+    def ping_after(self) -> float:
+        """See `Limits.ping_after`; infinity for never."""
+        ...
 
     def key(self, origin: Origin, /) -> Hashable:
         """Return what is equal for origins that the same connections lead to."""
@@ -118,12 +133,17 @@ class Share:
         views: of users that have ended in order, for the next ones.
         uses: the leases of its users, by weak references.
         served: how many there have been.
+        rests_at: time at which it has been without a new user for so long that it is to be asked
+            by PING, in seconds of `time.monotonic`.
         has_ended: True if the lease is given back, or about to be.
         is_avoided: True if it takes no further user, and is closed after the last one.
 
     """
 
-    __slots__ = ("connection", "has_ended", "is_avoided", "lease", "served", "uses", "views")
+    __slots__ = (
+        *("connection", "has_ended", "is_avoided", "lease", "rests_at", "served", "uses"),
+        "views",
+    )
 
     def __init__(self, lease: WholeLease) -> None:
         self.lease = lease
@@ -131,6 +151,7 @@ class Share:
         self.uses: set[ref[StreamLease]] = set()
         self.views = lease.views
         self.served = 0
+        self.rests_at = inf
         self.has_ended = self.is_avoided = False
 
     def is_usable(self) -> bool:
@@ -333,9 +354,17 @@ class Sharing:
 
     # ---- taking
 
-    def leases(self, timeouts: Timeouts | None) -> Leases:
-        """Return what lends to a request with these time limits, as a pool does."""
-        return Leases(self, timeouts)
+    def leases(self, request: ClientRequest) -> Leases:
+        """Return what lends to *request*, as a pool does."""
+        return Leases(self, request.timeouts, alone=request.alone)
+
+    def try_acquire_whole(self, origin: Origin) -> WholeLease | None:
+        """Take a connection that nobody else uses; see `Pool.try_acquire`."""
+        return self._pool.try_acquire(origin)
+
+    def co_acquire_whole(self, origin: Origin, deadline: float | None) -> Co[WholeLease]:
+        """Take a connection that nobody else uses; see `Pool.co_acquire`."""
+        return self._pool.co_acquire(origin, deadline)
 
     def try_acquire(self, origin: Origin) -> AnyLease | None:
         """Take a stream, or a connection, if that is possible at once.
@@ -480,8 +509,9 @@ class Sharing:
 
     def _take(self, at: SharedOrigin, origin: Origin) -> StreamLease | None:
         """Return a stream of a connection that has room; None if there is none."""
+        now = monotonic()
         for share in at.shares.copy():
-            if not share.has_room() or not share.is_usable():
+            if not share.has_room() or share.rests_at <= now or not share.is_usable():
                 continue
             lease = None
             try:
@@ -499,6 +529,7 @@ class Sharing:
 
     def _use(self, at: SharedOrigin, share: Share, origin: Origin) -> StreamLease:
         share.served += 1
+        share.rests_at = monotonic() + self._pool.ping_after
         return StreamLease(self._self, at, share, origin)
 
     def _checked(self, at: SharedOrigin, lease: WholeLease) -> AnyLease:
@@ -546,23 +577,27 @@ class Sharing:
         lease = stream = None
         woken = 1  # another one opens if this is given up
         try:
+            yield from self._co_ask(at)
             if (free := self._take(at, origin)) is not None:  # shared since a moment ago
                 woken = len(at.waiting)
                 return free
-            lease = self._pool.try_acquire(origin)
-            if lease is None:
-                if at.shares:
-                    woken = 0  # or all would try again at once
-                    return None
-                lease = yield from self._pool.co_acquire(origin, inf if until is None else until)
-            conn = lease.connection
-            if conn.protocol != HTTP_2 or not conn.is_open():
-                if timeouts is not None and timeouts is not conn.timeout:
-                    conn.timeout = timeouts
-                yield from conn.co_connect()
+            is_open = False
+            while not is_open:
+                if lease is not None:
+                    lease.discard()
+                lease = self._pool.try_acquire(origin)
+                if lease is None:
+                    if at.shares:
+                        woken = 0  # or all would try again at once
+                        return None
+                    lease = yield from self._pool.co_acquire(
+                        origin, inf if until is None else until
+                    )
+                is_open = yield from _co_open(lease, timeouts)
+            assert lease is not None
             woken = len(at.waiting)
             at.each_opens = False
-            if conn.protocol == HTTP_2:
+            if lease.connection.protocol == HTTP_2:
                 stream = self._share(at, lease)
                 lease = None
                 result, stream = stream, None
@@ -581,6 +616,18 @@ class Sharing:
             if stream is not None:
                 stream.discard()
             opening.end(woken)
+
+    def _co_ask(self, at: SharedOrigin) -> Co[None]:
+        """Ask the connections that have rested if they are alive; see `Limits.ping_after`.
+
+        One that does not answer takes no further user. Its present ones have their time limits.
+        """
+        for share in at.shares.copy():
+            if share.has_room() and share.rests_at <= monotonic() and share.is_usable():
+                if (yield from _co_answers(share.connection)):
+                    share.rests_at = inf  # until its next use, which is the caller's
+                else:
+                    share.is_avoided = True
 
     def _share(self, at: SharedOrigin, lease: WholeLease) -> StreamLease:
         """Lend the first stream of a connection that is open."""
@@ -674,6 +721,26 @@ def _takes_connect(connection: HTTPConnection | None) -> bool:
     return settings is not None and settings.enable_connect_protocol == 1
 
 
+def _co_open(lease: WholeLease, timeouts: Timeouts | None) -> Co[bool]:
+    """Open the connection of *lease*, unless it is; return False if it does not answer any more."""
+    conn = lease.connection
+    if conn.protocol == HTTP_2 and conn.is_open():
+        return not lease.has_rested() or (yield from _co_answers(conn))
+    if timeouts is not None and timeouts is not conn.timeout:
+        conn.timeout = timeouts
+    yield from conn.co_connect()
+    return True
+
+
+def _co_answers(connection: HTTPConnection) -> Co[bool]:
+    """Return True if the server answers a PING in time."""
+    try:
+        yield from within(monotonic() + PING_TIME, connection.co_ping())
+    except DugongError:
+        return False
+    return True
+
+
 def _note_room(sharing: ref[Sharing], at: SharedOrigin) -> None:
     """Wake one that waits for a stream, which wakes the next one."""
     if (known := sharing()) is not None:
@@ -686,24 +753,30 @@ class Leases:
     Args:
         sharing: lends it.
         timeouts: the time limits of the request; None for those of the client.
+        alone: True for a connection that nobody else uses.
 
     """
 
-    __slots__ = ("_avoided", "_last", "_sharing", "_timeouts")
+    __slots__ = ("_alone", "_avoided", "_last", "_sharing", "_timeouts")
 
-    def __init__(self, sharing: Sharing, timeouts: Timeouts | None) -> None:
+    def __init__(self, sharing: Sharing, timeouts: Timeouts | None, *, alone: bool = False) -> None:
         self._sharing = sharing
         self._timeouts = timeouts
+        self._alone = alone
         self._last: AnyLease | None = None
         self._avoided: HTTPConnection | None = None
 
     def try_acquire(self, origin: Origin) -> AnyLease | None:
         """See `Sharing.try_acquire`."""
+        if self._alone:
+            return self._sharing.try_acquire_whole(origin)
         lease = self._last = self._sharing.try_acquire(origin)
         return None if lease is None or self._is_avoided(lease) else lease
 
     def co_acquire(self, origin: Origin, deadline: float | None = None) -> Co[AnyLease]:
         """See `Sharing.co_acquire`."""
+        if self._alone:
+            return (yield from self._sharing.co_acquire_whole(origin, deadline))
         while True:
             lease = yield from self._sharing.co_acquire(origin, deadline, self._timeouts)
             self._last = lease

@@ -17,6 +17,7 @@ from dugong_like import (
     default_ssl_context,
 )
 from dugong_like.client.connector import Connector
+from dugong_like.client.pool_limits import HTTP_2_OR_1
 
 HTTP, HTTPS = Origin("http", "h.test"), Origin("https", "h.test")
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -216,3 +217,22 @@ def test_logging_that_is_switched_on_later_holds_for_new_connections(caplog):
     config = own.config(HTTP)
     with caplog.at_level(logging.DEBUG, "dugong_like.connection"):
         assert own.config(HTTP) is config
+
+
+def test_default_versions_of_a_client_cost_nothing_without_tls():
+    connector = Connector(versions=HTTP_2_OR_1)
+    plain, secure = connector.config(HTTP), connector.config(HTTPS)
+    assert (plain.versions, plain.prefers_h2) == (("http/1.1",), False)
+    assert (secure.versions, secure.prefers_h2) == (HTTP_2_OR_1, True)
+    assert not connector.negotiates(HTTP)
+    assert connector.negotiates(HTTPS)
+    ws, wss = Origin("ws", "h.test"), Origin("wss", "h.test")
+    assert connector.key(ws) == connector.key(HTTP)
+    assert connector.key(wss) != connector.key(HTTPS)
+    assert connector.config(wss).versions == ("http/1.1",)
+
+
+@pytest.mark.parametrize("versions", [("h3",), (), "h2", ("h2", "h2")])
+def test_versions_are_checked_at_once(versions):
+    with pytest.raises((InvalidOption, TypeError), match="versions"):
+        Connector(versions=versions)

@@ -7,26 +7,28 @@ import os
 import threading
 import time
 
+import h2.events
 import pytest
 from kit.h2_frames import goaway
 from kit.h2_server import Answer
 from kit.h2_site import Site, h2_site, site
 from kit.steps import Steps
-from kit.support import ScriptedServer
+from kit.support import ScriptedServer, pattern
 
 from dugong_like import (
     AsyncClient,
     Client,
     ConnectionTimedOut,
     GoneAway,
+    Limits,
     Origin,
     StateError,
     StreamReset,
     Timeouts,
 )
+from dugong_like.client import sharing
 from dugong_like.drivers.loop import Loop
 
-VERSIONS = ("h2", "http/1.1")
 MOST_CODES = 2870  # bytecodes of a GET on a connection that was used before
 MOST_CALLS = 100
 
@@ -46,7 +48,7 @@ def client_of(trusting):
 
     def client_of(server, kind=Client, **options):
         url = f"https://localhost:{server.port}"
-        options = {"versions": VERSIONS, "ssl_context": trusting, **options}
+        options = {"ssl_context": trusting, **options}  # HTTP/2 is the default
         client = kind(base_url=url, **options)
         clients.append(client)
         return client
@@ -286,6 +288,7 @@ def test_misdirected_request_is_sent_once_more_by_another_connection(tls, client
                 response = client.request(method, "/upload", content=b"abc", **options)
                 response.read()
                 assert (response.status_code, response.json()["length"]) == (200, 3)
+                assert response.attempts == 2
                 assert sum(map(len, other.iter_bytes())) == 300_000
             assert client.get("/").content == b"hello"
             counts = client.stats()[f"https://localhost:{server.port}"]
@@ -303,7 +306,7 @@ def test_misdirected_request_on_a_known_connection_is_sent_once_more(tls, client
             client.get("/")
             response = client.post("/upload", content=b"abc")
             assert response.status_code == status
-            assert len(counted) == 2
+            assert response.attempts == len(counted) == 2
             assert client.get("/").content == b"hello"
             assert client.post("/upload", content=b"abc").status_code == 200
         assert len(server.peers) == 2
@@ -394,8 +397,9 @@ def test_server_that_needs_http_1(certificate, client_of):
     context.set_alpn_protocols(["h2", "http/1.1"])
     with ScriptedServer(serve, context) as server:
         client = client_of(server)
-        assert client.post("/", content=b"x").content == b"ok"
-        assert client.get("/").content == b"ok"
+        first, second = client.post("/", content=b"x"), client.get("/")
+        assert first.content == second.content == b"ok"
+        assert [first.attempts, second.attempts] == [2, 1]
     assert protocols == ["h2", "http/1.1"]
 
 
@@ -541,3 +545,91 @@ def test_steps_of_requests_one_after_the_other_are_few():
             client.get(url)
     assert steps.codes < MOST_CODES
     assert steps.frames < MOST_CALLS
+
+
+# ---- connections that may be dead
+
+
+def test_connection_is_asked_before_each_request_if_that_is_wanted(tls, client_of):
+    with h2_site(tls=tls) as server:
+        client = client_of(server, limits=Limits(ping_after=0))
+        for _ in range(3):
+            response = client.post("/upload", content=b"abc")
+            assert (response.json()["length"], response.attempts) == (3, 1)
+        with client.stream("GET", "/chunked/300000") as other:
+            assert client.get("/").content == b"hello"
+            assert len(other.read()) == 300_000
+        (peer,) = server.peers
+    assert sum(isinstance(event, h2.events.PingReceived) for event in peer.events) == 4
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_request_is_not_sent_by_a_connection_that_swallows_everything(
+    tls, client_of, monkeypatch, stream
+):
+    """A router on the way has forgotten it: nothing comes back, and no error."""
+    monkeypatch.setattr(sharing, "PING_TIME", 0.05)
+    peers = []
+
+    def serve(sock):
+        peer = Site(site)
+        peers.append(peer)
+        sock.sendall(peer.take(b""))
+        while wire := sock.recv(65536):
+            if peer is peers[0] and peer.requests:
+                continue
+            sock.sendall(peer.take(wire))
+
+    with ScriptedServer(serve, tls) as server:
+        client = client_of(server, limits=Limits(ping_after=0))
+        assert client.get("/").content == b"hello"
+        response = client.post("/upload", content=b"abc", stream=stream)
+        response.read()
+        assert (response.json()["length"], response.attempts) == (3, 1)
+        assert client.stats()[f"https://localhost:{server.port}"].ended == {"discarded": 1}
+    assert [len(peer.requests) for peer in peers] == [1, 1]
+
+
+# ---- connections that nobody else uses
+
+
+def test_ranges_of_a_download_have_connections_of_their_own(tls, client_of, tmp_path):
+    size = 4 << 20
+
+    def answer(request):
+        if (wanted := request["range"]) is None:
+            return Answer(body=pattern(size))
+        begin, end = map(int, wanted.removeprefix("bytes=").split("-"))
+        fields = [("content-range", f"bytes {begin}-{end}/{size}"), ("etag", '"1"')]
+        return Answer(status=206, fields=fields, body=pattern(size)[begin : end + 1])
+
+    with h2_site(answer, tls=tls) as server:
+        client = client_of(server)
+        result = client.download("/x", tmp_path / "x", ranges=3)
+        assert (tmp_path / "x").read_bytes() == pattern(size)
+        assert result.response.http_version == "2"
+        assert client.get("/x").num_bytes_downloaded == size
+    assert len(server.peers) == 3
+
+
+def test_authentication_of_a_connection_goes_over_http_1(certificate, client_of):
+    protocols = []
+
+    def serve(sock):
+        protocols.append(sock.selected_alpn_protocol())
+        while b"\r\n\r\n" in sock.recv(65536):
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    class OfTheConnection:
+        same_connection = True
+
+        def auth_flow(self, request):
+            yield request
+            yield request
+
+    context = certificate.server_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with ScriptedServer(serve, context) as server:
+        response = client_of(server).get("/", auth=OfTheConnection())
+        assert (response.content, response.attempts) == (b"ok", 2)
+    assert protocols == ["http/1.1"]

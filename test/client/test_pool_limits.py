@@ -16,7 +16,8 @@ COUNTS = {
 def test_defaults():
     assert repr(Limits()) == (
         "Limits(keepalive_expiry=60.0, max_age=None, max_connections=100, max_keepalive=50, "
-        "max_keepalive_per_origin=10, max_per_origin=None, max_requests=None)"
+        "max_keepalive_per_origin=10, max_per_origin=None, max_requests=None, "
+        "ping_after=60.0)"
     )
 
 
@@ -31,7 +32,7 @@ def test_counts(name, least):
             Limits(**{name: wrong})
 
 
-@pytest.mark.parametrize("name", ["keepalive_expiry", "max_age"])
+@pytest.mark.parametrize("name", ["keepalive_expiry", "max_age", "ping_after"])
 def test_seconds(name):
     assert getattr(Limits(**{name: 0}), name) == 0
     assert getattr(Limits(**{name: None}), name) is None

@@ -1,9 +1,21 @@
 """Streams of shared connections, without sockets: connections only say what they are asked."""
 
+import time
+
 import pytest
 from kit.pooled import FakeConnector, origin, places, step
 
-from dugong_like import ConnectFailed, Limits, Pool, PoolTimedOut, StateError, Timeouts, run
+from dugong_like import (
+    ConnectFailed,
+    ConnectionTimedOut,
+    Limits,
+    Pool,
+    PoolTimedOut,
+    StateError,
+    Timeouts,
+    run,
+)
+from dugong_like.client import pool as pool_
 from dugong_like.client import sharing as sharing_
 from dugong_like.client.sharing import Sharing, StreamLease
 from dugong_like.connection.connection_view import ConnectionView
@@ -18,6 +30,7 @@ class Server:
         concurrency: streams of a connection.
         gate: connecting waits for it, if it is there.
         failure: of connecting.
+        answers: True if it answers PING.
 
     """
 
@@ -26,6 +39,7 @@ class Server:
         self.concurrency = concurrency
         self.gate = None
         self.failure = None
+        self.answers = True
 
 
 class View:
@@ -65,6 +79,14 @@ class Connector(FakeConnector):
             conn.protocol, conn.open = server.protocol, True
             connected = True
 
+        def co_ping():
+            conn.pings += 1
+            yield from () if server.gate is None else server.gate.co_wait()
+            if not server.answers:
+                raise ConnectionTimedOut("no answer to PING")
+
+        conn.pings = 0
+        conn.co_ping = co_ping
         conn.beside = lambda _: View(conn)
         conn.co_connect = co_connect
         conn.is_open = lambda: conn.open and not conn.closings
@@ -464,3 +486,107 @@ def test_one_that_opens_alone_makes_no_flag(monkeypatch):
     for _ in range(2):  # a new connection, and one that was idle
         took(sharing.co_acquire(origin())).release()
     assert places(pool) == (1, 0)
+
+
+# ---- connections that have rested
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """A function that moves the clock of pools forward."""
+    ahead = 0.0
+
+    def moved(seconds):
+        nonlocal ahead
+        ahead += seconds
+
+    for module in (pool_, sharing_):
+        monkeypatch.setattr(module, "monotonic", lambda: time.monotonic() + ahead)
+    return moved
+
+
+def pings(connector):
+    return [conn.pings for conn in connector.made]
+
+
+def test_connection_that_was_idle_for_long_is_asked_once_before_it_is_used(later):
+    sharing, pool, connector = known(keepalive_expiry=600)
+    for seconds, counts in ((50, [0]), (70, [1]), (50, [1]), (599, [2])):
+        later(seconds)
+        leases = [took(sharing.co_acquire(origin())) for _ in range(2)]
+        assert pings(connector) == counts
+        for lease in leases:
+            lease.release()
+    later(601)
+    took(sharing.co_acquire(origin())).release()
+    assert pings(connector) == [2, 0]  # it has expired
+    assert pool.stats()[str(origin())].ended == {"expired": 1}
+
+
+@pytest.mark.parametrize(("after", "count"), [(None, 0), (0, 3), (1000, 1)])
+def test_whether_and_when_connections_are_asked(later, after, count):
+    sharing, _, connector = known(keepalive_expiry=None, ping_after=after)
+    for seconds in (0, 500, 100_000):
+        later(seconds)
+        took(sharing.co_acquire(origin())).release()
+    assert pings(connector) == [count]
+
+
+def test_connection_that_does_not_answer_is_replaced_and_others_wait_for_that(later):
+    sharing, pool, connector, server = sharing_of(concurrency=9, keepalive_expiry=600)
+    took(sharing.co_acquire(origin())).release()
+    later(100)
+    server.answers = False
+    with Wake() as server.gate:
+        waiting = [sharing.co_acquire(origin()) for _ in range(3)]
+        assert [step(each) for each in waiting] == [None] * 3
+        assert pings(connector) == [1]
+        server.gate.set()
+        leases = [took(each) for each in waiting]
+    assert used(connector, leases) == [1, 1, 1]
+    assert pings(connector) == [1, 0]
+    for lease in leases:
+        lease.release()
+    assert connector.made[0].closings == 1
+    assert pool.stats()[str(origin())].ended == {"discarded": 1}
+    assert places(pool) == (1, 0)
+
+
+def test_operation_that_is_closed_while_it_asks_leaves_that_to_the_next(later):
+    sharing, pool, connector, server = sharing_of(concurrency=9, keepalive_expiry=600)
+    took(sharing.co_acquire(origin())).release()
+    later(100)
+    with Wake() as server.gate:
+        first, second = (sharing.co_acquire(origin()) for _ in range(2))
+        assert [step(first), step(second)] == [None, None]
+        first.close()
+        server.gate.set()
+        took(second).release()
+    assert [conn.closings for conn in connector.made] == [1, 0]
+    assert places(pool) == (1, 0)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_connection_with_a_long_exchange_is_asked_as_well(later, answers):
+    sharing, pool, connector, server = sharing_of(concurrency=9)
+    long = took(sharing.co_acquire(origin()))
+    later(100)
+    server.answers = answers
+    assert sharing.try_acquire(origin()) is None
+    leases = [took(sharing.co_acquire(origin())) for _ in range(2)]
+    assert used(connector, leases) == ([0, 0] if answers else [1, 1])
+    assert connector.made[0].pings == 1
+    assert connector.made[0].closings == 0  # the long one has its own time limits
+    for lease in (long, *leases):
+        lease.release()
+    assert connector.made[0].closings == (0 if answers else 1)
+    assert places(pool) == (1, 0)
+
+
+def test_request_that_goes_directly_leaves_asking_to_others(later):
+    _, pool, _, _ = sharing_of(keepalive_expiry=600)
+    sharing = pool._shared()
+    took(sharing.co_acquire(origin())).release()
+    sharing.take_stream(pool._origin_pool(origin()), origin()).release()
+    later(100)
+    assert sharing.take_stream(pool._origin_pool(origin()), origin()) is None

@@ -268,6 +268,7 @@ class Download:
             fields = []
         for name, value in fields:
             request.headers.set(name, value)
+        request.alone = not alone
         response, self._first = self._first, None
         if response is None:
             response = yield from self._co_send(request, stream=True)

@@ -414,7 +414,7 @@ class H2Stream:
     def move(self) -> None:
         """Note that the request goes to another session; nothing of it was sent here.
 
-        Whoever moves it calls `settle` when it has begun there.
+        `settle` is called when it has begun there.
         """
         self.moved = True
         self._leave_pending()

@@ -18,7 +18,9 @@ from .hpack_decoder import MAX_FIELDS, MAX_LIST
 from .hpack_encoder import SENSITIVE
 
 STREAM_WINDOW: Final = 2**18  # bytes of 256 KiB: what a stream may send before it is read
-MAX_STREAM_WINDOW: Final = 2**20  # bytes; a window grows to it while its stream is read quickly
+# Bytes that the window of a stream grows to while it is read quickly: 80 MB a second if an answer
+# takes 100 ms. Of the same order as those of browsers.
+MAX_STREAM_WINDOW: Final = 2**23
 MAX_STREAMS: Final = 100  # at once; more are seldom allowed
 MAX_INFORMATIONAL: Final = 20  # 1xx responses to one request; Go stops at 5
 MAX_CONTINUATIONS: Final = 8  # frames behind HEADERS, 128 KiB with it (CVE-2024-28182)

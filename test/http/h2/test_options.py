@@ -89,7 +89,7 @@ def test_defaults():
     assert options.announced() == [(2, 0), (4, 2**18), (6, 65536)]
     assert options.settings == H2Settings()
     assert options.stream_window == 2**18
-    assert options.max_stream_window == 2**20
+    assert options.max_stream_window == 2**23
     assert options.connection_window == 2**31 - 1
     assert options.auto_window is True
     assert options.window_update_threshold is None
