@@ -56,6 +56,13 @@ def check_client_arguments(given: Mapping[str, Any]) -> None:
     check_default_encoding(given["default_encoding"])
 
 
+def given_arguments(arguments: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of *arguments*, by name, that are not the default ones."""
+    return {
+        name: arguments[name] for name, value in defaults.items() if arguments[name] is not value
+    }
+
+
 def _check_layers(layers: object) -> None:
     if not isinstance(layers, Iterable) or not all(map(callable, layers)):
         raise TypeError(f"layers are a sequence of functions, not {quoted(layers)}")

@@ -24,7 +24,7 @@ from ..http.version import VERSION
 from ..polling.contract import Co, run, within
 from ..polling.timeouts import Timeouts
 from ..polling.twin_documentation import twin_of
-from .arguments import check_client_arguments, check_retry
+from .arguments import check_client_arguments, check_retry, given_arguments
 from .chain import Chain
 from .events import HookFunctions, Hooks
 from .layers.events import events
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from .layers.guard import Guard
     from .layers.rate import RequestRate
     from .layers.retry import Retry
+    from .pickling import ClientState
     from .pool import Pool
     from .request import ClientRequest
     from .transfers.options import DownloadOptions, UploadOptions
@@ -205,7 +206,9 @@ class Client:
     ) -> None:
         for name in unknown:
             raise unknown_option(name, Client.__init__.__kwdefaults__ or (), SAME)
-        check_client_arguments(locals())
+        arguments = locals()
+        check_client_arguments(arguments)
+        self._given = given_arguments(arguments, Client.__init__.__kwdefaults__ or {})
         self._timeouts, self._total = split_timeout(timeout)
         self._builder = RequestBuilder(
             base_url,
@@ -1036,6 +1039,31 @@ class Client:
     def close(self) -> None:
         """Blocking twin of `co_close`."""
         run(self.co_close())
+
+    def __getstate__(self) -> tuple[ClientState, dict[str, Any]]:
+        """Return what `pickle` and `copy` keep: the settings, fields and cookies; no connections.
+
+        Attributes of subclasses are kept as well.
+        """
+        from .pickling import ClientState, picklable  # noqa: PLC0415 - for those who want it
+
+        given = picklable(self._given, self._cookies)
+        hooks = self._hooks.functions()
+        state = ClientState(given, self.headers, hooks, self._is_closed)
+        own = vars(Client())
+        return state, {name: value for name, value in vars(self).items() if name not in own}
+
+    def __setstate__(self, kept: tuple[ClientState, dict[str, Any]]) -> None:
+        from .pickling import restored  # noqa: PLC0415 - as above
+
+        state, others = kept
+        given = restored(state.given)
+        Client.__init__(self, **{**given, "headers": None, "hooks": state.hooks})
+        self.headers.clear()
+        self.headers.add_pairs(state.headers.wire_items())
+        self.__dict__.update(others)
+        if state.is_closed:
+            self.close()
 
     def __enter__(self) -> Self:
         return self

@@ -5,12 +5,13 @@ Not here: limits for bytes per second (polling/rates.py).
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ...http.arguments import check_callable
 from ...polling.contract import Co
@@ -56,7 +57,9 @@ class RequestRate:
         check_int("burst", burst, 1)
         check_flag("per_origin", per_origin)
         check_callable(clock, "clock")
+        self._per_second = per_second
         self._gap = 1 / per_second
+        self._burst = burst
         self._ahead = (burst - 1) * self._gap
         self._per_origin = bool(per_origin)
         self._clock = clock
@@ -64,9 +67,21 @@ class RequestRate:
         self._lock = threading.RLock()  # a finalizer may come in between
         after_fork(self._begin_anew)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what `pickle` keeps: the settings. A process counts its own requests only."""
+        made = functools.partial(
+            type(self),
+            self._per_second,
+            self._burst,
+            per_origin=self._per_origin,
+            clock=self._clock,
+        )
+        return made, ()
+
     def __repr__(self) -> str:
-        burst = round(self._ahead / self._gap) + 1
-        return f"RequestRate({1 / self._gap:g}, burst={burst}, per_origin={self._per_origin})"
+        return (
+            f"RequestRate({self._per_second:g}, burst={self._burst}, per_origin={self._per_origin})"
+        )
 
     def _begin_anew(self) -> None:
         self._lock = threading.RLock()

@@ -9,11 +9,12 @@ Not here: reading Retry-After (http/retry_after.py), and redirects.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Final, Never
+from typing import TYPE_CHECKING, Any, Final, Never
 
 from ...errors import ConnectionTimedOut, DugongError, InvalidOption, TransportError
 from ...http.arguments import as_string
@@ -179,6 +180,12 @@ class Retry:
     def takes(self, origin: Origin) -> bool:
         """Count a repetition, if there may be one; return False if there may be none."""
         return self._budgets is None or self._budgets.spend(origin)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what `pickle` keeps: the settings. What has been repeated is not counted there."""
+        names = Retry.__init__.__kwdefaults__ or {}
+        given = {name: getattr(self, name) for name in names}
+        return functools.partial(type(self), self.total, **given), ()
 
     def __repr__(self) -> str:
         return f"Retry({self.total}, statuses={sorted(self.statuses)}, budget={self.budget})"

@@ -111,6 +111,9 @@ class H2Settings:
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), [getattr(self, name) for name in self.__slots__])
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, H2Settings):
             return NotImplemented
@@ -229,6 +232,9 @@ class H2Options:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), [getattr(self, name) for name in self.__slots__])
+
     def announced(self) -> list[tuple[int, int]]:
         """Return identifier and value of each setting of the first SETTINGS frame."""
         ours: dict[int, int] = {
@@ -243,6 +249,14 @@ class H2Options:
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted")
+
+
+def _restored(kind: type[Any], values: list[Any]) -> Any:
+    """Return the object of a *kind* with these attributes, which were checked before (`pickle`)."""
+    made = object.__new__(kind)
+    for name, value in zip(kind.__slots__, values, strict=True):
+        object.__setattr__(made, name, value)
+    return made
 
 
 def _once(name: str, value: int | None, settings: H2Settings, default: int) -> int:
