@@ -1,0 +1,124 @@
+"""Answers to PROPFIND, as servers write them and as nobody should."""
+
+import pytest
+
+from dugong_like import InvalidResponse
+from dugong_like.http import webdav
+from dugong_like.http.webdav import MAX_DEPTH, MAX_TEXT, Multistatus, Resource, path_of
+
+APACHE = b"""<?xml version="1.0" encoding="utf-8"?>
+<D:multistatus xmlns:D="DAV:" xmlns:ns0="DAV:">
+<D:response xmlns:lp1="DAV:" xmlns:lp2="http://apache.org/dav/props/">
+<D:href>/dav/</D:href>
+<D:propstat><D:prop><lp1:resourcetype><D:collection/></lp1:resourcetype>
+<lp1:getlastmodified>Sun, 06 Nov 1994 08:49:37 GMT</lp1:getlastmodified>
+<D:getcontenttype>httpd/unix-directory</D:getcontenttype>
+</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>
+<D:propstat><D:prop><D:getcontentlength/></D:prop>
+<D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>
+</D:response>
+<D:response><D:href>/dav/a%20b%C3%A4.txt</D:href>
+<D:propstat><D:prop><D:resourcetype/><lp1:creationdate xmlns:lp1="DAV:">2026-01-02T03:04:05Z\
+</lp1:creationdate><D:getcontentlength>12</D:getcontentlength>
+<D:getetag>"c-5&amp;"</D:getetag><D:getcontenttype>text/plain</D:getcontenttype></D:prop>
+<D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>
+</D:multistatus>
+"""
+FOLDER = Resource(
+    "/dav/", True, None, None, "Sun, 06 Nov 1994 08:49:37 GMT", None, "httpd/unix-directory"
+)
+FILE = Resource(
+    "/dav/a%20b%C3%A4.txt", False, 12, '"c-5&"', None, "2026-01-02T03:04:05Z", "text/plain"
+)
+
+
+def read(*pieces):
+    found = []
+    reader = Multistatus(found.append)
+    for piece in pieces:
+        reader.add(piece)
+    reader.end()
+    return found
+
+
+def response(inner, after=b""):
+    return b'<multistatus xmlns="DAV:"><response>' + inner + b"</response>%b</multistatus>" % after
+
+
+def test_resources_are_the_same_wherever_the_network_cuts():
+    for cut in range(len(APACHE) + 1):
+        assert read(APACHE[:cut], APACHE[cut:]) == [FOLDER, FILE]
+    assert read(*(APACHE[at : at + 1] for at in range(len(APACHE)))) == [FOLDER, FILE]
+
+
+def test_a_resource_is_there_as_soon_as_its_element_ends():
+    found = []
+    first = APACHE.index(b"</D:response>") + len(b"</D:response>")
+
+    Multistatus(found.append).add(APACHE[:first])
+
+    assert found == [FOLDER]
+
+
+def test_properties_of_another_status_than_success_do_not_count():
+    good = b"<propstat><prop/><status>HTTP/1.1 200 OK</status></propstat>"
+    bad = b"<propstat><prop><getetag>x</getetag></prop><status>HTTP/1.1 403 No</status></propstat>"
+
+    assert read(response(b"<href>/a</href>" + good + bad)) == [Resource("/a", False)]
+    assert read(response(b"<href>/a</href>" + bad)) == []
+    assert read(response(good)) == []
+    assert read(response(b"<href>/a</href><status>HTTP/1.1 423 Locked</status>")) == []
+
+
+def test_names_of_other_namespaces_and_odd_values_are_not_taken_for_properties():
+    odd = (
+        b'<href>/a</href><propstat><prop><getetag xmlns="other">x</getetag>'
+        b"<getcontentlength>-1</getcontentlength><owner><href>/b</href></owner>"
+        b"</prop><status>HTTP/1.1 200 OK</status></propstat>"
+    )
+
+    assert read(response(odd)) == [Resource("/a", False)]
+    assert read(response(odd.replace(b"-1", b"9" * 19))) == [Resource("/a", False)]
+
+
+def test_an_answer_without_an_end_is_given_up(monkeypatch):
+    monkeypatch.setattr(webdav, "MAX_SIZE", 100)
+
+    with pytest.raises(InvalidResponse, match="more than 100 bytes"):
+        read(APACHE)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "no element found"),
+        (b"<html><body>", "no multistatus"),
+        (b'<multistatus xmlns="other"></multistatus>', "no multistatus"),
+        (b'<multistatus xmlns="DAV:"><response>', "no element found"),
+        (b'<multistatus xmlns="DAV:"></a>', "mismatched tag"),
+        (
+            b'<!DOCTYPE x [<!ENTITY a "aa">]><multistatus xmlns="DAV:">&a;</multistatus>',
+            "declares entities",
+        ),
+        (response(b"<href>" + b"a" * (MAX_TEXT + 1) + b"</href>"), "more than 65536 characters"),
+        (b'<multistatus xmlns="DAV:">' + b"<a>" * MAX_DEPTH, "within each other"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_what_is_no_multistatus_is_an_invalid_response(body, message):
+    with pytest.raises(InvalidResponse, match=message) as raised:
+        read(body)
+    assert raised.value.request_sent == "yes"
+
+
+@pytest.mark.parametrize(
+    ("href", "path"),
+    [
+        ("/a/b%2fc", "/a/b/c"),
+        ("https://example.org:8080/a%7Eb/?x#y", "/a~b/"),
+        ("http://example.org", ""),
+        ("a%FF", "a\udcff"),
+    ],
+)
+def test_paths_are_compared_decoded(href, path):
+    assert path_of(href) == path
