@@ -49,6 +49,11 @@ RESERVED = {
         "adapters/botocore.py",  # its exceptions, which botocore catches
         "adapters/requests.py",
     },
+    "fsspec": {
+        "adapters/fsspec.py",
+        "adapters/fsspec_files.py",
+        "adapters/fsspec_webdav.py",
+    },
     "oauthlib": {
         "http/auth/oauth1.py",
         "http/auth/oauth2.py",
@@ -127,6 +132,10 @@ TESTED_ELSEWHERE = {
     "adapters/httpx_edition.py": "adapters/test_httpx_side_by_side.py",
     "adapters/httpx_network.py": "adapters/test_httpx.py, adapters/test_httpx_errors.py",
     "adapters/httpx_trace.py": "adapters/test_httpx.py, adapters/test_httpx_side_by_side.py",
+    "adapters/fsspec_files.py": "adapters/test_fsspec.py",
+    "adapters/fsspec_ranges.py": "adapters/test_fsspec.py",
+    "adapters/fsspec_requests.py": "adapters/test_fsspec.py",
+    "http/html_links.py": "adapters/test_fsspec.py",
     "cli/demo.py": "test_command_line.py",
     "cli/demo_server.py": "test_command_line.py",
     "cli/clients.py": "cli/test_sending.py",

@@ -1,7 +1,7 @@
-"""What `pickle` and `copy` keep of a client: its settings, fields and cookies; no connections.
+"""The parts of a client that `pickle` and `copy` keep: settings, fields and cookies.
 
-So a client can be an argument of tasks in other processes, each of which has connections of its
-own. The values of the settings have to allow it, too.
+Connections are not kept. So a client can be an argument of tasks in other processes, each of which
+has connections of its own. The values of the settings have to allow it, too.
 
 Not here: how single values are pickled; each class of theirs says so.
 """
@@ -24,7 +24,7 @@ class ModuleName(NamedTuple):
 
 
 class ClientState(NamedTuple):
-    """What is kept of a client.
+    """The parts of a client that are kept.
 
     Attributes:
         given: arguments of `Client`, by name, as far as they are not the default ones.

@@ -45,6 +45,7 @@ def sent_again(value):
     return pickle.loads(pickle.dumps(value))
 
 
+@pytest.mark.feature("E47")
 def test_a_client_arrives_with_its_settings_and_connections_of_its_own():
     with (
         Site({None: OK}) as site,

@@ -68,7 +68,7 @@ class RequestRate:
         after_fork(self._begin_anew)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return what `pickle` keeps: the settings. A process counts its own requests only."""
+        """Return the settings, which `pickle` keeps. A process counts its own requests only."""
         made = functools.partial(
             type(self),
             self._per_second,

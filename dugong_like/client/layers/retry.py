@@ -182,7 +182,7 @@ class Retry:
         return self._budgets is None or self._budgets.spend(origin)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return what `pickle` keeps: the settings. What has been repeated is not counted there."""
+        """Return the settings, which `pickle` keeps, and not the number of repetitions so far."""
         names = Retry.__init__.__kwdefaults__ or {}
         given = {name: getattr(self, name) for name in names}
         return functools.partial(type(self), self.total, **given), ()
