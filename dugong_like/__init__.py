@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from .client.pool_limits import Limits
     from .client.request import ClientRequest
     from .client.response import Response
+    from .client.sync.results import SyncProgress, SyncResult, SyncStep
     from .client.transfers.results import DownloadResult, UploadResult
     from .connection.answers import Answer, AnswerStream
     from .connection.async_connection import AsyncConnection, async_connect
@@ -292,6 +293,9 @@ __all__ = [
     "StreamConsumed",
     "StreamNotReady",
     "StreamReset",
+    "SyncProgress",
+    "SyncResult",
+    "SyncStep",
     "TLSSessions",
     "Target",
     "Timeouts",
@@ -368,6 +372,9 @@ _LATER = {
     "ASGIDispatcher": ".client.dispatchers.asgi",
     "DownloadResult": ".client.transfers.results",
     "MapItem": ".client.bulk.results",
+    "SyncProgress": ".client.sync.results",
+    "SyncResult": ".client.sync.results",
+    "SyncStep": ".client.sync.results",
     "MapProgress": ".client.bulk.results",
     "MapResults": ".client.bulk.map_results",
     "EventSource": ".client.event_source",

@@ -32,6 +32,7 @@ from .cli.outcome import (
 from .cli.request_options import add_request_options
 from .cli.standard import complain, occupy_closed
 from .cli.stopping import stop_on_signals
+from .cli.sync_options import add_sync_options
 from .errors import DugongError
 
 
@@ -87,6 +88,13 @@ def _parser() -> CommandParser:
         add_request_options(command, name, limits)
         command.set_defaults(run=partial(_send, command), command=name)
 
+    sync = add_command(
+        "sync", help="make a folder on a server like a local one, or the other way round",
+        description=help_texts.SYNC, epilog=help_texts.SYNC_END.format(program=program),
+    )  # fmt: skip
+    add_sync_options(sync, limits)
+    sync.set_defaults(run=partial(_sync, sync), command="sync")
+
     demo = add_command(
         "demo", help="measure this library on this computer",
         description=help_texts.DEMO, epilog=help_texts.DEMO_END.format(program=program),
@@ -112,6 +120,12 @@ def _send(parser: Parser, options: argparse.Namespace) -> int:
     from .cli.sending import send  # noqa: PLC0415 - as slow as the rest, and --help needs it not
 
     return send(parser, options)
+
+
+def _sync(parser: Parser, options: argparse.Namespace) -> int:
+    from .cli.sync import sync  # noqa: PLC0415 - as above
+
+    return sync(parser, options)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -72,6 +72,13 @@ DEMO: Final = """\
 Start a server on this computer, upload files of many sizes to it, download
 them in several ways, compare every byte, and print how fast each way was."""
 
+SYNC: Final = """\
+Copy what has changed, so that DEST becomes like SOURCE. One of both is a
+folder, the other one the URL of a folder on a server that takes PUT and
+DELETE: a WebDAV server, or one that keeps a list of files for it. Files are
+there when they are complete, and not before. A run that was ended is gone on
+with by the next one."""
+
 STREAMS: Final = """\
 waiting for other programs:
   As with every tool, 'get URL | less' waits for as long as less does.
@@ -98,6 +105,13 @@ MEASURED: Final = (
     (SUCCESS, "success: all bytes are equal"),
     (FAILED, "failure, or a byte was different"),
     (WRONG_ARGUMENTS, "wrong arguments"),
+)
+SYNCHRONISED: Final = (
+    (SUCCESS, "success: DEST is like SOURCE"),
+    (FAILED, "a file could not be read, written or compared, or time was up"),
+    (WRONG_ARGUMENTS, "wrong arguments"),
+    (3, "the network has failed"),
+    (4, "the server answered with an error"),
 )
 ENDED: Final = (
     (READER_GONE, "the reader of the output has closed it, such as head"),
@@ -187,6 +201,15 @@ DELETE_END: Final = end_of_help(
     ("delete https://www.example.org/api/1", "delete -u USER https://www.example.org/api/1"),
     TRANSFERRED,
     STREAMS,
+)
+SYNC_END: Final = end_of_help(
+    (
+        "sync photos https://www.example.org/photos/",
+        "sync --delete --max-delete 100 photos https://www.example.org/photos/",
+        "sync --dry-run https://www.example.org/photos/ restored",
+        "sync --exclude '*.tmp' --exclude cache/ . https://www.example.org/home/",
+    ),
+    SYNCHRONISED,
 )
 DEMO_END: Final = end_of_help(
     ("demo --files 40", "demo --files 16 --json", "demo --url http://www.example.org/large"),

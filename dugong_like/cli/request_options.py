@@ -45,6 +45,18 @@ def add_request_options(parser: Parser, name: str, limits: TimeLimits) -> None:
         parser.before_urls = ("-i", "--include")  # as of the other commands
     _add_outputs(parser, name)
     _add_bodies(parser, name)
+    group = add_identity(parser)
+    group.add_argument(
+        "--compressed", action="store_true", help="ask for a compressed body, and decompress it"
+    )
+    group.add_argument(
+        "--no-location", dest="location", action="store_false", help="do not follow redirects"
+    )
+    add_connections(parser, limits)
+
+
+def add_identity(parser: Parser) -> Any:
+    """Add the options that say who asks, and return their group."""
     group = parser.add_argument_group("request")
     group.add_argument(
         "-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", type=field,
@@ -57,13 +69,7 @@ def add_request_options(parser: Parser, name: str, limits: TimeLimits) -> None:
     group.add_argument(
         "--netrc", action="store_true", help="take user and password from ~/.netrc, or $NETRC"
     )
-    group.add_argument(
-        "--compressed", action="store_true", help="ask for a compressed body, and decompress it"
-    )
-    group.add_argument(
-        "--no-location", dest="location", action="store_false", help="do not follow redirects"
-    )
-    _add_connections(parser, limits)
+    return group
 
 
 def _add_outputs(parser: Parser, name: str) -> None:
@@ -134,7 +140,7 @@ def _form(text: str) -> FormField:
     return form_field(text)
 
 
-def _add_connections(parser: Parser, limits: TimeLimits) -> None:
+def add_connections(parser: Parser, limits: TimeLimits) -> None:
     group = parser.add_argument_group("connection")
     group.add_argument(
         "--timeout", type=time_limits, default=limits, metavar="SECONDS",
@@ -193,6 +199,11 @@ def check_together(parser: Parser, options: argparse.Namespace, name: str) -> No
     if options.remote_name and options.output is not None:
         parser.error("-o and -O are two names for one file")
     _check_resume(parser, options)
+    check_identity(parser, options)
+
+
+def check_identity(parser: Parser, options: argparse.Namespace) -> None:
+    """Report credentials that do not go together, and end; set ``user``."""
     if options.key is not None and options.cert is None:
         parser.error("--key is the key of a --cert")
     if options.netrc and options.user is not None:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from .event_source import EventSource, SSEOptions
     from .request import ClientRequest
     from .response import Response
+    from .sync.options import SyncOptions
+    from .sync.remote import Remote
+    from .sync.results import SyncResult
     from .transfers.options import DownloadOptions, UploadOptions
     from .transfers.results import DownloadResult, UploadResult
     from .websocket import OpeningOptions
@@ -192,6 +195,15 @@ class AsyncClient:
     ) -> UploadResult:
         """Do what `Client.co_upload` does. Reading the file blocks the loop."""
         return await runner()(self._client.co_upload(source, url, **options))
+
+    async def sync(
+        self,
+        source: str | os.PathLike[str] | URL | Remote,
+        target: str | os.PathLike[str] | URL | Remote,
+        **options: Unpack[SyncOptions],
+    ) -> SyncResult:
+        """Do what `Client.co_sync` does. Reading and writing files blocks the loop."""
+        return await runner()(self._client.co_sync(source, target, **options))
 
     def map(
         self,

@@ -66,6 +66,9 @@ if TYPE_CHECKING:
     from .pickling import ClientState
     from .pool import Pool
     from .request import ClientRequest
+    from .sync.options import SyncOptions
+    from .sync.remote import Remote
+    from .sync.results import SyncResult
     from .transfers.options import DownloadOptions, UploadOptions
     from .transfers.results import DownloadResult, UploadResult
     from .websocket import OpeningOptions
@@ -850,6 +853,70 @@ class Client:
     ) -> UploadResult:
         """Blocking twin of `co_upload`."""
         return run(self.co_upload(source, url, **options))
+
+    def co_sync(
+        self,
+        source: str | os.PathLike[str] | URL | Remote,
+        target: str | os.PathLike[str] | URL | Remote,
+        **options: Unpack[SyncOptions],
+    ) -> Co[SyncResult]:
+        """Make a folder on a server like a local one, or the other way round; see :doc:`/sync`.
+
+        Only files that have changed are copied, many at the same time. A file is there when it is
+        complete, and not before. A run that is ended, also by ``kill -9``, is gone on with by the
+        next one. Files and folders of *target* that *source* does not have are left.
+
+        Args:
+            source: path of a folder, or URL of one.
+            target: the other one of both. A string is a URL if it begins with ``http://`` or
+                ``https://``.
+            options:
+                *delete*, True to delete files that the source does not have, when all is copied
+                and nothing has failed; *max_delete*, how many at most.
+                *dry_run*, True to change nothing, and have the numbers of what would be done.
+                *checksum*, True to compare the bytes of files whose size is equal; *verify*, True
+                to read back what was copied, and compare it.
+                *exclude*, patterns of what is left alone, such as ``*.tmp`` or ``cache/``.
+                *links*, ``"skip"`` to leave symbolic links out, or ``"follow"``.
+                *jobs*, how many connections, 8. *rate*, bytes a second at most, or a `RateLimit`.
+                *total*, seconds for all; None for no limit.
+                *fsync*, True to wait until the storage has each file that is received.
+                *server*, ``"webdav"``, or ``"manifest"`` for one that lists no files; by default
+                (``"auto"``) it is asked.
+                *record*, path of the file with what earlier runs have done; by default it is
+                below ``$XDG_STATE_HOME`` or ``~/.local/state``; False for none.
+                *on_progress*, called with a `SyncProgress`; *on_step*, called with a `SyncStep` for
+                each file that is copied, deleted, or could not be; with *dry_run* for each that
+                would be.
+
+        Returns:
+            What has come of it. Files that could not be copied are in `SyncResult.failures`: that
+            is no exception.
+
+        Raises:
+            StatusError: the server does not list its files, or take the list of them.
+            PartInUse: another run has the record open.
+            TransferError: a list or the record is not valid; or *max_delete* is exceeded.
+            OSError: the local folder cannot be listed.
+            InvalidRequest, InvalidOption, TypeError, ValueError: an argument is invalid; nothing
+                was sent.
+            DugongError: see `co_send`: the network has failed.
+
+        """
+        from .sync.syncing import SyncParts, co_sync  # noqa: PLC0415 - for those who want it
+
+        parts = SyncParts(self.build_request, self.co_send, self.map, self._retry)
+        return co_sync(parts, source, target, options)
+
+    @twin_of(co_sync)
+    def sync(
+        self,
+        source: str | os.PathLike[str] | URL | Remote,
+        target: str | os.PathLike[str] | URL | Remote,
+        **options: Unpack[SyncOptions],
+    ) -> SyncResult:
+        """Blocking twin of `co_sync`."""
+        return run(self.co_sync(source, target, **options))
 
     # ---- many requests
 

@@ -191,10 +191,11 @@ NOT_TRIED = {
     "made by the library": {
         *("Answer", "AnswerStream", "DownloadResult", "EventSource", "Exchange", "HTTPResponse"),
         *("HTTPStream", "Lease", "MapResults", "NetworkStream", "PendingAnswer", "Reply"),
-        *("UploadResult", "WebSocket"),
+        *("SyncResult", "UploadResult", "WebSocket"),
     },
     "a plain record": {
-        *("Cookie", "MapItem", "MapProgress", "PollNeeded", "ServerSentEvent", "Timings"),
+        *("Cookie", "MapItem", "MapProgress", "PollNeeded", "ServerSentEvent", "SyncProgress"),
+        *("SyncStep", "Timings"),
     },
     "says no to what it does not know": {"is_temp_network_error"},
     "the arguments of Client, and of its request()": {

@@ -31,7 +31,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 import trustme
@@ -158,8 +158,19 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     failures = 0
+    kept: ClassVar[dict[str, bytes]] = {  # what was put below /backup/, by earlier commands
+        "/backup/photos/1.jpg": b"1\n",
+        "/backup/photos/dugong-manifest.jsonl": (
+            b'{"dugong-manifest": 1}\n["1.jpg", 2, 0, null, null]\n{"files": 1}\n'
+        ),
+    }
 
     def do_GET(self) -> None:
+        if self.path.startswith("/backup/"):
+            body = self.kept.get(self.path)
+            tag = {} if body is None else {"ETag": f'"{hashlib.sha256(body).hexdigest()}"'}
+            self.answer(404 if body is None else 200, body or b"", tag)
+            return
         if self.path == "/echo" and self.headers["Upgrade"] == "echo":
             self.echo(101, {"Upgrade": "echo", "Connection": "upgrade"})
             return
@@ -241,6 +252,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.rfile.read(1000)
                 return
         body = self.body()
+        if self.path.startswith("/backup/"):
+            self.kept[self.path] = body
         if self.path == "/chat":
             words = (json.dumps({"text": word}) for word in ["A", " sea", " cow", "."])
             text = "".join(f"data: {word}\n\n" for word in [*words, "[DONE]"])
@@ -254,6 +267,7 @@ class Handler(BaseHTTPRequestHandler):
     do_POST = do_PATCH = do_QUERY = do_PUT
 
     def do_DELETE(self) -> None:
+        self.kept.pop(self.path, None)
         self.answer(204, b"")
 
     def handle_expect_100(self) -> bool:
@@ -389,6 +403,9 @@ def folder(tmp_path: Path, environment: dict[str, str]) -> Path:
     for name in FILES:
         (tmp_path / name).symlink_to(Path(environment["EXAMPLE_FILES"], name))
     (tmp_path / "photo.jpg").write_bytes(bytes(range(256)) * 4096)
+    for name in ("photos", "home"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(b"1\n")
     return tmp_path
 
 

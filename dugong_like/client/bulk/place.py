@@ -41,7 +41,7 @@ class Entry:
     Attributes:
         index: its number.
         given: what the iterable has given.
-        request: made of that.
+        request: made of that; None for a `Work`.
         response: the result.
         error: the same.
         is_done: True if it has a result.
@@ -52,11 +52,13 @@ class Entry:
 
     __slots__ = ("error", "given", "index", "is_done", "job", "request", "response", "size")
 
+    response: Any
+
     def __init__(self, index: int, given: Any) -> None:
         self.index = index
         self.given = given
         self.request: ClientRequest | None = None
-        self.response: Response | None = None
+        self.response = None
         self.error: Exception | None = None
         self.is_done = False
         self.size = 0
@@ -112,7 +114,7 @@ class Task:
 
     __slots__ = ("entry", "given", "op", "place")
 
-    op: Co[Response]
+    op: Co[Any]
 
     def __init__(self, entry: Entry, place: Place, given: Response | None = None) -> None:
         self.entry = entry

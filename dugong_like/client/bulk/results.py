@@ -19,7 +19,8 @@ class MapItem(NamedTuple):
         index: its place in the iterable of requests, from 0.
         given: what the iterable has given.
         request: the request that was made of it; None if it is none.
-        response: its response, with its body read; None if there is an error.
+        response: its response, with its body read; None if there is an error. Of a `Work` it is the
+            result.
         error: why there is no response; None if there is one.
 
     """
@@ -27,7 +28,7 @@ class MapItem(NamedTuple):
     index: int  # type: ignore[assignment]  # the method of a tuple, which nobody needs
     given: Any
     request: ClientRequest | None
-    response: Response | None
+    response: Response | Any | None
     error: Exception | None
 
 

@@ -33,6 +33,7 @@ from .lane import Lane
 from .place import Entry, Job, Place, Task
 from .results import MapItem, MapProgress
 from .source import END, Source, as_request
+from .work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,7 @@ ASKS_TO_WAIT: Final = frozenset({429, 503})  # status codes with Retry-After (RF
 class Sender(Protocol):
     """The part of a client that sends requests through its layers."""
 
-    def co_send(self, request: ClientRequest) -> Co[Response]:
+    def co_send(self, request: ClientRequest, *, stream: bool | None = None) -> Co[Response]:
         """See `Client.co_send`."""
         ...
 
@@ -287,6 +288,11 @@ class Schedule:
         if self._settings.ordered:
             self._order.append(entry)
         parts = self._parts
+        if isinstance(given, Work):
+            place = self.place(given.origin)
+            place.pending.append(entry)
+            self._free[place] = None
+            return
         try:
             request = as_request(given, parts.build, self._settings.of_requests)
             entry.request = request
@@ -313,8 +319,12 @@ class Schedule:
             self._free[place] = None
 
     def _start(self, task: Task) -> None:
-        assert task.entry.request is not None
-        task.op = self._co_send(task.entry.request)
+        given = task.entry.given
+        if isinstance(given, Work):
+            task.op = given.co_run(self._client.co_send)
+        else:
+            assert task.entry.request is not None
+            task.op = self._co_send(task.entry.request)
         self._runners[task] = None
         self._runnable[task] = None
 
@@ -476,6 +486,7 @@ class Schedule:
         """
         return (
             request.idempotent
+            and not request.stream
             and request.timeouts is self._parts.timeouts
             and not (request.expect100 or request.bounded or request.held is not None)
             and request.connecting is None
@@ -504,19 +515,21 @@ class Schedule:
 
     # ---- results
 
-    def _finish(self, entry: Entry, response: Response | None, error: Exception | None) -> None:
+    def _finish(
+        self, entry: Entry, response: Response | Any | None, error: Exception | None
+    ) -> None:
         """Take the result of *entry*."""
         body = entry.size
         self._count += 1
         self._finished += 1
         self._sent += body
-        if response is not None:
+        if isinstance(response, Response):
             size = len(response.content)
             self._received += response.num_bytes_downloaded
             self._expected += (size - self._expected) / SHARE
             entry.size += size
             self._held += size
-        else:
+        elif error is not None:
             self._failed += 1
         entry.response, entry.error = response, error
         entry.job = None

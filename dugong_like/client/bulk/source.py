@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from ...polling.contract import Co
     from ..request_building import RequestOptions
+    from .work import Work
 
-MapRequest: TypeAlias = "str | URL | tuple[str, str | URL] | Request"
+MapRequest: TypeAlias = "str | URL | tuple[str, str | URL] | Request | Work"
 KIND: Final = "an iterable of URLs, pairs of method and URL, and requests"
 PAIR: Final = 2  # method and URL
 END: Final = object()

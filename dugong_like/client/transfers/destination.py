@@ -44,10 +44,14 @@ class Destination:
         path: where it is or will be; a link is not followed here.
         name: what errors call it; *path* by default.
         is_new: True if a file that another process makes meanwhile must not be replaced.
+        part: what the part of it is called that another run goes on with; None for the usual name.
+        keeps_links: False to replace a file that has several hard links, whose other names keep
+            the old bytes then; True to overwrite it.
 
     Attributes:
         path: see above.
         name: see above.
+        part: see above.
         old: facts of the existing file; None if there is none.
         temporary: a name in the same folder for the new file, if it needs one.
 
@@ -56,8 +60,18 @@ class Destination:
 
     """
 
-    def __init__(self, path: Path, name: str | None = None, *, is_new: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str | None = None,
+        *,
+        is_new: bool = False,
+        part: Path | None = None,
+        keeps_links: bool = True,
+    ) -> None:
         self.path = path
+        self.part = part
+        self._keeps_links = keeps_links
         self.name = str(path) if name is None else name
         self.old: os.stat_result | None = None
         self.temporary = path.parent / f"{PREFIX}{os.urandom(8).hex()}"
@@ -200,7 +214,7 @@ class Destination:
         old = self.old
         if old is None:
             return True
-        if old.st_nlink > 1:
+        if old.st_nlink > 1 and self._keeps_links:
             return False
         if not hasattr(os, "fchown"):
             return True  # Windows, where permissions come from the folder

@@ -246,6 +246,8 @@ def open_part(destination: Destination, url: str, *, resume: bool, synced: bool)
         return
     path = destination.path.with_name(f"{destination.path.name}{SUFFIX}")
     name = f"{destination.name}{SUFFIX}"
+    if destination.part is not None:
+        path, name = destination.part, str(destination.part)
     with ExitStack() as stack:
         try:
             record = Record(path.with_name(f"{path.name}{RECORD}"), url, name)

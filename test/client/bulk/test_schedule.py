@@ -20,6 +20,7 @@ from dugong_like import (
     Limits,
     MockDispatcher,
     NotAnswered,
+    Origin,
     Response,
     Retry,
     StateError,
@@ -28,6 +29,7 @@ from dugong_like import (
     run,
     within,
 )
+from dugong_like.client.bulk.work import Work
 from dugong_like.connection.origins import ORIGINS
 
 
@@ -719,3 +721,90 @@ def test_json_is_json():
     site = MemorySite(lambda seen: answer_of(200, body=json.dumps(seen.target).encode()))
     with site.client() as client:
         assert [item.response.json() for item in client.map(urls(3))] == ["/0", "/1", "/2"]
+
+
+# ---- operations of several requests
+
+
+def work(client, *targets, fail=None):
+    """Return a `Work` that asks for *targets* one after the other, and returns their texts."""
+
+    def co_run(co_send):
+        found = []
+        for target in targets:
+            response = yield from co_send(client.build_request("GET", f"http://a.test/{target}"))
+            found.append(response.text)
+        if fail is not None:
+            raise fail
+        return found
+
+    return Work(Origin("http", "a.test"), co_run)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_operations_of_several_requests_run_side_by_side(ordered):
+    site = MemorySite()
+    with site.client() as client:
+        works = (work(client, number, f"{number}/again") for number in range(100))
+
+        items = list(client.map(works, ordered=ordered, concurrency=2, window=20))
+
+        assert sorted(item.index for item in items) == list(range(100))
+        for item in items:
+            assert item.response == [f"/{item.index}", f"/{item.index}/again"]
+        assert len(site.streams) == 2, "their requests are pipelined"
+
+
+def test_the_error_of_an_operation_is_its_result():
+    with MemorySite().client() as client:
+        works = [work(client, 1), work(client, 2, fail=ValueError("mine")), "http://a.test/3"]
+
+        items = list(client.map(works, errors="return"))
+        results = client.map(works)
+
+        assert [item.error is None for item in items] == [True, False, True]
+        assert items[2].response.text == "/3"
+        assert next(results).response == ["/1"]
+        with pytest.raises(ValueError, match="mine"):
+            next(results)
+
+
+def test_a_streamed_response_of_an_operation_is_left_to_it():
+    body = b"x" * 300_000
+    site = MemorySite(lambda seen: answer_of(200, body=body))
+    with site.client() as client:
+
+        def co_run(co_send):
+            count = 0
+            request = client.build_request("GET", "http://a.test/")
+            response = yield from co_send(request, stream=True)
+            assert not response.is_closed
+            for reading in response.co_iter_bytes():
+                data = yield from reading
+                count += len(data or b"")
+            return count
+
+        works = [Work(Origin("http", "a.test"), co_run)] * 30
+
+        assert [item.response for item in client.map(works, concurrency=3)] == [300_000] * 30
+        assert len(site.streams) <= 30
+
+
+def test_operations_that_are_given_up_are_closed():
+    closed = []
+    site = MemorySite(lambda seen: None)
+    with site.client() as client:
+
+        def co_run(co_send):
+            try:
+                yield from co_send(client.build_request("GET", "http://a.test/"))
+            finally:
+                closed.append(1)
+
+        with client.map([Work(Origin("http", "a.test"), co_run)] * 5) as results:
+            going = results.co_next()
+            for _ in range(3):
+                next(going)
+            going.close()
+
+    assert len(closed) == 5

@@ -1,0 +1,1 @@
+"""Synchronising a folder with a server: `Client.sync`."""

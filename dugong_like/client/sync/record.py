@@ -1,0 +1,165 @@
+"""The record of a synchronisation: which local file is which version on the server.
+
+A row is written when a file has arrived on the other side: the size and the time that it has
+here, and the tag that it has there (see `Facts.tag`). A later run takes a file for unchanged if
+both sides still are what the row says.
+
+It is an SQLite database. Each row is a transaction of its own, so nothing is lost when the process
+is killed; and no other run can open it meanwhile. It is no more than a memory: without it, or when
+it is damaged, files are transferred again.
+
+Not here: listings, which are temporary tables beside it (tree.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from ...errors import PartInUse, TransferError
+from ...http.redaction import MAX_PATH, quoted
+from .rows import paged
+from .tree import as_bytes
+
+FORMAT: Final = 1
+CACHE: Final = 4096  # KiB of pages in memory, for the record and for the listings
+APPLICATION: Final = 0x6475676F  # of our files: "dugo" (SQLite, PRAGMA application_id)
+
+
+class Known(NamedTuple):
+    """A row of the record.
+
+    Attributes:
+        path: its path, as bytes.
+        size: bytes, on both sides.
+        mtime_ns: its time here.
+        tag: what the server calls the version.
+
+    """
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    tag: str | None
+
+
+class Record:
+    """The record, open and locked.
+
+    Args:
+        path: its file, which is made if there is none; None to keep nothing.
+
+    Raises:
+        PartInUse: another run has it open.
+        TransferError: it cannot be opened, or is another database.
+
+    Attributes:
+        database: for listings.
+
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        try:
+            self.database = self._open()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                name = quoted(str(path), MAX_PATH)
+                raise PartInUse(f"{name}: another run has it open", path=str(path)) from None
+            raise TransferError(f"{quoted(str(path), MAX_PATH)}: {exc}", path=str(path)) from exc
+        except OSError as exc:
+            name = quoted(str(path), MAX_PATH)
+            raise TransferError(f"{name}: {exc.strerror or exc}", path=str(path)) from exc
+
+    def _open(self) -> sqlite3.Connection:
+        if self._path is None:
+            return self._prepared(":memory:")
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        try:
+            return self._prepared(str(self._path))
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:  # damaged: what it knew is lost, and no more than that
+            for suffix in ("-wal", "-shm", ""):
+                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+            return self._prepared(str(self._path))
+
+    def _prepared(self, name: str) -> sqlite3.Connection:
+        database = sqlite3.connect(name, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            mine = database.execute("PRAGMA application_id").fetchone()[0]
+            if mine not in (0, APPLICATION):
+                raise TransferError(f"{quoted(name, MAX_PATH)}: this is another database")
+            for pragma in (
+                "locking_mode = EXCLUSIVE",
+                "journal_mode = WAL",
+                "synchronous = NORMAL",
+                f"cache_size = -{CACHE}",
+                "temp_store = FILE",
+            ):
+                database.execute(f"PRAGMA {pragma}")
+            database.execute("BEGIN IMMEDIATE")
+            database.execute(f"PRAGMA application_id = {APPLICATION}")
+            if database.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+                database.execute("DROP TABLE IF EXISTS files")
+                database.execute(f"PRAGMA user_version = {FORMAT}")
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER NOT NULL,"
+                " mtime_ns INTEGER NOT NULL, tag TEXT) WITHOUT ROWID"
+            )
+            database.execute("COMMIT")
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def put(self, path: str, size: int, mtime_ns: int, tag: str | None) -> None:
+        """Note that a file is the same on both sides."""
+        self.database.execute(
+            "REPLACE INTO files VALUES (?, ?, ?, ?)", (as_bytes(path), size, mtime_ns, tag)
+        )
+
+    def get(self, path: str) -> Known | None:
+        """Return the row of *path*, or None."""
+        row = self.database.execute(
+            "SELECT * FROM files WHERE path = ?", (as_bytes(path),)
+        ).fetchone()
+        return None if row is None else Known(*row)
+
+    def remove(self, path: str) -> None:
+        """Note that a file is no more."""
+        self.database.execute("DELETE FROM files WHERE path = ?", (as_bytes(path),))
+
+    def __iter__(self) -> Iterator[Known]:
+        """Yield all rows, ordered by their paths."""
+        for row in paged(self.database, "SELECT * FROM files WHERE path > ? ORDER BY path", b""):
+            yield Known(*row)
+
+    def close(self) -> None:
+        """Close and unlock it."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def usual_place(root: Path, remote: str) -> Path:
+    """Return where the record of a folder and a server is by default.
+
+    Args:
+        root: the folder.
+        remote: name of the other side.
+
+    """
+    state = Path(os.environ.get("XDG_STATE_HOME", ""))
+    base = state if state.is_absolute() else Path.home() / ".local" / "state"
+    pair = os.fsencode(os.path.realpath(root)) + b"\0" + remote.encode("utf-8", "backslashreplace")
+    return base / "dugong_like" / "sync" / f"{hashlib.sha256(pair).hexdigest()[:32]}.sqlite"

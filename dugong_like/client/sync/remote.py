@@ -1,0 +1,272 @@
+"""The other side of a synchronisation: what is asked of a server, whatever its kind.
+
+`Remote` is all that the rest knows of a server. A new kind is one file with a class that has these
+methods, and a line in syncing.py. Its operations send requests by a function that is given to each
+of them, ``co_send`` of a client: so small requests are pipelined, and limits, retries and
+authentication are those of the client.
+
+Not here: the kinds (manifest.py, webdav.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+
+from ...errors import StatusError, TransferError
+from ...http.http_date import parse_http_date
+from ...http.percent import encode
+from ...http.redaction import mask_target
+from ...http.url import URL
+from ...polling.contract import Co
+from ..transfers.downloading import co_read_explanation
+from ..transfers.upload import co_send_file
+from .tree import ESCAPE, Facts, Item
+
+if TYPE_CHECKING:
+    from ...http.url import Origin
+    from ...polling.rates import RateLimit
+    from ..request import ClientRequest
+    from ..response import Response
+    from .local import SourceFile
+
+Send: TypeAlias = "Callable[..., Co[Response]]"
+Build: TypeAlias = "Callable[..., ClientRequest]"
+Take: TypeAlias = Callable[[str, Facts], object]
+
+ASK_FIRST: Final = 16 << 20  # bytes of a file for which the server is asked (Expect) before
+GONE: Final = frozenset({404, 410})  # RFC 9110 sections 15.5.5 and 15.5.11
+PIECE: Final = 262144  # bytes
+SECOND: Final = 10**9  # nanoseconds
+IN_NAMES: Final = re.compile(r"[^A-Za-z0-9\-._~/]+")
+
+
+class Stored(NamedTuple):
+    """The facts of a file that a server has stored.
+
+    Attributes:
+        tag: what the server calls this version, see `Facts.tag`; None if it does not say.
+        digest: the SHA-256 that was sent with it; None for none.
+
+    """
+
+    tag: str | None
+    digest: bytes | None = None
+
+
+class Remote(Protocol):
+    """A folder on a server.
+
+    Attributes:
+        name: what messages and the record call it: a URL without secrets.
+        origin: where most requests go.
+        exact_times: True if the listing has the times that were given to `co_put`, to the
+            nanosecond.
+        listing_lags: True if a run that was killed leaves a listing that does not have all that was
+            stored: `co_look` is the only way to know then.
+
+    """
+
+    name: str
+    origin: Origin
+    exact_times: bool
+    listing_lags: bool
+
+    def co_list(self, co_send: Send, take: Take, *, must_exist: bool) -> Co[None]:
+        """Call *take* with the path and the facts of each file, in any order.
+
+        Args:
+            co_send: sends requests.
+            take: paths that no file may have are refused there, not here.
+            must_exist: False to take a folder that does not exist for an empty one.
+
+        Raises:
+            StatusError: the server does not give it, or it must exist and does not.
+            TransferError: it is not valid.
+
+        """
+        ...
+
+    def co_make_folders(self, co_send: Send, folders: Iterable[str]) -> Co[None]:
+        """Make folders that are needed before files are stored; those above come first.
+
+        Nothing is to be done for a server without folders, and for one that exists.
+        """
+        ...
+
+    def co_put(
+        self, co_send: Send, file: SourceFile, digest: bytes | None, rate: RateLimit | None
+    ) -> Co[Stored]:
+        """Store a file; see `co_send_source`.
+
+        Args:
+            co_send: sends requests.
+            file: it has the path, the size, the time and the bytes.
+            digest: its SHA-256 if that is known, to be stored with it if the server can.
+            rate: bytes a second at most.
+
+        Raises:
+            StatusError: the server does not store it.
+            ContentChanged: it has changed meanwhile.
+
+        """
+        ...
+
+    def co_look(self, co_send: Send, path: str) -> Co[Facts | None]:
+        """Return what the server has under a path now; None if it has nothing there."""
+        ...
+
+    def get(self, path: str) -> ClientRequest:
+        """Return the request for the bytes of a file. It is sent with Range if it is resumed."""
+        ...
+
+    def mtime_of(self, path: str, listed: Facts, response: Response, size: int) -> int | None:
+        """Return the time of a file that has been received; None if it is unknown.
+
+        Args:
+            path: of the file.
+            listed: its facts in the listing.
+            response: to the request of `get`.
+            size: bytes that it had.
+
+        Raises:
+            ContentChanged: it is not the listed version, and the list says what it should be.
+
+        """
+        ...
+
+    def co_delete(self, co_send: Send, path: str) -> Co[None]:
+        """Delete a file. One that is gone is no error. Raises StatusError."""
+        ...
+
+    def co_remove_folder(self, co_send: Send, path: str) -> Co[None]:
+        """Remove an empty folder that has the name of a file. Raises StatusError."""
+        ...
+
+    def co_finish(self, co_send: Send, listing: Iterable[Item]) -> Co[None]:
+        """Take note of what is there after an upload, which may not be complete.
+
+        Args:
+            co_send: sends requests.
+            listing: all files that are there, ordered by path; those that were stored, or looked
+                at, with the tags and times of this run.
+
+        Raises:
+            StatusError: the server does not store it.
+
+        """
+        ...
+
+
+def url_of(base: URL, path: str) -> URL:
+    """Return the URL of a path below *base*, whose path ends with ``/``."""
+    return URL(f"{base}{encode(path, IN_NAMES, ESCAPE)}")
+
+
+def tag_of(response: Response) -> str | None:
+    """Return what the server calls the version of a response; None if it does not say.
+
+    That is its entity tag, or else its time. Weak ones are compared as strong ones (RFC 9110
+    section 8.8.3.2): servers make a tag weak for as long as the file is new, and strong later.
+    """
+    return tag(response.field("etag"), response.field("last-modified"))
+
+
+def tag(etag: str | None, modified: str | None) -> str | None:
+    """Return the tag for these two values; see `tag_of`."""
+    if etag is not None:
+        return etag.strip().removeprefix("W/")
+    return None if modified is None else f"time {modified.strip()}"
+
+
+def facts_of(response: Response) -> Facts | None:
+    """Return the facts that a response to HEAD has; None if it does not have the size."""
+    length = response.field("content-length")
+    if length is None or not length.isascii() or not length.isdigit():
+        return None
+    modified = response.field("last-modified")
+    return Facts(int(length), mtime_of(modified), tag_of(response))
+
+
+def mtime_of(modified: str | None) -> int | None:
+    """Return the time of Last-Modified in nanoseconds since 1970; None if it is none."""
+    seconds = None if modified is None else parse_http_date(modified, time.time())
+    return None if seconds is None else seconds * SECOND
+
+
+def refusal(response: Response, what: str = "") -> StatusError:
+    """Return the error of a response that is no success; *what*: to what it is the answer."""
+    about = f" for {what}" if what else ""
+    error = StatusError(f"the server answered {response.status_code}{about}", response=response)
+    if (request := response.request) is not None:
+        error.label(request.method, mask_target(str(request.url)))
+    return error
+
+
+def co_send_source(
+    co_send: Send, request: ClientRequest, file: SourceFile, rate: RateLimit | None
+) -> Co[Response]:
+    """Send *request* with the bytes of a file as its body; return the response, if a success.
+
+    Raises:
+        StatusError: it is none.
+        ContentChanged: the file has changed meanwhile.
+        TransferError: the server answered before it had everything.
+
+    """
+    body = file.body
+    if body is not None:
+        body.rate = rate
+        response = yield from co_send_file(co_send, request, body, file.size >= ASK_FIRST)
+        return response
+    assert file.data is not None
+    if rate is not None:
+        yield from rate.co_take(file.size)
+    request.body = file.data
+    response = yield from co_send(request)
+    if not response.is_success:
+        raise refusal(response)
+    if response.answered_early:
+        raise TransferError(f"{response.status_code} came before the server had everything")
+    return response
+
+
+def co_look_at(co_send: Send, request: ClientRequest) -> Co[Response | None]:
+    """Send *request*, HEAD; return the response, or None if there is no such resource.
+
+    Raises:
+        StatusError: the server does not say.
+
+    """
+    response = yield from co_send(request)
+    if response.status_code in GONE:
+        return None
+    if not response.is_success:
+        raise refusal(response)
+    return response
+
+
+def co_digest_of(co_send: Send, request: ClientRequest, rate: RateLimit | None) -> Co[bytes]:
+    """Return the SHA-256 of the bytes that *request* gets.
+
+    Raises:
+        StatusError: it gets none.
+
+    """
+    response = yield from co_send(request, stream=True)
+    if not response.is_success:
+        yield from co_read_explanation(response)
+        raise refusal(response)
+    running = hashlib.sha256()
+    view = memoryview(bytearray(PIECE))
+    with response:
+        for receiving in response.co_iter_into(view):
+            count = yield from receiving
+            if count is not None:
+                if rate is not None:
+                    yield from rate.co_take(count)
+                running.update(view[:count])
+    return running.digest()

@@ -1,0 +1,66 @@
+"""Rows that are written to a table of a database, and read, many at a time.
+
+Nothing is left open between two steps of an iteration: so a table may be changed meanwhile, and a
+database that is closed is closed.
+
+Not here: the tables (tree.py, steps.py, record.py).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+TOGETHER: Final = 1000  # rows
+
+
+class Rows:
+    """Writes rows.
+
+    Args:
+        database: where the table is.
+        statement: writes one row.
+
+    """
+
+    def __init__(self, database: sqlite3.Connection, statement: str) -> None:
+        self._database = database
+        self._statement = statement
+        self._pending: list[Sequence[object]] = []
+
+    def add(self, row: Sequence[object]) -> None:
+        """Write *row*, now or later."""
+        self._pending.append(row)
+        if len(self._pending) >= TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was added."""
+        if not self._pending:
+            return
+        self._database.execute("BEGIN")
+        try:
+            self._database.executemany(self._statement, self._pending)
+        finally:
+            self._pending.clear()
+            self._database.execute("COMMIT")
+
+
+def paged(database: sqlite3.Connection, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query, ordered by their first column.
+
+    Args:
+        database: where the table is.
+        query: it ends with a condition for the first column, and the order: ``… WHERE path > ?
+            ORDER BY path``.
+        values: for its parameters; the last one is less than all values of the first column.
+
+    """
+    *others, last = values
+    while True:
+        rows = database.execute(f"{query} LIMIT {TOGETHER}", (*others, last)).fetchall()
+        yield from rows
+        if len(rows) < TOGETHER:
+            return
+        last = rows[-1][0]

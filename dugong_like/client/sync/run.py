@@ -1,0 +1,507 @@
+"""A synchronisation: lists both sides, plans, and does what is planned.
+
+=========  =========================================================================================
+Phase      What is done
+=========  =========================================================================================
+list       both listings, then the plan; a dry run ends here
+copy       what is in the way is deleted, then files are copied, many at the same time
+delete     what the source does not have; only if both listings are complete and nothing has failed
+finish     the server is told what is there (`Remote.co_finish`)
+verify     what was copied is read back, if that is asked for
+=========  =========================================================================================
+
+Each file is an operation of its own on the scheduler of `Client.map`. Its error is one of the
+result, and the others go on; but if several files in a row fail in the network, no other is begun,
+and the error is that of the run. When a file has arrived it is recorded at once.
+
+Not here: what has to be done (plan.py), and each side (local.py, remote.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from ...errors import (
+    ContentChanged,
+    DigestMismatch,
+    DugongError,
+    StatusError,
+    TransferError,
+    TransportError,
+)
+from ...http.redaction import MAX_PATH, quoted
+from ...polling.contract import Co
+from ...polling.fairness import StepCounter
+from ...polling.wake import co_checkpoint, co_sleep
+from ..bulk.work import Work
+from ..layers.retry import Retry
+from ..transfers.budget import RETRIES
+from ..transfers.download import DownloadSettings
+from ..transfers.downloading import co_download_to, co_read_explanation
+from .plan import Kind, Plan, Rules, Step
+from .remote import co_digest_of, refusal, tag_of
+from .results import SyncProgress, SyncResult, SyncStep
+from .steps import TO_COPY, Steps
+from .tree import Facts, Tree
+
+if TYPE_CHECKING:
+    from ..bulk.map_results import MapResults
+    from .local import LocalFolder, SourceFile
+    from .options import SyncSettings
+    from .record import Record
+    from .remote import Remote, Send
+
+WHOLE: Final = 1 << 18  # bytes; smaller files are received in memory, together with others
+AHEAD: Final = 16  # files under way for each connection
+ATTEMPTS: Final = 3  # for a file that changes while it is read
+PAUSE: Final = 0.2  # seconds between two of these
+IN_A_ROW: Final = 10  # failures in the network that end a run
+MAX_FAILURES: Final = 1000  # that are kept
+OK: Final = 200
+
+
+class Sync:
+    """One run.
+
+    Args:
+        co_send: `Client.co_send`.
+        run_all: `Client.map`.
+        local: the local side.
+        remote: the other one.
+        record: of the pair, open.
+        settings: see there.
+        upload: True if the source is local.
+
+    """
+
+    def __init__(
+        self,
+        co_send: Send,
+        run_all: Callable[..., MapResults],
+        local: LocalFolder,
+        remote: Remote,
+        record: Record,
+        settings: SyncSettings,
+        *,
+        upload: bool,
+    ) -> None:
+        self._co_send = co_send
+        self._run_all = run_all
+        self._local = local
+        self._remote = remote
+        self._record = record
+        self._settings = settings
+        self._upload = upload
+        self._here = Tree(record.database, "here")
+        self._there = Tree(record.database, "there")
+        self._steps = Steps(record.database)
+        self._rules = Rules(upload)
+        self._phase = "list"
+        self._files = self._done = self._bytes = self._bytes_done = 0
+        self._failed_before = 0
+        self._copied = self._copied_bytes = self._unchanged = self._extra = 0
+        self._deleted = self._verified = self._failed = 0
+        self._failures: list[SyncStep] = []
+        self._in_a_row = 0
+        self._stop: TransportError | None = None
+        self._is_listing_new = False
+        self._in_the_way: set[str] = set()
+
+    def co_run(self) -> Co[SyncResult]:
+        """Run it, and return the result.
+
+        Raises:
+            StatusError, TransferError: a side cannot be listed, or the list cannot be stored.
+            TransportError: the network has failed; what was copied before is recorded.
+            OSError: the folder cannot be listed.
+            Exception: of the functions for progress.
+
+        """
+        yield from self._co_list()
+        yield from self._co_plan()
+        if self._settings.dry_run:
+            return self._planned()
+        self._check_deletes()
+        yield from self._co_copy()
+        yield from self._co_delete()
+        if self._upload and self._is_listing_new:
+            self._begin("finish", 0, 0)
+            yield from self._remote.co_finish(self._co_send, self._there)
+        if not self._upload and not self._failed:
+            self._local.remove_strays()
+        if self._settings.verify:
+            yield from self._co_verify()
+        return self._result(is_dry_run=False)
+
+    # ---- listing and planning
+
+    def _co_list(self) -> Co[None]:
+        self._begin("list", 0, 0)
+        yield from self._remote.co_list(self._co_send, self._there.add, must_exist=not self._upload)
+        yield from self._local.co_list(
+            self._here, self._settings.exclusion, must_exist=self._upload
+        )
+        for path, exc in self._local.failures:
+            self._fail(SyncStep(Kind.COPY, path, 0, "list", exc))
+        for tree in (self._here, self._there):
+            for path, reason in tree.refused:
+                error = TransferError(f"{quoted(path, MAX_PATH)}: {reason}", path=path)
+                self._fail(SyncStep(Kind.COPY, path, 0, "list", error))
+            self._failed += tree.refused_count - len(tree.refused)
+        self._report()
+
+    def _co_plan(self) -> Co[None]:
+        settings, remote = self._settings, self._remote
+        source, other = self._here, self._there
+        if not self._upload:
+            source, other = other, source
+        self._rules = Rules(
+            self._upload,
+            delete=settings.delete,
+            checksum=settings.checksum,
+            exact_times=remote.exact_times,
+            listing_lags=remote.listing_lags,
+            excludes=settings.exclusion if settings.exclusion else None,
+            source_folders=source.folders,
+            other_folders=other.folders,
+        )
+        plan = Plan(self._here, self._there, self._record, self._rules)
+        fairness = StepCounter()
+        for step in plan:
+            self._steps.add(step)
+            if fairness.is_over():
+                yield from co_checkpoint()
+        self._unchanged, self._extra = plan.unchanged, plan.extra
+        self._in_the_way = plan.in_the_way
+
+    def _planned(self) -> SyncResult:
+        """Tell all steps, and return their numbers."""
+        for step in self._steps.of(Kind.CLEAR, *TO_COPY, Kind.DELETE):
+            if step.kind in TO_COPY:
+                self._copied += 1
+                self._copied_bytes += step.size
+            else:
+                self._deleted += 1
+            self._tell(SyncStep(*step))
+        return self._result(is_dry_run=True)
+
+    def _check_deletes(self) -> None:
+        """Check that not too much would be deleted.
+
+        Raises:
+            TransferError: it would; nothing was changed.
+
+        """
+        most = self._settings.max_delete
+        count, _ = self._steps.count(Kind.CLEAR, Kind.DELETE)
+        if most is not None and count > most:
+            raise TransferError(
+                f"{count} files would be deleted, more than max_delete={most}: nothing was changed"
+            )
+
+    def _result(self, *, is_dry_run: bool) -> SyncResult:
+        return SyncResult(
+            is_dry_run,
+            self._copied,
+            self._copied_bytes,
+            self._unchanged,
+            self._deleted,
+            self._extra,
+            self._local.skipped,
+            self._verified,
+            self._failed,
+            tuple(self._failures),
+        )
+
+    # ---- phases
+
+    def _co_copy(self) -> Co[None]:
+        self._begin("copy", *self._steps.count(Kind.CLEAR, *TO_COPY))
+        yield from self._co_all(self._steps.of(Kind.CLEAR), self._co_delete_file)
+        if self._upload:
+            yield from self._co_prepare_folders()
+        yield from self._co_all(self._steps.of(*TO_COPY), self._co_copy_file)
+
+    def _co_prepare_folders(self) -> Co[None]:
+        """Make the folders that files will be in, and remove those that have names of files."""
+        if self._settings.delete:
+            for path in sorted(self._in_the_way):
+                if not self._there.has_below(path):
+                    yield from self._remote.co_remove_folder(self._co_send, path)
+        folders = sorted(self._steps.folders - self._there.folders)
+        if folders:
+            yield from self._remote.co_make_folders(self._co_send, folders)
+
+    def _co_delete(self) -> Co[None]:
+        self._begin("delete", *self._steps.count(Kind.DELETE))
+        if self._failed:
+            count, _ = self._steps.count(Kind.DELETE)
+            self._extra += count  # not now: what has failed may have been moved
+        else:
+            yield from self._co_all(self._steps.of(Kind.DELETE), self._co_delete_file)
+        for step in self._steps.of(Kind.FORGET):
+            self._record.remove(step.path)
+
+    def _co_verify(self) -> Co[None]:
+        self._begin("verify", self._copied, self._copied_bytes)
+        yield from self._co_all(self._steps.copied(), self._co_verify_file)
+
+    def _co_all(self, steps: Iterator[Step], co_do: Callable[..., Co[None]]) -> Co[None]:
+        """Do all *steps*, several at a time.
+
+        Raises:
+            TransportError: the network has failed.
+            Exception: of the functions for progress.
+
+        """
+        jobs = self._settings.jobs
+        works = (
+            Work(self._remote.origin, partial(self._co_step, co_do, step))
+            for step in self._while_it_works(steps)
+        )
+        results = self._run_all(
+            works, ordered=False, errors="return", concurrency=jobs, window=jobs * AHEAD
+        )
+        try:
+            while (item := (yield from results.co_next())) is not None:
+                if item.error is not None:
+                    raise item.error
+        finally:
+            results.close()
+        if self._stop is not None:
+            raise self._stop
+
+    def _while_it_works(self, steps: Iterator[Step]) -> Iterator[Step]:
+        for step in steps:
+            if self._stop is not None:
+                return
+            yield step
+
+    def _co_step(self, co_do: Callable[..., Co[None]], step: Step, co_send: Send) -> Co[None]:
+        """Do one step, and note what has come of it."""
+        counted = _Counted(self)
+        error: Exception | None = None
+        try:
+            yield from co_do(co_send, step, counted)
+            self._in_a_row = 0
+        except (DugongError, OSError) as exc:
+            error = exc
+            if isinstance(exc, StatusError):
+                with suppress(DugongError):
+                    yield from co_read_explanation(exc.response)
+            if isinstance(exc, TransportError):
+                self._in_a_row += 1
+                if self._in_a_row >= IN_A_ROW:
+                    self._stop = exc
+            else:
+                self._in_a_row = 0
+        self._done += 1
+        counted.end(step.size if step.kind in TO_COPY else 0)
+        outcome = SyncStep(*step, error)
+        if error is not None:
+            self._fail(outcome)
+        else:
+            self._tell(outcome)
+        self._report()
+
+    # ---- one file
+
+    def _co_copy_file(self, co_send: Send, step: Step, counted: _Counted) -> Co[None]:
+        path = step.path
+        if step.kind is Kind.CONFIRM and (yield from self._co_is_there(co_send, path)):
+            self._unchanged += 1
+            return
+        if step.kind is Kind.COMPARE and (yield from self._co_is_equal(co_send, path)):
+            self._unchanged += 1
+            return
+        if self._upload:
+            size = yield from self._co_send_file(co_send, path, counted)
+        else:
+            size = yield from self._co_receive_file(co_send, path, counted)
+        self._copied += 1
+        self._copied_bytes += size
+        if self._settings.verify:
+            self._steps.note_copied(path, size)
+
+    def _co_is_there(self, co_send: Send, path: str) -> Co[bool]:
+        """Return True if the server has what an earlier run has sent."""
+        known = self._record.get(path)
+        found = yield from self._remote.co_look(co_send, path)
+        if known is None or found is None or known.tag is None:
+            return False
+        if (found.size, found.tag) != (known.size, known.tag):
+            return False
+        self._there.add(path, Facts(known.size, known.mtime_ns, known.tag))
+        self._is_listing_new = True
+        return True
+
+    def _co_is_equal(self, co_send: Send, path: str) -> Co[bool]:
+        """Return True if both sides have the same bytes; then that is recorded."""
+        there = self._there.get(path)
+        assert there is not None
+        wanted = there.digest
+        if wanted is None:
+            wanted = yield from co_digest_of(co_send, self._remote.get(path), self._settings.rate)
+        with self._local.opened(path) as file:
+            digest = yield from file.co_digest()
+            if digest != wanted:
+                return False
+            self._record.put(path, file.size, file.mtime_ns, there.tag)
+            if self._upload and (there.mtime_ns, there.digest) != (file.mtime_ns, digest):
+                self._there.add(path, Facts(file.size, file.mtime_ns, there.tag, digest))
+                self._is_listing_new = True
+        return True
+
+    def _co_send_file(self, co_send: Send, path: str, counted: _Counted) -> Co[int]:
+        """Send a file, again if it changes meanwhile; return its size."""
+        for attempt in range(ATTEMPTS):
+            rest = self._local.rest(path)
+            if rest > 0:
+                yield from co_sleep(rest, "time of a file that is new")
+            try:
+                with self._local.opened(path) as file:
+                    return (yield from self._co_put(co_send, file, counted))
+            except ContentChanged:
+                if attempt + 1 == ATTEMPTS:
+                    raise
+                yield from co_sleep(PAUSE, "file that is written to")
+        raise AssertionError
+
+    def _co_put(self, co_send: Send, file: SourceFile, counted: _Counted) -> Co[int]:
+        if file.body is not None:
+            file.body.progress = counted
+        digest = (yield from file.co_digest()) if self._settings.checksum else None
+        stored = yield from self._remote.co_put(co_send, file, digest, self._settings.rate)
+        file.check()
+        self._record.put(file.path, file.size, file.mtime_ns, stored.tag)
+        facts = Facts(file.size, file.mtime_ns, stored.tag, stored.digest)
+        self._there.add(file.path, facts)
+        self._is_listing_new = True
+        return file.size
+
+    def _co_receive_file(self, co_send: Send, path: str, counted: _Counted) -> Co[int]:
+        """Receive a file; return its size."""
+        listed = self._there.get(path)
+        assert listed is not None
+        request = self._remote.get(path)
+        if listed.size > WHOLE:
+            settings = DownloadSettings(
+                Retry(RETRIES),
+                client_retries=True,
+                sha256=listed.digest,
+                progress=counted,
+                rate=self._settings.rate,
+                synced=self._settings.fsync,
+            )
+            result = yield from co_download_to(
+                self._local.destination(path), co_send, request, settings
+            )
+            response, size = result.response, result.size
+            mtime_ns = self._remote.mtime_of(path, listed, response, size)
+            facts = self._local.set_time(path, mtime_ns)
+        else:
+            if self._settings.rate is not None:
+                yield from self._settings.rate.co_take(listed.size)
+            response = yield from co_send(request)
+            if response.status_code != OK:
+                raise refusal(response)
+            data = response.content
+            mtime_ns = self._remote.mtime_of(path, listed, response, len(data))
+            _check_digest(data, listed.digest, path)
+            facts = yield from self._local.co_write(path, data, mtime_ns)
+        if facts.mtime_ns is not None:
+            self._record.put(path, facts.size, facts.mtime_ns, tag_of(response))
+        return facts.size
+
+    def _co_delete_file(self, co_send: Send, step: Step, _: _Counted) -> Co[None]:
+        if self._upload:
+            yield from self._remote.co_delete(co_send, step.path)
+            self._there.remove(step.path)
+            self._is_listing_new = True
+        else:
+            self._local.delete(step.path)
+        self._record.remove(step.path)
+        self._deleted += 1
+
+    def _co_verify_file(self, co_send: Send, step: Step, _: _Counted) -> Co[None]:
+        """Compare the bytes of both sides."""
+        rate = self._settings.rate
+        wanted = yield from co_digest_of(co_send, self._remote.get(step.path), rate)
+        with self._local.opened(step.path) as file:
+            digest = yield from file.co_digest()
+        if digest != wanted:
+            self._record.remove(step.path)
+            raise _mismatch(wanted, digest, step.path)
+        self._verified += 1
+
+    # ---- progress
+
+    def _begin(self, phase: str, files: int, count: int) -> None:
+        self._phase, self._files, self._bytes = phase, files, count
+        self._done = self._bytes_done = 0
+        self._failed_before = self._failed
+        self._report()
+
+    def moved(self, count: int) -> None:
+        """Note that *count* bytes were moved; a negative number takes some back."""
+        self._bytes_done += count
+        self._report()
+
+    def _report(self) -> None:
+        if self._settings.on_progress is None:
+            return
+        files = len(self._here) if self._phase == "list" else self._files
+        failed = self._failed - self._failed_before
+        self._settings.on_progress(
+            SyncProgress(
+                self._phase, files, self._done, failed, self._bytes, max(self._bytes_done, 0)
+            )
+        )
+
+    def _tell(self, step: SyncStep) -> None:
+        if self._settings.on_step is not None:
+            self._settings.on_step(step)
+
+    def _fail(self, step: SyncStep) -> None:
+        self._failed += 1
+        if len(self._failures) < MAX_FAILURES:
+            self._failures.append(step)
+        self._tell(step)
+
+
+class _Counted:
+    """The bytes of one step, which count once whatever has to be sent again."""
+
+    def __init__(self, sync: Sync) -> None:
+        self._sync = sync
+        self._count = 0
+
+    def __call__(self, count: int, _total: int | None = None) -> None:
+        """Take it that *count* bytes are there."""
+        change, self._count = count - self._count, count
+        self._sync.moved(change)
+
+    def end(self, size: int) -> None:
+        """Take it that the step is over, of *size* bytes."""
+        if size != self._count:
+            self(size)
+
+
+def _check_digest(data: bytes, wanted: bytes | None, path: str) -> None:
+    if wanted is not None and (digest := hashlib.sha256(data).digest()) != wanted:
+        raise _mismatch(wanted, digest, path)
+
+
+def _mismatch(wanted: bytes, digest: bytes, path: str) -> DigestMismatch:
+    return DigestMismatch(
+        f"{quoted(path, MAX_PATH)}: both sides have other bytes"
+        f" (SHA-256 {digest.hex()} instead of {wanted.hex()})",
+        algorithm="sha-256",
+        expected=wanted,
+        actual=digest,
+        path=path,
+    )

@@ -1,0 +1,231 @@
+"""A WebDAV server (RFC 4918): it lists folders by PROPFIND, and makes them by MKCOL.
+
+Each folder is listed by a request of its own (Depth: 1), as many servers refuse to list all at
+once. The time of a file goes with its PUT as X-OC-Mtime, which ownCloud, Nextcloud and rclone keep;
+on other servers a file has the time at which it was stored.
+
+Not here: reading the responses (multistatus.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from ...errors import ContentChanged, TransferError
+from ...http.percent import decode
+from ...http.redaction import mask_target
+from ...http.url import URL
+from ...polling.combinators import several
+from ...polling.contract import Co
+from ..transfers.downloading import co_read_explanation, prepare
+from .multistatus import Multistatus, Resource
+from .remote import (
+    GONE,
+    SECOND,
+    Build,
+    Send,
+    Stored,
+    Take,
+    co_look_at,
+    co_send_source,
+    facts_of,
+    mtime_of,
+    refusal,
+    tag,
+    tag_of,
+    url_of,
+)
+from .tree import Facts, Item, as_text
+
+if TYPE_CHECKING:
+    from ...http.url import Origin
+    from ...polling.rates import RateLimit
+    from ..request import ClientRequest
+    from ..response import Response
+    from .local import SourceFile
+
+AT_ONCE: Final = 8  # requests for listings
+MAX_DEPTH: Final = 200  # folders; a path has 4096 bytes
+MULTI_STATUS: Final = 207  # RFC 4918 section 11.1
+EXISTS: Final = 405  # of MKCOL (RFC 4918 section 9.3.1)
+WANTED: Final = (
+    b'<?xml version="1.0" encoding="utf-8"?>\n<propfind xmlns="DAV:"><prop><resourcetype/>'
+    b"<getcontentlength/><getetag/><getlastmodified/></prop></propfind>"
+)
+
+
+class WebDAVRemote:
+    """A folder on a WebDAV server; see `Remote`.
+
+    Args:
+        build: `Client.build_request`.
+        url: of the folder.
+
+    """
+
+    exact_times = False
+    listing_lags = False
+
+    def __init__(self, build: Build, url: URL) -> None:
+        self.origin: Origin = url.origin
+        self.name = mask_target(str(url))
+        self._build = build
+        self._url = url
+        self._base = decode(url.path)
+        self._exists = False
+
+    # ---- listing
+
+    def co_list(self, co_send: Send, take: Take, *, must_exist: bool) -> Co[None]:
+        """List each folder; see `Remote.co_list`."""
+        level = [""]
+        for _ in range(MAX_DEPTH):
+            found: list[list[str]] = []
+            lists = (
+                self._co_list_folder(co_send, folder, take, must_exist=must_exist)
+                for folder in level
+            )
+            yield from several(lists, found, AT_ONCE)
+            level = [folder for folders in found for folder in folders]
+            if not level:
+                return
+        raise TransferError("the folders on the server are nested too deeply")
+
+    def _co_list_folder(
+        self, co_send: Send, folder: str, take: Take, *, must_exist: bool
+    ) -> Co[list[str]]:
+        """List one folder; return the folders that are in it."""
+        request = self._request("PROPFIND", f"{folder}/" if folder else "")
+        request.headers.set("Depth", "1")
+        request.headers.set("Content-Type", "application/xml; charset=utf-8")
+        request.body = WANTED
+        response = yield from co_send(request, stream=True)
+        if response.status_code in GONE and (folder or not must_exist):
+            response.close()
+            return []  # or removed meanwhile
+        if response.status_code != MULTI_STATUS:
+            yield from co_read_explanation(response)
+            raise refusal(response, "a list of files")
+        folders: list[str] = []
+
+        def note(resource: Resource) -> None:
+            path = self._path_of(resource.href)
+            if path is None or path == folder:
+                return
+            if resource.is_folder:
+                folders.append(path)
+            elif resource.size is not None:
+                take(path, _facts(resource))
+
+        reader = Multistatus(note)
+        with response:
+            for reading in response.co_iter_bytes():
+                data = yield from reading
+                if data is not None:
+                    reader.add(data)
+            reader.end()
+        self._exists = self._exists or not folder
+        return [each for each in folders if each.rpartition("/")[0] == folder]
+
+    def _path_of(self, href: str) -> str | None:
+        """Return the path below the folder that a URL is of; None if it is of none there."""
+        if "://" in href:
+            href = f"/{href.partition('://')[2].partition('/')[2]}"
+        path = decode(href.partition("?")[0])
+        if path.rstrip(b"/") == self._base.rstrip(b"/"):
+            return ""
+        if not path.startswith(self._base):
+            return None
+        return as_text(path[len(self._base) :].removesuffix(b"/"))
+
+    # ---- folders and files
+
+    def co_make_folders(self, co_send: Send, folders: Iterable[str]) -> Co[None]:
+        """Make each folder by MKCOL; see `Remote.co_make_folders`."""
+        yield from self._co_make_base(co_send)
+        levels: dict[int, list[str]] = {}
+        for folder in folders:
+            levels.setdefault(folder.count("/"), []).append(folder)
+        for depth in sorted(levels):
+            made: list[None] = []
+            ops = (self._co_make_folder(co_send, f"{folder}/") for folder in levels[depth])
+            yield from several(ops, made, AT_ONCE)
+
+    def _co_make_base(self, co_send: Send) -> Co[None]:
+        """Make the folder itself, if the listing has not found it."""
+        if not self._exists:
+            yield from self._co_make_folder(co_send, "")
+            self._exists = True
+
+    def _co_make_folder(self, co_send: Send, path: str) -> Co[None]:
+        response = yield from co_send(self._request("MKCOL", path))
+        if not response.is_success and response.status_code != EXISTS:
+            raise refusal(response)
+
+    def co_put(
+        self,
+        co_send: Send,
+        file: SourceFile,
+        digest: bytes | None,  # noqa: ARG002 - there is no property for it
+        rate: RateLimit | None,
+    ) -> Co[Stored]:
+        """Store a file; see `Remote.co_put`."""
+        request = self._request("PUT", file.path)
+        request.headers.set("X-OC-Mtime", str(file.mtime_ns // SECOND))
+        response = yield from co_send_source(co_send, request, file, rate)
+        tag = tag_of(response)
+        if tag is None:
+            facts = yield from self.co_look(co_send, file.path)
+            if facts is None or facts.size != file.size:
+                raise ContentChanged(
+                    "the server does not have what was sent", path=file.path, limit=file.size
+                )
+            tag = facts.tag
+        return Stored(tag)
+
+    def co_look(self, co_send: Send, path: str) -> Co[Facts | None]:
+        """Send HEAD; see `Remote.co_look`."""
+        request = self._build("HEAD", url_of(self._url, path), decompress=False)
+        response = yield from co_look_at(co_send, request)
+        return None if response is None else facts_of(response)
+
+    def get(self, path: str) -> ClientRequest:
+        """Return the request for a file; see `Remote.get`."""
+        request = self._build("GET", url_of(self._url, path))
+        prepare(request, None)
+        return request
+
+    def mtime_of(
+        self,
+        path: str,  # noqa: ARG002 - see there
+        listed: Facts,
+        response: Response,
+        size: int,  # noqa: ARG002
+    ) -> int | None:
+        """Return the time of the response; see `Remote.mtime_of`."""
+        return mtime_of(response.field("last-modified")) or listed.mtime_ns
+
+    def co_delete(self, co_send: Send, path: str) -> Co[None]:
+        """Delete a file; see `Remote.co_delete`."""
+        response = yield from co_send(self._request("DELETE", path))
+        if not response.is_success and response.status_code not in GONE:
+            raise refusal(response)
+
+    def co_remove_folder(self, co_send: Send, path: str) -> Co[None]:
+        """Delete a folder; see `Remote.co_remove_folder`."""
+        yield from self.co_delete(co_send, f"{path}/")
+
+    def co_finish(self, co_send: Send, listing: Iterable[Item]) -> Co[None]:  # noqa: ARG002
+        """Do nothing: the server knows what it has."""
+        yield from ()
+
+    def _request(self, method: str, path: str) -> ClientRequest:
+        request = self._build(method, url_of(self._url, path))
+        request.idempotent = True  # RFC 4918 sections 9.1 and 9.3: a folder that exists is 405
+        return request
+
+
+def _facts(resource: Resource) -> Facts:
+    assert resource.size is not None
+    return Facts(resource.size, mtime_of(resource.modified), tag(resource.etag, resource.modified))

@@ -1,0 +1,142 @@
+"""The command ``sync``."""
+
+import json
+
+import pytest
+from kit.sites import answer_of
+from kit.sync_pair import OLD, pair_of, tree_of
+from kit.sync_server import BASE, Store
+
+from dugong_like import ConnectFailed
+from dugong_like.__main__ import main
+from dugong_like.cli import sync as module
+
+
+@pytest.fixture
+def pair(tmp_path, monkeypatch):
+    with pair_of(tmp_path, Store(webdav=True)) as pair:
+        monkeypatch.setattr(module, "client_for", lambda options, report: pair.store.client())
+        yield pair
+
+
+def sync(pair, *args):
+    """Run the command upwards; return its exit status."""
+    return main(["sync", str(pair.root), BASE, "--record", str(pair.record), *args])
+
+
+def test_a_run_and_its_summary(pair, capfd):
+    pair.write("a", b"x" * 2048)
+    pair.write("b")
+    assert sync(pair) == 0
+    assert capfd.readouterr() == (
+        "2 copied (2.0 KiB), 0 deleted, 0 unchanged\n",
+        "",
+    )
+
+    (pair.root / "b").unlink()
+    pair.write("c\n\x1b[2J", b"1")
+    assert sync(pair, "-v", "--delete") == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith("copy         1 B  c")
+    assert "\x1b" not in lines[0]
+    assert lines[1] == "delete       4 B  b  (not in the source)"
+    assert lines[2] == "1 copied (1 B), 1 deleted, 1 unchanged"
+    back = str(pair.back)
+    assert main(["sync", "-q", BASE, back, "--record", f"{pair.record}2"]) == 0
+    assert tree_of(pair.back) == tree_of(pair.root)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_dry_run_writes_the_plan(pair, capfd):
+    pair.write("a", b"x" * 2048)
+
+    assert sync(pair, "--dry-run") == 0
+
+    assert capfd.readouterr().out.splitlines() == [
+        "copy     2.0 KiB  a  (new)",
+        "1 would be copied (2.0 KiB), 0 would be deleted, 0 unchanged",
+    ]
+    assert pair.store.files == {}
+
+
+def test_json(pair, capfd):
+    pair.write("a\udcff", b"12")
+    pair.write("bad")
+    pair.store.by.append(lambda seen, path: answer_of(507) if path == b"bad" else None)
+
+    assert sync(pair, "--json") == 4
+
+    out, err = capfd.readouterr()
+    steps = [json.loads(line) for line in out.splitlines()]
+    assert {step["path"]: step["error"] is None for step in steps[:2]} == {
+        "a\udcff": True,
+        "bad": False,
+    }
+    assert steps[0]["kind"] == "copy"
+    assert (steps[2]["copied"], steps[2]["failed"], steps[2]["copied_bytes"]) == (1, 1, 2)
+    assert "bad: PUT http://example.org/files/bad: the server answered 507" in err
+
+
+def test_exit_statuses_say_whose_fault_it_is(pair, capfd, monkeypatch):
+    pair.write("a")
+    assert main(["sync", str(pair.root), str(pair.back)]) == 2
+    assert main(["sync", str(pair.root), f"{BASE}?query"]) == 2
+    assert main(["sync", str(pair.root / "none"), BASE]) == 1
+    assert main(["sync", BASE + "none", str(pair.back), "--record", str(pair.record)]) == 4
+    assert sync(pair, "--max-delete", "0", "--delete") == 0
+    (pair.root / "a").unlink()
+    assert sync(pair, "--max-delete", "0", "--delete") == 1
+    assert "1 files would be deleted" in capfd.readouterr().err
+    for args in (["--jobs", "0"], ["--max-delete", "x"], ["--links", "x"], ["--user", "x:y"]):
+        with pytest.raises(SystemExit) as caught:
+            main(["sync", "--netrc", str(pair.root), BASE, *args])
+        assert caught.value.code == 2
+
+    def co_refused(host, port):
+        raise ConnectFailed("connection refused")
+        yield
+
+    monkeypatch.setattr(pair.store.site, "co_connect_tcp", co_refused)
+    assert sync(pair) == 3
+    assert "connection refused" in capfd.readouterr().err
+
+
+def test_a_local_file_that_cannot_be_read_is_status_1(pair, capfd, monkeypatch):
+    pair.write("a")
+    pair.write("b")
+
+    def opened(folder, path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("dugong_like.client.sync.local.LocalFolder.opened", opened)
+
+    assert sync(pair) == 1
+    out, err = capfd.readouterr()
+    assert "2 failed" in out
+    assert "a: a: Permission denied" in err
+
+
+def test_options_are_passed_on(pair, capfd):
+    pair.write("a.tmp")
+    pair.write("b", mtime_ns=OLD)
+    (pair.root / "link").symlink_to("b")
+
+    status = sync(
+        pair,
+        *("--exclude", "*.tmp", "--links", "follow", "--checksum", "--verify", "--jobs", "2"),
+        *("--max-time", "100", "--server", "manifest", "--fsync", "-H", "X-Own: 1", "--progress"),
+    )
+
+    assert status == 0
+    out, err = capfd.readouterr()
+    assert out == "2 copied (8 B), 0 deleted, 0 unchanged, 2 verified\n"
+    assert "2 files" in err
+    assert pair.store.texts() == {"b": b"data", "link": b"data"}
+    assert b"dugong-manifest.jsonl" in pair.store.files
+
+
+def test_it_is_in_the_help(capfd):
+    for args in (["--help"], ["sync", "--help"]):
+        with pytest.raises(SystemExit):
+            main(args)
+    assert "--max-delete" in capfd.readouterr().out

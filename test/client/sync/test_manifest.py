@@ -1,0 +1,161 @@
+"""The list of files that is kept on a server without WebDAV."""
+
+import json
+
+import pytest
+from kit.sites import answer_of
+
+from dugong_like import StatusError, TransferError
+from dugong_like.client.sync.manifest import NAME, Lines
+from dugong_like.client.sync.tree import Facts
+
+ROWS = [
+    ("a", Facts(5, 123456789, '"1"', b"\x01" * 32)),
+    ("b\n\udcff", Facts(0)),
+    ("ä/ö", Facts(1 << 40, -5, "time Sat", None)),
+]
+FIRST, LAST = b'{"dugong-manifest": 1}\n', b'{"files": 3}\n'
+TEXT = (
+    FIRST
+    + b"".join(
+        json.dumps([path, size, mtime, tag, digest and digest.hex()]).encode() + b"\n"
+        for path, (size, mtime, tag, digest) in ROWS
+    )
+    + LAST
+)
+
+
+def read(*pieces):
+    found = []
+    lines = Lines(lambda path, facts: found.append((path, facts)))
+    for piece in pieces:
+        lines.add(piece)
+    lines.end()
+    return found
+
+
+def test_the_result_does_not_depend_on_where_the_network_cuts():
+    for cut in range(len(TEXT) + 1):
+        assert read(TEXT[:cut], TEXT[cut:]) == ROWS
+
+
+ROW = b'["a", 1, null, null, null]\n'
+
+
+BAD = [
+    *(TEXT[:end] for end in range(len(TEXT))),
+    TEXT + b"x",
+    TEXT + ROW,
+    TEXT + TEXT,
+    FIRST + ROW + LAST,
+    b'{"dugong-manifest": 2}\n{"files": 0}\n',
+    b"[]\n",
+    b"<html>\n",
+    FIRST + b"nonsense\n",
+    FIRST + b"[" * 100_000 + b"\n",
+    FIRST + b"x" * 100_000,
+    *(
+        FIRST + row + b'\n{"files": 1}\n'
+        for row in (
+            b'["a", 1]',
+            b"[1, 1, null, null, null]",
+            b'["a", "1", null, null, null]',
+            b'["a", true, null, null, null]',
+            b'["a", 1.5, null, null, null]',
+            b'["a", 1, "x", null, null]',
+            b'["a", 1, 99999999999999999999999, null, null]',
+            b'["a", 1, null, 5, null]',
+            b'["a", 1, null, "\\ud800", null]',
+            b'["a", 1, null, null, "xx"]',
+            b'["a", 1, null, null, 5]',
+            b'["a", 1, null, null, "00"]',
+        )
+    ),
+]
+
+
+def test_a_list_that_is_not_valid_is_refused():
+    accepted = []
+    for text in BAD:
+        try:
+            accepted.append((text[-60:], read(text)))
+        except TransferError as exc:
+            assert "not a valid list of files" in str(exc)
+
+    assert accepted == []
+
+
+def test_a_list_that_is_not_valid_stops_a_run(manifest):
+    manifest.store.put(NAME.encode(), TEXT[:-5])
+    manifest.write("a")
+
+    with pytest.raises(TransferError, match="not a valid list"):
+        manifest.up(delete=True)
+
+    assert manifest.store.asked("PUT") == []
+
+
+def test_a_server_that_refuses_the_list_stops_a_run(manifest):
+    manifest.store.by.append(lambda seen, path: answer_of(403) if path == NAME.encode() else None)
+    manifest.write("a")
+
+    with pytest.raises(StatusError, match="403 for the list of files"):
+        manifest.up(delete=True)
+
+
+def test_the_list_is_ordered_and_not_stored_without_a_change(manifest):
+    for path in ("b", "a/z", "ä"):
+        manifest.write(path)
+    manifest.up()
+
+    lines = manifest.store.files[NAME.encode()].decode().splitlines()
+    paths = [json.loads(line)[0] for line in lines[1:-1]]
+    assert paths == ["a/z", "b", "ä"]
+    assert json.loads(lines[0]) == {"dugong-manifest": 1}
+    assert json.loads(lines[-1]) == {"files": 3}
+    manifest.up()
+    assert manifest.store.asked("PUT") == []
+
+
+def test_what_is_excluded_stays_in_the_list(manifest):
+    manifest.write("a.tmp")
+    manifest.write("b")
+    manifest.up()
+    manifest.write("b", b"other")
+
+    manifest.up(exclude=["*.tmp"], delete=True)
+
+    assert b'"a.tmp"' in manifest.store.files[NAME.encode()]
+
+
+def test_the_tag_is_asked_for_if_the_answer_to_put_has_none(manifest):
+    manifest.store.by.append(lambda seen, path: _without_tag(manifest.store, seen, path))
+    manifest.write("a")
+
+    assert manifest.up().copied == 1
+    assert manifest.store.asked("HEAD") == [b"a"]
+    del manifest.store.files[NAME.encode()]
+    assert manifest.up().copied == 0
+
+
+def test_a_server_that_stores_something_else_is_noticed(manifest):
+    def cut(seen, path):
+        if seen.method == "PUT" and path == b"a":
+            manifest.store.put(path, seen.body[:-1])
+            return answer_of(201)
+        return None
+
+    manifest.store.by.append(cut)
+    manifest.write("a")
+
+    result = manifest.up()
+
+    assert result.failed == 1
+    assert "does not have what was sent" in str(manifest.errors()["a"])
+
+
+def _without_tag(store, seen, path):
+    if seen.method == "PUT":
+        store.put(path, seen.body)
+        return answer_of(201)
+    return None

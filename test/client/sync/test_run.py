@@ -1,0 +1,694 @@
+"""Runs, against servers of both kinds that keep files in memory."""
+
+import asyncio
+import os
+import stat
+import time
+
+import pytest
+import trio
+from kit.sites import answer_of
+from kit.support import pattern
+from kit.sync_pair import OLD, tree_of
+from kit.sync_server import BASE
+
+from dugong_like import (
+    AsyncClient,
+    ConnectFailed,
+    ContentChanged,
+    DeadlineExceeded,
+    DigestMismatch,
+    PartInUse,
+    RateLimit,
+    Retry,
+    StatusError,
+    TransferError,
+)
+from dugong_like.client.sync import local as local_module
+from dugong_like.client.sync import run as run_module
+from dugong_like.client.sync.record import Record
+from dugong_like.drivers.loop import Loop
+
+LARGE = pattern(700_000)
+FILES = {
+    "a": b"",
+    "b": b"text",
+    "c/d": pattern(65536),
+    "c/e/f": pattern(65537),
+    "large": LARGE,
+    "odd\nname %20?#": b"1",
+    "ä/\udcff": b"2",
+    "-": b"3",
+    "c/~": b"4",
+}
+
+
+def write_all(pair, files=FILES):
+    for number, (path, data) in enumerate(files.items()):
+        pair.write(path, data, OLD + number)
+
+
+@pytest.mark.feature("E48")
+def test_a_folder_goes_to_a_server_and_comes_back(pair):
+    write_all(pair)
+
+    there = pair.up()
+    back = pair.down()
+
+    assert pair.store.texts() == FILES == tree_of(pair.back)
+    assert (there.copied, there.copied_bytes) == (len(FILES), sum(map(len, FILES.values())))
+    assert there.failures == back.failures == ()
+    assert back.copied == len(FILES)
+    if not pair.store.webdav:
+        times = {path: (pair.back / path).stat().st_mtime_ns for path in FILES}
+        assert times == {path: OLD + number for number, path in enumerate(FILES)}
+
+
+def test_what_is_unchanged_is_neither_sent_nor_asked_for(pair):
+    write_all(pair)
+    pair.up()
+    pair.down()
+
+    for result in (pair.up(), pair.down()):
+        assert (result.copied, result.unchanged) == (0, len(FILES))
+        assert not {"GET", "PUT", "HEAD", "DELETE"} & {
+            method for method, path in pair.store.seen if path != b"dugong-manifest.jsonl"
+        }
+    assert pair.store.asked("PUT") == []
+
+
+@pytest.mark.parametrize("etags", [True, False])
+def test_changes_of_the_same_size_are_noticed_on_both_sides(pair, etags):
+    pair.store.etags = etags
+    write_all(pair)
+    pair.up()
+    pair.write("b", b"TEXT", OLD + 1000)
+    pair.store.put(b"c/d", pattern(65536)[::-1])
+    if not pair.store.webdav:  # a list of files is believed; see the documentation
+        pair.write("c/d", FILES["c/d"], OLD + 1001)
+
+    result = pair.up()
+
+    assert (result.copied, pair.store.texts()) == (2, {**FILES, "b": b"TEXT"})
+
+
+def test_an_older_file_is_a_change_as_well(pair):
+    """After a clock step, or when a backup was restored."""
+    pair.write("a", b"1234", OLD)
+    pair.up()
+    pair.write("a", b"4321", OLD - 10**18)
+
+    assert pair.up().copied == 1
+    assert pair.store.files[b"a"] == b"4321"
+
+
+def test_a_changed_server_is_what_counts_downwards(webdav):
+    write_all(webdav)
+    webdav.up()
+    webdav.down()
+    webdav.store.put(b"b", b"TEXT")
+    (webdav.back / "c/d").write_bytes(b"changed here")
+
+    result = webdav.down()
+
+    assert (result.copied, tree_of(webdav.back)) == (2, {**FILES, "b": b"TEXT"})
+
+
+def test_nothing_is_deleted_unless_asked_for(pair):
+    write_all(pair)
+    pair.up()
+    pair.down()
+    (pair.root / "b").unlink()
+
+    result = pair.up()
+    assert (result.deleted, result.extra) == (0, 1)
+    assert "b" in pair.store.texts()
+
+    result = pair.up(delete=True)
+    assert (result.deleted, result.extra) == (1, 0)
+    assert "b" not in pair.store.texts()
+    assert pair.down().extra == 1
+    assert pair.down(delete=True).deleted == 1
+    assert tree_of(pair.back) == tree_of(pair.root)
+
+
+def test_deletes_come_last_and_not_after_a_failure(pair):
+    write_all(pair)
+    pair.up()
+    (pair.root / "b").unlink()
+    pair.write("new", b"new")
+    pair.store.by.append(lambda seen, path: answer_of(507) if path == b"new" else None)
+
+    result = pair.up(delete=True)
+
+    assert (result.failed, result.deleted, result.extra) == (1, 0, 1)
+    assert isinstance(pair.errors()["new"], StatusError)
+    pair.store.by.clear()
+    result = pair.up(delete=True)
+    assert (result.failed, result.copied, result.deleted) == (0, 1, 1)
+    methods = [method for method, path in pair.store.seen if path in (b"new", b"b")]
+    assert methods[-1] == "DELETE"
+
+
+def test_too_many_deletes_change_nothing(pair):
+    write_all(pair)
+    pair.up()
+    for name in ("a", "b"):
+        (pair.root / name).unlink()
+    pair.write("new")
+
+    with pytest.raises(TransferError, match="2 files would be deleted, more than max_delete=1"):
+        pair.up(delete=True, max_delete=1)
+
+    assert pair.store.texts() == FILES
+    assert pair.up(delete=True, max_delete=2).deleted == 2
+
+
+def test_nothing_is_deleted_if_a_folder_cannot_be_listed(pair, monkeypatch):
+    write_all(pair)
+    pair.up()
+    scandir = os.scandir
+
+    def denied(path):
+        if os.fspath(path).endswith("/c"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(local_module.os, "scandir", denied)
+
+    result = pair.up(delete=True)
+
+    assert (result.failed, result.deleted, result.extra) == (1, 0, 3)
+    assert isinstance(pair.errors()["c"], PermissionError)
+    assert pair.store.texts() == FILES
+
+
+def test_a_dry_run_changes_nothing(pair):
+    write_all(pair)
+    pair.up()
+    pair.write("b", b"other")
+    (pair.root / "a").unlink()
+
+    result = pair.up(delete=True, dry_run=True)
+
+    assert result.is_dry_run
+    assert (result.copied, result.copied_bytes, result.deleted) == (1, 5, 1)
+    assert pair.kinds() == {"a": "delete", "b": "copy"}
+    assert not {"PUT", "DELETE", "MKCOL"} & {method for method, _ in pair.store.seen}
+    result = pair.down(dry_run=True)
+    assert result.copied == len(FILES)
+    assert not pair.back.exists()
+
+
+def test_what_is_excluded_is_neither_copied_nor_deleted(pair):
+    write_all(pair)
+    pair.up()
+    pair.write("x.tmp")
+    pair.store.put(b"c/y.tmp", b"y")
+    pair.store.put(b"cache/z", b"z")
+    if pair.store.webdav:
+        pair.store.folders.add(b"cache")
+
+    result = pair.up(delete=True, exclude=["*.tmp", "cache/"])
+
+    assert (result.copied, result.deleted) == (0, 0)
+    assert pair.store.files[b"c/y.tmp"] == b"y"
+
+
+def test_a_file_becomes_a_folder_and_the_other_way_round(pair):
+    write_all(pair, {"a": b"1", "b/c/d": b"2", "b/e": b"3"})
+    pair.up()
+    pair.down()
+    for path in ("a", "b/c/d", "b/e"):
+        (pair.root / path).unlink()
+    (pair.root / "b/c").rmdir()
+    (pair.root / "b").rmdir()
+    write_all(pair, {"a/x/y": b"4", "b": b"5"})
+
+    up = pair.up(delete=True)
+    down = pair.down(delete=True)
+
+    assert (up.failures, down.failures) == ((), ())
+    assert pair.store.texts() == tree_of(pair.back) == {"a/x/y": b"4", "b": b"5"}
+    assert (pair.up().copied, pair.down().copied) == (0, 0)
+
+
+def test_what_is_in_the_way_is_reported_unless_deletes_are_wanted(pair):
+    write_all(pair, {"a/b": b"1"})
+    pair.up()
+    pair.back.mkdir()
+    (pair.back / "a").write_bytes(b"mine")
+
+    result = pair.down()
+
+    assert result.failed == 1
+    assert isinstance(pair.errors()["a/b"], NotADirectoryError)
+    assert (pair.back / "a").read_bytes() == b"mine"
+
+
+def test_names_that_lead_out_of_the_folder_are_refused(pair):
+    for path in (b"../evil", b"c/../../evil", b"good"):
+        pair.store.put(path, b"x")
+        pair.store.folders |= {b"..", b"c", b"c/..", b"c/../.."}
+    if not pair.store.webdav:
+        rows = '["../evil", 1, 0, "", null]\n["good", 1, 0, null, null]\n'
+        text = f'{{"dugong-manifest": 1}}\n{rows}{{"files": 2}}\n'
+        pair.store.put(b"dugong-manifest.jsonl", text.encode())
+
+    result = pair.down(delete=True)
+
+    assert result.failed >= 1
+    assert "leads out of the folder" in str(next(iter(pair.errors().values())))
+    assert tree_of(pair.back) == {"good": b"x"}
+    assert not (pair.back.parent / "evil").exists()
+
+
+def test_nothing_is_written_or_deleted_through_links(pair, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"mine")
+    write_all(pair, {"a/file": b"1", "b": b"2", "c": b"3"})
+    pair.up()
+    pair.back.mkdir()
+    (pair.back / "a").symlink_to(outside)
+    (pair.back / "b").symlink_to(outside / "file")
+
+    result = pair.down(delete=True)
+
+    assert (result.failed, result.copied) == (2, 1)
+    assert (outside / "file").read_bytes() == b"mine"
+    assert (pair.back / "b").is_symlink()
+
+
+def test_links_and_special_files_are_left_out_or_followed(pair, tmp_path):
+    write_all(pair, {"d/a": b"1"})
+    (tmp_path / "other").write_bytes(b"other")
+    os.utime(tmp_path / "other", ns=(OLD, OLD))
+    (pair.root / "file").symlink_to(tmp_path / "other")
+    (pair.root / "folder").symlink_to(pair.root / "d")
+    (pair.root / "d" / "circle").symlink_to(pair.root)
+    (pair.root / "nowhere").symlink_to("nothing")
+    os.mkfifo(pair.root / "fifo")
+
+    result = pair.up()
+    assert (result.copied, result.skipped, result.failed) == (1, 5, 0)
+
+    result = pair.up(links="follow")
+    assert pair.store.texts()["file"] == b"other"
+    assert pair.store.texts()["folder/a"] == b"1"
+    assert result.skipped == 2
+    assert result.failed >= 1, "a circle is reported"
+
+
+def test_a_file_that_changes_while_it_is_read_is_sent_again(pair, monkeypatch):
+    monkeypatch.setattr(run_module, "PAUSE", 0)
+    write_all(pair, {"a": b"1", "large": LARGE})
+    changes = [b"22", b"333"]
+    real = local_module.SourceFile.check
+
+    def check(file):
+        if file.path == "a" and changes:
+            pair.write("a", changes.pop(0))
+        real(file)
+
+    monkeypatch.setattr(local_module.SourceFile, "check", check)
+
+    result = pair.up()
+
+    assert result.failures == ()
+    assert pair.store.texts() == {"a": b"333", "large": LARGE}
+    assert pair.up().copied == 0
+
+
+def test_a_file_that_never_rests_is_reported(pair, monkeypatch):
+    monkeypatch.setattr(run_module, "PAUSE", 0)
+    write_all(pair, {"a": b"1", "b": b"2"})
+    real = local_module.SourceFile.check
+    numbers = iter(range(1, 100))
+
+    def check(file):
+        if file.path == "a":
+            pair.write("a", b"1", OLD + next(numbers))
+        real(file)
+
+    monkeypatch.setattr(local_module.SourceFile, "check", check)
+
+    result = pair.up(delete=True)
+
+    assert (result.failed, result.copied) == (1, 1)
+    assert isinstance(pair.errors()["a"], ContentChanged)
+
+
+def test_a_large_file_that_grows_or_shrinks_meanwhile_is_noticed(pair, monkeypatch):
+    monkeypatch.setattr(run_module, "ATTEMPTS", 1)
+    write_all(pair, {"large": LARGE})
+
+    def progress(state):
+        if state.phase == "copy" and state.bytes_done:
+            with (pair.root / "large").open("ab") as file:
+                file.write(b"more")
+
+    result = pair.up(on_progress=progress)
+
+    assert isinstance(pair.errors()["large"], ContentChanged)
+    assert result.copied == 0
+
+
+def test_a_new_file_rests_before_it_is_read(pair, monkeypatch):
+    """Another change within the same tick of the clock would have the same time."""
+    slept = []
+
+    def co_sleep(seconds, reason):
+        slept.append(seconds)
+        return
+        yield
+
+    monkeypatch.setattr(run_module, "co_sleep", co_sleep)
+    now = time.time_ns()
+    monkeypatch.setattr(local_module.time, "time_ns", lambda: now)
+    pair.write("fine", mtime_ns=now // 1000 * 1000 - 1_000_001)
+    pair.write("coarse", mtime_ns=now // 10**9 * 10**9)
+    pair.write("old", mtime_ns=now - 10**10)
+    pair.write("future", mtime_ns=now + 10**12)
+
+    pair.up()
+
+    assert len(slept) == 2
+    assert 0 < min(slept) < 0.02 < max(slept) <= 2
+
+
+def test_a_file_that_vanishes_or_cannot_be_read_is_reported(pair, monkeypatch):
+    write_all(pair, {"a": b"1", "b": b"2", "c": b"3"})
+    real = os.open
+
+    def open_(path, *args, **options):
+        if os.fspath(path).endswith("/root/a"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        if os.fspath(path).endswith("/root/b"):
+            raise FileNotFoundError(2, "No such file or directory", os.fspath(path))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(local_module.os, "open", open_)
+
+    result = pair.up()
+
+    assert (result.failed, result.copied) == (2, 1)
+    assert {type(error) for error in pair.errors().values()} == {PermissionError, FileNotFoundError}
+
+
+def test_after_a_kill_before_the_list_was_stored_nothing_is_sent_again(manifest):
+    write_all(manifest)
+    manifest.up()
+    del manifest.store.files[b"dugong-manifest.jsonl"]  # as if it had been killed before
+
+    result = manifest.up()
+
+    assert (result.copied, result.unchanged) == (0, len(FILES))
+    assert len(manifest.store.asked("HEAD")) == len(FILES)
+    assert manifest.store.asked("PUT") == [b"dugong-manifest.jsonl"]
+    assert manifest.down().copied == len(FILES)
+
+
+def test_after_a_kill_what_was_not_recorded_is_sent_again(pair):
+    write_all(pair)
+    pair.up()
+    with Record(pair.record) as record:
+        record.remove("b")
+        record.put("c/d", 65536, OLD + 2, '"another version"')
+    pair.store.files.pop(b"dugong-manifest.jsonl", None)
+
+    result = pair.up()
+
+    assert sorted(pair.store.asked("PUT"))[:2] == [b"b", b"c/d"]
+    assert result.copied == 2
+
+
+def test_what_killed_runs_have_left_is_used_or_removed(pair):
+    write_all(pair, {"large": LARGE, "a/b": b"1"})
+    pair.up()
+    (pair.back / "a").mkdir(parents=True)
+    for name in (".dugong-0123456789abcdef", "a/.dugong-0123456789abcdef.json"):
+        (pair.back / name).write_bytes(b"left")
+    (pair.back / ".dugong-other").write_bytes(b"of the user")
+
+    result = pair.down()
+
+    assert (result.failed, result.copied) == (0, 2)
+    assert tree_of(pair.back) == {"large": LARGE, "a/b": b"1", ".dugong-other": b"of the user"}
+
+
+def test_a_large_file_goes_on_where_it_stopped(pair):
+    write_all(pair, {"large": LARGE})
+    pair.up()
+
+    def stop(state):
+        if state.bytes_done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pair.down(on_progress=stop)
+    left = {path.name for path in pair.back.iterdir()}
+    result = pair.down()
+
+    assert len(left) == 2
+    assert all(name.startswith(".dugong-") for name in left)
+    assert result.copied == 1
+    assert tree_of(pair.back) == {"large": LARGE}
+
+
+def test_files_arrive_whole_or_not_at_all(pair):
+    write_all(pair, {"a": b"new", "large": LARGE})
+    pair.up()
+    pair.back.mkdir()
+    (pair.back / "a").write_bytes(b"old!")
+    (pair.back / "large").write_bytes(b"old!")
+    pair.store.by.append(
+        lambda seen, path: answer_of(500) if seen.method == "GET" and path in (b"a", b"large")
+        else None
+    )  # fmt: skip
+
+    result = pair.down()
+
+    assert result.failed == 2
+    assert tree_of(pair.back) == {"a": b"old!", "large": b"old!"}
+    pair.store.by.clear()
+    assert pair.down().copied == 2
+
+
+def test_hard_links_keep_the_old_bytes_and_permissions_stay(pair):
+    write_all(pair, {"a": b"new", "large": LARGE})
+    pair.up()
+    pair.back.mkdir()
+    for name in ("a", "large"):
+        (pair.back / name).write_bytes(b"old!")
+        (pair.back / name).chmod(0o640)
+        (pair.back.parent / f"{name}.snapshot").hardlink_to(pair.back / name)
+
+    pair.down()
+
+    for name, data in (("a", b"new"), ("large", LARGE)):
+        assert (pair.back / name).read_bytes() == data
+        assert (pair.back.parent / f"{name}.snapshot").read_bytes() == b"old!"
+        assert stat.S_IMODE((pair.back / name).stat().st_mode) == 0o640
+
+
+def test_digests_are_compared_if_asked_for(pair):
+    write_all(pair)
+    pair.up(checksum=True)
+    pair.down()
+    status = (pair.root / "b").stat()
+    (pair.root / "b").write_bytes(b"TEXT")
+    os.utime(pair.root / "b", ns=(status.st_mtime_ns, status.st_mtime_ns))
+    (pair.back / "c/d").write_bytes(b"x" * 65536)
+    (pair.back / "a").touch()
+
+    assert pair.up().copied == 0, "neither the size nor the time has changed"
+    result = pair.up(checksum=True)
+    assert (result.copied, result.unchanged) == (1, len(FILES) - 1)
+    assert pair.store.files[b"b"] == b"TEXT"
+    result = pair.down(checksum=True)
+    assert (result.copied, result.unchanged) == (2, len(FILES) - 2)
+    assert tree_of(pair.back) == {**FILES, "b": b"TEXT"}
+
+
+def test_without_digests_on_the_server_the_bytes_are_compared(pair):
+    write_all(pair)
+    pair.up()
+    pair.store.put(b"b", b"TEXT")
+
+    result = pair.up(checksum=True, record=False)
+
+    assert (result.copied, result.unchanged) == (1, len(FILES) - 1)
+    assert pair.store.texts() == FILES
+
+
+def test_what_was_copied_is_read_back_if_asked_for(pair):
+    write_all(pair)
+    assert pair.up(verify=True).verified == len(FILES)
+    assert pair.down(verify=True).verified == len(FILES)
+
+    pair.write("b", b"TEXT", OLD + 999)
+    pair.store.by.append(
+        lambda seen, path: (
+            answer_of(200, 'ETag: "x"', body=b"TEXt")
+            if (seen.method, path) == ("GET", b"b")
+            else None
+        )
+    )
+    result = pair.up(verify=True)
+    assert (result.copied, result.verified, result.failed) == (1, 0, 1)
+    assert isinstance(pair.errors()["b"], DigestMismatch)
+    pair.store.by.clear()
+    if pair.store.webdav:  # it is not taken for unchanged
+        assert pair.up().copied == 1
+
+
+def test_a_list_whose_files_are_others_is_noticed(manifest):
+    write_all(manifest, {"a": b"1", "large": LARGE, "same": b"12"})
+    manifest.up(checksum=True)
+    manifest.store.files[b"a"] = b"22"
+    manifest.store.files[b"large"] = LARGE[::-1]
+    manifest.store.put(b"same", b"21")
+
+    manifest.down()
+
+    errors = {path: type(error) for path, error in manifest.errors().items()}
+    assert errors == {"a": ContentChanged, "large": DigestMismatch, "same": ContentChanged}
+    assert tree_of(manifest.back) == {}
+
+
+def test_two_uploads_do_not_mix_their_lists(manifest):
+    write_all(manifest, {"a": b"1"})
+    manifest.up()
+    manifest.write("b", b"2")
+
+    def meanwhile(seen, path):
+        if (seen.method, path) == ("PUT", b"b"):
+            manifest.store.put(b"dugong-manifest.jsonl", b"of another run")
+
+    manifest.store.by.append(meanwhile)
+
+    with pytest.raises(StatusError, match="another run has changed the list of files"):
+        manifest.up()
+
+
+def test_a_network_that_fails_ends_the_run(pair):
+    """The server is gone after some files: the others are not tried one by one."""
+    write_all(pair, {f"{number:03}": b"x" for number in range(200)})
+    pair.client = pair.store.client(retry=Retry(0))
+    site = pair.store.site
+    connect, attempts = site.co_connect_tcp, []
+
+    def co_refused(host, port):
+        attempts.append(host)
+        raise ConnectFailed("connection refused")
+        yield
+
+    def end(seen, path):
+        if seen.method == "PUT" and len(pair.store.asked("PUT")) > 20:
+            site.co_connect_tcp = co_refused
+            return (b"HTTP/1.1 2",)  # and the connection is closed
+        return None
+
+    pair.store.by.append(end)
+
+    with pytest.raises(ConnectFailed):
+        pair.up(jobs=1)
+
+    assert len(attempts) < 60
+    pair.store.by.clear()
+    site.co_connect_tcp = connect
+    result = pair.up()
+    assert result.copied + result.unchanged == 200
+    assert result.copied <= 180
+    assert len(pair.store.texts()) == 200
+
+
+def test_only_one_run_at_a_time(pair):
+    write_all(pair, {"a": b"1"})
+    errors = []
+
+    def second(state):
+        if state.phase == "copy" and not errors:
+            with pytest.raises(PartInUse) as caught:
+                pair.store.client().sync(pair.root, BASE, record=pair.record)
+            errors.append(caught.value)
+
+    pair.up(on_progress=second)
+
+    assert len(errors) == 1
+    assert pair.up().unchanged == 1
+
+
+def test_time_is_up(pair):
+    write_all(pair, {"a": b"1"})
+    pair.store.site._answer = lambda seen: None  # for ever
+
+    with pytest.raises(DeadlineExceeded, match="not complete within 0.05 s"):
+        pair.up(total=0.05)
+
+
+def test_the_folder_to_copy_has_to_exist(pair):
+    with pytest.raises(FileNotFoundError):
+        pair.client.sync(pair.root / "nothing", BASE, record=False, delete=True)
+    (pair.root / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        pair.client.sync(pair.root / "file", BASE, record=False)
+    with pytest.raises(StatusError):
+        pair.client.sync("http://example.org/files/none/", pair.back, record=False, delete=True)
+    assert not pair.back.exists()
+
+
+def test_progress_counts_each_byte_once(pair):
+    write_all(pair)
+    seen = []
+
+    pair.up(on_progress=seen.append)
+
+    assert seen[0].phase == "list"
+    last = [state for state in seen if state.phase == "copy"][-1]
+    size = sum(map(len, FILES.values()))
+    assert (last.files, last.done, last.failed) == (len(FILES), len(FILES), 0)
+    assert (last.bytes, last.bytes_done) == (size, size)
+    assert all(state.bytes_done <= state.bytes for state in seen)
+
+
+def test_a_rate_limit_holds(pair):
+    write_all(pair, {"a": b"x" * 1000, "large": LARGE})
+    rate = RateLimit(1e9)
+    pair.up(rate=rate)
+    pair.down(rate=rate)
+
+    assert tree_of(pair.back) == {"a": b"x" * 1000, "large": LARGE}
+
+
+@pytest.mark.parametrize("way", [asyncio.run, trio.run], ids=["asyncio", "trio"])
+def test_a_coroutine_does_the_same(pair, way):
+    write_all(pair)
+
+    async def main():
+        async with AsyncClient(client=pair.client) as client:
+            return await client.sync(pair.root, BASE, record=pair.record)
+
+    result = way(main) if way is trio.run else way(main())
+
+    assert result.copied == len(FILES)
+
+
+def test_a_loop_runs_it_as_an_operation(pair):
+    write_all(pair)
+
+    with Loop() as loop:
+        result = loop.run(pair.client.co_sync(pair.root, BASE, record=pair.record))
+
+    assert result.copied == len(FILES)
+
+
+def test_an_operation_that_is_given_up_unlocks_the_record(pair):
+    write_all(pair)
+    going = pair.client.co_sync(pair.root, BASE, record=pair.record)
+    next(going, None)
+    going.close()
+
+    assert pair.up().failures == ()
+    assert pair.store.texts() == FILES

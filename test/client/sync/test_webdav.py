@@ -1,0 +1,167 @@
+"""WebDAV servers."""
+
+import pytest
+from kit.sites import answer_of
+from kit.sync_pair import OLD, tree_of
+from kit.sync_server import BASE
+
+from dugong_like import StatusError, TransferError
+
+
+def multistatus(*resources):
+    parts = "".join(
+        f"<D:response><D:href>{href}</D:href><D:propstat><D:prop>{prop}</D:prop>"
+        "<D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>"
+        for href, prop in resources
+    )
+    body = f'<D:multistatus xmlns:D="DAV:">{parts}</D:multistatus>'.encode()
+    return answer_of(207, body=body)
+
+
+FOLDER = "<D:resourcetype><D:collection/></D:resourcetype>"
+FILE = "<D:resourcetype/><D:getcontentlength>1</D:getcontentlength><D:getetag>1</D:getetag>"
+
+
+def listed(pair, *resources):
+    """Return the paths that are found if the server lists *resources*."""
+    pair.store.by.append(
+        lambda seen, path: multistatus(*resources) if seen.method == "PROPFIND" else None
+    )
+    pair.down(dry_run=True, record=False)
+    return set(pair.kinds())
+
+
+def test_urls_of_listings_in_all_forms(webdav):
+    found = listed(
+        webdav,
+        ("/files", FOLDER),
+        ("/files/a%20b", FILE),
+        ("http://example.org/files/c", FILE),
+        ("http://other.name:81/files/d%2fe", FILE),
+        ("/other/x", FILE),
+        ("/filesystem", FILE),
+        ("relative", FILE),
+        ("/files/%FF", FILE),
+        ("/files/no-size", "<D:resourcetype/><D:getetag>1</D:getetag>"),
+    )
+
+    assert found == {"a b", "c", "d/e", "\udcff"}
+
+
+def test_a_folder_that_lists_itself_ends(webdav):
+    """A server that is asked for a folder names others, or the same one again."""
+    assert listed(webdav, ("/files/", FOLDER), ("/files/a/", FOLDER), ("/files/a/b", FILE)) == {
+        "a/b"
+    }
+    assert len(webdav.store.asked("PROPFIND")) == 2
+
+
+def test_folders_without_end_are_given_up(webdav):
+    def deeper(seen, path):
+        if seen.method == "PROPFIND":
+            return multistatus((f"{seen.target}x/", FOLDER))
+        return None
+
+    webdav.store.by.append(deeper)
+
+    with pytest.raises(TransferError, match="nested too deeply"):
+        webdav.down()
+
+
+def test_folders_are_made_once_and_those_above_first(webdav):
+    for path in ("a/b/c", "a/b/d", "a/e", "f/g"):
+        webdav.write(path)
+
+    webdav.up()
+    made = webdav.store.asked("MKCOL")
+    webdav.write("a/b/new")
+    webdav.write("a/n/new")
+    webdav.up()
+
+    assert sorted(made) == [b"a/", b"a/b/", b"f/"]
+    assert made.index(b"a/") < made.index(b"a/b/")
+    assert webdav.store.asked("MKCOL") == [b"a/n/"]
+
+
+def test_the_folder_itself_is_made(webdav):
+    webdav.store.folders.clear()
+    webdav.store.folders.add(b"")
+    webdav.write("x/y")
+
+    webdav.client.sync(webdav.root, f"{BASE}new", record=False)
+
+    assert webdav.store.asked("MKCOL") == [b"new/", b"new/x/"]
+    assert webdav.store.texts() == {"new/x/y": b"data"}
+
+
+def test_a_folder_that_cannot_be_made_stops_the_run(webdav):
+    webdav.store.by.append(lambda seen, path: answer_of(403) if seen.method == "MKCOL" else None)
+    webdav.write("x/y")
+
+    with pytest.raises(StatusError, match="403"):
+        webdav.up()
+
+
+def test_the_time_goes_with_the_file_and_comes_back(webdav):
+    times = []
+
+    def note(seen, path):
+        if seen.method == "PUT":
+            times.append(seen.headers.get("x-oc-mtime"))
+        elif seen.method == "GET":
+            return answer_of(
+                200, 'ETag: "1"', "Last-Modified: Sat, 01 Jan 2022 00:00:00 GMT", body=b"data"
+            )
+        return None
+
+    webdav.store.by.append(note)
+    webdav.write("a")
+    webdav.up()
+    webdav.down()
+
+    assert times == [str(OLD // 10**9)]
+    assert (webdav.back / "a").stat().st_mtime_ns == 1640995200 * 10**9
+
+
+def test_a_weak_tag_that_becomes_a_strong_one_is_the_same(webdav):
+    """As of Apache, for a file that is less than a second old."""
+    webdav.write("a")
+
+    def weak(seen, path):
+        if seen.method != "PUT":
+            return None
+        webdav.store.put(path, seen.body)
+        return answer_of(201, f'ETag: W/"{webdav.store.versions[path]}"')
+
+    webdav.store.by.append(weak)
+
+    assert webdav.up().copied == 1
+    assert webdav.up().unchanged == 1
+
+
+def test_a_list_that_is_refused_stops_the_run_and_deletes_nothing(webdav):
+    webdav.write("a/b")
+    webdav.up()
+    webdav.store.by.append(
+        lambda seen, path: answer_of(403) if (seen.method, path) == ("PROPFIND", b"a/") else None
+    )
+    (webdav.root / "a/b").unlink()
+
+    with pytest.raises(StatusError, match="403 for a list of files"):
+        webdav.up(delete=True)
+    with pytest.raises(StatusError):
+        webdav.down(delete=True)
+
+    assert tree_of(webdav.back) == {}
+    assert webdav.store.texts() == {"a/b": b"data"}
+
+
+def test_files_that_are_gone_when_they_are_deleted_are_no_error(webdav):
+    webdav.write("a")
+    webdav.up()
+    (webdav.root / "a").unlink()
+    webdav.store.by.append(lambda seen, path: answer_of(404) if seen.method == "DELETE" else None)
+
+    result = webdav.up(delete=True)
+
+    assert (result.deleted, result.failed) == (1, 0)
