@@ -122,19 +122,30 @@ class Connection:
             return self._send("503 Service Unavailable", b"later\n", more)
         body, status = b"", "201 Created"
         more = f'ETag: "{path}"\r\n{close}'
-        if head.startswith(b"GET "):
+        if not head.startswith(b"PUT "):
             number, _, size = path[1:].partition("/")
             body, status = body_of(int(number), int(size or SIZE)), "200 OK"
             if found := RANGE.search(head):
                 begin, end = int(found[1]), min(int(found[2] or len(body)) + 1, len(body))
                 more += f"Content-Range: bytes {begin}-{end - 1}/{len(body)}\r\n"
                 body, status = body[begin:end], "206 Partial Content"
-        return self._send(status, body, more, cut=len(body) // 2 if kind == "cut" else None)
+        cut = len(body) // 2 if kind == "cut" else None
+        return self._send(status, body, more, cut=cut, is_head=head.startswith(b"HEAD "))
 
-    def _send(self, status: str, body: bytes, more: str = "", cut: int | None = None) -> bool:
+    def _send(
+        self,
+        status: str,
+        body: bytes,
+        more: str = "",
+        *,
+        cut: int | None = None,
+        is_head: bool = False,
+    ) -> bool:
         options = self._faults.options
         time.sleep(options.delay)
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{more}\r\n".encode()
+        if is_head:
+            body, cut = b"", None
         data = memoryview(head + body)[: None if cut is None else len(head) + cut]
         piece = max(int(options.rate * SLICE), 1) if options.rate else len(data)
         begun = time.monotonic()

@@ -972,6 +972,7 @@ class Client:
             self._direct,
             self._timeouts,
             self._retry,
+            self._reading_of,
         )
         return MapResults(parts, requests, options)
 

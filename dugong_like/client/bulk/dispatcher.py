@@ -2,26 +2,34 @@
 
 A request that may be pipelined is left to the connections of its origin, and its layers go on when
 its response is there. Any other one waits until a connection may be used for it alone, or a stream
-of HTTP/2, and is then sent as usual.
+of HTTP/2, and is then sent as usual. If it could be pipelined over HTTP/1.1, it is also repeated as
+it would be there, whether or not the client repeats requests: a connection that ends takes many
+streams with it.
 
 Not here: pipelining (lane.py), and when what is left is begun (schedule.py).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from ...errors import ConnectionClosed
 from ..dispatch import origin_of
 from ..pooled import HTTP_2
 from .place import Job
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...http.url import Origin
     from ...polling.contract import Co, PollNeeded
     from ..dispatcher import Dispatcher
     from ..request import ClientRequest
-    from ..response import Response
+    from ..response import ReadingOptions, Response
     from .place import Place, Task
+
+ATTEMPTS: Final = 3  # connections in a row that end before any response comes, as of a `Pipeline`
+MOST_SENT: Final = 64  # times that a request is sent while others are answered
 
 
 class Scheduler(Protocol):
@@ -59,12 +67,19 @@ class BulkDispatcher:
     Args:
         schedule: the schedule.
         inner: the dispatcher of the client.
+        reading_of: tells how the client reads the body of the response to a request.
 
     """
 
-    def __init__(self, schedule: Scheduler, inner: Dispatcher) -> None:
+    def __init__(
+        self,
+        schedule: Scheduler,
+        inner: Dispatcher,
+        reading_of: Callable[[ClientRequest], ReadingOptions],
+    ) -> None:
         self._schedule = schedule
         self._inner = inner
+        self._reading_of = reading_of
 
     def co_dispatch(self, request: ClientRequest) -> Co[Response]:
         """Send *request* and return its response; see `Dispatcher`.
@@ -86,16 +101,42 @@ class BulkDispatcher:
         place.singles.append(job)
         try:
             yield from self._co_wait(job)
-            response = yield from self._inner.co_dispatch(request)
+            response = yield from self._co_send(request, place)
         finally:
             if job in place.singles:
                 place.singles.remove(job)
             elif job.is_settled:
                 place.taken -= 1
             schedule.note_free(place)
+        return response
+
+    def _co_send(self, request: ClientRequest, place: Place) -> Co[Response]:
+        """Send *request*, and again if its connection ends and that is safe."""
+        repeats = self._schedule.may_pipeline(request) and request.rewindable()
+        fruitless = sent = 0
+        while True:
+            sent += 1
+            before = place.answers
+            try:
+                return (yield from self._co_attempt(request, place, receives=repeats))
+            except ConnectionClosed as exc:
+                fruitless = 0 if place.answers > before else fruitless + 1
+                if not (repeats and exc.retryable) or fruitless >= ATTEMPTS or sent >= MOST_SENT:
+                    raise
+
+    def _co_attempt(self, request: ClientRequest, place: Place, *, receives: bool) -> Co[Response]:
+        """Send *request* once; *receives* is True to wait for the body of its response."""
+        response = yield from self._inner.co_dispatch(request)
         connection = response.connection
         if connection is not None and connection.protocol == HTTP_2:
             place.streams = connection.concurrency
+        if receives:
+            try:
+                yield from response.co_receive(self._reading_of(request), request.deadline)
+            except BaseException:
+                response.close()
+                raise
+        place.answers += 1
         return response
 
     def _co_wait(self, job: Job) -> Co[None]:

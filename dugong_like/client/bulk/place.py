@@ -140,6 +140,7 @@ class Place:
         singles: what waits for a connection, or a stream, of its own.
         taken: how many have one.
         jobs: how many of `queue` have no outcome, those included that are sent.
+        answers: how many responses have come on connections, or streams, of their own.
         streams: those of one HTTP/2 connection, as far as is known; 1 before a response has come
             that way.
 
@@ -159,6 +160,7 @@ class Place:
         self.singles: deque[Job] = deque()
         self.taken = 0
         self.jobs = 0
+        self.answers = 0
         self.streams = 1
         self._facts = ORIGINS.facts(str(origin))
 

@@ -27,7 +27,7 @@ from ...http.redaction import mask_target
 from ...http.request import is_whole
 from ...polling.ready_set import ReadySet
 from ...polling.wake import Wake
-from ..response import Response
+from ..response import ReadingOptions, Response
 from .dispatcher import BulkDispatcher
 from .lane import Lane
 from .place import Entry, Job, Place, Task
@@ -74,6 +74,7 @@ class ClientParts(NamedTuple):
         direct: completes responses that need no layer; None if all do.
         timeouts: time limits of most requests.
         retry: for requests that have none of their own.
+        reading_of: tells how the body of the response to a request is read.
 
     """
 
@@ -84,6 +85,7 @@ class ClientParts(NamedTuple):
     direct: DirectDispatch | None
     timeouts: Timeouts | None
     retry: Retry | None
+    reading_of: Callable[[ClientRequest], ReadingOptions]
 
 
 class Taking:
@@ -119,7 +121,7 @@ class Schedule:
         self._source = source
         self._settings = settings
         self._pool = parts.pool
-        self._client = parts.over(BulkDispatcher(self, parts.dispatcher))
+        self._client = parts.over(BulkDispatcher(self, parts.dispatcher, parts.reading_of))
         self._places: dict[Origin, Place] = {}
         self._free: dict[Place, None] = {}  # where something may be begun
         self._order: deque[Entry] = deque()  # what was taken and not returned, with order

@@ -171,13 +171,23 @@ class Sender:
             return
         if shared.state is OPEN and shared.pump.engine.can_open():
             return
+        if shared.state is not NEW:
+            self._check_nothing_is_pending()
+        raise Retired
+
+    def _check_nothing_is_pending(self) -> None:
+        """Check that another session may be used: responses are read in the order of requests.
+
+        Raises:
+            ConnectionClosed: responses are pending, that would be lost.
+
+        """
         waiting = [each for each in self._pending if not each.abandoned]
-        if waiting and shared.stream is not None:
+        if waiting:
             raise ConnectionClosed(
                 f"the connection takes no further request, and {len(waiting)} responses "
                 "are pending: read them, or call reset()"
             )
-        raise Retired
 
     def request(
         self,
@@ -227,6 +237,12 @@ class Sender:
             self.stream = before
             for stream in streams:
                 stream.move()
+            if self._shared.state is not NEW:
+                try:
+                    self._check_nothing_is_pending()
+                except ConnectionClosed:
+                    _settle(streams)
+                    raise
             exc.settle = partial(_settle, streams)
             raise
         except AnsweredEarly:
