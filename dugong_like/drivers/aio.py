@@ -118,7 +118,7 @@ class AioFuture(asyncio.Future[T]):
 class _Steps(Waiter):
     """The future that makes its next step when it is resumed."""
 
-    __slots__ = ("_context", "_step")
+    __slots__ = ("_context", "_is_waiting", "_step")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, context: Context, step: Callable[[], None]
@@ -126,9 +126,18 @@ class _Steps(Waiter):
         super().__init__(loop)
         self._context = context
         self._step = step
+        self._is_waiting = False
+
+    def wait(self, need: PollNeeded) -> None:
+        super().wait(need)
+        self._is_waiting = True
 
     def resume(self) -> None:
+        self._is_waiting = False
         self._context.run(self._step)
+
+    def is_waiting(self) -> bool:
+        return self._is_waiting
 
 
 async def run(op: Co[T]) -> T:
@@ -243,6 +252,9 @@ class _Pause(Waiter):
             assert context is not None
             self._wake = self._context = None
             context.run(wake, self)
+
+    def is_waiting(self) -> bool:
+        return self._wake is not None and not self.resting
 
     def rest(self) -> None:
         """Stop waiting, but keep the place for the next wait if the descriptor stays registered."""

@@ -5,6 +5,9 @@ after the wait, and after the operation. It is unregistered when an event arrive
 waits, and before it is closed. A descriptor without a source stays registered between two equal
 waits of one operation, if it certainly is the same file.
 
+An operation that waits for a flag, which another one sets while the loop resumes that, is resumed
+without its descriptor (`NearSteps`).
+
 Not here: the steps of operations (aio.py).
 """
 
@@ -16,11 +19,13 @@ import os
 import stat
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
+from threading import get_ident
 from typing import Final
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
 from ..polling.contract import POLLIN, POLLOUT, PollNeeded, Source
 from ..polling.fork import generation
@@ -50,6 +55,10 @@ class Waiter(ABC):
     @abstractmethod
     def resume(self) -> None:
         """Continue; called by the loop, perhaps needlessly, perhaps after the wait."""
+
+    @abstractmethod
+    def is_waiting(self) -> bool:
+        """Return True if it waits, and neither rests nor makes a step at the moment."""
 
     def wait(self, need: PollNeeded) -> None:
         """Wait for *need*; `resume` is called then.
@@ -100,8 +109,69 @@ class Waiter(ABC):
             watch.dismiss(self)
 
 
+class NearSteps:
+    """Steps of operations in one loop that wait for flags which were set in its own thread.
+
+    Args:
+        loop: the loop.
+
+    """
+
+    __slots__ = ("_loop", "_queue", "_queued", "_thread")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = ref(loop)
+        self._queue: deque[tuple[Waiter, Callable[[], object]]] = deque()
+        self._queued = False  # True if the loop is going to call this
+        self._thread = 0  # that resumes an operation at the moment
+
+    def resume(self, waiter: Waiter) -> None:
+        """Resume *waiter* now, and those soon that wait for a flag which it sets."""
+        self._thread = get_ident()
+        try:
+            waiter.resume()
+        finally:
+            self._thread = 0
+
+    def add(self, waiter: Waiter, then: Callable[[], object]) -> bool:
+        """Have *waiter* resumed soon, see `NearRegistration.resume`.
+
+        The loop has to be in the middle of a callback: while it waits for descriptors, this may be
+        a handler of signals, which would not end that. Only what `resume` does is known to be one.
+        """
+        if self._thread != get_ident():
+            return False
+        self._queue.append((waiter, then))
+        if not self._queued:
+            self._call_soon()
+        return True
+
+    def _call_soon(self) -> None:
+        loop = self._loop()
+        assert loop is not None
+        self._queued = True
+        loop.call_soon(self._resume_all, context=Context())
+
+    def _resume_all(self) -> None:
+        """Resume those that were added before; called by the loop."""
+        self._queued = False
+        queue = self._queue
+        self._thread = get_ident()
+        try:
+            for _ in range(len(queue)):
+                waiter, then = queue.popleft()
+                try:
+                    waiter.resume()
+                finally:
+                    then()
+        finally:
+            self._thread = 0
+            if queue and not self._queued:
+                self._call_soon()
+
+
 class Watch:
-    """One descriptor in one loop; a `Registration`.
+    """One descriptor in one loop; a `NearRegistration`.
 
     Attributes:
         fd: the descriptor.
@@ -111,15 +181,18 @@ class Watch:
     """
 
     __slots__ = (
-        *("__weakref__", "_alarm", "_alarm_at", "_file", "_loop", "_generation"),
+        *("__weakref__", "_alarm", "_alarm_at", "_file", "_loop", "_generation", "_near"),
         *("_reader", "_writer", "armed", "fd", "source"),
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int, file: File | None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, near: NearSteps, fd: int, file: File | None
+    ) -> None:
         self.fd = fd
         self.source: Source | None = None
         self.armed = 0
         self._loop = loop
+        self._near = near
         self._file = file
         self._generation = generation()
         self._reader: Waiter | None = None
@@ -215,6 +288,11 @@ class Watch:
                 if waiter is not None and not waiter.resting:
                     self._loop.call_soon(waiter.resume)  # to raise the error
 
+    def resume(self, then: Callable[[], object]) -> bool:
+        """See `NearRegistration.resume`."""
+        reader = self._reader
+        return reader is not None and reader.is_waiting() and self._near.add(reader, then)
+
     def end(self, then: Callable[[], object]) -> None:
         """See `Registration.end`. Done in the thread of a running loop, not thread-safe."""
         loop = self._loop
@@ -290,14 +368,14 @@ class Watch:
         if reader is None or reader.resting:
             self._disarm(POLLIN)  # it would spin otherwise
         else:
-            reader.resume()
+            self._near.resume(reader)
 
     def _writable(self) -> None:
         writer = self._writer
         if writer is None or writer.resting:
             self._disarm(POLLOUT)
         else:
-            writer.resume()
+            self._near.resume(writer)
 
 
 class _Ending:
@@ -319,22 +397,30 @@ class _Ending:
     __del__ = __call__
 
 
-# The registrations of each loop, by descriptor. asyncio has one callback for each
+class _Watches(WeakValueDictionary[int, Watch]):
+    """The registrations of a loop, by descriptor."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.near = NearSteps(loop)
+
+
+# The registrations of each loop. asyncio has one callback for each
 # direction, and would silently replace it by the next one.
-_watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[int, Watch]]] = (
-    WeakKeyDictionary()
-)
+_watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Watches]] = WeakKeyDictionary()
 
 
 def _watch_number(loop: asyncio.AbstractEventLoop, fd: int, file: File | None) -> Watch:
     """Return the watch for *fd*, now the number of *file*: the existing one, or a new one."""
-    watches = _watches.setdefault(loop, WeakValueDictionary())
+    watches = _watches.get(loop)
+    if watches is None:
+        watches = _watches[loop] = _Watches(loop)
     watch = watches.get(fd)
     if watch is not None:
         if watch.may_be(file):
             return watch
         watch.give_way()
-    watch = watches[fd] = Watch(loop, fd, file)
+    watch = watches[fd] = Watch(loop, watches.near, fd, file)
     return watch
 
 

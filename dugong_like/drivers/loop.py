@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
+from threading import get_ident
 from typing import Any, Final, Self, TypeVar
 
 from ..errors import StateError
@@ -67,6 +68,9 @@ class Loop:
         self._watches: dict[int, Watch] = {}  # by descriptor
         self._ready: deque[Task[Any]] = deque()
         self._late: Events = []  # events that an interrupt has left unreported
+        self._after: deque[Callable[[], object]] = deque()  # to be called after steps: `resume`
+        self._thread = 0  # that runs it
+        self._stepping: Task[Any] | None = None  # the last one; None while it waits for events
         self._timers: list[tuple[float, int, Task[Any]]] = []
         self._order = itertools.count()  # tasks cannot be compared
         self._tasks: set[Task[Any]] = set()
@@ -121,8 +125,13 @@ class Loop:
         with ExitStack() as stack:
             stack.callback(self._poller.close)
             stack.callback(self._forget_sources)
+            stack.callback(self._end_steps)
             for task in self._tasks:
                 stack.callback(task.cancel)
+
+    def _end_steps(self) -> None:
+        while self._after:
+            self._after.popleft()()
 
     def _forget_sources(self) -> None:
         for watch in self._watches.values():
@@ -150,6 +159,19 @@ class Loop:
                 if not watch.wanted():
                     self._poller.disarm(watch.fd)
 
+    def resume(self, task: Task[Any], then: Callable[[], object]) -> bool:
+        """See `NearRegistration.resume`; called by the watch for which *task* waits.
+
+        Not while descriptors are waited for: this may be a handler of signals, which would not end
+        that. And a task that makes a step at the moment does not wait.
+        """
+        stepping = self._stepping
+        if stepping is None or stepping is task or self._thread != get_ident():
+            return False
+        self._after.append(then)
+        self._ready.append(task)
+        return True
+
     def drop(self, watch: Watch) -> None:
         """Remove a descriptor that is about to be closed; called by its watch."""
         self._poller.disarm(watch.fd)
@@ -163,8 +185,14 @@ class Loop:
         """Resume all tasks that are ready; wait if there are none."""
         ready = self._ready
         if ready:
-            for _ in range(len(ready)):
-                self._resume(ready.popleft())
+            self._thread = get_ident()
+            after, count = self._after, len(self._after)
+            try:
+                for _ in range(len(ready)):
+                    self._resume(ready.popleft())
+            finally:
+                for _ in range(count):
+                    after.popleft()()
             if not ready:
                 return  # perhaps there is nothing left to do
         events = iter(self._events())
@@ -188,6 +216,8 @@ class Loop:
         if self._late:
             late, self._late = self._late, []
             return late
+        self._thread = get_ident()
+        self._stepping = None
         try:
             return self._poller.wait(0 if self._ready else self._time_left())
         except (OSError, ValueError):  # select, or poll of gevent: a descriptor was closed
@@ -204,6 +234,7 @@ class Loop:
         try:
             if task.done():
                 return
+            self._stepping = task
             need = next(task.op)
             if need is task.lasting and need is not None:
                 return

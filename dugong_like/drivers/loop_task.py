@@ -32,6 +32,10 @@ class Scheduler(Protocol):
         """Remove a descriptor that is about to be closed."""
         ...
 
+    def resume(self, task: Task[Any], then: Callable[[], object]) -> bool:
+        """Resume *task* soon, and call *then*; see `NearRegistration.resume`."""
+        ...
+
 
 class Task(Generic[T]):
     """An operation that a `Loop` runs."""
@@ -117,7 +121,7 @@ class Task(Generic[T]):
 
 
 class Watch:
-    """A descriptor: its waiting tasks, and its state in the poller. A `Registration`.
+    """A descriptor: its waiting tasks, and its state in the poller. A `NearRegistration`.
 
     Attributes:
         fd: the descriptor.
@@ -155,6 +159,11 @@ class Watch:
             self.reader = None
         if self.writer is task:
             self.writer = None
+
+    def resume(self, then: Callable[[], object]) -> bool:
+        """See `NearRegistration.resume`."""
+        reader = self.reader
+        return reader is not None and self._loop.resume(reader, then)
 
     def end(self, then: Callable[[], object]) -> None:
         """See `Registration.end`."""

@@ -25,7 +25,6 @@ from .contract import (
     check_need,
     check_operation,
     timed_out,
-    wait,
 )
 from .numbers import check_seconds
 from .progress_deadline import ProgressDeadline
@@ -73,7 +72,7 @@ def stall(seconds: float, op: Co[T]) -> Co[T]:
                     if need[1] & POLLOUT
                     else need.until(earlier(need.deadline, limit.at))
                 )
-                if wait(need, 0):
+                if need.poll(0):
                     limit = ProgressDeadline(seconds)
                     break
                 if limit.has_passed():

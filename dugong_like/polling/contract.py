@@ -46,6 +46,28 @@ class Registration(Protocol):
         ...
 
 
+class NearRegistration(Registration, Protocol):
+    """A registration of a loop that can resume operations which wait for a `Wake` by itself.
+
+    A loop need not have such ones: the descriptor of a flag is always enough.
+    """
+
+    def resume(self, then: Callable[[], object]) -> bool:
+        """Have the operation resumed that waits until the descriptor is readable.
+
+        Called instead of making it readable, by any thread and at any point of a program.
+
+        Args:
+            then: to be called, in any case, after the step of the operation.
+
+        Returns:
+            False if that is not certain to happen soon: no operation waits for it, or the loop runs
+            in another thread, or waits for descriptors at the moment. Then nothing was done.
+
+        """
+        ...
+
+
 class Source:
     """A descriptor whose owner notifies the loops before it is closed.
 
@@ -80,6 +102,9 @@ class Source:
     def need(self, mask: int, deadline: float | None = None) -> PollNeeded:
         """Return a wait for this descriptor."""
         return PollNeeded(self.fd, mask, deadline, self)
+
+    def settle(self) -> None:
+        """Have the descriptor say what its owner knows already; see `FlagSource`."""
 
     def close(self, give_back: Callable[[], object]) -> None:
         """Unregister the descriptor in every loop, then call *give_back*, which closes it.
@@ -158,6 +183,8 @@ class PollNeeded(tuple[int, int]):  # noqa: SLOT001 - it may carry a deadline
             OSError, ValueError: the descriptor cannot be polled.
 
         """
+        if self.source is not None:
+            self.source.settle()
         return wait(self, timeout)
 
     @property

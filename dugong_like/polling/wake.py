@@ -1,5 +1,10 @@
 """A flag that can be waited for: the one way to turn other events into readiness of a descriptor.
 
+Writing to a descriptor, waiting for it and reading it again takes three system calls. So the loops
+of this library resume an operation without them when a flag is set in their own thread
+(`NearRegistration`). The descriptor is left alone then until the operation has made its step, which
+usually clears the flag; if it has not, it becomes readable.
+
 `co_checkpoint`, which uses such a flag, lets the other operations of a loop run.
 
 Not here: the contract of waits (contract.py).
@@ -10,7 +15,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Final, Protocol, Self
+from weakref import ref
 
 from .contract import POLLIN, Co, PollNeeded, Source
 from .fairness import StepCounter
@@ -18,6 +25,33 @@ from .reasons import FLAG
 
 ENOUGH: Final = 4096  # bytes read to drain a pipe; there is one, or a few after an interruption
 MOST_READY: Final = 16  # descriptors that are kept for checkpoints
+
+
+class FlagSource(Source):
+    """The descriptor of a `Wake`.
+
+    Args:
+        fd: see `Source`.
+        reason: see `Source`.
+        flag: the flag.
+
+    """
+
+    __slots__ = ("_flag",)
+
+    def __init__(self, fd: int, reason: str, flag: Wake) -> None:
+        super().__init__(fd, reason)
+        self._flag = ref(flag)
+
+    def is_set(self) -> bool:
+        """Return True if the flag is set, whatever the descriptor says."""
+        flag = self._flag()
+        return flag is not None and flag.is_set()
+
+    def settle(self) -> None:
+        """Have the descriptor say what the flag does."""
+        if (flag := self._flag()) is not None:
+            flag.settle()
 
 
 class Wake:
@@ -40,17 +74,39 @@ class Wake:
         self._closing = False
         self._end: _End | None = _end()
         self.fd: int = self._end.fileno()
-        self._source = Source(self.fd, reason)
+        self._source = FlagSource(self.fd, reason, self)
         self._endless: PollNeeded | None = None  # the wait without a deadline, always the same
         self._steps = StepCounter()  # waits for a flag that was set
 
     def set(self) -> None:
-        """Make the descriptor readable until `clear` is called."""
+        """Make the descriptor readable until `clear` is called.
+
+        If an operation waits for it in a loop of this thread, that may resume it instead; the
+        descriptor becomes readable then if the operation does not clear the flag.
+        """
         with self._lock:
-            self._set = True
-            self._show()
+            was_set, self._set = self._set, True
+            if was_set or not self._resumes():
+                self._show()
         if self._closing:
             self._give_back()
+
+    def _resumes(self) -> bool:
+        """Have the operation that waits resumed by its loop; False if none can do that."""
+        for registration in list(self._source.registrations.values()):
+            resume: Callable[[Callable[[], object]], bool] | None
+            resume = getattr(registration, "resume", None)  # see `NearRegistration`
+            if resume is not None and resume(self.settle):
+                return True
+        return False
+
+    def settle(self) -> None:
+        """Have the descriptor say what the flag does: after `set` it may not do so yet."""
+        if self._shown is not self._set:
+            with self._lock:
+                self._show()
+            if self._closing:
+                self._give_back()
 
     def clear(self) -> None:
         """Make the descriptor unreadable again."""
@@ -111,6 +167,8 @@ class Wake:
             deadline: seconds of `time.monotonic` at which it ends; None for no limit.
 
         """
+        if self._set:
+            self.settle()
         if deadline is not None:
             return PollNeeded(self.fd, POLLIN, deadline, self._source)
         if self._endless is None:

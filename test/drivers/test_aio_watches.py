@@ -5,6 +5,7 @@ import contextvars
 import fcntl
 import gc
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from dugong_like import POLLIN, POLLOUT, AioFuture, HTTPConnection, PollNeeded, 
 from dugong_like.drivers import aio
 from dugong_like.drivers import aio_watches as watches
 from dugong_like.polling.contract import Source
+from dugong_like.polling.wake import co_checkpoint
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -527,6 +529,61 @@ def test_ctrl_c_closes_the_operation(in_loop, stream):
     with pytest.raises(KeyboardInterrupt):
         in_loop(main())
     assert log == ["closed"]
+
+
+def co_see(flag):
+    yield from flag.co_wait()
+    flag.clear()
+    return "seen"
+
+
+def co_set(flags, then=lambda: None):
+    yield from co_checkpoint()
+    yield from co_checkpoint()
+    for flag in flags:
+        flag.set()
+    then()
+
+
+@pytest.mark.parametrize("start", [aio.run, AioFuture], ids=["run", "AioFuture"])
+def test_interrupt_keeps_nobody_from_being_resumed_by_a_flag(new_loop, start):
+    """Of several whose flags one operation has set."""
+
+    def interrupted(flag):
+        yield from flag.co_wait()
+        raise KeyboardInterrupt
+
+    async def main():
+        tasks.extend(asyncio.ensure_future(start(interrupted(flag))) for flag in flags[:3])
+        tasks.extend(asyncio.ensure_future(start(co_see(flag))) for flag in flags[3:])
+        tasks.append(asyncio.ensure_future(start(co_set(flags))))
+
+    tasks = []
+    flags = [Wake() for _ in range(6)]
+    loop = new_loop()
+    loop.run_until_complete(main())
+    while not all(task.done() for task in tasks):
+        loop.call_soon(loop.stop)
+        with suppress(KeyboardInterrupt):
+            loop.run_forever()
+    assert all(isinstance(task.exception(), KeyboardInterrupt) for task in tasks[:3])
+    assert [task.result() for task in tasks[3:-1]] == ["seen"] * 3
+    for flag in flags:
+        assert flag.is_set() == bool(select.select([flag.fd], [], [], 0)[0])
+        flag.close()
+    loop.close()
+
+
+@pytest.mark.parametrize("start", [aio.run, AioFuture], ids=["run", "AioFuture"])
+def test_a_flag_is_shown_if_the_operation_for_which_it_was_set_is_given_up(in_loop, start):
+    async def main():
+        with Wake() as flag:
+            task = asyncio.ensure_future(start(co_see(flag)))
+            await start(co_set([flag], task.cancel))
+            assert (await asyncio.gather(task, return_exceptions=True)) != ["seen"]
+            assert select.select([flag.fd], [], [], 0)[0]
+
+    in_loop(main())
 
 
 def test_closing_in_a_child_process_leaves_the_loop_alone(in_loop, monkeypatch):

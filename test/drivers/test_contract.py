@@ -7,6 +7,7 @@ import asyncio
 import math
 import os
 import select
+import signal
 import socket
 import threading
 import time
@@ -16,10 +17,12 @@ from contextlib import closing
 import pytest
 from kit.support import little_work, wait_until
 
-from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake, run
+from dugong_like import POLLIN, POLLOUT, PollNeeded, StateError, Wake, run, stall
 from dugong_like.drivers import aio, threads
 from dugong_like.drivers import aio_watches as watches
 from dugong_like.drivers.loop import Loop
+from dugong_like.polling import wake as wake_
+from dugong_like.polling.wake import co_checkpoint
 
 CANCELLED = "cancelled"
 
@@ -555,6 +558,145 @@ def test_number_of_a_closed_wake_is_used_again(driver):
     assert driver.run(op()) == "woken"
     assert time.monotonic() - start < 25  # and the waits are limited to 30
     assert len(numbers) < 3, "no number was used again: the test shows nothing"
+
+
+NEAR = {"asyncio", "AioFuture", "uvloop", "AioFuture-uvloop", "trio", "Loop", "Loop-epoll"}
+
+
+@pytest.fixture
+def signalled(monkeypatch):
+    """The flags whose descriptors were made readable, by system calls."""
+
+    def signal_(end):
+        made.append(end.fileno())
+        signal(end)
+
+    made = []
+    signal = wake_._EventFD.signal
+    monkeypatch.setattr(wake_._EventFD, "signal", signal_)
+    return made
+
+
+def ring(flags, rounds):
+    """Return operations, each of which waits for its flag and sets that of the next one."""
+
+    def op(number):
+        for turn in range(rounds):
+            if number or turn:
+                yield from flags[number].co_wait()
+                flags[number].clear()
+            else:  # all others wait
+                yield from co_checkpoint()
+            flags[(number + 1) % len(flags)].set()
+        return number
+
+    return [op(number) for number in range(len(flags))]
+
+
+@pytest.mark.skipif(not hasattr(os, "eventfd"), reason="needs eventfd (Linux)")
+def test_flags_between_operations_of_a_loop_need_no_descriptors(driver, request, signalled):
+    """Where an operation sets the flag of another one of its loop; other drivers do need them."""
+    flags = [Wake() for _ in range(5)]
+    try:
+        assert driver.run_all(ring(flags, 20)) == [*range(5)]
+    finally:
+        for flag in flags:
+            flag.close()
+    if request.node.callspec.params["driver"] in NEAR:
+        assert len([fd for fd in signalled if fd in {flag.fd for flag in flags}]) <= 5
+
+
+@pytest.mark.parametrize("near", [False, True], ids=["from a thread", "by an operation"])
+def test_a_flag_is_seen_by_those_who_look_at_its_descriptor(driver, near):
+    """As a loop of somebody else does, and operations that wrap others."""
+
+    def looks():
+        need = flag.need()
+        poller = select.poll()
+        poller.register(need.fd, POLLIN)
+        for _ in range(3):
+            while not poller.poll(0):
+                yield need
+            flag.clear()
+            seen.set()
+        return "seen"
+
+    def sets():
+        for _ in range(3):
+            flag.set()
+            yield from seen.co_wait()
+            seen.clear()
+
+    with Wake() as flag, Wake() as seen:
+        if near:
+            assert driver.run_all([looks(), sets()]) == ["seen", None]
+        else:
+            setter = threading.Thread(target=run, args=[sets()])
+            setter.start()
+            assert driver.run(looks()) == "seen"
+            setter.join()
+
+
+def test_a_flag_that_is_set_while_nobody_waits_has_a_readable_descriptor(driver):
+    """Also if the operation that waited for it last makes a step at the moment."""
+
+    def op():
+        yield from flag.co_wait()
+        flag.clear()
+        flag.set()
+        assert select.select([flag.fd], [], [], 0)[0]
+        return "readable"
+
+    def sets():
+        yield from co_checkpoint()
+        flag.set()
+
+    with Wake() as flag:
+        assert driver.run_all([op(), sets()]) == ["readable", None]
+
+
+def test_limit_of_a_wait_for_a_flag_that_another_operation_sets(driver):
+    def op():
+        for _ in range(3):
+            yield from flag.co_wait()
+            flag.clear()
+            back.set()
+        return "in time"
+
+    def sets():
+        for _ in range(3):
+            flag.set()
+            yield from back.co_wait()
+            back.clear()
+
+    with Wake() as flag, Wake() as back:
+        assert driver.run_all([stall(600, op()), sets()]) == ["in time", None]
+
+
+@pytest.mark.parametrize("kind", ["signal", "thread"])
+def test_a_flag_that_is_set_while_the_loop_waits(driver, kind):
+    """A handler of signals runs in the thread of the loop, which waits for descriptors."""
+
+    def interrupt():
+        if kind == "signal":
+            os.kill(os.getpid(), signal.SIGUSR1)
+        else:
+            flag.set()
+
+    def op():
+        deadline = time.monotonic() + 600
+        flag.need()  # made before the timer
+        timer = later(0.02, interrupt)
+        assert (yield from flag.co_wait(deadline))
+        timer.join()
+        return time.monotonic() < deadline
+
+    with Wake() as flag:
+        before = signal.signal(signal.SIGUSR1, lambda *_: flag.set())
+        try:
+            assert driver.run(op())
+        finally:
+            signal.signal(signal.SIGUSR1, before)
 
 
 @pytest.mark.parametrize("mask", [POLLIN, POLLOUT, POLLIN | POLLOUT])

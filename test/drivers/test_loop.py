@@ -1,6 +1,7 @@
 """Loop beyond the contract: tasks, timers, who may wait for what, and its end."""
 
 import os
+import select
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ from dugong_like.drivers import loop_task, pollers
 from dugong_like.drivers.loop import Loop
 from dugong_like.drivers.threads import CancelledError
 from dugong_like.polling.contract import Source
+from dugong_like.polling.wake import co_checkpoint
 
 
 @pytest.fixture(params=["epoll", "poll", "select"])
@@ -447,6 +449,76 @@ def test_interrupt_keeps_nobody_from_hearing_what_has_happened(loop):
     for left, right in pairs:
         left.close()
         right.close()
+
+
+def co_see(flag):
+    yield from flag.co_wait()
+    flag.clear()
+    return "seen"
+
+
+def test_interrupt_keeps_nobody_from_being_resumed_by_a_flag(loop):
+    """Of several whose flags one operation has set."""
+
+    def interrupted(flag):
+        yield from flag.co_wait()
+        raise KeyboardInterrupt
+
+    def co_set_all():
+        for flag in flags:
+            flag.set()
+        yield from ()
+
+    flags = [Wake() for _ in range(6)]
+    tasks = [loop.spawn(interrupted(flag)) for flag in flags[:3]]
+    tasks += [loop.spawn(co_see(flag)) for flag in flags[3:]]
+    loop._turn()
+    loop.spawn(co_set_all())
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_all()
+    loop.run_all()
+    assert [task.result() for task in tasks[3:]] == ["seen"] * 3
+    for flag in flags:
+        assert flag.is_set() == bool(select.select([flag.fd], [], [], 0)[0])
+        flag.close()
+
+
+@pytest.mark.parametrize("end", ["cancel", "close"])
+def test_a_flag_is_shown_if_the_operation_for_which_it_was_set_is_given_up(loop, end):
+    def co_set():
+        yield from co_checkpoint()
+        flag.set()
+        if end == "cancel":
+            task.cancel()
+
+    with Wake() as flag:
+        task = loop.spawn(co_see(flag))
+        loop.run(co_set())
+        if end == "close":
+            loop.close()
+        else:
+            loop.run(co_checkpoint())
+        assert select.select([flag.fd], [], [], 0)[0]
+
+
+def test_a_flag_that_another_loop_of_the_same_thread_sets(loop):
+    """In the middle of a step of the one in which it is waited for."""
+
+    def co_outer():
+        yield from co_checkpoint()
+        with Loop() as inner:
+            inner.run(co_inner())
+        return "done"
+
+    def co_inner():
+        yield from co_checkpoint()
+        flag.set()
+
+    with Wake() as flag:
+        waiting, outer = loop.spawn(co_see(flag)), loop.spawn(co_outer())
+        loop.run_all()
+        assert (waiting.result(), outer.result()) == ("seen", "done")
 
 
 def test_unknown_backend():

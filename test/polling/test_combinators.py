@@ -37,8 +37,7 @@ def pair():
 @pytest.fixture(params=["poll", "select"])
 def waiting(request, monkeypatch):
     """Both ways to wait for one descriptor."""
-    for module in (polling, combinators):
-        monkeypatch.setattr(module, "wait", getattr(polling, f"_wait_{request.param}"))
+    monkeypatch.setattr(polling, "wait", getattr(polling, f"_wait_{request.param}"))
 
 
 def test_source_is_handed_on_by_what_operations_are_made_of(waiting):

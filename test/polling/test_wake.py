@@ -1,6 +1,7 @@
 """Wake: a flag that any thread may set and any loop can wait for, on each system."""
 
 import os
+import select
 import threading
 import time
 
@@ -60,3 +61,103 @@ def test_every_system_has_an_end(monkeypatch):
     monkeypatch.undo()
     assert type(end).__name__ == "_SocketPair"
     end.close()
+
+
+class Near:
+    """A registration that resumes by itself, if it *can*."""
+
+    def __init__(self, can=True):
+        self.can = can
+        self.after = []
+
+    def resume(self, then):
+        if self.can:
+            self.after.append(then)
+        return self.can
+
+    def end(self, then):
+        then()
+
+
+class Far:
+    """One of a loop that knows nothing of that."""
+
+    def end(self, then):
+        then()
+
+
+def test_a_loop_of_the_same_thread_resumes_without_the_descriptor(end):
+    with Wake() as wake:
+        need = wake.need()
+        near = Near()
+        need.source.registrations.update({"far": Far(), "cannot": Near(can=False), "near": near})
+        wake.set()
+        assert wake.is_set()
+        assert need.source.is_set()
+        assert len(near.after) == 1
+        assert not run_select(wake)
+        wake.clear()
+        near.after.pop()()
+        assert not run_select(wake)
+        wake.set()
+        near.after.pop()()
+        assert run_select(wake), "nobody has cleared it"
+
+
+def test_a_flag_that_was_not_shown_yet_is_when_somebody_looks(end):
+    for look in (
+        lambda wake, _: wake.need(),
+        lambda wake, _: wake.need(time.monotonic() + 9),
+        lambda _, need: need.poll(0),
+        lambda _, need: need.until(time.monotonic()).poll(0),
+        lambda _, need: need.source.settle(),
+        lambda wake, _: wake.set(),
+    ):
+        with Wake() as wake:
+            need = wake.need()
+            need.source.registrations["near"] = Near()
+            wake.set()
+            assert not run_select(wake)
+            look(wake, need)
+            assert run_select(wake)
+
+
+def test_loops_that_cannot_resume_leave_it_to_the_descriptor(end):
+    with Wake() as wake:
+        wake.need().source.registrations.update({"far": Far(), "cannot": Near(can=False)})
+        wake.set()
+        assert run_select(wake)
+
+
+def test_a_flag_is_set_in_the_middle_of_a_set(end):
+    """By a handler of signals, while the loop is told."""
+
+    class Interrupted(Near):
+        def resume(self, then):
+            if not self.after:
+                super().resume(then)
+                wake.set()
+            return True
+
+    with Wake() as wake:
+        near = wake.need().source.registrations["near"] = Interrupted()
+        wake.set()
+        for then in near.after:
+            then()
+        assert run_select(wake)
+        wake.clear()
+        assert not run_select(wake)
+
+
+def test_source_of_a_flag_that_is_gone():
+    wake = Wake()
+    source = wake.need().source
+    wake.set()
+    assert source.is_set()
+    del wake
+    assert not source.is_set()
+    source.settle()
+
+
+def run_select(wake):
+    return bool(select.select([wake.fd], [], [], 0)[0])

@@ -640,7 +640,9 @@ class Pump:
 
     def _wake(self, waiter: Waiter) -> None:
         """Have *waiter* resumed, unless it leads: then it runs, or waits for the socket."""
-        if waiter.wake is not None and not waiter.leads and not waiter.writes:
+        if waiter.woken or waiter.leads or waiter.writes:
+            return
+        if waiter.wake is not None:
             waiter.woken = True
             waiter.wake.set()
 
