@@ -63,7 +63,6 @@ from .http.hosts import HTTP_PORT, HTTPS_PORT
 from .http.request import BodyFollowing, Request
 from .http.target import Target
 from .http.version import VERSION
-from .polling.combinators import both, first_of, stall
 from .polling.contract import POLLIN, POLLOUT, Co, PollNeeded, run, within
 from .polling.timeouts import Timeouts
 from .polling.wake import Wake
@@ -144,6 +143,7 @@ if TYPE_CHECKING:
     from .http.url import URL, Origin
     from .http.userinfo import split_credentials
     from .http.websocket.deflate import Deflate
+    from .polling.combinators import both, first_of, stall
     from .polling.rates import Budget, LowestRate, MinimumRate, RateLimit
     from .transport.buffer import BUFFER_SIZE
     from .transport.connect.resolvers import CachingResolver
@@ -446,6 +446,9 @@ _LATER = {
     "RateLimit": ".polling.rates",
     "Timings": ".transport.timings",
     "async_connect": ".connection.async_connection",
+    "both": ".polling.combinators",
+    "first_of": ".polling.combinators",
+    "stall": ".polling.combinators",
     "cipher_supported": ".transport.features",
     "features": ".transport.features",
     "stuck": ".drivers.stuck",

@@ -44,8 +44,11 @@ def check_client_arguments(given: Mapping[str, Any]) -> None:
         value = given[name]
         if value is not None and (isinstance(value, type) or not callable(value)):
             raise TypeError(f"{name} is a function or an object, or None, not {quoted(value)}")
-    if not all(callable(getattr(given["json"], name, None)) for name in ("dumps", "loads")):
-        raise TypeError(f"json has dumps() and loads(), unlike {quoted(given['json'])}")
+    json = given["json"]
+    if json is not None and not all(
+        callable(getattr(json, name, None)) for name in ("dumps", "loads")
+    ):
+        raise TypeError(f"json has dumps() and loads(), unlike {quoted(json)}")
     _check_strings("keep_fields", given["keep_fields"])
     _check_layers(given["layers"])
     for name in ("hooks", "mounts"):

@@ -10,7 +10,6 @@ Not here: building requests (request_building.py), reading responses (response.p
 
 from __future__ import annotations
 
-import json as json_module
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -143,7 +142,8 @@ class Client:
         max_body: bytes of a decoded body at most; None for any number.
         default_encoding: of text whose server says none: a name, or a function of the bytes.
         raise_for_status: True to raise `StatusError` for each 4xx and 5xx.
-        json: what writes and reads JSON: a module or object with ``dumps`` and ``loads``.
+        json: what writes and reads JSON: a module or object with ``dumps`` and ``loads``; None for
+            the module of the standard library.
         hooks: functions that are called on events; see `Hooks`.
         layers: generator functions between requests and responses; see `Layer`.
         guard: which addresses may be connected to, such as `PublicOnly`: a function of host and
@@ -192,7 +192,7 @@ class Client:
         max_body: int | None = None,
         default_encoding: str | Callable[[bytes], str | None] = "utf-8",
         raise_for_status: bool = False,
-        json: ModuleType | Any = json_module,
+        json: ModuleType | Any | None = None,
         hooks: HookFunctions | None = None,
         layers: Sequence[Layer] = (),
         guard: Guard | None = None,
@@ -218,10 +218,11 @@ class Client:
             headers,
             params,
             default_fields(decompress),
-            None if json is json_module else json.dumps,
+            None if json is None else json.dumps,
         )
+        loads = None if json is None else json.loads
         self._reading, self._other_reading = (
-            ReadingOptions(decodes, max_body, default_encoding, json.loads)
+            ReadingOptions(decodes, max_body, default_encoding, loads)
             for decodes in (bool(decompress), not decompress)
         )
         self._hooks = Hooks(hooks)

@@ -10,7 +10,6 @@ Not here: how a body is split into bytes, text and lines (reading.py), content c
 from __future__ import annotations
 
 import io
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeVar
@@ -30,7 +29,6 @@ from ..http.arguments import as_string
 from ..http.headers import Fields, Headers, field_pairs
 from ..http.redaction import mask_target, quoted
 from ..http.text import dump_json
-from ..polling.binary_streams import co_write_all
 from ..polling.contract import Co, run, within
 from ..polling.twin_documentation import twin_of
 from .other_names import OF_RESPONSE, no_attribute
@@ -78,7 +76,7 @@ class ReadingOptions:
         max_body: decoded bytes at most; None for any number.
         default_encoding: of text without charset: a name, or a function that gets the bytes and
             returns one.
-        loads: parses JSON.
+        loads: parses JSON; None for `json.loads`.
 
     """
 
@@ -89,7 +87,7 @@ class ReadingOptions:
         decompress: bool = True,
         max_body: int | None = None,
         default_encoding: str | Callable[[bytes], str | None] = "utf-8",
-        loads: Callable[..., Any] = json.loads,
+        loads: Callable[..., Any] | None = None,
     ) -> None:
         self.decompress = decompress
         self.max_body = max_body
@@ -618,8 +616,11 @@ class Response:
 
         """
         content = self.content
+        loads = self.options.loads
+        if loads is None:
+            from json import loads  # noqa: PLC0415 - 1 ms, for programs that read it
         try:
-            return self.options.loads(content, **options)
+            return loads(content, **options)
         except ValueError as exc:
             shown = quoted(content[:60].decode("utf-8", "replace"))
             request = self.request
@@ -753,6 +754,8 @@ class Response:
         return self._wait(self.co_recv_to_file(file))
 
     def _co_copy(self, file: BinaryIO) -> Co[int]:
+        from ..polling.binary_streams import co_write_all  # noqa: PLC0415 - for files
+
         count = 0
         pieces = RawPieces(self, None)
         try:

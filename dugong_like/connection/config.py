@@ -37,7 +37,6 @@ from ..polling.timeouts import Timeouts, as_timeouts
 from ..transport.buffer import BUFFER_SIZE, spare_memory
 from ..transport.connect.options import transport_options
 from ..transport.connect.route import Route
-from ..transport.trace import Trace
 from .exchange import HTTPResponse, kind_of_exchange
 
 if TYPE_CHECKING:
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from ..transport.proxy.proxy import Proxy
     from ..transport.tls.over_socket import SSLContext
     from ..transport.tls.sessions import TLSSessions
+    from ..transport.trace import Trace
     from .h2.options import EitherHeads
 
 HTTP_1: Final[tuple[str, ...]] = ("http/1.1",)

@@ -22,14 +22,13 @@ from ..http.request import BodyFollowing, Request
 from ..polling.contract import Co, run
 from ..polling.reasons import Explainer, explainers
 from ..polling.twin_documentation import twin_of
+from ..transport.buffer import LOW_WATER
 from ..transport.connect.options import check_context
-from ..transport.zero_copy import LOW_WATER
 from .cancelling import abort, cancel_users, forgo_tls_session
 from .config import ConnectionConfig, config_of
 from .exchange import Exchange, HTTPResponse, Reply, kind_of_exchange
 from .operations import Operations
-from .session import Retired, SessionReplaced
-from .tls_info import TLSInfo, extra_info, tls_info
+from .states import Retired, SessionReplaced
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from .options import ConnectionOptions, KeywordOptions
     from .queue import Queue
     from .session import Session
+    from .tls_info import TLSInfo
     from .websocket import WebSocket
 
 T = TypeVar("T")
@@ -623,6 +623,8 @@ class HTTPConnection(Operations):
     # ---- facts about the connection; while there is none everything is None
 
     def _tls(self) -> TLSInfo:
+        from .tls_info import tls_info  # noqa: PLC0415 - for programs that ask
+
         return tls_info(self._session.shared)
 
     def get_ssl_peercert(self, binary_form: bool = False) -> Any:
@@ -681,6 +683,8 @@ class HTTPConnection(Operations):
             The fact; None if there is none, and while not connected.
 
         """
+        from .tls_info import extra_info  # noqa: PLC0415 - for programs that ask
+
         return extra_info(self._session.shared, name)
 
     # ---- what io.TextIOWrapper and io.BufferedReader ask for

@@ -6,13 +6,15 @@ files are read (files.py).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import StateError
 from ..polling.contract import Co
 from ..transport.zero_copy import FileFailed, FileRange
 from .files import Source
-from .session import SendingHalf
+
+if TYPE_CHECKING:
+    from .session import SendingHalf
 
 # Bytes of a chunk that is not read here. Its framing is two more calls of the system, but
 # there are servers that take a chunk into memory as a whole.

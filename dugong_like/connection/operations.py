@@ -27,7 +27,6 @@ from ..errors import (
 from ..http.arguments import Buffer, as_bytes, as_string, as_writable, check_size, iterate
 from ..http.h1.body_fields import EMPTY, framing_lines
 from ..http.h1.request_head import closes
-from ..http.h1.trailers import encode_trailers
 from ..http.header_validation import (
     NO_FIELDS,
     FieldLines,
@@ -40,28 +39,24 @@ from ..http.redaction import mask_target, quoted, shown_text
 from ..http.request import BodyFollowing, Request, is_whole, not_a_request
 from ..http.request import Source as BodySource
 from ..http.target import Target
-from ..polling.combinators import several
 from ..polling.contract import Co, PollNeeded
 from ..polling.fair_lock import NOT_BLOCKING, FairLock
 from ..polling.fairness import STEP, TURN
 from ..polling.timeouts import Timeouts, limited
 from ..polling.wake import co_checkpoint
 from ..transport import exclusive
-from ..transport.stream import Part, Stream
 from .cancelling import close
 from .config import ConnectionConfig
 from .exchange import Exchange, HTTPResponse, Reply
-from .file_transfer import start_upload
-from .files import Sink, Source
-from .h1.expect_continue import EXPECT, is_expected
 from .h1.session import Session as SessionOne
-from .session import Retired, Session, SessionReplaced
 from .shared import SharedState
+from .states import Retired, SessionReplaced
 
 if TYPE_CHECKING:
     from ..http.h2.options import H2Settings
     from ..http.websocket.options import WebSocketArguments, WebSocketOptions
-    from .session import Alone, Whole
+    from ..transport.stream import Part, Stream
+    from .session import Alone, Session, Whole
     from .websocket import WebSocket
 
 T = TypeVar("T")
@@ -511,8 +506,12 @@ class Operations:
             values = fields.values
             if body is not None and not isinstance(body, BodyFollowing):
                 body = as_bytes(body, "body")
+            expected = ""
             if expect100:
-                exchange.expects_continue = is_expected(body, values)
+                from .h1 import expect_continue  # noqa: PLC0415 - few requests do that
+
+                exchange.expects_continue = expect_continue.is_expected(body, values)
+                expected = expect_continue.EXPECT if exchange.expects_continue else ""
             exchange.upgrades = method == "CONNECT" or "upgrade" in values
             check_meaning(values, method, body is not None)
             if not self._heads.minor:
@@ -520,9 +519,7 @@ class Operations:
                 check_version_0(values, chunked=unknown, expects=expect100)
             if self.content_md5 is not None:
                 with_md5 = self.content_md5
-            framing = framing_lines(method, values, body, with_md5=with_md5)
-            if exchange.expects_continue:
-                framing += EXPECT
+            framing = framing_lines(method, values, body, with_md5=with_md5) + expected
             exchange.closes = closes(values, self._heads.minor)
             return exchange, self._heads.build(method, path, fields, framing), body
         except InvalidRequest as exc:
@@ -603,8 +600,12 @@ class Operations:
             TypeError: they are neither a mapping nor pairs.
 
         """
+        if not trailers:
+            return b""
+        from ..http.h1.trailers import encode_trailers  # noqa: PLC0415 - few bodies have any
+
         try:
-            return encode_trailers(trailers) if trailers else b""
+            return encode_trailers(trailers)
         except InvalidRequest as exc:
             self._session.sender.label(exc)
             raise
@@ -756,6 +757,9 @@ class Operations:
             DugongError: what `co_write` raises.
 
         """
+        from .file_transfer import start_upload  # noqa: PLC0415 - 2 ms, for files
+        from .files import Source  # noqa: PLC0415
+
         sender = self._session.sender
         try:
             source = Source(file, offset, count)
@@ -796,6 +800,8 @@ class Operations:
             DugongError: what `co_read` raises. Bytes that have arrived are in *file*.
 
         """
+        from .files import Sink  # noqa: PLC0415 - 2 ms, for files
+
         sink = Sink(file)
         try:
             yield from self._session.receiver.co_save(sink)
@@ -1041,6 +1047,8 @@ class Operations:
             going = self._co_in_turn(first, self._co_batch_alone(batch, replies, gathers))
             if (yield from going):
                 return
+        from ..polling.combinators import several  # noqa: PLC0415 - for HTTP/2
+
         yield from several(itertools.starmap(self._co_exchange_beside, whole), replies, BESIDE)
 
     def _co_batch_alone(self, batch: list[Whole], replies: list[Reply], gathers: bool) -> Co[bool]:

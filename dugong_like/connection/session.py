@@ -16,8 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..errors import StateError
-
 if TYPE_CHECKING:
     from ..http.h2.options import H2Settings
     from ..http.request import BodyFollowing
@@ -36,21 +34,6 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 T = TypeVar("T")
-
-
-class Retired(Exception):
-    """The session takes no further request. Nothing of the present one was sent.
-
-    Attributes:
-        settle: called when the request has begun on the next session, or failed to; or None.
-
-    """
-
-    settle: Callable[[], object] | None = None
-
-
-class SessionReplaced(StateError):
-    """A reader was waiting for a request that is sent on the session that took this one's place."""
 
 
 class Counter(Protocol):

@@ -10,7 +10,6 @@ Not here: sending (sender.py), receiving (receiver.py), and closing (cancelling.
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -29,10 +28,7 @@ from ..polling.fair_lock import FairLock
 from ..polling.timeouts import NO_LIMITS, Timeouts
 from ..polling.wake import Wake, co_checkpoint
 from ..transport import exclusive
-from ..transport.connect.happy_eyeballs import Attempt
-from ..transport.connect.open import begin, co_open
 from ..transport.exclusive import StreamInUse
-from ..transport.stream import Stream
 from .exchange import Exchange
 from .states import BROKEN, CLOSED, NEW, OPEN, SESSION, SessionEvent, follow
 from .time_limits import set_limits
@@ -40,7 +36,9 @@ from .time_limits import set_limits
 if TYPE_CHECKING:
     from threading import RLock
 
+    from ..transport.connect.open import Attempt
     from ..transport.filters.minimum_rate import Meter
+    from ..transport.stream import Stream
     from ..transport.timings import Timings
     from .config import ConnectionConfig
     from .h1.trace_events import Observer
@@ -220,6 +218,8 @@ class SharedState(StreamInUse):
         """
         if self.observer is not None:  # each step is an event
             return self._co_open(None)
+        from ..transport.connect.open import Attempt, begin  # noqa: PLC0415 - 2 ms, for the first
+
         try:
             begun = begin(self.route)
         except ConnectFailed as exc:
@@ -234,6 +234,8 @@ class SharedState(StreamInUse):
         return None
 
     def _co_open(self, attempt: Attempt | None) -> Co[None]:
+        from ..transport.connect.open import co_open  # noqa: PLC0415 - see `open`
+
         if attempt is None:
             going = co_open(self.route, self.timeouts)
         else:
@@ -371,7 +373,9 @@ class SharedState(StreamInUse):
             return False
         # Without its traceback, which leads back to here: the descriptor would stay open
         # until the garbage collector runs.
-        self._failure = copy.copy(failure)
+        from copy import copy  # noqa: PLC0415 - for failures
+
+        self._failure = copy(failure)
         return True
 
     def stop_sending(self) -> None:

@@ -7,7 +7,7 @@ Not here: the states of sending over HTTP/1.1 (h1/states.py), and what is done i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Final, TypeVar
 
@@ -15,6 +15,21 @@ from ..errors import StateError
 
 S = TypeVar("S", bound=Enum)
 E = TypeVar("E", bound=Enum)
+
+
+class Retired(Exception):
+    """The session takes no further request. Nothing of the present one was sent.
+
+    Attributes:
+        settle: called when the request has begun on the next session, or failed to; or None.
+
+    """
+
+    settle: Callable[[], object] | None = None
+
+
+class SessionReplaced(StateError):
+    """A reader was waiting for a request that is sent on the session that took this one's place."""
 
 
 class SessionState(Enum):

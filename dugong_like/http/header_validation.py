@@ -10,18 +10,18 @@ fields that follow from the body (h1/body_fields.py), and the request line (h1/r
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterable, Mapping
 from typing import Final, NoReturn
 
 from ..errors import InvalidRequest
 from .headers import Fields, as_text, field_pairs
+from .patterns import compiled_later
 from .redaction import MASK, SECRET, quoted, shown_text, shown_url
 from .target import HOST
 
-is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch  # RFC 9110 section 5.6.2
-_host = re.compile(rf"({HOST})(?::([0-9]{{1,5}}))?").fullmatch
-_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+_token = compiled_later(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_host = compiled_later(rf"({HOST})(?::([0-9]{{1,5}}))?")
+_value = compiled_later(r"[\t\x20-\x7e\x80-\xff]*")
 FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 # Fields for framing, routing, authentication and the like, forbidden in trailers: RFC 9110 6.5.1.
 NO_TRAILERS: Final = FRAMING | frozenset(
@@ -60,6 +60,11 @@ MAX_PORT: Final = 65535
 KEEP_ALIVE: Final = "keep-alive"  # the default connection option
 MEANINGFUL: Final = frozenset({"connection", "expect", "te", "trailer"})  # see `check_meaning`
 COMMON_LENGTH: Final = 64  # characters; longer names are not cached
+
+
+def is_token(text: str) -> bool:
+    """Return True if *text* is a token (RFC 9110 section 5.6.2)."""
+    return _token().fullmatch(text) is not None
 
 
 class FieldLines:
@@ -103,7 +108,7 @@ class FieldLines:
             else:
                 values[key] += f", {value}"
             lines.append(f"{name}: {value}\r\n")
-        if not _value("".join(values.values())):  # one call for all of them
+        if values and not _value().fullmatch("".join(values.values())):  # one call for all of them
             _refuse_value(lines)
         if not trailers and not CONNECTION_OPTIONS.keys().isdisjoint(values):
             _name_options(lines, values)
@@ -172,8 +177,9 @@ def _refuse_value(lines: Iterable[str]) -> None:
     """Raise `InvalidRequest` that names the field of *lines* with an invalid value."""
     for line in lines:
         name, _, value = line.removesuffix("\r\n").partition(": ")
-        if not _value(value):
-            place, wrong = next((i, char) for i, char in enumerate(value) if not _value(char))
+        valid = _value().fullmatch
+        if not valid(value):
+            place, wrong = next((i, char) for i, char in enumerate(value) if not valid(char))
             raise InvalidRequest(  # the value may be secret, with any name
                 f"value of header field {name} is not of Latin-1 characters without control "
                 f"characters: it has {quoted(wrong)} behind {place} others"
@@ -234,7 +240,7 @@ def check_host(value: str) -> None:
         InvalidRequest: it is not a host with an optional port.
 
     """
-    match = _host(value)
+    match = _host().fullmatch(value)
     if match is None or int(match[2] or 0) > MAX_PORT:
         raise InvalidRequest(f"Host is not a host and a port: {shown_url(value)!r}")
 

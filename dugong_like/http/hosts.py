@@ -11,6 +11,7 @@ from typing import Final
 
 from ..errors import InvalidRequest
 from .headers import exact
+from .patterns import compiled_later
 from .redaction import quoted, shown_url
 
 HTTP_PORT: Final = 80
@@ -21,7 +22,7 @@ PLACE: Final = (
     r"(?::(?P<port>[0-9]{0,5}))?"
 )  # a regular expression: host and port in a URL (RFC 3986 section 3.2), for `read_place`
 
-_address = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~]+)?").fullmatch  # a zone may follow
+_address = compiled_later(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~]+)?")  # a zone may follow
 _name = re.compile(r"(?:[A-Za-z0-9\-_~]+\.)*[A-Za-z0-9\-_~]+\.?").fullmatch
 
 
@@ -50,7 +51,7 @@ def check_hostname(hostname: str, name: str = "hostname") -> str:
         raise TypeError(f"{name} is a string, not {quoted(hostname)}")
     hostname = exact(hostname)
     text = hostname if hostname.isascii() else _international(hostname)
-    if not _name(text) and not (_address(text) and is_ipv6_address(text)):
+    if not _name(text) and not (_address().fullmatch(text) and is_ipv6_address().fullmatch(text)):
         raise InvalidRequest(_problem(hostname))
     return text
 

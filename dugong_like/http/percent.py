@@ -5,31 +5,34 @@ Not here: which parts of a URL are encoded, and when (url.py, references.py, que
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidRequest
+from .patterns import compiled_later
 from .redaction import shown_url
+
+if TYPE_CHECKING:
+    import re
 
 MAX_ADVICE: Final = 500  # characters of what a message says to write
 ENCODED: Final = tuple(f"%{byte:02X}" for byte in range(256))
 
 # Runs of characters to encode. In a name or value of a query: all except unreserved ones.
-IN_COMPONENT: Final = re.compile(r"[^A-Za-z0-9\-._~]+")
+IN_COMPONENT: Final = compiled_later(r"[^A-Za-z0-9\-._~]+")
 # Characters that RFC 3986 allows nowhere, except those that browsers send as they are. In a path
 # and a query a "%" is never encoded: it may belong to an encoded byte.
-IN_PATH: Final = re.compile(r"[^\x21\x23-\x3b\x3d\x3f-\x5d\x5f\x61-\x7a\x7c\x7e]+")
-IN_QUERY: Final = re.compile(r"[^\x21\x23-\x3b\x3d\x3f-\x7e]+")
-IN_FRAGMENT: Final = re.compile(r"[^\x21\x24-\x3b\x3d\x3f-\x5f\x61-\x7e]+")
-NOT_SENT: Final = re.compile(r"[^\x21-\x7e]+")  # what no target may have
+IN_PATH: Final = compiled_later(r"[^\x21\x23-\x3b\x3d\x3f-\x5d\x5f\x61-\x7a\x7c\x7e]+")
+IN_QUERY: Final = compiled_later(r"[^\x21\x23-\x3b\x3d\x3f-\x7e]+")
+IN_FRAGMENT: Final = compiled_later(r"[^\x21\x24-\x3b\x3d\x3f-\x5f\x61-\x7e]+")
+NOT_SENT: Final = compiled_later(r"[^\x21-\x7e]+")  # what no target may have
 
-_encoded_byte = re.compile(rb"%([0-9A-Fa-f]{2})")
-_control = re.compile(r"[\x00-\x1f\x7f]").search
-_stray = re.compile(r"%(?![0-9A-Fa-f]{2})").search
+_encoded_byte = compiled_later(rb"%([0-9A-Fa-f]{2})")
+_control = compiled_later(r"[\x00-\x1f\x7f]")
+_stray = compiled_later(r"%(?![0-9A-Fa-f]{2})")
 
 
-def encode(text: str, what: re.Pattern[str], errors: str = "strict") -> str:
+def encode(text: str, what: Callable[[], re.Pattern[str]], errors: str = "strict") -> str:
     """Return *text* with each run that *what* matches percent-encoded.
 
     Args:
@@ -41,10 +44,11 @@ def encode(text: str, what: re.Pattern[str], errors: str = "strict") -> str:
         InvalidRequest: it cannot be encoded in UTF-8. The message does not contain it.
 
     """
-    if not what.search(text):
+    pattern = what()
+    if not pattern.search(text):
         return text
     try:
-        return what.sub(lambda run: _escaped(run[0].encode("utf-8", errors)), text)
+        return pattern.sub(lambda run: _escaped(run[0].encode("utf-8", errors)), text)
     except UnicodeEncodeError:
         raise InvalidRequest("it has half of a surrogate pair, which UTF-8 does not have") from None
 
@@ -61,7 +65,7 @@ def decode(text: str) -> bytes:
     data = text.encode("utf-8", "surrogatepass")
     if b"%" not in data:
         return data
-    return _encoded_byte.sub(lambda match: bytes.fromhex(match[1].decode()), data)
+    return _encoded_byte().sub(lambda match: bytes.fromhex(match[1].decode()), data)
 
 
 def advice(text: str, fits: Callable[[str], object]) -> str:
@@ -76,7 +80,7 @@ def advice(text: str, fits: Callable[[str], object]) -> str:
         written = encode(text, NOT_SENT)
     except InvalidRequest:
         return ", percent-encoded"
-    if _control(text) or not fits(written) or not is_shown(written):
+    if _control().search(text) or not fits(written) or not is_shown(written):
         return ", percent-encoded"
     return f", percent-encoded: write {written}"
 
@@ -88,4 +92,4 @@ def is_shown(text: str) -> bool:
 
 def has_stray_percent(text: str) -> bool:
     """Return True if a ``%`` of *text* is not followed by two hexadecimal digits."""
-    return _stray(text) is not None
+    return _stray().search(text) is not None

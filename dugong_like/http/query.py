@@ -17,13 +17,14 @@ from typing import Final
 
 from ..errors import InvalidRequest
 from .headers import exact
+from .patterns import compiled_later
 from .percent import IN_COMPONENT, NOT_SENT, decode, encode, is_shown
 from .redaction import mask_target, quoted
 
 Value = str | int | float | None  # a bool is an int
 PAIR: Final = 2  # elements
 
-_is_query = re.compile(r"[\x21\x22\x24-\x7e]*").fullmatch  # as `check_target` accepts it
+_query = compiled_later(r"[\x21\x22\x24-\x7e]*")  # as `check_target` accepts it
 
 
 class QueryParams(Mapping[str, str]):
@@ -186,7 +187,7 @@ def check_query(text: str, name: str) -> str:
 
     """
     text = exact(text)
-    if _is_query(text):
+    if _query().fullmatch(text):
         return text
     if re.search(r"[\x00-\x1f\x7f]", text):
         raise InvalidRequest(f"{name}: a query has no control characters: {quoted(text)}")

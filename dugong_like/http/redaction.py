@@ -51,14 +51,12 @@ SECRET_ENDINGS: Final = (
 )
 
 _userinfo = compiled_later(r"(?<=//)[^/?#\s]*@")  # RFC 3986 section 3.2.1
-_separator = re.compile(r"([?&;#])")
-_word = re.compile(r"[^\s\"'<>]+")
-_token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_separator = compiled_later(r"([?&;#])")
+_word = compiled_later(r"[^\s\"'<>]+")
+_token = compiled_later(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _address = compiled_later(r"[0-9A-Fa-f:.]+(?:%.*)?")  # of IPv6, without brackets
 _scheme = compiled_later(r"[A-Za-z][A-Za-z0-9+.\-]{0,20}://")
-
-
-_has_url_parts = re.compile("[@=%]").search  # without any of these no credentials are in a URL
+URL_PARTS: Final = frozenset("@=%")  # without any of these no credentials are in a URL
 
 
 # These are compiled when an error is first shown: it takes a millisecond, at each import.
@@ -99,7 +97,7 @@ def mask_target(target: str) -> str:
 
 def mask_words(text: str) -> str:
     """Return *text*, which may contain URLs, without credentials; see `mask_target`."""
-    return _word.sub(lambda match: mask_target(match[0]), text)
+    return _word().sub(lambda match: mask_target(match[0]), text)
 
 
 def _mask_parameters(text: str, *, broken: bool = False, nested: bool = True) -> str:
@@ -109,7 +107,7 @@ def _mask_parameters(text: str, *, broken: bool = False, nested: bool = True) ->
     appendix B.2.2). If *text* is not a valid target (*broken*), only "&" ends it, as the value
     itself may be invalid.
     """
-    first, *others = _separator.split(text)
+    first, *others = _separator().split(text)
     shown = [first]
     hides = broken and _is_secret(first.rpartition("/")[2].partition("=")[0]) and "=" in first
     if hides:
@@ -215,7 +213,7 @@ def mask_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     for name, value in fields:
         if name.lower() in SECRET:
             masked.append((name, MASK))
-        elif _has_url_parts(value):
+        elif not URL_PARTS.isdisjoint(value):
             masked.append((name, mask_target(value)))
         else:
             masked.append((name, value))
@@ -230,7 +228,7 @@ def shown_line(line: bytes) -> bytes:
     if line.startswith((b" ", b"\t")):
         return line[:1] + MASK.encode()
     name, colon, value = line.partition(b":")
-    if not colon or not _token(name) or name.lower().decode("latin-1") in SECRET:
+    if not colon or not _token().fullmatch(name) or name.lower().decode("latin-1") in SECRET:
         return shown_text(line.decode("latin-1")).encode("latin-1")
     return (name + colon)[:SHOWN] + shown_text(value.decode("latin-1")).encode("latin-1")
 

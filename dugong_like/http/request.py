@@ -6,18 +6,19 @@ Not here: checking a request, which is done when it is sent, and sending (operat
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StateError
-from ..polling.binary_streams import check_binary
 from ..polling.contract import Co, PollNeeded
 from ..polling.fairness import StepCounter
 from ..polling.numbers import check_flag
-from ..polling.stream_parts import StreamPart, place_of
 from ..polling.wake import co_checkpoint
 from .arguments import as_string, check_callable, check_size
 from .headers import Fields, Headers, field_pairs
 from .redaction import mask_target, quoted
+
+if TYPE_CHECKING:
+    from ..polling.stream_parts import StreamPart
 
 Buffer = bytes | bytearray | memoryview
 PIECE: Final = 65536  # bytes that are asked for at once
@@ -183,6 +184,8 @@ def check_pieces(body: object) -> None:
     if is_operation_stream(body):
         check_callable(body.co_read, "co_read of the body")  # type: ignore[attr-defined]
     elif is_stream(body):
+        from ..polling.binary_streams import check_binary  # noqa: PLC0415 - 1 ms, for streams
+
         check_binary(body, "read", "readinto", "read1")
     elif isinstance(body, str) or not isinstance(body, Iterable):
         advice = ": encode it, as by text.encode()" if isinstance(body, str) else ""
@@ -236,7 +239,7 @@ class Source:
             rewindable = getattr(self.body, "rewindable", None)
             return hasattr(self.body, "rewind") if rewindable is None else bool(rewindable())
         if self._is_stream:
-            return place_of(self.body) is not None
+            return _place_of(self.body) is not None
         return iter(self.body) is not self.body
 
     def begin(self) -> int | None:
@@ -260,8 +263,10 @@ class Source:
             length = getattr(self.body, "length", None)
             return None if length is None else int(check_size(length, "length of the body"))
         if not self._begun:
-            self._start = place_of(self.body)
+            self._start = _place_of(self.body)
         self._begun = True
+        from ..polling.stream_parts import StreamPart  # noqa: PLC0415 - see `_place_of`
+
         self._part = StreamPart(self.body, self._start)
         return self._part.measure()
 
@@ -321,6 +326,13 @@ class Source:
             if self._steps.is_over():
                 yield from co_checkpoint()
         return b""
+
+
+def _place_of(stream: Any) -> int | None:
+    """See `stream_parts.place_of`."""
+    from ..polling.stream_parts import place_of  # noqa: PLC0415 - 1 ms, for streams
+
+    return place_of(stream)
 
 
 def as_piece(piece: Any) -> memoryview:

@@ -20,7 +20,7 @@ from .patterns import compiled_later
 from .redaction import quoted, shown_url
 
 HOST: Final = r"(?:(?:[A-Za-z0-9\-._~]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])"  # RFC 3986 3.2.2
-_path = re.compile(r"/[\x21\x22\x24-\x7e]*|\*").fullmatch  # "#" begins a fragment
+_path = compiled_later(r"/[\x21\x22\x24-\x7e]*|\*")  # "#" begins a fragment
 _absolute = compiled_later(
     rf"(?P<scheme>https?)://(?P<authority>{HOST}(?::(?P<port>[0-9]{{1,5}}))?)"
     r"(?:[/?][\x21\x22\x24-\x7e]*)?",
@@ -52,7 +52,7 @@ class Target(str):
             raise TypeError(f"text, a request target, is a string, not {quoted(text)}")
         text = exact(text)
         if (
-            not _path(text)
+            not _path().fullmatch(text)
             and not is_port(_absolute().fullmatch(text))
             and not is_port(_authority().fullmatch(text))
         ):
@@ -67,7 +67,7 @@ def is_port(match: re.Match[str] | None) -> bool:
 
 def is_path(target: str) -> bool:
     """Return True if *target* is in origin-form."""
-    return target != "*" and _path(target) is not None
+    return target != "*" and _path().fullmatch(target) is not None
 
 
 def is_authority(target: str) -> bool:
@@ -89,13 +89,13 @@ def check_target(target: str, method: str) -> None:
             raise InvalidRequest(f"CONNECT goes with host:port, not with {shown_url(target)!r}")
     elif type(target) is Target and is_port(_absolute().fullmatch(target)):
         pass
-    elif not _path(target):
+    elif not _path().fullmatch(target):
         if "://" in target:
             how = ", percent-encoded (of a URL, that is URL(…).target)"
         else:
             from .percent import advice  # noqa: PLC0415 - for the message only
 
-            how = advice(target, _path)
+            how = advice(target, _path().fullmatch)
         raise InvalidRequest(
             "path must begin with '/' and have only visible ASCII characters except '#'"
             f"{how}: {shown_url(target)!r}",

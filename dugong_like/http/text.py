@@ -10,11 +10,10 @@ Not here: reading Content-Type (content_type.py).
 from __future__ import annotations
 
 import codecs
-import json
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from .patterns import compiled_later
 from .redaction import quoted
 
 UTF_8: Final = "utf-8"
@@ -40,10 +39,10 @@ MARKS_32: Final = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "ut
 JSON_MARKS: Final = (*MARKS_32, *MARKS)
 # Which of the first four bytes of JSON are zero (RFC 4627 section 3).
 JSON_ZEROS: Final = (
-    (re.compile(rb"\0\0\0[^\0]").match, "utf-32-be"),
-    (re.compile(rb"[^\0]\0\0\0").match, "utf-32-le"),
-    (re.compile(rb"\0[^\0]").match, "utf-16-be"),
-    (re.compile(rb"[^\0]\0").match, "utf-16-le"),
+    (compiled_later(rb"\0\0\0[^\0]"), "utf-32-be"),
+    (compiled_later(rb"[^\0]\0\0\0"), "utf-32-le"),
+    (compiled_later(rb"\0[^\0]"), "utf-16-be"),
+    (compiled_later(rb"[^\0]\0"), "utf-16-le"),
 )
 
 # Encodings whose byte order a mark has to tell; as browsers have it if there is none.
@@ -51,13 +50,13 @@ WITHOUT_MARK: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 
 DefaultEncoding = str | Callable[[bytes], str | None]
 
-_is_name = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.:+\-]{0,39}").fullmatch
-_line_end = re.compile(r"\r\n|\n|\r")
+_name = compiled_later(r"[0-9A-Za-z][0-9A-Za-z_.:+\-]{0,39}")
+_line_end = compiled_later(r"\r\n|\n|\r")
 
 
 def codec_of(charset: str) -> str | None:
     """Return the name of Python's codec for *charset*; None if it is no charset known here."""
-    if not _is_name(charset):
+    if not _name().fullmatch(charset):
         return None
     name = SUPERSETS.get(charset.lower(), charset)
     try:
@@ -177,7 +176,7 @@ class LineSplitter:
         if self._after_cr and text[0] == "\n":
             text = text[1:]
         self._after_cr = text.endswith("\r")
-        lines = _line_end.split(text) if "\r" in text else text.split("\n")
+        lines = _line_end().split(text) if "\r" in text else text.split("\n")
         if len(lines) > 1:
             self._parts.append(lines[0])
             lines[0] = "".join(self._parts)
@@ -199,6 +198,8 @@ def dump_json(value: Any) -> bytes:
         TypeError, ValueError: it has no form in JSON, such as NaN; the message begins with "json".
 
     """
+    import json  # noqa: PLC0415 - 1 ms, for programs that send it
+
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as exc:
@@ -216,8 +217,8 @@ def json_encoding(data: bytes) -> str:
     for mark, name in JSON_MARKS:
         if data.startswith(mark):
             return name
-    for matches, name in JSON_ZEROS:
-        if matches(data):
+    for zeros, name in JSON_ZEROS:
+        if zeros().match(data):
             return name
     return UTF_8
 

@@ -30,10 +30,10 @@ from .hosts import (
     place_in_url,
     read_place,
 )
+from .patterns import compiled_later
 from .percent import NOT_SENT, advice, encode, is_shown
 from .query import Params, QueryParams, check_query, encode_params
 from .redaction import mask_target, quoted, shown_url
-from .references import resolve
 
 PORTS: Final = {"http": HTTP_PORT, "https": HTTPS_PORT, "ws": HTTP_PORT, "wss": HTTPS_PORT}
 SCHEME: Final = r"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*)"
@@ -45,13 +45,13 @@ TARGET: Final = r"[\x21\x22\x24-\x7e]*"  # as `check_target` accepts a path
 # Beginning, target and fragment of a URL; the beginning is looked at by `_origin`.
 _url = re.compile(rf"([^:/?#]+://[^/?#]+)((?:[/?]{TARGET})?)(?:#({TARGET}))?").fullmatch
 _begin = re.compile(rf"{SCHEME}://{PLACE}").fullmatch
-_place = re.compile(PLACE).fullmatch
-_target = re.compile(rf"/{TARGET}").fullmatch
+_place = compiled_later(PLACE)
+_target = compiled_later(rf"/{TARGET}")
 _path = re.compile(r"(?:/[\x21\x22\x24-\x3e\x40-\x7e]*)?").fullmatch  # a target without a query
-_any = re.compile(TARGET).fullmatch
-_control = re.compile(r"[\x00-\x1f\x7f]").search
-_half = re.compile(r"(?P<scheme>https?|wss?):/?(?P<rest>[^/0-9].*)", re.IGNORECASE).fullmatch
-_authority = re.compile(r"[^:/?#]*://[^/?#]*").match
+_any = compiled_later(TARGET)
+_control = compiled_later(r"[\x00-\x1f\x7f]")
+_half = compiled_later(r"(?P<scheme>https?|wss?):/?(?P<rest>[^/0-9].*)", re.IGNORECASE)
+_authority = compiled_later(r"[^:/?#]*://[^/?#]*")
 
 
 class Origin:
@@ -122,9 +122,9 @@ class Origin:
         """
         if not isinstance(target, str):
             raise TypeError(f"target is a string, not {quoted(target)}")
-        if not _target(exact(target)):
+        if not _target().fullmatch(exact(target)):
             raise InvalidRequest(
-                f"not a path and a query{advice(target, _target)}: {quoted(target)}"
+                f"not a path and a query{advice(target, _target().fullmatch)}: {quoted(target)}"
             )
         return URL(f"{self}{exact(target)}")
 
@@ -301,7 +301,7 @@ class URL:
             url,
             self._other_origin(parts),
             self._other_target(parts),
-            None if fragment is None else _part("fragment", fragment, _any),
+            None if fragment is None else _part("fragment", fragment, _any().fullmatch),
         )
         return url
 
@@ -309,7 +309,7 @@ class URL:
         scheme = parts.get("scheme", self.scheme)
         if "authority" in parts:
             authority = _text("authority", parts["authority"])
-            match = _place(authority)
+            match = _place().fullmatch(authority)
             if match is None:
                 raise InvalidRequest(f"not a host, perhaps with a port: {shown_url(authority)!r}")
             return Origin(scheme, *read_place(match["host"], match["port"]))
@@ -320,7 +320,7 @@ class URL:
 
     def _other_target(self, parts: URLParts) -> str:
         if "target" in parts:
-            return _part("target", parts["target"], _target)
+            return _part("target", parts["target"], _target().fullmatch)
         if parts.keys().isdisjoint({"path", "query"}):
             return self.target
         path, mark, query = self.target.partition("?")
@@ -374,6 +374,8 @@ class URL:
             TypeError: it is neither a string nor bytes nor a URL.
 
         """
+        from .references import resolve  # noqa: PLC0415 - for links and redirects
+
         if isinstance(reference, URL):
             reference = str(reference)
         found = resolve(reference, self.scheme, self.target)
@@ -482,7 +484,7 @@ def _problem(text: str) -> str:
             "a URL with a user name or a password: split_credentials() splits them off, and they "
             f"are sent as a header field: {shown!r}"
         )
-    if _control(text.strip()):
+    if _control().search(text.strip()):
         return f"not a URL, as there is a control character in it: {shown!r}"
     if text.startswith("/") and not text.startswith("//"):
         return f"not a URL but a path, which URL.join() joins to one: {shown!r}"
@@ -503,13 +505,13 @@ def _is_this_machine(rest: str) -> bool:
 def _written(text: str) -> str | None:
     """Return *text* as it is to be written, if that is clear and has no credentials."""
     text = text.strip()
-    half = _half(text)
+    half = _half().fullmatch(text)
     if half is not None:
         text = f"{half['scheme']}://{half['rest']}"
     elif "://" not in text:
         rest = text.removeprefix("//")
         text = f"{'http' if _is_this_machine(rest) else 'https'}://{rest}"
-    place = _authority(text)
+    place = _authority().match(text)
     if place is None:
         return None
     target, mark, fragment = text[place.end() :].partition("#")

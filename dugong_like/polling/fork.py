@@ -15,8 +15,10 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from types import MethodType
-from typing import Any, Final
-from weakref import ref
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from weakref import ref
 
 Callback = Callable[[], object]
 
@@ -38,6 +40,8 @@ def after_fork(callback: Callback, *, closes: bool = False) -> None:
     """
     callbacks = _closing if closes else _renewing
     if isinstance(callback, MethodType):
+        from weakref import ref  # noqa: PLC0415 - for pools and the like
+
         key = id(callback.__self__), callback.__func__
         owner = ref(callback.__self__, lambda _: callbacks.pop(key, None))
         callbacks[key] = partial(_call, owner, callback.__func__)

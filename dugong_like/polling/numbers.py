@@ -7,7 +7,6 @@ values in messages (http/redaction.py).
 from __future__ import annotations
 
 import math
-import re
 import sys
 from typing import Final
 
@@ -17,7 +16,7 @@ MAX_SHOWN: Final = 60  # characters of a value in a message
 MAX_BITS: Final = 128  # of a number there
 PLAIN: Final = frozenset([float, int])
 FAR: Final = 1e12  # seconds, 30,000 years
-_may_be_secret = re.compile(r"[@=&]").search
+SECRET_MARKS: Final = frozenset("@=&")
 
 
 def shown(value: object) -> str:
@@ -26,7 +25,7 @@ def shown(value: object) -> str:
     Objects other than text and plain numbers are shown by the name of their type, as they may
     contain secrets anywhere, or be of any size. So may text with a login or a query.
     """
-    if isinstance(value, str) and len(value) <= MAX_SHOWN and not _may_be_secret(value):
+    if isinstance(value, str) and len(value) <= MAX_SHOWN and SECRET_MARKS.isdisjoint(value):
         return repr(value)
     if value is None or type(value) in {bool, float}:
         return repr(value)

@@ -28,9 +28,12 @@ from __future__ import annotations
 
 import sys
 from threading import Lock, RLock
+from typing import TYPE_CHECKING
 
 from ..polling.fork import after_fork
-from .stream import Stream
+
+if TYPE_CHECKING:
+    from .stream import Stream
 
 # Held for microseconds, while it changes which stream an object has, or its state. Nothing is
 # called under it that could block. The same thread may take it twice, as the garbage collector and

@@ -21,9 +21,6 @@ from ..polling.contract import PollNeeded
 from ..polling.fork import after_fork
 
 IS_LINUX: Final = sys.platform == "linux"
-# Bytes that should have arrived before a reader of many more is woken, for fewer and larger calls.
-# More saves nothing (measured), and the sender needs room to continue meanwhile.
-LOW_WATER: Final = 131072
 PATIENCE: Final = 0.01  # seconds to wait for them; after that fewer are received
 AT_ONCE: Final = 1 << 20  # bytes discarded or moved to a pipe at once; see pipe-max-size
 PIECE: Final = 262144  # bytes of a file read at once, if it has to be read

@@ -24,10 +24,10 @@ from ...errors import (
 from ...http.headers import Headers
 from ...http.redaction import mask_target, quoted, shown_url
 from ...http.url import URL
-from ...http.userinfo import Credentials, split_credentials
 from ...polling.contract import Co, within
 
 if TYPE_CHECKING:
+    from ...http.userinfo import Credentials
     from ..dispatcher import Send
     from ..request import ClientRequest
     from ..response import Response
@@ -160,6 +160,8 @@ class Redirects:
         self, request: ClientRequest, response: Response
     ) -> tuple[URL, Credentials | None]:
         """Return the URL that *response* leads to, and user and password if it names them."""
+        from ...http.userinfo import split_credentials  # noqa: PLC0415 - for those who are redirected
+
         locations = set(response.field_values("location"))
         if len(locations) > 1:
             raise _refused(response, "there are several fields Location with different values")

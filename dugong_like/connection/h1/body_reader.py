@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 from ...errors import BodyTooLarge, InvalidResponse, StateError
 from ...http.h1.body import SIZED, UNTIL_CLOSE, Body
 from ...polling.fairness import STEP
-from ...transport.buffer import ReceiveBuffer
+from ...transport.buffer import LOW_WATER, ReceiveBuffer
 from ...transport.stream import Stream
-from ...transport.zero_copy import AT_ONCE, LOW_WATER, BulkStream, CannotSplice, Pipe
+from ...transport.zero_copy import AT_ONCE, BulkStream, CannotSplice, Pipe
 from ..exchange import HTTPResponse
 from ..files import NotTaken, Sink
 from ..states import BROKEN, CLOSED, OPEN, UPGRADED

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 def response_to(exchange: Exchange, head: Head) -> HTTPResponse:
     """Return the response to *exchange* that *head* begins. Raises what `frame` does."""
-    return HTTPResponse(exchange, head, frame(exchange.method, head).length)
+    _, length, _ = frame(exchange.method, head)
+    return HTTPResponse(exchange, head, length)
 
 
 def check_unanswered(exchange: Exchange) -> None:

@@ -39,13 +39,12 @@ from ...transport.stream import RECEIVING, Stream
 from ...transport.zero_copy import PATIENCE
 from ..exchange import Exchange, HTTPResponse
 from ..files import Sink
-from ..session import SessionReplaced
 from ..shared import PEERS
-from ..states import BROKEN, CLOSED
+from ..states import BROKEN, CLOSED, SessionReplaced
 from . import head_limit
 from .body_reader import BodyReader
 from .exclusive import FATAL, ORDERLY, READING, take
-from .expect_continue import CONTINUE, co_limited
+from .expect_continue import CONTINUE, co_limited, limit_of
 from .head_reader import HeadReader
 
 if TYPE_CHECKING:
@@ -121,6 +120,10 @@ class Receiver:
         if self.buffer.data:
             self.buffer.clear()
         self.bodies.clear()
+
+    def limit_continue(self, expect100_timeout: float | None) -> None:
+        """Wait for 100 (Continue) for so many seconds, unless `Timeouts` say otherwise."""
+        self.continue_timeout = limit_of(self._session.timeouts, expect100_timeout)
 
     # ---- the two ways to make attempts
 

@@ -24,8 +24,7 @@ from ...errors import (
     ProtocolError,
 )
 from ..cancelling import cancel
-from ..session import Retired
-from ..states import BROKEN, CLOSED, NEW, OPEN
+from ..states import BROKEN, CLOSED, NEW, OPEN, Retired
 from .exclusive import Peek
 
 if TYPE_CHECKING:

@@ -26,8 +26,7 @@ from ...transport import stream as streams
 from ...transport.stream import Data, Part, Stream
 from ...transport.zero_copy import FileRange
 from ..exchange import Exchange
-from ..session import Retired
-from ..states import BROKEN, CLOSED
+from ..states import BROKEN, CLOSED, Retired
 from .exclusive import ORDERLY, SENDING, take
 from .expect_continue import after_head, before_body
 from .reconnect import connect, takes_request

@@ -60,15 +60,9 @@ from ...transport import exclusive
 from ...transport.buffer import new_memory
 from ..cancelling import abort
 from ..exchange import HTTPResponse, Reply
-from ..session import Retired
 from ..shared import SharedState
-from ..states import BROKEN, NEW, OPEN, SessionState
-from .batch import BatchReader, is_usual, take_usual
+from ..states import BROKEN, NEW, OPEN, Retired, SessionState
 from .exclusive import READING, take
-from .expect_continue import limit_of
-from .receiver import Receiver
-from .reconnect import is_silent
-from .sender import Sender
 from .states import READY
 
 if TYPE_CHECKING:
@@ -83,6 +77,8 @@ if TYPE_CHECKING:
     from ..config import ConnectionConfig
     from ..exchange import Exchange
     from ..session import Whole
+    from .receiver import Receiver
+    from .sender import Sender
 
 STATES: Final = {
     SessionState.NEW: "closed",
@@ -97,7 +93,8 @@ STATES: Final = {
 class Session:
     """The two halves of one HTTP/1.1 connection, and its life.
 
-    Each half is made when it is needed: an exchange that is as most are needs neither.
+    Each half is made when it is needed, and imported then: an exchange that is as most are needs
+    neither.
 
     Args:
         config: of the connection.
@@ -133,11 +130,12 @@ class Session:
         receiver = self._receiver
         if receiver is not None:
             return receiver
+        from .receiver import Receiver  # noqa: PLC0415 - see the class
+
         with exclusive.changing:
             if self._receiver is None:
-                shared = self.shared
-                receiver = Receiver(shared)
-                receiver.continue_timeout = limit_of(shared.timeouts, self._expect100_timeout)
+                receiver = Receiver(self.shared)
+                receiver.limit_continue(self._expect100_timeout)
                 self._receiver = receiver
             return self._receiver
 
@@ -147,9 +145,12 @@ class Session:
         sender = self._sender
         if sender is not None:
             return sender
+        from .sender import Sender  # noqa: PLC0415 - see the class
+
+        receiver = self.receiver
         with exclusive.changing:
             if self._sender is None:
-                self._sender = Sender(self.shared, self.receiver)
+                self._sender = Sender(self.shared, receiver)
             return self._sender
 
     def limit(self, timeout: float | Timeouts | None, expect100_timeout: float | None) -> None:
@@ -165,8 +166,7 @@ class Session:
         with exclusive.changing:
             self._expect100_timeout = expect100_timeout
             if self._receiver is not None:
-                limit = limit_of(self.shared.timeouts, expect100_timeout)
-                self._receiver.continue_timeout = limit
+                self._receiver.limit_continue(expect100_timeout)
 
     # ---- whole exchanges: `begin`, a wait for the response, `finish`, and `leave` in any case
 
@@ -347,6 +347,8 @@ class Session:
             reads it.
 
         """
+        from .batch import is_usual, take_usual  # noqa: PLC0415 - for pipelines
+
         shared, buffer = self.shared, self.receiver.buffer
         if buffer.begin == buffer.end or not shared.direct or not shared.reading.acquire(False):
             return []
@@ -454,6 +456,8 @@ class Session:
         self, batch: Sequence[Whole], replies: list[Reply], *, gathers: bool
     ) -> Co[None]:
         """See `Session.co_exchange_batch`."""
+        from .batch import BatchReader  # noqa: PLC0415 - for batches
+
         shared = self.shared
         *before, (last, head, body) = batch
         if shared.state is SessionState.CLOSED:  # its locks may be taken for good, see `is_stuck`
@@ -528,6 +532,8 @@ class Session:
         stream = shared.stream
         if self._receiver is None and stream is not None and stream.recv_would_block():
             return True
+        from .reconnect import is_silent  # noqa: PLC0415 - for a connection that has ended
+
         return is_silent(shared, self.receiver.buffer)
 
     def is_reusable(self) -> bool:

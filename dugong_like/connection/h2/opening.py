@@ -16,8 +16,7 @@ from ...polling.wake import Wake
 from ...transport import exclusive
 from ...transport.attempts import timed_out
 from ..cancelling import cancel
-from ..session import Retired
-from ..states import NEW, OPEN
+from ..states import NEW, OPEN, Retired
 
 if TYPE_CHECKING:
     from ...polling.contract import Co

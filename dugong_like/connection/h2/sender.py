@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ...errors import AnsweredEarly, ConnectionClosed, DugongError, StateError
 from ...http.request import BodyFollowing
 from ...polling.timeouts import limited
-from ..session import Retired
-from ..states import NEW, OPEN
+from ..states import NEW, OPEN, Retired
 from .pump import ROOM, Limit, Waiter
 from .stream import NOT_SENT, H2Stream
 

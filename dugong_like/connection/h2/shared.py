@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from ...errors import ConnectionClosed, ProtocolNotNegotiated
-from ..session import Retired
 from ..shared import SharedState
+from ..states import Retired
 from .pump import Pump
 
 if TYPE_CHECKING:

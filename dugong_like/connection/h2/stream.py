@@ -39,7 +39,7 @@ from ...polling.wake import Wake
 from ...transport.attempts import timed_out
 from ..exchange import HTTPResponse, Reply
 from ..files import NotTaken, Sink
-from ..session import Retired, SessionReplaced
+from ..states import Retired, SessionReplaced
 from .options import EitherHead
 from .pump import ROOM, Limit, Waiter
 

@@ -19,7 +19,6 @@ Not here: proxies (proxy_protocol.py), and to which servers credentials may go (
 
 from __future__ import annotations
 
-import copy
 from collections.abc import AsyncIterable, Callable, Generator
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -170,7 +169,9 @@ def _copy(request: Request) -> Request:
     """Return a request that can be changed; both begin a body of a stream at the same place."""
     if not is_whole(request.body) and not isinstance(request.body, AsyncIterable):
         request.source()
-    copied = copy.copy(request)
+    from copy import copy  # noqa: PLC0415 - for those who authenticate
+
+    copied = copy(request)
     copied.headers = request.headers.copy()
     return copied
 

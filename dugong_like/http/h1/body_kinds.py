@@ -6,7 +6,6 @@ Not here: deciding on the framing of a response (framing.py).
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
 
 
 class Kind(Enum):
@@ -19,16 +18,6 @@ class Kind(Enum):
     UNKNOWN = "a transfer coding that is not supported"
 
 
-class Framing(NamedTuple):
-    """The framing of one response.
-
-    Attributes:
-        kind: the way in which the body ends.
-        length: bytes of body; None if it is unknown.
-        reusable: False if the connection takes no further request.
-
-    """
-
-    kind: Kind
-    length: int | None
-    reusable: bool
+# The framing of one response: the way in which the body ends; bytes of body, or None if it is
+# unknown; and False if the connection takes no further request.
+Framing = tuple[Kind, int | None, bool]

@@ -13,6 +13,7 @@ from typing import Final
 
 from ...errors import InvalidResponse
 from ..content_length import content_length
+from ..patterns import compiled_later
 from ..redaction import quoted
 from .body_kinds import Framing, Kind
 from .response_head import Head
@@ -25,9 +26,8 @@ APART: Final = ("HEAD", "CONNECT")  # methods with special framing of responses
 
 SIZED: Final = Kind.SIZED  # looking up an attribute of an enumeration is slow
 KEEP_ALIVE: Final = [b" keep-alive"]  # the value as nearly all servers write it
-new_framing = tuple.__new__  # faster than the constructor of the class
 _framing_fields = re.compile(rb"\n(connection|content-length|transfer-encoding):([^\r]*+)").findall
-_proxy_options = re.compile(rb"\nproxy-connection:([^\r]*+)").findall
+_proxy_options = compiled_later(rb"\nproxy-connection:([^\r]*+)")
 
 
 def frame(method: str, head: Head) -> Framing:
@@ -75,14 +75,14 @@ def _frame(method: str, head: Head) -> Framing:
     if not reusable or codings or (options and options != KEEP_ALIVE):
         reusable = _persists(head, length, codings, options)
     if method == "HEAD" or (status != OK and (status < OK or status in BODILESS)):
-        return Framing(Kind.NONE, 0, reusable)
+        return Kind.NONE, 0, reusable
     if method == "CONNECT" and status < MULTIPLE_CHOICES:
-        return Framing(Kind.NONE, 0, False)
+        return Kind.NONE, 0, False
     if codings:
         return _transfer_coding(codings, reusable)
     if length is not None:
-        return new_framing(Framing, (SIZED, length, reusable))
-    return Framing(Kind.UNTIL_CLOSE, None, False)
+        return SIZED, length, reusable
+    return Kind.UNTIL_CLOSE, None, False
 
 
 def closes_proxy(head: Head) -> bool:
@@ -91,7 +91,7 @@ def closes_proxy(head: Head) -> bool:
     The field is not standardised, but proxies use it in place of Connection (RFC 9112 appendix
     C.2.2).
     """
-    return b"close" in list_elements(_proxy_options(head.lower))
+    return b"close" in list_elements(_proxy_options().findall(head.lower))
 
 
 def ends_http(method: str, status: int) -> bool:
@@ -128,10 +128,10 @@ def _transfer_coding(values: list[bytes], reusable: bool) -> Framing:
     """Decide on the framing by Transfer-Encoding (RFC 9112 section 6.3 item 4)."""
     codings = list_elements(values)
     if codings == [b"chunked"]:
-        return Framing(Kind.CHUNKED, None, reusable)
+        return Kind.CHUNKED, None, reusable
     if not codings or b"chunked" in codings[:-1]:
         raise InvalidResponse(
             "Transfer-Encoding has no coding, or chunked in front of another one (RFC 9112 section "
             f"6.1): {quoted(b', '.join(values))}"
         )
-    return Framing(Kind.UNKNOWN, None, False)
+    return Kind.UNKNOWN, None, False

@@ -8,7 +8,7 @@ Not here: the size of bodies, which is up to the caller.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 MAX_LINE_SIZE: Final = 65536  # bytes; status line or field line, as long as http.client takes
 MAX_HEADER_SIZE: Final = 65536  # bytes; whole head, or whole trailer section
@@ -18,12 +18,25 @@ MAX_CHUNK_LINE: Final = 16384  # bytes; chunk size with its extensions, as hyper
 MAX_EXTENSIONS: Final = 16384  # bytes of chunk extensions in one body, as hyper
 
 
-class Limits(NamedTuple):
+class Limits:
     """The limits of one connection; see the constants of the same names."""
 
-    line_size: int = MAX_LINE_SIZE
-    header_size: int = MAX_HEADER_SIZE
-    fields: int = MAX_FIELDS
-    informational: int = MAX_INFORMATIONAL
-    chunk_line: int = MAX_CHUNK_LINE
-    extensions: int = MAX_EXTENSIONS
+    __slots__ = (
+        *("chunk_line", "extensions", "fields", "header_size", "informational", "line_size"),
+    )
+
+    def __init__(
+        self,
+        line_size: int = MAX_LINE_SIZE,
+        header_size: int = MAX_HEADER_SIZE,
+        fields: int = MAX_FIELDS,
+        informational: int = MAX_INFORMATIONAL,
+        chunk_line: int = MAX_CHUNK_LINE,
+        extensions: int = MAX_EXTENSIONS,
+    ) -> None:
+        self.line_size = line_size
+        self.header_size = header_size
+        self.fields = fields
+        self.informational = informational
+        self.chunk_line = chunk_line
+        self.extensions = extensions

@@ -30,9 +30,10 @@ FIELD_LINE: Final = NAME + rb"++:" + VALUE + rb"\r\n"
 _head = re.compile(
     STATUS_LINE.removesuffix(rb"\r\n") + rb"(\r\n(?:" + FIELD_LINE + rb")*+)\r\n"
 ).match
-_status_line = re.compile(STATUS_LINE).fullmatch
-_field_line = re.compile(FIELD_LINE).fullmatch
-_folded_line = re.compile(rb"[ \t]" + VALUE + rb"\r\n").fullmatch
+# For heads that have arrived in part, or are not as they should be.
+_status_line = compiled_later(STATUS_LINE)
+_field_line = compiled_later(FIELD_LINE)
+_folded_line = compiled_later(rb"[ \t]" + VALUE + rb"\r\n")
 
 # Lines that have arrived in part, and the rest of a line with a valid beginning.
 STATUS_LINE_LIKE: Final = b"HTTP/1.1 200 "
@@ -186,9 +187,9 @@ def check_line(line: bytes, *, first: bool, folds: bool = False) -> None:
 
     """
     if first:
-        if not _status_line(line):
+        if not _status_line().fullmatch(line):
             raise InvalidResponse(f"not a status line of HTTP/1{_instead(line)}: {quoted(line)}")
-    elif not _field_line(line) and not (folds and _folded_line(line)):
+    elif not _field_line().fullmatch(line) and not (folds and _folded_line().fullmatch(line)):
         raise InvalidResponse(f"not a header field: {shown_line(line)!r}")
 
 

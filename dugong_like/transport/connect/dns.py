@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import socket
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ...errors import DNSUnavailable, HostnameNotResolvable
 from ...polling.contract import Co
-from .happy_eyeballs import Address
-from .helper_threads import co_in_thread
+
+if TYPE_CHECKING:
+    from .happy_eyeballs import Address
 
 NO_SUCH_NAME: Final = {
     getattr(socket, name)
@@ -120,6 +121,7 @@ def _co_ask(
     host: str, port: int, family: int, wanted: str | None = None
 ) -> Co[list[Address] | socket.gaierror]:
     """Look *host* up; errors name *wanted* instead, if given."""
+    from .helper_threads import co_in_thread  # noqa: PLC0415 - for names
 
     def ask() -> list[Address] | socket.gaierror:
         try:

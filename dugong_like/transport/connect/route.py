@@ -5,7 +5,6 @@ Not here: connecting (open.py), and the checks of arguments (config.py, options.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,13 @@ from ...http.h1.limits import Limits
 from ...http.hosts import HTTP_PORT, HTTPS_PORT, authority, place_in_url
 from ...http.redaction import mask_target
 from ...http.target import Target, is_authority, is_path
-from ..trace import Trace
 from .dns import literal
 from .options import PLAIN, TransportOptions
 
 if TYPE_CHECKING:
     from ..proxy.proxy import Proxy
     from ..tls.over_socket import SSLContext
+    from ..trace import Trace
 
 
 class Route:
@@ -106,12 +105,17 @@ class Route:
 
     def offering(self, protocols: Sequence[str]) -> Route:
         """Return the same route with another *offer*."""
-        route = copy.copy(self)
+        route = self._copy()
         route.offer = protocols
         return route
 
     def traced(self, trace: Trace) -> Route:
         """Return the same route with *trace*."""
-        route = copy.copy(self)
+        route = self._copy()
         route.trace = trace
         return route
+
+    def _copy(self) -> Route:
+        from copy import copy  # noqa: PLC0415 - for routes that are not as most are
+
+        return copy(self)

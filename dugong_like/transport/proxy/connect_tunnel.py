@@ -144,16 +144,16 @@ class Tunnel:
             retryable=head.status in TEMPORARY,
             retry_after=_retry_after(head.fields),
         )
-        framing = frame("CONNECT", head)
-        if framing.kind is Kind.NONE:
+        kind, length, reusable = frame("CONNECT", head)
+        if kind is Kind.NONE:
             raise self._refusal
-        if framing.kind is Kind.SIZED and framing.length is not None:
-            self._body, self._owed = SIZED, framing.length
-        elif framing.kind is Kind.CHUNKED:
+        if kind is Kind.SIZED and length is not None:
+            self._body, self._owed = SIZED, length
+        elif kind is Kind.CHUNKED:
             self._body = ChunkedBody(self._limits)
         else:
             self._body, self._owed = UNTIL_CLOSE, ENDLESS
-        self._reusable = framing.reusable and not closes_proxy(head)
+        self._reusable = reusable and not closes_proxy(head)
         if not self._answered:
             self._again = learn(self._session, head, self._value)
 

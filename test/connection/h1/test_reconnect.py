@@ -18,7 +18,7 @@ from dugong_like import (
 )
 from dugong_like.connection.cancelling import cancel
 from dugong_like.connection.h1 import reconnect
-from dugong_like.connection.session import Retired
+from dugong_like.connection.states import Retired
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
