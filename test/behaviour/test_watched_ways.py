@@ -4,7 +4,6 @@ import base64
 import io
 import logging
 import math
-import os
 import socket
 import time
 from contextlib import ExitStack, contextmanager
@@ -18,6 +17,7 @@ from kit.support import (
     ScriptedServer,
     answering,
     black_hole,
+    in_child,
     open_descriptors,
     read_head,
     wait_until,
@@ -633,8 +633,5 @@ def test_a_child_process_writes_nothing_to_the_dump():
     with ScriptedServer(answering(OK)) as server:
         with HTTPConnection("127.0.0.1", server.port, trace_file=dump) as conn:
             conn.connect()
-            child = os.fork()
-            if child == 0:
-                os._exit(b"closed" in dump.getvalue())
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            assert in_child(lambda: b"closed" in dump.getvalue()) == 0
     assert dump.getvalue().count(b"closed") == 1

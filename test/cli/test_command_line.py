@@ -588,13 +588,26 @@ def test_everything_is_read_from_a_non_blocking_pipe(start):
     assert (process.returncode, json.loads(out)["length"]) == (0, 15)
 
 
+# The command with a short limit for what is written, and for what is read from a pipe, but the
+# usual one for the server: which of them is faster then does not matter.
+IMPATIENT = """
+import sys
+from dugong_like import __main__
+from dugong_like.cli import options, upload
+stall = upload.stall
+upload.stall = lambda seconds, op: stall(0.05, op)
+__main__.TimeLimits = lambda: options.TimeLimits(60, 0.05)
+sys.exit(__main__.main())
+"""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no non-blocking pipes")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_parent_that_reads_after_the_end_only_gets_an_error(pages, unbuffered):
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     done = subprocess.run(
-        [sys.executable, "-m", "dugong_like", "get", f"{pages}/big", "--timeout", "3"],
+        [sys.executable, "-c", IMPATIENT, "get", f"{pages}/big"],
         stdout=writer, stderr=subprocess.PIPE, timeout=100, check=False, cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
     )  # fmt: skip
@@ -603,7 +616,7 @@ def test_a_parent_that_reads_after_the_end_only_gets_an_error(pages, unbuffered)
 
     assert done.returncode == 1
     assert done.stderr.decode() == (
-        "dugong_like: standard output: nothing could be written for 3 seconds "
+        "dugong_like: standard output: nothing could be written for 0.05 seconds "
         f"(bytes written before: {size})\n"
     )
     assert 0 < size < BIG
@@ -685,8 +698,7 @@ def test_a_non_blocking_input_that_gets_nothing_stores_nothing(data):
     os.write(writer, data)
     with ScriptedServer(take) as server:
         done = subprocess.run(
-            [sys.executable, "-m", "dugong_like", "put", "-", "--timeout", "3",
-             f"http://127.0.0.1:{server.port}/"],
+            [sys.executable, "-c", IMPATIENT, "put", "-", f"http://127.0.0.1:{server.port}/"],
             stdin=reader, capture_output=True, timeout=100, check=False, cwd=ROOT,
         )  # fmt: skip
     os.close(reader)
@@ -694,7 +706,7 @@ def test_a_non_blocking_input_that_gets_nothing_stores_nothing(data):
 
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode() == (
-        "dugong_like: standard input: nothing has arrived for 3 seconds "
+        "dugong_like: standard input: nothing has arrived for 60 seconds "
         f"(bytes read before: {len(data)})\n"
     )
     assert not b"".join(received).endswith(b"0\r\n\r\n")

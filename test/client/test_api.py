@@ -5,7 +5,7 @@ import threading
 
 import pytest
 from kit.sites import Site, answer_of
-from kit.support import ScriptedServer, read_head
+from kit.support import ScriptedServer, in_child, read_head
 from kit.websocket_servers import serving
 
 import dugong_like
@@ -136,10 +136,7 @@ def test_threads_make_one_client(shared):
 @pytest.mark.filterwarnings("ignore:This process")
 def test_child_process_gets_a_new_lock(shared):
     with api._lock:
-        child = os.fork()
-        if not child:
-            os._exit(0 if api._lock.acquire(timeout=60) else 1)
-    assert os.waitpid(child, 0)[1] == 0
+        assert in_child(lambda: api._lock.acquire(timeout=60)) == 1
 
 
 def test_errors_are_those_of_the_client(shared):

@@ -11,7 +11,7 @@ import time
 from concurrent.futures import CancelledError, wait
 
 import pytest
-from kit.support import ROOT, open_descriptors, wait_until
+from kit.support import ROOT, in_child, open_descriptors, wait_until
 
 from dugong_like import POLLIN, PollNeeded, StateError, Wake
 from dugong_like.drivers.loopthread import LoopThread
@@ -192,15 +192,14 @@ def test_an_operation_may_stop_its_thread_and_submit_to_it():
 def test_child_process_is_told_that_the_thread_is_not_there():
     with LoopThread() as thread:
         assert thread.submit(value(5)).result(60) == 5
-        child = os.fork()
-        if child == 0:
-            try:
+
+        def submit():
+            with pytest.raises(RuntimeError):
                 thread.submit(value(5))
-            except RuntimeError:
-                thread.stop()
-                os._exit(0)
-            os._exit(1)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            thread.stop()
+            return 7
+
+        assert in_child(submit) == 7
         assert thread.submit(value(6)).result(60) == 6
 
 

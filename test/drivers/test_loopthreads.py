@@ -5,7 +5,7 @@ import threading
 from concurrent.futures import CancelledError, wait
 
 import pytest
-from kit.support import ScriptedServer, answering, pattern, wait_until
+from kit.support import ScriptedServer, answering, in_child, pattern, wait_until
 
 from dugong_like import HTTPConnection, LoopThread, LoopThreads, Request, Wake
 
@@ -150,11 +150,10 @@ def test_backend():
 def test_child_process_has_no_threads():
     with LoopThreads(2) as threads:
         threads.submit(co_forever())
-        pid = os.fork()
-        if not pid:
-            try:
+
+        def submit():
+            with pytest.raises(RuntimeError):
                 threads.submit(co_name())
-            except RuntimeError:
-                os._exit(7)
-            os._exit(1)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+            return 7
+
+        assert in_child(submit) == 7

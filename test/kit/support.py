@@ -9,6 +9,7 @@ import ssl
 import sys
 import threading
 import time
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,6 +43,23 @@ def examples(count):
 def pattern(size):
     """Return the *size* bytes that the servers answer ``/bytes/SIZE`` with."""
     return (PATTERN * (size // len(PATTERN) + 1))[:size]
+
+
+def in_child(call):
+    """Return the number that *call* returns in a child process; 255 if it raises anything.
+
+    The child ends in any case, and never goes on with the tests of its parent.
+    """
+    child = os.fork()
+    if child == 0:
+        status = 255
+        try:
+            status = int(call())
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def program(name):

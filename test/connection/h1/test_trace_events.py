@@ -1,7 +1,6 @@
 """What a trace is told, in which order, under every driver; and that it costs nobody else."""
 
 import io
-import os
 import socket
 import sys
 
@@ -9,7 +8,7 @@ import pytest
 from kit import servers
 from kit.every_driver import DRIVERS, co_conversation
 from kit.streams import END, ScriptedStream, connection, finish
-from kit.support import ScriptedServer, answering, pattern, read_exactly, read_head
+from kit.support import ScriptedServer, answering, in_child, pattern, read_exactly, read_head
 from kit.told import BODY, HEAD, SENT, TCP, Told, pair
 
 from dugong_like import (
@@ -361,10 +360,7 @@ def test_a_child_process_tells_nothing_of_the_parents_connection():
     with ScriptedServer(answering(OK)) as server:
         with HTTPConnection("127.0.0.1", server.port, trace=told) as conn:
             conn.connect()
-            child = os.fork()
-            if child == 0:
-                os._exit("connection.close" in told.events)
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            assert in_child(lambda: "connection.close" in told.events) == 0
 
 
 def test_nobody_is_told_who_did_not_ask(monkeypatch):

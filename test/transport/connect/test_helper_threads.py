@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from kit.support import ROOT, open_descriptors, wait_until
+from kit.support import ROOT, in_child, open_descriptors, wait_until
 from kit.ways import WAYS
 
 from dugong_like import (
@@ -535,12 +535,13 @@ def test_interrupted_start_of_a_thread_leaves_nothing_in_the_queue(names, monkey
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="warns about threads")
 def test_child_process_asks_anew(names):
     stuck = hang(names, 1)
-    child = os.fork()
-    if child == 0:
+
+    def ask():
         names.go_on()  # for the child alone
         found = [run(op, timeout=30) for op in (stuck[0], co_resolve("good.test", 80))]
-        os._exit(found == [ADDRESS, ADDRESS])
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+        return found == [ADDRESS, ADDRESS]
+
+    assert in_child(ask) == 1
     assert names.asked == ["hang0.test"]
     stuck[0].close()
 

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from kit.support import in_child
 from kit.ways import WAYS
 
 from dugong_like import (
@@ -397,10 +398,11 @@ def test_child_process_does_not_wait_for_questions_of_its_parent(counting):
     source.released.clear()
     asking = cache("x.test", 80)
     next(asking)
+
+    def ask():
+        source.released.set()
+        return run(cache("x.test", 80)) == [FOUR]
+
     with resolvers._lock:
-        child = os.fork()
-        if child == 0:
-            source.released.set()
-            os._exit(run(cache("x.test", 80)) == [FOUR])
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+        assert in_child(ask) == 1
     asking.close()

@@ -8,7 +8,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from kit.support import ScriptedServer
+from kit.support import ScriptedServer, in_child
 
 from dugong_like import CertificateInvalid, ConnectionClosed, HandshakeFailed, InvalidOption, run
 from dugong_like.transport.tls import sessions
@@ -67,12 +67,13 @@ def test_session_that_is_over_is_not_taken():
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="warns about threads")
 def test_child_process_has_a_lock_of_its_own():
     store = TLSSessions()
+
+    def put():
+        store.put("a", fake())
+        return len(store)
+
     with sessions._lock:
-        child = os.fork()
-        if child == 0:
-            store.put("a", fake())
-            os._exit(len(store))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+        assert in_child(put) == 1
     assert len(store) == 0
 
 
