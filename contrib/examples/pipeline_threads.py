@@ -12,65 +12,40 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from queue import Queue
+from collections.abc import Iterable
 
-from dugong_like import URL, DugongError, Exchange, HTTPConnection
-
-AHEAD = 200  # requests that may be waiting for their response
-END = None
+from dugong_like import URL, DugongError, HTTPConnection, Request, SharedPipeline
 
 
-def write_requests(
-    conn: HTTPConnection,
-    paths: Iterable[str],
-    sent: Queue[Exchange | Exception | None],
-) -> None:
-    """Send a request for each path and tell the reader; the last word is `END`."""
+def ask(pipeline: SharedPipeline, paths: Iterable[str]) -> None:
+    """Submit a request for each path; that waits while too many are unanswered."""
     try:
         for path in paths:
-            sent.put(conn.send_request("GET", path))
-    except Exception as exc:  # the reader says what became of it
-        sent.put(exc)
-    sent.put(END)
-
-
-def read_responses(
-    conn: HTTPConnection,
-    sent: Queue[Exchange | Exception | None],
-) -> Iterator[tuple[str, int, int]]:
-    """Yield path, status and length of each response."""
-    while (item := sent.get()) is not END:
-        if isinstance(item, Exception):
-            raise item
-        response = conn.read_response()
-        length = 0
-        while piece := conn.read(65536):
-            length += len(piece)
-        yield item.path, response.status, length
+            pipeline.submit(Request(target=path))
+    except DugongError:  # the one that listens has ended
+        return
+    pipeline.finish()
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Fetch everything; exit status 1 if the connection failed, 4 if a status was an error."""
+    """Fetch everything; exit status 1 if a request failed, 4 if a status was an error."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url")
     options = parser.parse_args(argv)
     url = URL(options.url)
     paths = (line.strip() for line in sys.stdin if line.strip())
-    sent: Queue[Exchange | Exception | None] = Queue(AHEAD)
     worst = 0
-    with HTTPConnection.to(url, timeout=30) as conn:
-        # A daemon: if the reader fails, the writer may wait for ever for room in the queue.
-        writer = threading.Thread(target=write_requests, args=(conn, paths, sent), daemon=True)
-        writer.start()
+    with HTTPConnection.to(url, timeout=30) as conn, SharedPipeline(conn) as pipeline:
+        # A daemon: it may wait for standard input when the one that listens has ended.
+        threading.Thread(target=ask, args=(pipeline, paths), daemon=True).start()
         try:
-            for path, status, length in read_responses(conn, sent):
-                print(f"{status} {length:>10} {path}")
+            for answer in pipeline:
+                status = answer.response.status
+                print(f"{status} {len(answer.body):>10} {answer.request.target}")
                 worst = max(worst, status)
         except DugongError as exc:
             print(f"{url.host}: {exc}", file=sys.stderr)
             return 1
-        writer.join()
     return 4 if worst >= 400 else 0
 
 
