@@ -1,23 +1,21 @@
 """Waiting for a stream: try, wait, try again, until success or a deadline.
 
-`co_attempt` has a limit for the whole wait, and `co_attempt_to_send` one that progress of the peer
-extends. Everything that sends uses the latter: requests, handshakes with proxies, and
-`NetworkStream`, whose reads use `co_receive`. Fairness is a matter of the callers: each of them
-counts what it moves between two waits (polling/fairness.py).
+There is one loop, `co_attempts`. An object, `Waits`, chooses the waits in between and their limits.
+Most attempts succeed as soon as anything is moved, and have a limit for the whole wait
+(`WholeLimit`) or, if they send, one that progress of the peer extends (`SendLimit`): requests,
+handshakes, proxies, and `NetworkStream`. Attempts to read a response may move bytes without coming
+to an end, use up their share before others run, or wait for something else than the stream:
+connection/h1/reading_waits.py.
 
-The loop that reads responses is apart (connection/h1/receiver.py). An attempt there may move bytes
-without coming to an end, which extends its deadline and uses up its share before others run; and
-it may wait for something else than the stream, such as a file, or a request of another operation.
-Here an attempt that succeeds in part has succeeded, so none of this is needed for each wait.
-
-Not here: the calls (stream.py), and exclusive use of a stream (exclusive.py).
+Not here: the calls (stream.py), exclusive use of a stream (exclusive.py), and HTTP/2, where an
+attempt and the choice of what to wait for are one step under a lock (connection/h2/pump.py).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from ..errors import ConnectionTimedOut
 from ..polling.contract import Co, PollNeeded
@@ -28,72 +26,135 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 
-def co_attempt(
-    attempt: Callable[[A], T | None],
-    argument: A,
-    wanted: Callable[[float | None], PollNeeded],
-    timeout: float | None,
-    phase: str = "read",
-    what: str = "nothing arrived",
+class Waits(Protocol):
+    """The waits of one operation, one after each attempt that has not succeeded."""
+
+    def next(self) -> PollNeeded | Co[None]:
+        """Return what to wait for before the next attempt, or an operation that waits for it.
+
+        Raises:
+            ConnectionTimedOut: a time limit is over.
+            Exception: the next attempt would be in vain.
+
+        """
+        ...
+
+
+def co_attempts(
+    attempt: Callable[[A], T | None], argument: A, waits: Waits, *, tried: bool = True
 ) -> Co[T]:
-    """Wait, then call *attempt*, until its result is not None.
+    """Make attempts until one succeeds, and wait in between.
 
     Args:
-        attempt: a non-blocking call that has returned None.
-        argument: its argument.
-        wanted: returns the wait for it, with the given deadline.
-        timeout: seconds that may pass until it succeeds; None sets no limit.
-        phase: phase of the error; also the reason of the wait, if it is another one.
+        attempt: does what can be done at once; returns None if it has not succeeded.
+        argument: what to call it with.
+        waits: what to wait for.
+        tried: True if an attempt was made just now: waiting comes first.
+
+    Returns:
+        The result of the attempt that has succeeded.
+
+    Raises:
+        Exception: what *attempt* or *waits* raise.
+
+    """
+    while True:
+        if not tried and (result := attempt(argument)) is not None:
+            return result
+        tried = False
+        wait = waits.next()
+        if isinstance(wait, PollNeeded):
+            yield wait
+        else:
+            yield from wait
+
+
+class _Limit:
+    """A time limit that begins with the first wait.
+
+    Args:
+        wanted: returns the wait, with the given deadline.
+        timeout: seconds; None sets no limit.
+        phase: phase of the error.
         what: its message, such as "nothing arrived".
-
-    Raises:
-        ConnectionTimedOut: *timeout* seconds have passed.
+        reason: the usual phase of *wanted*; another *phase* is the reason of the wait.
 
     """
-    if phase != "read":
-        wanted = _stating(phase, wanted)
-    deadline = None if timeout is None else time.monotonic() + timeout
-    while True:
-        yield wanted(deadline)
-        result = attempt(argument)
-        if result is not None:
-            return result
-        if deadline is not None and time.monotonic() >= deadline:
-            raise timed_out(what, timeout, phase)
+
+    __slots__ = ("_phase", "_timeout", "_wanted", "_what")
+
+    def __init__(
+        self,
+        wanted: Callable[[float | None], PollNeeded],
+        timeout: float | None,
+        phase: str,
+        what: str,
+        reason: str,
+    ) -> None:
+        self._wanted = wanted if phase == reason else _stating(phase, wanted)
+        self._timeout = timeout
+        self._phase = phase
+        self._what = what
+
+    def _over(self) -> ConnectionTimedOut:
+        return timed_out(self._what, self._timeout, self._phase)
 
 
-def co_attempt_to_send(
-    attempt: Callable[[A], T | None],
-    argument: A,
-    wanted: Callable[[float | None], PollNeeded],
-    timeout: float | None,
-    phase: str = "write",
-    what: str = "nothing could be sent",
-) -> Co[T]:
-    """Do the same as `co_attempt` for an attempt to send, of which the peer may take a part.
+class WholeLimit(_Limit):
+    """Waits with a limit for all of them together; `Waits`."""
 
-    Args:
-        attempt: a non-blocking call that has returned None.
-        argument: its argument.
-        wanted: returns the wait for it, with the given deadline.
-        timeout: seconds that may pass without progress (progress_deadline.py); None sets no limit.
-        phase: phase of the error; also the reason of the wait, if it is another one.
-        what: its message, such as "nothing could be sent".
+    __slots__ = ("_deadline",)
 
-    Raises:
-        ConnectionTimedOut: *timeout* seconds have passed without progress.
+    def __init__(
+        self,
+        wanted: Callable[[float | None], PollNeeded],
+        timeout: float | None,
+        phase: str = "read",
+        what: str = "nothing arrived",
+    ) -> None:
+        super().__init__(wanted, timeout, phase, what, "read")
+        self._deadline: float | None = None
 
+    def next(self) -> PollNeeded:
+        """See `Waits.next`."""
+        if self._timeout is None:
+            return self._wanted(None)
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + self._timeout
+        elif now >= self._deadline:
+            raise self._over()
+        return self._wanted(self._deadline)
+
+
+class SendLimit(_Limit):
+    """Waits to send, of which the peer may take a part, with a limit for each; `Waits`.
+
+    It is for the time without progress: see progress_deadline.py.
     """
-    if phase != "write":
-        wanted = _stating(phase, wanted)
-    limit = None if timeout is None else ProgressDeadline(timeout)
-    while True:
-        yield wanted(None) if limit is None else limit.limit(wanted(limit.at))
-        result = attempt(argument)
-        if result is not None:
-            return result
-        if limit is not None and limit.has_passed():
-            raise timed_out(what, timeout, phase)
+
+    __slots__ = ("_progress",)
+
+    def __init__(
+        self,
+        wanted: Callable[[float | None], PollNeeded],
+        timeout: float | None,
+        phase: str = "write",
+        what: str = "nothing could be sent",
+    ) -> None:
+        super().__init__(wanted, timeout, phase, what, "write")
+        self._progress: ProgressDeadline | None = None
+
+    def next(self) -> PollNeeded:
+        """See `Waits.next`."""
+        if self._timeout is None:
+            return self._wanted(None)
+        progress = self._progress
+        if progress is None:
+            progress = self._progress = ProgressDeadline(self._timeout)
+        elif progress.has_passed():
+            raise self._over()
+        return progress.limit(self._wanted(progress.at))
 
 
 def co_receive(
@@ -121,8 +182,8 @@ def co_receive(
     result = receive(argument)
     if result is None:
         stream.quick_ack()
-        wanted = stream.wanted_by_recv
-        result = yield from co_attempt(receive, argument, wanted, timeout, phase, what)
+        waits = WholeLimit(stream.wanted_by_recv, timeout, phase, what)
+        result = yield from co_attempts(receive, argument, waits)
     return result
 
 

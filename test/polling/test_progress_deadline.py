@@ -215,7 +215,7 @@ def test_tls_in_memory_counts_what_goes_out_below(clock, monkeypatch):
 
 def test_only_what_is_received_renews_the_deadline_of_a_reader(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("dugong_like.connection.h1.receiver.time", clock)
+    monkeypatch.setattr("dugong_like.connection.h1.reading_waits.time", clock)
     stream = GrudgingStream([(b"\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")], 5)
     conn = HTTPConnection("x", 80, transport=ScriptedTransport(stream), timeout=LIMIT)
     conn.send_request("GET", "/")

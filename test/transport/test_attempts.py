@@ -7,7 +7,7 @@ import pytest
 from kit.streams import WOULD_BLOCK, ScriptedStream, finish
 
 from dugong_like import ConnectionTimedOut, run
-from dugong_like.transport.attempts import co_attempt, co_receive
+from dugong_like.transport.attempts import WholeLimit, co_attempts, co_receive
 from dugong_like.transport.tcp import TCPStream
 
 
@@ -25,7 +25,9 @@ def stream():
 def test_attempt_is_repeated_until_it_succeeds_or_the_time_is_over(stream):
     answers = iter([None, None, 5])
 
-    operation = co_attempt(lambda argument: next(answers), None, stream.wanted_by_recv, None)
+    operation = co_attempts(
+        lambda argument: next(answers), None, WholeLimit(stream.wanted_by_recv, None)
+    )
     for _ in range(3):
         next(operation)
     with pytest.raises(StopIteration) as end:
@@ -33,7 +35,7 @@ def test_attempt_is_repeated_until_it_succeeds_or_the_time_is_over(stream):
     assert end.value.value == 5
     start = time.monotonic()
     with pytest.raises(ConnectionTimedOut, match=r"nothing arrived for 0\.05 s \(read"):
-        run(co_attempt(stream.recv, 10, stream.wanted_by_recv, 0.05))
+        run(co_attempts(stream.recv, 10, WholeLimit(stream.wanted_by_recv, 0.05)))
     assert time.monotonic() - start < 20
 
 

@@ -2,11 +2,12 @@
 
 Reading is made of *attempts*: functions that do what can be done at once and return None if they
 would block. Everything an attempt has achieved is kept where the next one finds it, so it can be
-made over and over: by a generator that waits in between (`Receiver.co`), or once, without any
-generator, by a blocking call that is in luck (`Receiver.block`). An operation that is interrupted
-loses nothing, the next one goes on where it stood.
+made over and over: by the loop of all attempts, which waits in between (`Receiver.co`), or once,
+without any generator, by a blocking call that is in luck (`Receiver.block`). An operation that is
+interrupted loses nothing, the next one goes on where it stood.
 
-Not here: receiving heads (head_reader.py) and bodies (body_reader.py), and sending (sender.py).
+Not here: the loop (transport/attempts.py), what it waits for (reading_waits.py), receiving heads
+(head_reader.py) and bodies (body_reader.py), and sending (sender.py).
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ...errors import (
-    ConnectionClosed,
     DugongError,
     ProtocolError,
     StateError,
@@ -28,24 +28,25 @@ from ...http.h1.chunked import ChunkedBody
 from ...http.h1.framing import ends_http, frame
 from ...http.h1.response_head import Head
 from ...polling.contract import Co, PollNeeded, run
-from ...polling.fairness import STEP, TURN
+from ...polling.fairness import STEP
 from ...polling.numbers import check_int
 from ...polling.timeouts import limited
-from ...polling.wake import Wake, co_checkpoint
+from ...polling.wake import Wake
 from ...transport import exclusive
-from ...transport.attempts import timed_out
+from ...transport.attempts import co_attempts, timed_out
 from ...transport.buffer import ReceiveBuffer
 from ...transport.stream import RECEIVING, Stream
 from ...transport.zero_copy import PATIENCE
 from ..exchange import Exchange, HTTPResponse
 from ..files import Sink
 from ..shared import PEERS
-from ..states import BROKEN, CLOSED, SessionReplaced
+from ..states import BROKEN, CLOSED
 from . import head_limit
 from .body_reader import BodyReader
 from .exclusive import FATAL, ORDERLY, READING, take
 from .expect_continue import CONTINUE, co_limited, limit_of
 from .head_reader import HeadReader
+from .reading_waits import ReadingWaits, is_request_pending
 
 if TYPE_CHECKING:
     from ...errors import ConnectionTimedOut
@@ -92,7 +93,7 @@ class Receiver:
         self.bodies = BodyReader(session, buffer)
         self.early: Head | None = None
         self._awaited = 0  # bytes that will have been received after `gathering`, if all comes
-        self._gathered = -1  # bytes received when `_gather` was called last
+        self._gathered = -1  # bytes received when `gather` was called last
 
     def is_between(self) -> bool:
         """Return True if what arrives next is the head of a response, or the rest of it."""
@@ -203,12 +204,12 @@ class Receiver:
         try:
             if session.observer is not None and session.observer.interrupted:
                 self._resume()
-            early = tried = is_early is not None and is_early()
-            if not early and self.buffer.received < self.buffer.turn_ends:
-                if (result := attempt(argument)) is not None:
-                    return result
-                tried = True
-            return (yield from self.co_alone(attempt, argument, tried, early, elsewhere))
+            early = is_early is not None and is_early()
+            buffer = self.buffer
+            may_try = not early and buffer.received < buffer.turn_ends
+            if may_try and (result := attempt(argument)) is not None:
+                return result
+            return (yield from self.co_alone(attempt, argument, True, early, elsewhere))
         except BaseException as exc:
             self.note(exc)
             raise
@@ -235,71 +236,14 @@ class Receiver:
             deadline: of the time-out if nothing has arrived since another wait; None to begin anew.
 
         """
-        going = self._co_attempts(attempt, argument, tried, early, elsewhere, deadline)
+        waits = ReadingWaits(self._session, self, early, elsewhere, deadline)
+        if self.buffer.received >= self.buffer.turn_ends:
+            tried = True  # others run first
+        going = co_attempts(attempt, argument, waits, tried=tried)
         total = self._session.timeouts.total
         if total is None:
             return going
         return limited(total, "total", going, "it could not be read")
-
-    def _co_attempts(
-        self,
-        attempt: Callable[[A], T | None],
-        argument: A,
-        tried: bool,
-        early: bool,
-        elsewhere: Callable[[], PollNeeded | None] | None,
-        deadline: float | None,
-    ) -> Co[T]:
-        """Make attempts until one succeeds; if one was *tried* just now, waiting comes first."""
-        session, buffer = self._session, self.buffer
-        received = buffer.received
-        try:
-            while True:
-                if buffer.received >= buffer.turn_ends:
-                    buffer.begin_turn()
-                    yield from self._co_checkpoint()
-                    tried = False  # it may have failed for that, and not as nothing is there
-                if not tried and (result := attempt(argument)) is not None:
-                    return result
-                tried = False
-                if buffer.received >= buffer.turn_ends:
-                    continue  # the attempt need not wait for anything else
-                if elsewhere is not None and (need := elsewhere()) is not None:
-                    deadline = None
-                    yield need
-                    continue
-                if session.reader_waits is not None:
-                    yield from self._co_wait_for_request(session.reader_waits)
-                    continue
-                stream = session.stream
-                if stream is None:
-                    raise self._closed()
-                if session.head is not None:
-                    until, deadline = self._limit_head(session.head, received, deadline, early)
-                    received = buffer.received
-                    yield self._need(stream, until, early)
-                else:
-                    if session.timeout is not None:
-                        deadline = self._deadline(session.timeout, received, deadline)
-                        received = buffer.received
-                    yield self._need(stream, deadline, early)
-                early = False
-        finally:
-            buffer.wanted = 0
-
-    def _co_checkpoint(self) -> Co[None]:
-        """Let other operations run. An exception thrown in meanwhile loses nothing, see `note`."""
-        stream = self._session.stream
-        if stream is None:
-            yield from co_checkpoint()
-            return
-        stream.waiting = True
-        yield from co_checkpoint()
-        stream.waiting = False  # what is in the buffer is on its way from now on
-
-    def _closed(self) -> ConnectionClosed:
-        self._session.check_usable()
-        return ConnectionClosed("the connection is closed")
 
     def nothing_arrived(self) -> ConnectionTimedOut:
         """Return the error of a wait for a response of which nothing has come in time."""
@@ -308,76 +252,23 @@ class Receiver:
             return head_limit.no_head(session.pending[0], session.head)
         return timed_out("nothing arrived", session.timeout, "read")
 
-    def _limit_head(
-        self, head: float, received: int, deadline: float | None, early: bool
-    ) -> tuple[float | None, float | None]:
-        """Return until when to wait, and the deadline of `_deadline` for the next time.
-
-        Args:
-            head: seconds for the head of a response.
-            received: see `_deadline`.
-            deadline: see `_deadline`.
-            early: see `co_alone`.
-
-        Raises:
-            ConnectionTimedOut: either is over.
-
-        """
-        pending = tuple(self._session.pending)
-        awaited = pending[0] if pending and self.is_between() else None
-        if awaited is not None and awaited.sent:
-            return head_limit.deadline(awaited, head, looked=not early), None
-        timeout = self._session.timeout
-        if timeout is not None:
-            deadline = self._deadline(timeout, received, deadline)
-        if awaited is None:
-            return deadline, deadline
-        soon = time.monotonic() + head  # it may be complete in this moment
-        return soon if deadline is None else min(soon, deadline), deadline
-
-    def _deadline(self, timeout: float, received: int, deadline: float | None) -> float:
-        """Return until when to wait: *deadline*, unless more than *received* bytes are here.
-
-        Raises:
-            ConnectionTimedOut: it is over.
-
-        """
-        now = time.monotonic()
-        if deadline is None or received != self.buffer.received:
-            return now + timeout
-        if now >= deadline:
-            raise timed_out("nothing arrived", timeout, "read")
-        return deadline
-
-    def _need(self, stream: Stream, deadline: float | None, early: bool) -> PollNeeded:
-        """Return what to wait for when an attempt has failed."""
-        buffer = self.buffer
-        buffer.turn_ends = buffer.received + TURN
-        if buffer.wanted:
-            return self._gather(stream, deadline)
-        if not early and not buffer.much:  # or the request has said it, or will soon
-            stream.quick_ack()
-        return stream.wanted_by_recv(deadline)
-
-    def _gather(self, stream: Stream, deadline: float | None) -> PollNeeded:
-        """Return a wait that ends when as much is there as is wanted, or soon.
+    def gather(self, stream: Stream, wanted: int, deadline: float | None) -> PollNeeded:
+        """Return a wait that ends when *wanted* bytes are there, or soon.
 
         If nothing has come since the last one it is a wait for the first byte, so that an
         operation is not resumed again and again while nothing moves. It is never for more than
         what is still missing: it also ends where nobody knows deadlines.
         """
-        bulk, buffer = stream.bulk, self.buffer
-        if bulk is None or self._gathered == buffer.received:
-            buffer.wanted = 0
+        bulk, received = stream.bulk, self.buffer.received
+        if bulk is None or self._gathered == received:
             return stream.wanted_by_recv(deadline)
-        self._gathered = buffer.received
-        wanted, buffer.wanted = buffer.wanted, 0
+        self._gathered = received
         soon = time.monotonic() + PATIENCE
         soon = soon if deadline is None else min(soon, deadline)
         return bulk.wanted_by_gathering(wanted, soon)
 
     def _gather_and_try(self, attempt: Callable[[A], T | None], argument: A) -> T | None:
-        """Do, for `block`, the first wait that `_gather` returns, and the attempt after it."""
+        """Do, for `block`, the first wait that `gather` returns, and the attempt after it."""
         buffer, stream = self.buffer, self._session.stream
         bulk = None if stream is None else stream.bulk
         if bulk is None or self._gathered == buffer.received:
@@ -424,6 +315,7 @@ class Receiver:
         if isinstance(exc, DugongError):
             self._note_request_sent(exc)
         session.label_received(exc)
+        self.buffer.wanted = 0  # nobody waits for them any more
         stream = session.stream
         if stream is not None:
             if isinstance(exc, FATAL):
@@ -461,57 +353,6 @@ class Receiver:
         if session.observer is not None:
             first = session.pending[0] if session.pending else None
             session.observer.receiving_resumes(first, self.bodies.response)
-
-    # ---- a reader that is there before the request
-
-    def _wait_for_request(self) -> bool:
-        """Return True if a request is pending by now; False: wait for `reader_waits`.
-
-        An operation that connects will send one, or another reader would be told that no response
-        is pending although the request is on its way.
-
-        Raises:
-            StateError: no request is being sent.
-
-        """
-        session = self._session
-        if session.sending.locked():
-            session.reader_waits = wake = Wake("request")
-            if self._request_is_coming():
-                return False
-            session.reader_waits = None  # that has ended in between
-            wake.close()
-        if not session.pending:
-            raise StateError("no response is pending: send a request first")
-        return True
-
-    def _co_wait_for_request(self, wake: Wake) -> Co[None]:
-        """Wait until a request was sent, or none will be.
-
-        Raises:
-            ConnectionClosed: none was.
-            SessionReplaced: it will be sent on another session.
-            ConnectionTimedOut: it took longer than the time-out of the connection.
-
-        """
-        timeout = self._session.timeout
-        until = None if timeout is None else time.monotonic() + timeout
-        try:
-            while self._request_is_coming():
-                wake.clear()
-                if self._request_is_coming() and not (yield from wake.co_wait(until)):
-                    raise timed_out("no request was sent", timeout, "read")
-        finally:
-            self._session.reader_waits = None
-            wake.close()
-        if not self._session.pending:
-            if self._session.state is CLOSED:
-                raise SessionReplaced("the connection was closed")
-            raise ConnectionClosed("no response is pending: the request could not be sent")
-
-    def _request_is_coming(self) -> bool:
-        session = self._session
-        return not session.pending and session.sending.locked() and session.state is not CLOSED
 
     # ---- the operation that reads a response
 
@@ -585,7 +426,7 @@ class Receiver:
                     )
                 if not self.bodies.discard(None):
                     return False
-            if not session.pending and not self._wait_for_request():
+            if not session.pending and not is_request_pending(session):
                 return False
             exchange = session.pending[0]
             if not exchange.abandoned:

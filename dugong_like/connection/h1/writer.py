@@ -21,7 +21,7 @@ from ...polling.contract import Co, PollNeeded
 from ...polling.fairness import STEP, TURN
 from ...polling.wake import co_checkpoint
 from ...transport import stream as streams
-from ...transport.attempts import co_attempt_to_send
+from ...transport.attempts import SendLimit, co_attempts
 from ...transport.stream import Part, Stream, rest
 from ..exchange import Exchange
 from ..states import follow
@@ -179,8 +179,8 @@ class Writer:
             return self._try(stream, exchange, parts, complete, total)
 
         try:
-            timeout = session.write_timeout
-            return (yield from co_attempt_to_send(attempt, parts, wanted, timeout))
+            waits = SendLimit(wanted, session.write_timeout)
+            return (yield from co_attempts(attempt, parts, waits))
         except ConnectionTimedOut as exc:
             if exc.phase == "write":  # and not a limit of somebody else, who has thrown it in here
                 exc.request_sent = "maybe"

@@ -24,7 +24,7 @@ from ...polling.contract import Co
 from ...polling.fairness import StepCounter
 from ...polling.timeouts import NO_LIMITS, Timeouts, as_timeouts, first, limited
 from ...polling.wake import co_checkpoint
-from ..attempts import co_attempt_to_send, co_receive
+from ..attempts import SendLimit, co_attempts, co_receive
 from ..buffer import ReceiveBuffer
 from ..stream import Stream
 from ..tcp import Socket, TCPStream
@@ -336,9 +336,8 @@ def _co_say(stream: Stream, conversation: Conversation, timeout: float | None) -
         sent = stream.send([rest])
         if sent is None:
             unsent = "nothing could be sent to the proxy"
-            sent = yield from co_attempt_to_send(
-                stream.send, [rest], stream.wanted_by_send, timeout, "proxy", unsent
-            )
+            waits = SendLimit(stream.wanted_by_send, timeout, "proxy", unsent)
+            sent = yield from co_attempts(stream.send, [rest], waits)
         rest = rest[sent:]
 
 

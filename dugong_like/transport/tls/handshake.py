@@ -29,7 +29,7 @@ from ...errors import (
     ProtocolNotNegotiated,
 )
 from ...polling.contract import Co, PollNeeded
-from ..attempts import co_attempt
+from ..attempts import WholeLimit, co_attempts
 from ..socket_waits import lost
 from .fingerprints import Fingerprints, check_fingerprint
 from .sessions import SessionPlace
@@ -254,7 +254,8 @@ def co_shake_hands(
     try:
         if stream.handshake() is None:
             attempt: Callable[[None], bool | None] = lambda _: stream.handshake()  # noqa: E731
-            yield from co_attempt(attempt, None, stream.wanted_by_recv, timeout, "tls")
+            waits = WholeLimit(stream.wanted_by_recv, timeout, "tls")
+            yield from co_attempts(attempt, None, waits)
         stream.check_peer(fingerprints, offer)
     except BaseException:
         stream.close()

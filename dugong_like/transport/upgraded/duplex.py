@@ -22,7 +22,7 @@ from ...polling.fairness import StepCounter
 from ...polling.numbers import check_seconds
 from ...polling.progress_deadline import ProgressDeadline
 from ...polling.wake import Wake, co_checkpoint
-from ..attempts import co_attempt_to_send, co_receive, timed_out
+from ..attempts import SendLimit, co_attempts, co_receive, timed_out
 from ..exclusive import StreamInUse
 from ..stream import Stream
 
@@ -320,9 +320,8 @@ class Duplex:
                     yield from co_checkpoint()
                 sent = self._send(data)
                 if sent is None:
-                    sent = yield from co_attempt_to_send(
-                        self._send, data, stream.wanted_by_send, self.timeout
-                    )
+                    waits = SendLimit(stream.wanted_by_send, self.timeout)
+                    sent = yield from co_attempts(self._send, data, waits)
                 data = data[sent:]
 
     def _co_end(self) -> Co[None]:
@@ -330,9 +329,8 @@ class Duplex:
             yield from co_checkpoint()
         with self._sending() as stream:
             if not self._said_all and self._end(stream) is None:
-                yield from co_attempt_to_send(
-                    self._end, stream, stream.wanted_by_send, self.timeout
-                )
+                waits = SendLimit(stream.wanted_by_send, self.timeout)
+                yield from co_attempts(self._end, stream, waits)
             self._said_all = True
 
     def _end(self, stream: Stream) -> bool | None:

@@ -21,7 +21,7 @@ from dugong_like import (
     run,
 )
 from dugong_like.connection import exchange as exchange_
-from dugong_like.connection.h1 import head_limit, receiver
+from dugong_like.connection.h1 import head_limit, reading_waits
 
 pytestmark = pytest.mark.feature("C3")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -175,7 +175,7 @@ def test_body_is_limited_by_the_other_limits(way):
 @pytest.fixture
 def clock(monkeypatch):
     clock = SimpleNamespace(now=1000.0)
-    for module in (exchange_, head_limit, receiver):
+    for module in (exchange_, head_limit, reading_waits):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
 

@@ -645,7 +645,7 @@ def test_blocking_reader_keeps_its_place_while_it_waits(monkeypatch):
 
 def test_time_limit_is_for_what_does_not_move(open_connection, receiver, monkeypatch):
     clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr("dugong_like.connection.h1.receiver.time", clock)
+    monkeypatch.setattr("dugong_like.connection.h1.reading_waits.time", clock)
     session, buffer = open_connection._session.shared, receiver.buffer
     session.timeout = 0.25
     operation = receiver.co(lambda argument: None, None)

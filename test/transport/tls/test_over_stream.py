@@ -270,7 +270,7 @@ def through(monkeypatch):
     def through(co_dial, **options):
         conn = connection(monkeypatch, **options)
         monkeypatch.setattr(
-            "dugong_like.connection.shared.co_open", lambda route, timeout: co_dial()
+            "dugong_like.transport.connect.open.co_open", lambda route, timeout: co_dial()
         )
         return conn
 
