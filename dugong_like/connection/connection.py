@@ -383,7 +383,11 @@ class HTTPConnection(Operations):
                     stream = shared.stream
                     if stream is not None and not stream.wait_to_recv(shared.head_timeout):
                         raise session.receiver.nothing_arrived()
-                    return session.finish(exchange) or run(session.co_reply(exchange))
+                    reply = session.finish(exchange)
+                    while reply is None and session.awaits_rest(exchange):
+                        session.wait_for_rest()
+                        reply = session.finish(exchange)
+                    return reply or run(session.co_reply(exchange))
                 except BaseException as exc:
                     session.receiver.note(exc)
                     raise

@@ -953,7 +953,11 @@ class Operations:
                 if shared.head_timeout is not None:
                     deadline = _begin_to_wait(shared, exchange, shared.head_timeout)
                 yield (shared.stream or shared.live_stream()).wanted_by_recv(deadline)
-                if (reply := session.finish(exchange)) is not None:
+                reply = session.finish(exchange)
+                while reply is None and session.awaits_rest(exchange):
+                    yield session.rest_need()
+                    reply = session.finish(exchange)
+                if reply is not None:
                     return reply
                 return (yield from session.co_reply(exchange, deadline))
             except BaseException as exc:
@@ -1121,6 +1125,9 @@ class Operations:
                     stream = shared.stream or shared.live_stream()
                     await wait(stream.wanted_by_recv(deadline))
                     reply = session.finish(exchange)
+                    while reply is None and session.awaits_rest(exchange):
+                        await wait(session.rest_need())
+                        reply = session.finish(exchange)
                 except BaseException as exc:
                     session.receiver.note(exc)
                     raise

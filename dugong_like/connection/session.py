@@ -315,6 +315,18 @@ class Session(Protocol):
         """
         ...
 
+    def awaits_rest(self, exchange: Exchange) -> bool:
+        """Return True if another `finish` is worth while after `rest_need`, or `wait_for_rest`."""
+        ...
+
+    def rest_need(self) -> PollNeeded:
+        """Return the wait for the rest of a response."""
+        ...
+
+    def wait_for_rest(self) -> None:
+        """Do the same, blocking."""
+        ...
+
     def leave(self) -> None:
         """Give back the exclusive use that `begin` has taken."""
         ...

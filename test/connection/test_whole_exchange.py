@@ -13,6 +13,7 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from kit import servers
@@ -479,6 +480,70 @@ def test_a_time_out_does_not_begin_anew_where_nothing_has_arrived(scripted):
     assert next(op).deadline > first
     stream.incoming = [OK[9:]]
     assert finish(op).body == b"ok"
+
+
+LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"
+SHORT = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_a_body_that_comes_behind_its_head(scripted, monkeypatch, blocking):
+    """In one piece or several; and a head in part is not taken for one that came before."""
+    monkeypatch.setattr("dugong_like.connection.h1.session.wait", lambda *_: True)
+    long = LONG + bytes(5000)
+    answers = [[LONG, bytes(5000)], [long[:50], long[50:100], long[100:]], long]
+    cut = [[SHORT[:number], SHORT[number:]] for number in range(1, 60)]
+    conn = scripted(Answering(OK, *answers, *cut))
+    assert conn.exchange("GET", "/").body == b"ok"
+    reads = []
+    read = conn._session.co_reply
+    monkeypatch.setattr(
+        type(conn._session), "co_reply", lambda self, *args: reads.append(args) or read(*args)
+    )
+    for number in range(62):
+        reply = conn.exchange("GET", "/") if blocking else finish(conn.co_exchange("GET", "/"))
+        assert reply.body == (bytes(5000) if number < 3 else b"ok")
+        assert bool(reads) == (number > 2)  # the general way was not needed
+        assert not conn.response_pending()
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_time_limit_of_a_body_that_does_not_come(scripted, monkeypatch, blocking):
+    monkeypatch.setattr("dugong_like.connection.h1.session.wait", lambda *_: True)
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(
+        "dugong_like.connection.h1.session.time", SimpleNamespace(monotonic=lambda: next(clock))
+    )
+    stream = Answering(OK, LONG)
+    conn = scripted(stream, timeout=25)
+    conn.exchange("GET", "/")
+    with pytest.raises(ConnectionTimedOut, match="nothing arrived for 25 s") as caught:
+        if blocking:
+            conn.exchange("GET", "/")
+        else:
+            finish(conn.co_exchange("GET", "/"))
+    assert caught.value.request_sent == "yes"
+    stream.incoming += [bytes(5000)]  # which the next one skips
+    stream.answers = [OK]
+    assert finish(conn.co_exchange("GET", "/")).body == b"ok"
+
+
+def test_an_exchange_that_is_given_up_between_head_and_body(scripted):
+    stream = Answering(OK, LONG, OK)
+    conn = scripted(stream)
+    conn.exchange("GET", "/")
+    op = conn.co_exchange("GET", "/")
+    next(op), next(op)
+    op.close()
+    stream.incoming += [bytes(5000)]
+    assert finish(conn.co_exchange("GET", "/")).body == b"ok"
+
+
+def test_end_of_the_stream_between_head_and_body(scripted):
+    conn = scripted(Answering(OK, [LONG, bytes(50), END]))
+    conn.exchange("GET", "/")
+    with pytest.raises(ConnectionClosed):
+        finish(conn.co_exchange("GET", "/"))
 
 
 def test_a_broken_connection_is_made_anew(scripted):

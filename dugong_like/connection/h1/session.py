@@ -46,6 +46,7 @@ both: expect_continue.py, early_response.py, reconnect.py, and ../cancelling.py.
 from __future__ import annotations
 
 import itertools
+import time
 from typing import TYPE_CHECKING, Final, cast
 
 from ...errors import (
@@ -56,6 +57,7 @@ from ...errors import (
 from ...http.h1.framing import APART, whole_size
 from ...http.h1.head_cache import NO_HEAD, PATIENCE
 from ...http.h1.response_head import FINAL
+from ...polling.contract import wait
 from ...transport import exclusive
 from ...transport.buffer import new_memory
 from ..cancelling import abort
@@ -110,7 +112,7 @@ class Session:
     protocol = "http/1.1"
     concurrent = False
 
-    __slots__ = ("_expect100_timeout", "_receiver", "_sender", "limits", "shared")
+    __slots__ = ("_begun", "_expect100_timeout", "_receiver", "_sender", "limits", "shared")
 
     def __init__(
         self,
@@ -121,6 +123,7 @@ class Session:
         self.shared = self.limits = SharedState(config, timeout)
         self._receiver: Receiver | None = None
         self._sender: Sender | None = None
+        self._begun: _Begun | None = None
         self._expect100_timeout = expect100_timeout
         config.recent_heads.patience = PATIENCE
 
@@ -291,7 +294,8 @@ class Session:
 
         Returns:
             The response; None if not all of it is here, or something is unusual about it: then
-            `co_reply` reads it. Nothing that has been received is lost.
+            `co_reply` reads it, unless `awaits_rest` says that another `finish` is worth while.
+            Nothing that has been received is lost.
 
         Raises:
             InvalidResponse: its framing makes no sense.
@@ -303,7 +307,7 @@ class Session:
         shared = self.shared
         stream = shared.stream
         if stream is None or (self._receiver is not None and self._receiver.buffer.data):
-            return None
+            return None if self._begun is None else self._finish_rest(exchange)
         config = shared.config
         spare = config.spare
         try:
@@ -329,11 +333,75 @@ class Session:
             size = whole_size(exchange.method, head)
         if count != size:
             self.receiver.buffer.adopt(memory, count)
+            # Of a head in part the rest may be what an earlier response has left in the memory.
+            if head.size <= count < size <= config.buffer_size and (
+                head.status < config.whole_below
+            ):
+                self._begun = _Begun(exchange, head, size)
             return None
         body = bytes(view[head.size : count])
         spare.append(memory)
         del shared.pending[0]
         return Reply(exchange, head, body, True)
+
+    def _finish_rest(self, exchange: Exchange) -> Reply | None:
+        """Do what `finish` does, when it has been called before."""
+        stream = self.shared.stream
+        if stream is None or self._begun is None or self._begun.exchange is not exchange:
+            return None
+        head, size = self._begun.head, self._begun.size
+        buffer = self.receiver.buffer
+        filled = buffer.fill(stream)
+        if filled is None:
+            return None
+        if filled and buffer.end < size:
+            self._begun.until = None
+            return None
+        self._begun = None
+        if buffer.end != size or buffer.begin:
+            return None
+        body = bytes(buffer.view(size)[head.size :])
+        buffer.give_back()
+        del self.shared.pending[0]
+        return Reply(exchange, head, body, True)
+
+    def awaits_rest(self, exchange: Exchange) -> bool:
+        """Return True if the head of the response to *exchange* is here, and the body is to come.
+
+        Many servers send the two separately. Then `rest_need`, or `wait_for_rest`, and another
+        `finish` are worth while.
+        """
+        return self._begun is not None and self._begun.exchange is exchange
+
+    def wait_for_rest(self) -> None:
+        """Do the wait of `rest_need`, blocking."""
+        need = self.rest_need()
+        if need.deadline is None:
+            wait(need, None)
+        else:
+            wait(need, need.deadline - time.monotonic())
+
+    def rest_need(self) -> PollNeeded:
+        """Return the wait for the rest of a response.
+
+        Raises:
+            ConnectionClosed: the connection was closed.
+            ConnectionTimedOut: nothing has arrived for the time-out of the connection.
+
+        """
+        shared, begun = self.shared, self._begun
+        stream = shared.stream or shared.live_stream()
+        stream.quick_ack()  # the server may hold back what is less than a packet
+        if begun is None or (timeout := shared.timeout) is None:
+            return stream.wanted_by_recv(None)
+        now = time.monotonic()
+        if begun.until is None:
+            begun.until = now + timeout
+        elif now >= begun.until:
+            from ...transport.attempts import timed_out  # noqa: PLC0415 - rare
+
+            raise timed_out("nothing arrived", timeout, "read")
+        return stream.wanted_by_recv(begun.until)
 
     def take_replies(self, most: int) -> list[tuple[HTTPResponse, bytes]]:
         """Take the responses to the first pending requests, if all of them was received before.
@@ -606,6 +674,28 @@ class Session:
         count = len(shared.pending) if self.has_pending() else 0
         pending = f", {count} response{'s' * (count > 1)} pending" if count else ""
         return f"{shared.route.origin}{shared.route.detour}: {STATES[shared.state]}{pending}"
+
+
+class _Begun:
+    """A response of which the head is here, and not all of the body.
+
+    Args:
+        exchange: the exchange.
+        head: of its response.
+        size: of head and body, in bytes.
+
+    Attributes:
+        until: when it is too late for more, in seconds of `time.monotonic`; None before a wait.
+
+    """
+
+    __slots__ = ("exchange", "head", "size", "until")
+
+    def __init__(self, exchange: Exchange, head: Head, size: int) -> None:
+        self.exchange = exchange
+        self.head = head
+        self.size = size
+        self.until: float | None = None
 
 
 def _to_be_read(pending: Iterable[Exchange], most: int) -> Iterator[Exchange]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ...http.h2.options import H2Settings
     from ...http.request import BodyFollowing
     from ...http.request import Source as BodySource
-    from ...polling.contract import Co
+    from ...polling.contract import Co, PollNeeded
     from ...polling.timeouts import Timeouts
     from ...transport.stream import Data, Stream
     from ..config import ConnectionConfig
@@ -246,6 +246,18 @@ class Session:
     def finish(self, exchange: Exchange) -> Reply | None:  # noqa: ARG002
         """Return None: see `co_exchange`."""
         return None
+
+    def awaits_rest(self, exchange: Exchange) -> bool:  # noqa: ARG002
+        """Return False: see `co_exchange`."""
+        return False
+
+    def rest_need(self) -> PollNeeded:
+        """See `connection.session.Session.rest_need`: never called."""
+        raise NotImplementedError
+
+    def wait_for_rest(self) -> None:
+        """See `connection.session.Session.wait_for_rest`: never called."""
+        raise NotImplementedError
 
     def leave(self) -> None:
         """Do nothing: see `co_exchange`."""
