@@ -616,11 +616,8 @@ class Response:
 
         """
         content = self.content
-        loads = self.options.loads
-        if loads is None:
-            from json import loads  # noqa: PLC0415 - 1 ms, for programs that read it
         try:
-            return loads(content, **options)
+            return (self.options.loads or _loads())(content, **options)
         except ValueError as exc:
             shown = quoted(content[:60].decode("utf-8", "replace"))
             request = self.request
@@ -1182,6 +1179,12 @@ async def _asynchronous(pieces: Pieces[T]) -> AsyncIterator[T]:
     run_here = runner()
     while (piece := await run_here(pieces.co_next())) is not None:
         yield piece
+
+
+def _loads() -> Callable[..., Any]:
+    from json import loads  # noqa: PLC0415 - 1 ms, for programs that read it
+
+    return loads
 
 
 class RawBody(io.RawIOBase):

@@ -36,7 +36,7 @@ from .time_limits import set_limits
 if TYPE_CHECKING:
     from threading import RLock
 
-    from ..transport.connect.open import Attempt
+    from ..transport.connect.happy_eyeballs import Attempt
     from ..transport.filters.minimum_rate import Meter
     from ..transport.stream import Stream
     from ..transport.timings import Timings
@@ -218,7 +218,8 @@ class SharedState(StreamInUse):
         """
         if self.observer is not None:  # each step is an event
             return self._co_open(None)
-        from ..transport.connect.open import Attempt, begin  # noqa: PLC0415 - 2 ms, for the first
+        from ..transport.connect.happy_eyeballs import Attempt  # noqa: PLC0415 - 3 ms, the first
+        from ..transport.connect.open import begin  # noqa: PLC0415 - time
 
         try:
             begun = begin(self.route)

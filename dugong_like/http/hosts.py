@@ -51,7 +51,7 @@ def check_hostname(hostname: str, name: str = "hostname") -> str:
         raise TypeError(f"{name} is a string, not {quoted(hostname)}")
     hostname = exact(hostname)
     text = hostname if hostname.isascii() else _international(hostname)
-    if not _name(text) and not (_address().fullmatch(text) and is_ipv6_address().fullmatch(text)):
+    if not _name(text) and not (_address().fullmatch(text) and is_ipv6_address(text)):
         raise InvalidRequest(_problem(hostname))
     return text
 

@@ -65,7 +65,7 @@ def reach(request, certificate, trusting, monkeypatch, s_server):
             return (yield from co_start_tls(outer, trusting, "localhost", 10))
 
         conn = connection(monkeypatch, ssl_context=trusting, timeout=20)
-        monkeypatch.setattr("dugong_like.connection.shared.co_open", co_open)
+        monkeypatch.setattr("dugong_like.transport.connect.open.co_open", co_open)
         return conn
 
     make, kind = (straight, TLSStream) if request.param == "TLS" else (inside, TLSOverStream)

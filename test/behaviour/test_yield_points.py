@@ -224,7 +224,7 @@ class Talk:
         made = BulkyGrudge if "bulk" in name + how else GrudgingStream
         self.streams = [made(answers, size) for size in (piece or own_piece, 1000)]
         self._unused = list(self.streams)
-        monkeypatch.setattr("dugong_like.connection.shared.co_open", self._co_open)
+        monkeypatch.setattr("dugong_like.transport.connect.open.co_open", self._co_open)
         without_a_turn_after_connecting(monkeypatch)
         self.conn = HTTPConnection("script.test", buffer_size=BUFFER_SIZE)
         self.waits = 0

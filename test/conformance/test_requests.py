@@ -250,7 +250,7 @@ def test_line_47_subclasses_of_str_are_what_they_are(monkeypatch):
     ]:  # fmt: skip
         with pytest.raises(InvalidRequest):
             conn.send_request(Odd(method), Odd(path), [(Odd(name), "5")])
-    monkeypatch.setattr("dugong_like.connection.shared.co_open", lambda *_: co_give(stream))
+    monkeypatch.setattr("dugong_like.transport.connect.open.co_open", lambda *_: co_give(stream))
     HTTPConnection(Odd("odd.test")).send_request("GET", "/")
     assert b"Host: odd.test\r\n" in stream.sent
 

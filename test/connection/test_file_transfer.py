@@ -40,8 +40,9 @@ from dugong_like.polling.binary_streams import co_flush
 from dugong_like.polling.contract import POLLIN, POLLOUT
 from dugong_like.polling.fairness import TURN
 from dugong_like.transport import zero_copy as bulk
+from dugong_like.transport.buffer import LOW_WATER
 from dugong_like.transport.tcp import TCPStream
-from dugong_like.transport.zero_copy import LOW_WATER, PATIENCE
+from dugong_like.transport.zero_copy import PATIENCE
 
 DATA = pattern(300_000)
 ANSWER = b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno"

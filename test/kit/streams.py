@@ -221,9 +221,9 @@ def connection(monkeypatch, *streams, **options):
         yield from ()
         return left.pop(0)
 
-    monkeypatch.setattr("dugong_like.connection.shared.co_open", co_open)
+    monkeypatch.setattr("dugong_like.transport.connect.open.co_open", co_open)
     monkeypatch.setattr(
-        "dugong_like.connection.shared.begin", lambda route: None
+        "dugong_like.transport.connect.open.begin", lambda route: None
     )  # also not to a proxy
     without_a_turn_after_connecting(monkeypatch)
     return HTTPConnection("script.test", **options)

@@ -121,7 +121,7 @@ def slow(monkeypatch):
         return stream
 
     opened = []
-    monkeypatch.setattr("dugong_like.connection.shared.co_open", co_open)
+    monkeypatch.setattr("dugong_like.transport.connect.open.co_open", co_open)
     yield made, flag, streams, opened
     made.close()
     flag.close()
