@@ -17,7 +17,7 @@ from ..http.header_validation import check_meaning
 from .connection import HTTPConnection
 from .h2.session import Session
 from .operations import Operations
-from .session import Retired
+from .states import Retired
 
 if TYPE_CHECKING:
     from collections.abc import Callable

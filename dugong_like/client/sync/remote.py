@@ -11,13 +11,13 @@ Not here: the kinds (manifest.py, webdav.py).
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from ...errors import StatusError, TransferError
 from ...http.http_date import parse_http_date
+from ...http.patterns import compiled_later
 from ...http.percent import encode
 from ...http.redaction import mask_target
 from ...http.url import URL
@@ -41,7 +41,7 @@ ASK_FIRST: Final = 16 << 20  # bytes of a file for which the server is asked (Ex
 GONE: Final = frozenset({404, 410})  # RFC 9110 sections 15.5.5 and 15.5.11
 PIECE: Final = 262144  # bytes
 SECOND: Final = 10**9  # nanoseconds
-IN_NAMES: Final = re.compile(r"[^A-Za-z0-9\-._~/]+")
+IN_NAMES: Final = compiled_later(r"[^A-Za-z0-9\-._~/]+")
 
 
 class Stored(NamedTuple):

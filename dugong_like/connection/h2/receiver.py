@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from ...errors import StateError
 from ...polling.contract import run
 from ...transport.attempts import timed_out
-from ..session import Retired
+from ..states import Retired
 from .stream import H2Stream
 
 if TYPE_CHECKING:
