@@ -163,7 +163,9 @@ def uvicorn(folder, http, certificate=None, host="127.0.0.1", ws="none"):
     """Uvicorn with httptools (llhttp, written in C) or h11 (pure Python); *ws*: "wsproto"."""
     port = free_port(host)
     command = [PYTHON, "-m", "uvicorn", "--host", host, "--port", port, "--http", http]
-    command += ["--no-access-log", "--log-level", "warning", "--ws", ws, "app:app"]
+    command += ["--no-access-log", "--log-level", "warning", "--ws", ws]
+    # HAProxy may use a connection in the moment in which it is closed: not after five seconds.
+    command += ["--timeout-keep-alive", "600", "app:app"]
     if certificate:
         command += ["--ssl-certfile", certificate.chain, "--ssl-keyfile", certificate.key]
     with running(command, port, folder / f"uvicorn-{http}.log", host):

@@ -408,11 +408,11 @@ class Pump:
                 self._gather(waiter)
                 return None, None
             self._flush_for(waiter)
-            if result is None and 0 < waiter.mark <= output.sent:
+            if result is None and 0 < (mark := waiter.mark) <= output.sent:
                 result = attempt(argument)  # it was waiting for what has just been sent
-                if waiter.has_more:
+                if waiter.mark != mark:  # it has queued more
                     self._flush_for(waiter)
-                    if waiter.mark <= output.sent:
+                    if result is None and 0 < waiter.mark <= output.sent:
                         break  # it can go on, but others have their turn
             if result is not None:
                 self.leave(waiter)

@@ -4,6 +4,7 @@ import io
 import tempfile
 from contextlib import ExitStack
 
+import h2.events
 import pytest
 from kit.h2_server import Answer, h2_server
 from kit.h2_site import h2_site
@@ -599,3 +600,37 @@ def test_a_large_upload_leaves_room_for_other_requests(open_to):
     stream.room = 1 << 30
     assert bodies_of(stream, going, conn.co_exchange("GET", "/")) == [bytes(3_000_000), b"hello"]
     assert [request.stream for request in stream.peer.requests] == [3, 1]  # the small one first
+
+
+@pytest.mark.parametrize("ahead", [0, 30_000])
+@pytest.mark.parametrize("size", [262_144, 262_145, 300_000, 3 * 262_144 + 1])
+@pytest.mark.parametrize("kind", ["exchange", "send_request", "write"])
+def test_no_part_of_a_body_is_left_unsent_while_its_response_is_waited_for(
+    open_to, kind, size, ahead
+):
+    """Also if the window of the connection allows fewer bytes: then these are sent."""
+    body = pattern(size)
+    conn, stream = open_to(settings={"initial_window_size": 2**30})
+    peer = stream.peer
+    peer.connection.increment_flow_control_window(size - 65535 - ahead)
+    stream.on_the_way += peer.connection.data_to_send()
+    stream.arrive()
+    conn.is_open()
+    if kind == "exchange":
+        going = conn.co_exchange("PUT", "/echo", None, body)
+    elif kind == "send_request":
+        going = conn.co_send_request("PUT", "/echo", None, body)
+    else:
+        finish(conn.co_send_request("PUT", "/echo", None, BodyFollowing(size)))
+        going = conn.co_write(body)
+    try:
+        while (need := next(going))[0] != stream.fd:
+            assert need.poll(60_000)  # others have their turn
+    except StopIteration:
+        assert kind != "exchange"
+        assert not ahead
+    received = sum(
+        len(event.data) for event in peer.events if isinstance(event, h2.events.DataReceived)
+    )
+    assert received == size - ahead
+    going.close()
