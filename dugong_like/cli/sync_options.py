@@ -60,7 +60,8 @@ def add_sync_options(parser: Parser, limits: TimeLimits) -> None:
     _add_output(parser)
     add_identity(parser)
     add_connections(parser, limits)
-    parser.set_defaults(retry=RETRIES, compressed=False, location=True, verbose=False)
+    parser.set_defaults(retry=RETRIES)
+    parser.set_defaults(compressed=False, list=None, location=True, verbose=False)
 
 
 def _add_output(parser: Parser) -> None:

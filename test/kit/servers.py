@@ -504,6 +504,47 @@ def apache(folder, lifetime=300):
         yield Server("apache", port, False, folder)
 
 
+DAV_APACHE = """
+ServerName localhost
+Listen 127.0.0.1:{port}
+PidFile {folder}/pid
+ErrorLog {folder}/error.log
+DefaultRuntimeDir {folder}
+Mutex file:{folder} default
+{user}
+LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule dav_module {modules}/mod_dav.so
+LoadModule dav_fs_module {modules}/mod_dav_fs.so
+DavLockDB {folder}/locks
+DocumentRoot {folder}/files
+MaxKeepAliveRequests 0
+<Location />
+Dav On
+Require all granted
+</Location>
+"""
+
+
+@contextmanager
+def dav_apache(folder):
+    """Apache httpd with WebDAV: files are kept below *folder*/files."""
+    executable = Path(program("apache2"))
+    modules = executable.parent.parent / "lib" / "apache2" / "modules"
+    port = free_port()
+    (folder / "files").mkdir()
+    user = ""
+    if os.geteuid() == 0:  # it gives up being root, and then needs to write there
+        shutil.chown(folder, "www-data")
+        shutil.chown(folder / "files", "www-data")
+        user = "User www-data\nGroup www-data"
+    config = folder / "apache.conf"
+    config.write_text(DAV_APACHE.format(port=port, folder=folder, user=user, modules=modules))
+    command = [executable, "-d", folder, "-f", config, "-D", "FOREGROUND"]
+    with running(command, port, folder / "apache.log"):
+        yield Server("apache", port, False, folder)
+
+
 DANTE = """
 logoutput: {folder}/dante.log
 internal: 127.0.0.1 port = {port}

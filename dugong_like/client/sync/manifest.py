@@ -35,12 +35,14 @@ from .remote import (
     GONE,
     PIECE,
     Build,
+    Look,
     Send,
     Stored,
     Take,
+    check_stored,
     co_look_at,
     co_send_source,
-    facts_of,
+    look_of,
     refusal,
     tag_of,
     url_of,
@@ -152,19 +154,16 @@ class ManifestRemote:
         response = yield from co_send_source(co_send, request, file, rate)
         tag = tag_of(response)
         if tag is None:
-            facts = yield from self.co_look(co_send, file.path)
-            if facts is None or facts.size != file.size:
-                raise ContentChanged(
-                    "the server does not have what was sent", path=file.path, limit=file.size
-                )
-            tag = facts.tag
+            found = yield from self.co_look(co_send, file.path)
+            check_stored(found, file)
+            tag = None if found is None else found.tag
         return Stored(tag, digest)
 
-    def co_look(self, co_send: Send, path: str) -> Co[Facts | None]:
+    def co_look(self, co_send: Send, path: str) -> Co[Look | None]:
         """Send HEAD; see `Remote.co_look`."""
         request = self._build("HEAD", url_of(self._url, path), decompress=False)
         response = yield from co_look_at(co_send, request)
-        return None if response is None else facts_of(response)
+        return None if response is None else look_of(response)
 
     def get(self, path: str) -> ClientRequest:
         """Return the request for a file; see `Remote.get`."""

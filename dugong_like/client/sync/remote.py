@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
-from ...errors import StatusError, TransferError
+from ...errors import ContentChanged, StatusError, TransferError
 from ...http.http_date import parse_http_date
 from ...http.patterns import compiled_later
 from ...http.percent import encode
@@ -55,6 +55,19 @@ class Stored(NamedTuple):
 
     tag: str | None
     digest: bytes | None = None
+
+
+class Look(NamedTuple):
+    """The facts of a file that a response to HEAD has.
+
+    Attributes:
+        size: bytes; None if it does not say (RFC 9110 section 9.3.2).
+        tag: see `Facts.tag`.
+
+    """
+
+    size: int | None
+    tag: str | None
 
 
 class Remote(Protocol):
@@ -115,7 +128,7 @@ class Remote(Protocol):
         """
         ...
 
-    def co_look(self, co_send: Send, path: str) -> Co[Facts | None]:
+    def co_look(self, co_send: Send, path: str) -> Co[Look | None]:
         """Return what the server has under a path now; None if it has nothing there."""
         ...
 
@@ -182,13 +195,23 @@ def tag(etag: str | None, modified: str | None) -> str | None:
     return None if modified is None else f"time {modified.strip()}"
 
 
-def facts_of(response: Response) -> Facts | None:
-    """Return the facts that a response to HEAD has; None if it does not have the size."""
-    length = response.field("content-length")
-    if length is None or not length.isascii() or not length.isdigit():
-        return None
-    modified = response.field("last-modified")
-    return Facts(int(length), mtime_of(modified), tag_of(response))
+def look_of(response: Response) -> Look:
+    """Return the facts that a response to HEAD has."""
+    length = response.field("content-length") or ""
+    return Look(int(length) if length.isascii() and length.isdigit() else None, tag_of(response))
+
+
+def check_stored(found: Look | None, file: SourceFile) -> None:
+    """Check that a server has what was sent, as far as it says so.
+
+    Raises:
+        ContentChanged: it has not.
+
+    """
+    if found is None or found.size not in {None, file.size}:
+        raise ContentChanged(
+            "the server does not have what was sent", path=file.path, limit=file.size
+        )
 
 
 def mtime_of(modified: str | None) -> int | None:
@@ -201,9 +224,14 @@ def refusal(response: Response, what: str = "") -> StatusError:
     """Return the error of a response that is no success; *what*: to what it is the answer."""
     about = f" for {what}" if what else ""
     error = StatusError(f"the server answered {response.status_code}{about}", response=response)
-    if (request := response.request) is not None:
-        error.label(request.method, mask_target(str(request.url)))
+    label(error)
     return error
+
+
+def label(error: StatusError) -> None:
+    """Have the message of *error* name the request."""
+    if (request := error.response.request) is not None:
+        error.label(request.method, mask_target(str(request.url)))
 
 
 def co_send_source(

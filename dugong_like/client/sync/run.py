@@ -43,7 +43,7 @@ from ..transfers.budget import RETRIES
 from ..transfers.download import DownloadSettings
 from ..transfers.downloading import co_download_to, co_read_explanation
 from .plan import Kind, Plan, Rules, Step
-from .remote import co_digest_of, refusal, tag_of
+from .remote import co_digest_of, label, refusal, tag_of
 from .results import SyncProgress, SyncResult, SyncStep
 from .steps import TO_COPY, Steps
 from .tree import Facts, Tree
@@ -222,7 +222,7 @@ class Sync:
     def _co_copy(self) -> Co[None]:
         self._begin("copy", *self._steps.count(Kind.CLEAR, *TO_COPY))
         yield from self._co_all(self._steps.of(Kind.CLEAR), self._co_delete_file)
-        if self._upload:
+        if self._upload and self._files:
             yield from self._co_prepare_folders()
         yield from self._co_all(self._steps.of(*TO_COPY), self._co_copy_file)
 
@@ -233,8 +233,7 @@ class Sync:
                 if not self._there.has_below(path):
                     yield from self._remote.co_remove_folder(self._co_send, path)
         folders = sorted(self._steps.folders - self._there.folders)
-        if folders:
-            yield from self._remote.co_make_folders(self._co_send, folders)
+        yield from self._remote.co_make_folders(self._co_send, folders)
 
     def _co_delete(self) -> Co[None]:
         self._begin("delete", *self._steps.count(Kind.DELETE))
@@ -291,6 +290,7 @@ class Sync:
         except (DugongError, OSError) as exc:
             error = exc
             if isinstance(exc, StatusError):
+                label(exc)
                 with suppress(DugongError):
                     yield from co_read_explanation(exc.response)
             if isinstance(exc, TransportError):
@@ -333,7 +333,7 @@ class Sync:
         found = yield from self._remote.co_look(co_send, path)
         if known is None or found is None or known.tag is None:
             return False
-        if (found.size, found.tag) != (known.size, known.tag):
+        if found.size not in {None, known.size} or found.tag != known.tag:
             return False
         self._there.add(path, Facts(known.size, known.mtime_ns, known.tag))
         self._is_listing_new = True

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from ...errors import ContentChanged, TransferError
+from ...errors import TransferError
 from ...http.percent import decode
 from ...http.redaction import mask_target
 from ...http.url import URL
@@ -24,12 +24,14 @@ from .remote import (
     GONE,
     SECOND,
     Build,
+    Look,
     Send,
     Stored,
     Take,
+    check_stored,
     co_look_at,
     co_send_source,
-    facts_of,
+    look_of,
     mtime_of,
     refusal,
     tag,
@@ -176,19 +178,16 @@ class WebDAVRemote:
         response = yield from co_send_source(co_send, request, file, rate)
         tag = tag_of(response)
         if tag is None:
-            facts = yield from self.co_look(co_send, file.path)
-            if facts is None or facts.size != file.size:
-                raise ContentChanged(
-                    "the server does not have what was sent", path=file.path, limit=file.size
-                )
-            tag = facts.tag
+            found = yield from self.co_look(co_send, file.path)
+            check_stored(found, file)
+            tag = None if found is None else found.tag
         return Stored(tag)
 
-    def co_look(self, co_send: Send, path: str) -> Co[Facts | None]:
+    def co_look(self, co_send: Send, path: str) -> Co[Look | None]:
         """Send HEAD; see `Remote.co_look`."""
         request = self._build("HEAD", url_of(self._url, path), decompress=False)
         response = yield from co_look_at(co_send, request)
-        return None if response is None else facts_of(response)
+        return None if response is None else look_of(response)
 
     def get(self, path: str) -> ClientRequest:
         """Return the request for a file; see `Remote.get`."""

@@ -92,6 +92,9 @@ def test_the_folder_itself_is_made(webdav):
 
     assert webdav.store.asked("MKCOL") == [b"new/", b"new/x/"]
     assert webdav.store.texts() == {"new/x/y": b"data"}
+    (webdav.root / "x/y").rename(webdav.root / "y")
+    webdav.client.sync(webdav.root, f"{BASE}other", record=False)
+    assert webdav.store.texts() == {"new/x/y": b"data", "other/y": b"data"}
 
 
 def test_a_folder_that_cannot_be_made_stops_the_run(webdav):
