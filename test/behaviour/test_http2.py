@@ -31,6 +31,8 @@ from dugong_like import (
     within,
 )
 from dugong_like.drivers import aio
+from dugong_like.drivers.loop import Loop
+from dugong_like.polling import wake
 
 H2 = {"versions": ("h2",), "timeout": 20}
 
@@ -97,6 +99,57 @@ def test_tasks_of_asyncio(conn):
     asyncio.run(main())
     assert not conn.is_reusable()  # the second response is still to be read
     assert len(conn.peers) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "eventfd"), reason="needs eventfd (Linux)")
+@pytest.mark.parametrize("kind", ["Loop", "asyncio", "trio"])
+def test_operations_of_one_loop_need_no_descriptors_for_each_other(conn, monkeypatch, kind):
+    """One of them receives for all, and the loop resumes the others."""
+
+    def signal_(end):
+        made.append(end.fileno())
+        signal(end)
+
+    made = []
+    signal = wake._EventFD.signal
+    monkeypatch.setattr(wake._EventFD, "signal", signal_)
+    conn.exchange("GET", "/")
+    paths = [f"/bytes/{size}" for size in range(30)] * 3
+    replies = results_in_loop(kind, [conn.co_exchange("GET", path) for path in paths])
+    assert [len(reply.body) for reply in replies] == [*range(30)] * 3
+    flags = conn._session.shared.pump._wakes
+    assert flags
+    assert not {flag.fd for flag in flags} & {*made}
+
+
+def results_in_loop(kind, ops):
+    """Return the results of *ops*, which run at once in one loop."""
+    if kind == "Loop":
+        with Loop() as loop:
+            tasks = [loop.spawn(op) for op in ops]
+            loop.run_all()
+            return [task.result() for task in tasks]
+    if kind == "asyncio":
+
+        async def main():
+            return await asyncio.gather(*map(aio.run, ops))
+
+        return asyncio.run(main())
+    trio = pytest.importorskip("trio")
+    from dugong_like.drivers import trio as driver
+
+    results = [None] * len(ops)
+
+    async def one(number):
+        results[number] = await driver.run(ops[number])
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            for number in range(len(ops)):
+                nursery.start_soon(one, number)
+
+    trio.run(main)
+    return results
 
 
 def test_tasks_of_asyncio_over_tls(certificate, trusting):
