@@ -315,7 +315,7 @@ class Pool:
         if held is not None:  # which means something over HTTP/1.1 only
             origin = HTTP_1_1.at(origin) if at.negotiates else origin
             return co_dispatch(held.over(self), origin, request)
-        if at.negotiates:
+        if at.is_shared:
             return self._co_dispatch_shared(origin, request)
         return co_dispatch(self, origin, request)
 

@@ -13,15 +13,17 @@ from kit.h2_frames import goaway
 from kit.h2_server import Answer
 from kit.h2_site import Site, h2_site, site
 from kit.steps import Steps
-from kit.support import ScriptedServer, pattern
+from kit.support import ScriptedServer, pattern, read_head
 
 from dugong_like import (
     AsyncClient,
     Client,
     ConnectionTimedOut,
+    DugongError,
     GoneAway,
     Limits,
     Origin,
+    Retry,
     StateError,
     StreamReset,
     Timeouts,
@@ -633,3 +635,64 @@ def test_authentication_of_a_connection_goes_over_http_1(certificate, client_of)
         response = client_of(server).get("/", auth=OfTheConnection())
         assert (response.content, response.attempts) == (b"ok", 2)
     assert protocols == ["http/1.1"]
+
+
+# ---- the same as over HTTP/1.1
+
+
+def answering_http_1(sock):
+    while read_head(sock):
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+@pytest.mark.parametrize("auth", [None, ("user", "password")])
+def test_http_1_takes_no_more_steps_than_if_nothing_else_is_allowed(certificate, client_of, auth):
+    codes = []
+    with ScriptedServer(answering_http_1, certificate.server_context()) as server:
+        for versions in (("http/1.1",), ("h2", "http/1.1")):
+            client = client_of(server, versions=versions, trust_env=False, auth=auth)
+            for _ in range(3):
+                client.get("/")
+            with Steps("/dugong_like/") as steps:
+                client.get("/")
+            codes.append(steps.codes)
+    assert codes[1] < 1.05 * codes[0]
+
+
+@pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
+def test_connection_that_could_not_be_opened_counts_as_an_attempt(certificate, client_of, protocol):
+    """The server ends the first two during the TLS handshake."""
+    context = certificate.server_context()
+    context.set_alpn_protocols([protocol])
+    came = []
+
+    def serve(sock):
+        came.append(1)
+        if len(came) <= 2:
+            return
+        with context.wrap_socket(sock, server_side=True) as secured:
+            if protocol == "http/1.1":
+                answering_http_1(secured)
+                return
+            peer = Site(site)
+            secured.sendall(peer.take(b""))
+            while wire := secured.recv(65536):
+                secured.sendall(peer.take(wire))
+
+    with ScriptedServer(serve) as server:
+        client = client_of(server, retry=Retry(backoff=0, budget=None))
+        response = client.get("/")
+        assert (response.status_code, response.attempts) == (200, 3)
+        assert client.get("/").attempts == 1
+        client.close()
+
+
+@pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
+def test_error_of_opening_a_connection_says_for_which_request(certificate, client_of, protocol):
+    context = certificate.server_context()
+    context.set_alpn_protocols([protocol])
+    with ScriptedServer(lambda sock: None) as server:
+        with pytest.raises(DugongError, match=r"POST https://localhost:\d+/x: ") as caught:
+            client_of(server).post("/x", content=b"abc")
+    assert caught.value.request_sent == "no"
+    assert (caught.value.request.method, caught.value.request.attempts) == ("POST", 1)
