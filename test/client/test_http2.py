@@ -696,3 +696,80 @@ def test_error_of_opening_a_connection_says_for_which_request(certificate, clien
             client_of(server).post("/x", content=b"abc")
     assert caught.value.request_sent == "no"
     assert (caught.value.request.method, caught.value.request.attempts) == ("POST", 1)
+
+
+# ---- requests that the server has not processed
+
+
+class Unwilling(Site):
+    """A `Site` that fails the first /upload of its server in one of these ways."""
+
+    def __init__(self, how, failed):
+        super().__init__(self.judge)
+        self._how = how
+        self._failed = failed
+        self._last_words = b""
+
+    def judge(self, request):
+        if request[":path"] != "/upload" or self._failed:
+            return site(request)
+        self._failed.append(request)
+        what, code = self._how
+        if what == "status":
+            return Answer(status=code, body=b"elsewhere")
+        if what == "reset":
+            return Answer(status=0, reset=code)
+        self._last_words = goaway(max(request.stream - 2, 0), code)
+        return None
+
+    def take(self, wire):
+        back = super().take(wire) + self._last_words
+        self._last_words = b""
+        return back
+
+
+HOOKS = {"on_headers": lambda *_, **__: None}
+HOW = {
+    "refused": ("reset", 7),
+    "misdirected": ("status", 421),
+    "overtaken": ("goaway", 0),
+    "a new version is needed": ("reset", 13),
+    "the connection ends as a new version is needed": ("goaway", 13),
+}
+
+
+@pytest.mark.parametrize("how", HOW.values(), ids=HOW)
+def test_request_that_was_not_processed_is_sent_once_more_in_each_way(certificate, client_of, how):
+    context = certificate.server_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    failed, uploads = [], []
+
+    def serve(sock):
+        if sock.selected_alpn_protocol() == "h2":
+            peer = Unwilling(how, failed)
+            sock.sendall(peer.take(b""))
+            while wire := sock.recv(65536):
+                sock.sendall(peer.take(wire))
+            uploads.extend(each for each in peer.requests if each[":path"] == "/upload")
+            return
+        while b"\r\n\r\n" in (head := sock.recv(65536)):
+            assert head.endswith(b"abc")
+            uploads.append(head)
+            sock.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"length": 3}')
+
+    cases = [(False, {"hooks": HOOKS}), (True, {}), (True, {"stream": True})]
+    with ScriptedServer(serve, context) as server:
+        for number, (is_known, options) in enumerate(cases):
+            failed.clear()
+            with client_of(server) as client:
+                if is_known:
+                    client.get("/")
+                response = client.post("/upload", content=b"abc", **options)
+                response.read()
+                found = response.status_code, response.json()["length"], response.attempts
+                assert found == (200, 3, 2), (number, found)
+        failed.clear()
+        with client_of(server) as client:
+            items = list(client.map([("POST", "/upload"), "/"], content=b"abc"))
+            assert [item.response.status_code for item in items] == [200, 200]
+            assert items[0].response.attempts == 2
