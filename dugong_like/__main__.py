@@ -13,7 +13,6 @@ from functools import partial
 from . import __version__
 from .cli import help_texts
 from .cli.options import (
-    FILES,
     CommandParser,
     Parser,
     PrintVersion,
@@ -100,10 +99,10 @@ def _parser() -> CommandParser:
         description=help_texts.DEMO, epilog=help_texts.DEMO_END.format(program=program),
     )  # fmt: skip
     demo.add_argument("--url", help="download this, many times, instead of the demo's own files")
-    demo.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    demo.add_argument("--json", action="store_true", help="print JSON instead of a chart")
     demo.add_argument(
-        "--files", metavar="COUNT", type=file_count, default=FILES,
-        help="how many (default: %(default)s)",
+        "--files", metavar="COUNT", type=file_count,
+        help="transfer so many in each way (default: as many as there is time for)",
     )  # fmt: skip
     demo.add_argument(
         "--seed", metavar="NUMBER", type=whole_number, default=1,

@@ -68,6 +68,7 @@ RESERVED = {
     },
     "socket": {
         "transport/features.py",  # which asks what there is
+        "cli/demo_link.py",
         "cli/demo_server.py",
         "connection/options.py",  # the type of an argument
         "transport/connect/options.py",  # the type of an argument
@@ -137,6 +138,8 @@ TESTED_ELSEWHERE = {
     "adapters/fsspec_requests.py": "adapters/test_fsspec.py",
     "http/html_links.py": "adapters/test_fsspec.py",
     "cli/demo.py": "test_command_line.py",
+    "cli/demo_h2.py": "test_command_line.py",
+    "cli/demo_link.py": "test_command_line.py",
     "cli/demo_server.py": "test_command_line.py",
     "cli/clients.py": "cli/test_sending.py",
     "cli/heads.py": "cli/test_sending.py",

@@ -1,7 +1,8 @@
-"""The server of the demo: files in memory, over HTTP/1.1, in a process of its own.
+"""The server of the demo: files in memory, in a process of its own.
 
-Made from `http.server` of the standard library, with chunked request bodies added. It is not part
-of the library: use a real server for anything else.
+Made from `http.server` of the standard library, with chunked request bodies and HTTP/2 added
+(demo_h2.py), and with a second port behind a slow link (demo_link.py). It is not part of the
+library: use a real server for anything else.
 """
 
 from __future__ import annotations
@@ -16,9 +17,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from os import _exit as exit_at_once
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, NamedTuple
 
+from ..http.h2.frames import PREFACE
+from .demo_h2 import DemoConnection
+from .demo_link import Link
+
+RECEIVED: Final = 65536  # bytes at a time
 READY_TIME = 20  # seconds that the process may take to start
+
+
+class Ports(NamedTuple):
+    """Where the server can be reached on 127.0.0.1: directly, and by a slow link."""
+
+    near: int
+    far: int
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -30,15 +43,29 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = 65536  # head and body in one packet
 
+    def handle(self) -> None:
+        """Serve a connection: HTTP/2 if it begins so (RFC 9113 section 3.3)."""
+        start = self.connection.recv(len(PREFACE), socket.MSG_PEEK)
+        if not start or not PREFACE.startswith(start):
+            super().handle()
+            return
+        served = DemoConnection(self._find)
+        while data := self.connection.recv(RECEIVED):
+            self.connection.sendall(served.receive(data))
+
+    def _find(self, path: str) -> bytes | None:
+        data = self.files.get(path)
+        if data and path == self.damaged:
+            return bytes([data[0] ^ 1]) + data[1:]
+        return data
+
     def do_GET(self) -> None:
         """Send the file."""
-        data = self.files.get(self.path)
+        data = self._find(self.path)
         if data is None:
             self._answer(404, b"no such file\n")
-            return
-        if self.path == self.damaged and data:
-            data = bytes([data[0] ^ 1]) + data[1:]
-        self._answer(200, data)
+        else:
+            self._answer(200, data)
 
     def do_PUT(self) -> None:
         """Store the file."""
@@ -79,7 +106,8 @@ def _serve(ready: Connection, damaged: str | None) -> None:
     Handler.damaged = damaged
     threading.Thread(target=_end_with_parent, args=(ready,), daemon=True).start()
     with _Server(("127.0.0.1", 0), Handler) as server:
-        ready.send(server.server_address[1])
+        near = server.server_address[1]
+        ready.send(Ports(near, Link(near).port))
         server.serve_forever()
 
 
@@ -106,8 +134,8 @@ def _without_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def demo_server(damaged: str | None = None) -> Iterator[int]:
-    """Run the server; yield its port on 127.0.0.1.
+def demo_server(damaged: str | None = None) -> Iterator[Ports]:
+    """Run the server; yield its ports on 127.0.0.1.
 
     Args:
         damaged: path of a file to be sent with one wrong byte, to test the comparison.
@@ -126,12 +154,12 @@ def demo_server(damaged: str | None = None) -> Iterator[int]:
         if not here.poll(READY_TIME):
             raise OSError("the server of the demo did not start")
         try:
-            port: int = here.recv()
+            ports: Ports = here.recv()
         except EOFError:
             raise OSError("the server of the demo ended at once") from None
-        with socket.create_connection(("127.0.0.1", port), timeout=READY_TIME):
+        with socket.create_connection(("127.0.0.1", ports.near), timeout=READY_TIME):
             pass
-        yield port
+        yield ports
     finally:
         process.terminate()
         process.join()

@@ -16,7 +16,7 @@ from ..http.redaction import SHOWN, quoted, shown_text
 from .outcome import WRONG_ARGUMENTS
 from .standard import MAX_LINE, PATIENCE, complain, print_output
 
-FILES: Final = 2000  # of the demo
+FILES: Final = 2000  # of the demo, if there is time for so many
 MAX_FILES: Final = 100_000  # 9 GiB
 MAX_COUNT: Final = 1_000_000  # times
 UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}  # as of curl and wget
