@@ -139,17 +139,19 @@ HYPERCORN = """
 bind = ["{host}:{port}"]
 loglevel = "WARNING"
 keep_alive_max_requests = {requests}
+keep_alive_timeout = {idle}
 """
 
 
 @contextmanager
-def hypercorn(folder, certificate=None, host="127.0.0.1", requests=100_000_000):
+def hypercorn(folder, certificate=None, host="127.0.0.1", requests=100_000_000, idle=60):
     """hypercorn: HTTP/2 by the library h2, with and without TLS, and HTTP/1.1.
 
-    It ends each connection after so many *requests*.
+    It ends each connection after so many *requests*; those that are under way have no answer then,
+    and the connection is closed after *idle* seconds.
     """
     port = free_port(host)
-    config = HYPERCORN.format(host=host, port=port, requests=requests)
+    config = HYPERCORN.format(host=host, port=port, requests=requests, idle=idle)
     if certificate:
         config += f'certfile = "{certificate.chain}"\nkeyfile = "{certificate.key}"\n'
     (folder / "hypercorn.toml").write_text(config)
