@@ -44,6 +44,7 @@ RESERVED = {
     },
     "botocore": {
         "adapters/botocore.py",
+        "client/sync/s3_service.py",
     },
     "urllib3": {
         "adapters/botocore.py",  # its exceptions, which botocore catches

@@ -78,9 +78,9 @@ It takes less than ten seconds, unless --files or --url is given."""
 SYNC: Final = """\
 Copy what has changed, so that DEST becomes like SOURCE. One of both is a
 folder, the other one the URL of a folder on a server that takes PUT and
-DELETE: a WebDAV server, or one that keeps a list of files for it. Files are
-there when they are complete, and not before. A run that was ended is gone on
-with by the next one."""
+DELETE (a WebDAV server, or one that keeps a list of files for it), or a place
+in S3, s3://BUCKET/FOLDER. Files are there when they are complete, and not
+before. A run that was ended is gone on with by the next one."""
 
 STREAMS: Final = """\
 waiting for other programs:

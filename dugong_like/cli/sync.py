@@ -60,6 +60,7 @@ def sync(parser: Parser, options: argparse.Namespace) -> int:
                     total=total,
                     fsync=options.fsync,
                     server=options.server,
+                    s3_endpoint=options.s3_endpoint and parse_url(options.s3_endpoint),
                     record=True if options.record is None else options.record,
                     on_progress=report.show_progress,
                     on_step=report.show_step,
@@ -67,7 +68,7 @@ def sync(parser: Parser, options: argparse.Namespace) -> int:
             )
     except BrokenPipeError:
         raise
-    except (CommandFailed, DugongError, OSError) as exc:
+    except (CommandFailed, DugongError, OSError, ModuleNotFoundError) as exc:
         report.end(exc)
         return exit_status(exc)
     report.sum_up(result)

@@ -18,7 +18,7 @@ RETRIES: Final = 3
 
 def add_sync_options(parser: Parser, limits: TimeLimits) -> None:
     """Add the arguments of ``sync``; *limits* are those by default."""
-    parser.add_argument("source", metavar="SOURCE", help="a folder, or the URL of one")
+    parser.add_argument("source", metavar="SOURCE", help="a folder, the URL of one, or s3://…")
     parser.add_argument("target", metavar="DEST", help="the other one of both")
     group = parser.add_argument_group("what is done")
     group.add_argument(
@@ -52,6 +52,10 @@ def add_sync_options(parser: Parser, limits: TimeLimits) -> None:
     group.add_argument(
         "--server", choices=("auto", "webdav", "manifest"), default="auto",
         help="of which kind it is: WebDAV, or one that lists no files (default: it is asked)",
+    )  # fmt: skip
+    group.add_argument(
+        "--s3-endpoint", metavar="URL",
+        help="of s3://BUCKET/FOLDER, if it is not Amazon's (default: $AWS_ENDPOINT_URL)",
     )  # fmt: skip
     group.add_argument(
         "--record", metavar="FILE", type=file_name,

@@ -870,7 +870,7 @@ class Client:
         Args:
             source: path of a folder, or URL of one.
             target: the other one of both. A string is a URL if it begins with ``http://`` or
-                ``https://``.
+                ``https://``; and ``s3://bucket/prefix`` is a place in S3, as it is, not encoded.
             options:
                 *delete*, True to delete files that the source does not have, when all is copied
                 and nothing has failed; *max_delete*, how many at most.
@@ -884,6 +884,8 @@ class Client:
                 *fsync*, True to wait until the storage has each file that is received.
                 *server*, ``"webdav"``, or ``"manifest"`` for one that lists no files; by default
                 (``"auto"``) it is asked.
+                *s3_endpoint*, URL of a service for ``s3://`` that is not Amazon's; by default that
+                of ``$AWS_ENDPOINT_URL_S3``, ``$AWS_ENDPOINT_URL`` or the profile.
                 *record*, path of the file with what earlier runs have done; by default it is
                 below ``$XDG_STATE_HOME`` or ``~/.local/state``; False for none.
                 *on_progress*, called with a `SyncProgress`; *on_step*, called with a `SyncStep` for
@@ -899,6 +901,8 @@ class Client:
             PartInUse: another run has the record open.
             TransferError: a list or the record is not valid; or *max_delete* is exceeded.
             OSError: the local folder cannot be listed.
+            AuthenticationFailed: there are no credentials for S3.
+            ModuleNotFoundError: ``s3://`` needs botocore.
             InvalidRequest, InvalidOption, TypeError, ValueError: an argument is invalid; nothing
                 was sent.
             DugongError: see `co_send`: the network has failed.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 from ...errors import InvalidOption
 from ...http.arguments import check_callable
 from ...http.redaction import quoted
+from ...http.url import URL
 from ...polling.numbers import check_int, check_seconds
 from ..request_building import unknown_option
 from ..transfers.options import as_flag, as_path, as_rate
@@ -53,6 +54,7 @@ class SyncOptions(TypedDict, total=False):
     total: float | None
     fsync: bool
     server: str
+    s3_endpoint: URL | str | None
     record: str | os.PathLike[str] | bool
     on_progress: Callable[[SyncProgress], object] | None
     on_step: Callable[[SyncStep], object] | None
@@ -95,6 +97,9 @@ class SyncSettings:
         self.exclusion = Exclusion(_patterns(options.get("exclude", ())))
         self.follows_links = _choice("links", options.get("links", LINKS[0]), LINKS) == "follow"
         self.server = _choice("server", options.get("server", SERVERS[0]), SERVERS)
+        self.s3_endpoint: URL | None = None
+        if (endpoint := options.get("s3_endpoint")) is not None:
+            self.s3_endpoint = endpoint if isinstance(endpoint, URL) else URL(endpoint)
         self.record = _record(options.get("record", True))
         check_callable(on_progress := options.get("on_progress"), "on_progress")
         self.on_progress: Callable[[SyncProgress], object] | None = on_progress

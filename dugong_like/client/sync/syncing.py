@@ -25,6 +25,8 @@ from .record import Record, usual_place
 from .remote import Build, Remote, Send, refusal
 from .results import SyncResult
 from .run import Sync
+from .s3 import S3Remote
+from .s3_service import S3Service, is_place, place_of
 from .webdav import WebDAVRemote
 
 if TYPE_CHECKING:
@@ -77,10 +79,14 @@ def co_sync(
     def build(method: str, url: URL, **further: Any) -> Any:
         return parts.build(method, url, retry=retry, **further)
 
-    url = as_folder(URL(str(place))) if isinstance(place, str | URL) else None
+    in_s3 = place_of(place) if isinstance(place, str) and is_place(place) else None
+    url = as_folder(URL(str(place))) if in_s3 is None and isinstance(place, str | URL) else None
 
     def co_run() -> Co[SyncResult]:
-        if url is None:
+        if in_s3 is not None:
+            service = S3Service(in_s3.bucket, settings.s3_endpoint)
+            remote: Remote = S3Remote(build, service, in_s3.prefix)
+        elif url is None:
             remote = cast("Remote", place)
         else:
             remote = yield from _co_remote(parts.co_send, build, url, settings.server)
@@ -104,7 +110,7 @@ def _co_in_time(going: Co[SyncResult], seconds: float) -> Co[SyncResult]:
 def is_remote(value: object) -> bool:
     """Return True if *value* is a URL, or a `Remote`."""
     if isinstance(value, str):
-        return value.lower().startswith(URLS)
+        return value.lower().startswith(URLS) or is_place(value)
     return isinstance(value, URL) or hasattr(value, "co_list")
 
 

@@ -1,0 +1,126 @@
+"""The documents of S3 (XML): what is in them, as names and texts.
+
+All that are used here have the same form: a root, with texts, and with records that have texts::
+
+    <ListBucketResult>
+      <IsTruncated>false</IsTruncated>
+      <Contents><Key>a</Key><Size>1</Size></Contents>
+    </ListBucketResult>
+
+The XML comes from a server that may be hostile. A document type, and with it declarations of
+entities, is refused; depth and size are bounded. Namespaces are ignored, as not all servers send
+the same one.
+
+Not here: which documents there are (s3.py, s3_parts.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+from xml.parsers import expat
+from xml.sax.saxutils import escape
+
+from ...errors import TransferError
+
+MAX_SIZE: Final = 16 << 20  # bytes; 1,000 keys of 1,024 characters, each encoded as 9, have 10 MiB
+MAX_DEPTH: Final = 16
+OF_ROOT: Final = 2  # depth of the texts of the root, and of the records
+OF_RECORD: Final = 3  # depth of their texts
+NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+
+class Document(NamedTuple):
+    """A document.
+
+    Attributes:
+        root: name of the root.
+        texts: those of the root, by name.
+        records: of each record its name, and its texts by name.
+
+    """
+
+    root: str
+    texts: dict[str, str]
+    records: list[tuple[str, dict[str, str]]]
+
+    def of(self, name: str) -> Iterable[dict[str, str]]:
+        """Yield the texts of the records called *name*."""
+        return (texts for each, texts in self.records if each == name)
+
+
+class _Reader:
+    """The functions that the parser calls, and the document that they fill."""
+
+    def __init__(self) -> None:
+        self.document = Document("", {}, [])
+        self._path: list[str] = []
+        self._record: dict[str, str] = {}
+        self._text: list[str] = []
+
+    def start(self, name: str, _: object) -> None:
+        name = name.rpartition(" ")[2]
+        if not self._path:
+            self.document = Document(name, {}, [])
+        self._path.append(name)
+        if len(self._path) > MAX_DEPTH:
+            raise invalid("it is nested too deeply")
+        if len(self._path) == OF_ROOT:
+            self._record = {}
+        self._text.clear()
+
+    def text(self, text: str) -> None:
+        self._text.append(text)
+
+    def end(self, _: str) -> None:
+        depth, name = len(self._path), self._path.pop()
+        if depth == OF_RECORD:
+            self._record[name] = "".join(self._text)
+        elif depth == OF_ROOT and self._record:
+            self.document.records.append((name, self._record))
+        elif depth == OF_ROOT:
+            self.document.texts[name] = "".join(self._text)
+        self._text.clear()
+
+
+def parse(data: bytes) -> Document:
+    """Return what is in a document.
+
+    Raises:
+        TransferError: it is none, or may not be read.
+
+    """
+    if len(data) > MAX_SIZE:
+        raise invalid(f"it has more than {MAX_SIZE} bytes")
+    reader = _Reader()
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    parser.StartDoctypeDeclHandler = _refuse
+    parser.EntityDeclHandler = _refuse
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as exc:
+        raise invalid(str(exc)) from None
+    return reader.document
+
+
+def compose(root: str, record: str, records: Iterable[Iterable[tuple[str, str]]]) -> bytes:
+    """Return a document with *records* of one name, each of which has names and texts."""
+    parts = [f'<{root} xmlns="{NAMESPACE}">']
+    for texts in records:
+        inner = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in texts)
+        parts.append(f"<{record}>{inner}</{record}>")
+    parts.append(f"</{root}>")
+    return "".join(parts).encode()
+
+
+def invalid(what: str) -> TransferError:
+    """Return the error of a document that is not valid."""
+    return TransferError(f"the document of the server is not valid: {what}")
+
+
+def _refuse(*_: object) -> None:
+    raise invalid("it has a document type, or declares entities")
