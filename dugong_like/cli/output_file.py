@@ -20,11 +20,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from ..client.transfers.destination import WRITE, Destination, remove
+from ..client.transfers.destination import WRITE, Destination
 from .outcome import too_late, with_name
 from .standard import Writer
 from .stopping import signals_held, undone
@@ -105,7 +104,7 @@ class OutputFile:
     def removed_on_signals(self) -> AbstractContextManager[None]:
         """Have the new file removed at a signal that comes within the context, if it has a name."""
         assert self.destination is not None
-        return undone(partial(remove, self.destination.temporary))
+        return undone(self.destination.remove_temporary)
 
     @property
     def destination(self) -> Destination | None:

@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 
 from ..polling.binary_streams import co_read_some
 from ..polling.contract import POLLIN, Co, PollNeeded
-from ..polling.fair_lock import FairLock
+from ..polling.fair_lock import NOT_BLOCKING, FairLock
 from .outcome import CommandFailed, with_name
 from .standard import INPUT, binary, closed
 
@@ -58,7 +58,9 @@ class URLList:
         """
         lock, held = self._taking.lock, False
         try:
-            held = yield from self._taking.co_acquire()
+            (held,) = map(lock.acquire, NOT_BLOCKING)
+            if not held:
+                held = yield from self._taking.co_acquire()
             while not self._is_over:
                 for line in self._lines:
                     self._count += 1

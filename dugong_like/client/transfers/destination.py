@@ -76,6 +76,7 @@ class Destination:
         self.old: os.stat_result | None = None
         self.temporary = path.parent / f"{PREFIX}{os.urandom(8).hex()}"
         self._is_new = is_new
+        self._may_be_named = False  # `temporary` may exist
         try:
             self._examine()
         except OSError as exc:
@@ -121,7 +122,7 @@ class Destination:
         path = self.temporary
         try:
             try:
-                stream = os.fdopen(_create(path, self.mode), "w+b", buffering=0)
+                stream = os.fdopen(self._create(path), "w+b", buffering=0)
             except OSError as exc:
                 if self.old is None:
                     raise OSError(exc.errno, exc.strerror, self.name) from exc
@@ -131,11 +132,31 @@ class Destination:
                     yield stream, path
                 return
         finally:
-            remove(path)
+            self.remove_temporary()
         from tempfile import TemporaryFile  # noqa: PLC0415 - slow, and seldom needed
 
         with TemporaryFile(buffering=0) as nameless:
             yield nameless, None
+
+    def remove_temporary(self) -> None:
+        """Remove the new file, if it has its own name now."""
+        if self._may_be_named:
+            remove(self.temporary)
+
+    def _create(self, path: Path) -> int:
+        """Return the descriptor of a new file: without a name if it can get one later, or *path*.
+
+        Raises:
+            OSError: no file can be made in the folder.
+
+        """
+        if hasattr(os, "O_TMPFILE") and Path(DESCRIPTORS).exists():
+            try:
+                return os.open(path.parent, os.O_RDWR | os.O_TMPFILE, self.mode)
+            except OSError:
+                pass  # not in this file system; or not at all, which the next attempt reports
+        self._may_be_named = True
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, self.mode)
 
     def take(
         self,
@@ -203,6 +224,7 @@ class Destination:
                 except FileExistsError:  # another process has made one meanwhile
                     if self._is_new:
                         raise
+            self._may_be_named = True
             _link(stream, path)
         if self._is_new:
             os.link(path, self.path)  # fails if there is one
@@ -234,21 +256,6 @@ class Destination:
             reserve(target.fileno(), size)
             copyfileobj(stream, target, COPY)
             target.truncate()
-
-
-def _create(path: Path, mode: int) -> int:
-    """Return the descriptor of a new file: without a name if it can get one later, or *path*.
-
-    Raises:
-        OSError: no file can be made in the folder.
-
-    """
-    if hasattr(os, "O_TMPFILE") and Path(DESCRIPTORS).exists():
-        try:
-            return os.open(path.parent, os.O_RDWR | os.O_TMPFILE, mode)
-        except OSError:
-            pass  # not in this file system; or not at all, which the next attempt reports
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, mode)
 
 
 def _link(stream: BinaryIO, path: Path) -> None:
