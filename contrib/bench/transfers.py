@@ -310,7 +310,7 @@ def _getting(base: str) -> dict[str, list[str]]:
             *("curl", "-s", "-Z", "--fail", "--retry", RETRIES, "--retry-all-errors"),
             *("-K", "{config}"),
         ],
-        "wget2": ["wget2", "-q", "--tries", RETRIES, "--retry-on-http-error=503", "-i", "{list}"],
+        "wget2": ["wget2", "-q", "--tries", RETRIES, "-i", "{list}"],
         "aria2c": ["aria2c", "-q", "-j8", "--max-tries", RETRIES, "-i", "{list}"],
         "rclone": [
             *("rclone", "copy", "-q", "--transfers", "8", "--no-traverse", "--http-url", base),
