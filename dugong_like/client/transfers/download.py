@@ -26,8 +26,8 @@ lost connections have a budget (budget.py). A strong validator is needed to go o
 lost connection begins anew, and nothing is left to another run.
 
 With several ranges the first request asks for `LEAST` bytes: so it learns size and version, and
-whether the server has ranges, without a body that is in the way. Then the gaps are split, and
-requested at the same time. Each request that finds another version ends all of them.
+whether the server has ranges, without a body that is in the way. As soon as its head is there the
+rest is split, and requested at the same time. Each request that finds another version ends all.
 
 Not here: the arguments (options.py), the file (part.py, destination.py), and its bytes (mover.py).
 """
@@ -37,6 +37,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...errors import (
@@ -213,9 +214,8 @@ class Download:
             yield from several(map(self._co_piece, pieces), [], self._ranges)
             return
         begin, end = gaps[0]
-        is_last = len(gaps) == 1
         try:
-            yield from self._co_ask(begin, None if is_last else end, alone=True)
+            yield from self._co_ask(begin, None if end == target.size else end, alone=True)
         except TransportError as exc:
             yield from self._co_pause(exc)
 
@@ -302,7 +302,8 @@ class Download:
     def _co_part(self, response: Response, begin: int, end: int | None, *, alone: bool) -> Co[None]:
         target = self._target
         found = check_part(response, begin, end, target.validator, target.size)
-        if target.validator is None:  # the first of several
+        is_first = target.validator is None  # of several
+        if is_first:
             validator = strong_validator(response, time.time())
             if found.size is None or (validator is None and found.size > len(found)):
                 self._ranges = 1  # nothing says that other ranges are of the same version
@@ -315,11 +316,52 @@ class Download:
         body_digest = self._note(response)
         if self._settings.preallocate and not self._settings.sparse:
             target.reserve()
-        at = yield from self._mover.co_move(response, begin, found.last + 1, alone=alone)
-        body_digest = self._verification.expect_trailers(response) or body_digest
-        if body_digest is not None and target.number is not None:
-            yield from self._verification.co_check_body(body_digest, target.number, begin, at)
-        self._check_progress(begin, at, end or target.size)
+        behind = found.last + 1
+        has_others = is_first and target.size is not None and target.size - behind >= LEAST
+        receiving = self._co_receive(
+            response, begin, behind, end or target.size, body_digest, alone=alone and not has_others
+        )
+        if not has_others:
+            yield from receiving
+            return
+        pieces = split([(behind, target.size)], self._ranges - 1)
+        others = map(self._co_piece, pieces)
+        yield from several(chain([self._co_first(receiving)], others), [], self._ranges)
+
+    def _co_first(self, receiving: Co[None]) -> Co[None]:
+        """Receive the first of several ranges; the next round asks for what is lost of it."""
+        try:
+            yield from receiving
+        except TransportError as exc:
+            yield from self._co_pause(exc)
+
+    def _co_receive(
+        self,
+        response: Response,
+        begin: int,
+        end: int,
+        wanted: int | None,
+        digest: FieldDigest | None,
+        *,
+        alone: bool,
+    ) -> Co[None]:
+        """Receive the body of *response*, the bytes from *begin* to *end*.
+
+        Args:
+            response: with status 206.
+            begin: see above.
+            end: see above.
+            wanted: where the bytes end that were asked for; None if that is unknown.
+            digest: of the body; None if the header fields have none.
+            alone: False if other bodies are received at the same time.
+
+        """
+        target, verification = self._target, self._verification
+        at = yield from self._mover.co_move(response, begin, end, alone=alone)
+        digest = verification.expect_trailers(response) or digest
+        if digest is not None and target.number is not None:
+            yield from verification.co_check_body(digest, target.number, begin, at)
+        self._check_progress(begin, at, wanted)
 
     def _check_progress(self, begin: int, at: int, wanted: int | None) -> None:
         """Count a response that has not all that was asked for as a failure."""

@@ -95,7 +95,7 @@ def test_under_every_driver(driver, tmp_path):
         ]  # fmt: skip
         result = driver(downloading.co_download(url(site), path, ranges=4))
         assert path.read_bytes() == BODY
-        assert (result.received, len(site.seen)) == (len(BODY), 9)
+        assert (result.received, len(site.seen)) == (len(BODY), 8)
         assert os.listdir(tmp_path) == ["file"]
     wait_until(lambda: open_descriptors() <= before)
 
