@@ -7,8 +7,9 @@ Each measurement is a process from its start to its end: CPU time (user and syst
 resident set are those that the system tells of it (wait4), so that programs in any language can be
 compared; the least of all rounds counts. What they have written is compared with what the server
 has: "wrong" are files that are missing, or have other bytes. Tools that are not installed are named
-and left out (Debian: curl, wget2, aria2, rclone). The servers are nginx on loopback, and for what
-nginx does not do by itself `faulty_site`. All is in memory if the system has /dev/shm.
+and left out (Debian: curl, wget2, aria2, rclone); none has more than a minute. The servers are
+nginx on loopback, and for what nginx does not do by itself `faulty_site`. All is in memory if the
+system has /dev/shm.
 
 Rows: ``gets`` and ``puts`` of 4 KiB; ``down`` and ``up``, one large file; ``closes``, a server that
 ends each connection after 100 requests, or 1,000; ``faulty``, 5 % of 503 with Retry-After and 1 %
@@ -71,11 +72,13 @@ dugong_like.download(sys.argv[1], "file", ranges=int(sys.argv[2]), fsync=False)
 """
 # A process begins with the peak of its parent, so that is a small one: the least figure is 8 MiB.
 LAUNCHER: Final = """
-import os, sys, time
+import os, signal, sys, time
 begun = time.perf_counter()
 null = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
 null += [(os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)]
 pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=null)
+signal.signal(signal.SIGALRM, lambda *_: os.kill(pid, signal.SIGKILL))
+signal.alarm(60)
 _, status, usage = os.wait4(pid, 0)
 wall = time.perf_counter() - begun
 status = os.waitstatus_to_exitcode(status)
