@@ -13,6 +13,7 @@ from email.parser import BytesParser
 from pathlib import Path
 
 import pytest
+from kit.h2_server import Answer, Peer
 from kit.support import ROOT, ScriptedServer, black_hole, read_exactly, read_head, wait_until
 
 from dugong_like.__main__ import main
@@ -602,6 +603,34 @@ def test_certificates_are_checked_against_those_of_the_user(certificate, ca_file
         assert ", TLSv1.3" in capfd.readouterr().err
         assert run_main("get", "--cacert", tmp_path / "none", f"{url}/x") == 2
         assert run_main("get", "--cert", tmp_path / "none", f"{url}/x") == 2
+
+
+@pytest.mark.feature("E1")
+def test_http_2_if_the_server_chooses_it_and_nobody_says_otherwise(
+    certificate, ca_file, tmp_path, capfd
+):
+    def serve(sock):
+        if sock.selected_alpn_protocol() != "h2":
+            while read_head(sock):
+                sock.sendall(reply(body=b"old"))
+            return
+        peer = Peer(lambda request: Answer(body=request.body or b"new"))
+        sock.sendall(peer.take(b""))
+        while wire := sock.recv(65536):
+            sock.sendall(peer.take(wire))
+
+    context = certificate.server_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    sent = tmp_path / "sent"
+    sent.write_bytes(b"sent")
+    with ScriptedServer(serve, context) as server:
+        url = f"https://localhost:{server.port}/x"
+        assert run_main("get", "--cacert", ca_file, url) == 0
+        assert run_main("put", "--cacert", ca_file, sent, url) == 0
+        assert run_main("get", "--http1.1", "--cacert", ca_file, url) == 0
+        assert capfd.readouterr() == ("newsentold", "")
+        assert run_main("head", "--cacert", ca_file, url) == 0
+    assert capfd.readouterr().out.startswith("HTTP/2 200")
 
 
 @pytest.mark.feature("E38")
