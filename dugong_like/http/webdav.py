@@ -5,7 +5,7 @@ It is read as it arrives, and nothing is kept but the element at hand, so a fold
 little memory. The server may be hostile: a document type, declarations of entities, elements that
 are nested too deeply and values that are too long are refused.
 
-Not here: sending requests (adapters/fsspec_webdav.py).
+Not here: sending requests (client/sync/webdav.py, adapters/fsspec_webdav.py).
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Multistatus:
         raise invalid("it has a document type, or declares entities")
 
     def _begin(self, name: str, _attributes: object) -> None:
-        name = name.removeprefix(DAV)
+        name = name.removeprefix(DAV) if name.startswith(DAV) else f"other {name}"
         if not self._open and name != "multistatus":
             raise invalid("its XML is no multistatus")
         if len(self._open) >= MAX_DEPTH:

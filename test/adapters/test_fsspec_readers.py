@@ -56,7 +56,9 @@ def test_pandas_reads_and_writes_tables(site):
 
 @pytest.mark.feature("E46")
 def test_bags_of_dask_read_texts(site):
-    bag = installed("dask.bag", "data")
+    installed("dask", "data")
+    from dask import bag
+
     site.files.update({f"/logs/{number}.log": TABLE for number in range(3)})
 
     lines = bag.read_text(f"dugong+{site.url}/logs/*.log")

@@ -41,6 +41,9 @@ def read(*pieces):
     return found
 
 
+GOOD = b"<propstat><prop>%b</prop><status>HTTP/1.1 200 OK</status></propstat>"
+
+
 def response(inner, after=b""):
     return b'<multistatus xmlns="DAV:"><response>' + inner + b"</response>%b</multistatus>" % after
 
@@ -61,18 +64,20 @@ def test_a_resource_is_there_as_soon_as_its_element_ends():
 
 
 def test_properties_of_another_status_than_success_do_not_count():
-    good = b"<propstat><prop/><status>HTTP/1.1 200 OK</status></propstat>"
+    good = GOOD % b""
     bad = b"<propstat><prop><getetag>x</getetag></prop><status>HTTP/1.1 403 No</status></propstat>"
 
     assert read(response(b"<href>/a</href>" + good + bad)) == [Resource("/a", False)]
     assert read(response(b"<href>/a</href>" + bad)) == []
     assert read(response(good)) == []
+    assert read(b'<multistatus xmlns="DAV:"/>') == []
     assert read(response(b"<href>/a</href><status>HTTP/1.1 423 Locked</status>")) == []
 
 
 def test_names_of_other_namespaces_and_odd_values_are_not_taken_for_properties():
     odd = (
         b'<href>/a</href><propstat><prop><getetag xmlns="other">x</getetag>'
+        b'<getlastmodified xmlns="">x</getlastmodified>'
         b"<getcontentlength>-1</getcontentlength><owner><href>/b</href></owner>"
         b"</prop><status>HTTP/1.1 200 OK</status></propstat>"
     )
@@ -88,27 +93,46 @@ def test_an_answer_without_an_end_is_given_up(monkeypatch):
         read(APACHE)
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (b"", "no element found"),
-        (b"<html><body>", "no multistatus"),
-        (b'<multistatus xmlns="other"></multistatus>', "no multistatus"),
-        (b'<multistatus xmlns="DAV:"><response>', "no element found"),
-        (b'<multistatus xmlns="DAV:"></a>', "mismatched tag"),
-        (
-            b'<!DOCTYPE x [<!ENTITY a "aa">]><multistatus xmlns="DAV:">&a;</multistatus>',
-            "declares entities",
-        ),
-        (response(b"<href>" + b"a" * (MAX_TEXT + 1) + b"</href>"), "more than 65536 characters"),
-        (b'<multistatus xmlns="DAV:">' + b"<a>" * MAX_DEPTH, "within each other"),
+@pytest.mark.parametrize("size", ["", "-1", "x", "1.5", "9" * 30, "\u0661"])
+def test_sizes_that_are_none(size):
+    prop = f"<getcontentlength>{size}</getcontentlength>".encode()
+    (found,) = read(response(b"<href>/a</href>" + GOOD % prop))
+
+    assert found.size is None
+
+
+LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>
+<D:multistatus xmlns:D="DAV:"><D:response><D:href>&b;</D:href></D:response></D:multistatus>"""
+BAD = {  # the message; a document
+    "document type": [
+        LAUGHS,
+        LAUGHS.replace(b'a "aaaaaaaaaa"', b'a SYSTEM "file:///etc/passwd"'),
+        b'<!DOCTYPE x SYSTEM "http://127.0.0.1/x.dtd"><multistatus xmlns="DAV:"/>',
     ],
-    ids=lambda value: repr(value)[:40],
-)
-def test_what_is_no_multistatus_is_an_invalid_response(body, message):
-    with pytest.raises(InvalidResponse, match=message) as raised:
-        read(body)
-    assert raised.value.request_sent == "yes"
+    "no multistatus": [
+        *(b"<html><body>Hello", b"<html></html>", b"<multistatus/>"),
+        b'<multistatus xmlns="other"></multistatus>',
+    ],
+    "(no element found|unclosed token)": [
+        b"",
+        b'<multistatus xmlns="DAV:"><response>',
+        APACHE[:-20],
+        APACHE[: len(APACHE) // 2],
+    ],
+    "mismatched tag": [b'<multistatus xmlns="DAV:"></a>'],
+    "undefined entity": [response(b"<href>&x;</href>")],
+    "junk after document": [APACHE + APACHE.partition(b"?>")[2]],
+    "more than 65536 characters": [response(b"<href>" + b"a" * (MAX_TEXT + 1) + b"</href>")],
+    "within each other": [b'<multistatus xmlns="DAV:">' + b"<a>" * MAX_DEPTH],
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_hostile_and_broken_documents_are_refused(message):
+    for body in BAD[message]:
+        with pytest.raises(InvalidResponse, match=f"PROPFIND is not valid: .*{message}") as raised:
+            read(body)
+        assert raised.value.request_sent == "yes"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ Each folder is listed by a request of its own (Depth: 1), as many servers refuse
 once. The time of a file goes with its PUT as X-OC-Mtime, which ownCloud, Nextcloud and rclone keep;
 on other servers a file has the time at which it was stored.
 
-Not here: reading the responses (multistatus.py).
+Not here: reading the responses (http/webdav.py).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ...errors import TransferError
 from ...http.percent import decode
 from ...http.redaction import mask_target
 from ...http.url import URL
+from ...http.webdav import MULTI_STATUS, Multistatus, Resource
 from ...polling.combinators import several
 from ...polling.contract import Co
 from ..transfers.downloading import co_read_explanation, prepare
-from .multistatus import Multistatus, Resource
 from .remote import (
     GONE,
     SECOND,
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 8  # requests for listings
 MAX_DEPTH: Final = 200  # folders; a path has 4096 bytes
-MULTI_STATUS: Final = 207  # RFC 4918 section 11.1
 EXISTS: Final = 405  # of MKCOL (RFC 4918 section 9.3.1)
 WANTED: Final = (
     b'<?xml version="1.0" encoding="utf-8"?>\n<propfind xmlns="DAV:"><prop><resourcetype/>'
