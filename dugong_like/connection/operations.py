@@ -10,7 +10,6 @@ Not here: the arguments of the connection (config.py), what a head says of its b
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from threading import get_ident
@@ -49,7 +48,7 @@ from .cancelling import close
 from .config import ConnectionConfig
 from .exchange import Exchange, HTTPResponse, Reply
 from .h1.session import Session as SessionOne
-from .shared import SharedState
+from .h1.session import begin_to_wait
 from .states import Retired, SessionReplaced
 
 if TYPE_CHECKING:
@@ -951,7 +950,7 @@ class Operations:
                 shared = session.shared
                 deadline = None
                 if shared.head_timeout is not None:
-                    deadline = _begin_to_wait(shared, exchange, shared.head_timeout)
+                    deadline = begin_to_wait(shared, exchange, shared.head_timeout)
                 yield (shared.stream or shared.live_stream()).wanted_by_recv(deadline)
                 reply = session.finish(exchange)
                 while reply is None and session.awaits_rest(exchange):
@@ -1121,7 +1120,7 @@ class Operations:
                 try:
                     deadline = None
                     if shared.head_timeout is not None:
-                        deadline = _begin_to_wait(shared, exchange, shared.head_timeout)
+                        deadline = begin_to_wait(shared, exchange, shared.head_timeout)
                     stream = shared.stream or shared.live_stream()
                     await wait(stream.wanted_by_recv(deadline))
                     reply = session.finish(exchange)
@@ -1524,14 +1523,6 @@ class Operations:
         what it hears of. After an error it is still to be given back, by `close`.
         """
         return (yield from self._session.shared.co_wait_ended())
-
-
-def _begin_to_wait(shared: SharedState, exchange: Exchange, timeout: float) -> float:
-    """Return the deadline of the first wait, of *timeout*, for the response to *exchange*."""
-    now = time.monotonic()
-    if shared.head is not None:
-        exchange.head_until = now + shared.head
-    return now + timeout
 
 
 def co_restoring(sending: Co[None], source: BodySource) -> Co[None]:

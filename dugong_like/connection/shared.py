@@ -36,7 +36,6 @@ from .time_limits import set_limits
 if TYPE_CHECKING:
     from threading import RLock
 
-    from ..transport.connect.happy_eyeballs import Attempt
     from ..transport.filters.minimum_rate import Meter
     from ..transport.stream import Stream
     from ..transport.timings import Timings
@@ -216,31 +215,26 @@ class SharedState(StreamInUse):
 
         Raises what `co_open` in open.py raises.
         """
-        if self.observer is not None:  # each step is an event
-            return self._co_open(None)
-        from ..transport.connect.happy_eyeballs import Attempt  # noqa: PLC0415 - 3 ms, the first
-        from ..transport.connect.open import begin  # noqa: PLC0415 - time
+        from ..transport.connect.open import begin, co_open  # noqa: PLC0415 - 3 ms, for the first
 
+        if self.observer is not None:  # each step is an event
+            return self._co_open(co_open(self.route, self.timeouts))
         try:
-            begun = begin(self.route)
+            stream, attempt = begin(self.route)
         except ConnectFailed as exc:
             self.label(exc)
             return self._co_fail(exc)
         except DugongError as exc:
             self.label(exc)
             raise
-        if begun is None or isinstance(begun, Attempt):
-            return self._co_open(begun)
-        self.take(begun)
-        return None
-
-    def _co_open(self, attempt: Attempt | None) -> Co[None]:
-        from ..transport.connect.open import co_open  # noqa: PLC0415 - see `open`
-
+        if stream is not None:
+            self.take(stream)
+            return None
         if attempt is None:
-            going = co_open(self.route, self.timeouts)
-        else:
-            going = co_open(self.route, self.timeouts, attempt)
+            return self._co_open(co_open(self.route, self.timeouts))
+        return self._co_open(co_open(self.route, self.timeouts, attempt))
+
+    def _co_open(self, going: Co[Stream]) -> Co[None]:
         try:
             stream = yield from going
         except ConnectFailed as exc:

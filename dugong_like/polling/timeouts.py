@@ -182,7 +182,7 @@ def _stalling(seconds: float | None) -> Timeouts:
 
 
 def limited(seconds: float | None, phase: str, op: Co[T], what: str) -> Co[T]:
-    """Run *op* and end it after *seconds*; None sets no limit.
+    """Return an operation that runs *op* and ends it after *seconds*; None sets no limit.
 
     Args:
         seconds: the limit.
@@ -195,8 +195,10 @@ def limited(seconds: float | None, phase: str, op: Co[T], what: str) -> Co[T]:
         Exception: any exception of *op*.
 
     """
-    if seconds is None:
-        return (yield from op)
+    return op if seconds is None else _co_limited(seconds, phase, op, what)
+
+
+def _co_limited(seconds: float, phase: str, op: Co[T], what: str) -> Co[T]:
     message = f"{what} within {seconds} s ({phase} time-out)"
     failure = ConnectionTimedOut(message, phase=phase)
     return (yield from within(time.monotonic() + seconds, op, failure))

@@ -28,7 +28,7 @@ def co_traced(
     result: Callable[[T], Any] = lambda result: result,
     undo: Callable[[T], object] = lambda _: None,
 ) -> Co[T]:
-    """Run *op*, and report its beginning and its end to *trace*.
+    """Return an operation that runs *op*, and reports its beginning and its end to *trace*.
 
     Args:
         trace: the trace, or None.
@@ -39,14 +39,21 @@ def co_traced(
         undo: called with the result if *trace* raises at the event for it.
 
     Returns:
-        The result of *op*.
-
-    Raises:
-        Exception: any exception of *op* or *trace*.
+        The operation, which returns the result of *op*, and raises any exception of *op* or
+        *trace*; *op* itself if there is no trace.
 
     """
-    if trace is None:
-        return (yield from op)
+    return op if trace is None else _co_traced(trace, name, op, info, result, undo)
+
+
+def _co_traced(
+    trace: Trace,
+    name: str,
+    op: Co[T],
+    info: Info,
+    result: Callable[[T], Any],
+    undo: Callable[[T], object],
+) -> Co[T]:
     try:
         trace(f"{name}.started", info)
         try:

@@ -223,7 +223,7 @@ def connection(monkeypatch, *streams, **options):
 
     monkeypatch.setattr("dugong_like.transport.connect.open.co_open", co_open)
     monkeypatch.setattr(
-        "dugong_like.transport.connect.open.begin", lambda route: None
+        "dugong_like.transport.connect.open.begin", lambda route: (None, None)
     )  # also not to a proxy
     without_a_turn_after_connecting(monkeypatch)
     return HTTPConnection("script.test", **options)

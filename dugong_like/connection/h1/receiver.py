@@ -110,6 +110,10 @@ class Receiver:
         except IndexError:
             return False
 
+    def is_unread(self) -> bool:
+        """Return True if nothing of a response has arrived, and none is being read."""
+        return self.is_between() and self.buffer.begin == self.buffer.end
+
     def waits_for(self, exchange: Exchange) -> bool:
         """Return True if the response to *exchange* is next, and nothing of it has arrived."""
         return (

@@ -312,13 +312,6 @@ class Sender(Writer):
         going = self._co_go_on(stream, exchange, parts, True, count)
         return self._co_go_on_alone(self._session.sending, going, exchange)
 
-    def go_on_connecting(
-        self, connecting: Co[None], exchange: Exchange, head: bytes, body: Data | None
-    ) -> Co[None]:
-        """Connect, and send a request, for a caller that has exclusive use."""
-        going = self._co_connect_and_request(connecting, exchange, head, body, (), False)
-        return self._co_go_on_alone(self._session.sending, going, exchange)
-
     def note_unsent(
         self, exc: BaseException, exchange: Exchange, head: bytes, body: Data | None
     ) -> None:

@@ -256,7 +256,20 @@ class Session:
             raise
         if connecting is not None:
             shared.end_reading()  # so that the sender can look for an early final response
-            return self.sender.go_on_connecting(connecting, exchange, head, body)
+            return self._co_connect_and_send(connecting, exchange, head, body)
+        try:
+            rest = self._send_first(exchange, head, body)
+        except BaseException:
+            self.leave()
+            raise
+        if rest is None:
+            return True
+        shared.end_reading()
+        return rest
+
+    def _send_first(self, exchange: Exchange, head: bytes, body: Data | None) -> Co[None] | None:
+        """Send the first request of a connection; return what sends the rest, None for nothing."""
+        shared = self.shared
         try:
             stream = shared.stream or shared.live_stream()
             shared.pending.append(exchange)
@@ -266,13 +279,32 @@ class Session:
                 missing = len(head) + len(body) - (stream.send((head, body)) or 0)
             if not missing:
                 exchange.sent = True
-                return True
+                return None
         except BaseException as exc:
             self.sender.note_unsent(exc, exchange, head, body)
-            self.leave()
             raise
-        shared.end_reading()
         return self.sender.send_rest(stream, exchange, head, body, missing)
+
+    def _co_connect_and_send(
+        self, connecting: Co[None], exchange: Exchange, head: bytes, body: Data | None
+    ) -> Co[None]:
+        """Connect, and send the first request, for a caller that has exclusive use of sending."""
+        shared = self.shared
+        rest = None
+        try:
+            try:
+                yield from connecting
+            except BaseException as exc:
+                self.sender.note(exc, exchange)
+                raise
+            rest = self._send_first(exchange, head, body)
+        finally:
+            if rest is None:
+                shared.sending.release()
+                if shared.reader_waits is not None or shared.left is not None:
+                    self.wake_others()
+        if rest is not None:
+            yield from rest
 
     def _nothing_was_sent(self, exc: BaseException, exchange: Exchange) -> bool:
         """Return True if *exc* ended `begin` in a way after which another one may be tried."""
@@ -502,10 +534,38 @@ class Session:
         """
         shared = self.shared
         take(shared, shared.reading, READING)
+        deadline = None
         try:
-            return (yield from self.co_late_reply(exchange))
+            if self._is_next(exchange):
+                if shared.head_timeout is not None:
+                    deadline = begin_to_wait(shared, exchange, shared.head_timeout)
+                stream = shared.stream or shared.live_stream()
+                if not stream.buffered:
+                    yield stream.wanted_by_recv(deadline)
+                reply = self.finish(exchange)
+                while reply is None and self.awaits_rest(exchange):
+                    yield self.rest_need()
+                    reply = self.finish(exchange)
+                if reply is not None:
+                    return reply
+            return (yield from self.co_reply(exchange, deadline))
+        except BaseException as exc:
+            self.receiver.note(exc)
+            raise
         finally:
             shared.end_reading()
+
+    def _is_next(self, exchange: Exchange) -> bool:
+        """Return True if the response to *exchange* comes next, and nothing of it is here."""
+        shared = self.shared
+        return (
+            shared.direct
+            and shared.state is OPEN
+            and exchange.sent
+            and len(shared.pending) == 1
+            and (self._sender is None or self._sender.state is READY)
+            and (self._receiver is None or self._receiver.is_unread())
+        )
 
     def alone(self, exchange: Exchange, head: bytes) -> None:
         """See `Session.alone`."""
@@ -674,6 +734,14 @@ class Session:
         count = len(shared.pending) if self.has_pending() else 0
         pending = f", {count} response{'s' * (count > 1)} pending" if count else ""
         return f"{shared.route.origin}{shared.route.detour}: {STATES[shared.state]}{pending}"
+
+
+def begin_to_wait(shared: SharedState, exchange: Exchange, timeout: float) -> float:
+    """Return the deadline of the first wait, of *timeout*, for the response to *exchange*."""
+    now = time.monotonic()
+    if shared.head is not None:
+        exchange.head_until = now + shared.head
+    return now + timeout
 
 
 class _Begun:

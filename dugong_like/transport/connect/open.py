@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ..tls.over_socket import SSLContext
 
 
-def begin(route: Route) -> Stream | Attempt | None:
+def begin(route: Route) -> tuple[Stream | None, Attempt | None]:
     """Begin to connect, if that is the first step; `co_open` does the rest.
 
     A name has to be looked up first, and for some proxies that of the origin.
@@ -54,21 +54,21 @@ def begin(route: Route) -> Stream | Attempt | None:
     There are no trace events for that: see `SharedState.open`.
 
     Returns:
-        The stream, if it is ready already; else what `co_open` goes on with.
+        The stream, or None if it is not ready; and what `co_open` goes on with, if there is any.
 
     Raises:
         ConnectFailed, InvalidOption: see `co_open`.
 
     """
     if route.address is None or route.proxy is not None:  # its name look-up may come first
-        return None
+        return None, None
     try:
         attempt = Attempt(route.address, route.options.sockets)
     except OSError as exc:
         raise connect_failed(authority(*route.first), exc) from exc
     if attempt.connected and route.ssl_context is None:
-        return TCPStream(attempt.sock)
-    return attempt
+        return TCPStream(attempt.sock), None
+    return None, attempt
 
 
 def co_open(

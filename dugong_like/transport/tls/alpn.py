@@ -10,8 +10,7 @@ Not here: checking what the server has chosen (handshake.py).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
@@ -31,22 +30,35 @@ def set_offer(context: ssl.SSLContext, protocols: Sequence[str]) -> None:
     _offers[context] = tuple(protocols)
 
 
-@contextmanager
-def offering(context: ssl.SSLContext, protocols: Sequence[str] | None) -> Iterator[None]:
+class offering:  # noqa: N801 - a context manager, as those of contextlib are called
     """Let TLS objects that are made in the block offer *protocols*; without any, as *context* does.
 
     Afterwards a context that was not made by this library offers HTTP/1.1, as nobody can ask it
     what it has offered before.
     """
-    with _lock:
-        if not protocols:
-            yield
-            return
-        context.set_alpn_protocols(list(protocols))
+
+    __slots__ = ("_context", "_lock", "_protocols")
+
+    def __init__(self, context: ssl.SSLContext, protocols: Sequence[str] | None) -> None:
+        self._context = context
+        self._protocols = protocols
+        self._lock = _lock  # of this process
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        if self._protocols:
+            try:
+                self._context.set_alpn_protocols(list(self._protocols))
+            except BaseException:
+                self._lock.release()
+                raise
+
+    def __exit__(self, *exc: object) -> None:
         try:
-            yield
+            if self._protocols:
+                self._context.set_alpn_protocols(list(_offers.get(self._context, HTTP_1)))
         finally:
-            context.set_alpn_protocols(list(_offers.get(context, HTTP_1)))
+            self._lock.release()
 
 
 def _renew_lock() -> None:
