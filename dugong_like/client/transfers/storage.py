@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ...polling.contract import Co
+from ...polling.fork import generation
 from ...polling.wake import Wake
 
 LARGE: Final = 1 << 20  # bytes; as many as an operation moves before others have their turn
@@ -57,7 +58,7 @@ class _Syncing:
         self._sync = sync
         self._failure: BaseException | None = None
         self._done = Wake("storage")
-        self._process = os.getpid()
+        self._generation = generation()
 
     def starts(self) -> bool:
         """Begin; return False if there is no thread left, and all is closed."""
@@ -84,7 +85,7 @@ class _Syncing:
         try:
             for need in self._done.co_wait():
                 yield need
-                if os.getpid() != self._process:
+                if generation() != self._generation:
                     return  # of a fork, without the thread: its parent waits
             if self._failure is not None:
                 raise self._failure
