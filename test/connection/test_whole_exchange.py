@@ -977,6 +977,26 @@ def test_steps_of_a_connection_for_one_exchange(echo):
     assert codes <= 1500
 
 
+def test_steps_of_a_connection_over_tls_for_one_exchange(certificate, trusting):
+    """Neither half of the session is made, although a handshake comes first."""
+    counts = []
+    context = certificate.server_context()
+    context.num_tickets = 0  # one or two wake-ups more, as they come
+    with ScriptedServer(echoing, tls=context) as server:
+        for _ in range(10):
+            with Steps(of="dugong_like") as steps:
+                with HTTPConnection("127.0.0.1", server.port, trusting) as conn:
+                    assert conn.exchange("GET", "/a").body == b"/a"
+                    session = conn._session
+                del conn
+            made = session._sender is not None, session._receiver is not None
+            counts.append((*made, steps.frames, steps.codes))
+    *made, frames, codes = min(counts)
+    assert made == [False, False]
+    assert frames <= 190  # some wake-ups more or less
+    assert codes <= 4300
+
+
 def test_memory_of_an_idle_connection(echo):
     """Without what the allocator of Python adds, and what the system has for its socket."""
     kept = []

@@ -536,8 +536,10 @@ class Session:
         take(shared, shared.reading, READING)
         deadline = None
         try:
-            if self._is_next(exchange):
-                if shared.head_timeout is not None:
+            tries = 2  # over TLS 1.3 the first bytes are session tickets most of the time
+            while tries and self._is_next(exchange):
+                tries -= 1
+                if deadline is None and shared.head_timeout is not None:
                     deadline = begin_to_wait(shared, exchange, shared.head_timeout)
                 stream = shared.stream or shared.live_stream()
                 if not stream.buffered:
