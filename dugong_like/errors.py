@@ -200,7 +200,14 @@ class ResponseClosed(StateError):
 
 
 class InvalidRequest(DugongError, ValueError):
-    """A part of the request must not be sent (RFC 9110 section 5.5, RFC 9112 section 3)."""
+    """A part of the request must not be sent (RFC 9110 section 5.5, RFC 9112 section 3).
+
+    Attributes:
+        for_http_1: True if HTTP/2 cannot send it, and HTTP/1.1 could (RFC 9113 section 8.2.2).
+
+    """
+
+    for_http_1 = False
 
 
 class InvalidOption(DugongError, ValueError):

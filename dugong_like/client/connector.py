@@ -195,6 +195,13 @@ class Connector:
             origin = Origin(scheme, origin.host, origin.port)
         return self.config(origin).prefers_h2
 
+    def allows_http_1(self, origin: Origin) -> bool:
+        """Return False if the versions that may be spoken are HTTP/2 alone.
+
+        Raises what `connection` raises.
+        """
+        return HTTP_1[0] in self.config(origin).versions
+
     def config(self, origin: Origin) -> ConnectionConfig:
         """Return the configuration that all connections to *origin* share.
 

@@ -28,7 +28,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from ..errors import DugongError
+from ..errors import DugongError, InvalidRequest
 from ..http.redaction import mask_target
 from .dispatch import arriving_response, ends_unused, may_repeat, needs_http_1
 from .pool import MISDIRECTED, Lease
@@ -185,6 +185,7 @@ class DirectDispatch:
                 self._pool.discard(member)
         else:
             repeats = needs_http_1(request, exc) or may_repeat(request, exc)
+            request.attempts -= isinstance(exc, InvalidRequest)  # nothing was sent
             member.release()
         if not repeats:
             exc.request = request

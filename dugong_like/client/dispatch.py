@@ -26,6 +26,7 @@ from ..errors import (
     ContinueTimedOut,
     DugongError,
     GoneAway,
+    InvalidRequest,
     PoolTimedOut,
     StreamReset,
 )
@@ -225,10 +226,12 @@ def may_repeat(request: Repeatable, exc: DugongError) -> bool:
 
 
 def needs_http_1(request: Repeatable, exc: DugongError) -> bool:
-    """Return True if *request* is to be sent over HTTP/1.1, as the server says in *exc*.
+    """Return True if *request* is to be sent over HTTP/1.1.
 
-    See RFC 9113 section 7.
+    Either the server says so in *exc* (RFC 9113 section 7), or it has fields that HTTP/2 has not.
     """
+    if isinstance(exc, InvalidRequest):
+        return exc.for_http_1
     return (
         isinstance(exc, GoneAway | StreamReset)
         and exc.code == ErrorCode.HTTP_1_1_REQUIRED

@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from weakref import WeakValueDictionary, ref
 
 from ..connection.connection import HTTPConnection
-from ..errors import GoneAway, PoolTimedOut, StateError, StreamReset
+from ..errors import GoneAway, InvalidRequest, PoolTimedOut, StateError, StreamReset
 from ..http.redaction import quoted
 from ..http.url import Origin
 from ..polling.combinators import Bundle
@@ -241,6 +241,7 @@ class Pool:
         self.limits: Final = limits
         self._connector = connector
         self._negotiates = getattr(connector, "negotiates", _never)
+        self._allows_http_1 = getattr(connector, "allows_http_1", _never)
         self._most_members = _number(limits.max_connections)
         self._most_of_origin = _number(limits.max_per_origin)
         self._most_idle = _number(limits.max_keepalive)
@@ -336,10 +337,13 @@ class Pool:
                     return response
                 response.close()
                 return (yield from co_dispatch(leases, origin, request))
-            except (StreamReset, GoneAway) as exc:
-                if not needs_http_1(request, exc):
+            except (StreamReset, GoneAway, InvalidRequest) as exc:
+                if not needs_http_1(request, exc) or not self._allows_http_1(origin):
                     raise
-            sharing.note_http_1(origin)  # RFC 9113 section 7: not for this request alone
+                if isinstance(exc, InvalidRequest):
+                    request.attempts -= 1  # nothing was sent
+                else:
+                    sharing.note_http_1(origin)  # RFC 9113 section 7: not for this request alone
         return (yield from co_dispatch(self, HTTP_1_1.at(origin), request))
 
     def _shared(self) -> Sharing:

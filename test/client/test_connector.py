@@ -226,6 +226,8 @@ def test_default_versions_of_a_client_cost_nothing_without_tls():
     assert (secure.versions, secure.prefers_h2) == (HTTP_2_OR_1, True)
     assert not connector.negotiates(HTTP)
     assert connector.negotiates(HTTPS)
+    assert connector.allows_http_1(HTTPS)
+    assert not Connector(versions=("h2",)).allows_http_1(HTTPS)
     ws, wss = Origin("ws", "h.test"), Origin("wss", "h.test")
     assert connector.key(ws) == connector.key(HTTP)
     assert connector.key(wss) != connector.key(HTTPS)

@@ -21,6 +21,7 @@ from dugong_like import (
     ConnectionTimedOut,
     DugongError,
     GoneAway,
+    InvalidRequest,
     Limits,
     Origin,
     Retry,
@@ -696,6 +697,65 @@ def test_error_of_opening_a_connection_says_for_which_request(certificate, clien
             client_of(server).post("/x", content=b"abc")
     assert caught.value.request_sent == "no"
     assert (caught.value.request.method, caught.value.request.attempts) == ("POST", 1)
+
+
+# ---- requests that HTTP/2 cannot send
+
+
+def server_of_both(certificate):
+    """A server of either version, with what it has received over HTTP/1.1 in ``heads``."""
+    context = certificate.server_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    server = h2_site(tls=context)
+    server.heads = []
+    over_http_2 = server._handler
+
+    def serve(sock):
+        if sock.selected_alpn_protocol() == "h2":
+            over_http_2(sock)
+            return
+        while head := read_head(sock):
+            server.heads.append(head)
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    server._handler = serve
+    return server
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+@pytest.mark.parametrize(
+    "fields",
+    [{"Connection": "close"}, {"TE": "gzip"}, {"Keep-Alive": "timeout=5"}, {"Upgrade": "x"}],
+)
+def test_request_with_fields_of_http_1_goes_over_http_1(certificate, client_of, fields, is_known):
+    """RFC 9113 section 8.2.2. Others use HTTP/2 as before."""
+    [(name, value)] = fields.items()
+    with server_of_both(certificate) as server:
+        client = client_of(server)
+        if is_known:
+            client.get("/")
+        response = client.get("/a", headers=fields)
+        assert (response.content, response.http_version, response.attempts) == (b"ok", "1.1", 1)
+        assert f"\r\n{name}: {value}\r\n".encode() in server.heads[0]
+        response = client.post("/b", content=iter([b"abc"]), headers={"Connection": "keep-alive"})
+        assert (response.http_version, response.attempts) == ("2", 1)
+        items = client.map([("GET", "/c"), "/d"], headers=fields)
+        assert [item.response.http_version for item in items] == ["1.1", "1.1"]
+        assert client.get("/").http_version == "2"
+    assert len(server.peers) == 1
+
+
+def test_request_with_fields_of_http_1_fails_if_only_http_2_is_allowed(certificate, client_of):
+    with server_of_both(certificate) as server:
+        client = client_of(server, versions=("h2",))
+        for _ in range(2):
+            with pytest.raises(
+                InvalidRequest, match=r"Connection is for HTTP/1 .*8\.2\.2"
+            ) as caught:
+                client.get("/", headers={"Connection": "close"})
+            assert caught.value.request_sent == "no"
+            assert client.get("/").http_version == "2"
+    assert server.heads == []
 
 
 # ---- requests that the server has not processed

@@ -298,23 +298,28 @@ def _sent(fields: FieldLines) -> Iterator[Field]:
         name = given.lower()
         value = value.strip(b" \t")  # section 8.2.1
         if name in CONNECTION_SPECIFIC:
-            if name == b"connection" and _is_about_te(fields):
+            if name == b"connection" and _says_nothing(fields):
                 continue
-            raise InvalidRequest(
-                f"{given.decode()} is for HTTP/1 connections (RFC 9113 section 8.2.2)"
-            )
+            raise _for_http_1(given, "is for HTTP/1 connections")
         if name == b"te" and value.lower() != b"trailers":
-            raise InvalidRequest(
-                f"{given.decode()} may only be trailers in HTTP/2 (RFC 9113 section 8.2.2)"
-            )
+            raise _for_http_1(given, "may only be trailers in HTTP/2")
         if name == b"cookie":  # section 8.2.3
             yield from ((name, crumb) for crumb in value.split(b"; "))
         elif name != b"host":
             yield name, value
 
 
-def _is_about_te(fields: FieldLines) -> bool:
-    """Return True if Connection says no more than that TE is there, as `FieldLines` adds it."""
-    return {"keep-alive", "te"}.issuperset(
-        options := list_members(fields.values, "connection")
-    ) and ("te" in options)
+def _says_nothing(fields: FieldLines) -> bool:
+    """Return True if Connection says no more than what holds for each connection of HTTP/2.
+
+    That is to keep it, and that TE is there, as `FieldLines` adds it. Both are left out by whatever
+    makes a message of HTTP/2 of one of HTTP/1 (RFC 9110 section 7.6.1).
+    """
+    return {"keep-alive", "te"}.issuperset(list_members(fields.values, "connection"))
+
+
+def _for_http_1(name: bytes, problem: str) -> InvalidRequest:
+    """Return the error for a field of HTTP/1."""
+    exc = InvalidRequest(f"{name.decode()} {problem} (RFC 9113 section 8.2.2)")
+    exc.for_http_1 = True
+    return exc

@@ -286,7 +286,7 @@ def test_cookies_are_split():
     ("name", "value"),
     [
         ("Connection", "close"),
-        ("connection", "keep-alive"),
+        ("connection", "keep-alive, x"),
         ("CONNECTION", "TE, x"),
         ("Keep-Alive", "timeout=5"),
         ("Proxy-Connection", "keep-alive"),
@@ -300,8 +300,14 @@ def test_cookies_are_split():
 def test_fields_of_http_1_connections_are_refused_by_name(name, value):
     """Section 8.2.2."""
     shown = "Connection" if name in {"Upgrade", "HTTP2-Settings"} else name
-    with pytest.raises(InvalidRequest, match=rf"{shown} .*RFC 9113 section 8.2.2"):
+    with pytest.raises(InvalidRequest, match=rf"{shown} .*RFC 9113 section 8.2.2") as caught:
         build(given={name: value})
+    assert caught.value.for_http_1
+
+
+def test_to_keep_the_connection_need_not_be_said():
+    assert build(given={"Connection": "keep-alive"})[5:] == ()
+    assert [name for name, _ in build(given={"connection": "Keep-Alive", "A": "b"})[5:]] == [b"a"]
 
 
 def test_te_trailers_is_sent_without_the_connection_option_of_http_1():
