@@ -14,6 +14,7 @@ WebDAV (fsspec_webdav.py).
 
 from __future__ import annotations
 
+import errno
 import operator
 import os
 import re
@@ -441,16 +442,18 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
         self, path: str, value: bytes, mode: str = "overwrite", **options: Any
     ) -> None:
         """Write *value* to a file, by PUT; see `_put_file`."""
-        url = self._strip_protocol(path)
-        created = self._is_create(mode)
+        await self._run(self._co_pipe(self._strip_protocol(path), value, mode, options))
+
+    def _co_pipe(self, url: str, value: bytes, mode: str, options: dict[str, Any]) -> Co[None]:
+        options = dict(options)
         headers = dict(options.pop("headers", {}))
+        created = self._is_create(mode)
         if created:
             headers["If-None-Match"] = "*"
         method = options.pop("method", "PUT")
-        going = self.requests.co_send(
+        yield from self.requests.co_send(
             method, url, created=created, content=bytes(value), headers=headers, **options
         )
-        await self._run(going)
         self._forget(url)
 
     async def _rm_file(self, path: str, **options: Any) -> None:
@@ -499,6 +502,8 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
             raise NotImplementedError(
                 f"files are opened with {', '.join(MODES)}, not {quoted(mode)}"
             )
+        if mode == "xb" and run(self._co_is_there(url)):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), url)
         if mode != "rb":
             how = "create" if mode == "xb" else "overwrite"
             upload = partial(self._upload_file, url=url, mode=how, options=options)
@@ -515,6 +520,9 @@ class DugongFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec has no 
         return RemoteFile(
             self, url, self.requests, size, options, block_size=block_size, **caching, **common
         )
+
+    def _co_is_there(self, url: str) -> Co[bool]:
+        return self.requests.co_exists(url, strict=False)
 
     def _upload_file(self, file: BinaryIO, url: str, mode: str, options: dict[str, Any]) -> None:
         run(self._co_upload(file, url, mode, options))

@@ -28,6 +28,7 @@ from ..http.http_date import parse_http_date
 from ..http.percent import IN_PATH, encode
 from ..http.webdav import MULTI_STATUS, PROPFIND, XML, Multistatus, Resource
 from ..polling.contract import Co
+from ..polling.stream_parts import place_of
 from .fsspec import DugongFileSystem
 from .fsspec_requests import file_errors
 
@@ -35,6 +36,9 @@ SCHEMES: Final = {"dugong+davs": "https", "dugong+dav": "http", "davs": "https",
 NOT_ALLOWED: Final = 405  # the answer to MKCOL if there is something (RFC 4918 section 9.3.1)
 CONFLICT: Final = 409  # a folder above is missing
 EXISTS: Final = 412  # the answer to Overwrite: F
+NO_FOLDER: Final = frozenset(
+    {400, 405, 409}
+)  # answers to the name of a file with a slash behind it
 MOST_FOLDERS: Final = 100_000  # that are remembered
 
 
@@ -97,6 +101,8 @@ class WebDAVFileSystem(DugongFileSystem):
             reader.end()
         finally:
             response.close()
+        if not found:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url)
         return found
 
     @staticmethod
@@ -111,8 +117,6 @@ class WebDAVFileSystem(DugongFileSystem):
         """Return what is known of a file or folder."""
         url = self._strip_protocol(path)
         found = await self._run(self._co_properties(url, 0, **options))
-        if not found:
-            raise FileNotFoundError(url)
         return entry_of(url, found[0])
 
     async def _isfile(self, path: str, **options: Any) -> bool:
@@ -132,24 +136,39 @@ class WebDAVFileSystem(DugongFileSystem):
     async def _exists(self, path: str, strict: bool = False, **options: Any) -> bool:
         """Return True if there is such a file or folder; see `DugongFileSystem`."""
         try:
-            await self._info(path, **options)
-        except FileNotFoundError:
-            return False
+            return await self._run(self._co_is_there(self._strip_protocol(path), **options))
         except PermissionError:
             if strict:
                 raise
+            return False
+
+    def _co_is_there(self, url: str, **options: Any) -> Co[bool]:
+        try:
+            yield from self._co_properties(url, 0, **options)
+        except FileNotFoundError:
             return False
         return True
 
     async def _listed(self, url: str, **options: Any) -> list[dict[str, Any]]:
         """Return the entries of a folder, or that of a file."""
-        found = await self._run(self._co_properties(f"{url}/", 1, **options))
+        found = await self._run(self._co_listing(url, **options))
         entries = entries_of(url, found)
         if len(self._folders) > MOST_FOLDERS:
             self._folders.clear()
         self._folders.add(url)
         self._folders |= {each["name"] for each in entries if each["type"] == "directory"}
         return entries
+
+    def _co_listing(self, url: str, **options: Any) -> Co[list[Resource]]:
+        """Ask for what is in a folder; some servers want its name with a slash, others not."""
+        try:
+            return (yield from self._co_properties(f"{url}/", 1, **options))
+        except FileNotFoundError:
+            pass
+        except StatusError as exc:
+            if exc.response.status_code not in NO_FOLDER:
+                raise
+        return (yield from self._co_properties(url, 1, **options))
 
     async def _becomes_folder(self, url: str, lpath: Any) -> bool:
         """Return True if *url* is a folder. The server is not asked if it was not listed as one."""
@@ -209,21 +228,55 @@ class WebDAVFileSystem(DugongFileSystem):
             FileExistsError: there is something of that name, and *exist_ok* is False.
 
         """
-        url = self._strip_protocol(path)
+        await self._run(self._co_makedirs(self._strip_protocol(path), exist_ok=exist_ok))
+
+    def _co_makedirs(self, url: str, *, exist_ok: bool) -> Co[None]:
         missing: list[str] = []
-        while urlsplit(url).path.strip("/") and not await self._exists(url):
+        while urlsplit(url).path.strip("/") and not (yield from self._co_is_there(url)):
             missing.append(url)
             url = self._parent(url)
         if not missing:
-            if exist_ok and (not urlsplit(url).path.strip("/") or await self._isdir(url)):
+            is_top = not urlsplit(url).path.strip("/")
+            if exist_ok and (is_top or (yield from self._co_is_folder(url))):
                 return
             raise FileExistsError(url)
         for each in reversed(missing):
             try:
-                await self._run(self._co_make(each))
-            except FileExistsError:  # somebody else was faster
-                if not exist_ok:
+                yield from self._co_make(each)
+            except (FileExistsError, PermissionError, StatusError):
+                # Perhaps somebody else was faster, which servers report by various statuses.
+                if not exist_ok or not (yield from self._co_is_folder(each)):
                     raise
+
+    def _co_is_folder(self, url: str) -> Co[bool]:
+        try:
+            return (yield from self._co_properties(url, 0))[0].is_folder
+        except FileNotFoundError:
+            return False
+
+    # A file needs its folder. Those of other systems come into being with their files, as users of
+    # fsspec expect; here they are made when the server says that they are missing.
+
+    def _co_upload(self, source: Any, url: str, mode: str, options: dict[str, Any]) -> Co[None]:
+        start = place_of(source) if hasattr(source, "read") else None
+        try:
+            yield from super()._co_upload(source, url, mode, options)
+        except StatusError as exc:
+            if exc.response.status_code != CONFLICT or (hasattr(source, "read") and start is None):
+                raise
+            yield from self._co_makedirs(self._parent(url), exist_ok=True)
+            if start is not None:
+                source.seek(start)
+            yield from super()._co_upload(source, url, mode, options)
+
+    def _co_pipe(self, url: str, value: bytes, mode: str, options: dict[str, Any]) -> Co[None]:
+        try:
+            yield from super()._co_pipe(url, value, mode, options)
+        except StatusError as exc:
+            if exc.response.status_code != CONFLICT:
+                raise
+            yield from self._co_makedirs(self._parent(url), exist_ok=True)
+            yield from super()._co_pipe(url, value, mode, options)
 
     async def _rm_file(self, path: str, **options: Any) -> None:
         """Remove a file.

@@ -110,6 +110,25 @@ def test_folders_are_made(site, fs, top):
     assert ("MKCOL", "/top/x/y/z/", None) in site.asked()
 
 
+def test_folders_come_into_being_with_their_files(fs, tmp_path):
+    source = tmp_path / "file"
+    source.write_bytes(b"1")
+    with FolderSite(FILES, "PUT needs a folder", "no slash behind files") as site:
+        fs.put_file(source, f"{site.url}/p/a/1")
+        stream = io.BytesIO(b"-2")
+        stream.seek(1)
+        fs.put_file(stream, f"{site.url}/p/b/2")
+        fs.pipe_file(f"{site.url}/p/c/3", b"3")
+        with fs.open(f"{site.url}/p/d/4", "wb") as file:
+            file.write(b"4")
+
+        made = {path: data for path, data in site.files.items() if path[:3] == "/p/"}
+        assert made == {"/p/a/1": b"1", "/p/b/2": b"2", "/p/c/3": b"3", "/p/d/4": b"4"}
+        assert fs.ls(f"{site.url}/p/a/1", detail=False) == [f"{site.url}/p/a/1"]
+        with pytest.raises(FileExistsError):
+            fs.open(f"{site.url}/p/a/1", "xb")
+
+
 def test_files_and_folders_are_removed(site, fs, top):
     fs.rm(f"{top}/a")
     assert "/top/a" not in site.files
@@ -168,7 +187,7 @@ def test_listings_are_kept_until_something_changes(site, top):
 
 
 def test_a_server_without_webdav_is_reported(site, fs, top):
-    site.statuses["/top/"] = 405
+    site.statuses["/top"] = site.statuses["/top/"] = 405
     with pytest.raises(StatusError, match="405"):
         fs.ls(top)
     site.statuses["/top/"] = 200

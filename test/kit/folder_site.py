@@ -25,7 +25,8 @@ class FolderSite:
         files: bytes by paths, such as ``"/folder/file"``. The folders are those of the files.
         oddities: names of what the server does differently: ``"no HEAD"`` (405), ``"HEAD is
             forbidden"``, ``"no length"``, ``"length by HEAD only"``, ``"no ranges"``, ``"says no
-            ranges"``, ``"gzip"`` (always), ``"gzip if asked"``.
+            ranges"``, ``"gzip"`` (always), ``"gzip if asked"``, ``"PUT needs a folder"`` (409),
+            ``"no slash behind files"`` (400 to PROPFIND).
 
     Attributes:
         url: of the site, without a slash at its end.
@@ -197,6 +198,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(412)
         if path in site.statuses:
             return self.answer(site.statuses[path])
+        if "PUT needs a folder" in site.oddities and not site.is_folder(path.rpartition("/")[0]):
+            return self.answer(409)
         site.files[path] = data
         return self.answer(201)
 
@@ -228,6 +231,12 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(site.statuses[path])
         if path.rstrip("/") not in site.files and not site.is_folder(path):
             return self.answer(404)
+        if (
+            "no slash behind files" in site.oddities
+            and path[-1:] == "/"
+            and path[:-1] in site.files
+        ):
+            return self.answer(400)
         told = [path.rstrip("/")]
         if self.headers["Depth"] == "1" and site.is_folder(path):
             told += [f"{told[0]}/{name.rstrip('/')}" for name in site.members(path)]
