@@ -1,6 +1,7 @@
 """Listings."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -9,7 +10,8 @@ from dugong_like.client.sync.tree import Facts, Tree, as_bytes, name_problem, pa
 
 @pytest.fixture
 def tree():
-    return Tree(sqlite3.connect(":memory:", isolation_level=None), "here")
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        yield Tree(database, "here")
 
 
 BAD = [
