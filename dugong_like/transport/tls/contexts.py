@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import os
 import ssl
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final, NoReturn
@@ -178,6 +177,8 @@ def _as_file(source: Source) -> Iterator[str]:
         fd = os.memfd_create("dugong_like")
         path = f"/proc/self/fd/{fd}"
     else:
+        import tempfile  # noqa: PLC0415 - 5 ms, for systems without files in memory
+
         fd, path = tempfile.mkstemp()  # for this user only
     try:
         with open(fd, "wb") as file:  # noqa: PTH123 - it is a number

@@ -5,6 +5,7 @@ import os
 import ssl
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -13,7 +14,7 @@ from kit.support import ScriptedServer, answering, open_descriptors, program
 
 from dugong_like import CertificateInvalid, DugongError, HandshakeFailed, HTTPConnection
 from dugong_like.errors import InvalidOption
-from dugong_like.transport.tls import authorities, contexts
+from dugong_like.transport.tls import authorities
 from dugong_like.transport.tls.contexts import default_ssl_context, tls_context
 
 NEXT_YEAR = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=365)
@@ -196,14 +197,14 @@ def test_client_certificate_from_files_and_bytes(asking, client, tmp_path):
 def test_bytes_where_there_are_no_files_in_memory(asking, client, monkeypatch):
     chain, key, der = client
     made = []
-    make = contexts.tempfile.mkstemp
+    make = tempfile.mkstemp
 
     def note():
         made.append(make()[1])
         return os.open(made[-1], os.O_WRONLY), made[-1]
 
     monkeypatch.delattr(os, "memfd_create")
-    monkeypatch.setattr(contexts.tempfile, "mkstemp", note)
+    monkeypatch.setattr(tempfile, "mkstemp", note)
 
     assert asking(client_cert=(chain, key)) == der
     assert len(made) == 2
