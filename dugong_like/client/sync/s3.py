@@ -168,9 +168,7 @@ class S3Remote:
 
     def get(self, path: str) -> ClientRequest:
         """Return the request for a file; see `Remote.get`."""
-        request = self.request("GET", path)
-        prepare(request, None)
-        return request
+        return self.request("GET", path)
 
     def mtime_of(
         self,
@@ -228,7 +226,8 @@ class S3Remote:
                 for name, value in sorted(query.items())
             )
             url = URL(f"{url}?{pairs}")
-        request = self._build(method, url, auth=self._auth, decompress=False)
+        request = self._build(method, url, auth=self._auth)
+        prepare(request, None)
         request.follow_redirects = False  # to another region: the signature would be wrong
         return request
 
