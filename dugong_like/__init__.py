@@ -1,4 +1,4 @@
-"""HTTP/1.1 for every way Python waits: each operation is written once, as a generator."""
+"""HTTP for every way Python waits: each operation is written once, as a generator."""
 
 from __future__ import annotations
 

@@ -553,7 +553,7 @@ class Client:
             response.follow_with(self._co_follow)
         reading = self._reading if request.decompress is None else self._reading_of(request)
         response.begin(begun_at, request.deadline, reading)
-        if not request.stream and not response.is_read():
+        if not request.stream and not response.finish_if_received():
             yield from response.co_read()
         if self._raise_for_status and response.is_error:
             self._raise_status(response)

@@ -18,11 +18,8 @@ Serving waiters, which takes several steps, is done by one thread at a time, und
 held for microseconds. A call in the middle of that, by the same thread, notes only that there is
 something to do, which is looked at before the lock is given up.
 
-**A connection with room for several exchanges** would stay among the idle ones of its origin as
-long as it has room: `_take_idle` would take it out with the last exchange that it takes,
-`give_back` would put it back with the first that ends, and `serve` is what to call when its room
-grows or it ends. Both would count exchanges, where they count uses now; a second connection is
-opened when the first has no room. The limits are about connections all the same.
+**A connection with room for several exchanges** (HTTP/2) is lent as a whole to `Sharing`, which
+lends its streams. So the limits here are about connections, whatever they speak.
 
 Not here: places, queues and counts themselves (pooled.py), making connections (connector.py), and
 whether an idle connection was closed by the server, which it finds out when a request is sent.

@@ -164,7 +164,7 @@ class Response:
     _is_decoder_known = False
     _decoded = 0  # bytes
     _deadline: float | None = None
-    _ended_at: float | None = None  # the same
+    _ended_at: float | None = None  # in seconds of `time.monotonic`, as the one before
     _processed: bytearray | None = None  # for `recv_body`
     _unreported: list[tuple[str, bytes]] | None = None  # events of data, kept by `co_receive`
     _follow: Callable[[Response], Co[Response]] | None = None
@@ -492,7 +492,7 @@ class Response:
         """
         if self._unreported is not None:
             yield from self._co_report_kept(self._unreported)
-        elif not self.is_read():
+        elif not self.finish_if_received():
             yield from self._co_read_pieces()
             self._processed = None
         return self._content or b""
@@ -534,8 +534,8 @@ class Response:
         self._processed = None
         yield from self._co_end()
 
-    def is_read(self) -> bool:
-        """Return True if the whole body is in memory, decoded: if that needs no waiting, it is.
+    def finish_if_received(self) -> bool:
+        """Decode the whole body if it has been received; return True if it is in memory, decoded.
 
         Raises:
             DecodingError, BodyTooLarge: see `co_read`.
@@ -1129,7 +1129,7 @@ class Response:
             ResponseNotRead: its body is still to be received.
 
         """
-        if not self.is_closed and not self.is_read():
+        if not self.is_closed and not self.finish_if_received():
             raise self._no_content()
         return {
             "status_code": self.status_code,

@@ -792,7 +792,7 @@ class Operations:
         Raises:
             TypeError: *file* is no binary file; nothing was read.
             OSError, ValueError: *file* cannot be written, or is closed. Bytes that have arrived and
-                was not written will be returned by the next call that reads: the connection
+                were not written will be returned by the next call that reads: the connection
                 is all right. So it is after any other exception from the ``write`` of *file*.
             StreamNotReady: it is one of these, *file* takes nothing now and cannot be waited
                 for; ``characters_written`` says how many bytes of the body it has taken.

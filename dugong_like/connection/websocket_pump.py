@@ -2,7 +2,7 @@
 
 Any operation may have to send (a pong, a close frame) while it receives, and receive while it
 sends: a server may take nothing more until it has got rid of its own messages. So all of them wait
-in one loop, `co_pump`, which sends what is queued and receives what comes until a condition of
+in one loop, `_co_pump`, which sends what is queued and receives what comes until a condition of
 theirs is true. Of several operations one waits to receive and one waits to send, as they have the
 exclusive use of that direction; the others wait for a flag, which is set whenever something has
 moved or a direction has become free. If an operation is given up, the bytes that it has queued are

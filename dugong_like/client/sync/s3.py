@@ -265,7 +265,7 @@ def _co_whole(co_send: Send, request: ClientRequest) -> Co[tuple[Response, bytes
     response = yield from co_send(request, stream=True)
     if not response.is_success:
         yield from co_read_explanation(response)
-        return response, response.content if response.is_read() else b""
+        return response, response.content if response.finish_if_received() else b""
     pieces, size = [], 0
     with response:
         for reading in response.co_iter_bytes():

@@ -5,8 +5,8 @@ RFC 9110 section 10.1.1. `Exchange.expects_continue` is True as long as that is 
 1. `is_expected` decides on it when the request is built, with ``expect100=True``, and the head
    has the field `EXPECT`.
 2. The sender waits: `after_head` and `before_body` are the moves of its state machine.
-3. The reader of the response is given the 100 (Continue) that `is_met` recognises; the body may be
-   written then. Any final response ends the expectation as well, and the body is not wanted.
+3. The reader of the response is given the 100 (Continue) that `note_continue` recognises; the body
+   may be written then. Any final response ends the expectation as well, and the body is not wanted.
 4. `co_limited` waits for either only so long: then the body may be written all the same, as the
    server may not know of expectations.
 
@@ -74,8 +74,8 @@ def before_body(exchange: Exchange) -> Sent:
 # ---- for the receiver
 
 
-def is_met(exchange: Exchange, status: int) -> bool:
-    """Return True if the 1xx response *status* is the one that *exchange* expects, and note it."""
+def note_continue(exchange: Exchange, status: int) -> bool:
+    """Note the 1xx response *status*; return True if it is the one that *exchange* expects."""
     if status != CONTINUE or not exchange.expects_continue:
         return False
     exchange.expects_continue = False

@@ -13,7 +13,7 @@ from ...http.h1.response_head import FINAL, Head, Section, parse_head
 from ...polling.fairness import STEP
 from ...transport.buffer import ReceiveBuffer
 from ..exchange import Exchange, HTTPResponse
-from .expect_continue import is_met
+from .expect_continue import note_continue
 
 if TYPE_CHECKING:
     from ..shared import SharedState
@@ -97,7 +97,7 @@ class HeadReader:
                     raise InvalidResponse("101 (Switching Protocols) without having been asked")
                 return head
             self._note_informational(exchange, head, head.size)
-            if is_met(exchange, head.status):
+            if note_continue(exchange, head.status):
                 return head
         return None
 

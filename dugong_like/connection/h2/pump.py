@@ -793,8 +793,11 @@ class Pump:
         if self._reader is not None and self._reader.stream is stream:
             self._rouse_leader()
 
-    def is_sent(self, waiter: Waiter) -> bool:
-        """Return True if all is sent that was queued when this was first asked; under the lock."""
+    def follow_sending(self, waiter: Waiter) -> bool:
+        """Return True if all is sent that was queued when this was first called; under the lock.
+
+        Otherwise *waiter* is woken when it is.
+        """
         output = self.engine.output
         if not waiter.mark:
             waiter.mark = output.queued

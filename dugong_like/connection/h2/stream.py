@@ -39,6 +39,7 @@ from ...polling.wake import Wake
 from ...transport.attempts import timed_out
 from ..exchange import HTTPResponse, Reply
 from ..files import NotTaken, Sink
+from ..shared import PEERS
 from ..states import Retired, SessionReplaced
 from .options import EitherHead
 from .pump import ROOM, Limit, Waiter
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 T = TypeVar("T")
-PEERS: Final = (ProtocolError, TransportError)  # errors that the peer or the network have made
 NO_CONTENT: Final = frozenset({204, 205, 304})
 CONTINUE: Final = 100
 MOST_SAVED: Final = 262144  # bytes written to a file at once
@@ -244,7 +244,7 @@ class H2Stream:
             return True
         self._check_unanswered(stream)
         if waiter.has_more:
-            if not self._pump.is_sent(waiter):
+            if not self._pump.follow_sending(waiter):
                 return False
             waiter.mark = 0
             waiter.has_more = False
@@ -257,7 +257,7 @@ class H2Stream:
         self._rest = rest[accepted:]
         if accepted == len(part):
             waiter.has_more = True
-            self._pump.is_sent(waiter)  # which sets the mark to wait for
+            self._pump.follow_sending(waiter)
         return False
 
     def queue_next(self, waiter: Waiter) -> bool:
@@ -279,7 +279,7 @@ class H2Stream:
         """Return True if all bytes have been sent that were queued when this was first called."""
         stream = self.stream
         assert stream is not None
-        if self._pump.is_sent(waiter):
+        if self._pump.follow_sending(waiter):
             return True
         if self._pump.engine.ended is not None:
             self._check_unanswered(stream)

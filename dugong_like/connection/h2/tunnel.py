@@ -297,7 +297,7 @@ class Tunnel:
     def _may_send(self, waiter: Waiter) -> bool:
         if self._queued:
             waiter.mark = self._mark
-            return self._pump.is_sent(waiter)
+            return self._pump.follow_sending(waiter)
         stream = self._stream
         return stream.state is CLOSED or (stream.window > 0 and self._pump.engine.window > 0)
 

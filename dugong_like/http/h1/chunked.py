@@ -58,9 +58,17 @@ class ChunkedBody:
                 return 0 if before == self._done else None
         return self._owed
 
-    def end_of_stream(self, owed: int, length: int) -> None:  # noqa: ARG002 - the same for all
-        """Raise `ConnectionClosed`: the last chunk is missing."""
-        raise ConnectionClosed("the connection ended inside a chunked body", request_sent="yes")
+    def end_of_stream(self, owed: int, length: int) -> None:  # noqa: ARG002 - nobody knows it
+        """Raise `ConnectionClosed`: the last chunk, or the end of what follows it, is missing."""
+        if owed:
+            missing = f"{owed} bytes of a chunk"
+        elif self._section is None:
+            missing = "the last chunk"
+        else:
+            missing = "the end of the trailer section"
+        raise ConnectionClosed(
+            f"the connection ended inside a chunked body: without {missing}", request_sent="yes"
+        )
 
     # Each state takes its framing from the source and sets the next state. False means that the
     # state stays, for lack of bytes or at the end.

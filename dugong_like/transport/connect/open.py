@@ -3,8 +3,8 @@
 Name look-up, connecting (RFC 8305), the handshake with the proxy, the TLS handshake; after an
 interruption of any of them nothing is left open.
 
-Not here: the description of the route (route.py), the single steps (transport/), and the protocols
-of proxies (proxy/).
+Not here: the description of the route (route.py), the single steps (dns.py, happy_eyeballs.py,
+tls/handshake.py), and the protocols of proxies (proxy/).
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def _close_forgotten(exc: BaseException) -> None:
 
 
 class TLSStream(Secured):
-    """TLS over a socket; see `tcp.Stream`."""
+    """TLS over a socket; see `Stream` in transport/stream.py."""
 
     __slots__ = (*("_recv_mask", "_send_mask", "_sock", "_waits", "buffered", "fd", "waiting"),)
     bulk = None  # the bytes of the socket are encrypted

@@ -124,7 +124,7 @@ def test_moves_of_the_sender():
     assert waiting is Sending.AWAITING_CONTINUE
     with pytest.raises(StateError, match="has to wait for 100"):
         expect_continue.before_body(exchange)
-    assert expect_continue.is_met(exchange, 100)
+    assert expect_continue.note_continue(exchange, 100)
     assert expect_continue.before_body(exchange) is Sent.CONTINUED
     assert follow(SENDING, waiting, Sent.CONTINUED) is Sending.BODY
     assert expect_continue.after_head(Exchange("PUT", "/")) is Sent.ANNOUNCED
@@ -134,16 +134,16 @@ def test_moves_of_the_sender():
 def test_another_informational_response_does_not_ask_for_the_body(status):
     exchange = expecting()
 
-    assert not expect_continue.is_met(exchange, status)
+    assert not expect_continue.note_continue(exchange, status)
     assert exchange.expects_continue
 
 
 def test_100_asks_once_and_only_for_a_body_that_waits():
     exchange = expecting()
 
-    assert expect_continue.is_met(exchange, 100)
-    assert not expect_continue.is_met(exchange, 100)
-    assert not expect_continue.is_met(Exchange("GET", "/"), 100)
+    assert expect_continue.note_continue(exchange, 100)
+    assert not expect_continue.note_continue(exchange, 100)
+    assert not expect_continue.note_continue(Exchange("GET", "/"), 100)
 
 
 def test_timeouts_win_over_the_argument_of_the_connection():

@@ -87,9 +87,17 @@ def test_incomplete_bodies_say_so(wire):
 
 def test_end_of_the_stream_is_never_the_end_of_the_body():
     body = ChunkedBody(Limits())
-    with pytest.raises(ConnectionClosed, match="inside a chunked body") as failure:
+    with pytest.raises(ConnectionClosed, match="body: without the last") as failure:
         body.end_of_stream(0, 0)
     assert failure.value.request_sent == "yes"
+    with pytest.raises(ConnectionClosed, match="without 3 bytes of a chunk"):
+        body.end_of_stream(3, 0)
+    buffer = ReceiveBuffer(16)
+    buffer.room()[:3] = b"0\r\n"
+    buffer.end += 3
+    assert body.next(buffer) is None
+    with pytest.raises(ConnectionClosed, match="without the end of the trailer section"):
+        body.end_of_stream(0, 0)
 
 
 @pytest.mark.parametrize("start", [b"5;", b"0" * 10, b"5 ;"])
