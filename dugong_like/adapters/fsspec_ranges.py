@@ -77,6 +77,18 @@ class Span(NamedTuple):
             return b""  # it begins behind the end of the file
         if response.status_code != PARTIAL:
             return body if self.is_whole else body[self.start : self.end]
+        asked = None if response.request is None else response.request.headers
+        coding = response.field("content-encoding") or "identity"
+        if (
+            coding != "identity"
+            and asked is not None
+            and asked.get("accept-encoding") == "identity"
+        ):
+            raise UnusableRange(
+                "the server sent a part of a file that it has encoded, and was asked not to: the "
+                "whole file can be read",
+                offset=self.start or 0,
+            )
         found = parse_content_range(response.field("content-range"))
         if found is None or len(found) != len(body):
             raise UnusableRange(

@@ -17,7 +17,7 @@ from kit.folder_site import FolderSite, cat_elsewhere
 from kit.servers import refusing_port
 from kit.support import ROOT
 
-from dugong_like import ConnectFailed, InvalidRequest, Retry, StatusError
+from dugong_like import ConnectFailed, InvalidRequest, Retry, StatusError, UnusableRange
 from dugong_like.adapters.fsspec import DugongFileSystem
 from dugong_like.adapters.fsspec_files import RemoteFile, RemoteStream
 
@@ -188,7 +188,10 @@ RANGES = [
 ]
 
 
-@pytest.mark.parametrize("oddities", [(), ("no ranges",), ("no HEAD",)], ids=", ".join)
+ODD = [(), ("no ranges",), ("no HEAD",), ("no length",)]
+
+
+@pytest.mark.parametrize("oddities", ODD, ids=", ".join)
 def test_a_range_is_what_a_slice_is(made, oddities):
     with FolderSite(FILES, *oddities) as site:
         fs, real = made(), f"{site.url}/index/real"
@@ -202,6 +205,17 @@ def test_a_range_is_what_a_slice_is(made, oddities):
         found = fs.cat_ranges([real] * len(RANGES), starts, ends)
         assert found == [DATA[slice(*each)] for each in RANGES]
         assert fs.cat([real], start=1, end=5) == {real: DATA[1:5]}
+
+
+def test_parts_of_an_encoded_file_are_refused(made):
+    with FolderSite(FILES, "gzip") as site:
+        fs, real = made(), f"{site.url}/index/real"
+        for start, end in ((1, 10), (1, None), (-10, None), (0, 5)):
+            with pytest.raises(UnusableRange, match="encoded"):
+                fs.cat_file(real, start, end)
+            (found,) = fs.cat_ranges([real], start, end)
+            assert isinstance(found, UnusableRange)
+        assert fs.cat_file(real) == DATA
 
 
 @pytest.mark.feature("E46")
