@@ -13,7 +13,14 @@ from typing import Final, Self
 from ..client.sync.plan import Kind
 from ..client.sync.results import SyncProgress, SyncResult, SyncStep
 from ..client.sync.syncing import URLS
-from ..errors import DugongError, ProtocolError, ResponseError, StatusError, TransportError
+from ..errors import (
+    DeadlineExceeded,
+    DugongError,
+    ProtocolError,
+    ResponseError,
+    StatusError,
+    TransportError,
+)
 from ..http.url import URL
 from ..polling.contract import run
 from .clients import client_for
@@ -83,6 +90,8 @@ def exit_status(exc: BaseException) -> int:
     """Return the exit status of ``sync`` for an error: by whose fault it is."""
     if failure_status(exc) == WRONG_ARGUMENTS:
         return WRONG_ARGUMENTS
+    if isinstance(exc, DeadlineExceeded):
+        return FAILED  # the time of the user was up
     if isinstance(exc, TransportError):
         return NETWORK
     if isinstance(exc, StatusError | ResponseError | ProtocolError):

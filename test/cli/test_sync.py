@@ -101,6 +101,17 @@ def test_exit_statuses_say_whose_fault_it_is(pair, capfd, monkeypatch):
     assert "connection refused" in capfd.readouterr().err
 
 
+def test_time_that_is_up_is_status_1(pair, capfd):
+    pair.write("a")
+    pair.store.site._answer = lambda seen: None  # for ever
+
+    assert sync(pair, "--max-time", "0.05", "--json") == 1
+
+    out, err = capfd.readouterr()
+    assert "not complete within 0.05 s" in err
+    assert "not complete" in json.loads(out)["error"]
+
+
 def test_a_local_file_that_cannot_be_read_is_status_1(pair, capfd, monkeypatch):
     pair.write("a")
     pair.write("b")

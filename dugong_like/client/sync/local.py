@@ -251,18 +251,6 @@ class LocalFolder:
 
     # ---- reading
 
-    def rest(self, path: str) -> float:
-        """Return for how many seconds a file has to rest before its time is of use.
-
-        Raises:
-            OSError: it cannot be examined.
-
-        """
-        mtime = self.real(path).stat().st_mtime_ns
-        age = time.time_ns() - mtime
-        needed = COARSE if mtime % SECOND == 0 else TICK
-        return (needed - age) / SECOND if 0 <= age < needed else 0
-
     @contextmanager
     def opened(self, path: str) -> Iterator[SourceFile]:
         """Yield a file, open for reading.
@@ -272,7 +260,7 @@ class LocalFolder:
             OSError: it cannot be opened or read.
 
         """
-        name = str(self.real(path))
+        name = f"{self.root}/{path}"
         number = os.open(name, FLAGS | (0 if self._follows else NO_FOLLOW))
         with os.fdopen(number, "rb", buffering=0) as stream:
             yield SourceFile(stream, path, name)
@@ -389,6 +377,13 @@ class LocalFolder:
         """Remove what killed runs have left."""
         for path in self.strays:
             remove(self.real(path))
+
+
+def seconds_to_rest(mtime_ns: int) -> float:
+    """Return for how many seconds a file of that time has to rest before its time is of use."""
+    age = time.time_ns() - mtime_ns
+    needed = COARSE if mtime_ns % SECOND == 0 else TICK
+    return (needed - age) / SECOND if 0 <= age < needed else 0.0
 
 
 def set_time(file: Any, mtime_ns: int | None) -> None:

@@ -265,10 +265,13 @@ def co_send_source(
 def co_look_at(co_send: Send, request: ClientRequest) -> Co[Response | None]:
     """Send *request*, HEAD; return the response, or None if there is no such resource.
 
+    It is asked for without codings, which have other sizes and tags.
+
     Raises:
         StatusError: the server does not say.
 
     """
+    request.headers.set("Accept-Encoding", "identity")
     response = yield from co_send(request)
     if response.status_code in GONE:
         return None

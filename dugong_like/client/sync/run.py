@@ -42,6 +42,7 @@ from ..layers.retry import Retry
 from ..transfers.budget import RETRIES
 from ..transfers.download import DownloadSettings
 from ..transfers.downloading import co_download_to, co_read_explanation
+from .local import seconds_to_rest
 from .plan import Kind, Plan, Rules, Step
 from .remote import co_digest_of, label, refusal, tag_of
 from .results import SyncProgress, SyncResult, SyncStep
@@ -358,25 +359,28 @@ class Sync:
 
     def _co_send_file(self, co_send: Send, path: str, counted: _Counted) -> Co[int]:
         """Send a file, again if it changes meanwhile; return its size."""
-        for attempt in range(ATTEMPTS):
-            rest = self._local.rest(path)
-            if rest > 0:
-                yield from co_sleep(rest, "time of a file that is new")
+        has_rested, attempt = False, 1
+        while True:
             try:
                 with self._local.opened(path) as file:
-                    return (yield from self._co_put(co_send, file, counted))
+                    rest = 0.0 if has_rested else seconds_to_rest(file.mtime_ns)
+                    if not rest:
+                        return (yield from self._co_put(co_send, file, counted))
             except ContentChanged:
-                if attempt + 1 == ATTEMPTS:
+                if attempt == ATTEMPTS:
                     raise
-                yield from co_sleep(PAUSE, "file that is written to")
-        raise AssertionError
+                attempt += 1
+                rest = PAUSE
+            has_rested = True
+            yield from co_sleep(rest, "file that is written to")
 
     def _co_put(self, co_send: Send, file: SourceFile, counted: _Counted) -> Co[int]:
         if file.body is not None:
             file.body.progress = counted
         digest = (yield from file.co_digest()) if self._settings.checksum else None
         stored = yield from self._remote.co_put(co_send, file, digest, self._settings.rate)
-        file.check()
+        if file.body is not None:
+            file.check()
         self._record.put(file.path, file.size, file.mtime_ns, stored.tag)
         facts = Facts(file.size, file.mtime_ns, stored.tag, stored.digest)
         self._there.add(file.path, facts)

@@ -77,7 +77,9 @@ def co_sync(
     retry = parts.retry or Retry()
 
     def build(method: str, url: URL, **further: Any) -> Any:
-        return parts.build(method, url, retry=retry, **further)
+        request = parts.build(method, url, **further)
+        request.extensions.setdefault("retry", retry)
+        return request
 
     in_s3 = place_of(place) if isinstance(place, str) and is_place(place) else None
     url = as_folder(URL(str(place))) if in_s3 is None and isinstance(place, str | URL) else None

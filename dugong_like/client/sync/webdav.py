@@ -184,7 +184,7 @@ class WebDAVRemote:
 
     def co_look(self, co_send: Send, path: str) -> Co[Look | None]:
         """Send HEAD; see `Remote.co_look`."""
-        request = self._build("HEAD", url_of(self._url, path), decompress=False)
+        request = self._build("HEAD", url_of(self._url, path))
         response = yield from co_look_at(co_send, request)
         return None if response is None else look_of(response)
 
