@@ -589,7 +589,19 @@ def test_a_trailer_with_the_checksum_follows_the_last_chunk(sessions, certificat
 # ---- 100 (Continue)
 
 
-def test_a_refused_body_is_not_sent(sessions):
+@pytest.fixture
+def patient(adapter, monkeypatch):
+    """Wait for 100 (Continue), or for what comes in its place, on a busy machine, too."""
+    monkeypatch.setattr(adapter, "CONTINUE_TIMEOUT", 60)
+
+
+@pytest.fixture
+def hasty(adapter, monkeypatch):
+    """Hardly wait for it: the server does not send it."""
+    monkeypatch.setattr(adapter, "CONTINUE_TIMEOUT", 0.05)
+
+
+def test_a_refused_body_is_not_sent(sessions, patient):
     rest = []
 
     def handler(sock):
@@ -606,8 +618,7 @@ def test_a_refused_body_is_not_sent(sessions):
     assert rest == [(True, b"")]
 
 
-def test_a_body_is_sent_when_the_server_says_so(sessions, adapter, monkeypatch):
-    monkeypatch.setattr(adapter, "CONTINUE_TIMEOUT", 60)
+def test_a_body_is_sent_when_the_server_says_so(sessions, patient):
     bodies = []
 
     def handler(sock):
@@ -621,9 +632,7 @@ def test_a_body_is_sent_when_the_server_says_so(sessions, adapter, monkeypatch):
     assert bodies == [b"x" * 100]
 
 
-def test_a_body_is_sent_if_the_server_says_nothing(sessions, adapter, monkeypatch):
-    monkeypatch.setattr(adapter, "CONTINUE_TIMEOUT", 0.05)
-
+def test_a_body_is_sent_if_the_server_says_nothing(sessions, hasty):
     def handler(sock):
         read_head(sock)
         assert read_exactly(sock, 100) == b"x" * 100
@@ -638,7 +647,7 @@ def test_a_body_is_sent_if_the_server_says_nothing(sessions, adapter, monkeypatc
         assert server.connections == 1
 
 
-def test_an_expectation_that_failed_is_left_out(sessions):
+def test_an_expectation_that_failed_is_left_out(sessions, patient):
     heads = []
 
     def handler(sock):
@@ -657,7 +666,7 @@ def test_an_expectation_that_failed_is_left_out(sessions):
 # ---- answers before the end of a body
 
 
-def test_a_refusal_in_the_middle_of_a_body_is_seen(sessions):
+def test_a_refusal_in_the_middle_of_a_body_is_seen(sessions, hasty):
     def handler(sock):
         read_head(sock)
         sock.recv(10)
@@ -670,7 +679,7 @@ def test_a_refusal_in_the_middle_of_a_body_is_seen(sessions):
     assert found[1] == "botocore.exceptions.ClientError"
 
 
-def test_a_success_before_the_end_of_a_body_is_none(sessions):
+def test_a_success_before_the_end_of_a_body_is_none(sessions, patient):
     def handler(sock):
         read_head(sock)
         sock.sendall(OK)
@@ -712,7 +721,7 @@ def test_nothing_is_repeated_unless_botocore_says_so(sessions):
             assert server.connections == 1, name
 
 
-def test_a_body_is_rewound_by_botocore(sessions, monkeypatch):
+def test_a_body_is_rewound_by_botocore(sessions, hasty, monkeypatch):
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
     bodies = []
 
@@ -753,7 +762,7 @@ class Objects:
         self.closed.release()
 
 
-def test_connections_are_kept(sessions):
+def test_connections_are_kept(sessions, hasty):
     with own(sessions["ours"], Objects()) as (s3, server):
         for _ in range(3):
             put(s3, b"hello")
@@ -779,7 +788,7 @@ def test_a_connection_is_closed_with_a_body_that_nobody_reads(sessions, nothing_
         assert server.connections == 3
 
 
-def test_a_kept_connection_that_the_server_closed_is_no_error(sessions):
+def test_a_kept_connection_that_the_server_closed_is_no_error(sessions, hasty):
     objects = Objects(most=1)
     with own(sessions["ours"], objects) as (s3, server):
         for _ in range(3):
