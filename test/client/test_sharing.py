@@ -511,7 +511,7 @@ def pings(connector):
 
 def test_connection_that_was_idle_for_long_is_asked_once_before_it_is_used(later):
     sharing, pool, connector = known(keepalive_expiry=600)
-    for seconds, counts in ((50, [0]), (70, [1]), (50, [1]), (599, [2])):
+    for seconds, counts in ((50, [0]), (70, [1]), (50, [1]), (400, [2])):
         later(seconds)
         leases = [took(sharing.co_acquire(origin())) for _ in range(2)]
         assert pings(connector) == counts

@@ -53,7 +53,7 @@ class FolderSite:
             pass
 
         SiteHandler.site = site
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), SiteHandler)
+        self._server = Server(("127.0.0.1", 0), SiteHandler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
@@ -92,6 +92,10 @@ class FolderSite:
                 first, slash, _ = name[len(begin) :].partition("/")
                 found[first + slash] = None
         return list(found)
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128  # of five, a connection more may wait a second for its place
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -101,7 +101,7 @@ def test_without_threads_it_is_synced_here(file, monkeypatch):
     monkeypatch.setattr(storage.threading.Thread, "start", no_thread)
     run(co_sync(file.fileno(), LARGE, synced.append))
     assert synced == [file.fileno()]
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 # ---- downloads
