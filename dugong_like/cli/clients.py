@@ -82,5 +82,8 @@ def _auth(options: argparse.Namespace) -> Any:
 
 
 def retry_for(options: argparse.Namespace) -> Retry | None:
-    """Return when requests are repeated; None for never."""
-    return Retry(options.retry, budget=None) if options.retry else None
+    """Return when requests are repeated; None unless the user wants it.
+
+    An explicit 0 matters to commands that repeat by default: then it is a `Retry` of 0.
+    """
+    return Retry(options.retry, budget=None) if options.retry or options.repeats else None

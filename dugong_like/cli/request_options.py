@@ -140,7 +140,9 @@ def _form(text: str) -> FormField:
     return form_field(text)
 
 
-def add_connections(parser: Parser, limits: TimeLimits) -> None:
+def add_connections(
+    parser: Parser, limits: TimeLimits, *, retries: int = 0, whole: str = "a request"
+) -> None:
     group = parser.add_argument_group("connection")
     group.add_argument(
         "--timeout", type=time_limits, default=limits, metavar="SECONDS",
@@ -149,12 +151,14 @@ def add_connections(parser: Parser, limits: TimeLimits) -> None:
     )  # fmt: skip
     group.add_argument(
         "--max-time", type=time_limit, metavar="SECONDS",
-        help="give up if a request is not complete after so long, redirects and retries included",
+        help=f"give up if {whole} is not complete after so long, redirects and retries included",
     )  # fmt: skip
     group.add_argument(
-        "--retry", type=count, default=0, metavar="COUNT",
-        help="send again if the connection fails, or for 429, 502, 503 and 504 (default: 0)",
+        "--retry", type=count, default=retries, metavar="COUNT",
+        help="send again if the connection fails, or for 429, 502, 503 and 504 "
+        f"(default: {retries})",
     )  # fmt: skip
+    parser.set_defaults(repeats=retries > 0)
     group.add_argument(
         "--limit-rate", type=byte_rate, metavar="RATE",
         help="bytes a second, of either direction, such as 500k or 2M",

@@ -22,6 +22,7 @@ from .bodies import Body, open_body
 from .clients import client_for, retry_for
 from .naming import name_for, name_in_url
 from .options import Parser, TimeLimits
+from .outcome import CommandFailed, reason_of
 from .output_file import OutputFile
 from .progress import Bars, SummedBars
 from .request_options import check_together
@@ -52,7 +53,12 @@ def send(parser: Parser, options: argparse.Namespace) -> int:
     urls = [parse_url(text) for text in options.urls]
     limits: TimeLimits = options.timeout
     manner = Manner(
-        limits.output, options.quiet, options.include, options.compressed, retry_for(options)
+        limits.output,
+        options.quiet,
+        options.include,
+        options.compressed,
+        retry_for(options),
+        with_page=not options.list,
     )
     wanted = False if options.quiet else (options.progress or None)
     file = None if options.output in STANDARD else OutputFile(options.output)
@@ -120,7 +126,15 @@ class _ListedJobs:
             url = parse_url(text)
         except InvalidRequest as exc:
             raise InvalidRequest(f"{self._urls.name}, line {number}: {exc}") from exc
-        return (yield from self._requests.co_run(url))
+        try:
+            return (yield from self._requests.co_run(url))
+        except BrokenPipeError:
+            raise
+        except (CommandFailed, OSError) as exc:  # some are about a file, and name no URL
+            reason = reason_of(exc)
+            if "://" in reason:
+                raise
+            raise CommandFailed(f"GET {mask_target(str(url))}: {reason}") from exc
 
 
 class _Requests:

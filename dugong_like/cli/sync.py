@@ -35,6 +35,7 @@ from .urls import parse_url
 NETWORK: Final = 3
 SERVER: Final = 4
 BARS: Final = ("copy", "verify")  # phases that have bytes
+WORDS: Final = {Kind.CLEAR: "delete", Kind.CONFIRM: "ask", Kind.COMPARE: "compare"}  # for people
 
 
 def sync(parser: Parser, options: argparse.Namespace) -> int:
@@ -156,7 +157,7 @@ class _Report:
             facts = dict(zip(SyncStep.__annotations__, step, strict=True))
             self._write(json.dumps({**facts, "kind": step.kind.value, "error": error}))
         elif self._lists and step.error is None:
-            kind = "copy" if step.kind in (Kind.COPY, Kind.CONFIRM, Kind.COMPARE) else "delete"
+            kind = WORDS.get(step.kind, step.kind.value)
             self._write(f"{kind:6} {amount(step.size):>9}  {one_line(step.path)}  ({step.reason})")
 
     def _write(self, line: str) -> None:

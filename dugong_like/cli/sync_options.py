@@ -63,8 +63,7 @@ def add_sync_options(parser: Parser, limits: TimeLimits) -> None:
     )  # fmt: skip
     _add_output(parser)
     add_identity(parser)
-    add_connections(parser, limits)
-    parser.set_defaults(retry=RETRIES)
+    add_connections(parser, limits, retries=RETRIES, whole="the run")
     parser.set_defaults(compressed=False, list=None, location=True, verbose=False)
 
 

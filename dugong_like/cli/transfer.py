@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
 from ..client.client import Client
@@ -19,7 +19,7 @@ from ..client.request import ClientRequest
 from ..client.response import Response
 from ..client.transfers.destination import Destination
 from ..client.transfers.download import WHOLE, DownloadSettings
-from ..client.transfers.downloading import co_download_to, prepare
+from ..client.transfers.downloading import co_download_to, co_read_explanation, prepare
 from ..client.transfers.ranges import asks_for_range
 from ..client.transfers.upload_body import FileBody
 from ..errors import DugongError, StatusError
@@ -82,6 +82,7 @@ class Manner(NamedTuple):
         with_head: True to put the head of a response in front of its body.
         is_decoded: True to take content codings off.
         retry: how often and when to go on if the connection is lost; None for never.
+        with_page: True to show the body of an error response.
 
     """
 
@@ -90,6 +91,7 @@ class Manner(NamedTuple):
     with_head: bool = False
     is_decoded: bool = False
     retry: Retry | None = None
+    with_page: bool = True
 
 
 class Transfers:
@@ -300,7 +302,10 @@ class Transfers:
             return status
         if self._manner.with_head or _method(response) == "HEAD":
             self._show_head(response)
-        if status == REFUSED:
+        if status == REFUSED and not self._manner.with_page:
+            with suppress(DugongError):  # so that the connection is used again
+                yield from co_read_explanation(response)
+        elif status == REFUSED:
             patience = self._manner.patience
             page = ErrorPage(response, patience, is_terminal(binary(sys.stderr)))
             while (data := (yield from page.co_read())) is not None:

@@ -10,6 +10,7 @@ from kit.sync_server import BASE, Store
 from dugong_like import ConnectFailed
 from dugong_like.__main__ import main
 from dugong_like.cli import sync as module
+from dugong_like.cli.clients import retry_for
 
 
 @pytest.fixture
@@ -110,6 +111,35 @@ def test_time_that_is_up_is_status_1(pair, capfd):
     out, err = capfd.readouterr()
     assert "not complete within 0.05 s" in err
     assert "not complete" in json.loads(out)["error"]
+
+
+def test_the_number_of_retries_is_that_of_the_user(pair, capfd, monkeypatch):
+    retries = []
+
+    def client_for(options, report):
+        retries.append(retry_for(options))
+        return pair.store.client()
+
+    monkeypatch.setattr(module, "client_for", client_for)
+    for args in ([], ["--retry", "0"], ["--retry", "7"]):
+        assert sync(pair, *args) == 0
+    assert [retry.total for retry in retries] == [3, 0, 7]
+
+    with pytest.raises(SystemExit):
+        main(["sync", "--help"])
+    text = " ".join(capfd.readouterr().out.split())
+    assert "502, 503 and 504 (default: 3)" in text
+    assert "give up if the run is not complete" in text
+
+
+def test_compared_files_are_not_called_copied(pair, capfd):
+    pair.write("a")
+    pair.write("b")
+    assert sync(pair, "-q") == 0
+    assert sync(pair, "-v", "--checksum") == 0
+    assert capfd.readouterr().out == "0 copied (0 B), 0 deleted, 2 unchanged\n"
+    assert sync(pair, "-n", "--checksum") == 0
+    assert capfd.readouterr().out.startswith("compare       4 B  a  (to compare digests)\n")
 
 
 def test_a_local_file_that_cannot_be_read_is_status_1(pair, capfd, monkeypatch):

@@ -194,8 +194,18 @@ def test_names_are_safe_and_no_file_is_written_twice(tmp_path, folder, capfd):
     assert sorted(os.listdir(folder)) == sorted(["chosen", "index.html", "mine", "same", "up"])
     assert sorted(os.listdir(tmp_path)) == ["folder", "list"]
     errors = capfd.readouterr().err
-    assert "mine: exists, and it is the server that calls it so" in errors
-    assert "same: another URL is saved as this file" in errors
+    of = f"dugong_like: GET http://127.0.0.1:{site.port}/y: mine: "
+    assert of + "exists, and it is the server that calls it so" in errors
+    assert "/same: same: another URL is saved as this file" in errors
+
+
+def test_errors_are_one_line_each_without_the_page(tmp_path, folder, capfd):
+    answers = {f"/{code}": answer_of(code, body=b"<html>\nno\n</html>\n") for code in (404, 500)}
+    with Site(answers) as site:
+        assert get(tmp_path, site, ["/404", "/500"]) == 4
+    lines = sorted(capfd.readouterr().err.splitlines())
+    base = f"dugong_like: GET http://127.0.0.1:{site.port}"
+    assert [line[: len(base) + 5] for line in lines] == [f"{base}/404:", f"{base}/500:"]
 
 
 def test_progress_is_one_bar_for_all(tmp_path, folder, capfd):

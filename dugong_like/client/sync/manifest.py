@@ -42,6 +42,7 @@ from .remote import (
     check_stored,
     co_look_at,
     co_send_source,
+    labelled,
     look_of,
     refusal,
     tag_of,
@@ -97,7 +98,7 @@ class ManifestRemote:
         if not response.is_success:
             yield from co_read_explanation(response)
             raise refusal(response, "the list of files")
-        with response:
+        with response, labelled(request):
             self._etag, self._was_there = response.field("etag"), True
             lines = Lines(take)
             for reading in response.co_iter_bytes():

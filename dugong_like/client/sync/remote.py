@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
-from ...errors import ContentChanged, StatusError, TransferError
+from ...errors import ContentChanged, DugongError, StatusError, TransferError
 from ...http.http_date import parse_http_date
 from ...http.patterns import compiled_later
 from ...http.percent import encode
@@ -232,6 +233,16 @@ def label(error: StatusError) -> None:
     """Have the message of *error* name the request."""
     if (request := error.response.request) is not None:
         error.label(request.method, mask_target(str(request.url)))
+
+
+@contextmanager
+def labelled(request: ClientRequest) -> Iterator[None]:
+    """Have errors about the answer to *request* name it."""
+    try:
+        yield
+    except DugongError as exc:
+        exc.label(request.method, mask_target(str(request.url)))
+        raise
 
 
 def co_send_source(

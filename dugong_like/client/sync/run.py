@@ -142,10 +142,13 @@ class Sync:
 
     def _co_list(self) -> Co[None]:
         self._begin("list", 0, 0)
-        yield from self._remote.co_list(self._co_send, self._there.add, must_exist=not self._upload)
+        if not self._upload:
+            yield from self._remote.co_list(self._co_send, self._there.add, must_exist=True)
         yield from self._local.co_list(
             self._here, self._settings.exclusion, must_exist=self._upload
         )
+        if self._upload:  # the source first: without it nothing is asked of the server
+            yield from self._remote.co_list(self._co_send, self._there.add, must_exist=False)
         for path, exc in self._local.failures:
             self._fail(SyncStep(Kind.COPY, path, 0, "list", exc))
         for tree in (self._here, self._there):
@@ -250,8 +253,12 @@ class Sync:
         self._begin("verify", self._copied, self._copied_bytes)
         yield from self._co_all(self._steps.copied(), self._co_verify_file)
 
-    def _co_all(self, steps: Iterator[Step], co_do: Callable[..., Co[None]]) -> Co[None]:
+    def _co_all(self, steps: Iterator[Step], co_do: Callable[..., Co[Step | None]]) -> Co[None]:
         """Do all *steps*, several at a time.
+
+        Args:
+            steps: see there.
+            co_do: does one, and returns what was done; None if nothing had to be.
 
         Raises:
             TransportError: the network has failed.
@@ -281,12 +288,15 @@ class Sync:
                 return
             yield step
 
-    def _co_step(self, co_do: Callable[..., Co[None]], step: Step, co_send: Send) -> Co[None]:
+    def _co_step(
+        self, co_do: Callable[..., Co[Step | None]], step: Step, co_send: Send
+    ) -> Co[None]:
         """Do one step, and note what has come of it."""
         counted = _Counted(self)
+        done: Step | None = None
         error: Exception | None = None
         try:
-            yield from co_do(co_send, step, counted)
+            done = yield from co_do(co_send, step, counted)
             self._in_a_row = 0
         except (DugongError, OSError) as exc:
             error = exc
@@ -302,23 +312,24 @@ class Sync:
                 self._in_a_row = 0
         self._done += 1
         counted.end(step.size if step.kind in TO_COPY else 0)
-        outcome = SyncStep(*step, error)
         if error is not None:
-            self._fail(outcome)
-        else:
-            self._tell(outcome)
+            self._fail(SyncStep(*step, error))
+        elif done is not None:
+            self._tell(SyncStep(*done))
         self._report()
 
     # ---- one file
 
-    def _co_copy_file(self, co_send: Send, step: Step, counted: _Counted) -> Co[None]:
-        path = step.path
+    def _co_copy_file(self, co_send: Send, step: Step, counted: _Counted) -> Co[Step | None]:
+        path, reason = step.path, step.reason
         if step.kind is Kind.CONFIRM and (yield from self._co_is_there(co_send, path)):
             self._unchanged += 1
-            return
-        if step.kind is Kind.COMPARE and (yield from self._co_is_equal(co_send, path)):
-            self._unchanged += 1
-            return
+            return None
+        if step.kind is Kind.COMPARE:
+            if (yield from self._co_is_equal(co_send, path)):
+                self._unchanged += 1
+                return None
+            reason = "other bytes"
         if self._upload:
             size = yield from self._co_send_file(co_send, path, counted)
         else:
@@ -327,6 +338,7 @@ class Sync:
         self._copied_bytes += size
         if self._settings.verify:
             self._steps.note_copied(path, size)
+        return Step(Kind.COPY, path, size, reason)
 
     def _co_is_there(self, co_send: Send, path: str) -> Co[bool]:
         """Return True if the server has what an earlier run has sent."""
@@ -421,7 +433,7 @@ class Sync:
             self._record.put(path, facts.size, facts.mtime_ns, tag_of(response))
         return facts.size
 
-    def _co_delete_file(self, co_send: Send, step: Step, _: _Counted) -> Co[None]:
+    def _co_delete_file(self, co_send: Send, step: Step, _: _Counted) -> Co[Step]:
         if self._upload:
             yield from self._remote.co_delete(co_send, step.path)
             self._there.remove(step.path)
@@ -430,9 +442,10 @@ class Sync:
             self._local.delete(step.path)
         self._record.remove(step.path)
         self._deleted += 1
+        return step
 
     def _co_verify_file(self, co_send: Send, step: Step, _: _Counted) -> Co[None]:
-        """Compare the bytes of both sides."""
+        """Compare the bytes of both sides; that the file was copied has been told before."""
         rate = self._settings.rate
         wanted = yield from co_digest_of(co_send, self._remote.get(step.path), rate)
         with self._local.opened(step.path) as file:

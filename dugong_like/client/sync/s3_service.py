@@ -59,7 +59,10 @@ def place_of(text: str) -> Place:
     """
     bucket, _, prefix = text[len(SCHEME) :].partition("/")
     if not is_place(text) or not _is_bucket(bucket):
-        raise InvalidOption(f"not a place in S3, such as s3://bucket/folder/: {quoted(text)}")
+        raise InvalidOption(
+            "not a place in S3, such as s3://bucket/folder/, where the name of a bucket has two"
+            f" characters or more, A-Z, a-z, 0-9, '.', '_' or '-': {quoted(text)}"
+        )
     if prefix and not prefix.endswith("/"):
         prefix += "/"
     return Place(bucket, prefix)

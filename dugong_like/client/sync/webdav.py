@@ -31,6 +31,7 @@ from .remote import (
     check_stored,
     co_look_at,
     co_send_source,
+    labelled,
     look_of,
     mtime_of,
     refusal,
@@ -38,7 +39,7 @@ from .remote import (
     tag_of,
     url_of,
 )
-from .tree import Facts, Item, as_text
+from .tree import Facts, Item, as_text, parents
 
 if TYPE_CHECKING:
     from ...http.url import Origin
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 8  # requests for listings
 MAX_DEPTH: Final = 200  # folders; a path has 4096 bytes
 EXISTS: Final = 405  # of MKCOL (RFC 4918 section 9.3.1)
+CONFLICT: Final = 409  # of MKCOL: there is no folder above (there)
 WANTED: Final = (
     b'<?xml version="1.0" encoding="utf-8"?>\n<propfind xmlns="DAV:"><prop><resourcetype/>'
     b"<getcontentlength/><getetag/><getlastmodified/></prop></propfind>"
@@ -75,6 +77,7 @@ class WebDAVRemote:
         self._url = url
         self._base = decode(url.path)
         self._exists = False
+        self._refused: dict[str, Response] = {}  # folders that could not be made
 
     # ---- listing
 
@@ -120,7 +123,7 @@ class WebDAVRemote:
                 take(path, _facts(resource))
 
         reader = Multistatus(note)
-        with response:
+        with response, labelled(request):
             for reading in response.co_iter_bytes():
                 data = yield from reading
                 if data is not None:
@@ -150,19 +153,52 @@ class WebDAVRemote:
             levels.setdefault(folder.count("/"), []).append(folder)
         for depth in sorted(levels):
             made: list[None] = []
-            ops = (self._co_make_folder(co_send, f"{folder}/") for folder in levels[depth])
+            ops = (
+                self._co_note_folder(co_send, folder)
+                for folder in levels[depth]
+                if not self._refusal_above(folder)
+            )
             yield from several(ops, made, AT_ONCE)
 
     def _co_make_base(self, co_send: Send) -> Co[None]:
         """Make the folder itself, if the listing has not found it."""
         if not self._exists:
-            yield from self._co_make_folder(co_send, "")
+            response = yield from self._co_make_all(co_send, self._url)
+            if not response.is_success and response.status_code != EXISTS:
+                raise refusal(response)
             self._exists = True
 
-    def _co_make_folder(self, co_send: Send, path: str) -> Co[None]:
-        response = yield from co_send(self._request("MKCOL", path))
+    def _co_make_all(self, co_send: Send, url: URL) -> Co[Response]:
+        """Make a folder, and those above it that do not exist (RFC 4918 section 9.3.1).
+
+        Returns:
+            The response for the folder itself.
+
+        """
+        response = yield from self._co_mkcol(co_send, url)
+        above = url.path.rstrip("/").rpartition("/")[0]
+        if response.status_code == CONFLICT and above:
+            yield from self._co_make_all(co_send, URL(f"{url.origin}{above}/"))
+            response = yield from self._co_mkcol(co_send, url)
+        return response
+
+    def _co_note_folder(self, co_send: Send, folder: str) -> Co[None]:
+        """Make a folder; if it is refused, that is the error of each file in it."""
+        response = yield from self._co_mkcol(co_send, url_of(self._url, f"{folder}/"))
         if not response.is_success and response.status_code != EXISTS:
-            raise refusal(response)
+            self._refused[folder] = response
+
+    def _co_mkcol(self, co_send: Send, url: URL) -> Co[Response]:
+        request = self._build("MKCOL", url)
+        request.idempotent = True  # a folder that exists is 405
+        response = yield from co_send(request)
+        return response
+
+    def _refusal_above(self, path: str) -> Response | None:
+        """Return the response by which a folder that *path* is in was refused."""
+        if not self._refused:
+            return None
+        return next((self._refused[each] for each in parents(path) if each in self._refused), None)
 
     def co_put(
         self,
@@ -172,6 +208,8 @@ class WebDAVRemote:
         rate: RateLimit | None,
     ) -> Co[Stored]:
         """Store a file; see `Remote.co_put`."""
+        if (refused := self._refusal_above(file.path)) is not None:
+            raise refusal(refused, "the folder")
         request = self._request("PUT", file.path)
         request.headers.set("X-OC-Mtime", str(file.mtime_ns // SECOND))
         response = yield from co_send_source(co_send, request, file, rate)

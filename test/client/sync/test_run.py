@@ -522,6 +522,34 @@ def test_without_digests_on_the_server_the_bytes_are_compared(pair):
     assert pair.store.texts() == FILES
 
 
+def test_only_what_was_done_is_told(pair):
+    write_all(pair)
+    pair.up(verify=True)
+    assert [step.path for step in pair.steps].count("b") == 1, "not once more when it is verified"
+
+    pair.store.put(b"b", b"TEXT")
+    pair.up(checksum=True, record=False)
+    if pair.store.webdav:  # otherwise the list has digests of nothing that others have stored
+        assert [(*step[:2], step.reason) for step in pair.steps] == [("copy", "b", "other bytes")]
+    pair.up(checksum=True)
+    assert pair.steps == []
+
+
+def test_what_an_earlier_run_has_sent_is_not_told(manifest):
+    write_all(manifest)
+    manifest.up()
+    del manifest.store.files[b"dugong-manifest.jsonl"]  # as if it had been killed before
+
+    assert manifest.up().unchanged == len(FILES)
+    assert manifest.steps == []
+
+
+def test_without_a_source_nothing_is_asked_of_the_server(pair):
+    with pytest.raises(FileNotFoundError):
+        pair.client.sync(pair.root / "nothing", BASE, record=False)
+    assert {method for method, _ in pair.store.seen} <= {"OPTIONS"}
+
+
 def test_what_was_copied_is_read_back_if_asked_for(pair):
     write_all(pair)
     assert pair.up(verify=True).verified == len(FILES)

@@ -5,7 +5,7 @@ from kit.sites import answer_of
 from kit.sync_pair import OLD, tree_of
 from kit.sync_server import BASE
 
-from dugong_like import StatusError, TransferError
+from dugong_like import DugongError, StatusError, TransferError
 
 
 def multistatus(*resources):
@@ -97,12 +97,43 @@ def test_the_folder_itself_is_made(webdav):
     assert webdav.store.texts() == {"new/x/y": b"data", "other/y": b"data"}
 
 
-def test_a_folder_that_cannot_be_made_stops_the_run(webdav):
-    webdav.store.by.append(lambda seen, path: answer_of(403) if seen.method == "MKCOL" else None)
+def test_a_folder_that_cannot_be_made_is_the_failure_of_its_files(webdav):
+    webdav.store.by.append(lambda seen, path: answer_of(403) if path.startswith(b"x") else None)
+    for path in ("x/y", "x/deep/er/z", "other/a", "top"):
+        webdav.write(path)
+
+    result = webdav.up()
+
+    assert (result.copied, result.failed) == (2, 2)
+    assert webdav.store.texts() == {"other/a": b"data", "top": b"data"}
+    for path in ("x/y", "x/deep/er/z"):
+        assert str(webdav.errors()[path]) == (
+            "MKCOL http://example.org/files/x/: the server answered 403 for the folder"
+        )
+    assert sorted(webdav.store.asked("MKCOL")) == [b"other/", b"x/"]
+
+
+def test_folders_above_the_one_that_is_synchronised_are_made(webdav):
+    webdav.store.folders.clear()
+    webdav.store.folders.add(b"")
     webdav.write("x/y")
 
-    with pytest.raises(StatusError, match="403"):
-        webdav.up()
+    webdav.client.sync(webdav.root, f"{BASE}a%20b/c/d", record=False)
+
+    assert webdav.store.texts() == {"a b/c/d/x/y": b"data"}
+    webdav.store.by.append(lambda seen, path: answer_of(409) if seen.method == "MKCOL" else None)
+    with pytest.raises(StatusError, match="MKCOL .*/files/new/: .*409"):
+        webdav.client.sync(webdav.root, f"{BASE}new", record=False)
+
+
+def test_an_answer_that_is_not_valid_is_named_by_its_url(pair):
+    pair.write("a")
+    cut = answer_of(207 if pair.store.webdav else 200, body=b"<multistatus xmlns='DAV:'><resp")
+    pair.store.by.append(lambda seen, path: None if seen.method == "OPTIONS" else cut)
+
+    with pytest.raises(DugongError, match=r"(PROPFIND|GET) http://example.org/files/.* valid"):
+        pair.up()
+    assert not pair.store.asked("PUT")
 
 
 def test_the_time_goes_with_the_file_and_comes_back(webdav):
