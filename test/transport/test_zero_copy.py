@@ -212,7 +212,7 @@ def test_one_pipe_is_kept_and_a_child_process_does_not_use_it():
     first, second = Pipe.borrow(), Pipe.borrow()
     first.give_back()
     second.give_back()
-    assert open_descriptors() == before + 2
+    assert open_descriptors() <= before + 2  # fewer if one was kept before
     assert Pipe.borrow() is first
     first.give_back()
     assert in_child(lambda: len(bulk._spare)) == 0
