@@ -39,6 +39,7 @@ from .tree import Facts, Item, as_text, parents
 
 T = TypeVar("T", Item, Known)
 NO_FOLDERS: Final[AbstractSet[str]] = frozenset()
+COARSEST: Final = 2 * 10**9  # nanoseconds: the times of FAT are even seconds
 
 
 class Kind(StrEnum):
@@ -162,7 +163,7 @@ class Plan:
             return "another size"
         if _is_known(here, known) and known is not None and known.tag is not None:
             if known.tag == there.tag:
-                return None
+                return "another time" if self._is_listed_otherwise(here, there) else None
             if there.tag is not None:
                 return "another version on the server"
         if self._rules.exact_times and there.mtime_ns is not None:
@@ -170,6 +171,15 @@ class Plan:
         if known is not None and known.mtime_ns != here.mtime_ns:
             return "another time"
         return "only the size is known"
+
+    def _is_listed_otherwise(self, here: Facts, there: Facts) -> bool:
+        """Return True if the list has another time for a file whose tag is the same.
+
+        Servers make tags of size and seconds: within one second two versions have the same.
+        """
+        if not self._rules.exact_times or there.mtime_ns is None:
+            return False
+        return here.mtime_ns is None or abs(here.mtime_ns - there.mtime_ns) > COARSEST
 
     def _surplus(self, path: str, other: Facts) -> Step | None:
         """Return what becomes of a file that the source does not have."""

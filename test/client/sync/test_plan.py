@@ -48,6 +48,12 @@ CASES = {
     "times that a server gives are not exact": (HERE, EXACT, None, UP, "copy"),
     "exact times": (HERE, EXACT, None, MANIFEST, None),
     "exact times that differ": (Facts(5, 101), EXACT, None, MANIFEST, "copy"),
+    "the same tag, another time in the list": (
+        *(HERE, Facts(5, 10**18, "1"), KNOWN, DOWN._replace(exact_times=True), "copy"),
+    ),
+    "the same tag, a coarse time": (
+        *(HERE, Facts(5, 10**9, "1"), KNOWN, DOWN._replace(exact_times=True), None),
+    ),
     "exact times, another size": (Facts(6, 100), EXACT, None, MANIFEST, "copy"),
     "sent by a run that was killed": (HERE, None, KNOWN, MANIFEST, "confirm"),
     "changed, and sent by a run that was killed": (
