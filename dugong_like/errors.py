@@ -73,7 +73,7 @@ libraries that stand for these (adapters/httpx_errors.py, adapters/requests.py).
 from __future__ import annotations
 
 import errno
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 Sent = Literal["no", "maybe", "yes"]
 STEPS: Final = frozenset(["dns", "connect", "tls"])  # steps of connecting, with a server or a proxy
@@ -111,6 +111,16 @@ class DugongError(Exception):
     def __init__(self, message: str = "", *, request_sent: Sent = "no") -> None:
         super().__init__(message)
         self.request_sent = request_sent
+
+    def __copy__(self) -> Self:
+        """Return one with the same message and attributes, but no traceback, cause and context.
+
+        It is here as libraries of other people change what `copy.copy` makes of exceptions: tblib,
+        which Dask uses, has it keep the traceback, and share the attributes.
+        """
+        copied = type(self)(*self.args)
+        copied.__dict__.update(self.__dict__)
+        return copied
 
     def label(self, method: str, url: str, note: str = "") -> None:
         """Put the request in front of the message, unless that was done before.

@@ -1,6 +1,7 @@
 """The tree of exceptions: what a caller may conclude from each."""
 
 import copy
+import copyreg
 import errno
 import pickle
 import ssl
@@ -93,6 +94,28 @@ def test_ends_of_streams_carry_their_codes():
     for exc in (gone, pickle.loads(pickle.dumps(gone)), copy.copy(gone)):
         assert (exc.last_id, exc.code, exc.debug) == (7, 11, b"calm")
         assert (exc.request_sent, exc.retryable) == ("yes", True)
+
+
+def test_copies_are_apart_whatever_other_libraries_make_of_exceptions(monkeypatch):
+    """Like tblib, of which Dask has exceptions pickled: traceback and attributes are shared."""
+
+    def make(kind, attributes, traceback):
+        made = kind.__new__(kind)
+        made.__dict__ = attributes
+        return made.with_traceback(traceback)
+
+    def reduce(exc):
+        return make, (type(exc), exc.__dict__, exc.__traceback__)
+
+    monkeypatch.setitem(copyreg.dispatch_table, errors.ConnectionClosed, reduce)
+    with pytest.raises(errors.ConnectionClosed) as caught:
+        raise errors.ConnectionClosed("over", request_sent="maybe")
+    exc = caught.value
+    copied = copy.copy(exc)
+    copied.label("GET", "http://a.test/")
+    assert (str(exc), exc.url, exc.request_sent) == ("over", "", "maybe")
+    assert (str(copied), copied.request_sent) == ("GET http://a.test/: over", "maybe")
+    assert copied.__traceback__ is None
 
 
 def test_phases_of_proxies():

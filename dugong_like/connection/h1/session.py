@@ -425,7 +425,7 @@ class Session:
         stream = shared.stream or shared.live_stream()
         stream.quick_ack()  # the server may hold back what is less than a packet
         if begun is None or (timeout := shared.timeout) is None:
-            return stream.wanted_by_recv(None)
+            return stream.wanted_by_recv(None).because("body")
         now = time.monotonic()
         if begun.until is None:
             begun.until = now + timeout
@@ -433,7 +433,7 @@ class Session:
             from ...transport.attempts import timed_out  # noqa: PLC0415 - rare
 
             raise timed_out("nothing arrived", timeout, "read")
-        return stream.wanted_by_recv(begun.until)
+        return stream.wanted_by_recv(begun.until).because("body")
 
     def take_replies(self, most: int) -> list[tuple[HTTPResponse, bytes]]:
         """Take the responses to the first pending requests, if all of them was received before.
