@@ -10,7 +10,8 @@ Not here: checking what the server has chosen (handshake.py).
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
@@ -30,35 +31,25 @@ def set_offer(context: ssl.SSLContext, protocols: Sequence[str]) -> None:
     _offers[context] = tuple(protocols)
 
 
-class offering:  # noqa: N801 - a context manager, as those of contextlib are called
+@contextmanager
+def offering(context: ssl.SSLContext, protocols: Sequence[str] | None) -> Iterator[None]:
     """Let TLS objects that are made in the block offer *protocols*; without any, as *context* does.
 
     Afterwards a context that was not made by this library offers HTTP/1.1, as nobody can ask it
     what it has offered before.
+
+    It is a generator as that gives the lock back wherever Ctrl-C comes: behind the ``acquire`` of
+    an ``__enter__`` in Python it would be lost, and each later handshake of other threads wait.
     """
-
-    __slots__ = ("_context", "_lock", "_protocols")
-
-    def __init__(self, context: ssl.SSLContext, protocols: Sequence[str] | None) -> None:
-        self._context = context
-        self._protocols = protocols
-        self._lock = _lock  # of this process
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        if self._protocols:
-            try:
-                self._context.set_alpn_protocols(list(self._protocols))
-            except BaseException:
-                self._lock.release()
-                raise
-
-    def __exit__(self, *exc: object) -> None:
+    with _lock:
+        if not protocols:
+            yield
+            return
+        context.set_alpn_protocols(list(protocols))
         try:
-            if self._protocols:
-                self._context.set_alpn_protocols(list(_offers.get(self._context, HTTP_1)))
+            yield
         finally:
-            self._lock.release()
+            context.set_alpn_protocols(list(_offers.get(context, HTTP_1)))
 
 
 def _renew_lock() -> None:

@@ -5,9 +5,11 @@ import threading
 from contextlib import suppress
 
 import pytest
+from kit.interrupted import interrupted_at_each_line
 from kit.support import ScriptedServer
 
 from dugong_like import HTTPConnection, ProtocolNotNegotiated, tls_context
+from dugong_like.transport.tls import alpn
 from dugong_like.transport.tls.alpn import offering
 
 
@@ -54,6 +56,25 @@ def test_threads_with_one_context_do_not_get_each_others_offers():
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.parametrize("protocols", [("h2",), ()])
+def test_interrupted_offers_leave_no_lock_to_other_threads(protocols):
+    context = tls_context()
+
+    def is_free():
+        free = alpn._lock.acquire(timeout=20)
+        if free:
+            alpn._lock.release()
+        found.append(free)
+
+    for _ in interrupted_at_each_line(lambda: offered_by(context, *protocols)):
+        found = []
+        other = threading.Thread(target=is_free)
+        other.start()
+        other.join()
+        assert found == [True]
+    assert offered_by(context) == [b"http/1.1"]
 
 
 @pytest.mark.parametrize("chosen", ["h2", None])
