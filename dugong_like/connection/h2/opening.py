@@ -8,9 +8,9 @@ from __future__ import annotations
 import copy
 import time
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from ...errors import DugongError
+from ...errors import ConnectionTimedOut, DugongError
 from ...polling.fork import generation
 from ...polling.wake import Wake
 from ...transport import exclusive
@@ -21,6 +21,10 @@ from ..states import NEW, OPEN, Retired
 if TYPE_CHECKING:
     from ...polling.contract import Co
     from .shared import H2State
+
+# Phases of time limits that are those of one operation, not of connecting: of `within`, and of
+# `Timeouts.total`.
+OF_CALLER: Final = frozenset({"", "total"})
 
 
 class Opening:
@@ -88,7 +92,8 @@ class Opening:
             if going is not None:
                 yield from going
         except DugongError as exc:
-            self._failure = exc
+            if not (isinstance(exc, ConnectionTimedOut) and exc.phase in OF_CALLER):
+                self._failure = exc
             raise
         finally:
             lock.release()
@@ -99,7 +104,10 @@ class Opening:
                 raise raised
 
     def _co_wait(self) -> Co[None]:
-        """Wait for the operation that connects; raises a copy of what it raises."""
+        """Wait for the operation that connects; raises a copy of what it raises.
+
+        Unless that is a time limit of its own: then another one connects.
+        """
         shared = self._shared
         timeout = shared.timeout
         limit = shared.timeouts.total

@@ -12,6 +12,7 @@ from kit.support import ScriptedServer, answering, read_head
 from dugong_like import (
     ConnectFailed,
     ConnectionClosed,
+    ConnectionTimedOut,
     HTTPConnection,
     Pipeline,
     ProtocolNotNegotiated,
@@ -173,6 +174,39 @@ def test_if_it_is_given_up_another_one_connects(slow):
 
     assert bodies_of(stream, going[2]) == [b"\0\1\2"]
     assert len(opened) == 3
+
+
+@pytest.mark.parametrize("phase", ["", "total"])
+def test_its_own_time_limit_is_not_that_of_those_that_wait(slow, phase):
+    conn, flag, streams, opened = slow
+    stream = PeerStream()
+    streams.append(stream)
+    going = [conn.co_exchange("GET", "/bytes/3") for _ in range(3)]
+    for each in going:
+        next(each)
+
+    with pytest.raises(ConnectionTimedOut, match="it is over"):
+        going[0].throw(ConnectionTimedOut("it is over", phase=phase))
+    flag.set()
+
+    assert bodies_of(stream, *going[1:]) == [b"\0\1\2"] * 2
+    assert len(opened) == 2
+
+
+@pytest.mark.parametrize("phase", ["dns", "connect", "tls", "proxy"])
+def test_time_limit_of_connecting_is_that_of_all_that_wait(slow, phase):
+    conn, flag, streams, opened = slow
+    streams.append(ConnectionTimedOut("no answer", phase=phase))
+    going = [conn.co_exchange("GET", "/") for _ in range(3)]
+    for each in going:
+        next(each)
+
+    flag.set()
+
+    for each in going:
+        with pytest.raises(ConnectionTimedOut, match="no answer"):
+            finish(each)
+    assert len(opened) == 1
 
 
 def test_closing_while_it_connects(slow):
