@@ -160,6 +160,7 @@ TESTED_ELSEWHERE = {
     "client/bulk/results.py": "plain data; bulk/test_schedule.py",
     "client/sync/local.py": "sync/test_run.py",
     "client/sync/remote.py": "sync/test_run.py, sync/test_manifest.py",
+    "client/sync/remote_files.py": "sync/test_manifest.py, sync/test_webdav.py, sync/test_s3.py",
     "client/sync/results.py": "plain data; sync/test_run.py",
     "client/sync/rows.py": "sync/test_tree.py, sync/test_record.py",
     "client/sync/steps.py": "sync/test_run.py",

@@ -214,10 +214,8 @@ class Requests:
             OSError, DugongError: see `co_send`.
 
         """
-        response = yield from self.client.co_stream("GET", url, **options)
+        response = yield from self.co_stream(url, **options)
         try:
-            with file_errors(url):
-                response.raise_for_status()
             kind = (response.field("content-type") or "text/html").lower()
             if not kind.startswith(PAGES) or (response.length or 0) > LARGEST_PAGE:
                 return []

@@ -19,9 +19,10 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import BinaryIO, Final, TextIO, cast
+from io import FileIO
+from typing import BinaryIO, Final, TextIO, TypeAlias, cast
 
 from ..errors import ConnectionTimedOut
 from ..polling.binary_streams import BinaryWriter
@@ -29,6 +30,8 @@ from ..polling.combinators import stall
 from ..polling.contract import POLLOUT, Co, PollNeeded, run
 from .escaping import HarmlessText, one_line
 from .outcome import too_late, with_name
+
+Opener: TypeAlias = Callable[[str, int], int]
 
 OUTPUT: Final = "standard output"
 ERROR: Final = "standard error"
@@ -63,6 +66,28 @@ def binary(stream: TextIO | None) -> BinaryIO | None:
         return None
     buffer = stream.buffer
     return cast("BinaryIO", getattr(buffer, "raw", buffer))
+
+
+@contextmanager
+def opened_input(file: str, opener: Opener | None = None) -> Iterator[tuple[BinaryIO, str]]:
+    """Open *file*, or standard input for ``-``, and yield it with its name for messages.
+
+    Args:
+        file: the argument of the user.
+        opener: of the file, as of `open`.
+
+    Raises:
+        OSError: it cannot be read, or is closed.
+
+    """
+    if file == "-":
+        standard = binary(sys.stdin)
+        if standard is None:
+            raise closed(INPUT)
+        yield standard, INPUT
+        return
+    with FileIO(file, opener=opener) as stream:
+        yield stream, file
 
 
 def is_terminal(stream: TextIO | BinaryIO | None) -> bool:

@@ -18,7 +18,6 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -28,7 +27,7 @@ from ..polling.binary_streams import co_read_some
 from ..polling.combinators import stall
 from ..polling.contract import POLLIN, Co, PollNeeded, run
 from .outcome import CommandFailed, too_late, with_name
-from .standard import INPUT, binary, closed
+from .standard import opened_input
 
 PIECE: Final = 262144  # bytes
 NON_BLOCKING: Final = os.O_NONBLOCK if sys.platform == "linux" else 0
@@ -185,14 +184,8 @@ def open_upload(file: str, patience: float | None) -> Iterator[Upload]:
         OSError: it cannot be read, or is closed.
 
     """
-    if file == "-":
-        standard = binary(sys.stdin)
-        if standard is None:
-            raise closed(INPUT)
-        yield Upload(standard, INPUT, patience)
-        return
-    with FileIO(file, opener=_open) as stream:
-        yield Upload(stream, file, patience)
+    with opened_input(file, _open) as (stream, name):
+        yield Upload(stream, name, patience)
 
 
 def _open(path: str, flags: int) -> int:

@@ -13,14 +13,13 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import FileIO
 from typing import BinaryIO, Final
 
 from ..polling.binary_streams import co_read_some
 from ..polling.contract import POLLIN, Co, PollNeeded
 from ..polling.fair_lock import NOT_BLOCKING, FairLock
 from .outcome import CommandFailed, with_name
-from .standard import INPUT, binary, closed
+from .standard import opened_input
 
 PIECE: Final = 65536  # bytes
 MAX_LINE: Final = 65536  # bytes; servers take 8 KiB
@@ -110,14 +109,8 @@ def open_list(file: str) -> Iterator[URLList]:
         OSError: it cannot be read, or is closed.
 
     """
-    if file == "-":
-        standard = binary(sys.stdin)
-        if standard is None:
-            raise closed(INPUT)
-        yield URLList(standard, INPUT)
-        return
-    with FileIO(file) as stream:
-        yield URLList(stream, file)
+    with opened_input(file) as (stream, name):
+        yield URLList(stream, name)
 
 
 def _is_waited_for(stream: BinaryIO) -> bool:

@@ -185,7 +185,7 @@ class DirectDispatch:
                 self._pool.discard(member)
         else:
             repeats = needs_http_1(request, exc) or may_repeat(request, exc)
-            request.attempts -= isinstance(exc, InvalidRequest)  # nothing was sent
+            request.attempts -= repeats and isinstance(exc, InvalidRequest)  # nothing was sent
             member.release()
         if not repeats:
             exc.request = request

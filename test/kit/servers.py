@@ -461,13 +461,15 @@ DefaultRuntimeDir {folder}
 Mutex file:{folder} default
 {user}
 LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so
-LoadModule authn_core_module {modules}/mod_authn_core.so
-LoadModule authn_file_module {modules}/mod_authn_file.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
-LoadModule authz_user_module {modules}/mod_authz_user.so
-LoadModule auth_digest_module {modules}/mod_auth_digest.so
 DocumentRoot {folder}/files
 MaxKeepAliveRequests 0
+"""
+DIGEST_APACHE = """
+LoadModule authn_core_module {modules}/mod_authn_core.so
+LoadModule authn_file_module {modules}/mod_authn_file.so
+LoadModule authz_user_module {modules}/mod_authz_user.so
+LoadModule auth_digest_module {modules}/mod_auth_digest.so
 <Location />
 AuthType Digest
 AuthName "a realm"
@@ -481,46 +483,42 @@ Require valid-user
 
 
 @contextmanager
-def apache(folder, lifetime=300):
-    """Apache httpd that wants Digest for the file "/file": user "me", password "päss".
-
-    *lifetime*: seconds that a nonce is valid; with 0 it may be used once.
-    """
+def running_apache(folder, settings, **values):
+    """Run Apache httpd with *settings* behind the common ones; it serves *folder*/files."""
     executable = Path(program("apache2"))
     modules = executable.parent.parent / "lib" / "apache2" / "modules"
     port = free_port()
-    secret = hashlib.md5("me:a realm:päss".encode()).hexdigest()
-    (folder / "users").write_text(f"me:a realm:{secret}\n")
-    (folder / "files").mkdir()
-    (folder / "files" / "file").write_bytes(PATTERN[:70_000])
-    user = ""
+    values |= {"port": port, "folder": folder, "modules": modules, "user": ""}
+    (folder / "files").mkdir(exist_ok=True)
     if os.geteuid() == 0:  # it gives up being root, and then needs to write there
         shutil.chown(folder, "www-data")
-        user = "User www-data\nGroup www-data"
+        shutil.chown(folder / "files", "www-data")
+        values["user"] = "User www-data\nGroup www-data"
     config = folder / "apache.conf"
-    config.write_text(
-        APACHE.format(port=port, folder=folder, user=user, modules=modules, lifetime=lifetime)
-    )
+    config.write_text(APACHE.format(**values) + settings.format(**values))
     command = [executable, "-d", folder, "-f", config, "-D", "FOREGROUND"]
     with running(command, port, folder / "apache.log"):
         yield Server("apache", port, False, folder)
 
 
+@contextmanager
+def apache(folder, lifetime=300):
+    """Apache httpd that wants Digest for the file "/file": user "me", password "päss".
+
+    *lifetime*: seconds that a nonce is valid; with 0 it may be used once.
+    """
+    secret = hashlib.md5("me:a realm:päss".encode()).hexdigest()
+    (folder / "users").write_text(f"me:a realm:{secret}\n")
+    (folder / "files").mkdir()
+    (folder / "files" / "file").write_bytes(PATTERN[:70_000])
+    with running_apache(folder, DIGEST_APACHE, lifetime=lifetime) as server:
+        yield server
+
+
 DAV_APACHE = """
-ServerName localhost
-Listen 127.0.0.1:{port}
-PidFile {folder}/pid
-ErrorLog {folder}/error.log
-DefaultRuntimeDir {folder}
-Mutex file:{folder} default
-{user}
-LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so
-LoadModule authz_core_module {modules}/mod_authz_core.so
 LoadModule dav_module {modules}/mod_dav.so
 LoadModule dav_fs_module {modules}/mod_dav_fs.so
 DavLockDB {folder}/locks
-DocumentRoot {folder}/files
-MaxKeepAliveRequests 0
 <Location />
 Dav On
 Require all granted
@@ -531,20 +529,8 @@ Require all granted
 @contextmanager
 def dav_apache(folder):
     """Apache httpd with WebDAV: files are kept below *folder*/files."""
-    executable = Path(program("apache2"))
-    modules = executable.parent.parent / "lib" / "apache2" / "modules"
-    port = free_port()
-    (folder / "files").mkdir()
-    user = ""
-    if os.geteuid() == 0:  # it gives up being root, and then needs to write there
-        shutil.chown(folder, "www-data")
-        shutil.chown(folder / "files", "www-data")
-        user = "User www-data\nGroup www-data"
-    config = folder / "apache.conf"
-    config.write_text(DAV_APACHE.format(port=port, folder=folder, user=user, modules=modules))
-    command = [executable, "-d", folder, "-f", config, "-D", "FOREGROUND"]
-    with running(command, port, folder / "apache.log"):
-        yield Server("apache", port, False, folder)
+    with running_apache(folder, DAV_APACHE) as server:
+        yield server
 
 
 DANTE = """

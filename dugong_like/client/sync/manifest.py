@@ -21,39 +21,32 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ContentChanged, StatusError, TransferError
-from ...http.redaction import mask_target
 from ...http.url import URL
 from ...http.validators import is_strong_etag
 from ...polling.contract import Co
 from ...polling.fairness import StepCounter
 from ...polling.wake import co_checkpoint
 from ..layers.retry import Retry
-from ..transfers.downloading import co_read_explanation, prepare
+from ..transfers.downloading import co_read_explanation
 from ..transfers.upload import co_send_file, only_unsent
 from ..transfers.upload_body import FileBody
 from .remote import (
     GONE,
     PIECE,
     Build,
-    Look,
     Send,
     Stored,
     Take,
-    check_stored,
-    co_look_at,
     co_send_source,
     labelled,
-    look_of,
     refusal,
     tag_of,
-    url_of,
 )
+from .remote_files import FilesBelow
 from .tree import MAX_PATH, Facts, Item, as_text
 
 if TYPE_CHECKING:
-    from ...http.url import Origin
     from ...polling.rates import RateLimit
-    from ..request import ClientRequest
     from ..response import Response
     from .local import SourceFile
 
@@ -66,7 +59,7 @@ DIGEST_SIZE: Final = 32  # bytes
 FAILED_CONDITION: Final = 412  # RFC 9110 section 15.5.13
 
 
-class ManifestRemote:
+class ManifestRemote(FilesBelow):
     """A folder on such a server; see `Remote`.
 
     Args:
@@ -79,10 +72,7 @@ class ManifestRemote:
     listing_lags = True
 
     def __init__(self, build: Build, url: URL) -> None:
-        self.origin: Origin = url.origin
-        self.name = mask_target(str(url))
-        self._build = build
-        self._url = url
+        super().__init__(build, url)
         self._etag: str | None = None  # of the manifest
         self._was_there = False
 
@@ -90,7 +80,7 @@ class ManifestRemote:
 
     def co_list(self, co_send: Send, take: Take, *, must_exist: bool) -> Co[None]:
         """Read the manifest; see `Remote.co_list`."""
-        request = self._build("GET", url_of(self._url, NAME))
+        request = self.request("GET", NAME)
         response = yield from co_send(request, stream=True)
         if response.status_code in GONE and not must_exist:
             response.close()
@@ -123,7 +113,7 @@ class ManifestRemote:
             file.write(b'{"files": %d}\n' % count)
             file.flush()
             file.seek(0)
-            request = self._build("PUT", url_of(self._url, NAME))
+            request = self.request("PUT", NAME)
             request.headers.set("Content-Type", "application/jsonl")
             if not self._was_there:
                 request.headers.set("If-None-Match", "*")
@@ -143,34 +133,16 @@ class ManifestRemote:
 
     # ---- files
 
-    def co_make_folders(self, co_send: Send, folders: Iterable[str]) -> Co[None]:  # noqa: ARG002
-        """Do nothing: such a server makes folders by itself, or needs none."""
-        yield from ()
-
     def co_put(
         self, co_send: Send, file: SourceFile, digest: bytes | None, rate: RateLimit | None
     ) -> Co[Stored]:
         """Store a file; see `Remote.co_put`."""
-        request = self._build("PUT", url_of(self._url, file.path))
+        request = self.request("PUT", file.path)
         response = yield from co_send_source(co_send, request, file, rate)
         tag = tag_of(response)
         if tag is None:
-            found = yield from self.co_look(co_send, file.path)
-            check_stored(found, file)
-            tag = None if found is None else found.tag
+            tag = yield from self.co_tag(co_send, file)
         return Stored(tag, digest)
-
-    def co_look(self, co_send: Send, path: str) -> Co[Look | None]:
-        """Send HEAD; see `Remote.co_look`."""
-        request = self._build("HEAD", url_of(self._url, path))
-        response = yield from co_look_at(co_send, request)
-        return None if response is None else look_of(response)
-
-    def get(self, path: str) -> ClientRequest:
-        """Return the request for a file; see `Remote.get`."""
-        request = self._build("GET", url_of(self._url, path))
-        prepare(request, None)
-        return request
 
     def mtime_of(self, path: str, listed: Facts, response: Response, size: int) -> int | None:
         """Check that it is the listed version; see `Remote.mtime_of`."""
@@ -181,18 +153,6 @@ class ManifestRemote:
                 "the server has another version than its list says", path=path, limit=listed.size
             )
         return listed.mtime_ns
-
-    def co_delete(self, co_send: Send, path: str) -> Co[None]:
-        """Delete a file; see `Remote.co_delete`."""
-        response = yield from co_send(self._build("DELETE", url_of(self._url, path)))
-        if not response.is_success and response.status_code not in GONE:
-            raise refusal(response)
-
-    def co_remove_folder(self, co_send: Send, path: str) -> Co[None]:
-        """Delete a folder that is empty; see `Remote.co_remove_folder`."""
-        response = yield from co_send(self._build("DELETE", url_of(self._url, f"{path}/")))
-        if not response.is_success and response.status_code not in GONE:
-            raise refusal(response)
 
 
 class Lines:

@@ -5,7 +5,7 @@ methods, and a line in syncing.py. Its operations send requests by a function th
 of them, ``co_send`` of a client: so small requests are pipelined, and limits, retries and
 authentication are those of the client.
 
-Not here: the kinds (manifest.py, webdav.py).
+Not here: the kinds (manifest.py, webdav.py, s3.py), and what they do alike (remote_files.py).
 """
 
 from __future__ import annotations

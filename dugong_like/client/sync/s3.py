@@ -10,7 +10,7 @@ Not here: credentials and signatures (s3_service.py), fields (s3_fields.py), and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
@@ -21,28 +21,23 @@ from ...http.url import URL
 from ...polling.contract import Co
 from ..transfers.downloading import co_read_explanation, prepare
 from .remote import (
-    GONE,
     SECOND,
     Build,
-    Look,
     Send,
     Stored,
     Take,
-    check_stored,
-    co_look_at,
     co_send_source,
-    look_of,
     mtime_of,
-    refusal,
     tag,
     tag_of,
     url_of,
 )
+from .remote_files import RemoteFiles
 from .s3_fields import MTIME, nanoseconds_of, seconds_of, set_digest
 from .s3_parts import PART, PARTS_FROM, PartsUpload
 from .s3_service import S3Auth, S3Service
 from .s3_xml import MAX_SIZE, Document, parse
-from .tree import ESCAPE, Facts, Item
+from .tree import ESCAPE, Facts
 
 if TYPE_CHECKING:
     from ...http.url import Origin
@@ -56,7 +51,7 @@ ELSEWHERE: Final = frozenset({301, 307, 400})  # what a bucket of another region
 AT_ONCE: Final = 1000  # keys of a list; the most that AWS gives
 
 
-class S3Remote:
+class S3Remote(RemoteFiles):
     """Objects of a bucket; see `Remote`.
 
     Args:
@@ -150,26 +145,6 @@ class S3Remote:
             found = yield from self.co_tag(co_send, file)
         return Stored(found, digest)
 
-    def co_tag(self, co_send: Send, file: SourceFile) -> Co[str | None]:
-        """Return the tag of a file that was stored.
-
-        Raises:
-            ContentChanged: the server has something else there.
-
-        """
-        found = yield from self.co_look(co_send, file.path)
-        check_stored(found, file)
-        return None if found is None else found.tag
-
-    def co_look(self, co_send: Send, path: str) -> Co[Look | None]:
-        """Send HEAD; see `Remote.co_look`."""
-        response = yield from co_look_at(co_send, self.request("HEAD", path))
-        return None if response is None else look_of(response)
-
-    def get(self, path: str) -> ClientRequest:
-        """Return the request for a file; see `Remote.get`."""
-        return self.request("GET", path)
-
     def mtime_of(
         self,
         path: str,  # noqa: ARG002 - see there
@@ -182,24 +157,6 @@ class S3Remote:
         if given is not None:
             return given
         return mtime_of(response.field("last-modified")) or listed.mtime_ns
-
-    def co_delete(self, co_send: Send, path: str) -> Co[None]:
-        """Delete an object; see `Remote.co_delete`."""
-        response = yield from co_send(self.request("DELETE", path))
-        if not response.is_success and response.status_code not in GONE:
-            raise refusal(response)
-
-    def co_remove_folder(self, co_send: Send, path: str) -> Co[None]:
-        """Delete the object that stands for a folder in other tools."""
-        yield from self.co_delete(co_send, f"{path}/")
-
-    def co_make_folders(self, co_send: Send, folders: Iterable[str]) -> Co[None]:  # noqa: ARG002
-        """Do nothing: there are no folders."""
-        yield from ()
-
-    def co_finish(self, co_send: Send, listing: Iterable[Item]) -> Co[None]:  # noqa: ARG002
-        """Do nothing: the server knows what it has."""
-        yield from ()
 
     # ---- requests
 

@@ -14,35 +14,30 @@ from typing import TYPE_CHECKING, Final
 
 from ...errors import TransferError
 from ...http.percent import decode
-from ...http.redaction import mask_target
 from ...http.url import URL
 from ...http.webdav import MULTI_STATUS, Multistatus, Resource
 from ...polling.combinators import several
 from ...polling.contract import Co
-from ..transfers.downloading import co_read_explanation, prepare
+from ..transfers.downloading import co_read_explanation
 from .remote import (
     GONE,
     SECOND,
     Build,
-    Look,
     Send,
     Stored,
     Take,
-    check_stored,
-    co_look_at,
     co_send_source,
     labelled,
-    look_of,
     mtime_of,
     refusal,
     tag,
     tag_of,
     url_of,
 )
-from .tree import Facts, Item, as_text, parents
+from .remote_files import FilesBelow
+from .tree import Facts, as_text, parents
 
 if TYPE_CHECKING:
-    from ...http.url import Origin
     from ...polling.rates import RateLimit
     from ..request import ClientRequest
     from ..response import Response
@@ -58,7 +53,7 @@ WANTED: Final = (
 )
 
 
-class WebDAVRemote:
+class WebDAVRemote(FilesBelow):
     """A folder on a WebDAV server; see `Remote`.
 
     Args:
@@ -71,10 +66,7 @@ class WebDAVRemote:
     listing_lags = False
 
     def __init__(self, build: Build, url: URL) -> None:
-        self.origin: Origin = url.origin
-        self.name = mask_target(str(url))
-        self._build = build
-        self._url = url
+        super().__init__(build, url)
         self._base = decode(url.path)
         self._exists = False
         self._refused: dict[str, Response] = {}  # folders that could not be made
@@ -100,7 +92,7 @@ class WebDAVRemote:
         self, co_send: Send, folder: str, take: Take, *, must_exist: bool
     ) -> Co[list[str]]:
         """List one folder; return the folders that are in it."""
-        request = self._request("PROPFIND", f"{folder}/" if folder else "")
+        request = self.request("PROPFIND", f"{folder}/" if folder else "")
         request.headers.set("Depth", "1")
         request.headers.set("Content-Type", "application/xml; charset=utf-8")
         request.body = WANTED
@@ -210,27 +202,13 @@ class WebDAVRemote:
         """Store a file; see `Remote.co_put`."""
         if (refused := self._refusal_above(file.path)) is not None:
             raise refusal(refused, "the folder")
-        request = self._request("PUT", file.path)
+        request = self.request("PUT", file.path)
         request.headers.set("X-OC-Mtime", str(file.mtime_ns // SECOND))
         response = yield from co_send_source(co_send, request, file, rate)
         tag = tag_of(response)
         if tag is None:
-            found = yield from self.co_look(co_send, file.path)
-            check_stored(found, file)
-            tag = None if found is None else found.tag
+            tag = yield from self.co_tag(co_send, file)
         return Stored(tag)
-
-    def co_look(self, co_send: Send, path: str) -> Co[Look | None]:
-        """Send HEAD; see `Remote.co_look`."""
-        request = self._build("HEAD", url_of(self._url, path))
-        response = yield from co_look_at(co_send, request)
-        return None if response is None else look_of(response)
-
-    def get(self, path: str) -> ClientRequest:
-        """Return the request for a file; see `Remote.get`."""
-        request = self._build("GET", url_of(self._url, path))
-        prepare(request, None)
-        return request
 
     def mtime_of(
         self,
@@ -242,22 +220,9 @@ class WebDAVRemote:
         """Return the time of the response; see `Remote.mtime_of`."""
         return mtime_of(response.field("last-modified")) or listed.mtime_ns
 
-    def co_delete(self, co_send: Send, path: str) -> Co[None]:
-        """Delete a file; see `Remote.co_delete`."""
-        response = yield from co_send(self._request("DELETE", path))
-        if not response.is_success and response.status_code not in GONE:
-            raise refusal(response)
-
-    def co_remove_folder(self, co_send: Send, path: str) -> Co[None]:
-        """Delete a folder; see `Remote.co_remove_folder`."""
-        yield from self.co_delete(co_send, f"{path}/")
-
-    def co_finish(self, co_send: Send, listing: Iterable[Item]) -> Co[None]:  # noqa: ARG002
-        """Do nothing: the server knows what it has."""
-        yield from ()
-
-    def _request(self, method: str, path: str) -> ClientRequest:
-        request = self._build(method, url_of(self._url, path))
+    def request(self, method: str, path: str) -> ClientRequest:
+        """Return a request, which may be repeated."""
+        request = super().request(method, path)
         request.idempotent = True  # RFC 4918 sections 9.1 and 9.3: a folder that exists is 405
         return request
 

@@ -1,5 +1,6 @@
 """Connecting for HTTP/2: once for all that wait, and what the server chooses."""
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -142,9 +143,20 @@ def test_all_wait_for_the_one_that_connects(slow):
     assert len(opened) == 1
 
 
-def test_its_failure_is_that_of_all_that_wait(slow):
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ConnectFailed("nobody there"),
+        *(
+            ConnectionTimedOut("nobody there", phase=phase)
+            for phase in ("dns", "connect", "tls", "proxy")
+        ),
+    ],
+    ids=["failed", "dns", "connect", "tls", "proxy"],
+)
+def test_its_failure_is_that_of_all_that_wait(slow, failure):
     conn, flag, streams, opened = slow
-    streams.append(ConnectFailed("nobody there"))
+    streams.append(copy.copy(failure))
     going = [conn.co_exchange("GET", "/") for _ in range(3)]
     for each in going:
         next(each)
@@ -152,7 +164,7 @@ def test_its_failure_is_that_of_all_that_wait(slow):
     flag.set()
 
     for each in going:
-        with pytest.raises(ConnectFailed, match="nobody there"):
+        with pytest.raises(type(failure), match="nobody there"):
             finish(each)
     assert len(opened) == 1
 
@@ -191,22 +203,6 @@ def test_its_own_time_limit_is_not_that_of_those_that_wait(slow, phase):
 
     assert bodies_of(stream, *going[1:]) == [b"\0\1\2"] * 2
     assert len(opened) == 2
-
-
-@pytest.mark.parametrize("phase", ["dns", "connect", "tls", "proxy"])
-def test_time_limit_of_connecting_is_that_of_all_that_wait(slow, phase):
-    conn, flag, streams, opened = slow
-    streams.append(ConnectionTimedOut("no answer", phase=phase))
-    going = [conn.co_exchange("GET", "/") for _ in range(3)]
-    for each in going:
-        next(each)
-
-    flag.set()
-
-    for each in going:
-        with pytest.raises(ConnectionTimedOut, match="no answer"):
-            finish(each)
-    assert len(opened) == 1
 
 
 def test_closing_while_it_connects(slow):
