@@ -46,6 +46,7 @@ from .local import seconds_to_rest
 from .plan import Kind, Plan, Rules, Step
 from .remote import co_digest_of, label, refusal, tag_of
 from .results import SyncProgress, SyncResult, SyncStep
+from .span import is_span, is_within
 from .steps import TO_COPY, Steps
 from .tree import Facts, Tree
 
@@ -346,7 +347,8 @@ class Sync:
         found = yield from self._remote.co_look(co_send, path)
         if known is None or found is None or known.tag is None:
             return False
-        if found.size not in {None, known.size} or found.tag != known.tag:
+        is_same = found.tag == known.tag or is_within(known.tag, found.modified_ns)
+        if found.size not in {None, known.size} or not is_same:
             return False
         self._there.add(path, Facts(known.size, known.mtime_ns, known.tag))
         self._is_listing_new = True
@@ -430,7 +432,8 @@ class Sync:
             _check_digest(data, listed.digest, path)
             facts = yield from self._local.co_write(path, data, mtime_ns)
         if facts.mtime_ns is not None:
-            self._record.put(path, facts.size, facts.mtime_ns, tag_of(response))
+            tag = listed.tag if is_span(listed.tag) else tag_of(response)
+            self._record.put(path, facts.size, facts.mtime_ns, tag)
         return facts.size
 
     def _co_delete_file(self, co_send: Send, step: Step, _: _Counted) -> Co[Step]:

@@ -159,3 +159,87 @@ def _without_tag(store, seen, path):
         store.put(path, seen.body)
         return answer_of(201)
     return None
+
+
+# ---- servers whose answer to PUT has no tag, but a date
+
+
+def _http_date(seconds):
+    return f"Sat, 01 Jan 2022 00:00:{seconds:02} GMT"
+
+
+class Dated:
+    """A server that stores all files at the same second; `times` has others."""
+
+    def __init__(self, store):
+        self.store = store
+        self.times = {}
+        store.by.append(self.answer)
+
+    def answer(self, seen, path):
+        store = self.store
+        if path == NAME.encode():
+            return None
+        if seen.method == "PUT":
+            store.put(path, seen.body)
+            return answer_of(201, f"Date: {_http_date(30)}")
+        if seen.method not in {"GET", "HEAD"} or path not in store.files:
+            return None
+        second = self.times.get(path, 30)
+        fields = [f'ETag: "{second}"', f"Last-Modified: {_http_date(second)}"]
+        if seen.method == "GET":
+            return answer_of(200, *fields, body=store.files[path])
+        lines = "".join(f"{field}\r\n" for field in fields)
+        size = len(store.files[path])
+        return f"HTTP/1.1 200 OK\r\n{lines}Content-Length: {size}\r\n\r\n".encode()
+
+
+@pytest.fixture
+def dated(manifest):
+    server = Dated(manifest.store)
+    for number in range(200):
+        manifest.write(f"{number:03}", b"%03d" % number)
+    return server
+
+
+def test_few_files_are_looked_at_if_the_date_of_the_answer_is_that_of_the_file(manifest, dated):
+    assert manifest.up(jobs=1).copied == 200
+    assert 0 < len(manifest.store.asked("HEAD")) < 100
+
+    assert manifest.up().unchanged == 200
+    assert manifest.down().copied == 200
+    assert manifest.down().unchanged == 200
+    assert manifest.store.asked("GET") == [NAME.encode()]
+
+
+def test_all_are_looked_at_if_it_is_not(manifest, dated):
+    dated.times = {b"%03d" % number: 10 for number in range(200)}
+
+    manifest.up(jobs=1)
+
+    assert len(manifest.store.asked("HEAD")) == 200
+    assert manifest.up().unchanged == 200
+    assert manifest.down().failed == 0
+
+
+def test_a_file_that_was_stored_later_or_is_an_older_one_is_another_version(manifest, dated):
+    manifest.up(jobs=1)
+    dated.times = {b"100": 40, b"150": 5, b"151": 30}
+
+    result = manifest.down()
+
+    assert result.failed == 2
+    assert set(manifest.errors()) == {"100", "150"}
+    assert "another version than its list says" in str(manifest.errors()["150"])
+
+
+def test_after_a_kill_files_within_their_spans_are_not_sent_again(manifest, dated):
+    manifest.up(jobs=1)
+    del manifest.store.files[NAME.encode()]
+    dated.times = {b"100": 40, b"150": 5}
+
+    result = manifest.up()
+
+    assert (result.copied, result.unchanged) == (2, 198)
+    assert sorted(manifest.store.asked("PUT")) == [b"100", b"150", NAME.encode()]
+    assert manifest.up().unchanged == 200
