@@ -153,7 +153,6 @@ TESTED_ELSEWHERE = {
     "cli/demo_ways.py": "test_command_line.py",
     "drivers/pollers.py": "test_contract.py",
     "drivers/loop_task.py": "test_loop.py, test_contract.py",
-    "drivers/trio.py": "test_contract.py",
     "client/bulk/dispatcher.py": "bulk/test_schedule.py",
     "client/bulk/lane.py": "bulk/test_schedule.py",
     "client/bulk/place.py": "bulk/test_schedule.py",

@@ -1,14 +1,20 @@
 """Operations on trio.
 
-A wait for a flag (`Wake`) needs no descriptor here: trio resumes a task from any thread.
+A wait for a flag (`Wake`) needs no descriptor here: trio resumes a task from any thread. Such waits
+are the most frequent ones with HTTP/2, and many have a deadline that is hardly ever reached. A
+cancel scope for each of them would cost half of a request, so they share one: see `_Flags`.
+
+Not here: flags themselves (polling/wake.py).
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import trio
 
@@ -16,6 +22,7 @@ from ..polling.contract import POLLIN, POLLOUT, Co, PollNeeded, check_need, chec
 from ..polling.wake import FlagSource
 
 T = TypeVar("T")
+SPARE_ALARMS: Final = 64  # obsolete ones, before they are removed
 
 
 async def run(op: Co[T]) -> T:
@@ -35,8 +42,11 @@ async def run(op: Co[T]) -> T:
         while True:
             need = next(op)
             try:
-                if need.deadline is None and need[1] == POLLIN:  # fast path for the usual case
-                    await _wait_readable(need)
+                source, deadline = need.source, need.deadline
+                if type(source) is FlagSource and (flags := _flags()) is not None:
+                    await flags.wait(source, deadline)
+                elif deadline is None and need[1] == POLLIN:  # the usual case
+                    await trio.lowlevel.wait_readable(need[0])
                 else:
                     await _wait(need)
             except Exception:
@@ -52,51 +62,34 @@ async def run(op: Co[T]) -> T:
     return result
 
 
-async def _wait_readable(need: PollNeeded) -> None:
-    source = need.source
-    if type(source) is not FlagSource:
-        await trio.lowlevel.wait_readable(need[0])
-        return
-    registrations = source.registrations
-    if registrations and any(type(other) is _Parked for other in list(registrations.values())):
-        raise trio.BusyResourceError("another task waits for the same flag")
-    parked = _Parked()
-    registrations[parked] = parked
-    try:
-        if source.closed:
-            return  # the operation raises the error
-        if source.is_set():  # perhaps since before it was registered
-            parked.waits = False
-            source.settle()  # for those who look at the descriptor
-            await trio.lowlevel.checkpoint()
-        else:
-            await trio.lowlevel.wait_task_rescheduled(parked.give_up)
-    finally:
-        parked.waits = False
-        registrations.pop(parked, None)
+class _Flag:
+    """A flag for which a task may wait, in one run of trio; a `NearRegistration`.
 
-
-class _Parked:
-    """A task that waits for a flag; a `NearRegistration`.
+    It stays registered until the flag is closed, or is used in a later run.
 
     Attributes:
+        task: the one that waits, or makes a step at the moment instead; None if there is none.
         waits: True until it is resumed.
+        deadline: seconds of `time.monotonic` at which it is resumed in any case, or None.
+        alarm: seconds of `time.monotonic`: its first alarm.
 
     """
 
-    __slots__ = ("_task", "_token", "waits")
+    __slots__ = ("_flags", "alarm", "deadline", "task", "waits")
 
-    def __init__(self) -> None:
-        self._task = trio.lowlevel.current_task()
-        self._token = trio.lowlevel.current_trio_token()
-        self.waits = True
+    def __init__(self, flags: _Flags) -> None:
+        self._flags = flags
+        self.task: trio.lowlevel.Task | None = None
+        self.waits = False
+        self.deadline: float | None = None
+        self.alarm = math.inf
 
     def give_up(self, _: object) -> trio.lowlevel.Abort:
         """Stop waiting, as the task is cancelled."""
         self.waits = False
         return trio.lowlevel.Abort.SUCCEEDED
 
-    def resume(self, then: Callable[[], object]) -> bool:  # noqa: ARG002 - see `_wait_readable`
+    def resume(self, then: Callable[[], object]) -> bool:  # noqa: ARG002 - see `_Flags.wait`
         """See `NearRegistration.resume`; it may be in any thread here."""
         if not self.waits:
             return False
@@ -104,7 +97,7 @@ class _Parked:
             self.reschedule()
             return True
         try:
-            self._token.run_sync_soon(self.reschedule)
+            self._flags.token.run_sync_soon(self.reschedule)
         except trio.RunFinishedError:
             return False
         return True
@@ -118,25 +111,165 @@ class _Parked:
             task = trio.lowlevel.current_task()
         except RuntimeError:
             return False
-        return task is not self._task and trio.lowlevel.current_trio_token() is self._token
+        return task is not self.task and _known.get(None) is self._flags
 
     def reschedule(self) -> None:
         """Resume the task, if it still waits; in its thread."""
         if self.waits:
             self.waits = False
-            trio.lowlevel.reschedule(self._task)
+            assert self.task is not None
+            trio.lowlevel.reschedule(self.task)
 
     def end(self, then: Callable[[], object]) -> None:
         """See `Registration.end`."""
+        self.alarm = math.inf
         self.resume(then)
         then()
 
 
+class _Flags:
+    """The flags for which tasks wait in one run of trio, and the alarms for their deadlines.
+
+    A task of the system keeps it, and resumes tasks at their deadlines. An alarm stays set when its
+    wait is over: the next wait for the same flag usually has a later deadline, and needs no other
+    one before.
+
+    Attributes:
+        token: of the run.
+        is_over: True if that has ended, or is about to.
+
+    """
+
+    __slots__ = ("_alarms", "_most_alarms", "_order", "_scope", "is_over", "token")
+
+    def __init__(self) -> None:
+        self.token = trio.lowlevel.current_trio_token()
+        self.is_over = False
+        self._alarms: list[tuple[float, int, _Flag]] = []
+        self._most_alarms = SPARE_ALARMS  # before the obsolete ones are removed
+        self._order = itertools.count()  # flags cannot be compared
+        self._scope = trio.CancelScope()  # which the next alarm cancels
+
+    async def wait(self, source: FlagSource, deadline: float | None) -> None:
+        """Wait until the flag is set, or closed, or the deadline has passed; a checkpoint.
+
+        Raises:
+            trio.BusyResourceError: another task waits for it.
+
+        """
+        flag: _Flag | None = source.registrations.get(self)
+        if flag is None:
+            flag = self._register(source)
+        others = source.registrations if len(source.registrations) > 1 else {}
+        if flag.task is not None or any(map(_has_task, [*others.values()])):
+            raise trio.BusyResourceError("another task waits for the same flag")
+        flag.task = trio.lowlevel.current_task()
+        flag.waits = True
+        try:
+            if source.closed:
+                source.registrations.pop(self, None)  # it may have been registered since
+                return  # the operation raises the error
+            if source.is_set():  # perhaps since before it was registered
+                flag.waits = False
+                source.settle()  # for those who look at the descriptor
+                await trio.lowlevel.checkpoint()
+                return
+            flag.deadline = deadline
+            if deadline is not None and deadline < flag.alarm:
+                self._set_alarm(flag, deadline)
+            await trio.lowlevel.wait_task_rescheduled(flag.give_up)
+        finally:
+            flag.waits = False
+            flag.task = None
+
+    def _register(self, source: FlagSource) -> _Flag:
+        for other in list(source.registrations):
+            if type(other) is _Flags and other.is_over:
+                source.registrations.pop(other, None)
+        flag = source.registrations[self] = _Flag(self)
+        return flag
+
+    def _set_alarm(self, flag: _Flag, deadline: float) -> None:
+        flag.alarm = deadline
+        alarms = self._alarms
+        if len(alarms) > self._most_alarms:
+            alarms[:] = [each for each in alarms if each[0] == each[2].alarm]
+            heapq.heapify(alarms)
+            self._most_alarms = 2 * len(alarms) + SPARE_ALARMS
+        heapq.heappush(alarms, (deadline, next(self._order), flag))
+        if alarms[0][2] is flag:
+            self._aim()
+
+    def _aim(self) -> None:
+        """Have the first alarm ring in time."""
+        if self._alarms:
+            left = max(self._alarms[0][0] - time.monotonic(), 0)
+            self._scope.deadline = trio.current_time() + left
+
+    async def keep(self) -> None:
+        """Ring until the run ends."""
+        try:
+            while True:
+                with self._scope:
+                    await trio.sleep_forever()
+                self._scope = trio.CancelScope()
+                self._ring()
+                self._aim()
+        finally:
+            self._end()
+
+    def _ring(self) -> None:
+        """Resume the tasks whose deadline has passed."""
+        alarms, now = self._alarms, time.monotonic()
+        while alarms and alarms[0][0] <= now:
+            at, _, flag = heapq.heappop(alarms)
+            if at != flag.alarm:
+                continue
+            flag.alarm = math.inf
+            if flag.waits and flag.deadline is not None:
+                if flag.deadline > now:
+                    self._set_alarm(flag, flag.deadline)
+                else:
+                    flag.reschedule()
+
+    def _end(self) -> None:
+        """Note the end; shielded tasks that still wait do so for the descriptor from now on."""
+        self.is_over = True
+        _known.set(None)
+        for _, _, flag in self._alarms:
+            flag.reschedule()
+        self._alarms.clear()
+
+
+_known: Final = trio.lowlevel.RunVar[_Flags | None]("_known")
+
+
+def _flags() -> _Flags | None:
+    """Return the flags of this run of trio; None if it is about to end."""
+    try:
+        return _known.get()
+    except LookupError:
+        flags = _Flags()
+    try:
+        trio.lowlevel.spawn_system_task(flags.keep)
+    except RuntimeError:  # too late for that
+        _known.set(None)
+        return None
+    _known.set(flags)
+    return flags
+
+
+def _has_task(registration: object) -> bool:
+    return type(registration) is _Flag and registration.task is not None
+
+
 async def _wait(need: PollNeeded) -> None:
+    if need.source is not None:
+        need.source.settle()
     left = math.inf if need.deadline is None else need.deadline - time.monotonic()
     with trio.move_on_after(max(left, 0)):
         if need.mask == POLLIN:
-            await _wait_readable(need)
+            await trio.lowlevel.wait_readable(need.fd)
         elif need.mask == POLLOUT:
             await trio.lowlevel.wait_writable(need.fd)
         else:
