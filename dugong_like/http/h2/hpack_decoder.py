@@ -1,7 +1,9 @@
 """HPACK, the receiving half: blocks to header sections (RFC 7541).
 
 A block that is as one before, which most are, is decoded once, as long as the table does not change
-between the two. So is each Huffman-coded string.
+between the two. So is each Huffman-coded string. Blocks that mean the same whatever the table has,
+as all of nginx do, may change it: what they add is noted, and only added when a block comes that
+has to be decoded.
 
 A section beyond the limits is not kept, but decoded to its end, so that the table stays the one of
 the peer and the connection can go on.
@@ -33,6 +35,7 @@ MAX_OCTETS: Final = 5  # of an integer behind its prefix: 35 bits, more than any
 MAX_UPDATES: Final = 2  # of the size at the beginning of a block (RFC 7541 section 4.2)
 MOST_BLOCKS: Final = 32  # that are remembered
 LARGEST_BLOCK: Final = 4096  # bytes of one, together with its fields
+MOST_NOTED: Final = 32  # blocks whose entries are noted before it is looked which ones count
 MOST_STRINGS: Final = 128  # Huffman-coded strings that are remembered
 LARGEST_STRING: Final = 64  # bytes of one
 INDEXED: Final = 0x80  # first bits of the representations (RFC 7541 section 6)
@@ -77,7 +80,7 @@ class Decoder:
 
     __slots__ = (
         *("_adding", "_blocks", "_entries", "_limit", "_max_fields", "_max_list", "_most"),
-        *("_must_update", "_repeated", "_repeats", "_size", "_strings"),
+        *("_most_noted", "_must_update", "_noted", "_size", "_strings"),
     )
 
     def __init__(
@@ -97,8 +100,8 @@ class Decoder:
         # Blocks that add to the table and do not refer to it, as all of nginx are: what they mean,
         # the entries that they add, and the bytes that these count.
         self._adding: dict[bytes, tuple[FieldSection, list[Field], int]] = {}
-        self._repeated: tuple[FieldSection, list[Field], int] | None = None  # the last one of these
-        self._repeats = 0  # how often it has come without another change of the table
+        self._noted: list[tuple[FieldSection, list[Field], int]] = []  # those that came again
+        self._most_noted = MOST_NOTED  # before those are dropped that others have evicted
         self._strings: dict[bytes, bytes] = {}
 
     def set_max_size(self, size: int) -> None:
@@ -126,7 +129,7 @@ class Decoder:
     def repeat(self, block: bytes) -> None:
         """Do what `decode` does with a block of which `known` has just returned the fields."""
         if (adding := self._adding.get(block)) is not None:
-            self._repeat(adding)
+            self._note(adding)
 
     def decode(self, block: bytes) -> FieldSection:
         """Return the fields of a block.
@@ -141,7 +144,7 @@ class Decoder:
             return section
         known = self._adding.get(block)
         if known is not None and known[2] <= self._limit and not self._must_update:
-            self._repeat(known)
+            self._note(known)
             return known[0]
         try:
             return self._decode(block)
@@ -149,6 +152,8 @@ class Decoder:
             raise HpackError("a header block ends inside of a field (RFC 7541 section 6)") from None
 
     def _decode(self, block: bytes) -> FieldSection:
+        if self._noted:
+            self._add_noted()
         section = FieldSection()
         place = self._take_updates(block)
         is_stable = is_known = place == 0  # the latter: it means the same whatever the table has
@@ -187,22 +192,36 @@ class Decoder:
             self._remember(bytes(block), section, added)
         return section
 
-    def _repeat(self, known: tuple[FieldSection, list[Field], int]) -> None:
-        """Add the entries of a block to the table, as it has come again.
+    def _note(self, known: tuple[FieldSection, list[Field], int]) -> None:
+        """Note that a block has come again, which adds to the table."""
+        noted = self._noted
+        noted.append(known)
+        if self._blocks:
+            self._blocks.clear()
+        if len(noted) > self._most_noted:
+            self._drop_evicted()
 
-        If the table has nothing but copies of them, it stays the same.
-        """
-        _, added, size = known
-        if known is not self._repeated:
-            self._repeated = known
-            self._repeats = 0
-        elif self._repeats * size >= self._limit:
-            return
-        self._repeats += 1
-        self._blocks.clear()
-        self._entries.extendleft(added)
-        self._size += size
-        self._make_room(0)
+    def _drop_evicted(self) -> None:
+        """Drop what was noted of blocks whose entries have been evicted since by later ones."""
+        noted = self._noted
+        size = place = 0
+        for place in range(len(noted) - 1, -1, -1):
+            size += noted[place][2]
+            if size >= self._limit:  # so nothing is left of what was there before
+                self._entries.clear()
+                self._size = 0
+                break
+        del noted[:place]
+        self._most_noted = 2 * len(noted) + MOST_NOTED
+
+    def _add_noted(self) -> None:
+        """Add what was noted to the table."""
+        self._drop_evicted()
+        for _, added, size in self._noted:
+            self._entries.extendleft(added)
+            self._size += size
+            self._make_room(0)
+        self._noted.clear()
 
     def _remember(self, block: bytes, section: FieldSection, added: list[Field]) -> None:
         if added:
@@ -230,7 +249,6 @@ class Decoder:
                     "section 6.3)"
                 )
             self._limit = size
-            self._repeated = None
             self._must_update = False
             self._blocks.clear()
             self._make_room(0)
@@ -321,7 +339,6 @@ class Decoder:
     def _add(self, field: Field) -> None:
         """Add an entry to the dynamic table; one that does not fit empties it (section 4.4)."""
         size = entry_size(*field)
-        self._repeated = None
         self._make_room(size)
         if size <= self._limit:
             self._entries.appendleft(field)

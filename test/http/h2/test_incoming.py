@@ -100,6 +100,7 @@ def taken(engine, stream, wire, *, as_a_whole):
     head = stream.head
     shared = engine._shared
     decoder = shared.decoder
+    decoder._add_noted()
     return is_whole, (
         (body, stream.state, stream.ended, repr(stream.error), stream.trailers),
         (stream.missing if head is None else (head.status, head.fields), stream.interim),
