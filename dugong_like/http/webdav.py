@@ -30,6 +30,9 @@ MAX_TEXT: Final = 65536  # characters of one value
 MAX_DEPTH: Final = 32  # elements within each other; those of section 14 need 7
 MAX_SIZE_DIGITS: Final = 18  # more bytes than any storage has
 DAV: Final = "DAV: "  # the namespace, as expat puts it in front of a name
+# A property of ownCloud and Nextcloud, and the element that is in it.
+CHECKSUMS: Final = "other http://owncloud.org/ns checksums"
+CHECKSUM: Final = "other http://owncloud.org/ns checksum"
 COLLECTION: Final = "collection"
 
 _success = re.compile(r"HTTP/[0-9.]+ +2[0-9]{2}\b").match
@@ -47,6 +50,8 @@ class Resource(NamedTuple):
         modified: time of its last change in the format of Last-Modified, or None.
         created: the time when it was made in the format of RFC 3339, or None.
         content_type: media type, or None.
+        checksums: digests that ownCloud or Nextcloud name, such as ``SHA1:hex``, with spaces
+            between; None if there are none, or were not asked for.
 
     """
 
@@ -57,6 +62,7 @@ class Resource(NamedTuple):
     modified: str | None = None
     created: str | None = None
     content_type: str | None = None
+    checksums: str | None = None
 
     @property
     def path(self) -> str:
@@ -150,6 +156,8 @@ class Multistatus:
         outer = self._open[-1] if self._open else ""
         if outer == "prop" and text:
             self._part[name] = text
+        elif outer == CHECKSUMS and name == CHECKSUM:
+            self._part[CHECKSUMS] = f"{self._part.get(CHECKSUMS, '')} {text}".strip()
         elif outer == "propstat" and name == "status":
             self._part_is_good = _success(text) is not None
         elif outer == "response" and name == "href":
@@ -172,6 +180,7 @@ class Multistatus:
             known.get("getlastmodified"),
             known.get("creationdate"),
             known.get("getcontenttype"),
+            known.get(CHECKSUMS),
         )
 
 

@@ -146,3 +146,18 @@ def test_hostile_and_broken_documents_are_refused(message):
 )
 def test_paths_are_compared_decoded(href, path):
     assert path_of(href) == path
+
+
+def test_digests_of_owncloud():
+    inner = b"<checksums xmlns='http://owncloud.org/ns'>%b</checksums><getetag>1</getetag>"
+    one, two = b"<checksum>SHA1:aa MD5:bb</checksum>", b"<checksum>ADLER32:cc</checksum>"
+
+    def checksums(data):
+        (found,) = read(response(b"<href>/a</href>" + GOOD % (inner % data)))
+        return found.checksums
+
+    assert checksums(one) == "SHA1:aa MD5:bb"
+    assert checksums(b"\n " + one + b"\n" + two) == "SHA1:aa MD5:bb ADLER32:cc"
+    assert checksums(b"") is None
+    assert checksums(b"SHA1:aa") is None
+    assert checksums(one.replace(b"checksum>", b"checksum xmlns='DAV:'>", 1)) is None

@@ -3,7 +3,9 @@
 ``Store().client()`` is a client whose requests it answers, over connections without sockets.
 """
 
+import hashlib
 import re
+import zlib
 from urllib.parse import quote, unquote_to_bytes
 
 from kit.memory_site import MemorySite
@@ -11,6 +13,12 @@ from kit.sites import answer_of
 
 BASE = "http://example.org/files/"
 PREFIX = "/files/"
+OC = "http://owncloud.org/ns"
+
+
+def _digests(data):
+    sha1, md5 = hashlib.sha1(data).hexdigest(), hashlib.md5(data).hexdigest()
+    return f"SHA1:{sha1} MD5:{md5} ADLER32:{zlib.adler32(data):08x}"
 
 
 class Store:
@@ -19,6 +27,9 @@ class Store:
     Args:
         webdav: True for WebDAV.
         etags: False to send no ETag, but Last-Modified.
+        digests: those that it names in PROPFIND: "owncloud" computes SHA-1, MD5 and Adler-32 of
+            what it stores, and refuses a file with OC-Checksum of other bytes; "nextcloud" keeps
+            the field as it came; None for none.
 
     Attributes:
         files: bytes by path, which is bytes as well.
@@ -29,9 +40,10 @@ class Store:
 
     """
 
-    def __init__(self, webdav=False, etags=True):
-        self.webdav, self.etags = webdav, etags
+    def __init__(self, webdav=False, etags=True, digests=None):
+        self.webdav, self.etags, self.digests = webdav, etags, digests
         self.files = {}
+        self.named = {}
         self.versions = {}
         self.folders = {b""}
         self.seen = []
@@ -109,7 +121,11 @@ class Store:
         match, none = seen.headers.get("if-match"), seen.headers.get("if-none-match")
         if (none and known) or (match and match != f'"{self.versions.get(path)}"'):
             return answer_of(412)
+        came = seen.headers.get("oc-checksum", "")
+        if self.digests == "owncloud" and came and came not in _digests(seen.body):
+            return answer_of(400, body=b"The computed checksum does not match")
         self.put(path, seen.body)
+        self.named[path] = came if self.digests == "nextcloud" else ""
         return answer_of(204 if known else 201, *self._fields(path))
 
     def _delete(self, seen, path):
@@ -132,6 +148,10 @@ class Store:
     def _propfind(self, seen, path):
         if not self.webdav:
             return answer_of(405)
+        wants_digests = self.digests is not None and b"owncloud.org" in seen.body
+        if seen.headers.get("depth") == "0" and path in self.files:
+            parts = [self._resource(path, self.files[path], wants_digests)]
+            return self._multistatus(parts)
         folder = path.removesuffix(b"/")
         if folder not in self.folders:
             return answer_of(404)
@@ -142,11 +162,14 @@ class Store:
                 parts.append(self._resource(each, None))
         for each, data in sorted(self.files.items()):
             if each.startswith(start) and b"/" not in each[len(start) :]:
-                parts.append(self._resource(each, data))
+                parts.append(self._resource(each, data, wants_digests))
+        return self._multistatus(parts)
+
+    def _multistatus(self, parts):
         body = f'<D:multistatus xmlns:D="DAV:">{"".join(parts)}</D:multistatus>'.encode()
         return answer_of(207, body=body)
 
-    def _resource(self, path, data):
+    def _resource(self, path, data, wants_digests=False):
         href = PREFIX + quote(path)
         if data is None:
             href += "/" if path else ""
@@ -156,6 +179,11 @@ class Store:
             tag = "getetag" if name == "ETag" else "getlastmodified"
             found = f"<D:resourcetype/><D:getcontentlength>{len(data)}</D:getcontentlength>"
             found += f"<D:{tag}>{value}</D:{tag}>"
+            named = _digests(data) if self.digests == "owncloud" else self.named.get(path)
+            if wants_digests and named:
+                found += (
+                    f"<o:checksums xmlns:o='{OC}'><o:checksum>{named}</o:checksum></o:checksums>"
+                )
         return (
             f"<D:response><D:href>{href}</D:href><D:propstat><D:prop>{found}</D:prop>"
             "<D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>"

@@ -123,21 +123,27 @@ class SourceFile:
             limit=self.size,
         )
 
-    def co_digest(self, name: str = "sha256") -> Co[bytes]:
+    def co_digest(
+        self, name: str = "sha256", begin: int = 0, count: int | None = None
+    ) -> Co[bytes]:
         """Return the digest of its bytes.
 
         Args:
             name: the algorithm, as hashlib calls it.
+            begin: position of the first byte.
+            count: how many bytes; None for all up to the end.
 
         Raises:
             ContentChanged: it has changed meanwhile.
             OSError: it cannot be read.
 
         """
+        end = self.size if count is None else begin + count
+        running = RunningDigest([name], begin)
         if self.data is not None:
-            return hashlib.new(name, self.data).digest()
-        running = RunningDigest([name])
-        yield from running.co_follow(self._stream.fileno(), self.size)
+            running.update(memoryview(self.data)[begin:end])
+            return running.value(name)
+        yield from running.co_follow(self._stream.fileno(), end)
         self.check()
         return running.value(name)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
@@ -50,7 +50,7 @@ class Stored(NamedTuple):
 
     Attributes:
         tag: what the server calls this version, see `Facts.tag`; None if it does not say.
-        digest: the SHA-256 that was sent with it; None for none.
+        digest: the digest that was sent with it; None for none.
 
     """
 
@@ -83,6 +83,8 @@ class Remote(Protocol):
             nanosecond.
         listing_lags: True if a run that was killed leaves a listing that does not have all that was
             stored: `co_look` is the only way to know then.
+        deletes_at_once: how many files `co_delete_many` deletes at most; 1 if it must not be used.
+        digest_name: the algorithm of the digest that `co_put` stores, as hashlib calls it.
 
     """
 
@@ -90,6 +92,8 @@ class Remote(Protocol):
     origin: Origin
     exact_times: bool
     listing_lags: bool
+    deletes_at_once: int
+    digest_name: str
 
     def co_list(self, co_send: Send, take: Take, *, must_exist: bool) -> Co[None]:
         """Call *take* with the path and the facts of each file, in any order.
@@ -121,7 +125,7 @@ class Remote(Protocol):
         Args:
             co_send: sends requests.
             file: it has the path, the size, the time and the bytes.
-            digest: its SHA-256 if that is known, to be stored with it if the server can.
+            digest: its digest if that is known, to be stored with it if the server can.
             rate: bytes a second at most.
 
         Raises:
@@ -133,6 +137,27 @@ class Remote(Protocol):
 
     def co_look(self, co_send: Send, path: str) -> Co[Look | None]:
         """Return what the server has under a path now; None if it has nothing there."""
+        ...
+
+    def co_is_same(self, co_send: Send, file: SourceFile, listed: Facts) -> Co[bool | None]:
+        """Compare the bytes of both sides by a digest that the server names.
+
+        Args:
+            co_send: sends requests.
+            file: the local file.
+            listed: the facts of that of the server, which has the same size.
+
+        Returns:
+            None if it names none.
+
+        """
+        ...
+
+    def co_is_stored(self, co_send: Send, file: SourceFile) -> Co[bool]:
+        """Return True if the server says that it has the bytes of a file, which was copied.
+
+        It has to have computed their digest by itself. If this returns False, they are read back.
+        """
         ...
 
     def get(self, path: str) -> ClientRequest:
@@ -156,6 +181,18 @@ class Remote(Protocol):
 
     def co_delete(self, co_send: Send, path: str) -> Co[None]:
         """Delete a file. One that is gone is no error. Raises StatusError."""
+        ...
+
+    def co_delete_many(self, co_send: Send, paths: Sequence[str]) -> Co[dict[str, DugongError]]:
+        """Delete files by one request.
+
+        Returns:
+            Those that could not be deleted, with the errors.
+
+        Raises:
+            StatusError: the server refuses all.
+
+        """
         ...
 
     def co_remove_folder(self, co_send: Send, path: str) -> Co[None]:

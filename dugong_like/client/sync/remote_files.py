@@ -7,23 +7,28 @@ s3.py).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ...http.redaction import mask_target
 from ...polling.contract import Co
 from ..transfers.downloading import prepare
+from .oc_checksums import NAMES
 from .remote import GONE, Build, Look, Send, check_stored, co_look_at, look_of, refusal, url_of
 
 if TYPE_CHECKING:
+    from ...errors import DugongError
     from ...http.url import URL, Origin
     from ..request import ClientRequest
     from .local import SourceFile
-    from .tree import Item
+    from .tree import Facts, Item
 
 
 class RemoteFiles(ABC):
     """The methods of a `Remote` that are the same for several kinds of servers."""
+
+    deletes_at_once = 1
+    digest_name = "sha256"
 
     @abstractmethod
     def request(self, method: str, path: str) -> ClientRequest:
@@ -44,6 +49,28 @@ class RemoteFiles(ABC):
         found = yield from self.co_look(co_send, file.path)
         check_stored(found, file)
         return None if found is None else found.tag
+
+    def co_is_same(
+        self,
+        co_send: Send,  # noqa: ARG002 - see there
+        file: SourceFile,
+        listed: Facts,
+    ) -> Co[bool | None]:
+        """Compare with the digest of the list; see `Remote.co_is_same`."""
+        if listed.digest is None:
+            return None
+        return (yield from file.co_digest(NAMES[len(listed.digest)])) == listed.digest
+
+    def co_is_stored(self, co_send: Send, file: SourceFile) -> Co[bool]:  # noqa: ARG002
+        """Return False; see `Remote.co_is_stored`."""
+        yield from ()
+        return False
+
+    def co_delete_many(self, co_send: Send, paths: Sequence[str]) -> Co[dict[str, DugongError]]:
+        """Delete one after the other; see `Remote.co_delete_many`."""
+        for path in paths:
+            yield from self.co_delete(co_send, path)
+        return {}
 
     def get(self, path: str) -> ClientRequest:
         """Return the request for a file; see `Remote.get`."""

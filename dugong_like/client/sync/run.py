@@ -23,7 +23,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ...errors import (
     ContentChanged,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from .record import Record
     from .remote import Remote, Send
 
+T = TypeVar("T")
 WHOLE: Final = 1 << 18  # bytes; smaller files are received in memory, together with others
 AHEAD: Final = 16  # files under way for each connection
 ATTEMPTS: Final = 3  # for a file that changes while it is read
@@ -226,7 +228,7 @@ class Sync:
 
     def _co_copy(self) -> Co[None]:
         self._begin("copy", *self._steps.count(Kind.CLEAR, *TO_COPY))
-        yield from self._co_all(self._steps.of(Kind.CLEAR), self._co_delete_file)
+        yield from self._co_delete_all(Kind.CLEAR)
         if self._upload and self._files:
             yield from self._co_prepare_folders()
         yield from self._co_all(self._steps.of(*TO_COPY), self._co_copy_file)
@@ -246,13 +248,21 @@ class Sync:
             count, _ = self._steps.count(Kind.DELETE)
             self._extra += count  # not now: what has failed may have been moved
         else:
-            yield from self._co_all(self._steps.of(Kind.DELETE), self._co_delete_file)
+            yield from self._co_delete_all(Kind.DELETE)
         for step in self._steps.of(Kind.FORGET):
             self._record.remove(step.path)
 
     def _co_verify(self) -> Co[None]:
         self._begin("verify", self._copied, self._copied_bytes)
         yield from self._co_all(self._steps.copied(), self._co_verify_file)
+
+    def _co_delete_all(self, kind: Kind) -> Co[None]:
+        """Delete files, many by one request if the server can do that."""
+        steps, together = self._steps.of(kind), self._remote.deletes_at_once
+        if self._upload and together > 1:
+            yield from self._co_works(_groups(steps, together), self._co_delete_group)
+        else:
+            yield from self._co_all(steps, self._co_delete_file)
 
     def _co_all(self, steps: Iterator[Step], co_do: Callable[..., Co[Step | None]]) -> Co[None]:
         """Do all *steps*, several at a time.
@@ -262,14 +272,23 @@ class Sync:
             co_do: does one, and returns what was done; None if nothing had to be.
 
         Raises:
+            TransportError, Exception: see `_co_works`.
+
+        """
+        yield from self._co_works(steps, partial(self._co_step, co_do))
+
+    def _co_works(self, things: Iterator[T], co_do: Callable[[T, Send], Co[None]]) -> Co[None]:
+        """Do *co_do* with each of *things*, several at a time.
+
+        Raises:
             TransportError: the network has failed.
             Exception: of the functions for progress.
 
         """
         jobs = self._settings.jobs
         works = (
-            Work(self._remote.origin, partial(self._co_step, co_do, step))
-            for step in self._while_it_works(steps)
+            Work(self._remote.origin, partial(co_do, thing))
+            for thing in self._while_it_works(things)
         )
         results = self._run_all(
             works, ordered=False, errors="return", concurrency=jobs, window=jobs * AHEAD
@@ -283,11 +302,11 @@ class Sync:
         if self._stop is not None:
             raise self._stop
 
-    def _while_it_works(self, steps: Iterator[Step]) -> Iterator[Step]:
-        for step in steps:
+    def _while_it_works(self, things: Iterator[T]) -> Iterator[T]:
+        for thing in things:
             if self._stop is not None:
                 return
-            yield step
+            yield thing
 
     def _co_step(
         self, co_do: Callable[..., Co[Step | None]], step: Step, co_send: Send
@@ -301,22 +320,48 @@ class Sync:
             self._in_a_row = 0
         except (DugongError, OSError) as exc:
             error = exc
-            if isinstance(exc, StatusError):
-                label(exc)
-                with suppress(DugongError):
-                    yield from co_read_explanation(exc.response)
-            if isinstance(exc, TransportError):
-                self._in_a_row += 1
-                if self._in_a_row >= IN_A_ROW:
-                    self._stop = exc
-            else:
-                self._in_a_row = 0
+            yield from self._co_note(exc)
         self._done += 1
         counted.end(step.size if step.kind in TO_COPY else 0)
         if error is not None:
             self._fail(SyncStep(*step, error))
         elif done is not None:
             self._tell(SyncStep(*done))
+        self._report()
+
+    def _co_note(self, exc: Exception) -> Co[None]:
+        """Note an error: several in a row of the network end the run."""
+        if isinstance(exc, StatusError):
+            label(exc)
+            with suppress(DugongError):
+                yield from co_read_explanation(exc.response)
+        if isinstance(exc, TransportError):
+            self._in_a_row += 1
+            if self._in_a_row >= IN_A_ROW:
+                self._stop = exc
+        else:
+            self._in_a_row = 0
+
+    def _co_delete_group(self, steps: list[Step], co_send: Send) -> Co[None]:
+        """Delete files by one request, and note what has come of each."""
+        paths = [step.path for step in steps]
+        errors: dict[str, DugongError] = {}
+        try:
+            errors = yield from self._remote.co_delete_many(co_send, paths)
+            self._in_a_row = 0
+        except DugongError as exc:
+            errors = dict.fromkeys(paths, exc)
+            yield from self._co_note(exc)
+        for step in steps:
+            self._done += 1
+            error = errors.get(step.path)
+            if error is not None:
+                if isinstance(error, StatusError):
+                    label(error)
+                self._fail(SyncStep(*step, error))
+            else:
+                self._note_deleted(step.path)
+                self._tell(SyncStep(*step))
         self._report()
 
     # ---- one file
@@ -358,12 +403,17 @@ class Sync:
         """Return True if both sides have the same bytes; then that is recorded."""
         there = self._there.get(path)
         assert there is not None
-        wanted = there.digest
-        if wanted is None:
-            wanted = yield from co_digest_of(co_send, self._remote.get(path), self._settings.rate)
+        digest = there.digest
         with self._local.opened(path) as file:
-            digest = yield from file.co_digest()
-            if digest != wanted:
+            if file.size != there.size:
+                return False  # since it was listed
+            is_equal = yield from self._remote.co_is_same(co_send, file, there)
+            if is_equal is None:
+                request = self._remote.get(path)
+                wanted = yield from co_digest_of(co_send, request, self._settings.rate)
+                digest = yield from file.co_digest()
+                is_equal = digest == wanted
+            if not is_equal:
                 return False
             self._record.put(path, file.size, file.mtime_ns, there.tag)
             if self._upload and (there.mtime_ns, there.digest) != (file.mtime_ns, digest):
@@ -391,7 +441,9 @@ class Sync:
     def _co_put(self, co_send: Send, file: SourceFile, counted: _Counted) -> Co[int]:
         if file.body is not None:
             file.body.progress = counted
-        digest = (yield from file.co_digest()) if self._settings.checksum else None
+        digest = None
+        if self._settings.checksum:
+            digest = yield from file.co_digest(self._remote.digest_name)
         stored = yield from self._remote.co_put(co_send, file, digest, self._settings.rate)
         if file.body is not None:
             file.check()
@@ -410,7 +462,7 @@ class Sync:
             settings = DownloadSettings(
                 Retry(RETRIES),
                 client_retries=True,
-                sha256=listed.digest,
+                sha256=listed.sha256,
                 progress=counted,
                 rate=self._settings.rate,
                 synced=self._settings.fsync,
@@ -429,7 +481,7 @@ class Sync:
                 raise refusal(response)
             data = response.content
             mtime_ns = self._remote.mtime_of(path, listed, response, len(data))
-            _check_digest(data, listed.digest, path)
+            _check_digest(data, listed.sha256, path)
             facts = yield from self._local.co_write(path, data, mtime_ns)
         if facts.mtime_ns is not None:
             tag = listed.tag if is_span(listed.tag) else tag_of(response)
@@ -439,24 +491,32 @@ class Sync:
     def _co_delete_file(self, co_send: Send, step: Step, _: _Counted) -> Co[Step]:
         if self._upload:
             yield from self._remote.co_delete(co_send, step.path)
-            self._there.remove(step.path)
-            self._is_listing_new = True
         else:
             self._local.delete(step.path)
-        self._record.remove(step.path)
-        self._deleted += 1
+        self._note_deleted(step.path)
         return step
+
+    def _note_deleted(self, path: str) -> None:
+        if self._upload:
+            self._there.remove(path)
+            self._is_listing_new = True
+        self._record.remove(path)
+        self._deleted += 1
 
     def _co_verify_file(self, co_send: Send, step: Step, _: _Counted) -> Co[None]:
         """Compare the bytes of both sides; that the file was copied has been told before."""
-        rate = self._settings.rate
-        wanted = yield from co_digest_of(co_send, self._remote.get(step.path), rate)
         with self._local.opened(step.path) as file:
-            digest = yield from file.co_digest()
-        if digest != wanted:
-            self._record.remove(step.path)
-            raise _mismatch(wanted, digest, step.path)
+            if not (yield from self._remote.co_is_stored(co_send, file)):
+                yield from self._co_read_back(co_send, file)
         self._verified += 1
+
+    def _co_read_back(self, co_send: Send, file: SourceFile) -> Co[None]:
+        rate = self._settings.rate
+        wanted = yield from co_digest_of(co_send, self._remote.get(file.path), rate)
+        digest = yield from file.co_digest()
+        if digest != wanted:
+            self._record.remove(file.path)
+            raise _mismatch(wanted, digest, file.path)
 
     # ---- progress
 
@@ -509,6 +569,11 @@ class _Counted:
         """Take it that the step is over, of *size* bytes."""
         if size != self._count:
             self(size)
+
+
+def _groups(steps: Iterator[Step], most: int) -> Iterator[list[Step]]:
+    while group := list(islice(steps, most)):
+        yield group
 
 
 def _check_digest(data: bytes, wanted: bytes | None, path: str) -> None:

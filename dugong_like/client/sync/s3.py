@@ -2,7 +2,8 @@
 
 The list is that of ListObjectsV2. A file goes with its SHA-256, which the service verifies (as
 signed payload, and as checksum that it keeps), and with its time, as ``x-amz-meta-mtime`` in
-seconds, which is the form of rclone. Large files go in parts (s3_parts.py).
+seconds, which is the form of rclone. Large files go in parts (s3_parts.py). Digests are compared in
+s3_checksums.py; many objects are deleted together in s3_deletes.py.
 
 Not here: credentials and signatures (s3_service.py), fields (s3_fields.py), and the documents
 (s3_xml.py).
@@ -10,12 +11,12 @@ Not here: credentials and signatures (s3_service.py), fields (s3_fields.py), and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
-from ...errors import StatusError, TransferError
+from ...errors import DugongError, StatusError, TransferError
 from ...http.redaction import mask_target, quoted
 from ...http.url import URL
 from ...polling.contract import Co
@@ -33,6 +34,9 @@ from .remote import (
     url_of,
 )
 from .remote_files import RemoteFiles
+from .s3_checksums import co_is_same
+from .s3_deletes import MOST as MOST_DELETES
+from .s3_deletes import Deletes
 from .s3_fields import MTIME, nanoseconds_of, seconds_of, set_digest
 from .s3_parts import PART, PARTS_FROM, PartsUpload
 from .s3_service import S3Auth, S3Service
@@ -65,6 +69,7 @@ class S3Remote(RemoteFiles):
 
     exact_times = False  # the list has the time at which an object was stored
     listing_lags = False
+    deletes_at_once = MOST_DELETES
 
     def __init__(
         self,
@@ -86,6 +91,7 @@ class S3Remote(RemoteFiles):
         self._parts_from = parts_from
         self._part = part
         self._auth = S3Auth(service)
+        self._deletes = Deletes(self)
 
     # ---- listing
 
@@ -158,6 +164,14 @@ class S3Remote(RemoteFiles):
             return given
         return mtime_of(response.field("last-modified")) or listed.mtime_ns
 
+    def co_is_same(self, co_send: Send, file: SourceFile, listed: Facts) -> Co[bool | None]:
+        """Compare digests; see `Remote.co_is_same`."""
+        return (yield from co_is_same(self, co_send, file, listed.tag, self._part))
+
+    def co_delete_many(self, co_send: Send, paths: Sequence[str]) -> Co[dict[str, DugongError]]:
+        """Delete files by one request; see `Remote.co_delete_many`."""
+        return (yield from self._deletes.co_delete(co_send, paths))
+
     # ---- requests
 
     def key(self, path: str) -> str:
@@ -189,7 +203,12 @@ class S3Remote(RemoteFiles):
         return request
 
     def co_ask(self, co_send: Send, request: ClientRequest) -> Co[Document]:
-        """Send *request*, and return the document that is its answer.
+        """Send *request*, and return the document that is its answer; see `co_answer`."""
+        _, document = yield from self.co_answer(co_send, request)
+        return document
+
+    def co_answer(self, co_send: Send, request: ClientRequest) -> Co[tuple[Response, Document]]:
+        """Send *request*, and return its response, with the document that it has.
 
         A bucket of another region says so: from then on requests go there.
 
@@ -214,7 +233,7 @@ class S3Remote(RemoteFiles):
         document = parse(data)
         if document.root == "Error":  # after the status was sent (CompleteMultipartUpload)
             raise error_of(response, data)
-        return document
+        return response, document
 
 
 def _co_whole(co_send: Send, request: ClientRequest) -> Co[tuple[Response, bytes]]:

@@ -27,6 +27,7 @@ MAX_SIZE: Final = 16 << 20  # bytes; 1,000 keys of 1,024 characters, each encode
 MAX_DEPTH: Final = 16
 OF_ROOT: Final = 2  # depth of the texts of the root, and of the records
 OF_RECORD: Final = 3  # depth of their texts
+LINES: Final = {"\r": "&#13;", "\n": "&#10;"}  # a parser takes CR for LF (XML 1.0 section 2.11)
 NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
@@ -107,14 +108,29 @@ def parse(data: bytes) -> Document:
     return reader.document
 
 
-def compose(root: str, record: str, records: Iterable[Iterable[tuple[str, str]]]) -> bytes:
-    """Return a document with *records* of one name, each of which has names and texts."""
-    parts = [f'<{root} xmlns="{NAMESPACE}">']
-    for texts in records:
-        inner = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in texts)
-        parts.append(f"<{record}>{inner}</{record}>")
+def compose(
+    root: str,
+    record: str,
+    records: Iterable[Iterable[tuple[str, str]]],
+    texts: Iterable[tuple[str, str]] = (),
+) -> bytes:
+    """Return a document.
+
+    Args:
+        root: name of the root.
+        record: name of each record.
+        records: of each record its names and texts.
+        texts: those of the root.
+
+    """
+    parts = [f'<{root} xmlns="{NAMESPACE}">', _elements(texts)]
+    parts += [f"<{record}>{_elements(each)}</{record}>" for each in records]
     parts.append(f"</{root}>")
     return "".join(parts).encode()
+
+
+def _elements(texts: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"<{name}>{escape(text, LINES)}</{name}>" for name, text in texts)
 
 
 def invalid(what: str) -> TransferError:

@@ -91,7 +91,7 @@ def co_sync(
         elif url is None:
             remote = cast("Remote", place)
         else:
-            remote = yield from _co_remote(parts.co_send, build, url, settings.server)
+            remote = yield from _co_remote(parts.co_send, build, url, settings)
         with Record(_record_place(settings, root, remote)) as record:
             run = Sync(parts.co_send, parts.run_all, local, remote, record, settings, upload=upload)
             try:
@@ -129,20 +129,20 @@ def _record_place(settings: SyncSettings, root: str, remote: Remote) -> Path | N
     return settings.record
 
 
-def _co_remote(co_send: Send, build: Build, url: URL, server: str) -> Co[Remote]:
+def _co_remote(co_send: Send, build: Build, url: URL, settings: SyncSettings) -> Co[Remote]:
     """Return the remote of the right kind.
 
     A server that has WebDAV says so in its answer to OPTIONS (RFC 4918 section 10.1).
     """
-    if server == "manifest":
+    if settings.server == "manifest":
         return ManifestRemote(build, url)
-    if server == "webdav":
-        return WebDAVRemote(build, url)
+    if settings.server == "webdav":
+        return WebDAVRemote(build, url, compares=settings.checksum)
     response = yield from co_send(build("OPTIONS", url), stream=True)
     yield from co_read_explanation(response)
     if response.status_code in DENIED:
         raise refusal(response)
     classes = (response.field("dav") or "").replace(" ", "").split(",")
     if response.is_success and "1" in classes:
-        return WebDAVRemote(build, url)
+        return WebDAVRemote(build, url, compares=settings.checksum)
     return ManifestRemote(build, url)

@@ -21,6 +21,7 @@ ESCAPE: Final = "surrogateescape"
 MAX_PATH: Final = 4096  # bytes, as of Linux (PATH_MAX)
 MAX_NAME: Final = 255  # bytes, as of nearly all file systems
 MAX_SIZE: Final = 1 << 62  # bytes
+SHA256_SIZE: Final = 32  # bytes
 MAX_REFUSED: Final = 1000  # names that are kept for a report
 
 
@@ -31,7 +32,8 @@ class Facts(NamedTuple):
         size: bytes.
         mtime_ns: time of the last change, in nanoseconds since 1970; None if that is unknown.
         tag: what the server calls this version; None for local files, and if it does not say.
-        digest: the SHA-256 of its bytes; None if it is unknown.
+        digest: the SHA-256 of its bytes, or their SHA-1 or MD5, as its length tells; None if it is
+            unknown.
 
     """
 
@@ -39,6 +41,11 @@ class Facts(NamedTuple):
     mtime_ns: int | None = None
     tag: str | None = None
     digest: bytes | None = None
+
+    @property
+    def sha256(self) -> bytes | None:
+        """The digest, if it is a SHA-256."""
+        return self.digest if self.digest is not None and len(self.digest) == SHA256_SIZE else None
 
 
 class Item(NamedTuple):

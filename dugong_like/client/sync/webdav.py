@@ -4,21 +4,24 @@ Each folder is listed by a request of its own (Depth: 1), as many servers refuse
 once. The time of a file goes with its PUT as X-OC-Mtime, which ownCloud, Nextcloud and rclone keep;
 on other servers a file has the time at which it was stored.
 
-Not here: reading the responses (http/webdav.py).
+ownCloud and Nextcloud name digests of files, which are asked for if they are to be compared.
+
+Not here: reading the responses (http/webdav.py), and the digests (oc_checksums.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from ...errors import TransferError
 from ...http.percent import decode
 from ...http.url import URL
-from ...http.webdav import MULTI_STATUS, Multistatus, Resource
+from ...http.webdav import MULTI_STATUS, XML, Multistatus, Resource
 from ...polling.combinators import several
 from ...polling.contract import Co
 from ..transfers.downloading import co_read_explanation
+from .oc_checksums import FIELD, NAMES, SENT, field_of, named
 from .remote import (
     GONE,
     SECOND,
@@ -51,6 +54,8 @@ WANTED: Final = (
     b'<?xml version="1.0" encoding="utf-8"?>\n<propfind xmlns="DAV:"><prop><resourcetype/>'
     b"<getcontentlength/><getetag/><getlastmodified/></prop></propfind>"
 )
+DIGESTS: Final = b'<checksums xmlns="http://owncloud.org/ns"/>'
+WITH_DIGESTS: Final = WANTED.replace(b"</prop>", DIGESTS + b"</prop>")
 
 
 class WebDAVRemote(FilesBelow):
@@ -59,14 +64,18 @@ class WebDAVRemote(FilesBelow):
     Args:
         build: `Client.build_request`.
         url: of the folder.
+        compares: True to ask for the digests of all files.
 
     """
 
     exact_times = False
     listing_lags = False
+    digest_name = SENT
 
-    def __init__(self, build: Build, url: URL) -> None:
+    def __init__(self, build: Build, url: URL, *, compares: bool = False) -> None:
         super().__init__(build, url)
+        self._compares = compares
+        self._names_digests = True  # the server, as far as is known
         self._base = decode(url.path)
         self._exists = False
         self._refused: dict[str, Response] = {}  # folders that could not be made
@@ -92,10 +101,7 @@ class WebDAVRemote(FilesBelow):
         self, co_send: Send, folder: str, take: Take, *, must_exist: bool
     ) -> Co[list[str]]:
         """List one folder; return the folders that are in it."""
-        request = self.request("PROPFIND", f"{folder}/" if folder else "")
-        request.headers.set("Depth", "1")
-        request.headers.set("Content-Type", "application/xml; charset=utf-8")
-        request.body = WANTED
+        request = self._propfind(f"{folder}/" if folder else "", "1", digests=self._compares)
         response = yield from co_send(request, stream=True)
         if response.status_code in GONE and (folder or not must_exist):
             response.close()
@@ -114,15 +120,16 @@ class WebDAVRemote(FilesBelow):
             elif resource.size is not None:
                 take(path, _facts(resource))
 
-        reader = Multistatus(note)
-        with response, labelled(request):
-            for reading in response.co_iter_bytes():
-                data = yield from reading
-                if data is not None:
-                    reader.add(data)
-            reader.end()
+        yield from _co_read(response, request, note)
         self._exists = self._exists or not folder
         return [each for each in folders if each.rpartition("/")[0] == folder]
+
+    def _propfind(self, path: str, depth: str, *, digests: bool) -> ClientRequest:
+        request = self.request("PROPFIND", path)
+        request.headers.set("Depth", depth)
+        request.headers.set("Content-Type", XML)
+        request.body = WITH_DIGESTS if digests else WANTED
+        return request
 
     def _path_of(self, href: str) -> str | None:
         """Return the path below the folder that a URL is of; None if it is of none there."""
@@ -196,7 +203,7 @@ class WebDAVRemote(FilesBelow):
         self,
         co_send: Send,
         file: SourceFile,
-        digest: bytes | None,  # noqa: ARG002 - there is no property for it
+        digest: bytes | None,
         rate: RateLimit | None,
     ) -> Co[Stored]:
         """Store a file; see `Remote.co_put`."""
@@ -204,11 +211,34 @@ class WebDAVRemote(FilesBelow):
             raise refusal(refused, "the folder")
         request = self.request("PUT", file.path)
         request.headers.set("X-OC-Mtime", str(file.mtime_ns // SECOND))
+        if digest is not None:
+            request.headers.set(FIELD, field_of(digest))
         response = yield from co_send_source(co_send, request, file, rate)
         tag = tag_of(response)
         if tag is None:
             tag = yield from self.co_tag(co_send, file)
-        return Stored(tag)
+        return Stored(tag, digest)
+
+    def co_is_stored(self, co_send: Send, file: SourceFile) -> Co[bool]:
+        """Ask for the digests of a file; see `Remote.co_is_stored`.
+
+        One of the algorithm that goes with files may be no more than what came with them.
+        """
+        if not self._names_digests:
+            return False
+        request = self._propfind(file.path, "0", digests=True)
+        response = yield from co_send(request, stream=True)
+        if response.status_code != MULTI_STATUS:
+            response.close()
+            return False
+        found: list[Resource] = []
+        yield from _co_read(response, request, found.append)
+        texts = [each.checksums for each in found if self._path_of(each.href) == file.path]
+        digest = named(texts[0], {SENT}) if texts else None
+        if digest is None:
+            self._names_digests = False
+            return False
+        return (yield from file.co_digest(NAMES[len(digest)])) == digest
 
     def mtime_of(
         self,
@@ -227,6 +257,24 @@ class WebDAVRemote(FilesBelow):
         return request
 
 
+def _co_read(
+    response: Response, request: ClientRequest, note: Callable[[Resource], object]
+) -> Co[None]:
+    """Call *note* with each resource of a response to PROPFIND."""
+    reader = Multistatus(note)
+    with response, labelled(request):
+        for reading in response.co_iter_bytes():
+            data = yield from reading
+            if data is not None:
+                reader.add(data)
+        reader.end()
+
+
 def _facts(resource: Resource) -> Facts:
     assert resource.size is not None
-    return Facts(resource.size, mtime_of(resource.modified), tag(resource.etag, resource.modified))
+    return Facts(
+        resource.size,
+        mtime_of(resource.modified),
+        tag(resource.etag, resource.modified),
+        named(resource.checksums),
+    )

@@ -1,5 +1,6 @@
 """Synchronisation with S3: the service of moto, and servers that say one thing."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -222,6 +223,67 @@ def test_a_large_download_is_signed_and_resumed(bucket):
     assert tree_of(bucket.folder / "back") == {"large": data}
 
 
+# ---- deleting, and comparing digests
+
+
+def test_a_thousand_objects_are_deleted_by_one_request(bucket, monkeypatch):
+    names = ["odd &<>\"'", " a ", "\x01", *(f"{number:02}" for number in range(20))]
+    for name in names:
+        bucket.s3.put_object(Bucket=bucket.name, Key=f"some/folder/{name}", Body=b"1")
+    bucket.write("kept")
+
+    assert bucket.up(delete=True)[1:6] == (1, 4, 0, len(names), 0)
+    assert bucket.keys() == {"some/folder/kept": 4}
+    assert (len(bucket.sent("POST")), len(bucket.sent("DELETE"))) == (1, 1)
+
+    monkeypatch.setattr(S3Remote, "deletes_at_once", 3)
+    for name in names[3:11]:
+        bucket.s3.put_object(Bucket=bucket.name, Key=f"some/folder/{name}", Body=b"1")
+    assert bucket.up(delete=True).deleted == 8
+    assert bucket.keys() == {"some/folder/kept": 4}
+    assert len(bucket.sent("POST")) == 3
+
+
+def test_objects_that_may_not_be_deleted_are_failures(tmp_path):
+    steps = []
+
+    def answer(request):
+        if request.method == "POST":
+            assert (
+                request.headers["content-md5"]
+                == base64.b64encode(hashlib.md5(request.body).digest()).decode()
+            )
+            return document("DeleteResult", "<Error><Key>b</Key><Code>AccessDenied</Code></Error>")
+        keys = "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in "abc")
+        return document("ListBucketResult", keys)
+
+    (tmp_path / "root").mkdir()
+    result = synced(tmp_path, answer, delete=True, on_step=steps.append)
+
+    assert (result.deleted, result.failed) == (2, 1)
+    assert [(step.path, step.error is None) for step in steps] == [
+        ("a", True),
+        ("b", False),
+        ("c", True),
+    ]
+    assert "has not deleted it (AccessDenied" in str(result.failures[0].error)
+
+
+def test_digests_are_those_of_the_service(bucket):
+    bucket.write("a", b"1")
+    bucket.write("b", b"2")
+    bucket.up()
+    bucket.s3.put_object(Bucket=bucket.name, Key="some/folder/b", Body=b"3")
+
+    assert bucket.up(checksum=True)[1:4:2] == (1, 1)
+    assert bucket.sent("PUT") == [f"PUT /{bucket.name}/some/folder/b"]
+    assert not [line for line in bucket.sent("GET") if "list-type" not in line]
+    bucket.write("c", b"4")
+    bucket.down()
+    assert bucket.down(checksum=True).unchanged == 2
+    assert len(bucket.seen) == 1
+
+
 # ---- parts
 
 
@@ -232,6 +294,16 @@ def parts(bucket, monkeypatch):
     monkeypatch.setattr(s3_parts, "AT_ONCE", 1)  # so that it is known which ones are there
     bucket.write("large", pattern(300_000), BEFORE)
     return bucket
+
+
+def test_digests_of_parts_are_compared(parts):
+    in_parts(parts)
+
+    same = parts.remote(parts_from=100_000, part=80_000)
+    assert parts.up(same, checksum=True).unchanged == 1
+    assert [line.partition(" ")[0] for line in parts.seen] == ["GET", "HEAD"]
+    parts.write("large", pattern(300_000)[::-1], BEFORE)
+    assert in_parts(parts, checksum=True).copied == 1
 
 
 def in_parts(bucket, **options):
@@ -397,11 +469,12 @@ def synced(tmp_path, answer, *, up=True, **options):
         def build(method, url, **more):
             return client.build_request(method, url, retry=None, **more)
 
+        settings = {key: options.pop(key) for key in ("delete", "on_step") if key in options}
         remote = S3Remote(build, Service(), "", **options)
         root = tmp_path / "root"
         root.mkdir(exist_ok=True)
         pair = (root, remote) if up else (remote, root)
-        return client.sync(*pair, record=False)
+        return client.sync(*pair, record=False, **settings)
 
 
 def answer_of(status, fields=(), body=b""):

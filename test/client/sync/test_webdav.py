@@ -2,8 +2,8 @@
 
 import pytest
 from kit.sites import answer_of
-from kit.sync_pair import OLD, tree_of
-from kit.sync_server import BASE
+from kit.sync_pair import OLD, pair_of, tree_of
+from kit.sync_server import BASE, Store
 
 from dugong_like import DugongError, StatusError, TransferError
 
@@ -199,3 +199,78 @@ def test_files_that_are_gone_when_they_are_deleted_are_no_error(webdav):
     result = webdav.up(delete=True)
 
     assert (result.deleted, result.failed) == (1, 0)
+
+
+# ---- digests of ownCloud and Nextcloud
+
+
+@pytest.fixture(params=["owncloud", "nextcloud"])
+def cloud(request, tmp_path):
+    with pair_of(tmp_path, Store(webdav=True, digests=request.param)) as pair:
+        yield pair
+
+
+def test_digests_of_the_server_spare_reading(cloud):
+    cloud.write("a/small", b"1")
+    cloud.write("large", bytes(100_000))
+    assert cloud.up(checksum=True).copied == 2
+
+    assert cloud.up(checksum=True, record=False).unchanged == 2
+    assert cloud.store.asked("GET") == []
+    cloud.write("a/small", b"2")  # of the same time
+    assert cloud.up(checksum=True).copied == 1
+    assert cloud.store.texts()["a/small"] == b"2"
+    assert cloud.store.asked("GET") == []
+    assert cloud.down(checksum=True).copied == 2
+    assert cloud.down(checksum=True, record=False).unchanged == 2
+    assert cloud.store.asked("GET") == []
+
+
+def test_they_are_asked_for_only_if_they_are_compared(cloud):
+    bodies = []
+    cloud.store.by.append(
+        lambda seen, path: bodies.append(seen.body) if seen.method == "PROPFIND" else None
+    )
+    cloud.write("a")
+    cloud.up()
+
+    assert bodies
+    assert not [body for body in bodies if b"owncloud" in body]
+
+
+def test_what_was_copied_is_verified_by_digests_that_the_server_has_computed(cloud):
+    for path in "abc":
+        cloud.write(path)
+    is_computed = cloud.store.digests == "owncloud"
+
+    assert cloud.up(verify=True).verified == 3
+    assert len(cloud.store.asked("GET")) == (0 if is_computed else 3)
+    for path in "abc":
+        cloud.write(path, b"other")
+    assert cloud.up(checksum=True, verify=True).verified == 3
+    assert len(cloud.store.asked("GET")) == (0 if is_computed else 3)
+
+
+def test_a_digest_of_other_bytes_leads_to_reading_them(cloud):
+    cloud.write("a", b"right")
+
+    def store_other(seen, path):
+        if seen.method == "PUT":
+            cloud.store.put(path, b"wrong")
+            return answer_of(201, 'ETag: "x"')
+        return None
+
+    cloud.store.by.append(store_other)
+
+    assert cloud.up(verify=True).failed == 1
+    assert "both sides have other bytes" in str(cloud.errors()["a"])
+
+
+def test_a_server_that_names_none_is_asked_for_one_file(webdav):
+    for number in range(5):
+        webdav.write(f"{number}")
+
+    assert webdav.up(verify=True, jobs=1).verified == 5
+    assert len(webdav.store.asked("GET")) == 5
+    assert webdav.up(checksum=True).unchanged == 5
+    assert len(webdav.store.asked("GET")) == 5
