@@ -130,7 +130,9 @@ def _checksum_of(response: Response, etag: Named | None) -> Named | None:
     found = of_checksum(response.field(CHECKSUM))
     if found is None or etag is None or found.parts or response.field(TYPE) == "FULL_OBJECT":
         return found
-    return found._replace(parts=etag.parts)  # not all services write the number of parts
+    return Named(
+        found.algorithm, found.text, etag.parts
+    )  # not all services write the number of parts
 
 
 def _count(size: int, part: int) -> int:
