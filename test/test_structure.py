@@ -193,6 +193,7 @@ TESTED_ELSEWHERE = {
     "connection/h2/receiver.py": "h2/test_session.py, h2/test_stream.py",
     "connection/h2/shared.py": "h2/test_opening.py, h2/test_pump.py",
     "connection/observer.py": "h1/test_trace_events.py, h2/test_trace_events.py",
+    "connection/body_writer.py": "protocols of types; h1/test_sender.py, h2/test_body_writer.py",
     "connection/session.py": "protocols of types; h1/test_session.py",
     "connection/config.py": "test_connection.py, test_options.py",
     "transport/upgraded/duplex.py": "test_network_stream.py",

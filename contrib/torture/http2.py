@@ -114,7 +114,8 @@ class Trial:
         if isinstance(self._target, Client):
             ways = (self._co_request, self._co_stream)
         else:
-            ways = (self._co_whole, self._co_whole, self._co_pieces, self._co_steps, self._co_view)
+            ways = (self._co_whole, self._co_whole, self._co_pieces)
+            ways = (*ways, self._co_steps, self._co_view, self._co_talk)
         way = chance.choice(ways)
         if "?early" in path and way == self._co_steps:
             way = self._co_whole  # or whoever reads next from the connection has the response
@@ -180,6 +181,25 @@ class Trial:
             return got
         finally:
             view.disconnect()
+
+    def _co_talk(self, path: str, body: bytes, chance: random.Random) -> Co[bytes]:
+        """Write a body in pieces by its exchange, while those of others are written."""
+        assert isinstance(self._target, HTTPConnection)
+        exchange = yield from self._target.co_send_request("PUT", path, None, BodyFollowing())
+        try:
+            size = chance.choice([PIECE, 1000, 100_000])
+            for at in range(0, len(body), size):
+                yield from exchange.co_write(body[at : at + size])
+            yield from exchange.co_finish({"x-sent": str(len(body))})
+            response = yield from exchange.co_read_response()
+            got = yield from exchange.co_readall()
+            if "?early" not in path and response.trailers.get("x-sent") != str(len(body)):
+                self.problems.append(f"{path}: the trailers {response.trailers.items()}")
+            self._check(path, body, response)
+            return got
+        finally:
+            if not exchange.complete:
+                exchange.abandon()
 
     def _check(self, path: str, body: bytes, response: HTTPResponse) -> None:
         if "?trailers" in path and response.trailers.get("x-length") != str(len(body)):

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeVar, cast
 
 from ..connection.exchange import HTTPResponse
+from ..connection.file_transfer import co_write_all
 from ..connection.shared import PEERS
 from ..errors import (
     AnsweredEarly,
@@ -32,7 +33,7 @@ from ..errors import (
 )
 from ..http.arguments import as_bytes
 from ..http.h2.violations import ErrorCode
-from ..http.request import BodyFollowing, Request, Source, is_whole
+from ..http.request import BodyFollowing, Request, is_whole
 from ..http.url import Origin
 from ..polling.contract import Co
 from .reading import BodyStream, MemoryBody
@@ -397,20 +398,9 @@ def _co_send_when_asked(connection: HTTPConnection, request: Request) -> Co[HTTP
         yield from connection.co_write(cast("bytes", body))
         yield from connection.co_finish()
     else:
-        yield from _co_write_from(connection, request.source())
+        assert exchange.writer is not None
+        yield from co_write_all(exchange.writer, request.source())
     return None
-
-
-def _co_write_from(connection: HTTPConnection, source: Source) -> Co[None]:
-    """Write a body to its end: what is stored in a file is sent by the system."""
-    while True:
-        if (stored := source.file_range()) is not None:
-            source.skip((yield from connection.co_sendfile(*stored)))
-        elif data := (yield from source.co_next()):
-            yield from connection.co_write(data)
-        else:
-            break
-    yield from connection.co_finish(source.trailers())
 
 
 class ArrivingBody:

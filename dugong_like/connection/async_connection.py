@@ -181,8 +181,8 @@ class AsyncConnection:
             )
             try:
                 async for piece in pieces:
-                    await self.write(piece)
-                await self.finish()
+                    await self.run(exchange.co_write(piece))
+                await self.run(exchange.co_finish())
             except BaseException:
                 self.connection.abort_body(exchange)
                 raise

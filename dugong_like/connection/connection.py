@@ -25,6 +25,7 @@ from ..polling.reasons import Explainer, explainers
 from ..polling.twin_documentation import twin_of
 from ..transport.buffer import LOW_WATER
 from ..transport.connect.options import check_context
+from .body_writer import trailer_lines
 from .cancelling import abort, cancel_users, forgo_tls_session
 from .config import ConnectionConfig, config_of
 from .exchange import Exchange, HTTPResponse, Reply, kind_of_exchange
@@ -273,7 +274,7 @@ class HTTPConnection(Operations):
     def finish(self, trailers: Fields | None = None) -> None:
         """Blocking twin of `co_finish`."""
         sender = self._session.sender
-        finish(sender.begin(sender.finish, self._trailer_lines(trailers)))
+        finish(sender.begin(sender.finish, trailer_lines(sender, trailers)))
 
     @twin_of(Operations.co_read_response)
     def read_response(self) -> HTTPResponse:

@@ -1,4 +1,4 @@
-"""Requests and responses: the facts, and what reads a response by itself.
+"""Requests and responses: the facts, and what writes a body and reads a response by itself.
 
 Not here: header fields (headers.py), and how any of it is put on or taken from the
 wire (http/h1/).
@@ -13,18 +13,24 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import StateError
+from ..http.arguments import as_bytes
 from ..http.field_search import key_of, keys
 from ..http.redaction import mask_target
 from ..polling.contract import Co, run
 from ..polling.timeouts import Timeouts
+from .body_writer import trailer_lines
 
 if TYPE_CHECKING:
     from email.message import Message
+    from typing import BinaryIO
 
+    from ..http.arguments import Buffer
     from ..http.h1.response_head import Head
+    from ..http.headers import Fields
     from ..http.lazy_message import FieldsMessage
     from ..transport.timings import Timings
     from ..transport.upgraded.network_stream import NetworkStream
+    from .body_writer import ExchangeBody
 
 
 class ResponseReader(Protocol):
@@ -75,6 +81,8 @@ class Exchange:
         abandoned: True if nobody will read the response.
         complete: True when its final response has been read to its end.
         reader: reads the response; None before the request was sent.
+        writer: writes the body that follows the head; None if there is no such body, or before the
+            request was sent.
         fresh: True if nothing else was pending when it was sent, and nobody has waited for the
             response yet.
         head_until: time at which the head of its response is late; None if nothing limits that, or
@@ -98,6 +106,7 @@ class Exchange:
     fresh = False
     head_until: float | None = None
     reader: ResponseReader | None = None
+    writer: ExchangeBody | None = None
     hand_over: Callable[[], NetworkStream] | None = None
     stream: NetworkStream | None = None
     informational: tuple[HTTPResponse, ...] = ()
@@ -117,6 +126,97 @@ class Exchange:
     def answered(self) -> bool:
         """True when the head of its final response has been read."""
         return self.final is not None
+
+    # ---- writing the body by itself
+
+    @property
+    def body_owed(self) -> float | None:
+        """Bytes of the body that are to be written; see `HTTPConnection.body_owed`.
+
+        None also of a request that was not sent, or was sent with its body.
+        """
+        return None if self.writer is None else self.writer.owed
+
+    def _writer(self) -> ExchangeBody:
+        if self.writer is None:
+            if self.reader is None:
+                raise StateError(f"{self!r} has not been sent")
+            raise StateError(f"there is no body to write: {self!r} announced none (BodyFollowing)")
+        return self.writer
+
+    def co_write(self, buf: Buffer) -> Co[None]:
+        """Write data of the body of this request, which announced `BodyFollowing`.
+
+        Over HTTP/2 any number of bodies may be open at once on one connection, each written by its
+        exchange, while responses are read: one operation may write and another one read. Over
+        HTTP/1.1 a body has to be complete before the next request can be sent, so there is but one.
+        An interruption resets the stream over HTTP/2, and breaks the connection over HTTP/1.1.
+
+        Args:
+            buf: see `HTTPConnection.co_write`.
+
+        Raises:
+            StateError: the request was not sent, or announced no body; its body is complete, has
+                ended early or was given up; it has to wait for 100 (Continue); or another
+                operation writes.
+            AnsweredEarly: the server has answered before it had the whole request: see
+                `HTTPConnection.co_write`. `co_read_response` returns the response.
+            StreamReset: the server has reset the stream.
+            DugongError: what `HTTPConnection.co_write` raises.
+
+        """
+        writer = self._writer()
+        going = writer.begin(writer.write, as_bytes(buf))
+        if going is not None:
+            yield from going
+
+    def write(self, buf: Buffer) -> None:
+        """Blocking twin of `co_write`."""
+        run(self.co_write(buf))
+
+    def co_finish(self, trailers: Fields | None = None) -> Co[None]:
+        """End the body of this request; does nothing if it is complete already.
+
+        Args:
+            trailers: see `HTTPConnection.co_finish`.
+
+        Raises:
+            StateError: the body is not complete although its length is known, which gives it up; or
+                what `co_write` says.
+            DugongError: what `HTTPConnection.co_finish` raises.
+
+        """
+        writer = self._writer()
+        going = writer.begin(writer.finish, trailer_lines(writer, trailers))
+        if going is not None:
+            yield from going
+
+    def finish(self, trailers: Fields | None = None) -> None:
+        """Blocking twin of `co_finish`."""
+        run(self.co_finish(trailers))
+
+    def co_sendfile(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> Co[int]:
+        """Write data of the body from a file, as `co_write` does.
+
+        Args:
+            file: see `HTTPConnection.co_sendfile`.
+            offset: bytes at its beginning to leave out.
+            count: bytes to send; None for all to its end.
+
+        Returns:
+            How many bytes were sent.
+
+        Raises:
+            DugongError: what `co_write` and `HTTPConnection.co_sendfile` raise.
+
+        """
+        from .file_transfer import co_send_file  # noqa: PLC0415 - 2 ms, for files
+
+        return (yield from co_send_file(self._writer(), file, offset, count))
+
+    def sendfile(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int:
+        """Blocking twin of `co_sendfile`."""
+        return run(self.co_sendfile(file, offset, count))
 
     # ---- reading the response by itself, whatever other requests have been sent
 
@@ -213,7 +313,8 @@ class Exchange:
 
         Over HTTP/1.1 the next reader skips it, or what is left of it, so that it cannot be taken
         for the response to a later request. Over HTTP/2 its stream is reset, also if the request is
-        not complete.
+        not complete. Over HTTP/1.1 its body has still to be completed, or to be given up by
+        `HTTPConnection.abort_body`.
         """
         self.abandoned = True
         if self.reader is not None:

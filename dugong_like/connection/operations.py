@@ -44,6 +44,7 @@ from ..polling.fairness import STEP, TURN
 from ..polling.timeouts import Timeouts, limited
 from ..polling.wake import co_checkpoint
 from ..transport import exclusive
+from .body_writer import trailer_lines
 from .cancelling import close
 from .config import ConnectionConfig
 from .exchange import Exchange, HTTPResponse, Reply
@@ -238,7 +239,8 @@ class Operations:
 
         None if there are none: no body is being written, it is complete, or the server has
         answered without it. `math.inf` for a chunked body until `finish` is called. As long as it
-        is not None the connection takes no other request, so it should not go back to a pool.
+        is not None the connection takes no other request over HTTP/1.1, so it should not go back to
+        a pool. It is about the request that was sent last; see `Exchange.body_owed`.
         """
         return self._session.sender.owed
 
@@ -307,9 +309,9 @@ class Operations:
             InvalidRequest: something cannot be sent as it is, or a field says what no client
                 may say; nothing was sent.
             TypeError: an argument has the wrong type; nothing was sent.
-            StateError: the body of the last request is not complete, or it was CONNECT or had
-                an Upgrade field and its response has not been read, or another operation is
-                sending.
+            StateError: over HTTP/1.1 the body of the last request is not complete, or it was
+                CONNECT or had an Upgrade field and its response has not been read, or another
+                operation is sending.
             ConnectionClosed: the connection was lost or is broken.
             AnsweredEarly: see `co_write`.
             ConnectionTimedOut: nothing arrived, or could be sent, for `timeout` seconds.
@@ -542,7 +544,9 @@ class Operations:
             self._session.shared.label(exc, Exchange(shown_text(method), target))
 
     def co_write(self, buf: Buffer) -> Co[None]:
-        """Write body data of the request that announced `BodyFollowing`.
+        """Write body data of the request that announced `BodyFollowing`, and was sent last.
+
+        `Exchange.co_write` writes those of its own request.
 
         Args:
             buf: bytes-like object of any length. With a known length the body is complete when
@@ -587,27 +591,9 @@ class Operations:
 
         """
         sender = self._session.sender
-        going = sender.begin(sender.finish, self._trailer_lines(trailers))
+        going = sender.begin(sender.finish, trailer_lines(sender, trailers))
         if going is not None:
             yield from going
-
-    def _trailer_lines(self, trailers: Fields | None) -> bytes:
-        """Return *trailers* as field lines.
-
-        Raises:
-            InvalidRequest: they cannot be sent as they are.
-            TypeError: they are neither a mapping nor pairs.
-
-        """
-        if not trailers:
-            return b""
-        from ..http.h1.trailers import encode_trailers  # noqa: PLC0415 - few bodies have any
-
-        try:
-            return encode_trailers(trailers)
-        except InvalidRequest as exc:
-            self._session.sender.label(exc)
-            raise
 
     def co_read_response(self) -> Co[HTTPResponse]:
         """Read status and header fields of the next response.
@@ -756,22 +742,9 @@ class Operations:
             DugongError: what `co_write` raises.
 
         """
-        from .file_transfer import start_upload  # noqa: PLC0415 - 2 ms, for files
-        from .files import Source  # noqa: PLC0415
+        from .file_transfer import co_send_file  # noqa: PLC0415 - 2 ms, for files
 
-        sender = self._session.sender
-        try:
-            source = Source(file, offset, count)
-        except DugongError as exc:
-            sender.label(exc)
-            raise
-        try:
-            going = sender.begin(start_upload, sender, source)
-            if going is not None:
-                yield from going
-        finally:
-            source.restore()
-        return source.sent
+        return (yield from co_send_file(self._session.sender, file, offset, count))
 
     def co_recv_to_file(self, file: BinaryIO) -> Co[int]:
         """Read the rest of the body into a file, from the present position of the file.
@@ -1317,16 +1290,12 @@ class Operations:
 
     def _co_feed(self, exchange: Exchange, source: BodySource) -> Co[None]:
         """Write the body of *exchange*, whose head is sent, from *source* to its end."""
+        from .file_transfer import co_write_all  # noqa: PLC0415 - for bodies that are read
+
+        assert exchange.writer is not None
         complete = False
         try:
-            while True:
-                if (stored := source.file_range()) is not None:
-                    source.skip((yield from self.co_sendfile(*stored)))
-                    continue
-                if not (data := (yield from source.co_next())):
-                    break
-                yield from self.co_write(data)
-            yield from self.co_finish(source.trailers())
+            yield from co_write_all(exchange.writer, source)
             complete = True
         except DugongError as exc:
             self.label_error(exc, exchange.method, exchange.target)  # if it is the source's
@@ -1340,9 +1309,13 @@ class Operations:
 
         Its end cannot be told to the server, so the connection is broken: sending and reading
         raise `ConnectionClosed` until `reset`. Nothing happens if the body is complete, or if the
-        server has answered before it had the whole body: the answer can be read.
+        server has answered before it had the whole body: the answer can be read. Over HTTP/2 the
+        stream is reset, and nothing else.
         """
-        self._session.sender.abort_body(exchange)
+        if exchange.writer is None:
+            self._session.sender.abort_body(exchange)
+        else:
+            exchange.writer.abort()
 
     give_up = abort_body  # the name in earlier versions
 

@@ -14,7 +14,9 @@ Not here: what both kinds have in common (shared.py, states.py, cancelling.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from .body_writer import BodyWriter
 
 if TYPE_CHECKING:
     from ..http.h2.options import H2Settings
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from ..polling.contract import Co, PollNeeded
     from ..polling.timeouts import Timeouts
     from ..transport.stream import Data, Part, Stream
-    from ..transport.zero_copy import FileRange
     from .exchange import Exchange, HTTPResponse, Reply
     from .files import Sink
     from .shared import SharedState
@@ -45,17 +46,11 @@ class Counter(Protocol):
         ...
 
 
-class SendingHalf(Protocol):
-    """Requests and their bodies, in the order in which the caller sends them."""
+class SendingHalf(BodyWriter, Protocol):
+    """Requests and their bodies, in the order in which the caller sends them.
 
-    @property
-    def owed(self) -> float | None:
-        """Bytes of the request body that are to be written; see `HTTPConnection.body_owed`."""
-        ...
-
-    def begin(self, step: Callable[..., Co[None] | None], *arguments: Any) -> Co[None] | None:
-        """Take *step*, one of this half, with exclusive use of it, and complete its errors."""
-        ...
+    As a `BodyWriter` it is that of the request that was sent last.
+    """
 
     def connect(self) -> Co[None] | None:
         """See `Operations.co_connect`; a step. `Retired` sends the caller to the next session."""
@@ -78,48 +73,16 @@ class SendingHalf(Protocol):
         """
         ...
 
-    def write(self, data: memoryview | FileRange) -> Co[None] | None:
-        """See `Operations.co_write`; a step."""
-        ...
-
-    def finish(self, trailers: bytes) -> Co[None] | None:
-        """See `Operations.co_finish`; *trailers* are field lines. A step."""
-        ...
-
-    def nothing(self) -> Co[None] | None:
-        """Return what an operation does that has nothing to send; a step."""
-        ...
-
     def is_writing(self) -> bool:
         """Return True if a body is being written."""
-        ...
-
-    def is_complete(self) -> bool:
-        """Return True if nothing is left to be sent of the last request."""
         ...
 
     def check_not_owed(self) -> None:
         """Check that waiting for the next response makes sense in this thread."""
         ...
 
-    def check_room(self, count: int) -> bool:
-        """Check that *count* bytes can be written; return True if their number is not announced."""
-        ...
-
-    def has_bulk(self) -> bool:
-        """Return True if a `FileRange` can be sent."""
-        ...
-
-    def break_off(self, failure: Exception) -> None:
-        """Give up the body, as what is to be written cannot be had."""
-        ...
-
     def abort_body(self, exchange: Exchange) -> None:
         """Give up the body of *exchange*, unless it is complete or refused."""
-        ...
-
-    def label(self, exc: BaseException) -> None:
-        """Say in *exc* that it is about the last request."""
         ...
 
 

@@ -6,6 +6,7 @@ A new name, or a new argument, is in the table or fails `test_everything_is_trie
 import asyncio
 import inspect
 import io
+import math
 import os
 import time
 
@@ -40,6 +41,15 @@ def connection():
     conn = HTTPConnection("script.test", transport=ScriptedTransport(ScriptedStream()))
     conn.connect()
     return conn
+
+
+def exchange():
+    """One whose body is to be written."""
+    transport = ScriptedTransport(ScriptedStream([math.inf]))
+    conn = HTTPConnection("script.test", transport=transport)
+    sent = conn.send_request("PUT", "/", body=dugong_like.BodyFollowing())
+    sent.connection = conn  # or that would be closed now
+    return sent
 
 
 def websocket():
@@ -175,6 +185,12 @@ CALLS = {
         {"requests": list, "take": lambda: print},
     ),
     "HTTPConnection.to": (HTTPConnection.to, {"place": "http://h/"}),
+    "Exchange.write": (lambda buf: exchange().write(buf), {"buf": b""}),
+    "Exchange.finish": (lambda trailers: exchange().finish(trailers), {"trailers": {}}),
+    "Exchange.sendfile": (
+        lambda file, offset=0, count=None: exchange().sendfile(file, offset, count),
+        {"file": io.BytesIO},
+    ),
     "HTTPConnection.request": (
         lambda request, on_response=None, on_body=None, on_done=None: connection().request(
             request, on_response, on_body, on_done

@@ -46,6 +46,10 @@ class Sender(Writer):
 
     __slots__ = ()
 
+    def label_as(self, exc: BaseException, exchange: Exchange) -> None:
+        """Say in *exc*, if it is an error of the library, that it is about *exchange*."""
+        self._session.label(exc, exchange)
+
     def begin(self, step: Callable[..., Co[None] | None], *arguments: Any) -> Co[None] | None:
         """Begin an operation of this half.
 
@@ -284,6 +288,7 @@ class Sender(Writer):
         if not isinstance(body, BodyFollowing):
             self._length, self._remaining = len(body), 0
             return True
+        exchange.writer = BodyInTurn(self, exchange)
         self._length = self._remaining = body.length
         self._chunked = 0
         if body.length == 0:
@@ -515,3 +520,100 @@ class Sender(Writer):
         if self._session.observer is not None:
             self._session.observer.sends_body(exchange)
         return exchange
+
+    def is_last(self, exchange: Exchange) -> bool:
+        """Return True if *exchange* is of the request that was sent last."""
+        return self._exchange is exchange
+
+    def take_of(
+        self, exchange: Exchange, step: Callable[..., Co[None] | None], *arguments: Any
+    ) -> Co[None] | None:
+        """Take *step* if the body of *exchange* is the one that can be written; a step.
+
+        Raises:
+            StateError: it has ended.
+            ConnectionClosed: it has, with its connection.
+
+        """
+        if self._exchange is exchange:
+            return step(*arguments)
+        if exchange.sent and not any(arguments):  # no bytes, or the end of what is complete
+            return None
+        try:
+            if exchange.sent:
+                how = "is complete"
+            elif exchange.answered:
+                how = "ended early, by the server's answer"
+            else:
+                self._session.check_usable()
+                how = "was given up"
+            raise StateError(
+                f"there is no body to write: that of this request {how}, and {self.state.value}"
+            )
+        except DugongError as exc:
+            self._session.label(exc, exchange)
+            raise
+
+
+class BodyInTurn:
+    """The body of one exchange, which can be written until another request is sent.
+
+    See `connection.body_writer.ExchangeBody`.
+
+    Args:
+        sender: of the session.
+        exchange: of the request.
+
+    """
+
+    __slots__ = ("_exchange", "_sender")
+
+    def __init__(self, sender: Sender, exchange: Exchange) -> None:
+        self._sender = sender
+        self._exchange = exchange
+
+    @property
+    def owed(self) -> float | None:
+        """See `BodyWriter.owed`."""
+        return self._sender.owed if self._sender.is_last(self._exchange) else None
+
+    def begin(self, step: Callable[..., Co[None] | None], *arguments: Any) -> Co[None] | None:
+        """See `BodyWriter.begin`."""
+        sender = self._sender
+        return sender.begin(sender.take_of, self._exchange, step, *arguments)
+
+    def write(self, data: memoryview | FileRange) -> Co[None] | None:
+        """See `BodyWriter.write`."""
+        return self._sender.write(data)
+
+    def finish(self, trailers: bytes) -> Co[None] | None:
+        """See `BodyWriter.finish`."""
+        return self._sender.finish(trailers)
+
+    def nothing(self) -> Co[None] | None:
+        """See `BodyWriter.nothing`."""
+        return self._sender.nothing()
+
+    def is_complete(self) -> bool:
+        """See `BodyWriter.is_complete`."""
+        return self._sender.is_complete()
+
+    def check_room(self, count: int) -> bool:
+        """See `BodyWriter.check_room`."""
+        return self._sender.check_room(count)
+
+    def has_bulk(self) -> bool:
+        """See `BodyWriter.has_bulk`."""
+        return self._sender.has_bulk()
+
+    def break_off(self, failure: Exception) -> None:
+        """See `BodyWriter.break_off`."""
+        self._sender.break_off(failure)
+
+    def label(self, exc: BaseException) -> None:
+        """See `BodyWriter.label`."""
+        self._sender.label_as(exc, self._exchange)
+
+    def abort(self) -> None:
+        """See `ExchangeBody.abort`."""
+        self._sender.abort_body(self._exchange)

@@ -1,29 +1,30 @@
 """The sending half of an HTTP/2 session: one request after the other, as callers see it.
 
-A body is written to the exchange that was opened last. Exchanges are not ordered on the wire; each
-has a stream of its own, which does the work (stream.py).
+Exchanges are not ordered on the wire; each has a stream of its own, which does the work
+(stream.py). The calls of the connection write the body of the request that was sent last; those of
+an `Exchange` write its own (body_writer.py).
 
 Not here: exchanges that are concurrent (`Session.co_exchange`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ...errors import AnsweredEarly, ConnectionClosed, DugongError, StateError
 from ...http.request import BodyFollowing
-from ...polling.timeouts import limited
 from ..states import NEW, OPEN, Retired
+from .body_writer import BodyWriter
 from .pump import ROOM, Limit, Waiter
 from .stream import NOT_SENT, H2Stream
 
 if TYPE_CHECKING:
     from ...polling.contract import Co
     from ...transport.stream import Part
-    from ...transport.zero_copy import FileRange
     from ..exchange import Exchange
     from ..session import Whole
     from ..time_limits import ContinueLimit
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from .shared import H2State
 
 
-class Sender:
-    """Sends requests, one after the other.
+class Sender(BodyWriter):
+    """Sends requests, one after the other, and writes the body of the last one.
 
     Args:
         shared: of the session.
@@ -45,7 +46,7 @@ class Sender:
 
     """
 
-    __slots__ = ("_limits", "_opening", "_pending", "_shared", "stream")
+    __slots__ = ("_bodies", "_opening", "_pending")
 
     def __init__(
         self,
@@ -54,55 +55,37 @@ class Sender:
         pending: list[Exchange],
         limits: ContinueLimit,
     ) -> None:
-        self._shared = shared
-        self._limits = limits
+        super().__init__(shared, limits, None)
         self._opening = opening
         self._pending = pending
-        self.stream: H2Stream | None = None
+        self._bodies: list[BodyWriter] = []  # that follow their heads; see `bodies`
 
     # ---- facts
 
-    @property
-    def owed(self) -> float | None:
-        """Bytes of the request body that are to be written; see `HTTPConnection.body_owed`."""
-        stream = self.stream
-        if stream is None or self._shared.stream is None or self._is_answered(stream):
-            return None
-        return stream.owed
-
-    @staticmethod
-    def _is_answered(stream: H2Stream) -> bool:
-        """Return True if the server wants no more of the body."""
-        return stream.stream is not None and (
-            stream.stream.ended or stream.stream.error is not None
-        )
-
     def is_writing(self) -> bool:
         """Return True if a body is being written."""
-        return self.owed is not None
+        return bool(self._bodies) and any(body.owed is not None for body in self.bodies())
 
-    def is_complete(self) -> bool:
-        """Return True if nothing is left to be sent of the last request."""
-        stream = self.stream
-        return stream is not None and stream.owed is None and stream.exchange.sent
-
-    def has_bulk(self) -> bool:
-        """Return False: what is sent is in frames."""
-        return False
+    def bodies(self) -> list[BodyWriter]:
+        """Return what writes the bodies that are not complete, of all exchanges that were sent."""
+        for body in self._bodies.copy():
+            if body.stream is None or body.stream.owed is None:
+                with suppress(ValueError):  # another thread has taken it out
+                    self._bodies.remove(body)
+        return self._bodies.copy()
 
     def check_not_owed(self) -> None:
         """Check that waiting for the next response makes sense in this thread.
 
         Raises:
-            StateError: it is the response to the request whose body this thread has to write.
+            StateError: it is the response to a request whose body this thread has to write.
 
         """
-        stream = self.stream
-        if stream is None or self.owed is None or stream.exchange.owed_by != get_ident():
-            return
-        exchange = stream.exchange
         first = next((each for each in self._pending if not each.abandoned), None)
-        if exchange.expects_continue or first is not exchange:
+        if first is None or first.writer is None or first.writer.owed is None:
+            return
+        stream = cast("H2Stream", first.reader)
+        if first.expects_continue or first.owed_by != get_ident():
             return
         if stream.stream is not None and (stream.stream.head or stream.stream.informational):
             return
@@ -111,44 +94,9 @@ class Sender:
             written = stream.length - int(stream.owed or 0)
             missing = f"{written} of {stream.length} bytes of the body written"
         error = StateError(f"the response waits for the rest of the request: {missing}")
-        raise self._shared.labelled(error, exchange)
-
-    def label(self, exc: BaseException) -> None:
-        """Say in *exc* that it is about the last request."""
-        self._shared.label(exc, None if self.stream is None else self.stream.exchange)
+        raise self._shared.labelled(error, first)
 
     # ---- steps
-
-    def begin(self, step: Callable[..., Co[None] | None], *arguments: Any) -> Co[None] | None:
-        """See `SendingHalf.begin`."""
-        try:
-            going = step(*arguments)
-        except BaseException as exc:
-            self._note(exc, self.stream)
-            raise
-        return None if going is None else self._co_go_on(going, self.stream)
-
-    def _co_go_on(self, going: Co[None], stream: H2Stream | None) -> Co[None]:
-        total = self._limits.total
-        if total is not None:
-            going = limited(total, "total", going, "it could not be sent")
-        try:
-            yield from going
-        except BaseException as exc:
-            self._note(exc, stream)
-            raise
-
-    def _note(self, exc: BaseException, stream: H2Stream | None) -> None:
-        if stream is not None:
-            stream.complete_error(exc)
-        elif isinstance(exc, DugongError):
-            self._shared.label(exc)
-        if (observer := self._shared.observer) is not None:
-            observer.sending_failed(exc, None if stream is None else stream.exchange)
-
-    def nothing(self) -> Co[None] | None:
-        """Return None: nothing is to be sent."""
-        return None
 
     def connect(self) -> Co[None] | None:
         """See `SendingHalf.connect`."""
@@ -198,17 +146,13 @@ class Sender:
         is_operation: bool = False,
     ) -> Co[None] | None:
         """See `SendingHalf.request`."""
-        stream = self.stream
         try:
-            if stream is not None and self.owed is not None:
-                what = "it is not possible to send a request while the body of a request is being"
-                raise StateError(f"{what} written, {stream.owed} bytes are missing")
             self._check_usable()
         except DugongError as exc:
             self._shared.label(exc, exchange)
             raise
         streams = [self._prepare(*each) for each in (*before, (exchange, head, body))]
-        return self._co_go_on(self._co_request(streams, is_operation), streams[-1])
+        return self.co_go_on(self._co_request(streams, is_operation), streams[-1])
 
     def _prepare(
         self, exchange: Exchange, head: bytes, body: Part | BodyFollowing | None
@@ -220,6 +164,8 @@ class Sender:
         except DugongError as exc:
             self._shared.label(exc, exchange)
             raise
+        if isinstance(body, BodyFollowing):
+            exchange.writer = BodyWriter(self._shared, self._limits, stream)
         return stream
 
     def _co_request(self, streams: list[H2Stream], is_operation: bool) -> Co[None]:
@@ -229,6 +175,9 @@ class Sender:
             stream.pending = self._pending
             stream.exchange.reader = stream  # for one who reads while it is still to be opened
             self._pending.append(stream.exchange)
+            if stream.owed is not None:
+                self.bodies()  # which takes those out that have ended
+                self._bodies.append(BodyWriter(self._shared, self._limits, stream))
         before, self.stream = self.stream, last
         try:
             yield from self._co_send_heads(streams, is_operation)
@@ -267,74 +216,10 @@ class Sender:
             for stream in streams:
                 observer.sent_head(stream.exchange, body_follows=stream.owed is not None)
 
-    def write(self, data: memoryview | FileRange) -> Co[None] | None:
-        """See `Operations.co_write`; a step."""
-        if not data and self.is_complete():
-            return None
-        stream = self._writable()
-        if not data:
-            return None
-        stream.write(cast("memoryview", data))
-        return self._co_write(stream)
-
-    def _co_write(self, stream: H2Stream) -> Co[None]:
-        if (observer := stream.observer()) is not None:
-            observer.sends_body(stream.exchange)
-        yield from stream.co_send()
-        if observer is not None and stream.exchange.sent:
-            observer.sent_body(stream.exchange)
-
-    def finish(self, trailers: bytes) -> Co[None] | None:
-        """See `Operations.co_finish`; *trailers* are field lines. A step."""
-        if not trailers and self.is_complete():
-            return None
-        stream = self._writable()
-        if stream.length is not None and stream.owed:
-            missing = StateError(f"the body is not complete, {stream.owed} bytes are missing")
-            stream.cancel()
-            raise missing
-        if not trailers:
-            stream.write(memoryview(b""), last=True)
-            return self._co_write(stream)
-        fields = []
-        for line in trailers.split(b"\r\n")[:-1]:
-            name, _, value = line.partition(b":")
-            fields.append((name.lower(), value.strip(b" \t")))
-        return self._co_trailers(stream, fields)
-
-    @staticmethod
-    def _co_trailers(stream: H2Stream, fields: list[tuple[bytes, bytes]]) -> Co[None]:
-        if (observer := stream.observer()) is not None:
-            observer.sends_body(stream.exchange)
-        yield from stream.co_trailers(fields)
-        if observer is not None:
-            observer.sent_body(stream.exchange)
-
-    def _writable(self) -> H2Stream:
-        stream = self.stream
-        if stream is None:
-            raise StateError("there is no body to write: no request announced one (BodyFollowing)")
-        if self._shared.stream is None:
-            self._shared.check_usable()
-        stream.check_writable()
-        return stream
-
-    def check_room(self, count: int) -> bool:
-        """See `SendingHalf.check_room`."""
-        stream = self._writable()
-        stream.check_room(count)
-        return stream.length is None
-
-    def break_off(self, failure: Exception) -> None:  # noqa: ARG002 - the stream is reset
-        """See `SendingHalf.break_off`: the stream is reset."""
-        if self.stream is not None and self.stream.owed is not None:
-            self.stream.cancel()
-
     def abort_body(self, exchange: Exchange) -> None:
         """See `SendingHalf.abort_body`: the stream is reset."""
-        stream = self.stream
-        if stream is not None and stream.exchange is exchange and self.owed is not None:
-            stream.cancel()
+        if exchange.writer is not None:
+            exchange.writer.abort()
 
 
 class Together:

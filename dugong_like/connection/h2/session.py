@@ -20,6 +20,7 @@ from ..exchange import Exchange, HTTPResponse, Reply
 from ..states import NEW, OPEN, SessionState
 from ..time_limits import OwnLimits
 from .alone import Alone
+from .body_writer import BodyWriter
 from .opening import Opening
 from .options import EitherHead
 from .pump import NEWS, ROOM, Limit, Pump, Waiter
@@ -201,16 +202,19 @@ class Session:
         observer, exchange = stream.observer(), stream.exchange
         if observer is not None:
             observer.sends_head(exchange, stream.head)
+        writer = BodyWriter(self.shared, self.limits, stream)
         try:
-            yield from stream.co_send(gathers=True)
+            yield from writer.co_go_on(stream.co_send(gathers=True), stream)
             if observer is not None:
                 observer.sent_head(exchange, body_follows=source is not None)
             if source is not None:
-                yield from self._co_feed(stream, source)
+                from ..file_transfer import co_write_all  # noqa: PLC0415 - for bodies that are read
+
+                yield from co_write_all(writer, source)
         except AnsweredEarly:
             pass  # that is the response
         except BaseException as exc:
-            if observer is not None:
+            if observer is not None and stream.owed is not None:  # it is the source's
                 observer.sending_failed(exc, exchange)
             raise
         response = yield from stream.co_head()
@@ -221,21 +225,6 @@ class Session:
             return cast("Reply", response)
         body = yield from stream.co_take(stream.take_all, None)
         return response.with_body(body)
-
-    @staticmethod
-    def _co_feed(stream: H2Stream, source: BodySource) -> Co[None]:
-        """Write the body of a request from *source* to its end."""
-        observer = stream.observer()
-        while stream.owed is not None and (data := (yield from source.co_next())):
-            if observer is not None:
-                observer.sends_body(stream.exchange)
-            stream.write(memoryview(data))
-            yield from stream.co_send()
-        if stream.owed is not None:
-            stream.write(memoryview(b""), last=True)
-            yield from stream.co_send()
-        if observer is not None:
-            observer.sent_body(stream.exchange)
 
     # ---- exchanges one after the other: never done here
 
@@ -401,10 +390,10 @@ class Session:
 
     def is_used(self) -> bool:
         """Return True if an exchange is under way that is its own, whoever uses the connection."""
-        sending, receiving = self.sender.stream, self.receiver.stream
+        receiving = self.receiver.stream
         return (
             bool(self._pending)
-            or (sending is not None and sending.owed is not None)
+            or bool(self.sender.bodies())
             or (receiving is not None and receiving.is_unread())
         )
 
@@ -412,9 +401,10 @@ class Session:
         """Give up its exchanges, and nothing else of the connection."""
         for exchange in self._pending.copy():
             exchange.abandon()
-        sending, receiving = self.sender.stream, self.receiver.stream
-        if sending is not None and sending.owed is not None:
-            sending.cancel()
+        for body in self.sender.bodies():
+            if body.stream is not None:
+                body.stream.cancel()
+        receiving = self.receiver.stream
         if receiving is not None and receiving.is_unread():
             receiving.cancel()
 

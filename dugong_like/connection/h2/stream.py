@@ -343,6 +343,11 @@ class H2Stream:
             self.cancel()
             raise excess
 
+    def is_answered(self) -> bool:
+        """Return True if the server wants no more of the body."""
+        stream = self.stream
+        return stream is not None and (stream.ended or stream.error is not None)
+
     def check_writable(self) -> None:
         """Check that a part of the body may be written now. Raises `StateError`."""
         if self._writing:

@@ -1,5 +1,7 @@
 """Sending requests into a script: whatever the network takes at once, and when it says no."""
 
+import io
+import math
 import random
 
 import pytest
@@ -149,6 +151,92 @@ def test_why_there_is_no_body_to_write(monkeypatch, arguments, writes, why):
             call()
         assert f"there is no body to write: {why}" in str(caught.value)
     conn.send_request("GET", "/next")
+
+
+@pytest.mark.feature("A37")
+def test_a_body_is_written_by_its_exchange(monkeypatch, wire):
+    """The same calls as over HTTP/2, and the same bytes as by those of the connection."""
+    stream = ScriptedStream()
+    conn = connection(monkeypatch, stream)
+    conn.send_request("GET", "/1")
+    conn.send_request("POST", "/2", body=b"in one piece")
+    exchange = conn.send_request("PUT", "/3", body=BodyFollowing(8))
+    for owed, piece in ((8, b"in "), (5, b""), (5, bytearray(b"piec")), (1, memoryview(b"e"))):
+        assert exchange.body_owed == owed
+        exchange.write(piece)
+    exchange.finish()
+    chunked = conn.send_request("PUT", "/4", body=BodyFollowing())
+    chunked.sendfile(io.BytesIO(b"chunk"))
+    chunked.write(b"ed chunked!")
+    assert (exchange.body_owed, chunked.body_owed) == (None, math.inf)
+    exchange.write(b"")
+    exchange.finish()  # they do nothing
+    chunked.finish({"T": "u"})
+    conn.send_request("PUT", "/5", body=BodyFollowing(0)).finish()
+    assert stream.sent == wire
+
+
+def test_a_body_that_cannot_be_written_says_in_which_state_what_is(monkeypatch):
+    conn = connection(monkeypatch, ScriptedStream())
+    exchanges = [conn.send_request("GET", "/get")]
+    exchanges.append(conn.send_request("PUT", "/put", body=BodyFollowing(1)))
+    with pytest.raises(StateError, match="GET /get> announced none"):
+        exchanges[0].write(b"x")
+    with pytest.raises(StateError, match=r"while the body of a request is being written, 1 bytes"):
+        conn.send_request("PUT", "/other", body=BodyFollowing())
+    exchanges[1].write(b"x")
+    other = conn.send_request("PUT", "/other", body=BodyFollowing())
+    for call in (
+        lambda: exchanges[1].write(b"x"),
+        lambda: exchanges[1].finish({"T": "u"}),
+        lambda: exchanges[1].sendfile(io.BytesIO(b"x")),
+    ):
+        with pytest.raises(StateError, match="PUT http://script.test/put: there is no") as caught:
+            call()
+        ending = "of this request is complete, and the body of a request is being written"
+        assert str(caught.value).endswith(ending)
+    with pytest.raises(InvalidRequest, match="PUT http://script.test/put: "):
+        exchanges[1].finish({"Host": "x"})
+    other.write(b"it is not disturbed")
+    conn.abort_body(exchanges[1])
+    other.write(b"by what is about another one")
+    conn.disconnect()
+    assert other.body_owed is None
+    with pytest.raises(ConnectionClosed, match="PUT http://script.test/other: "):
+        other.write(b"x")
+
+
+def test_what_gives_up_a_body_that_its_exchange_writes(monkeypatch):
+    """An operation that is closed inside it, and `abort_body`, break the connection."""
+    for give_up in ("close", "abort"):
+        stream = ScriptedStream(rooms=[1000, WOULD_BLOCK, WOULD_BLOCK])
+        conn = connection(monkeypatch, stream)
+        exchange = conn.send_request("PUT", "/", body=BodyFollowing())
+        if give_up == "close":
+            going = exchange.co_write(bytes(1000))
+            next(going)
+            going.close()
+        else:
+            conn.abort_body(exchange)
+        with pytest.raises(ConnectionClosed, match="given up"):
+            exchange.write(b"x")
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_an_early_answer_to_a_body_that_its_exchange_writes(monkeypatch, answered):
+    stream, new = ScriptedStream(rooms=[10_000, WOULD_BLOCK]), ScriptedStream([OK])
+    conn = connection(monkeypatch, stream, new)
+    exchange = conn.send_request("PUT", "/early", body=BodyFollowing())
+    stream.incoming = [ANSWER]
+    with pytest.raises(AnsweredEarly, match="answered 413"):
+        for _ in range(100):
+            exchange.write(bytes(1000))
+    assert exchange.body_owed is None
+    assert (exchange.read_response().status, exchange.read()) == (413, b"no")
+    if answered:
+        conn.send_request("PUT", "/next", body=BodyFollowing())
+        with pytest.raises(StateError, match="ended early, by the server's answer"):
+            exchange.write(b"x")
 
 
 @pytest.mark.reliability(43)

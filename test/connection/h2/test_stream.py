@@ -138,17 +138,6 @@ def test_less_than_announced_resets_the_stream_only(open_to):
     assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]
 
 
-def test_a_body_is_completed_before_the_next_request_in_order(open_to):
-    conn, stream = open_to()
-    going_on(stream, conn.co_send_request("PUT", "/echo", body=BodyFollowing(3)))
-    with pytest.raises(StateError, match="while the body of a request is being written, 3 bytes"):
-        finish(conn.co_send_request("GET", "/"))
-    assert bodies_of(stream, conn.co_exchange("GET", "/")) == [b"hello"]  # in no order
-    going_on(stream, conn.co_write(b"abc"))
-    assert going_on(stream, conn.co_read_response()).status == 200
-    assert going_on(stream, conn.co_readall()) == b"abc"
-
-
 def test_the_thread_that_owes_the_body_does_not_wait_for_the_response(site):
     site.send_request("PUT", "/echo", body=BodyFollowing(3))
     with pytest.raises(StateError, match="0 of 3 bytes of the body written"):
