@@ -34,7 +34,7 @@ from .urls import parse_url
 
 NETWORK: Final = 3
 SERVER: Final = 4
-BARS: Final = ("copy", "verify")  # phases that have bytes
+BARS: Final = ("copy", "compare", "verify")  # phases that have bytes
 WORDS: Final = {Kind.CLEAR: "delete", Kind.CONFIRM: "ask", Kind.COMPARE: "compare"}  # for people
 
 

@@ -139,7 +139,7 @@ def test_compared_files_are_not_called_copied(pair, capfd):
     assert sync(pair, "-v", "--checksum") == 0
     assert capfd.readouterr().out == "0 copied (0 B), 0 deleted, 2 unchanged\n"
     assert sync(pair, "-n", "--checksum") == 0
-    assert capfd.readouterr().out.startswith("compare       4 B  a  (to compare digests)\n")
+    assert capfd.readouterr().out == "0 would be copied (0 B), 0 would be deleted, 2 unchanged\n"
 
 
 def test_a_local_file_that_cannot_be_read_is_status_1(pair, capfd, monkeypatch):
@@ -181,3 +181,19 @@ def test_it_is_in_the_help(capfd):
         with pytest.raises(SystemExit):
             main(args)
     assert "--max-delete" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("sides", "reason"),
+    [
+        (["a", "b"], "both are paths of folders here: one has to begin with http://"),
+        (["a", "example.org/b"], "both are paths of folders here"),
+        (["http://a/", "s3://bb/c"], "both are on servers: one has to be the path of a folder"),
+        (["a", "ftp://me:secret@b/"], "not a URL that begins with http://, https:// or s3://"),
+    ],
+)
+def test_two_sides_that_are_no_pair(sides, reason, capfd):
+    assert main(["sync", *sides]) == 2
+    err = capfd.readouterr().err
+    assert reason in err
+    assert "secret" not in err

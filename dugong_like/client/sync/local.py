@@ -284,13 +284,45 @@ class LocalFolder:
         self.make_folder(folder)
         real = self.real(path)
         try:
-            if stat.S_ISLNK(real.lstat().st_mode):
-                raise OSError(errno.ELOOP, "a symbolic link is in the way", str(real))
+            mode = real.lstat().st_mode
         except FileNotFoundError:
-            pass
+            mode = 0
+        if stat.S_ISLNK(mode):
+            raise OSError(errno.ELOOP, "a symbolic link is in the way", str(real))
+        if stat.S_ISDIR(mode):
+            self._remove_empty(path)
         digits = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
         part = real.with_name(f"{PREFIX}{digits}")
         return Destination(real, part=part, keeps_links=False)
+
+    def _remove_empty(self, path: str) -> None:
+        """Remove a folder that has no files, as a file will have its name; rsync does so, too.
+
+        Raises:
+            IsADirectoryError: it has files.
+            OSError: it cannot be removed.
+
+        """
+        real = self.real(path)
+        if any(names for _, _, names in os.walk(real)):
+            message = "a folder that is not empty is in the way"
+            raise IsADirectoryError(errno.EISDIR, message, str(real))
+        for folder, _, _ in os.walk(real, topdown=False):
+            Path(folder).rmdir()
+        self._made = {
+            each for each in self._made if each != path and not each.startswith(f"{path}/")
+        }
+
+    def check_writable(self) -> None:
+        """Make the folder itself, and check that files can be made in it.
+
+        Raises:
+            OSError: that is not possible.
+
+        """
+        self.make_folder("")
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self.root)
 
     def make_folder(self, folder: str) -> None:
         """Make a folder, with those above it.

@@ -60,6 +60,11 @@ MAX_LINE: Final = 8 * MAX_PATH + 4096  # bytes; a character of a path may take 6
 IN_MEMORY: Final = 1 << 20  # bytes of a manifest that need no file
 FIELDS: Final = 5
 DIGEST_SIZE: Final = 32  # bytes
+CONFLICT: Final = 409  # RFC 9110 section 15.5.10
+NO_PLACE: Final = (
+    "there is no such folder, or something else has the name of the file or its folder"
+)
+NO_LIST: Final = dict.fromkeys(GONE, "nothing was uploaded there by sync")
 FAILED_CONDITION: Final = 412  # RFC 9110 section 15.5.13
 
 
@@ -92,7 +97,7 @@ class ManifestRemote(FilesBelow):
             return
         if not response.is_success:
             yield from co_read_explanation(response)
-            raise refusal(response, "the list of files")
+            raise refusal(response, "the list of files", NO_LIST.get(response.status_code, ""))
         with response, labelled(request):
             self._etag, self._was_there = response.field("etag"), True
             lines = Lines(take)
@@ -144,7 +149,12 @@ class ManifestRemote(FilesBelow):
         """Store a file; see `Remote.co_put`."""
         request = self.request("PUT", file.path)
         began = time.monotonic()
-        response = yield from co_send_source(co_send, request, file, rate)
+        try:
+            response = yield from co_send_source(co_send, request, file, rate)
+        except StatusError as exc:
+            if exc.response.status_code != CONFLICT:
+                raise
+            raise refusal(exc.response, "", NO_PLACE) from exc
         tag = tag_of(response)
         if tag is None:
             span = self._spans.span(response.field("date"), began)

@@ -108,6 +108,8 @@ class Plan:
         unchanged: files that are the same on both sides, so far.
         extra: files that the source does not have and that are left, so far.
         in_the_way: folders that have the names of files of the source, so far.
+        files_in_the_way: files that have the names of folders of the source, and that are left, so
+            far.
 
     """
 
@@ -117,6 +119,7 @@ class Plan:
         self._local, self._remote, self._record = local, remote, record
         self._rules = rules
         self.in_the_way: set[str] = set()
+        self.files_in_the_way: set[str] = set()
         self.unchanged = 0
         self.extra = 0
 
@@ -186,6 +189,8 @@ class Plan:
         rules = self._rules
         if not rules.delete:
             self.extra += 1
+            if path in rules.source_folders:
+                self.files_in_the_way.add(path)
             return None
         if path in rules.source_folders or not self.in_the_way.isdisjoint(parents(path)):
             return Step(Kind.CLEAR, path, other.size, "in the way of another file")

@@ -28,6 +28,8 @@ from .tree import as_bytes
 FORMAT: Final = 1
 CACHE: Final = 4096  # KiB of pages in memory, for the record and for the listings
 APPLICATION: Final = 0x6475676F  # of our files: "dugo" (SQLite, PRAGMA application_id)
+MAGIC: Final = b"SQLite format 3\0"  # what a database begins with
+ID_AT: Final = 68  # position of the application_id in it
 
 
 class Known(NamedTuple):
@@ -52,28 +54,34 @@ class Record:
 
     Args:
         path: its file, which is made if there is none; None to keep nothing.
+        is_own: True if nothing else can have this path: then a file that is no record is a damaged
+            one. Otherwise it is left alone.
 
     Raises:
         PartInUse: another run has it open.
-        TransferError: it cannot be opened, or is another database.
+        TransferError: it cannot be opened, or is something else.
 
     Attributes:
         database: for listings.
 
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, is_own: bool = True) -> None:
         self._path = path
+        self._is_own = is_own
         try:
             self.database = self._open()
         except sqlite3.OperationalError as exc:
             if exc.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                 name = quoted(str(path), MAX_PATH)
                 raise PartInUse(f"{name}: another run has it open", path=str(path)) from None
-            raise TransferError(f"{quoted(str(path), MAX_PATH)}: {exc}", path=str(path)) from exc
+            raise self._unusable(str(exc)) from exc
         except OSError as exc:
-            name = quoted(str(path), MAX_PATH)
-            raise TransferError(f"{name}: {exc.strerror or exc}", path=str(path)) from exc
+            raise self._unusable(exc.strerror or str(exc)) from exc
+
+    def _unusable(self, reason: str) -> TransferError:
+        name = quoted(str(self._path), MAX_PATH)
+        return TransferError(f"{name} cannot be the record: {reason}", path=str(self._path))
 
     def _open(self) -> sqlite3.Connection:
         if self._path is None:
@@ -85,6 +93,8 @@ class Record:
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:  # damaged: what it knew is lost, and no more than that
+            if not self._is_own and not _is_record(self._path):
+                raise self._unusable("it is another file") from None
             for suffix in ("-wal", "-shm", ""):
                 Path(f"{self._path}{suffix}").unlink(missing_ok=True)
             return self._prepared(str(self._path))
@@ -94,7 +104,7 @@ class Record:
         try:
             mine = database.execute("PRAGMA application_id").fetchone()[0]
             if mine not in (0, APPLICATION):
-                raise TransferError(f"{quoted(name, MAX_PATH)}: this is another database")
+                raise self._unusable("this is another database")
             for pragma in (
                 "locking_mode = EXCLUSIVE",
                 "journal_mode = WAL",
@@ -149,6 +159,13 @@ class Record:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _is_record(path: Path) -> bool:
+    """Return True if a file begins as a record does, whatever is behind."""
+    with path.open("rb") as file:
+        begin = file.read(ID_AT + 4)
+    return begin.startswith(MAGIC) and begin[ID_AT:] == APPLICATION.to_bytes(4, "big")
 
 
 def usual_place(root: Path, remote: str) -> Path:

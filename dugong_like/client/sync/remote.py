@@ -261,10 +261,20 @@ def mtime_of(modified: str | None) -> int | None:
     return None if seconds is None else seconds * SECOND
 
 
-def refusal(response: Response, what: str = "") -> StatusError:
-    """Return the error of a response that is no success; *what*: to what it is the answer."""
+def refusal(response: Response, what: str = "", why: str = "") -> StatusError:
+    """Return the error of a response that is no success.
+
+    Args:
+        response: see there.
+        what: to what it is the answer.
+        why: the reason, if that is known.
+
+    """
     about = f" for {what}" if what else ""
-    error = StatusError(f"the server answered {response.status_code}{about}", response=response)
+    reason = f": {why}" if why else ""
+    error = StatusError(
+        f"the server answered {response.status_code}{about}{reason}", response=response
+    )
     label(error)
     return error
 

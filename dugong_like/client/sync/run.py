@@ -48,8 +48,8 @@ from .plan import Kind, Plan, Rules, Step
 from .remote import co_digest_of, label, refusal, tag_of
 from .results import SyncProgress, SyncResult, SyncStep
 from .span import is_span, is_within
-from .steps import TO_COPY, Steps
-from .tree import Facts, Tree
+from .steps import TO_ASK, TO_COPY, Steps
+from .tree import Facts, Tree, parents
 
 if TYPE_CHECKING:
     from ..bulk.map_results import MapResults
@@ -114,6 +114,7 @@ class Sync:
         self._stop: TransportError | None = None
         self._is_listing_new = False
         self._in_the_way: set[str] = set()
+        self._files_in_the_way: set[str] = set()
 
     def co_run(self) -> Co[SyncResult]:
         """Run it, and return the result.
@@ -128,7 +129,7 @@ class Sync:
         yield from self._co_list()
         yield from self._co_plan()
         if self._settings.dry_run:
-            return self._planned()
+            return (yield from self._co_planned())
         self._check_deletes()
         yield from self._co_copy()
         yield from self._co_delete()
@@ -183,18 +184,60 @@ class Sync:
             if fairness.is_over():
                 yield from co_checkpoint()
         self._unchanged, self._extra = plan.unchanged, plan.extra
-        self._in_the_way = plan.in_the_way
+        self._in_the_way, self._files_in_the_way = plan.in_the_way, plan.files_in_the_way
 
-    def _planned(self) -> SyncResult:
-        """Tell all steps, and return their numbers."""
-        for step in self._steps.of(Kind.CLEAR, *TO_COPY, Kind.DELETE):
-            if step.kind in TO_COPY:
+    def _co_planned(self) -> Co[SyncResult]:
+        """Tell all steps, and return their numbers; what has to be compared for that is."""
+        self._plan_deletes(Kind.CLEAR)
+        self._begin("compare", *self._steps.count(*TO_ASK))
+        yield from self._co_all(self._steps.of(*TO_ASK), self._co_plan_file)
+        for step in self._steps.of(Kind.COPY):
+            try:
+                self._check_way(step.path)
+            except TransferError as exc:
+                self._fail(SyncStep(*step, exc))
+            else:
                 self._copied += 1
                 self._copied_bytes += step.size
-            else:
-                self._deleted += 1
-            self._tell(SyncStep(*step))
+                self._tell(SyncStep(*step))
+        self._plan_deletes(Kind.DELETE)
         return self._result(is_dry_run=True)
+
+    def _plan_deletes(self, kind: Kind) -> None:
+        for step in self._steps.of(kind):
+            self._deleted += 1
+            self._tell(SyncStep(*step))
+
+    def _co_plan_file(self, co_send: Send, step: Step, _: _Counted) -> Co[Step | None]:
+        done = yield from self._co_asked(co_send, step)
+        if done is not None:
+            self._copied += 1
+            self._copied_bytes += step.size
+        return done
+
+    def _check_way(self, path: str) -> None:
+        """Check that no file or folder that is left on the other side is in the way of a file.
+
+        Raises:
+            TransferError: there is one.
+
+        """
+        if self._settings.delete:
+            return
+        if path in self._in_the_way:
+            raise TransferError(
+                "a folder with files has this name on the other side; they are deleted only with "
+                "delete=True (--delete)",
+                path=path,
+            )
+        if self._files_in_the_way:
+            for folder in parents(path):
+                if folder in self._files_in_the_way:
+                    raise TransferError(
+                        f"{quoted(folder, MAX_PATH)} is a file on the other side; it is deleted "
+                        "only with delete=True (--delete)",
+                        path=path,
+                    )
 
     def _check_deletes(self) -> None:
         """Check that not too much would be deleted.
@@ -228,6 +271,8 @@ class Sync:
 
     def _co_copy(self) -> Co[None]:
         self._begin("copy", *self._steps.count(Kind.CLEAR, *TO_COPY))
+        if not self._upload and self._files:
+            self._local.check_writable()
         yield from self._co_delete_all(Kind.CLEAR)
         if self._upload and self._files:
             yield from self._co_prepare_folders()
@@ -367,15 +412,11 @@ class Sync:
     # ---- one file
 
     def _co_copy_file(self, co_send: Send, step: Step, counted: _Counted) -> Co[Step | None]:
-        path, reason = step.path, step.reason
-        if step.kind is Kind.CONFIRM and (yield from self._co_is_there(co_send, path)):
-            self._unchanged += 1
+        found = yield from self._co_asked(co_send, step)
+        if found is None:
             return None
-        if step.kind is Kind.COMPARE:
-            if (yield from self._co_is_equal(co_send, path)):
-                self._unchanged += 1
-                return None
-            reason = "other bytes"
+        path, reason = step.path, found.reason
+        self._check_way(path)
         if self._upload:
             size = yield from self._co_send_file(co_send, path, counted)
         else:
@@ -385,6 +426,20 @@ class Sync:
         if self._settings.verify:
             self._steps.note_copied(path, size)
         return Step(Kind.COPY, path, size, reason)
+
+    def _co_asked(self, co_send: Send, step: Step) -> Co[Step | None]:
+        """Return a step that copies; None if a question shows that the file is unchanged."""
+        path, reason = step.path, step.reason
+        if step.kind is Kind.CONFIRM:
+            is_unchanged = yield from self._co_is_there(co_send, path)
+        elif step.kind is Kind.COMPARE:
+            is_unchanged, reason = (yield from self._co_is_equal(co_send, path)), "other bytes"
+        else:
+            return step
+        if is_unchanged:
+            self._unchanged += 1
+            return None
+        return Step(Kind.COPY, path, step.size, reason)
 
     def _co_is_there(self, co_send: Send, path: str) -> Co[bool]:
         """Return True if the server has what an earlier run has sent."""
@@ -413,8 +468,8 @@ class Sync:
                 wanted = yield from co_digest_of(co_send, request, self._settings.rate)
                 digest = yield from file.co_digest()
                 is_equal = digest == wanted
-            if not is_equal:
-                return False
+            if not is_equal or self._settings.dry_run:
+                return is_equal
             self._record.put(path, file.size, file.mtime_ns, there.tag)
             if self._upload and (there.mtime_ns, there.digest) != (file.mtime_ns, digest):
                 self._there.add(path, Facts(file.size, file.mtime_ns, there.tag, digest))

@@ -14,7 +14,8 @@ from .rows import Rows, paged
 from .tree import as_bytes, as_text, parents
 
 KINDS: Final = list(Kind)
-TO_COPY: Final = (Kind.CONFIRM, Kind.COMPARE, Kind.COPY)
+TO_ASK: Final = (Kind.CONFIRM, Kind.COMPARE)
+TO_COPY: Final = (*TO_ASK, Kind.COPY)
 
 
 class Steps:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from ...errors import DeadlineExceeded, InvalidOption, TransferError
-from ...http.redaction import quoted
+from ...http.redaction import quoted, shown_url
 from ...http.url import URL
 from ...polling.contract import Co, within
 from ..layers.retry import Retry
@@ -68,7 +68,7 @@ def co_sync(
     settings = SyncSettings(options)
     upload = is_remote(target)
     if upload == is_remote(source):
-        raise InvalidOption("one of both is the path of a folder, and the other one is a URL")
+        raise InvalidOption(_why_no_pair(source, target))
     folder, place = (source, target) if upload else (target, source)
     root = as_path(folder)
     if root is None:
@@ -92,7 +92,8 @@ def co_sync(
             remote = cast("Remote", place)
         else:
             remote = yield from _co_remote(parts.co_send, build, url, settings)
-        with Record(_record_place(settings, root, remote)) as record:
+        is_own = isinstance(settings.record, bool)
+        with Record(_record_place(settings, root, remote), is_own=is_own) as record:
             run = Sync(parts.co_send, parts.run_all, local, remote, record, settings, upload=upload)
             try:
                 return (yield from run.co_run())
@@ -114,6 +115,16 @@ def is_remote(value: object) -> bool:
     if isinstance(value, str):
         return value.lower().startswith(URLS) or is_place(value)
     return isinstance(value, URL) or hasattr(value, "co_list")
+
+
+def _why_no_pair(source: object, target: object) -> str:
+    """Return why two sides are none of a synchronisation."""
+    if is_remote(source):
+        return "both are on servers: one has to be the path of a folder here"
+    for side in (source, target):
+        if isinstance(side, str) and "://" in side:
+            return f"not a URL that begins with http://, https:// or s3://: {shown_url(side)!r}"
+    return "both are paths of folders here: one has to begin with http://, https:// or s3://"
 
 
 def as_folder(url: URL) -> URL:

@@ -12,9 +12,10 @@ Not here: reading the responses (http/webdav.py), and the digests (oc_checksums.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from ...errors import TransferError
+from ...errors import DugongError, StatusError, TransferError
 from ...http.percent import decode
 from ...http.url import URL
 from ...http.webdav import MULTI_STATUS, XML, Multistatus, Resource
@@ -48,6 +49,11 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 8  # requests for listings
 MAX_DEPTH: Final = 200  # folders; a path has 4096 bytes
+NO_LIST: Final = {
+    **dict.fromkeys(GONE, "there is no such folder"),
+    **dict.fromkeys((405, 501), "it knows no WebDAV"),
+}
+IN_THE_WAY: Final = frozenset({400, 403, 405, 409})  # if something else has the name
 EXISTS: Final = 405  # of MKCOL (RFC 4918 section 9.3.1)
 CONFLICT: Final = 409  # of MKCOL: there is no folder above (there)
 WANTED: Final = (
@@ -78,7 +84,7 @@ class WebDAVRemote(FilesBelow):
         self._names_digests = True  # the server, as far as is known
         self._base = decode(url.path)
         self._exists = False
-        self._refused: dict[str, Response] = {}  # folders that could not be made
+        self._refused: dict[str, StatusError] = {}  # folders that could not be made
 
     # ---- listing
 
@@ -108,7 +114,7 @@ class WebDAVRemote(FilesBelow):
             return []  # or removed meanwhile
         if response.status_code != MULTI_STATUS:
             yield from co_read_explanation(response)
-            raise refusal(response, "a list of files")
+            raise refusal(response, "a list of files", NO_LIST.get(response.status_code, ""))
         folders: list[str] = []
 
         def note(resource: Resource) -> None:
@@ -185,7 +191,8 @@ class WebDAVRemote(FilesBelow):
         """Make a folder; if it is refused, that is the error of each file in it."""
         response = yield from self._co_mkcol(co_send, url_of(self._url, f"{folder}/"))
         if not response.is_success and response.status_code != EXISTS:
-            self._refused[folder] = response
+            why = yield from self._co_why(co_send, folder, response, "file")
+            self._refused[folder] = refusal(response, "the folder", why)
 
     def _co_mkcol(self, co_send: Send, url: URL) -> Co[Response]:
         request = self._build("MKCOL", url)
@@ -193,8 +200,30 @@ class WebDAVRemote(FilesBelow):
         response = yield from co_send(request)
         return response
 
-    def _refusal_above(self, path: str) -> Response | None:
-        """Return the response by which a folder that *path* is in was refused."""
+    def _co_why(self, co_send: Send, path: str, response: Response, kind: str) -> Co[str]:
+        """Return why the server may have refused something, if a file or folder has its name.
+
+        Args:
+            co_send: sends requests.
+            path: what has been refused.
+            response: by which.
+            kind: ``"file"`` or ``"folder"``: which of both would be in the way.
+
+        """
+        if response.status_code not in IN_THE_WAY:
+            return ""
+        request = self._propfind(path, "0", digests=False)
+        found: list[Resource] = []
+        with suppress(DugongError):
+            answer = yield from co_send(request, stream=True)
+            if answer.status_code == MULTI_STATUS:
+                yield from _co_read(answer, request, found.append)
+            answer.close()
+        kinds = {"folder" if each.is_folder else "file" for each in found}
+        return f"a {kind} has this name there" if kinds == {kind} else ""
+
+    def _refusal_above(self, path: str) -> StatusError | None:
+        """Return the error by which a folder that *path* is in was refused."""
         if not self._refused:
             return None
         return next((self._refused[each] for each in parents(path) if each in self._refused), None)
@@ -208,12 +237,18 @@ class WebDAVRemote(FilesBelow):
     ) -> Co[Stored]:
         """Store a file; see `Remote.co_put`."""
         if (refused := self._refusal_above(file.path)) is not None:
-            raise refusal(refused, "the folder")
+            raise StatusError(str(refused), response=refused.response)
         request = self.request("PUT", file.path)
         request.headers.set("X-OC-Mtime", str(file.mtime_ns // SECOND))
         if digest is not None:
             request.headers.set(FIELD, field_of(digest))
-        response = yield from co_send_source(co_send, request, file, rate)
+        try:
+            response = yield from co_send_source(co_send, request, file, rate)
+        except StatusError as exc:
+            why = yield from self._co_why(co_send, file.path, exc.response, "folder")
+            if not why:
+                raise
+            raise refusal(exc.response, "", why) from exc
         tag = tag_of(response)
         if tag is None:
             tag = yield from self.co_tag(co_send, file)

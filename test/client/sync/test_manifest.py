@@ -161,6 +161,16 @@ def _without_tag(store, seen, path):
     return None
 
 
+def test_messages_name_the_folder_that_is_missing(manifest):
+    with pytest.raises(StatusError, match="404 for the list of files: nothing was uploaded there"):
+        manifest.down()
+    manifest.store.by.append(lambda seen, path: answer_of(409) if seen.method == "PUT" else None)
+    manifest.write("a/b")
+
+    assert manifest.up().failed == 1
+    assert "409: there is no such folder, or something else" in str(manifest.errors()["a/b"])
+
+
 # ---- servers whose answer to PUT has no tag, but a date
 
 

@@ -60,6 +60,26 @@ def test_a_damaged_one_is_begun_anew(tmp_path, damage):
         assert len(list(record)) == 1
 
 
+@pytest.mark.parametrize("content", [b"a letter", b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_file_of_somebody_else_is_left_alone(tmp_path, content):
+    (tmp_path / "letter").write_bytes(content)
+
+    with pytest.raises(TransferError, match=r"letter' cannot be the record: it is another file"):
+        Record(tmp_path / "letter", is_own=False)
+
+    assert (tmp_path / "letter").read_bytes() == content
+
+
+def test_a_damaged_one_that_was_named_by_the_user_is_begun_anew(tmp_path):
+    with Record(tmp_path / "record", is_own=False) as record:
+        record.put(*ROW)
+    data = (tmp_path / "record").read_bytes()
+    (tmp_path / "record").write_bytes(data[:100] + b"\xff" * (len(data) - 100))
+
+    with Record(tmp_path / "record", is_own=False) as record:
+        assert list(record) == []
+
+
 def test_another_database_is_left_alone(tmp_path):
     with sqlite3.connect(tmp_path / "mail") as other:
         other.execute("PRAGMA application_id = 1234")

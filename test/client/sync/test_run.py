@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import stat
 import time
 
@@ -242,8 +243,72 @@ def test_what_is_in_the_way_is_reported_unless_deletes_are_wanted(pair):
     result = pair.down()
 
     assert result.failed == 1
-    assert isinstance(pair.errors()["a/b"], NotADirectoryError)
+    assert str(pair.errors()["a/b"]).startswith("'a' is a file on the other side; it is deleted")
     assert (pair.back / "a").read_bytes() == b"mine"
+    assert (pair.down(dry_run=True).failed, set(pair.errors())) == (1, {"a/b"})
+
+
+def test_what_is_in_the_way_on_a_server_is_reported_as_well(pair):
+    write_all(pair, {"a": b"1", "a-": b"2", "b/c": b"3", "d": b"4"})
+    pair.up()
+    for path in ("a", "b/c"):
+        (pair.root / path).unlink()
+    (pair.root / "b").rmdir()
+    write_all(pair, {"a/x/y": b"5", "b": b"6"})
+
+    for dry_run in (True, False):
+        result = pair.up(dry_run=dry_run)
+        assert (result.copied, result.failed, result.unchanged) == (0, 2, 2)
+        errors = {path: str(exc) for path, exc in pair.errors().items()}
+        assert errors["a/x/y"].startswith("'a' is a file on the other side; it is deleted only")
+        assert errors["b"].startswith("a folder with files has this name on the other side")
+        assert pair.store.asked("PUT") == []
+    assert pair.up(delete=True).failed == 0
+
+
+def test_a_local_folder_without_files_gives_way_to_a_file(pair):
+    write_all(pair, {"a": b"1", "b": b"2"})
+    pair.up()
+    (pair.back / "a/deep/er").mkdir(parents=True)
+    (pair.back / "b/deep").mkdir(parents=True)
+    (pair.back / "b/link").symlink_to("deep")
+
+    result = pair.down()
+
+    assert (result.copied, result.failed) == (1, 1)
+    assert isinstance(pair.errors()["b"], OSError)
+    assert (pair.back / "a").read_bytes() == b"1"
+    assert (pair.back / "b/link").is_symlink()
+
+
+def test_a_folder_that_cannot_be_written_is_one_error(pair, monkeypatch):
+    write_all(pair)
+    pair.up()
+    (pair.root / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        pair.client.sync(BASE, pair.root / "file/x", record=False)
+    pair.back.mkdir()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+
+    with pytest.raises(PermissionError, match=re.escape(str(pair.back))):
+        pair.down()
+    assert pair.store.asked("GET") in ([], [b"dugong-manifest.jsonl"])
+    assert pair.down(dry_run=True).copied == len(FILES)
+
+
+def test_a_dry_run_compares_what_has_to_be_compared(pair):
+    write_all(pair)
+    pair.up()
+    pair.write("b", b"TEXT", OLD + 1)
+    before = pair.record.read_bytes()
+
+    result = pair.up(dry_run=True, checksum=True)
+
+    assert (result.copied, result.copied_bytes) == (1, 4)
+    assert result.unchanged == len(FILES) - 1
+    assert pair.kinds() == {"b": "copy"}
+    assert pair.record.read_bytes() == before
+    assert pair.store.texts()["b"] == b"text"
 
 
 def test_names_that_lead_out_of_the_folder_are_refused(pair):

@@ -201,6 +201,51 @@ def test_files_that_are_gone_when_they_are_deleted_are_no_error(webdav):
     assert (result.deleted, result.failed) == (1, 0)
 
 
+def test_what_the_list_does_not_have_and_is_in_the_way_is_named(webdav):
+    """Such as folders without files, and files that are excluded."""
+    webdav.store.folders.add(b"empty")
+    webdav.store.put(b"file", b"1")
+    webdav.store.by.append(_refuse_what_is_there(webdav.store))
+    webdav.write("empty")
+    webdav.write("file/a")
+    webdav.write("other/b")
+
+    result = webdav.up(exclude=["/file"], record=False)
+    assert (result.copied, result.failed) == (1, 1)
+    assert str(webdav.errors()["empty"]).endswith("answered 409: a folder has this name there")
+
+    webdav.store.by.append(
+        lambda seen, path: (
+            multistatus() if (seen.method, seen.headers.get("depth")) == ("PROPFIND", "1") else None
+        )
+    )
+    result = webdav.up(record=False)
+    assert str(webdav.errors()["file/a"]) == (
+        "MKCOL http://example.org/files/file/: the server answered 400 for the folder: a file has "
+        "this name there"
+    )
+
+
+def _refuse_what_is_there(store):
+    def answer(seen, path):
+        path = path.removesuffix(b"/")
+        if seen.method == "PUT" and path in store.folders:
+            return answer_of(409)
+        if seen.method == "MKCOL" and path in store.files:
+            return answer_of(400)
+        return None
+
+    return answer
+
+
+def test_a_folder_that_is_missing_and_a_server_without_webdav_are_named(webdav):
+    with pytest.raises(StatusError, match="404 for a list of files: there is no such folder"):
+        webdav.client.sync(f"{BASE}nosuch", webdav.back, record=False)
+    webdav.store.webdav = False
+    with pytest.raises(StatusError, match="405 for a list of files: it knows no WebDAV"):
+        webdav.down(server="webdav")
+
+
 # ---- digests of ownCloud and Nextcloud
 
 
