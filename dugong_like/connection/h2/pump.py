@@ -90,7 +90,8 @@ class Limit:
 
     def begin(self, until: float) -> None:
         """Let the first wait last until *until*, as it has begun before."""
-        self._until = until
+        if self._seconds is not None:
+            self._until = until
 
     def deadline(self, *, moved: bool) -> float | None:
         """Return until when to wait; *moved* says that something has since the last call.
@@ -108,6 +109,9 @@ class Limit:
         elif now >= self._until:
             raise timed_out(self._what, seconds, self._phase)
         return self._until
+
+
+UNLIMITED: Final = Limit(None)  # has no state, so one is enough
 
 
 class Waiter:
@@ -407,7 +411,8 @@ class Pump:
             if gathers and result is None and not self._gathering:
                 self._gather(waiter)
                 return None, None
-            self._flush_for(waiter)
+            if output.queued != output.sent:
+                self._flush_for(waiter)
             if result is None and 0 < (mark := waiter.mark) <= output.sent:
                 result = attempt(argument)  # it was waiting for what has just been sent
                 if waiter.mark != mark:  # it has queued more
@@ -469,7 +474,10 @@ class Pump:
         """Return True if *waiter* may open a stream now, as others have not waited for longer."""
         if not self.engine.room():
             return False
-        return waiter in self._wanting or not any(one.wants == ROOM for one in self._wanting)
+        wanting = self._wanting
+        if not wanting or waiter in wanting:
+            return True
+        return not any(one.wants == ROOM for one in wanting)
 
     def opened(self, waiter: Waiter, stream: Stream) -> None:
         """Note that *waiter*, of this thread, has opened *stream*; under the lock."""
@@ -478,7 +486,8 @@ class Pump:
             self._mixed = self._opener != 0
             self._opener = me
         self._newest = waiter
-        self._wanting.pop(waiter, None)
+        if self._wanting:
+            self._wanting.pop(waiter, None)
         waiter.wants = 0
         self.follow(waiter, stream)
 
@@ -656,9 +665,6 @@ class Pump:
 
     def _flush_for(self, waiter: Waiter) -> None:
         """Send what is queued, unless another operation does that at the end of the turn."""
-        output = self.engine.output
-        if output.queued == output.sent:
-            return
         gathering = self._gathering
         if not gathering or waiter.mark or self._gatherer is waiter or gathering != get_ident():
             self._flush()

@@ -12,7 +12,7 @@ Not here: one exchange (stream.py), and HTTP/2 itself (http/h2/).
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from ...errors import AnsweredEarly, ConnectionClosed, DugongError
 from ..cancelling import abort
@@ -144,18 +144,19 @@ class Session:
     ) -> Co[Reply]:
         stream = H2Stream(self.shared, exchange, self.limits)
         done = False
+        reply: Reply
         try:
             stream.begin(head, body)
             if self.shared.state is not OPEN:
                 yield from self.opening.co_open()
             if source is None and self.shared.observer is None:
                 waiter = Waiter(None, ROOM)
-                response = yield from self.shared.pump.co(
+                response: Any = yield from self.shared.pump.co(
                     stream.take_reply, waiter, waiter, stream.limit(), gathers=True
                 )
                 if response.status >= self.shared.config.whole_below:
                     self._leave_body(stream)
-                reply = cast("Reply", response)
+                reply = response
             else:
                 reply = yield from self._co_in_steps(stream, source)
             done = True

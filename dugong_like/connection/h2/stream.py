@@ -42,7 +42,7 @@ from ..files import NotTaken, Sink
 from ..shared import PEERS
 from ..states import Retired, SessionReplaced
 from .options import EitherHead
-from .pump import ROOM, Limit, Waiter
+from .pump import ROOM, UNLIMITED, Limit, Waiter
 
 if TYPE_CHECKING:
     from ...http.h1.response_head import Head
@@ -113,9 +113,9 @@ class H2Stream:
     """
 
     __slots__ = (
-        *("_cancelled", "_continued", "_ending", "_is_reset", "_kept", "_left", "_limits", "_pump"),
+        *("_cancelled", "_ending", "_is_reset", "_kept", "_left", "_limits", "_pump"),
         *("_reader", "_reading"),
-        *("_rest", "_shared", "_told", "_writing", "exchange", "head", "length", "owed", "pending"),
+        *("_rest", "_shared", "_writing", "exchange", "head", "length", "owed", "pending"),
         *("_is_settled", "_settled", "moved", "response", "stream"),
     )
 
@@ -140,8 +140,6 @@ class H2Stream:
         self._settled: Wake | None = None  # of a reader that waits for the other one
         self._cancelled = False
         self._is_reset = False  # or about to be, as it was cancelled
-        self._continued: HTTPResponse | None = None  # 100 (Continue), to be delivered
-        self._told = 0  # informational responses that were reported
 
     # ---- errors
 
@@ -707,7 +705,9 @@ class H2Stream:
 
     def _whole_reply(self, stream: Stream) -> Reply:
         """Return the response, all of which is here, as most are."""
-        exchange, head = self.exchange, cast("Head", stream.head)
+        exchange = self.exchange
+        any_head: Any = stream.head  # no `cast`: that is a call
+        head: Head = any_head
         exchange.expects_continue = False
         exchange.final = head
         exchange.complete = True
@@ -759,7 +759,8 @@ class H2Stream:
         limits = self._limits
         if limits.head is not None and self.response is None:
             return HeadLimit(self.exchange, limits.head)
-        return Limit(limits.timeout)
+        seconds = limits.timeout
+        return UNLIMITED if seconds is None else Limit(seconds)
 
     def _is_whole(self) -> bool:
         return self.exchange.complete or (self.stream is not None and self.stream.ended)
