@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 
 from ..polling.binary_streams import co_read_some
 from ..polling.contract import POLLIN, Co, PollNeeded
-from ..polling.fair_lock import NOT_BLOCKING, FairLock
+from ..polling.fair_lock import FairLock
 from .outcome import CommandFailed, with_name
 from .standard import opened_input
 
@@ -55,26 +55,17 @@ class URLList:
             OSError: the list cannot be read.
 
         """
-        lock, held = self._taking.lock, False
-        try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)
-            if not held:
-                held = yield from self._taking.co_acquire()
-            while not self._is_over:
-                for line in self._lines:
-                    self._count += 1
-                    text = line.strip()
-                    if text and not text.startswith(b"#"):
-                        return self._count, text.decode(errors="surrogateescape")
-                yield from self._co_read()
-            return None
-        finally:
-            if held:
-                try:
-                    lock.release()
-                finally:
-                    if self._taking.waiting:
-                        self._taking.hand_on()
+        return self._taking.co_holding(self._co_next())
+
+    def _co_next(self) -> Co[tuple[int, str] | None]:
+        while not self._is_over:
+            for line in self._lines:
+                self._count += 1
+                text = line.strip()
+                if text and not text.startswith(b"#"):
+                    return self._count, text.decode(errors="surrogateescape")
+            yield from self._co_read()
+        return None
 
     def _co_read(self) -> Co[None]:
         """Read the next lines. At the end the last one need have no end."""

@@ -405,7 +405,11 @@ class HTTPConnection(Operations):
                         session.wake_others()
         finally:
             if exchanges.waiting:
-                exchanges.hand_on()
+                try:
+                    exchanges.hand_on()
+                except BaseException:  # Ctrl-C came before it had
+                    exchanges.hand_on()
+                    raise
 
     def _exchange_alone(self, session: Session, exchange: Exchange, head: bytes) -> Reply:
         """Do an exchange over HTTP/2, in the shortest way if no others are under way."""

@@ -900,10 +900,10 @@ class Operations:
                 exchange = self._new_exchange(exchange.method, exchange.target)
         return (yield from self._co_exchange(exchange, head, whole))
 
-    def _co_exchange(
+    def _co_exchange(  # noqa: C901 - each call would count
         self, exchange: Exchange, head: bytes, whole: memoryview | Request | None
     ) -> Co[Reply]:
-        """Do an exchange when it is its turn: `_co_in_turn`, without one more operation."""
+        """Do an exchange when it is its turn: `FairLock.co_holding`, spelled out for speed."""
         exchanges = self._exchanges
         lock = exchanges.lock  # of this process
         held = False
@@ -942,29 +942,11 @@ class Operations:
                 exchanges.thread = 0
                 try:
                     lock.release()
-                finally:
                     if exchanges.waiting:
                         exchanges.hand_on()
-
-    def _co_in_turn(self, exchange: Exchange, going: Co[T]) -> Co[T]:  # noqa: ARG002
-        """Do *going* when it is its turn; `stuck` finds there that *exchange* waits for it."""
-        exchanges = self._exchanges
-        lock = exchanges.lock  # of this process
-        held = False
-        try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
-            if not held:
-                held = yield from exchanges.co_acquire()
-            exchanges.thread = get_ident()
-            return (yield from going)
-        finally:
-            if held:
-                exchanges.thread = 0
-                try:
-                    lock.release()
-                finally:
-                    if exchanges.waiting:
-                        exchanges.hand_on()
+                except BaseException:  # Ctrl-C, behind one of these
+                    exchanges.hand_on()
+                    raise
 
     def co_exchange_all(
         self, requests: Iterable[tuple[Any, ...]], replies: list[Reply] | None = None
@@ -1018,21 +1000,23 @@ class Operations:
     ) -> Co[None]:
         """Do all exchanges of *batch*: beside each other, or alone on a session."""
         whole = cast("list[tuple[Exchange, bytes, memoryview | None]]", batch)
+        first, _, _ = batch[0]
         while not self._session.concurrent:
-            first = batch[0][0]
-            going = self._co_in_turn(first, self._co_batch_alone(batch, replies, gathers))
-            if (yield from going):
+            alone = self._co_batch_alone(first, batch, replies, gathers)
+            if (yield from self._exchanges.co_holding(alone)):
                 return
         from ..polling.combinators import several  # noqa: PLC0415 - for HTTP/2
 
         yield from several(itertools.starmap(self._co_exchange_beside, whole), replies, BESIDE)
 
-    def _co_batch_alone(self, batch: list[Whole], replies: list[Reply], gathers: bool) -> Co[bool]:
+    def _co_batch_alone(
+        self, first: Exchange, batch: list[Whole], replies: list[Reply], gathers: bool
+    ) -> Co[bool]:
         """Do all exchanges of *batch* on one session; False if that need not be, by now."""
         for exchange, _, _ in batch:
             exchange.abandoned = True  # until it is read
         while not (session := self._session).concurrent:
-            self._make_way(session, batch[0][0])
+            self._make_way(session, first)
             try:
                 yield from session.co_exchange_batch(batch, replies, gathers=gathers)
             except Retired:
@@ -1043,7 +1027,7 @@ class Operations:
             exchange.abandoned = False
         return False
 
-    async def exchange_by(
+    async def exchange_by(  # noqa: C901, PLR0912 - each call would count
         self,
         wait: Wait,
         run: Run,
@@ -1074,19 +1058,21 @@ class Operations:
         shared = session.shared
         exchanges = self._exchanges
         lock = exchanges.lock  # of this process, see `FairLock`
-        if (
-            isinstance(whole, Request)
-            or exchange.upgrades
-            or exchange.closes
-            or not shared.direct
-            or not lock.acquire(False)  # it has to wait for its turn
-        ):
-            if whole is None and session.concurrent and session.limits.total is None:
-                return await self._exchange_alone_by(wait, run, session, exchange, head)
-            return await run(self._co_exchange_in_time(exchange, head, whole))
+        held = False
         try:
+            if not (
+                (whole is not None and isinstance(whole, Request))
+                or exchange.upgrades
+                or exchange.closes
+                or not shared.direct
+            ):
+                (held,) = map(lock.acquire, NOT_BLOCKING)
+            if not held:  # or it has to wait for its turn
+                if whole is None and session.concurrent and session.limits.total is None:
+                    return await self._exchange_alone_by(wait, run, session, exchange, head)
+                return await run(self._co_exchange_in_time(exchange, head, whole))
             exchanges.thread = get_ident()
-            begun = session.begin(exchange, head, whole)
+            begun = session.begin(exchange, head, whole)  # type: ignore[arg-type]  # no Request
             if begun is not True:
                 return await run(self._co_exchange_by_halves(session, exchange, head, whole, begun))
             try:
@@ -1109,10 +1095,15 @@ class Operations:
             finally:
                 session.leave()
         finally:
-            exchanges.thread = 0
-            lock.release()
-            if exchanges.waiting:
-                exchanges.hand_on()
+            if held:
+                exchanges.thread = 0
+                try:
+                    lock.release()
+                    if exchanges.waiting:
+                        exchanges.hand_on()
+                except BaseException:  # Ctrl-C, behind one of these
+                    exchanges.hand_on()
+                    raise
 
     async def _exchange_alone_by(
         self, wait: Wait, run: Run, session: Session, exchange: Exchange, head: bytes

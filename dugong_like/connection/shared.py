@@ -67,7 +67,7 @@ class SharedState(StreamInUse):
         state: whether the session can be used.
         stream: see `StreamInUse`; it is there even if the session is broken.
         reading: locked while an operation reads, or the sender peeks at what has arrived.
-        peeking: locked while the sender peeks; None before it does. See `exclusive.Peek`.
+        peeking: locked while the sender peeks; None before it does. See `exclusive.peek`.
         sender_waits: True while an operation waits until something can be sent.
         reader_waits: what wakes a reader that waits until a request is sent, or None.
         lost: True if it was closed under a response or a request that was not complete.
@@ -84,7 +84,7 @@ class SharedState(StreamInUse):
     """
 
     __slots__ = (
-        *("__weakref__", "_callbacks", "_closed_by_us", "_failure", "config", "direct"),
+        *("_callbacks", "_closed_by_us", "_failure", "config", "direct"),
         *("ended", "exchanges", "exchanging", "head", "head_timeout", "lost", "meter", "observer"),
         *("peeking", "pending", "reader_waits", "reason", "route", "sender_waits", "state"),
         *("timeout", "timeouts", "timings", "total", "turn_waits", "write_timeout"),
@@ -378,9 +378,8 @@ class SharedState(StreamInUse):
         if self.sender_waits and self.stream is not None:
             self.stream.shut_down_writing()
 
-    def end_reading(self) -> None:
-        """Give exclusive use of reading back, and wake those that wait for it."""
-        self.reading.release()
+    def after_reading(self) -> None:
+        """Wake those that wait for exclusive use of reading, which was given back just now."""
         if self.left is not None:
             self.give_back()
         if self.turn_waits:

@@ -380,42 +380,42 @@ class SharedPipeline:
 
     def co_until(self, is_done: Callable[[], bool]) -> Co[None]:
         """Drive the pipeline, or let another one do so, until *is_done* is true."""
-        driving = self._driving
         while not is_done():
-            lock = driving.lock
-            held = False
             try:
-                (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
-                if not held:
-                    held = yield from driving.co_acquire()
-                yield from self._co_drive(is_done)
+                yield from self._driving.co_holding(self._co_drive(is_done))
             finally:
-                if held:
-                    self._leave(lock)
+                if self._closed and not self._ended:  # in between
+                    self._send()
 
     def _send(self) -> None:
         """Begin to send what may be sent, unless somebody drives the pipeline, and does that."""
-        lock = self._driving.lock
+        driving = self._driving
+        lock = driving.lock
         held = False
         try:
-            (held,) = map(lock.acquire, NOT_BLOCKING)
-            if held and not self._closed:
-                self._pipeline.send()
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            if held:
+                self._send_or_end()
         finally:
             if held:
-                self._leave(lock)
+                try:
+                    lock.release()
+                    if driving.waiting:
+                        driving.hand_on()
+                except BaseException:  # Ctrl-C, behind one of these
+                    driving.hand_on()
+                    raise
+        if held and self._closed and not self._ended:  # in between
+            self._send()
 
-    def _leave(self, lock: threading.Lock) -> None:
-        """Drive the pipeline no more; if it was closed meanwhile, end it."""
+    def _send_or_end(self) -> None:
+        """Begin to send, having the lock; end the pipeline if it is closed."""
         try:
+            if not self._closed:
+                self._pipeline.send()
+        finally:
             if self._closed:
                 self._end()
-        finally:
-            lock.release()
-            if self._driving.waiting:
-                self._driving.hand_on()
-        if self._closed and not self._ended:  # in between
-            self._send()
 
     def _end(self) -> None:
         self._ended = True
@@ -431,7 +431,11 @@ class SharedPipeline:
                 if self._driving.waiting:
                     return
         finally:
-            bundle.close()
+            try:
+                bundle.close()
+            finally:
+                if self._closed:
+                    self._end()
 
     def _co_answer(self, is_done: Callable[[], bool], bundle: Bundle) -> Co[None]:
         """Wait until something is answered, was given up, or was submitted."""

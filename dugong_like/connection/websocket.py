@@ -120,8 +120,11 @@ class WebSocket(Pump):
         return self._co_recv(timeout)
 
     def _co_recv(self, timeout: float | None) -> Co[Message]:
-        self._begin_receiving()
+        held = False
         try:
+            (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            if not held:
+                raise self._is_receiving()
             if self._whole:
                 if self._steps.is_over():
                     yield from co_checkpoint()
@@ -137,11 +140,14 @@ class WebSocket(Pump):
         except DugongError as exc:
             raise self._labelled(exc) from exc.__cause__
         finally:
-            self._receiving.release()
+            if held:
+                self._receiving.release()
 
-    def _begin_receiving(self) -> None:
-        if not self._receiving.acquire(blocking=False):
-            raise self._labelled(StateError("another operation is receiving on this WebSocket"))
+    def _is_receiving(self) -> StateError:
+        """Return the error of a second one that receives."""
+        error = StateError("another operation is receiving on this WebSocket")
+        self._labelled(error)
+        return error
 
     def _co_receive(self, ready: Callable[[], object], timeout: float | None) -> Co[None]:
         """Wait until *ready* is true, or raise the error of the end."""
@@ -197,8 +203,11 @@ class WebSocket(Pump):
         return self._co_recv_piece(timeout)
 
     def _co_recv_piece(self, timeout: float | None) -> Co[tuple[Message, bool]]:
-        self._begin_receiving()
+        held = False
         try:
+            (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            if not held:
+                raise self._is_receiving()
             if not self._pieces:
                 yield from self._co_receive(lambda: self._pieces, timeout)
             elif self._steps.is_over():
@@ -214,7 +223,8 @@ class WebSocket(Pump):
         except DugongError as exc:
             raise self._labelled(exc) from exc.__cause__
         finally:
-            self._receiving.release()
+            if held:
+                self._receiving.release()
 
     _decoder: codecs.IncrementalDecoder | None = None  # of a text that is received in pieces
 
@@ -332,36 +342,33 @@ class WebSocket(Pump):
             True if that was all; None if fragments of another message come first.
 
         """
-        lock = self._order.lock
-        if not lock.acquire(blocking=False):
-            return None
+        order = self._order
+        lock = order.lock
+        held = False
         try:
+            (held,) = map(lock.acquire, NOT_BLOCKING)
+            if not held:
+                return None
             self._queue(message)
         finally:
-            lock.release()
-            if self._order.waiting:
-                self._order.hand_on()
+            if held:
+                try:
+                    lock.release()
+                    if order.waiting:
+                        order.hand_on()
+                except BaseException:  # Ctrl-C, behind one of these
+                    order.hand_on()
+                    raise
         self._flush_now()
         return not (self._rest or self._deaf or self._lost or self._frames.output)
 
     def _co_queue(self, message: str | bytes | memoryview) -> Co[None]:
         """Queue *message* behind the fragments of others."""
-        order = self._order
-        lock = order.lock
-        is_held = False
-        try:
-            (is_held,) = map(lock.acquire, NOT_BLOCKING)
-            if not is_held:
-                is_held = yield from order.co_acquire()
-            self._queue(message)
-        finally:
-            if is_held:
-                try:
-                    order.thread = 0
-                    lock.release()
-                finally:
-                    if order.waiting:
-                        order.hand_on()
+        yield from self._order.co_holding(self._co_queue_now(message))
+
+    def _co_queue_now(self, message: str | bytes | memoryview) -> Co[None]:
+        self._queue(message)
+        yield from ()
 
     def _queue(self, message: str | bytes | memoryview) -> None:
         with self._lock:
@@ -684,8 +691,11 @@ class WebSocket(Pump):
             DugongError: as of `co_recv`, except `WebSocketClosed`.
 
         """
-        self._begin_receiving()
+        held = False
         try:
+            (held,) = map(self._receiving.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            if not held:
+                raise self._is_receiving()
             pings = self._frames.pings
             yield from self._co_receive(lambda: self._whole or pings, None)
             if pings:
@@ -700,7 +710,8 @@ class WebSocket(Pump):
         except DugongError as exc:
             raise self._labelled(exc) from exc.__cause__
         finally:
-            self._receiving.release()
+            if held:
+                self._receiving.release()
 
     # ---- blocking twins
 

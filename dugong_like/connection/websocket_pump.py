@@ -24,12 +24,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import RLock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import ConnectionClosed, ConnectionTimedOut, DugongError, WebSocketClosed
 from ..polling.combinators import earlier
 from ..polling.contract import Co, PollNeeded
+from ..polling.fair_lock import NOT_BLOCKING
 from ..polling.fairness import StepCounter
 from ..polling.fork import after_fork
 from ..polling.wake import Wake, co_checkpoint
@@ -51,6 +52,8 @@ class ByteStream(Protocol):
 
     Attributes:
         origin: the URL of the peer, for messages of errors.
+        reading: locked by the one that receives.
+        sending: locked by the one that sends.
 
     """
 
@@ -60,24 +63,22 @@ class ByteStream(Protocol):
         ...
 
     @property
+    def reading(self) -> Lock:
+        """See the attribute."""
+        ...
+
+    @property
+    def sending(self) -> Lock:
+        """See the attribute."""
+        ...
+
+    @property
     def is_open(self) -> bool:
         """True until it is closed."""
         ...
 
-    def begin_reading(self) -> bool:
-        """Take the exclusive use of receiving, if it is free."""
-        ...
-
-    def end_reading(self) -> None:
-        """Give it back."""
-        ...
-
-    def begin_writing(self) -> bool:
-        """Take the exclusive use of sending, if it is free."""
-        ...
-
-    def end_writing(self) -> None:
-        """Give it back."""
+    def after_use(self) -> None:
+        """Be told that one of the locks was released."""
         ...
 
     def try_recv(self, size: int) -> bytes | None:
@@ -247,29 +248,37 @@ class Pump:
 
     def _flush_now(self) -> None:
         """Send what can be sent at once, unless another operation does it."""
-        if self._stream.begin_writing():
-            try:
+        lock = self._stream.sending
+        held = False
+        try:
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            if held:
                 self._flush()
-            finally:
-                self._stream.end_writing()
-                if self._waiting:
-                    self._wake_others(None)
+        finally:
+            if held:
+                lock.release()
+                self._after_use(None)
 
     # ---- waiting
 
     def _begin_alone(self) -> bool:
-        """Take the use of reading if nothing has to be sent; see `_co_fill_alone`."""
-        if self._rest or self._at_end or self._probed_at is not None or self._frames.output:
-            return False
-        return self._stream.begin_reading()
+        """Return True if nothing has to be sent; see `_co_fill_alone`."""
+        return not (
+            self._rest or self._at_end or self._probed_at is not None or self._frames.output
+        )
 
     def _co_fill_alone(self) -> Co[None]:
-        """Wait for bytes and receive them once, having the use of reading, which is given back.
+        """Wait for bytes and receive them once, unless another operation does.
 
         That is all there is to do as long as nobody sends and the server is not late: a shorter
         way than that of `_co_pump`, which goes on from there.
         """
+        lock = self._stream.reading
+        held = False
         try:
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            if not held:
+                return
             interval = self._options.ping_interval
             need = self._stream.recv_need(None if interval is None else self._alive_at + interval)
             if need is not None:
@@ -278,9 +287,9 @@ class Pump:
         except ConnectionClosed as exc:  # closed by another thread
             self._lose(exc)
         finally:
-            self._stream.end_reading()
-            if self._waiting:
-                self._wake_others(None)
+            if held:
+                lock.release()
+                self._after_use(None)
 
     def _co_pump(
         self, done: Callable[[], bool], deadline: float | None = None, *, wants: bool = False
@@ -301,31 +310,46 @@ class Pump:
 
         """
         use = _Use(self._stream)
+        result = None
         try:
-            while True:
+            while result is None:
                 try:
-                    moved = self._advance(use, done, wants)
-                    if moved is None:
-                        return True
-                    if moved:
-                        if self._steps.is_over():
-                            yield from co_checkpoint()
-                        continue
-                    if deadline is not None and time.monotonic() >= deadline:
-                        return False
-                    limit = self._look_after_life() if use.reading else None
-                    if self._is_ready_to_wait(use):
-                        yield from self._co_wait(use, earlier(limit, deadline))
-                except ConnectionClosed as exc:  # closed by another thread
-                    self._lose(exc)
+                    result = yield from self._co_pump_once(use, done, deadline, wants)
                 finally:
-                    use.end()
-                    if self._waiting:
-                        self._wake_others(use.flag)
+                    try:
+                        use.end()
+                        self._after_use(use.flag)
+                    except BaseException:  # Ctrl-C came before that
+                        use.end()
+                        self._after_use(use.flag)
+                        raise
+            return result
         finally:
-            if use.flag is not None:
-                self._waiting.remove(use.flag)
-                use.flag.close()
+            if (flag := use.flag) is not None:
+                if flag in self._waiting:
+                    self._waiting.remove(flag)
+                flag.close()
+
+    def _co_pump_once(
+        self, use: _Use, done: Callable[[], bool], deadline: float | None, wants: bool
+    ) -> Co[bool | None]:
+        """Move bytes, or wait; return what `_co_pump` returns, None if it is to go on."""
+        try:
+            moved = self._advance(use, done, wants)
+            if moved is None:
+                return True
+            if moved:
+                if self._steps.is_over():
+                    yield from co_checkpoint()
+                return None
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            limit = self._look_after_life() if use.reading else None
+            if self._is_ready_to_wait(use):
+                yield from self._co_wait(use, earlier(limit, deadline))
+        except ConnectionClosed as exc:  # closed by another thread
+            self._lose(exc)
+        return None
 
     def _advance(self, use: _Use, done: Callable[[], bool], wants: bool) -> bool | None:
         """Move what can be moved at once; return whether something was, None if *done* is true."""
@@ -346,7 +370,7 @@ class Pump:
             return False  # a ping is queued, or the operation that was sending has just left
         if use.flag is None and self._needs_flag(use):
             use.flag = Wake("another operation of the WebSocket")
-            self._waiting.append(use.flag)
+            self._waiting.append(use.flag)  # it is not there if this is interrupted
             return False  # something may have changed before it was in the list
         return True
 
@@ -361,6 +385,14 @@ class Pump:
         )
         if flag is not None:
             flag.clear()
+
+    def _after_use(self, own: Wake | None) -> None:
+        """Wake those that wait, as a lock was released just now, except *own*."""
+        try:
+            self._stream.after_use()
+        finally:
+            if self._waiting:
+                self._wake_others(own)
 
     def _wake_others(self, own: Wake | None) -> None:
         for flag in list(self._waiting):
@@ -434,28 +466,31 @@ class _Use:
 
     """
 
-    __slots__ = ("_stream", "flag", "reading", "writing")
+    __slots__ = ("_locks", "flag", "reading", "writing")
 
     def __init__(self, stream: ByteStream) -> None:
-        self._stream = stream
+        self._locks = stream.reading, stream.sending
         self.reading = self.writing = False
         self.flag: Wake | None = None
 
     def begin_reading(self) -> bool:
         """Take the use of receiving, if it is free."""
-        self.reading = self._stream.begin_reading()
+        lock, _ = self._locks
+        (self.reading,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
         return self.reading
 
     def begin_writing(self) -> bool:
         """Take the use of sending, if it is free."""
-        self.writing = self._stream.begin_writing()
+        _, lock = self._locks
+        (self.writing,) = map(lock.acquire, NOT_BLOCKING)
         return self.writing
 
     def end(self) -> None:
         """Give back what is taken."""
+        reading, writing = self._locks
         if self.reading:
             self.reading = False
-            self._stream.end_reading()
+            reading.release()
         if self.writing:
             self.writing = False
-            self._stream.end_writing()
+            writing.release()

@@ -5,19 +5,41 @@ Not here: flags (wake.py).
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from threading import Lock, get_ident
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from .contract import Co
+from .contract import Co, PollNeeded
 from .wake import Wake
 
+T = TypeVar("T")
+Y = TypeVar("Y")
 NOT_BLOCKING: Final = (False,)  # arguments of `Lock.acquire`, for ``map``
+FIRST: Final = (0,)  # of `list.pop`
+
+
+class Place:
+    """The place of an operation in the queue for a `FairLock`.
+
+    Attributes:
+        wake: set when it has the lock.
+        thread: the thread that it waits in.
+        expects: true until it has left; None as well as False say that it has.
+
+    """
+
+    __slots__ = ("expects", "thread", "wake")
+
+    def __init__(self, wake: Wake) -> None:
+        self.wake = wake
+        self.thread = get_ident()
+        self.expects: bool | None = True
 
 
 class FairLock:
     """A lock that is handed on to the one that has waited longest.
 
-    A caller that need not wait uses `lock` itself, as that is the fastest way::
+    `co_holding` has an operation done under it. Where each bytecode counts that is spelled out::
 
         lock = fair.lock
         held = False
@@ -30,12 +52,16 @@ class FairLock:
             if held:
                 try:
                     lock.release()
-                finally:
                     if fair.waiting:
                         fair.hand_on()
+                except BaseException:
+                    fair.hand_on()
+                    raise
 
     ``map`` has the lock taken and that noted in one step. Python handles signals behind a call: if
-    it was ``held = lock.acquire(False)`` Ctrl-C in between would leave the lock taken for ever.
+    it was ``held = lock.acquire(False)`` Ctrl-C in between would leave the lock taken for ever. It
+    also does so where a function written in Python begins: so no such function releases the lock,
+    and `hand_on` is called once more.
 
     All of it may be used by any thread, by finalizers and by handlers of signals: only `co_acquire`
     waits. In a child process nobody has it or waits for it; those who did in the parent release
@@ -45,7 +71,7 @@ class FairLock:
         lock: the lock; never waited for.
         thread: where an operation has it that can be suspended, as `threading.get_ident` gives it;
             0 if none has. That sets and clears it: to block this thread would be for ever.
-        waiting: the flags of those who wait, in their order, and the threads that they wait in.
+        waiting: those who wait, in their order.
 
     """
 
@@ -54,33 +80,68 @@ class FairLock:
     def __init__(self) -> None:
         self.lock = Lock()
         self.thread = 0
-        self.waiting: list[tuple[Wake, int]] = []  # smaller than a deque, and seldom used
+        self.waiting: list[Place] = []  # smaller than a deque, and seldom used
+
+    def co_holding(self, going: Generator[Y, Any, T]) -> Generator[Y | PollNeeded, Any, T]:
+        """Do *going* while having the lock, which is waited for; return what it returns.
+
+        Raises:
+            Exception: what *going* raises.
+
+        """
+        lock = self.lock
+        held = False
+        try:
+            (held,) = map(lock.acquire, NOT_BLOCKING)
+            if not held:
+                held = yield from self.co_acquire()
+            self.thread = get_ident()
+            return (yield from going)
+        finally:
+            if held:
+                self.thread = 0
+                try:
+                    lock.release()
+                    if self.waiting:
+                        self.hand_on()
+                except BaseException:  # Ctrl-C, behind one of these
+                    self.hand_on()
+                    raise
 
     def co_acquire(self) -> Co[bool]:
         """Wait for the lock, take it, and return True. Interrupted, it has taken nothing."""
         lock, waiting = self.lock, self.waiting
-        entry = None
+        place = None
         try:
             with Wake("turn") as wake:
-                entry = wake, get_ident()
-                waiting.append(entry)
+                place = Place(wake)
+                waiting.append(place)
                 # Behind the place in the queue: the holder looks there after the release.
                 self.hand_on()
                 yield from wake.co_wait()
         except BaseException:
-            if entry is not None:
-                self._leave(lock, waiting, entry)
+            if place is not None:
+                try:
+                    self._leave(lock, waiting, place)
+                except BaseException:  # Ctrl-C came before it had
+                    self._leave(lock, waiting, place)
+                    raise
             raise
         return True
 
-    def _leave(self, lock: Lock, waiting: list[tuple[Wake, int]], entry: tuple[Wake, int]) -> None:
-        """Wait no more; pass the lock on if it has just been handed over."""
-        try:
-            waiting.remove(entry)
-        except ValueError:
-            self.thread = 0
-            lock.release()
-            self.hand_on()
+    def _leave(self, lock: Lock, waiting: list[Place], place: Place) -> None:
+        """Wait no more; pass the lock on if it has just been handed over.
+
+        After an interruption it may be called again.
+        """
+        if place.expects:
+            try:
+                (place.expects,) = map(waiting.remove, (place,))
+            except ValueError:  # it was handed over
+                self.thread = 0
+                place.expects = False
+                lock.release()
+        self.hand_on()
 
     def forget_parent(self) -> None:
         """Be free, in a child process: who has the lock, or waits for it, is in the parent.
@@ -92,12 +153,28 @@ class FairLock:
         self.waiting = []
 
     def hand_on(self) -> None:
-        """Give the lock, if it is free, to the one that has waited longest."""
-        while self.waiting and self.lock.acquire(False):
+        """Give the lock, if it is free, to the one that has waited longest.
+
+        After an interruption it may be called again: the lock has been handed on, or is free.
+        """
+        lock, waiting = self.lock, self.waiting
+        while waiting:
+            held = False
             try:
-                wake, self.thread = self.waiting.pop(0)
+                (held,) = map(lock.acquire, NOT_BLOCKING)
+                if not held:
+                    return
+                (place,) = map(waiting.pop, FIRST)
+                held = False  # it is that one's, wherever this is interrupted
+                self.thread = place.thread
+                try:
+                    place.wake.set()
+                except BaseException:
+                    place.wake.set()
+                    raise
             except IndexError:  # it has just left
-                self.lock.release()
-            else:
-                wake.set()
-                return
+                continue
+            finally:
+                if held:
+                    lock.release()
+            return

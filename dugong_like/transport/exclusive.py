@@ -4,18 +4,23 @@ One operation at a time sends on a stream, and one receives. Each direction has 
 operation takes it, and releases it however it ends; it never waits for another one to end, but is
 refused::
 
-    if not use.reading.acquire(False):
-        raise StateError(...)
+    lock = use.reading
+    held = False
     try:
+        (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+        if not held:
+            raise StateError(...)
         ...
     finally:
-        use.reading.release()
-        if use.left is not None:
-            use.give_back()
+        if held:
+            lock.release()
+            if use.left is not None:
+                use.give_back()
 
 A stream that is closed while operations use it is closed by the last one that leaves. Another
 thread may be about to wait for its descriptor: if that was closed now its number could be another
-file's by then, and the wait would never end.
+file's by then, and the wait would never end. It is closed in any case when nobody has the object
+any more: Ctrl-C in the shortest way of an exchange may lose a lock, which nobody releases then.
 
 In a child process all of these streams are closed, those included that wait for their last
 operation: it may be one of a thread that the child does not have.
@@ -28,7 +33,8 @@ from __future__ import annotations
 
 import sys
 from threading import Lock, RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from ..polling.fork import after_fork
 
@@ -53,11 +59,11 @@ class StreamInUse:
 
     """
 
-    __slots__ = ("left", "reading", "sending", "stream")
+    __slots__ = ("__weakref__", "left", "reading", "sending", "stream")
 
     def __init__(self) -> None:
         self.stream: Stream | None = None
-        self.left: Stream | None = None
+        self.left: Left | None = None
         self.sending = Lock()
         self.reading = Lock()
 
@@ -103,8 +109,8 @@ class StreamInUse:
             if not self.is_used():  # one that begins now finds no stream
                 stream.close()
                 return
-            self.left = stream
-            _open.add(self)
+            self.left = Left(stream)
+            _closing.add(self)
         self.give_back()
 
     def give_back(self) -> None:
@@ -115,11 +121,11 @@ class StreamInUse:
         if self.is_used():
             return
         with changing:
-            stream, self.left = self.left, None
-            _open.discard(self)
+            left, self.left = self.left, None
+            _closing.discard(self)
         try:
-            if stream is not None:
-                stream.close()
+            if left is not None:
+                left.close()
         except Exception:  # noqa: BLE001 - it is not that of the operation, which has its own end
             sys.excepthook(*sys.exc_info())
 
@@ -128,19 +134,39 @@ class StreamInUse:
 
         The locks stay as they are, for operations of this thread, which release them.
         """
-        streams = self.stream, self.left
+        stream, left = self.stream, self.left
         self.stream = self.left = None
-        for stream in streams:
-            if stream is not None:
-                stream.close()
+        if stream is not None:
+            stream.close()
+        if left is not None:
+            left.close()
+
+
+class Left:
+    """A stream that was closed under an operation; it is closed when nobody has this any more."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream: Stream | None = stream
+
+    def close(self) -> None:
+        """Close the stream, unless that was done."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    __del__ = close
 
 
 def all_open() -> list[StreamInUse]:
     """Return the objects whose stream is not closed yet, in no order."""
-    return list(_open)
+    return [*_open, *_closing]
 
 
-_open: set[StreamInUse] = set()  # what a child process has to drop; the owner takes it out
+# What a child process has to drop; the owner takes it out.
+_open: Final[set[StreamInUse]] = set()
+_closing: Final[WeakSet[StreamInUse]] = WeakSet()  # those that have left a stream
 
 
 def _renew_lock() -> None:
@@ -150,9 +176,11 @@ def _renew_lock() -> None:
 
 
 def _drop_inherited() -> None:
-    while _open:
+    for use in all_open():
         try:
-            _open.pop().drop_inherited()
+            _open.discard(use)
+            _closing.discard(use)
+            use.drop_inherited()
         except Exception:  # noqa: BLE001 - the others are dropped nevertheless
             sys.excepthook(*sys.exc_info())
 

@@ -18,7 +18,7 @@ from dugong_like import (
     both,
     run,
 )
-from dugong_like.connection.h1.exclusive import Peek
+from dugong_like.connection.h1.exclusive import peek
 from dugong_like.drivers import aio
 
 TARGETS = [f"/{number}" for number in range(10)]
@@ -201,11 +201,14 @@ def two_requests(monkeypatch, *incoming):
 
 def test_the_end_of_a_peek_wakes_the_one_whose_turn_it_is(monkeypatch):
     conn, [first, _], _ = two_requests(monkeypatch, answer(b"one") + answer(b"two"))
-    with Peek(conn._session.shared) as granted:
-        assert granted
-        waiting = first.co_read_response()
+    waiting = first.co_read_response()
+
+    def look():
         need = next(waiting)
         assert not need.poll(0)
+        return need
+
+    need = peek(conn._session.shared, look)
     assert need.poll(0)
     assert finish(waiting).path == "/1"
 

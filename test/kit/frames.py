@@ -92,22 +92,13 @@ class MemoryBytes:
         self.rooms = []
         self.waits = []
         self.is_open = True
-        self._reading, self._writing = Lock(), Lock()
+        self.reading, self.sending = Lock(), Lock()
 
-    def begin_reading(self):
-        return self._reading.acquire(blocking=False)
-
-    def end_reading(self):
-        self._reading.release()
-
-    def begin_writing(self):
-        return self._writing.acquire(blocking=False)
-
-    def end_writing(self):
-        self._writing.release()
+    def after_use(self):
+        pass
 
     def try_recv(self, size):
-        assert self._reading.locked()
+        assert self.reading.locked()
         if not self.incoming:
             return None
         data = self.incoming.pop(0)
@@ -119,7 +110,7 @@ class MemoryBytes:
         return data
 
     def try_send(self, data):
-        assert self._writing.locked()
+        assert self.sending.locked()
         room = self.rooms.pop(0) if self.rooms else len(data)
         if isinstance(room, BaseException):
             raise room

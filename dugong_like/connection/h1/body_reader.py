@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...errors import BodyTooLarge, InvalidResponse, StateError
 from ...http.h1.body import SIZED, UNTIL_CLOSE, Body
+from ...polling.fair_lock import NOT_BLOCKING
 from ...polling.fairness import STEP
 from ...transport.buffer import LOW_WATER, ReceiveBuffer
 from ...transport.stream import Stream
@@ -21,7 +22,7 @@ from ...transport.zero_copy import AT_ONCE, BulkStream, CannotSplice, Pipe
 from ..exchange import HTTPResponse
 from ..files import NotTaken, Sink
 from ..states import BROKEN, CLOSED, OPEN, UPGRADED
-from .exclusive import READING, take
+from .exclusive import READING, wait_for_peek
 
 if TYPE_CHECKING:
     from ...transport.timings import Timings
@@ -511,8 +512,13 @@ def hand_over(
     """Give up *stream*, which has left HTTP, and what has been received from it."""
     from ...transport.upgraded.network_stream import NetworkStream  # noqa: PLC0415 - seldom needed
 
-    take(session, session.reading, READING)
+    lock = session.reading
+    held = False
     try:
+        (held,) = map(lock.acquire, NOT_BLOCKING)
+        while not held:
+            wait_for_peek(session, lock, READING)
+            (held,) = map(lock.acquire, NOT_BLOCKING)
         if session.stream is not stream:
             what = "the connection was closed before anybody took its stream"
             raise session.labelled(StateError(what))
@@ -520,7 +526,9 @@ def hand_over(
         received = buffer.take(buffer.end - buffer.begin)
         buffer.give_back()
     finally:
-        session.end_reading()
+        if held:
+            lock.release()
+            session.after_reading()
     handed = NetworkStream(stream, received, session.timeout, url=session.route.origin)
     handed.timings = timings
     return handed

@@ -13,6 +13,7 @@ Not here: which bytes are sent (sender.py), and the wait during which this is wa
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...errors import (
@@ -23,7 +24,7 @@ from ...errors import (
 )
 from ...http.h1.framing import frame
 from ..exchange import HTTPResponse
-from .exclusive import Peek
+from .exclusive import peek
 from .expect_continue import CONTINUE
 
 if TYPE_CHECKING:
@@ -81,14 +82,7 @@ def find(
     if receiver.early is None and buffer.begin == buffer.end and stream.recv_would_block():
         return None
     before = len(exchange.informational)
-    with Peek(session) as granted:
-        if not granted or not receiver.is_next(exchange):  # any more
-            return None
-        heads.reports_later = True
-        try:
-            final = _peek_head(receiver, stream, exchange)
-        finally:
-            heads.reports_later = False
+    final = peek(session, partial(_peek_head, receiver, stream, exchange))
     for informational in exchange.informational[before:]:
         heads.report(informational)
     return None if final is None else response_to(exchange, final)
@@ -96,12 +90,19 @@ def find(
 
 def _peek_head(receiver: Receiver, stream: Stream, exchange: Exchange) -> Head | None:
     """Return the final head for *exchange*, which the receiver keeps, if it is here."""
-    while receiver.early is None:
-        receiver.early = receiver.heads.take(exchange)
-        if receiver.early is None and not (filled := receiver.buffer.fill(stream)):
-            if filled is None:
-                return None
-            raise receiver.heads.end_of_stream()
+    if not receiver.is_next(exchange):  # any more
+        return None
+    heads = receiver.heads
+    try:
+        heads.reports_later = True
+        while receiver.early is None:
+            receiver.early = heads.take(exchange)
+            if receiver.early is None and not (filled := receiver.buffer.fill(stream)):
+                if filled is None:
+                    return None
+                raise heads.end_of_stream()
+    finally:
+        heads.reports_later = False
     # A 100 that was asked for is for `read_response`.
     return None if receiver.early.status == CONTINUE else receiver.early
 

@@ -3,16 +3,24 @@
 Each direction has a plain lock of the session. An operation takes it, and gives it back however it
 ends; nobody ever waits for an operation to end, the second one is refused::
 
-    take(session, session.reading, READING)
+    lock = session.reading
+    held = False
     try:
+        (held,) = map(lock.acquire, NOT_BLOCKING)
+        while not held:
+            wait_for_peek(session, lock, READING)
+            (held,) = map(lock.acquire, NOT_BLOCKING)
         ...
     finally:
-        session.end_reading()  # or `Sender.end_use`
+        if held:
+            lock.release()
+            session.after_reading()  # or `Sender.after_use`
 
-Both are spelled out where a small request passes: a context manager would cost it two more calls
-for each of its three operations.
+It is spelled out where it is done: Ctrl-C comes behind any call, and where any function written in
+Python begins, such as the ends of context managers. It shall not find the lock taken and not noted,
+or to be released by a function that has not begun (see `FairLock`).
 
-The sender may *peek* at what has arrived (`Peek`), which is over in microseconds: an operation that
+The sender may *peek* at what has arrived (`peek`), which is over in microseconds: an operation that
 begins to read meanwhile waits for that, and does not hear that there is another one.
 
 Not here: the locks and the deferred close, which a `NetworkStream` has too
@@ -21,15 +29,19 @@ Not here: the locks and the deferred close, which a `NetworkStream` has too
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ...errors import ConnectionClosed, DugongError, ProtocolError, StateError
+from ...polling.fair_lock import NOT_BLOCKING
 from ...transport import exclusive
 from ..states import CLOSED
 
 if TYPE_CHECKING:
     from ..shared import SharedState
+
+T = TypeVar("T")
 
 # Exceptions that leave an operation at a place where it may be left: the library's own, those
 # about arguments, and what closes a generator, which it can only while it waits.
@@ -39,8 +51,8 @@ READING: Final = "reading"
 FATAL: Final = (ProtocolError, ConnectionClosed)  # for a reader: what follows has no meaning
 
 
-def take(session: SharedState, lock: Lock, what: str) -> Lock:
-    """Take exclusive use of one direction of *session*; return the lock, to be released.
+def wait_for_peek(session: SharedState, lock: Lock, what: str) -> None:
+    """Return when *lock* of *session*, which was not free, may be tried again: nobody peeks.
 
     Args:
         session: looked at after this only: a session that is being closed has no stream before
@@ -53,12 +65,10 @@ def take(session: SharedState, lock: Lock, what: str) -> Lock:
         ConnectionClosed: it has, and the session was closed under it.
 
     """
-    if lock.acquire(False):
-        return lock
     if (peeking := session.peeking) is not None:
         with peeking:  # nobody peeks now
-            if lock.acquire(False):
-                return lock
+            if not lock.locked():
+                return
     if session.state is CLOSED:  # and the operation that has it is about to end
         session.check_usable()
     raise session.labelled(
@@ -67,31 +77,59 @@ def take(session: SharedState, lock: Lock, what: str) -> Lock:
     )
 
 
-class Peek:
-    """Exclusive use of the reading direction for a moment, in a ``with`` block.
+def peek(session: SharedState, look: Callable[[], T]) -> T | None:
+    """Call *look* with exclusive use of reading; return what it returns, None if another has it.
 
-    Nothing that could block may happen in it. ``with Peek(session) as granted`` gives False if an
-    operation reads.
+    Nothing that could block may happen in it.
+
+    Raises:
+        Exception: what *look* raises.
+
+    """
+    with _peeking(session):
+        lock = session.reading
+        held = False
+        try:
+            (held,) = map(lock.acquire, NOT_BLOCKING)
+            return look() if held else None
+        finally:
+            if held:
+                try:
+                    lock.release()
+                    session.after_reading()
+                except BaseException:  # Ctrl-C, behind one of these
+                    session.after_reading()
+                    raise
+
+
+def _peeking(session: SharedState) -> RLock:
+    """Return the lock of those that peek."""
+    if session.peeking is None:
+        with exclusive.changing:
+            if session.peeking is None:
+                session.peeking = RLock()
+    return session.peeking
+
+
+class Handed:
+    """Exclusive use that is handed to an operation; given back if that never begins.
+
+    Args:
+        after: called behind its release.
+
+    Attributes:
+        lock: of the direction, if that is taken; None before that, and when the operation has
+            begun, which releases it.
+
     """
 
-    __slots__ = ("_granted", "_peeking", "_session")
+    __slots__ = ("_after", "lock")
 
-    def __init__(self, session: SharedState) -> None:
-        self._session = session
-        self._granted = False
+    def __init__(self, after: Callable[[], object]) -> None:
+        self._after = after
+        self.lock: Lock | None = None
 
-    def __enter__(self) -> bool:
-        session = self._session
-        if session.peeking is None:
-            with exclusive.changing:
-                if session.peeking is None:
-                    session.peeking = RLock()
-        self._peeking = session.peeking
-        self._peeking.acquire()
-        self._granted = self._session.reading.acquire(False)
-        return self._granted
-
-    def __exit__(self, *exc: object) -> None:
-        if self._granted:
-            self._session.end_reading()
-        self._peeking.release()
+    def __del__(self) -> None:
+        if self.lock is not None:
+            self.lock.release()
+            self._after()

@@ -28,6 +28,7 @@ from ...http.h1.chunked import ChunkedBody
 from ...http.h1.framing import ends_http, frame
 from ...http.h1.response_head import Head
 from ...polling.contract import Co, PollNeeded, run
+from ...polling.fair_lock import NOT_BLOCKING
 from ...polling.fairness import STEP
 from ...polling.numbers import check_int
 from ...polling.timeouts import limited
@@ -43,12 +44,14 @@ from ..shared import PEERS
 from ..states import BROKEN, CLOSED
 from . import head_limit
 from .body_reader import BodyReader
-from .exclusive import FATAL, ORDERLY, READING, take
+from .exclusive import FATAL, ORDERLY, READING, wait_for_peek
 from .expect_continue import CONTINUE, co_limited, limit_of
 from .head_reader import HeadReader
 from .reading_waits import ReadingWaits, is_request_pending
 
 if TYPE_CHECKING:
+    from threading import Lock
+
     from ...errors import ConnectionTimedOut
     from ..shared import SharedState
 
@@ -141,28 +144,35 @@ class Receiver:
         """Make attempts until one succeeds, blocking the thread in between; see `co`."""
         session = self._session
         lock = session.reading
-        if not lock.acquire(False):
-            take(session, lock, READING)
+        held = False
         try:
-            if session.observer is not None and session.observer.interrupted:
-                self._resume()
-            if is_early is not None and is_early():
-                self._block()
-            result = attempt(argument)
-            if result is None and self.buffer.wanted:
-                result = self._gather_and_try(attempt, argument)
-            if result is None:  # reading stays ours, or another thread could come in between
-                result = run(self.co_alone(attempt, argument, tried=True))
-            return result
-        except BaseException as exc:
-            self.note(exc)
-            raise
+            (held,) = map(lock.acquire, NOT_BLOCKING)
+            while not held:
+                wait_for_peek(session, lock, READING)
+                (held,) = map(lock.acquire, NOT_BLOCKING)
+            try:
+                if session.observer is not None and session.observer.interrupted:
+                    self._resume()
+                if is_early is not None and is_early():
+                    self._block()
+                result = attempt(argument)
+                if result is None and self.buffer.wanted:
+                    result = self._gather_and_try(attempt, argument)
+                if result is None:  # reading stays ours, or another thread could come in between
+                    result = run(self.co_alone(attempt, argument, tried=True))
+                return result
+            except BaseException as exc:
+                self.note(exc)
+                raise
         finally:
-            lock.release()  # as `end_reading` does, which is a call
-            if session.left is not None:
-                session.give_back()
-            if session.turn_waits:
-                session.wake_turns()
+            if held:
+                try:
+                    lock.release()
+                    if session.left is not None or session.turn_waits:
+                        session.after_reading()
+                except BaseException:  # Ctrl-C, behind one of these
+                    session.after_reading()
+                    raise
 
     def _block(self) -> None:
         """Wait, for `block`, until something arrives."""
@@ -202,23 +212,34 @@ class Receiver:
         """
         session = self._session
         lock = session.reading
-        if not lock.acquire(False):
-            take(session, lock, READING)
-        self.buffer.turn_ends -= STEP
+        held = False
         try:
-            if session.observer is not None and session.observer.interrupted:
-                self._resume()
-            early = is_early is not None and is_early()
-            buffer = self.buffer
-            may_try = not early and buffer.received < buffer.turn_ends
-            if may_try and (result := attempt(argument)) is not None:
-                return result
-            return (yield from self.co_alone(attempt, argument, True, early, elsewhere))
-        except BaseException as exc:
-            self.note(exc)
-            raise
+            (held,) = map(lock.acquire, NOT_BLOCKING)
+            while not held:
+                wait_for_peek(session, lock, READING)
+                (held,) = map(lock.acquire, NOT_BLOCKING)
+            try:
+                self.buffer.turn_ends -= STEP
+                if session.observer is not None and session.observer.interrupted:
+                    self._resume()
+                early = is_early is not None and is_early()
+                buffer = self.buffer
+                may_try = not early and buffer.received < buffer.turn_ends
+                if may_try and (result := attempt(argument)) is not None:
+                    return result
+                return (yield from self.co_alone(attempt, argument, True, early, elsewhere))
+            except BaseException as exc:
+                self.note(exc)
+                raise
         finally:
-            session.end_reading()
+            if held:
+                try:
+                    lock.release()
+                    if session.left is not None or session.turn_waits:
+                        session.after_reading()
+                except BaseException:  # Ctrl-C, behind one of these
+                    session.after_reading()
+                    raise
 
     def co_alone(
         self,
@@ -533,17 +554,29 @@ class Receiver:
     ) -> Co[T]:
         """Make attempts, as `co` does, when the response to *exchange* is next."""
         session = self._session
-        yield from self._co_take_turn(exchange)
+        lock = session.reading
+        held = False
         try:
-            return (yield from self.co_alone(attempt, argument))
-        except BaseException as exc:
-            self.note(exc)
-            raise
+            while not held:
+                yield from self._co_wait_for_turn(exchange, lock)
+                (held,) = map(lock.acquire, NOT_BLOCKING)
+            try:
+                return (yield from self.co_alone(attempt, argument))
+            except BaseException as exc:
+                self.note(exc)
+                raise
         finally:
-            session.end_reading()
+            if held:
+                try:
+                    lock.release()
+                    if session.left is not None or session.turn_waits:
+                        session.after_reading()
+                except BaseException:  # Ctrl-C, behind one of these
+                    session.after_reading()
+                    raise
 
-    def _co_take_turn(self, exchange: Exchange) -> Co[None]:
-        """Wait until the response to *exchange* is next and nobody reads; take exclusive use.
+    def _co_wait_for_turn(self, exchange: Exchange, lock: Lock) -> Co[None]:
+        """Wait until the response to *exchange* is next, and nobody reads, who would have *lock*.
 
         Raises:
             StateError: it is abandoned.
@@ -556,7 +589,7 @@ class Receiver:
         until = None if timeout is None else time.monotonic() + timeout
         wake: Wake | None = None
         try:
-            while not (self._is_turn_of(exchange) and session.reading.acquire(False)):
+            while not self._is_turn_of(exchange) or lock.locked():
                 if wake is None:
                     wake = Wake("turn")
                     with exclusive.changing:

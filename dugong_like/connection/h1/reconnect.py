@@ -16,6 +16,7 @@ that an exchange can take (`Session.begin`).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...errors import (
@@ -25,11 +26,12 @@ from ...errors import (
 )
 from ..cancelling import cancel
 from ..states import BROKEN, CLOSED, NEW, OPEN, Retired
-from .exclusive import Peek
+from .exclusive import peek
 
 if TYPE_CHECKING:
     from ...polling.contract import Co
     from ...transport.buffer import ReceiveBuffer
+    from ...transport.stream import Stream
     from ..shared import SharedState
     from .body_reader import BodyReader
     from .trace_events import Observer
@@ -111,22 +113,32 @@ def is_silent(session: SharedState, buffer: ReceiveBuffer) -> bool:
     stream = session.stream
     if stream is None or stream.recv_would_block():
         return stream is not None and buffer.begin == buffer.end
-    with Peek(session) as granted:
-        if not granted:
-            return True
-        try:
-            if session.pending or session.stream is not stream:  # by now
-                return session.state is OPEN
-            if (filled := buffer.fill(stream)) is None:
-                return True  # session tickets and the like
-            reason = ConnectionClosed("the server has closed the idle connection")
-            if filled:
-                reason = ConnectionClosed("the server has sent what nobody asked for")
-        except ClientCertificateRefused as exc:
-            reason = ClientCertificateRefused(str(exc))
-        except (ConnectionClosed, ProtocolError) as exc:
-            reason = ConnectionClosed(str(exc))
-        session.retire()  # now: a request that began behind this would take it for a response
-    session.label(reason)
-    session.end(reason)
-    return False
+    reason = peek(session, partial(_end_of_idle, session, buffer, stream))
+    if reason is not None:
+        session.label(reason)
+        session.end(reason)
+        return False
+    return session.state is OPEN
+
+
+def _end_of_idle(
+    session: SharedState, buffer: ReceiveBuffer, stream: Stream
+) -> ConnectionClosed | None:
+    """Return why an idle connection, of which something has arrived, has ended; None: it has not.
+
+    It takes no further request from now on: one that began later would take this for a response.
+    """
+    try:
+        if session.pending or session.stream is not stream:  # by now
+            return None
+        if (filled := buffer.fill(stream)) is None:
+            return None  # session tickets and the like
+        reason = ConnectionClosed("the server has closed the idle connection")
+        if filled:
+            reason = ConnectionClosed("the server has sent what nobody asked for")
+    except ClientCertificateRefused as exc:
+        reason = ClientCertificateRefused(str(exc))
+    except (ConnectionClosed, ProtocolError) as exc:
+        reason = ConnectionClosed(str(exc))
+    session.retire()
+    return reason

@@ -20,6 +20,7 @@ from ...errors import (
 from ...http.h1.chunked import CRLF, chunk_start, last_chunk
 from ...http.request import BodyFollowing
 from ...polling.contract import Co
+from ...polling.fair_lock import NOT_BLOCKING
 from ...polling.timeouts import limited
 from ...polling.wake import co_checkpoint
 from ...transport import stream as streams
@@ -27,7 +28,7 @@ from ...transport.stream import Data, Part, Stream
 from ...transport.zero_copy import FileRange
 from ..exchange import Exchange
 from ..states import BROKEN, CLOSED, Retired
-from .exclusive import ORDERLY, SENDING, take
+from .exclusive import ORDERLY, SENDING, Handed, wait_for_peek
 from .expect_continue import after_head, before_body
 from .reconnect import connect, takes_request
 from .states import READY, Sending, Sent
@@ -68,34 +69,40 @@ class Sender(Writer):
         """
         session = self._session
         lock = session.sending
-        if not lock.acquire(False):
-            self._take_from_another(lock, can_move=step == self.connect)
+        held = False
         try:
-            going = step(*arguments)
-        except Retired:
-            self.end_use(lock)
-            raise
-        except BaseException as exc:
-            self.note(exc, self._exchange)
-            self.end_use(lock)
-            raise
-        if going is not None:
-            return self._co_go_on_alone(lock, going, self._exchange)
-        self.end_use(lock)
-        return None
+            (held,) = map(lock.acquire, NOT_BLOCKING)
+            while not held:
+                self._check_busy(lock, can_move=step == self.connect)
+                (held,) = map(lock.acquire, NOT_BLOCKING)
+            try:
+                going = step(*arguments)
+            except Retired:
+                raise
+            except BaseException as exc:
+                self.note(exc, self._exchange)
+                raise
+            if going is None:
+                return None
+            handed = Handed(self.after_use)
+            handed.lock, held = lock, False  # in one step
+            return self._co_go_on_alone(handed, going, self._exchange)
+        finally:
+            if held:
+                lock.release()
+                self.after_use()
 
-    def _take_from_another(self, lock: Lock, *, can_move: bool) -> None:
-        """Take *lock*, which another operation has, if that is just ending.
+    def _check_busy(self, lock: Lock, *, can_move: bool) -> None:
+        """Raise that another operation has *lock*, unless that is just ending.
 
         If the session was closed under that one, *can_move* says that this one can go to the next.
         """
         if can_move and self._session.state is CLOSED:
             raise Retired
-        take(self._session, lock, SENDING)
+        wait_for_peek(self._session, lock, SENDING)
 
-    def end_use(self, lock: Lock) -> None:
-        """Give exclusive use back: those that wait for it are woken."""
-        lock.release()
+    def after_use(self) -> None:
+        """Wake those that wait for exclusive use, which was given back."""
         session = self._session
         if session.reader_waits is not None:
             session.wake_reader()
@@ -118,18 +125,25 @@ class Sender(Writer):
         if session.observer is not None:
             session.observer.sending_failed(exc)
 
-    def _co_go_on_alone(self, lock: Lock, going: Co[None], exchange: Exchange | None) -> Co[None]:
-        """Go on with an operation that is about *exchange* and has exclusive use."""
-        total = self._session.timeouts.total
-        if total is not None:
-            going = limited(total, "total", going, "it could not be sent")
+    def _co_go_on_alone(
+        self, handed: Handed, going: Co[None], exchange: Exchange | None
+    ) -> Co[None]:
+        """Go on with an operation that is about *exchange*, and has what is *handed* to it."""
+        lock = None
         try:
-            yield from going
-        except BaseException as exc:
-            self.note(exc, exchange)
-            raise
+            lock, handed.lock = handed.lock, None
+            try:
+                total = self._session.timeouts.total
+                if total is not None:
+                    going = limited(total, "total", going, "it could not be sent")
+                yield from going
+            except BaseException as exc:
+                self.note(exc, exchange)
+                raise
         finally:
-            self.end_use(lock)
+            if lock is not None:
+                lock.release()
+                self.after_use()
 
     def connect(self) -> Co[None] | None:
         """See `Operations.co_connect`; a step for `begin`."""
@@ -189,32 +203,36 @@ class Sender(Writer):
         # Not by `begin`, as this is a part of the shortest way that a request can take.
         session = self._session
         lock = session.sending
-        if not lock.acquire(False):
-            self._take_from_another(lock, can_move=True)
+        held = False
         try:
-            if self.state is not READY or session.state is BROKEN:
-                self._check_ready()
-            if session.observer is not None and session.observer.takes_time:
-                session.observer.time(exchange)
-            if takes_request(session, self._receiver.bodies):
-                going = self._request(exchange, head, body, before)
-            else:
-                going = self._connect_and_request(exchange, head, body, before, is_operation)
-        except Retired:
-            self.end_use(lock)
-            raise
-        except BaseException as exc:
-            self.note(exc, exchange)
-            self.end_use(lock)
-            raise
-        if going is not None:
-            return self._co_go_on_alone(lock, going, exchange)
-        lock.release()  # as `end_use` does, which is a call
-        if session.reader_waits is not None:
-            session.wake_reader()
-        if session.left is not None:
-            session.give_back()
-        return None
+            (held,) = map(lock.acquire, NOT_BLOCKING)
+            while not held:
+                self._check_busy(lock, can_move=True)
+                (held,) = map(lock.acquire, NOT_BLOCKING)
+            try:
+                if self.state is not READY or session.state is BROKEN:
+                    self._check_ready()
+                if session.observer is not None and session.observer.takes_time:
+                    session.observer.time(exchange)
+                if takes_request(session, self._receiver.bodies):
+                    going = self._request(exchange, head, body, before)
+                else:
+                    going = self._connect_and_request(exchange, head, body, before, is_operation)
+            except Retired:
+                raise
+            except BaseException as exc:
+                self.note(exc, exchange)
+                raise
+            if going is None:
+                return None
+            handed = Handed(self.after_use)
+            handed.lock, held = lock, False  # in one step
+            return self._co_go_on_alone(handed, going, exchange)
+        finally:
+            if held:
+                lock.release()
+                if session.reader_waits is not None or session.left is not None:
+                    self.after_use()
 
     def _connect_and_request(
         self,
@@ -315,7 +333,9 @@ class Sender(Writer):
         self._exchange = exchange
         count = sum(map(len, parts)) - missing
         going = self._co_go_on(stream, exchange, parts, True, count)
-        return self._co_go_on_alone(self._session.sending, going, exchange)
+        handed = Handed(self.after_use)
+        handed.lock = self._session.sending
+        return self._co_go_on_alone(handed, going, exchange)
 
     def note_unsent(
         self, exc: BaseException, exchange: Exchange, head: bytes, body: Data | None

@@ -58,13 +58,14 @@ from ...http.h1.framing import APART, whole_size
 from ...http.h1.head_cache import NO_HEAD, PATIENCE
 from ...http.h1.response_head import FINAL
 from ...polling.contract import wait
+from ...polling.fair_lock import NOT_BLOCKING
 from ...transport import exclusive
 from ...transport.buffer import new_memory
 from ..cancelling import abort
 from ..exchange import HTTPResponse, Reply
 from ..shared import SharedState
 from ..states import BROKEN, NEW, OPEN, Retired, SessionState
-from .exclusive import READING, take
+from .exclusive import READING, wait_for_peek
 from .states import READY
 
 if TYPE_CHECKING:
@@ -206,7 +207,8 @@ class Session:
             return False
         if not shared.reading.acquire(False):
             shared.exchanging = None
-            self.sender.end_use(shared.sending)
+            shared.sending.release()
+            self.sender.after_use()
             return False
         # From here on no other thread sends, takes what arrives, or closes the descriptor.
         stream = shared.stream
@@ -241,7 +243,8 @@ class Session:
         if missing < 0:
             self.leave()
             return False
-        shared.end_reading()  # so that the sender can look for an early final response
+        shared.reading.release()
+        shared.after_reading()  # so that the sender can look for an early final response
         return self.sender.send_rest(stream, exchange, head, body, missing)
 
     def _begin_new(self, exchange: Exchange, head: bytes, body: Data | None) -> bool | Co[None]:
@@ -255,7 +258,8 @@ class Session:
             self.leave()
             raise
         if connecting is not None:
-            shared.end_reading()  # so that the sender can look for an early final response
+            shared.reading.release()
+            shared.after_reading()  # so that the sender can look for an early final response
             return self._co_connect_and_send(connecting, exchange, head, body)
         try:
             rest = self._send_first(exchange, head, body)
@@ -264,7 +268,8 @@ class Session:
             raise
         if rest is None:
             return True
-        shared.end_reading()
+        shared.reading.release()
+        shared.after_reading()
         return rest
 
     def _send_first(self, exchange: Exchange, head: bytes, body: Data | None) -> Co[None] | None:
@@ -450,20 +455,26 @@ class Session:
         from .batch import is_usual, take_usual  # noqa: PLC0415 - for pipelines
 
         shared, buffer = self.shared, self.receiver.buffer
-        if buffer.begin == buffer.end or not shared.direct or not shared.reading.acquire(False):
+        if buffer.begin == buffer.end or not shared.direct:
             return []
+        lock = shared.reading
+        held = False
         try:
-            if not is_usual(shared, self.receiver):
+            (held,) = map(lock.acquire, NOT_BLOCKING)
+            if not held or not is_usual(shared, self.receiver):
                 return []
             exchanges = _to_be_read(shared.pending, most)
             taken, _ = take_usual(shared, self.receiver, exchanges, _with_body)
             if taken:
                 self.receiver.bodies.known = True
         except BaseException as exc:
-            self.receiver.note(exc)
+            if held:
+                self.receiver.note(exc)
             raise
         finally:
-            shared.end_reading()
+            if held:
+                lock.release()
+                shared.after_reading()
         return taken
 
     def co_reply(self, exchange: Exchange, deadline: float | None = None) -> Co[Reply]:
@@ -533,9 +544,14 @@ class Session:
 
         """
         shared = self.shared
-        take(shared, shared.reading, READING)
-        deadline = None
+        lock = shared.reading
+        held = False
         try:
+            (held,) = map(lock.acquire, NOT_BLOCKING)
+            while not held:
+                wait_for_peek(shared, lock, READING)
+                (held,) = map(lock.acquire, NOT_BLOCKING)
+            deadline = None
             tries = 2  # over TLS 1.3 the first bytes are session tickets most of the time
             while tries and self._is_next(exchange):
                 tries -= 1
@@ -552,10 +568,13 @@ class Session:
                     return reply
             return (yield from self.co_reply(exchange, deadline))
         except BaseException as exc:
-            self.receiver.note(exc)
+            if held:
+                self.receiver.note(exc)
             raise
         finally:
-            shared.end_reading()
+            if held:
+                lock.release()
+                shared.after_reading()
 
     def _is_next(self, exchange: Exchange) -> bool:
         """Return True if the response to *exchange* comes next, and nothing of it is here."""
@@ -593,14 +612,21 @@ class Session:
         if shared.state is SessionState.CLOSED:  # its locks may be taken for good, see `is_stuck`
             raise Retired
         shared.exchanging = last  # first: whoever finds it next knows that this has not ended
+        lock = shared.reading
+        held = False
         try:
-            take(shared, shared.reading, READING)  # now: nobody else shall take a response
             try:
+                (held,) = map(lock.acquire, NOT_BLOCKING)
+                while not held:  # now: nobody else shall take a response
+                    wait_for_peek(shared, lock, READING)
+                    (held,) = map(lock.acquire, NOT_BLOCKING)
                 going = self.sender.request(last, head, body, before, is_operation=True)
                 reader = BatchReader(shared, self.receiver, batch, replies, gathers=gathers)
                 yield from reader.co_exchange(going)
             finally:
-                shared.end_reading()
+                if held:
+                    lock.release()
+                    shared.after_reading()
         except (Exception, GeneratorExit):
             shared.exchanging = None
             raise
@@ -609,13 +635,16 @@ class Session:
 
     def gathering(self, missing: int) -> PollNeeded | None:
         """See `Session.gathering`; None if another operation reads."""
-        shared = self.shared
-        if not shared.reading.acquire(False):
-            return None
+        shared, receiver = self.shared, self.receiver
+        lock = shared.reading
+        held = False
         try:
-            return self.receiver.gathering(missing) if self.receiver.is_between() else None
+            (held,) = map(lock.acquire, NOT_BLOCKING)
+            return receiver.gathering(missing) if held and receiver.is_between() else None
         finally:
-            shared.end_reading()
+            if held:
+                lock.release()
+                shared.after_reading()
 
     def leave(self) -> None:
         """Give back the exclusive use that `begin` has taken."""

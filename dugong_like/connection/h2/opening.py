@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from ...errors import ConnectionTimedOut, DugongError
+from ...polling.fair_lock import NOT_BLOCKING
 from ...polling.fork import generation
 from ...polling.wake import Wake
 from ...transport import exclusive
@@ -66,9 +67,20 @@ class Opening:
             self._forget_parent()
         while shared.state is NEW and shared.other is None:
             lock = self._lock
-            if lock.acquire(False):
-                yield from self._co_connect(lock)
-                break
+            held = False
+            try:
+                (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+                if held:
+                    yield from self._co_connect()
+                    break
+            finally:
+                if held:
+                    try:
+                        lock.release()
+                        self._wake_others()
+                    except BaseException:  # Ctrl-C, behind one of these
+                        self._wake_others()
+                        raise
             yield from self._co_wait()
         if shared.state is not OPEN:
             raise Retired
@@ -79,7 +91,8 @@ class Opening:
         self._lock = Lock()
         self._waiting = ()
 
-    def _co_connect(self, lock: Lock) -> Co[None]:
+    def _co_connect(self) -> Co[None]:
+        """Connect, having the lock."""
         shared = self._shared
         observer = shared.observer
         self._failure = None
@@ -96,12 +109,14 @@ class Opening:
                 self._failure = exc
             raise
         finally:
-            lock.release()
-            for wake in self._waiting:
-                wake.set()
             if observer is not None and (raised := observer.raised) is not None:
                 cancel(shared)
                 raise raised
+
+    def _wake_others(self) -> None:
+        """Wake those that wait until nobody connects."""
+        for wake in self._waiting:
+            wake.set()
 
     def _co_wait(self) -> Co[None]:
         """Wait for the operation that connects; raises a copy of what it raises.

@@ -131,8 +131,8 @@ class Tunnel:
         self._shared = shared
         self._pump = shared.pump
         self._stream = stream
-        self._reading = Lock()
-        self._writing = Lock()
+        self.reading = Lock()
+        self.sending = Lock()
         self._is_closed = False
         self._queued = 0  # bytes that are queued, and not reported by `try_send` yet
         self._mark = 0  # position behind them
@@ -144,21 +144,8 @@ class Tunnel:
         """True until it is closed."""
         return not self._is_closed
 
-    def begin_reading(self) -> bool:
-        """See `ByteStream.begin_reading`."""
-        return self._reading.acquire(blocking=False)
-
-    def end_reading(self) -> None:
-        """See `ByteStream.end_reading`."""
-        self._reading.release()
-
-    def begin_writing(self) -> bool:
-        """See `ByteStream.begin_writing`."""
-        return self._writing.acquire(blocking=False)
-
-    def end_writing(self) -> None:
-        """See `ByteStream.end_writing`."""
-        self._writing.release()
+    def after_use(self) -> None:
+        """See `ByteStream.after_use`: there is nothing left to do."""
 
     # ---- attempts
 

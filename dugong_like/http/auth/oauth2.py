@@ -159,16 +159,11 @@ class OAuth2(Auth):
 
     def _flow_renew(self, refused: str | None) -> Flow:
         """Obtain a token, unless another operation has replaced the *refused* one."""
-        lock = self._turn.lock
-        if not lock.acquire(blocking=False):
-            yield from self._turn.co_acquire()
-        try:
-            if self._client.access_token == refused:
-                yield from self._flow_obtain()
-        finally:
-            lock.release()
-            if self._turn.waiting:
-                self._turn.hand_on()
+        yield from self._turn.co_holding(self._flow_replace(refused))
+
+    def _flow_replace(self, refused: str | None) -> Flow:
+        if self._client.access_token == refused:
+            yield from self._flow_obtain()
 
     def _flow_obtain(self) -> Flow:
         client = self._client

@@ -10,8 +10,7 @@ Not here: checking what the server has chosen (handshake.py).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
@@ -31,25 +30,35 @@ def set_offer(context: ssl.SSLContext, protocols: Sequence[str]) -> None:
     _offers[context] = tuple(protocols)
 
 
-@contextmanager
-def offering(context: ssl.SSLContext, protocols: Sequence[str] | None) -> Iterator[None]:
-    """Let TLS objects that are made in the block offer *protocols*; without any, as *context* does.
+def offering(
+    context: ssl.SSLContext, protocols: Sequence[str] | None, make: Callable[[], object]
+) -> None:
+    """Call *make*, whose TLS object offers *protocols*; without any, what *context* does.
 
     Afterwards a context that was not made by this library offers HTTP/1.1, as nobody can ask it
     what it has offered before.
 
-    It is a generator as that gives the lock back wherever Ctrl-C comes: behind the ``acquire`` of
-    an ``__enter__`` in Python it would be lost, and each later handshake of other threads wait.
+    It is no context manager: Ctrl-C may come before the end of one begins, and each later
+    handshake of other threads would wait for the lock.
+
+    Raises:
+        Exception: what *make* raises.
+
     """
     with _lock:
         if not protocols:
-            yield
+            make()
             return
-        context.set_alpn_protocols(list(protocols))
+        before = list(_offers.get(context, HTTP_1))
         try:
-            yield
+            context.set_alpn_protocols(list(protocols))
+            make()
         finally:
-            context.set_alpn_protocols(list(_offers.get(context, HTTP_1)))
+            try:
+                context.set_alpn_protocols(before)
+            except BaseException:  # Ctrl-C came before it had
+                context.set_alpn_protocols(before)
+                raise
 
 
 def _renew_lock() -> None:

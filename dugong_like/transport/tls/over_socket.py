@@ -101,23 +101,28 @@ def _wrap(
     offer: Sequence[str] | None,
 ) -> ssl.SSLSocket:
     """Return *sock* with TLS, taking it over on success; nothing is sent yet."""
-    wrapped: ssl.SSLSocket | None = None
+    made: list[ssl.SSLSocket] = []
     try:
         session = None if place is None else place.take()
-        with offering(context, offer):
-            wrapped = context.wrap_socket(
-                sock,
-                server_hostname=name,
-                do_handshake_on_connect=False,
-                suppress_ragged_eofs=False,
-                session=session,
+
+        def wrap() -> None:
+            made[:] = (
+                context.wrap_socket(
+                    sock,
+                    server_hostname=name,
+                    do_handshake_on_connect=False,
+                    suppress_ragged_eofs=False,
+                    session=session,
+                ),
             )
-        return wrapped  # noqa: RET504 - the end of the block may be interrupted
+
+        offering(context, offer, wrap)
+        return made.pop()
     except BaseException as exc:
-        if wrapped is None:
-            _close_forgotten(exc)
+        if made:
+            made.pop().close()
         else:
-            wrapped.close()
+            _close_forgotten(exc)
         if isinstance(exc, OSError):  # the peer has reset the connection already
             raise failed(exc) from exc
         if isinstance(exc, ValueError):

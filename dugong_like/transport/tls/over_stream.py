@@ -64,15 +64,17 @@ class TLSOverStream(Secured):
         if name is None and context.check_hostname:  # OpenSSL would silently check no name
             raise InvalidRequest("a context that checks names needs one: check_hostname is set")
         session = None if place is None else place.take()
+
+        def wrap() -> None:
+            self._object = context.wrap_bio(
+                self._incoming, self._outgoing, server_hostname=name, session=session
+            )
+
         try:
-            with offering(context, offer):
-                secured = context.wrap_bio(
-                    self._incoming, self._outgoing, server_hostname=name, session=session
-                )
+            offering(context, offer, wrap)
         except ValueError as exc:
             raise tls.bad_name(name, exc) from exc
-        super().__init__(secured)
-        self._object = secured
+        super().__init__(self._object)
         self._inner = inner
         self._unsent = NOTHING  # encrypted bytes that are being sent
         self._taken: int | None = None  # bytes of the sender that are being sent

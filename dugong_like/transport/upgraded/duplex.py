@@ -10,14 +10,15 @@ Not here: the locks and the deferred close (transport/exclusive.py), the operati
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from threading import Lock
 from typing import TypeVar
 
 from ...errors import ConnectionClosed, DugongError, StateError
 from ...polling.combinators import Bundle, earlier
 from ...polling.contract import Co, PollNeeded
+from ...polling.fair_lock import NOT_BLOCKING
 from ...polling.fairness import StepCounter
 from ...polling.numbers import check_seconds
 from ...polling.progress_deadline import ProgressDeadline
@@ -67,23 +68,18 @@ class Duplex:
         """The URL of the peer, for messages of errors; empty for none."""
         return self._url
 
-    def begin_reading(self) -> bool:
-        """Take the exclusive use of reading; return False if another operation has it."""
-        return self._use.reading.acquire(blocking=False)
+    @property
+    def reading(self) -> Lock:
+        """Locked while an operation reads."""
+        return self._use.reading
 
-    def end_reading(self) -> None:
-        """Give the exclusive use of reading back."""
-        self._use.reading.release()
-        if self._use.left is not None:
-            self._use.give_back()
+    @property
+    def sending(self) -> Lock:
+        """Locked while an operation writes."""
+        return self._use.sending
 
-    def begin_writing(self) -> bool:
-        """Take the exclusive use of writing; return False if another operation has it."""
-        return self._use.sending.acquire(blocking=False)
-
-    def end_writing(self) -> None:
-        """Give the exclusive use of writing back."""
-        self._use.sending.release()
+    def after_use(self) -> None:
+        """Close what was left by the one that closed; to be called behind the release of a lock."""
         if self._use.left is not None:
             self._use.give_back()
 
@@ -189,21 +185,22 @@ class Duplex:
             if bundle is not None:
                 bundle.close()
 
-    @contextmanager
-    def _exclusive(self, lock: Lock, what: str) -> Iterator[None]:
-        """Have exclusive use of one direction in a ``with`` block."""
-        if not lock.acquire(blocking=False):
-            self._usable()  # if it was closed the operation that has the lock is about to end
-            raise self._labelled(StateError(f"another operation is {what} on this stream"))
+    def _co_exclusive(self, lock: Lock, what: str, going: Co[T]) -> Co[T]:
+        """Do *going* with exclusive use of one direction."""
+        held = False
         try:
-            yield
+            (held,) = map(lock.acquire, NOT_BLOCKING)  # in one step, see `FairLock`
+            if not held:
+                self._usable()  # if it was closed the operation that has the lock is about to end
+                raise StateError(f"another operation is {what} on this stream")
+            return (yield from going)
         except DugongError as exc:
             self._labelled(exc)
             raise
         finally:
-            lock.release()
-            if self._use.left is not None:
-                self._use.give_back()
+            if held:
+                lock.release()
+                self.after_use()
 
     def _labelled(self, exc: DugongError) -> DugongError:
         """Return *exc* with the URL that it is about."""
@@ -237,25 +234,28 @@ class Duplex:
             self._failure = failure.with_traceback(None)
 
     def _co_receive(self, attempt: Callable[[A], T | None], argument: A) -> Co[T]:
-        with self._exclusive(self._use.reading, "reading"):
-            if self._read_steps.is_over():
-                yield from co_checkpoint()
-            stream = self._usable()
-            try:
-                return (yield from co_receive(stream, attempt, argument, self.timeout))
-            except ConnectionClosed as exc:
-                if self._use.stream is stream:
-                    self._fail(copy.copy(exc))
-                    stream.shut_down_writing()
-                raise
-            except (TimeoutError, GeneratorExit):
-                raise
-            except BaseException as exc:  # from outside, such as Ctrl-C
-                if not stream.waiting:
-                    self._fail(StateError(f"reading was interrupted by {exc!r}"))
-                raise
-            finally:
-                stream.waiting = False
+        going = self._co_receive_alone(attempt, argument)
+        return self._co_exclusive(self._use.reading, "reading", going)
+
+    def _co_receive_alone(self, attempt: Callable[[A], T | None], argument: A) -> Co[T]:
+        if self._read_steps.is_over():
+            yield from co_checkpoint()
+        stream = self._usable()
+        try:
+            return (yield from co_receive(stream, attempt, argument, self.timeout))
+        except ConnectionClosed as exc:
+            if self._use.stream is stream:
+                self._fail(copy.copy(exc))
+                stream.shut_down_writing()
+            raise
+        except (TimeoutError, GeneratorExit):
+            raise
+        except BaseException as exc:  # from outside, such as Ctrl-C
+            if not stream.waiting:
+                self._fail(StateError(f"reading was interrupted by {exc!r}"))
+            raise
+        finally:
+            stream.waiting = False
 
     def _recv(self, size: int) -> bytes | None:
         """Try to read; see `co_read`."""
@@ -287,51 +287,57 @@ class Duplex:
         self._read_steps.add(filled or 0)
         return filled
 
-    @contextmanager
-    def _sending(self) -> Iterator[Stream]:
-        """Write exclusively; an incomplete write makes the stream unusable."""
-        with self._exclusive(self._use.sending, "writing"):
-            stream = self._usable()
-            if self._deaf is not None:
-                raise after(self._deaf, "the peer takes no more")
-            whole = False
-            try:
-                yield stream
-                whole = True
-            except StateError:  # nothing was sent at all
-                whole = True
-                raise
-            except ConnectionClosed as exc:
-                whole = True
-                self._deaf = copy.copy(exc)  # without its traceback, which refers to this frame
-                raise
-            finally:
-                if not whole:
-                    self._break(stream)
+    def _co_sending(self, attempts: Callable[[Stream], Co[None]]) -> Co[None]:
+        """Write exclusively what *attempts* do; an incomplete write makes the stream unusable."""
+        going = self._co_sending_alone(attempts)
+        return self._co_exclusive(self._use.sending, "writing", going)
+
+    def _co_sending_alone(self, attempts: Callable[[Stream], Co[None]]) -> Co[None]:
+        stream = self._usable()
+        if self._deaf is not None:
+            raise after(self._deaf, "the peer takes no more")
+        whole = False
+        try:
+            yield from attempts(stream)
+            whole = True
+        except StateError:  # nothing was sent at all
+            whole = True
+            raise
+        except ConnectionClosed as exc:
+            whole = True
+            self._deaf = copy.copy(exc)  # without its traceback, which refers to this frame
+            raise
+        finally:
+            if not whole:
+                self._break(stream)
 
     def _co_send(self, data: memoryview) -> Co[None]:
         if not data and self._write_steps.is_over():
             yield from co_checkpoint()
-        with self._sending() as stream:
-            if self._said_all:
-                raise StateError("the end of what is written has been said")
-            while data:
-                if self._write_steps.is_over():
-                    yield from co_checkpoint()
-                sent = self._send(data)
-                if sent is None:
-                    waits = SendLimit(stream.wanted_by_send, self.timeout)
-                    sent = yield from co_attempts(self._send, data, waits)
-                data = data[sent:]
+        yield from self._co_sending(partial(self._co_send_all, data))
+
+    def _co_send_all(self, data: memoryview, stream: Stream) -> Co[None]:
+        if self._said_all:
+            raise StateError("the end of what is written has been said")
+        while data:
+            if self._write_steps.is_over():
+                yield from co_checkpoint()
+            sent = self._send(data)
+            if sent is None:
+                waits = SendLimit(stream.wanted_by_send, self.timeout)
+                sent = yield from co_attempts(self._send, data, waits)
+            data = data[sent:]
 
     def _co_end(self) -> Co[None]:
         if self._write_steps.is_over():
             yield from co_checkpoint()
-        with self._sending() as stream:
-            if not self._said_all and self._end(stream) is None:
-                waits = SendLimit(stream.wanted_by_send, self.timeout)
-                yield from co_attempts(self._end, stream, waits)
-            self._said_all = True
+        yield from self._co_sending(self._co_end_all)
+
+    def _co_end_all(self, stream: Stream) -> Co[None]:
+        if not self._said_all and self._end(stream) is None:
+            waits = SendLimit(stream.wanted_by_send, self.timeout)
+            yield from co_attempts(self._end, stream, waits)
+        self._said_all = True
 
     def _end(self, stream: Stream) -> bool | None:
         self._usable()

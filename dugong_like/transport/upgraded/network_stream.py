@@ -149,33 +149,39 @@ class NetworkStream(Duplex):
             ConnectionTimedOut: the handshake took more than `timeout` seconds.
 
         """
-        from ..tls.over_socket import check_context  # noqa: PLC0415 - ssl costs 10 ms
-
         name = check_hostname(server_hostname)
         use = self._use
-        with self._exclusive(use.reading, "reading"), self._exclusive(use.sending, "writing"):
-            stream = self._usable()
-            if self._said_all:
-                raise StateError("the end of what is written has been said")
-            if self._received:
-                raise StateError(
-                    f"{len(self._received)} bytes have been received in front of TLS: read them"
-                )
-            check_context(context)
-            secured: Stream | None = None
-            try:
-                secured = yield from co_tls_over(stream, context, name, self.timeout)
-            except HandshakeFailed as exc:
-                if use.stream is not stream:
-                    raise ConnectionClosed("the stream was closed meanwhile") from exc
-                raise
-            finally:
-                if secured is None:
-                    self.drop()
-            if not use.replace(stream, secured):
-                secured.close()
-                raise ConnectionClosed("the stream was closed meanwhile")
+        going = self._co_start_tls(context, name)
+        going = self._co_exclusive(use.sending, "writing", going)
+        yield from self._co_exclusive(use.reading, "reading", going)
         return self
+
+    def _co_start_tls(self, context: SSLContext, name: str) -> Co[None]:
+        """Do what `co_start_tls` does, with exclusive use of both directions."""
+        from ..tls.over_socket import check_context  # noqa: PLC0415 - ssl costs 10 ms
+
+        use = self._use
+        stream = self._usable()
+        if self._said_all:
+            raise StateError("the end of what is written has been said")
+        if self._received:
+            raise StateError(
+                f"{len(self._received)} bytes have been received in front of TLS: read them"
+            )
+        check_context(context)
+        secured: Stream | None = None
+        try:
+            secured = yield from co_tls_over(stream, context, name, self.timeout)
+        except HandshakeFailed as exc:
+            if use.stream is not stream:
+                raise ConnectionClosed("the stream was closed meanwhile") from exc
+            raise
+        finally:
+            if secured is None:
+                self.drop()
+        if not use.replace(stream, secured):
+            secured.close()
+            raise ConnectionClosed("the stream was closed meanwhile")
 
     def co_close(self) -> Co[None]:
         """Close the stream; over TLS close_notify is sent if that does not block.

@@ -1,13 +1,12 @@
 """One operation at a time in each half, peeking, and what each leaves behind."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kit.streams import ScriptedStream, connection
 
 from dugong_like import ConnectionClosed, InvalidResponse, StateError
-from dugong_like.connection.h1.exclusive import READING, SENDING, Peek, take
+from dugong_like.connection.h1.exclusive import READING, SENDING, peek, wait_for_peek
 from dugong_like.connection.states import SessionState
 
 
@@ -23,38 +22,46 @@ def session(conn):
     return conn._session.shared
 
 
-def test_use_is_for_one_at_a_time(session):
-    lock = take(session, session.sending, SENDING)
-    with pytest.raises(StateError, match="another operation is sending"):
-        take(session, session.sending, SENDING)
-    lock.release()
-    take(session, session.sending, SENDING).release()
+def test_use_is_for_one_at_a_time(conn, session):
+    for lock, what in ((session.sending, SENDING), (session.reading, READING)):
+        with lock, pytest.raises(StateError, match=f"another operation is {what}"):
+            wait_for_peek(session, lock, what)
+    with session.sending, pytest.raises(StateError, match="another operation is sending"):
+        conn.send_request("GET", "/")
+    with session.reading, pytest.raises(StateError, match="another operation is reading"):
+        conn.read_response()
 
 
 def test_nobody_peeks_while_an_operation_reads(session):
-    lock = take(session, session.reading, READING)
-    for _ in range(2):
-        with Peek(session) as granted:
-            assert not granted
-    lock.release()
-    with Peek(session) as granted:
-        assert granted
-    take(session, session.reading, READING).release()
+    with session.reading:
+        for _ in range(2):
+            assert peek(session, lambda: "seen") is None
+    assert peek(session, lambda: "seen") == "seen"
+    assert not session.reading.locked()
 
 
 def test_operation_that_begins_while_another_thread_peeks_waits_for_its_end(session):
+    events = []
+
+    def look():
+        taking = pool.submit(wait_for_peek, session, session.reading, READING)
+        taking.add_done_callback(lambda _: events.append("taken"))
+        events.append("looked")
+        return taking
+
     with ThreadPoolExecutor(1) as pool:
-        with Peek(session):
-            taking = pool.submit(take, session, session.reading, READING)
-            time.sleep(0.05)
-            assert not taking.done()
-        taking.result(20).release()
+        peek(session, look).result(20)
+    assert events == ["looked", "taken"]
 
 
 def test_operation_inside_a_peek_is_refused_as_it_would_wait_for_itself(session):
-    with Peek(session), pytest.raises(StateError, match="another operation is reading"):
-        take(session, session.reading, READING)
-    take(session, session.reading, READING).release()
+    def look():
+        with pytest.raises(StateError, match="another operation is reading"):
+            wait_for_peek(session, session.reading, READING)
+        return True
+
+    assert peek(session, look)
+    assert not session.reading.locked()
 
 
 def sends(conn, error):

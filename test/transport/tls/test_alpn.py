@@ -16,10 +16,14 @@ from dugong_like.transport.tls.alpn import offering
 def offered_by(context, *protocols):
     """Return what a TLS object offers that is made of *context* while it offers *protocols*."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    with offering(context, protocols):
-        made = context.wrap_bio(incoming, outgoing, server_hostname="h")
+    made = []
+
+    def make():
+        made.append(context.wrap_bio(incoming, outgoing, server_hostname="h"))
+
+    offering(context, protocols, make)
     with suppress(ssl.SSLWantReadError):
-        made.do_handshake()
+        made[0].do_handshake()
     hello = outgoing.read()
     return [name for name in (b"h2", b"http/1.1", b"imap") if bytes([len(name)]) + name in hello]
 
