@@ -15,8 +15,7 @@ from ..client.dispatcher import Dispatcher
 from ..client.layers.retry import Retry
 from ..client.pool import Pool
 from ..client.pool_limits import HTTP_2_OR_1, Limits
-from ..connection.config import HTTP_1
-from ..polling.rates import Budget, RateLimit
+from ..connection.config import HTTP_1, LEAST_STATUS
 from ..polling.timeouts import Timeouts
 from .heads import Verbose
 
@@ -37,14 +36,16 @@ def client_for(options: argparse.Namespace, report: Callable[[list[str]], object
         InvalidOption, InvalidRequest: a value of *options* is not possible.
 
     """
-    limits = {"stall": options.timeout.usual, "expect100": CONTINUE_TIME}
+    limits: dict[str, Any] = {"stall": options.timeout.usual, "expect100": CONTINUE_TIME}
+    timeouts = Timeouts(**limits)  # those of connections, so that no request has to set others
     dispatcher: Dispatcher = Pool(
         Connector(
             verify=not options.insecure if options.cacert is None else options.cacert,
             cert=(options.cert, options.key) if options.key else options.cert,
             proxy=options.proxy,
-            timeout=Timeouts(**limits),
+            timeout=timeouts,
             versions=HTTP_1 if options.http1 else HTTP_2_OR_1,
+            whole_below=LEAST_STATUS,  # large bodies are never in memory
             **_budget(options.limit_rate),
         ),
         Limits(max_per_origin=LIST_CONNECTIONS) if options.list else Limits(),
@@ -58,7 +59,9 @@ def client_for(options: argparse.Namespace, report: Callable[[list[str]], object
         dispatcher = Pausing(dispatcher, retry)
     return Client(
         dispatcher=dispatcher,
-        timeout=Timeouts(**limits, total=options.max_time),
+        timeout=timeouts
+        if options.max_time is None
+        else Timeouts(**limits, total=options.max_time),
         auth=_auth(options),
         follow_redirects=options.location,
         retry=retry,
@@ -70,6 +73,8 @@ def _budget(limit: int | None) -> dict[str, Any]:
     """Return the option of a connection for *limit*, in bytes a second of either direction."""
     if limit is None:
         return {}
+    from ..polling.rates import Budget, RateLimit  # noqa: PLC0415 - dataclasses take 5 ms to import
+
     return {"budget": Budget(download=RateLimit(limit), upload=RateLimit(limit))}
 
 

@@ -23,11 +23,11 @@ def name_in_url(url: URL) -> str:
     return safe_filename(last) or USUAL
 
 
-def name_for(url: URL, response: Response) -> tuple[str, bool]:
+def name_for(usual: str, response: Response) -> tuple[str, bool]:
     """Return a safe name for the body of *response*, and whether the server has chosen it.
 
     Args:
-        url: as the user gave it. After a redirect the name would be one of a server, too.
+        usual: the name in the URL that the user gave. That of a redirect would be one of a server.
         response: the name in its field Content-Disposition comes first.
 
     Raises:
@@ -39,7 +39,7 @@ def name_for(url: URL, response: Response) -> tuple[str, bool]:
     sent = None if value is None else filename_in(value)
     name = None if sent is None else safe_filename(sent)
     if name is None:
-        return name_in_url(url), False
+        return usual, False
     if os.path.lexists(name):
         raise CommandFailed(f"{name}: exists, and it is the server that calls it so: use -o")
     return name, True

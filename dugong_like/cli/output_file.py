@@ -41,23 +41,34 @@ class OutputFile:
     Args:
         name: the argument of the user.
         is_new: True if a file that another process makes meanwhile must not be replaced.
+        is_plain: True for the mere name of a file in the present folder, which is one that has no
+            descriptors; see `is_folder_plain`.
+
+    Attributes:
+        name: see above.
+        destination: the file to replace when the download is complete; None if it is written at
+            once.
 
     Raises:
         OSError: it cannot be written; the error is about *name*.
 
     """
 
-    def __init__(self, name: str, *, is_new: bool = False) -> None:
+    def __init__(self, name: str, *, is_new: bool = False, is_plain: bool = False) -> None:
         self.name = name
         self._descriptor: int | None = None  # one of this process, to be written to
         try:
-            path = self._follow()
+            path = Path(name) if is_plain and not os.path.islink(name) else self._follow()  # noqa: PTH114 - for each of many files
         except OSError as exc:
             raise with_name(exc, name) from exc
         self._path = path
         self._regular: Destination | None = None  # None: a descriptor
+        self.destination: Destination | None = None
         if self._descriptor is None:
-            self._regular = Destination(path, name, is_new=is_new)
+            self._regular = regular = Destination(path, name, is_new=is_new)
+            in_plain_folder = is_plain or not _is_descriptors(str(path.parent))
+            if in_plain_folder and regular.is_regular:
+                self.destination = regular
 
     def _follow(self) -> Path:
         """Return the target of the links of the name; for a descriptor the link to it."""
@@ -106,14 +117,6 @@ class OutputFile:
         assert self.destination is not None
         return undone(self.destination.remove_temporary)
 
-    @property
-    def destination(self) -> Destination | None:
-        """The file to replace when the download is complete; None if it is written at once."""
-        regular = self._regular
-        if regular is None or _is_descriptors(str(self._path.parent)):
-            return None
-        return regular if regular.is_regular else None
-
     def _opened(self, patience: float | None) -> BinaryIO:
         if self._descriptor is not None:
             return os.fdopen(self._descriptor, "wb", buffering=0)
@@ -141,6 +144,14 @@ class OutputFile:
                 what = f"nobody has opened it for reading within {patience:g} seconds"
                 raise too_late(self.name, what)
             time.sleep(PAUSE)
+
+
+def is_folder_plain() -> bool:
+    """Return True if the present folder has no descriptors of a process."""
+    try:
+        return not _is_descriptors(os.path.realpath("."))
+    except OSError:
+        return False
 
 
 def _own_descriptors() -> set[str]:

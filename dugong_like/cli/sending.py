@@ -16,14 +16,14 @@ from ..client.request import ClientRequest
 from ..client.response import Response
 from ..errors import InvalidRequest
 from ..http.redaction import mask_target
-from ..http.url import URL
+from ..http.url import URL, Origin
 from ..polling.contract import Co, run
 from .bodies import Body, open_body
-from .clients import client_for, retry_for
+from .clients import LIST_CONNECTIONS, client_for, retry_for
 from .naming import name_for, name_in_url
 from .options import Parser, TimeLimits
 from .outcome import CommandFailed, reason_of
-from .output_file import OutputFile
+from .output_file import OutputFile, is_folder_plain
 from .progress import Bars, SummedBars
 from .request_options import check_together
 from .standard import StandardOutput, write_lines
@@ -35,9 +35,7 @@ if TYPE_CHECKING:
     from .url_list import URLList
 
 STANDARD: Final = frozenset({None, "-"})  # values of -o for standard output
-
-
-LIST_AT_ONCE: Final = 64  # URLs; some wait until they may be asked for again
+MOST: Final = 64  # downloads of a list at a time, of all origins or over HTTP/2
 
 
 def send(parser: Parser, options: argparse.Namespace) -> int:
@@ -85,12 +83,9 @@ def send(parser: Parser, options: argparse.Namespace) -> int:
             return run(requests.co_run(urls[0]))
         from .several import AT_ONCE, GivenJobs, run_all  # noqa: PLC0415 - for several
 
-        statuses = run_all(
-            GivenJobs(partial(requests.co_run, url) for url in urls),
-            requests.transfers.report,
-            at_once=AT_ONCE if options.remote_name else 1,
-        )
-        return statuses.first
+        jobs = [partial(requests.co_run, url) for url in urls]
+        room = AT_ONCE if options.remote_name else 1
+        return run_all(GivenJobs(jobs, room), requests.transfers.report).first
 
 
 def _send_list(requests: _Requests, name: str, bars: Bars) -> int:
@@ -100,7 +95,7 @@ def _send_list(requests: _Requests, name: str, bars: Bars) -> int:
 
     with bars, open_list(name) as urls:
         jobs = _ListedJobs(requests, urls)
-        return run_all(jobs, requests.transfers.report, at_once=LIST_AT_ONCE).worst
+        return run_all(jobs, requests.transfers.report).worst
 
 
 class _ListedJobs:
@@ -115,6 +110,14 @@ class _ListedJobs:
     def __init__(self, requests: _Requests, urls: URLList) -> None:
         self._requests = requests
         self._urls = urls
+        self._origins: set[Origin] = set()
+
+    @property
+    def room(self) -> int:
+        """As many as there are connections; all that there may be once they are streams."""
+        if self._requests.transfers.uses_streams:
+            return MOST
+        return LIST_CONNECTIONS * max(len(self._origins), 1)
 
     def co_next(self) -> Co[Job | None]:
         """Return the job for the next line."""
@@ -126,6 +129,8 @@ class _ListedJobs:
             url = parse_url(text)
         except InvalidRequest as exc:
             raise InvalidRequest(f"{self._urls.name}, line {number}: {exc}") from exc
+        if len(self._origins) < MOST:
+            self._origins.add(url.origin)
         try:
             return (yield from self._requests.co_run(url))
         except BrokenPipeError:
@@ -166,21 +171,20 @@ class _Requests:
         self._body = body
         self._file = file
         self._names: set[str] = set()  # of files
+        self._is_folder_plain = is_folder_plain()
 
     def co_run(self, url: URL) -> Co[int]:
         """Send the request to *url*; see `Transfers.co_send`."""
         options = self._options
         request = self._request(url)
-        title = mask_target(url.target)
+        title = name_in_url(url) if options.remote_name else mask_target(url.target)
         if options.resume:
             file = self._file
             if file is None:
                 title = name_in_url(url)
                 file = self._named(title)
             return self.transfers.co_resume(request, file, file.name, title)
-        if options.remote_name:
-            title = name_in_url(url)
-        return self.transfers.co_send(request, partial(self._output, url), title)
+        return self.transfers.co_send(request, partial(self._output, title), title)
 
     def _request(self, url: URL) -> ClientRequest:
         fields = self._options.header
@@ -189,14 +193,14 @@ class _Requests:
         return self._client.build_request(
             self._method,
             url,
-            headers=[*own, *fields],
+            headers=[*own, *fields] or None,
             follow_redirects=self._options.location,
             **self._body.options,
         )
 
-    def _output(self, url: URL, response: Response) -> Output:
+    def _output(self, name: str, response: Response) -> Output:
         if self._options.remote_name:
-            return self._named(*name_for(url, response))
+            return self._named(*name_for(name, response))
         return StandardOutput() if self._file is None else self._file
 
     def _named(self, name: str, is_new: bool = False) -> OutputFile:
@@ -209,4 +213,4 @@ class _Requests:
         if name in self._names:
             raise FileExistsError(errno.EEXIST, "another URL is saved as this file", name)
         self._names.add(name)
-        return OutputFile(name, is_new=is_new)
+        return OutputFile(name, is_new=is_new, is_plain=self._is_folder_plain)

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from ..drivers.loop import Loop
+from ..drivers.loop_task import Task
 from ..errors import DugongError
 from ..polling.contract import Co
+from ..polling.reasons import PAUSE
 from .outcome import (
     FAILED,
     NOT_MODIFIED,
@@ -24,6 +26,7 @@ from .outcome import (
 )
 
 AT_ONCE: Final = 5  # transfers; more seldom make it faster, and servers have limits
+MOST_PAUSING: Final = 64  # jobs that wait until they may go on; they have no connection meanwhile
 FAILURES: Final = (CommandFailed, DugongError, OSError)
 SEVERITY: Final = (SUCCESS, NOT_MODIFIED, REDIRECTED, REFUSED, FAILED, WRONG_ARGUMENTS)
 
@@ -42,17 +45,27 @@ class Jobs(Protocol):
         """
         ...
 
+    @property
+    def room(self) -> int:
+        """How many may run at a time, without those that pause; it may change at any time."""
+        ...
+
 
 class GivenJobs:
     """Jobs that are known before.
 
     Args:
         jobs: see `Jobs`.
+        room: see `Jobs`.
+
+    Attributes:
+        room: as given.
 
     """
 
-    def __init__(self, jobs: Iterable[Job]) -> None:
+    def __init__(self, jobs: Iterable[Job], room: int) -> None:
         self._jobs = iter(jobs)
+        self.room = room
 
     def co_next(self) -> Co[Job | None]:
         """See `Jobs`."""
@@ -83,25 +96,80 @@ class Statuses:
 
 
 class _Run:
-    """Jobs that are under way."""
+    """Jobs that are under way.
 
-    def __init__(self, jobs: Jobs, report: Callable[[str], object]) -> None:
+    A worker does one after the other. There are as many as there is room for: one that pauses makes
+    room for another one, and one ends if there are too many.
+    """
+
+    def __init__(self, jobs: Jobs, report: Callable[[str], object], loop: Loop) -> None:
         self.statuses = Statuses()
+        self.failure: Task[None] | None = None
         self._jobs = jobs
         self._report = report
+        self._loop = loop
         self._count = 0
+        self._active = self._pausing = 0  # workers
+        self._is_over = False  # there are no jobs left
 
-    def co_work(self) -> Co[None]:
+    def fill(self) -> None:
+        """Start workers for which there is room."""
+        while not self._is_over and self._active < self._jobs.room:
+            self._active += 1
+            self._loop.spawn(self._co_work(), self._end)
+
+    def _end(self, task: Task[None]) -> None:
+        if task.exception() is not None:
+            self._is_over = True
+            self.failure = self.failure or task
+
+    def _co_work(self) -> Co[None]:
         """Do one job after the other."""
-        while (job := (yield from self._co_next())) is not None:
-            number = self._count
-            self._count += 1
-            try:
-                self.statuses.note(number, (yield from job()))
-            except BrokenPipeError:
-                raise
-            except FAILURES as exc:
-                self._fail(number, exc)
+        try:
+            while self._active <= self._jobs.room and not self._is_over:
+                job = yield from self._co_next()
+                if job is None:
+                    self._is_over = True
+                    return
+                number = self._count
+                self._count += 1
+                try:
+                    self.statuses.note(number, (yield from self._co_run(job())))
+                except BrokenPipeError:
+                    raise
+                except FAILURES as exc:
+                    self._fail(number, exc)
+                self.fill()
+        finally:
+            self._active -= 1
+
+    def _co_run(self, going: Co[int]) -> Co[int]:
+        """Run a job, and let others run while it pauses."""
+        pauses = False
+        try:
+            while True:
+                need = next(going)
+                source = need.source
+                if source is not None and (source.reason or "").startswith(PAUSE):
+                    if not pauses and self._pausing < MOST_PAUSING:
+                        pauses = True
+                        self._note_pause(1)
+                elif pauses:
+                    pauses = False
+                    self._note_pause(-1)
+                yield need
+        except StopIteration as end:
+            status: int = end.value
+            return status
+        finally:
+            if pauses:
+                self._note_pause(-1)
+            going.close()
+
+    def _note_pause(self, count: int) -> None:
+        self._pausing += count
+        self._active -= count
+        self.fill()
 
     def _co_next(self) -> Co[Job | None]:
         try:
@@ -115,13 +183,12 @@ class _Run:
         self.statuses.note(number, failure_status(exc))
 
 
-def run_all(jobs: Jobs, report: Callable[[str], object], *, at_once: int = AT_ONCE) -> Statuses:
+def run_all(jobs: Jobs, report: Callable[[str], object]) -> Statuses:
     """Run *jobs*, each to its end, whatever happens to the others.
 
     Args:
         jobs: see there.
         report: called with the reason if one has failed.
-        at_once: number of operations at a time.
 
     Returns:
         Their exit statuses.
@@ -130,10 +197,10 @@ def run_all(jobs: Jobs, report: Callable[[str], object], *, at_once: int = AT_ON
         BrokenPipeError: the reader of the output is gone: no more is done.
 
     """
-    run = _Run(jobs, report)
     with Loop() as loop:
-        tasks = [loop.spawn(run.co_work()) for _ in range(at_once)]
+        run = _Run(jobs, report, loop)
+        run.fill()
         loop.run_all()
-    for task in tasks:
-        task.result()
+    if run.failure is not None:
+        run.failure.result()
     return run.statuses

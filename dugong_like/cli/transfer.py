@@ -22,6 +22,7 @@ from ..client.transfers.download import WHOLE, DownloadSettings
 from ..client.transfers.downloading import co_download_to, co_read_explanation, prepare
 from ..client.transfers.ranges import asks_for_range
 from ..client.transfers.upload_body import FileBody
+from ..client.transfers.verification import check_body
 from ..errors import DugongError, StatusError
 from ..http.redaction import mask_target
 from ..http.request import is_whole
@@ -105,6 +106,9 @@ class Transfers:
         manner: see there.
         bars: shows the progress.
 
+    Attributes:
+        uses_streams: True once a server speaks HTTP/2, where many requests need one connection.
+
     """
 
     def __init__(self, client: Client, manner: Manner, bars: Bars) -> None:
@@ -112,6 +116,7 @@ class Transfers:
         self._manner = manner
         self._bars = bars
         self._open_line: ErrorPage | None = None  # the page whose last line has no end
+        self.uses_streams = False
 
     def report(self, *texts: str) -> None:
         """Write each of *texts* as a line to standard error, unless nothing is to be reported."""
@@ -141,6 +146,8 @@ class Transfers:
         """
         response = yield from self._co_respond(request, title)
         with response:
+            if response.http_version == "2":
+                self.uses_streams = True
             if status_of(response.status_code) != SUCCESS:
                 return (yield from self._co_not_done(response))
             if response.answered_early:
@@ -152,6 +159,8 @@ class Transfers:
                 return SUCCESS
             output = choose(response)
             if self._is_file(request, response, output):
+                if response.is_whole:
+                    return (yield from self._co_save_whole(output, title, response))
                 return (yield from self._co_save(request, output, title, response))
             yield from self._co_write(response, output, title)
         return SUCCESS
@@ -286,6 +295,17 @@ class Transfers:
                 return SUCCESS
         with refusal:
             return (yield from self._co_not_done(refusal))
+
+    def _co_save_whole(self, file: Output, title: str, response: Response) -> Co[int]:
+        """Write a body that has come with the head of *response* into *file*."""
+        data = yield from response.co_read()  # nothing is to be decoded, see `_is_file`
+        check_body(response, data)
+        destination = file.destination
+        assert destination is not None
+        with self._bars.bar(title, len(data)) as bar, file.removed_on_signals():
+            destination.write_whole(data, signals_held)
+            bar.show(len(data))
+        return SUCCESS
 
     # ---- responses without success
 

@@ -138,7 +138,7 @@ def co_dispatch(pool: Leases, origin: Origin, request: ClientRequest) -> Co[Resp
         request.stream or request.expect100 or request.bounded or request.hooks is not None
     ) and (body is None or is_whole(body)):
         return co_with_lease(pool, origin, request, _co_whole, _whole_response)
-    return co_with_lease(pool, origin, request, co_exchange_in_parts, arriving_response)
+    return co_with_lease(pool, origin, request, _co_begun, arriving_response)
 
 
 def co_with_lease(
@@ -285,6 +285,26 @@ def _whole_response(lease: Lease, request: ClientRequest, reply: HTTPResponse) -
     return Response.received(reply, request, lease.connection, reply.body)
 
 
+def _co_begun(connection: HTTPConnection, request: ClientRequest) -> Co[tuple[HTTPResponse, bool]]:
+    """Send *request*, and receive the head of its response, or more; see `co_exchange_in_parts`.
+
+    A body that comes with the head is in memory then, if the connection leaves all others.
+    """
+    if (
+        request.body is None
+        and connection.leaves_bodies
+        and not (request.bounded or request.hooks is not None)
+    ):
+        return _co_with_head(connection, request)
+    return co_exchange_in_parts(connection, request)
+
+
+def _co_with_head(
+    connection: HTTPConnection, request: ClientRequest
+) -> Co[tuple[HTTPResponse, bool]]:
+    return (yield from _co_whole(connection, request)), False
+
+
 def _for_connection(request: ClientRequest) -> Request:
     """Return *request* as it is sent to the origin (RFC 9112 section 3.2.1)."""
     sent = Request(request.method, request.url.target, request.headers)
@@ -330,8 +350,11 @@ def arriving_response(
 
     """
     message, is_early = received
-    body: BodyStream
-    if message.length == 0 and not _is_upgraded(message):  # nothing follows the head
+    body: BodyStream | bytes
+    if message.body is not None:  # it came with the head
+        lease.release(message.field("keep-alive"))
+        body = message.body
+    elif message.length == 0 and not _is_upgraded(message):  # nothing follows the head
         lease.release(message.field("keep-alive"))
         body = MemoryBody(b"")
     else:

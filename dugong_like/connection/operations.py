@@ -46,7 +46,7 @@ from ..polling.wake import co_checkpoint
 from ..transport import exclusive
 from .body_writer import trailer_lines
 from .cancelling import close
-from .config import ConnectionConfig
+from .config import LEAST_STATUS, ConnectionConfig
 from .exchange import Exchange, HTTPResponse, Reply
 from .h1.session import Session as SessionOne
 from .h1.session import begin_to_wait
@@ -1366,6 +1366,11 @@ class Operations:
         Nothing of that is lost. Between two looks nobody watches an idle connection.
         """
         return self._session.is_open()
+
+    @property
+    def leaves_bodies(self) -> bool:
+        """True if `exchange` leaves each body that has not come with its head; `whole_below`."""
+        return self._config.whole_below == LEAST_STATUS
 
     def is_reusable(self) -> bool:
         """Return True if it is open and nothing is under way: the next request can be any.

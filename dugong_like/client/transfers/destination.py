@@ -20,7 +20,8 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -53,7 +54,6 @@ class Destination:
         name: see above.
         part: see above.
         old: facts of the existing file; None if there is none.
-        temporary: a name in the same folder for the new file, if it needs one.
 
     Raises:
         OSError: it cannot be written; the error is about *name*.
@@ -74,7 +74,6 @@ class Destination:
         self._keeps_links = keeps_links
         self.name = str(path) if name is None else name
         self.old: os.stat_result | None = None
-        self.temporary = path.parent / f"{PREFIX}{os.urandom(8).hex()}"
         self._is_new = is_new
         self._may_be_named = False  # `temporary` may exist
         try:
@@ -84,11 +83,10 @@ class Destination:
 
     def _examine(self) -> None:
         try:
-            self.old = self.path.stat()
+            self.old = os.stat(self.path)  # noqa: PTH116 - for each of many files
         except FileNotFoundError:
-            folder = self.path.parent
-            folder.stat()
-            if not _allows(folder, os.W_OK | os.X_OK):
+            if not _allows(self.path.parent, os.W_OK | os.X_OK):
+                self.path.parent.stat()
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
             return
         mode = self.old.st_mode
@@ -98,6 +96,15 @@ class Destination:
         is_protected = stat.S_ISREG(mode) and not mode & WRITE_BITS
         if is_protected or not _allows(self.path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    @property
+    def _folder(self) -> str:
+        return os.path.dirname(self.path) or "."  # noqa: PTH120 - for each of many files
+
+    @cached_property
+    def temporary(self) -> Path:
+        """A name in the same folder for the new file, if it needs one."""
+        return self.path.parent / f"{PREFIX}{os.urandom(8).hex()}"
 
     @property
     def is_regular(self) -> bool:
@@ -150,13 +157,51 @@ class Destination:
             OSError: no file can be made in the folder.
 
         """
-        if hasattr(os, "O_TMPFILE") and Path(DESCRIPTORS).exists():
-            try:
-                return os.open(path.parent, os.O_RDWR | os.O_TMPFILE, self.mode)
-            except OSError:
-                pass  # not in this file system; or not at all, which the next attempt reports
+        if os.access(DESCRIPTORS, os.F_OK) and (number := self._create_nameless()) is not None:
+            return number
         self._may_be_named = True
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, self.mode)
+
+    def _create_nameless(self) -> int | None:
+        """Return the descriptor of a new file without a name; None if there can be no such."""
+        if not hasattr(os, "O_TMPFILE"):
+            return None
+        try:
+            return os.open(self._folder, os.O_RDWR | os.O_TMPFILE, self.mode)
+        except OSError:
+            return None  # not in this file system; or not at all, which another attempt reports
+
+    def write_whole(
+        self,
+        data: bytes,
+        held: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """Replace or overwrite the old file by one with *data*: all in one step.
+
+        Args:
+            data: all bytes.
+            held: see `take`.
+
+        Raises:
+            OSError: see `new_file`, and `take`.
+
+        """
+        if self.old is None and (number := self._create_nameless()) is not None:
+            try:
+                write_all(number, data)
+                with suppress(OSError):  # another process has made one, or it needs a name first
+                    _link(number, self.path)
+                    return
+            except OSError as exc:
+                raise OSError(exc.errno, exc.strerror, self.name) from exc
+            finally:
+                os.close(number)
+        with self.new_file() as (stream, path):
+            try:
+                write_all(stream.fileno(), data)
+            except OSError as exc:
+                raise OSError(exc.errno, exc.strerror, self.name) from exc
+            self.take(stream, path, held)
 
     def take(
         self,
@@ -219,13 +264,13 @@ class Destination:
         if os.fstat(stream.fileno()).st_nlink == 0:
             if self.old is None:
                 try:
-                    _link(stream, self.path)
+                    _link(stream.fileno(), self.path)
                     return
                 except FileExistsError:  # another process has made one meanwhile
                     if self._is_new:
                         raise
             self._may_be_named = True
-            _link(stream, path)
+            _link(stream.fileno(), path)
         if self._is_new:
             os.link(path, self.path)  # fails if there is one
         else:
@@ -258,15 +303,21 @@ class Destination:
             target.truncate()
 
 
-def _link(stream: BinaryIO, path: Path) -> None:
-    """Give *stream*, a file without a name, the absolute name *path*.
+def write_all(number: int, data: bytes) -> None:
+    """Write *data* to a regular file. Raises OSError if that is not possible."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(number, view) :]
+
+
+def _link(number: int, path: Path) -> None:
+    """Give a file without a name, open as the descriptor *number*, the name *path*.
 
     Raises:
         OSError: it cannot be linked; `FileExistsError` if the name exists.
 
     """
-    number = stream.fileno()
-    # A folder is given, although it has no effect: without one Python follows no link.
+    # A folder is given for the link in it, which has none: without one Python follows no link.
     os.link(f"{DESCRIPTORS}/{number}", path, src_dir_fd=number, follow_symlinks=True)
 
 

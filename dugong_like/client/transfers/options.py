@@ -13,10 +13,10 @@ from ...errors import InvalidOption
 from ...http.arguments import check_callable
 from ...http.redaction import quoted
 from ...polling.numbers import check_flag, check_int
-from ...polling.rates import RateLimit
 from ..request_building import SharedOptions, unknown_option
 
 if TYPE_CHECKING:
+    from ...polling.rates import RateLimit
     from ..layers.retry import Retry
 
 MOST_RANGES: Final = 64  # requests at a time; servers that allow so many are rare
@@ -103,7 +103,11 @@ def as_rate(value: object) -> RateLimit | None:
         TypeError, InvalidOption: see `RateLimit`.
 
     """
-    if value is None or isinstance(value, RateLimit):
+    if value is None:
+        return None
+    from ...polling.rates import RateLimit  # noqa: PLC0415 - dataclasses take 5 ms to import
+
+    if isinstance(value, RateLimit):
         return value
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"rate is bytes a second, or RateLimit(…), not {quoted(value)}")

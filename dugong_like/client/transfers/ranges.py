@@ -86,7 +86,8 @@ def check_part(
 
 def asks_for_range(request: ClientRequest) -> bool:
     """Return True if *request* has fields that a download sets itself."""
-    return any(name in request.headers for name in ("range", "if-range"))
+    headers = request.headers
+    return "range" in headers or "if-range" in headers
 
 
 def split(gaps: Iterable[tuple[int, int | None]], count: int) -> Iterator[tuple[int, int]]:

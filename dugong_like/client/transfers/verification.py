@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...errors import DigestMismatch
 from ...http.digest_fields import FieldDigest, best_digest, content_md5
-from ...polling.contract import Co
+from ...polling.contract import Co, run
 from ...polling.fairness import StepCounter
 from .digests import RunningDigest
 from .spans import Spans
@@ -173,6 +173,22 @@ class Verification:
             given = digest is self._given
             names.append(digest.field if given else f"{digest.field} {digest.algorithm}")
         return tuple(names)
+
+
+def check_body(response: Response, data: bytes) -> None:
+    """Compare *data*, all bytes of a file, with the digests that *response* has for them.
+
+    Raises:
+        DigestMismatch: one differs.
+
+    """
+    field = response.field
+    if field("repr-digest") or field("content-digest") or field("content-md5") or response.trailers:
+        verification = Verification(Spans([(0, len(data))]), None, can_read_back=False)
+        verification.expect(response)
+        verification.expect_trailers(response)
+        run(verification.co_take(memoryview(data), len(data), None))
+        run(verification.co_check(None, len(data)))
 
 
 def _compare(digest: FieldDigest, actual: bytes, offset: int) -> None:
