@@ -146,7 +146,6 @@ TESTED_ELSEWHERE = {
     "cli/heads.py": "cli/test_sending.py",
     "cli/naming.py": "cli/test_sending.py",
     "cli/request_options.py": "cli/test_sending.py",
-    "cli/several.py": "cli/test_sending.py, cli/test_url_list.py",
     "cli/sync_options.py": "cli/test_sync.py",
     "cli/transfer.py": "test_command_line.py, cli/test_sending.py",
     "cli/urls.py": "test_command_line.py",

@@ -11,6 +11,8 @@ import pytest
 import trio
 from kit.every_driver import DRIVERS
 from kit.h2_server import Answer, h2_server
+from kit.memory_site import MemorySite
+from kit.sites import answer_of
 from kit.support import ScriptedServer, answering, read_exactly, read_head
 
 from dugong_like import (
@@ -800,3 +802,59 @@ def test_response_has_the_version_of_the_server(version):
         assert (response.http_version, response.stream_id) == (version, None)
         with client.stream("GET", url(server)) as response:
             assert response.http_version == version
+
+
+# ---- bodies that come with the head, where connections leave all others
+
+
+CHUNKED = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+BODIES = {
+    "with the head": (answer_of(200, body=b"x" * 4096), 4096, True),
+    "no bytes": (answer_of(200), 0, True),
+    "more than a buffer": (answer_of(200, body=b"x" * 300_000), 300_000, False),
+    "chunked": (
+        b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        1,
+        False,
+    ),
+    "an error": (answer_of(404, body=b"x" * 10), 10, True),
+}
+
+
+def leaving(site, whole_below):
+    return Client(
+        dispatcher=Pool(Connector(transport=site, trust_env=False, whole_below=whole_below))
+    )
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_a_body_that_comes_with_the_head_of_a_streamed_response_is_in_memory(kind):
+    answer, size, is_whole = BODIES[kind]
+    site = MemorySite(lambda _: answer)
+    with leaving(site, 100) as client:
+        for _ in range(2):
+            with client.stream("GET", "http://a.test/x") as response:
+                assert response.is_whole is is_whole
+                assert len(b"".join(response.iter_raw())) == size
+    assert len(site.streams) == 1  # given back each time
+
+
+@pytest.mark.parametrize(("whole_below", "options"), [
+    (300, {}), (100, {"hooks": {"data_received": lambda *_, **__: None}}), (100, {"content": b"x"}),
+])  # fmt: skip
+def test_it_is_left_to_be_read_otherwise(whole_below, options):
+    site = MemorySite()
+    with leaving(site, whole_below) as client:
+        with client.stream("POST", "http://a.test/x", **options) as response:
+            assert not response.is_whole
+            assert response.read() == b"/x"
+
+
+def test_a_body_behind_the_head_is_left_in_the_connection():
+    """Nothing of a large file is waited for, or kept, before it is asked for."""
+    site = MemorySite(lambda _: b"HTTP/1.1 200 X\r\nContent-Length: 5\r\n\r\n")
+    with leaving(site, 100) as client:
+        with client.stream("GET", "http://a.test/x") as response:
+            assert not response.is_whole
+            site.streams[0].give(b"hello")
+            assert response.read() == b"hello"
