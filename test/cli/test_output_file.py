@@ -38,8 +38,15 @@ def end(status):
     raise Ended(status)
 
 
+AT_ONCE = []  # not empty if files are written in one step
+
+
 def write(name, data=b"new"):
-    with OutputFile(str(name)).open(None) as output:
+    file = OutputFile(str(name))
+    if AT_ONCE and file.destination is not None:
+        file.destination.write_whole(data)
+        return
+    with file.open(None) as output:
         output.write(data)
 
 
@@ -70,10 +77,11 @@ def ordinary_user():
         os.setgroups(groups)
 
 
-@pytest.fixture(params=["nameless", "named"])
+@pytest.fixture(params=["nameless", "named", "nameless, at once", "named, at once"])
 def new_file(request, monkeypatch):
-    """Have new files with a name, or without one, until they are complete."""
-    if request.param == "named":
+    """Have new files with a name, or without one, until they are complete; or in one step."""
+    monkeypatch.setitem(globals(), "AT_ONCE", [True] if "at once" in request.param else [])
+    if request.param.startswith("named"):
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     elif not hasattr(os, "O_TMPFILE"):
         pytest.skip("there are no files without a name")
@@ -133,6 +141,44 @@ def test_a_file_has_no_name_before_it_is_complete(folder):
     assert (folder / "file").read_bytes() == b"half"
 
 
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_small_file_that_somebody_else_makes_meanwhile(folder, is_new, new_file):
+    """The name is the server's if it is new: then nothing may be replaced."""
+    file = folder / "file"
+    chosen = OutputFile(str(file), is_new=is_new).destination
+    file.write_bytes(b"of somebody else")
+
+    if is_new:
+        with pytest.raises(FileExistsError):
+            chosen.write_whole(b"new")
+    else:
+        chosen.write_whole(b"new")
+
+    assert file.read_bytes() == (b"of somebody else" if is_new else b"new")
+    assert os.listdir(folder) == ["file"]
+
+
+@needs_linux
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_a_small_file_for_which_there_is_no_room_leaves_everything_as_it_was(folder, old, new_file):
+    """RLIMIT_FSIZE stands for the disk: a file that is longer cannot be written."""
+    import resource
+
+    file = folder / "file"
+    if old is not None:
+        file.write_bytes(old)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+    try:
+        with pytest.raises(OSError, match="large") as failed:
+            OutputFile(str(file)).destination.write_whole(bytes(4096))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert failed.value.filename == str(file)
+    assert os.listdir(folder) == ([] if old is None else ["file"])
+    assert old is None or file.read_bytes() == old
+
+
 def test_a_file_that_somebody_else_makes_meanwhile_is_replaced(folder, new_file):
     file = folder / "file"
 
@@ -164,6 +210,9 @@ def test_a_file_system_without_nameless_files_has_one_with_a_name(folder, monkey
 
 def test_without_proc_a_file_has_a_name(folder, monkeypatch):
     monkeypatch.setattr(destination, "DESCRIPTORS", str(folder / "missing"))
+    OutputFile(str(folder / "small")).destination.write_whole(b"new")
+    assert (folder / "small").read_bytes() == b"new"
+    (folder / "small").unlink()
     with OutputFile(str(folder / "file")).open(None) as output:
         output.write(b"new")
         assert len(os.listdir(folder)) == 1
