@@ -998,15 +998,34 @@ class Operations:
     def _co_exchange_batch(
         self, batch: list[Whole], replies: list[Reply], gathers: bool
     ) -> Co[None]:
-        """Do all exchanges of *batch*: beside each other, or alone on a session."""
-        whole = cast("list[tuple[Exchange, bytes, memoryview | None]]", batch)
-        first, _, _ = batch[0]
-        while not self._session.concurrent:
-            alone = self._co_batch_alone(first, batch, replies, gathers)
-            if (yield from self._exchanges.co_holding(alone)):
+        """Do all exchanges of *batch*: together, or else beside each other."""
+        while True:
+            session = self._session
+            if not session.concurrent:
+                alone = self._co_batch_alone(batch[0][0], batch, replies, gathers)
+                if (yield from self._exchanges.co_holding(alone)):
+                    return
+                continue
+            if not session.takes_batch(batch):
+                break
+            try:
+                yield from session.co_exchange_batch(batch, replies, gathers=gathers)
+            except Retired:
+                pass
+            except GoneAway as exc:  # between our look and our request
+                if exc.request_sent != "no":
+                    raise
+            else:
                 return
+            self._renew(session)
+            batch = [
+                (self._new_exchange(exchange.method, exchange.target), head, body)
+                for exchange, head, body in batch
+                if not exchange.complete
+            ]
         from ..polling.combinators import several  # noqa: PLC0415 - for HTTP/2
 
+        whole = cast("list[tuple[Exchange, bytes, memoryview | None]]", batch)
         yield from several(itertools.starmap(self._co_exchange_beside, whole), replies, BESIDE)
 
     def _co_batch_alone(

@@ -339,6 +339,10 @@ class Session(Protocol):
         """
         ...
 
+    def takes_batch(self, batch: Sequence[Whole]) -> bool:
+        """Return True if *batch* is for `co_exchange_batch`, though exchanges are `concurrent`."""
+        ...
+
     def co_exchange_batch(
         self, batch: Sequence[Whole], replies: list[Reply], *, gathers: bool
     ) -> Co[None]:
@@ -350,7 +354,7 @@ class Session(Protocol):
             gathers: True if it may wait for more at once: its driver knows deadlines.
 
         Raises:
-            Retired: nothing was sent, and the requests go to another session.
+            Retired: those that are not complete were not sent, and go to another session.
 
         """
         ...

@@ -601,6 +601,10 @@ class Session:
         """See `Session.co_exchange`: never called."""
         raise NotImplementedError
 
+    def takes_batch(self, batch: Sequence[Whole]) -> bool:
+        """See `Session.takes_batch`: never called."""
+        raise NotImplementedError
+
     def co_exchange_batch(
         self, batch: Sequence[Whole], replies: list[Reply], *, gathers: bool
     ) -> Co[None]:

@@ -368,9 +368,13 @@ class Pump:
                 self.tell_news()
 
     def _do(self, section: Callable[[A], T], argument: A) -> T:
+        output = self.engine.output
+        before = output.queued
         result = section(argument)
-        self._flush()
-        self._hand_on()
+        if output.queued != output.sent and (output.queued != before or not self._gathering):
+            self._flush()
+        if self._followers:
+            self._hand_on()
         return result
 
     def tell_news(self) -> None:
@@ -450,18 +454,25 @@ class Pump:
 
     def _register(self, waiter: Waiter) -> None:
         """Have *waiter* woken by what happens to its stream, or to what else it wants."""
+        if waiter.wants:
+            self._wanting[waiter] = None
         if waiter in self._followers:
             return
         self._followers[waiter] = None
-        if waiter.wants:
-            self._wanting[waiter] = None
 
     def follow(self, waiter: Waiter, stream: Stream) -> None:
-        """Have *waiter* woken by events of *stream*; under the lock."""
+        """Have *waiter* woken by events of *stream*, and of no other one; under the lock."""
+        if waiter.stream is not None and waiter.stream is not stream:
+            self.unfollow(waiter, waiter.stream)
         waiter.stream = stream
         self._of_stream.setdefault(stream, []).append(waiter)
 
-    def _unfollow(self, waiter: Waiter, stream: Stream) -> None:
+    def follow_also(self, waiter: Waiter, stream: Stream) -> None:
+        """Have *waiter* woken by events of *stream*, too, until `unfollow`; under the lock."""
+        self._of_stream.setdefault(stream, []).append(waiter)
+
+    def unfollow(self, waiter: Waiter, stream: Stream) -> None:
+        """Have *waiter* woken by events of *stream* no more; under the lock."""
         others = self._of_stream.get(stream)
         if others is None:
             return
@@ -479,8 +490,8 @@ class Pump:
             return True
         return not any(one.wants == ROOM for one in wanting)
 
-    def opened(self, waiter: Waiter, stream: Stream) -> None:
-        """Note that *waiter*, of this thread, has opened *stream*; under the lock."""
+    def opened(self, waiter: Waiter) -> None:
+        """Note that *waiter*, of this thread, has opened a stream; under the lock."""
         me = get_ident()
         if me != self._opener:
             self._mixed = self._opener != 0
@@ -489,7 +500,6 @@ class Pump:
         if self._wanting:
             self._wanting.pop(waiter, None)
         waiter.wants = 0
-        self.follow(waiter, stream)
 
     def look(self) -> None:
         """Receive what has come, unless somebody does that; under the lock.
@@ -612,7 +622,7 @@ class Pump:
             self._wanting.pop(waiter, None)
             self.note_room()  # that it has not used, perhaps
         if waiter.stream is not None:
-            self._unfollow(waiter, waiter.stream)
+            self.unfollow(waiter, waiter.stream)
         if waiter.leads:
             self._end_reading(waiter)
         if waiter.writes:
@@ -883,7 +893,7 @@ class Pump:
         shared = self._shared
         shared.retire()
         shared.label(reason)
-        for waiter in self._wanting:
+        for waiter in (*self._wanting, *self._marked):
             self._wake(waiter)
         self.news.append(partial(shared.end, reason))
 

@@ -107,6 +107,9 @@ class Receiver:
         """See `ReceivingHalf.block`."""
         if attempt == self.read_response:
             return cast("T", run(self.co_read_response()))
+        stream = self.stream
+        if stream is not None and (here := stream.take_now(attempt, argument)) is not None:
+            return here
         return run(self.co(attempt, argument, is_early))
 
     def co_save(self, sink: Sink) -> Co[bool]:

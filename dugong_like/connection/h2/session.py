@@ -272,11 +272,30 @@ class Session:
         """Return True if somebody is still to read a response."""
         return any(not each.abandoned for each in self._pending.copy())
 
+    def takes_batch(self, batch: Sequence[Whole]) -> bool:
+        """See `connection.session.Session.takes_batch`."""
+        shared = self.shared
+        return (
+            shared.observer is None
+            and shared.config.max_body is None
+            and self.limits.head is None
+            and all(body is None for _, _, body in batch)
+        )
+
     def co_exchange_batch(
-        self, batch: Sequence[Whole], replies: list[Reply], *, gathers: bool
+        self,
+        batch: Sequence[Whole],
+        replies: list[Reply],
+        *,
+        gathers: bool,  # noqa: ARG002 - there is nothing to be had by it
     ) -> Co[None]:
-        """See `connection.session.Session.co_exchange_batch`: never called."""
-        raise NotImplementedError
+        """See `connection.session.Session.co_exchange_batch`."""
+        from .batch import Batch  # noqa: PLC0415 - for batches
+
+        try:
+            yield from Batch(self.shared, self.limits, batch, replies).co_exchange(self.opening)
+        finally:
+            self.note_end()
 
     def gathering(self, missing: int) -> None:
         """See `connection.session.Session.gathering`: others may wait for less."""

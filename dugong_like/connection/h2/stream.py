@@ -220,7 +220,8 @@ class H2Stream:
         if self._reader is not None:
             pump.follow(self._reader, stream)
         exchange.stream_id = stream.id
-        pump.opened(waiter, stream)
+        pump.opened(waiter)
+        pump.follow(waiter, stream)
         return True
 
     def queue(self, waiter: Waiter) -> bool:
@@ -231,7 +232,7 @@ class H2Stream:
                 return False
             stream = self.stream
             assert stream is not None
-        elif waiter.stream is None:
+        elif waiter.stream is not stream:
             self._pump.follow(waiter, stream)
         engine = self._pump.engine
         rest = self._rest
@@ -260,7 +261,6 @@ class H2Stream:
 
     def queue_next(self, waiter: Waiter) -> bool:
         """Do what `queue` does, as one of several streams of *waiter*."""
-        waiter.stream = None
         if not self.queue(waiter):
             return False
         waiter.wants = ROOM
@@ -780,7 +780,33 @@ class H2Stream:
         total = self._limits.total
         return going if total is None else limited(total, "total", going, "it could not be read")
 
+    def take_now(self, attempt: Callable[[A], T | None], argument: A) -> T | None:
+        """Make an attempt to read, if something is here; return None if that is not enough.
+
+        Many responses may have come together, and need not wait for anything: so this is tried
+        before an operation of the pump begins.
+
+        Args:
+            attempt: see `Pump.co`.
+            argument: see `Pump.co`.
+
+        """
+        stream = self.stream
+        if stream is None or self._reading or self._shared.observer is not None:
+            return None
+        if stream.head is None or not (stream.ended or stream.buffered):
+            return None
+        try:
+            return self._pump.do(attempt, argument)
+        except BaseException as exc:
+            self.complete_error(exc)
+            if isinstance(exc, PEERS):
+                self.fail()
+            raise
+
     def _co_take(self, attempt: Callable[[A], T | None], argument: A, **more: Any) -> Co[T]:
+        if (here := self.take_now(attempt, argument)) is not None:
+            return here
         if self._reading:
             busy = StateError("another operation is reading on this connection")
             raise self._shared.labelled(busy, self.exchange)

@@ -1,0 +1,258 @@
+"""A batch: many whole exchanges as one operation of the pump.
+
+Requests are opened as long as there is room, and leave with one send. Responses are taken in the
+order of the requests, all that one reception has brought in one section: so an exchange has neither
+an operation nor a wait of its own. One that is not as most are, such as a long one, is read as any
+other exchange is (stream.py), and so is every one that follows an error.
+
+A batch does not keep others from the connection: it opens a stream only if nobody has waited longer
+for that, once one of its own is open.
+
+Not here: requests with a body, each of which may have to wait for its window, and connections with
+an observer or a limit for bodies (operations.py has them done one beside the other).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from ..exchange import Reply
+from ..states import OPEN, Retired
+from .options import EitherHead
+from .pump import ROOM, Limit, Waiter
+from .stream import H2Stream
+
+if TYPE_CHECKING:
+    from ...http.h1.response_head import Head
+    from ...http.h2.stream import Stream
+    from ...polling.contract import Co
+    from ..exchange import Exchange
+    from ..session import Whole
+    from ..time_limits import ContinueLimit
+    from .opening import Opening
+    from .shared import H2State
+
+MOST_OPEN: Final = 100  # exchanges at a time: every server should allow that (section 6.5.2)
+LONG: Final = 65536  # bytes: more than that of a body is not left to the window until its turn
+
+
+class Opened(NamedTuple):
+    """An exchange whose request is queued, and whose response is not complete."""
+
+    exchange: Exchange
+    head: EitherHead
+    stream: Stream
+
+
+class Batch:
+    """Does exchanges without request bodies.
+
+    Args:
+        shared: of the session.
+        limits: the time limits that hold.
+        batch: the requests; there is at least one.
+        replies: each response is appended to it when it is complete.
+
+    """
+
+    __slots__ = (
+        *("_coming", "_followed", "_heads", "_limits", "_looked_at", "_opened", "_readers"),
+        *("_replies", "_shared"),
+    )
+
+    def __init__(
+        self,
+        shared: H2State,
+        limits: ContinueLimit,
+        batch: Sequence[Whole],
+        replies: list[Reply],
+    ) -> None:
+        self._shared = shared
+        self._limits = limits
+        self._replies = replies
+        self._coming = deque((exchange, cast("EitherHead", head)) for exchange, head, _ in batch)
+        self._opened: deque[Opened] = deque()
+        self._readers: dict[Stream, H2Stream] = {}  # of responses that are not as most are
+        self._followed: dict[Stream, None] = {}  # streams that wake the operation
+        self._looked_at = shared.pump.received  # when all that is open was last looked at
+
+    def co_exchange(self, opening: Opening) -> Co[None]:
+        """Do all exchanges.
+
+        Args:
+            opening: of the session; connects.
+
+        Raises:
+            Retired: the session takes no further request. Those before have their responses.
+            InvalidRequest: a head is for HTTP/1 only; nothing was sent.
+            DugongError: what ends the first exchange without a response.
+
+        """
+        shared = self._shared
+        waiter = Waiter(None, ROOM)
+        done = False
+        try:
+            self._check_heads()
+            if shared.state is not OPEN:
+                yield from opening.co_open()
+            yield from shared.pump.co(self._go_on, waiter, waiter, Limit(self._limits.timeout))
+            done = True
+        except BaseException as exc:
+            self._complete_error(exc)
+            raise
+        finally:
+            if not done:
+                try:
+                    self._give_up(waiter)
+                except BaseException:  # Ctrl-C, perhaps before anything was done
+                    self._give_up(waiter)
+                    raise
+
+    def _check_heads(self) -> None:
+        for _, head in self._coming:
+            head.section()
+
+    def _go_on(self, waiter: Waiter) -> bool | None:
+        """Take what has come, and send what there is room for; an attempt. True: all is done."""
+        self._take(waiter)
+        if self._coming:
+            self._open(waiter)
+        opened = self._opened
+        if not opened:
+            return None if self._coming else True
+        self._follow(waiter)
+        return None
+
+    # ---- requests
+
+    def _open(self, waiter: Waiter) -> None:
+        """Open streams as long as there is room.
+
+        Raises:
+            Retired: no further one will be, and none is open.
+
+        """
+        shared, coming, opened = self._shared, self._coming, self._opened
+        pump = shared.pump
+        engine = pump.engine
+        waiter.wants = 0 if opened else ROOM
+        while coming and len(opened) < MOST_OPEN:
+            if not engine.streams:
+                pump.look()
+            if shared.stream is None or not pump.may_open(waiter):
+                if not opened and (shared.stream is None or not engine.can_open()):
+                    raise Retired
+                return
+            exchange, head = coming[0]
+            stream = engine.open(head.section(), True)
+            coming.popleft()
+            exchange.stream_id = stream.id
+            exchange.sent = True  # it is, when the response comes
+            opened.append(Opened(exchange, head, stream))
+            pump.opened(waiter)
+
+    # ---- responses
+
+    def _take(self, waiter: Waiter) -> None:
+        """Take the responses that are complete, in order; read on those that are long.
+
+        Raises:
+            DugongError: what has ended the first one.
+
+        """
+        pump, opened, readers = self._shared.pump, self._opened, self._readers
+        add, followed = self._replies.append, self._followed
+        count = 0
+        last = None
+        try:
+            while opened:
+                exchange, _, stream = opened[0]
+                if stream.ended and not stream.informational and stream not in readers:
+                    head = exchange.final = cast("Head", stream.head)
+                    exchange.complete = True
+                    count += stream.buffered
+                    last = stream
+                    add(Reply(exchange, head, stream.take_all(), False, stream.trailers or b""))
+                elif (reply := self._read(opened[0])) is not None:
+                    add(reply)
+                else:
+                    break
+                opened.popleft()
+                if stream in followed:
+                    self._unfollow(waiter, stream)
+        finally:
+            if last is not None:
+                pump.engine.consumed(last, count)  # of all: it has ended, so the connection counts
+        if pump.received - self._looked_at >= LONG:
+            self._looked_at = pump.received
+            for each in opened:
+                if each.stream.buffered >= LONG and each.stream.error is None:
+                    self._read(each)
+
+    def _read(self, opened: Opened) -> Reply | None:
+        """Go on with reading a response; return it when it is complete."""
+        stream = opened.stream
+        reader = self._readers.get(stream)
+        if reader is None:
+            if stream.head is None and stream.error is None and not stream.informational:
+                return None
+            reader = self._readers[stream] = self._reader_of(opened)
+        while (response := reader.response) is None:
+            if reader.take_head() is None:
+                return None
+        body = reader.take_all()
+        if body is None:
+            return None
+        del self._readers[stream]
+        return response.with_body(body)
+
+    def _reader_of(self, opened: Opened) -> H2Stream:
+        """Return what goes on with *opened* as all exchanges do."""
+        reader = self._readers.get(opened.stream)
+        if reader is None:
+            reader = H2Stream(self._shared, opened.exchange, self._limits)
+            reader.adopt(opened.head, Waiter(opened.stream))
+        return reader
+
+    # ---- waking
+
+    def _follow(self, waiter: Waiter) -> None:
+        """Have *waiter* woken by what may let it go on, unless it receives itself.
+
+        The first response is enough most of the time, but a server may first want to send the rest
+        of another one, which has to be read for that.
+        """
+        pump = self._shared.pump
+        first = self._opened[0].stream
+        if waiter.leads or pump.is_free():
+            if waiter.stream is not first and first not in self._followed:
+                pump.follow(waiter, first)
+            return
+        for _, _, stream in self._opened:
+            if stream not in self._followed and stream is not waiter.stream:
+                self._followed[stream] = None
+                pump.follow_also(waiter, stream)
+
+    def _unfollow(self, waiter: Waiter, stream: Stream) -> None:
+        del self._followed[stream]
+        self._shared.pump.unfollow(waiter, stream)
+
+    # ---- errors
+
+    def _complete_error(self, exc: BaseException) -> None:
+        """Say in *exc* that it is about the first exchange without a response."""
+        if self._opened:
+            self._reader_of(self._opened[0]).complete_error(exc)
+        elif self._coming:
+            self._shared.label(exc, self._coming[0][0])
+
+    def _give_up(self, waiter: Waiter) -> None:
+        """Give up what is open."""
+        lock = self._shared.pump.lock
+        for stream in [*self._followed]:
+            lock.when_free(partial(self._unfollow, waiter, stream))
+        for opened in self._opened:
+            self._reader_of(opened).cancel()
