@@ -114,10 +114,10 @@ class Trial:
         if isinstance(self._target, Client):
             ways = (self._co_request, self._co_stream)
         else:
-            ways = (self._co_whole, self._co_whole, self._co_pieces)
-            ways = (*ways, self._co_steps, self._co_view, self._co_talk)
+            ways = (self._co_whole, self._co_whole, self._co_pieces, self._co_batch)
+            ways = (*ways, self._co_steps, self._co_view, self._co_talk, self._co_fifo)
         way = chance.choice(ways)
-        if "?early" in path and way == self._co_steps:
+        if "?early" in path and way in (self._co_steps, self._co_fifo):
             way = self._co_whole  # or whoever reads next from the connection has the response
         try:
             got = yield from way(path, body, chance)
@@ -200,6 +200,45 @@ class Trial:
         finally:
             if not exchange.complete:
                 exchange.abandon()
+
+    def _before(self, path: str, chance: random.Random) -> list[str]:
+        """Return other paths, to be asked for before *path*."""
+        return [f"/{chance.choice(SIZES)}{path[path.index('/', 1) :].partition('?')[0]}"] * 3
+
+    def _check_before(self, paths: list[str], got: list[bytes | None]) -> None:
+        for path, each in zip(paths, got, strict=True):
+            if each != body_of(path):
+                self.problems.append(f"{path}: a wrong body before others")
+
+    def _co_batch(self, path: str, body: bytes, chance: random.Random) -> Co[bytes]:
+        """Ask for several together, all of them whole exchanges."""
+        assert isinstance(self._target, HTTPConnection)
+        before = self._before(path, chance)
+        requests: list[tuple[Any, ...]] = [("PUT", each) for each in before]
+        requests.append(("PUT", path, None, body) if body else ("PUT", path))
+        *replies, last = yield from self._target.co_exchange_all(requests)
+        self._check_before(before, [reply.body for reply in replies])
+        self._check(path, body, last)
+        return last.body
+
+    def _co_fifo(self, path: str, body: bytes, chance: random.Random) -> Co[bytes]:
+        """Send several together, and read their responses in order, by the calls of a view."""
+        view = self._target.beside(ConnectionView)  # type: ignore[union-attr]  # no Client here
+        before = self._before(path, chance)
+        try:
+            requests: list[tuple[Any, ...]] = [("PUT", each) for each in before]
+            yield from view.co_send_requests([*requests, ("PUT", path, None, body or None)])
+            got = []
+            for _ in before:
+                yield from view.co_read_response()
+                got.append((yield from view.co_readall()))
+            self._check_before(before, got)
+            response = yield from view.co_read_response()
+            last: bytes = yield from view.co_readall()
+            self._check(path, body, response)
+            return last
+        finally:
+            view.disconnect()
 
     def _check(self, path: str, body: bytes, response: HTTPResponse) -> None:
         if "?trailers" in path and response.trailers.get("x-length") != str(len(body)):

@@ -189,7 +189,8 @@ class Batch:
         if pump.received - self._looked_at >= LONG:
             self._looked_at = pump.received
             for each in opened:
-                if each.stream.buffered >= LONG and each.stream.error is None:
+                stream = each.stream
+                if stream.buffered >= LONG and not stream.ended and stream.error is None:
                     self._read(each)
 
     def _read(self, opened: Opened) -> Reply | None:

@@ -482,13 +482,19 @@ class Pump:
             del self._of_stream[stream]
 
     def may_open(self, waiter: Waiter) -> bool:
-        """Return True if *waiter* may open a stream now, as others have not waited for longer."""
-        if not self.engine.room():
-            return False
-        wanting = self._wanting
-        if not wanting or waiter in wanting:
-            return True
-        return not any(one.wants == ROOM for one in wanting)
+        """Return True if *waiter* may open a stream now: there is room behind those before it.
+
+        It is before all that have not waited yet. Those that may be woken for the room there is
+        are these, too.
+        """
+        room = self.engine.room()
+        if not self._wanting:
+            return room > 0
+        for one in self._wanting:
+            if one is waiter or not room:
+                break
+            room -= one.wants == ROOM and not one.leads
+        return room > 0
 
     def opened(self, waiter: Waiter) -> None:
         """Note that *waiter*, of this thread, has opened a stream; under the lock."""

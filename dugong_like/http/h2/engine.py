@@ -323,7 +323,8 @@ class Engine:
                 message = str(exc)
                 shared.say_goaway(exc.code, message.encode("ascii", "replace"))
                 shared.end_connection(InvalidResponse(message))
-        return shared.touched
+        touched, shared.touched = shared.touched, {}  # nobody keeps streams that have ended
+        return touched
 
     def take_whole(self, stream: Stream, data: memoryview, size: int) -> bytes | None:
         """Take what the server has sent in a shorter way, if that is a usual response.

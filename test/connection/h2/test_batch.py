@@ -1,0 +1,268 @@
+"""Whole exchanges that are sent together over HTTP/2; a test says when anything arrives."""
+
+import collections
+import gc
+import threading
+from functools import partial
+
+import pytest
+from kit.every_driver import DRIVERS
+from kit.h2_server import Answer, h2_server
+from kit.h2_streams import PeerStream, bodies_of, results_of
+from kit.steps import Steps
+from kit.streams import connection, finish
+from kit.support import pattern
+
+from dugong_like import ConnectionClosed, HTTPConnection, InvalidRequest, StreamReset
+from dugong_like.http.h2.stream import Stream
+
+MOST_CODES = 1400  # bytecodes of each exchange of a large batch
+EARLY = [[(":status", "103"), ("link", "</x>")]]
+
+
+def numbered(request):
+    """Answer with as many bytes as the path says, and to some other paths in another way."""
+    _, what, *rest = request[":path"].split("/")
+    if what == "never":
+        return None
+    if what == "early":
+        return Answer(informational=EARLY, body=b"late")
+    if what == "reset":
+        return Answer(body=b"part", reset=int(rest[0]))
+    if what == "status":
+        return Answer(status=int(rest[0]))
+    if what == "trailers":
+        return Answer(body=b"body", trailers=[("x-a", "b")])
+    return Answer(body=pattern(int(what)))
+
+
+def opened(monkeypatch, *more, app=numbered, **settings):
+    """Return a connection that was used before, and its stream."""
+    stream = PeerStream(app, **settings)
+    conn = connection(monkeypatch, stream, *more, versions=("h2",))
+    for _ in range(2):
+        assert bodies_of(stream, conn.co_exchange("GET", "/3")) == [pattern(3)]
+    return conn, stream
+
+
+def batch_of(conn, *sizes, replies=None):
+    return conn.co_exchange_all([("GET", f"/{size}") for size in sizes], replies)
+
+
+def streams_in_memory():
+    gc.collect()
+    return sum(type(each) is Stream for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.__name__)
+def test_all_kinds_of_responses_come_in_order(driver):
+    paths = ["/3", "/early", "/0", "/300000", "/trailers", "/status/404", "/status/204", "/70000"]
+    paths *= 20
+    with h2_server(numbered, initial_window_size=65535, max_concurrent_streams=7) as server:
+        with HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=30) as conn:
+            replies = driver(conn.co_exchange_all([("GET", path) for path in paths]))
+            assert [reply.path for reply in replies] == paths
+            for reply in replies:
+                what = reply.path.split("/")[1]
+                assert reply.status == int(([*reply.path.split("/"), "200"])[2])
+                wanted = {"early": b"late", "trailers": b"body", "status": b""}.get(what)
+                assert reply.body == (pattern(int(what)) if wanted is None else wanted)
+                assert bool(reply.informational) == (what == "early")
+                assert reply.trailers.get("x-a") == ("b" if what == "trailers" else None)
+            assert conn.is_reusable()
+    assert len(server.peers) == 1
+
+
+def test_it_takes_few_steps_and_calls_of_the_system(monkeypatch):
+    """One send for all requests, and one reception for all responses; nothing is kept."""
+    conn, stream = opened(monkeypatch, max_concurrent_streams=100)
+    sizes = [3] * 100
+    before = streams_in_memory()
+    calls = collections.Counter()
+    for name in ("send", "recv_into"):
+        whole = getattr(stream, name)
+
+        def counting(*args, name=name, whole=whole):
+            calls[name] += 1
+            return whole(*args)
+
+        monkeypatch.setattr(stream, name, counting)
+    for _ in range(3):
+        calls.clear()
+        with Steps("dugong_like") as sending:
+            going = batch_of(conn, *sizes)
+            need = next(going)
+        stream.arrive()
+        with Steps("dugong_like") as receiving:
+            replies = finish(going)
+        assert need[0] == stream.fd
+        assert [reply.body for reply in replies] == [pattern(3)] * 100
+        assert calls == {"send": 1, "recv_into": 1}
+    codes = (sending.codes + receiving.codes) / 100
+    assert codes <= MOST_CODES, codes
+    assert conn.is_reusable()
+    assert streams_in_memory() <= before
+
+
+def test_an_error_is_that_of_the_first_exchange_without_a_response(monkeypatch):
+    """The responses before it are known, those behind it are given up, the connection goes on."""
+    conn, stream = opened(monkeypatch)
+    for code in ("8", "2"):
+        replies = []
+        going = batch_of(conn, 3, 5, f"reset/{code}", "never", 7, f"reset/{code}", replies=replies)
+        with pytest.raises(StreamReset, match=f"/reset/{code}"):
+            results_of(stream, going)
+        assert [reply.body for reply in replies] == [pattern(3), pattern(5)]
+        assert conn.is_reusable()
+        assert bodies_of(stream, conn.co_exchange("GET", "/4")) == [pattern(4)]
+
+
+def test_a_head_for_the_other_protocol_is_noticed_before_anything_is_sent(monkeypatch):
+    conn, stream = opened(monkeypatch)
+    before = len(stream.peer.requests)
+    with pytest.raises(InvalidRequest):
+        finish(conn.co_exchange_all([("GET", "/3"), ("GET", "/4", {"TE": "gzip"})]))
+    assert len(stream.peer.requests) == before
+    assert conn.is_reusable()
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_closed_at_any_wait_it_leaves_nothing(monkeypatch, steps):
+    conn, stream = opened(monkeypatch, max_concurrent_streams=3)
+    before = streams_in_memory()
+    going = batch_of(conn, 3, 300_000, "never", 5, 6, 7)
+    for _ in range(steps):
+        next(going)
+        stream.arrive()
+    going.close()
+    assert conn.is_reusable()
+    assert not conn.response_pending()
+    assert bodies_of(stream, conn.co_exchange("GET", "/4")) == [pattern(4)]
+    del going
+    assert streams_in_memory() <= before
+
+
+def test_others_go_on_beside_it_and_wake_it(monkeypatch):
+    """One that has come first receives; the batch follows it, and the other way round."""
+    conn, stream = opened(monkeypatch, max_concurrent_streams=100)
+    sizes = [1, 70_000, 300_000, 2, 100_000] * 5
+    wanted = [pattern(size) for size in sizes]
+    for turn in range(2):
+        batch, other = batch_of(conn, *sizes), conn.co_exchange("GET", "/500000")
+        going = [other, batch] if turn else [batch, other]
+        results = results_of(stream, *going)
+        replies, reply = reversed(results) if turn else results
+        assert [each.body for each in replies] == wanted
+        assert reply.body == pattern(500_000)
+    assert conn.is_reusable()
+
+
+@pytest.mark.parametrize("room", [1, 2, 5])
+def test_a_batch_leaves_room_for_those_who_wait(monkeypatch, room):
+    """An exchange that comes when all streams are in use has its turn before the batch ends."""
+    conn, stream = opened(monkeypatch, max_concurrent_streams=room)
+    replies = []
+    batch = batch_of(conn, *range(1, 31), replies=replies)
+    needs = [next(batch)]
+    other = conn.co_exchange("GET", "/50")
+    needs.append(next(other))
+    done = {}
+
+    def co_noting():
+        reply = yield from other
+        done["after"] = len(replies)
+        return reply
+
+    noting = co_noting()
+    results = results_of(stream, batch, noting, needs=needs)
+    assert results[1].body == pattern(50)
+    assert [each.body for each in results[0]] == [pattern(size) for size in range(1, 31)]
+    assert done["after"] < 30
+    assert conn.is_reusable()
+
+
+def test_two_batches_share_one_stream(monkeypatch):
+    conn, stream = opened(monkeypatch, max_concurrent_streams=1)
+    results = results_of(stream, batch_of(conn, *range(1, 9)), batch_of(conn, *range(11, 19)))
+    assert [[len(each.body) for each in replies] for replies in results] == [
+        [*range(1, 9)],
+        [*range(11, 19)],
+    ]
+
+
+def test_what_the_server_did_not_take_goes_to_another_connection(monkeypatch):
+    """After GOAWAY, also if it is behind some of the requests."""
+    first, second = PeerStream(numbered, max_concurrent_streams=3), PeerStream(numbered)
+    conn = connection(monkeypatch, first, second, versions=("h2",))
+    for _ in range(2):
+        assert bodies_of(first, conn.co_exchange("GET", "/3")) == [pattern(3)]
+    replies = []
+    going = batch_of(conn, 1, "never", 3, 4, 5, replies=replies)
+    next(going)
+    refused = first.peer.requests[-2].stream - 2  # the last one that is processed
+    first.peer.connection.close_connection(last_stream_id=refused)
+    first.on_the_way += first.peer.connection.data_to_send()
+    second.peer.app = lambda request: Answer(body=request[":path"].encode())
+    first.arrive()
+    stream = first
+    while True:
+        try:
+            need = next(going)
+        except StopIteration:
+            break
+        stream = second if need[0] == second.fd else first
+        stream.arrive()
+    assert [len(reply.body) for reply in replies] == [1, 6, 2, 2, 2]
+    assert [reply.body for reply in replies[1:]] == [b"/never", b"/3", b"/4", b"/5"]
+    assert conn.renewals == 1
+
+
+def test_the_end_of_the_connection_is_an_error(monkeypatch):
+    conn, stream = opened(monkeypatch)
+    replies = []
+    going = batch_of(conn, 1, "never", 3, replies=replies)
+    next(going)
+    stream.end()
+    with pytest.raises(ConnectionClosed, match="/never") as caught:
+        finish(going)
+    assert caught.value.request_sent == "maybe"
+    assert [reply.body for reply in replies] == [pattern(1)]
+
+
+def test_threads_send_batches_on_one_connection():
+    """Closing it while they wait ends all of them."""
+    wrong, failed = [], []
+    with h2_server(numbered, max_concurrent_streams=10) as server:
+        conn = HTTPConnection("127.0.0.1", server.port, versions=("h2",), timeout=30)
+
+        def work(number):
+            for _ in range(5):
+                sizes = [number, 100 * number, 20_000, 3] * 10
+                replies = conn.exchange_all([("GET", f"/{size}") for size in sizes])
+                if [reply.body for reply in replies] != [pattern(size) for size in sizes]:
+                    wrong.append(number)
+
+        def wait(_):
+            try:
+                conn.exchange_all([("GET", "/1"), ("GET", "/never")])
+            except ConnectionClosed as exc:
+                failed.append(exc)
+
+        for target, count in ((work, 6), (wait, 4)):
+            threads = [
+                threading.Thread(target=partial(target, each)) for each in range(1, count + 1)
+            ]
+            for thread in threads:
+                thread.start()
+            if target is wait:
+                waiting = 0
+                while waiting < count:
+                    waiting = sum(
+                        request[":path"] == "/never" for request in list(server.peers[0].requests)
+                    )
+                conn.close()
+            for thread in threads:
+                thread.join(30)
+                assert not thread.is_alive()
+    assert wrong == []
+    assert len(failed) == 4
