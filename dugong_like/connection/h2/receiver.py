@@ -142,7 +142,9 @@ class Receiver:
                 yield from self._opening.co_ready()
             except Retired:  # whoever sends the request goes to the next session, and on from here
                 yield from stream.co_settle()
-        response = yield from stream.co_head()
+        response = stream.take_now(stream.take_head, None)
+        if response is None:
+            response = yield from stream.co_head()
         if exchange.answered:
             self.stream, self._left = stream, None
         return response

@@ -196,8 +196,12 @@ class H2Stream:
         self._ending = True
         self.exchange.reader = self
 
-    def open(self, waiter: Waiter) -> bool:
+    def open(self, waiter: Waiter, *, follows: bool = True) -> bool:
         """Open the stream and queue the head, if there is room; an attempt.
+
+        Args:
+            waiter: of the operation.
+            follows: True to have it woken by events of the stream.
 
         Raises:
             Retired: the session takes no further request.
@@ -221,7 +225,8 @@ class H2Stream:
             pump.follow(self._reader, stream)
         exchange.stream_id = stream.id
         pump.opened(waiter)
-        pump.follow(waiter, stream)
+        if follows:
+            pump.follow(waiter, stream)
         return True
 
     def queue(self, waiter: Waiter) -> bool:
@@ -260,8 +265,13 @@ class H2Stream:
         return False
 
     def queue_next(self, waiter: Waiter) -> bool:
-        """Do what `queue` does, as one of several streams of *waiter*."""
-        if not self.queue(waiter):
+        """Do what `queue` does, as one of several streams of *waiter*.
+
+        It is woken by the one of which a part is still to be queued.
+        """
+        if self.stream is None and not self.open(waiter, follows=False):
+            return False
+        if self._rest is not None and not self.queue(waiter):
             return False
         waiter.wants = ROOM
         return True
@@ -642,6 +652,13 @@ class H2Stream:
         """See `Operations.co_readall`; an attempt."""
         stream, kept = self.stream, self._kept
         assert stream is not None
+        if stream.ended and not kept and self._left is None and self._is_wanted():
+            count = stream.buffered
+            body = stream.take_all()
+            if count:
+                self._pump.engine.consumed(stream, count)
+            self._end()
+            return body
         while not self.exchange.complete:
             count = self._ready(stream.buffered)
             if count is None:
@@ -761,6 +778,9 @@ class H2Stream:
             return HeadLimit(self.exchange, limits.head)
         seconds = limits.timeout
         return UNLIMITED if seconds is None else Limit(seconds)
+
+    def _is_wanted(self) -> bool:
+        return not (self.exchange.complete or self._cancelled)
 
     def _is_whole(self) -> bool:
         return self.exchange.complete or (self.stream is not None and self.stream.ended)

@@ -88,7 +88,7 @@ def test_a_hundred_requests_are_one_send_and_their_responses_one_reception(monke
     codes = (sending.codes + receiving.codes) / 100
     assert codes <= MOST_CODES, codes
     assert conn.is_reusable()
-    assert streams_in_memory() <= before
+    assert streams_in_memory() <= before + 1
 
 
 @pytest.mark.parametrize("room", [1, 3, 100])
