@@ -653,10 +653,10 @@ class H2Stream:
         stream, kept = self.stream, self._kept
         assert stream is not None
         if stream.ended and not kept and self._left is None and self._is_wanted():
-            count = stream.buffered
+            size = stream.buffered
             body = stream.take_all()
-            if count:
-                self._pump.engine.consumed(stream, count)
+            if size:
+                self._pump.engine.consumed(stream, size)
             self._end()
             return body
         while not self.exchange.complete:
