@@ -4,7 +4,8 @@ Run: ``python -m contrib.bench.faulty_site [--close N] [--refuse SHARE] [--cut S
 SECONDS] [--rate BYTES] [--seed 1]``. Prints its port, and serves until it is terminated. ``/N`` is
 file N, of 4 KiB, and ``/N/SIZE`` one of SIZE bytes, with ranges; PUT throws away what it gets.
 ``/counts`` is JSON: how many requests there were, refused ones and cut ones among them,
-connections, and how many requests came within a pause that Retry-After has asked for.
+connections, and how many of them were early: for a file that was refused, before the time that its
+Retry-After has told.
 
 With --delay and --rate it is the far end of a slow path: each response begins so much later, and
 each connection gets no more bytes a second. (It is no network: nothing is lost, or starts slowly.)
@@ -48,18 +49,18 @@ class Faults:
         self.counts: Counter[str] = Counter()
         self._random = random.Random(options.seed)
         self._lock = threading.Lock()
-        self._resumes = 0.0
+        self._due: dict[str, float] = {}
 
-    def fault(self) -> str:
-        """Return what becomes of the next request: "refused", "cut" or nothing."""
+    def fault(self, path: str) -> str:
+        """Return what becomes of a request for *path*: "refused", "cut" or nothing."""
         with self._lock:
             now, chance = time.monotonic(), self._random.random()
             self.counts["requests"] += 1
-            self.counts["within a pause"] += now < self._resumes
+            self.counts["early"] += now < self._due.pop(path, 0.0)
             kind = ""
             if chance < self.options.refuse:
                 kind = "refused"
-                self._resumes = now + PAUSE
+                self._due[path] = now + PAUSE
             elif chance < self.options.refuse + self.options.cut:
                 kind = "cut"
             self.counts[kind or "answered"] += 1
@@ -115,7 +116,7 @@ class Connection:
         path = head.split(b" ", 2)[1].decode()
         if path == "/counts":
             return self._send("200 OK", json.dumps(self._faults.counts).encode())
-        kind = self._faults.fault()
+        kind = self._faults.fault(path)
         close = "Connection: close\r\n" if is_last else ""
         if kind == "refused":
             more = f"Retry-After: {PAUSE}\r\n{close}"

@@ -16,6 +16,7 @@ from ..polling.fork import after_fork
 
 MOST_ORIGINS: Final = 1000  # that are remembered; some 200 bytes each
 MAX_FAILURES: Final = 3  # connections in a row on which no pipelined request is answered
+IN_A_ROW: Final = 4  # refusals: one in 160,000 requests if one in twenty is refused by chance
 
 
 class OriginFacts:
@@ -25,14 +26,19 @@ class OriginFacts:
         one_by_one: True if the server has proved to be unable to pipeline.
         resumes: seconds of `time.monotonic` before which nothing is to be sent, as the server has
             asked for by Retry-After.
+        refusals: of the requests that were refused since the server has answered another one: when
+            each was sent, and when it may be sent again, in seconds of `time.monotonic`.
 
     """
 
-    __slots__ = ("_able", "_failures", "one_by_one", "resumes")
+    __slots__ = ("_able", "_failures", "one_by_one", "refusals", "resumes")
+
+    refusals: tuple[tuple[float, float], ...]  # replaced as a whole: several threads may look
 
     def __init__(self) -> None:
         self.one_by_one = False
         self.resumes = 0.0
+        self.refusals = ()
         self._able = False
         self._failures = 0
 
@@ -56,6 +62,31 @@ class OriginFacts:
     def pause(self, seconds: float) -> None:
         """Let nothing be sent for so many *seconds*."""
         self.resumes = max(self.resumes, time.monotonic() + seconds)
+
+    def note_refusal(self, sent_at: float, seconds: float) -> None:
+        """Take into account that a request is to be sent again after so many *seconds*.
+
+        If several are refused and none that was sent later is answered, the service is unavailable:
+        nothing is sent until the first of them may be sent again. One that is refused while others
+        are answered is a matter of its own (RFC 9110 section 10.2.3).
+
+        Args:
+            sent_at: when the request was sent, in seconds of `time.monotonic`.
+            seconds: as Retry-After says.
+
+        """
+        refusals = (*self.refusals, (sent_at, time.monotonic() + seconds))
+        if len(refusals) >= IN_A_ROW:
+            self.resumes = max(self.resumes, min(ends_at for _, ends_at in refusals))
+            refusals = ()
+        self.refusals = refusals
+
+    def note_answer(self, sent_at: float) -> None:
+        """Take into account that a request is answered which was sent at *sent_at*.
+
+        The same is not known of requests that were sent later.
+        """
+        self.refusals = tuple(each for each in self.refusals if each[0] > sent_at)
 
 
 class Origins:

@@ -124,8 +124,10 @@ class Pipeline:
         attempts: connections in a row without any answer after which the request is given up that
             was the first one on them; also how often one is sent because of *statuses*, at most.
         backoff: seconds before the second attempt in a row without any answer, which double with
-            each further one; a random part of it, at least a half. A connection that has answered
-            something is followed by the next one at once.
+            each further one; a random part of it, at least a half. So a request of which the
+            server ends each connection fails after 0.3 seconds of pauses at most, by default, and
+            with ``attempts=8`` after 12.7. A connection that has answered something is followed by
+            the next one at once.
         max_wait: seconds of the longest pause. An answer that asks for more by Retry-After is
             returned.
         statuses: status codes after which a request is sent again if it may be repeated, such as
@@ -191,7 +193,7 @@ class Pipeline:
         self._facts = conn.beside(lambda config, _: ORIGINS.facts(config.route.origin))
         self._pace = Pace(depth, self._facts)
         self._resumes = 0.0  # seconds of `time.monotonic` before which nothing is sent
-        self._in_vain = 0  # connections in a row without any answer
+        self._in_vain = 0  # connections in a row without any answer, since one was given up
         self._reached = False  # the server has answered since the last one was given up
         self._body_bytes = 0  # of `_open`
         self._size = 0  # bytes of the last body that `_take` has taken
@@ -766,8 +768,9 @@ class Pipeline:
         return time.monotonic() + growing_pause(self._backoff, self._in_vain - 1, self._max_wait)
 
     def _give_up(self, first: Ticket) -> None:
-        """Let *first* have no answer."""
+        """Let *first* have no answer. The pauses for the next one begin anew."""
         self.given_up += 1
+        self._in_vain = 0
         self._remove(first)
         if first.held:
             self._held.remove(first)

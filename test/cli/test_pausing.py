@@ -1,4 +1,4 @@
-"""Pauses that servers ask for: one for all, unless they refuse only some."""
+"""Requests of a list of URLs wait while their origin is paused."""
 
 import time
 
@@ -6,8 +6,8 @@ import pytest
 
 from dugong_like import Client, MockDispatcher, Response, Retry
 from dugong_like.cli import pausing
-from dugong_like.cli.pausing import IN_A_ROW, Pausing
-from dugong_like.connection.origins import ORIGINS
+from dugong_like.cli.pausing import Pausing
+from dugong_like.connection.origins import IN_A_ROW, ORIGINS
 from dugong_like.drivers.loop import Loop
 from dugong_like.polling.contract import run
 from dugong_like.polling.wake import co_checkpoint

@@ -2,10 +2,11 @@
 
 import os
 import threading
+import time
 
 import pytest
 
-from dugong_like.connection.origins import MAX_FAILURES, Origins
+from dugong_like.connection.origins import IN_A_ROW, MAX_FAILURES, Origins
 
 
 def test_facts_are_those_of_one_origin_and_few_are_kept():
@@ -46,6 +47,68 @@ def test_the_longest_pause_holds():
     until = facts.resumes
     facts.pause(1)
     assert facts.resumes == until
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return the time, which goes on when it is changed."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_an_origin_pauses_when_several_are_refused_and_none_that_was_sent_later_is_answered(clock):
+    facts = Origins().facts("http://a")
+    for number in range(IN_A_ROW):
+        assert facts.resumes == 0
+        facts.note_refusal(900.0 + number, 30)
+    assert facts.resumes == 1030
+    assert facts.refusals == ()
+
+
+def test_refusals_among_answers_to_what_was_sent_with_them_pause_nothing(clock):
+    facts = Origins().facts("http://a")
+    for number in range(100):
+        for _ in range(IN_A_ROW - 1):
+            facts.note_refusal(number, 1000)
+        facts.note_answer(number)
+    assert facts.resumes == 0
+
+
+def test_answers_to_what_was_sent_earlier_show_nothing(clock):
+    """They were under way when the server began to refuse."""
+    facts = Origins().facts("http://a")
+    for number in range(IN_A_ROW):
+        facts.note_answer(900.0)
+        facts.note_refusal(901.0 + number, 5)
+    assert facts.resumes == 1005
+
+
+def test_an_answer_shows_nothing_of_what_was_sent_after_it(clock):
+    facts = Origins().facts("http://a")
+    for sent_at in (1.0, 3.0, 5.0):
+        facts.note_refusal(sent_at, 7)
+    facts.note_answer(3.0)
+    assert facts.refusals == ((5.0, 1007.0),)
+
+
+def test_the_pause_ends_when_the_first_of_them_may_be_sent_again(clock):
+    facts = Origins().facts("http://a")
+    for seconds in (1000, 2000, 7, 1000):
+        facts.note_refusal(900.0, seconds)
+    assert facts.resumes == 1007
+
+
+def test_what_is_refused_in_the_pause_belongs_to_it(clock):
+    """As many were under way as the server refuses: there is one pause, until the last of these."""
+    facts = Origins().facts("http://a")
+    for _ in range(100):
+        facts.note_refusal(900.0, 5)
+        clock[0] += 0.001
+    assert 1005 < facts.resumes < 1005.1
+    clock[0] = facts.resumes
+    facts.note_refusal(clock[0], 5)
+    assert facts.resumes == clock[0], "one refusal after it is no pause"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

@@ -15,10 +15,12 @@ from dugong_like import (
     NotAnswered,
     Pipeline,
     Request,
+    Retry,
     ScriptedTransport,
 )
 from dugong_like.connection import pipeline as module
 from dugong_like.connection.origins import ORIGINS
+from dugong_like.connection.pipeline import ATTEMPTS, BACKOFF
 from dugong_like.polling.contract import POLLIN
 
 
@@ -119,6 +121,32 @@ def test_pauses_grow_while_nothing_is_answered(pauses):
     assert len(pauses) == 4  # none after the connection that has answered something
     for pause, most in zip(pauses, (1, 2, 3, 3), strict=True):
         assert most / 2 <= pause <= most
+
+
+@pytest.mark.parametrize("options", [{}, {"attempts": 8}, {"attempts": 4, "backoff": 8.0}])
+def test_each_request_of_a_server_that_ends_all_connections_fails_in_bounded_time(pauses, options):
+    """The pauses for one are not longer because others have failed before."""
+    attempts, backoff = options.get("attempts", 3), options.get("backoff", 0.1)
+    transport = ScriptedTransport(*[[]] * 20 * attempts)
+    with HTTPConnection("example.org", transport=transport, timeout=None) as conn:
+        pipeline = Pipeline(conn, gets(20), max_wait=20, **options)
+        for number in range(20):
+            with pytest.raises(NotAnswered) as caught:
+                pipeline.next()
+            assert caught.value.request.target == f"/{number}"
+            assert len(pauses) == attempts - 1
+            assert sum(pauses) <= sum(min(backoff * 2**each, 20) for each in range(attempts - 1))
+            pauses.clear()
+        assert pipeline.next() is None
+
+
+def test_pauses_by_default_are_what_the_documentation_says():
+    """Of a pipeline, of retries, and of a map with both."""
+    of_retries = sum(Retry().backoff * 2**number for number in range(Retry().total))
+    assert of_retries == 3.5
+    assert of_retries + (Retry().total + 1) * 0.3 == pytest.approx(4.7)
+    assert pytest.approx(0.3) == BACKOFF * (2 ** (ATTEMPTS - 1) - 1)
+    assert pytest.approx(12.7) == BACKOFF * (2 ** (8 - 1) - 1)
 
 
 def test_server_that_restarts_is_waited_for(pauses):

@@ -11,6 +11,7 @@ Not here: pipelining (lane.py), and when what is left is begun (schedule.py).
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ...errors import ConnectionClosed
@@ -54,6 +55,12 @@ class Scheduler(Protocol):
 
     def abandon(self, job: Job) -> None:
         """Forget *job*, which has no outcome, and will have none."""
+        ...
+
+    def note_status(
+        self, place: Place, request: ClientRequest, response: Response, sent_at: float
+    ) -> None:
+        """Take the status of *response* into account; *sent_at*: seconds of `time.monotonic`."""
         ...
 
     def note_free(self, place: Place) -> None:
@@ -126,7 +133,9 @@ class BulkDispatcher:
 
     def _co_attempt(self, request: ClientRequest, place: Place, *, receives: bool) -> Co[Response]:
         """Send *request* once; *receives* is True to wait for the body of its response."""
+        sent_at = time.monotonic()
         response = yield from self._inner.co_dispatch(request)
+        self._schedule.note_status(place, request, response, sent_at)
         connection = response.connection
         if connection is not None and connection.protocol == HTTP_2:
             place.streams = connection.concurrency

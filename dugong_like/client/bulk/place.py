@@ -140,6 +140,7 @@ class Place:
         singles: what waits for a connection, or a stream, of its own.
         taken: how many have one.
         jobs: how many of `queue` have no outcome, those included that are sent.
+        facts: about the origin, for all of this process.
         answers: how many responses have come on connections, or streams, of their own.
         streams: those of one HTTP/2 connection, as far as is known; 1 before a response has come
             that way.
@@ -162,7 +163,7 @@ class Place:
         self.jobs = 0
         self.answers = 0
         self.streams = 1
-        self._facts = ORIGINS.facts(str(origin))
+        self.facts = ORIGINS.facts(str(origin))
 
     def is_batched(self) -> bool:
         """Return True if requests are pipelined there, as HTTP/1.1 is spoken as far as is known."""
@@ -211,12 +212,8 @@ class Place:
 
     def resumes_at(self) -> float | None:
         """Return until when nothing is to be sent, in seconds of `time.monotonic`; or None."""
-        resumes = self._facts.resumes
+        resumes = self.facts.resumes
         return resumes if resumes and resumes > time.monotonic() else None
-
-    def pause(self, seconds: float) -> None:
-        """Send nothing for so many *seconds*, on any connection of this process in a pipeline."""
-        self._facts.pause(seconds)
 
     def is_crowded(self, lane: Carrier) -> bool:
         """Return True if *lane* is to give its connection to requests that need one alone."""

@@ -27,6 +27,7 @@ from ...http.redaction import mask_target
 from ...http.request import is_whole
 from ...polling.ready_set import ReadySet
 from ...polling.wake import Wake
+from ..refusals import ASK_TO_WAIT, note_status
 from ..response import ReadingOptions, Response
 from .dispatcher import BulkDispatcher
 from .lane import Lane
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
 
 FIRST_SIZE: Final = 16384  # bytes that a body is expected to have before one has come
 SHARE: Final = 8  # of the expectation, which each body changes
-ASKS_TO_WAIT: Final = frozenset({429, 503})  # status codes with Retry-After (RFC 9110, RFC 6585)
 
 
 class Sender(Protocol):
@@ -412,8 +412,7 @@ class Schedule:
                 self._finish(job.entry, response, None)
                 return
         response = Response.received(message, request, lease.connection, body)
-        if message.status in ASKS_TO_WAIT:
-            self._pause(job, response)
+        self.note_status(job.place, request, response, job.begun_at)
         if job.task is None:
             job.place.tasks += 1
             job.entry.job = None
@@ -421,15 +420,6 @@ class Schedule:
         else:
             job.response = response
             self._wake(job)
-
-    def _pause(self, job: Job, response: Response) -> None:
-        """Pause the origin if *response* says how long, and its request will be repeated."""
-        retry: Retry | None = job.request.extensions.get("retry", self._parts.retry)
-        if retry is None or not retry.allows_status(job.request, response):
-            return
-        seconds = retry.asked_pause(response, time.time())
-        if seconds is not None and seconds <= retry.max_wait:
-            job.place.pause(seconds)
 
     def failed(self, job: Job, exc: Exception) -> None:
         """Take it that there is no response to *job*; see `Outcomes`."""
@@ -510,6 +500,13 @@ class Schedule:
             del self._runners[lane]
             self._waits.drop(lane)
             lane.op.close()
+
+    def note_status(
+        self, place: Place, request: ClientRequest, response: Response, sent_at: float
+    ) -> None:
+        """Take the status of *response* into account for all requests to *place*."""
+        if place.facts.refusals or response.status_code in ASK_TO_WAIT:
+            note_status(place.facts, self._parts.retry, request, response, sent_at)
 
     def note_free(self, place: Place) -> None:
         """Look whether something may be begun at *place*."""

@@ -293,30 +293,162 @@ def test_layers_and_events_of_the_user_hold():
     assert len(called) == 20
 
 
-def test_retries_pause_the_origin_as_it_asks():
+class Unavailable:
+    """A site that refuses some requests, by a clock that goes on in waits only.
+
+    Args:
+        clock: a list of one number, seconds.
+        refuses: returns the seconds of Retry-After for a request, or None.
+        status: of what is refused.
+        is_pipelined: False to answer each request by itself, as on streams of HTTP/2.
+
+    Attributes:
+        early: the requests that came before their own Retry-After was over.
+        refused: how many were.
+        targets: what came.
+
+    """
+
+    def __init__(self, clock, refuses, status=503, *, is_pipelined=True):
+        self.early, self.refused, self.targets = [], 0, []
+        self._is_pipelined = is_pipelined
+        self._clock, self._refuses, self._status = clock, refuses, status
+        self._due = {}
+
+    def _seconds(self, target):
+        """Return the seconds of Retry-After, or None."""
+        self.targets.append(target)
+        if self._clock[0] < self._due.get(target, 0):
+            self.early.append(target)
+        seconds = self._refuses(target)
+        if seconds is not None:
+            self.refused += 1
+            self._due[target] = self._clock[0] + seconds
+        return seconds
+
+    def _answer(self, seen):
+        if (seconds := self._seconds(seen.target)) is None:
+            return answer_of(200, body=seen.target.encode())
+        return answer_of(self._status, f"Retry-After: {seconds}")
+
+    def _respond(self, request):
+        if (seconds := self._seconds(request.url.target)) is None:
+            return Response(200, text=request.url.target)
+        return Response(self._status, {"Retry-After": str(seconds)})
+
+    def _client(self):
+        options = {"retry": Retry(9, max_wait=2000, budget=None)}
+        if self._is_pipelined:
+            return MemorySite(self._answer).client(**options)
+        mock = MockDispatcher()
+        mock.add("GET").by(self._respond)
+        return Client(dispatcher=mock, **options)
+
+    def results(self, count, **options):
+        """Return the results of so many requests; a wait ends when something is there, or is due.
+
+        Nothing is waited for: the clock is put on to the next time.
+        """
+        got = []
+        with self._client() as client:
+            results = client.map(urls(count), errors="return", **options)
+            operation = results.co_next()
+            while True:
+                try:
+                    need = next(operation)
+                except StopIteration as end:
+                    if end.value is None:
+                        return got
+                    got.append(end.value)
+                    operation = results.co_next()
+                else:
+                    if not need.poll(0) and need.deadline is not None:
+                        self._clock[0] = max(self._clock[0], need.deadline)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def right(items, count):
+    """Return True if there is one response to each request, and they are the right ones."""
+    found = {item.index: item.response.text for item in items if item.error is None}
+    return found == {number: f"/{number}" for number in range(count)}
+
+
+@pytest.mark.parametrize("is_pipelined", [True, False])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_one_that_is_refused_among_others_waits_alone(clock, ordered, is_pipelined):
+    came = {}
+
+    def refuses(target):
+        came.setdefault(target, []).append(clock[0])
+        return 1000 if target == "/5" and len(came["/5"]) == 1 else None
+
+    server = Unavailable(clock, refuses, is_pipelined=is_pipelined)
+    items = server.results(100, concurrency=2, depth=4, ordered=ordered)
+    assert right(items, 100)
+    assert came.pop("/5") == [1000, 2000]
+    assert all(times == [1000] for times in came.values())
+    assert ordered or items[-1].index == 5
+
+
+@pytest.mark.parametrize("is_pipelined", [True, False])
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_server_that_refuses_one_in_twenty_delays_no_others(clock, concurrency, is_pipelined):
+    chance = random.Random(5)
+    server = Unavailable(
+        clock, lambda _: 1 if chance.random() < 0.05 else None, is_pipelined=is_pipelined
+    )
+    items = server.results(1000, concurrency=concurrency, ordered=False)
+    assert right(items, 1000)
+    assert not server.early
+    assert server.refused > 40
+    most = max(server.targets.count(f"/{item.index}") for item in items)
+    assert clock[0] - 1000 <= most - 1, "as many pauses as one request has had, and no more"
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("is_pipelined", [True, False])
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_server_that_refuses_all_is_paused_until_it_answers(
+    clock, ordered, concurrency, is_pipelined
+):
+    """What is under way is refused; then there is one pause for all."""
+    came = []
+
+    def refuses(target):
+        came.append(clock[0])
+        return 5 if clock[0] < 1019 else None
+
+    server = Unavailable(clock, refuses, is_pipelined=is_pipelined)
+    items = server.results(300, concurrency=concurrency, depth=4, ordered=ordered)
+    assert right(items, 300)
+    assert not server.early
+    assert sorted(set(came)) == [1000, 1005, 1010, 1015, 1020], "one pause after the other"
+    for at in 1000, 1005, 1010, 1015:
+        assert came.count(at) <= 12, "no more than was under way"
+
+
+@pytest.mark.parametrize("is_pipelined", [True, False])
+def test_too_many_requests_pause_the_origin_at_once(clock, is_pipelined):
     refused = []
 
-    def answer(seen):
-        if seen.target == "/5" and not refused:
-            refused.append(len(site.seen))
-            return answer_of(503, "Retry-After: 1000")
-        return answer_of(200, body=seen.target.encode())
+    def refuses(target):
+        if len(server.targets) == 20:
+            refused.append(clock[0])
+            return 30
+        return None
 
-    site = MemorySite(answer)
-    with site.client(retry=Retry(3, max_wait=2000)) as client:
-        results = client.map(urls(100), concurrency=1, depth=4, ordered=False)
-        operation = results.co_next()
-        got = []
-        for _ in range(200):  # as long as it likes: nothing more is sent
-            try:
-                next(operation)
-            except StopIteration as end:
-                got.append(end.value)
-                operation = results.co_next()
-        assert len(got) < 12
-        assert len(site.seen) <= refused[0] + 4
-        operation.close()
-        results.close()
+    server = Unavailable(clock, refuses, status=429, is_pipelined=is_pipelined)
+    items = server.results(100, concurrency=1, depth=4)
+    assert right(items, 100)
+    assert not server.early
+    assert len(refused) == 1
+    assert clock[0] == 1030
 
 
 def test_retries_repeat():
