@@ -137,6 +137,11 @@ class OriginWith(Origin):
     __repr__ = __str__
 
 
+def only_http_2(wanted: str) -> InvalidOption:
+    """Return the error for *wanted*, which needs HTTP/1, where HTTP/2 alone may be spoken."""
+    return InvalidOption(f"{wanted} needs HTTP/1.1, and versions=('h2',) allows HTTP/2 only")
+
+
 def checked_proxies(
     proxy: ProxyChoice | Mapping[str, ProxyChoice],
 ) -> dict[str, Proxy | None] | None:

@@ -21,7 +21,14 @@ from ..http.url import Origin
 from ..polling.numbers import check_flag
 from ..polling.timeouts import as_timeouts
 from ..transport.tls.sessions import TLSSessions
-from .connection_settings import ALL, ConnectionSettings, OriginWith, ProxyChoice, checked_proxies
+from .connection_settings import (
+    ALL,
+    ConnectionSettings,
+    OriginWith,
+    ProxyChoice,
+    checked_proxies,
+    only_http_2,
+)
 from .pool_limits import DEFAULT_TIMEOUTS, HTTP_2_OR_1
 from .trust import Trust
 
@@ -130,7 +137,8 @@ class Connector:
         Equal settings give the same object, unless there have been many others meanwhile.
 
         Raises:
-            InvalidOption: they mean nothing together with those here.
+            InvalidOption: they mean nothing together with those here, such as a version of HTTP
+                that may not be spoken.
 
         """
         found = self._varied.get(settings)
@@ -139,6 +147,7 @@ class Connector:
         given = settings.options
         options = self._options
         if "http_version" in given:
+            self._check_http_1(f"http_version={given['http_version']!r}")
             options = {name: value for name, value in options.items() if name not in FOR_HTTP_2}
         other = Connector.__new__(Connector)
         other._set_up(  # noqa: SLF001 - it is one of these
@@ -196,11 +205,18 @@ class Connector:
         return self.config(origin).prefers_h2
 
     def allows_http_1(self, origin: Origin) -> bool:
-        """Return False if the versions that may be spoken are HTTP/2 alone.
+        """Return False if the versions that may be spoken with *origin* are HTTP/2 alone.
 
         Raises what `connection` raises.
         """
-        return HTTP_1[0] in self.config(origin).versions
+        if isinstance(origin, OriginWith):
+            return self.varied(origin.settings).allows_http_1(origin.origin)
+        return HTTP_1[0] in self._options.get("versions", HTTP_1)
+
+    def _check_http_1(self, wanted: str) -> None:
+        """Check that HTTP/1, which *wanted* needs, may be spoken. Raises `InvalidOption`."""
+        if HTTP_1[0] not in self._options.get("versions", HTTP_1):
+            raise only_http_2(wanted)
 
     def config(self, origin: Origin) -> ConnectionConfig:
         """Return the configuration that all connections to *origin* share.
@@ -217,6 +233,7 @@ class Connector:
         context = self._trust.context() if _checked(origin).secure else None
         options = self._plain_options if context is None else self._options
         if self._is_for_http_1(origin):
+            self._check_http_1("a connection for a WebSocket alone")
             options = {name: value for name, value in options.items() if name not in FOR_HTTP_2}
         proxy = self._proxy(origin)
         config = ConnectionConfig(origin.host, origin.port, context, proxy, **options)

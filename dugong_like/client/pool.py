@@ -50,7 +50,7 @@ from ..polling.numbers import check_deadline, check_int
 from ..polling.timeouts import Timeouts
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
-from .connection_settings import ConnectionSettings
+from .connection_settings import ConnectionSettings, only_http_2
 from .dispatch import co_dispatch, needs_http_1, origin_of
 from .keep_alive import parse_keep_alive
 from .pool_limits import Limits
@@ -59,7 +59,7 @@ from .pooled import HTTP_2, Member, OriginPool, OriginStats, Waiter
 if TYPE_CHECKING:
     from .request import ClientRequest
     from .response import Response
-    from .sharing import Sharing, StreamLease
+    from .sharing import Leases, Sharing, StreamLease
 
 MOST_KNOWN: Final = 1000  # origins whose counts are kept although they have no connection
 MARGIN: Final = 1.0  # second; a request must not meet the server's close on its way
@@ -311,7 +311,10 @@ class Pool:
             at = self._origin_pool(origin)
         held = request.held
         if held is not None:  # which means something over HTTP/1.1 only
-            origin = HTTP_1_1.at(origin) if at.negotiates else origin
+            if at.negotiates:
+                if not self._allows_http_1(origin):
+                    raise only_http_2("authentication of a connection (NTLM, Negotiate)")
+                origin = HTTP_1_1.at(origin)
             return co_dispatch(held.over(self), origin, request)
         if at.is_shared:
             return self._co_dispatch_shared(origin, request)
@@ -376,6 +379,13 @@ class Pool:
         if at is None or not at.is_shared or (sharing := self._sharing) is None:
             return None
         return sharing.take_tunnel(at, origin)
+
+    def streams_alone(self, origin: Origin, request: ClientRequest) -> Leases | None:
+        """Return what lends streams of HTTP/2 connections to *request*.
+
+        None if HTTP/1.1 may be spoken with *origin* as well.
+        """
+        return None if self._allows_http_1(origin) else self._shared().leases(request)
 
     def take_idle(self, at: OriginPool, origin: Origin) -> Lease | None:
         """Take an idle connection, without closing others that are too old.

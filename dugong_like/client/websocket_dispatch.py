@@ -3,7 +3,8 @@
 A stream of an HTTP/2 connection is taken (RFC 8441) if one is open to the origin, has room, and its
 server has announced that it takes WebSockets. Otherwise the WebSocket gets a connection of its own,
 with HTTP/1.1, as in browsers: no connection is opened with HTTP/2 only to find out whether a server
-takes them there.
+takes them there. Where HTTP/2 alone may be spoken one is, and it is an error if the server does not
+take them.
 
 Not here: the handshake (http/websocket/handshake.py), the layers that it passes (websocket.py), and
 the bytes behind it (connection/h2/tunnel.py).
@@ -38,6 +39,10 @@ class Streams(dispatch.Leases, Protocol):
 
     def take_tunnel(self, origin: Origin, /) -> StreamLease | None:
         """Take a stream of an open connection whose server takes WebSockets, if there is one."""
+        ...
+
+    def streams_alone(self, origin: Origin, request: ClientRequest, /) -> dispatch.Leases | None:
+        """Return what lends streams, opening connections, if nothing else may be spoken."""
         ...
 
 
@@ -98,12 +103,16 @@ def co_dispatch(pool: Streams, origin: Origin, request: ClientRequest) -> Co[Res
 
     Raises:
         PoolTimedOut: no connection became free in time.
+        InvalidRequest: only HTTP/2 may be spoken, and the server takes no WebSocket there.
         DugongError: there is no response.
 
     """
     other = request.url.origin
     if request.connecting is not None:
         other = request.connecting.at(other)
+    alone = pool.streams_alone(other, request)
+    if alone is not None:
+        return (yield from dispatch.co_with_lease(alone, other, request, _co_shake_hands, _finish))
     leases = _Leases(pool, other)
     try:
         response = yield from dispatch.co_with_lease(

@@ -232,6 +232,9 @@ def test_default_versions_of_a_client_cost_nothing_without_tls():
     assert connector.key(ws) == connector.key(HTTP)
     assert connector.key(wss) != connector.key(HTTPS)
     assert connector.config(wss).versions == ("http/1.1",)
+    for place in (ws, wss):
+        with pytest.raises(InvalidOption, match="a WebSocket alone needs HTTP/1.1, and versions="):
+            Connector(versions=["h2"]).config(place)
 
 
 @pytest.mark.parametrize("versions", [("h3",), (), "h2", ("h2", "h2")])
