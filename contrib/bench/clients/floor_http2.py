@@ -19,7 +19,8 @@ WINDOW: Final = 2**31 - 1  # bytes: more than any workload sends back
 LEFT_OUT: Final = 65535  # bytes of a window that need not be announced
 IN_ONE_GO: Final = 100  # requests sent before an answer is read
 FRAME: Final = 16384  # bytes of content in a frame
-DATA, HEADERS, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 4, 6, 8
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
+NO_ERROR: Final = bytes(4)
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 _header = struct.Struct(">LBL")
 
@@ -111,6 +112,8 @@ class Sockets(BlockingClient):
                 return kind, flags, stream, payload
             elif kind in {DATA, HEADERS}:
                 return kind, flags, stream, payload
+            elif kind == RST_STREAM and payload == NO_ERROR:
+                pass  # the response is complete, and END_STREAM came too late (RFC 9113 section 8.1)
             elif kind != SETTINGS:
                 raise OSError(f"a frame of type {kind}: {bytes(payload)!r}")
 

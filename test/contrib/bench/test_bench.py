@@ -1,5 +1,6 @@
 """The benchmark suite under contrib/bench/: that it runs, not how fast anything is."""
 
+import io
 import json
 import re
 import shutil
@@ -8,7 +9,9 @@ import sys
 import xml.etree.ElementTree as ET
 
 import pytest
-from kit.support import ROOT, program
+from kit import h2_frames
+from kit.h2_server import RawConnection
+from kit.support import ROOT, ScriptedServer, program
 
 from contrib.bench import clients, jobs, report, server, steps, workloads
 from contrib.bench.clients import load
@@ -230,6 +233,29 @@ def test_http2_is_spoken_with_and_without_tls(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_floor_of_http2_takes_a_reset_behind_a_response():
+    """NO_ERROR: a server needs no more of the request (RFC 9113 section 8.1)."""
+
+    def serve(sock):
+        raw = RawConnection(sock)
+        for code in (h2_frames.NO_ERROR, h2_frames.NO_ERROR, h2_frames.CANCEL):
+            stream = raw.read_until(h2_frames.HEADERS).stream
+            answer = h2_frames.headers(stream, end=True) if code == h2_frames.NO_ERROR else b""
+            raw.send(answer, h2_frames.rst_stream(stream, code))
+        raw.read_to_end()
+
+    with ScriptedServer(serve) as server:
+        client = load("floor/HTTP2")(Target(server.port, http2=True))
+        client.open()
+        try:
+            assert client.upload("/upload", io.BytesIO(b"x" * 100), 100) == b""
+            assert client.get("/1") == b""
+            with pytest.raises(OSError, match="a frame of type 3"):
+                client.get("/2")
+        finally:
+            client.close()
+
+
 def test_rows_about_http2_give_tables():
     done = bench(
         "--only", "h2-exchange", "--only", "h2-concurrent-asyncio", "--only", "h2-fifo",
