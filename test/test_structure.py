@@ -132,7 +132,6 @@ TESTED_ELSEWHERE = {
     "__init__.py": "every test imports it",
     "__main__.py": "test_command_line.py",
     "adapters/httpx_edition.py": "adapters/test_httpx_side_by_side.py",
-    "adapters/httpx_network.py": "adapters/test_httpx.py, adapters/test_httpx_errors.py",
     "adapters/httpx_trace.py": "adapters/test_httpx.py, adapters/test_httpx_side_by_side.py",
     "adapters/fsspec_files.py": "adapters/test_fsspec.py",
     "adapters/fsspec_ranges.py": "adapters/test_fsspec.py",

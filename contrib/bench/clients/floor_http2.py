@@ -112,10 +112,17 @@ class Sockets(BlockingClient):
                 return kind, flags, stream, payload
             elif kind in {DATA, HEADERS}:
                 return kind, flags, stream, payload
-            elif kind == RST_STREAM and payload == NO_ERROR:
-                pass  # the response is complete, and END_STREAM came too late (RFC 9113 section 8.1)
             elif kind != SETTINGS:
-                raise OSError(f"a frame of type {kind}: {bytes(payload)!r}")
+                self._check_reset(kind, payload)
+
+    @staticmethod
+    def _check_reset(kind: int, payload: memoryview) -> None:
+        """Check that a frame is what nginx sends if END_STREAM comes behind its response.
+
+        See RFC 9113 section 8.1. Raises `OSError`.
+        """
+        if kind != RST_STREAM or payload != NO_ERROR:
+            raise OSError(f"a frame of type {kind}: {bytes(payload)!r}")
 
     def _windows_of(self, stream: int) -> int:
         return self._stream_windows.get(stream, self._first_window)
