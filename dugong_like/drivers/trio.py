@@ -43,8 +43,8 @@ async def run(op: Co[T]) -> T:
             need = next(op)
             try:
                 source, deadline = need.source, need.deadline
-                if type(source) is FlagSource and (flags := _flags()) is not None:
-                    await flags.wait(source, deadline)
+                if type(source) is FlagSource:
+                    await _flags().wait(source, deadline)
                 elif deadline is None and need[1] == POLLIN:  # the usual case
                     await trio.lowlevel.wait_readable(need[0])
                 else:
@@ -130,21 +130,21 @@ class _Flag:
 class _Flags:
     """The flags for which tasks wait in one run of trio, and the alarms for their deadlines.
 
-    A task of the system keeps it, and resumes tasks at their deadlines. An alarm stays set when its
-    wait is over: the next wait for the same flag usually has a later deadline, and needs no other
-    one before.
+    As long as there are alarms a task of the system resumes tasks at their deadlines. An alarm
+    stays set when its wait is over: the next wait for the same flag usually has a later deadline,
+    and needs no other one before.
 
     Attributes:
         token: of the run.
-        is_over: True if that has ended, or is about to.
 
     """
 
-    __slots__ = ("_alarms", "_most_alarms", "_order", "_scope", "is_over", "token")
+    __slots__ = ("_alarms", "_is_ending", "_is_kept", "_most_alarms", "_order", "_scope", "token")
 
     def __init__(self) -> None:
         self.token = trio.lowlevel.current_trio_token()
-        self.is_over = False
+        self._is_kept = False  # by the task of the system
+        self._is_ending = False  # so that there will be no such task any more
         self._alarms: list[tuple[float, int, _Flag]] = []
         self._most_alarms = SPARE_ALARMS  # before the obsolete ones are removed
         self._order = itertools.count()  # flags cannot be compared
@@ -175,8 +175,14 @@ class _Flags:
                 await trio.lowlevel.checkpoint()
                 return
             flag.deadline = deadline
-            if deadline is not None and deadline < flag.alarm:
-                self._set_alarm(flag, deadline)
+            if (
+                deadline is not None
+                and deadline < flag.alarm
+                and not self._set_alarm(flag, deadline)
+            ):
+                flag.waits = False
+                await _wait(source.need(POLLIN, deadline))
+                return
             await trio.lowlevel.wait_task_rescheduled(flag.give_up)
         finally:
             flag.waits = False
@@ -184,12 +190,29 @@ class _Flags:
 
     def _register(self, source: FlagSource) -> _Flag:
         for other in list(source.registrations):
-            if type(other) is _Flags and other.is_over:
+            if type(other) is _Flags and other.is_over():
                 source.registrations.pop(other, None)
         flag = source.registrations[self] = _Flag(self)
         return flag
 
-    def _set_alarm(self, flag: _Flag, deadline: float) -> None:
+    def is_over(self) -> bool:
+        """Return True if the run has ended; any thread may ask."""
+        try:
+            self.token.run_sync_soon(_do_nothing)
+        except trio.RunFinishedError:
+            return True
+        return False
+
+    def _set_alarm(self, flag: _Flag, deadline: float) -> bool:
+        """Have the task that waits for *flag* resumed at *deadline*; False if the run ends."""
+        if not self._is_kept:
+            if self._is_ending:
+                return False
+            try:
+                trio.lowlevel.spawn_system_task(self.keep)
+            except RuntimeError:  # too late for that
+                return False
+            self._is_kept = True
         flag.alarm = deadline
         alarms = self._alarms
         if len(alarms) > self._most_alarms:
@@ -199,6 +222,7 @@ class _Flags:
         heapq.heappush(alarms, (deadline, next(self._order), flag))
         if alarms[0][2] is flag:
             self._aim()
+        return True
 
     def _aim(self) -> None:
         """Have the first alarm ring in time."""
@@ -207,16 +231,20 @@ class _Flags:
             self._scope.deadline = trio.current_time() + left
 
     async def keep(self) -> None:
-        """Ring until the run ends."""
+        """Ring as long as there are alarms, or until the run ends."""
         try:
-            while True:
+            while self._alarms:
                 with self._scope:
                     await trio.sleep_forever()
                 self._scope = trio.CancelScope()
                 self._ring()
                 self._aim()
+        except trio.Cancelled:
+            self._is_ending = True
+            raise
         finally:
-            self._end()
+            self._is_kept = False
+            self._stop()
 
     def _ring(self) -> None:
         """Resume the tasks whose deadline has passed."""
@@ -232,11 +260,10 @@ class _Flags:
                 else:
                     flag.reschedule()
 
-    def _end(self) -> None:
-        """Note the end; shielded tasks that still wait do so for the descriptor from now on."""
-        self.is_over = True
-        _known.set(None)
+    def _stop(self) -> None:
+        """Remove all alarms; tasks that still wait, shielded, have to wait in another way."""
         for _, _, flag in self._alarms:
+            flag.alarm = math.inf
             flag.reschedule()
         self._alarms.clear()
 
@@ -244,19 +271,17 @@ class _Flags:
 _known: Final = trio.lowlevel.RunVar[_Flags | None]("_known")
 
 
-def _flags() -> _Flags | None:
-    """Return the flags of this run of trio; None if it is about to end."""
-    try:
-        return _known.get()
-    except LookupError:
+def _flags() -> _Flags:
+    """Return the flags of this run of trio."""
+    flags = _known.get(None)
+    if flags is None:
         flags = _Flags()
-    try:
-        trio.lowlevel.spawn_system_task(flags.keep)
-    except RuntimeError:  # too late for that
-        _known.set(None)
-        return None
-    _known.set(flags)
+        _known.set(flags)
     return flags
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _has_task(registration: object) -> bool:

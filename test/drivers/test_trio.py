@@ -129,6 +129,25 @@ def test_a_flag_of_former_runs_is_registered_for_the_present_one_only():
     assert not wake._source.registrations
 
 
+def test_there_is_a_task_for_alarms_as_long_as_there_are_some():
+    def tasks():
+        return trio.lowlevel.current_statistics().tasks_living
+
+    async def main():
+        with Wake() as wake, Wake() as other:
+            begun = tasks()
+            await set_by_a_task(wake, None, 2)
+            assert tasks() == begun
+            for _ in range(2):
+                await set_by_a_task(other, soon(), 1)
+                while tasks() > begun:  # until the alarm has rung
+                    await trio.sleep(0.001)
+            await set_by_a_task(wake, soon(FAR), 1)
+            assert tasks() == begun + 1
+
+    trio.run(main)
+
+
 def test_a_task_that_is_cancelled_leaves_the_flag_to_the_next_one():
     async def main():
         with Wake() as wake:
