@@ -36,7 +36,7 @@ from itertools import count
 from math import inf
 from threading import RLock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 from weakref import WeakValueDictionary, ref
 
 from ..connection.connection import HTTPConnection
@@ -137,7 +137,7 @@ class Lease:
         It is too old then, or has served as many as `Limits.max_requests`.
         """
         for member in self._held.copy():
-            return member.requests + served >= member.most or monotonic() >= member.ends
+            return member.is_at_limit(served)
         return True
 
     def has_rested(self) -> bool:
@@ -147,14 +147,13 @@ class Lease:
         return False
 
     @property
-    def views(self) -> list[Any]:
-        """The views that users of the connection have left for the next ones; see `Sharing`."""
-        renewals = self.connection.renewals
-        for member in self._held.copy():
-            if member.views is None or member.views[0] != renewals:
-                member.views = renewals, []
-            return member.views[1]
-        return []
+    def held(self) -> list[Member]:
+        """Its member, in a list for `Pool.put_back`; empty if it was given back."""
+        return self._held
+
+    def hand_over(self) -> None:
+        """Leave the end of the use to the one that has `held`; this one has no effect any more."""
+        self._held = []
 
     def release(self, keep_alive: str | None = None, requests: int = 1) -> None:
         """Give the connection back.
@@ -387,15 +386,11 @@ class Pool:
         """
         return None if self._allows_http_1(origin) else self._shared().leases(request)
 
-    def take_idle(self, at: OriginPool, origin: Origin) -> Lease | None:
-        """Take an idle connection, without closing others that are too old.
-
-        Args:
-            at: whose it is.
-            origin: where it leads.
+    def take_idle(self, at: OriginPool) -> list[Member] | None:
+        """Take an idle connection *at* an origin, without closing others that are too old.
 
         Returns:
-            Its lease; None if none is idle, or others wait already.
+            It, in a list for `put_back`; None if none is idle, or others wait already.
 
         """
         if at.waiting or not at.idle:
@@ -411,7 +406,7 @@ class Pool:
             self._idle.pop(member.key, None)
             member.taken = now
             at.reused += 1
-            return Lease(self, member, origin)
+            return [member]
         except IndexError:  # another thread has just taken it
             return None
         except BaseException:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from math import inf
+from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol
 from weakref import ref
 
@@ -114,8 +115,7 @@ class Member:
         connection: the connection; None before it is made.
         timeout: its time limits.
         renewals: how often it was renewed, as far as is known.
-        views: kept of its users for the next ones, while it is lent stream by stream; with the
-            number of renewals that they are for. None if there are none.
+        lent: kept by `Sharing` while it is idle, for the next one that it is lent to; or None.
         requests: how often it has been given back after use.
         most: requests after which it is closed.
         lasts: seconds that it may be idle.
@@ -130,8 +130,8 @@ class Member:
 
     __slots__ = (
         *("__weakref__", "at", "connection", "due", "ends", "has_other_limits", "home", "key"),
-        *("lasts", "most", "places", "renewals", "requests", "rested", "taken"),
-        *("timeout", "views"),
+        *("lasts", "lent", "most", "places", "renewals", "requests", "rested", "taken"),
+        "timeout",
     )
 
     def __init__(self, at: OriginPool, places: set[ref[Member]]) -> None:
@@ -140,7 +140,7 @@ class Member:
         self.home = ref(at)
         self.connection: HTTPConnection | None = None
         self.timeout: float | Timeouts | None = None
-        self.views: tuple[int, list[Any]] | None = None
+        self.lent: Any = None
         self.renewals = 0
         self.requests = 0
         self.taken = self.rested = 0.0
@@ -156,6 +156,10 @@ class Member:
             self.leave()
             self.forget()
             raise
+
+    def is_at_limit(self, served: int) -> bool:
+        """Return True if it takes no further request after *served* ones of its present user."""
+        return self.requests + served >= self.most or monotonic() >= self.ends
 
     def leave(self) -> None:
         """Give its places back."""

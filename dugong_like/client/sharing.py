@@ -41,7 +41,7 @@ from ..connection.connection_view import ConnectionView, watch_room
 from ..errors import DugongError, PoolTimedOut, StateError
 from ..polling.contract import within
 from ..polling.wake import Wake
-from .pooled import HTTP_2, OriginPool
+from .pooled import HTTP_2, Member, OriginPool
 
 if TYPE_CHECKING:
     from ..connection.connection import HTTPConnection
@@ -63,20 +63,20 @@ class WholeLease(Protocol):
     reused: bool
 
     @property
-    def views(self) -> list[ConnectionView]:
-        """The views that users of the connection have left for the next ones."""
+    def held(self) -> list[Member]:
+        """The connection as a member of the pool; see `Share.held`."""
         ...
 
-    def is_at_limit(self, served: int) -> bool:
-        """Return True if it takes no further request, as it has had so many, or is too old."""
+    def hand_over(self) -> None:
+        """Leave the end of the use to the one that has `held`."""
+        ...
+
+    def release(self, keep_alive: str | None = None) -> None:
+        """Give the connection back."""
         ...
 
     def has_rested(self) -> bool:
         """Return True if it was idle for longer than `Limits.ping_after`."""
-        ...
-
-    def release(self, keep_alive: str | None = None, requests: int = 1) -> None:
-        """Give the connection back, which has served so many requests."""
         ...
 
     def discard(self) -> None:
@@ -108,8 +108,12 @@ class Lending(Protocol):
         """Note whether connections to *origin* are lent stream by stream."""
         ...
 
-    def take_idle(self, at: OriginPool, origin: Origin, /) -> WholeLease | None:
+    def take_idle(self, at: OriginPool, /) -> list[Member] | None:
         """Take an idle connection, without calling anything of the user's."""
+        ...
+
+    def put_back(self, held: list[Member], why: str | None = None, *, used: int = 1) -> None:
+        """Give back what is in *held*, if there is anything, after so many requests."""
         ...
 
     def try_acquire(self, origin: Origin, /) -> WholeLease | None:
@@ -124,33 +128,40 @@ class Lending(Protocol):
 class Share:
     """One connection with several users.
 
+    It stays while the connection is idle, at its member of the pool: `Member.lent`.
+
     Args:
-        lease: of the connection.
+        connection: the connection, which is open.
 
     Attributes:
-        connection: the connection.
-        lease: as given.
+        connection: as given.
+        renewals: how often the connection had been renewed when this was made.
+        held: the connection as a member of the pool, until it is given back: of several calls that
+            do that, one takes it out. Another list each time that the connection is taken.
+        reused: True if it had served a request before it was taken.
         views: of users that have ended in order, for the next ones.
         uses: the leases of its users, by weak references.
-        served: how many there have been.
+        served: how many there have been since it was taken.
         rests_at: time at which it has been without a new user for so long that it is to be asked
             by PING, in seconds of `time.monotonic`.
-        has_ended: True if the lease is given back, or about to be.
+        has_ended: True if the connection is given back, or about to be.
         is_avoided: True if it takes no further user, and is closed after the last one.
 
     """
 
     __slots__ = (
-        *("connection", "has_ended", "is_avoided", "lease", "rests_at", "served", "uses"),
-        "views",
+        *("connection", "has_ended", "held", "is_avoided", "renewals", "rests_at", "reused"),
+        *("served", "uses", "views"),
     )
 
-    def __init__(self, lease: WholeLease) -> None:
-        self.lease = lease
-        self.connection = lease.connection
+    def __init__(self, connection: HTTPConnection) -> None:
+        self.connection = connection
+        self.renewals = connection.renewals
+        self.held: list[Member] = []
         self.uses: set[ref[StreamLease]] = set()
-        self.views = lease.views
+        self.views: list[ConnectionView] = []
         self.served = 0
+        self.reused = False
         self.rests_at = inf
         self.has_ended = self.is_avoided = False
 
@@ -159,7 +170,9 @@ class Share:
 
         That may receive, and call functions of the user: not to be called under a lock.
         """
-        return not self.lease.is_at_limit(self.served) and self.connection.is_open()
+        for member in self.held.copy():
+            return not member.is_at_limit(self.served) and self.connection.is_open()
+        return False
 
     def has_room(self) -> bool:
         """Return True if it may have a further user, as far as is known without a look."""
@@ -226,9 +239,7 @@ class StreamLease:
 
     _share: Share | None
 
-    def __init__(
-        self, sharing: ref[Sharing], at: SharedOrigin, share: Share, origin: Origin
-    ) -> None:
+    def __init__(self, sharing: Sharing, at: SharedOrigin, share: Share, origin: Origin) -> None:
         self.connection = share.view()
         self.origin = origin
         self._from = share
@@ -244,7 +255,7 @@ class StreamLease:
     @property
     def reused(self) -> bool:
         """True if it was lent to others as well: then a request may find that it has ended."""
-        return self._from.served > 1 or self._from.lease.reused
+        return self._from.served > 1 or self._from.reused
 
     @property
     def whole(self) -> HTTPConnection:
@@ -274,11 +285,7 @@ class StreamLease:
         self._leave(share)
 
     def _leave(self, share: Share) -> None:
-        sharing = self._sharing()
-        if sharing is None:
-            share.lease.discard()  # the pool is gone
-        else:
-            sharing.end(self._at, share, self._mine)
+        self._sharing.end(self._at, share, self._mine)
         self._has_ended = True
 
     def __repr__(self) -> str:
@@ -458,20 +465,19 @@ class Sharing:
             return None
         if at.shares:
             return self._take(at, origin)
-        lease = None
+        held = None
         try:
             with self._changing:  # nobody shall find it neither idle nor shared
-                if at.opening or at.shares or (lease := self._pool.take_idle(here, origin)) is None:
+                if at.opening or at.shares or (held := self._pool.take_idle(here)) is None:
                     return None
-                if lease.connection.is_reusable():
-                    share = Share(lease)
-                    lease = None
-                    stream = self._use(at, share, origin)
-                    at.shares.append(share)
+                connection = held[0].connection
+                if connection is not None and connection.is_reusable():
+                    stream = self._lend(at, held, connection, origin)
+                    held = None
                     return stream
         finally:
-            if lease is not None:
-                lease.discard()
+            if held is not None:
+                self._pool.put_back(held, "discarded")
         return None
 
     def take_tunnel(self, here: OriginPool, origin: Origin) -> StreamLease | None:
@@ -530,7 +536,26 @@ class Sharing:
     def _use(self, at: SharedOrigin, share: Share, origin: Origin) -> StreamLease:
         share.served += 1
         share.rests_at = monotonic() + self._pool.ping_after
-        return StreamLease(self._self, at, share, origin)
+        return StreamLease(self, at, share, origin)
+
+    def _lend(
+        self, at: SharedOrigin, held: list[Member], connection: HTTPConnection, origin: Origin
+    ) -> StreamLease:
+        """Lend the first stream of a connection that was just taken; under the lock."""
+        member = held[0]
+        share: Share | None = member.lent
+        if share is None or share.renewals != connection.renewals:
+            share = Share(connection)
+        member.lent = None  # that would be a circle
+        share.served = 0
+        share.reused = member.requests > 0
+        stream = self._use(at, share, origin)
+        # Behind that: finalizers of former users leave it alone from here on.
+        share.has_ended = False
+        share.held = held
+        if share not in at.shares:  # one that gives it back may be about to remove it
+            at.shares.append(share)
+        return stream
 
     def _checked(self, at: SharedOrigin, lease: WholeLease) -> AnyLease:
         """Share what was taken as an HTTP/1.1 connection if it has turned out to be HTTP/2."""
@@ -631,17 +656,11 @@ class Sharing:
 
     def _share(self, at: SharedOrigin, lease: WholeLease) -> StreamLease:
         """Lend the first stream of a connection that is open."""
-        share = Share(lease)
-        try:
-            stream = self._use(at, share, lease.origin)
-            with self._changing:
-                at.shares.append(share)
-        except BaseException:
-            if share in at.shares:
-                at.shares.remove(share)
-            raise
+        with self._changing:
+            stream = self._lend(at, lease.held, lease.connection, lease.origin)
+        lease.hand_over()
         if at.waiting:
-            self._watch(at, share)
+            self._watch(at, lease.connection)
         return stream
 
     # ---- giving back
@@ -654,17 +673,21 @@ class Sharing:
             ends = not share.uses
             if ends:
                 share.has_ended = True
+            held = share.held
         if ends:
             try:
                 if share.is_avoided:
-                    share.lease.discard()
+                    self._pool.put_back(held, "discarded")
                 else:
-                    share.lease.release(None, share.served)
+                    for member in held.copy():
+                        member.lent = share
+                    self._pool.put_back(held, used=share.served)
             finally:
                 with self._changing:
-                    if share in at.shares:
+                    if share.held is held and share in at.shares:  # not lent again meanwhile
                         at.shares.remove(share)
-        self.wake(at, 1)
+        if at.waiting:
+            self.wake(at, 1)
 
     # ---- waiting
 
@@ -672,11 +695,11 @@ class Sharing:
         with self._changing:
             at.waiting[wake] = None
         for share in at.shares.copy():
-            self._watch(at, share)
+            self._watch(at, share.connection)
 
-    def _watch(self, at: SharedOrigin, share: Share) -> None:
+    def _watch(self, at: SharedOrigin, connection: HTTPConnection) -> None:
         """Have one that waits woken when the server allows more streams; the others follow it."""
-        share.connection.beside(partial(watch_room, partial(_note_room, self._self, at)))
+        connection.beside(partial(watch_room, partial(_note_room, self._self, at)))
 
     def _leave(self, at: SharedOrigin, wake: Wake) -> None:
         with self._changing:

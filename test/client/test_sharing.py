@@ -1,6 +1,8 @@
 """Streams of shared connections, without sockets: connections only say what they are asked."""
 
+import gc
 import time
+from weakref import ref
 
 import pytest
 from kit.pooled import FakeConnector, origin, places, step
@@ -178,6 +180,99 @@ def test_stream_of_an_idle_connection_is_taken_at_once():
     third.release()
 
 
+def test_what_is_kept_of_a_connection_is_used_again_until_it_is_connected_anew():
+    sharing, pool, connector = known()
+    here = pool._origin_pool(origin())
+    shares = []
+    for renewals in (0, 0, 1, 1):
+        connector.made[0].renewals = renewals
+        lease = sharing.take_stream(here, origin())
+        assert lease.reused
+        shares.append((lease._from, lease.connection))
+        lease.release()
+    assert shares[0] == shares[1] != shares[2] == shares[3]
+    assert shares[0][1] is not shares[2][1]  # that is a view of a session which has ended
+    lease = took(sharing.co_acquire(origin()))  # the same in the way of those that may wait
+    assert (lease._from, lease.connection) == shares[3]
+    lease.release()
+
+
+def test_nothing_is_kept_of_a_connection_that_has_ended():
+    ways = {
+        "pool closed": lambda pool, _: pool.close(),
+        "expired": lambda pool, _: pool._close_expired(time.monotonic() + 3600),
+        "room made": lambda pool, _: pool.acquire(origin(2)).discard(),
+        "discarded": lambda pool, _: pool.acquire(origin()).discard(),
+        "avoided": lambda _, lease: (lease.avoid(), lease.release()),
+    }
+    for name, end in ways.items():
+        sharing, pool, connector = known(max_connections=1)
+        gc.collect()
+        gc.disable()
+        try:
+            lease = sharing.take_stream(pool._origin_pool(origin()), origin())
+            view = ref(lease.connection)
+            if name != "avoided":
+                lease.release()
+                assert view() is not None
+            end(pool, lease)
+            lease = None
+            assert view() is None, name
+            assert connector.made[0].closings == 1, name
+            assert not any(at.shares for at in sharing._known.values())
+        finally:
+            gc.enable()
+
+
+def test_user_that_ends_a_second_time_leaves_the_next_one_alone(monkeypatch):
+    """The finalizer of one that was interrupted ends it again, perhaps in another thread."""
+    sharing, pool, _ = known()
+    here, at = pool._origin_pool(origin()), sharing._at(origin())
+    former = sharing.take_stream(here, origin())
+    share = former._from
+    former.release()
+    lease = sharing.take_stream(here, origin())
+    sharing.end(at, share, former._mine)
+    assert (places(pool), at.shares) == ((0, 1), [share])
+    lease.release()
+    assert (places(pool), at.shares) == ((1, 0), [])
+
+    put_back, taken = Pool.put_back, []
+
+    def taking(*args, **more):
+        monkeypatch.undo()
+        taken.append(sharing.take_stream(here, origin()))  # by another thread in this moment
+        put_back(*args, **more)
+
+    monkeypatch.setattr(Pool, "put_back", taking)
+    sharing.end(at, share, former._mine)
+    assert (places(pool), at.shares) == ((0, 1), [share])
+    other = sharing.try_acquire(origin())
+    assert other.whole is taken[0].whole
+    for lease in (other, taken[0]):
+        lease.release()
+    assert (places(pool), at.shares, share.has_ended) == ((1, 0), [], True)
+
+
+def test_connection_that_is_lent_again_while_it_is_given_back(monkeypatch):
+    """Another thread takes it, idle, before the first has noted that it is not shared any more."""
+    sharing, pool, _ = known()
+    at = sharing._at(origin())
+    lease = sharing.take_stream(pool._origin_pool(origin()), origin())
+    put_back, taken = Pool.put_back, []
+
+    def given_back(*args, **more):
+        monkeypatch.undo()
+        put_back(*args, **more)
+        taken.append(sharing._checked(at, pool.acquire(origin())))
+
+    monkeypatch.setattr(Pool, "put_back", given_back)
+    lease.release()
+    assert (places(pool), at.shares) == ((0, 1), [taken[0]._from])
+    taken[0].release()
+    assert (places(pool), at.shares) == ((1, 0), [])
+
+
 def test_stream_is_not_taken_at_once_if_that_is_not_possible():
     sharing, pool, connector = known()
     here = pool._origin_pool(origin())
@@ -215,17 +310,16 @@ def test_no_second_connection_if_another_one_takes_the_idle_one_meanwhile(monkey
 def test_no_second_connection_while_the_first_is_given_back():
     sharing, pool, connector = known()
     lease = took(sharing.co_acquire(origin()))
-    whole = lease._from.lease
-    release = type(whole).release
+    put_back = type(pool).put_back
     others = []
 
-    def slowly(*args):
+    def slowly(*args, **more):
         others.append(sharing.co_acquire(origin()))
         next(others[0])  # it waits, as there is neither a shared nor an idle one
-        release(*args)
+        put_back(*args, **more)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(type(whole), "release", slowly)
+        patched.setattr(type(pool), "put_back", slowly)
         lease.release()
     other = took(others[0])
     assert other.connection.whole is connector.made[0]
