@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from kit.s3_site import LOGIN, new_client, new_session, s3_site
 from kit.servers import Server, dav_apache, nginx
 from kit.support import ROOT, pattern, wait_until
 from kit.sync_pair import OLD, tree_of
@@ -117,46 +118,90 @@ def test_folders_and_files_change_places(server, tmp_path):
     assert kept_files(kept) == tree_of(root)
 
 
-def start(tmp_path, source, target, *args, prefix=(), **options):
+def start(tmp_path, source, target, *args, prefix=(), env=None, **options):
     """Start the command in a process of its own."""
     command = [*prefix, sys.executable, "-m", "dugong_like", "sync", "-v", *args]
     command += ["--record", tmp_path / "record", source, target]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})}
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
     )
 
 
+class Bucket:
+    """A bucket of an S3 service, that of moto."""
+
+    def __init__(self, site, name):
+        self.name = name
+        self.s3 = new_client(new_session(), site)
+        self.s3.create_bucket(Bucket=name)
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+        self.env = {**dict(zip(names, LOGIN.values(), strict=True)), "AWS_ENDPOINT_URL": site}
+
+    def files(self):
+        """Return all objects, and uploads that were begun and have not ended."""
+        found = {}
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name):
+            for one in page.get("Contents", ()):
+                body = self.s3.get_object(Bucket=self.name, Key=one["Key"])["Body"]
+                found[one["Key"].removeprefix("kept/")] = body.read()
+        for one in self.s3.list_multipart_uploads(Bucket=self.name).get("Uploads", ()):
+            found[f"upload of {one['Key']}"] = None
+        return found
+
+
+@pytest.fixture(params=["manifest", "webdav", "s3"])
+def any_server(request, certificate):
+    """Yield the URL of a folder, variables for it, and a function that returns its files."""
+    if request.param == "s3":
+        with s3_site(certificate) as urls:
+            bucket = Bucket(urls["http"], "killed")
+            yield "s3://killed/kept", bucket.env, bucket.files
+            bucket.s3.close()
+        return
+    with serving(request.param) as (url, kept):
+        yield url, {}, lambda: kept_files(kept)
+
+
+KILLS = 7  # in each direction, for each of three seeds
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(3))
-def test_a_kill_anywhere_loses_nothing_and_repeats_little(server, tmp_path, seed):
-    url, kept = server
+def test_a_kill_anywhere_loses_nothing_and_repeats_little(any_server, tmp_path, seed):
+    url, env, files = any_server
     root, back = tmp_path / "root", tmp_path / "back"
     make(root, 400)
-    for number in range(4):
-        (root / f"large{number}").write_bytes(LARGE)
+    sizes = [len(LARGE)] * 4
+    if url.startswith("s3:"):
+        sizes.append(65 << 20)  # goes in parts
+    for number, size in enumerate(sizes):
+        with (root / f"large{number}").open("wb") as file:
+            file.write(LARGE)
+            file.truncate(size)
         os.utime(root / f"large{number}", ns=(OLD, OLD))
     count = len(tree_of(root))
     source = random.Random(seed)
     for way in ((root, url), (url, back)):
         lines = 0
-        for _ in range(3):
-            process = start(tmp_path, *way)
+        for _ in range(KILLS):
+            process = start(tmp_path, *way, env=env)
             for _ in range(source.randrange(1, 100)):
                 lines += bool(process.stdout.readline())
             process.kill()
             lines += process.stdout.read().count(b"copy ")  # what it had written before
             process.communicate()
-        process = start(tmp_path, *way)
-        out, err = process.communicate(timeout=100)
+        process = start(tmp_path, *way, env=env)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         lines += out.count(b"copy ")
 
-        assert lines <= count + 3 * (8 * 16), "only what was in flight is repeated"
-        process = start(tmp_path, *way)
-        out, _ = process.communicate(timeout=100)
+        assert lines <= count + KILLS * (8 * 16), "only what was in flight is repeated"
+        process = start(tmp_path, *way, env=env)
+        out, _ = process.communicate(timeout=300)
         assert b"0 copied (0 B)" in out
-    assert kept_files(kept) == tree_of(root) == tree_of(back)
+    assert files() == tree_of(root) == tree_of(back)
 
 
 @pytest.mark.slow

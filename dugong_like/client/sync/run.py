@@ -305,7 +305,7 @@ class Sync:
         """Delete files, many by one request if the server can do that."""
         steps, together = self._steps.of(kind), self._remote.deletes_at_once
         if self._upload and together > 1:
-            yield from self._co_works(_groups(steps, together), self._co_delete_group)
+            yield from self._co_works(_groups(steps, together), self._co_delete_group, 1)
         else:
             yield from self._co_all(steps, self._co_delete_file)
 
@@ -322,8 +322,15 @@ class Sync:
         """
         yield from self._co_works(steps, partial(self._co_step, co_do))
 
-    def _co_works(self, things: Iterator[T], co_do: Callable[[T, Send], Co[None]]) -> Co[None]:
+    def _co_works(
+        self, things: Iterator[T], co_do: Callable[[T, Send], Co[None]], ahead: int = AHEAD
+    ) -> Co[None]:
         """Do *co_do* with each of *things*, several at a time.
+
+        Args:
+            things: what is done, such as steps.
+            co_do: does one, with a function that sends requests.
+            ahead: how many are under way for each connection.
 
         Raises:
             TransportError: the network has failed.
@@ -336,7 +343,7 @@ class Sync:
             for thing in self._while_it_works(things)
         )
         results = self._run_all(
-            works, ordered=False, errors="return", concurrency=jobs, window=jobs * AHEAD
+            works, ordered=False, errors="return", concurrency=jobs, window=jobs * ahead
         )
         try:
             while (item := (yield from results.co_next())) is not None:

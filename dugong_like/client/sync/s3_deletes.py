@@ -1,7 +1,7 @@
 """S3: deleting up to 1,000 objects by one request (DeleteObjects).
 
-The answer names the keys that were not deleted, with the reasons. What cannot be said in XML, or
-was not possible at that time, is deleted by a request of its own; and so is everything, if the
+The answer names the keys that were not deleted, with the reasons. Keys that XML cannot express, and
+those that failed for the moment, are deleted by requests of their own; so are all keys, if the
 service does not know DeleteObjects.
 
 Not here: requests in general (s3.py).
