@@ -19,8 +19,11 @@ class Stream:
         self.closed = False
 
     waits = False  # before each piece
+    co_wait = None  # waits for something else before the next piece
 
     def co_read(self, size):
+        if self.co_wait is not None:
+            yield from self.co_wait()
         if self.waits:
             yield from co_checkpoint()
         if self._cut is not None:

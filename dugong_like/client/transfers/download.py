@@ -27,7 +27,9 @@ lost connection begins anew, and nothing is left to another run.
 
 With several ranges the first request asks for `LEAST` bytes: so it learns size and version, and
 whether the server has ranges, without a body that is in the way. As soon as its head is there the
-rest is split, and requested at the same time. Each request that finds another version ends all.
+rest is split, and requested at the same time; that of the first range follows it. One that is done
+takes over half of what the slowest has left, which ends when it gets there (`Lanes`). Each request
+that finds another version ends all.
 
 Not here: the arguments (options.py), the file (part.py, destination.py), and its bytes (mover.py).
 """
@@ -59,7 +61,7 @@ from ...polling.contract import Co
 from ...polling.wake import co_sleep
 from .budget import Budget, may_go_on
 from .mover import Mover, Progress, Target
-from .ranges import LEAST, OtherVersion, check_part, range_fields, split
+from .ranges import LEAST, Lane, Lanes, OtherVersion, check_part, range_fields, split
 from .results import DownloadResult
 from .verification import Verification
 
@@ -210,8 +212,9 @@ class Download:
         target = self._target
         missing = sum(end - begin for begin, end in gaps if end is not None)
         if self._ranges > 1 and target.validator is not None and missing >= 2 * LEAST:
-            pieces = split(gaps, self._ranges)
-            yield from several(map(self._co_piece, pieces), [], self._ranges)
+            lanes = Lanes(split(gaps, self._ranges), target.spans)
+            count = min(lanes.count, self._ranges)
+            yield from several((self._co_lane(lanes) for _ in range(count)), [], self._ranges)
             return
         begin, end = gaps[0]
         try:
@@ -219,22 +222,32 @@ class Download:
         except TransportError as exc:
             yield from self._co_pause(exc)
 
-    def _co_piece(self, piece: tuple[int, int]) -> Co[None]:
-        """Receive a piece of the file while others are received."""
-        begin, end = piece
-        while begin < end:
+    def _co_lane(
+        self, lanes: Lanes, first: Lane | None = None, receiving: Co[None] | None = None
+    ) -> Co[None]:
+        """Receive one range after the other, while others are received.
+
+        Args:
+            lanes: all of them.
+            first: the first one; None for the next of *lanes*.
+            receiving: receives its first bytes; None if they have to be asked for.
+
+        """
+        lane = first
+        while (lane := lanes.begin(lane)) is not None:
             try:
-                yield from self._co_ask(begin, end, alone=False)
-            except TransportError as exc:
-                yield from self._co_pause(exc)
-            begin = next(
-                (
-                    max(at, begin)
-                    for at, to in self._target.spans.missing(end)
-                    if (to or end) > begin
-                ),
-                end,
-            )
+                while (begin := lane.next(self._target.spans)) < lane.end:
+                    try:
+                        if receiving is not None:
+                            going, receiving = receiving, None
+                            yield from going
+                        else:
+                            yield from self._co_ask(begin, lane.end, alone=False, lane=lane)
+                    except TransportError as exc:
+                        yield from self._co_pause(exc)
+            finally:
+                lanes.end(lane)
+            lane = None
 
     def _co_pause(self, exc: TransportError) -> Co[None]:
         """Wait before going on after *exc*, or raise it."""
@@ -252,8 +265,10 @@ class Download:
 
     # ---- one request
 
-    def _co_ask(self, begin: int, end: int | None, *, alone: bool) -> Co[None]:
-        """Ask for the bytes from *begin* to *end*, and receive what comes."""
+    def _co_ask(
+        self, begin: int, end: int | None, *, alone: bool, lane: Lane | None = None
+    ) -> Co[None]:
+        """Ask for the bytes from *begin* to *end*, and receive what comes, of *lane* if given."""
         target = self._target
         request = self._request.copy()
         if request.total is not None:
@@ -277,7 +292,7 @@ class Download:
             raise _refusal(response)
         with response:
             if status == PARTIAL:
-                yield from self._co_part(response, begin, end, alone=alone)
+                yield from self._co_part(response, begin, end, alone=alone, lane=lane)
             elif status == NOT_SATISFIABLE:
                 self._judge_unsatisfied(response)
             elif alone:
@@ -299,7 +314,9 @@ class Download:
             target.size = at
         self._check_progress(0, at, target.size)
 
-    def _co_part(self, response: Response, begin: int, end: int | None, *, alone: bool) -> Co[None]:
+    def _co_part(
+        self, response: Response, begin: int, end: int | None, *, alone: bool, lane: Lane | None
+    ) -> Co[None]:
         target = self._target
         found = check_part(response, begin, end, target.validator, target.size)
         is_first = target.validator is None  # of several
@@ -318,22 +335,20 @@ class Download:
             target.reserve()
         behind = found.last + 1
         has_others = is_first and target.size is not None and target.size - behind >= LEAST
-        receiving = self._co_receive(
-            response, begin, behind, end or target.size, body_digest, alone=alone and not has_others
-        )
         if not has_others:
-            yield from receiving
+            yield from self._co_receive(
+                response, begin, behind, end or target.size, body_digest, alone=alone, lane=lane
+            )
             return
-        pieces = split([(behind, target.size)], self._ranges - 1)
-        others = map(self._co_piece, pieces)
-        yield from several(chain([self._co_first(receiving)], others), [], self._ranges)
-
-    def _co_first(self, receiving: Co[None]) -> Co[None]:
-        """Receive the first of several ranges; the next round asks for what is lost of it."""
-        try:
-            yield from receiving
-        except TransportError as exc:
-            yield from self._co_pause(exc)
+        assert target.size is not None
+        share = min(max(target.size // self._ranges, behind), target.size)
+        lanes = Lanes(split([(share, target.size)], self._ranges - 1), target.spans)
+        lane = Lane(0, share)
+        receiving = self._co_receive(
+            response, begin, behind, end, body_digest, alone=False, lane=lane
+        )
+        others = (self._co_lane(lanes) for _ in range(min(lanes.count, self._ranges - 1)))
+        yield from several(chain([self._co_lane(lanes, lane, receiving)], others), [], self._ranges)
 
     def _co_receive(
         self,
@@ -344,8 +359,9 @@ class Download:
         digest: FieldDigest | None,
         *,
         alone: bool,
+        lane: Lane | None,
     ) -> Co[None]:
-        """Receive the body of *response*, the bytes from *begin* to *end*.
+        """Receive the body of *response*, the bytes from *begin* to *end*, or what *lane* needs.
 
         Args:
             response: with status 206.
@@ -354,10 +370,13 @@ class Download:
             wanted: where the bytes end that were asked for; None if that is unknown.
             digest: of the body; None if the header fields have none.
             alone: False if other bodies are received at the same time.
+            lane: to which the range belongs; None if there is only one.
 
         """
         target, verification = self._target, self._verification
-        at = yield from self._mover.co_move(response, begin, end, alone=alone)
+        at = yield from self._mover.co_move(response, begin, end, alone=alone, lane=lane)
+        if lane is not None and lane.end <= at < end:
+            return  # another one has taken the rest over
         digest = verification.expect_trailers(response) or digest
         if digest is not None and target.number is not None:
             yield from verification.co_check_body(digest, target.number, begin, at)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from ...errors import BodyTooLarge, UnusableRange
 from ...polling.binary_streams import co_write_all
 from ...polling.contract import Co
+from .ranges import Lane
 from .spans import Spans
 from .verification import Verification
 
@@ -107,7 +108,15 @@ class Mover:
         self._rate = rate
         self._sparse = sparse
 
-    def co_move(self, response: Response, begin: int, end: int | None, *, alone: bool) -> Co[int]:
+    def co_move(
+        self,
+        response: Response,
+        begin: int,
+        end: int | None,
+        *,
+        alone: bool,
+        lane: Lane | None = None,
+    ) -> Co[int]:
         """Move the body of *response* to the position *begin*.
 
         Args:
@@ -115,9 +124,10 @@ class Mover:
             begin: where its first byte belongs.
             end: where its last byte belongs, plus one; None if that is unknown.
             alone: False if other bodies are moved at the same time.
+            lane: to which they belong; what is behind its end may be left.
 
         Returns:
-            The position behind its last byte.
+            The position behind its last byte, or that of *lane*.
 
         Raises:
             UnusableRange: it has more bytes than *end* says.
@@ -129,8 +139,8 @@ class Mover:
         most = response.options.max_body
         with self._target.writer(begin, alone=alone) as file:
             if self._goes_by_system(response, end):
-                return (yield from self._co_by_system(response, file, begin, most))
-            return (yield from self._co_by_pieces(response, file, begin, end, most))
+                return (yield from self._co_by_system(response, file, begin, most, lane))
+            return (yield from self._co_by_pieces(response, file, begin, end, most, lane))
 
     def _goes_by_system(self, response: Response, end: int | None) -> bool:
         """Return True if no byte of the body has to be looked at."""
@@ -141,7 +151,9 @@ class Mover:
         has_hooks = response.request is not None and response.request.hooks is not None
         return self._verification.can_read_back and not has_hooks
 
-    def _co_by_system(self, response: Response, file: Any, begin: int, most: int | None) -> Co[int]:
+    def _co_by_system(
+        self, response: Response, file: Any, begin: int, most: int | None, lane: Lane | None
+    ) -> Co[int]:
         number = file.fileno()
         file.flush()
         start = os.lseek(number, 0, os.SEEK_CUR) - begin
@@ -154,7 +166,7 @@ class Mover:
                 self._check_size(at, most)
                 yield from self._target.co_keep()
                 yield from self._verification.co_follow(number)
-                if need is None:
+                if need is None or (lane is not None and at >= lane.end):
                     return at
                 yield need
         finally:
@@ -162,7 +174,13 @@ class Mover:
             self._arrived(begin, at, os.lseek(number, 0, os.SEEK_CUR) - start)
 
     def _co_by_pieces(
-        self, response: Response, file: Any, begin: int, end: int | None, most: int | None
+        self,
+        response: Response,
+        file: Any,
+        begin: int,
+        end: int | None,
+        most: int | None,
+        lane: Lane | None,
     ) -> Co[int]:
         rate = self._rate
         size = PIECE if rate is None else min(PIECE, max(rate.burst, LEAST))
@@ -183,6 +201,8 @@ class Mover:
             at = self._arrived(begin, at, at + count)
             yield from self._target.co_keep()
             yield from self._verification.co_take(view[:count], at, self._target.number)
+            if lane is not None and lane.end <= at and at != end:
+                break
         return at
 
     def _co_write(self, file: Any, data: memoryview, at: int) -> Co[None]:

@@ -5,7 +5,9 @@ Not here: the grammar of Content-Range (http/content_range.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from ...errors import UnusableRange
@@ -15,12 +17,14 @@ from ...http.validators import contradicts
 if TYPE_CHECKING:
     from ..request import ClientRequest
     from ..response import Response
+    from .spans import Spans
 
 # Bytes of a range at least: several are of use if one connection is slower than the path. Each
 # new one costs two or three round trips before its first byte, and sends 14 KiB in the next one,
 # doubled with each further (RFC 6928, RFC 5681): 1 MiB is what it has sent after six more, when it
 # has caught up. Files of two such ranges or more are split.
 LEAST: Final = 1 << 20
+WORTH: Final = 1.0  # seconds that a range still needs at least for half of it to be taken over
 
 
 class OtherVersion(Exception):
@@ -107,3 +111,100 @@ def split(gaps: Iterable[tuple[int, int | None]], count: int) -> Iterator[tuple[
             yield begin, begin + size
             begin += size
         yield begin, end
+
+
+class Lane:
+    """A range that one connection receives.
+
+    Args:
+        begin: position of its first byte.
+        end: position behind its last one. Another lane may take over the rest: then it moves to the
+            front while the range is received, and no further bytes are needed from here.
+
+    Attributes:
+        begin: see above.
+        end: see above.
+        begun_at: when it was begun with, in seconds of a clock.
+
+    """
+
+    __slots__ = ("begin", "begun_at", "end")
+
+    def __init__(self, begin: int, end: int) -> None:
+        self.begin = begin
+        self.end = end
+        self.begun_at = 0.0
+
+    def next(self, spans: Spans) -> int:
+        """Return the position of the first byte that is not there; `end` if all are."""
+        for begin, end in spans.missing(self.end):
+            if end is None or end > self.begin:
+                return min(max(begin, self.begin), self.end)
+        return self.end
+
+
+class Lanes:
+    """The ranges that are received at the same time, and those that wait for that.
+
+    One that is done takes over half of what the slowest one has left: connections are not equally
+    fast, and the last one would be waited for. That costs a connection, and what is on its way.
+
+    Args:
+        waiting: the ranges.
+        spans: the bytes that are there.
+        clock: gives seconds, as `time.monotonic`.
+
+    """
+
+    def __init__(
+        self,
+        waiting: Iterable[tuple[int, int]],
+        spans: Spans,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._waiting = deque(waiting)
+        self._spans = spans
+        self._clock = clock
+        self._active: list[Lane] = []
+
+    @property
+    def count(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def begin(self, lane: Lane | None = None) -> Lane | None:
+        """Begin with *lane*, or with one that waits, or is taken over; None if there is none."""
+        if lane is None:
+            lane = Lane(*self._waiting.popleft()) if self._waiting else self._taken_over()
+        if lane is not None:
+            lane.begun_at = self._clock()
+            self._active.append(lane)
+        return lane
+
+    def end(self, lane: Lane) -> None:
+        """Note that nothing more comes for *lane*."""
+        self._active.remove(lane)
+
+    def _taken_over(self) -> Lane | None:
+        """Return the second half of what the slowest lane has left, if it is worth it."""
+        now = self._clock()
+        seconds, slowest = max(
+            ((self._seconds_left(lane, now), lane) for lane in self._active),
+            key=lambda pair: pair[0],
+            default=(0.0, None),
+        )
+        if slowest is None or seconds < WORTH:
+            return None
+        at = slowest.next(self._spans)
+        if slowest.end - at < 2 * LEAST:
+            return None
+        lane = Lane(at + (slowest.end - at) // 2, slowest.end)
+        slowest.end = lane.begin
+        return lane
+
+    def _seconds_left(self, lane: Lane, now: float) -> float:
+        """Return how long *lane* needs for the rest, at its rate so far."""
+        at, passed = lane.next(self._spans), now - lane.begun_at
+        if at == lane.begin:
+            return passed * (lane.end - at)  # nothing has come so far
+        return passed * (lane.end - at) / (at - lane.begin)

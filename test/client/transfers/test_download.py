@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import resource
 import signal
@@ -34,6 +35,7 @@ from dugong_like import (
 from dugong_like.client.transfers import download as download_module
 from dugong_like.client.transfers import part as part_module
 from dugong_like.client.transfers import ranges as ranges_module
+from dugong_like.polling.wake import Wake
 
 URL = "http://example.org/file"
 BODY = pattern(300_000)
@@ -124,6 +126,7 @@ def broken_off_beside(site, path):
 def test_a_lost_connection_is_not_the_end(site, path, ranges, monkeypatch):
     monkeypatch.setattr(ranges_module, "LEAST", 20_000)
     monkeypatch.setattr(download_module, "LEAST", 20_000)
+    monkeypatch.setattr(ranges_module, "WORTH", math.inf)  # nothing is taken over
     site.cuts = [1, 10_000, 0, 30_000]
 
     result = download(site, path, ranges=ranges, sha256=SHA)
@@ -500,6 +503,7 @@ def small(monkeypatch):
     """Have small files split."""
     monkeypatch.setattr(ranges_module, "LEAST", 20_000)
     monkeypatch.setattr(download_module, "LEAST", 20_000)
+    monkeypatch.setattr(ranges_module, "WORTH", math.inf)  # nothing is taken over
 
 
 @pytest.mark.feature("E41")
@@ -508,11 +512,42 @@ def test_several_ranges_arrive_at_the_same_time(site, path, small):
     assert path.read_bytes() == BODY
     assert site.asked == [
         ("bytes=0-19999", None),
-        ("bytes=20000-113333", '"1"'),  # these while the first one is on its way
-        ("bytes=113334-206667", '"1"'),
-        ("bytes=206668-299999", '"1"'),
+        ("bytes=20000-74999", '"1"'),  # by the connection of the first one
+        ("bytes=75000-149999", '"1"'),
+        ("bytes=150000-224999", '"1"'),
+        ("bytes=225000-299999", '"1"'),
     ]
     assert result.received == len(BODY)
+
+
+@pytest.mark.parametrize("cut", [None, 10_000])
+def test_a_range_that_is_done_takes_over_half_of_what_a_slow_one_has_left(
+    site, path, small, monkeypatch, cut
+):
+    """The slow one ends where the other one has begun, or goes on if its connection is lost."""
+    monkeypatch.setattr(ranges_module, "WORTH", 0.0)
+    released = Wake()
+    site.cuts = [None, None, cut]
+
+    def by_slow(request):
+        response = site.usual(request)
+        site.streams[-1].co_wait = released.co_wait
+        return response
+
+    def by_the_other(request):
+        released.set()
+        return site.usual(request)
+
+    site.by = [None, None, by_slow, by_the_other]
+    with released:
+        result = download(site, path, ranges=2, sha256=SHA)
+    assert path.read_bytes() == BODY
+    asked = [wanted for wanted, _ in site.asked]
+    assert asked[:4] == [
+        "bytes=0-19999", "bytes=20000-149999", "bytes=150000-299999", "bytes=225000-299999",
+    ]  # fmt: skip
+    assert result.received < len(BODY) + 75_000
+    assert all(stream.closed or not stream._rest for stream in site.streams)
 
 
 def test_what_is_missing_in_between_is_asked_for_by_the_next_run(site, path, small):

@@ -3,7 +3,8 @@
 import pytest
 
 from dugong_like.client.transfers import ranges
-from dugong_like.client.transfers.ranges import range_fields, split
+from dugong_like.client.transfers.ranges import Lane, Lanes, range_fields, split
+from dugong_like.client.transfers.spans import Spans
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8, 64])
@@ -26,3 +27,69 @@ def test_gaps_stay_gaps(monkeypatch):
 def test_the_fields():
     assert range_fields(5, None, None) == [("Range", "bytes=5-")]
     assert range_fields(0, 10, '"1"') == [("Range", "bytes=0-9"), ("If-Range", '"1"')]
+
+
+# ---- ranges at the same time
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """Return two lanes of 10,000 bytes each, the first of which is done, and what they are of."""
+    monkeypatch.setattr(ranges, "LEAST", 100)
+    spans, clock = Spans(), Clock()
+    lanes = Lanes([(0, 10_000), (10_000, 20_000)], spans, clock)
+    done, slow = lanes.begin(), lanes.begin()
+    spans.add(0, 10_000)
+    lanes.end(done)
+    return lanes, slow, spans, clock
+
+
+def test_half_of_what_a_slow_one_has_left_is_taken_over(two):
+    lanes, slow, spans, clock = two
+    spans.add(10_000, 12_000)
+    clock.now += 1
+    taken = lanes.begin()
+    assert (taken.begin, taken.end, slow.end) == (16_000, 20_000, 16_000)
+    assert slow.next(spans) == 12_000
+    assert taken.next(spans) == 16_000
+
+
+def test_nothing_is_taken_over_that_comes_soon_or_is_small(two):
+    lanes, slow, spans, clock = two
+    clock.now += 1
+    spans.add(10_000, 15_001)  # as much again would take less than a second
+    assert lanes.begin() is None
+    clock.now += 1000
+    spans.add(15_000, 19_801)
+    assert lanes.begin() is None
+    assert slow.end == 20_000
+
+
+def test_one_that_gets_nothing_is_given_a_moment(two):
+    lanes, slow, spans, clock = two
+    assert lanes.begin() is None
+    clock.now += 2
+    assert lanes.begin().begin == slow.end == 15_000
+
+
+def test_those_that_wait_come_first():
+    lanes = Lanes([(0, 10_000_000), (20_000_000, 30_000_000)], Spans(), Clock())
+    lanes.begin()
+    assert lanes.count == 1
+    assert lanes.begin().begin == 20_000_000
+    assert lanes.count == 0
+
+
+def test_bytes_that_came_from_the_slow_one_after_all_are_not_asked_for():
+    spans = Spans([(0, 500), (700, 1000)])
+    assert Lane(0, 1000).next(spans) == 500
+    assert Lane(600, 1000).next(spans) == 600
+    assert Lane(700, 1000).next(spans) == 1000
+    assert Lane(0, 400).next(spans) == 400
