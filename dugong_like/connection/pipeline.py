@@ -33,7 +33,7 @@ from ..errors import (
 from ..http.arguments import iterate
 from ..http.redaction import quoted
 from ..http.request import IDEMPOTENT, BodyFollowing, Request, check_request, not_a_request
-from ..http.retry_after import retry_after
+from ..http.retry_after import asked_pause
 from ..polling.combinators import Bundle
 from ..polling.contract import Co, PollNeeded, run
 from ..polling.numbers import check_int, check_seconds
@@ -677,8 +677,7 @@ class Pipeline:
 
     def _pause_after(self, response: HTTPResponse, refusals: int) -> float:
         """Return the seconds that *response* asks to wait, or how long it is to be without."""
-        value = response.field("retry-after")
-        asked = None if value is None else retry_after(value, time.time())
+        asked = asked_pause(response, time.time())
         return growing_pause(self._backoff, refusals, self._max_wait) if asked is None else asked
 
     def _send_later(self, ticket: Ticket, response: HTTPResponse) -> None:

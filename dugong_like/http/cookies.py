@@ -78,7 +78,7 @@ class Cookies:
         self._store = CookieStore()
         self._unbound: dict[tuple[str, str], Cookie] = {}  # by name and path
         self._home: Origin | None = None  # of `bind`
-        self._now = 0.0  # the latest time that was passed
+        self._now = 0.0  # the last time that was passed, which may be before others
         self._lock = RLock()  # the garbage collector or a handler of signals may come in between
         after_fork(self._in_child)
 
@@ -371,7 +371,7 @@ class Cookies:
     # Inside; what has no lock is called with it
 
     def _expire(self, now: float) -> None:
-        self._now = max(self._now, now)
+        self._now = now
         if self._store.expire(now):
             self._changed()
 

@@ -4,8 +4,9 @@ from math import inf
 
 import pytest
 
-from dugong_like.http.retry_after import retry_after
+from dugong_like.http.retry_after import asked_pause, retry_after
 
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 NOW = 784_111_700.5
 
 
@@ -22,3 +23,20 @@ NOW = 784_111_700.5
 )  # fmt: skip
 def test_both_forms(value, seconds):
     assert retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ({}, None), ({"date": DATE}, None), ({"retry-after": DATE}, 76.5),
+        ({"retry-after": DATE, "date": "Sun, 06 Nov 1994 08:49:30 GMT"}, 7.0),
+        ({"retry-after": DATE, "date": "Sun, 06 Nov 1994 08:59:30 GMT"}, 0.0),
+        ({"retry-after": DATE, "date": "yesterday"}, 76.5),
+        ({"retry-after": "5", "date": DATE}, 5.0), ({"retry-after": "soon", "date": DATE}, None),
+    ],
+)  # fmt: skip
+def test_a_date_counts_from_that_of_the_response(fields, seconds):
+    class Message:
+        field = staticmethod(fields.get)
+
+    assert asked_pause(Message, NOW) == seconds

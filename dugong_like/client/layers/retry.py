@@ -165,12 +165,11 @@ class Retry:
             now: seconds of `time.time`.
 
         """
-        value = response.field("retry-after") if self.respect_retry_after else None
-        if value is None:
+        if not self.respect_retry_after or response.field("retry-after") is None:
             return None
-        from ...http.retry_after import retry_after  # noqa: PLC0415 - rare
+        from ...http.retry_after import asked_pause  # noqa: PLC0415 - rare
 
-        return retry_after(value, now)
+        return asked_pause(response, now)
 
     def count(self, origin: Origin) -> None:
         """Count a request to *origin*."""
