@@ -48,6 +48,7 @@ class Spans:
         self._token = secrets.token_hex(4)
         self._hold = False
         self._given = 0
+        self._date: tuple[str, int | None] = ("", None)  # the last one, and its seconds
 
     def span(self, date: str | None, began: float) -> str | None:
         """Return the span of a file that was stored.
@@ -60,7 +61,9 @@ class Spans:
             None if it has no date.
 
         """
-        end = None if date is None else parse_http_date(date, time.time())
+        if date is not None and date != self._date[0]:
+            self._date = (date, parse_http_date(date, time.time()))
+        end = None if date is None else self._date[1]
         if end is None:
             return None
         begin = end - math.ceil(time.monotonic() - began) - SLACK
