@@ -99,6 +99,11 @@ def _add_outputs(parser: Parser, name: str) -> None:
     group.add_argument(
         *short, "--include", action="store_true", help="write the head in front of the body"
     )
+    add_loudness(group)
+
+
+def add_loudness(group: Any) -> None:
+    """Add the options that say how much is reported: the same for all commands, to *group*."""
     loudness = group.add_mutually_exclusive_group()
     loudness.add_argument(
         "-v", "--verbose", action="store_true",

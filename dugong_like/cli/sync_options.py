@@ -9,7 +9,7 @@ import argparse
 from typing import Final
 
 from .options import Parser, TimeLimits, file_name, shown
-from .request_options import add_connections, add_identity
+from .request_options import add_connections, add_identity, add_loudness
 
 JOBS: Final = 8
 MOST_JOBS: Final = 256
@@ -64,7 +64,7 @@ def add_sync_options(parser: Parser, limits: TimeLimits) -> None:
     _add_output(parser)
     add_identity(parser)
     add_connections(parser, limits, retries=RETRIES, whole="the run")
-    parser.set_defaults(compressed=False, list=None, location=True, verbose=False)
+    parser.set_defaults(compressed=False, list=None, location=True)
 
 
 def _add_output(parser: Parser) -> None:
@@ -72,17 +72,10 @@ def _add_output(parser: Parser) -> None:
     group.add_argument(
         "--json", action="store_true", help="write a line of JSON for each file, and one for all"
     )
-    loudness = group.add_mutually_exclusive_group()
-    loudness.add_argument(
-        "-v", "--verbose", dest="lists", action="store_true", help="write a line for each file"
-    )
-    loudness.add_argument(
-        "-q", "--quiet", action="store_true", help="write no progress and no errors"
-    )
     group.add_argument(
-        "--progress", action="store_true",
-        help="show the progress also if standard error is no terminal",
-    )  # fmt: skip
+        "--list", dest="lists", action="store_true", help="write a line for each file"
+    )
+    add_loudness(group)
     group.add_argument(
         "--jobs", metavar="COUNT", type=_jobs, default=JOBS,
         help=f"connections at the same time (default: {JOBS})",

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from kit.sites import answer_of
+from kit.sites import Site, answer_of
 from kit.sync_pair import OLD, pair_of, tree_of
 from kit.sync_server import BASE, Store
 
@@ -36,7 +36,7 @@ def test_a_run_and_its_summary(pair, capfd):
 
     (pair.root / "b").unlink()
     pair.write("c\n\x1b[2J", b"1")
-    assert sync(pair, "-v", "--delete") == 0
+    assert sync(pair, "--list", "--delete") == 0
     lines = capfd.readouterr().out.splitlines()
     assert lines[0].startswith("copy         1 B  c")
     assert "\x1b" not in lines[0]
@@ -136,7 +136,7 @@ def test_compared_files_are_not_called_copied(pair, capfd):
     pair.write("a")
     pair.write("b")
     assert sync(pair, "-q") == 0
-    assert sync(pair, "-v", "--checksum") == 0
+    assert sync(pair, "--list", "--checksum") == 0
     assert capfd.readouterr().out == "0 copied (0 B), 0 deleted, 2 unchanged\n"
     assert sync(pair, "-n", "--checksum") == 0
     assert capfd.readouterr().out == "0 would be copied (0 B), 0 would be deleted, 2 unchanged\n"
@@ -197,3 +197,25 @@ def test_two_sides_that_are_no_pair(sides, reason, capfd):
     err = capfd.readouterr().err
     assert reason in err
     assert "secret" not in err
+
+
+def test_verbose_is_what_it_is_for_all_commands(tmp_path, capfd):
+    """The heads of what is sent and received; the files are listed by another option."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a").write_bytes(b"x")
+    with Site({None: answer_of(403)}) as site:
+        url = f"http://127.0.0.1:{site.port}/"
+        assert main(["sync", "-v", str(tmp_path / "root"), url]) == 4
+        out, err = capfd.readouterr()
+        assert "> OPTIONS /" in err
+        assert "< HTTP/1.1 403" in err
+        assert out == ""
+    texts = set()
+    for command in ("get", "post", "put", "sync"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        _, found, rest = capfd.readouterr().out.partition("  -v, --verbose")
+        text, _, _ = rest.partition("  -q, --quiet")
+        assert found
+        texts.add(text)
+    assert len(texts) == 1

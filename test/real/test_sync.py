@@ -120,7 +120,7 @@ def test_folders_and_files_change_places(server, tmp_path):
 
 def start(tmp_path, source, target, *args, prefix=(), env=None, **options):
     """Start the command in a process of its own."""
-    command = [*prefix, sys.executable, "-m", "dugong_like", "sync", "-v", *args]
+    command = [*prefix, sys.executable, "-m", "dugong_like", "sync", "--list", *args]
     command += ["--record", tmp_path / "record", source, target]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})}
     return subprocess.Popen(
