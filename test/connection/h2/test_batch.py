@@ -6,6 +6,7 @@ import threading
 from functools import partial
 
 import pytest
+from kit.ctrl_c import ctrl_c_at_each_place
 from kit.every_driver import DRIVERS
 from kit.h2_server import Answer, h2_server
 from kit.h2_streams import PeerStream, bodies_of, results_of
@@ -14,6 +15,8 @@ from kit.streams import connection, finish
 from kit.support import pattern
 
 from dugong_like import ConnectionClosed, HTTPConnection, InvalidRequest, StreamReset
+from dugong_like.connection.h2 import batch as batches
+from dugong_like.connection.h2 import lock, pump, stream
 from dugong_like.http.h2.stream import Stream
 
 MOST_CODES = 1400  # bytecodes of each exchange of a large batch
@@ -266,3 +269,33 @@ def test_threads_send_batches_on_one_connection():
                 assert not thread.is_alive()
     assert wrong == []
     assert len(failed) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "module", [batches, lock, pump, stream], ids=lambda module: module.__name__
+)
+def test_ctrl_c_anywhere_leaves_nothing(monkeypatch, module):
+    """The connection goes on without the batch, or has ended: a response is never another's."""
+
+    def make():
+        return opened(monkeypatch, PeerStream(numbered), max_concurrent_streams=3)
+
+    def call(case):
+        conn, stream = case
+        bodies = [pattern(size) for size in (3, 300_000, 5, 70_000, 6)]
+        assert bodies_of_batch(stream, batch_of(conn, 3, 300_000, 5, 70_000, 6)) == bodies
+
+    def bodies_of_batch(stream, going):
+        (replies,) = results_of(stream, going)
+        return [reply.body for reply in replies]
+
+    count = 0
+    for count, (conn, first) in enumerate(ctrl_c_at_each_place(make, call, module), 1):
+        if conn.is_open():
+            assert conn.is_reusable(), count
+            assert bodies_of(first, conn.co_exchange("GET", "/4")) == [pattern(4)], count
+        else:
+            conn.close()
+            assert first.closed, count
+    assert count > 5
