@@ -12,7 +12,7 @@ from kit.h2_server import Answer, h2_server
 from kit.h2_streams import PeerStream, bodies_of, results_of
 from kit.steps import Steps
 from kit.streams import connection, finish
-from kit.support import pattern
+from kit.support import pattern, wait_until
 
 from dugong_like import ConnectionClosed, HTTPConnection, InvalidRequest, StreamReset
 from dugong_like.connection.h2 import batch as batches
@@ -50,6 +50,10 @@ def opened(monkeypatch, *more, app=numbered, **settings):
 
 def batch_of(conn, *sizes, replies=None):
     return conn.co_exchange_all([("GET", f"/{size}") for size in sizes], replies)
+
+
+def asked_for(server, path):
+    return sum(each[":path"] == path for each in [*server.peers[0].requests])
 
 
 def streams_in_memory():
@@ -258,11 +262,7 @@ def test_threads_send_batches_on_one_connection():
             for thread in threads:
                 thread.start()
             if target is wait:
-                waiting = 0
-                while waiting < count:
-                    waiting = sum(
-                        request[":path"] == "/never" for request in list(server.peers[0].requests)
-                    )
+                wait_until(lambda: asked_for(server, "/never") == 4)
                 conn.close()
             for thread in threads:
                 thread.join(30)
