@@ -1,9 +1,9 @@
 """A client over HTTP/2 with a server that ends each connection after a few requests: nginx.
 
-Tasks of asyncio send requests by one `AsyncClient`; then threads and a `Loop` share a `Client`.
-Each request has a number of its own, and a third of them are POST. The log of the server has to
-have each number exactly once, and no error may reach a caller, though nginx refuses by GOAWAY what
-comes after its last request (``keepalive_requests``).
+Tasks of asyncio send requests by one `AsyncClient`; then threads and a `Loop` share a `Client`;
+then `Client.map` sends them. Each request has a number of its own, and a third of them are POST.
+The log of the server has to have each number exactly once, and no error may reach a caller, though
+nginx refuses by GOAWAY what comes after its last request (``keepalive_requests``).
 
 Run: ``python3 -m contrib.torture.http2_client [--seconds N] [--count N] [--seed 1] [--requests 50]
 [--tasks 200] [--threads 16]``, with nginx and the package ``trustme``. Exit status 1 if anything
@@ -223,6 +223,21 @@ def on_threads(server: Nginx, requests: Requests, count: int) -> None:
             thread.join()
 
 
+def by_map(server: Nginx, requests: Requests) -> None:
+    """Let `Client.map` send them."""
+    with Client(**options_of(server)) as client:
+        given = (
+            client.build_request(method, target, content=body)
+            for method, target, body in iter(requests.next, None)
+        )
+        for item in client.map(given, errors="return"):
+            assert item.request is not None
+            if item.error is not None:
+                requests.problems.append(f"{item.request!r}: {item.error!r}")
+            else:
+                requests.note(item.request.url.target, item.response)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Send all requests, and print what came of them."""
     options = parser(__doc__ or "")
@@ -235,6 +250,7 @@ def main(argv: list[str] | None = None) -> int:
     ways: dict[str, Callable[[Nginx, Requests], None]] = {
         "tasks": partial(on_tasks, count=given.tasks),
         "threads and a loop": partial(on_threads, count=given.threads),
+        "map": by_map,
     }
     asyncio.run(asyncio.sleep(0))  # it may keep descriptors
     before = open_descriptors()

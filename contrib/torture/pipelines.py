@@ -5,10 +5,12 @@ before an answer, inside its head or body, by FIN or RST, with and without sayin
 come again by 503. Each answer has to belong to its request and to be whole; no request that may be
 repeated may be lost; no POST may arrive twice; and the order has to be kept. That is tried by a
 `Pipeline`, with whole bodies and in pieces, and by a `SharedPipeline`: with a writer thread and a
-reader thread, by two operations in one, and by tasks of asyncio.
+reader thread, by two operations in one, and by tasks of asyncio. `Client.map` has to do the same,
+with several connections, over HTTP/1.1 and, if the package ``h2`` is there, over HTTP/2.
 
-Run: ``python3 -m contrib.torture.pipelines [--seconds N] [--count N] [--seed 1]``, where N counts
-requests. Prints what became of them in each way. Exit status 1 if anything was wrong.
+Run: ``python3 -m contrib.torture.pipelines [--seconds N] [--count N] [--seed 1] [--way NAME]``,
+where N counts requests, and more than one way may be named. Prints what became of them in each way.
+Exit status 1 if anything was wrong.
 """
 
 from __future__ import annotations
@@ -22,16 +24,21 @@ import sys
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from importlib.util import find_spec
 from typing import Any, Final
 
 from dugong_like import (
+    Client,
     Co,
+    DugongError,
     HTTPConnection,
     NotAnswered,
     Pipeline,
     Request,
+    Retry,
     SharedPipeline,
     both,
     run,
@@ -45,6 +52,7 @@ ROUND: Final = 500  # requests of one pipeline
 SIZES: Final = (0, 1, 100, 5000, 70_000)  # bytes of an answer, besides its tag
 BODY: Final = 1000  # bytes of a request
 PATIENCE: Final = 60.0  # seconds after which something hangs
+PREFACE: Final = b"PRI"  # the beginning of it (RFC 9113 section 3.4)
 OPTIONS: Final[dict[str, Any]] = {"attempts": 60, "backoff": 0.0, "statuses": {503}}
 
 
@@ -65,6 +73,13 @@ class Server:
     def serve(self, sock: socket.socket) -> None:
         """Answer until the dice, or the client, end the connection."""
         dice = random.Random(self.dice.random())
+        if sock.recv(len(PREFACE), socket.MSG_PEEK) == PREFACE:
+            from .cut_streams import CutConnection  # needs another package
+
+            CutConnection(sock, dice, self.seen, lambda *one: body_for(dice, *one)).serve(
+                sock.recv(65536)
+            )
+            return
         often = dice.choice([0.005, 0.02, 0.1])
         with sock.makefile("rb") as stream:
             while line := stream.readline():
@@ -83,7 +98,7 @@ class Server:
         self, sock: socket.socket, dice: random.Random, often: float, method: str, target: str
     ) -> bool:
         """Answer one request; return True if the connection goes on."""
-        body = b"" if method == "HEAD" else tagged(target, dice.choice(SIZES))
+        body = body_for(dice, method, target)
         length = f"Content-Length: {len(body)}\r\n"
         end = dice.choice(ENDS) if dice.random() < often else "none"
         if end == "busy":
@@ -102,6 +117,11 @@ class Server:
 
 
 ENDS: Final = ("before", "head", "body", "behind", "announced", "busy", "busy")
+
+
+def body_for(dice: random.Random, method: str, target: str) -> bytes:
+    """Return the body of an answer."""
+    return b"" if method == "HEAD" else tagged(target, dice.choice(SIZES))
 
 
 def tagged(target: str, size: int) -> bytes:
@@ -176,8 +196,13 @@ class Round:
     def give_up(self, exc: NotAnswered) -> None:
         """Check that the next request may fail."""
         request = self.requests[self._next]
-        self._next += 1
         check(exc.request is request, f"the error of {exc.request!r} for {request!r}")
+        self.note_loss(exc)
+
+    def note_loss(self, exc: DugongError) -> None:
+        """Check that the next request may have failed by *exc*."""
+        request = self.requests[self._next]
+        self._next += 1
         check(request.method == "POST", f"{request!r} was lost: {exc}")
         check(exc.request_sent != "no", f"{request!r} could have been sent: {exc}")
         self.outcomes["given up"] += 1
@@ -304,22 +329,52 @@ def tasks(conn: HTTPConnection, this: Round) -> None:
     asyncio.run(main())
 
 
+def by_map(conn: HTTPConnection, this: Round, version: str) -> None:
+    """`Client.map`, on connections of its own to the server of *conn*."""
+    base = f"http://127.0.0.1:{conn.port}"
+    retry = Retry(60, backoff=0, budget=None)
+    with Client(retry=retry, versions=(version,), timeout=PATIENCE, trust_env=False) as client:
+        given = (
+            client.build_request(each.method, base + each.target, content=each.body)
+            for each in this.requests
+        )
+        for item in client.map(given, errors="return"):
+            if isinstance(item.error, DugongError):
+                check(item.error.request is item.request, f"{item.error!r} for {item.request!r}")
+                this.note_loss(item.error)
+            else:
+                check(item.error is None, f"{item.error!r}")
+                assert item.response is not None
+                tag = item.response.headers.get("x-tag")
+                this.take(this.requests[item.index], tag, item.response.content)
+
+
 WAYS: Final[dict[str, Callable[[HTTPConnection, Round], None]]] = {
     "Pipeline": by_pipeline,
     "in pieces": in_pieces,
     "two threads": two_threads,
     "two operations": two_operations,
     "tasks": tasks,
+    "map": partial(by_map, version="http/1.1"),
+    **({"map over HTTP/2": partial(by_map, version="h2")} if find_spec("h2") else {}),
 }
 
 
-def attempt(server: Server, limit: Limit, seed: int) -> tuple[dict[str, Counter[str]], int]:
-    """Try all ways in turn; return the outcomes of each, and how many violations there were."""
-    outcomes: dict[str, Counter[str]] = {way: Counter() for way in WAYS}
+def attempt(
+    server: Server, limit: Limit, seed: int, names: Sequence[str] = ()
+) -> tuple[dict[str, Counter[str]], int]:
+    """Try the ways of these *names*, or all, in turn.
+
+    Returns:
+        The outcomes of each, and how many violations there were.
+
+    """
+    ways = {name: way for name, way in WAYS.items() if not names or name in names}
+    outcomes: dict[str, Counter[str]] = {way: Counter() for way in ways}
     number = violations = 0
     dice = random.Random(seed)
     while not limit.reached(number * ROUND):
-        name, way = list(WAYS.items())[number % len(WAYS)]
+        name, way = list(ways.items())[number % len(ways)]
         this = Round(number, dice)
         number += 1
         try:
@@ -337,10 +392,12 @@ def attempt(server: Server, limit: Limit, seed: int) -> tuple[dict[str, Counter[
 
 def main(argv: list[str] | None = None) -> int:
     """Run what the command line says; exit status 1 if anything was wrong."""
-    options = parser(__doc__).parse_args(argv)
+    own = parser(__doc__)
+    own.add_argument("--way", action="append", choices=WAYS, help="only this one")
+    options = own.parse_args(argv)
     server = Server(options.seed)
     with running(server):
-        outcomes, violations = attempt(server, Limit.of(options), options.seed)
+        outcomes, violations = attempt(server, Limit.of(options), options.seed, options.way or ())
     for way, counts in outcomes.items():
         print(f"{way}: " + ", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
     total = sum(sum(counts.values()) for counts in outcomes.values())
