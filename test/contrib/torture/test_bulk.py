@@ -24,6 +24,7 @@ def test_memory_does_not_grow_with_the_number_of_requests(count, options, capsys
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("ordered", [True, False])
 def test_nothing_is_kept_of_requests_that_are_done(ordered, monkeypatch):
     """By what Python has allocated, which the resident set would not show so exactly."""
