@@ -220,14 +220,9 @@ class Engine:
             shared.blocked[stream] = None
         else:
             shared.blocked.pop(stream, None)
-        at = 0
-        while at < allowed:
-            shared.floods.expect_updates(1)
-            stop = min(at + shared.max_frame, allowed)
-            flags = END_STREAM if end and stop == size else 0
-            self._send_data_frame(stream.id, view[at:stop], flags)
-            at = stop
-        if end and not size:
+        if allowed:
+            self._queue_data(stream.id, view[:allowed], END_STREAM if end else 0)
+        elif end:
             self.output.add(frame_header(0, DATA, END_STREAM, stream.id))
         stream.window -= allowed
         shared.window -= allowed
@@ -426,14 +421,28 @@ class Engine:
         if stream.request_ended or stream.state is CLOSED:
             raise StateError(f"nothing more can be sent on stream {stream.id}")
 
-    def _send_data_frame(self, stream_id: int, content: memoryview, flags: int) -> None:
-        """Queue DATA. A small one is one piece with its header, so that sending it takes less."""
-        header = frame_header(len(content), DATA, flags, stream_id)
-        if len(content) <= JOINED:
+    def _queue_data(self, stream_id: int, content: memoryview, flags: int) -> None:
+        """Queue DATA frames, the last one with *flags*.
+
+        The headers of full ones are the same bytes. A small one is one piece with its header, so
+        that sending it takes less.
+        """
+        shared = self._shared
+        most, size = shared.max_frame, len(content)
+        full = (size - 1) // most  # frames before the last one
+        shared.floods.expect_updates(full + 1)
+        at = full * most
+        if full:
+            header = frame_header(most, DATA, 0, stream_id)
+            pieces: list[bytes | memoryview] = [header] * (2 * full)
+            pieces[1::2] = [content[begin : begin + most] for begin in range(0, at, most)]
+            self.output.add_all(pieces, at + full * len(header))
+            content = content[at:]
+        header = frame_header(size - at, DATA, flags, stream_id)
+        if size - at <= JOINED:
             self.output.add(header + content)
         else:
-            self.output.add(header)
-            self.output.add(content)
+            self.output.add_all([header, content], len(header) + size - at)
 
     def _send_block(self, stream_id: int, block: bytes, flags: int) -> None:
         """Queue a header block: HEADERS, and CONTINUATION if it is long (RFC 9113 section 6.10)."""

@@ -9,6 +9,7 @@ Not here: what is sent (engine.py), and sending it (connection/h2/).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from .violations import ErrorCode, Violation
@@ -39,6 +40,11 @@ class Output:
         """Queue *piece*, of bytes."""
         self._pieces.append(piece)
         self.queued += len(piece)
+
+    def add_all(self, pieces: Sequence[bytes | memoryview], size: int) -> None:
+        """Queue *pieces*, of *size* bytes together."""
+        self._pieces += pieces
+        self.queued += size
 
     def add_reply(self, frame: bytes) -> None:
         """Queue a frame that a frame of the server has caused.

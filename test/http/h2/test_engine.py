@@ -373,3 +373,32 @@ def test_content_costs_little():
 
     assert steps.codes <= 1100  # for 64 KiB
     assert engine.ended is None
+
+
+@pytest.mark.parametrize("size", [16383, 16384, 16385, 32768, 32769, 33000, 40_000])
+@pytest.mark.parametrize("end", [False, True])
+def test_frames_of_content_fit_together(size, end):
+    """All but the last are full, and only that may have a flag."""
+    engine, stream = opened((WINDOW, 100_000), method=b"POST", end=False)
+    queued = engine.queued
+    assert engine.send_data(stream, pattern(size), end) == size
+    frames = flush(engine)
+    full, rest = divmod(size, 16384)
+    assert [len(each.payload) for each in frames] == [16384] * full + [rest] * (rest > 0)
+    assert {each.flags for each in frames[:-1]} <= {0}
+    assert frames[-1].flags == (END_STREAM if end else 0)
+    assert b"".join(each.payload for each in frames) == pattern(size)
+    assert engine.queued - queued == size + 9 * len(frames)
+
+
+def test_content_of_requests_costs_little():
+    engine, stream = opened((WINDOW, 2**30), method=b"POST", end=False)
+    engine.receive(window_update(0, 2**30))
+    content = bytes(262144)
+    for _ in range(4):
+        with Steps() as steps:
+            engine.send_data(stream, content, False)
+        flush(engine)
+
+    assert steps.codes <= 550  # for 256 KiB
+    assert steps.frames <= 15
