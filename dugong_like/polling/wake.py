@@ -112,7 +112,8 @@ class Wake:
         """Make the descriptor unreadable again."""
         with self._lock:
             self._set = False
-            self._show()
+            if self._shown is not False:  # not if a loop has resumed the operation by itself
+                self._show()
         if self._closing:
             self._give_back()
 

@@ -166,8 +166,9 @@ class Pump:
     """
 
     __slots__ = (
-        *("_batch", "_child", "_followers", "_gatherer", "_gathering", "_gathers_until", "_lost"),
-        *("_marked", "_mixed", "_most_wakes", "_newest", "_of_stream", "_opener", "_owes_ack"),
+        *("_asleep", "_batch", "_child", "_followers", "_gatherer", "_gathering", "_lost"),
+        *("_gathers_until", "_marked", "_mixed", "_most_wakes", "_newest", "_of_stream"),
+        *("_opener", "_owes_ack"),
         *(
             "_reader",
             "_shared",
@@ -190,6 +191,7 @@ class Pump:
         self.on_room: Callable[[], object] | None = None
         self._batch: list[Part] = []  # what is being sent; after a refusal it has to stay the same
         self._followers: dict[Waiter, None] = {}  # in the order in which they began to wait
+        self._asleep: dict[Waiter, None] = {}  # those that wait for their flags and were not woken
         self._of_stream: dict[Stream, list[Waiter]] = {}
         self._marked: dict[Waiter, None] = {}  # those whose bytes have to be sent
         self._wanting: dict[Waiter, None] = {}  # those with `Waiter.wants`
@@ -534,6 +536,8 @@ class Pump:
             waiter.woken = False
             if waiter.wake is not None:
                 waiter.wake.clear()
+        elif self._asleep:
+            self._asleep.pop(waiter, None)
         if self._gathering and (
             self._gatherer is waiter or time.monotonic() >= self._gathers_until
         ):
@@ -576,6 +580,7 @@ class Pump:
             waiter.wake = self._wakes.pop() if self._wakes else Wake("stream")
         if gathered and (deadline is None or deadline > self._gathers_until):
             deadline = self._gathers_until
+        self._asleep[waiter] = None
         return waiter.wake.need(deadline)
 
     def _takes_sending(self, waiter: Waiter) -> bool:
@@ -623,6 +628,7 @@ class Pump:
             self._gatherer, self._gathering = None, 0
             self._flush()
         self._followers.pop(waiter, None)
+        self._asleep.pop(waiter, None)
         self._marked.pop(waiter, None)
         if self._wanting:
             self._wanting.pop(waiter, None)
@@ -635,7 +641,7 @@ class Pump:
             self._end_sending(waiter)
         if waiter.wake is not None:
             self._keep_wake(waiter)
-        if self._followers:
+        if self._asleep:
             self._hand_on()
 
     def _keep_wake(self, waiter: Waiter) -> None:
@@ -651,17 +657,14 @@ class Pump:
 
     def _hand_on(self) -> None:
         """Wake one follower that was not woken, if nobody leads or nobody sends what is queued."""
-        if not self._followers:
-            return
         if self._reader is None and self._writer is None:
             if self._gatherer is not None and not self._mixed:
                 return  # it will; in this thread nobody has to rely on it for long
         elif not self._batch or self._writer is not None or self._lost:
             return
-        for follower in self._followers:
-            if not (follower.woken or follower.leads or follower.wake is None):
-                self._wake(follower)
-                return
+        for follower in self._asleep:
+            self._wake(follower)
+            return
 
     def _wake(self, waiter: Waiter) -> None:
         """Have *waiter* resumed, unless it leads: then it runs, or waits for the socket."""
@@ -669,6 +672,7 @@ class Pump:
             return
         if waiter.wake is not None:
             waiter.woken = True
+            self._asleep.pop(waiter, None)
             waiter.wake.set()
 
     def wake_all(self) -> None:
@@ -929,6 +933,7 @@ class Pump:
         self.lock.renew()
         self._child = self._lost = True
         self._followers.clear()
+        self._asleep.clear()
         self._of_stream.clear()
         self._wanting.clear()
         self._marked.clear()

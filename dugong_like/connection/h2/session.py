@@ -176,10 +176,10 @@ class Session:
         """See `connection.session.Session.alone`."""
         shared = self.shared
         if (
-            shared.observer is not None
+            not shared.pump.is_free()
+            or shared.observer is not None
             or shared.state is not OPEN
             or shared.config.max_body is not None
-            or not shared.pump.is_free()
         ):
             return None
         assert isinstance(head, EitherHead)

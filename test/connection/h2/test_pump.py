@@ -159,10 +159,9 @@ def test_somebody_leads_or_is_woken_after_every_step(monkeypatch, begun):
             leads = [needs[each][0] == stream.fd for each in alive]
             woken = [needs[each].poll(0) for each in alive]
             assert not alive or any(leads) or any(woken), (order, number, what)
-        stream.arrive()
-        assert [finish(going[each]).body for each in sorted(alive)] == [
-            b"/%d" % each for each in sorted(alive)
-        ], order
+        left = sorted(alive)  # none of them is resumed needlessly
+        bodies = bodies_of(stream, *map(going.__getitem__, left), needs=[needs[n] for n in left])
+        assert bodies == [b"/%d" % each for each in left], order
         assert not pump_of(conn).is_used()
         conn.close()
 
@@ -433,7 +432,7 @@ def test_an_exchange_beside_a_hundred_others_takes_few_steps(conn, stream):
     results_of(stream, *[co_four() for _ in range(100)])  # makes the flags
     with Steps("dugong_like") as steps:
         results_of(stream, *[co_four() for _ in range(100)])
-    assert steps.codes / 400 <= 3080
+    assert steps.codes / 400 <= 3071
 
 
 def test_calls_of_the_system_for_many_exchanges_at_once(monkeypatch, conn, stream):
