@@ -16,13 +16,18 @@ from ..client.layers.retry import Retry
 from ..client.pool import Pool
 from ..client.pool_limits import HTTP_2_OR_1, Limits
 from ..connection.config import HTTP_1, LEAST_STATUS
-from ..polling.timeouts import Timeouts
+from ..polling.timeouts import Given, Timeouts
 from .heads import Verbose
 
 LIST_CONNECTIONS: Final = (
     8  # to an origin at a time; more make it hardly faster, and servers have limits
 )
 CONTINUE_TIME: Final = 1.0  # seconds to wait for 100 (Continue), as curl does
+
+
+def _given(option: str, seconds: float | None) -> float | None:
+    """Return *seconds*, of which messages say that *option* gave them."""
+    return None if seconds is None else Given(seconds, f"{option} {seconds:g}")
 
 
 def client_for(options: argparse.Namespace, report: Callable[[list[str]], object]) -> Client:
@@ -36,7 +41,8 @@ def client_for(options: argparse.Namespace, report: Callable[[list[str]], object
         InvalidOption, InvalidRequest: a value of *options* is not possible.
 
     """
-    limits: dict[str, Any] = {"stall": options.timeout.usual, "expect100": CONTINUE_TIME}
+    usual = _given("--timeout", options.timeout.usual)
+    limits: dict[str, Any] = {"stall": usual, "expect100": CONTINUE_TIME}
     timeouts = Timeouts(**limits)  # those of connections, so that no request has to set others
     dispatcher: Dispatcher = Pool(
         Connector(
@@ -61,7 +67,7 @@ def client_for(options: argparse.Namespace, report: Callable[[list[str]], object
         dispatcher=dispatcher,
         timeout=timeouts
         if options.max_time is None
-        else Timeouts(**limits, total=options.max_time),
+        else Timeouts(**limits, total=_given("--max-time", options.max_time)),
         auth=_auth(options),
         follow_redirects=options.location,
         retry=retry,

@@ -21,7 +21,7 @@ from ..http.redaction import mask_target, quoted
 from ..http.url import as_origin
 from ..http.version import VERSION
 from ..polling.contract import Co, run, within
-from ..polling.timeouts import Timeouts
+from ..polling.timeouts import Timeouts, how_given
 from ..polling.twin_documentation import twin_of
 from .arguments import check_client_arguments, check_retry, given_arguments
 from .chain import Chain
@@ -500,7 +500,9 @@ class Client:
         return response
 
     def _co_send_in_time(self, request: ClientRequest, total: float) -> Co[Response]:
-        failure = DeadlineExceeded(f"the response was not complete within {total} s")
+        failure = DeadlineExceeded(
+            f"the response was not complete within {total} s ({how_given(total, 'total')})"
+        )
         failure.label(request.method, mask_target(str(request.url)))
         failure.request = request
         request.deadline = time.monotonic() + total

@@ -36,6 +36,7 @@ from ..http.h2.violations import ErrorCode
 from ..http.request import BodyFollowing, Request, is_whole
 from ..http.url import Origin
 from ..polling.contract import Co
+from ..polling.timeouts import ending
 from .reading import BodyStream, MemoryBody
 from .response import Response
 
@@ -206,7 +207,7 @@ def _waiting_deadline(request: Repeatable) -> float | None:
     if request.timeouts is None:
         return None
     limit = request.timeouts.to_wait_for_pool
-    return math.inf if limit is None else time.monotonic() + limit
+    return math.inf if limit is None else ending(limit, time.monotonic())
 
 
 def may_repeat(request: Repeatable, exc: DugongError) -> bool:

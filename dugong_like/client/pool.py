@@ -47,7 +47,7 @@ from ..polling.combinators import Bundle
 from ..polling.contract import Co, run
 from ..polling.fork import after_fork
 from ..polling.numbers import check_deadline, check_int
-from ..polling.timeouts import Timeouts
+from ..polling.timeouts import Given, Timeouts, ending
 from ..polling.twin_documentation import twin_of
 from ..polling.wake import Wake
 from .connection_settings import ConnectionSettings, only_http_2
@@ -290,7 +290,7 @@ class Pool:
     def deadline(self) -> float | None:
         """Return until when an operation that begins now waits for a connection; None: for ever."""
         limit = self._connector.timeouts.to_wait_for_pool
-        return None if limit is None else monotonic() + limit
+        return None if limit is None else ending(limit, monotonic())
 
     def is_closed(self) -> bool:
         """Return True after `close`."""
@@ -561,7 +561,7 @@ class Pool:
         others = f", {here.waiting} others wait for one" if here.waiting else ""
         return PoolTimedOut(
             f"no connection to {origin} became free within {max(deadline - began, 0):.3g} s "
-            "(pool time-out): "
+            f"({deadline.given if isinstance(deadline, Given) else 'deadline'}): "
             f"{there} are busy, {here.busy} of them with this origin{others}",
             origin=str(origin),
             busy=there,

@@ -19,7 +19,7 @@ from ..http.request import check_body
 from ..http.text import dump_json
 from ..http.url import URL
 from ..polling.numbers import check_flag
-from ..polling.timeouts import Timeouts, as_timeouts
+from ..polling.timeouts import NAMES, Timeouts, as_timeouts
 from .other_names import unknown_argument
 from .request import ClientRequest, PreparedFields
 
@@ -448,5 +448,5 @@ def split_timeout(timeout: float | Timeouts | None) -> tuple[Timeouts, float | N
 
 @functools.lru_cache(maxsize=64)
 def _without_total(timeouts: Timeouts) -> Timeouts:
-    names = (name for name in timeouts.__slots__ if name != "total")
+    names = (name for name in NAMES if name != "total")
     return Timeouts(**{name: getattr(timeouts, name) for name in names})

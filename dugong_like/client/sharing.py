@@ -40,6 +40,7 @@ from weakref import ref
 from ..connection.connection_view import ConnectionView, watch_room
 from ..errors import DugongError, PoolTimedOut, StateError
 from ..polling.contract import within
+from ..polling.timeouts import Given
 from ..polling.wake import Wake
 from .pooled import HTTP_2, Member, OriginPool
 
@@ -442,7 +443,7 @@ class Sharing:
                     if self._pool.is_closed():
                         raise StateError("the pool was closed")
                     if not (yield from wake.co_wait(until)):
-                        raise self._too_late(at, origin, began)
+                        raise self._too_late(at, origin, began, until)
                 return None
             except BaseException:
                 self._leave(at, wake)  # and again, as that may be interrupted
@@ -719,11 +720,14 @@ class Sharing:
                     wake.set()
                     count -= 1
 
-    def _too_late(self, at: SharedOrigin, origin: Origin, began: float) -> PoolTimedOut:
+    def _too_late(
+        self, at: SharedOrigin, origin: Origin, began: float, until: float | None
+    ) -> PoolTimedOut:
         waited = monotonic() - began
+        given = until.given if isinstance(until, Given) else "deadline"
         streams = sum(len(share.uses) for share in at.shares)
         return PoolTimedOut(
-            f"no stream to {origin} became free within {waited:.3g} s (pool time-out): "
+            f"no stream to {origin} became free within {waited:.3g} s ({given}): "
             f"{streams} are in use, on {len(at.shares)} connections",
             origin=str(origin),
             busy=len(at.shares),

@@ -12,13 +12,63 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Any, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from ..errors import ConnectionTimedOut
 from .contract import Co, within
 from .numbers import check_seconds
 
 T = TypeVar("T")
+
+
+NAMES: Final = (
+    *("connect", "dns", "expect100", "head", "pool"),
+    *("read", "stall", "tls", "total", "write"),
+)
+
+
+class Given(float):
+    """Seconds that know how the caller has given them, for messages.
+
+    Args:
+        seconds: as they were given.
+        given: such as ``"timeout=5"``, or ``"Timeouts(read=5)"``.
+
+    Attributes:
+        given: the same.
+
+    """
+
+    __slots__ = ("_seconds", "given")
+
+    def __new__(cls, seconds: float, given: str) -> Self:
+        """Return *seconds* as a number, which is shown as it was given."""
+        made = super().__new__(cls, seconds)
+        made._seconds = seconds
+        made.given = given
+        return made
+
+    _seconds: float
+    given: str
+
+    def __repr__(self) -> str:
+        return repr(self._seconds)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Given, (self._seconds, self.given)
+
+
+def how_given(seconds: float | None, name: str = "") -> str:
+    """Return how the caller has given a time limit.
+
+    Args:
+        seconds: the limit; if it is not `Given`, it is that of *name*.
+        name: of the limit in `Timeouts`; empty for a number instead of `Timeouts`.
+
+    """
+    if isinstance(seconds, Given):
+        return seconds.given
+    return f"Timeouts({name}={seconds})" if name else f"timeout={seconds}"
 
 
 class Timeouts:
@@ -62,9 +112,11 @@ class Timeouts:
 
     # Not a dataclass: importing `dataclasses` takes longer than the rest of the library.
     __slots__ = (
-        *("connect", "dns", "expect100", "head", "pool"),
+        *("_limits", "connect", "dns", "expect100", "head", "pool"),
         *("read", "stall", "tls", "total", "write"),
     )
+
+    _limits: dict[str, Given | None]
 
     def __init__(  # noqa: PLR0913 - they are documented above
         self,
@@ -81,27 +133,28 @@ class Timeouts:
         pool: float | None = None,
     ) -> None:
         given = (connect, dns, expect100, head, pool, read, stall, tls, total, write)
-        for name, seconds in zip(self.__slots__, given, strict=True):
+        for name, seconds in zip(NAMES, given, strict=True):
             if seconds is not None:
                 check_seconds(seconds, name)
             object.__setattr__(self, name, seconds)
+        object.__setattr__(self, "_limits", {})  # those that were asked for
 
     def waiting_100(self, seconds: float) -> Timeouts:
         """Return these limits with *seconds* for `expect100`, unless that is given."""
         if self.expect100 is not None:
             return self
-        given = dict(zip(self.__slots__, self._key(), strict=True))
+        given = dict(zip(NAMES, self._key(), strict=True))
         given["expect100"] = seconds
-        return Timeouts(**given)
+        return type(self)(**given)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"Timeouts are never changed: {name}")
 
     def _key(self) -> tuple[float | None, ...]:
-        return tuple(getattr(self, name) for name in self.__slots__)
+        return tuple(getattr(self, name) for name in NAMES)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        given = dict(zip(self.__slots__, self._key(), strict=True))
+        given = dict(zip(NAMES, self._key(), strict=True))
         return functools.partial(Timeouts, **given), ()
 
     def __eq__(self, other: object) -> bool:
@@ -111,47 +164,88 @@ class Timeouts:
         return hash(self._key())
 
     def __repr__(self) -> str:
-        given = zip(self.__slots__, self._key(), strict=True)
+        given = zip(NAMES, self._key(), strict=True)
         listed = ", ".join(f"{name}={value}" for name, value in given if value is not None)
         return f"Timeouts({listed})"
+
+    def _first(self, *names: str) -> Given | None:
+        """Return the limit of these that is given, with its name; None if none is."""
+        try:
+            return self._limits[names[0]]
+        except KeyError:
+            pass
+        found = None
+        for name in names:
+            if (seconds := getattr(self, name)) is not None:
+                found = Given(seconds, how_given(seconds, self._shown(name)))
+                break
+        self._limits[names[0]] = found
+        return found
+
+    def _shown(self, name: str) -> str:
+        return name
+
+    @property
+    def to_look_up(self) -> float | None:
+        """Seconds for the name look-up, if it has a limit, else for connecting."""
+        return self._first("dns", "connect", "stall")
 
     @property
     def to_reach(self) -> float | None:
         """Seconds for connecting, with the name look-up if `dns` is not given."""
-        return first(self.connect, self.stall)
+        return self._first("connect", "stall")
+
+    @property
+    def to_open_tunnel(self) -> float | None:
+        """Seconds for the whole handshake with a proxy."""
+        return None if self.connect is None else self._first("connect", "stall")
+
+    @property
+    def to_converse(self) -> float | None:
+        """Seconds for each step of the handshake with a proxy."""
+        return self._first("stall")
 
     @property
     def to_shake_hands(self) -> float | None:
         """Seconds for the TLS handshake."""
-        return first(self.tls, self.connect, self.stall)
+        return self._first("tls", "connect", "stall")
 
     @property
     def to_wait_for_pool(self) -> float | None:
         """Seconds for a connection of a pool to become free."""
-        return first(self.pool, self.stall)
+        return self._first("pool", "stall")
 
     @property
     def to_read(self) -> float | None:
         """Seconds that may pass without received bytes."""
-        return first(self.read, self.stall)
+        return self._first("read", "stall")
 
     @property
     def to_read_head(self) -> float | None:
         """Seconds for the head of a response, or that may pass without received bytes of it."""
-        return first(self.head, self.read, self.stall)
+        return self._first("head", "read", "stall")
 
     @property
     def to_write(self) -> float | None:
         """Seconds that may pass without sent bytes."""
-        return first(self.write, self.stall)
+        return self._first("write", "stall")
+
+
+class _Number(Timeouts):
+    """The meaning of a number in place of `Timeouts`."""
+
+    __slots__ = ()
+
+    def _shown(self, name: str) -> str:  # noqa: ARG002 - it is the only one
+        return ""
 
 
 NO_LIMITS = Timeouts()
 
 
-def first(*limits: float | None) -> float | None:
-    """Return the first of *limits* that is not None."""
-    return next((limit for limit in limits if limit is not None), None)
+def ending(limit: float, now: float) -> float:
+    """Return when *limit* is over, if it begins *now*; it is `Given` as *limit* is."""
+    return Given(now + limit, how_given(limit))
 
 
 def as_timeouts(timeout: float | Timeouts | None) -> Timeouts:
@@ -178,7 +272,7 @@ def stalling(seconds: float | None) -> Timeouts:
 def _stalling(seconds: float | None) -> Timeouts:
     if seconds is not None:
         check_seconds(seconds, "timeout")
-    return Timeouts(stall=seconds)
+    return _Number(stall=seconds)
 
 
 def limited(seconds: float | None, phase: str, op: Co[T], what: str) -> Co[T]:
@@ -199,6 +293,6 @@ def limited(seconds: float | None, phase: str, op: Co[T], what: str) -> Co[T]:
 
 
 def _co_limited(seconds: float, phase: str, op: Co[T], what: str) -> Co[T]:
-    message = f"{what} within {seconds} s ({phase} time-out)"
+    message = f"{what} within {seconds} s ({how_given(seconds, phase)})"
     failure = ConnectionTimedOut(message, phase=phase)
     return (yield from within(time.monotonic() + seconds, op, failure))

@@ -20,6 +20,7 @@ from typing import Protocol, TypeVar
 from ..errors import ConnectionTimedOut
 from ..polling.contract import Co, PollNeeded
 from ..polling.progress_deadline import ProgressDeadline
+from ..polling.timeouts import how_given
 from .stream import Stream
 
 A = TypeVar("A")
@@ -194,13 +195,18 @@ def _stating(
     return lambda deadline: wanted(deadline).because(reason)
 
 
-def timed_out(what: str, timeout: float | None, phase: str) -> ConnectionTimedOut:
+def timed_out(
+    what: str, timeout: float | None, phase: str, progress: str = ""
+) -> ConnectionTimedOut:
     """Return the error of a time limit.
 
     Args:
         what: the message, such as ``nothing arrived``.
         timeout: the limit in seconds.
         phase: the name of the limit in `Timeouts`.
+        progress: what had been done until then; empty for nothing.
 
     """
-    return ConnectionTimedOut(f"{what} for {timeout} s ({phase} time-out)", phase=phase)
+    given = how_given(timeout, "head" if phase == "head" else "")
+    then = f", {progress}" if progress else ""
+    return ConnectionTimedOut(f"{what} for {timeout} s ({given}){then}", phase=phase)

@@ -164,7 +164,7 @@ def all_open() -> list[StreamInUse]:
     return [*_open, *_closing]
 
 
-# What a child process has to drop; the owner takes it out.
+# To be dropped by a child process; the owner takes it out.
 _open: Final[set[StreamInUse]] = set()
 _closing: Final[WeakSet[StreamInUse]] = WeakSet()  # those that have left a stream
 

@@ -336,22 +336,25 @@ def through_a_forward_proxy(do):
 
 
 REQUESTS = {
-    silence: (ConnectionTimedOut, f": nothing arrived for {SOON} s (read time-out)"),
-    silence_in_the_body: (ConnectionTimedOut, f": nothing arrived for {SOON} s (read time-out)"),
-    no_room: (ConnectionTimedOut, f": nothing could be sent for {SOON} s (write time-out)"),
+    silence: (ConnectionTimedOut, f": no response head arrived for {SOON} s (timeout={SOON})"),
+    silence_in_the_body: (
+        ConnectionTimedOut,
+        f": nothing more of the body arrived for {SOON} s (timeout={SOON}), 1 of 2 bytes had",
+    ),
+    no_room: (ConnectionTimedOut, f": nothing could be sent for {SOON} s (timeout={SOON})"),
     no_room_in_a_body: (
         ConnectionTimedOut,
-        f"could be sent for {SOON} s (write time-out), 500 of 1,073,741,824 bytes of the body",
+        f"could be sent for {SOON} s (timeout={SOON}), 500 of 1,073,741,824 bytes of the body",
     ),
-    no_room_in_chunks: (ConnectionTimedOut, "(write time-out), 10,500 bytes of the body written"),
+    no_room_in_chunks: (ConnectionTimedOut, f"(timeout={SOON}), 10,500 bytes of the body written"),
     no_room_for_a_whole_body: (
         ConnectionTimedOut,
-        "(write time-out), 0 of 5,000 bytes of the body written",
+        f"(timeout={SOON}), 0 of 5,000 bytes of the body written",
     ),
-    total: (ConnectionTimedOut, f": it could not be read within {SOON} s (total time-out)"),
+    total: (ConnectionTimedOut, f": it could not be read within {SOON} s (Timeouts(total={SOON}))"),
     total_in_an_upload: (
         ConnectionTimedOut,
-        f"not be sent within {SOON} s (total time-out), 500 of 1,073,741,824 bytes of the body w",
+        f"be sent within {SOON} s (Timeouts(total={SOON})), 500 of 1,073,741,824 bytes of the b",
     ),
     limit_in_an_upload: (
         ConnectionTimedOut,
@@ -359,7 +362,7 @@ REQUESTS = {
     ),
     no_room_in_a_file: (
         ConnectionTimedOut,
-        f"could be sent for {SOON} s (write time-out), 500 of 1,073,741,824 bytes of the body",
+        f"could be sent for {SOON} s (timeout={SOON}), 500 of 1,073,741,824 bytes of the body",
     ),
     expect100: (ContinueTimedOut, f": no 100 (Continue) within {SOON} s; the body may"),
     closed: (ConnectionClosed, ": the server closed the connection without a response"),
@@ -500,7 +503,7 @@ PLACES = {
     slow_dns: (
         "example.test",
         ConnectionTimedOut,
-        f"no address of example.test within {SOON} s (dns time-out)",
+        f"no address of example.test within {SOON} s (Timeouts(dns={SOON}))",
     ),
     nothing_pending: ("127.0.0.1", StateError, "no response is pending: send a request first"),
     no_body: ("127.0.0.1", StateError, "there is no body to read: call read_response() first"),
@@ -556,7 +559,7 @@ def read_on(sock):
         (answering(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"), ""),
         (answering(b"hello\r\n\r\n"), "the proxy 127.0.0.1:{port}: not a status line"),
         (answering(b""), ""),
-        (read_on, f"nothing arrived from the proxy for {SOON} s (proxy time-out)"),
+        (read_on, f"nothing arrived from the proxy for {SOON} s (timeout={SOON})"),
     ],
     ids=["refused", "no HTTP", "closed", "silent"],
 )
@@ -660,7 +663,7 @@ def test_a_handshake_that_takes_too_long(do):
     with ScriptedServer(read_on) as server:
         conn = HTTPConnection("127.0.0.1", server.port, default_ssl_context(), timeout=limits)
         with pytest.raises(
-            ConnectionTimedOut, match=rf"within {SOON} s \(tls time-out\)"
+            ConnectionTimedOut, match=rf"within {SOON} s \(Timeouts\(tls={SOON}\)\)"
         ) as caught:
             get(do, conn)
 
@@ -839,7 +842,10 @@ def two_at_once(do, stream):
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda do, stream: do(stream, "read", 1), f"nothing arrived for {SOON} s (read time-out)"),
+        (
+            lambda do, stream: do(stream, "read", 1),
+            f"nothing arrived for {SOON} s (timeout={SOON})",
+        ),
         (lambda do, stream: do(stream, "readinto", bytearray(1)), "nothing arrived for "),
         (lambda do, stream: stream.close() or do(stream, "read", 1), "the stream is closed"),
         (lambda do, stream: stream.close() or do(stream, "write", b"x"), "the stream is closed"),

@@ -220,7 +220,7 @@ def test_get_gives_up_in_time():
         status, _, err = command("get", f"http://{host}:{port}/", "--timeout", "0.3")
 
     assert status == 1
-    assert "within 0.3 s (connect time-out)" in err
+    assert "within 0.3 s (--timeout 0.3)" in err
 
 
 @pytest.mark.parametrize("size", [0, 10, 3_000_000])

@@ -313,10 +313,11 @@ def test_time_limit(clock):
     assert caught.value.origin == "http://host0.test"
     assert caught.value.request_sent == "no"
     assert str(caught.value) == (
-        "no connection to http://host0.test became free within 5 s (pool time-out): "
+        "no connection to http://host0.test became free within 5 s (Timeouts(pool=5)): "
         "2 are busy, 2 of them with this origin, 2 others wait for one"
     )
-    explicit.close()
+    with pytest.raises(PoolTimedOut, match=r"within 2 s \(deadline\): "):
+        next(explicit)
     leases[0].release()
     step(endless).release()
     leases[1].release()

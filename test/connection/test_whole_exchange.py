@@ -517,7 +517,7 @@ def test_time_limit_of_a_body_that_does_not_come(scripted, monkeypatch, blocking
     stream = Answering(OK, LONG)
     conn = scripted(stream, timeout=25)
     conn.exchange("GET", "/")
-    with pytest.raises(ConnectionTimedOut, match="nothing arrived for 25 s") as caught:
+    with pytest.raises(ConnectionTimedOut, match="arrived for 25 s") as caught:
         if blocking:
             conn.exchange("GET", "/")
         else:

@@ -34,7 +34,7 @@ def test_attempt_is_repeated_until_it_succeeds_or_the_time_is_over(stream):
         next(operation)
     assert end.value.value == 5
     start = time.monotonic()
-    with pytest.raises(ConnectionTimedOut, match=r"nothing arrived for 0\.05 s \(read"):
+    with pytest.raises(ConnectionTimedOut, match=r"nothing arrived for 0\.05 s \(timeout="):
         run(co_attempts(stream.recv, 10, WholeLimit(stream.wanted_by_recv, 0.05)))
     assert time.monotonic() - start < 20
 

@@ -96,6 +96,13 @@ class BodyReader:
         """Return what was received of a complete body and not delivered; None if there is none."""
         return self._kept if self.known and self.body is None else None
 
+    def progress(self) -> str:
+        """Return how much of the body has arrived, for messages; empty if its length is unknown."""
+        if self.body is not SIZED:
+            return ""
+        there = self._buffer.end - self._buffer.begin
+        return arrived(self._length - self._owed + min(there, self._owed), self._length)
+
     def has_surplus(self) -> bool:
         """Return True if bytes have arrived behind the end of a body of known length.
 
@@ -504,6 +511,11 @@ class BodyReader:
             session.meter.restart()
         if session.observer is not None:
             session.observer.received_body(exchange, response, trailers)
+
+
+def arrived(count: int, length: int) -> str:
+    """Return, for messages, that *count* of *length* bytes of a body have arrived."""
+    return f"{count:,} of {length:,} bytes had"
 
 
 def hand_over(

@@ -24,6 +24,7 @@ from ..states import CLOSED, SessionReplaced
 from . import head_limit
 
 if TYPE_CHECKING:
+    from ...errors import ConnectionTimedOut
     from ...polling.contract import Co, PollNeeded
     from ...transport.buffer import ReceiveBuffer
     from ...transport.stream import Stream
@@ -37,6 +38,10 @@ class Reader(Protocol):
 
     def is_between(self) -> bool:
         """Return True if what arrives next is the head of a response, or the rest of it."""
+        ...
+
+    def silence(self) -> ConnectionTimedOut:
+        """Return the error of a wait in which nothing has come for the time without progress."""
         ...
 
     def gather(self, stream: Stream, wanted: int, deadline: float | None) -> PollNeeded:
@@ -115,7 +120,7 @@ class ReadingWaits:
             self._received = received
             self._deadline = now + timeout
         elif now >= self._deadline:
-            raise timed_out("nothing arrived", timeout, "read")
+            raise self._receiver.silence()
         return self._deadline
 
     def _limit_head(self, head: float) -> float | None:

@@ -273,9 +273,22 @@ class Receiver:
     def nothing_arrived(self) -> ConnectionTimedOut:
         """Return the error of a wait for a response of which nothing has come in time."""
         session = self._session
-        if session.head is not None and session.pending:
+        if session.head is not None and session.pending and self.is_between():
             return head_limit.no_head(session.pending[0], session.head)
-        return timed_out("nothing arrived", session.timeout, "read")
+        return self.silence()
+
+    def silence(self) -> ConnectionTimedOut:
+        """Return the error of a wait in which nothing has come for the time without progress."""
+        session = self._session
+        there = self.buffer.end - self.buffer.begin
+        what, progress = "nothing arrived", ""
+        if self.bodies.body is not None:
+            what, progress = "nothing more of the body arrived", self.bodies.progress()
+        elif session.pending and there and self.early is None:
+            what, progress = "nothing more of the response head arrived", f"{there} bytes had"
+        elif session.pending:
+            what = "no response head arrived"
+        return timed_out(what, session.timeout, "read", progress)
 
     def gather(self, stream: Stream, wanted: int, deadline: float | None) -> PollNeeded:
         """Return a wait that ends when *wanted* bytes are there, or soon.

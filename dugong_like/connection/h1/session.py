@@ -436,8 +436,11 @@ class Session:
             begun.until = now + timeout
         elif now >= begun.until:
             from ...transport.attempts import timed_out  # noqa: PLC0415 - rare
+            from .body_reader import arrived  # noqa: PLC0415 - the same
 
-            raise timed_out("nothing arrived", timeout, "read")
+            head = begun.head.size
+            progress = arrived(self.receiver.buffer.end - head, begun.size - head)
+            raise timed_out("nothing more of the body arrived", timeout, "read", progress)
         return stream.wanted_by_recv(begun.until).because("body")
 
     def take_replies(self, most: int) -> list[tuple[HTTPResponse, bytes]]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 from ...errors import ConnectionTimedOut, DugongError
 from ...polling.fair_lock import NOT_BLOCKING
 from ...polling.fork import generation
+from ...polling.timeouts import how_given
 from ...polling.wake import Wake
 from ...transport import exclusive
-from ...transport.attempts import timed_out
 from ..cancelling import cancel
 from ..states import NEW, OPEN, Retired
 
@@ -124,7 +124,6 @@ class Opening:
         Unless that is a time limit of its own: then another one connects.
         """
         shared = self._shared
-        timeout = shared.timeout
         limit = shared.timeouts.total
         until = None if limit is None else time.monotonic() + limit
         with Wake("connection") as wake:
@@ -133,7 +132,8 @@ class Opening:
             try:
                 while self._lock.locked() and not wake.is_set():
                     if not (yield from wake.co_wait(until)):
-                        raise timed_out("no connection", timeout, "connect")
+                        what = f"no connection within {limit} s ({how_given(limit, 'total')})"
+                        raise ConnectionTimedOut(what, phase="total")
             finally:
                 with exclusive.changing:
                     self._waiting = tuple(each for each in self._waiting if each is not wake)

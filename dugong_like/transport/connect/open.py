@@ -22,7 +22,7 @@ from ...errors import (
 from ...http.hosts import authority
 from ...polling.contract import Co
 from ...polling.fairness import StepCounter
-from ...polling.timeouts import NO_LIMITS, Timeouts, as_timeouts, first, limited
+from ...polling.timeouts import NO_LIMITS, Timeouts, as_timeouts, limited
 from ...polling.wake import co_checkpoint
 from ..attempts import SendLimit, co_attempts, co_receive
 from ..buffer import ReceiveBuffer
@@ -187,7 +187,7 @@ def _co_look_up(
         return (yield from looking)
     traced = co_traced(route.trace, "dns.resolve", looking, {"host": host, "port": port})
     phase = "connect" if timeouts.dns is None else "dns"
-    limit = first(timeouts.dns, timeouts.to_reach)
+    limit = timeouts.to_look_up
     return (yield from limited(limit, phase, traced, f"no address of {host}"))
 
 
@@ -265,11 +265,11 @@ def _co_pass_proxy(
     proxy: Proxy, stream: Stream, conversation: Conversation, route: Route, timeouts: Timeouts
 ) -> Co[bool]:
     """Run `co_converse` with trace events and a time limit."""
-    name, limit = authority(*route.first), timeouts.connect
+    name, limit = authority(*route.first), timeouts.to_open_tunnel
     traced = co_traced(
         route.trace,
         f"proxy.{proxy.protocol}",
-        co_converse(stream, conversation, timeouts.stall),
+        co_converse(stream, conversation, timeouts.to_converse),
         {"proxy": name, "target": authority(route.hostname, route.port), "timeout": limit},
     )
     passed = False

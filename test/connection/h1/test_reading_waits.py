@@ -83,7 +83,7 @@ def test_a_deadline_that_began_before_holds_until_something_arrives(session, clo
     session.receiver.buffer.received += 1
     assert waits.next().deadline == 105
     clock.now = 105
-    with pytest.raises(ConnectionTimedOut, match="nothing arrived for 5 s"):
+    with pytest.raises(ConnectionTimedOut, match="arrived for 5 s"):
         waits.next()
 
 
