@@ -35,27 +35,27 @@ class Given(float):
         given: such as ``"timeout=5"``, or ``"Timeouts(read=5)"``.
 
     Attributes:
-        given: the same.
+        seconds, given: the same.
 
     """
 
-    __slots__ = ("_seconds", "given")
+    __slots__ = ("given", "seconds")
 
     def __new__(cls, seconds: float, given: str) -> Self:
         """Return *seconds* as a number, which is shown as it was given."""
         made = super().__new__(cls, seconds)
-        made._seconds = seconds
+        made.seconds = seconds
         made.given = given
         return made
 
-    _seconds: float
+    seconds: float
     given: str
 
     def __repr__(self) -> str:
-        return repr(self._seconds)
+        return repr(self.seconds)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Given, (self._seconds, self.given)
+        return Given, (self.seconds, self.given)
 
 
 def how_given(seconds: float | None, name: str = "") -> str:
