@@ -369,12 +369,29 @@ class Pump:
             if self.news:
                 self.tell_news()
 
-    def _do(self, section: Callable[[A], T], argument: A) -> T:
+    def attempt(self, attempt: Callable[[A], T | None], argument: A) -> T | None:
+        """Make one attempt for an operation that has not begun to wait; see `co`."""
+        try:
+            result = self.lock.run(attempt, argument)
+        finally:
+            if self._shared.left is not None:
+                self._shared.give_back()
+            if self.news:
+                self.tell_news()
         output = self.engine.output
-        before = output.queued
-        result = section(argument)
-        if output.queued != output.sent and (output.queued != before or not self._gathering):
+        if output.queued != output.sent:
+            self.lock.run(self._send_rest)
+        return result
+
+    def _send_rest(self) -> None:
+        """Send what is queued, unless the gatherer of this thread is about to."""
+        if self._gathering != get_ident():
             self._flush()
+            self._hand_on()
+
+    def _do(self, section: Callable[[A], T], argument: A) -> T:
+        result = section(argument)
+        self._flush()
         if self._followers:
             self._hand_on()
         return result

@@ -151,6 +151,9 @@ class Receiver:
 
     def _next(self) -> Exchange:
         """Return the first exchange whose response nobody has read, or reads by itself."""
+        for first in self._pending[:1]:  # most of the time; the list may be long
+            if not first.abandoned and not first.answered:
+                return first
         for exchange in [*self._pending]:
             if not exchange.abandoned and not exchange.answered:
                 return exchange

@@ -817,7 +817,7 @@ class H2Stream:
         if stream.head is None or not (stream.ended or stream.buffered):
             return None
         try:
-            return self._pump.do(attempt, argument)
+            return self._pump.attempt(attempt, argument)
         except BaseException as exc:
             self.complete_error(exc)
             if isinstance(exc, PEERS):
